@@ -1,0 +1,120 @@
+//! The envelope of every event: CloudEvents 1.0 with the *sequence* extension and Daybook's own attributes.
+//!
+//! An event is written in *structured content mode* of the Kafka binding: the whole envelope is the record's value,
+//! one line of JSON, attributes in the order of [`Envelope`]'s fields. Events in *binary mode* (attributes in headers
+//! `ce_…`, data as the value), which other producers may write, are read as well; headers are asked for only when the
+//! value is not a structured event, because fetching them from librdkafka costs more than parsing the whole value.
+//!
+//! Sources: CloudEvents 1.0.2, its JSON format, its Kafka protocol binding, and the extensions `sequence` and
+//! `distributedtracing`.
+
+mod attribute;
+mod binary;
+mod structured;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+pub use structured::seal;
+
+/// Value of the record header `content-type` of an event in structured mode.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
+
+/// One event with everything around its data. Borrows from the record where it can.
+#[derive(Debug, Clone)]
+pub struct Envelope<'a> {
+    /// Id of the event, a UUID of version 7; the same on every redelivery.
+    pub id: Uuid,
+    /// Who wrote it, and the scope of `position`.
+    pub source: Source<'a>,
+    /// Type with version, such as `shop.user.signed-up.v1`.
+    pub event_type: Cow<'a, str>,
+    /// Id of the aggregate.
+    pub subject: Uuid,
+    /// When the command was decided, in microseconds.
+    pub time: Timestamp,
+    /// The event's position in its partition: contiguous from 0. On the wire: `sequence`.
+    pub position: u64,
+    /// Version of the aggregate after this event, from 1.
+    pub aggregate_version: u64,
+    /// Id of the request that began it all.
+    pub correlation_id: Uuid,
+    /// Id of the command or event that caused this one.
+    pub causation_id: Uuid,
+    /// W3C trace context of the request, if there was one.
+    pub traceparent: Option<Cow<'a, str>>,
+    /// The data, as JSON.
+    pub data: Cow<'a, RawValue>,
+}
+
+/// Who wrote an event: `/users/3` is service `users`, partition 3 of its topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// Name of the service.
+    pub service: Cow<'a, str>,
+    /// Partition of the service's topic.
+    pub partition: i32,
+}
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}/{}", self.service, self.partition)
+    }
+}
+
+/// Why a record is not an event that Daybook can read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// A record without a value: a tombstone of compaction, which these topics must not have.
+    #[error("the record has no value; a tombstone does not belong into an event topic")]
+    NoValue,
+    /// The value is not UTF-8.
+    #[error("the value is not UTF-8 from byte {at} on")]
+    NotUtf8 {
+        /// Index of the first wrong byte.
+        at: usize,
+    },
+    /// The value is not JSON.
+    #[error("the value is not JSON: {detail}")]
+    NotJson {
+        /// Where and why.
+        detail: String,
+    },
+    /// A required attribute is not there.
+    #[error("attribute `{attribute}` is missing")]
+    Missing {
+        /// Its name on the wire.
+        attribute: &'static str,
+    },
+    /// An attribute has a value it must not have.
+    #[error("attribute `{attribute}` is {found}, expected {expected}")]
+    Malformed {
+        /// Its name on the wire.
+        attribute: String,
+        /// Its value, shortened.
+        found: String,
+        /// What it should have been.
+        expected: String,
+    },
+}
+
+/// Opens the value of a record. `headers` is called only if the value is not a structured event.
+///
+/// # Errors
+/// [`OpenError`] names the attribute.
+pub fn open<'a, H>(value: Option<&'a [u8]>, headers: H) -> Result<Envelope<'a>, OpenError>
+where
+    H: FnOnce() -> Vec<(String, Vec<u8>)>,
+{
+    let value = value.ok_or(OpenError::NoValue)?;
+    match structured::open(value) {
+        Err(error) if !structured::is_structured(&error) => {
+            binary::open(value, &headers()).unwrap_or(Err(error))
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,44 @@
+//! Error bodies of all HTTP interfaces: problem details as of RFC 9457.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Media type of a problem body.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// One problem: what went wrong with one request, and what to do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Problem {
+    /// Stable identifier of the kind of problem: `urn:daybook:problem:` and a slug.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same for every problem of this kind.
+    pub title: String,
+    /// HTTP status, repeated for logs.
+    pub status: u16,
+    /// This occurrence: what was wrong, and the remedy.
+    pub detail: String,
+    /// Further members, such as `field`.
+    #[serde(flatten)]
+    pub extensions: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem of kind `slug`, such as `email-taken`.
+    pub fn new(status: u16, slug: &str, title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:daybook:problem:{slug}"),
+            title: title.into(),
+            status,
+            detail: detail.into(),
+            extensions: Map::new(),
+        }
+    }
+
+    /// Adds a member that a program can read, such as the name of the field.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.extensions.insert(member.to_owned(), value.into());
+        self
+    }
+}
