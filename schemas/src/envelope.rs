@@ -10,6 +10,7 @@
 
 mod attribute;
 mod binary;
+mod seal;
 mod structured;
 
 use std::borrow::Cow;
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-pub use structured::seal;
+pub use seal::seal;
 
 /// Value of the record header `content-type` of an event in structured mode.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
@@ -78,8 +79,8 @@ pub enum OpenError {
         /// Index of the first wrong byte.
         at: usize,
     },
-    /// The value is not JSON.
-    #[error("the value is not JSON: {detail}")]
+    /// The value is not JSON, or no JSON object.
+    #[error("the value is not an event in JSON: {detail}")]
     NotJson {
         /// Where and why.
         detail: String,

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::envelope::{self, Envelope, OpenError};
+use crate::explain;
 
 /// A domain's events in their newest shape.
 pub trait EventData: Sized {
@@ -28,7 +29,7 @@ pub trait EventData: Sized {
 pub enum DataError {
     /// No version of this type is known.
     #[error(
-        "event type {event_type} is unknown: this program is older than the event, or the event is not meant for it"
+        "event type `{event_type}` is unknown: this program is older than the event, or the event is not meant for it"
     )]
     UnknownType {
         /// The type as it stands in the event.
@@ -36,7 +37,7 @@ pub enum DataError {
     },
     /// The type is known, but only in older versions.
     #[error(
-        "event type {event_type} is of a future version: the newest known is {newest}; upgrade this program"
+        "event type `{event_type}` is of a future version: the newest known is {newest}; upgrade this program"
     )]
     FutureVersion {
         /// The type as it stands in the event.
@@ -45,55 +46,70 @@ pub enum DataError {
         newest: String,
     },
     /// A field is missing or has the wrong type.
-    #[error("data of {event_type} does not fit its schema at `{field}`: {detail}")]
+    #[error("data of {event_type} does not fit its schema{}: {detail}", at(field))]
     Field {
         /// The type of the event.
         event_type: String,
-        /// Path of the field; empty where JSON itself is broken.
+        /// Path of the field; empty where the data as a whole is wrong.
         field: String,
         /// What was expected and found.
         detail: String,
     },
 }
 
-/// Reads `data` as `T`; on failure reads it again to learn which field was to blame, so that the usual case pays nothing.
+fn at(field: &str) -> String {
+    if field.is_empty() { String::new() } else { format!(" at `{field}`") }
+}
+
+/// Reads `data`, a JSON object, as `T`; unknown fields are ignored.
 ///
 /// # Errors
 /// [`DataError::Field`].
 pub fn read_fields<T: DeserializeOwned>(event_type: &str, data: &RawValue) -> Result<T, DataError> {
-    serde_json::from_str(data.get()).map_err(|first| explain::<T>(event_type, data, &first))
+    if !explain::is_object(data.get()) {
+        return Err(does_not_fit(event_type, "", "a JSON object was expected"));
+    }
+    serde_json::from_str(data.get()).map_err(|first| match explain::fault::<T>(data.get()) {
+        Some(fault) => does_not_fit(event_type, &fault.field, &fault.detail),
+        None => does_not_fit(event_type, "", &first.to_string()),
+    })
 }
 
-fn explain<T: DeserializeOwned>(event_type: &str, data: &RawValue, first: &serde_json::Error) -> DataError {
-    let (field, detail) =
-        match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(data.get())) {
-            Err(located) => (located.path().to_string(), located.inner().to_string()),
-            Ok(_) => (String::new(), first.to_string()),
-        };
-    let field = if field == "." { quoted(&detail).unwrap_or_default() } else { field };
-    DataError::Field { event_type: event_type.to_owned(), field, detail }
-}
-
-/// serde reports a missing field at the object that lacks it, and its name in backquotes.
-fn quoted(detail: &str) -> Option<String> {
-    detail.strip_prefix("missing field `")?.split('`').next().map(str::to_owned)
-}
-
-/// The error for a type that is none of `newest`, the newest known name of each type.
-#[must_use]
-pub fn unknown_type(event_type: &str, newest: &[&'static str]) -> DataError {
-    let same_type = |known: &&&str| stem(known).is_some() && stem(known) == stem(event_type);
-    match newest.iter().find(same_type) {
-        Some(newest) => {
-            DataError::FutureVersion { event_type: event_type.to_owned(), newest: (*newest).to_owned() }
-        }
-        None => DataError::UnknownType { event_type: event_type.to_owned() },
+fn does_not_fit(event_type: &str, field: &str, detail: &str) -> DataError {
+    DataError::Field {
+        event_type: event_type.to_owned(),
+        field: field.to_owned(),
+        detail: explain::shown(detail),
     }
 }
 
-fn stem(event_type: &str) -> Option<&str> {
-    let (stem, version) = event_type.rsplit_once(".v")?;
-    (!version.is_empty() && version.bytes().all(|b| b.is_ascii_digit())).then_some(stem)
+/// The error for a type that is not known, given `newest`, the newest known name of each type.
+#[must_use]
+pub fn unknown_type(event_type: &str, newest: &[&'static str]) -> DataError {
+    match newest.iter().find(|known| is_newer(event_type, known)) {
+        Some(newest) => {
+            DataError::FutureVersion { event_type: explain::shown(event_type), newest: (*newest).to_owned() }
+        }
+        None => DataError::UnknownType { event_type: explain::shown(event_type) },
+    }
+}
+
+/// Whether both are versions of one type, and `event_type` the later one.
+fn is_newer(event_type: &str, known: &str) -> bool {
+    match (split_version(event_type), split_version(known)) {
+        (Some((stem, version)), Some((known_stem, known_version))) => {
+            stem == known_stem && version > known_version
+        }
+        _ => false,
+    }
+}
+
+/// `shop.order.placed.v2` is `shop.order.placed`, 2.
+fn split_version(event_type: &str) -> Option<(&str, u64)> {
+    let (stem, digits) = event_type.rsplit_once(".v")?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    // More digits than a u64 holds are a later version than any.
+    is_number.then(|| (stem, digits.parse().unwrap_or(u64::MAX)))
 }
 
 /// Why a record is not an event that this program can take.

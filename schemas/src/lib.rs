@@ -8,6 +8,7 @@
 
 pub mod envelope;
 pub mod event_data;
+mod explain;
 pub mod headers;
 pub mod problem;
 pub mod sequence;

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 /// Media type of a problem body.
 pub const MEDIA_TYPE: &str = "application/problem+json";
+/// The members that RFC 9457 itself defines.
+const MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "instance"];
 
 /// One problem: what went wrong with one request, and what to do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,9 +37,10 @@ impl Problem {
         }
     }
 
-    /// Adds a member that a program can read, such as the name of the field.
+    /// Adds a member that a program can read, such as the name of the field. It must not be one of RFC 9457's own.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        debug_assert!(!MEMBERS.contains(&member), "member `{member}` of a problem would be there twice");
         self.extensions.insert(member.to_owned(), value.into());
         self
     }

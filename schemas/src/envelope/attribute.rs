@@ -7,16 +7,17 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{OpenError, Source};
+use crate::explain;
 
 /// Digits of a position on the wire; with leading zeros, so that text order is number order.
 pub(super) const SEQUENCE_DIGITS: usize = 20;
-/// Longest part of a wrong value that an error repeats.
-const FOUND_CHARS_MAX: usize = 60;
+/// What an aggregate version must be.
+pub(super) const VERSION_EXPECTED: &str = "a whole number from 1";
 
 pub(super) fn malformed(attribute: &str, found: &str, expected: &str) -> OpenError {
     OpenError::Malformed {
         attribute: attribute.to_owned(),
-        found: format!("`{}`", found.chars().take(FOUND_CHARS_MAX).collect::<String>()),
+        found: format!("`{}`", explain::shown(found)),
         expected: expected.to_owned(),
     }
 }
@@ -30,7 +31,17 @@ pub(super) fn specversion(text: &str) -> Result<(), OpenError> {
 }
 
 pub(super) fn time(text: &str) -> Result<Timestamp, OpenError> {
-    Timestamp::from_str(text).map_err(|_| malformed("time", text, "a time as of RFC 3339"))
+    let time = if is_rfc3339(text.as_bytes()) { Timestamp::from_str(text).ok() } else { None };
+    time.ok_or_else(|| malformed("time", text, "a time as of RFC 3339"))
+}
+
+/// The outline of RFC 3339; the parser also takes other forms of ISO 8601, which not every reader knows.
+fn is_rfc3339(text: &[u8]) -> bool {
+    let date_and_time =
+        text.len() >= 20 && text[4] == b'-' && text[7] == b'-' && matches!(text[10], b'T' | b't');
+    date_and_time
+        && (matches!(text.last(), Some(b'Z' | b'z'))
+            || matches!(text[text.len() - 6..], [b'+' | b'-', _, _, b':', ..]))
 }
 
 pub(super) fn sequence(text: &str) -> Result<u64, OpenError> {
@@ -40,8 +51,9 @@ pub(super) fn sequence(text: &str) -> Result<u64, OpenError> {
 }
 
 pub(super) fn version(text: &str) -> Result<u64, OpenError> {
-    let version = text.parse().ok().filter(|version| *version >= 1);
-    version.ok_or_else(|| malformed("aggregateversion", text, "a whole number from 1"))
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let version = if digits { text.parse().ok().filter(|version| *version >= 1) } else { None };
+    version.ok_or_else(|| malformed("aggregateversion", text, VERSION_EXPECTED))
 }
 
 /// `/service/partition`.

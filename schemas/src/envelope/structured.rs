@@ -1,72 +1,15 @@
-//! Structured content mode: the whole envelope is one JSON object.
+//! Opening in structured content mode: the whole envelope is one JSON object.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
-use jiff::Timestamp;
-use serde::de::{Deserializer, Visitor};
-use serde::ser::Serializer;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
-use super::{Envelope, OpenError, Source, attribute};
-
-/// The envelope as JSON has it. Field order is the order on the wire.
-#[derive(Serialize)]
-struct Sealed<'a> {
-    specversion: &'static str,
-    id: Uuid,
-    #[serde(serialize_with = "display")]
-    source: &'a Source<'a>,
-    r#type: &'a str,
-    subject: Uuid,
-    #[serde(serialize_with = "microseconds")]
-    time: Timestamp,
-    #[serde(serialize_with = "twenty_digits")]
-    sequence: u64,
-    aggregateversion: u64,
-    correlationid: Uuid,
-    causationid: Uuid,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<&'a str>,
-    datacontenttype: &'static str,
-    data: &'a RawValue,
-}
-
-/// Seals an event: the value of its record, one line of JSON.
-///
-/// # Errors
-/// None that a caller can cause: all parts are known to be expressible in JSON.
-pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&Sealed {
-        specversion: "1.0",
-        id: envelope.id,
-        source: &envelope.source,
-        r#type: &envelope.event_type,
-        subject: envelope.subject,
-        time: envelope.time,
-        sequence: envelope.position,
-        aggregateversion: envelope.aggregate_version,
-        correlationid: envelope.correlation_id,
-        causationid: envelope.causation_id,
-        traceparent: envelope.traceparent.as_deref(),
-        datacontenttype: "application/json",
-        data: &envelope.data,
-    })
-}
-
-fn display<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
-}
-
-fn microseconds<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&format_args!("{time:.6}"))
-}
-
-fn twenty_digits<S: Serializer>(position: &u64, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&format_args!("{position:0width$}", width = attribute::SEQUENCE_DIGITS))
-}
+use super::{Envelope, OpenError, attribute};
+use crate::explain::{self, Fault};
 
 /// The envelope as it comes. Every attribute may be missing here, so that the error can name it.
 #[derive(Deserialize)]
@@ -120,6 +63,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
     let text = std::str::from_utf8(value).map_err(|error| OpenError::NotUtf8 { at: error.valid_up_to() })?;
+    if !explain::is_object(text) {
+        return Err(not_an_object(text));
+    }
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| explain(text, &error))?;
     // First, because its absence means that this is no structured event at all.
     attribute::specversion(&required("specversion", wire.specversion)?)?;
@@ -154,23 +100,55 @@ fn required<'a>(attribute: &'static str, text: Option<Text<'a>>) -> Result<Cow<'
 
 fn version(found: Option<u64>) -> Result<u64, OpenError> {
     match found {
-        Some(0) => Err(attribute::malformed("aggregateversion", "0", "a whole number from 1")),
+        Some(0) => Err(attribute::malformed("aggregateversion", "0", attribute::VERSION_EXPECTED)),
         Some(version) => Ok(version),
         None => Err(OpenError::Missing { attribute: "aggregateversion" }),
     }
 }
 
-/// Reads a broken value again, to name the attribute; the usual case does not pay for that.
+fn not_an_object(text: &str) -> OpenError {
+    let detail = match serde_json::from_str::<IgnoredAny>(text) {
+        Err(error) => error.to_string(),
+        Ok(_) => format!("an object was expected, found {}", explain::shown(text.trim())),
+    };
+    OpenError::NotJson { detail }
+}
+
+/// Names the attribute that made `text` unreadable.
 fn explain(text: &str, first: &serde_json::Error) -> OpenError {
     if first.is_syntax() || first.is_eof() {
         return OpenError::NotJson { detail: first.to_string() };
     }
-    match serde_path_to_error::deserialize::<_, Wire<'_>>(&mut serde_json::Deserializer::from_str(text)) {
-        Err(located) if located.path().to_string() != "." => OpenError::Malformed {
-            attribute: located.path().to_string(),
-            found: "of the wrong type".to_owned(),
-            expected: located.inner().to_string(),
-        },
-        _ => OpenError::NotJson { detail: first.to_string() },
+    // A binary-mode event's data may have fields of its own that are called like attributes.
+    if !has_specversion(text) {
+        return OpenError::Missing { attribute: "specversion" };
     }
+    match explain::fault::<Wire<'_>>(text) {
+        Some(fault) => wrong_type(fault),
+        None => OpenError::NotJson { detail: first.to_string() },
+    }
+}
+
+fn has_specversion(text: &str) -> bool {
+    let attributes = serde_json::from_str::<HashMap<String, IgnoredAny>>(text);
+    attributes.is_ok_and(|attributes| attributes.contains_key("specversion"))
+}
+
+fn wrong_type(fault: Fault) -> OpenError {
+    let (found, expected) = match fault.field.as_str() {
+        _ if fault.detail.starts_with("duplicate field") => ("given twice", "one value"),
+        "aggregateversion" => (found(&fault.detail), attribute::VERSION_EXPECTED),
+        _ => (found(&fault.detail), "a string"),
+    };
+    OpenError::Malformed {
+        found: explain::shown(found),
+        expected: expected.to_owned(),
+        attribute: fault.field,
+    }
+}
+
+/// The middle of serde's "invalid type: integer `5`, expected a string".
+fn found(detail: &str) -> &str {
+    let found = ["invalid type: ", "invalid value: "].iter().find_map(|start| detail.strip_prefix(start));
+    found.and_then(|found| found.rsplit_once(", expected ")).map_or(detail, |(found, _)| found)
 }
