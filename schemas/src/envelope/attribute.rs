@@ -37,11 +37,9 @@ pub(super) fn time(text: &str) -> Result<Timestamp, OpenError> {
 
 /// The outline of RFC 3339; the parser also takes other forms of ISO 8601, which not every reader knows.
 fn is_rfc3339(text: &[u8]) -> bool {
-    let date_and_time =
-        text.len() >= 20 && text[4] == b'-' && text[7] == b'-' && matches!(text[10], b'T' | b't');
-    date_and_time
-        && (matches!(text.last(), Some(b'Z' | b'z'))
-            || matches!(text[text.len() - 6..], [b'+' | b'-', _, _, b':', ..]))
+    let dated = matches!(text, [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't', ..]);
+    let zoned = matches!(text, [.., b'Z' | b'z'] | [.., b'+' | b'-', _, _, b':', _, _]);
+    dated && zoned
 }
 
 pub(super) fn sequence(text: &str) -> Result<u64, OpenError> {
