@@ -1,1 +1,30 @@
-//! placeholder
+//! Kafka as Daybook uses it: read from given offsets, write in order, inspect topics.
+//!
+//! The only crate that imports rdkafka. It knows records, partitions and offsets; it does not know what is in a
+//! record, so neither events nor positions appear here.
+//!
+//! Everything blocks, and nothing here needs an async runtime (except [`process::shutdown_signal`]): librdkafka has
+//! threads of its own, and asynchronous callers go through `spawn_blocking`. Wherever a `topic` is named, it is the
+//! bare name (`users.events`); the prefix of [`Kafka::topic_prefix`] is added inside.
+//!
+//! Beside the log, two things that every Daybook process shares: its command line ([`settings`]) and what surrounds its
+//! work ([`process`]).
+
+mod client;
+mod error;
+mod kafka;
+mod options;
+mod partitioner;
+mod reader;
+mod writer;
+
+pub mod embedded;
+pub mod process;
+pub mod settings;
+pub mod topics;
+
+pub use error::LogError;
+pub use kafka::Kafka;
+pub use partitioner::partition_for_key;
+pub use reader::{Polled, Reader, Record, Start};
+pub use writer::{Delivery, DeliveryError, Outgoing, SendError, Writer};

@@ -1,0 +1,61 @@
+//! librdkafka's callbacks: its log lines and errors become `tracing` events.
+
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Context of the clients that only read or ask. Remembers the last error, for the sentence in which we give up.
+#[derive(Default)]
+pub(crate) struct Context {
+    last_error: Mutex<Option<String>>,
+}
+
+impl Context {
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if log_error(&error, reason) {
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// One line of librdkafka's log.
+pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+    match level {
+        Emerg | Alert | Critical => tracing::error!(target: "librdkafka", facility, "{message}"),
+        // librdkafka goes on trying after what it calls an error (a refused connection, say).
+        Error | Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
+        Notice | Info => tracing::info!(target: "librdkafka", facility, "{message}"),
+        Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+/// One error of a client. Returns whether it was an error at all: the end of a partition is reported as one.
+pub(crate) fn log_error(error: &KafkaError, reason: &str) -> bool {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::PartitionEOF) => false,
+        Some(RDKafkaErrorCode::Fatal) => {
+            tracing::error!(target: "librdkafka", "fatal: {reason}");
+            true
+        }
+        _ => {
+            tracing::warn!(target: "librdkafka", "{reason}");
+            true
+        }
+    }
+}

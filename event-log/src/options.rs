@@ -1,0 +1,66 @@
+//! Which options of librdkafka may be set by `--kafka KEY=VALUE`: all but those on which a guarantee rests.
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
+const WHY_BROKERS: &str = "the brokers are given by --brokers";
+const WHY_DURABLE: &str = "an acknowledged event must be on all in-sync replicas";
+const WHY_IN_ORDER: &str = "events must get into the log once, in order and without a gap";
+const WHY_PARTITION: &str = "Daybook chooses the partition itself, as Kafka's default partitioner does";
+const WHY_REPORTED: &str = "every record's delivery must be reported";
+const WHY_NO_GROUP: &str = "Daybook keeps its checkpoints in its own stores and uses no consumer group";
+const WHY_NO_RESET: &str = "a missing offset must stop the reader, not move it";
+const WHY_COMMITTED: &str = "events of an aborted transaction must not be read";
+const WHY_TOPICS: &str =
+    "a topic that the broker creates by itself may drop events; Daybook creates its topics";
+const WHY_OWN: &str = "Daybook needs it as it is";
+
+const REFUSED: &[(&str, &str)] = &[
+    ("acks", WHY_DURABLE),
+    ("allow.auto.create.topics", WHY_TOPICS),
+    ("auto.commit.enable", WHY_NO_GROUP),
+    ("auto.commit.interval.ms", WHY_NO_GROUP),
+    ("auto.offset.reset", WHY_NO_RESET),
+    ("bootstrap.servers", WHY_BROKERS),
+    ("delivery.report.only.error", WHY_REPORTED),
+    ("delivery.timeout.ms", WHY_IN_ORDER),
+    ("enable.auto.commit", WHY_NO_GROUP),
+    ("enable.auto.offset.store", WHY_NO_GROUP),
+    ("enable.gapless.guarantee", WHY_IN_ORDER),
+    ("enable.idempotence", WHY_IN_ORDER),
+    ("enable.partition.eof", WHY_OWN),
+    ("group.id", WHY_NO_GROUP),
+    ("group.instance.id", WHY_NO_GROUP),
+    ("group.protocol", WHY_NO_GROUP),
+    ("isolation.level", WHY_COMMITTED),
+    ("log.queue", WHY_OWN),
+    ("max.in.flight", WHY_IN_ORDER),
+    ("max.in.flight.requests.per.connection", WHY_IN_ORDER),
+    ("message.send.max.retries", WHY_IN_ORDER),
+    ("message.timeout.ms", WHY_IN_ORDER),
+    ("metadata.broker.list", WHY_BROKERS),
+    ("partitioner", WHY_PARTITION),
+    ("queuing.strategy", WHY_IN_ORDER),
+    ("request.required.acks", WHY_DURABLE),
+    ("retries", WHY_IN_ORDER),
+    ("test.mock.num.brokers", WHY_BROKERS),
+    ("transactional.id", WHY_IN_ORDER),
+];
+
+/// Checks one option. The error is a sentence that names the option but never its value, which may be a secret.
+pub(crate) fn check(key: &str, value: &str) -> Result<(), String> {
+    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == key) {
+        return Err(format!("--kafka {key} cannot be set: {why}; leave it out"));
+    }
+    let mut config = ClientConfig::new();
+    config.set(key, value);
+    config.create_native_config().map(|_| ()).map_err(|error| unusable(key, &error))
+}
+
+fn unusable(key: &str, error: &KafkaError) -> String {
+    let reason = match error {
+        KafkaError::ClientConfig(_, description, ..) => description.trim(),
+        _ => "it contains a zero byte",
+    };
+    format!("--kafka {key} is refused by librdkafka: {reason}")
+}

@@ -1,0 +1,16 @@
+//! What surrounds the work of every Daybook process: its exit codes, log, stop signal and directory lock.
+
+mod directory_lock;
+mod logging;
+mod shutdown;
+
+pub use directory_lock::{DirectoryLock, LockError};
+pub use logging::{LogFlags, LogFormat, init_logging};
+pub use shutdown::shutdown_signal;
+
+/// Failed or refused.
+pub const EXIT_FAILED: u8 = 1;
+/// Wrong settings.
+pub const EXIT_USAGE: u8 = 2;
+/// Another process uses the directory.
+pub const EXIT_IN_USE: u8 = 3;

@@ -1,0 +1,67 @@
+//! One process per directory.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Held as long as it lives; the system releases it if the process dies. The file stays, and says who held it last.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    // Never read: open and locked is all it has to be.
+    _file: File,
+}
+
+/// Why a directory is not ours.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("directory {} is in use by {holder}; stop that process or choose another directory", dir.display())]
+    InUse {
+        /// As given.
+        dir: PathBuf,
+        /// What the holder wrote about itself.
+        holder: String,
+    },
+    /// The lock file cannot be made or locked.
+    #[error("cannot lock {}: {source}; check that the directory exists and may be written", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl DirectoryLock {
+    /// Locks `dir`, which must exist, by its file `name`. `holder` is written into it ("users, pid 12") and shown to
+    /// whoever comes second.
+    ///
+    /// # Errors
+    /// [`LockError::InUse`] at once if another process holds it; [`LockError::Io`].
+    pub fn acquire(dir: &Path, name: &str, holder: &str) -> Result<DirectoryLock, LockError> {
+        let path = dir.join(name);
+        let io_error = |source| LockError::Io { path: path.clone(), source };
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            // Not truncated before it is ours: it says who holds it.
+            .truncate(false)
+            .open(&path)
+            .map_err(io_error)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                LockError::InUse { dir: dir.to_owned(), holder: holder_named_in(&path) }
+            }
+            TryLockError::Error(source) => io_error(source),
+        })?;
+        file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(io_error)?;
+        Ok(DirectoryLock { _file: file })
+    }
+}
+
+fn holder_named_in(path: &Path) -> String {
+    match fs::read_to_string(path) {
+        Ok(holder) if !holder.trim().is_empty() => holder.trim().to_owned(),
+        _ => "another process".to_owned(),
+    }
+}

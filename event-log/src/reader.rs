@@ -1,0 +1,227 @@
+//! Reading: given partitions from given offsets, without a consumer group.
+//!
+//! Each partition has a queue of its own inside librdkafka. Whatever comes out of a queue (a record, the end of the
+//! partition, an error) therefore belongs to a known source, without looking at a topic's name; librdkafka's shared
+//! queue would tell the end of "partition 3" without saying of which topic. The queues are emptied in turn, a bounded
+//! run each, so that the partitions advance side by side.
+
+mod record;
+mod wake;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+pub use record::Record;
+
+use crate::client::Context;
+use crate::{Kafka, LogError};
+use wake::Wake;
+
+/// Records taken from one partition before the next one has its turn: long enough that a user's events come together,
+/// short enough that no partition waits for long.
+const RUN_RECORDS_MAX: u32 = 1_000;
+/// How long an error's details (what the partition still holds) may take to learn.
+const DETAIL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where to begin in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Bare name.
+    pub topic: String,
+    /// Kafka's partition number.
+    pub partition: i32,
+    /// The first offset to read; the partition's end offset is allowed and means "only what comes".
+    pub offset: i64,
+}
+
+/// An open consumer of explicitly assigned partitions. It belongs to one thread at a time.
+pub struct Reader {
+    // Declared before `consumer`: librdkafka wants its queues released before the client.
+    sources: Vec<Source>,
+    consumer: Arc<BaseConsumer<Context>>,
+    wake: Arc<Wake>,
+    turn: Cell<Turn>,
+}
+
+struct Source {
+    queue: PartitionQueue<Context>,
+    /// Bare name.
+    topic: String,
+    full_topic: String,
+    partition: i32,
+    next_offset: Cell<i64>,
+}
+
+#[derive(Clone, Copy)]
+struct Turn {
+    source: usize,
+    run_left: u32,
+}
+
+/// What a poll found.
+pub enum Polled<'a> {
+    /// The next record of one partition.
+    Record(Record<'a>),
+    /// Everything up to the partition's present end has been returned. Comes again after further records.
+    End {
+        /// Index into the starts given to [`Reader::open`].
+        source: usize,
+    },
+    /// Nothing yet: the timeout has passed, or (earlier) librdkafka reported passing trouble, which it logs and gets over
+    /// by itself.
+    Nothing,
+}
+
+impl Reader {
+    /// Opens a consumer at the given offsets, one start per partition; does not wait for a broker.
+    ///
+    /// # Errors
+    /// [`LogError::Settings`] if librdkafka refuses the options, [`LogError::StartNegative`], [`LogError::Client`].
+    pub fn open(kafka: &Kafka, starts: &[Start]) -> Result<Reader, LogError> {
+        let wake = Arc::new(Wake::default());
+        let mut consumer: BaseConsumer<Context> = kafka
+            .reader_config(starts.len())
+            .create_with_context(Context::default())
+            .map_err(|error| LogError::Settings { reason: error.to_string() })?;
+        consumer.set_nonempty_callback(wake.setter());
+        let consumer = Arc::new(consumer);
+        // Queues first, then the assignment: otherwise first records could land in the shared queue.
+        let sources = starts
+            .iter()
+            .map(|start| Source::open(&consumer, kafka, start, &wake))
+            .collect::<Result<Vec<_>, _>>()?;
+        assign(&consumer, &sources)?;
+        let turn = Cell::new(Turn { source: 0, run_left: RUN_RECORDS_MAX });
+        Ok(Reader { sources, consumer, wake, turn })
+    }
+
+    /// The next record, end or error; blocks for at most `timeout`.
+    ///
+    /// # Errors
+    /// What stops a partition for good: [`LogError::OffsetOutOfRange`], [`LogError::NoSuchPartition`],
+    /// [`LogError::Damaged`], [`LogError::Denied`], [`LogError::Client`].
+    pub fn poll(&self, timeout: Duration) -> Result<Polled<'_>, LogError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            self.wake.clear();
+            if let Some(polled) = self.poll_queues()? {
+                return Ok(polled);
+            }
+            if !self.wake.wait_until(deadline) {
+                return Ok(Polled::Nothing);
+            }
+        }
+    }
+
+    // One look at every queue, beginning with the one whose turn it is.
+    fn poll_queues(&self) -> Result<Option<Polled<'_>>, LogError> {
+        if self.turn.get().run_left == 0 {
+            self.next_turn();
+        }
+        for _ in 0..self.sources.len() {
+            let Turn { source: index, run_left } = self.turn.get();
+            if let Some(source) = self.sources.get(index)
+                && let Some(result) = source.queue.poll(Duration::ZERO)
+            {
+                self.turn.set(Turn { source: index, run_left: run_left - 1 });
+                return self.polled(index, source, result).map(Some);
+            }
+            self.next_turn();
+        }
+        Ok(None)
+    }
+
+    fn next_turn(&self) {
+        let source = (self.turn.get().source + 1) % self.sources.len();
+        if source == 0 {
+            self.serve_client();
+        }
+        self.turn.set(Turn { source, run_left: RUN_RECORDS_MAX });
+    }
+
+    // Log lines and errors of the client itself; its context writes them to the log.
+    fn serve_client(&self) {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+    }
+
+    fn polled<'a>(
+        &self,
+        index: usize,
+        source: &'a Source,
+        result: Result<BorrowedMessage<'a>, KafkaError>,
+    ) -> Result<Polled<'a>, LogError> {
+        match result {
+            Ok(message) => {
+                source.next_offset.set(message.offset() + 1);
+                Ok(Polled::Record(Record::new(index, &source.topic, message)))
+            }
+            Err(KafkaError::PartitionEOF(_)) => Ok(Polled::End { source: index }),
+            Err(error) => self.read_error(source, &error).map_or(Ok(Polled::Nothing), Err),
+        }
+    }
+
+    // None: passing trouble, logged by the context, which librdkafka gets over by itself.
+    fn read_error(&self, source: &Source, error: &KafkaError) -> Option<LogError> {
+        use RDKafkaErrorCode as Code;
+        let topic = source.full_topic.clone();
+        let (partition, offset) = (source.partition, source.next_offset.get());
+        let code = error.rdkafka_error_code()?;
+        match code {
+            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+                let held = self.consumer.fetch_watermarks(&topic, partition, DETAIL_TIMEOUT).ok();
+                Some(LogError::OffsetOutOfRange { topic, partition, offset, held })
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+                Some(LogError::NoSuchPartition { topic, partition })
+            }
+            Code::BadMessage | Code::InvalidMessage | Code::BadCompression | Code::InvalidMessageSize => {
+                Some(LogError::Damaged { topic, partition, offset, reason: code.to_string() })
+            }
+            Code::TopicAuthorizationFailed => Some(LogError::Denied { topic, reason: code.to_string() }),
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Some(LogError::Client { doing: "reading", reason: code.to_string() })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Source {
+    fn open(
+        consumer: &Arc<BaseConsumer<Context>>,
+        kafka: &Kafka,
+        start: &Start,
+        wake: &Arc<Wake>,
+    ) -> Result<Source, LogError> {
+        let full_topic = kafka.topic_name(&start.topic);
+        let &Start { partition, offset, .. } = start;
+        // librdkafka reads negative offsets as "beginning", "end" and the like.
+        if offset < 0 {
+            return Err(LogError::StartNegative { topic: full_topic, partition, offset });
+        }
+        let mut queue = consumer
+            .split_partition_queue(&full_topic, partition)
+            .ok_or_else(|| LogError::NoSuchPartition { topic: full_topic.clone(), partition })?;
+        queue.set_nonempty_callback(wake.setter());
+        let topic = start.topic.clone();
+        Ok(Source { queue, topic, full_topic, partition, next_offset: Cell::new(offset) })
+    }
+}
+
+fn assign(consumer: &BaseConsumer<Context>, sources: &[Source]) -> Result<(), LogError> {
+    let client_error =
+        |error: KafkaError| LogError::Client { doing: "assigning partitions", reason: error.to_string() };
+    let mut list = TopicPartitionList::with_capacity(sources.len());
+    for source in sources {
+        let offset = Offset::Offset(source.next_offset.get());
+        list.add_partition_offset(&source.full_topic, source.partition, offset).map_err(client_error)?;
+    }
+    consumer.assign(&list).map_err(client_error)
+}

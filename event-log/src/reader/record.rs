@@ -1,0 +1,64 @@
+//! A record as it lies in librdkafka's memory.
+
+use rdkafka::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+
+/// A record of the log. Nothing is copied: key and value are valid as long as it lives.
+pub struct Record<'a> {
+    source: usize,
+    topic: &'a str,
+    message: BorrowedMessage<'a>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn new(source: usize, topic: &'a str, message: BorrowedMessage<'a>) -> Record<'a> {
+        Record { source, topic, message }
+    }
+
+    /// Which of the starts given to [`crate::Reader::open`] it comes from.
+    #[must_use]
+    pub fn source(&self) -> usize {
+        self.source
+    }
+
+    /// Bare name.
+    #[must_use]
+    pub fn topic(&self) -> &'a str {
+        self.topic
+    }
+
+    /// Kafka's partition number.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.message.partition()
+    }
+
+    /// Kafka's offset within the partition.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.message.offset()
+    }
+
+    /// The key, if the record has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.message.key()
+    }
+
+    /// The value, if the record has one.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        self.message.payload()
+    }
+
+    /// Names and values in the record's order; a header without value has an empty one. Costly: librdkafka parses them
+    /// when first asked.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        let Some(headers) = self.message.headers() else { return Vec::new() };
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+            .collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! Topics: created as Daybook needs them, checked before anything is written, inspected.
+//!
+//! A topic that drops events cannot be the truth, so [`ensure`] refuses one whose settings would.
+
+mod create;
+mod ensure;
+mod error;
+mod inspector;
+mod tail;
+
+use std::time::Duration;
+
+pub use ensure::ensure;
+pub use error::TopicError;
+pub use tail::{OwnedRecord, tail_record};
+
+use crate::{Kafka, LogError};
+use inspector::Inspector;
+
+/// How a topic is created if it is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Exactly this many, also of a topic that exists: keys would move otherwise.
+    pub partitions: i32,
+    /// Copies; an existing topic keeps the number it has.
+    pub replication_factor: i32,
+}
+
+/// What a partition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// The first offset that is still there.
+    pub low: i64,
+    /// The end offset: one past the last record.
+    pub high: i64,
+}
+
+/// Waits until a broker answers.
+///
+/// # Errors
+/// [`LogError::Unreachable`] after `deadline`, naming the brokers and the last error.
+pub fn wait_reachable(kafka: &Kafka, deadline: Duration) -> Result<(), LogError> {
+    Inspector::open(kafka)?.wait_reachable(deadline)
+}
+
+/// The number of partitions; none if there is no such topic.
+///
+/// # Errors
+/// [`TopicError::Log`] if no broker answers, [`TopicError::Inspect`].
+pub fn partition_count(kafka: &Kafka, topic: &str) -> Result<Option<i32>, TopicError> {
+    Inspector::open(kafka)?.partition_count(topic)
+}
+
+/// What one partition holds.
+///
+/// # Errors
+/// [`TopicError::Missing`], [`TopicError::Log`] if no broker answers, [`TopicError::Inspect`].
+pub fn watermarks(kafka: &Kafka, topic: &str, partition: i32) -> Result<Watermarks, TopicError> {
+    Inspector::open(kafka)?.watermarks(topic, partition)
+}
+
+/// What several partitions hold, in the order asked for, over one connection.
+///
+/// # Errors
+/// As [`watermarks`], for the first partition that fails.
+pub fn all_watermarks<T: AsRef<str>>(
+    kafka: &Kafka,
+    partitions: &[(T, i32)],
+) -> Result<Vec<Watermarks>, TopicError> {
+    let inspector = Inspector::open(kafka)?;
+    partitions.iter().map(|(topic, partition)| inspector.watermarks(topic.as_ref(), *partition)).collect()
+}

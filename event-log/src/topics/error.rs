@@ -1,0 +1,78 @@
+//! What can be wrong with a topic.
+
+use crate::LogError;
+
+/// Why a topic cannot be used or inspected.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// It does not exist.
+    #[error(
+        "topic {topic} does not exist; create it, start the service that owns it, or correct --topic-prefix"
+    )]
+    Missing {
+        /// Full name.
+        topic: String,
+    },
+    /// Another number of partitions than configured: keys would move.
+    #[error(
+        "topic {topic} has {actual} partitions, but {expected} are configured, so keys would move to other partitions; \
+         set --partitions {actual}, or use another --topic-prefix"
+    )]
+    PartitionCount {
+        /// Full name.
+        topic: String,
+        /// As configured.
+        expected: i32,
+        /// As Kafka says.
+        actual: i32,
+    },
+    /// A setting of the topic by which Kafka would drop events.
+    #[error(
+        "topic {topic} would drop events: its {setting} is {value}, it must be {required}; correct it with \
+         kafka-configs --bootstrap-server {brokers} --alter --entity-type topics --entity-name {topic} --add-config \
+         {setting}={required}"
+    )]
+    WouldDropEvents {
+        /// Full name.
+        topic: String,
+        /// As given by `--brokers`.
+        brokers: String,
+        /// Name of the topic's setting.
+        setting: &'static str,
+        /// What it is.
+        value: String,
+        /// What it must be.
+        required: &'static str,
+    },
+    /// The broker did not create it.
+    #[error(
+        "topic {topic} cannot be created with {partitions} partitions and replication factor {replication_factor}: \
+         {reason}; correct --partitions or --replication-factor, or have it created with cleanup.policy=delete, \
+         retention.ms=-1, retention.bytes=-1"
+    )]
+    Create {
+        /// Full name.
+        topic: String,
+        /// As configured.
+        partitions: i32,
+        /// As configured.
+        replication_factor: i32,
+        /// The broker's words.
+        reason: String,
+    },
+    /// A question about it was not answered.
+    #[error(
+        "cannot learn {what} of topic {topic}: {reason}; check Kafka's state and the rights of this user"
+    )]
+    Inspect {
+        /// Full name.
+        topic: String,
+        /// What was asked for.
+        what: &'static str,
+        /// librdkafka's or the broker's words.
+        reason: String,
+    },
+    /// The log itself cannot be reached or read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}

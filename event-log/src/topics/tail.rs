@@ -1,0 +1,70 @@
+//! The last record of a partition.
+
+use std::time::{Duration, Instant};
+
+use super::inspector::ANSWER_TIMEOUT;
+use super::{TopicError, Watermarks, watermarks};
+use crate::{Kafka, LogError, Polled, Reader, Record, Start};
+
+/// How long one poll waits; the deadline is looked at in between.
+const POLL_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// A record that stands on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRecord {
+    /// Kafka's offset within the partition.
+    pub offset: i64,
+    /// The key, if the record has one.
+    pub key: Option<Vec<u8>>,
+    /// The value, if the record has one.
+    pub value: Option<Vec<u8>>,
+    /// Names and values in the record's order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// The last record of a partition; none if it holds no record.
+///
+/// # Errors
+/// As [`watermarks`]; [`TopicError::Inspect`] if it cannot be read in time.
+pub fn tail_record(kafka: &Kafka, topic: &str, partition: i32) -> Result<Option<OwnedRecord>, TopicError> {
+    let Watermarks { low, high } = watermarks(kafka, topic, partition)?;
+    // The last offsets may hold no record but a foreign transaction's marks: look further back, each time twice as far.
+    let mut back = 1;
+    loop {
+        let from = low.max(high - back);
+        if from >= high {
+            return Ok(None);
+        }
+        let start = Start { topic: topic.to_owned(), partition, offset: from };
+        let last = last_record_from(kafka, &start)?;
+        if last.is_some() || from == low {
+            return Ok(last);
+        }
+        back *= 2;
+    }
+}
+
+fn last_record_from(kafka: &Kafka, start: &Start) -> Result<Option<OwnedRecord>, TopicError> {
+    let reader = Reader::open(kafka, std::slice::from_ref(start))?;
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let mut last = None;
+    while Instant::now() < deadline {
+        match reader.poll(POLL_TIMEOUT)? {
+            Polled::Record(record) => last = Some(OwnedRecord::from(&record)),
+            Polled::End { .. } => return Ok(last),
+            Polled::Nothing => {}
+        }
+    }
+    Err(LogError::unreachable(&kafka.brokers, ANSWER_TIMEOUT, None).into())
+}
+
+impl From<&Record<'_>> for OwnedRecord {
+    fn from(record: &Record<'_>) -> OwnedRecord {
+        OwnedRecord {
+            offset: record.offset(),
+            key: record.key().map(<[u8]>::to_vec),
+            value: record.value().map(<[u8]>::to_vec),
+            headers: record.headers(),
+        }
+    }
+}
