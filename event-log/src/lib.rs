@@ -19,6 +19,7 @@ mod reader;
 mod writer;
 
 pub mod embedded;
+pub mod health_check;
 pub mod process;
 pub mod settings;
 pub mod topics;

@@ -1,1 +1,10 @@
-//! placeholder
+//! Drives the real binaries as real processes, on an embedded broker or a real Kafka.
+//!
+//! A failure here is a failed test, so these helpers panic with what they know.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+
+pub mod binaries;
+pub mod broker;
+pub mod process;
+pub mod site;
+pub mod wait;

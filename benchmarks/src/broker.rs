@@ -1,0 +1,63 @@
+//! A real Kafka to measure on: the one that was named, or one that is started for the run and wiped at its end.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use event_log::Kafka;
+use tempfile::TempDir;
+
+use crate::Outcome;
+
+/// A Kafka that is there until this is dropped.
+#[derive(Debug)]
+pub struct Broker {
+    brokers: String,
+    started: Option<TempDir>,
+}
+
+impl Broker {
+    /// The brokers named, or a fresh one.
+    pub fn find(named: Option<&str>) -> Outcome<Self> {
+        if let Some(brokers) = named {
+            return Ok(Self { brokers: brokers.to_owned(), started: None });
+        }
+        eprintln!("starting Apache Kafka in a temporary directory (name one with --brokers to use that instead) ...");
+        let directory = TempDir::with_prefix("daybook-kafka-")?;
+        let output = Command::new(script()).args(["up", "--dir"]).arg(directory.path()).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into());
+        }
+        let printed = String::from_utf8(output.stdout)?;
+        let brokers = printed.lines().last().unwrap_or_default().to_owned();
+        Ok(Self { brokers, started: Some(directory) })
+    }
+
+    /// For the heading.
+    pub fn name(&self) -> &str {
+        if self.started.is_some() { "one Apache Kafka broker on the same machine" } else { &self.brokers }
+    }
+
+    /// How to reach it; each measurement takes topics of its own by its prefix.
+    pub fn kafka(&self, topic_prefix: &str) -> Kafka {
+        Kafka {
+            brokers: self.brokers.clone(),
+            options: Vec::new(),
+            topic_prefix: topic_prefix.to_owned(),
+            embedded: false,
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let Some(directory) = &self.started else { return };
+        let wiped = Command::new(script()).args(["wipe", "--dir"]).arg(directory.path()).status();
+        if !wiped.is_ok_and(|status| status.success()) {
+            eprintln!("the broker in {} could not be wiped", directory.path().display());
+        }
+    }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../system-tests/kafka/kafka")
+}

@@ -1,0 +1,130 @@
+//! A load generator that costs little beside what it measures: keep-alive connections, one request in flight on each,
+//! requests written as bytes, answers read by their content-length.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Outcome;
+
+/// Largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Head of the answer, in lower case names as our services send them.
+    pub head: String,
+    /// Body of the answer.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let line = self.head.lines().find(|line| line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name));
+        line.and_then(|line| line.split_once(": ")).map(|(_, value)| value)
+    }
+}
+
+impl Connection {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> Outcome<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::new() })
+    }
+
+    /// Sends one request and reads the whole answer.
+    pub async fn send(&mut self, request: &[u8]) -> Outcome<Answer> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let head_bytes = self.read_head().await?;
+        let head = String::from_utf8_lossy(&self.buffer[..head_bytes]).into_owned();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let mut answer = Answer { status, head, body: Vec::new() };
+        let length = answer.header("content-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+        while self.buffer.len() < head_bytes + length {
+            self.read_more().await?;
+        }
+        answer.body = self.buffer[head_bytes..].to_vec();
+        Ok(answer)
+    }
+
+    async fn read_head(&mut self) -> Outcome<usize> {
+        loop {
+            if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                return Ok(at + 4);
+            }
+            self.read_more().await?;
+        }
+    }
+
+    async fn read_more(&mut self) -> Outcome {
+        let read = self.stream.read_buf(&mut self.buffer).await?;
+        if read == 0 || self.buffer.len() > ANSWER_BYTES_MAX {
+            return Err("the connection ended within an answer".into());
+        }
+        Ok(())
+    }
+}
+
+/// A GET request.
+pub fn get(path: &str, headers: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\n{headers}\r\n").into_bytes()
+}
+
+/// A POST request with a JSON body.
+pub fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// Keeps `clients` connections busy for `seconds` and returns answers per second; `request(client, number)` makes each.
+pub async fn rate<F>(address: SocketAddr, clients: usize, seconds: u64, status: u16, request: F) -> Outcome<f64>
+where
+    F: Fn(usize, u64) -> Vec<u8> + Send + Sync + 'static,
+{
+    let request = Arc::new(request);
+    let answered = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let until = started + Duration::from_secs(seconds);
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in 0..clients {
+        let (request, answered) = (Arc::clone(&request), Arc::clone(&answered));
+        tasks.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            for number in 0.. {
+                if Instant::now() >= until {
+                    break;
+                }
+                let answer = connection.send(&request(client, number)).await?;
+                if answer.status != status {
+                    return Err(format!("{}: {}", answer.head, String::from_utf8_lossy(&answer.body)).into());
+                }
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(answered.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
+}

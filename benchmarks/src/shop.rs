@@ -1,0 +1,44 @@
+//! The whole shop in this process, on topics of its own, with its stores in a temporary directory.
+
+use std::net::SocketAddr;
+
+use quickstart::shop::{Shop, ShopSettings};
+use tempfile::TempDir;
+
+use crate::Outcome;
+use crate::broker::Broker;
+use crate::loader::PARTITIONS;
+
+/// A running shop and its directory.
+#[derive(Debug)]
+pub struct BenchShop {
+    /// The services.
+    pub shop: Shop,
+    _directory: TempDir,
+}
+
+impl BenchShop {
+    /// Starts it on fresh topics.
+    pub async fn start(broker: &Broker, purpose: &str) -> Outcome<Self> {
+        let directory = TempDir::with_prefix("daybook-bench-")?;
+        let settings = ShopSettings {
+            kafka: broker.kafka(&format!("bench-{purpose}-{}-", std::process::id())),
+            partitions: PARTITIONS,
+            replication_factor: 1,
+            data_dir: directory.path().to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let shop = Shop::start(&settings).await?;
+        Ok(Self { shop, _directory: directory })
+    }
+
+    /// Stops it in order.
+    pub async fn stop(self) -> Outcome {
+        Ok(self.shop.stop().await?)
+    }
+}
+
+/// The socket address in a service's base address.
+pub fn address(url: &str) -> Outcome<SocketAddr> {
+    Ok(url.trim_start_matches("http://").parse()?)
+}

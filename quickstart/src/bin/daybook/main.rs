@@ -1,0 +1,89 @@
+//! `daybook`: the whole shop in one process, to see and to try. What `cargo run --release` runs.
+//!
+//! Exit codes: 0 stopped on request, 1 failed, 2 usage, 3 a directory is in use.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod log_line;
+mod print;
+mod rebuild;
+mod story;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use event_log::process;
+use event_log::settings::SettingErrors;
+use quickstart::client::Client;
+use quickstart::shop::{Shop, ShopError, chain};
+use quickstart::start::{Place, PlaceFlags, Site};
+
+/// The whole shop in one process: a sandbox on an embedded broker, or on a real Kafka with --brokers and --data-dir.
+#[derive(Debug, Parser)]
+#[command(name = "daybook", version)]
+struct Flags {
+    #[command(flatten)]
+    place: PlaceFlags,
+    /// Do not play the story (a user signs up, orders 'pants', D answers and is rebuilt) on an empty log.
+    #[arg(long, env = "DAYBOOK_NO_DEMO")]
+    no_demo: bool,
+    #[command(flatten)]
+    log: process::LogFlags,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let mut errors = SettingErrors::default();
+    let (place, log_format) = (flags.place.check(&mut errors), flags.log.check(&mut errors));
+    let (Some(place), Some(log_format)) = (place, log_format) else {
+        return failed(&errors.to_string(), process::EXIT_USAGE);
+    };
+    process::init_logging(log_format);
+    let outcome = tokio::runtime::Runtime::new().map_err(|error| error.to_string());
+    match outcome.and_then(|runtime| runtime.block_on(run(&place, !flags.no_demo))) {
+        Ok(code) => code,
+        Err(error) => failed(&error, process::EXIT_FAILED),
+    }
+}
+
+fn failed(error: &str, code: u8) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(code)
+}
+
+async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
+    let site = place.prepare().map_err(|error| chain(&error))?;
+    print::place(&site.settings, site.sandbox.is_some());
+    let shop = match Shop::start(&site.settings).await {
+        Ok(shop) => shop,
+        Err(error) => return Ok(failed(&chain(&error), exit_code(&error))),
+    };
+    let outcome = tokio::select! {
+        outcome = serve(&shop, &site, demo) => outcome,
+        () = process::shutdown_signal() => Ok(()),
+    };
+    println!("stopping ...");
+    shop.stop().await.map_err(|error| chain(&error))?;
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn exit_code(error: &ShopError) -> u8 {
+    match error {
+        ShopError::InUse { .. } => process::EXIT_IN_USE,
+        ShopError::Listen { .. } | ShopError::Ended { .. } | ShopError::NotReady { .. } | ShopError::Client(_) => {
+            process::EXIT_FAILED
+        }
+    }
+}
+
+/// Ends only with an error; otherwise it serves until it is dropped.
+async fn serve(shop: &Shop, site: &Site, demo: bool) -> Result<(), String> {
+    let client = Client::new().map_err(|error| error.to_string())?;
+    let mut question = None;
+    if demo && story::is_log_empty(&client, &shop.urls).await? {
+        let told = story::tell(&client, &shop.urls, &site.settings.kafka).await?;
+        rebuild::show(&client, &site.settings, &shop.urls, &told).await?;
+        question = Some(told.question);
+    }
+    print::serving(&shop.urls, question.as_deref());
+    std::future::pending().await
+}

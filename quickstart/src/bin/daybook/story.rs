@@ -1,0 +1,79 @@
+//! The course notes' story: a user signs up, 'pants' appear, the user orders them, and D answers from its own copy.
+
+use event_log::Kafka;
+use quickstart::client::{Answer, Client};
+use quickstart::shop::{Urls, chain};
+use serde_json::{Value, json};
+
+use crate::{log_line, print};
+
+/// What the story left behind, for the rebuild to compare with.
+#[derive(Debug)]
+pub struct Told {
+    /// D's address for the user's ordered products.
+    pub question: String,
+    /// D's answer.
+    pub answer: Value,
+    /// Positions that the answer rests on.
+    pub token: String,
+}
+
+/// Tells the story and prints each step.
+///
+/// # Errors
+/// A sentence that names the step that failed.
+pub async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<Told, String> {
+    let story = Story { client, kafka };
+    let user = json!({ "email": "jill@example.com", "name": "Jill", "address": "1 Main Street" });
+    let user = story.command("A user signs up", &format!("{}/users", urls.users), &user, "").await?;
+    let product = json!({ "title": "pants", "image": "pants.jpg", "price_cents": 4900 });
+    let product = story.command("A product appears", &format!("{}/products", urls.products), &product, "").await?;
+    let after = [token(&user), token(&product)].join(",");
+    let order = json!({ "user_id": user.body["user_id"], "product_id": product.body["product_id"] });
+    let order = story.command("The user orders it", &format!("{}/orders", urls.orders), &order, &after).await?;
+    let everything = [after, token(&order)].join(",");
+    story.question(urls, &user, everything).await
+}
+
+/// Whether nothing has been written yet, so that the story is worth telling.
+///
+/// # Errors
+/// If D does not answer.
+pub async fn is_log_empty(client: &Client, urls: &Urls) -> Result<bool, String> {
+    let status = client.get(&format!("{}/status", urls.query)).send_ok().await.map_err(|error| chain(&error))?;
+    let mut partitions = status.body["partitions"].as_array().into_iter().flatten();
+    Ok(partitions.all(|partition| partition["end_offset"] == 0))
+}
+
+struct Story<'a> {
+    client: &'a Client,
+    kafka: &'a Kafka,
+}
+
+impl Story<'_> {
+    async fn command(&self, step: &str, url: &str, body: &Value, after: &str) -> Result<Answer, String> {
+        print::step(step);
+        print::request("POST", url, Some(body));
+        let sent = self.client.post(url, body).after(after).send_ok().await;
+        let answer = sent.map_err(|error| chain(&error))?;
+        print::answer(&answer);
+        let (kafka, token) = (self.kafka.clone(), token(&answer));
+        let found = tokio::task::spawn_blocking(move || log_line::find(&kafka, &token)).await;
+        print::event(&found.map_err(|error| error.to_string())??);
+        Ok(answer)
+    }
+
+    async fn question(&self, urls: &Urls, user: &Answer, token: String) -> Result<Told, String> {
+        print::step("Service D answers from its own copy: all products ordered by this user");
+        let user_id = user.body["user_id"].as_str().unwrap_or_default();
+        let question = format!("{}/users/{user_id}/products", urls.query);
+        print::request("GET", &question, None);
+        let answer = self.client.get(&question).after(&token).send_ok().await.map_err(|error| chain(&error))?;
+        print::answer(&answer);
+        Ok(Told { question, answer: answer.body, token })
+    }
+}
+
+fn token(answer: &Answer) -> String {
+    answer.token.clone().unwrap_or_default()
+}

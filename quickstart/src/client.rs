@@ -1,0 +1,154 @@
+//! A small HTTP client for the shop's own interfaces: status, token and JSON body of an answer.
+
+use std::time::Duration;
+
+pub use reqwest::Method;
+use reqwest::RequestBuilder;
+use schemas::headers;
+use serde_json::Value;
+
+/// Longest wait for one answer: longer than any wait that a service grants.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a service answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Daybook-Token`, if the answer carries one.
+    pub token: Option<String>,
+    /// The body as JSON; null if it is empty.
+    pub body: Value,
+}
+
+/// Why there is no answer, or none that a program can use.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The request did not get through.
+    #[error("{method} {url} got no answer")]
+    Request {
+        /// Method of the request.
+        method: Method,
+        /// Its address.
+        url: String,
+        /// The cause.
+        source: reqwest::Error,
+    },
+    /// The body is neither empty nor JSON.
+    #[error("{url} answered {status} with a body that is not JSON")]
+    Body {
+        /// Address of the request.
+        url: String,
+        /// Status of the answer.
+        status: u16,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// Another status than the caller needs.
+    #[error("{url} answered {status}: {body}")]
+    Status {
+        /// Address of the request.
+        url: String,
+        /// Status of the answer.
+        status: u16,
+        /// Body of the answer.
+        body: Value,
+    },
+}
+
+/// Sends requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+}
+
+/// One request on its way to be sent.
+#[derive(Debug)]
+pub struct Request {
+    method: Method,
+    url: String,
+    builder: RequestBuilder,
+}
+
+impl Client {
+    /// A client with its own pool of connections.
+    ///
+    /// # Errors
+    /// Only if the system's sockets cannot be set up.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+        Ok(Self { http })
+    }
+
+    /// A request of `method` to `url`.
+    #[must_use]
+    pub fn request(&self, method: Method, url: &str) -> Request {
+        let builder = self.http.request(method.clone(), url);
+        Request { method, url: url.to_owned(), builder }
+    }
+
+    /// `GET url`.
+    #[must_use]
+    pub fn get(&self, url: &str) -> Request {
+        self.request(Method::GET, url)
+    }
+
+    /// `POST url` with a JSON body.
+    #[must_use]
+    pub fn post(&self, url: &str, body: &Value) -> Request {
+        self.request(Method::POST, url).json(body)
+    }
+}
+
+impl Request {
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(mut self, body: &Value) -> Self {
+        self.builder = self.builder.json(body);
+        self
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    /// Answered only once `token`'s positions are there; an empty token asks for nothing.
+    #[must_use]
+    pub fn after(self, token: &str) -> Self {
+        if token.is_empty() { self } else { self.header(headers::AFTER, token) }
+    }
+
+    /// Sends it and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer, or its body is neither empty nor JSON.
+    pub async fn send(self) -> Result<Answer, ClientError> {
+        let failed = |source| ClientError::Request { method: self.method.clone(), url: self.url.clone(), source };
+        let response = self.builder.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let token = response.headers().get(headers::TOKEN).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = response.bytes().await.map_err(failed)?;
+        if body.is_empty() {
+            return Ok(Answer { status, token, body: Value::Null });
+        }
+        let body = serde_json::from_slice(&body);
+        let body = body.map_err(|source| ClientError::Body { url: self.url.clone(), status, source })?;
+        Ok(Answer { status, token, body })
+    }
+
+    /// Sends it and insists on a 2xx status.
+    ///
+    /// # Errors
+    /// As [`Request::send`], and [`ClientError::Status`] with the body.
+    pub async fn send_ok(self) -> Result<Answer, ClientError> {
+        let url = self.url.clone();
+        let answer = self.send().await?;
+        if (200..300).contains(&answer.status) {
+            return Ok(answer);
+        }
+        Err(ClientError::Status { url, status: answer.status, body: answer.body })
+    }
+}

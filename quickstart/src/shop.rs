@@ -1,0 +1,238 @@
+//! Services A, B, C and D, started and stopped together.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use command_services::{AnswerAfter, Limits, shop as command_shop};
+use event_log::Kafka;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::client::Client;
+
+/// How long all services together may take to become ready; a read model that is built from a long log takes longest.
+const READY_WITHIN: Duration = Duration::from_secs(600);
+/// Pause between two looks at a service that is not ready yet.
+const READY_POLL: Duration = Duration::from_millis(50);
+
+/// Where the shop finds its log, keeps its stores and listens.
+#[derive(Debug, Clone)]
+pub struct ShopSettings {
+    /// The log.
+    pub kafka: Kafka,
+    /// Partitions of each topic.
+    pub partitions: i32,
+    /// Replication factor of topics that do not exist yet.
+    pub replication_factor: i32,
+    /// Holds one directory per service: `users`, `products`, `orders`, `read-model`.
+    pub data_dir: PathBuf,
+    /// Where D listens; A, B and C listen on the next three ports, or on any if the port is 0.
+    pub listen: SocketAddr,
+}
+
+/// A running shop. Call [`Shop::stop`] before the end, so that every store is closed in order.
+#[derive(Debug)]
+pub struct Shop {
+    /// Base address of each service.
+    pub urls: Urls,
+    stop: watch::Sender<bool>,
+    services: Vec<(&'static str, JoinHandle<Result<(), String>>)>,
+}
+
+/// Base addresses, such as `http://127.0.0.1:8081`.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    /// Service A.
+    pub users: String,
+    /// Service B.
+    pub products: String,
+    /// Service C.
+    pub orders: String,
+    /// Service D.
+    pub query: String,
+}
+
+/// Why the shop is not running.
+#[derive(Debug, thiserror::Error)]
+pub enum ShopError {
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A service ended by itself.
+    #[error("service {service} ended: {detail}")]
+    Ended {
+        /// Name of the service.
+        service: &'static str,
+        /// Its own words.
+        detail: String,
+    },
+    /// A service did not become ready in time.
+    #[error("service {service} at {url} was not ready within {} s", READY_WITHIN.as_secs())]
+    NotReady {
+        /// Name of the service.
+        service: &'static str,
+        /// Its address.
+        url: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be set up")]
+    Client(#[from] reqwest::Error),
+}
+
+impl ShopSettings {
+    /// Directory of service D's read model.
+    #[must_use]
+    pub fn read_model_dir(&self) -> PathBuf {
+        self.data_dir.join("read-model")
+    }
+
+    fn command_settings(&self, service: &str) -> command_services::Settings {
+        command_services::Settings {
+            kafka: self.kafka.clone(),
+            partitions: self.partitions,
+            replication_factor: self.replication_factor,
+            data_dir: self.data_dir.join(service),
+            recover: false,
+            answer_after: AnswerAfter::Disk,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Shop {
+    /// Starts all services and waits until each is ready.
+    ///
+    /// # Errors
+    /// [`ShopError`] names the service. Whatever had been started is stopped again.
+    pub async fn start(settings: &ShopSettings) -> Result<Self, ShopError> {
+        let listeners = Listeners::bind(settings.listen).await?;
+        let urls = listeners.urls();
+        let (stop, stopped) = watch::channel(false);
+        let shop = Self { urls, stop, services: spawn(settings, listeners, &stopped) };
+        match shop.ready().await {
+            Ok(()) => Ok(shop),
+            // A service that ended by itself says more than its neighbours' waiting.
+            Err(error) => Err(shop.stop().await.err().unwrap_or(error)),
+        }
+    }
+
+    async fn ready(&self) -> Result<(), ShopError> {
+        let client = Client::new()?;
+        let deadline = Instant::now() + READY_WITHIN;
+        for ((service, handle), url) in self.services.iter().zip(self.urls.each()) {
+            while !is_ready(&client, url).await {
+                if handle.is_finished() || Instant::now() > deadline {
+                    return Err(ShopError::NotReady { service, url: url.to_owned() });
+                }
+                tokio::time::sleep(READY_POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all services and waits for them.
+    ///
+    /// # Errors
+    /// [`ShopError::Ended`] for the first service that did not end well.
+    pub async fn stop(self) -> Result<(), ShopError> {
+        self.stop.send_replace(true);
+        let mut outcome = Ok(());
+        for (service, handle) in self.services {
+            let ended = handle.await.unwrap_or_else(|panic| Err(panic.to_string()));
+            outcome = outcome.and(ended.map_err(|detail| ShopError::Ended { service, detail }));
+        }
+        outcome
+    }
+}
+
+async fn is_ready(client: &Client, url: &str) -> bool {
+    let answer = client.get(&format!("{url}/health/ready")).send().await;
+    answer.is_ok_and(|answer| answer.status == 200)
+}
+
+/// Bound before anything starts, so that a taken port stops everything at once.
+struct Listeners {
+    query: TcpListener,
+    users: TcpListener,
+    products: TcpListener,
+    orders: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(first: SocketAddr) -> Result<Self, ShopError> {
+        Ok(Self {
+            query: bind(first, 0).await?,
+            users: bind(first, 1).await?,
+            products: bind(first, 2).await?,
+            orders: bind(first, 3).await?,
+        })
+    }
+
+    fn urls(&self) -> Urls {
+        Urls {
+            users: url(&self.users),
+            products: url(&self.products),
+            orders: url(&self.orders),
+            query: url(&self.query),
+        }
+    }
+}
+
+async fn bind(first: SocketAddr, offset: u16) -> Result<TcpListener, ShopError> {
+    let mut address = first;
+    if first.port() != 0 {
+        address.set_port(first.port().saturating_add(offset));
+    }
+    TcpListener::bind(address).await.map_err(|source| ShopError::Listen { address, source })
+}
+
+fn url(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"))
+}
+
+impl Urls {
+    fn each(&self) -> [&str; 4] {
+        [&self.users, &self.products, &self.orders, &self.query]
+    }
+}
+
+type Services = Vec<(&'static str, JoinHandle<Result<(), String>>)>;
+
+fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &watch::Receiver<bool>) -> Services {
+    let users = command_shop::users::run(settings.command_settings("users"), listeners.users, until(stopped));
+    let products =
+        command_shop::products::run(settings.command_settings("products"), listeners.products, until(stopped));
+    let orders = command_shop::orders::run(settings.command_settings("orders"), listeners.orders, until(stopped));
+    let query = query_api::run(settings.query_settings(), listeners.query, until(stopped));
+    vec![
+        ("users", tokio::spawn(async { users.await.map_err(|error| chain(&error)) })),
+        ("products", tokio::spawn(async { products.await.map_err(|error| chain(&error)) })),
+        ("orders", tokio::spawn(async { orders.await.map_err(|error| chain(&error)) })),
+        ("query-api", tokio::spawn(async { query.await.map_err(|error| chain(&error)) })),
+    ]
+}
+
+/// Ends when the shop is told to stop, or is gone.
+fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stopped = stopped.clone();
+    async move {
+        // An error means that the sender is gone, and with it the shop.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

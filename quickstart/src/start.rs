@@ -1,0 +1,165 @@
+//! Where the shop is to run: a sandbox of its own, or on a real Kafka with a directory that is kept.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use event_log::settings::{KafkaFlags, SettingErrors};
+
+use crate::sandbox::{Sandbox, SandboxError};
+use crate::shop::ShopSettings;
+
+/// Flags of every program that runs the whole shop, for `#[command(flatten)]`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PlaceFlags {
+    /// A real Kafka as HOST:PORT, several joined by commas; without it, a sandbox on an embedded broker
+    #[arg(long, env = "DAYBOOK_BROKERS", value_name = "HOST:PORT,…")]
+    brokers: Option<String>,
+    /// Directory for all stores, kept; needs --brokers [default: data]
+    #[arg(long, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address of service D; A, B and C take the next three ports. Port 0: any free ones
+    #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+    listen: String,
+    /// Option for librdkafka (TLS, SASL and the rest), repeatable; in the environment several are joined by ';'
+    #[arg(long, env = "DAYBOOK_KAFKA", value_name = "KEY=VALUE", value_delimiter = ';', hide_env_values = true)]
+    kafka: Vec<String>,
+    /// Text before every topic name
+    #[arg(long, env = "DAYBOOK_TOPIC_PREFIX", default_value = "", value_name = "TEXT")]
+    topic_prefix: String,
+    /// Partitions of each topic; cannot be changed once the topics exist
+    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N")]
+    partitions: String,
+    /// Copies that Kafka keeps of a topic that is created
+    #[arg(long, env = "DAYBOOK_REPLICATION_FACTOR", default_value = "1", value_name = "N")]
+    replication_factor: String,
+}
+
+/// Where the shop is to run, checked.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// On an embedded broker and in a temporary directory.
+    Sandbox {
+        /// Where D listens.
+        listen: SocketAddr,
+        /// Partitions of each topic.
+        partitions: i32,
+    },
+    /// On a real Kafka.
+    Kafka(ShopSettings),
+}
+
+/// A place that is ready for the shop; keep it as long as the shop runs.
+pub struct Site {
+    /// What the shop is started with.
+    pub settings: ShopSettings,
+    /// The embedded broker and the temporary directory, if it is a sandbox.
+    pub sandbox: Option<Sandbox>,
+}
+
+impl PlaceFlags {
+    /// Checks all flags. `None` if any is wrong; the sentences are in `errors` then.
+    pub fn check(&self, errors: &mut SettingErrors) -> Option<Place> {
+        let listen = errors.parse("--listen", &self.listen, "an address such as 127.0.0.1:8080");
+        let kafka = self.kafka_flags().check(errors);
+        if self.brokers.is_none() && self.data_dir.is_some() {
+            errors.push(
+                "--data-dir: without --brokers the log is in memory only, and a kept directory would not fit the next \
+                 one; name a Kafka with --brokers, or leave --data-dir out"
+                    .to_owned(),
+            );
+        }
+        let (listen, kafka) = (listen?, kafka?);
+        if self.brokers.is_none() {
+            return Some(Place::Sandbox { listen, partitions: kafka.partitions });
+        }
+        Some(Place::Kafka(ShopSettings {
+            kafka: kafka.kafka,
+            partitions: kafka.partitions,
+            replication_factor: kafka.replication_factor,
+            data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from("data")),
+            listen,
+        }))
+    }
+
+    fn kafka_flags(&self) -> KafkaFlags {
+        KafkaFlags {
+            // Checked, but never used, for a sandbox.
+            brokers: self.brokers.clone().unwrap_or_else(|| "127.0.0.1:9092".to_owned()),
+            kafka: self.kafka.clone(),
+            topic_prefix: self.topic_prefix.clone(),
+            partitions: self.partitions.clone(),
+            replication_factor: self.replication_factor.clone(),
+            embedded_broker: false,
+        }
+    }
+}
+
+impl Place {
+    /// Makes the place ready: for a sandbox, starts its broker.
+    ///
+    /// # Errors
+    /// [`SandboxError`].
+    pub fn prepare(&self) -> Result<Site, SandboxError> {
+        let (listen, partitions) = match self {
+            Self::Kafka(settings) => return Ok(Site { settings: settings.clone(), sandbox: None }),
+            Self::Sandbox { listen, partitions } => (*listen, *partitions),
+        };
+        let sandbox = Sandbox::start(&schemas::shop::TOPICS, partitions)?;
+        let settings = ShopSettings {
+            kafka: sandbox.kafka(),
+            partitions,
+            replication_factor: 1,
+            data_dir: sandbox.directory().to_owned(),
+            listen,
+        };
+        Ok(Site { settings, sandbox: Some(sandbox) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        place: PlaceFlags,
+    }
+
+    fn check(flags: &[&str]) -> Result<Place, String> {
+        let program = Program::parse_from([&["program"], flags].concat());
+        let mut errors = SettingErrors::default();
+        let place = program.place.check(&mut errors);
+        place.ok_or_else(|| errors.to_string())
+    }
+
+    #[test]
+    fn without_brokers_it_is_a_sandbox() {
+        assert!(matches!(check(&["--partitions", "3"]), Ok(Place::Sandbox { partitions: 3, .. })));
+    }
+
+    #[test]
+    fn with_brokers_data_is_kept_in_data_unless_said_otherwise() {
+        let kept = |flags: &[&str]| match check(flags) {
+            Ok(Place::Kafka(settings)) => settings.data_dir,
+            other => panic!("not on Kafka: {other:?}"),
+        };
+        assert_eq!(kept(&["--brokers", "kafka:9092"]), PathBuf::from("data"));
+        assert_eq!(kept(&["--brokers", "kafka:9092", "--data-dir", "d"]), PathBuf::from("d"));
+    }
+
+    #[test]
+    fn a_kept_directory_without_a_kept_log_is_refused() {
+        assert!(check(&["--data-dir", "d"]).is_err_and(|errors| errors.contains("--brokers")));
+    }
+
+    #[test]
+    fn all_wrong_flags_are_reported_together() {
+        let errors = check(&["--listen", "x", "--partitions", "0", "--topic-prefix", "a b"]).unwrap_err();
+        for flag in ["--listen", "--partitions", "--topic-prefix"] {
+            assert!(errors.contains(flag), "{errors}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One of our binaries as a process: started, watched through its log, asked to stop, or killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::{binaries, wait};
+
+/// Every process logs this once it accepts connections.
+const LISTENING: &str = "listening on ";
+
+/// A running process; killed when dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+/// What a process left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Process {
+    /// Starts a binary; its log is kept for [`Process::log`].
+    pub fn start(name: &str, arguments: &[String]) -> Self {
+        let mut command = command(name, arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        let log = Arc::new(Mutex::new(String::new()));
+        let copy = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = copy.lock().expect("no panic while logging");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// All that it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no panic while logging").clone()
+    }
+
+    /// Waits until it listens, and says where.
+    pub fn address(&mut self) -> SocketAddr {
+        let what = format!("{} listens", self.name);
+        wait::until(&what, || {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                panic!("{} ended with {status} before it listened:\n{}", self.name, self.log());
+            }
+            self.log().lines().find_map(listening)
+        })
+    }
+
+    /// SIGKILL: it has no chance to finish anything.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child of ours");
+        self.child.wait().expect("a child of ours");
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn terminate(mut self) -> ExitStatus {
+        signal(&self.child, libc::SIGTERM);
+        let what = format!("{} ends after SIGTERM", self.name);
+        wait::until(&what, || self.child.try_wait().expect("a child of ours"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of {} ---\n{}", self.name, self.log());
+        }
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn listening(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(LISTENING)?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// Sends a signal to a child.
+#[expect(unsafe_code, reason = "std can only kill; kill(2) with the pid of a child that was not yet waited for is sound")]
+pub fn signal(child: &Child, signal: i32) {
+    let pid = i32::try_from(child.id()).expect("a pid");
+    // SAFETY: kill has no memory effects; the pid is our unreaped child's.
+    let sent = unsafe { libc::kill(pid, signal) };
+    assert_eq!(sent, 0, "the signal could not be sent");
+}
+
+/// Runs a binary to its end.
+pub fn run(name: &str, arguments: &[String]) -> Finished {
+    let mut command = command(name, arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let stdout = read_all(child.stdout.take().expect("a pipe"));
+    let stderr = read_all(child.stderr.take().expect("a pipe"));
+    let what = format!("{name} {} ends", arguments.join(" "));
+    let status = wait::until(&what, || child.try_wait().expect("a child of ours"));
+    let text = |reader: std::thread::JoinHandle<String>| reader.join().expect("no panic while reading");
+    Finished { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).expect("a readable pipe");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Without settings that the caller's environment may hold.
+fn command(name: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(binaries::path(name));
+    command.args(arguments).stdin(Stdio::null());
+    for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("DAYBOOK_")) {
+        command.env_remove(variable);
+    }
+    command
+}

@@ -1,0 +1,134 @@
+//! The four services as processes with directories of their own, and a client for them.
+
+use std::path::{Path, PathBuf};
+
+use quickstart::client::{Answer, Client};
+use quickstart::shop::Urls;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::broker::TestBroker;
+use crate::process::Process;
+use crate::wait;
+
+/// Services, log and directories of one test.
+pub struct Site {
+    /// The log.
+    pub broker: TestBroker,
+    /// Holds one directory per service.
+    pub directory: TempDir,
+    /// A, B, C and D, as far as they run.
+    pub users: Option<Process>,
+    /// Service B.
+    pub products: Option<Process>,
+    /// Service C.
+    pub orders: Option<Process>,
+    /// Service D.
+    pub query: Option<Process>,
+    /// Where they listen.
+    pub urls: Urls,
+    /// Sends requests.
+    pub client: Client,
+}
+
+impl Site {
+    /// Starts all four and waits until each is ready.
+    pub async fn start(broker: TestBroker) -> Self {
+        let directory = TempDir::with_prefix("daybook-system-").expect("a temporary directory");
+        let urls = Urls { users: String::new(), products: String::new(), orders: String::new(), query: String::new() };
+        let client = Client::new().expect("an HTTP client");
+        let mut site = Self { broker, directory, users: None, products: None, orders: None, query: None, urls, client };
+        (site.users, site.urls.users) = site.service("users", "users").await;
+        (site.products, site.urls.products) = site.service("products", "products").await;
+        (site.orders, site.urls.orders) = site.service("orders", "orders").await;
+        site.start_query().await;
+        site
+    }
+
+    /// Starts D, again or for the first time.
+    pub async fn start_query(&mut self) {
+        (self.query, self.urls.query) = self.service("query-api", "read-model").await;
+    }
+
+    /// Starts any service and waits until it is ready.
+    pub async fn service(&self, name: &str, data: &str) -> (Option<Process>, String) {
+        let mut process = Process::start(name, &self.flags(data));
+        let url = format!("http://{}", process.address());
+        self.ready(name, &url).await;
+        (Some(process), url)
+    }
+
+    /// Flags of a service or tool that keeps its data in `data`.
+    pub fn flags(&self, data: &str) -> Vec<String> {
+        let mut flags = self.broker.flags();
+        flags.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
+        flags.extend(["--data-dir".to_owned(), self.data(data).display().to_string()]);
+        flags
+    }
+
+    /// Directory of a service.
+    pub fn data(&self, service: &str) -> PathBuf {
+        self.directory.path().join(service)
+    }
+
+    async fn ready(&self, name: &str, url: &str) {
+        let deadline = tokio::time::Instant::now() + wait::DEADLINE;
+        let url = format!("{url}/health/ready");
+        while !self.client.get(&url).send().await.is_ok_and(|answer| answer.status == 200) {
+            assert!(tokio::time::Instant::now() < deadline, "{name} did not become ready");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Signs a user up.
+    pub async fn sign_up(&self, email: &str) -> Made {
+        let body = json!({ "email": email, "name": "Jill", "address": "1 Main Street" });
+        self.make(&format!("{}/users", self.urls.users), &body, "user_id", "").await
+    }
+
+    /// Creates a product.
+    pub async fn product(&self, title: &str) -> Made {
+        let body = json!({ "title": title, "image": format!("{title}.jpg"), "price_cents": 4900 });
+        self.make(&format!("{}/products", self.urls.products), &body, "product_id", "").await
+    }
+
+    /// Orders a product.
+    pub async fn order(&self, user: &Made, product: &Made) -> Made {
+        let body = json!({ "user_id": user.id, "product_id": product.id });
+        let after = format!("{},{}", user.token, product.token);
+        self.make(&format!("{}/orders", self.urls.orders), &body, "order_id", &after).await
+    }
+
+    async fn make(&self, url: &str, body: &Value, id: &str, after: &str) -> Made {
+        let answer = self.client.post(url, body).after(after).send_ok().await.expect("the command is accepted");
+        Made {
+            id: answer.body[id].as_str().expect("an id").to_owned(),
+            token: answer.token.expect("a command answers with a token"),
+        }
+    }
+
+    /// D's answer about a user, once it has seen `after`.
+    pub async fn ordered_products(&self, user: &Made, after: &str) -> Answer {
+        let url = format!("{}/users/{}/products", self.urls.query, user.id);
+        self.client.get(&url).after(after).send_ok().await.expect("D answers")
+    }
+
+    /// D's `/status`.
+    pub async fn status(&self) -> Value {
+        self.client.get(&format!("{}/status", self.urls.query)).send_ok().await.expect("D has a status").body
+    }
+}
+
+/// Something that a service made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// Its id.
+    pub id: String,
+    /// Positions of its events.
+    pub token: String,
+}
+
+/// Removes a service's directory, as somebody who wants to see what is lost.
+pub fn remove(directory: &Path) {
+    std::fs::remove_dir_all(directory).expect("the directory goes");
+}

@@ -1,0 +1,73 @@
+//! Documents drift where nothing executes them: paths they name must exist, and the code map must be whole.
+
+use crate::tree::Tree;
+
+/// Documents whose paths are checked.
+const DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "README.md", "schemas/README.md"];
+/// The document with the code map.
+const CODE_MAP: &str = "ARCHITECTURE.md";
+/// Folders at the top level that a path in a document may begin with.
+const TOP_LEVEL: [&str; 9] = [
+    ".ci/", "schemas/", "event-log/", "command-services/", "projector/", "query-api/", "quickstart/", "system-tests/",
+    "benchmarks/",
+];
+
+/// Paths in backquotes that begin with a folder of ours and lead nowhere.
+pub fn missing_paths(tree: &Tree) -> Vec<String> {
+    let mut missing = Vec::new();
+    for document in DOCUMENTS {
+        let Some(text) = tree.files.get(document) else {
+            missing.push(format!("{document} does not exist"));
+            continue;
+        };
+        let unknown = paths(text).filter(|path| !exists(tree, path));
+        missing.extend(unknown.map(|path| format!("{document} names `{path}`, which does not exist")));
+    }
+    missing
+}
+
+/// Source files that the code map does not name, neither themselves nor by their folder.
+pub fn unmapped_files(tree: &Tree) -> Vec<String> {
+    let empty = String::new();
+    let map = tree.files.get(CODE_MAP).unwrap_or(&empty);
+    let mapped: Vec<&str> = paths(map).collect();
+    let is_mapped = |path: &str| mapped.iter().any(|known| *known == path || (known.ends_with('/') && known.matches('/').count() > 2 && path.starts_with(known)));
+    let unmapped = tree.sources().map(|(path, _)| path).filter(|path| !is_mapped(path));
+    unmapped.map(|path| format!("{CODE_MAP} does not name {path}")).collect()
+}
+
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|quoted| TOP_LEVEL.iter().any(|folder| quoted.starts_with(folder)) && is_path(quoted))
+}
+
+/// Placeholders and commands are no paths.
+fn is_path(quoted: &str) -> bool {
+    quoted.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_'))
+}
+
+fn exists(tree: &Tree, path: &str) -> bool {
+    let folder = format!("{}/", path.trim_end_matches('/'));
+    tree.files.contains_key(path) || tree.files.keys().any(|known| known.starts_with(&folder))
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_seen() {
+    let document = "see `projector/src/kernel/view.rs`, `projector/src/`, `cargo run` and `schemas/events/<type>.json`";
+    let documents = |extra: (&'static str, &'static str)| {
+        Tree::made_of(&[("ARCHITECTURE.md", document), ("README.md", ""), ("schemas/README.md", ""), extra])
+    };
+    assert!(missing_paths(&documents(("projector/src/kernel/view.rs", ""))).is_empty());
+    let gone = missing_paths(&documents(("projector/src/kernel/engine.rs", "")));
+    assert_eq!(gone, ["ARCHITECTURE.md names `projector/src/kernel/view.rs`, which does not exist"]);
+    assert_eq!(missing_paths(&Tree::default()).len(), DOCUMENTS.len());
+}
+
+#[test]
+fn a_file_without_a_place_in_the_code_map_is_seen() {
+    let map = ("ARCHITECTURE.md", "`projector/src/kernel/view.rs`, `schemas/src/shop/`");
+    let view = ("projector/src/kernel/view.rs", "");
+    assert!(unmapped_files(&Tree::made_of(&[map, view, ("schemas/src/shop/users.rs", "")])).is_empty());
+    let new = ("projector/src/kernel/cache.rs", "");
+    assert_eq!(unmapped_files(&Tree::made_of(&[map, view, new])), ["ARCHITECTURE.md does not name projector/src/kernel/cache.rs"]);
+}

@@ -1,0 +1,61 @@
+//! The repository as text: paths relative to its root, and contents.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Folders that are not ours or not kept.
+const SKIPPED: [&str; 3] = ["target", ".git", "data"];
+
+/// Paths with contents.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Contents by path, with `/` between folders. Files that are not UTF-8 have empty contents.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Tree {
+    /// All files of this repository.
+    pub fn of_repository() -> Self {
+        let mut tree = Self::default();
+        tree.read(root(), "");
+        tree
+    }
+
+    /// A tree made up for a test of a rule.
+    pub fn made_of(files: &[(&str, &str)]) -> Self {
+        let owned = |(path, content): &(&str, &str)| ((*path).to_owned(), (*content).to_owned());
+        Self { files: files.iter().map(owned).collect() }
+    }
+
+    /// Rust files outside tests, examples and benches: what ships.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
+        let shipped = |path: &str| path.ends_with(".rs") && path.contains("/src/") && !path.contains("tests");
+        self.files.iter().map(|(path, content)| (path.as_str(), content.as_str())).filter(move |(path, _)| shipped(path))
+    }
+
+    fn read(&mut self, directory: &Path, prefix: &str) {
+        for entry in std::fs::read_dir(directory).expect("a readable folder") {
+            let entry = entry.expect("a readable entry");
+            let name = entry.file_name().into_string().expect("a name in UTF-8");
+            let path = format!("{prefix}{name}");
+            if entry.file_type().expect("a known kind of file").is_dir() {
+                if !SKIPPED.contains(&name.as_str()) {
+                    self.read(&entry.path(), &format!("{path}/"));
+                }
+            } else {
+                self.files.insert(path, std::fs::read_to_string(entry.path()).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace around this crate")
+}
+
+/// Fails with all violations, one a line.
+#[track_caller]
+pub fn assert_kept(violations: &[String]) {
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}

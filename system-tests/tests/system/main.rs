@@ -1,0 +1,30 @@
+//! The whole system as real processes. Each scenario runs on the embedded broker, and on a real Kafka where
+//! `DAYBOOK_TEST_BROKERS` names one (`cargo test -p system-tests -- --ignored`).
+
+mod bad_input;
+mod console_consumer;
+mod independence;
+mod online_replay;
+mod quickstart;
+mod story;
+
+/// Makes two tests of an async scenario that takes a [`system_tests::broker::TestBroker`].
+macro_rules! on_both_brokers {
+    ($name:ident, $scenario:path) => {
+        mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_the_embedded_broker() {
+                $scenario(system_tests::broker::TestBroker::embedded()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs DAYBOOK_TEST_BROKERS"]
+            async fn on_a_real_kafka() {
+                $scenario(system_tests::broker::TestBroker::real()).await;
+            }
+        }
+    };
+}
+pub(crate) use on_both_brokers;
