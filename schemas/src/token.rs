@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::explain;
+
 /// Most positions one token may name: all partitions of three topics, and ample room.
 pub const POSITIONS_MAX: usize = 256;
 
@@ -72,7 +74,7 @@ impl FromStr for Token {
 }
 
 fn parse(part: &str) -> Result<TokenPosition, TokenError> {
-    let malformed = || TokenError::Malformed { part: part.chars().take(100).collect() };
+    let malformed = || TokenError::Malformed { part: explain::shown(part) };
     let (topic, rest) = part.rsplit_once('/').ok_or_else(malformed)?;
     let (partition, position) = rest.split_once('@').ok_or_else(malformed)?;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

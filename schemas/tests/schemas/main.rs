@@ -1,0 +1,26 @@
+//! The contract, held by what is published: schemas and samples in `events/`, `samples/` and `samples-binary/`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed; helpers of tests count as tests"
+)]
+
+mod agreement;
+mod binary_mode;
+mod compatibility;
+mod compatibility_check;
+mod data_errors;
+mod envelope_errors;
+mod files;
+mod hostile_input;
+mod other_library;
+mod problem;
+mod published;
+mod random_events;
+mod round_trip;
+mod samples;
+mod sequence;
+mod token;
+mod upcasting;
+mod value_errors;
+mod variants;

@@ -1,0 +1,34 @@
+//! The JSON of a problem, as RFC 9457 has it.
+
+use schemas::problem::{MEDIA_TYPE, Problem};
+use serde_json::json;
+
+#[test]
+fn a_problem_has_the_members_of_rfc_9457() {
+    let problem = Problem::new(409, "email-taken", "E-mail address is taken", "Choose another address.");
+    let expected = r#"{"type":"urn:daybook:problem:email-taken","title":"E-mail address is taken","status":409,"detail":"Choose another address."}"#;
+    assert_eq!(serde_json::to_string(&problem).unwrap(), expected);
+    assert_eq!(MEDIA_TYPE, "application/problem+json");
+}
+
+#[test]
+fn further_members_stand_beside_them() {
+    let problem =
+        Problem::new(422, "wrong-field", "Wrong field", "…").with("field", "email").with("limit", 5);
+    let expected = json!({
+        "type": "urn:daybook:problem:wrong-field",
+        "title": "Wrong field",
+        "status": 422,
+        "detail": "…",
+        "field": "email",
+        "limit": 5
+    });
+    assert_eq!(serde_json::to_value(&problem).unwrap(), expected);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "member `status` of a problem would be there twice")]
+fn further_members_must_not_be_one_of_them() {
+    _ = Problem::new(422, "wrong-field", "Wrong field", "…").with("status", 200);
+}

@@ -1,0 +1,78 @@
+//! Tokens: what they look like, and what is none.
+
+use schemas::token::{POSITIONS_MAX, Token, TokenError, TokenPosition};
+
+fn position(topic: &str, partition: i32, position: u64) -> TokenPosition {
+    TokenPosition { topic: topic.to_owned(), partition, position }
+}
+
+#[test]
+fn a_token_of_one_position() {
+    let token = Token::one("orders.events", 3, 1042);
+    assert_eq!(token.to_string(), "orders.events/3@1042");
+    assert_eq!("orders.events/3@1042".parse(), Ok(token));
+}
+
+#[test]
+fn a_token_of_several_positions_keeps_their_order() {
+    let text = "users.events/5@18446744073709551615,orders.events/2147483647@0";
+    let positions = vec![position("users.events", 5, u64::MAX), position("orders.events", i32::MAX, 0)];
+    assert_eq!(text.parse(), Ok(Token { positions: positions.clone() }));
+    assert_eq!(Token { positions }.to_string(), text);
+}
+
+#[test]
+fn spaces_around_commas_are_allowed_as_in_other_headers() {
+    let token = " users.events/5@1 , orders.events/3@2 ".parse::<Token>().unwrap();
+    assert_eq!(token.to_string(), "users.events/5@1,orders.events/3@2");
+}
+
+#[test]
+fn a_token_has_room_for_so_many_positions() {
+    let of = |count| vec!["users.events/0@0"; count].join(",");
+    assert_eq!(of(POSITIONS_MAX).parse::<Token>().unwrap().positions.len(), POSITIONS_MAX);
+    let error = of(POSITIONS_MAX + 1).parse::<Token>().unwrap_err();
+    assert_eq!(error, TokenError::TooMany);
+    assert_eq!(error.to_string(), "a token names at most 256 positions");
+}
+
+#[test]
+fn what_is_no_token_is_named() {
+    for part in [
+        "",
+        "orders.events",
+        "orders.events/3",
+        "orders.events@1042",
+        "/3@1042",
+        "orders.events/@1042",
+        "orders.events/3@",
+        "orders.events/3@1042@7",
+        "orders.events/-3@1042",
+        "orders.events/+3@1042",
+        "orders.events/3@-1",
+        "orders.events/3@1 042",
+        "orders.events/3@0x1",
+        "orders.events/2147483648@0",
+        "orders.events/3@18446744073709551616",
+        "orders/events/3@1042",
+        "order events/3@1042",
+        "주문/3@1042",
+        "orders.events/٣@1",
+    ] {
+        let malformed = TokenError::Malformed { part: part.to_owned() };
+        assert_eq!(part.parse::<Token>(), Err(malformed.clone()));
+        assert_eq!(
+            malformed.to_string(),
+            format!("`{part}` is not of the form topic/partition@position, such as orders.events/3@1042")
+        );
+        let among_others = format!("users.events/0@0,{part}").parse::<Token>();
+        assert_eq!(among_others, Err(malformed));
+    }
+}
+
+#[test]
+fn errors_repeat_only_a_bounded_and_printable_part() {
+    let text = format!("\u{1b}[31m{}", "x".repeat(1_000_000));
+    let message = text.parse::<Token>().unwrap_err().to_string();
+    assert!(message.len() < 300 && !message.contains('\u{1b}'), "{message}");
+}
