@@ -25,8 +25,13 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if log_error(&error, reason) {
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        if !log_error(&error, reason) {
+            return;
+        }
+        let mut last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        // "All brokers are down" follows upon the reason why, which says more.
+        if last_error.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last_error = Some(reason.to_owned());
         }
     }
 }

@@ -6,6 +6,7 @@
 //! run each, so that the partitions advance side by side.
 
 mod record;
+mod turn;
 mod wake;
 
 use std::cell::Cell;
@@ -22,11 +23,9 @@ pub use record::Record;
 
 use crate::client::Context;
 use crate::{Kafka, LogError};
+use turn::Turn;
 use wake::Wake;
 
-/// Records taken from one partition before the next one has its turn: long enough that a user's events come together,
-/// short enough that no partition waits for long.
-const RUN_RECORDS_MAX: u32 = 1_000;
 /// How long an error's details (what the partition still holds) may take to learn.
 const DETAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,12 +56,6 @@ struct Source {
     full_topic: String,
     partition: i32,
     next_offset: Cell<i64>,
-}
-
-#[derive(Clone, Copy)]
-struct Turn {
-    source: usize,
-    run_left: u32,
 }
 
 /// What a poll found.
@@ -98,8 +91,7 @@ impl Reader {
             .map(|start| Source::open(&consumer, kafka, start, &wake))
             .collect::<Result<Vec<_>, _>>()?;
         assign(&consumer, &sources)?;
-        let turn = Cell::new(Turn { source: 0, run_left: RUN_RECORDS_MAX });
-        Ok(Reader { sources, consumer, wake, turn })
+        Ok(Reader { sources, consumer, wake, turn: Cell::new(Turn::FIRST) })
     }
 
     /// The next record, end or error; blocks for at most `timeout`.
@@ -122,16 +114,16 @@ impl Reader {
 
     // One look at every queue, beginning with the one whose turn it is.
     fn poll_queues(&self) -> Result<Option<Polled<'_>>, LogError> {
-        if self.turn.get().run_left == 0 {
+        if self.turn.get().is_over() {
             self.next_turn();
         }
         for _ in 0..self.sources.len() {
-            let Turn { source: index, run_left } = self.turn.get();
-            if let Some(source) = self.sources.get(index)
+            let turn = self.turn.get();
+            if let Some(source) = self.sources.get(turn.source)
                 && let Some(result) = source.queue.poll(Duration::ZERO)
             {
-                self.turn.set(Turn { source: index, run_left: run_left - 1 });
-                return self.polled(index, source, result).map(Some);
+                self.turn.set(turn.taken());
+                return self.polled(turn.source, source, result).map(Some);
             }
             self.next_turn();
         }
@@ -139,11 +131,12 @@ impl Reader {
     }
 
     fn next_turn(&self) {
-        let source = (self.turn.get().source + 1) % self.sources.len();
-        if source == 0 {
+        let turn = self.turn.get().next(self.sources.len());
+        // Once a round, so also while records come without a pause.
+        if turn.source == 0 {
             self.serve_client();
         }
-        self.turn.set(Turn { source, run_left: RUN_RECORDS_MAX });
+        self.turn.set(turn);
     }
 
     // Log lines and errors of the client itself; its context writes them to the log.

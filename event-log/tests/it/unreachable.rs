@@ -1,0 +1,39 @@
+//! No broker: one sentence, in bounded time.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use event_log::embedded::EmbeddedBroker;
+use event_log::{Kafka, LogError, topics};
+
+fn kafka_at(brokers: String) -> Kafka {
+    Kafka { brokers, options: Vec::new(), topic_prefix: String::new(), embedded: false }
+}
+
+#[test]
+fn nobody_listening_is_said_with_the_brokers_and_the_remedy() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let error = topics::wait_reachable(&kafka_at(free.clone()), Duration::from_millis(700)).unwrap_err();
+    assert!(matches!(&error, LogError::Unreachable { waited_ms: 700, .. }), "{error}");
+    let sentence = error.to_string();
+    for part in [free.as_str(), "700 ms", "--brokers", "Connection refused"] {
+        assert!(sentence.contains(part), "{sentence}");
+    }
+}
+
+#[test]
+fn a_listener_that_never_answers_is_given_up_too() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let error = topics::wait_reachable(&kafka_at(address), Duration::from_millis(200)).unwrap_err();
+    assert!(matches!(error, LogError::Unreachable { .. }), "{error}");
+}
+
+#[test]
+fn a_stopped_embedded_broker_is_unreachable() {
+    let broker = EmbeddedBroker::start().unwrap();
+    let kafka = broker.kafka("");
+    drop(broker);
+    let error = topics::wait_reachable(&kafka, Duration::from_millis(200)).unwrap_err();
+    assert!(matches!(error, LogError::Unreachable { .. }), "{error}");
+}
