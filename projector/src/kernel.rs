@@ -1,0 +1,43 @@
+//! The engine: from records to rows, for any domain.
+//!
+//! ```text
+//! record ─ open ─ check ─ fold ─ commit          follower: for ever      replay: from zero to the end
+//!          └────── engine ─────┘  generation
+//! ```
+//!
+//! Pure: [`engine`] but for the rows it asks for, [`view`], [`codec`], [`checkpoint`], [`digest`].
+//! Rim: [`generation`] (disk, the one file that imports sled), [`read_model`] (directories),
+//! [`follower`] and [`replay()`] (Kafka, threads, clocks).
+
+mod cache;
+pub mod checkpoint;
+pub mod codec;
+pub mod digest;
+pub mod engine;
+mod files;
+pub mod follower;
+pub mod generation;
+mod keys;
+pub mod layout;
+pub mod progress;
+pub mod projection;
+pub mod read_model;
+pub mod replay;
+pub mod sources;
+pub mod stop;
+pub mod store;
+pub mod view;
+
+pub use checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+pub use codec::RowError;
+pub use digest::Digest;
+pub use follower::{FollowOptions, Follower};
+pub use generation::Generation;
+pub use layout::Layout;
+pub use progress::{PartitionProgress, Progress, State};
+pub use projection::{Projection, Topic};
+pub use read_model::{ReadModel, ReadModelError};
+pub use replay::{ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay};
+pub use stop::{RecordAt, StopReason};
+pub use store::{GenerationError, ReadError, StoreError};
+pub use view::{EventMeta, FoldError, PartStore, Parts, View};

@@ -1,0 +1,130 @@
+//! Write-back cache of one view: rows as the fold sees them, written when the engine commits.
+
+use std::collections::HashMap;
+use std::collections::hash_map;
+use std::mem::size_of;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::generation::{Commit, Generation};
+use super::store::{ReadError, StoreError};
+use super::view::{EventMeta, FoldError, Parts, UnsavedParts, View};
+
+/// Bytes that a hash table and a list of changed keys need for an entry beyond the entry itself: load factor and key.
+const ENTRY_OVERHEAD_BYTES: usize = 48;
+
+/// The rows of one view, whatever their type.
+pub(super) trait Table<E>: Send {
+    /// Folds an event into its row. After an error the table must be dropped: it may hold half of the event.
+    fn fold(&mut self, stored: &Generation, event: &E, at: &EventMeta<'_>) -> Result<(), FoldError>;
+    /// Hands all changed rows to `commit` in ascending order of their keys. They count as written from then on.
+    fn write(&mut self, commit: &mut Commit<'_>) -> Result<(), StoreError>;
+    /// Forgets all rows that are not changed.
+    fn forget_unchanged(&mut self);
+    /// Rows and parts to be written.
+    fn changed(&self) -> usize;
+    /// Bytes in memory, estimated from above.
+    fn bytes(&self) -> usize;
+}
+
+struct Entry<R> {
+    row: Option<R>,
+    changed: bool,
+    bytes: usize,
+}
+
+pub(super) struct CachedTable<V: View> {
+    rows: HashMap<Uuid, Entry<V::Row>>,
+    changed: Vec<Uuid>,
+    parts: UnsavedParts,
+    row_bytes: usize,
+    /// Everything written to parts since the last commit; a part written twice counts twice.
+    part_bytes: usize,
+}
+
+impl<V: View> Default for CachedTable<V> {
+    fn default() -> Self {
+        Self {
+            rows: HashMap::new(),
+            changed: Vec::new(),
+            parts: UnsavedParts::new(),
+            row_bytes: 0,
+            part_bytes: 0,
+        }
+    }
+}
+
+impl<V: View> Table<V::Event> for CachedTable<V> {
+    fn fold(&mut self, stored: &Generation, event: &V::Event, at: &EventMeta<'_>) -> Result<(), FoldError> {
+        let Some(key) = V::key(event) else { return Ok(()) };
+        let entry = match self.rows.entry(key) {
+            hash_map::Entry::Occupied(occupied) => occupied.into_mut(),
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(Entry { row: load::<V>(stored, key)?, changed: false, bytes: 0 })
+            }
+        };
+        let mut parts = Parts::new(stored, &mut self.parts, V::ID, key);
+        entry.row = V::fold(entry.row.take(), event, at, &mut parts)?;
+        self.part_bytes += parts.bytes_written();
+        let bytes = entry_bytes::<V>(entry.row.as_ref());
+        self.row_bytes = self.row_bytes + bytes - entry.bytes;
+        entry.bytes = bytes;
+        if !entry.changed {
+            entry.changed = true;
+            self.changed.push(key);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, commit: &mut Commit<'_>) -> Result<(), StoreError> {
+        self.changed.sort_unstable();
+        let mut bytes = Vec::new();
+        for key in self.changed.drain(..) {
+            if let Some(entry) = self.rows.get_mut(&key) {
+                entry.changed = false;
+                bytes.clear();
+                let row = entry.row.as_ref().map(|row| {
+                    V::encode(row, &mut bytes);
+                    bytes.as_slice()
+                });
+                commit.put(V::ID, key, None, row)?;
+            }
+            for ((_, number), part) in self.parts.range((key, 0)..=(key, u32::MAX)) {
+                commit.put(V::ID, key, Some(*number), Some(part))?;
+            }
+        }
+        self.parts.clear();
+        self.part_bytes = 0;
+        Ok(())
+    }
+
+    fn forget_unchanged(&mut self) {
+        self.rows.retain(|_, entry| entry.changed);
+        self.rows.shrink_to_fit();
+        self.row_bytes = self.rows.values().map(|entry| entry.bytes).sum();
+    }
+
+    fn changed(&self) -> usize {
+        self.changed.len() + self.parts.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.row_bytes + self.part_bytes
+    }
+}
+
+fn entry_bytes<V: View>(row: Option<&V::Row>) -> usize {
+    size_of::<Entry<V::Row>>() + ENTRY_OVERHEAD_BYTES + row.map_or(0, V::heap_bytes)
+}
+
+fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
+    let bytes = stored.row(V::ID, key)?;
+    bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()
+}
+
+/// A stored row for people.
+pub(super) fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
+    let row = load::<V>(stored, key)?;
+    row.map(|row| V::describe(&row, key, stored)).transpose()
+}

@@ -1,0 +1,160 @@
+//! How far a generation has got: per partition the next offset, the next position and the id applied last.
+
+use std::fmt;
+use std::sync::Arc;
+
+use schemas::sequence::Sequence;
+use uuid::Uuid;
+
+use super::codec::{RowError, RowReader, put_varint};
+
+/// One partition of one topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId {
+    /// Topic without prefix.
+    pub topic: Arc<str>,
+    /// Partition of that topic.
+    pub partition: i32,
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// How far one partition has been projected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceCheckpoint {
+    /// Kafka's offset of the first record that has not been projected.
+    pub next_offset: i64,
+    /// The position that must come next; equally the number of events projected.
+    pub next_position: u64,
+    /// Id of the event projected last.
+    pub last_id: Option<Uuid>,
+}
+
+impl SourceCheckpoint {
+    /// The state of the position check from here on.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        Sequence::resume(self.next_position, self.last_id)
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // Offsets start at 0, so nothing is lost.
+        put_varint(&mut bytes, self.next_offset.max(0).unsigned_abs());
+        put_varint(&mut bytes, self.next_position);
+        bytes.extend_from_slice(self.last_id.as_ref().map_or(&[][..], |id| id.as_bytes()));
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
+        let mut reader = RowReader::new(bytes);
+        let next_offset = reader.number("next_offset")?;
+        let next_position = reader.varint("next_position")?;
+        let last_id = if next_position == 0 { None } else { Some(reader.uuid("last_id")?) };
+        reader.finish()?;
+        Ok(Self { next_offset, next_position, last_id })
+    }
+}
+
+/// How far all partitions have been projected. Written together with the rows, always.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Sorted, so that a partition is found without allocating a key.
+    sources: Vec<(SourceId, SourceCheckpoint)>,
+}
+
+impl Checkpoint {
+    /// Before the first event of all `partitions` of all `topics`.
+    #[must_use]
+    pub fn zero<'a>(topics: impl IntoIterator<Item = (&'a str, i32)>) -> Self {
+        let all = |(topic, partitions): (&str, i32)| {
+            let topic: Arc<str> = Arc::from(topic);
+            (0..partitions).map(move |partition| SourceId { topic: topic.clone(), partition })
+        };
+        Self::from_sources(
+            topics.into_iter().flat_map(all).map(|source| (source, SourceCheckpoint::default())),
+        )
+    }
+
+    /// A checkpoint of exactly these partitions.
+    pub fn from_sources(sources: impl IntoIterator<Item = (SourceId, SourceCheckpoint)>) -> Self {
+        let mut sources: Vec<_> = sources.into_iter().collect();
+        sources.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Self { sources }
+    }
+
+    /// All partitions, by topic and number.
+    pub fn sources(&self) -> impl ExactSizeIterator<Item = (&SourceId, &SourceCheckpoint)> {
+        self.sources.iter().map(|(id, source)| (id, source))
+    }
+
+    /// One partition; `None` if the read model does not project it.
+    #[must_use]
+    pub fn get(&self, topic: &str, partition: i32) -> Option<&SourceCheckpoint> {
+        self.find(topic, partition).ok().map(|index| &self.sources[index].1)
+    }
+
+    /// Number of partitions of a topic.
+    #[must_use]
+    pub fn partitions(&self, topic: &str) -> i32 {
+        let count = self.sources.iter().filter(|(source, _)| &*source.topic == topic).count();
+        i32::try_from(count).unwrap_or(i32::MAX)
+    }
+
+    /// Whether the event of `position` has been projected; `false` for a partition that is not projected at all.
+    #[must_use]
+    pub fn position_reached(&self, topic: &str, partition: i32, position: u64) -> bool {
+        self.get(topic, partition).is_some_and(|source| source.next_position > position)
+    }
+
+    /// Events projected so far, over all partitions.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.sources.iter().map(|(_, source)| source.next_position).sum()
+    }
+
+    pub(super) fn set(&mut self, source: SourceId, to: SourceCheckpoint) {
+        match self.find(&source.topic, source.partition) {
+            Ok(index) => self.sources[index].1 = to,
+            Err(index) => self.sources.insert(index, (source, to)),
+        }
+    }
+
+    fn find(&self, topic: &str, partition: i32) -> Result<usize, usize> {
+        self.sources.binary_search_by(|(id, _)| (&*id.topic, id.partition).cmp(&(topic, partition)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_comes_back_from_its_bytes() {
+        let id = Some(Uuid::from_u128(7));
+        for source in [
+            SourceCheckpoint::default(),
+            SourceCheckpoint { next_offset: 12, next_position: 0, last_id: None },
+            SourceCheckpoint { next_offset: i64::MAX, next_position: 3, last_id: id },
+        ] {
+            assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
+        }
+        assert!(SourceCheckpoint::decode(&[1, 1, 9]).is_err());
+    }
+
+    #[test]
+    fn a_position_is_reached_once_it_has_been_projected() {
+        let mut checkpoint = Checkpoint::zero([("users.events", 2)]);
+        let source = SourceId { topic: "users.events".into(), partition: 1 };
+        assert!(!checkpoint.position_reached("users.events", 1, 0));
+        checkpoint.set(source, SourceCheckpoint { next_offset: 9, next_position: 5, last_id: None });
+        assert!(checkpoint.position_reached("users.events", 1, 4));
+        assert!(!checkpoint.position_reached("users.events", 1, 5));
+        assert!(!checkpoint.position_reached("users.events", 2, 0));
+        assert_eq!((checkpoint.partitions("users.events"), checkpoint.events()), (2, 5));
+    }
+}

@@ -1,0 +1,236 @@
+//! From a record to changed rows: open, check, fold, and commit rows and checkpoint together.
+//!
+//! The engine touches the disk only through the generation it is given, and never Kafka or a clock; what it does
+//! follows from the records alone. A record that is not applied leaves no trace, with one exception: a fold that
+//! failed may have changed some views already. Then everything since the last commit is dropped ([`Engine::forget`]),
+//! and the driver reads again from the checkpoint, up to the record before.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemas::envelope::Envelope;
+use schemas::event_data::{self, EventData};
+use schemas::sequence::{Sequence, Verdict};
+
+use super::cache::Table;
+use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use super::generation::{BATCH_ROWS_MAX, Generation};
+use super::projection::Projection;
+use super::stop::{RecordAt, StopReason};
+use super::store::StoreError;
+use super::view::EventMeta;
+
+/// When the engine asks for a commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Rows and parts to be written.
+    pub changed_rows_max: usize,
+    /// Bytes of all cached rows; beyond it, unchanged rows are forgotten after a commit.
+    pub cache_bytes_max: usize,
+}
+
+impl Limits {
+    /// For following: small atomic batches.
+    #[must_use]
+    pub fn following(cache_bytes_max: usize) -> Self {
+        Self { changed_rows_max: BATCH_ROWS_MAX, cache_bytes_max }
+    }
+
+    /// For building a generation that nobody reads yet: only memory counts.
+    #[must_use]
+    pub fn building(cache_bytes_max: usize) -> Self {
+        Self { changed_rows_max: usize::MAX, cache_bytes_max }
+    }
+}
+
+/// A record as the engine takes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// Index of its partition, in the order of [`Checkpoint::sources`].
+    pub source: usize,
+    /// Kafka's offset.
+    pub offset: i64,
+    /// The record's value.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What has been done since the engine was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events projected.
+    pub applied: u64,
+    /// Records recognised as repeated.
+    pub duplicates: u64,
+    /// Time of the event projected last.
+    pub last_event_at: Option<Timestamp>,
+}
+
+/// Folds the records of all partitions into rows that are not yet written.
+pub struct Engine<E: 'static> {
+    projection: Projection<E>,
+    limits: Limits,
+    tables: Vec<Box<dyn Table<E>>>,
+    sources: Vec<Source>,
+    counts: Counts,
+    /// Whether rows or offsets are ahead of the last commit.
+    uncommitted: bool,
+}
+
+struct Source {
+    id: SourceId,
+    service: &'static str,
+    next_offset: i64,
+    sequence: Sequence,
+    changed: bool,
+}
+
+impl<E: EventData> Engine<E> {
+    /// An engine that goes on from `checkpoint`. Partitions of topics that the projection does not know are refused as
+    /// foreign when their first record comes.
+    #[must_use]
+    pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
+        let service = |topic: &str| projection.topics.iter().find(|known| known.name == topic);
+        let sources = checkpoint.sources().map(|(id, at)| Source {
+            id: id.clone(),
+            service: service(&id.topic).map_or("", |topic| topic.service),
+            next_offset: at.next_offset,
+            sequence: at.sequence(),
+            changed: false,
+        });
+        Self {
+            projection,
+            limits,
+            tables: projection.tables(),
+            sources: sources.collect(),
+            counts: Counts::default(),
+            uncommitted: false,
+        }
+    }
+
+    /// Opens, checks and folds one record. `headers` is called only if the value is not a structured event.
+    ///
+    /// # Errors
+    /// [`StopReason`]; after [`StopReason::Fold`] and [`StopReason::Store`] the engine must [`Engine::forget`].
+    pub fn apply(
+        &mut self,
+        stored: &Generation,
+        record: Incoming<'_>,
+        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
+    ) -> Result<Verdict, StopReason> {
+        let source = &mut self.sources[record.source];
+        let mut at = source.record_at(record.offset);
+        let (envelope, event) = event_data::open::<E>(record.value, headers)
+            .map_err(|error| StopReason::unreadable(at.clone(), error))?;
+        at.event_id = Some(envelope.id);
+        let verdict = source.check(&envelope, at.clone())?;
+        if verdict == Verdict::Apply {
+            let meta = source.meta(&envelope);
+            for table in &mut self.tables {
+                table.fold(stored, &event, &meta).map_err(|error| StopReason::fold(at.clone(), error))?;
+            }
+            source.sequence.advance(envelope.id);
+            self.counts.applied += 1;
+            self.counts.last_event_at = Some(envelope.time);
+        } else {
+            self.counts.duplicates += 1;
+        }
+        source.next_offset = record.offset + 1;
+        source.changed = true;
+        self.uncommitted = true;
+        Ok(verdict)
+    }
+
+    /// Whether there is anything to commit.
+    #[must_use]
+    pub fn uncommitted(&self) -> bool {
+        self.uncommitted
+    }
+
+    /// Whether so much is waiting that it should be committed now.
+    #[must_use]
+    pub fn full(&self) -> bool {
+        let changed: usize = self.tables.iter().map(|table| table.changed()).sum();
+        changed >= self.limits.changed_rows_max || self.cache_bytes() > self.limits.cache_bytes_max
+    }
+
+    /// Bytes of all cached rows.
+    #[must_use]
+    pub fn cache_bytes(&self) -> usize {
+        self.tables.iter().map(|table| table.bytes()).sum()
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Offset of the next record of a partition, by its index.
+    #[must_use]
+    pub fn next_offset(&self, source: usize) -> i64 {
+        self.sources[source].next_offset
+    }
+
+    /// Writes all changed rows together with the checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the engine must then be given up.
+    pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
+        let mut commit = stored.begin();
+        for table in &mut self.tables {
+            table.write(&mut commit)?;
+        }
+        let changed = self.sources.iter_mut().filter(|source| source.changed);
+        let checkpoint = commit.finish(changed.map(|source| {
+            source.changed = false;
+            (source.id.clone(), source.checkpoint())
+        }))?;
+        self.uncommitted = false;
+        if self.cache_bytes() > self.limits.cache_bytes_max {
+            self.tables.iter_mut().for_each(|table| table.forget_unchanged());
+        }
+        Ok(checkpoint)
+    }
+
+    /// Drops everything since the last commit; records are to be read again from `checkpoint`.
+    pub fn forget(&mut self, checkpoint: &Checkpoint) {
+        let counts = self.counts;
+        *self = Self::new(self.projection, checkpoint, self.limits);
+        self.counts = counts;
+    }
+}
+
+impl Source {
+    /// An event must come from the service of its topic and name its partition; its position must be the next one.
+    fn check(&self, envelope: &Envelope<'_>, at: RecordAt) -> Result<Verdict, StopReason> {
+        let found = &envelope.source;
+        if found.service != self.service || found.partition != self.id.partition {
+            let expected = format!("/{}/{}", self.service, self.id.partition);
+            return Err(StopReason::ForeignSource { at, found: found.to_string(), expected });
+        }
+        let verdict = self.sequence.check(envelope.position, envelope.id);
+        verdict.map_err(|error| StopReason::Sequence { at, error })
+    }
+
+    fn meta(&self, envelope: &Envelope<'_>) -> EventMeta<'_> {
+        EventMeta {
+            topic: &self.id.topic,
+            partition: self.id.partition,
+            position: envelope.position,
+            time: envelope.time,
+            id: envelope.id,
+        }
+    }
+
+    fn record_at(&self, offset: i64) -> RecordAt {
+        RecordAt { topic: self.id.topic.to_string(), partition: self.id.partition, offset, event_id: None }
+    }
+
+    fn checkpoint(&self) -> SourceCheckpoint {
+        SourceCheckpoint {
+            next_offset: self.next_offset,
+            next_position: self.sequence.next_position(),
+            last_id: self.sequence.last_id(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How far a follower is, for those who wait and watch.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::checkpoint::{Checkpoint, SourceId};
+use super::stop::StopReason;
+
+/// What a follower is doing.
+#[derive(Debug, Clone)]
+pub enum State {
+    /// It has not yet reached the end offsets that it saw when it started.
+    Building,
+    /// It has reached them, and follows.
+    Following,
+    /// It projects no further; rows are as of the checkpoint.
+    Stopped(Arc<StopReason>),
+}
+
+/// A follower's state after its last commit.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// What has been projected.
+    pub checkpoint: Arc<Checkpoint>,
+    /// What it is doing.
+    pub state: State,
+    /// The broker's end offsets as of about a second ago; empty until the broker has answered.
+    pub end_offsets: Arc<Vec<(SourceId, i64)>>,
+    /// Time of the event projected last by this follower, as its envelope says.
+    pub last_event_at: Option<Timestamp>,
+    /// Events projected by this follower.
+    pub events_applied: u64,
+    /// Records recognised as repeated by this follower.
+    pub duplicates_skipped: u64,
+}
+
+/// One partition of [`Progress`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionProgress {
+    /// Topic and partition.
+    pub source: SourceId,
+    /// Offset of the first record that has not been projected.
+    pub next_offset: i64,
+    /// Events projected; the next position.
+    pub next_position: u64,
+    /// The broker's end offset; `None` until it has answered.
+    pub end_offset: Option<i64>,
+}
+
+impl PartitionProgress {
+    /// Records that the broker has and the rows do not.
+    #[must_use]
+    pub fn lag(&self) -> Option<u64> {
+        self.end_offset.map(|end| u64::try_from(end - self.next_offset).unwrap_or(0))
+    }
+}
+
+impl Progress {
+    pub(super) fn start(checkpoint: Arc<Checkpoint>) -> Self {
+        Self {
+            checkpoint,
+            state: State::Building,
+            end_offsets: Arc::default(),
+            last_event_at: None,
+            events_applied: 0,
+            duplicates_skipped: 0,
+        }
+    }
+
+    /// All partitions, by topic and number.
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionProgress> {
+        self.checkpoint.sources().map(|(source, at)| PartitionProgress {
+            source: source.clone(),
+            next_offset: at.next_offset,
+            next_position: at.next_position,
+            end_offset: self.end_offset(source),
+        })
+    }
+
+    /// Records that the broker has and the rows do not, over all partitions; `None` until the broker has answered.
+    #[must_use]
+    pub fn lag_total(&self) -> Option<u64> {
+        self.partitions().map(|partition| partition.lag()).sum()
+    }
+
+    fn end_offset(&self, source: &SourceId) -> Option<i64> {
+        self.end_offsets.iter().find(|(id, _)| id == source).map(|(_, end)| *end)
+    }
+}

@@ -1,0 +1,91 @@
+//! A projection: which views are folded from which topics.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::cache::{CachedTable, Table, describe};
+use super::generation::Generation;
+use super::layout::Layout;
+use super::store::ReadError;
+use super::view::View;
+
+/// A topic that is projected, and the service that alone may write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// Name of the topic without prefix.
+    pub name: &'static str,
+    /// Name of the service, as the `source` of its events says it.
+    pub service: &'static str,
+}
+
+/// One view of a projection.
+pub struct ViewEntry<E: 'static> {
+    /// [`View::ID`].
+    pub id: u8,
+    /// [`View::NAME`].
+    pub name: &'static str,
+    pub(super) table: fn() -> Box<dyn Table<E>>,
+    pub(super) describe: fn(&Generation, Uuid) -> Result<Option<Value>, ReadError>,
+}
+
+impl<E: 'static> ViewEntry<E> {
+    /// The entry of view `V`.
+    #[must_use]
+    pub const fn of<V: View<Event = E>>() -> Self {
+        Self {
+            id: V::ID,
+            name: V::NAME,
+            table: || Box::new(CachedTable::<V>::default()),
+            describe: describe::<V>,
+        }
+    }
+}
+
+/// What a read model is folded from and into. A constant of the domain.
+pub struct Projection<E: 'static> {
+    /// Counts up whenever the meaning or the bytes of any row change.
+    pub layout_version: u32,
+    /// The topics that are read.
+    pub topics: &'static [Topic],
+    /// The views that are folded, in the order of their numbers.
+    pub views: &'static [ViewEntry<E>],
+}
+
+// Derived impls would ask the same of `E`.
+impl<E> Clone for Projection<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<E> Copy for Projection<E> {}
+
+impl<E> Projection<E> {
+    /// Layout of the generations that this projection writes.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        let views = self.views.iter().map(|view| (view.id, view.name)).collect();
+        Layout { version: self.layout_version, views }
+    }
+
+    /// The rows of all views that have `key`, for people.
+    ///
+    /// # Errors
+    /// [`ReadError`] if a row cannot be read.
+    pub fn inspect(
+        &self,
+        generation: &Generation,
+        key: Uuid,
+    ) -> Result<Vec<(&'static str, Value)>, ReadError> {
+        let mut found = Vec::new();
+        for view in self.views {
+            if let Some(row) = (view.describe)(generation, key)? {
+                found.push((view.name, row));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn tables(&self) -> Vec<Box<dyn Table<E>>> {
+        self.views.iter().map(|view| (view.table)()).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! The partitions of a projection compared with the log: where to begin, and whether the log still fits.
+
+use event_log::topics::{self, TopicError, Watermarks};
+use event_log::{Kafka, Start};
+
+use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use super::stop::{RecordAt, StopReason};
+
+/// Where a reader begins, one start per partition in the order of [`Checkpoint::sources`].
+#[must_use]
+pub fn starts(checkpoint: &Checkpoint) -> Vec<Start> {
+    let start = |(source, at): (&SourceId, &SourceCheckpoint)| Start {
+        topic: source.topic.to_string(),
+        partition: source.partition,
+        offset: at.next_offset,
+    };
+    checkpoint.sources().map(start).collect()
+}
+
+/// What the log holds of every partition of the checkpoint, in its order; `None` while a topic does not exist yet.
+///
+/// # Errors
+/// [`TopicError`] if no broker answers.
+pub fn watermarks(
+    kafka: &Kafka,
+    checkpoint: &Checkpoint,
+) -> Result<Result<Vec<Watermarks>, Misfit>, TopicError> {
+    for (topic, expected) in topics_of(checkpoint) {
+        match topics::partition_count(kafka, &topic)? {
+            None => return Ok(Err(Misfit::Missing { topic })),
+            Some(found) if found != expected => {
+                return Ok(Err(Misfit::Partitions(StopReason::PartitionsChanged { topic, found, expected })));
+            }
+            Some(_) => {}
+        }
+    }
+    end_offsets(kafka, checkpoint).map(Ok)
+}
+
+/// What the log holds, without looking at the topics themselves.
+///
+/// # Errors
+/// [`TopicError`] if no broker answers or a topic is gone.
+pub fn end_offsets(kafka: &Kafka, checkpoint: &Checkpoint) -> Result<Vec<Watermarks>, TopicError> {
+    let partitions: Vec<_> =
+        checkpoint.sources().map(|(source, _)| (source.topic.to_string(), source.partition)).collect();
+    topics::all_watermarks(kafka, &partitions)
+}
+
+/// How the topics do not fit the checkpoint.
+#[derive(Debug, Clone)]
+pub enum Misfit {
+    /// A topic does not exist.
+    Missing {
+        /// Topic without prefix.
+        topic: String,
+    },
+    /// A topic has another number of partitions.
+    Partitions(StopReason),
+}
+
+fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
+    let mut topics: Vec<String> = checkpoint.sources().map(|(source, _)| source.topic.to_string()).collect();
+    topics.dedup();
+    topics.into_iter().map(|topic| (topic.clone(), checkpoint.partitions(&topic))).collect()
+}
+
+/// Checks that every partition still holds what must be read next.
+///
+/// # Errors
+/// [`StopReason::FrontDeleted`] or [`StopReason::LogWentBack`] for the first partition that does not.
+pub fn check(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Result<(), StopReason> {
+    for ((source, at), held) in checkpoint.sources().zip(log) {
+        let next = RecordAt {
+            topic: source.topic.to_string(),
+            partition: source.partition,
+            offset: at.next_offset,
+            event_id: None,
+        };
+        if at.next_offset < held.low {
+            return Err(StopReason::FrontDeleted { at: next, low: held.low, embedded });
+        }
+        if at.next_offset > held.high {
+            return Err(StopReason::LogWentBack { at: next, high: held.high });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What can go wrong with a generation on disk.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::codec::RowError;
+
+/// The store failed: the disk is full or broken, or its files are damaged.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "cannot {action} the read model in {}: {detail}. Check the disk's space and rights; if its files are damaged, rebuild it with `projector --replay`",
+    path.display()
+)]
+pub struct StoreError {
+    /// What was tried: `read`, `write`, …
+    pub action: &'static str,
+    /// Directory of the generation.
+    pub path: PathBuf,
+    /// What the system or the store said.
+    pub detail: String,
+}
+
+/// Why a row could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The row's bytes are damaged.
+    #[error(
+        "row {key} of view {view} is damaged: {source}. Rebuild the read model with `projector --replay`"
+    )]
+    Row {
+        /// Name of the view.
+        view: &'static str,
+        /// Key of the row.
+        key: Uuid,
+        /// What is wrong with its bytes.
+        source: RowError,
+    },
+}
+
+impl ReadError {
+    /// Says which row was being read.
+    pub fn row(view: &'static str, key: Uuid) -> impl FnOnce(RowError) -> Self {
+        move |source| Self::Row { view, key, source }
+    }
+}
+
+/// Why a generation could not be opened or created.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerationError {
+    /// Another process has it.
+    #[error("generation {} is in use by {holder}; one process owns a generation at a time", path.display())]
+    InUse {
+        /// Its directory.
+        path: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
+    /// There is none.
+    #[error("there is no generation in {}; build one with `projector --replay`", path.display())]
+    Missing {
+        /// Where it was expected.
+        path: PathBuf,
+    },
+    /// Something is there already.
+    #[error("cannot build a generation in {}: the directory is not empty; name an empty or a new one", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A replay that built it did not come to its end.
+    #[error("generation {} was never finished; build a new one with `projector --replay`", path.display())]
+    Unfinished {
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// Its rows mean something else.
+    #[error(
+        "generation {} has layout {found}, this program reads layout {expected}; rebuild it with `projector --replay`",
+        path.display()
+    )]
+    ForeignLayout {
+        /// Its directory.
+        path: PathBuf,
+        /// Layout noted in it.
+        found: String,
+        /// Layout of this program.
+        expected: String,
+    },
+    /// Its checkpoint cannot be read.
+    #[error("the checkpoint of generation {} is damaged: {source}; rebuild it with `projector --replay`", path.display())]
+    Checkpoint {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong.
+        source: RowError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,140 @@
+//! A view: a keyed fold, written as pure functions.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::codec::RowError;
+use super::store::{ReadError, StoreError};
+
+/// Rows by key, each the fold of its key's events.
+///
+/// Everything in a row must follow from the key's own events in their order within one partition: how topics
+/// interleaved, and when rows were written, must not show, or equal logs would have unequal digests. Views are joined
+/// when they are read.
+pub trait View: 'static {
+    /// The domain's event.
+    type Event;
+    /// A row, as the fold sees it.
+    type Row: Send + 'static;
+    /// Number of the view in stored keys, from 1; never used again for another view.
+    const ID: u8;
+    /// Name of the view.
+    const NAME: &'static str;
+
+    /// The row that an event belongs to; `None` if the view does not care for it.
+    fn key(event: &Self::Event) -> Option<Uuid>;
+
+    /// The row after an event; `None` removes it.
+    ///
+    /// # Errors
+    /// [`FoldError`] stops the projection before this event; nothing of it is kept.
+    fn fold(
+        row: Option<Self::Row>,
+        event: &Self::Event,
+        at: &EventMeta<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Result<Option<Self::Row>, FoldError>;
+
+    /// Appends the row's bytes. Equal rows have equal bytes.
+    fn encode(row: &Self::Row, to: &mut Vec<u8>);
+
+    /// Reads the row's bytes.
+    ///
+    /// # Errors
+    /// [`RowError`] for bytes that [`View::encode`] never wrote.
+    fn decode(bytes: &[u8]) -> Result<Self::Row, RowError>;
+
+    /// Bytes that a row takes in memory beyond its own size.
+    fn heap_bytes(row: &Self::Row) -> usize;
+
+    /// The row for people, as JSON.
+    ///
+    /// # Errors
+    /// [`ReadError`] if a part of the row cannot be read.
+    fn describe(row: &Self::Row, key: Uuid, parts: &dyn PartStore) -> Result<Value, ReadError>;
+}
+
+/// Where an event came from, and what its envelope says.
+#[derive(Debug, Clone, Copy)]
+pub struct EventMeta<'a> {
+    /// Topic without prefix.
+    pub topic: &'a str,
+    /// Partition of that topic.
+    pub partition: i32,
+    /// Position in that partition.
+    pub position: u64,
+    /// When the command was decided.
+    pub time: Timestamp,
+    /// Id of the event.
+    pub id: Uuid,
+}
+
+/// Why an event cannot be folded into its row.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FoldError {
+    /// The domain says that this cannot have happened.
+    #[error("the event contradicts the row of {key}: {detail}")]
+    Contradiction {
+        /// Key of the row.
+        key: Uuid,
+        /// What does not fit.
+        detail: String,
+    },
+    /// The row's stored bytes cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Stored parts of rows, for reading.
+pub trait PartStore {
+    /// One part of a row, as [`Parts::write`] wrote it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    fn part(&self, view: u8, key: Uuid, number: u32) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// Parts not yet written to the store, by key and number.
+pub type UnsavedParts = BTreeMap<(Uuid, u32), Vec<u8>>;
+
+/// Numbered pieces of one row that are read and written one by one, so that a row of any size is never written whole.
+pub struct Parts<'a> {
+    store: &'a dyn PartStore,
+    unsaved: &'a mut UnsavedParts,
+    view: u8,
+    key: Uuid,
+    bytes_written: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of row `key` of `view`.
+    pub fn new(store: &'a dyn PartStore, unsaved: &'a mut UnsavedParts, view: u8, key: Uuid) -> Self {
+        Self { store, unsaved, view, key, bytes_written: 0 }
+    }
+
+    /// One part; `None` if it has never been written.
+    ///
+    /// # Errors
+    /// [`FoldError::Read`] if the store cannot be read.
+    pub fn read(&self, number: u32) -> Result<Option<Vec<u8>>, FoldError> {
+        if let Some(bytes) = self.unsaved.get(&(self.key, number)) {
+            return Ok(Some(bytes.clone()));
+        }
+        Ok(self.store.part(self.view, self.key, number).map_err(ReadError::from)?)
+    }
+
+    /// Writes one part; it reaches the store together with its row.
+    pub fn write(&mut self, number: u32, bytes: Vec<u8>) {
+        self.bytes_written += bytes.len();
+        self.unsaved.insert((self.key, number), bytes);
+    }
+
+    /// Bytes written through this value.
+    #[must_use]
+    pub fn bytes_written(&self) -> usize {
+        self.bytes_written
+    }
+}

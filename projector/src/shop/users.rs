@@ -1,0 +1,84 @@
+//! View: which users there are.
+
+use schemas::shop::{ShopEvent, UserEvent};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::kernel::{EventMeta, FoldError, Generation, PartStore, Parts, ReadError, RowError, View};
+
+/// The view.
+#[derive(Debug)]
+pub struct Users;
+
+/// A user. Nothing that a query shows depends on name or address, so they are not copied here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserRow {
+    /// The account exists.
+    Active,
+    /// The account is gone, and stays gone whatever comes later.
+    Deleted,
+}
+
+/// One user; `None` if nothing is known.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn load(generation: &Generation, user_id: Uuid) -> Result<Option<UserRow>, ReadError> {
+    super::load::<Users>(generation, user_id)
+}
+
+const ACTIVE: u8 = 1;
+const DELETED: u8 = 2;
+
+impl View for Users {
+    type Event = ShopEvent;
+    type Row = UserRow;
+    const ID: u8 = 2;
+    const NAME: &'static str = "users";
+
+    fn key(event: &ShopEvent) -> Option<Uuid> {
+        match event {
+            ShopEvent::User(event) => Some(event.user_id()),
+            ShopEvent::Product(_) | ShopEvent::Order(_) => None,
+        }
+    }
+
+    fn fold(
+        row: Option<UserRow>,
+        event: &ShopEvent,
+        _at: &EventMeta<'_>,
+        _parts: &mut Parts<'_>,
+    ) -> Result<Option<UserRow>, FoldError> {
+        Ok(match (row, event) {
+            (row, ShopEvent::Product(_) | ShopEvent::Order(_)) => row,
+            (Some(UserRow::Deleted), ShopEvent::User(_)) => Some(UserRow::Deleted),
+            (_, ShopEvent::User(UserEvent::SignedUp(_) | UserEvent::Changed(_))) => Some(UserRow::Active),
+            (_, ShopEvent::User(UserEvent::Deleted(_))) => Some(UserRow::Deleted),
+        })
+    }
+
+    fn encode(row: &UserRow, to: &mut Vec<u8>) {
+        to.push(match row {
+            UserRow::Active => ACTIVE,
+            UserRow::Deleted => DELETED,
+        });
+    }
+
+    fn decode(bytes: &[u8]) -> Result<UserRow, RowError> {
+        match bytes {
+            [ACTIVE] => Ok(UserRow::Active),
+            [DELETED] => Ok(UserRow::Deleted),
+            [other] => Err(RowError::impossible("state", other)),
+            [] => Err(RowError::CutOff { field: "state" }),
+            [_, left @ ..] => Err(RowError::LeftOver { count: left.len() }),
+        }
+    }
+
+    fn heap_bytes(_row: &UserRow) -> usize {
+        0
+    }
+
+    fn describe(row: &UserRow, key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {
+        Ok(json!({ "user_id": key, "deleted": *row == UserRow::Deleted }))
+    }
+}
