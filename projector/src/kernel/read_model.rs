@@ -15,6 +15,8 @@ const CURRENT: &str = "CURRENT";
 const CURRENT_TEMPORARY: &str = "CURRENT.tmp";
 /// Held by the one replay that may be at work.
 const REPLAY_LOCK: &str = "REPLAY";
+/// Held by the one process that serves the read model, whichever generation it serves.
+pub const SERVING_LOCK: &str = "SERVING";
 /// Root of a mounted file system.
 const LOST_AND_FOUND: &str = "lost+found";
 const PREFIX: &str = "gen-";
@@ -80,7 +82,8 @@ impl ReadModel {
         fs::create_dir_all(directory).map_err(io_error("create", directory))?;
         let read_model = Self { directory: directory.to_owned() };
         for name in read_model.entries()? {
-            let known = [CURRENT, CURRENT_TEMPORARY, REPLAY_LOCK, LOST_AND_FOUND].contains(&name.as_str());
+            let known = [CURRENT, CURRENT_TEMPORARY, REPLAY_LOCK, SERVING_LOCK, LOST_AND_FOUND];
+            let known = known.contains(&name.as_str());
             if !known && number_of(&name).is_none() && !name.starts_with(REMOVED_PREFIX) {
                 return Err(ReadModelError::Foreign { path: directory.join(name) });
             }
