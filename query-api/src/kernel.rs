@@ -1,0 +1,33 @@
+//! A service that answers queries from a read model, for any domain.
+//!
+//! ```text
+//! request ─ guard ─ asked ─ wait for the token ─ as of ─ read rows ─ render     (the domain's routes)
+//!                               serving ←──────── keeper ←── CURRENT ←── builder, or another process
+//! ```
+//!
+//! Pure: [`cursor`], [`parameters`], [`positions`], [`asked`], [`answer`], [`status`], [`times`].
+//! Rim: [`run`] (one process), `keeper` (which generation is served, and its follower), `builder` (replays),
+//! `router` (routes that every domain has).
+
+pub mod answer;
+pub mod api;
+pub mod arguments;
+pub mod asked;
+mod builder;
+pub mod cursor;
+mod guard;
+mod keeper;
+pub mod limits;
+mod metrics;
+pub mod parameters;
+pub mod positions;
+pub mod rebuild;
+pub mod refusal;
+mod request_metrics;
+mod router;
+pub mod run;
+pub mod serving;
+pub mod settings;
+pub mod status;
+mod stop_signal;
+pub mod times;

@@ -1,0 +1,133 @@
+//! What all requests share: the generation that is served, and the bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use projector::kernel::Layout;
+use schemas::headers;
+use schemas::token::Token;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::asked::After;
+use super::guard::Counted;
+use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX};
+use super::positions;
+use super::rebuild::Rebuild;
+use super::refusal::Refusal;
+use super::request_metrics::RequestMetrics;
+use super::serving::Serving;
+
+/// Shared by all requests and by the keeper, who alone changes what is served.
+pub struct Api {
+    serving: ArcSwapOption<Serving>,
+    swaps: watch::Sender<u64>,
+    wait_max: Duration,
+    /// Layout of the generations that this program reads.
+    pub(super) layout: String,
+    /// Permits of requests at work.
+    pub(super) requests: Semaphore,
+    pub(super) request_metrics: RequestMetrics,
+    /// The rebuild that is at work, if any.
+    pub(super) rebuild: ArcSwapOption<Rebuild>,
+    /// Why the published generation is not the one that is served.
+    pub(super) refused: ArcSwap<Option<String>>,
+}
+
+impl Api {
+    /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`.
+    #[must_use]
+    pub fn new(layout: &Layout, wait_max: Duration) -> Self {
+        Self {
+            layout: layout.to_string(),
+            serving: ArcSwapOption::empty(),
+            swaps: watch::Sender::new(0),
+            wait_max,
+            requests: Semaphore::new(REQUESTS_MAX),
+            request_metrics: RequestMetrics::default(),
+            rebuild: ArcSwapOption::empty(),
+            refused: ArcSwap::default(),
+        }
+    }
+
+    /// What is served now.
+    ///
+    /// # Errors
+    /// 503 while the first generation is being built.
+    pub fn serving(&self) -> Result<Arc<Serving>, Refusal> {
+        self.serving.load_full().ok_or_else(|| self.building())
+    }
+
+    /// What is served now, if anything.
+    #[must_use]
+    pub fn serving_now(&self) -> Option<Arc<Serving>> {
+        self.serving.load_full()
+    }
+
+    /// What is served, once it holds what the request asks for.
+    ///
+    /// # Errors
+    /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached.
+    pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
+        let serving = self.serving()?;
+        let Some(token) = &after.token else { return Ok(serving) };
+        let checkpoint = serving.generation.checkpoint();
+        positions::check_known(&checkpoint, token, headers::AFTER)?;
+        if positions::reached(&checkpoint, token) {
+            return Ok(serving);
+        }
+        self.wait(token, after.wait.min(self.wait_max)).await
+    }
+
+    /// Serves another generation from now on. Only the keeper calls it, and only with one that is not behind.
+    pub(super) fn serve(&self, serving: Arc<Serving>) {
+        self.serving.store(Some(serving));
+        self.swaps.send_modify(|count| *count += 1);
+    }
+
+    /// Longest time from a request to its answer.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.wait_max + REQUEST_TIMEOUT
+    }
+
+    async fn wait(&self, token: &Token, wait: Duration) -> Result<Arc<Serving>, Refusal> {
+        let _waiting = Counted::new(&self.request_metrics.waiting);
+        let deadline = Instant::now() + wait;
+        // Subscribed before the first look, so that no swap is missed.
+        let mut swaps = self.swaps.subscribe();
+        loop {
+            let serving = self.serving()?;
+            tokio::select! {
+                biased;
+                () = serving.reached(token) => return Ok(serving),
+                _ = swaps.changed() => {}
+                () = sleep_until(deadline) => return Err(self.not_reached(&serving, token, wait)),
+            }
+        }
+    }
+
+    fn not_reached(&self, serving: &Serving, token: &Token, wait: Duration) -> Refusal {
+        self.request_metrics.not_reached.inc();
+        let current = positions::current(&serving.generation.checkpoint(), token).to_string();
+        let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let detail = format!(
+            "{token} was not projected within {waited_ms} ms; come again after Retry-After, or without {} for an \
+             older answer",
+            headers::AFTER
+        );
+        let problem = schemas::problem::Problem::new(503, "not-projected-yet", "Not projected yet", detail);
+        problem.with("asked", token.to_string()).with("current", current).with("waited_ms", waited_ms).into()
+    }
+
+    fn building(&self) -> Refusal {
+        let title = "The read model is being built";
+        let detail = "the first generation of the read model is still being built from the log; no answer would be \
+                      complete before that";
+        let problem = schemas::problem::Problem::new(503, "building", title, detail);
+        match self.rebuild.load_full() {
+            Some(rebuild) => problem.with("done", rebuild.done).with("total", rebuild.total).into(),
+            None => problem.into(),
+        }
+    }
+}

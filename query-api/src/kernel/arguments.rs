@@ -1,0 +1,150 @@
+//! The command line of query-api.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use event_log::process::{LogFlags, LogFormat};
+use event_log::settings::{KafkaFlags, SettingErrors};
+
+use super::limits::{WAIT_MS_MAX_DEFAULT, WAIT_MS_MAX_LIMIT};
+use super::settings::{START_TIMEOUT_MS_DEFAULT, Settings};
+
+/// Longest `--start-timeout-ms`: an hour, for clusters that are slow to come up.
+const START_TIMEOUT_MS_LIMIT: u64 = 3_600_000;
+
+/// Follows the log into the read model, and answers queries from it.
+#[derive(Parser, Debug, Clone)]
+#[command(name = "query-api", version, about)]
+pub struct Arguments {
+    #[command(flatten)]
+    kafka: KafkaFlags,
+
+    #[command(flatten)]
+    log: LogFlags,
+
+    /// Address to answer at; port 0 takes any free one
+    #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
+    listen: String,
+
+    /// Directory of the read model
+    #[arg(long, env = "DAYBOOK_DATA_DIR", default_value = "data/read-model", value_name = "DIR")]
+    data_dir: String,
+
+    /// Rebuild the read model from the log, while what there is goes on being served
+    #[arg(long, env = "DAYBOOK_REPLAY")]
+    replay: bool,
+
+    /// Longest wait that a request may ask for with Daybook-Wait-Ms
+    #[arg(long, env = "DAYBOOK_WAIT_MS_MAX", default_value_t = WAIT_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
+    wait_ms_max: String,
+
+    /// How long the first build waits for Kafka and its topics
+    #[arg(long, env = "DAYBOOK_START_TIMEOUT_MS", default_value_t = START_TIMEOUT_MS_DEFAULT.to_string(), value_name = "MS")]
+    start_timeout_ms: String,
+
+    /// Ask the query-api that runs at --listen whether it is alive; exit 0 or 1
+    #[arg(long)]
+    health_check: bool,
+}
+
+/// What one run is to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Ask a running one whether it is alive.
+    HealthCheck(SocketAddr),
+    /// Serve.
+    Serve(Box<Serve>),
+}
+
+/// A run that serves.
+#[derive(Debug)]
+pub struct Serve {
+    /// Where to answer.
+    pub listen: SocketAddr,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+impl Arguments {
+    /// Checks everything and reports all that is wrong together.
+    ///
+    /// # Errors
+    /// One sentence per wrong setting.
+    pub fn check(&self) -> Result<Task, SettingErrors> {
+        let mut errors = SettingErrors::default();
+        let listen = errors.parse("--listen", &self.listen, "an IP address and port, such as 127.0.0.1:8080");
+        let serve = self.serve(listen, &mut errors);
+        errors.finish()?;
+        match (self.health_check, listen, serve) {
+            (true, Some(listen), _) => Ok(Task::HealthCheck(listen)),
+            (_, _, Some(serve)) => Ok(Task::Serve(Box::new(serve))),
+            // Whatever is missing has left its sentence.
+            _ => Err(SettingErrors::default()),
+        }
+    }
+
+    fn serve(&self, listen: Option<SocketAddr>, errors: &mut SettingErrors) -> Option<Serve> {
+        let kafka = self.kafka.check(errors);
+        let log_format = self.log.check(errors);
+        let data_dir = check_data_dir(&self.data_dir, errors);
+        let wait_ms_max = errors.parse_in("--wait-ms-max", &self.wait_ms_max, 0..=WAIT_MS_MAX_LIMIT);
+        let start_timeout_ms =
+            errors.parse_in("--start-timeout-ms", &self.start_timeout_ms, 1..=START_TIMEOUT_MS_LIMIT);
+        let kafka = kafka?;
+        let settings = Settings {
+            replay: self.replay,
+            wait_ms_max: wait_ms_max?,
+            start_timeout: Duration::from_millis(start_timeout_ms?),
+            ..Settings::new(kafka.kafka, kafka.partitions, data_dir?)
+        };
+        Some(Serve { listen: listen?, log_format: log_format?, settings })
+    }
+}
+
+fn check_data_dir(raw: &str, errors: &mut SettingErrors) -> Option<PathBuf> {
+    if raw.is_empty() {
+        errors.push("--data-dir: must name a directory".to_owned());
+        return None;
+    }
+    Some(PathBuf::from(raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &[&str]) -> Result<Task, SettingErrors> {
+        Arguments::try_parse_from([&["query-api"], arguments].concat()).unwrap().check()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documentation() {
+        let Task::Serve(serve) = check(&[]).unwrap() else { panic!("it serves") };
+        assert_eq!(serve.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(serve.settings.data_dir, PathBuf::from("data/read-model"));
+        assert_eq!((serve.settings.wait_ms_max, serve.settings.partitions), (5_000, 6));
+        assert!(!serve.settings.replay);
+    }
+
+    #[test]
+    fn all_wrong_settings_are_reported_together() {
+        let wrong = ["--listen", "here", "--data-dir", "", "--wait-ms-max", "-", "--start-timeout-ms", "0"];
+        let more = ["--partitions", "0", "--log-format", "xml"];
+        let errors = check(&[&wrong[..], &more].concat()).unwrap_err();
+        let flags: Vec<_> =
+            errors.sentences().iter().map(|sentence| sentence.split(':').next().unwrap()).collect();
+        let expected =
+            ["--listen", "--partitions", "--log-format", "--data-dir", "--wait-ms-max", "--start-timeout-ms"];
+        assert_eq!(flags, expected);
+    }
+
+    #[test]
+    fn a_health_check_needs_only_an_address() {
+        let task = check(&["--health-check", "--listen", "127.0.0.1:9"]).unwrap();
+        assert!(matches!(task, Task::HealthCheck(address) if address.port() == 9));
+    }
+}

@@ -1,0 +1,258 @@
+//! The keeper: the one task that opens generations, owns their follower, and changes which of them is served.
+//!
+//! A published generation is swapped in so that no answer goes back in time: it is opened and followed until it has
+//! projected whatever the served one has; then the served one's follower is stopped, so that it moves no further, and
+//! only when the new one has reached that very place requests are sent to it. Requests in between are answered from
+//! the old generation, those that wait for a token go on waiting. If anything fails on the way, the old one is followed
+//! again and stays.
+
+mod candidate;
+
+use std::sync::Arc;
+
+use event_log::Kafka;
+use projector::kernel::{
+    FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
+};
+use schemas::event_data::EventData;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::api::Api;
+use super::limits::{CURRENT_LOOK_INTERVAL, SWAP_TIMEOUT};
+use super::run::blocking;
+use super::serving::Serving;
+use super::stop_signal::StopSignal;
+use candidate::{Candidate, Refused};
+
+/// Why a generation cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+    /// The read model does not say which it is.
+    #[error(transparent)]
+    ReadModel(#[from] ReadModelError),
+    /// No thread for its follower.
+    #[error("the system gives no thread for a follower: {0}; check the limits of this process")]
+    Follow(#[from] std::io::Error),
+    /// A defect of this program.
+    #[error("opening it ended without a result: {0}; restart the process, and report this")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl OpenError {
+    /// Whether another process has the generation.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Generation(GenerationError::InUse { .. }))
+    }
+}
+
+/// Owns what is served.
+pub(super) struct Keeper<E: 'static> {
+    api: Arc<Api>,
+    read_model: ReadModel,
+    opener: Opener<E>,
+    follower: Option<Follower>,
+    /// A generation that cannot be served, so that it is neither tried nor told again and again.
+    refused: Option<Refused>,
+}
+
+/// What it takes to open a generation and follow.
+#[derive(Clone)]
+struct Opener<E: 'static> {
+    kafka: Kafka,
+    projection: Projection<E>,
+    holder: String,
+}
+
+impl<E: EventData + 'static> Keeper<E> {
+    pub(super) fn new(
+        api: Arc<Api>,
+        kafka: Kafka,
+        read_model: ReadModel,
+        projection: Projection<E>,
+        holder: String,
+    ) -> Self {
+        Self { api, read_model, opener: Opener { kafka, projection, holder }, follower: None, refused: None }
+    }
+
+    /// Serves the published generation at once, while its follower catches up. Returns whether there is one. With
+    /// `replacing`, one that cannot be read is no reason to give up: it is about to be replaced.
+    pub(super) async fn serve_current(&mut self, replacing: bool) -> Result<bool, OpenError> {
+        let Some(name) = self.current().await? else { return Ok(false) };
+        match self.opener.open(&self.read_model, &name).await {
+            Ok(candidate) => {
+                self.serve(candidate);
+                Ok(true)
+            }
+            Err(error) if replacing && !error.is_in_use() => {
+                self.refuse(Refused { name, again: false, reason: error.to_string() });
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks for newly published generations until told to stop; then stops the follower.
+    pub(super) async fn run(mut self, stopped: StopSignal) {
+        let mut ticks = interval(CURRENT_LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.look(&stopped).await,
+                () = stopped.requested() => break,
+            }
+        }
+        if let Some(follower) = self.follower.take() {
+            stop(follower).await;
+        }
+    }
+
+    async fn look(&mut self, stopped: &StopSignal) {
+        match self.current().await {
+            Ok(Some(name)) => self.consider(name, stopped).await,
+            Ok(None) => {}
+            Err(error) => {
+                self.refuse(Refused { name: "CURRENT".to_owned(), again: true, reason: error.to_string() })
+            }
+        }
+    }
+
+    async fn consider(&mut self, name: String, stopped: &StopSignal) {
+        if self.api.serving_now().is_some_and(|serving| serving.name == name) {
+            self.refused = None;
+            self.api.refused.store(Arc::default());
+            return;
+        }
+        if self.refused.as_ref().is_some_and(|refused| refused.name == name) {
+            return;
+        }
+        match self.opener.open(&self.read_model, &name).await {
+            Ok(candidate) => self.swap(candidate, stopped).await,
+            Err(error) => self.refuse(Refused { name, again: error.is_in_use(), reason: error.to_string() }),
+        }
+    }
+
+    async fn swap(&mut self, candidate: Candidate, stopped: &StopSignal) {
+        let served = self.api.serving_now();
+        match self.catch_up(&candidate, served.as_deref(), stopped).await {
+            Ok(()) => {
+                self.serve(candidate);
+                drop(served);
+                self.retire().await;
+            }
+            Err(refused) => {
+                stop(candidate.follower).await;
+                self.follow_again(served);
+                self.refuse(refused);
+            }
+        }
+    }
+
+    /// Brings the candidate to where the served generation is, and keeps that one from moving any further.
+    async fn catch_up(
+        &mut self,
+        candidate: &Candidate,
+        served: Option<&Serving>,
+        stopped: &StopSignal,
+    ) -> Result<(), Refused> {
+        let Some(served) = served else { return Ok(()) };
+        let reached = served.generation.checkpoint();
+        tokio::select! {
+            result = candidate.cover(&reached) => result?,
+            newer = self.superseded(&candidate.name) => return Err(candidate.refused(&newer)),
+            () = stopped.requested() => return Err(candidate.refused("this process is stopping")),
+        }
+        if let Some(follower) = self.follower.take() {
+            stop(follower).await;
+        }
+        match timeout(SWAP_TIMEOUT, candidate.cover(&served.generation.checkpoint())).await {
+            Ok(result) => result,
+            Err(_) => Err(Refused { again: true, ..candidate.refused("it did not catch up in time") }),
+        }
+    }
+
+    /// Ends when `CURRENT` no longer names `name`.
+    async fn superseded(&self, name: &str) -> String {
+        loop {
+            sleep(CURRENT_LOOK_INTERVAL).await;
+            if let Ok(Some(newer)) = self.current().await
+                && newer != name
+            {
+                return format!("{newer} was published meanwhile");
+            }
+        }
+    }
+
+    fn serve(&mut self, candidate: Candidate) {
+        tracing::info!(generation = candidate.name, "serving");
+        let Candidate { name, generation, follower } = candidate;
+        self.api.serve(Arc::new(Serving { name, generation, progress: follower.progress() }));
+        self.follower = Some(follower);
+    }
+
+    /// After a swap that failed half-way: the served generation moves on.
+    fn follow_again(&mut self, served: Option<Arc<Serving>>) {
+        let Some(served) = served.filter(|_| self.follower.is_none()) else { return };
+        match self.opener.follow(served.generation.clone()) {
+            Ok(follower) => {
+                let (name, generation) = (served.name.clone(), served.generation.clone());
+                self.serve(Candidate { name, generation, follower });
+            }
+            Err(error) => tracing::error!("{} is served but no longer followed: {error}", served.name),
+        }
+    }
+
+    /// Removes generations that nobody needs any more; the one before the served stays, for a rollback.
+    async fn retire(&self) {
+        let read_model = self.read_model.clone();
+        match blocking(move || read_model.retire()).await {
+            Ok(Ok(removed)) if removed.is_empty() => {}
+            Ok(Ok(removed)) => tracing::info!("removed old generations: {}", removed.join(", ")),
+            Ok(Err(error)) => tracing::warn!("old generations stay: {error}"),
+            Err(error) => tracing::warn!("old generations stay: {error}"),
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        let told = format!("{} is published but not served: {}", refused.name, refused.reason);
+        if self.api.refused.load().as_ref().as_ref() != Some(&told) {
+            tracing::error!("{told}");
+            self.api.refused.store(Arc::new(Some(told)));
+        }
+        self.refused = (!refused.again).then_some(refused);
+    }
+
+    async fn current(&self) -> Result<Option<String>, OpenError> {
+        let read_model = self.read_model.clone();
+        Ok(blocking(move || read_model.current()).await??)
+    }
+}
+
+impl<E: EventData + 'static> Opener<E> {
+    async fn open(&self, read_model: &ReadModel, name: &str) -> Result<Candidate, OpenError> {
+        let (path, layout, holder) =
+            (read_model.path_of(name), self.projection.layout(), self.holder.clone());
+        let generation = blocking(move || Generation::open(&path, &layout, &holder)).await??;
+        let generation = Arc::new(generation);
+        let follower = self.follow(generation.clone())?;
+        Ok(Candidate { name: name.to_owned(), generation, follower })
+    }
+
+    fn follow(&self, generation: Arc<Generation>) -> std::io::Result<Follower> {
+        Follower::start(&self.kafka, generation, self.projection, FollowOptions::default())
+    }
+}
+
+/// Stops a follower on a thread that may block.
+async fn stop(follower: Follower) {
+    match blocking(move || follower.stop()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!("the follower's last rows are not on disk, the log gives them again: {error}")
+        }
+        Err(error) => tracing::error!("the follower did not stop: {error}"),
+    }
+}

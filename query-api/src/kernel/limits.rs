@@ -1,0 +1,39 @@
+//! Every bound of this service that is not a setting, each with its reason.
+
+use std::time::Duration;
+
+/// Default of `--wait-ms-max`: the longest that `Daybook-Wait-Ms` can ask for. A projection that follows is behind by
+/// milliseconds; whoever waits longer had better come again.
+pub const WAIT_MS_MAX_DEFAULT: u64 = 5_000;
+/// Largest `--wait-ms-max`: a waiting request holds one of [`REQUESTS_MAX`].
+pub const WAIT_MS_MAX_LIMIT: u64 = 60_000;
+/// How long a request with `Daybook-After` and without `Daybook-Wait-Ms` waits.
+pub const WAIT_MS_DEFAULT: u64 = 2_000;
+
+/// Items of a page if `limit` is left out.
+pub const PAGE_DEFAULT: usize = 50;
+/// Most items of a page: about 150 KB of JSON.
+pub const PAGE_MAX: usize = 500;
+
+/// Requests at work at the same time, waiting ones included; past it 503. Each holds a connection and little else.
+pub const REQUESTS_MAX: usize = 4_096;
+/// How long the reading and rendering of one answer may take, on top of the wait that it asked for.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// `Retry-After` of every 503: a projection that is behind is usually there within a second.
+pub const RETRY_AFTER_S: u32 = 1;
+
+/// Up to this many rows are read on the runtime's own thread: from memory a row takes a few microseconds, less than
+/// handing the work over. What is larger goes to the pool of threads that may block.
+pub const READ_INLINE_ROWS_MAX: usize = 256;
+
+/// How often the file `CURRENT` is read, to see whether a new generation was published. One small read.
+pub const CURRENT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Pause before something that failed for a passing reason (Kafka away, a topic not created yet) is tried again.
+pub const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How long requests in flight may take to end at a shutdown, on top of the longest wait.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long a new generation may take for the last few events before it takes over; the served one stands still
+/// meanwhile, and is followed again if it takes longer.
+pub const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one attempt to build waits for a broker. Short, because a request to stop is seen only between attempts.
+pub const BROKER_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,0 +1,109 @@
+//! `/metrics`: counts of requests, and the figures of `/status`, as OpenMetrics text.
+
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::api::Api;
+use super::status::{Partition, Status};
+
+/// Media type of the text.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PREFIX: &str = "daybook_query";
+
+type Signed = Gauge<i64, AtomicI64>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    topic: String,
+    partition: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: String,
+}
+
+/// Everything that is counted or measured, as one text.
+///
+/// # Errors
+/// None in practice: writing into a text does not fail.
+pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::with_prefix(PREFIX);
+    api.request_metrics.register(&mut registry);
+    gauge(&mut registry, "ready", "1 once the read model had caught up", i64::from(status.ready));
+    gauge(
+        &mut registry,
+        "duplicates_skipped",
+        "Records recognised as repeated",
+        signed(status.duplicates_skipped),
+    );
+    gauge(
+        &mut registry,
+        "events_applied",
+        "Events projected into this generation",
+        signed(status.events_applied),
+    );
+    optional(&mut registry, "last_event_age_ms", "Age of the event projected last", status.last_event_age_ms);
+    optional(&mut registry, "lag_records", "Records not yet projected", status.lag_total.map(signed));
+    optional(
+        &mut registry,
+        "disk_bytes",
+        "Bytes of the generation's files",
+        status.bytes_on_disk.map(signed),
+    );
+    stopped(&mut registry, status);
+    rebuild(&mut registry, status);
+    partitions(&mut registry, &status.partitions);
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// 1 with the kind of reason while the projection is stopped; 0 without one otherwise, so that an alert can rely on it.
+fn stopped(registry: &mut Registry, status: &Status) {
+    let family = Family::<Reason, Signed>::default();
+    let kind = status.stopped.as_ref().map(|problem| problem.kind.rsplit(':').next().unwrap_or_default());
+    let reason = Reason { reason: kind.unwrap_or_default().to_owned() };
+    family.get_or_create(&reason).set(i64::from(kind.is_some()));
+    registry.register("stopped", "1 while the projection is stopped, with the kind of reason", family);
+}
+
+fn rebuild(registry: &mut Registry, status: &Status) {
+    let Some(rebuild) = &status.rebuild else { return };
+    gauge(registry, "rebuild_done_records", "Records read by the rebuild at work", signed(rebuild.done));
+    gauge(registry, "rebuild_total_records", "Records to be read by the rebuild", signed(rebuild.total));
+}
+
+fn partitions(registry: &mut Registry, partitions: &[Partition]) {
+    let (checkpoints, lags) = (Family::<Source, Signed>::default(), Family::<Source, Signed>::default());
+    for at in partitions {
+        let source = Source { topic: at.topic.clone(), partition: at.partition };
+        checkpoints.get_or_create(&source).set(at.checkpoint);
+        if let Some(lag) = at.lag {
+            lags.get_or_create(&source).set(signed(lag));
+        }
+    }
+    registry.register("checkpoint_offset", "Offset of the first record not projected", checkpoints);
+    registry.register("partition_lag_records", "Records not yet projected", lags);
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
+    let gauge = Signed::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
+fn optional(registry: &mut Registry, name: &str, help: &str, value: Option<i64>) {
+    if let Some(value) = value {
+        gauge(registry, name, help, value);
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

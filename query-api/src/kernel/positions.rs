@@ -1,0 +1,136 @@
+//! Positions that requests ask for and answers rest on.
+
+use std::fmt::Write as _;
+
+use axum::http::HeaderValue;
+use projector::kernel::Checkpoint;
+use schemas::token::{Token, TokenPosition};
+
+use super::refusal::Refusal;
+
+/// Partitions of one topic that an answer is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// Topic without prefix.
+    pub topic: &'static str,
+    /// One partition, or all of them.
+    pub partition: Option<i32>,
+}
+
+impl Dependency {
+    fn covers(&self, topic: &str, partition: i32) -> bool {
+        self.topic == topic && self.partition.is_none_or(|only| only == partition)
+    }
+}
+
+/// The value of `Daybook-As-Of`: up to which positions `checkpoint` has projected what an answer is made from.
+/// Partitions of which nothing has been projected are left out; `None` if that leaves nothing.
+#[must_use]
+pub fn as_of(checkpoint: &Checkpoint, depends_on: &[Dependency]) -> Option<HeaderValue> {
+    let mut text = String::new();
+    for (source, at) in checkpoint.sources() {
+        let covered = depends_on.iter().any(|dependency| dependency.covers(&source.topic, source.partition));
+        let Some(position) = at.next_position.checked_sub(1).filter(|_| covered) else { continue };
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing to a String cannot fail.
+        let _written = write!(text, "{comma}{source}@{position}");
+    }
+    HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether all positions of a token have been projected.
+#[must_use]
+pub fn reached(checkpoint: &Checkpoint, token: &Token) -> bool {
+    token.positions.iter().all(|at| checkpoint.position_reached(&at.topic, at.partition, at.position))
+}
+
+/// How far `checkpoint` has got in the partitions that `token` names.
+#[must_use]
+pub fn current(checkpoint: &Checkpoint, token: &Token) -> Token {
+    let at = |wanted: &TokenPosition| {
+        let position = checkpoint.get(&wanted.topic, wanted.partition)?.next_position.checked_sub(1)?;
+        Some(TokenPosition { position, ..wanted.clone() })
+    };
+    Token { positions: token.positions.iter().filter_map(at).collect() }
+}
+
+/// Refuses a token that names what is not projected here, and so would never be reached.
+///
+/// # Errors
+/// 400 naming the header `header`.
+pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Result<(), Refusal> {
+    let unknown = |at: &&TokenPosition| checkpoint.get(&at.topic, at.partition).is_none();
+    let Some(at) = token.positions.iter().find(unknown) else { return Ok(()) };
+    let TokenPosition { topic, partition, .. } = at;
+    let detail = match checkpoint.partitions(topic) {
+        0 => format!("{header} names topic {topic}, which is not projected here"),
+        count => format!(
+            "{header} names partition {partition} of {topic}, which has partitions 0 to {}",
+            count - 1
+        ),
+    };
+    Err(Refusal::header(header, detail))
+}
+
+/// Whether a client that saw answers of `old` would see nothing disappear in `new`.
+#[must_use]
+pub fn covers(new: &Checkpoint, old: &Checkpoint) -> bool {
+    old.sources().all(|(source, at)| {
+        let found = new.get(&source.topic, source.partition);
+        found.is_some_and(|found| found.next_position >= at.next_position)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use projector::kernel::{SourceCheckpoint, SourceId};
+
+    fn checkpoint(next_positions: &[(&str, i32, u64)]) -> Checkpoint {
+        Checkpoint::from_sources(next_positions.iter().map(|&(topic, partition, next_position)| {
+            let source = SourceId { topic: topic.into(), partition };
+            (source, SourceCheckpoint { next_offset: 0, next_position, last_id: None })
+        }))
+    }
+
+    #[test]
+    fn an_answer_names_what_it_rests_on_and_no_more() {
+        let at = checkpoint(&[("a", 0, 3), ("a", 1, 0), ("a", 2, 7), ("b", 0, 1), ("b", 1, 9)]);
+        let shown = |on: &[Dependency]| as_of(&at, on).map(|value| value.to_str().unwrap().to_owned());
+        let all_a = Dependency { topic: "a", partition: None };
+        let b1 = Dependency { topic: "b", partition: Some(1) };
+        assert_eq!(shown(&[b1, all_a]).as_deref(), Some("a/0@2,a/2@6,b/1@8"));
+        assert_eq!(shown(&[Dependency { topic: "a", partition: Some(1) }]), None);
+        assert_eq!(shown(&[]), None);
+    }
+
+    #[test]
+    fn a_token_is_reached_when_every_position_is() {
+        let at = checkpoint(&[("a", 0, 3), ("b", 1, 9)]);
+        let is_reached = |token: &str| reached(&at, &token.parse().unwrap());
+        assert!(is_reached("a/0@2,b/1@8"));
+        assert!(!is_reached("a/0@2,b/1@9"));
+        assert!(!is_reached("a/0@3"));
+        assert_eq!(current(&at, &"b/1@100,a/0@3".parse().unwrap()).to_string(), "b/1@8,a/0@2");
+    }
+
+    #[test]
+    fn what_is_not_projected_is_refused_by_name() {
+        let at = checkpoint(&[("a", 0, 3), ("a", 1, 0)]);
+        let detail = |token: &str| {
+            let refused = check_known(&at, &token.parse().unwrap(), "daybook-after").unwrap_err();
+            refused.problem().detail.clone()
+        };
+        check_known(&at, &"a/1@5".parse().unwrap(), "daybook-after").unwrap();
+        assert_eq!(detail("a/2@5"), "daybook-after names partition 2 of a, which has partitions 0 to 1");
+        assert_eq!(detail("c/0@5"), "daybook-after names topic c, which is not projected here");
+    }
+
+    #[test]
+    fn a_generation_covers_another_only_in_every_partition() {
+        let old = checkpoint(&[("a", 0, 3), ("a", 1, 5)]);
+        assert!(covers(&checkpoint(&[("a", 0, 3), ("a", 1, 6)]), &old));
+        assert!(!covers(&checkpoint(&[("a", 0, 9), ("a", 1, 4)]), &old));
+        assert!(!covers(&checkpoint(&[("a", 0, 9)]), &old));
+    }
+}

@@ -1,0 +1,76 @@
+//! Counts and durations of requests, by route and status.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds in seconds: from an answer out of memory to one that waited for its token.
+const BUCKETS_S: [f64; 10] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.0, 10.0];
+
+/// A number that goes up and down.
+pub(super) type Count = Gauge<i64, AtomicI64>;
+
+/// What is counted of requests. Routes are those of the route table, never paths as clients write them.
+#[derive(Debug)]
+pub(super) struct RequestMetrics {
+    answered: Family<Answered, Counter>,
+    duration: Family<Route, Histogram, fn() -> Histogram>,
+    /// Requests at work now.
+    pub(super) at_work: Count,
+    /// Requests waiting for a token now.
+    pub(super) waiting: Count,
+    /// Requests whose token was not reached in time.
+    pub(super) not_reached: Counter<u64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+impl Default for RequestMetrics {
+    fn default() -> Self {
+        Self {
+            answered: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(BUCKETS_S)),
+            at_work: Gauge::default(),
+            waiting: Gauge::default(),
+            not_reached: Counter::default(),
+        }
+    }
+}
+
+impl RequestMetrics {
+    /// Notes one answer.
+    pub(super) fn answered(&self, route: &str, status: StatusCode, took: Duration) {
+        let route = route.to_owned();
+        self.duration.get_or_create(&Route { route: route.clone() }).observe(took.as_secs_f64());
+        self.answered.get_or_create(&Answered { route, status: status.as_u16() }).inc();
+    }
+
+    /// Makes everything part of a scrape.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("http_requests", "Requests answered", self.answered.clone());
+        registry.register("http_request_seconds", "Time from request to answer", self.duration.clone());
+        registry.register("http_requests_at_work", "Requests at work", self.at_work.clone());
+        registry.register("waiting_requests", "Requests that wait for a token", self.waiting.clone());
+        registry.register(
+            "tokens_not_reached",
+            "Requests whose token was not reached",
+            self.not_reached.clone(),
+        );
+    }
+}

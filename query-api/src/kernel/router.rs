@@ -1,0 +1,77 @@
+//! The route table: what every query-api answers, whatever its domain, around the domain's own routes.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jiff::Timestamp;
+
+use super::answer;
+use super::api::Api;
+use super::asked::Asked;
+use super::guard::guard;
+use super::metrics;
+use super::refusal::{Refusal, no_such_path, wrong_method};
+use super::run::blocking;
+use super::status::{self, Status};
+
+/// All routes. `routes` are those of the domain.
+pub(super) fn router(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
+    let queries = routes.route("/status", get(show_status));
+    // Health and metrics stay outside the bound on requests: they are needed most when it is reached.
+    let watched = Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(show_metrics));
+    queries
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(api.clone(), guard))
+        .merge(watched.method_not_allowed_fallback(wrong_method))
+        .with_state(api)
+}
+
+async fn show_status(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
+    asked.no_parameters()?;
+    let status = measured(&api).await;
+    Ok(answer::untagged(answer::render(&status)?))
+}
+
+async fn live() -> &'static str {
+    "alive\n"
+}
+
+async fn ready(State(api): State<Arc<Api>>) -> Response {
+    if status::ready(api.serving_now().as_deref()) {
+        return "ready\n".into_response();
+    }
+    let detail = "the read model has not yet reached the end of the log as it was at the start; /status says how far \
+                  it is";
+    Refusal::not_yet("not-ready", "Not ready yet", detail).into_response()
+}
+
+async fn show_metrics(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
+    let text = metrics::text(&api, &measured(&api).await).map_err(|error| {
+        tracing::error!(%error, "metrics cannot be written");
+        Refusal::unreadable()
+    })?;
+    let mut response = text.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    Ok(response)
+}
+
+async fn measured(api: &Arc<Api>) -> Status {
+    let serving = api.serving_now();
+    let bytes_on_disk = match &serving {
+        Some(serving) => {
+            let generation = serving.generation.clone();
+            blocking(move || generation.bytes_on_disk().ok()).await.ok().flatten()
+        }
+        None => None,
+    };
+    status::status(api, serving.as_deref(), bytes_on_disk, Timestamp::now())
+}

@@ -1,0 +1,72 @@
+//! One generation while it is served.
+
+use std::sync::Arc;
+
+use projector::kernel::{Generation, Progress, ReadError};
+use schemas::token::Token;
+use tokio::sync::watch;
+
+use super::limits::READ_INLINE_ROWS_MAX;
+use super::positions;
+use super::refusal::Refusal;
+use super::run::blocking;
+
+/// A generation, and how far its follower has got.
+pub struct Serving {
+    /// Name, such as `gen-000001`.
+    pub name: String,
+    /// Its rows.
+    pub generation: Arc<Generation>,
+    /// Its follower's progress; closed once that follower has been stopped.
+    pub progress: watch::Receiver<Arc<Progress>>,
+}
+
+impl Serving {
+    /// Reads at most about `rows` rows: few at once, because handing them to another thread would take longer than
+    /// reading them from memory; many as [`Serving::read_many`] does.
+    ///
+    /// # Errors
+    /// 500 if the read model cannot be read; whatever `read` refuses.
+    pub async fn read<T, R>(&self, rows: usize, read: R) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Generation) -> Result<T, Refusal> + Send + 'static,
+    {
+        if rows <= READ_INLINE_ROWS_MAX { read(&self.generation) } else { self.read_many(read).await }
+    }
+
+    /// Reads any number of rows on a thread that may block.
+    ///
+    /// # Errors
+    /// As [`Serving::read`].
+    pub async fn read_many<T, R>(&self, read: R) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Generation) -> Result<T, Refusal> + Send + 'static,
+    {
+        let generation = self.generation.clone();
+        match blocking(move || read(&generation)).await {
+            Ok(result) => result,
+            Err(error) => {
+                tracing::error!(%error, "reading rows ended without a result");
+                Err(Refusal::unreadable())
+            }
+        }
+    }
+
+    /// Ends when all positions of `token` have been projected; never, once the follower has been stopped before.
+    pub(super) async fn reached(&self, token: &Token) {
+        let mut progress = self.progress.clone();
+        let gone = progress.wait_for(|now| positions::reached(&now.checkpoint, token)).await.is_err();
+        if gone {
+            std::future::pending().await
+        }
+    }
+}
+
+/// Logs why rows could not be read, and hides it from the client.
+#[must_use]
+pub fn unreadable(error: &ReadError) -> Refusal {
+    tracing::error!(%error, "the read model cannot be read");
+    Refusal::unreadable()
+}

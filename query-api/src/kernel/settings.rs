@@ -1,0 +1,43 @@
+//! What a query-api needs to know, checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use event_log::Kafka;
+
+use super::limits::WAIT_MS_MAX_DEFAULT;
+
+/// How long the first build waits for Kafka and its topics, unless a setting says otherwise.
+pub const START_TIMEOUT_MS_DEFAULT: u64 = 30_000;
+
+/// Settings of one query-api.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the log is.
+    pub kafka: Kafka,
+    /// Partitions of each topic.
+    pub partitions: i32,
+    /// Directory of the read model.
+    pub data_dir: PathBuf,
+    /// Rebuild the read model at the start, while what there is goes on being served.
+    pub replay: bool,
+    /// Longest wait that `Daybook-Wait-Ms` can ask for.
+    pub wait_ms_max: u64,
+    /// How long the first build waits for Kafka and its topics before the start is given up.
+    pub start_timeout: Duration,
+}
+
+impl Settings {
+    /// Settings with all defaults.
+    #[must_use]
+    pub fn new(kafka: Kafka, partitions: i32, data_dir: PathBuf) -> Self {
+        Self {
+            kafka,
+            partitions,
+            data_dir,
+            replay: false,
+            wait_ms_max: WAIT_MS_MAX_DEFAULT,
+            start_timeout: Duration::from_millis(START_TIMEOUT_MS_DEFAULT),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What `/status` says: which generation is served, how far it is, and what is wrong.
+
+use jiff::Timestamp;
+use projector::kernel::{PartitionProgress, Progress, RecordAt, State, StopReason};
+use schemas::problem::Problem;
+use serde::Serialize;
+
+use super::api::Api;
+use super::rebuild::Rebuild;
+use super::serving::Serving;
+
+/// The body of `GET /status`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Name of the generation that is served.
+    pub generation: Option<String>,
+    /// Layout of the generations that this program reads.
+    pub layout: String,
+    /// `building`: nothing is served yet; `following`; `stopped`: served as it was, and no longer followed.
+    pub state: &'static str,
+    /// Why it stopped.
+    pub stopped: Option<Problem>,
+    /// Whether the end offsets seen at the start have been reached.
+    pub ready: bool,
+    /// Why the published generation is not the one that is served.
+    pub refused: Option<String>,
+    /// All partitions that are projected.
+    pub partitions: Vec<Partition>,
+    /// Records that the broker has and the rows do not; none until the broker has answered.
+    pub lag_total: Option<u64>,
+    /// Age of the event projected last by this process.
+    pub last_event_age_ms: Option<i64>,
+    /// Events projected by this process into this generation.
+    pub events_applied: u64,
+    /// Records recognised as repeated.
+    pub duplicates_skipped: u64,
+    /// The rebuild at work in this process.
+    pub rebuild: Option<Rebuild>,
+    /// Keys whose events wait because one of them could not be projected.
+    pub quarantine: Vec<String>,
+    /// Bytes of the generation's files.
+    pub bytes_on_disk: Option<u64>,
+}
+
+/// One partition of [`Status`].
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Partition {
+    /// Topic without prefix.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// Kafka's offset of the first record that has not been projected.
+    pub checkpoint: i64,
+    /// The broker's end offset; none until it has answered.
+    pub end_offset: Option<i64>,
+    /// Records between the two.
+    pub lag: Option<u64>,
+    /// Position of the event projected last.
+    pub position: Option<u64>,
+}
+
+/// Whether queries are answered from a generation that had caught up once. A projection that stopped later does not
+/// take that away: its answers are those of the last good state, and to send readers elsewhere would help nobody.
+#[must_use]
+pub fn ready(serving: Option<&Serving>) -> bool {
+    serving.is_some_and(|serving| !matches!(serving.progress.borrow().state, State::Building))
+}
+
+/// The whole status. `bytes_on_disk` and the time are measured by the caller.
+#[must_use]
+pub fn status(api: &Api, serving: Option<&Serving>, bytes_on_disk: Option<u64>, now: Timestamp) -> Status {
+    let progress = serving.map(|serving| serving.progress.borrow().clone());
+    let progress = progress.as_deref();
+    let stopped = progress.and_then(stop_reason);
+    Status {
+        generation: serving.map(|serving| serving.name.clone()),
+        layout: api.layout.clone(),
+        state: match (serving, stopped) {
+            (None, _) => "building",
+            (Some(_), None) => "following",
+            (Some(_), Some(_)) => "stopped",
+        },
+        stopped: stopped.map(problem),
+        ready: ready(serving),
+        refused: api.refused.load().as_ref().clone(),
+        partitions: progress.map(partitions).unwrap_or_default(),
+        lag_total: progress.and_then(Progress::lag_total),
+        last_event_age_ms: progress
+            .and_then(|progress| progress.last_event_at)
+            .map(|at| now.as_millisecond().saturating_sub(at.as_millisecond())),
+        events_applied: progress.map_or(0, |progress| progress.events_applied),
+        duplicates_skipped: progress.map_or(0, |progress| progress.duplicates_skipped),
+        rebuild: api.rebuild.load().as_deref().cloned(),
+        quarantine: Vec::new(),
+        bytes_on_disk,
+    }
+}
+
+fn stop_reason(progress: &Progress) -> Option<&StopReason> {
+    match &progress.state {
+        State::Stopped(reason) => Some(reason),
+        State::Building | State::Following => None,
+    }
+}
+
+fn partitions(progress: &Progress) -> Vec<Partition> {
+    progress.partitions().map(Partition::from).collect()
+}
+
+impl From<PartitionProgress> for Partition {
+    fn from(at: PartitionProgress) -> Self {
+        Self {
+            lag: at.lag(),
+            topic: at.source.topic.to_string(),
+            partition: at.source.partition,
+            checkpoint: at.next_offset,
+            end_offset: at.end_offset,
+            position: at.next_position.checked_sub(1),
+        }
+    }
+}
+
+/// The reason of a stop as a problem, with the record that caused it.
+fn problem(reason: &StopReason) -> Problem {
+    let title = "The projection stopped; answers are as of the last good state";
+    let problem = Problem::new(500, reason.slug(), title, reason.to_string());
+    let Some(RecordAt { topic, partition, offset, event_id }) = reason.at() else { return problem };
+    let problem = problem.with("topic", topic.clone()).with("partition", *partition).with("offset", *offset);
+    match event_id {
+        Some(id) => problem.with("event_id", id.to_string()),
+        None => problem,
+    }
+}
