@@ -70,3 +70,28 @@ pub fn all_watermarks<T: AsRef<str>>(
     let inspector = Inspector::open(kafka)?;
     partitions.iter().map(|(topic, partition)| inspector.watermarks(topic.as_ref(), *partition)).collect()
 }
+
+/// A connection that is kept, for those who ask again and again.
+pub struct Watcher(Inspector<'static>);
+
+impl Watcher {
+    /// Does not wait for a broker.
+    ///
+    /// # Errors
+    /// [`LogError::Settings`].
+    pub fn open(kafka: &Kafka) -> Result<Watcher, LogError> {
+        Inspector::open_to_keep(kafka).map(Watcher)
+    }
+
+    /// As [`all_watermarks`].
+    ///
+    /// # Errors
+    /// As [`all_watermarks`].
+    pub fn all_watermarks<T: AsRef<str>>(
+        &self,
+        partitions: &[(T, i32)],
+    ) -> Result<Vec<Watermarks>, TopicError> {
+        let watermarks = |(topic, partition): &(T, i32)| self.0.watermarks(topic.as_ref(), *partition);
+        partitions.iter().map(watermarks).collect()
+    }
+}

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Pure: [`engine`] but for the rows it asks for, [`view`], [`codec`], [`checkpoint`], [`digest`].
-//! Rim: [`generation`] (disk, the one file that imports sled), [`read_model`] (directories),
+//! Rim: [`generation`] (disk; only `rows.rs` imports sled), [`read_model`] (directories),
 //! [`follower`] and [`replay()`] (Kafka, threads, clocks).
 
 mod cache;
@@ -23,6 +23,7 @@ pub mod progress;
 pub mod projection;
 pub mod read_model;
 pub mod replay;
+mod rows;
 pub mod sources;
 pub mod stop;
 pub mod store;

@@ -1,5 +1,6 @@
 //! A client that only asks.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -18,8 +19,15 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const REACHABLE_STEP: Duration = Duration::from_millis(500);
 
 pub(super) struct Inspector<'a> {
-    kafka: &'a Kafka,
+    kafka: Cow<'a, Kafka>,
     consumer: BaseConsumer<Context>,
+}
+
+impl Inspector<'static> {
+    pub(super) fn open_to_keep(kafka: &Kafka) -> Result<Inspector<'static>, LogError> {
+        let consumer = Inspector::open(kafka)?.consumer;
+        Ok(Inspector { kafka: Cow::Owned(kafka.clone()), consumer })
+    }
 }
 
 impl<'a> Inspector<'a> {
@@ -28,7 +36,7 @@ impl<'a> Inspector<'a> {
             .inspector_config()
             .create_with_context(Context::default())
             .map_err(|error| LogError::Settings { reason: error.to_string() })?;
-        Ok(Inspector { kafka, consumer })
+        Ok(Inspector { kafka: Cow::Borrowed(kafka), consumer })
     }
 
     pub(super) fn wait_reachable(&self, deadline: Duration) -> Result<(), LogError> {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use schemas::envelope::Envelope;
 use schemas::event_data::{self, EventData};
 use schemas::sequence::{Sequence, Verdict};
+use uuid::Uuid;
 
 use super::cache::Table;
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
@@ -118,21 +119,22 @@ impl<E: EventData> Engine<E> {
         headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
     ) -> Result<Verdict, StopReason> {
         let source = &mut self.sources[record.source];
-        let mut at = source.record_at(record.offset);
         let (envelope, event) = event_data::open::<E>(record.value, headers)
-            .map_err(|error| StopReason::unreadable(at.clone(), error))?;
-        at.event_id = Some(envelope.id);
-        let verdict = source.check(&envelope, at.clone())?;
-        if verdict == Verdict::Apply {
-            let meta = source.meta(&envelope);
-            for table in &mut self.tables {
-                table.fold(stored, &event, &meta).map_err(|error| StopReason::fold(at.clone(), error))?;
+            .map_err(|error| StopReason::unreadable(source.at(record.offset, None), error))?;
+        let verdict = source.check(&envelope, record.offset)?;
+        match verdict {
+            Verdict::Duplicate => self.counts.duplicates += 1,
+            Verdict::Apply => {
+                let meta = source.meta(&envelope);
+                for table in &mut self.tables {
+                    table.fold(stored, &event, &meta).map_err(|error| {
+                        StopReason::fold(source.at(record.offset, Some(envelope.id)), error)
+                    })?;
+                }
+                source.sequence.advance(envelope.id);
+                self.counts.applied += 1;
+                self.counts.last_event_at = Some(envelope.time);
             }
-            source.sequence.advance(envelope.id);
-            self.counts.applied += 1;
-            self.counts.last_event_at = Some(envelope.time);
-        } else {
-            self.counts.duplicates += 1;
         }
         source.next_offset = record.offset + 1;
         source.changed = true;
@@ -202,14 +204,15 @@ impl<E: EventData> Engine<E> {
 
 impl Source {
     /// An event must come from the service of its topic and name its partition; its position must be the next one.
-    fn check(&self, envelope: &Envelope<'_>, at: RecordAt) -> Result<Verdict, StopReason> {
+    fn check(&self, envelope: &Envelope<'_>, offset: i64) -> Result<Verdict, StopReason> {
+        let at = || self.at(offset, Some(envelope.id));
         let found = &envelope.source;
         if found.service != self.service || found.partition != self.id.partition {
             let expected = format!("/{}/{}", self.service, self.id.partition);
-            return Err(StopReason::ForeignSource { at, found: found.to_string(), expected });
+            return Err(StopReason::ForeignSource { at: at(), found: found.to_string(), expected });
         }
         let verdict = self.sequence.check(envelope.position, envelope.id);
-        verdict.map_err(|error| StopReason::Sequence { at, error })
+        verdict.map_err(|error| StopReason::Sequence { at: at(), error })
     }
 
     fn meta(&self, envelope: &Envelope<'_>) -> EventMeta<'_> {
@@ -222,8 +225,9 @@ impl Source {
         }
     }
 
-    fn record_at(&self, offset: i64) -> RecordAt {
-        RecordAt { topic: self.id.topic.to_string(), partition: self.id.partition, offset, event_id: None }
+    fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
+        let SourceId { topic, partition } = &self.id;
+        Box::new(RecordAt { topic: topic.to_string(), partition: *partition, offset, event_id })
     }
 
     fn checkpoint(&self) -> SourceCheckpoint {

@@ -1,6 +1,6 @@
 //! Files and directories, with the syncing that makes a change survive a power cut.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -48,4 +48,10 @@ pub(super) fn bytes_below(directory: &Path) -> io::Result<u64> {
         };
     }
     Ok(bytes)
+}
+
+/// Whether some open file holds the lock of `path`. A file that cannot be asked counts as not locked.
+pub(super) fn is_locked(path: &Path) -> bool {
+    let asked = File::open(path).map(|file| file.try_lock());
+    matches!(asked, Ok(Err(TryLockError::WouldBlock)))
 }

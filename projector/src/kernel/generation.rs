@@ -1,4 +1,4 @@
-//! One generation of the read model: rows, layout and checkpoint in one sled tree. The one file that imports sled.
+//! One generation of the read model: rows, layout and checkpoint in one store.
 //!
 //! Keys: number of the view, 16 bytes of the row's key, and for a part its number (four bytes, big-endian), so that a
 //! row and its parts lie together. Number 0 is no view; under it lie the layout and one checkpoint per partition.
@@ -6,10 +6,9 @@
 //! A finished generation takes rows and checkpoint in one atomic batch. Its last batches may be missing after a power
 //! cut, never a part of one: the log gives them again. While it is being built (the file `BUILDING` stands beside the
 //! rows) nothing is atomic, because an unfinished generation is never served; rows are then written one by one in
-//! ascending order, which sled does twice as fast as batches. `finish` syncs everything before it removes that file.
+//! ascending order. `finish` syncs everything before it removes that file.
 
 use std::fs;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,17 +18,16 @@ use uuid::Uuid;
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use super::digest::Digest;
 use super::layout::Layout;
+use super::rows::{Batch, Rows};
 use super::store::{GenerationError, StoreError};
 use super::view::PartStore;
 use super::{files, keys};
 
+pub use super::rows::Bytes;
+
 /// Rows and parts of one atomic batch. sled keeps a whole batch in memory several times over: 10,000 rows took 5.5 GB
 /// in a long run, 1,000 took 0.7 GB.
 pub const BATCH_ROWS_MAX: usize = 1_000;
-/// sled's own cache of pages.
-const SLED_CACHE_BYTES: u64 = 64 << 20;
-/// How often sled syncs what has been committed while following; what a power cut loses, the log gives again.
-const SYNC_EVERY_MS: u64 = 500;
 
 const ROWS_DIRECTORY: &str = "rows";
 const BUILDING_FILE: &str = "BUILDING";
@@ -38,22 +36,10 @@ const LOCK_FILE: &str = "LOCK";
 /// One generation, open. Readers of many threads and one writer share it.
 pub struct Generation {
     path: PathBuf,
-    rows: sled::Db,
+    rows: Rows,
     checkpoint: RwLock<Arc<Checkpoint>>,
     building: bool,
     _lock: DirectoryLock,
-}
-
-/// Bytes of a row, without copying them out of the store.
-#[derive(Debug, Clone)]
-pub struct Bytes(sled::IVec);
-
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl Generation {
@@ -67,27 +53,20 @@ impl Generation {
         start: &Checkpoint,
         holder: &str,
     ) -> Result<Self, GenerationError> {
-        let io_error = |error| store_error(path, "create", error);
+        let io_error = |error| StoreError::new("create", path, error);
         fs::create_dir_all(path).map_err(io_error)?;
         if fs::read_dir(path).map_err(io_error)?.next().is_some() {
             return Err(GenerationError::NotEmpty { path: path.to_owned() });
         }
         let lock = lock(path, holder)?;
         fs::write(path.join(BUILDING_FILE), "").map_err(io_error)?;
-        let rows = sled_config(path).flush_every_ms(None).mode(sled::Mode::HighThroughput).open();
-        let rows = rows.map_err(|error| store_error(path, "create", error))?;
-        let generation = Self {
-            path: path.to_owned(),
-            rows,
-            checkpoint: RwLock::new(Arc::new(start.clone())),
-            building: true,
-            _lock: lock,
-        };
-        generation.insert(keys::LAYOUT, layout.to_string().as_bytes())?;
+        let rows = Rows::create(&path.join(ROWS_DIRECTORY))?;
+        rows.put(keys::LAYOUT, Some(layout.to_string().as_bytes()))?;
         for (source, at) in start.sources() {
-            generation.insert(&keys::source(source), &at.encode())?;
+            rows.put(&keys::source(source), Some(&at.encode()))?;
         }
-        Ok(generation)
+        let checkpoint = RwLock::new(Arc::new(start.clone()));
+        Ok(Self { path: path.to_owned(), rows, checkpoint, building: true, _lock: lock })
     }
 
     /// Opens a finished generation.
@@ -102,8 +81,7 @@ impl Generation {
         if is_unfinished(path) {
             return Err(GenerationError::Unfinished { path: path.to_owned() });
         }
-        let rows = sled_config(path).flush_every_ms(Some(SYNC_EVERY_MS)).open();
-        let rows = rows.map_err(|error| store_error(path, "open", error))?;
+        let rows = Rows::open(&path.join(ROWS_DIRECTORY))?;
         check_layout(path, &rows, layout)?;
         let checkpoint = RwLock::new(Arc::new(read_checkpoint(path, &rows)?));
         Ok(Self { path: path.to_owned(), rows, checkpoint, building: false, _lock: lock })
@@ -120,7 +98,7 @@ impl Generation {
             .and_then(|()| files::sync_parent(&self.path))
             .and_then(|()| fs::remove_file(self.path.join(BUILDING_FILE)))
             .and_then(|()| files::sync_parent(&self.path.join(BUILDING_FILE)));
-        synced.map_err(|error| self.error("sync", error))?;
+        synced.map_err(|error| StoreError::new("sync", &self.path, error))?;
         self.building = false;
         Ok(())
     }
@@ -142,7 +120,7 @@ impl Generation {
     /// # Errors
     /// [`StoreError`].
     pub fn row(&self, view: u8, key: Uuid) -> Result<Option<Bytes>, StoreError> {
-        self.get(&keys::row(view, key))
+        self.rows.get(&keys::row(view, key))
     }
 
     /// The bytes of one part of a row.
@@ -150,7 +128,7 @@ impl Generation {
     /// # Errors
     /// [`StoreError`].
     pub fn part(&self, view: u8, key: Uuid, number: u32) -> Result<Option<Bytes>, StoreError> {
-        self.get(&keys::part(view, key, number))
+        self.rows.get(&keys::part(view, key, number))
     }
 
     /// At most `limit` rows of a view whose keys come after `after`, in the order of their keys.
@@ -165,12 +143,12 @@ impl Generation {
     ) -> Result<Vec<(Uuid, Bytes)>, StoreError> {
         let mut found = Vec::new();
         for entry in self.rows.range(keys::scan_range(view, after)) {
+            let (key, value) = entry?;
             if found.len() == limit {
                 break;
             }
-            let (key, value) = entry.map_err(|error| self.error("read", error))?;
             if let Some(key) = keys::row_key(&key) {
-                found.push((key, Bytes(value)));
+                found.push((key, value));
             }
         }
         Ok(found)
@@ -178,7 +156,7 @@ impl Generation {
 
     /// Begins to write rows and the checkpoint that they belong to.
     pub fn begin(&self) -> Commit<'_> {
-        Commit { generation: self, batch: sled::Batch::default() }
+        Commit { generation: self, batch: Batch::default() }
     }
 
     /// Hands everything committed to the operating system.
@@ -186,7 +164,7 @@ impl Generation {
     /// # Errors
     /// [`StoreError`].
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.rows.flush().map(drop).map_err(|error| self.error("write", error))
+        self.rows.flush()
     }
 
     /// The digest of all rows, read anew.
@@ -196,7 +174,7 @@ impl Generation {
     pub fn digest(&self) -> Result<Digest, StoreError> {
         let mut digest = Digest::default();
         for entry in self.rows.range(keys::rows_start()..) {
-            let (key, value) = entry.map_err(|error| self.error("read", error))?;
+            let (key, value) = entry?;
             digest.add(&key, &value);
         }
         Ok(digest)
@@ -207,19 +185,7 @@ impl Generation {
     /// # Errors
     /// [`StoreError`].
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
-        files::bytes_below(&self.path).map_err(|error| self.error("measure", error))
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.rows.get(key).map(|value| value.map(Bytes)).map_err(|error| self.error("read", error))
-    }
-
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.rows.insert(key, value).map(drop).map_err(|error| self.error("write", error))
-    }
-
-    fn error(&self, action: &'static str, error: impl ToString) -> StoreError {
-        store_error(&self.path, action, error)
+        bytes_on_disk(&self.path)
     }
 }
 
@@ -232,7 +198,7 @@ impl PartStore for Generation {
 /// Rows on their way into a generation; nothing of a finished generation changes before [`Commit::finish`].
 pub struct Commit<'g> {
     generation: &'g Generation,
-    batch: sled::Batch,
+    batch: Batch,
 }
 
 impl Commit<'_> {
@@ -248,15 +214,10 @@ impl Commit<'_> {
         value: Option<&[u8]>,
     ) -> Result<(), StoreError> {
         let key = part.map_or_else(|| keys::row(view, key), |number| keys::part(view, key, number));
-        match (self.generation.building, value) {
-            (true, Some(value)) => self.generation.insert(&key, value)?,
-            (true, None) => {
-                let removed = self.generation.rows.remove(key);
-                removed.map(drop).map_err(|error| self.generation.error("write", error))?;
-            }
-            (false, Some(value)) => self.batch.insert(key, value),
-            (false, None) => self.batch.remove(key),
+        if self.generation.building {
+            return self.generation.rows.put(&key, value);
         }
+        self.batch.put(key, value);
         Ok(())
     }
 
@@ -270,19 +231,27 @@ impl Commit<'_> {
     ) -> Result<Arc<Checkpoint>, StoreError> {
         let mut checkpoint = Checkpoint::clone(&self.generation.checkpoint());
         for (source, at) in reached {
-            self.batch.insert(keys::source(&source), at.encode());
+            self.batch.put(keys::source(&source), Some(&at.encode()));
             checkpoint.set(source, at);
         }
-        let written = self.generation.rows.apply_batch(self.batch);
-        written.map_err(|error| self.generation.error("write", error))?;
+        self.generation.rows.apply(self.batch)?;
         let checkpoint = Arc::new(checkpoint);
         *self.generation.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = checkpoint.clone();
         Ok(checkpoint)
     }
 }
 
+/// Bytes of all files of the generation in `path`, which need not be open.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn bytes_on_disk(path: &Path) -> Result<u64, StoreError> {
+    files::bytes_below(path).map_err(|error| StoreError::new("measure", path, error))
+}
+
 /// Whether the generation in `path` was begun and never finished.
-pub(super) fn is_unfinished(path: &Path) -> bool {
+#[must_use]
+pub fn is_unfinished(path: &Path) -> bool {
     path.join(BUILDING_FILE).exists()
 }
 
@@ -290,16 +259,12 @@ pub(super) fn is_unfinished(path: &Path) -> bool {
 pub(super) fn lock(path: &Path, holder: &str) -> Result<DirectoryLock, GenerationError> {
     DirectoryLock::acquire(path, LOCK_FILE, holder).map_err(|error| match error {
         LockError::InUse { holder, .. } => GenerationError::InUse { path: path.to_owned(), holder },
-        LockError::Io { .. } => GenerationError::Store(store_error(path, "lock", error)),
+        LockError::Io { .. } => GenerationError::Store(StoreError::new("lock", path, error)),
     })
 }
 
-fn sled_config(path: &Path) -> sled::Config {
-    sled::Config::new().path(path.join(ROWS_DIRECTORY)).cache_capacity(SLED_CACHE_BYTES)
-}
-
-fn check_layout(path: &Path, rows: &sled::Db, expected: &Layout) -> Result<(), GenerationError> {
-    let found = rows.get(keys::LAYOUT).map_err(|error| store_error(path, "read", error))?;
+fn check_layout(path: &Path, rows: &Rows, expected: &Layout) -> Result<(), GenerationError> {
+    let found = rows.get(keys::LAYOUT)?;
     let found = found.map_or_else(|| "none".to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
     let expected = expected.to_string();
     if found == expected {
@@ -308,18 +273,14 @@ fn check_layout(path: &Path, rows: &sled::Db, expected: &Layout) -> Result<(), G
     Err(GenerationError::ForeignLayout { path: path.to_owned(), found, expected })
 }
 
-fn read_checkpoint(path: &Path, rows: &sled::Db) -> Result<Checkpoint, GenerationError> {
+fn read_checkpoint(path: &Path, rows: &Rows) -> Result<Checkpoint, GenerationError> {
     let mut sources = Vec::new();
-    for entry in rows.scan_prefix(keys::SOURCES) {
-        let (key, value) = entry.map_err(|error| store_error(path, "read", error))?;
+    for entry in rows.range(keys::SOURCES.to_vec()..keys::rows_start()) {
+        let (key, value) = entry?;
         let decoded = keys::decode_source(&key)
             .and_then(|source| SourceCheckpoint::decode(&value).map(|at| (source, at)))
             .map_err(|source| GenerationError::Checkpoint { path: path.to_owned(), source })?;
         sources.push(decoded);
     }
     Ok(Checkpoint::from_sources(sources))
-}
-
-fn store_error(path: &Path, action: &'static str, error: impl ToString) -> StoreError {
-    StoreError { action, path: path.to_owned(), detail: error.to_string() }
 }

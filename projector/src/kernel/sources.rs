@@ -34,17 +34,13 @@ pub fn watermarks(
             Some(_) => {}
         }
     }
-    end_offsets(kafka, checkpoint).map(Ok)
+    topics::all_watermarks(kafka, &partitions(checkpoint)).map(Ok)
 }
 
-/// What the log holds, without looking at the topics themselves.
-///
-/// # Errors
-/// [`TopicError`] if no broker answers or a topic is gone.
-pub fn end_offsets(kafka: &Kafka, checkpoint: &Checkpoint) -> Result<Vec<Watermarks>, TopicError> {
-    let partitions: Vec<_> =
-        checkpoint.sources().map(|(source, _)| (source.topic.to_string(), source.partition)).collect();
-    topics::all_watermarks(kafka, &partitions)
+/// Topic and number of every partition, in the order of [`Checkpoint::sources`].
+#[must_use]
+pub fn partitions(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
+    checkpoint.sources().map(|(source, _)| (source.topic.to_string(), source.partition)).collect()
 }
 
 /// How the topics do not fit the checkpoint.
@@ -71,12 +67,12 @@ fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
 /// [`StopReason::FrontDeleted`] or [`StopReason::LogWentBack`] for the first partition that does not.
 pub fn check(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Result<(), StopReason> {
     for ((source, at), held) in checkpoint.sources().zip(log) {
-        let next = RecordAt {
+        let next = Box::new(RecordAt {
             topic: source.topic.to_string(),
             partition: source.partition,
             offset: at.next_offset,
             event_id: None,
-        };
+        });
         if at.next_offset < held.low {
             return Err(StopReason::FrontDeleted { at: next, low: held.low, embedded });
         }

@@ -39,7 +39,7 @@ pub enum StopReason {
     )]
     Sequence {
         /// The record.
-        at: RecordAt,
+        at: Box<RecordAt>,
         /// Which of the two.
         error: SequenceError,
     },
@@ -49,7 +49,7 @@ pub enum StopReason {
     )]
     Unreadable {
         /// The record.
-        at: RecordAt,
+        at: Box<RecordAt>,
         /// What is wrong with it.
         error: EventError,
     },
@@ -57,7 +57,7 @@ pub enum StopReason {
     #[error("{at}: {error}. Start a version of this program that knows the type")]
     UnknownEvent {
         /// The record.
-        at: RecordAt,
+        at: Box<RecordAt>,
         /// Type and version.
         error: DataError,
     },
@@ -67,7 +67,7 @@ pub enum StopReason {
     )]
     ForeignSource {
         /// The record.
-        at: RecordAt,
+        at: Box<RecordAt>,
         /// The event's source.
         found: String,
         /// The source of this partition.
@@ -79,7 +79,7 @@ pub enum StopReason {
     )]
     Fold {
         /// The record.
-        at: RecordAt,
+        at: Box<RecordAt>,
         /// Why not.
         error: FoldError,
     },
@@ -87,7 +87,7 @@ pub enum StopReason {
     #[error("{at}: the log begins at offset {low} only; the events before it were deleted. {}", front_remedy(*embedded))]
     FrontDeleted {
         /// The record that should have been read.
-        at: RecordAt,
+        at: Box<RecordAt>,
         /// First offset that is still there.
         low: i64,
         /// Whether this is the embedded broker.
@@ -99,7 +99,7 @@ pub enum StopReason {
     )]
     LogWentBack {
         /// The record that should come next.
-        at: RecordAt,
+        at: Box<RecordAt>,
         /// End offset of the partition.
         high: i64,
     },
@@ -175,7 +175,7 @@ impl StopReason {
         }
     }
 
-    pub(super) fn unreadable(at: RecordAt, error: EventError) -> Self {
+    pub(super) fn unreadable(at: Box<RecordAt>, error: EventError) -> Self {
         match error {
             EventError::Data(error @ (DataError::UnknownType { .. } | DataError::FutureVersion { .. })) => {
                 Self::UnknownEvent { at, error }
@@ -187,7 +187,7 @@ impl StopReason {
     }
 
     /// A fold that failed because the store failed is the store's failure, not the event's.
-    pub(super) fn fold(at: RecordAt, error: FoldError) -> Self {
+    pub(super) fn fold(at: Box<RecordAt>, error: FoldError) -> Self {
         match error {
             FoldError::Read(ReadError::Store(error)) => Self::Store(error),
             FoldError::Read(ReadError::Row { .. }) | FoldError::Contradiction { .. } => {

@@ -1,6 +1,6 @@
 //! What can go wrong with a generation on disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -19,6 +19,13 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What the system or the store said.
     pub detail: String,
+}
+
+impl StoreError {
+    /// What was tried, where, and what the system or the store said.
+    pub fn new(action: &'static str, path: &Path, error: impl ToString) -> Self {
+        Self { action, path: path.to_owned(), detail: error.to_string() }
+    }
 }
 
 /// Why a row could not be read.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use event_log::Kafka;
-use event_log::topics;
+use event_log::topics::Watcher;
 use tokio::sync::watch;
 
 use super::Stopping;
@@ -15,8 +15,6 @@ use crate::kernel::sources;
 
 /// How old end offsets may get.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How long a broker may take to answer before it counts as away; it is asked again.
-const REACHABLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct EndOffsets {
     kafka: Kafka,
@@ -36,8 +34,13 @@ impl EndOffsets {
     }
 
     fn run(self) {
+        let watcher = match Watcher::open(&self.kafka) {
+            Ok(watcher) => watcher,
+            // The follower's reader is refused for the same reason, and tells it.
+            Err(error) => return tracing::debug!("end offsets will not be known: {error}"),
+        };
         loop {
-            self.ask();
+            self.ask(&watcher);
             if self.stopping.wait(ASK_EVERY) {
                 return;
             }
@@ -45,12 +48,9 @@ impl EndOffsets {
     }
 
     // A failure is no news here: the reader reports that Kafka is away.
-    fn ask(&self) {
+    fn ask(&self, watcher: &Watcher) {
         let checkpoint = self.progress.borrow().checkpoint.clone();
-        if topics::wait_reachable(&self.kafka, REACHABLE_TIMEOUT).is_err() {
-            return;
-        }
-        match sources::end_offsets(&self.kafka, &checkpoint) {
+        match watcher.all_watermarks(&sources::partitions(&checkpoint)) {
             Ok(log) => {
                 let ids = checkpoint.sources().map(|(source, _)| source.clone());
                 let ends = Arc::new(ids.zip(log.iter().map(|held| held.high)).collect());

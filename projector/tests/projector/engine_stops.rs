@@ -1,0 +1,169 @@
+//! What stops a projection, each with its sentence, and what is kept of the records before.
+
+use projector::kernel::{Generation, StopReason};
+use projector::shop;
+use schemas::envelope::Source;
+use schemas::shop::ShopEvent;
+use uuid::Uuid;
+
+use crate::log::{
+    Log, Record, apply, cancelled, created, engine, event_id, fresh, placed, sealed, sealed_as, signed_up,
+    source_of, topic_and_partition,
+};
+
+const USER: Uuid = Uuid::from_u128(0x77);
+
+struct Stopped {
+    reason: StopReason,
+    sentence: String,
+    events_before: u64,
+}
+
+/// Projects three good events and then `bad`.
+fn stopped_by(bad: impl FnOnce(&mut Log) -> Record) -> Stopped {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = fresh(&directory.path().join("gen"));
+    let mut log = Log::default();
+    (0..3).for_each(|_| drop(log.write(&signed_up(USER))));
+    let mut engine = engine(&generation);
+    for record in &log.records {
+        apply(&mut engine, &generation, record).unwrap();
+    }
+    let bad = bad(&mut log);
+    let reason = apply(&mut engine, &generation, &bad).unwrap_err();
+    engine.commit(&generation).unwrap();
+    assert_next_is(&generation, &bad);
+    Stopped { sentence: reason.to_string(), reason, events_before: generation.checkpoint().events() }
+}
+
+/// After a stop the bad record is the next to be read: a restart meets it again.
+fn assert_next_is(generation: &Generation, bad: &Record) {
+    let (topic, partition) = topic_and_partition(bad.source);
+    assert_eq!(generation.checkpoint().get(&topic, partition).unwrap().next_offset, bad.offset);
+}
+
+fn place_of(record: &ShopEvent) -> String {
+    let (topic, partition) = topic_and_partition(source_of(record));
+    format!("{topic}/{partition}")
+}
+
+#[test]
+fn a_duplicate_is_skipped() {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = fresh(&directory.path().join("gen"));
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    log.repeat(0);
+    log.write(&signed_up(USER));
+    let mut engine = engine(&generation);
+    for record in &log.records {
+        apply(&mut engine, &generation, record).unwrap();
+    }
+    assert_eq!((engine.counts().applied, engine.counts().duplicates), (2, 1));
+    let checkpoint = engine.commit(&generation).unwrap();
+    let (topic, partition) = topic_and_partition(log.records[0].source);
+    let source = checkpoint.get(&topic, partition).unwrap();
+    assert_eq!((source.next_offset, source.next_position), (3, 2));
+}
+
+#[test]
+fn a_gap_stops() {
+    let event = signed_up(USER);
+    let stopped = stopped_by(|log| {
+        let source = source_of(&event);
+        log.write_value(source, USER, sealed(&event, source, 5))
+    });
+    assert_eq!((stopped.reason.slug(), stopped.events_before), ("gap", 3));
+    let place = format!("{} offset 3, event {}", place_of(&event), event_id(source_of(&event), 5));
+    assert!(stopped.sentence.starts_with(&place), "{}", stopped.sentence);
+    assert!(stopped.sentence.contains("position 3 was expected, 5 was found"), "{}", stopped.sentence);
+}
+
+#[test]
+fn a_fork_stops() {
+    let event = signed_up(USER);
+    let stopped = stopped_by(|log| {
+        let source = source_of(&event);
+        let (topic, partition) = topic_and_partition(source);
+        let service = topic.trim_end_matches(".events").to_owned();
+        let value = sealed_as(&event, &Source { service: service.into(), partition }, 1, Uuid::from_u128(99));
+        log.write_value(source, USER, value)
+    });
+    assert_eq!((stopped.reason.slug(), stopped.events_before), ("fork", 3));
+    assert!(stopped.sentence.contains("two writers"), "{}", stopped.sentence);
+}
+
+#[test]
+fn an_unknown_event_stops() {
+    for (found, slug_text) in
+        [("shop.user.renamed.v1", "is unknown"), ("shop.user.signed-up.v9", "is of a future version")]
+    {
+        let event = signed_up(USER);
+        let stopped = stopped_by(|log| {
+            let source = source_of(&event);
+            let value = String::from_utf8(sealed(&event, source, 3)).unwrap();
+            let value = value.replace("shop.user.signed-up.v1", found);
+            log.write_value(source, USER, value.into_bytes())
+        });
+        assert_eq!((stopped.reason.slug(), stopped.events_before), ("unknown-event", 3));
+        assert!(stopped.sentence.contains(found), "{}", stopped.sentence);
+        assert!(stopped.sentence.contains(slug_text), "{}", stopped.sentence);
+        assert!(stopped.sentence.contains("Start a version of this program"), "{}", stopped.sentence);
+    }
+}
+
+#[test]
+fn a_record_that_is_no_event_stops() {
+    let event = signed_up(USER);
+    let stopped = stopped_by(|log| log.write_value(source_of(&event), USER, b"hello".to_vec()));
+    assert_eq!((stopped.reason.slug(), stopped.events_before), ("unreadable-event", 3));
+    assert_eq!(stopped.reason.at().unwrap().event_id, None);
+    assert!(stopped.sentence.contains("not an event in JSON"), "{}", stopped.sentence);
+}
+
+#[test]
+fn an_event_of_another_service_or_partition_stops() {
+    let event = signed_up(USER);
+    let (_, partition) = topic_and_partition(source_of(&event));
+    for (service, partition) in [("products", partition), ("users", partition + 1)] {
+        let stopped = stopped_by(|log| {
+            let source = Source { service: service.into(), partition };
+            let value = sealed_as(&event, &source, 3, Uuid::from_u128(5));
+            log.write_value(source_of(&event), USER, value)
+        });
+        assert_eq!((stopped.reason.slug(), stopped.events_before), ("foreign-source", 3));
+        assert!(stopped.sentence.contains("another service wrote here"), "{}", stopped.sentence);
+        assert!(
+            stopped.sentence.contains(&format!("source is /{service}/{partition}")),
+            "{}",
+            stopped.sentence
+        );
+    }
+}
+
+#[test]
+fn a_fold_that_fails_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = fresh(&directory.path().join("gen"));
+    let mut log = Log::default();
+    let product = Uuid::from_u128(0x99);
+    log.write(&created(product, "pants", None));
+    log.write(&placed(Uuid::from_u128(1), USER, product, 1));
+    let never_placed = log.write(&cancelled(Uuid::from_u128(2), USER, product));
+    let mut engine = engine(&generation);
+    for record in &log.records[..2] {
+        apply(&mut engine, &generation, record).unwrap();
+    }
+    let reason = apply(&mut engine, &generation, &never_placed).unwrap_err();
+    assert_eq!(reason.slug(), "contradicting-event");
+    assert!(reason.to_string().contains("was never placed"), "{reason}");
+    engine.forget(&generation.checkpoint());
+    assert!(!engine.uncommitted());
+    // Read again up to the event before it.
+    for record in &log.records[..2] {
+        apply(&mut engine, &generation, record).unwrap();
+    }
+    engine.commit(&generation).unwrap();
+    assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+    assert_next_is(&generation, &never_placed);
+}

@@ -1,0 +1,15 @@
+//! The projector from outside: engine and generations alone, then with the embedded broker, then as a process.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cruel;
+mod engine_stops;
+mod follow;
+mod generations;
+mod log;
+mod orders;
+mod program;
+mod read_models;
+mod replays;
+mod resume;
+mod toy;

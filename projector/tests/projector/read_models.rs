@@ -1,0 +1,99 @@
+//! The directory of generations: publish, retire, foreign files, one replay at a time.
+
+use std::fs;
+use std::path::Path;
+
+use projector::kernel::{Generation, ReadModel, ReadModelError};
+use projector::shop;
+
+use crate::log::{HOLDER, fresh, zero};
+
+fn with_generations(directory: &Path, count: usize) -> ReadModel {
+    let read_model = ReadModel::open(directory).unwrap();
+    for _ in 0..count {
+        let name = read_model.next_name().unwrap();
+        drop(fresh(&read_model.path_of(&name)));
+        read_model.publish(&name).unwrap();
+    }
+    read_model
+}
+
+#[test]
+fn the_published_generation_is_current() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = ReadModel::open(&directory.path().join("new")).unwrap();
+    assert_eq!(read_model.current().unwrap(), None);
+    assert_eq!(read_model.next_name().unwrap(), "gen-000001");
+    let read_model = with_generations(directory.path().join("new").as_path(), 2);
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000002"));
+    read_model.publish("gen-000001").unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
+    assert_eq!(read_model.next_name().unwrap(), "gen-000003");
+    assert!(ReadModel::open(read_model.directory()).is_ok());
+}
+
+#[test]
+fn a_current_that_is_not_there_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 1);
+    for wrong in ["gen-000009\n", "../elsewhere", ""] {
+        fs::write(directory.path().join("CURRENT"), wrong).unwrap();
+        let error = read_model.current().unwrap_err();
+        assert!(matches!(error, ReadModelError::Current { .. }), "{error}");
+    }
+}
+
+#[test]
+fn foreign_files_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    with_generations(directory.path(), 1);
+    let foreign = directory.path().join("holiday.jpg");
+    fs::write(&foreign, "").unwrap();
+    let sentence = ReadModel::open(directory.path()).unwrap_err().to_string();
+    assert!(sentence.contains("holiday.jpg"), "{sentence}");
+    assert!(foreign.exists());
+}
+
+#[test]
+fn the_one_before_is_kept_and_one_in_use_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 5);
+    let in_use = Generation::open(&read_model.path_of("gen-000002"), &shop::layout(), "query-api").unwrap();
+    assert_eq!(read_model.retire().unwrap(), ["gen-000001", "gen-000003"]);
+    assert_eq!(read_model.names().unwrap(), ["gen-000002", "gen-000004", "gen-000005"]);
+    drop(in_use);
+    assert_eq!(read_model.retire().unwrap(), ["gen-000002"]);
+    assert!(read_model.retire().unwrap().is_empty());
+}
+
+#[test]
+fn what_was_never_finished_is_removed_unless_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 1);
+    let path = read_model.path_of("gen-000002");
+    let building = Generation::create(&path, &shop::layout(), &zero(), HOLDER).unwrap();
+    assert!(read_model.remove_unfinished().unwrap().is_empty());
+    drop(building);
+    assert_eq!(read_model.remove_unfinished().unwrap(), ["gen-000002"]);
+    assert_eq!(read_model.names().unwrap(), ["gen-000001"]);
+}
+
+#[test]
+fn a_removal_that_was_cut_short_is_finished_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 1);
+    let half = directory.path().join("removed-gen-000000");
+    fs::create_dir(&half).unwrap();
+    let read_model = ReadModel::open(read_model.directory()).unwrap();
+    read_model.retire().unwrap();
+    assert!(!half.exists());
+}
+
+#[test]
+fn one_replay_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 1);
+    let _first = read_model.lock_for_replay("the first").unwrap();
+    let sentence = read_model.lock_for_replay("the second").unwrap_err().to_string();
+    assert!(sentence.contains("the first is rebuilding"), "{sentence}");
+}

@@ -1,0 +1,139 @@
+//! A domain that has nothing of a shop: the kernel takes it all the same.
+
+use projector::kernel::engine::{Engine, Limits};
+use projector::kernel::projection::ViewEntry;
+use projector::kernel::{
+    Checkpoint, EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, Topic, View,
+};
+use schemas::envelope::Source;
+use schemas::event_data::{DataError, EventData, read_fields, unknown_type};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::log::{HOLDER, Record, apply, fresh_of, sealed_as};
+use projector::kernel::Generation;
+
+/// A lamp was switched on so many times.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Switched {
+    lamp: Uuid,
+    times: u8,
+}
+
+const SWITCHED: &str = "toy.lamp.switched.v1";
+
+impl EventData for Switched {
+    fn event_type(&self) -> &'static str {
+        SWITCHED
+    }
+    fn to_data(&self) -> serde_json::Result<Box<RawValue>> {
+        to_raw_value(self)
+    }
+    fn from_data(event_type: &str, data: &RawValue) -> Result<Self, DataError> {
+        if event_type == SWITCHED {
+            read_fields(event_type, data)
+        } else {
+            Err(unknown_type(event_type, &[SWITCHED]))
+        }
+    }
+}
+
+/// How often each lamp was switched. At 0 the row goes; at 13 it breaks.
+struct Switches;
+
+impl View for Switches {
+    type Event = Switched;
+    type Row = u64;
+    const ID: u8 = 255;
+    const NAME: &'static str = "switches";
+
+    fn key(event: &Switched) -> Option<Uuid> {
+        Some(event.lamp)
+    }
+    fn fold(
+        row: Option<u64>,
+        event: &Switched,
+        at: &EventMeta<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Result<Option<u64>, FoldError> {
+        parts.write(at.position as u32, vec![event.times]);
+        match (event.times, row) {
+            (0, _) => Ok(None),
+            (13, _) => Err(FoldError::Contradiction { key: event.lamp, detail: "broken".to_owned() }),
+            (times, row) => Ok(Some(row.unwrap_or(0) + u64::from(times))),
+        }
+    }
+    fn encode(row: &u64, to: &mut Vec<u8>) {
+        to.extend_from_slice(&row.to_le_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Result<u64, RowError> {
+        bytes.try_into().map(u64::from_le_bytes).map_err(|_| RowError::CutOff { field: "count" })
+    }
+    fn heap_bytes(_row: &u64) -> usize {
+        0
+    }
+    fn describe(row: &u64, key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {
+        Ok(json!({ "lamp": key, "switched": row }))
+    }
+}
+
+const LAMPS: Projection<Switched> = Projection {
+    layout_version: 7,
+    topics: &[Topic { name: "lamps", service: "house" }],
+    views: &[ViewEntry::of::<Switches>()],
+};
+const LAMP: Uuid = Uuid::from_u128(5);
+
+fn record(position: u64, times: u8) -> Record {
+    let source = Source { service: "house".into(), partition: 0 };
+    let value =
+        sealed_as(&Switched { lamp: LAMP, times }, &source, position, Uuid::from_u128(position.into()));
+    Record { source: 0, offset: position as i64, key: Vec::new(), value }
+}
+
+fn lamps(path: &std::path::Path) -> Generation {
+    fresh_of(path, LAMPS, &Checkpoint::zero([("lamps", 1)]))
+}
+
+#[test]
+fn rows_come_change_and_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = lamps(&directory.path().join("gen"));
+    let mut engine = Engine::new(LAMPS, &generation.checkpoint(), Limits::following(0));
+    let mut shown = Vec::new();
+    for (position, times) in [2, 3, 0, 4].into_iter().enumerate() {
+        apply(&mut engine, &generation, &record(position as u64, times)).unwrap();
+        engine.commit(&generation).unwrap();
+        shown.push(LAMPS.inspect(&generation, LAMP).unwrap().pop().map(|(_, row)| row["switched"].clone()));
+    }
+    assert_eq!(shown, [Some(json!(2)), Some(json!(5)), None, Some(json!(4))]);
+    assert_eq!(generation.part(255, LAMP, 1).unwrap().unwrap().as_ref(), [3]);
+    assert_eq!(generation.scan(255, None, 10).unwrap().len(), 1);
+}
+
+#[test]
+fn half_of_an_event_that_failed_is_not_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = lamps(&directory.path().join("gen"));
+    let mut engine = Engine::new(LAMPS, &generation.checkpoint(), Limits::following(0));
+    apply(&mut engine, &generation, &record(0, 2)).unwrap();
+    // The view writes a part and then fails.
+    apply(&mut engine, &generation, &record(1, 13)).unwrap_err();
+    engine.forget(&generation.checkpoint());
+    apply(&mut engine, &generation, &record(0, 2)).unwrap();
+    engine.commit(&generation).unwrap();
+    assert!(generation.part(255, LAMP, 1).unwrap().is_none());
+    assert_eq!(generation.checkpoint().events(), 1);
+}
+
+#[test]
+fn another_layout_is_refused_with_the_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gen");
+    drop(lamps(&path));
+    let error = Generation::open(&path, &projector::shop::layout(), HOLDER).err().unwrap();
+    let sentence = error.to_string();
+    assert!(sentence.contains("layout 7 (switches=255)"), "{sentence}");
+    assert!(sentence.contains("projector --replay"), "{sentence}");
+}
