@@ -118,8 +118,10 @@ const READER: &[(&str, &str)] = &[
     ("queued.min.messages", "1000000"),
     // A queue that was full is filled again at once; the default of a second would let it run empty in a replay.
     ("fetch.queue.backoff.ms", "10"),
+    // A broker answers at once when there is something. The wait is what the end of a partition costs, and on the
+    // embedded broker, which does not wake up by itself, what every new record costs.
     ("fetch.wait.max.ms", "10"),
-    // A flipped bit would become a wrong row. It is computed over the compressed batch, so it costs little.
+    // A flipped bit would become a wrong row. It is computed over the compressed batch and costs 2 % of a bare replay.
     ("check.crcs", "true"),
 ];
 
@@ -130,5 +132,41 @@ const WRITER: &[(&str, &str)] = &[
     // No local expiry: an expired record would be a gap. The outbox has its own bound.
     ("message.timeout.ms", "0"),
     ("compression.codec", "zstd"),
-    ("linger.ms", "2"),
+    // Full batches form by themselves while earlier ones are under way, so this only costs latency; a little of it keeps a
+    // steady trickle from becoming one request per record (measured: the same 250,000 records/s with 0, 0.5 and 2).
+    ("linger.ms", "1"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kafka(options: &[(&str, &str)]) -> Kafka {
+        let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Kafka { brokers: "a:1".to_owned(), options, topic_prefix: "shop.".to_owned(), embedded: false }
+    }
+
+    #[test]
+    fn what_readers_fetch_ahead_is_bounded_over_all_partitions() {
+        assert_eq!(queued_kbytes_max(1), QUEUED_KBYTES_MAX);
+        assert_eq!(queued_kbytes_max(18), QUEUED_KBYTES_MAX / 18);
+        assert_eq!(queued_kbytes_max(10_000), QUEUED_PARTITION_KBYTES_MIN);
+        assert_eq!(queued_kbytes_max(0), QUEUED_KBYTES_MAX);
+    }
+
+    #[test]
+    fn options_win_over_what_daybook_prefers() {
+        let kafka = kafka(&[("linger.ms", "7"), ("fetch.max.bytes", "5000000")]);
+        assert_eq!(kafka.writer_config().get("linger.ms"), Some("7"));
+        assert_eq!(kafka.reader_config(3).get("fetch.max.bytes"), Some("5000000"));
+        assert_eq!(kafka.inspector_config().get("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn librdkafka_takes_the_configurations() {
+        let kafka = kafka(&[]);
+        for config in [kafka.reader_config(18), kafka.writer_config(), kafka.inspector_config()] {
+            config.create_native_config().unwrap();
+        }
+    }
+}

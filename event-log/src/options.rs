@@ -64,3 +64,48 @@ fn unusable(key: &str, error: &KafkaError) -> String {
     };
     format!("--kafka {key} is refused by librdkafka: {reason}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_carry_a_guarantee_are_refused_with_the_reason() {
+        for key in ["acks", "enable.idempotence", "group.id", "auto.offset.reset", "bootstrap.servers"] {
+            let sentence = check(key, "1").unwrap_err();
+            assert!(sentence.starts_with(&format!("--kafka {key} cannot be set: ")), "{sentence}");
+        }
+    }
+
+    /// A misspelt name in the list would refuse nothing.
+    #[test]
+    fn every_refused_option_is_one_that_librdkafka_knows() {
+        for (key, _) in REFUSED {
+            let mut config = ClientConfig::new();
+            config.set(*key, "1");
+            // Known and wrongly set is fine here.
+            let refused = config.create_native_config().map(|_| ()).map_err(|error| unusable(key, &error));
+            assert!(
+                !refused.is_err_and(|sentence| sentence.contains("No such")),
+                "librdkafka has no option {key}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_alias_of_a_refused_option_is_refused_too() {
+        for key in ["request.required.acks", "delivery.timeout.ms", "max.in.flight", "metadata.broker.list"] {
+            assert!(check(key, "1").is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn other_options_pass_and_wrong_ones_are_named_without_their_value() {
+        check("socket.keepalive.enable", "true").unwrap();
+        check("sasl.password", "a=b").unwrap();
+        let unknown = check("sasl.pasword", "secret").unwrap_err();
+        assert!(unknown.contains("sasl.pasword") && !unknown.contains("secret"), "{unknown}");
+        let wrong = check("linger.ms", "secret").unwrap_err();
+        assert!(wrong.contains("linger.ms") && !wrong.contains("secret"), "{wrong}");
+    }
+}

@@ -6,6 +6,7 @@
 //! run each, so that the partitions advance side by side.
 
 mod record;
+mod source;
 mod turn;
 mod wake;
 
@@ -13,16 +14,16 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 pub use record::Record;
 
 use crate::client::Context;
 use crate::{Kafka, LogError};
+use source::{Source, assign};
 use turn::Turn;
 use wake::Wake;
 
@@ -47,15 +48,6 @@ pub struct Reader {
     consumer: Arc<BaseConsumer<Context>>,
     wake: Arc<Wake>,
     turn: Cell<Turn>,
-}
-
-struct Source {
-    queue: PartitionQueue<Context>,
-    /// Bare name.
-    topic: String,
-    full_topic: String,
-    partition: i32,
-    next_offset: Cell<i64>,
 }
 
 /// What a poll found.
@@ -184,37 +176,4 @@ impl Reader {
             _ => None,
         }
     }
-}
-
-impl Source {
-    fn open(
-        consumer: &Arc<BaseConsumer<Context>>,
-        kafka: &Kafka,
-        start: &Start,
-        wake: &Arc<Wake>,
-    ) -> Result<Source, LogError> {
-        let full_topic = kafka.topic_name(&start.topic);
-        let &Start { partition, offset, .. } = start;
-        // librdkafka reads negative offsets as "beginning", "end" and the like.
-        if offset < 0 {
-            return Err(LogError::StartNegative { topic: full_topic, partition, offset });
-        }
-        let mut queue = consumer
-            .split_partition_queue(&full_topic, partition)
-            .ok_or_else(|| LogError::NoSuchPartition { topic: full_topic.clone(), partition })?;
-        queue.set_nonempty_callback(wake.setter());
-        let topic = start.topic.clone();
-        Ok(Source { queue, topic, full_topic, partition, next_offset: Cell::new(offset) })
-    }
-}
-
-fn assign(consumer: &BaseConsumer<Context>, sources: &[Source]) -> Result<(), LogError> {
-    let client_error =
-        |error: KafkaError| LogError::Client { doing: "assigning partitions", reason: error.to_string() };
-    let mut list = TopicPartitionList::with_capacity(sources.len());
-    for source in sources {
-        let offset = Offset::Offset(source.next_offset.get());
-        list.add_partition_offset(&source.full_topic, source.partition, offset).map_err(client_error)?;
-    }
-    consumer.assign(&list).map_err(client_error)
 }

@@ -5,18 +5,21 @@
 //! caller opens a new writer and sends again from the first record that was not acknowledged, which may write records
 //! twice: readers recognise them by their position.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod context;
+mod outstanding;
+mod record;
 
-use rdkafka::ClientContext;
-use rdkafka::Message as _;
-use rdkafka::config::RDKafkaLogLevel;
+use std::time::Duration;
+
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
-use crate::client::{log_error, log_line};
+pub use record::{Delivery, DeliveryError, Outgoing, SendError};
+
 use crate::{Kafka, LogError};
+use context::WriterContext;
+use outstanding::Outstanding;
 
 // A tag travels through librdkafka as a pointer.
 const _: () = assert!(usize::BITS >= u64::BITS, "Daybook needs a 64-bit machine");
@@ -26,80 +29,6 @@ const _: () = assert!(usize::BITS >= u64::BITS, "Daybook needs a 64-bit machine"
 pub struct Writer {
     producer: ThreadedProducer<WriterContext>,
     kafka: Kafka,
-}
-
-/// A record to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
-    /// Bare name.
-    pub topic: &'a str,
-    /// Kafka's partition number.
-    pub partition: i32,
-    /// The record's key.
-    pub key: &'a [u8],
-    /// The record's value.
-    pub value: &'a [u8],
-    /// Names and values, in this order.
-    pub headers: &'a [(&'a str, &'a [u8])],
-    /// Comes back with the delivery; what it means is the caller's business.
-    pub tag: u64,
-}
-
-/// What became of a record that was sent.
-#[derive(Debug)]
-pub struct Delivery<'a> {
-    /// Bare name.
-    pub topic: &'a str,
-    /// Kafka's partition number.
-    pub partition: i32,
-    /// As given with the record.
-    pub tag: u64,
-    /// The record's offset, once all in-sync replicas have it.
-    pub result: Result<i64, DeliveryError>,
-}
-
-/// Why a record that was accepted did not get into the log, as far as is known.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum DeliveryError {
-    /// The writer was dropped before Kafka acknowledged; the record may or may not be in the log.
-    #[error("the writer was closed before Kafka acknowledged the record")]
-    GivenUp,
-    /// Kafka or the client refused it, or the writer failed for good.
-    #[error("Kafka did not take the record: {reason}")]
-    Failed {
-        /// librdkafka's words.
-        reason: String,
-    },
-}
-
-/// Why a record was not accepted for sending.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SendError {
-    /// Too much is waiting to be acknowledged; the same record can be sent again once some deliveries have come.
-    #[error("the writer's queue is full")]
-    QueueFull,
-    /// Larger than a record may be.
-    #[error("a record of {bytes} bytes is too large for Kafka (setting message.max.bytes)")]
-    TooLarge {
-        /// Key and value together.
-        bytes: usize,
-    },
-    /// The writer has failed for good; open a new one.
-    #[error("the Kafka producer failed for good: {reason}")]
-    Fatal {
-        /// librdkafka's words.
-        reason: String,
-    },
-    /// Topic or partition unknown, or anything else.
-    #[error("the record for topic {topic} partition {partition} is refused: {reason}")]
-    Refused {
-        /// Full name.
-        topic: String,
-        /// Kafka's partition number.
-        partition: i32,
-        /// librdkafka's words.
-        reason: String,
-    },
 }
 
 impl Writer {
@@ -189,80 +118,4 @@ impl Writer {
 fn owned_headers(headers: &[(&str, &[u8])]) -> OwnedHeaders {
     let owned = OwnedHeaders::new_with_capacity(headers.len());
     headers.iter().fold(owned, |owned, &(key, value)| owned.insert(Header { key, value: Some(value) }))
-}
-
-struct WriterContext {
-    prefix_len: usize,
-    on_delivery: Box<dyn Fn(Delivery<'_>) + Send + Sync>,
-    outstanding: Outstanding,
-}
-
-impl ClientContext for WriterContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
-    }
-}
-
-impl ProducerContext for WriterContext {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
-        let (message, result) = match result {
-            Ok(message) => (message, Ok(message.offset())),
-            Err((error, message)) => (message, Err(delivery_error(error))),
-        };
-        let topic = message.topic().get(self.prefix_len..).unwrap_or_default();
-        (self.on_delivery)(Delivery { topic, partition: message.partition(), tag: tag as u64, result });
-        self.outstanding.remove();
-    }
-}
-
-fn delivery_error(error: &KafkaError) -> DeliveryError {
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => DeliveryError::GivenUp,
-        _ => DeliveryError::Failed { reason: error.to_string() },
-    }
-}
-
-/// Records accepted and not yet reported. librdkafka's own flush is not used: it runs deliveries on the calling thread
-/// beside the polling thread, which would mix up their order.
-#[derive(Default)]
-struct Outstanding {
-    count: Mutex<usize>,
-    none: Condvar,
-}
-
-impl Outstanding {
-    fn add(&self) {
-        *self.lock() += 1;
-    }
-
-    fn remove(&self) {
-        let mut count = self.lock();
-        *count -= 1;
-        if *count == 0 {
-            self.none.notify_all();
-        }
-    }
-
-    fn wait_for_none(&self, timeout: Duration) -> Result<(), usize> {
-        let deadline = Instant::now() + timeout;
-        let mut count = self.lock();
-        while *count > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(*count);
-            }
-            count = self.none.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -65,3 +65,29 @@ fn holder_named_in(path: &Path) -> String {
         _ => "another process".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_was_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DirectoryLock::acquire(dir.path(), "LOCK", "users, pid 12").unwrap();
+        let refused = DirectoryLock::acquire(dir.path(), "LOCK", "users, pid 13").unwrap_err();
+        let LockError::InUse { holder, .. } = &refused else { panic!("{refused}") };
+        assert_eq!(holder, "users, pid 12");
+        assert!(refused.to_string().contains(&dir.path().display().to_string()), "{refused}");
+        drop(first);
+        DirectoryLock::acquire(dir.path(), "LOCK", "14").unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("LOCK")).unwrap(), "14");
+    }
+
+    #[test]
+    fn a_missing_directory_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        let error = DirectoryLock::acquire(&missing, "LOCK", "users").unwrap_err();
+        assert!(matches!(&error, LockError::Io { path, .. } if *path == missing.join("LOCK")), "{error}");
+    }
+}

@@ -66,3 +66,21 @@ fn levels() -> (EnvFilter, Option<String>) {
         _ => (default(), None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(log_format: &str) -> (Option<LogFormat>, usize) {
+        let mut errors = SettingErrors::default();
+        let format = LogFlags { log_format: log_format.to_owned() }.check(&mut errors);
+        (format, errors.sentences().len())
+    }
+
+    #[test]
+    fn text_and_json_are_the_formats() {
+        assert_eq!(check("text"), (Some(LogFormat::Text), 0));
+        assert_eq!(check("json"), (Some(LogFormat::Json), 0));
+        assert_eq!(check("xml"), (None, 1));
+    }
+}

@@ -57,3 +57,27 @@ impl fmt::Display for SettingErrors {
 }
 
 impl std::error::Error for SettingErrors {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_settings_gather_until_the_end() {
+        let mut errors = SettingErrors::default();
+        assert_eq!(errors.parse::<u16>("--port", " 80 ", "a port"), Some(80));
+        assert_eq!(errors.parse::<u16>("--port", "http", "a port"), None);
+        assert_eq!(errors.parse_in("--wait-ms", "10", 0..=10), Some(10));
+        assert_eq!(errors.parse_in("--wait-ms", "11", 0..=10), None);
+        errors.push("--data-dir: it is a file".to_owned());
+        let errors = errors.finish().unwrap_err();
+        let expected = "--port: \"http\" is not a port\n--wait-ms: \"11\" is not a number from 0 to 10\n\
+                        --data-dir: it is a file";
+        assert_eq!(errors.to_string(), expected);
+    }
+
+    #[test]
+    fn nothing_wrong_is_no_error() {
+        SettingErrors::default().finish().unwrap();
+    }
+}

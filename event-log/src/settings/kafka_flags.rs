@@ -18,7 +18,7 @@ pub struct KafkaFlags {
     #[arg(long, env = "DAYBOOK_BROKERS", default_value = "127.0.0.1:9092", value_name = "HOST:PORT,…")]
     pub brokers: String,
 
-    /// Option for librdkafka (TLS, SASL and the rest), repeatable; in the environment several are joined by ';'
+    /// Option for librdkafka (TLS, SASL and the rest); repeatable, or several joined by ';'
     #[arg(
         long = "kafka",
         env = "DAYBOOK_KAFKA",
@@ -121,4 +121,89 @@ fn check_topic_prefix(raw: &str, errors: &mut SettingErrors) -> Option<String> {
         ));
     }
     ok.then(|| raw.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        flags: KafkaFlags,
+    }
+
+    fn check(arguments: &[&str]) -> Result<KafkaSettings, Vec<String>> {
+        let arguments = [&["program"], arguments].concat();
+        let flags = Program::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).flags;
+        let mut errors = SettingErrors::default();
+        let settings = flags.check(&mut errors);
+        assert_eq!(
+            settings.is_none(),
+            !errors.sentences().is_empty(),
+            "a wrong setting always has a sentence"
+        );
+        settings.ok_or_else(|| errors.sentences().to_vec())
+    }
+
+    #[test]
+    fn the_defaults_are_right() {
+        let settings = check(&[]).unwrap();
+        assert_eq!(settings.kafka.brokers, "127.0.0.1:9092");
+        assert_eq!((settings.partitions, settings.replication_factor), (6, 1));
+        assert_eq!(settings.kafka.topic_name("users.events"), "users.events");
+        assert!(!settings.kafka.embedded);
+    }
+
+    #[test]
+    fn all_wrong_settings_are_reported_together() {
+        let errors = check(&[
+            "--brokers=nowhere,127.0.0.1:9092,:1",
+            "--kafka=acks=0",
+            "--kafka=s3cret",
+            "--kafka=no.such.option=s3cret",
+            "--topic-prefix=a b",
+            "--partitions=0",
+            "--replication-factor=many",
+        ])
+        .unwrap_err();
+        let expected = [
+            "--brokers: \"nowhere\"",
+            "--brokers: \":1\"",
+            "--kafka acks",
+            "--kafka: item 2",
+            "--kafka no.such.option",
+            "--topic-prefix: \"a b\"",
+            "--partitions: \"0\" is not a number from 1 to 1000",
+            "--replication-factor: \"many\"",
+        ];
+        assert_eq!(errors.len(), expected.len(), "{errors:#?}");
+        for (sentence, beginning) in errors.iter().zip(expected) {
+            assert!(sentence.starts_with(beginning), "{sentence}");
+            assert!(!sentence.contains("s3cret"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn options_keep_their_values_and_do_not_show_them() {
+        let settings =
+            check(&["--kafka", "sasl.password=p=w d", "--kafka", "socket.keepalive.enable=true"]).unwrap();
+        let expected = [("sasl.password", "p=w d"), ("socket.keepalive.enable", "true")];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(settings.kafka.options, expected);
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("p=w d"), "{shown}");
+    }
+
+    #[test]
+    fn brokers_may_be_several_and_name_their_protocol() {
+        for brokers in ["a:1,b:65535", "[::1]:9092", "SSL://kafka.example:9093, b:2"] {
+            assert_eq!(check(&["--brokers", brokers]).unwrap().kafka.brokers, brokers);
+        }
+        for brokers in ["", "a", "a:", "a:0", "a:65536", "a b:1", "a:1,,b:2"] {
+            assert!(check(&["--brokers", brokers]).is_err(), "{brokers:?}");
+        }
+    }
 }
