@@ -67,12 +67,11 @@ pub fn all_watermarks<T: AsRef<str>>(
     kafka: &Kafka,
     partitions: &[(T, i32)],
 ) -> Result<Vec<Watermarks>, TopicError> {
-    let inspector = Inspector::open(kafka)?;
-    partitions.iter().map(|(topic, partition)| inspector.watermarks(topic.as_ref(), *partition)).collect()
+    Inspector::open(kafka)?.all_watermarks(partitions)
 }
 
 /// A connection that is kept, for those who ask again and again.
-pub struct Watcher(Inspector<'static>);
+pub struct Watcher(Inspector);
 
 impl Watcher {
     /// Does not wait for a broker.
@@ -80,7 +79,7 @@ impl Watcher {
     /// # Errors
     /// [`LogError::Settings`].
     pub fn open(kafka: &Kafka) -> Result<Watcher, LogError> {
-        Inspector::open_to_keep(kafka).map(Watcher)
+        Inspector::open(kafka).map(Watcher)
     }
 
     /// As [`all_watermarks`].
@@ -91,7 +90,6 @@ impl Watcher {
         &self,
         partitions: &[(T, i32)],
     ) -> Result<Vec<Watermarks>, TopicError> {
-        let watermarks = |(topic, partition): &(T, i32)| self.0.watermarks(topic.as_ref(), *partition);
-        partitions.iter().map(watermarks).collect()
+        self.0.all_watermarks(partitions)
     }
 }

@@ -49,7 +49,7 @@ fn check_partitions(kafka: &Kafka, topic: &str, expected: i32, actual: i32) -> R
 // The controller has created it, but the broker that we ask may learn that a moment later.
 fn wait_created(
     kafka: &Kafka,
-    inspector: &Inspector<'_>,
+    inspector: &Inspector,
     topic: &str,
     spec: &TopicSpec,
 ) -> Result<i32, TopicError> {

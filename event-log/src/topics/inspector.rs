@@ -1,6 +1,5 @@
 //! A client that only asks.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -18,25 +17,18 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long to wait for an answer before log lines are written out again.
 const REACHABLE_STEP: Duration = Duration::from_millis(500);
 
-pub(super) struct Inspector<'a> {
-    kafka: Cow<'a, Kafka>,
+pub(super) struct Inspector {
+    kafka: Kafka,
     consumer: BaseConsumer<Context>,
 }
 
-impl Inspector<'static> {
-    pub(super) fn open_to_keep(kafka: &Kafka) -> Result<Inspector<'static>, LogError> {
-        let consumer = Inspector::open(kafka)?.consumer;
-        Ok(Inspector { kafka: Cow::Owned(kafka.clone()), consumer })
-    }
-}
-
-impl<'a> Inspector<'a> {
-    pub(super) fn open(kafka: &'a Kafka) -> Result<Inspector<'a>, LogError> {
+impl Inspector {
+    pub(super) fn open(kafka: &Kafka) -> Result<Inspector, LogError> {
         let consumer = kafka
             .inspector_config()
             .create_with_context(Context::default())
             .map_err(|error| LogError::Settings { reason: error.to_string() })?;
-        Ok(Inspector { kafka: Cow::Borrowed(kafka), consumer })
+        Ok(Inspector { kafka: kafka.clone(), consumer })
     }
 
     pub(super) fn wait_reachable(&self, deadline: Duration) -> Result<(), LogError> {
@@ -72,6 +64,14 @@ impl<'a> Inspector<'a> {
             Ok((low, high)) => Ok(Watermarks { low, high }),
             Err(error) => Err(self.failed(full_topic, "the offsets", &error)),
         }
+    }
+
+    pub(super) fn all_watermarks<T: AsRef<str>>(
+        &self,
+        partitions: &[(T, i32)],
+    ) -> Result<Vec<Watermarks>, TopicError> {
+        self.serve_client();
+        partitions.iter().map(|(topic, partition)| self.watermarks(topic.as_ref(), *partition)).collect()
     }
 
     fn with_metadata<T>(

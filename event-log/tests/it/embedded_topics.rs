@@ -1,6 +1,6 @@
 //! Inspecting topics where no admin request is answered.
 
-use event_log::topics::{self, TopicError, TopicSpec, Watermarks};
+use event_log::topics::{self, TopicError, TopicSpec, Watcher, Watermarks};
 
 use crate::support::{DEADLINE, embedded, write};
 
@@ -23,6 +23,17 @@ fn watermarks_come_in_the_order_asked_for() {
     let high = |high| Watermarks { low: 0, high };
     assert_eq!(topics::all_watermarks(&broker.kafka, &asked).unwrap(), [high(1), high(0), high(2)]);
     assert_eq!(topics::watermarks(&broker.kafka, "users", 1).unwrap(), high(2));
+}
+
+#[test]
+fn a_watcher_sees_what_has_come_since() {
+    let broker = embedded(&[("users", 1)]);
+    let watcher = Watcher::open(&broker.kafka).unwrap();
+    for written in 0..3 {
+        let held = watcher.all_watermarks(&[("users", 0)]).unwrap();
+        assert_eq!(held, [Watermarks { low: 0, high: written }]);
+        write(&broker.kafka, "users", 0, &["x"]);
+    }
 }
 
 #[test]
