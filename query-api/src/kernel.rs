@@ -6,13 +6,14 @@
 //! ```
 //!
 //! Pure: [`cursor`], [`parameters`], [`positions`], [`asked`], [`answer`], [`status`], [`times`].
-//! Rim: [`run`] (one process), `keeper` (which generation is served, and its follower), `builder` (replays),
+//! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
 //! `router` (routes that every domain has).
 
 pub mod answer;
 pub mod api;
 pub mod arguments;
 pub mod asked;
+mod blocking;
 mod builder;
 pub mod cursor;
 mod guard;
@@ -26,6 +27,7 @@ pub mod refusal;
 mod request_metrics;
 mod router;
 pub mod run;
+pub mod service;
 pub mod serving;
 pub mod settings;
 pub mod status;

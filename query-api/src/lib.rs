@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod shop;
 
 pub use kernel::run::RunError;
+pub use kernel::service::{Service, StartError};
 pub use kernel::settings::Settings;
 
 /// Runs the shop's query service on a bound listener until `shutdown` ends. Requests at work are then answered, the
@@ -27,4 +28,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     kernel::run::run(settings, projector::shop::projection(), shop::routes(), listener, shutdown).await
+}
+
+/// Starts the shop's query service without a port; its router answers. `holder` says who this is, to others who find
+/// the read model in use.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(settings: &Settings, holder: &str) -> Result<Service, StartError> {
+    Service::start(settings, projector::shop::projection(), shop::routes(), holder).await
 }

@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::api::Api;
+use super::blocking::blocking;
 use super::limits::{BROKER_TIMEOUT, RETRY_INTERVAL};
 use super::rebuild::Rebuild;
-use super::run::blocking;
 use super::settings::Settings;
 use super::stop_signal::StopSignal;
 

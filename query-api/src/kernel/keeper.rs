@@ -18,8 +18,8 @@ use schemas::event_data::EventData;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::api::Api;
+use super::blocking::blocking;
 use super::limits::{CURRENT_LOOK_INTERVAL, SWAP_TIMEOUT};
-use super::run::blocking;
 use super::serving::Serving;
 use super::stop_signal::StopSignal;
 use candidate::{Candidate, Refused};

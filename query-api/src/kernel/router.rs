@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use super::answer;
 use super::api::Api;
 use super::asked::Asked;
+use super::blocking::blocking;
 use super::guard::guard;
 use super::metrics;
 use super::refusal::{Refusal, no_such_path, wrong_method};
-use super::run::blocking;
 use super::status::{self, Status};
 
 /// All routes. `routes` are those of the domain.

@@ -6,10 +6,10 @@ use projector::kernel::{Generation, Progress, ReadError};
 use schemas::token::Token;
 use tokio::sync::watch;
 
+use super::blocking::blocking;
 use super::limits::READ_INLINE_ROWS_MAX;
 use super::positions;
 use super::refusal::Refusal;
-use super::run::blocking;
 
 /// A generation, and how far its follower has got.
 pub struct Serving {

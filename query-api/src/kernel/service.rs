@@ -1,0 +1,137 @@
+//! Everything of a query-api but the port: read model, keeper, builder, and the router that answers from them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use event_log::process::{DirectoryLock, LockError};
+use projector::kernel::read_model::SERVING_LOCK;
+use projector::kernel::{Projection, ReadModel, ReadModelError};
+use schemas::event_data::EventData;
+use tokio::task::{JoinError, JoinHandle};
+
+use super::api::Api;
+use super::blocking::blocking;
+use super::builder::{BuildError, Builder};
+use super::keeper::{Keeper, OpenError};
+use super::router::router;
+use super::settings::Settings;
+use super::stop_signal::{StopSignal, Stopper, stop_signal};
+
+/// A running query service without a port.
+pub struct Service {
+    api: Arc<Api>,
+    router: Router,
+    stopper: Stopper,
+    keeper: JoinHandle<()>,
+    builder: Option<JoinHandle<Result<(), BuildError>>>,
+    _lock: DirectoryLock,
+}
+
+/// Why a query service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process serves this read model.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The read model's directory.
+    #[error(transparent)]
+    ReadModel(#[from] ReadModelError),
+    /// The published generation cannot be served.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A defect of this program.
+    #[error("starting ended without a result: {0}; restart the process, and report this")]
+    Task(#[from] JoinError),
+}
+
+impl StartError {
+    /// Whether another process has the directory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        match self {
+            Self::Lock(LockError::InUse { .. }) => true,
+            Self::Open(error) => error.is_in_use(),
+            Self::Lock(LockError::Io { .. }) | Self::ReadModel(_) | Self::Task(_) => false,
+        }
+    }
+}
+
+impl Service {
+    /// Serves `routes` from the published generation at once, if there is one; else, or if the settings ask for it,
+    /// begins to build one. `holder` says who this is, to others who find the read model in use.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing has been changed then.
+    pub async fn start<E: EventData + 'static>(
+        settings: &Settings,
+        projection: Projection<E>,
+        routes: Router<Arc<Api>>,
+        holder: &str,
+    ) -> Result<Self, StartError> {
+        let (read_model, lock) = open(&settings.data_dir, holder).await?;
+        let api = Arc::new(Api::new(&projection.layout(), Duration::from_millis(settings.wait_ms_max)));
+        let (kafka, holder) = (settings.kafka.clone(), holder.to_owned());
+        let mut keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone());
+        let found = keeper.serve_current(settings.replay).await?;
+        let (stopper, stopped) = stop_signal();
+        let build = settings.replay || !found;
+        let builder =
+            Builder { settings: settings.clone(), read_model, projection, holder, api: api.clone() };
+        Ok(Self {
+            router: router(routes, api.clone()),
+            api,
+            builder: build.then(|| builder.start(stopped.clone())),
+            keeper: spawn_keeper(keeper, stopped),
+            stopper,
+            _lock: lock,
+        })
+    }
+
+    /// Answers requests.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Ends only if there is nothing to serve and there will not be: then the process had better say so and end.
+    pub async fn first_build_failed(&mut self) -> BuildError {
+        let Some(builder) = &mut self.builder else { return std::future::pending().await };
+        let result = builder.await.unwrap_or_else(|error| Err(BuildError::Task(error)));
+        self.builder = None;
+        match result {
+            Err(error) if self.api.serving_now().is_none() => return error,
+            Err(error) => tracing::error!("the rebuild failed, the read model stays as it was: {error}"),
+            Ok(()) => {}
+        }
+        std::future::pending().await
+    }
+
+    /// Ends a rebuild at work, stops the follower and closes the store.
+    ///
+    /// # Errors
+    /// Only if a task panicked.
+    pub async fn stop(self) -> Result<(), JoinError> {
+        self.stopper.stop();
+        if let Some(builder) = self.builder {
+            // It has been told to stop; what it says to that is no news.
+            let _stopped = builder.await?;
+        }
+        self.keeper.await
+    }
+}
+
+async fn open(data_dir: &Path, holder: &str) -> Result<(ReadModel, DirectoryLock), StartError> {
+    let (data_dir, holder) = (data_dir.to_owned(), holder.to_owned());
+    blocking(move || {
+        let read_model = ReadModel::open(&data_dir)?;
+        let lock = DirectoryLock::acquire(&data_dir, SERVING_LOCK, &holder)?;
+        Ok((read_model, lock))
+    })
+    .await?
+}
+
+fn spawn_keeper<E: EventData + 'static>(keeper: Keeper<E>, stopped: StopSignal) -> JoinHandle<()> {
+    tokio::spawn(keeper.run(stopped))
+}
