@@ -122,8 +122,7 @@ impl<E: EventData + 'static> Keeper<E> {
 
     async fn consider(&mut self, name: String, stopped: &StopSignal) {
         if self.api.serving_now().is_some_and(|serving| serving.name == name) {
-            self.refused = None;
-            self.api.refused.store(Arc::default());
+            self.forget_refused();
             return;
         }
         if self.refused.as_ref().is_some_and(|refused| refused.name == name) {
@@ -188,6 +187,7 @@ impl<E: EventData + 'static> Keeper<E> {
 
     fn serve(&mut self, candidate: Candidate) {
         tracing::info!(generation = candidate.name, "serving");
+        self.forget_refused();
         let Candidate { name, generation, follower } = candidate;
         self.api.serve(Arc::new(Serving { name, generation, progress: follower.progress() }));
         self.follower = Some(follower);
@@ -223,6 +223,11 @@ impl<E: EventData + 'static> Keeper<E> {
             self.api.refused.store(Arc::new(Some(told)));
         }
         self.refused = (!refused.again).then_some(refused);
+    }
+
+    fn forget_refused(&mut self) {
+        self.refused = None;
+        self.api.refused.store(Arc::default());
     }
 
     async fn current(&self) -> Result<Option<String>, OpenError> {

@@ -1,0 +1,129 @@
+//! From nothing to a read model, and from one run to the next.
+
+use projector::kernel::{Checkpoint, Generation, ReadModel};
+use serde_json::{Value, json};
+
+use crate::events::{created, id, placed, signed_up};
+use crate::http::{get, get_after};
+use crate::log::Log;
+use crate::setting::{Setting, ready, status};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_answered_before_the_first_generation_is_whole() {
+    let setting = Setting::on(Log::without_topics());
+    let service = setting.try_start(&setting.settings()).await.unwrap();
+    let router = service.router();
+    for path in ["/products".to_owned(), format!("/users/{}/products", id(1))] {
+        let answer = get(&router, &path).await;
+        assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:building");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert_eq!(get(&router, "/health/ready").await.problem(503)["type"], "urn:daybook:problem:not-ready");
+    assert_eq!(get(&router, "/health/live").await.status, 200);
+    let building = get(&router, "/status").await.ok();
+    assert_eq!((&building["state"], &building["generation"]), (&json!("building"), &Value::Null));
+
+    setting.log.create_topics();
+    setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    ready(&router).await;
+    let following = get(&router, "/status").await.ok();
+    assert_eq!((&following["state"], &following["generation"]), (&json!("following"), &json!("gen-000001")));
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_generation_holds_what_was_there_before_it_is_served() {
+    let setting = Setting::new();
+    let token = setting.log.write_all(&[signed_up(1), created(10, "pants", None), placed(100, 1, 10, 1)]);
+    let service = setting.serve().await;
+    let answer = get(&service.router(), &format!("/users/{}/products", id(1))).await;
+    let as_of = answer.header("daybook-as-of").to_owned();
+    assert_eq!(answer.ok()["products"][0]["title"], "pants");
+    token.split(',').for_each(|at| assert!(as_of.contains(at), "{as_of}"));
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_model_is_served_without_a_broker() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    let path = format!("/users/{}/products", id(1));
+    let before = get_after(&service.router(), &path, &token).await.text;
+    service.stop().await.unwrap();
+
+    let mut settings = setting.settings();
+    settings.kafka.brokers = "127.0.0.1:1".to_owned();
+    let service = setting.try_start(&settings).await.unwrap();
+    assert_eq!(get(&service.router(), &path).await.text, before);
+    assert_eq!(
+        get(&service.router(), "/health/ready").await.status,
+        503,
+        "it does not know the end of the log"
+    );
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_where_the_last_run_ended() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    get_after(&service.router(), "/products", &token).await.ok();
+    service.stop().await.unwrap();
+    let token = setting.log.write(&placed(101, 1, 11, 1));
+    let service = setting.serve().await;
+    let path = format!("/users/{}/products", id(1));
+    let products = get_after(&service.router(), &path, &token).await.ok();
+    assert_eq!(products["products"].as_array().unwrap().len(), 2);
+    let status = get(&service.router(), "/status").await.ok();
+    assert_eq!((&status["generation"], &status["events_applied"]), (&json!("gen-000001"), &json!(1)));
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_service_on_the_same_read_model_is_refused() {
+    let setting = Setting::new();
+    let service = setting.try_start(&setting.settings()).await.unwrap();
+    let error = setting.try_start(&setting.settings()).await.err().unwrap();
+    assert!(error.is_in_use(), "{error}");
+    assert!(error.to_string().contains("is in use by a test"), "{error}");
+    service.stop().await.unwrap();
+    setting.serve().await.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_layout_is_refused_and_replaced_only_when_asked() {
+    let setting = Setting::new();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let mut layout = projector::shop::layout();
+    layout.version += 1;
+    let zero = Checkpoint::zero([("users.events", 2)]);
+    let mut foreign =
+        Generation::create(&read_model.path_of("gen-000001"), &layout, &zero, "a test").unwrap();
+    foreign.finish().unwrap();
+    drop(foreign);
+    read_model.publish("gen-000001").unwrap();
+
+    let error = setting.try_start(&setting.settings()).await.err().unwrap();
+    assert!(!error.is_in_use());
+    assert!(error.to_string().contains("layout") && error.to_string().contains("--replay"), "{error}");
+
+    let settings = query_api::Settings { replay: true, ..setting.settings() };
+    let service = setting.serve_with(&settings).await;
+    let status =
+        status(&service.router(), "the new generation", |status| status["generation"] == "gen-000002").await;
+    assert_eq!(status["refused"], Value::Null);
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_build_that_fails_ends_the_service_with_the_reason() {
+    let setting = Setting::new();
+    setting.log.skip_positions(&signed_up(1), 3);
+    setting.log.write(&signed_up(1));
+    let mut service = setting.try_start(&setting.settings()).await.unwrap();
+    let error = service.first_build_failed().await;
+    assert!(error.to_string().contains("position 0 was expected, 3 was found"), "{error}");
+    service.stop().await.unwrap();
+}

@@ -1,0 +1,113 @@
+//! A log on the embedded broker, written as the services would write it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use event_log::embedded::EmbeddedBroker;
+use event_log::{Kafka, Outgoing, Writer, partition_for_key};
+use jiff::Timestamp;
+use schemas::envelope::{Envelope, Source, seal};
+use schemas::event_data::EventData;
+use schemas::shop::{self, ShopEvent};
+use schemas::token::Token;
+use uuid::Uuid;
+
+pub const PARTITIONS: i32 = 2;
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub struct Log {
+    broker: EmbeddedBroker,
+    writer: Writer,
+    next_positions: Mutex<BTreeMap<(&'static str, i32), u64>>,
+}
+
+impl Log {
+    /// With the shop's topics.
+    pub fn start() -> Self {
+        let log = Self::without_topics();
+        log.create_topics();
+        log
+    }
+
+    pub fn without_topics() -> Self {
+        let broker = EmbeddedBroker::start().unwrap();
+        let writer = Writer::open(&broker.kafka(""), |_| {}).unwrap();
+        Self { broker, writer, next_positions: Mutex::default() }
+    }
+
+    pub fn create_topics(&self) {
+        shop::TOPICS.iter().for_each(|topic| self.broker.create_topic(topic, PARTITIONS).unwrap());
+    }
+
+    pub fn kafka(&self) -> Kafka {
+        self.broker.kafka("")
+    }
+
+    /// Writes one event; returns its token. The event of position `p` was decided `p` seconds after 1970.
+    pub fn write(&self, event: &ShopEvent) -> String {
+        let (topic, partition) = place(event);
+        let position = self.next_position(topic, partition);
+        self.write_at(event, position, Uuid::now_v7());
+        self.writer.flush(FLUSH_TIMEOUT).unwrap();
+        Token::one(topic, partition, position).to_string()
+    }
+
+    /// Writes all events; returns one token for the last of each partition.
+    pub fn write_all<'e>(&self, events: impl IntoIterator<Item = &'e ShopEvent>) -> String {
+        let mut last = BTreeMap::new();
+        for event in events {
+            let (topic, partition) = place(event);
+            let position = self.next_position(topic, partition);
+            self.write_at(event, position, Uuid::now_v7());
+            last.insert((topic, partition), Token::one(topic, partition, position).to_string());
+        }
+        self.writer.flush(FLUSH_TIMEOUT).unwrap();
+        last.into_values().collect::<Vec<_>>().join(",")
+    }
+
+    /// Loses positions, as a broken service would.
+    pub fn skip_positions(&self, event: &ShopEvent, count: u64) {
+        let place = place(event);
+        *self.next_positions.lock().unwrap().entry(place).or_default() += count;
+    }
+
+    fn next_position(&self, topic: &'static str, partition: i32) -> u64 {
+        let mut positions = self.next_positions.lock().unwrap();
+        let next = positions.entry((topic, partition)).or_default();
+        *next += 1;
+        *next - 1
+    }
+
+    fn write_at(&self, event: &ShopEvent, position: u64, event_id: Uuid) {
+        let (topic, partition) = place(event);
+        let service = topic.trim_end_matches(".events").to_owned();
+        let value = seal(&Envelope {
+            id: event_id,
+            source: Source { service: service.into(), partition },
+            event_type: event.event_type().into(),
+            subject: event.key(),
+            time: Timestamp::from_second(i64::try_from(position).unwrap()).unwrap(),
+            position,
+            aggregate_version: 1,
+            correlation_id: Uuid::nil(),
+            causation_id: Uuid::nil(),
+            traceparent: None,
+            data: std::borrow::Cow::Owned(event.to_data().unwrap()),
+        })
+        .unwrap();
+        let key = event.key().to_string();
+        let record =
+            Outgoing { topic, partition, key: key.as_bytes(), value: &value, headers: &[], tag: position };
+        self.writer.send(record).unwrap();
+    }
+}
+
+pub fn place(event: &ShopEvent) -> (&'static str, i32) {
+    let topic = match event {
+        ShopEvent::User(_) => shop::users::TOPIC,
+        ShopEvent::Product(_) => shop::products::TOPIC,
+        ShopEvent::Order(_) => shop::orders::TOPIC,
+    };
+    (topic, partition_for_key(event.key().to_string().as_bytes(), PARTITIONS))
+}

@@ -1,0 +1,17 @@
+//! The query service from outside: its router on a log that a test writes, without a port, then the program itself.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod endpoints;
+mod events;
+mod http;
+mod lifecycle;
+mod log;
+mod pages;
+mod program;
+mod refused;
+mod setting;
+mod stopped;
+mod swaps;
+mod tokens;
+mod watched;

@@ -1,0 +1,124 @@
+//! The program: exit codes, what it says, and an orderly end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::events::signed_up;
+use crate::log::{Log, PARTITIONS};
+
+fn program(directory: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_query-api"));
+    command.env_clear().arg("--data-dir").arg(directory.path().join("read-model")).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn on(log: &Log) -> Vec<String> {
+    let partitions = PARTITIONS.to_string();
+    let arguments = ["--brokers", &log.kafka().brokers, "--partitions", &partitions, "--embedded-broker"];
+    arguments.map(str::to_owned).to_vec()
+}
+
+#[track_caller]
+fn ended(output: &Output, code: i32, sentences: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    sentences.iter().for_each(|sentence| assert!(said.contains(sentence), "{sentence} is not in: {said}"));
+    assert!(output.stdout.is_empty(), "only results belong on stdout");
+}
+
+/// A program that is killed when its test fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already, which is as well.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn start(directory: &TempDir, log: &Log, listen: SocketAddr) -> Running {
+    let mut command = program(directory, &["--listen", &listen.to_string()]);
+    let running = Running(command.args(on(log)).stderr(Stdio::null()).spawn().unwrap());
+    let began = Instant::now();
+    while !is_alive(directory, listen) {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running
+}
+
+fn is_alive(directory: &TempDir, listen: SocketAddr) -> bool {
+    let mut command = program(directory, &["--health-check", "--listen", &listen.to_string()]);
+    command.output().unwrap().status.code() == Some(0)
+}
+
+#[test]
+fn wrong_settings_are_told_together_and_nothing_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let wrong = ["--listen", "nowhere", "--brokers", "kafka", "--wait-ms-max", "99999999"];
+    let output = program(&directory, &wrong).output().unwrap();
+    ended(&output, 2, &["--listen", "--brokers", "--wait-ms-max"]);
+    ended(&program(&directory, &["--no-such-flag"]).output().unwrap(), 2, &["--no-such-flag"]);
+    assert!(!directory.path().join("read-model").exists());
+}
+
+#[test]
+fn a_foreign_file_in_the_directory_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("read-model")).unwrap();
+    std::fs::write(directory.path().join("read-model/holiday.jpg"), "").unwrap();
+    let output = program(&directory, &["--listen", "127.0.0.1:0"]).output().unwrap();
+    ended(&output, 1, &["holiday.jpg", "--data-dir"]);
+}
+
+#[test]
+fn without_a_broker_and_without_a_read_model_it_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--listen", "127.0.0.1:0", "--brokers", "127.0.0.1:1", "--start-timeout-ms", "200"];
+    ended(&program(&directory, &arguments).output().unwrap(), 1, &["127.0.0.1:1", "--brokers"]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    ended(&program(&directory, &["--listen", &address]).output().unwrap(), 1, &[&address, "--listen"]);
+}
+
+#[test]
+fn a_health_check_of_nobody_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--health-check", "--listen", "127.0.0.1:1"];
+    ended(&program(&directory, &arguments).output().unwrap(), 1, &["127.0.0.1:1"]);
+}
+
+#[test]
+fn a_second_program_on_the_same_read_model_exits_3_and_names_the_first() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), Log::start());
+    log.write(&signed_up(1));
+    let listen = free_address();
+    let first = start(&directory, &log, listen);
+    let mut second = program(&directory, &["--listen", "127.0.0.1:0"]);
+    let output = second.args(on(&log)).output().unwrap();
+    ended(&output, 3, &[&format!("query-api at {listen}, pid {}", first.0.id())]);
+}
+
+#[cfg(unix)]
+#[test]
+fn it_ends_in_order_when_asked_to() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), Log::start());
+    let mut running = start(&directory, &log, free_address());
+    let asked = Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+}

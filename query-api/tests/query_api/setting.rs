@@ -1,0 +1,78 @@
+//! A log, a read model and a query service on them.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use query_api::{Service, Settings, StartError};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::get;
+use crate::log::{Log, PARTITIONS};
+
+/// Far longer than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Pause between two looks at a condition.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+pub struct Setting {
+    pub log: Log,
+    directory: TempDir,
+}
+
+impl Setting {
+    pub fn new() -> Self {
+        Self::on(Log::start())
+    }
+
+    pub fn on(log: Log) -> Self {
+        Self { log, directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("read-model")
+    }
+
+    pub fn settings(&self) -> Settings {
+        let settings = Settings::new(self.log.kafka(), PARTITIONS, self.data_dir());
+        Settings { wait_ms_max: 60_000, ..settings }
+    }
+
+    pub async fn try_start(&self, settings: &Settings) -> Result<Service, StartError> {
+        query_api::start(settings, "a test").await
+    }
+
+    /// A service that answers.
+    pub async fn serve(&self) -> Service {
+        self.serve_with(&self.settings()).await
+    }
+
+    pub async fn serve_with(&self, settings: &Settings) -> Service {
+        let service = self.try_start(settings).await.unwrap();
+        ready(&service.router()).await;
+        service
+    }
+}
+
+/// Waits until `/health/ready` says so.
+pub async fn ready(router: &Router) {
+    until("ready", async || (get(router, "/health/ready").await.status == 200).then_some(())).await;
+}
+
+/// Waits for a `/status` that fits.
+pub async fn status(router: &Router, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    until(what, async || Some(get(router, "/status").await.ok()).filter(|status| fits(status))).await
+}
+
+/// Looks again and again until there is something, and fails after a minute.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < DEADLINE, "{what}: not within a minute");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,53 @@
+//! A projection that stopped: answers go on from the last good state, and say so.
+
+use serde_json::{Value, json};
+
+use crate::events::{id, placed, signed_up};
+use crate::http::{get, get_after, get_with};
+use crate::setting::{Setting, status};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_stops_the_projection_while_queries_go_on() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    let path = format!("/users/{}/products", id(1));
+    let before = get_after(&router, &path, &token).await;
+    setting.log.skip_positions(&placed(101, 1, 10, 1), 1);
+    let lost = setting.log.write(&placed(101, 1, 10, 1));
+    let status = status(&router, "stopped", |status| status["state"] == "stopped").await;
+    let stopped = &status["stopped"];
+    assert_eq!(stopped["type"], "urn:daybook:problem:gap");
+    assert_eq!((&stopped["topic"], &stopped["offset"]), (&json!("orders.events"), &json!(1)));
+    let event_id = stopped["event_id"].as_str().unwrap();
+    let detail = stopped["detail"].as_str().unwrap();
+    assert!(detail.contains("position 1 was expected, 2 was found") && detail.contains(event_id), "{detail}");
+
+    let after = get(&router, &path).await;
+    assert_eq!(
+        (after.text.as_str(), after.header("daybook-as-of")),
+        (before.text.as_str(), before.header("daybook-as-of"))
+    );
+    get_with(&router, &path, &[("daybook-after", &lost), ("daybook-wait-ms", "10")]).await.problem(503);
+    assert_eq!(get(&router, "/health/ready").await.status, 200);
+    let metrics = get(&router, "/metrics").await.text;
+    assert!(metrics.contains(r#"daybook_query_stopped{reason="gap"} 1"#), "{metrics}");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_the_same_after_a_restart() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    setting.log.skip_positions(&signed_up(1), 1);
+    setting.log.write(&signed_up(1));
+    status(&service.router(), "stopped", |status| status["state"] == "stopped").await;
+    service.stop().await.unwrap();
+    let service = setting.serve().await;
+    let status = status(&service.router(), "stopped", |status| status["state"] == "stopped").await;
+    assert_eq!(status["stopped"]["type"], "urn:daybook:problem:gap");
+    assert_ne!(status["generation"], Value::Null);
+    get(&service.router(), "/products").await.ok();
+    service.stop().await.unwrap();
+}

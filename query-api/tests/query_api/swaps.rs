@@ -1,0 +1,187 @@
+//! Generations are swapped while requests come: none fails, and nothing goes back in time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use axum::Router;
+use projector::kernel::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
+use schemas::token::Token;
+use serde_json::{Value, json};
+
+use crate::events::{id, placed, signed_up};
+use crate::http::{get, get_after, get_with};
+use crate::log::PARTITIONS;
+use crate::setting::{Setting, status};
+
+const USER: u128 = 1;
+
+fn path() -> String {
+    format!("/users/{}/orders?limit=500", id(USER))
+}
+
+/// Rebuilds and publishes, as another process would.
+async fn rebuild(setting: &Setting) -> String {
+    let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
+    tokio::task::spawn_blocking(move || {
+        let read_model = ReadModel::open(&data_dir).unwrap();
+        let options = ReplayOptions::new(PARTITIONS, "another test".to_owned());
+        let never = AtomicBool::new(false);
+        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &never)
+            .unwrap()
+            .generation
+    })
+    .await
+    .unwrap()
+}
+
+async fn serving(router: &Router, generation: &str) {
+    status(router, generation, |status| status["generation"] == generation).await;
+}
+
+/// One client after another answer: whatever it has seen is there the next time as well.
+async fn read_forever(router: Router, done: Arc<AtomicBool>, reads: Arc<AtomicU64>) {
+    let (mut seen, mut orders_seen) = (Token::default(), 0);
+    while !done.load(Ordering::Relaxed) {
+        let answer = get(&router, &path()).await;
+        let token: Token = answer.header("daybook-as-of").parse().unwrap();
+        for before in &seen.positions {
+            let now = token
+                .positions
+                .iter()
+                .find(|at| (&at.topic, at.partition) == (&before.topic, before.partition));
+            assert!(now.is_some_and(|now| now.position >= before.position), "{token} after {seen}");
+        }
+        let orders = answer.ok()["orders"].as_array().unwrap().len();
+        assert!(orders >= orders_seen, "{orders} orders after {orders_seen}");
+        (seen, orders_seen) = (token, orders);
+        reads.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Writes orders, and reads each of them back by its token.
+async fn write_forever(setting: Arc<Setting>, router: Router, done: Arc<AtomicBool>) -> usize {
+    for count in 0.. {
+        if done.load(Ordering::Relaxed) || count == 400 {
+            return count;
+        }
+        let order = placed(1_000 + u128::try_from(count).unwrap(), USER, 10, 1);
+        let writing = setting.clone();
+        let token = tokio::task::spawn_blocking(move || writing.log.write(&order)).await.unwrap();
+        let orders = get_after(&router, &path(), &token).await.ok();
+        assert_eq!(orders["orders"].as_array().unwrap().len(), count + 1, "its own order is there");
+    }
+    unreachable!("the loop has no end of its own")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn swaps_under_constant_reads_and_writes() {
+    let setting = Arc::new(Setting::new());
+    let service = setting.serve().await;
+    let router = service.router();
+    let token = setting.log.write(&signed_up(USER));
+    get_after(&router, &path(), &token).await.ok();
+    let (done, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let readers: Vec<_> =
+        (0..3).map(|_| tokio::spawn(read_forever(router.clone(), done.clone(), reads.clone()))).collect();
+    let writer = tokio::spawn(write_forever(setting.clone(), router.clone(), done.clone()));
+    for generation in ["gen-000002", "gen-000003", "gen-000004"] {
+        assert_eq!(rebuild(&setting).await, generation);
+        serving(&router, generation).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert!(writer.await.unwrap() > 0 && reads.load(Ordering::Relaxed) > 0);
+    let names = ReadModel::open(&setting.data_dir()).unwrap().names().unwrap();
+    assert!(!names.contains(&"gen-000001".to_owned()), "old generations are gone: {names:?}");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_across_a_swap_is_answered_from_the_new_generation() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let signed_up_at = setting.log.write(&signed_up(USER));
+    get_after(&router, &path(), &signed_up_at).await.ok();
+    let order = placed(100, USER, 10, 1);
+    let (topic, partition) = crate::log::place(&order);
+    let asking = tokio::spawn({
+        let router = router.clone();
+        async move { get_after(&router, &path(), &format!("{topic}/{partition}@0")).await }
+    });
+    let waits = |metrics: String| metrics.contains("daybook_query_waiting_requests 1\n").then_some(());
+    crate::setting::until("a waiting request", async || waits(get(&router, "/metrics").await.text)).await;
+    rebuild(&setting).await;
+    serving(&router, "gen-000002").await;
+    setting.log.write(&order);
+    assert_eq!(asking.await.unwrap().ok()["orders"][0]["order_id"], id(100).to_string());
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_generation_that_cannot_be_read_is_told_and_not_served() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let mut layout = projector::shop::layout();
+    layout.version += 1;
+    let zero = Checkpoint::zero([("users.events", 2)]);
+    let mut foreign =
+        Generation::create(&read_model.path_of("gen-000002"), &layout, &zero, "a test").unwrap();
+    foreign.finish().unwrap();
+    drop(foreign);
+    read_model.publish("gen-000002").unwrap();
+    let status = status(&router, "refused", |status| status["refused"] != Value::Null).await;
+    assert!(
+        status["refused"].as_str().unwrap().contains("gen-000002 is published but not served"),
+        "{status}"
+    );
+    assert_eq!((&status["generation"], &status["state"]), (&json!("gen-000001"), &json!("following")));
+    let token = setting.log.write(&signed_up(USER));
+    get_after(&router, &path(), &token).await.ok();
+    assert_eq!(rebuild(&setting).await, "gen-000003");
+    serving(&router, "gen-000003").await;
+    assert_eq!(get(&router, "/status").await.ok()["refused"], Value::Null);
+    service.stop().await.unwrap();
+}
+
+/// A rebuild of a log that has lost its end must not take what clients have seen already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_is_behind_for_ever_is_not_served() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let token = setting.log.write(&signed_up(USER));
+    get_after(&router, &path(), &token).await.ok();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let topics = projector::shop::projection().topics.iter().map(|topic| (topic.name, 1));
+    let (layout, one_partition) = (projector::shop::layout(), Checkpoint::zero(topics));
+    let mut behind =
+        Generation::create(&read_model.path_of("gen-000002"), &layout, &one_partition, "a test").unwrap();
+    behind.finish().unwrap();
+    drop(behind);
+    read_model.publish("gen-000002").unwrap();
+    let status = status(&router, "refused", |status| status["refused"] != Value::Null).await;
+    assert_eq!(status["generation"], "gen-000001");
+    let headers = [("daybook-after", token.as_str())];
+    get_with(&router, &path(), &headers).await.ok();
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_rebuilds_beside_what_is_served() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
+    let before = get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    let settings = query_api::Settings { replay: true, ..setting.settings() };
+    let service = setting.serve_with(&settings).await;
+    serving(&service.router(), "gen-000002").await;
+    assert_eq!(get(&service.router(), &path()).await.ok(), before);
+    assert_eq!(get(&service.router(), "/status").await.ok()["rebuild"], Value::Null);
+    service.stop().await.unwrap();
+}
