@@ -90,7 +90,6 @@ impl Service {
     }
 
     /// Answers requests.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

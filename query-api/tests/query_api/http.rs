@@ -8,32 +8,32 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The body of an answer that must be 200.
     #[track_caller]
-    pub fn ok(self) -> Value {
+    pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()
     }
 
     /// The body of an answer that must be a problem.
     #[track_caller]
-    pub fn problem(&self, status: u16) -> Value {
+    pub(crate) fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json");
         let problem = self.json();
@@ -43,7 +43,7 @@ impl Answer {
     }
 }
 
-pub async fn send(router: &Router, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn send(router: &Router, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -55,15 +55,15 @@ pub async fn send(router: &Router, method: Method, path: &str, headers: &[(&str,
     Answer { status: parts.status.as_u16(), headers: parts.headers, text }
 }
 
-pub async fn get(router: &Router, path: &str) -> Answer {
+pub(crate) async fn get(router: &Router, path: &str) -> Answer {
     send(router, Method::GET, path, &[]).await
 }
 
-pub async fn get_with(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn get_with(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
     send(router, Method::GET, path, headers).await
 }
 
 /// Waits for a token, longer than any test takes.
-pub async fn get_after(router: &Router, path: &str, token: &str) -> Answer {
+pub(crate) async fn get_after(router: &Router, path: &str, token: &str) -> Answer {
     get_with(router, path, &[("daybook-after", token), ("daybook-wait-ms", "60000")]).await
 }

@@ -13,10 +13,10 @@ use schemas::shop::{self, ShopEvent};
 use schemas::token::Token;
 use uuid::Uuid;
 
-pub const PARTITIONS: i32 = 2;
+pub(crate) const PARTITIONS: i32 = 2;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub struct Log {
+pub(crate) struct Log {
     broker: EmbeddedBroker,
     writer: Writer,
     next_positions: Mutex<BTreeMap<(&'static str, i32), u64>>,
@@ -24,28 +24,28 @@ pub struct Log {
 
 impl Log {
     /// With the shop's topics.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let log = Self::without_topics();
         log.create_topics();
         log
     }
 
-    pub fn without_topics() -> Self {
+    pub(crate) fn without_topics() -> Self {
         let broker = EmbeddedBroker::start().unwrap();
         let writer = Writer::open(&broker.kafka(""), |_| {}).unwrap();
         Self { broker, writer, next_positions: Mutex::default() }
     }
 
-    pub fn create_topics(&self) {
+    pub(crate) fn create_topics(&self) {
         shop::TOPICS.iter().for_each(|topic| self.broker.create_topic(topic, PARTITIONS).unwrap());
     }
 
-    pub fn kafka(&self) -> Kafka {
+    pub(crate) fn kafka(&self) -> Kafka {
         self.broker.kafka("")
     }
 
     /// Writes one event; returns its token. The event of position `p` was decided `p` seconds after 1970.
-    pub fn write(&self, event: &ShopEvent) -> String {
+    pub(crate) fn write(&self, event: &ShopEvent) -> String {
         let (topic, partition) = place(event);
         let position = self.next_position(topic, partition);
         self.write_at(event, position, Uuid::now_v7());
@@ -54,7 +54,7 @@ impl Log {
     }
 
     /// Writes all events; returns one token for the last of each partition.
-    pub fn write_all<'e>(&self, events: impl IntoIterator<Item = &'e ShopEvent>) -> String {
+    pub(crate) fn write_all<'e>(&self, events: impl IntoIterator<Item = &'e ShopEvent>) -> String {
         let mut last = BTreeMap::new();
         for event in events {
             let (topic, partition) = place(event);
@@ -67,7 +67,7 @@ impl Log {
     }
 
     /// Loses positions, as a broken service would.
-    pub fn skip_positions(&self, event: &ShopEvent, count: u64) {
+    pub(crate) fn skip_positions(&self, event: &ShopEvent, count: u64) {
         let place = place(event);
         *self.next_positions.lock().unwrap().entry(place).or_default() += count;
     }
@@ -103,7 +103,7 @@ impl Log {
     }
 }
 
-pub fn place(event: &ShopEvent) -> (&'static str, i32) {
+pub(crate) fn place(event: &ShopEvent) -> (&'static str, i32) {
     let topic = match event {
         ShopEvent::User(_) => shop::users::TOPIC,
         ShopEvent::Product(_) => shop::products::TOPIC,

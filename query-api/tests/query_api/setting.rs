@@ -16,39 +16,39 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Pause between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-pub struct Setting {
-    pub log: Log,
+pub(crate) struct Setting {
+    pub(crate) log: Log,
     directory: TempDir,
 }
 
 impl Setting {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(Log::start())
     }
 
-    pub fn on(log: Log) -> Self {
+    pub(crate) fn on(log: Log) -> Self {
         Self { log, directory: tempfile::tempdir().unwrap() }
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.directory.path().join("read-model")
     }
 
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let settings = Settings::new(self.log.kafka(), PARTITIONS, self.data_dir());
         Settings { wait_ms_max: 60_000, ..settings }
     }
 
-    pub async fn try_start(&self, settings: &Settings) -> Result<Service, StartError> {
+    pub(crate) async fn try_start(&self, settings: &Settings) -> Result<Service, StartError> {
         query_api::start(settings, "a test").await
     }
 
     /// A service that answers.
-    pub async fn serve(&self) -> Service {
+    pub(crate) async fn serve(&self) -> Service {
         self.serve_with(&self.settings()).await
     }
 
-    pub async fn serve_with(&self, settings: &Settings) -> Service {
+    pub(crate) async fn serve_with(&self, settings: &Settings) -> Service {
         let service = self.try_start(settings).await.unwrap();
         ready(&service.router()).await;
         service
@@ -56,17 +56,17 @@ impl Setting {
 }
 
 /// Waits until `/health/ready` says so.
-pub async fn ready(router: &Router) {
+pub(crate) async fn ready(router: &Router) {
     until("ready", async || (get(router, "/health/ready").await.status == 200).then_some(())).await;
 }
 
 /// Waits for a `/status` that fits.
-pub async fn status(router: &Router, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn status(router: &Router, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
     until(what, async || Some(get(router, "/status").await.ok()).filter(|status| fits(status))).await
 }
 
 /// Looks again and again until there is something, and fails after a minute.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look().await {
