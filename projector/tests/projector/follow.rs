@@ -1,1 +1,183 @@
-//! placeholder
+//! The follower on a broker: catches up, follows, stops with a sentence, goes on after a restart.
+
+use std::sync::Arc;
+
+use projector::kernel::{FollowOptions, Follower, Generation, Progress, State, StopReason};
+use projector::shop;
+use uuid::Uuid;
+
+use crate::broker::{Broker, until, until_events};
+use crate::log::{
+    Log, cancelled, created, digest_of, fresh, open, placed, project, sealed, signed_up, source_of,
+    transcript,
+};
+use crate::resume::events;
+
+const USER: Uuid = Uuid::from_u128(0x77);
+
+fn follow(broker: &Broker, generation: &Arc<Generation>) -> Follower {
+    Follower::start(&broker.kafka, generation.clone(), shop::projection(), FollowOptions::default()).unwrap()
+}
+
+fn progress(follower: &Follower) -> Arc<Progress> {
+    follower.progress().borrow().clone()
+}
+
+fn until_following(follower: &Follower) {
+    until("the follower follows", || matches!(progress(follower).state, State::Following).then_some(()));
+}
+
+fn until_stopped(follower: &Follower) -> Arc<StopReason> {
+    until("the follower has stopped", || match &progress(follower).state {
+        State::Stopped(reason) => Some(reason.clone()),
+        State::Building | State::Following => None,
+    })
+}
+
+#[test]
+fn it_catches_up_follows_and_goes_on_after_a_restart() {
+    let broker = Broker::start();
+    let log = transcript(600, 21);
+    let expected = digest_of(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gen");
+    let generation = Arc::new(fresh(&path));
+    broker.write(&log.records[..200]);
+    let follower = follow(&broker, &generation);
+    until_following(&follower);
+    assert_eq!(generation.checkpoint().events(), events(&log.records[..200]));
+    broker.write(&log.records[200..400]);
+    until_events(&generation, events(&log.records[..400]));
+    follower.stop().unwrap();
+    drop(generation);
+
+    broker.write(&log.records[400..]);
+    let generation = Arc::new(open(&path));
+    assert_eq!(generation.checkpoint().events(), events(&log.records[..400]));
+    let follower = follow(&broker, &generation);
+    until_events(&generation, events(&log.records));
+    until_following(&follower);
+    follower.stop().unwrap();
+    assert_eq!(generation.digest().unwrap(), expected);
+}
+
+#[test]
+fn progress_tells_lag_against_the_brokers_own_end_offsets() {
+    let broker = Broker::start();
+    let log = transcript(100, 22);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let follower = follow(&broker, &generation);
+    until("end offsets are known and nothing is left", || {
+        (progress(&follower).lag_total() == Some(0)).then_some(())
+    });
+    let progress = progress(&follower);
+    let ends: i64 = progress.partitions().map(|partition| partition.end_offset.unwrap()).sum();
+    assert_eq!(ends, 100);
+    assert_eq!(progress.events_applied, events(&log.records));
+    assert_eq!(progress.events_applied + progress.duplicates_skipped, 100);
+    assert!(progress.last_event_at.is_some());
+    follower.stop().unwrap();
+}
+
+#[test]
+fn it_waits_for_topics_that_do_not_exist_yet() {
+    let broker = Broker::without_topics();
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let follower = follow(&broker, &generation);
+    broker.create_topics();
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    broker.write(&log.records);
+    until_events(&generation, 1);
+    follower.stop().unwrap();
+}
+
+#[test]
+fn a_gap_stops_it_and_queries_go_on() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    let source = source_of(&signed_up(USER));
+    log.write_value(source, USER, sealed(&signed_up(USER), source, 7));
+    broker.write(&log.records);
+    let follower = follow(&broker, &generation);
+    let reason = until_stopped(&follower);
+    assert_eq!(reason.slug(), "gap");
+    assert!(reason.to_string().contains("offset 1, event "), "{reason}");
+    assert_eq!(generation.checkpoint().events(), 1);
+    assert_eq!(shop::users::load(&generation, USER).unwrap(), Some(shop::users::UserRow::Active));
+    follower.stop().unwrap();
+}
+
+/// What came before the event that cannot be folded is committed, and a restart meets the same event again.
+#[test]
+fn an_event_that_cannot_be_folded_stops_it_right_before() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gen");
+    let product = Uuid::from_u128(0x99);
+    let mut log = Log::default();
+    log.write(&created(product, "pants", None));
+    log.write(&placed(Uuid::from_u128(1), USER, product, 2));
+    log.write(&cancelled(Uuid::from_u128(2), USER, product));
+    log.write(&placed(Uuid::from_u128(3), USER, product, 2));
+    broker.write(&log.records);
+    for _ in 0..2 {
+        let generation = Arc::new(if path.exists() { open(&path) } else { fresh(&path) });
+        let follower = follow(&broker, &generation);
+        let reason = until_stopped(&follower);
+        assert_eq!(reason.slug(), "contradicting-event");
+        assert_eq!(reason.at().unwrap().offset, 1);
+        follower.stop().unwrap();
+        assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+    }
+}
+
+#[test]
+fn a_log_that_went_back_stops_it() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    // Projected from elsewhere: this broker has never had the record.
+    project(&generation, &log.records);
+    let follower = follow(&broker, &generation);
+    let reason = until_stopped(&follower);
+    assert_eq!(reason.slug(), "log-went-back");
+    assert!(reason.to_string().contains("projector --replay"), "{reason}");
+    follower.stop().unwrap();
+}
+
+#[test]
+fn another_number_of_partitions_stops_it() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let start = projector::kernel::Checkpoint::zero(
+        shop::projection().topics.iter().map(|topic| (topic.name, crate::log::PARTITIONS + 1)),
+    );
+    let generation = crate::log::fresh_of(&directory.path().join("gen"), shop::projection(), &start);
+    let follower = follow(&broker, &Arc::new(generation));
+    let reason = until_stopped(&follower);
+    assert_eq!(reason.slug(), "partitions-changed");
+    assert!(reason.to_string().contains("has 2 partitions, the read model was built from 3"), "{reason}");
+    follower.stop().unwrap();
+}
+
+#[test]
+fn a_broker_that_is_away_does_not_stop_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let broker = Broker::start();
+    let nowhere = event_log::Kafka { brokers: "127.0.0.1:1".to_owned(), ..broker.kafka.clone() };
+    let follower =
+        Follower::start(&nowhere, generation.clone(), shop::projection(), FollowOptions::default()).unwrap();
+    assert!(matches!(progress(&follower).state, State::Building));
+    assert_eq!(progress(&follower).lag_total(), None);
+    follower.stop().unwrap();
+}

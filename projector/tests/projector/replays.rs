@@ -1,1 +1,185 @@
-//! placeholder
+//! Rebuilding from offset zero on a broker.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use projector::kernel::{
+    FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport,
+    StopReason, replay,
+};
+use projector::shop;
+use schemas::shop::ShopEvent;
+
+use crate::broker::{Broker, until_events};
+use crate::log::{HOLDER, Log, PARTITIONS, created, digest_of, sealed, signed_up, source_of, transcript};
+use crate::resume::events;
+
+fn options() -> ReplayOptions {
+    ReplayOptions::new(PARTITIONS, HOLDER.to_owned())
+}
+
+fn rebuild(broker: &Broker, directory: &Path, options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
+    let read_model = ReadModel::open(directory).unwrap();
+    replay(&broker.kafka, &read_model, shop::projection(), options, |_| {}, &AtomicBool::new(false))
+}
+
+#[test]
+fn the_same_rows_as_by_following_and_it_is_published() {
+    let broker = Broker::start();
+    let log = transcript(500, 31);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!((report.generation.as_str(), report.published), ("gen-000001", true));
+    assert_eq!(report.digest, digest_of(&log.records));
+    assert_eq!(report.events, events(&log.records));
+    assert_eq!(report.events + report.duplicates, 500);
+    assert!(report.bytes_on_disk > 0);
+
+    // Whoever opens it goes on where the replay ended.
+    let generation = Arc::new(Generation::open(&report.path, &shop::layout(), HOLDER).unwrap());
+    assert_eq!(generation.checkpoint(), report.checkpoint);
+    let mut more = log.clone();
+    more.write(&signed_up(uuid::Uuid::from_u128(1)));
+    broker.write(&more.records[500..]);
+    let follower =
+        Follower::start(&broker.kafka, generation.clone(), shop::projection(), FollowOptions::default())
+            .unwrap();
+    until_events(&generation, report.events + 1);
+    follower.stop().unwrap();
+    assert_eq!(generation.digest().unwrap(), digest_of(&more.records));
+}
+
+#[test]
+fn a_tiny_cache_gives_the_same_rows() {
+    let broker = Broker::start();
+    let log = transcript(500, 32);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report =
+        rebuild(&broker, directory.path(), &ReplayOptions { cache_bytes_max: 0, ..options() }).unwrap();
+    assert_eq!(report.digest, digest_of(&log.records));
+}
+
+#[test]
+fn replaying_again_builds_the_next_and_keeps_the_one_before() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 33).records);
+    let directory = tempfile::tempdir().unwrap();
+    let digests = [1, 2, 3].map(|_| rebuild(&broker, directory.path(), &options()).unwrap().digest);
+    assert_eq!(digests[0], digests[2]);
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert_eq!(read_model.names().unwrap(), ["gen-000002", "gen-000003"]);
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000003"));
+}
+
+#[test]
+fn without_publishing_and_into_another_directory() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 34).records);
+    let directory = tempfile::tempdir().unwrap();
+    let aside = rebuild(&broker, directory.path(), &ReplayOptions { publish: false, ..options() }).unwrap();
+    let elsewhere = directory.path().join("gen-000007");
+    let into = ReplayOptions { into: Some(elsewhere.clone()), ..options() };
+    let report = rebuild(&broker, directory.path(), &into).unwrap();
+    assert_eq!((report.path, report.published, report.digest), (elsewhere, false, aside.digest));
+    assert_eq!(ReadModel::open(directory.path()).unwrap().current().unwrap(), None);
+    let again = rebuild(&broker, directory.path(), &into).unwrap_err();
+    assert!(again.to_string().contains("not empty"), "{again}");
+}
+
+#[test]
+fn progress_reaches_its_total_and_can_be_cancelled() {
+    let broker = Broker::start();
+    broker.write(&transcript(300, 35).records);
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let mut told: Vec<ReplayProgress> = Vec::new();
+    let never = AtomicBool::new(false);
+    replay(
+        &broker.kafka,
+        &read_model,
+        shop::projection(),
+        &options(),
+        |progress| told.push(progress),
+        &never,
+    )
+    .unwrap();
+    let last = told.last().unwrap();
+    assert_eq!((told[0].done, last.done, last.total), (0, 300, 300));
+
+    let cancelled = AtomicBool::new(false);
+    let cancel = |_| cancelled.store(true, Ordering::Relaxed);
+    let error =
+        replay(&broker.kafka, &read_model, shop::projection(), &options(), cancel, &cancelled).unwrap_err();
+    assert!(matches!(error, ReplayError::Cancelled { .. }), "{error}");
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
+    // What it left behind goes with the next one.
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!(report.unfinished_removed, ["gen-000002"]);
+}
+
+#[test]
+fn a_log_that_cannot_be_projected_changes_nothing() {
+    let broker = Broker::start();
+    let mut log = transcript(50, 36);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    rebuild(&broker, directory.path(), &options()).unwrap();
+    let event: ShopEvent = signed_up(uuid::Uuid::from_u128(1));
+    let source = source_of(&event);
+    log.write_value(source, event.key(), sealed(&event, source, 1_000));
+    broker.write(&log.records[50..]);
+    let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    assert!(matches!(&error, ReplayError::Stopped(reason) if reason.slug() == "gap"), "{error}");
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
+}
+
+#[test]
+fn missing_topics_and_other_partition_counts_are_refused() {
+    let broker = Broker::without_topics();
+    let directory = tempfile::tempdir().unwrap();
+    let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    assert!(error.to_string().contains("test.users.events does not exist"), "{error}");
+    let allowed = ReplayOptions { allow_missing_topics: true, ..options() };
+    assert_eq!(rebuild(&broker, directory.path(), &allowed).unwrap().events, 0);
+    broker.create_topics();
+    let error =
+        rebuild(&broker, directory.path(), &ReplayOptions { partitions: 5, ..options() }).unwrap_err();
+    assert!(error.to_string().contains("--partitions 2"), "{error}");
+}
+
+/// The embedded broker drops the oldest records of a large partition: from zero is then not from the beginning.
+#[test]
+fn a_log_without_its_front_is_refused_with_the_remedy() {
+    let broker = Broker::start();
+    let mut log = Log::default();
+    let product = uuid::Uuid::from_u128(0x99);
+    // Random, so that it does not compress: more than the five megabytes that a partition may hold.
+    let mut dice = crate::log::Dice(1);
+    for _ in 0..500 {
+        let noise: String = (0..1_000).map(|_| dice.uuid().simple().to_string()).collect();
+        log.write(&created(product, &noise, None));
+    }
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    assert!(
+        matches!(&error, ReplayError::Stopped(StopReason::FrontDeleted { embedded: true, .. })),
+        "{error}"
+    );
+    assert!(error.to_string().contains("--brokers"), "{error}");
+    assert!(ReadModel::open(directory.path()).unwrap().names().unwrap().is_empty());
+}
+
+#[test]
+fn two_replays_at_once_are_refused() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let _at_work = read_model.lock_for_replay("projector, pid 1").unwrap();
+    let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    assert!(error.is_in_use() && error.to_string().contains("projector, pid 1"), "{error}");
+}

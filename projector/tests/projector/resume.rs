@@ -21,7 +21,11 @@ fn resumed_at_every_prefix_the_digest_is_the_same() {
         let generation = open(&path);
         project(&generation, &log.records);
         assert_eq!(generation.digest().unwrap(), expected, "stopped after {stop_after} records");
-        assert_eq!(generation.checkpoint().events(), events(&log), "stopped after {stop_after} records");
+        assert_eq!(
+            generation.checkpoint().events(),
+            events(&log.records),
+            "stopped after {stop_after} records"
+        );
         drop(generation);
         std::fs::remove_dir_all(path).unwrap();
     }
@@ -102,8 +106,8 @@ fn interleaved(log: &Log, turns: &[u8]) -> Vec<Record> {
 }
 
 /// Events of a log without its repetitions.
-fn events(log: &Log) -> u64 {
-    let mut values: Vec<_> = log.records.iter().map(|record| &record.value).collect();
+pub(crate) fn events(records: &[Record]) -> u64 {
+    let mut values: Vec<_> = records.iter().map(|record| &record.value).collect();
     values.sort_unstable();
     values.dedup();
     values.len() as u64

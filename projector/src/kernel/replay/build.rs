@@ -85,6 +85,9 @@ impl<'g, E: EventData> Build<'g, E> {
         let starts: Vec<Start> = sources.iter().map(|source| all[*source].clone()).collect();
         let reader = Reader::open(kafka, &starts).map_err(StopReason::from)?;
         while self.unread.contains(&true) {
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(ReplayError::Cancelled { done: self.done, total: self.total });
+            }
             match reader.poll(POLL_TIMEOUT).map_err(StopReason::from)? {
                 Polled::Record(record) => {
                     let (source, offset) = (sources[record.source()], record.offset());
@@ -95,9 +98,6 @@ impl<'g, E: EventData> Build<'g, E> {
                 }
                 Polled::End { source } => self.unread[sources[source]] = false,
                 Polled::Nothing => {}
-            }
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(ReplayError::Cancelled { done: self.done, total: self.total });
             }
             self.tell(on_progress);
         }

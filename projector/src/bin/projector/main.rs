@@ -1,0 +1,67 @@
+//! The binary projector: rebuild the read model, look at it, look into it.
+
+mod inspect;
+mod replay;
+mod settings;
+mod status;
+mod telling;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use event_log::process::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging};
+use settings::{Flags, Settings, Task};
+
+/// Why a task was not done.
+struct Failure {
+    exit_code: u8,
+    sentence: String,
+}
+
+impl Failure {
+    fn failed(error: impl ToString) -> Self {
+        Self { exit_code: EXIT_FAILED, sentence: error.to_string() }
+    }
+
+    fn in_use(error: impl ToString) -> Self {
+        Self { exit_code: EXIT_IN_USE, sentence: error.to_string() }
+    }
+}
+
+fn main() -> ExitCode {
+    let settings = match Flags::parse().check() {
+        Ok(settings) => settings,
+        Err(errors) => return complain(EXIT_USAGE, &errors.to_string()),
+    };
+    init_logging(settings.log_format);
+    match run(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(failure.exit_code, &failure.sentence),
+    }
+}
+
+fn run(settings: &Settings) -> Result<(), Failure> {
+    match &settings.task {
+        Task::Replay(options) => replay::run(settings, options),
+        Task::Status => status::run(settings),
+        Task::Inspect(key) => inspect::run(settings, *key),
+    }
+}
+
+/// Writes a result to stdout.
+fn say(result: &str) -> Result<(), Failure> {
+    let written = writeln!(io::stdout().lock(), "{result}");
+    written.map_err(|error| Failure::failed(format!("cannot write the result to stdout: {error}")))
+}
+
+fn complain(exit_code: u8, sentence: &str) -> ExitCode {
+    // With stderr gone there is nobody left to tell; the exit code still says it.
+    drop(writeln!(io::stderr().lock(), "{sentence}"));
+    ExitCode::from(exit_code)
+}
+
+/// How others see this process.
+fn holder() -> String {
+    format!("projector, pid {}", std::process::id())
+}

@@ -1,0 +1,72 @@
+//! `--replay`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use event_log::process::shutdown_signal;
+use projector::kernel::{ReadModel, ReplayOptions, ReplayReport, replay};
+use projector::shop;
+use serde_json::json;
+
+use crate::settings::Settings;
+use crate::telling::Telling;
+use crate::{Failure, say};
+
+pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Failure> {
+    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let cancelled = cancelled_by_signal()?;
+    let mut telling = Telling::new(settings.json);
+    let replayed = replay(
+        &settings.kafka.kafka,
+        &read_model,
+        shop::projection(),
+        options,
+        |progress| telling.tell(&progress),
+        &cancelled,
+    );
+    telling.end();
+    match replayed {
+        Ok(report) => say(&shown(&report, settings.json)),
+        Err(error) if error.is_in_use() => Err(Failure::in_use(error)),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+/// Becomes true at the first SIGINT or SIGTERM.
+fn cancelled_by_signal() -> Result<Arc<AtomicBool>, Failure> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+    let seen = cancelled.clone();
+    // Never joined: it ends with the process.
+    thread::spawn(move || {
+        runtime.block_on(shutdown_signal());
+        seen.store(true, Ordering::Relaxed);
+    });
+    Ok(cancelled)
+}
+
+fn shown(report: &ReplayReport, json: bool) -> String {
+    let elapsed_s = report.elapsed.as_secs_f64();
+    if json {
+        return json!({
+            "generation": report.generation,
+            "path": report.path,
+            "published": report.published,
+            "events": report.events,
+            "duplicates": report.duplicates,
+            "digest": report.digest.to_string(),
+            "bytes_on_disk": report.bytes_on_disk,
+            "elapsed_s": elapsed_s,
+            "unfinished_removed": report.unfinished_removed,
+            "retired": report.retired,
+        })
+        .to_string();
+    }
+    let published = if report.published { "published" } else { "not published" };
+    format!(
+        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}",
+        report.generation, report.events, report.duplicates, report.bytes_on_disk, report.digest
+    )
+}

@@ -1,0 +1,119 @@
+//! `--status`: what is published, how far it is, and who has it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use event_log::topics::{self, Watermarks};
+use projector::kernel::{Checkpoint, Generation, GenerationError, ReadModel, generation, sources};
+use projector::shop;
+use serde_json::{Value, json};
+
+use crate::settings::Settings;
+use crate::{Failure, holder, say};
+
+/// A status is not worth waiting long for.
+const REACHABLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
+    let Some((name, path)) = published(settings)? else {
+        let sentence = "no generation has been published; build one with `projector --replay`";
+        return say(&if settings.json {
+            json!({ "generation": null }).to_string()
+        } else {
+            sentence.to_owned()
+        });
+    };
+    let bytes_on_disk = generation::bytes_on_disk(&path).map_err(Failure::failed)?;
+    let status = match Generation::open(&path, &shop::layout(), &holder()) {
+        Ok(generation) => opened(settings, &name, &generation, bytes_on_disk)?,
+        Err(GenerationError::InUse { holder, .. }) => in_use(&name, &holder, bytes_on_disk),
+        Err(error) => return Err(Failure::failed(error)),
+    };
+    say(&if settings.json { status.to_string() } else { as_text(&status) })
+}
+
+/// Name and directory of the published generation. Creates nothing.
+pub(crate) fn published(settings: &Settings) -> Result<Option<(String, PathBuf)>, Failure> {
+    if !settings.data_dir.is_dir() {
+        return Ok(None);
+    }
+    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let name = read_model.current().map_err(Failure::failed)?;
+    Ok(name.map(|name| (name.clone(), read_model.path_of(&name))))
+}
+
+fn opened(
+    settings: &Settings,
+    name: &str,
+    generation: &Generation,
+    bytes_on_disk: u64,
+) -> Result<Value, Failure> {
+    let checkpoint = generation.checkpoint();
+    let (log, log_problem) = match ends(settings, &checkpoint) {
+        Ok(log) => (Some(log), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let partition = |index: usize| {
+        let (source, at) = checkpoint.sources().nth(index)?;
+        let end = log.as_ref().and_then(|log| log.get(index)).map(|held| held.high);
+        Some(json!({
+            "topic": &*source.topic,
+            "partition": source.partition,
+            "checkpoint": at.next_offset,
+            "position": at.next_position,
+            "end_offset": end,
+            "lag": end.map(|end| (end - at.next_offset).max(0)),
+        }))
+    };
+    Ok(json!({
+        "generation": name,
+        "layout": shop::layout().to_string(),
+        "in_use_by": null,
+        "digest": generation.digest().map_err(Failure::failed)?.to_string(),
+        "bytes_on_disk": bytes_on_disk,
+        "events": checkpoint.events(),
+        "partitions": (0..checkpoint.sources().len()).filter_map(partition).collect::<Vec<_>>(),
+        "log": log_problem,
+    }))
+}
+
+fn in_use(name: &str, holder: &str, bytes_on_disk: u64) -> Value {
+    json!({ "generation": name, "in_use_by": holder, "bytes_on_disk": bytes_on_disk })
+}
+
+fn ends(settings: &Settings, checkpoint: &Checkpoint) -> Result<Vec<Watermarks>, String> {
+    let kafka = &settings.kafka.kafka;
+    topics::wait_reachable(kafka, REACHABLE_TIMEOUT).map_err(|error| error.to_string())?;
+    topics::all_watermarks(kafka, &sources::partitions(checkpoint)).map_err(|error| error.to_string())
+}
+
+fn as_text(status: &Value) -> String {
+    let text =
+        |member: &str| status[member].as_str().map_or_else(|| status[member].to_string(), str::to_owned);
+    let head = format!("generation {}, {} bytes on disk", text("generation"), text("bytes_on_disk"));
+    if status["in_use_by"].is_string() {
+        return format!(
+            "{head}\nin use by {}: checkpoint and digest are known to it alone, ask its GET /status",
+            text("in_use_by")
+        );
+    }
+    let mut lines = vec![
+        head,
+        format!("layout {}, {} events, digest {}", text("layout"), text("events"), text("digest")),
+    ];
+    lines.extend(status["partitions"].as_array().into_iter().flatten().map(|partition| {
+        format!(
+            "{}/{}: next offset {}, next position {}, end offset {}, lag {}",
+            partition["topic"].as_str().unwrap_or_default(),
+            partition["partition"],
+            partition["checkpoint"],
+            partition["position"],
+            partition["end_offset"],
+            partition["lag"]
+        )
+    }));
+    if status["log"].is_string() {
+        lines.push(format!("end offsets are unknown: {}", text("log")));
+    }
+    lines.join("\n")
+}

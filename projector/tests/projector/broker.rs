@@ -1,0 +1,81 @@
+//! The embedded broker, and a log of `crate::log` written to it.
+
+use std::time::{Duration, Instant};
+
+use event_log::embedded::EmbeddedBroker;
+use event_log::{Kafka, Outgoing, SendError, Writer};
+use projector::kernel::Generation;
+use projector::shop;
+
+use crate::log::{PARTITIONS, Record, topic_and_partition};
+
+/// Nothing here takes that long unless it hangs.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Broker {
+    broker: EmbeddedBroker,
+    pub(crate) kafka: Kafka,
+}
+
+impl Broker {
+    /// With the shop's topics.
+    pub(crate) fn start() -> Self {
+        let broker = Self::without_topics();
+        broker.create_topics();
+        broker
+    }
+
+    pub(crate) fn without_topics() -> Self {
+        let broker = EmbeddedBroker::start().unwrap();
+        let kafka = broker.kafka("test.");
+        Self { broker, kafka }
+    }
+
+    pub(crate) fn create_topics(&self) {
+        for topic in shop::projection().topics {
+            self.broker.create_topic(&self.kafka.topic_name(topic.name), PARTITIONS).unwrap();
+        }
+    }
+
+    pub(crate) fn write(&self, records: &[Record]) {
+        let writer = Writer::open(&self.kafka, |delivery| {
+            delivery.result.unwrap();
+        })
+        .unwrap();
+        for record in records {
+            let (topic, partition) = topic_and_partition(record.source);
+            let outgoing = Outgoing {
+                topic: &topic,
+                partition,
+                key: &record.key,
+                value: &record.value,
+                headers: &[],
+                tag: 0,
+            };
+            until("the writer's queue has room", || match writer.send(outgoing) {
+                Ok(()) => Some(()),
+                Err(SendError::QueueFull) => None,
+                Err(error) => panic!("{error}"),
+            });
+        }
+        writer.flush(DEADLINE).unwrap();
+    }
+}
+
+/// Waits for a condition; fails the test if it does not come.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub(crate) fn until_events(generation: &Generation, events: u64) {
+    until(&format!("{events} events are projected"), || {
+        (generation.checkpoint().events() == events).then_some(())
+    });
+}
