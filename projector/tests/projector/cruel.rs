@@ -1,1 +1,88 @@
-//! placeholder
+//! Killed at any moment, it goes on as if nothing had been.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_log::Kafka;
+use projector::kernel::{FollowOptions, Follower, ReadModel};
+use projector::shop;
+
+use crate::broker::{Broker, until_events};
+use crate::log::{Dice, digest_of, fresh, open, transcript};
+use crate::program::{projector, replay};
+use crate::resume::events;
+
+const DIRECTORY: &str = "PROJECTOR_TEST_DIRECTORY";
+const BROKERS: &str = "PROJECTOR_TEST_BROKERS";
+const KILLS: usize = 12;
+
+/// Not a test by itself: what the next one starts and kills.
+#[test]
+fn child_that_follows_until_it_is_killed() {
+    let (Ok(directory), Ok(brokers)) = (std::env::var(DIRECTORY), std::env::var(BROKERS)) else { return };
+    let kafka = Kafka { brokers, options: Vec::new(), topic_prefix: "test.".to_owned(), embedded: true };
+    let generation = Arc::new(open(Path::new(&directory)));
+    let _follower =
+        Follower::start(&kafka, generation, shop::projection(), FollowOptions::default()).unwrap();
+    std::thread::sleep(crate::broker::DEADLINE);
+}
+
+#[test]
+fn a_follower_killed_at_random_moments_ends_with_the_same_rows() {
+    let broker = Broker::start();
+    let log = transcript(6_000, 41);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gen");
+    drop(fresh(&path));
+    let mut dice = Dice(42);
+    for chunk in log.records.chunks(log.records.len() / KILLS) {
+        broker.write(chunk);
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["cruel::child_that_follows_until_it_is_killed", "--exact"])
+            .envs([(DIRECTORY, path.to_str().unwrap()), (BROKERS, &broker.kafka.brokers)])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        kill_after(child, Duration::from_millis(20 + dice.roll(400)));
+    }
+    let generation = Arc::new(open(&path));
+    let follower =
+        Follower::start(&broker.kafka, generation.clone(), shop::projection(), FollowOptions::default())
+            .unwrap();
+    until_events(&generation, events(&log.records));
+    follower.stop().unwrap();
+    assert_eq!(generation.digest().unwrap(), digest_of(&log.records));
+}
+
+#[test]
+fn a_replay_killed_at_random_moments_is_begun_anew_and_never_half_published() {
+    let broker = Broker::start();
+    let log = transcript(6_000, 43);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let mut dice = Dice(44);
+    for _ in 0..KILLS {
+        let child = projector(&broker, directory.path(), &["--replay", "--memory", "1048576"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        kill_after(child, Duration::from_millis(dice.roll(500)));
+        // Whatever is named is whole.
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        if let Some(current) = read_model.current().unwrap() {
+            assert_eq!(open(&read_model.path_of(&current)).digest().unwrap(), digest_of(&log.records));
+        }
+    }
+    let report = replay(&broker, directory.path());
+    assert_eq!(report["digest"], digest_of(&log.records).to_string());
+}
+
+/// The moment is what the test is about; nothing waits for it.
+fn kill_after(mut child: Child, delay: Duration) {
+    std::thread::sleep(delay);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -1,1 +1,153 @@
-//! placeholder
+//! The program projector, from its command line to its exit code.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use projector::kernel::{Generation, ReadModel};
+use projector::shop;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::broker::Broker;
+use crate::log::{Log, PARTITIONS, created, placed, signed_up};
+
+const USER: Uuid = Uuid::from_u128(0x77);
+const PRODUCT: Uuid = Uuid::from_u128(0x99);
+
+/// The program, with a broker and a directory of the read model.
+pub(crate) fn projector(broker: &Broker, data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = alone(arguments);
+    command.args(["--brokers", &broker.kafka.brokers, "--topic-prefix", &broker.kafka.topic_prefix]);
+    command.args(["--embedded-broker", "--partitions", &PARTITIONS.to_string(), "--data-dir"]).arg(data_dir);
+    command
+}
+
+fn alone(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_projector"));
+    command.env_clear().args(arguments);
+    command
+}
+
+/// Rebuilds, and gives the report.
+pub(crate) fn replay(broker: &Broker, data_dir: &Path) -> Value {
+    json_of(&projector(broker, data_dir, &["--replay", "--json"]).output().unwrap())
+}
+
+fn json_of(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[track_caller]
+fn assert_refused(output: &Output, exit_code: i32, sentences: &[&str]) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(exit_code), "{told}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    for sentence in sentences {
+        assert!(told.contains(sentence), "`{sentence}` is not in: {told}");
+    }
+}
+
+fn shop_with_an_order() -> Broker {
+    let broker = Broker::start();
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    log.write(&created(PRODUCT, "pants", Some(1_999)));
+    log.write(&placed(Uuid::from_u128(1), USER, PRODUCT, 2));
+    broker.write(&log.records);
+    broker
+}
+
+#[test]
+fn replay_status_and_inspect() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    let run =
+        |arguments: &[&str]| json_of(&projector(&broker, directory.path(), arguments).output().unwrap());
+    let report = replay(&broker, directory.path());
+    assert_eq!((&report["generation"], &report["events"]), (&json!("gen-000001"), &json!(3)));
+
+    let status = run(&["--status", "--json"]);
+    assert_eq!((&status["digest"], &status["events"]), (&report["digest"], &json!(3)));
+    assert_eq!(status["partitions"].as_array().unwrap().len(), 6);
+    assert!(status["partitions"].as_array().unwrap().iter().all(|partition| partition["lag"] == 0));
+
+    let product = run(&["--inspect", &PRODUCT.to_string()]);
+    assert_eq!(product["products"]["price_cents"], 1_999);
+    let user = run(&["--inspect", &USER.to_string()]);
+    assert_eq!(user["users"]["deleted"], false);
+    assert_eq!(user["orders"]["orders"][0]["quantity"], 2);
+    let nobody =
+        projector(&broker, directory.path(), &["--inspect", &Uuid::nil().to_string()]).output().unwrap();
+    assert_refused(&nobody, 1, &["no view has a row with key"]);
+}
+
+#[test]
+fn progress_goes_to_stderr_as_json_if_asked_for() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    let output = projector(&broker, directory.path(), &["--replay", "--json"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let progress: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(progress.last().unwrap()["done"], 3, "{told}");
+    let text = projector(&broker, directory.path(), &["--replay"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&text.stdout).starts_with("gen-000002: 3 events"));
+    assert!(String::from_utf8_lossy(&text.stderr).contains("3 of 3 records"));
+}
+
+#[test]
+fn wrong_settings_are_told_together_and_nothing_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("read-model");
+    let data_dir_text = data_dir.to_str().unwrap();
+    let wrong =
+        ["--replay", "--status", "--memory", "lots", "--partitions", "0", "--data-dir", data_dir_text];
+    let output = alone(&wrong).output().unwrap();
+    assert_refused(&output, 2, &["--memory", "--partitions", "exactly one of"]);
+    let output = alone(&["--inspect", "me", "--no-publish", "--data-dir", data_dir_text]).output().unwrap();
+    assert_refused(&output, 2, &["\"me\" is not a UUID", "--no-publish and --into go with --replay only"]);
+    assert_refused(&alone(&["--data-dir", data_dir_text]).output().unwrap(), 2, &["exactly one of"]);
+    let output = alone(&["--status", "--data-dir", data_dir_text]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("no generation has been published"));
+    assert!(!data_dir.exists());
+}
+
+#[test]
+fn a_generation_in_use_is_told_by_its_holder() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    let path = replay(&broker, directory.path())["path"].as_str().unwrap().to_owned();
+    let _serving = Generation::open(Path::new(&path), &shop::layout(), "query-api, pid 12").unwrap();
+    let inspect = projector(&broker, directory.path(), &["--inspect", &USER.to_string()]).output().unwrap();
+    assert_refused(&inspect, 3, &["in use by query-api, pid 12"]);
+    let status = projector(&broker, directory.path(), &["--status"]).output().unwrap();
+    assert!(status.status.success());
+    assert!(String::from_utf8_lossy(&status.stdout).contains("in use by query-api, pid 12"));
+    // A rebuild goes on beside it.
+    assert_eq!(replay(&broker, directory.path())["generation"], "gen-000002");
+}
+
+#[test]
+fn a_second_replay_is_refused_with_the_first_ones_name() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let _first = read_model.lock_for_replay("projector, pid 12").unwrap();
+    let second = projector(&broker, directory.path(), &["--replay"]).output().unwrap();
+    assert_refused(&second, 3, &["projector, pid 12 is rebuilding"]);
+}
+
+#[test]
+fn a_broker_that_is_away_and_a_foreign_file_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_str().unwrap();
+    let nowhere =
+        ["--replay", "--brokers", "127.0.0.1:1", "--start-timeout-ms", "300", "--data-dir", data_dir];
+    let output = alone(&nowhere).output().unwrap();
+    assert_refused(&output, 1, &["no Kafka broker answers at 127.0.0.1:1", "--brokers"]);
+    fs::write(directory.path().join("holiday.jpg"), "").unwrap();
+    let output = alone(&nowhere).output().unwrap();
+    assert_refused(&output, 1, &["holiday.jpg"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the lock and the foreign file");
+}
