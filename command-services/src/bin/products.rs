@@ -1,0 +1,14 @@
+//! The binary `products`; `products --help` lists its settings.
+
+use std::process::ExitCode;
+
+use command_services::kernel::command_line;
+use command_services::shop::products;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    command_line::main(products::DEFAULTS, |settings, listener| {
+        products::run(settings, listener, command_line::until_signal())
+    })
+    .await
+}

@@ -1,0 +1,14 @@
+//! The binary `users`; `users --help` lists its settings.
+
+use std::process::ExitCode;
+
+use command_services::kernel::command_line;
+use command_services::shop::users;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    command_line::main(users::DEFAULTS, |settings, listener| {
+        users::run(settings, listener, command_line::until_signal())
+    })
+    .await
+}

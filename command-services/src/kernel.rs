@@ -1,0 +1,50 @@
+//! What every command service has: store, committer, outbox, relay, follower, HTTP. Knows no users, products or orders.
+//!
+//! A command's way: `http` reads it, `committer` decides it in a `group` on the `store` and writes state, unique keys,
+//! idempotency record and outbox row as one synced batch, `http` answers. From there `relay` brings the outbox to Kafka.
+//! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
+
+mod aggregate;
+mod ambient;
+mod answer;
+mod command;
+pub mod command_line;
+mod committer;
+mod directory;
+mod durability;
+mod fields;
+mod followed;
+mod follower;
+mod group;
+pub(crate) mod http;
+mod idempotency;
+mod incoming;
+mod keep;
+mod keys;
+mod log_tail;
+mod metrics;
+mod outbox;
+mod positions;
+mod recorded;
+mod recover;
+mod relay;
+mod rows;
+mod run;
+mod seal;
+mod service;
+mod settings;
+mod start;
+mod store;
+
+pub use aggregate::{Aggregate, Followed, Said, Standing};
+pub use answer::Answer;
+pub use command::Decided;
+pub use directory::DirectoryError;
+pub use incoming::{At, IncomingError, IncomingFault};
+pub use log_tail::TailError;
+pub use recover::{RecoverError, TakeError};
+pub use run::RunError;
+pub(crate) use run::run;
+pub(crate) use service::Service;
+pub use settings::{AnswerAfter, Limits, Settings};
+pub use start::StartError;

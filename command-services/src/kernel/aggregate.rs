@@ -1,0 +1,92 @@
+//! What the kernel asks of a domain: pure functions over states, commands and events.
+
+use std::fmt;
+
+use schemas::event_data::{DataError, EventData};
+use schemas::problem::Problem;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// One kind of aggregate, and with it one command service.
+///
+/// All functions are pure. The stored state is always what [`Aggregate::evolve`] makes of the events, so a store that
+/// is rebuilt from the log equals the one that was lost.
+pub trait Aggregate: Send + Sync + 'static {
+    /// Name of the service, the `source` of its events.
+    const SERVICE: &'static str;
+    /// Its topic, without prefix.
+    const TOPIC: &'static str;
+    /// Topics of other services that it follows into tables of its own.
+    const FOLLOWS: &'static [Followed] = &[];
+
+    /// What is known of one aggregate; also of one that is gone, so that its versions go on.
+    type State: Serialize + DeserializeOwned + Send + 'static;
+    /// What is asked for.
+    type Command: Send + 'static;
+    /// What happened.
+    type Event: EventData + Send + 'static;
+    /// Why a command is refused.
+    type Rejection: Into<Problem> + fmt::Debug;
+    /// What a decision may know beyond its aggregate.
+    type Facts;
+
+    /// The aggregate a command is about.
+    fn aggregate_id(command: &Self::Command) -> Uuid;
+
+    /// The record key, which decides the partition: the same for all events of one aggregate.
+    fn partition_key(event: &Self::Event) -> Uuid;
+
+    /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`.
+    ///
+    /// # Errors
+    /// Only those of `standing`.
+    fn facts<E>(
+        command: &Self::Command,
+        standing: impl Fn(usize, Uuid) -> Result<Standing, E>,
+    ) -> Result<Self::Facts, E>;
+
+    /// Decides a command. No events: the command changes nothing.
+    ///
+    /// # Errors
+    /// A rejection by name.
+    fn decide(
+        state: Option<&Self::State>,
+        command: &Self::Command,
+        facts: &Self::Facts,
+    ) -> Result<Vec<Self::Event>, Self::Rejection>;
+
+    /// The state after an event.
+    fn evolve(state: Option<Self::State>, event: &Self::Event) -> Self::State;
+
+    /// What no second aggregate may have while this one is in `state`.
+    fn unique_keys(state: &Self::State) -> Vec<String>;
+
+    /// The rejection for a unique key that another aggregate has.
+    fn taken(unique_key: &str) -> Self::Rejection;
+}
+
+/// What this service knows of another service's aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No event of it has been followed yet.
+    Unknown,
+    /// It exists.
+    Present,
+    /// It existed, and will not come back.
+    Gone,
+}
+
+/// Another service's topic, and what to remember of its events.
+pub struct Followed {
+    /// The topic, without prefix.
+    pub topic: &'static str,
+    /// The other service's name, the `source` of its events.
+    pub service: &'static str,
+    /// What an event, given by type and data, says about whom; `None` if it changes nobody's standing.
+    pub read: fn(&str, &RawValue) -> Result<Said, DataError>,
+}
+
+/// Whose standing an event changes, and to what.
+pub type Said = Option<(Uuid, Standing)>;

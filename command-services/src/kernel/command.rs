@@ -1,0 +1,140 @@
+//! One command on its way to the committer, and what comes back.
+
+use schemas::problem::Problem;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::aggregate::Aggregate;
+use super::answer::Answer;
+
+/// A command with all that the request said around it.
+pub(crate) struct Request<A: Aggregate> {
+    /// What is asked for.
+    pub command: A::Command,
+    /// Turns what was decided into the answer.
+    pub present: Present<A>,
+    /// Versions the aggregate may have, if the request named any.
+    pub if_match: Option<IfMatch>,
+    /// The client's key, if it gave one.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Where the events come from.
+    pub cause: Cause,
+}
+
+/// Turns what was decided into the answer.
+pub(super) type Present<A> = fn(&Decided<'_, A>) -> Answer;
+
+/// An accepted command.
+pub struct Decided<'a, A: Aggregate> {
+    /// The aggregate it was about.
+    pub aggregate_id: Uuid,
+    /// Its state afterwards.
+    pub state: &'a A::State,
+    /// Its version afterwards.
+    pub version: u64,
+}
+
+/// Condition on the version of an aggregate: the header `If-Match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    /// `*`: it must exist.
+    Any,
+    /// One of these versions.
+    Versions(Vec<u64>),
+}
+
+impl IfMatch {
+    /// Whether an aggregate of this version meets the condition.
+    #[must_use]
+    pub(crate) fn holds(&self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Versions(versions) => versions.contains(&version),
+        }
+    }
+}
+
+/// The client's key, and what it was used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IdempotencyKey {
+    /// Hash of the key: all keys have one length in the store.
+    pub hash: [u8; 16],
+    /// Hash of method, path, condition and body.
+    pub fingerprint: [u8; 16],
+}
+
+/// Where events come from, for their envelopes.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    /// Id of the request that began it all.
+    pub correlation_id: Uuid,
+    /// Id of this command.
+    pub command_id: Uuid,
+    /// W3C trace context, if there was one.
+    pub traceparent: Option<String>,
+}
+
+/// Why a command was not decided, or its outcome is not known. Never remembered under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Undecided {
+    /// Too many commands wait.
+    #[error("too many commands are waiting; try again later")]
+    QueueFull,
+    /// Kafka has been away for too long.
+    #[error(
+        "{unsent} events wait to be sent to Kafka, which is as many as may; commands are taken again once Kafka is back"
+    )]
+    OutboxFull {
+        /// How many.
+        unsent: u64,
+    },
+    /// The disk does not take writes.
+    #[error(
+        "the command could not be written to disk: {detail}; repeat it with the same Idempotency-Key once the disk is well"
+    )]
+    StoreFails {
+        /// The store's words.
+        detail: String,
+    },
+    /// The service is stopping.
+    #[error("the service is stopping; try again")]
+    Stopping,
+    /// A mistake of this program.
+    #[error("the command met a fault of this service; its log says more")]
+    Fault,
+    /// The idempotency key belongs to another request.
+    #[error("the Idempotency-Key was used for another request; use a new key for a new request")]
+    KeyReused,
+    /// An event would be larger than the store and Kafka take.
+    #[error("the command would write {bytes} bytes, which is more than an event may have")]
+    TooLarge {
+        /// How large.
+        bytes: usize,
+    },
+}
+
+/// The answer, and whether it is an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
+    pub(crate) repeated: bool,
+}
+
+/// A request and who waits for its answer.
+pub(crate) struct Job<A: Aggregate> {
+    pub(crate) request: Request<A>,
+    pub(crate) reply_to: oneshot::Sender<Result<Reply, Undecided>>,
+}
+
+/// The problem for a version that was not the expected one.
+pub(crate) fn version_conflict(version: u64) -> Problem {
+    Problem::new(
+        412,
+        "version-conflict",
+        "Version conflict",
+        format!(
+            "the resource is at version {version}, which If-Match does not name; read it again and decide anew"
+        ),
+    )
+    .with("version", version)
+}

@@ -1,0 +1,230 @@
+//! The command line of a command service, and its `main`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use event_log::health_check;
+use event_log::process::{EXIT_FAILED, EXIT_USAGE, LogFlags, LogFormat, init_logging, shutdown_signal};
+use event_log::settings::{KafkaFlags, SettingErrors};
+use tokio::net::TcpListener;
+
+use super::run::RunError;
+use super::settings::{AnswerAfter, Limits, Settings};
+
+/// Flags of a command service. Taken as text and checked together, so that one run shows everything that is wrong.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(version)]
+struct Flags {
+    /// Address to serve HTTP on; port 0 takes any free one
+    #[arg(long, env = "DAYBOOK_LISTEN", value_name = "HOST:PORT")]
+    listen: String,
+    /// The service's own directory
+    #[arg(long, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Rebuild the store from the service's topic first; the old one is kept aside
+    #[arg(long, env = "DAYBOOK_RECOVER")]
+    recover: bool,
+    /// Answer a command when it is on this disk, or when Kafka has it as well: disk or kafka
+    #[arg(long, env = "DAYBOOK_ANSWER_AFTER", default_value = "disk", value_name = "WHERE")]
+    answer_after: String,
+    /// Ask the service that listens on --listen whether it lives, and exit with 0 or 1
+    #[arg(long)]
+    health_check: bool,
+    #[command(flatten)]
+    kafka: KafkaFlags,
+    #[command(flatten)]
+    log: LogFlags,
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+/// Bounds that an operator may move.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Bounds")]
+struct LimitFlags {
+    /// Commands waiting to be decided; past it 503
+    #[arg(long, env = "DAYBOOK_QUEUED_COMMANDS_MAX", default_value = "1024", value_name = "N")]
+    queued_commands_max: String,
+    /// Requests being worked on; past it 503
+    #[arg(long, env = "DAYBOOK_REQUESTS_MAX", default_value = "4096", value_name = "N")]
+    requests_max: String,
+    /// Longest work on one request
+    #[arg(long, env = "DAYBOOK_REQUEST_TIMEOUT_MS", default_value = "15000", value_name = "MS")]
+    request_timeout_ms: String,
+    /// Longest wait for Daybook-After, and the wait if a request names none
+    #[arg(long, env = "DAYBOOK_AFTER_WAIT_MS_MAX", default_value = "5000", value_name = "MS")]
+    after_wait_ms_max: String,
+    /// With --answer-after kafka: longest wait for the acknowledgement
+    #[arg(long, env = "DAYBOOK_KAFKA_WAIT_MS_MAX", default_value = "10000", value_name = "MS")]
+    kafka_wait_ms_max: String,
+    /// How long an idempotency key is remembered
+    #[arg(long, env = "DAYBOOK_IDEMPOTENCY_AGE_S_MAX", default_value = "86400", value_name = "S")]
+    idempotency_age_s_max: String,
+    /// Events waiting to be sent to Kafka; past it commands get 503
+    #[arg(long, env = "DAYBOOK_UNSENT_EVENTS_MAX", default_value = "1000000", value_name = "N")]
+    unsent_events_max: String,
+    /// Sent events kept per partition, to heal a log that lost its end
+    #[arg(long, env = "DAYBOOK_KEPT_EVENTS_MAX", default_value = "20000", value_name = "N")]
+    kept_events_max: String,
+    /// How long sent events are kept at most
+    #[arg(long, env = "DAYBOOK_KEPT_AGE_S_MAX", default_value = "604800", value_name = "S")]
+    kept_age_s_max: String,
+    /// Memory for the store's cache
+    #[arg(long, env = "DAYBOOK_CACHE_BYTES_MAX", default_value = "134217728", value_name = "BYTES")]
+    cache_bytes_max: String,
+    /// How long the start waits for a Kafka broker
+    #[arg(long, env = "DAYBOOK_START_TIMEOUT_MS", default_value = "30000", value_name = "MS")]
+    start_timeout_ms: String,
+    /// How long a stopping service goes on handing its outbox to Kafka
+    #[arg(long, env = "DAYBOOK_DRAIN_TIMEOUT_MS", default_value = "10000", value_name = "MS")]
+    drain_timeout_ms: String,
+}
+
+/// What differs between services before the first setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Defaults {
+    /// Name of the binary.
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub about: &'static str,
+    /// Address to listen on.
+    pub listen: &'static str,
+    /// The service's own directory.
+    pub data_dir: &'static str,
+}
+
+/// The whole `main` of a command service: reads the command line, runs until a signal, and says how it ended.
+pub async fn main<F>(defaults: Defaults, run: impl FnOnce(Settings, TcpListener) -> F) -> ExitCode
+where
+    F: Future<Output = Result<(), RunError>>,
+{
+    let flags = parse(defaults);
+    let mut errors = SettingErrors::default();
+    let checked = check(&flags, &mut errors);
+    let (Ok(()), Some(checked)) = (errors.finish().inspect_err(complain), checked) else {
+        return ExitCode::from(EXIT_USAGE);
+    };
+    if flags.health_check {
+        return ended(health_check::check(checked.listen), EXIT_FAILED);
+    }
+    init_logging(checked.log);
+    let listener = match TcpListener::bind(checked.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            complain(&format!(
+                "cannot listen on {}: {error}; choose another address with --listen",
+                checked.listen
+            ));
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    let result = run(checked.settings, listener).await;
+    let code = result.as_ref().map_or_else(RunError::exit_code, |()| 0);
+    ended(result, code)
+}
+
+/// Completes when the process is asked to stop.
+pub async fn until_signal() {
+    shutdown_signal().await;
+}
+
+struct Checked {
+    settings: Settings,
+    listen: SocketAddr,
+    log: LogFormat,
+}
+
+fn parse(defaults: Defaults) -> Flags {
+    let command = Flags::command()
+        .name(defaults.name)
+        .about(defaults.about)
+        .mut_arg("listen", |flag| flag.default_value(defaults.listen))
+        .mut_arg("data_dir", |flag| flag.default_value(defaults.data_dir));
+    let matches = command.get_matches();
+    Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
+    let listen =
+        errors.parse("--listen", &flags.listen, "HOST:PORT with a numeric host, such as 127.0.0.1:8081");
+    let answer_after = check_answer_after(&flags.answer_after, errors);
+    let kafka = flags.kafka.check(errors);
+    let log = flags.log.check(errors);
+    let limits = check_limits(&flags.limits, errors);
+    let kafka = kafka?;
+    let settings = Settings {
+        kafka: kafka.kafka,
+        partitions: kafka.partitions,
+        replication_factor: kafka.replication_factor,
+        data_dir: flags.data_dir.clone(),
+        recover: flags.recover,
+        answer_after: answer_after?,
+        limits: limits?,
+    };
+    Some(Checked { settings, listen: listen?, log: log? })
+}
+
+fn check_answer_after(raw: &str, errors: &mut SettingErrors) -> Option<AnswerAfter> {
+    match raw {
+        "disk" => Some(AnswerAfter::Disk),
+        "kafka" => Some(AnswerAfter::Kafka),
+        other => {
+            errors.push(format!("--answer-after: {other:?} is not disk or kafka"));
+            None
+        }
+    }
+}
+
+/// A day: longer waits are mistakes of unit.
+const MS_MAX: u64 = 86_400_000;
+/// Ten years.
+const S_MAX: u64 = 315_360_000;
+
+fn check_limits(flags: &LimitFlags, errors: &mut SettingErrors) -> Option<Limits> {
+    let mut number = |flag, raw: &str, bounds| errors.parse_in::<u64>(flag, raw, bounds);
+    let queued = number("--queued-commands-max", &flags.queued_commands_max, 1..=1_000_000);
+    let requests = number("--requests-max", &flags.requests_max, 1..=1_000_000);
+    let request_ms = number("--request-timeout-ms", &flags.request_timeout_ms, 1..=MS_MAX);
+    let after_ms = number("--after-wait-ms-max", &flags.after_wait_ms_max, 0..=MS_MAX);
+    let kafka_ms = number("--kafka-wait-ms-max", &flags.kafka_wait_ms_max, 1..=MS_MAX);
+    let idempotency_s = number("--idempotency-age-s-max", &flags.idempotency_age_s_max, 1..=S_MAX);
+    let unsent = number("--unsent-events-max", &flags.unsent_events_max, 1..=1_000_000_000);
+    let kept = number("--kept-events-max", &flags.kept_events_max, 0..=1_000_000_000);
+    let kept_s = number("--kept-age-s-max", &flags.kept_age_s_max, 0..=S_MAX);
+    let cache = number("--cache-bytes-max", &flags.cache_bytes_max, 1 << 20..=1 << 40);
+    let start_ms = number("--start-timeout-ms", &flags.start_timeout_ms, 1..=MS_MAX);
+    let drain_ms = number("--drain-timeout-ms", &flags.drain_timeout_ms, 0..=MS_MAX);
+    Some(Limits {
+        queued_commands_max: usize::try_from(queued?).ok()?,
+        requests_max: usize::try_from(requests?).ok()?,
+        request_timeout: Duration::from_millis(request_ms?),
+        after_wait_max: Duration::from_millis(after_ms?),
+        kafka_wait_max: Duration::from_millis(kafka_ms?),
+        idempotency_age_max: Duration::from_secs(idempotency_s?),
+        unsent_events_max: unsent?,
+        kept_events_max: kept?,
+        kept_age_max: Duration::from_secs(kept_s?),
+        cache_bytes_max: cache?,
+        start_timeout: Duration::from_millis(start_ms?),
+        drain_timeout: Duration::from_millis(drain_ms?),
+    })
+}
+
+fn ended<E: std::error::Error>(result: Result<(), E>, code: u8) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes = std::iter::successors(error.source(), |cause| cause.source());
+            complain(&causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")));
+            ExitCode::from(code)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last words of a program, also when logging is not set up")]
+fn complain(sentence: &impl std::fmt::Display) {
+    eprintln!("{sentence}");
+}

@@ -1,0 +1,207 @@
+//! A service's own directory: one process at a time, nothing foreign in it, and a marker that says whose it is.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use event_log::process::{DirectoryLock, LockError};
+use serde::{Deserialize, Serialize};
+
+use super::keys::LAYOUT;
+use super::store::sync_dir;
+
+const LOCK: &str = "LOCK";
+const MARKER: &str = "daybook.json";
+const MARKER_NEW: &str = "daybook.json.new";
+const STORE: &str = "store";
+const RECOVERING: &str = "store.recovering";
+const OLD_PREFIX: &str = "store.old-";
+/// A volume of its own has this at its root.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Whose directory it is. A store is good for one topic only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marker {
+    pub(crate) service: String,
+    pub(crate) layout: u32,
+    /// Full name.
+    pub(crate) topic: String,
+    pub(crate) partitions: i32,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It cannot be made, read or written.
+    #[error("directory {} cannot be used: {source}; check that it exists and may be written, or choose another with --data-dir", path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another process has it, or it cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// It holds something that is not ours.
+    #[error("{} is not a file of this service; choose an empty directory with --data-dir, or move the file away", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The marker cannot be read.
+    #[error("{} is not readable as a marker of this service: {reason}; choose another directory with --data-dir", path.display())]
+    Marker {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The directory belongs to another service, topic, number of partitions or version.
+    #[error("{} says {what} {found}, but this process has {expected}; {remedy}", path.display())]
+    Other {
+        /// The marker.
+        path: PathBuf,
+        /// Which of its fields.
+        what: &'static str,
+        /// What it says.
+        found: String,
+        /// What this process has.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+/// A service's directory, locked for this process.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    _lock: DirectoryLock,
+}
+
+impl Directory {
+    /// Makes the directory if it is missing, and locks it. Writes nothing into one that holds anything foreign.
+    pub(crate) fn open(path: &Path, service: &str) -> Result<Self, DirectoryError> {
+        let unusable = |source| DirectoryError::Unusable { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(unusable)?;
+        refuse_foreign(path)?;
+        let holder = format!("{service}, pid {}", std::process::id());
+        let lock = DirectoryLock::acquire(path, LOCK, &holder)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Reads the marker and compares it; false if there is none yet.
+    pub(crate) fn check_marker(&self, expected: &Marker) -> Result<bool, DirectoryError> {
+        let path = self.path.join(MARKER);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.refuse_unmarked(),
+            Err(error) => return Err(DirectoryError::Marker { path, reason: error.to_string() }),
+        };
+        let found: Marker = serde_json::from_str(&text)
+            .map_err(|error| DirectoryError::Marker { path: path.clone(), reason: error.to_string() })?;
+        compare(&path, &found, expected)?;
+        Ok(true)
+    }
+
+    fn refuse_unmarked(&self) -> Result<bool, DirectoryError> {
+        let path = self.store();
+        if path.exists() { Err(DirectoryError::Foreign { path }) } else { Ok(false) }
+    }
+
+    /// Writes the marker, durably and whole.
+    pub(crate) fn write_marker(&self, marker: &Marker) -> Result<(), DirectoryError> {
+        let write = || -> io::Result<()> {
+            let new = self.path.join(MARKER_NEW);
+            let mut file = File::create(&new)?;
+            file.write_all(&serde_json::to_vec_pretty(marker)?)?;
+            file.sync_all()?;
+            fs::rename(&new, self.path.join(MARKER))?;
+            sync_dir(&self.path)
+        };
+        write().map_err(|source| self.unusable(source))
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join(STORE)
+    }
+
+    /// An empty place to build another store in; what is left of an earlier attempt is removed.
+    pub(crate) fn recovering(&self) -> Result<PathBuf, DirectoryError> {
+        let path = self.path.join(RECOVERING);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|source| self.unusable(source))?;
+        }
+        Ok(path)
+    }
+
+    /// Puts the rebuilt store in the place of the old one, which is kept aside; returns where.
+    pub(crate) fn replace_store(&self) -> Result<Option<PathBuf>, DirectoryError> {
+        let replace = || -> io::Result<Option<PathBuf>> {
+            let aside = self.store().exists().then(|| self.free_old_name());
+            if let Some(aside) = &aside {
+                fs::rename(self.store(), aside)?;
+            }
+            fs::rename(self.path.join(RECOVERING), self.store())?;
+            sync_dir(&self.path)?;
+            Ok(aside)
+        };
+        replace().map_err(|source| self.unusable(source))
+    }
+
+    fn free_old_name(&self) -> PathBuf {
+        let name = |number: u32| self.path.join(format!("{OLD_PREFIX}{number:06}"));
+        (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+    }
+
+    fn unusable(&self, source: io::Error) -> DirectoryError {
+        DirectoryError::Unusable { path: self.path.clone(), source }
+    }
+}
+
+fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
+    let unusable = |source| DirectoryError::Unusable { path: path.to_owned(), source };
+    for entry in fs::read_dir(path).map_err(unusable)? {
+        let entry = entry.map_err(unusable)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = [LOCK, MARKER, MARKER_NEW, STORE, RECOVERING, LOST_AND_FOUND].contains(&&*name);
+        if !ours && !name.starts_with(OLD_PREFIX) {
+            return Err(DirectoryError::Foreign { path: entry.path() });
+        }
+    }
+    Ok(())
+}
+
+fn compare(path: &Path, found: &Marker, expected: &Marker) -> Result<(), DirectoryError> {
+    let other = |what, found: &dyn ToString, expected: &dyn ToString, remedy| {
+        let (found, expected) = (found.to_string(), expected.to_string());
+        Err(DirectoryError::Other { path: path.to_owned(), what, found, expected, remedy })
+    };
+    match () {
+        () if found.service != expected.service => {
+            other("service", &found.service, &expected.service, "choose another directory with --data-dir")
+        }
+        () if found.layout != expected.layout => other(
+            "layout version",
+            &found.layout,
+            &LAYOUT,
+            "use the version of this program that wrote it, or an empty directory with --recover",
+        ),
+        () if found.topic != expected.topic => other(
+            "topic",
+            &found.topic,
+            &expected.topic,
+            "correct --topic-prefix, or choose another directory with --data-dir",
+        ),
+        () if found.partitions != expected.partitions => other(
+            "partitions",
+            &found.partitions,
+            &expected.partitions,
+            "correct --partitions: with another number, keys would move to other partitions",
+        ),
+        () => Ok(()),
+    }
+}

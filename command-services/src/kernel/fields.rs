@@ -1,0 +1,85 @@
+//! Fields of a stored value: length-prefixed bytes and big-endian numbers, read back with bounds checked.
+
+use uuid::Uuid;
+
+/// Why a stored value cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a stored {what} is damaged; rebuild the store from the log with --recover")]
+pub struct Damaged {
+    /// Which kind of value.
+    pub what: &'static str,
+}
+
+/// Appends bytes with their length.
+pub(crate) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    // Values are bounded far below 4 GiB (`limits::VALUE_BYTES_MAX`).
+    to.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+    to.extend_from_slice(bytes);
+}
+
+/// Takes fields off the front of a stored value.
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+    what: &'static str,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn of(what: &'static str, value: &'a [u8]) -> Self {
+        Self { rest: value, what }
+    }
+
+    pub(crate) fn damaged(&self) -> Damaged {
+        Damaged { what: self.what }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Damaged> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.damaged())?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
+        let taken = self.take(N)?;
+        taken.try_into().map_err(|_| self.damaged())
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, Damaged> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Damaged> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, Damaged> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, Damaged> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    /// A UUID; the nil UUID stands for none.
+    pub(crate) fn id(&mut self) -> Result<Option<Uuid>, Damaged> {
+        let id = self.array().map(Uuid::from_bytes)?;
+        Ok((!id.is_nil()).then_some(id))
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
+        let count = self.u32()?;
+        self.take(usize::try_from(count).map_err(|_| self.damaged())?)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str, Damaged> {
+        let bytes = self.bytes()?;
+        std::str::from_utf8(bytes).map_err(|_| self.damaged())
+    }
+}

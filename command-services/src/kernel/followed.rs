@@ -1,0 +1,93 @@
+//! How far other services' topics have been followed, and waiting for it.
+
+use schemas::token::{Token, TokenPosition};
+use tokio::sync::watch;
+
+use super::aggregate::Followed;
+
+/// Published by the follower, watched by requests.
+#[derive(Debug)]
+pub(crate) struct FollowedPositions {
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Next position per followed topic and partition; empty until the topics are known.
+    next: Vec<Vec<u64>>,
+    ready: bool,
+    stopped: Option<String>,
+}
+
+/// Why a token's positions are not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AwaitError {
+    #[error("this service does not follow topic {topic}")]
+    UnknownTopic { topic: String },
+    #[error("following has stopped: {reason}")]
+    Stopped { reason: String },
+}
+
+impl FollowedPositions {
+    /// A service that follows nothing is ready at once.
+    pub(crate) fn new(follows: &[Followed]) -> Self {
+        let state = State { ready: follows.is_empty(), ..State::default() };
+        Self { state: watch::Sender::new(state) }
+    }
+
+    pub(crate) fn publish(&self, next: Vec<Vec<u64>>, ready: bool) {
+        self.state.send_modify(|state| {
+            state.next = next;
+            state.ready |= ready;
+        });
+    }
+
+    pub(crate) fn stop(&self, reason: String) {
+        self.state.send_modify(|state| state.stopped = Some(reason));
+    }
+
+    /// Why the service is not ready, if it is not.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let state = self.state.borrow();
+        match &state.stopped {
+            Some(reason) => Some(format!("following has stopped: {reason}")),
+            None if !state.ready => {
+                Some("other services' topics are still being followed up to their ends".to_owned())
+            }
+            None => None,
+        }
+    }
+
+    /// Waits until all positions of a token that concern this service have been followed.
+    ///
+    /// Positions of `own_topic` are there by definition: the service wrote them before it named them.
+    pub(crate) async fn await_token(
+        &self,
+        token: &Token,
+        own_topic: &str,
+        follows: &[Followed],
+    ) -> Result<(), AwaitError> {
+        let others = token.positions.iter().filter(|at| at.topic != own_topic);
+        for at in others {
+            let table = follows.iter().position(|followed| followed.topic == at.topic);
+            let table = table.ok_or_else(|| AwaitError::UnknownTopic { topic: at.topic.clone() })?;
+            self.await_position(table, at).await?;
+        }
+        Ok(())
+    }
+
+    async fn await_position(&self, table: usize, at: &TokenPosition) -> Result<(), AwaitError> {
+        let reached = |state: &State| {
+            let partitions = state.next.get(table);
+            let next = partitions.and_then(|next| next.get(usize::try_from(at.partition).ok()?));
+            next.is_some_and(|next| *next > at.position)
+        };
+        let mut state = self.state.subscribe();
+        let found = state.wait_for(|state| reached(state) || state.stopped.is_some()).await;
+        // The sender lives in `self`, so waiting itself cannot fail.
+        match found.map(|state| (reached(&state), state.stopped.clone())) {
+            Ok((false, Some(reason))) => Err(AwaitError::Stopped { reason }),
+            _ => Ok(()),
+        }
+    }
+}

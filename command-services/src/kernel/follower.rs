@@ -1,0 +1,252 @@
+//! Follows other services' topics into this service's own tables: read, check, hand over to the committer.
+//!
+//! Rows and checkpoint go into one atomic write, so each event takes effect exactly once. What cannot be taken stops the
+//! following with a sentence; commands go on being decided on what is known.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use event_log::topics::{self, TopicError};
+use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
+use schemas::sequence::Sequence;
+use tokio::sync::oneshot;
+
+use super::aggregate::{Aggregate, Followed};
+use super::committer::Work;
+use super::followed::FollowedPositions;
+use super::group::GroupError;
+use super::incoming::{self, IncomingError, IncomingFault};
+use super::keys;
+use super::metrics::Metrics;
+use super::rows::{FollowCheckpoint, encode_standing};
+use super::store::{Store, Writes};
+
+/// Events handed over together.
+const BATCH_EVENTS_MAX: usize = 500;
+/// How long one poll waits; a stop is noticed in between.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// Pause before Kafka, or a topic that does not exist yet, is asked again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why following stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FollowError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    #[error("{0}")]
+    Store(#[from] GroupError),
+    #[error(
+        "topic {topic} has {actual} partitions, but was followed with {known}: keys have moved; create a new topic with {known} \
+         partitions and bring the events there"
+    )]
+    PartitionCount { topic: String, actual: i32, known: usize },
+    #[error("the service stops")]
+    Stopping,
+}
+
+/// What the follower works with.
+pub(crate) struct Follower<A: Aggregate> {
+    pub(crate) kafka: Kafka,
+    pub(crate) store: Arc<Store>,
+    pub(crate) committer: SyncSender<Work<A>>,
+    pub(crate) positions: Arc<FollowedPositions>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stopping: Arc<AtomicBool>,
+}
+
+/// One partition that is followed.
+struct Source {
+    table: usize,
+    partition: i32,
+    next_offset: i64,
+    sequence: Sequence,
+    /// Followed up to here when the service started: from then on it is ready.
+    ready_offset: i64,
+}
+
+impl Source {
+    /// Applies a record, unless it was applied before.
+    fn apply(
+        &mut self,
+        followed: &Followed,
+        record: &Record<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), IncomingFault> {
+        let Some(envelope) = incoming::open(record, followed.service, &self.sequence)? else {
+            return Ok(());
+        };
+        let id = envelope.id;
+        let said = (followed.read)(&envelope.event_type, &envelope.data)
+            .map_err(|source| IncomingFault::Data { id, source })?;
+        if let Some((subject, standing)) = said {
+            batch.writes.push((keys::reference(self.table, subject), encode_standing(standing)));
+        }
+        self.sequence.advance(id);
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let checkpoint = FollowCheckpoint {
+            next_offset: self.next_offset,
+            next_position: self.sequence.next_position(),
+            last_id: self.sequence.last_id(),
+        };
+        (keys::checkpoint(self.table, self.partition), Some(checkpoint.encode()))
+    }
+}
+
+/// Events that are read and not yet handed over.
+#[derive(Default)]
+struct Batch {
+    writes: Writes,
+    touched: Vec<usize>,
+    events: usize,
+}
+
+impl<A: Aggregate> Follower<A> {
+    /// Works until the service stops or something cannot be taken.
+    pub(crate) fn run(self) {
+        match self.follow() {
+            Ok(()) | Err(FollowError::Stopping) => {}
+            Err(error) => {
+                tracing::error!(error = %error, "following other services' topics has stopped");
+                self.positions.stop(error.to_string());
+            }
+        }
+    }
+
+    fn follow(&self) -> Result<(), FollowError> {
+        let mut sources = self.sources()?;
+        let start = |source: &Source| Start {
+            topic: A::FOLLOWS[source.table].topic.to_owned(),
+            partition: source.partition,
+            offset: source.next_offset,
+        };
+        let starts: Vec<_> = sources.iter().map(start).collect();
+        let reader = Reader::open(&self.kafka, &starts)?;
+        self.publish(&sources);
+        let mut batch = Batch::default();
+        while !self.stopping.load(Ordering::Relaxed) {
+            let timeout = if batch.events == 0 { POLL_TIMEOUT } else { Duration::ZERO };
+            match reader.poll(timeout)? {
+                Polled::Record(record) => self.take(&record, &mut sources, &mut batch)?,
+                Polled::End { .. } => continue,
+                Polled::Nothing => self.hand_over(&sources, &mut batch)?,
+            }
+            if batch.events >= BATCH_EVENTS_MAX {
+                self.hand_over(&sources, &mut batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &self,
+        record: &Record<'_>,
+        sources: &mut [Source],
+        batch: &mut Batch,
+    ) -> Result<(), IncomingError> {
+        let source = &mut sources[record.source()];
+        source.apply(&A::FOLLOWS[source.table], record, batch).map_err(|fault| IncomingError {
+            at: incoming::at(record, &self.kafka.topic_prefix),
+            fault: Box::new(fault),
+        })?;
+        source.next_offset = record.offset() + 1;
+        batch.events += 1;
+        if !batch.touched.contains(&record.source()) {
+            batch.touched.push(record.source());
+        }
+        Ok(())
+    }
+
+    fn hand_over(&self, sources: &[Source], batch: &mut Batch) -> Result<(), FollowError> {
+        if batch.events == 0 {
+            return Ok(());
+        }
+        let Batch { mut writes, touched, events } = std::mem::take(batch);
+        writes.extend(touched.iter().map(|touched| sources[*touched].checkpoint()));
+        self.write(writes)?;
+        self.metrics.followed_events.inc_by(events as u64);
+        self.publish(sources);
+        Ok(())
+    }
+
+    /// Hands rows to the committer until it has written them.
+    fn write(&self, writes: Writes) -> Result<(), FollowError> {
+        while !self.stopping.load(Ordering::Relaxed) {
+            let (done, written) = oneshot::channel();
+            match self.committer.try_send(Work::Follow { writes: writes.clone(), done }) {
+                Ok(()) if written.blocking_recv().is_ok() => return Ok(()),
+                // The store fails at present, or many commands wait.
+                Ok(()) | Err(TrySendError::Full(_)) => std::thread::sleep(POLL_TIMEOUT),
+                Err(TrySendError::Disconnected(_)) => return Err(FollowError::Stopping),
+            }
+        }
+        Err(FollowError::Stopping)
+    }
+
+    fn publish(&self, sources: &[Source]) {
+        let next = |table| {
+            let of_table = sources.iter().filter(move |source| source.table == table);
+            of_table.map(|source| source.sequence.next_position()).collect()
+        };
+        let ready = sources.iter().all(|source| source.next_offset >= source.ready_offset);
+        self.positions.publish((0..A::FOLLOWS.len()).map(next).collect(), ready);
+    }
+
+    /// All partitions of all followed topics, each from its checkpoint; waits until the topics exist.
+    fn sources(&self) -> Result<Vec<Source>, FollowError> {
+        let mut sources = Vec::new();
+        for (table, followed) in A::FOLLOWS.iter().enumerate() {
+            let partitions =
+                self.insist(followed.topic, || topics::partition_count(&self.kafka, followed.topic))?;
+            self.check_partition_count(table, partitions)?;
+            let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
+            let watermarks =
+                self.insist(followed.topic, || topics::all_watermarks(&self.kafka, &all).map(Some))?;
+            for (partition, marks) in (0..).zip(watermarks) {
+                sources.push(self.source(table, partition, marks.high)?);
+            }
+        }
+        self.write(sources.iter().map(Source::checkpoint).collect())?;
+        Ok(sources)
+    }
+
+    fn source(&self, table: usize, partition: i32, ready_offset: i64) -> Result<Source, FollowError> {
+        let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
+        let checkpoint = value.map(|value| FollowCheckpoint::decode(&value)).transpose();
+        let checkpoint = checkpoint.map_err(GroupError::from)?.unwrap_or_default();
+        let sequence = Sequence::resume(checkpoint.next_position, checkpoint.last_id);
+        Ok(Source { table, partition, next_offset: checkpoint.next_offset, sequence, ready_offset })
+    }
+
+    fn check_partition_count(&self, table: usize, actual: i32) -> Result<(), FollowError> {
+        let known = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?.len();
+        if known != 0 && known as i32 != actual {
+            let topic = self.kafka.topic_name(A::FOLLOWS[table].topic);
+            return Err(FollowError::PartitionCount { topic, actual, known });
+        }
+        Ok(())
+    }
+
+    /// Asks until there is an answer: the other service may not have started yet, Kafka may be away.
+    fn insist<T>(
+        &self,
+        topic: &str,
+        ask: impl Fn() -> Result<Option<T>, TopicError>,
+    ) -> Result<T, FollowError> {
+        while !self.stopping.load(Ordering::Relaxed) {
+            match ask() {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => tracing::info!(topic, "waiting for the topic, which its service creates"),
+                Err(error) => tracing::warn!(topic, error = %error, "the topic cannot be inspected yet"),
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        Err(FollowError::Stopping)
+    }
+}

@@ -1,0 +1,262 @@
+//! The commands of one commit: each is decided on the store as the ones before it leave it.
+//!
+//! Nothing is written here. A group is an overlay over the store; the committer applies it as one atomic batch.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use schemas::problem::Problem;
+use uuid::Uuid;
+
+use super::aggregate::{Aggregate, Standing};
+use super::ambient::Ambient;
+use super::answer::Answer;
+use super::command::{Decided, IdempotencyKey, Request, Undecided, version_conflict};
+use super::fields::Damaged;
+use super::outbox::{self, OutboxRow, SealedEvent};
+use super::rows::{self, Counter, Remembered, Versioned};
+use super::seal::{Sealed, Sealing, seal};
+use super::store::{Store, StoreError, VALUE_BYTES_MAX, Value, Writes};
+use super::{idempotency, keys};
+
+/// What a row has besides its largest part: a key, lengths, the headers of an answer or of an event.
+const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
+
+/// Why a group cannot go on at all: the store cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GroupError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
+/// Why one command of a group got no answer.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Undecided(Undecided),
+    Group(GroupError),
+}
+
+impl From<Undecided> for Stopped {
+    fn from(undecided: Undecided) -> Self {
+        Self::Undecided(undecided)
+    }
+}
+
+impl From<GroupError> for Stopped {
+    fn from(error: GroupError) -> Self {
+        Self::Group(error)
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Group(error.into())
+    }
+}
+
+impl From<Damaged> for Stopped {
+    fn from(error: Damaged) -> Self {
+        Self::Group(error.into())
+    }
+}
+
+/// What a command changes, once it is decided.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) answer: Answer,
+    writes: Writes,
+    sealed: Sealed,
+}
+
+impl Change {
+    fn refused(problem: &Problem) -> Self {
+        Self { answer: Answer::problem(problem), ..Self::default() }
+    }
+
+    /// Refuses what would not fit into the store, before anything of it is written.
+    fn check_sizes(&self) -> Result<(), Undecided> {
+        let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let events = self.sealed.events.iter().map(|(_, event)| event.value.len());
+        let bytes = rows.chain(events).chain([self.answer.body.len()]).max().unwrap_or(0);
+        if bytes + ROW_OVERHEAD_BYTES_MAX > VALUE_BYTES_MAX {
+            Err(Undecided::TooLarge { bytes })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The store, and over it what this group is going to write.
+pub(crate) struct Group<'s> {
+    store: &'s Store,
+    now_ms: u64,
+    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    counters: Vec<Counter>,
+    events: Vec<Vec<SealedEvent>>,
+    expiring: idempotency::Expiring,
+}
+
+/// A value of the overlay or of the store.
+enum Found<'g> {
+    Pending(&'g [u8]),
+    Stored(Value),
+}
+
+impl Deref for Found<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Pending(value) => value,
+            Self::Stored(value) => value,
+        }
+    }
+}
+
+impl<'s> Group<'s> {
+    pub(crate) fn new(store: &'s Store, counters: &[Counter], now_ms: u64) -> Self {
+        Self {
+            store,
+            now_ms,
+            writes: BTreeMap::new(),
+            counters: counters.to_vec(),
+            events: counters.iter().map(|_| Vec::new()).collect(),
+            expiring: idempotency::Expiring::default(),
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Found<'_>>, StoreError> {
+        match self.writes.get(key) {
+            Some(pending) => Ok(pending.as_deref().map(Found::Pending)),
+            None => Ok(self.store.get(key)?.map(Found::Stored)),
+        }
+    }
+
+    /// The answer that an idempotency key got before.
+    pub(crate) fn remembered(&self, hash: &[u8; 16]) -> Result<Option<Remembered>, GroupError> {
+        let Some(value) = self.get(&keys::idempotency(hash))? else { return Ok(None) };
+        let remembered = Remembered::decode(&value)?;
+        Ok((remembered.expires_ms > self.now_ms).then_some(remembered))
+    }
+
+    /// Decides a command on what the store and the group's earlier commands say. Changes nothing.
+    pub(crate) fn decide<A: Aggregate>(
+        &self,
+        request: &Request<A>,
+        ambient: &dyn Ambient,
+    ) -> Result<Change, Stopped> {
+        let id = A::aggregate_id(&request.command);
+        let row = self.get(&keys::aggregate(id))?;
+        let before = row.map(|value| Versioned::<A::State>::decode(&value)).transpose()?;
+        let version = before.as_ref().map_or(0, |before| before.version);
+        if let (Some(condition), true) = (&request.if_match, before.is_some())
+            && !condition.holds(version)
+        {
+            return Ok(Change::refused(&version_conflict(version)));
+        }
+        let facts = A::facts(&request.command, |table, id| self.standing(table, id))?;
+        match A::decide(before.as_ref().map(|before| &before.state), &request.command, &facts) {
+            Ok(events) => self.change(request, before, &events, ambient),
+            Err(rejection) => Ok(Change::refused(&rejection.into())),
+        }
+    }
+
+    fn standing(&self, table: usize, id: Uuid) -> Result<Standing, GroupError> {
+        let row = self.get(&keys::reference(table, id))?;
+        Ok(rows::decode_standing(row.as_deref())?)
+    }
+
+    fn change<A: Aggregate>(
+        &self,
+        request: &Request<A>,
+        before: Option<Versioned<A::State>>,
+        events: &[A::Event],
+        ambient: &dyn Ambient,
+    ) -> Result<Change, Stopped> {
+        let id = A::aggregate_id(&request.command);
+        let mut version = before.as_ref().map_or(0, |before| before.version);
+        let old_keys = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
+        let sealing = Sealing { aggregate_id: id, version, time: ambient.now(), cause: &request.cause };
+        let sealed = seal::<A>(&sealing, events, &self.counters, ambient)?;
+        let state = events.iter().fold(before.map(|before| before.state), |state, event| {
+            version += 1;
+            Some(A::evolve(state, event))
+        });
+        // Without a state and without events there is nothing an answer could show.
+        let state = state.ok_or(Stopped::Undecided(Undecided::Fault))?;
+        let mut change = Change { sealed, ..Change::default() };
+        if let Some(taken) = self.claim(id, &old_keys, &A::unique_keys(&state), &mut change.writes)? {
+            return Ok(Change::refused(&A::taken(&taken).into()));
+        }
+        change.answer = (request.present)(&Decided { aggregate_id: id, state: &state, version });
+        change.answer.written.clone_from(&change.sealed.written);
+        if !events.is_empty() {
+            let row = Versioned { version, state }.encode().map_err(|_| Undecided::Fault)?;
+            change.writes.push((keys::aggregate(id), Some(row)));
+        }
+        change.check_sizes()?;
+        Ok(change)
+    }
+
+    /// Takes and gives up unique keys; the key that another aggregate has, if any.
+    fn claim(
+        &self,
+        id: Uuid,
+        old: &[String],
+        new: &[String],
+        writes: &mut Writes,
+    ) -> Result<Option<String>, GroupError> {
+        for key in new.iter().filter(|key| !old.contains(key)) {
+            if self.get(&keys::unique(key))?.is_some() {
+                return Ok(Some(key.clone()));
+            }
+            writes.push((keys::unique(key), Some(id.as_bytes().to_vec())));
+        }
+        let given_up = old.iter().filter(|key| !new.contains(key));
+        writes.extend(given_up.map(|key| (keys::unique(key), None)));
+        Ok(None)
+    }
+
+    /// Takes a decided command into the group; later ones of the group see it. Returns the answer.
+    pub(crate) fn accept(&mut self, change: Change) -> Answer {
+        self.writes.extend(change.writes);
+        for (partition, event) in change.sealed.events {
+            self.events[partition].push(event);
+        }
+        for (partition, counter) in change.sealed.counters {
+            self.counters[partition] = counter;
+        }
+        change.answer
+    }
+
+    /// Keeps an answer under its idempotency key.
+    pub(crate) fn remember(&mut self, key: &IdempotencyKey, answer: &Answer, age_max_ms: u64) {
+        let expires_ms = self.now_ms.saturating_add(age_max_ms);
+        let remembered = Remembered { fingerprint: key.fingerprint, expires_ms, answer: answer.clone() };
+        self.writes.insert(keys::idempotency(&key.hash), Some(remembered.encode()));
+        self.expiring.add(expires_ms, key.hash);
+    }
+
+    /// Adds writes that are not a command's.
+    pub(crate) fn write(&mut self, writes: Writes) {
+        self.writes.extend(writes);
+    }
+
+    /// The batch, and where the partitions stand after it.
+    pub(crate) fn finish(mut self, before: &[Counter]) -> (Writes, Vec<Counter>) {
+        self.writes.extend(self.expiring.row());
+        for (index, events) in self.events.iter().enumerate() {
+            let partition = index as i32;
+            for row in outbox::rows(events) {
+                let key = keys::outbox(partition, before[index].next + row.start as u64);
+                self.writes.insert(key, Some(OutboxRow::encode(self.now_ms, &events[row])));
+            }
+            if !events.is_empty() {
+                self.writes.insert(keys::counter(partition), Some(self.counters[index].encode()));
+            }
+        }
+        (self.writes.into_iter().collect(), self.counters)
+    }
+}

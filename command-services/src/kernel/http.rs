@@ -1,0 +1,14 @@
+//! HTTP for every command service: headers, bodies, errors, bounds, health. Knows no domain.
+
+mod body;
+mod command;
+mod guard;
+mod operations;
+mod refusal;
+mod request_headers;
+mod show;
+
+pub(crate) use body::Body;
+pub(crate) use command::{command, command_on};
+pub(crate) use guard::guarded;
+pub(crate) use show::show;

@@ -1,0 +1,104 @@
+//! Request bodies: bounded, JSON objects only, every error names the field.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use axum::body::{Bytes, to_bytes};
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::LengthLimitError;
+use schemas::problem::Problem;
+use serde::de::DeserializeOwned;
+
+use super::refusal::Refusal;
+
+/// Largest body: far more than any command of these services has, and little enough to keep thousands of them.
+pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
+/// How long a client may take to send its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A body that has been read, and not yet been understood.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Body(Bytes);
+
+impl Body {
+    /// Reads the body of a request, which must be JSON by its content type.
+    pub(crate) async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Self, Refusal> {
+        check_content_type(headers)?;
+        let reading = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX));
+        let read = reading.await.map_err(|_| too_slow())?;
+        read.map(Self).map_err(|error| unreadable(&error))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The body as `T`.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        let mut json = serde_json::Deserializer::from_slice(&self.0);
+        let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
+        // serde would also read a struct from a list of its fields' values.
+        if !is_object {
+            let any: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(&self.0);
+            return Err(any.map_or_else(|error| not_json(&error), |_| not_an_object()));
+        }
+        let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
+        json.end().map_err(|error| not_json(&error))?;
+        Ok(parsed)
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    let found = content_type.map_or_else(|| "missing".to_owned(), |found| format!("`{found}`"));
+    let detail = format!("the content type is {found}; send JSON with content-type: application/json");
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Unsupported media type", detail))
+}
+
+fn too_slow() -> Refusal {
+    let detail = format!("the body did not arrive within {} ms", BODY_TIMEOUT.as_millis());
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Request too slow", detail)
+}
+
+fn unreadable(error: &axum::Error) -> Refusal {
+    if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
+        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail);
+    }
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "body-unreadable",
+        "Body unreadable",
+        "the body ended early; send it again",
+    )
+}
+
+fn not_json(error: &serde_json::Error) -> Refusal {
+    let detail = format!("the body is not JSON: {error}");
+    Refusal::new(StatusCode::BAD_REQUEST, "malformed-body", "Malformed body", detail)
+}
+
+fn not_an_object() -> Refusal {
+    Problem::new(422, "invalid-body", "Invalid body", "the body must be a JSON object").into()
+}
+
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    let cause = error.inner();
+    if cause.is_syntax() || cause.is_eof() {
+        return not_json(cause);
+    }
+    let detail = cause.to_string();
+    let path = Some(error.path().to_string()).filter(|path| path != ".");
+    let field = path.or_else(|| quoted(&detail)).unwrap_or_default();
+    let problem = Problem::new(422, "invalid-body", "Invalid body", format!("field `{field}`: {detail}"));
+    problem.with("field", field).into()
+}
+
+/// serde reports a missing field at the object that lacks it, and its name in backquotes.
+fn quoted(detail: &str) -> Option<String> {
+    detail.split('`').nth(1).map(str::to_owned)
+}

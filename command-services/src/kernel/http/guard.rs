@@ -1,0 +1,80 @@
+//! What surrounds every route: bounds on number and time, problems instead of bare errors, and no panic leaves.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::operations::{live, metrics, ready};
+use super::refusal::{Refusal, fault};
+use crate::kernel::aggregate::Aggregate;
+use crate::kernel::service::Service;
+
+#[derive(Clone)]
+struct Bounds {
+    requests: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+/// A service's routes with everything around them.
+pub(crate) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
+    let bounds = Bounds {
+        requests: Arc::new(Semaphore::new(service.limits.requests_max)),
+        timeout: service.limits.request_timeout,
+    };
+    routes
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        // Only what is above is bounded: a busy service must still say that it lives.
+        .layer(from_fn_with_state(bounds, bound))
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready::<A>))
+        .route("/metrics", get(metrics::<A>))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(service)
+}
+
+async fn bound(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
+    let Ok(_permit) = bounds.requests.try_acquire() else {
+        let detail = "too many requests are being worked on; try again later";
+        return Refusal::unavailable("busy", "Too many requests", detail).into_response();
+    };
+    match tokio::time::timeout(bounds.timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => timed_out(bounds.timeout).into_response(),
+    }
+}
+
+fn timed_out(after: Duration) -> Refusal {
+    let detail = format!(
+        "the request took longer than {} ms; a command may have been decided all the same: repeat it with its Idempotency-Key",
+        after.as_millis()
+    );
+    Refusal::unavailable("timeout", "Timeout", detail)
+}
+
+async fn not_found(uri: Uri) -> Refusal {
+    let detail = format!("there is nothing at {}", uri.path());
+    Refusal::new(StatusCode::NOT_FOUND, "no-such-path", "No such path", detail)
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> Refusal {
+    let detail = format!("{} does not take {method}", uri.path());
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(said, "a request handler panicked");
+    fault("the request met a fault of this service; its log says more".to_owned()).into_response()
+}

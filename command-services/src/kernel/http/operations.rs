@@ -1,0 +1,33 @@
+//! What operators ask: does it live, is it ready, what are its figures.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::refusal::Refusal;
+use crate::kernel::aggregate::Aggregate;
+use crate::kernel::service::Service;
+
+/// The process answers.
+pub(super) async fn live() -> Response {
+    Json(json!({"status": "live"})).into_response()
+}
+
+/// The service decides commands on a complete picture.
+pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
+    match service.not_ready() {
+        None => Json(json!({"status": "ready", "unsent_events": service.positions.unsent()})).into_response(),
+        Some(reason) => Refusal::unavailable("not-ready", "Not ready", reason).into_response(),
+    }
+}
+
+/// Figures for Prometheus.
+pub(super) async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
+    service.metrics.unsent_events.set(service.positions.unsent());
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], service.metrics.render()).into_response()
+}

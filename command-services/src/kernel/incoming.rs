@@ -1,0 +1,122 @@
+//! A record of a topic, opened and checked: the same rules for rebuilding the own store and for following others.
+
+use std::borrow::Cow;
+
+use event_log::Record;
+use schemas::envelope::{self, Envelope, OpenError, Source};
+use schemas::event_data::DataError;
+use schemas::sequence::{Sequence, SequenceError, Verdict};
+use uuid::Uuid;
+
+/// Where in the log a record lies, for what an error says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At {
+    /// Full name of the topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Kafka's offset.
+    pub offset: i64,
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "topic {} partition {} offset {}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// Why a record of the log cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {fault}")]
+pub struct IncomingError {
+    /// Where it lies.
+    pub at: At,
+    /// What is wrong with it.
+    pub fault: Box<IncomingFault>,
+}
+
+/// What is wrong with a record of the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IncomingFault {
+    /// It is no event.
+    #[error("no event that can be read: {0}; find out who wrote it")]
+    Envelope(OpenError),
+    /// The event's data cannot be read.
+    #[error("event {id} cannot be read: {source}")]
+    Data {
+        /// The event.
+        id: Uuid,
+        /// What is wrong with it.
+        source: DataError,
+    },
+    /// Another program wrote it.
+    #[error("event {id} comes from {found}, expected {expected}: another program writes this topic; stop it")]
+    Foreign {
+        /// The event.
+        id: Uuid,
+        /// Its source.
+        found: String,
+        /// The only source that may be there.
+        expected: String,
+    },
+    /// Positions do not continue.
+    #[error("event {id} does not continue the log: {source}; restore the topic from a replica or a backup")]
+    Sequence {
+        /// The event.
+        id: Uuid,
+        /// What is wrong.
+        source: SequenceError,
+    },
+    /// Versions of an aggregate do not continue.
+    #[error(
+        "event {id} makes version {found} of {subject}, expected {expected}: two writers, or a broken one, wrote this topic"
+    )]
+    Version {
+        /// The event.
+        id: Uuid,
+        /// The aggregate.
+        subject: Uuid,
+        /// The version that comes.
+        found: u64,
+        /// The version that must come.
+        expected: u64,
+    },
+}
+
+/// Where a record lies. Made for errors only.
+pub(crate) fn at(record: &Record<'_>, prefix: &str) -> At {
+    At {
+        topic: format!("{prefix}{}", record.topic()),
+        partition: record.partition(),
+        offset: record.offset(),
+    }
+}
+
+/// Opens a record's envelope and checks who wrote it and whether it is the next one. `None`: it was applied before.
+pub(crate) fn open<'r>(
+    record: &'r Record<'_>,
+    service: &str,
+    sequence: &Sequence,
+) -> Result<Option<Envelope<'r>>, IncomingFault> {
+    let envelope = envelope::open(record.value(), || record.headers()).map_err(IncomingFault::Envelope)?;
+    check_source(&envelope, service, record.partition())?;
+    match sequence.check(envelope.position, envelope.id) {
+        Ok(Verdict::Apply) => Ok(Some(envelope)),
+        Ok(Verdict::Duplicate) => Ok(None),
+        Err(source) => Err(IncomingFault::Sequence { id: envelope.id, source }),
+    }
+}
+
+/// Only one service writes a topic, and says so in every event.
+pub(crate) fn check_source(
+    envelope: &Envelope<'_>,
+    service: &str,
+    partition: i32,
+) -> Result<(), IncomingFault> {
+    let expected = Source { service: Cow::Borrowed(service), partition };
+    if envelope.source == expected {
+        return Ok(());
+    }
+    let (found, expected) = (envelope.source.to_string(), expected.to_string());
+    Err(IncomingFault::Foreign { id: envelope.id, found, expected })
+}

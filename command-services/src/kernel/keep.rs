@@ -1,0 +1,107 @@
+//! Which sent outbox rows are kept, so that a log that lost its end can be given it again, and which are pruned.
+
+use std::time::{Duration, Instant};
+
+use super::group::GroupError;
+use super::keys;
+use super::outbox::OutboxRow;
+use super::recorded;
+use super::store::{Store, Writes};
+
+/// Rows pruned at a time: a small batch between two looks at the outbox.
+const PRUNE_ROWS_MAX: usize = 256;
+/// How often the age of the oldest rows is looked at.
+const AGE_PAUSE: Duration = Duration::from_secs(10);
+
+/// Marks acknowledged prefixes and prunes what lies far enough behind them.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    kept_events_max: u64,
+    kept_age_max: Duration,
+    marked: Vec<u64>,
+    kept_from: Vec<u64>,
+    looked_at_age: Option<Instant>,
+}
+
+impl Keeper {
+    /// Begins with what the store has.
+    pub(crate) fn open(
+        store: &Store,
+        marked: Vec<u64>,
+        kept_events_max: u64,
+        kept_age_max: Duration,
+    ) -> Result<Self, GroupError> {
+        let kept_from = (0..marked.len() as i32).map(|partition| recorded::recorded(store, partition));
+        let kept_from = kept_from.map(|row| row.map(|row| row.kept_from)).collect::<Result<_, _>>()?;
+        Ok(Self { kept_events_max, kept_age_max, marked, kept_from, looked_at_age: None })
+    }
+
+    /// The prefixes as they stand in the store.
+    pub(crate) fn marked(&self) -> &[u64] {
+        &self.marked
+    }
+
+    /// Writes the acknowledged prefixes, and prunes. Not synced: after a crash the relay repeats what was not marked.
+    pub(crate) fn mark(
+        &mut self,
+        store: &Store,
+        acknowledged: &[u64],
+        now_ms: u64,
+    ) -> Result<(), GroupError> {
+        let mut writes = Writes::new();
+        let check_age = self.looked_at_age.is_none_or(|at| at.elapsed() >= AGE_PAUSE);
+        for (index, acknowledged) in acknowledged.iter().enumerate() {
+            if self.marked[index] != *acknowledged {
+                writes.push((keys::sent(index as i32), Some(acknowledged.to_be_bytes().to_vec())));
+            }
+            let front = Front {
+                acknowledged: *acknowledged,
+                surplus: acknowledged.saturating_sub(self.kept_events_max),
+                oldest_ms: now_ms.saturating_sub(self.kept_age_max.as_millis() as u64),
+            };
+            if check_age || self.kept_from[index] < front.surplus {
+                self.prune(store, index, &front, &mut writes)?;
+            }
+        }
+        if check_age {
+            self.looked_at_age = Some(Instant::now());
+        }
+        if !writes.is_empty() {
+            store.apply(writes)?;
+        }
+        self.marked.copy_from_slice(acknowledged);
+        Ok(())
+    }
+
+    /// Removes rows from the front: those wholly before `surplus`, and those that are too old; never an unsent one.
+    fn prune(
+        &mut self,
+        store: &Store,
+        index: usize,
+        front: &Front,
+        writes: &mut Writes,
+    ) -> Result<(), GroupError> {
+        let span = keys::outbox_span(index as i32, 0, front.acknowledged);
+        for (key, value) in store.scan(&span, PRUNE_ROWS_MAX)? {
+            let first = keys::outbox_position(&key).unwrap_or_default();
+            let row = OutboxRow::decode(&value)?;
+            let end = first + row.events.len() as u64;
+            let superfluous = end <= front.surplus || row.committed_ms < front.oldest_ms;
+            if end > front.acknowledged || !superfluous {
+                break;
+            }
+            writes.push((key.to_vec(), None));
+            self.kept_from[index] = end;
+        }
+        Ok(())
+    }
+}
+
+/// Up to where rows of one partition may go.
+struct Front {
+    acknowledged: u64,
+    /// Positions before this one are more than are to be kept.
+    surplus: u64,
+    /// Rows committed before this time are too old.
+    oldest_ms: u64,
+}

@@ -1,0 +1,89 @@
+//! Keys of the store: one tree, one letter per kind of row, numbers big-endian so that key order is number order.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `A` aggregate id | version, state as JSON |
+//! | `U` unique key | aggregate id |
+//! | `I` hash of idempotency key | fingerprint, expiry, answer |
+//! | `X` expiry, hash | hashes of the idempotency keys that expire then |
+//! | `O` partition, position | outbox row: a run of sealed events from that position on |
+//! | `C` partition | next position, id of the last event |
+//! | `S` partition | number of positions that Kafka has acknowledged |
+//! | `R` table, id | standing of another service's aggregate |
+//! | `F` table, partition | checkpoint in another service's topic |
+
+use uuid::Uuid;
+
+/// Version of keys and values; a store of another version is refused.
+pub(super) const LAYOUT: u32 = 1;
+
+/// All keys that start with these bytes, as bounds of a scan.
+pub(crate) type Span = (Vec<u8>, Vec<u8>);
+
+pub(crate) fn aggregate(id: Uuid) -> Vec<u8> {
+    key(b'A', &[id.as_bytes()])
+}
+
+pub(crate) fn unique(text: &str) -> Vec<u8> {
+    key(b'U', &[text.as_bytes()])
+}
+
+pub(crate) fn idempotency(hash: &[u8; 16]) -> Vec<u8> {
+    key(b'I', &[hash])
+}
+
+pub(crate) fn expiry(expires_ms: u64, hash: &[u8; 16]) -> Vec<u8> {
+    key(b'X', &[&expires_ms.to_be_bytes(), hash])
+}
+
+/// All expiry rows up to and including `now_ms`.
+pub(crate) fn expired(now_ms: u64) -> Span {
+    (key(b'X', &[]), key(b'X', &[&now_ms.saturating_add(1).to_be_bytes()]))
+}
+
+pub(crate) fn outbox(partition: i32, position: u64) -> Vec<u8> {
+    key(b'O', &[&partition.to_be_bytes(), &position.to_be_bytes()])
+}
+
+/// Rows of one partition that begin at `from` or later and before `to`.
+pub(crate) fn outbox_span(partition: i32, from: u64, to: u64) -> Span {
+    (outbox(partition, from), outbox(partition, to))
+}
+
+/// The position at which an outbox row begins.
+pub(crate) fn outbox_position(key: &[u8]) -> Option<u64> {
+    key.get(5..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+pub(crate) fn counter(partition: i32) -> Vec<u8> {
+    key(b'C', &[&partition.to_be_bytes()])
+}
+
+pub(crate) fn sent(partition: i32) -> Vec<u8> {
+    key(b'S', &[&partition.to_be_bytes()])
+}
+
+pub(crate) fn reference(table: usize, id: Uuid) -> Vec<u8> {
+    key(b'R', &[&table_byte(table), id.as_bytes()])
+}
+
+pub(crate) fn checkpoint(table: usize, partition: i32) -> Vec<u8> {
+    key(b'F', &[&table_byte(table), &partition.to_be_bytes()])
+}
+
+/// All checkpoints of one table.
+pub(crate) fn checkpoints(table: usize) -> Span {
+    (checkpoint(table, 0), checkpoint(table, i32::MAX))
+}
+
+/// A service follows a handful of topics.
+fn table_byte(table: usize) -> [u8; 1] {
+    [table as u8]
+}
+
+fn key(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(kind);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}

@@ -1,0 +1,119 @@
+//! The comparison at every start: what the own topic ends with, and what the own store says. Pure.
+//!
+//! The log's last record may be a repetition of an earlier one, if a relay lost its connection just before. Then a few
+//! events seem to be missing that are not; they are sent once more, which readers recognise.
+
+use uuid::Uuid;
+
+use super::recorded::Recorded;
+
+/// The last event of a partition, as the log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) position: u64,
+    pub(crate) id: Uuid,
+}
+
+/// What the relay is to do with a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Resume {
+    /// Where it goes on.
+    pub(crate) sent: u64,
+    /// Acknowledged events that the log has lost and gets again.
+    pub(crate) lost: u64,
+}
+
+/// Why a service must not write to its log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TailError {
+    /// The log has events that the store does not know.
+    #[error(
+        "topic {topic} partition {partition} has events up to position {log}, the store in {dir} knows {store} event(s) of it: \
+         the store is older than the log or belongs to another one; start with --recover to rebuild it from the log"
+    )]
+    Ahead {
+        /// Full name of the topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Position of the log's last event.
+        log: u64,
+        /// Number of events that the store knows.
+        store: u64,
+        /// The service's directory.
+        dir: String,
+    },
+    /// One position, two events.
+    #[error(
+        "fork in topic {topic} partition {partition}: position {position} is event {log} in the log and event {store} in the \
+         store in {dir}: two stores wrote this partition; find out which one is right, then start with --recover to take the log's"
+    )]
+    Fork {
+        /// Full name of the topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The position.
+        position: u64,
+        /// Id of the log's event.
+        log: Uuid,
+        /// Id of the store's event.
+        store: Uuid,
+        /// The service's directory.
+        dir: String,
+    },
+    /// The log lost events that the store no longer has as rows.
+    #[error(
+        "topic {topic} partition {partition} ends before position {from}, but Kafka had acknowledged positions {from} to {to}: \
+         the log has lost its end, and the outbox in {dir} only keeps events from position {kept_from} on; restore the topic \
+         from a replica or a backup, or start with --recover to give those events up"
+    )]
+    Lost {
+        /// Full name of the topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// First position that is missing.
+        from: u64,
+        /// Last position that is missing in both.
+        to: u64,
+        /// First position that the outbox still has.
+        kept_from: u64,
+        /// The service's directory.
+        dir: String,
+    },
+}
+
+/// Which partition is compared, for what an error says.
+pub(crate) struct Compared<'a> {
+    /// Full name.
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) dir: &'a str,
+}
+
+/// Compares one partition. `kept_id` is the id that the outbox has at the tail's position, if it still has it.
+pub(crate) fn compare(
+    at: &Compared<'_>,
+    recorded: &Recorded,
+    tail: Option<Tail>,
+    kept_id: Option<Uuid>,
+) -> Result<Resume, TailError> {
+    let (topic, partition, dir) = (at.topic.to_owned(), at.partition, at.dir.to_owned());
+    let next = recorded.counter.next;
+    let in_log = tail.map_or(0, |tail| tail.position.saturating_add(1));
+    if let Some(tail) = tail.filter(|_| in_log > next) {
+        return Err(TailError::Ahead { topic, partition, log: tail.position, store: next, dir });
+    }
+    let known_id = if in_log == next { recorded.counter.last_id } else { kept_id };
+    if let (Some(tail), Some(store)) = (tail, known_id)
+        && tail.id != store
+    {
+        return Err(TailError::Fork { topic, partition, position: tail.position, log: tail.id, store, dir });
+    }
+    if in_log < next && recorded.kept_from > in_log {
+        let (from, to) = (in_log, recorded.kept_from - 1);
+        return Err(TailError::Lost { topic, partition, from, to, kept_from: recorded.kept_from, dir });
+    }
+    Ok(Resume { sent: in_log, lost: recorded.sent.saturating_sub(in_log) })
+}

@@ -1,0 +1,102 @@
+//! What a command service counts, for Prometheus.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Outcome {
+    /// Decided, and it wrote events.
+    Accepted,
+    /// Decided, and there was nothing to change.
+    Unchanged,
+    /// Refused by a rule, a version or a unique key.
+    Rejected,
+    /// Answered as its idempotency key was answered before.
+    Repeated,
+    /// Not decided: too much to do, or the store fails.
+    Unavailable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: Outcome,
+}
+
+/// All figures of one service.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    commands: Family<OutcomeLabel, Counter>,
+    group_commands: Histogram,
+    sync_seconds: Histogram,
+    pub(crate) unsent_events: Gauge<u64, AtomicU64>,
+    pub(crate) relayed_events: Counter,
+    pub(crate) relay_failures: Counter,
+    pub(crate) store_failures: Counter,
+    pub(crate) followed_events: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("daybook"),
+            commands: Family::default(),
+            group_commands: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
+            sync_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 14)),
+            unsent_events: Gauge::default(),
+            relayed_events: Counter::default(),
+            relay_failures: Counter::default(),
+            store_failures: Counter::default(),
+            followed_events: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let all = &mut self.registry;
+        all.register("commands", "Commands by outcome", self.commands.clone());
+        all.register("group_commands", "Commands that shared one sync", self.group_commands.clone());
+        let sync = self.sync_seconds.clone();
+        all.register_with_unit("sync", "Time of one sync to disk", Unit::Seconds, sync);
+        let unsent = self.unsent_events.clone();
+        all.register("outbox_unsent_events", "Events that Kafka has not acknowledged yet", unsent);
+        let relayed = self.relayed_events.clone();
+        all.register("relayed_events", "Events acknowledged by Kafka", relayed);
+        let failures = self.relay_failures.clone();
+        all.register("relay_failures", "Times the relay had to begin anew", failures);
+        all.register("store_failures", "Writes or syncs that failed", self.store_failures.clone());
+        all.register("followed_events", "Events of other services applied", self.followed_events.clone());
+    }
+
+    pub(crate) fn command(&self, outcome: Outcome) {
+        self.commands.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    pub(crate) fn group(&self, commands: usize) {
+        self.group_commands.observe(commands as f64);
+    }
+
+    pub(crate) fn synced(&self, took: Duration) {
+        self.sync_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The figures as Prometheus reads them.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            // Writing into a string cannot fail; should it, an empty page says more than a panic.
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+}

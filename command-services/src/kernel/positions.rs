@@ -1,0 +1,208 @@
+//! Where the partitions of the own topic stand: how far they are durable here, how far Kafka has acknowledged them.
+//!
+//! The committer moves the durable end, the relay's deliveries move the acknowledged prefix, and both wake whoever waits
+//! for it. The relay sees nothing that is not durable: an event in Kafka that its own service forgets in a power cut
+//! would look like an event of somebody else.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::answer::Written;
+
+/// Positions of all partitions of the own topic.
+#[derive(Debug)]
+pub(crate) struct Positions {
+    state: Mutex<State>,
+    changed: Condvar,
+    acknowledged: Vec<watch::Sender<u64>>,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    durable: Vec<u64>,
+    acknowledged: Vec<u64>,
+    /// Deliveries of an earlier writer no longer count.
+    session: u64,
+    failed: Option<String>,
+    relay_waits_for_deliveries: bool,
+    stop_by: Option<Instant>,
+}
+
+/// What the relay finds when it looks.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) durable: Vec<u64>,
+    pub(crate) acknowledged: Vec<u64>,
+    /// Why the present writer is of no more use.
+    pub(crate) failed: Option<String>,
+    /// The service stops: go on until then, or until everything is acknowledged.
+    pub(crate) stop_by: Option<Instant>,
+}
+
+/// What the relay waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait<'a> {
+    /// Up to where it has sent.
+    pub(crate) sent: &'a [u64],
+    /// Sent and not acknowledged: from this many on it must wait for deliveries.
+    pub(crate) in_flight_max: u64,
+    /// Look again after this time even so.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Positions {
+    pub(crate) fn new(durable: Vec<u64>, acknowledged: Vec<u64>) -> Self {
+        let senders = acknowledged.iter().map(|acknowledged| watch::Sender::new(*acknowledged)).collect();
+        let state = State {
+            durable,
+            acknowledged,
+            session: 0,
+            failed: None,
+            relay_waits_for_deliveries: false,
+            stop_by: None,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), acknowledged: senders }
+    }
+
+    /// The committer: everything before `ends` is on disk.
+    pub(crate) fn set_durable(&self, ends: Vec<u64>) {
+        self.lock().durable = ends;
+        self.changed.notify_all();
+    }
+
+    /// The relay begins with a new writer; deliveries of earlier ones are ignored from here on.
+    pub(crate) fn begin_session(&self) -> u64 {
+        let mut state = self.lock();
+        state.session += 1;
+        state.failed = None;
+        state.session
+    }
+
+    /// A record was acknowledged. Returns whether it moved the prefix.
+    pub(crate) fn delivered(&self, session: u64, partition: i32, position: u64) -> bool {
+        let Ok(index) = usize::try_from(partition) else { return false };
+        let mut state = self.lock();
+        if state.session != session {
+            return false;
+        }
+        let expected = state.acknowledged.get(index).copied();
+        if expected != Some(position) {
+            let reason = format!("partition {partition} acknowledged position {position} out of order");
+            self.fail(state, reason);
+            return false;
+        }
+        state.acknowledged[index] = position + 1;
+        let wake = state.relay_waits_for_deliveries;
+        drop(state);
+        self.acknowledged[index].send_replace(position + 1);
+        if wake {
+            self.changed.notify_all();
+        }
+        true
+    }
+
+    /// A record was refused, or the writer failed.
+    pub(crate) fn delivery_failed(&self, session: u64, reason: String) {
+        let state = self.lock();
+        if state.session == session {
+            self.fail(state, reason);
+        }
+    }
+
+    fn fail(&self, mut state: MutexGuard<'_, State>, reason: String) {
+        state.failed.get_or_insert(reason);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The service stops: the relay goes on until everything is acknowledged, at the latest until `by`.
+    pub(crate) fn stop(&self, by: Instant) {
+        self.lock().stop_by = Some(by);
+        self.changed.notify_all();
+    }
+
+    /// How things stand, without waiting.
+    pub(crate) fn look(&self) -> Look {
+        look(&self.lock())
+    }
+
+    /// Waits until there is something for the relay to do.
+    pub(crate) fn wait(&self, wait: Wait<'_>) -> Look {
+        let deadline = wait.timeout.map(|timeout| Instant::now() + timeout);
+        let mut state = self.lock();
+        let full = distance(&state.acknowledged, wait.sent) >= wait.in_flight_max;
+        // When full, some more deliveries than one are worth waking up for.
+        let wait = if full { Wait { in_flight_max: wait.in_flight_max / 2 + 1, ..wait } } else { wait };
+        state.relay_waits_for_deliveries = full || state.stop_by.is_some();
+        while !something_to_do(&state, wait) {
+            let left = time_left(deadline, state.stop_by);
+            state = match left {
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+            state.relay_waits_for_deliveries |= state.stop_by.is_some();
+        }
+        state.relay_waits_for_deliveries = false;
+        look(&state)
+    }
+
+    /// Events that Kafka has not acknowledged.
+    pub(crate) fn unsent(&self) -> u64 {
+        let state = self.lock();
+        distance(&state.acknowledged, &state.durable)
+    }
+
+    /// Waits for the time of `pause`, or until the service stops.
+    pub(crate) fn pause(&self, pause: Duration) {
+        let deadline = Instant::now() + pause;
+        let mut state = self.lock();
+        while let Some(left) = time_left(Some(deadline), state.stop_by).filter(|left| !left.is_zero()) {
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Completes when Kafka has acknowledged all that was written.
+    pub(crate) async fn acknowledged(&self, written: &[Written]) {
+        for at in written {
+            let sender = usize::try_from(at.partition).ok().and_then(|index| self.acknowledged.get(index));
+            let Some(sender) = sender else { continue };
+            // The sender lives in `self`, so waiting cannot fail.
+            let _ = sender.subscribe().wait_for(|acknowledged| *acknowledged > at.position).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn something_to_do(state: &State, wait: Wait<'_>) -> bool {
+    let room = distance(&state.acknowledged, wait.sent) < wait.in_flight_max;
+    let unsent = room && distance(wait.sent, &state.durable) > 0;
+    let drained = state.stop_by.is_some() && distance(&state.acknowledged, &state.durable) == 0;
+    state.failed.is_some() || unsent || drained
+}
+
+fn time_left(deadline: Option<Instant>, stop_by: Option<Instant>) -> Option<Duration> {
+    let first = [deadline, stop_by].into_iter().flatten().min()?;
+    Some(first.saturating_duration_since(Instant::now()))
+}
+
+fn look(state: &State) -> Look {
+    Look {
+        durable: state.durable.clone(),
+        acknowledged: state.acknowledged.clone(),
+        failed: state.failed.clone(),
+        stop_by: state.stop_by,
+    }
+}
+
+/// How far `to` is ahead of `from`, over all partitions.
+pub(crate) fn distance(from: &[u64], to: &[u64]) -> u64 {
+    from.iter().zip(to).map(|(from, to)| to.saturating_sub(*from)).sum()
+}

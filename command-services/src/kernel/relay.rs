@@ -1,0 +1,213 @@
+//! The relay: outbox rows, in order of their positions, to Kafka; then marks what was acknowledged.
+//!
+//! **Guarantee**: per partition the log gets every position, in order. After a lost connection or a crash it may get
+//! some of them again, with the same event ids; readers recognise those. A row is never skipped: when Kafka refuses a
+//! record for good, the relay opens a new writer and begins again behind the last acknowledged position, for as long as
+//! it takes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_log::{Delivery, Kafka, LogError, Outgoing, SendError, Writer};
+use schemas::envelope::CONTENT_TYPE;
+
+use super::ambient::{Ambient, now_ms};
+use super::group::GroupError;
+use super::keep::Keeper;
+use super::metrics::Metrics;
+use super::outbox::SealedEvent;
+use super::positions::{Look, Positions, Wait, distance};
+use super::recorded::outbox_rows;
+use super::store::Store;
+
+/// Events handed to the producer and not acknowledged. Enough for full batches to every partition, a few megabytes.
+const IN_FLIGHT_MAX: u64 = 10_000;
+/// Rows sent of one partition before the next has its turn.
+const RUN_ROWS_MAX: usize = 64;
+/// How long an acknowledgement may go unmarked. A crash within it repeats at most what was sent meanwhile.
+const MARK_PAUSE: Duration = Duration::from_millis(100);
+/// Pause before the first new attempt, doubled up to [`RETRY_PAUSE_MAX`].
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What the relay works with.
+pub(crate) struct Relay {
+    pub(crate) kafka: Kafka,
+    /// Bare name of the own topic.
+    pub(crate) topic: &'static str,
+    pub(crate) store: Arc<Store>,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) keeper: Keeper,
+}
+
+/// Why a writer had to be given up.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Open(#[from] LogError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error(transparent)]
+    Store(#[from] GroupError),
+    #[error("{0}")]
+    Delivery(String),
+    #[error("the outbox has no event at position {position} of partition {partition}")]
+    Missing { partition: i32, position: u64 },
+}
+
+/// One writer, and how far it was given events.
+struct Session {
+    writer: Writer,
+    sent: Vec<u64>,
+    in_flight_max: u64,
+}
+
+impl Relay {
+    /// Works until the service stops.
+    pub(crate) fn run(mut self) {
+        let mut pause = RETRY_PAUSE;
+        loop {
+            let before = self.positions.look().acknowledged;
+            match self.relay_until_failure() {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!(topic = self.topic, error = %error, "the relay begins anew behind the last acknowledged position");
+                }
+            }
+            self.metrics.relay_failures.inc();
+            if self.stopping_time_is_over() {
+                break;
+            }
+            self.positions.pause(pause);
+            let progressed = distance(&before, &self.positions.look().acknowledged) > 0;
+            pause = if progressed { RETRY_PAUSE } else { RETRY_PAUSE_MAX.min(pause * 2) };
+        }
+        self.mark();
+    }
+
+    fn stopping_time_is_over(&self) -> bool {
+        self.positions.look().stop_by.is_some_and(|by| by <= Instant::now())
+    }
+
+    fn relay_until_failure(&mut self) -> Result<(), RelayError> {
+        let mut session = self.open()?;
+        loop {
+            let look = self.positions.wait(Wait {
+                sent: &session.sent,
+                in_flight_max: session.in_flight_max,
+                timeout: self.look_again(&session),
+            });
+            if let Some(reason) = look.failed {
+                return Err(RelayError::Delivery(reason));
+            }
+            self.mark();
+            self.send_some(&mut session, &look)?;
+            if let Some(by) = look.stop_by
+                && (distance(&look.acknowledged, &look.durable) == 0 || by <= Instant::now())
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Without unmarked or awaited acknowledgements only a new commit is worth waking up for.
+    fn look_again(&self, session: &Session) -> Option<Duration> {
+        let awaited = distance(self.keeper.marked(), &session.sent) > 0;
+        awaited.then_some(MARK_PAUSE)
+    }
+
+    fn open(&self) -> Result<Session, RelayError> {
+        let session = self.positions.begin_session();
+        let (positions, metrics) = (Arc::clone(&self.positions), Arc::clone(&self.metrics));
+        let writer = Writer::open(&self.kafka, move |delivery| {
+            deliver(&positions, &metrics, session, &delivery);
+        })?;
+        Ok(Session { writer, sent: self.positions.look().acknowledged, in_flight_max: IN_FLIGHT_MAX })
+    }
+
+    fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
+        session.in_flight_max = IN_FLIGHT_MAX;
+        for (index, durable) in look.durable.iter().enumerate() {
+            let in_flight = distance(&look.acknowledged, &session.sent);
+            if in_flight >= IN_FLIGHT_MAX {
+                break;
+            }
+            if !self.send_partition(session, index, *durable)? {
+                // The producer's queue is full before our own bound: wait for some of it.
+                session.in_flight_max = distance(&look.acknowledged, &session.sent).max(1);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends some rows of one partition; false if the producer's queue is full.
+    fn send_partition(&self, session: &mut Session, index: usize, durable: u64) -> Result<bool, RelayError> {
+        let partition = index as i32;
+        let from = session.sent[index];
+        if from >= durable {
+            return Ok(true);
+        }
+        for (first, row) in outbox_rows(&self.store, partition, from, durable, RUN_ROWS_MAX)? {
+            for (offset, event) in row.events.iter().enumerate() {
+                let (position, expected) = (first + offset as u64, session.sent[index]);
+                if position < expected || position >= durable {
+                    continue;
+                }
+                if position > expected {
+                    return Err(RelayError::Missing { partition, position: expected });
+                }
+                if !self.send(&session.writer, partition, position, event)? {
+                    return Ok(false);
+                }
+                session.sent[index] += 1;
+            }
+        }
+        if session.sent[index] == from {
+            return Err(RelayError::Missing { partition, position: from });
+        }
+        Ok(true)
+    }
+
+    fn send(
+        &self,
+        writer: &Writer,
+        partition: i32,
+        position: u64,
+        event: &SealedEvent,
+    ) -> Result<bool, SendError> {
+        let headers = [
+            ("content-type", CONTENT_TYPE.as_bytes()),
+            (schemas::headers::TRACEPARENT, event.traceparent.as_bytes()),
+        ];
+        let headers = if event.traceparent.is_empty() { &headers[..1] } else { &headers[..] };
+        let (key, value) = (event.key.as_bytes(), &event.value[..]);
+        match writer.send(Outgoing { topic: self.topic, partition, key, value, headers, tag: position }) {
+            Ok(()) => Ok(true),
+            Err(SendError::QueueFull) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn mark(&mut self) {
+        let look = self.positions.look();
+        self.metrics.unsent_events.set(distance(&look.acknowledged, &look.durable));
+        // What is not marked is sent again after a crash, and what is not pruned takes space: neither is worth stopping.
+        if let Err(error) = self.keeper.mark(&self.store, &look.acknowledged, now_ms(&*self.ambient)) {
+            tracing::warn!(topic = self.topic, error = %error, "acknowledged positions could not be marked");
+        }
+    }
+}
+
+fn deliver(positions: &Positions, metrics: &Metrics, session: u64, delivery: &Delivery<'_>) {
+    match &delivery.result {
+        Ok(_) => {
+            if positions.delivered(session, delivery.partition, delivery.tag) {
+                metrics.relayed_events.inc();
+            }
+        }
+        Err(error) => positions.delivery_failed(session, error.to_string()),
+    }
+}

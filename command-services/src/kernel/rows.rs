@@ -1,0 +1,140 @@
+//! Values of the store: how each kind of row is written and read. Pure.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::aggregate::Standing;
+use super::answer::Answer;
+use super::fields::{Damaged, Fields};
+
+/// One aggregate: its version, from 1, and its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Versioned<S> {
+    /// How many events made this state.
+    pub version: u64,
+    /// The state.
+    pub state: S,
+}
+
+impl<S: Serialize> Versioned<S> {
+    pub(crate) fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let mut value = self.version.to_be_bytes().to_vec();
+        serde_json::to_writer(&mut value, &self.state)?;
+        Ok(value)
+    }
+}
+
+impl<S: DeserializeOwned> Versioned<S> {
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("aggregate", value);
+        let version = fields.u64()?;
+        let damaged = fields.damaged();
+        Ok(Self { version, state: serde_json::from_slice(fields.rest()).map_err(|_| damaged)? })
+    }
+}
+
+/// Where a partition of the own topic stands: what the next event gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counter {
+    /// Position of the next event; equally the number of events.
+    pub next: u64,
+    /// Id of the last event.
+    pub last_id: Option<Uuid>,
+}
+
+impl Counter {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&self.next.to_be_bytes()[..], self.last_id.unwrap_or_default().as_bytes()].concat()
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("position counter", value);
+        Ok(Self { next: fields.u64()?, last_id: fields.id()? })
+    }
+}
+
+/// Number of positions that Kafka has acknowledged.
+pub(crate) fn decode_sent(value: &[u8]) -> Result<u64, Damaged> {
+    Fields::of("sent prefix", value).u64()
+}
+
+/// The aggregate that has a unique key.
+pub(crate) fn decode_owner(value: &[u8]) -> Result<Uuid, Damaged> {
+    Fields::of("unique key", value).array().map(Uuid::from_bytes)
+}
+
+/// What an idempotency key was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    pub(crate) fingerprint: [u8; 16],
+    pub(crate) expires_ms: u64,
+    pub(crate) answer: Answer,
+}
+
+impl Remembered {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(64 + self.answer.body.len());
+        value.extend_from_slice(&self.fingerprint);
+        value.extend_from_slice(&self.expires_ms.to_be_bytes());
+        self.answer.encode(&mut value);
+        value
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("idempotency record", value);
+        let (fingerprint, expires_ms) = (fields.array()?, fields.u64()?);
+        Ok(Self { fingerprint, expires_ms, answer: Answer::decode(fields)? })
+    }
+}
+
+/// Hashes of idempotency keys that expire together.
+pub(crate) fn decode_hashes(value: &[u8]) -> Result<Vec<[u8; 16]>, Damaged> {
+    let mut fields = Fields::of("expiry row", value);
+    let mut hashes = Vec::new();
+    while !fields.is_empty() {
+        hashes.push(fields.array()?);
+    }
+    Ok(hashes)
+}
+
+/// Standing as one byte; `Unknown` is never stored.
+pub(crate) fn encode_standing(standing: Standing) -> Option<Vec<u8>> {
+    match standing {
+        Standing::Unknown => None,
+        Standing::Present => Some(vec![1]),
+        Standing::Gone => Some(vec![2]),
+    }
+}
+
+pub(crate) fn decode_standing(value: Option<&[u8]>) -> Result<Standing, Damaged> {
+    match value {
+        None => Ok(Standing::Unknown),
+        Some([1]) => Ok(Standing::Present),
+        Some([2]) => Ok(Standing::Gone),
+        Some(_) => Err(Damaged { what: "reference row" }),
+    }
+}
+
+/// Where following one partition of another service's topic stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct FollowCheckpoint {
+    /// Kafka's offset of the next record.
+    pub next_offset: i64,
+    /// Position that the next event must have.
+    pub next_position: u64,
+    /// Id of the event applied last.
+    pub last_id: Option<Uuid>,
+}
+
+impl FollowCheckpoint {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let (offset, position) = (self.next_offset.to_be_bytes(), self.next_position.to_be_bytes());
+        [&offset[..], &position[..], self.last_id.unwrap_or_default().as_bytes()].concat()
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("checkpoint", value);
+        Ok(Self { next_offset: fields.i64()?, next_position: fields.u64()?, last_id: fields.id()? })
+    }
+}

@@ -1,0 +1,113 @@
+//! What a request handler has of its service: execute a command, load a state.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use schemas::token::Token;
+use uuid::Uuid;
+
+use super::aggregate::Aggregate;
+use super::ambient::Ambient;
+use super::answer::Answer;
+use super::command::{Request, Undecided};
+use super::committer::{self, Work};
+use super::durability::Durability;
+use super::fields::Damaged;
+use super::followed::{AwaitError, FollowedPositions};
+use super::idempotency::InFlight;
+use super::keys;
+use super::metrics::{Metrics, Outcome};
+use super::positions::Positions;
+use super::rows::Versioned;
+use super::settings::{AnswerAfter, Limits};
+use super::store::{Store, StoreError};
+
+/// A running command service, as its HTTP handlers see it.
+pub(crate) struct Service<A: Aggregate> {
+    pub(crate) store: Arc<Store>,
+    pub(crate) committer: SyncSender<Work<A>>,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) durability: Arc<Durability>,
+    pub(crate) followed: Arc<FollowedPositions>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) answer_after: AnswerAfter,
+}
+
+/// Why a command has no answer yet although it may have been decided.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecuteError {
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
+    #[error(
+        "the command is stored here and will be sent to Kafka, which has not acknowledged it within {waited_ms} ms; repeat the \
+         request with its Idempotency-Key to get its answer, or read the resource"
+    )]
+    NotAcknowledged { waited_ms: u128 },
+}
+
+/// Why a state cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    #[error("the store fails: {0}")]
+    Failing(String),
+    #[error("the reading was interrupted")]
+    Interrupted,
+}
+
+/// Why a token's positions were not there in time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AfterError {
+    #[error(transparent)]
+    Await(#[from] AwaitError),
+    #[error("what Daybook-After names has not arrived here within {waited_ms} ms; try again")]
+    Timeout { waited_ms: u128 },
+}
+
+impl<A: Aggregate> Service<A> {
+    /// Decides a command; the answer is durable, and in Kafka if the service was told so.
+    pub(crate) async fn execute(&self, request: Request<A>) -> Result<Answer, ExecuteError> {
+        let waiting = committer::enqueue(&self.committer, request).inspect_err(|_| {
+            self.metrics.command(Outcome::Unavailable);
+        })?;
+        let reply = waiting.await.map_err(|_| Undecided::Stopping)??;
+        if self.answer_after == AnswerAfter::Kafka {
+            let wait = self.limits.kafka_wait_max;
+            let acknowledged = self.positions.acknowledged(&reply.answer.written);
+            tokio::time::timeout(wait, acknowledged)
+                .await
+                .map_err(|_| ExecuteError::NotAcknowledged { waited_ms: wait.as_millis() })?;
+        }
+        Ok(reply.answer)
+    }
+
+    /// The state of an aggregate, as far as it is durable.
+    pub(crate) async fn load(&self, id: Uuid) -> Result<Option<Versioned<A::State>>, LoadError> {
+        let store = Arc::clone(&self.store);
+        let read = tokio::task::spawn_blocking(move || store.get(&keys::aggregate(id)));
+        let row = read.await.map_err(|_| LoadError::Interrupted)??;
+        self.durability.visible_is_durable().await.map_err(LoadError::Failing)?;
+        Ok(row.map(|row| Versioned::decode(&row)).transpose()?)
+    }
+
+    /// Waits until the positions of a token have been followed.
+    pub(crate) async fn after(&self, token: &Token, wait: Option<Duration>) -> Result<(), AfterError> {
+        let wait = wait.unwrap_or(self.limits.after_wait_max).min(self.limits.after_wait_max);
+        let there = self.followed.await_token(token, A::TOPIC, A::FOLLOWS);
+        let in_time = tokio::time::timeout(wait, there).await;
+        Ok(in_time.map_err(|_| AfterError::Timeout { waited_ms: wait.as_millis() })??)
+    }
+
+    /// Why the service is not ready, if it is not.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let failure = self.durability.failure().map(|failure| format!("the store fails: {failure}"));
+        failure.or_else(|| self.followed.not_ready())
+    }
+}

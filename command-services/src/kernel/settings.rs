@@ -1,0 +1,83 @@
+//! What a command service is told at its start, with every bound and its reason.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use event_log::Kafka;
+
+/// Everything a command service needs to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the log is.
+    pub kafka: Kafka,
+    /// Partitions of the service's topic; cannot be changed once there are events.
+    pub partitions: i32,
+    /// Copies of a topic that is created.
+    pub replication_factor: i32,
+    /// The service's own directory.
+    pub data_dir: PathBuf,
+    /// Rebuild the store from the log first.
+    pub recover: bool,
+    /// What must have happened before a command is answered.
+    pub answer_after: AnswerAfter,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What must have happened before a command is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AnswerAfter {
+    /// The write is synced to the own disk.
+    #[default]
+    Disk,
+    /// Kafka has acknowledged the events as well.
+    Kafka,
+}
+
+/// Bounds of a command service that an operator may move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Commands waiting for the committer; past it 503. A few groups, so that waiting stays far below a second.
+    pub queued_commands_max: usize,
+    /// Requests being worked on; past it 503. Bounds what their bodies take in memory.
+    pub requests_max: usize,
+    /// Longest work on one request, waiting included.
+    pub request_timeout: Duration,
+    /// Longest wait for `Daybook-After`, and the wait if the request names none.
+    pub after_wait_max: Duration,
+    /// With [`AnswerAfter::Kafka`]: longest wait for the acknowledgement. Must be below `request_timeout`.
+    pub kafka_wait_max: Duration,
+    /// How long an idempotency key is remembered.
+    pub idempotency_age_max: Duration,
+    /// Events not yet acknowledged by Kafka; past it commands get 503. Days without Kafka for a small shop.
+    pub unsent_events_max: u64,
+    /// Sent events kept per partition to heal a log that lost its end.
+    pub kept_events_max: u64,
+    /// How long sent events are kept at most.
+    pub kept_age_max: Duration,
+    /// sled's cache.
+    pub cache_bytes_max: u64,
+    /// How long the start waits for a broker.
+    pub start_timeout: Duration,
+    /// How long a stopping service goes on handing its outbox to Kafka.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            queued_commands_max: 1_024,
+            requests_max: 4_096,
+            request_timeout: Duration::from_secs(15),
+            after_wait_max: Duration::from_secs(5),
+            kafka_wait_max: Duration::from_secs(10),
+            idempotency_age_max: Duration::from_hours(24),
+            unsent_events_max: 1_000_000,
+            kept_events_max: 20_000,
+            kept_age_max: Duration::from_hours(7 * 24),
+            cache_bytes_max: 128 * 1024 * 1024,
+            start_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

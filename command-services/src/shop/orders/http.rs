@@ -1,0 +1,69 @@
+//! Service C over HTTP: its routes, bodies and answers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::rules::{OrderCommand, OrderRejection, Orders, PlaceOrder};
+use crate::kernel::http::{Body, command, command_on, guarded, show};
+use crate::kernel::{Answer, Decided, Service};
+
+type Shared = State<Arc<Service<Orders>>>;
+
+/// The routes of service C.
+pub(super) fn router(service: Arc<Service<Orders>>) -> Router {
+    let routes = Router::new()
+        .route("/orders", post(place))
+        .route("/orders/{order_id}", get(show_order).delete(cancel));
+    guarded(routes, service)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    user_id: Uuid,
+    product_id: Uuid,
+    #[serde(default = "one")]
+    quantity: i64,
+}
+
+fn one() -> i64 {
+    1
+}
+
+async fn place(State(service): Shared, request: Request) -> Response {
+    let order_id = service.ambient.new_id();
+    let build = |body: &Body| {
+        let Place { user_id, product_id, quantity } = body.parse()?;
+        Ok(OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity }))
+    };
+    command(&service, request, build, placed).await
+}
+
+async fn show_order(State(service): Shared, request: Request) -> Response {
+    show(&service, request, "order_id", |decided| Ok(shown(decided)), OrderRejection::Unknown).await
+}
+
+async fn cancel(State(service): Shared, request: Request) -> Response {
+    let build = |order_id, _: &Body| Ok(OrderCommand::Cancel(order_id));
+    command_on(&service, request, "order_id", build, cancelled).await
+}
+
+fn placed(decided: &Decided<'_, Orders>) -> Answer {
+    let location = Some(format!("/orders/{}", decided.aggregate_id));
+    Answer { status: 201, location, ..shown(decided) }
+}
+
+fn cancelled(_: &Decided<'_, Orders>) -> Answer {
+    Answer::empty(204)
+}
+
+/// A cancelled order is still there to be looked at.
+fn shown(decided: &Decided<'_, Orders>) -> Answer {
+    Answer::json(200, decided.version, decided.state)
+}

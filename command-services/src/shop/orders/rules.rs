@@ -1,0 +1,245 @@
+//! What may happen to an order. Pure.
+
+use std::num::NonZeroU32;
+
+use schemas::problem::Problem;
+use schemas::shop::orders::{OrderCancelled, OrderEvent, OrderPlaced, SERVICE, TOPIC};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::known;
+use crate::kernel::{Aggregate, Followed, Standing};
+use crate::shop::fields::InvalidField;
+
+/// More of one product in one order is a slip of the keyboard.
+const QUANTITY_MAX: u32 = 1_000_000;
+
+/// Orders as aggregates.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders;
+
+/// What a user may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderCommand {
+    /// Order a product.
+    Place(PlaceOrder),
+    /// Take the order back.
+    Cancel(Uuid),
+}
+
+/// An order as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// Fresh.
+    pub order_id: Uuid,
+    /// Who orders.
+    pub user_id: Uuid,
+    /// What is ordered.
+    pub product_id: Uuid,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// What the service knows of the two that an order joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderFacts {
+    /// Of the user.
+    pub user: Standing,
+    /// Of the product.
+    pub product: Standing,
+}
+
+/// An order as the service knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderState {
+    /// What was ordered.
+    #[serde(flatten)]
+    pub placed: OrderPlaced,
+    /// Whether it counts.
+    pub status: OrderStatus,
+}
+
+/// Whether an order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// It does.
+    Placed,
+    /// It no longer does.
+    Cancelled,
+}
+
+/// Why a command about an order is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderRejection {
+    /// A field breaks its rule.
+    Field(InvalidField),
+    /// The id belongs to an order already.
+    AlreadyPlaced,
+    /// This service has not heard of the user.
+    UserUnknown,
+    /// The user deleted the account.
+    UserDeleted,
+    /// This service has not heard of the product.
+    ProductUnknown,
+    /// The product is no longer sold.
+    ProductDiscontinued,
+    /// No such order was ever there.
+    Unknown,
+    /// It was cancelled before.
+    AlreadyCancelled,
+}
+
+impl From<InvalidField> for OrderRejection {
+    fn from(invalid: InvalidField) -> Self {
+        Self::Field(invalid)
+    }
+}
+
+const NOT_HEARD_OF: &str = "if it was made just now, send its Daybook-Token as Daybook-After";
+
+impl From<OrderRejection> for Problem {
+    fn from(rejection: OrderRejection) -> Self {
+        match rejection {
+            OrderRejection::Field(invalid) => invalid.into(),
+            OrderRejection::AlreadyPlaced => {
+                Self::new(409, "already-placed", "Already placed", "there is an order with this id already")
+            }
+            OrderRejection::UserUnknown => {
+                let detail = format!("there is no user with this `user_id`; {NOT_HEARD_OF}");
+                Self::new(422, "user-unknown", "User unknown", detail).with("field", "user_id")
+            }
+            OrderRejection::UserDeleted => {
+                let detail = "the user of this `user_id` has deleted the account";
+                Self::new(409, "user-deleted", "User deleted", detail).with("field", "user_id")
+            }
+            OrderRejection::ProductUnknown => {
+                let detail = format!("there is no product with this `product_id`; {NOT_HEARD_OF}");
+                Self::new(422, "product-unknown", "Product unknown", detail).with("field", "product_id")
+            }
+            OrderRejection::ProductDiscontinued => {
+                let detail = "the product of this `product_id` is no longer sold";
+                Self::new(409, "product-discontinued", "Product discontinued", detail)
+                    .with("field", "product_id")
+            }
+            OrderRejection::Unknown => {
+                Self::new(404, "order-unknown", "Order unknown", "there is no order with this id")
+            }
+            OrderRejection::AlreadyCancelled => {
+                Self::new(409, "already-cancelled", "Already cancelled", "this order was cancelled before")
+            }
+        }
+    }
+}
+
+impl Aggregate for Orders {
+    const SERVICE: &'static str = SERVICE;
+    const TOPIC: &'static str = TOPIC;
+    const FOLLOWS: &'static [Followed] = known::FOLLOWS;
+
+    type State = OrderState;
+    type Command = OrderCommand;
+    type Event = OrderEvent;
+    type Rejection = OrderRejection;
+    type Facts = Option<OrderFacts>;
+
+    fn aggregate_id(command: &OrderCommand) -> Uuid {
+        match command {
+            OrderCommand::Place(place) => place.order_id,
+            OrderCommand::Cancel(order_id) => *order_id,
+        }
+    }
+
+    fn partition_key(event: &OrderEvent) -> Uuid {
+        event.user_id()
+    }
+
+    /// Only a new order rests on its user and product; it can be cancelled also when they are gone.
+    fn facts<E>(
+        command: &OrderCommand,
+        standing: impl Fn(usize, Uuid) -> Result<Standing, E>,
+    ) -> Result<Option<OrderFacts>, E> {
+        let OrderCommand::Place(place) = command else { return Ok(None) };
+        let user = standing(known::USERS, place.user_id)?;
+        let product = standing(known::PRODUCTS, place.product_id)?;
+        Ok(Some(OrderFacts { user, product }))
+    }
+
+    fn decide(
+        state: Option<&OrderState>,
+        command: &OrderCommand,
+        facts: &Option<OrderFacts>,
+    ) -> Result<Vec<OrderEvent>, OrderRejection> {
+        match (command, facts) {
+            (OrderCommand::Place(place), Some(facts)) => self::place(state, place, facts),
+            (OrderCommand::Place(_), None) => Err(OrderRejection::UserUnknown),
+            (OrderCommand::Cancel(_), _) => cancel(state),
+        }
+    }
+
+    fn evolve(state: Option<OrderState>, event: &OrderEvent) -> OrderState {
+        match (event, state) {
+            (OrderEvent::Placed(placed), _) => {
+                OrderState { placed: placed.clone(), status: OrderStatus::Placed }
+            }
+            (OrderEvent::Cancelled(_), Some(state)) => OrderState { status: OrderStatus::Cancelled, ..state },
+            (OrderEvent::Cancelled(cancelled), None) => never_placed(cancelled),
+        }
+    }
+
+    fn unique_keys(_: &OrderState) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn taken(_: &str) -> OrderRejection {
+        // No order has unique keys, so nothing of an order can be taken but its id.
+        OrderRejection::AlreadyPlaced
+    }
+}
+
+fn place(
+    state: Option<&OrderState>,
+    asked: &PlaceOrder,
+    facts: &OrderFacts,
+) -> Result<Vec<OrderEvent>, OrderRejection> {
+    if state.is_some() {
+        return Err(OrderRejection::AlreadyPlaced);
+    }
+    let quantity = quantity(asked.quantity)?;
+    match facts.user {
+        Standing::Unknown => return Err(OrderRejection::UserUnknown),
+        Standing::Gone => return Err(OrderRejection::UserDeleted),
+        Standing::Present => {}
+    }
+    match facts.product {
+        Standing::Unknown => return Err(OrderRejection::ProductUnknown),
+        Standing::Gone => return Err(OrderRejection::ProductDiscontinued),
+        Standing::Present => {}
+    }
+    let PlaceOrder { order_id, user_id, product_id, .. } = *asked;
+    Ok(vec![OrderEvent::Placed(OrderPlaced { order_id, user_id, product_id, quantity })])
+}
+
+fn cancel(state: Option<&OrderState>) -> Result<Vec<OrderEvent>, OrderRejection> {
+    let state = state.ok_or(OrderRejection::Unknown)?;
+    if state.status == OrderStatus::Cancelled {
+        return Err(OrderRejection::AlreadyCancelled);
+    }
+    let OrderPlaced { order_id, user_id, product_id, .. } = state.placed;
+    Ok(vec![OrderEvent::Cancelled(OrderCancelled { order_id, user_id, product_id })])
+}
+
+fn quantity(asked: i64) -> Result<NonZeroU32, InvalidField> {
+    let quantity = u32::try_from(asked).ok().filter(|quantity| *quantity <= QUANTITY_MAX);
+    quantity.and_then(NonZeroU32::new).ok_or_else(|| InvalidField {
+        field: "quantity",
+        rule: format!("be a whole number from 1 to {QUANTITY_MAX}"),
+    })
+}
+
+/// The log cannot hold this: positions and versions are checked before. Total all the same, as `evolve` must be.
+fn never_placed(cancelled: &OrderCancelled) -> OrderState {
+    let OrderCancelled { order_id, user_id, product_id } = *cancelled;
+    let placed = OrderPlaced { order_id, user_id, product_id, quantity: NonZeroU32::MIN };
+    OrderState { placed, status: OrderStatus::Cancelled }
+}

@@ -1,0 +1,31 @@
+//! Service B: a product is created, changed, discontinued.
+
+mod http;
+mod rules;
+
+use tokio::net::TcpListener;
+
+use crate::kernel::command_line::Defaults;
+use crate::kernel::{self, RunError, Settings};
+
+pub use rules::{ProductChange, ProductCommand, ProductRejection, ProductState, Products};
+
+/// What the binary is called, and where it is by default.
+pub const DEFAULTS: Defaults = Defaults {
+    name: "products",
+    about: "Daybook's service B: products are created, changed and discontinued",
+    listen: "127.0.0.1:8082",
+    data_dir: "data/products",
+};
+
+/// Runs the service on a bound listener until `shutdown` completes.
+///
+/// # Errors
+/// [`RunError`] says why it did not start or did not end as asked.
+pub async fn run(
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    kernel::run::<Products>(settings, listener, shutdown, http::router).await
+}

@@ -1,0 +1,91 @@
+//! Service B over HTTP: its routes, bodies and answers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use schemas::shop::products::ProductDetails;
+use serde::Deserialize;
+
+use super::rules::{ProductChange, ProductCommand, ProductRejection, ProductState, Products};
+use crate::kernel::http::{Body, command, command_on, guarded, show};
+use crate::kernel::{Answer, Decided, Service};
+use crate::shop::fields::present;
+
+type Shared = State<Arc<Service<Products>>>;
+
+/// The routes of service B.
+pub(super) fn router(service: Arc<Service<Products>>) -> Router {
+    let routes = Router::new()
+        .route("/products", post(create))
+        .route("/products/{product_id}", get(show_product).patch(change).delete(discontinue));
+    guarded(routes, service)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    title: String,
+    image: String,
+    price_cents: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default, deserialize_with = "present")]
+    title: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    image: Option<String>,
+    /// Null takes the price away.
+    #[serde(default, deserialize_with = "present")]
+    price_cents: Option<Option<i64>>,
+}
+
+async fn create(State(service): Shared, request: Request) -> Response {
+    let product_id = service.ambient.new_id();
+    let build = |body: &Body| {
+        let Create { title, image, price_cents } = body.parse()?;
+        Ok(ProductCommand::Create(ProductDetails { product_id, title, image, price_cents }))
+    };
+    command(&service, request, build, created).await
+}
+
+async fn show_product(State(service): Shared, request: Request) -> Response {
+    show(&service, request, "product_id", shown, ProductRejection::Unknown).await
+}
+
+async fn change(State(service): Shared, request: Request) -> Response {
+    let build = |product_id, body: &Body| {
+        let Change { title, image, price_cents } = body.parse()?;
+        Ok(ProductCommand::Change(product_id, ProductChange { title, image, price_cents }))
+    };
+    command_on(&service, request, "product_id", build, changed).await
+}
+
+async fn discontinue(State(service): Shared, request: Request) -> Response {
+    let build = |product_id, _: &Body| Ok(ProductCommand::Discontinue(product_id));
+    command_on(&service, request, "product_id", build, discontinued).await
+}
+
+fn created(decided: &Decided<'_, Products>) -> Answer {
+    let location = Some(format!("/products/{}", decided.aggregate_id));
+    Answer { status: 201, location, ..changed(decided) }
+}
+
+fn changed(decided: &Decided<'_, Products>) -> Answer {
+    shown(decided).unwrap_or_else(|gone| Answer::problem(&gone.into()))
+}
+
+fn discontinued(_: &Decided<'_, Products>) -> Answer {
+    Answer::empty(204)
+}
+
+fn shown(decided: &Decided<'_, Products>) -> Result<Answer, ProductRejection> {
+    match decided.state {
+        ProductState::Offered(details) => Ok(Answer::json(200, decided.version, details)),
+        ProductState::Discontinued(_) => Err(ProductRejection::Discontinued),
+    }
+}

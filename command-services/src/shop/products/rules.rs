@@ -1,0 +1,208 @@
+//! What may happen to a product. Pure.
+
+use schemas::problem::Problem;
+use schemas::shop::products::{ProductDetails, ProductDiscontinued, ProductEvent, SERVICE, TOPIC};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::kernel::{Aggregate, Standing};
+use crate::shop::fields::{self, InvalidField};
+
+const TITLE_CHARS_MAX: usize = 500;
+const IMAGE_CHARS_MAX: usize = 500;
+/// The largest whole number that every reader of JSON takes exactly, 2^53 - 1.
+const PRICE_CENTS_MAX: i64 = 9_007_199_254_740_991;
+
+/// Products as aggregates.
+#[derive(Debug, Clone, Copy)]
+pub struct Products;
+
+/// What a shopkeeper may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProductCommand {
+    /// Offer a product. The id is fresh.
+    Create(ProductDetails),
+    /// Change some of its details.
+    Change(Uuid, ProductChange),
+    /// Sell it no longer.
+    Discontinue(Uuid),
+}
+
+/// Details to change; the rest stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProductChange {
+    /// New title.
+    pub title: Option<String>,
+    /// New image.
+    pub image: Option<String>,
+    /// New price; `Some(None)` takes the price away.
+    pub price_cents: Option<Option<i64>>,
+}
+
+/// A product as the service knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum ProductState {
+    /// It is sold.
+    Offered(ProductDetails),
+    /// It is no longer sold.
+    Discontinued(ProductDiscontinued),
+}
+
+/// Why a shopkeeper's command is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProductRejection {
+    /// A field breaks its rule.
+    Field(InvalidField),
+    /// A change without any field.
+    NothingToChange,
+    /// The id belongs to a product already.
+    AlreadyCreated,
+    /// No such product was ever there.
+    Unknown,
+    /// The product is no longer sold.
+    Discontinued,
+}
+
+impl From<InvalidField> for ProductRejection {
+    fn from(invalid: InvalidField) -> Self {
+        Self::Field(invalid)
+    }
+}
+
+impl From<ProductRejection> for Problem {
+    fn from(rejection: ProductRejection) -> Self {
+        match rejection {
+            ProductRejection::Field(invalid) => invalid.into(),
+            ProductRejection::NothingToChange => {
+                let detail = "name at least one of title, image, price_cents";
+                Self::new(422, "nothing-to-change", "Nothing to change", detail)
+            }
+            ProductRejection::AlreadyCreated => Self::new(
+                409,
+                "already-created",
+                "Already created",
+                "there is a product with this id already",
+            ),
+            ProductRejection::Unknown => {
+                Self::new(404, "product-unknown", "Product unknown", "there is no product with this id")
+            }
+            ProductRejection::Discontinued => Self::new(
+                404,
+                "product-discontinued",
+                "Product discontinued",
+                "this product was discontinued",
+            ),
+        }
+    }
+}
+
+impl Aggregate for Products {
+    const SERVICE: &'static str = SERVICE;
+    const TOPIC: &'static str = TOPIC;
+
+    type State = ProductState;
+    type Command = ProductCommand;
+    type Event = ProductEvent;
+    type Rejection = ProductRejection;
+    type Facts = ();
+
+    fn aggregate_id(command: &ProductCommand) -> Uuid {
+        match command {
+            ProductCommand::Create(details) => details.product_id,
+            ProductCommand::Change(product_id, _) | ProductCommand::Discontinue(product_id) => *product_id,
+        }
+    }
+
+    fn partition_key(event: &ProductEvent) -> Uuid {
+        event.product_id()
+    }
+
+    fn facts<E>(_: &ProductCommand, _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn decide(
+        state: Option<&ProductState>,
+        command: &ProductCommand,
+        (): &(),
+    ) -> Result<Vec<ProductEvent>, ProductRejection> {
+        match command {
+            ProductCommand::Create(details) => create(state, details),
+            ProductCommand::Change(_, change) => change_details(offered(state)?, change),
+            ProductCommand::Discontinue(product_id) => {
+                offered(state)?;
+                Ok(vec![ProductEvent::Discontinued(ProductDiscontinued { product_id: *product_id })])
+            }
+        }
+    }
+
+    fn evolve(_: Option<ProductState>, event: &ProductEvent) -> ProductState {
+        match event {
+            ProductEvent::Created(details) | ProductEvent::Changed(details) => {
+                ProductState::Offered(details.clone())
+            }
+            ProductEvent::Discontinued(discontinued) => ProductState::Discontinued(discontinued.clone()),
+        }
+    }
+
+    fn unique_keys(_: &ProductState) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn taken(_: &str) -> ProductRejection {
+        // No product has unique keys, so nothing of a product can be taken but its id.
+        ProductRejection::AlreadyCreated
+    }
+}
+
+fn offered(state: Option<&ProductState>) -> Result<&ProductDetails, ProductRejection> {
+    match state {
+        None => Err(ProductRejection::Unknown),
+        Some(ProductState::Discontinued(_)) => Err(ProductRejection::Discontinued),
+        Some(ProductState::Offered(details)) => Ok(details),
+    }
+}
+
+fn create(
+    state: Option<&ProductState>,
+    asked: &ProductDetails,
+) -> Result<Vec<ProductEvent>, ProductRejection> {
+    if state.is_some() {
+        return Err(ProductRejection::AlreadyCreated);
+    }
+    Ok(vec![ProductEvent::Created(checked(asked)?)])
+}
+
+fn change_details(
+    now: &ProductDetails,
+    change: &ProductChange,
+) -> Result<Vec<ProductEvent>, ProductRejection> {
+    if *change == ProductChange::default() {
+        return Err(ProductRejection::NothingToChange);
+    }
+    let asked = ProductDetails {
+        product_id: now.product_id,
+        title: change.title.clone().unwrap_or_else(|| now.title.clone()),
+        image: change.image.clone().unwrap_or_else(|| now.image.clone()),
+        price_cents: change.price_cents.unwrap_or(now.price_cents),
+    };
+    let after = checked(&asked)?;
+    Ok(if after == *now { Vec::new() } else { vec![ProductEvent::Changed(after)] })
+}
+
+fn checked(asked: &ProductDetails) -> Result<ProductDetails, InvalidField> {
+    Ok(ProductDetails {
+        product_id: asked.product_id,
+        title: fields::text("title", &asked.title, TITLE_CHARS_MAX)?,
+        image: fields::text("image", &asked.image, IMAGE_CHARS_MAX)?,
+        price_cents: asked.price_cents.map(price).transpose()?,
+    })
+}
+
+fn price(price_cents: i64) -> Result<i64, InvalidField> {
+    if (0..=PRICE_CENTS_MAX).contains(&price_cents) {
+        return Ok(price_cents);
+    }
+    Err(InvalidField { field: "price_cents", rule: format!("be null or from 0 to {PRICE_CENTS_MAX}") })
+}

@@ -1,0 +1,31 @@
+//! Service A: a user signs up, changes or deletes the account.
+
+mod http;
+mod rules;
+
+use tokio::net::TcpListener;
+
+use crate::kernel::command_line::Defaults;
+use crate::kernel::{self, RunError, Settings};
+
+pub use rules::{UserChange, UserCommand, UserRejection, UserState, Users};
+
+/// What the binary is called, and where it is by default.
+pub const DEFAULTS: Defaults = Defaults {
+    name: "users",
+    about: "Daybook's service A: users sign up, change and delete their accounts",
+    listen: "127.0.0.1:8081",
+    data_dir: "data/users",
+};
+
+/// Runs the service on a bound listener until `shutdown` completes.
+///
+/// # Errors
+/// [`RunError`] says why it did not start or did not end as asked.
+pub async fn run(
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    kernel::run::<Users>(settings, listener, shutdown, http::router).await
+}

@@ -1,0 +1,203 @@
+//! What may happen to a user. Pure.
+
+use schemas::problem::Problem;
+use schemas::shop::users::{SERVICE, TOPIC, UserDeleted, UserDetails, UserEvent};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::kernel::{Aggregate, Standing};
+use crate::shop::fields::{self, InvalidField};
+
+const NAME_CHARS_MAX: usize = 200;
+const ADDRESS_CHARS_MAX: usize = 500;
+
+/// Users as aggregates.
+#[derive(Debug, Clone, Copy)]
+pub struct Users;
+
+/// What a user may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserCommand {
+    /// Make an account. The id is fresh.
+    SignUp(UserDetails),
+    /// Change some of its details.
+    Change(Uuid, UserChange),
+    /// Delete it.
+    Delete(Uuid),
+}
+
+/// Details to change; the rest stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// New e-mail address.
+    pub email: Option<String>,
+    /// New name.
+    pub name: Option<String>,
+    /// New postal address.
+    pub address: Option<String>,
+}
+
+/// A user as the service knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum UserState {
+    /// The account is in use.
+    Active(UserDetails),
+    /// The account is gone; its e-mail address is free again.
+    Deleted(UserDeleted),
+}
+
+/// Why a user's command is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserRejection {
+    /// A field breaks its rule.
+    Field(InvalidField),
+    /// A change without any field.
+    NothingToChange,
+    /// Another user has this e-mail address.
+    EmailTaken,
+    /// The id belongs to somebody already.
+    AlreadySignedUp,
+    /// No such user was ever there.
+    Unknown,
+    /// The account was deleted.
+    Deleted,
+}
+
+impl From<InvalidField> for UserRejection {
+    fn from(invalid: InvalidField) -> Self {
+        Self::Field(invalid)
+    }
+}
+
+impl From<UserRejection> for Problem {
+    fn from(rejection: UserRejection) -> Self {
+        match rejection {
+            UserRejection::Field(invalid) => invalid.into(),
+            UserRejection::NothingToChange => Self::new(
+                422,
+                "nothing-to-change",
+                "Nothing to change",
+                "name at least one of email, name, address",
+            ),
+            UserRejection::EmailTaken => {
+                let detail = "another user has this e-mail address; choose another one";
+                Self::new(409, "email-taken", "E-mail address taken", detail).with("field", "email")
+            }
+            UserRejection::AlreadySignedUp => Self::new(
+                409,
+                "already-signed-up",
+                "Already signed up",
+                "there is a user with this id already",
+            ),
+            UserRejection::Unknown => {
+                Self::new(404, "user-unknown", "User unknown", "there is no user with this id")
+            }
+            UserRejection::Deleted => {
+                Self::new(404, "user-deleted", "User deleted", "this account was deleted")
+            }
+        }
+    }
+}
+
+impl Aggregate for Users {
+    const SERVICE: &'static str = SERVICE;
+    const TOPIC: &'static str = TOPIC;
+
+    type State = UserState;
+    type Command = UserCommand;
+    type Event = UserEvent;
+    type Rejection = UserRejection;
+    type Facts = ();
+
+    fn aggregate_id(command: &UserCommand) -> Uuid {
+        match command {
+            UserCommand::SignUp(details) => details.user_id,
+            UserCommand::Change(user_id, _) | UserCommand::Delete(user_id) => *user_id,
+        }
+    }
+
+    fn partition_key(event: &UserEvent) -> Uuid {
+        event.user_id()
+    }
+
+    fn facts<E>(_: &UserCommand, _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn decide(
+        state: Option<&UserState>,
+        command: &UserCommand,
+        (): &(),
+    ) -> Result<Vec<UserEvent>, UserRejection> {
+        match command {
+            UserCommand::SignUp(details) => sign_up(state, details),
+            UserCommand::Change(_, change) => change_details(active(state)?, change),
+            UserCommand::Delete(user_id) => {
+                active(state)?;
+                Ok(vec![UserEvent::Deleted(UserDeleted { user_id: *user_id })])
+            }
+        }
+    }
+
+    fn evolve(_: Option<UserState>, event: &UserEvent) -> UserState {
+        match event {
+            UserEvent::SignedUp(details) | UserEvent::Changed(details) => UserState::Active(details.clone()),
+            UserEvent::Deleted(deleted) => UserState::Deleted(deleted.clone()),
+        }
+    }
+
+    fn unique_keys(state: &UserState) -> Vec<String> {
+        match state {
+            UserState::Active(details) => vec![unique_email(&details.email)],
+            UserState::Deleted(_) => Vec::new(),
+        }
+    }
+
+    fn taken(_: &str) -> UserRejection {
+        UserRejection::EmailTaken
+    }
+}
+
+/// Addresses that differ in case only are taken for one.
+fn unique_email(email: &str) -> String {
+    format!("email:{}", email.trim().to_lowercase())
+}
+
+fn active(state: Option<&UserState>) -> Result<&UserDetails, UserRejection> {
+    match state {
+        None => Err(UserRejection::Unknown),
+        Some(UserState::Deleted(_)) => Err(UserRejection::Deleted),
+        Some(UserState::Active(details)) => Ok(details),
+    }
+}
+
+fn sign_up(state: Option<&UserState>, asked: &UserDetails) -> Result<Vec<UserEvent>, UserRejection> {
+    if state.is_some() {
+        return Err(UserRejection::AlreadySignedUp);
+    }
+    Ok(vec![UserEvent::SignedUp(checked(asked)?)])
+}
+
+fn change_details(now: &UserDetails, change: &UserChange) -> Result<Vec<UserEvent>, UserRejection> {
+    if *change == UserChange::default() {
+        return Err(UserRejection::NothingToChange);
+    }
+    let asked = UserDetails {
+        user_id: now.user_id,
+        email: change.email.clone().unwrap_or_else(|| now.email.clone()),
+        name: change.name.clone().unwrap_or_else(|| now.name.clone()),
+        address: change.address.clone().unwrap_or_else(|| now.address.clone()),
+    };
+    let after = checked(&asked)?;
+    Ok(if after == *now { Vec::new() } else { vec![UserEvent::Changed(after)] })
+}
+
+fn checked(asked: &UserDetails) -> Result<UserDetails, InvalidField> {
+    Ok(UserDetails {
+        user_id: asked.user_id,
+        email: fields::email("email", &asked.email)?,
+        name: fields::text("name", &asked.name, NAME_CHARS_MAX)?,
+        address: fields::text("address", &asked.address, ADDRESS_CHARS_MAX)?,
+    })
+}
