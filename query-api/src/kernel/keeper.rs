@@ -7,13 +7,12 @@
 //! again and stays.
 
 mod candidate;
+mod opener;
 
 use std::sync::Arc;
 
 use event_log::Kafka;
-use projector::kernel::{
-    FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
-};
+use projector::kernel::{Follower, Projection, ReadModel};
 use schemas::event_data::EventData;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -23,31 +22,8 @@ use super::limits::{CURRENT_LOOK_INTERVAL, SWAP_TIMEOUT};
 use super::serving::Serving;
 use super::stop_signal::StopSignal;
 use candidate::{Candidate, Refused};
-
-/// Why a generation cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It cannot be opened.
-    #[error(transparent)]
-    Generation(#[from] GenerationError),
-    /// The read model does not say which it is.
-    #[error(transparent)]
-    ReadModel(#[from] ReadModelError),
-    /// No thread for its follower.
-    #[error("the system gives no thread for a follower: {0}; check the limits of this process")]
-    Follow(#[from] std::io::Error),
-    /// A defect of this program.
-    #[error("opening it ended without a result: {0}; restart the process, and report this")]
-    Task(#[from] tokio::task::JoinError),
-}
-
-impl OpenError {
-    /// Whether another process has the generation.
-    #[must_use]
-    pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::Generation(GenerationError::InUse { .. }))
-    }
-}
+pub use opener::OpenError;
+use opener::{Opener, stop};
 
 /// Owns what is served.
 pub(super) struct Keeper<E: 'static> {
@@ -57,14 +33,6 @@ pub(super) struct Keeper<E: 'static> {
     follower: Option<Follower>,
     /// A generation that cannot be served, so that it is neither tried nor told again and again.
     refused: Option<Refused>,
-}
-
-/// What it takes to open a generation and follow.
-#[derive(Clone)]
-struct Opener<E: 'static> {
-    kafka: Kafka,
-    projection: Projection<E>,
-    holder: String,
 }
 
 impl<E: EventData + 'static> Keeper<E> {
@@ -233,31 +201,5 @@ impl<E: EventData + 'static> Keeper<E> {
     async fn current(&self) -> Result<Option<String>, OpenError> {
         let read_model = self.read_model.clone();
         Ok(blocking(move || read_model.current()).await??)
-    }
-}
-
-impl<E: EventData + 'static> Opener<E> {
-    async fn open(&self, read_model: &ReadModel, name: &str) -> Result<Candidate, OpenError> {
-        let (path, layout, holder) =
-            (read_model.path_of(name), self.projection.layout(), self.holder.clone());
-        let generation = blocking(move || Generation::open(&path, &layout, &holder)).await??;
-        let generation = Arc::new(generation);
-        let follower = self.follow(generation.clone())?;
-        Ok(Candidate { name: name.to_owned(), generation, follower })
-    }
-
-    fn follow(&self, generation: Arc<Generation>) -> std::io::Result<Follower> {
-        Follower::start(&self.kafka, generation, self.projection, FollowOptions::default())
-    }
-}
-
-/// Stops a follower on a thread that may block.
-async fn stop(follower: Follower) {
-    match blocking(move || follower.stop()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::error!("the follower's last rows are not on disk, the log gives them again: {error}")
-        }
-        Err(error) => tracing::error!("the follower did not stop: {error}"),
     }
 }

@@ -13,8 +13,10 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::api::Api;
 use super::blocking::blocking;
-use super::builder::{BuildError, Builder};
-use super::keeper::{Keeper, OpenError};
+pub use super::builder::BuildError;
+use super::builder::Builder;
+use super::keeper::Keeper;
+pub use super::keeper::OpenError;
 use super::router::router;
 use super::settings::Settings;
 use super::stop_signal::{StopSignal, Stopper, stop_signal};

@@ -150,7 +150,8 @@ async fn an_answer_names_the_positions_it_rests_on() {
     let answer = get_after(&service.router(), &user("/products"), &token).await;
     let mut rests_on: Vec<_> = answer.header("daybook-as-of").split(',').collect();
     let mut expected: Vec<_> = token.split(',').collect();
-    (rests_on.sort_unstable(), expected.sort_unstable());
+    rests_on.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(rests_on, expected);
     // Taken as a token, it is a promise that any later answer keeps.
     get_after(&service.router(), &user("/orders"), answer.header("daybook-as-of")).await.ok();

@@ -1,0 +1,81 @@
+//! Bounds on requests, and the end of a run.
+
+use std::time::Duration;
+
+use query_api::kernel::limits::REQUESTS_MAX;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::events::{id, signed_up};
+use crate::http::{get, get_after};
+use crate::log::place;
+use crate::setting::{Setting, until};
+
+fn first_token() -> String {
+    let (topic, partition) = place(&signed_up(1));
+    format!("{topic}/{partition}@0")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_too_many_is_refused_and_health_is_still_answered() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let ask = || {
+        let router = router.clone();
+        tokio::spawn(async move { get_after(&router, "/products", &first_token()).await })
+    };
+    let asking: Vec<_> = (0..REQUESTS_MAX).map(|_| ask()).collect();
+    let line = format!("daybook_query_waiting_requests {REQUESTS_MAX}\n");
+    until("all wait", async || get(&router, "/metrics").await.text.contains(&line).then_some(())).await;
+    let refused = get(&router, "/products").await;
+    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(get(&router, "/health/ready").await.status, 200);
+    setting.log.write(&signed_up(1));
+    for answer in asking {
+        answer.await.unwrap().ok();
+    }
+    get(&router, "/products").await.ok();
+    service.stop().await.unwrap();
+}
+
+/// A request is waiting when the process is told to stop: it is answered with what it waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_at_work_are_answered_before_the_end() {
+    let setting = Setting::new();
+    setting.serve().await.stop().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running =
+        tokio::spawn(query_api::run(setting.settings(), listener, async { stopped.await.unwrap() }));
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /users/{}/products HTTP/1.1\r\nhost: d\r\ndaybook-after: {}\r\ndaybook-wait-ms: 60000\r\n\r\n",
+        id(1),
+        first_token()
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    until("it waits", async || metrics(address).await.contains("waiting_requests 1\n").then_some(())).await;
+    stop.send(()).unwrap();
+    until("no new connections", async || TcpStream::connect(address).await.err()).await;
+    assert!(!running.is_finished());
+    setting.log.write(&signed_up(1));
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    running.await.unwrap().unwrap();
+}
+
+async fn metrics(address: std::net::SocketAddr) -> String {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.1\r\nhost: d\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(60), connection.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    answer
+}
