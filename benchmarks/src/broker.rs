@@ -10,18 +10,20 @@ use crate::Outcome;
 
 /// A Kafka that is there until this is dropped.
 #[derive(Debug)]
-pub struct Broker {
+pub(crate) struct Broker {
     brokers: String,
     started: Option<TempDir>,
 }
 
 impl Broker {
     /// The brokers named, or a fresh one.
-    pub fn find(named: Option<&str>) -> Outcome<Self> {
+    pub(crate) fn find(named: Option<&str>) -> Outcome<Self> {
         if let Some(brokers) = named {
             return Ok(Self { brokers: brokers.to_owned(), started: None });
         }
-        eprintln!("starting Apache Kafka in a temporary directory (name one with --brokers to use that instead) ...");
+        eprintln!(
+            "starting Apache Kafka in a temporary directory (name one with --brokers to use that instead) ..."
+        );
         let directory = TempDir::with_prefix("daybook-kafka-")?;
         let output = Command::new(script()).args(["up", "--dir"]).arg(directory.path()).output()?;
         if !output.status.success() {
@@ -33,12 +35,12 @@ impl Broker {
     }
 
     /// For the heading.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         if self.started.is_some() { "one Apache Kafka broker on the same machine" } else { &self.brokers }
     }
 
     /// How to reach it; each measurement takes topics of its own by its prefix.
-    pub fn kafka(&self, topic_prefix: &str) -> Kafka {
+    pub(crate) fn kafka(&self, topic_prefix: &str) -> Kafka {
         Kafka {
             brokers: self.brokers.clone(),
             options: Vec::new(),

@@ -17,7 +17,7 @@ const CLIENTS: usize = 64;
 const COMMAND_BYTES: usize = 1_024;
 
 /// Measures both in turn.
-pub async fn measure(broker: &Broker, scale: &Scale) -> Outcome {
+pub(crate) async fn measure(broker: &Broker, scale: &Scale) -> Outcome {
     let bench = BenchShop::start(broker, "commands").await?;
     let users = address(&bench.shop.urls.users)?;
     let (mut ours, mut beside) = (Vec::new(), Vec::new());
@@ -25,7 +25,11 @@ pub async fn measure(broker: &Broker, scale: &Scale) -> Outcome {
         beside.push(fsync_each(&std::env::temp_dir(), scale.seconds)?);
         let sign_up = move |client: usize, number: u64| {
             let email = format!("{run}-{client}-{number}@clients.example");
-            load::post("/users", "", &format!(r#"{{"email":"{email}","name":"Client","address":"12 Long Street"}}"#))
+            load::post(
+                "/users",
+                "",
+                &format!(r#"{{"email":"{email}","name":"Client","address":"12 Long Street"}}"#),
+            )
         };
         ours.push(load::rate(users, CLIENTS, scale.seconds, 201, sign_up).await?);
         eprintln!("commands: run {run} of {}", scale.runs);

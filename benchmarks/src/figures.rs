@@ -3,7 +3,7 @@
 use crate::Scale;
 
 /// First lines of the output: what would be needed to repeat it.
-pub fn heading(scale: &Scale, broker: &str) -> String {
+pub(crate) fn heading(scale: &Scale, broker: &str) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let Scale { events, seed, runs, seconds, .. } = scale;
     format!(
@@ -13,13 +13,13 @@ pub fn heading(scale: &Scale, broker: &str) -> String {
 }
 
 /// The middle one; of an even number the lower.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Prints one comparison: ours, what ran beside it, and the ratio of each pair's median.
-pub fn compare(what: &str, unit: &str, ours: (&str, Vec<f64>), beside: (&str, Vec<f64>)) {
+pub(crate) fn compare(what: &str, unit: &str, ours: (&str, Vec<f64>), beside: (&str, Vec<f64>)) {
     let ratio = median(ours.1.iter().zip(&beside.1).map(|(ours, beside)| ours / beside).collect());
     println!("{what}");
     println!("  {:<46} {:>12.0} {unit}", ours.0, median(ours.1));

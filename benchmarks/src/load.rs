@@ -16,47 +16,51 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// One connection.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Head of the answer, in lower case names as our services send them.
-    pub head: String,
+    pub(crate) head: String,
     /// Body of the answer.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// Value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let line = self.head.lines().find(|line| line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name));
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let line = self
+            .head
+            .lines()
+            .find(|line| line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name));
         line.and_then(|line| line.split_once(": ")).map(|(_, value)| value)
     }
 }
 
 impl Connection {
     /// Connects.
-    pub async fn open(address: SocketAddr) -> Outcome<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::new() })
     }
 
     /// Sends one request and reads the whole answer.
-    pub async fn send(&mut self, request: &[u8]) -> Outcome<Answer> {
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Outcome<Answer> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let head_bytes = self.read_head().await?;
         let head = String::from_utf8_lossy(&self.buffer[..head_bytes]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         let mut answer = Answer { status, head, body: Vec::new() };
-        let length = answer.header("content-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+        let length =
+            answer.header("content-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0);
         while self.buffer.len() < head_bytes + length {
             self.read_more().await?;
         }
@@ -83,12 +87,12 @@ impl Connection {
 }
 
 /// A GET request.
-pub fn get(path: &str, headers: &str) -> Vec<u8> {
+pub(crate) fn get(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: bench\r\n{headers}\r\n").into_bytes()
 }
 
 /// A POST request with a JSON body.
-pub fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
@@ -97,7 +101,13 @@ pub fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 /// Keeps `clients` connections busy for `seconds` and returns answers per second; `request(client, number)` makes each.
-pub async fn rate<F>(address: SocketAddr, clients: usize, seconds: u64, status: u16, request: F) -> Outcome<f64>
+pub(crate) async fn rate<F>(
+    address: SocketAddr,
+    clients: usize,
+    seconds: u64,
+    status: u16,
+    request: F,
+) -> Outcome<f64>
 where
     F: Fn(usize, u64) -> Vec<u8> + Send + Sync + 'static,
 {

@@ -23,7 +23,7 @@ use crate::broker::Broker;
 use crate::{Outcome, Scale};
 
 /// Partitions of each topic.
-pub const PARTITIONS: i32 = 6;
+pub(crate) const PARTITIONS: i32 = 6;
 /// How long the last records may take to be acknowledged.
 const FLUSH_WITHIN: Duration = Duration::from_secs(120);
 /// 2026-01-01T00:00:00Z; each event comes a millisecond later.
@@ -31,17 +31,17 @@ const FIRST_EVENT_US: i64 = 1_767_225_600_000_000;
 
 /// Topics with events, and users to ask for.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The log.
-    pub kafka: Kafka,
+    pub(crate) kafka: Kafka,
     /// Events in it.
-    pub events: u64,
+    pub(crate) events: u64,
     /// Ids of all users.
-    pub users: Vec<Uuid>,
+    pub(crate) users: Vec<Uuid>,
 }
 
 /// Loads as many events as asked for into fresh topics.
-pub fn load(broker: &Broker, scale: &Scale) -> Outcome<Loaded> {
+pub(crate) fn load(broker: &Broker, scale: &Scale) -> Outcome<Loaded> {
     let kafka = broker.kafka(&format!("bench-{}-{}-", scale.seed, std::process::id()));
     for topic in schemas::shop::TOPICS {
         topics::ensure(&kafka, topic, &TopicSpec { partitions: PARTITIONS, replication_factor: 1 })?;

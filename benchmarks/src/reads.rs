@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use projector::ReadModel;
+use projector::kernel::ReadModel;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ use crate::{Outcome, Scale, figures, load, replay};
 const CLIENTS: usize = 64;
 
 /// Measures both in turn.
-pub async fn measure(loaded: &Loaded, scale: &Scale) -> Outcome {
+pub(crate) async fn measure(loaded: &Loaded, scale: &Scale) -> Outcome {
     let directory = TempDir::with_prefix("daybook-reads-")?;
     tokio::task::block_in_place(|| replay::build(loaded, &ReadModel::open(directory.path())?).map(drop))?;
     let (stop, d) = serve_d(loaded, directory.path()).await?;
@@ -96,7 +96,8 @@ async fn serve_constant(body: Vec<u8>) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let body: &'static [u8] = Box::leak(body.into_boxed_slice());
-    let router = Router::new().route("/constant", get(move || async move { ([("content-type", "application/json")], body) }));
+    let router = Router::new()
+        .route("/constant", get(move || async move { ([("content-type", "application/json")], body) }));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use event_log::{Polled, Reader, Start};
-use projector::ReadModel;
+use projector::kernel::{ReadModel, ReplayOptions, ReplayReport};
 use tempfile::TempDir;
 
 use crate::loader::{Loaded, PARTITIONS};
@@ -14,7 +14,7 @@ use crate::{Outcome, Scale, figures};
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Measures both in turn.
-pub fn measure(loaded: &Loaded, scale: &Scale) -> Outcome {
+pub(crate) fn measure(loaded: &Loaded, scale: &Scale) -> Outcome {
     let (mut bare, mut replays) = (Vec::new(), Vec::new());
     for run in 1..=scale.runs {
         bare.push(rate(loaded.events, || count(loaded))?);
@@ -66,9 +66,9 @@ fn replay(loaded: &Loaded) -> Outcome {
 }
 
 /// Builds a read model of the loaded topics.
-pub fn build(loaded: &Loaded, read_model: &ReadModel) -> Outcome<projector::ReplayReport> {
-    let options = projector::ReplayOptions::default();
+pub(crate) fn build(loaded: &Loaded, read_model: &ReadModel) -> Outcome<ReplayReport> {
+    let options = ReplayOptions::new(PARTITIONS, "benchmarks".to_owned());
     let never = AtomicBool::new(false);
     let projection = projector::shop::projection();
-    Ok(projector::replay(&loaded.kafka, read_model, projection, &options, |_| {}, &never)?)
+    Ok(projector::kernel::replay(&loaded.kafka, read_model, projection, &options, |_| {}, &never)?)
 }

@@ -11,15 +11,15 @@ use crate::loader::PARTITIONS;
 
 /// A running shop and its directory.
 #[derive(Debug)]
-pub struct BenchShop {
+pub(crate) struct BenchShop {
     /// The services.
-    pub shop: Shop,
+    pub(crate) shop: Shop,
     _directory: TempDir,
 }
 
 impl BenchShop {
     /// Starts it on fresh topics.
-    pub async fn start(broker: &Broker, purpose: &str) -> Outcome<Self> {
+    pub(crate) async fn start(broker: &Broker, purpose: &str) -> Outcome<Self> {
         let directory = TempDir::with_prefix("daybook-bench-")?;
         let settings = ShopSettings {
             kafka: broker.kafka(&format!("bench-{purpose}-{}-", std::process::id())),
@@ -33,12 +33,12 @@ impl BenchShop {
     }
 
     /// Stops it in order.
-    pub async fn stop(self) -> Outcome {
+    pub(crate) async fn stop(self) -> Outcome {
         Ok(self.shop.stop().await?)
     }
 }
 
 /// The socket address in a service's base address.
-pub fn address(url: &str) -> Outcome<SocketAddr> {
+pub(crate) fn address(url: &str) -> Outcome<SocketAddr> {
     Ok(url.trim_start_matches("http://").parse()?)
 }

@@ -18,7 +18,7 @@ const CLIENTS: u64 = 50;
 const TIME_US_MAX: u64 = 60_000_000;
 
 /// Measures with the first order of each client left out as a warm-up.
-pub async fn measure(broker: &Broker, scale: &Scale) -> Outcome {
+pub(crate) async fn measure(broker: &Broker, scale: &Scale) -> Outcome {
     let bench = BenchShop::start(broker, "visible").await?;
     let seconds = scale.seconds * scale.runs as u64;
     let mut clients = tokio::task::JoinSet::new();
@@ -54,7 +54,9 @@ impl Times {
     fn print(&self, seconds: u64) {
         let rate = self.visible.len() as f64 / seconds as f64;
         println!("write to visible, {} orders at {rate:.0}/s (wanted: {RATE}/s)", self.visible.len());
-        for (what, times) in [("command answered (durable)", &self.answered), ("visible in D's answer", &self.visible)] {
+        for (what, times) in
+            [("command answered (durable)", &self.answered), ("visible in D's answer", &self.visible)]
+        {
             let at = |quantile| times.value_at_quantile(quantile) as f64 / 1_000.0;
             println!("  {what:<46} p50 {:>7.2} ms  p99 {:>7.2} ms", at(0.5), at(0.99));
         }
@@ -73,7 +75,8 @@ struct Client {
 impl Client {
     async fn open(bench: &BenchShop, number: u64) -> Outcome<Self> {
         let urls = &bench.shop.urls;
-        let email = format!(r#"{{"email":"{number}@visible.example","name":"Client","address":"12 Long Street"}}"#);
+        let email =
+            format!(r#"{{"email":"{number}@visible.example","name":"Client","address":"12 Long Street"}}"#);
         let (user_id, user_token) = make(&urls.users, "/users", &email, "user_id").await?;
         let product = r#"{"title":"pants","image":"pants.jpg"}"#;
         let (product_id, product_token) = make(&urls.products, "/products", product, "product_id").await?;

@@ -17,11 +17,11 @@ pub struct Answer {
     pub status: u16,
     /// `Daybook-Token`, if the answer carries one.
     pub token: Option<String>,
-    /// The body as JSON; null if it is empty.
+    /// The body as JSON; null if it is empty, a string if it is plain text.
     pub body: Value,
 }
 
-/// Why there is no answer, or none that a program can use.
+/// Why there is no answer, or not the one that is needed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The request did not get through.
@@ -33,16 +33,6 @@ pub enum ClientError {
         url: String,
         /// The cause.
         source: reqwest::Error,
-    },
-    /// The body is neither empty nor JSON.
-    #[error("{url} answered {status} with a body that is not JSON")]
-    Body {
-        /// Address of the request.
-        url: String,
-        /// Status of the answer.
-        status: u16,
-        /// The cause.
-        source: serde_json::Error,
     },
     /// Another status than the caller needs.
     #[error("{url} answered {status}: {body}")]
@@ -124,19 +114,16 @@ impl Request {
     /// Sends it and reads the whole answer, whatever its status.
     ///
     /// # Errors
-    /// [`ClientError`] if there is no answer, or its body is neither empty nor JSON.
+    /// [`ClientError::Request`] if there is no answer.
     pub async fn send(self) -> Result<Answer, ClientError> {
-        let failed = |source| ClientError::Request { method: self.method.clone(), url: self.url.clone(), source };
+        let failed =
+            |source| ClientError::Request { method: self.method.clone(), url: self.url.clone(), source };
         let response = self.builder.send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let token = response.headers().get(headers::TOKEN).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let token =
+            response.headers().get(headers::TOKEN).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = response.bytes().await.map_err(failed)?;
-        if body.is_empty() {
-            return Ok(Answer { status, token, body: Value::Null });
-        }
-        let body = serde_json::from_slice(&body);
-        let body = body.map_err(|source| ClientError::Body { url: self.url.clone(), status, source })?;
-        Ok(Answer { status, token, body })
+        Ok(Answer { status, token, body: json_or_text(&body) })
     }
 
     /// Sends it and insists on a 2xx status.
@@ -151,4 +138,11 @@ impl Request {
         }
         Err(ClientError::Status { url, status: answer.status, body: answer.body })
     }
+}
+
+fn json_or_text(body: &[u8]) -> Value {
+    if body.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
 }

@@ -33,7 +33,8 @@ impl Sandbox {
         for topic in topics {
             broker.create_topic(topic, partitions)?;
         }
-        let directory = tempfile::Builder::new().prefix("daybook-").tempdir().map_err(SandboxError::Directory)?;
+        let directory =
+            tempfile::Builder::new().prefix("daybook-").tempdir().map_err(SandboxError::Directory)?;
         Ok(Self { broker, directory })
     }
 

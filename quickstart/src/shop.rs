@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use command_services::{AnswerAfter, Limits, shop as command_shop};
 use event_log::Kafka;
+use event_log::process::EXIT_IN_USE;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -40,7 +41,7 @@ pub struct Shop {
     /// Base address of each service.
     pub urls: Urls,
     stop: watch::Sender<bool>,
-    services: Vec<(&'static str, JoinHandle<Result<(), String>>)>,
+    services: Services,
 }
 
 /// Base addresses, such as `http://127.0.0.1:8081`.
@@ -70,6 +71,14 @@ pub enum ShopError {
     /// A service ended by itself.
     #[error("service {service} ended: {detail}")]
     Ended {
+        /// Name of the service.
+        service: &'static str,
+        /// Its own words.
+        detail: String,
+    },
+    /// A service's directory is in use by another process.
+    #[error("service {service}: {detail}")]
+    InUse {
         /// Name of the service.
         service: &'static str,
         /// Its own words.
@@ -114,10 +123,7 @@ impl Shop {
     /// # Errors
     /// [`ShopError`] names the service. Whatever had been started is stopped again.
     pub async fn start(settings: &ShopSettings) -> Result<Self, ShopError> {
-        let listeners = Listeners::bind(settings.listen).await?;
-        let urls = listeners.urls();
-        let (stop, stopped) = watch::channel(false);
-        let shop = Self { urls, stop, services: spawn(settings, listeners, &stopped) };
+        let shop = Self::launch(settings).await?;
         match shop.ready().await {
             Ok(()) => Ok(shop),
             // A service that ended by itself says more than its neighbours' waiting.
@@ -125,7 +131,22 @@ impl Shop {
         }
     }
 
-    async fn ready(&self) -> Result<(), ShopError> {
+    /// Starts all services and waits for none.
+    ///
+    /// # Errors
+    /// [`ShopError::Listen`] if an address is taken; nothing has been started then.
+    pub async fn launch(settings: &ShopSettings) -> Result<Self, ShopError> {
+        let listeners = Listeners::bind(settings.listen).await?;
+        let urls = listeners.urls();
+        let (stop, stopped) = watch::channel(false);
+        Ok(Self { urls, stop, services: spawn(settings, listeners, &stopped) })
+    }
+
+    /// Waits until every service is ready.
+    ///
+    /// # Errors
+    /// [`ShopError::NotReady`], also for a service that has ended; [`Shop::stop`] then tells why.
+    pub async fn ready(&self) -> Result<(), ShopError> {
         let client = Client::new()?;
         let deadline = Instant::now() + READY_WITHIN;
         for ((service, handle), url) in self.services.iter().zip(self.urls.each()) {
@@ -139,6 +160,13 @@ impl Shop {
         Ok(())
     }
 
+    /// Completes when a service ends by itself, which none should; [`Shop::stop`] then tells why.
+    pub async fn ended(&self) {
+        while !self.services.iter().any(|(_, handle)| handle.is_finished()) {
+            tokio::time::sleep(READY_POLL).await;
+        }
+    }
+
     /// Stops all services and waits for them.
     ///
     /// # Errors
@@ -147,8 +175,9 @@ impl Shop {
         self.stop.send_replace(true);
         let mut outcome = Ok(());
         for (service, handle) in self.services {
-            let ended = handle.await.unwrap_or_else(|panic| Err(panic.to_string()));
-            outcome = outcome.and(ended.map_err(|detail| ShopError::Ended { service, detail }));
+            let ended =
+                handle.await.unwrap_or_else(|panic| Err(Ended { detail: panic.to_string(), in_use: false }));
+            outcome = outcome.and(ended.map_err(|ended| ended.error(service)));
         }
         outcome
     }
@@ -205,19 +234,47 @@ impl Urls {
     }
 }
 
-type Services = Vec<(&'static str, JoinHandle<Result<(), String>>)>;
+type Services = Vec<(&'static str, JoinHandle<Result<(), Ended>>)>;
+
+/// How a service ended that was not asked to.
+#[derive(Debug)]
+struct Ended {
+    detail: String,
+    in_use: bool,
+}
+
+impl Ended {
+    fn error(self, service: &'static str) -> ShopError {
+        let Self { detail, in_use } = self;
+        if in_use { ShopError::InUse { service, detail } } else { ShopError::Ended { service, detail } }
+    }
+}
+
+impl From<command_services::RunError> for Ended {
+    fn from(error: command_services::RunError) -> Self {
+        Self { detail: chain(&error), in_use: error.exit_code() == EXIT_IN_USE }
+    }
+}
+
+impl From<query_api::RunError> for Ended {
+    fn from(error: query_api::RunError) -> Self {
+        Self { detail: chain(&error), in_use: error.is_in_use() }
+    }
+}
 
 fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &watch::Receiver<bool>) -> Services {
-    let users = command_shop::users::run(settings.command_settings("users"), listeners.users, until(stopped));
-    let products =
-        command_shop::products::run(settings.command_settings("products"), listeners.products, until(stopped));
-    let orders = command_shop::orders::run(settings.command_settings("orders"), listeners.orders, until(stopped));
-    let query = query_api::run(settings.query_settings(), listeners.query, until(stopped));
+    let of = |service| settings.command_settings(service);
+    let users = command_shop::users::run(of("users"), listeners.users, until(stopped));
+    let products = command_shop::products::run(of("products"), listeners.products, until(stopped));
+    let orders = command_shop::orders::run(of("orders"), listeners.orders, until(stopped));
+    let query =
+        query_api::Settings::new(settings.kafka.clone(), settings.partitions, settings.read_model_dir());
+    let query = query_api::run(query, listeners.query, until(stopped));
     vec![
-        ("users", tokio::spawn(async { users.await.map_err(|error| chain(&error)) })),
-        ("products", tokio::spawn(async { products.await.map_err(|error| chain(&error)) })),
-        ("orders", tokio::spawn(async { orders.await.map_err(|error| chain(&error)) })),
-        ("query-api", tokio::spawn(async { query.await.map_err(|error| chain(&error)) })),
+        ("users", tokio::spawn(async { Ok(users.await?) })),
+        ("products", tokio::spawn(async { Ok(products.await?) })),
+        ("orders", tokio::spawn(async { Ok(orders.await?) })),
+        ("query-api", tokio::spawn(async { Ok(query.await?) })),
     ]
 }
 

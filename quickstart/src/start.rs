@@ -21,7 +21,13 @@ pub struct PlaceFlags {
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
     listen: String,
     /// Option for librdkafka (TLS, SASL and the rest), repeatable; in the environment several are joined by ';'
-    #[arg(long, env = "DAYBOOK_KAFKA", value_name = "KEY=VALUE", value_delimiter = ';', hide_env_values = true)]
+    #[arg(
+        long,
+        env = "DAYBOOK_KAFKA",
+        value_name = "KEY=VALUE",
+        value_delimiter = ';',
+        hide_env_values = true
+    )]
     kafka: Vec<String>,
     /// Text before every topic name
     #[arg(long, env = "DAYBOOK_TOPIC_PREFIX", default_value = "", value_name = "TEXT")]

@@ -29,9 +29,11 @@ impl TestBroker {
     /// The real Kafka that is named in the environment; the services make the topics themselves.
     pub fn real() -> Self {
         static TESTS: AtomicU32 = AtomicU32::new(0);
-        let brokers = std::env::var(BROKERS_VARIABLE).unwrap_or_else(|_| panic!("{BROKERS_VARIABLE} names no Kafka"));
+        let brokers =
+            std::env::var(BROKERS_VARIABLE).unwrap_or_else(|_| panic!("{BROKERS_VARIABLE} names no Kafka"));
         let number = TESTS.fetch_add(1, Ordering::Relaxed);
-        let millis = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |at| at.as_millis());
+        let millis =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |at| at.as_millis());
         let topic_prefix = format!("t{millis}-{}-{number}-", std::process::id());
         Self { kafka: Kafka { brokers, options: Vec::new(), topic_prefix, embedded: false }, _embedded: None }
     }

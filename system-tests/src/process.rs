@@ -32,7 +32,8 @@ impl Process {
     /// Starts a binary; its log is kept for [`Process::log`].
     pub fn start(name: &str, arguments: &[String]) -> Self {
         let mut command = command(name, arguments);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = child.stderr.take().expect("a pipe");
         let log = Arc::new(Mutex::new(String::new()));
         let copy = Arc::clone(&log);
@@ -93,7 +94,10 @@ fn listening(line: &str) -> Option<SocketAddr> {
 }
 
 /// Sends a signal to a child.
-#[expect(unsafe_code, reason = "std can only kill; kill(2) with the pid of a child that was not yet waited for is sound")]
+#[expect(
+    unsafe_code,
+    reason = "std can only kill; kill(2) with the pid of a child that was not yet waited for is sound"
+)]
 pub fn signal(child: &Child, signal: i32) {
     let pid = i32::try_from(child.id()).expect("a pid");
     // SAFETY: kill has no memory effects; the pid is our unreaped child's.

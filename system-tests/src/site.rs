@@ -35,9 +35,15 @@ impl Site {
     /// Starts all four and waits until each is ready.
     pub async fn start(broker: TestBroker) -> Self {
         let directory = TempDir::with_prefix("daybook-system-").expect("a temporary directory");
-        let urls = Urls { users: String::new(), products: String::new(), orders: String::new(), query: String::new() };
+        let urls = Urls {
+            users: String::new(),
+            products: String::new(),
+            orders: String::new(),
+            query: String::new(),
+        };
         let client = Client::new().expect("an HTTP client");
-        let mut site = Self { broker, directory, users: None, products: None, orders: None, query: None, urls, client };
+        let mut site =
+            Self { broker, directory, users: None, products: None, orders: None, query: None, urls, client };
         (site.users, site.urls.users) = site.service("users", "users").await;
         (site.products, site.urls.products) = site.service("products", "products").await;
         (site.orders, site.urls.orders) = site.service("orders", "orders").await;
@@ -100,7 +106,8 @@ impl Site {
     }
 
     async fn make(&self, url: &str, body: &Value, id: &str, after: &str) -> Made {
-        let answer = self.client.post(url, body).after(after).send_ok().await.expect("the command is accepted");
+        let answer =
+            self.client.post(url, body).after(after).send_ok().await.expect("the command is accepted");
         Made {
             id: answer.body[id].as_str().expect("an id").to_owned(),
             token: answer.token.expect("a command answers with a token"),

@@ -11,24 +11,24 @@ use crate::play::{LANES_MAX, Played};
 /// Largest page that D gives.
 const PAGE: usize = 500;
 /// Differences that are kept to be printed; all are counted.
-pub const SHOWN_MAX: usize = 10;
+pub(crate) const SHOWN_MAX: usize = 10;
 
 /// Outcome of the comparison.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// Customers whose answers were compared.
-    pub customers: u64,
+    pub(crate) customers: u64,
     /// Products in all these answers.
-    pub products: u64,
+    pub(crate) products: u64,
     /// A sentence for each customer whose answer differs.
-    pub differences: Vec<String>,
+    pub(crate) differences: Vec<String>,
 }
 
 /// Compares D's answers for all customers of the plan.
 ///
 /// # Errors
 /// The first query that D did not answer.
-pub async fn compare(
+pub(crate) async fn compare(
     client: &Client,
     urls: &Urls,
     plan: &Plan,

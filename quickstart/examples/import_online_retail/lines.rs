@@ -6,23 +6,23 @@ use serde::Deserialize;
 
 /// One line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// Line number in the file; the header is line 1.
-    pub number: u64,
+    pub(crate) number: u64,
     /// Number of the invoice; a cancellation begins with `C`.
-    pub invoice: String,
+    pub(crate) invoice: String,
     /// The shop's code of the product.
-    pub stock_code: String,
+    pub(crate) stock_code: String,
     /// What the product was called at that time.
-    pub description: Option<String>,
+    pub(crate) description: Option<String>,
     /// Pieces; negative for cancellations and stock corrections.
-    pub quantity: i64,
+    pub(crate) quantity: i64,
     /// Price in cents; `None` for corrections below zero.
-    pub price_cents: Option<i64>,
+    pub(crate) price_cents: Option<i64>,
     /// The customer, if one is known.
-    pub customer: Option<String>,
+    pub(crate) customer: Option<String>,
     /// Where the customer lives.
-    pub country: String,
+    pub(crate) country: String,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ struct Raw {
 ///
 /// # Errors
 /// A sentence that names the file, and the line if one is wrong.
-pub fn read(path: &Path) -> Result<Vec<Line>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Line>, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
@@ -64,8 +64,8 @@ fn parse(bytes: &[u8]) -> Result<Vec<Line>, String> {
 }
 
 fn line(number: u64, raw: Raw) -> Result<Line, String> {
-    let price_cents =
-        cents(&raw.unit_price).ok_or_else(|| format!("line {number}: UnitPrice `{}` is no price", raw.unit_price))?;
+    let price_cents = cents(&raw.unit_price)
+        .ok_or_else(|| format!("line {number}: UnitPrice `{}` is no price", raw.unit_price))?;
     Ok(Line {
         number,
         invoice: raw.invoice,
@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn prices_have_decimal_commas() {
-        for (text, expected) in [("2,55", 255), ("3", 300), ("0,5", 50), ("-11062,06", -1_106_206), ("0,001", 0)] {
+        for (text, expected) in
+            [("2,55", 255), ("3", 300), ("0,5", 50), ("-11062,06", -1_106_206), ("0,001", 0)]
+        {
             assert_eq!(cents(text), Some(expected), "{text}");
         }
         assert_eq!(cents("2.55"), None);
@@ -111,7 +113,10 @@ mod tests {
                     C536379;D; ;-1;1/12/2010 09:41;27,5;;United Kingdom\n";
         let lines = parse(file.as_bytes()).expect("a well-formed file");
         assert_eq!(lines.len(), 1);
-        assert_eq!((lines[0].number, lines[0].description.as_deref(), lines[0].customer.as_deref()), (2, None, None));
+        assert_eq!(
+            (lines[0].number, lines[0].description.as_deref(), lines[0].customer.as_deref()),
+            (2, None, None)
+        );
         assert_eq!((lines[0].quantity, lines[0].price_cents), (-1, Some(2750)));
     }
 

@@ -6,33 +6,33 @@ use crate::lines::Line;
 
 /// Everything to be done, in lanes: what one lane holds happens in order, lanes are independent of each other.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Customers by the order of their first line.
-    pub customers: Vec<Customer>,
+    pub(crate) customers: Vec<Customer>,
     /// Products by the order of their first line.
-    pub products: Vec<Product>,
+    pub(crate) products: Vec<Product>,
     /// Lines that lead to no order or cancellation, by reason.
-    pub skipped: BTreeMap<&'static str, u64>,
+    pub(crate) skipped: BTreeMap<&'static str, u64>,
     /// Lines that do.
-    pub taken: u64,
+    pub(crate) taken: u64,
 }
 
 /// One customer and what they did, in the file's order.
 #[derive(Debug)]
-pub struct Customer {
+pub(crate) struct Customer {
     /// The shop's number of the customer.
-    pub id: String,
+    pub(crate) id: String,
     /// Where they live.
-    pub country: String,
+    pub(crate) country: String,
     /// Line of their first appearance.
-    pub line: u64,
+    pub(crate) line: u64,
     /// Orders and cancellations.
-    pub deeds: Vec<Deed>,
+    pub(crate) deeds: Vec<Deed>,
 }
 
 /// One order or cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
+pub(crate) enum Deed {
     /// The customer orders a product.
     Order {
         /// Line of the order, its name in this plan.
@@ -53,29 +53,29 @@ pub enum Deed {
 
 /// One product and its names.
 #[derive(Debug)]
-pub struct Product {
+pub(crate) struct Product {
     /// The shop's code of the product.
-    pub stock_code: String,
+    pub(crate) stock_code: String,
     /// Price on its first line.
-    pub price_cents: Option<i64>,
+    pub(crate) price_cents: Option<i64>,
     /// Its titles with the line of each; the first is the one it is created with.
-    pub titles: Vec<(u64, String)>,
+    pub(crate) titles: Vec<(u64, String)>,
 }
 
 /// One product that D must show for a customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// The product.
-    pub stock_code: String,
+    pub(crate) stock_code: String,
     /// Pieces in all orders that were not cancelled.
-    pub quantity: u64,
+    pub(crate) quantity: u64,
     /// Number of these orders.
-    pub orders: u64,
+    pub(crate) orders: u64,
 }
 
 /// Makes the plan for a file.
 #[must_use]
-pub fn plan(lines: &[Line]) -> Plan {
+pub(crate) fn plan(lines: &[Line]) -> Plan {
     let mut planner = Planner::default();
     for line in lines {
         planner.name_product(line);
@@ -155,7 +155,7 @@ impl Planner {
 
 /// What D must answer for a customer: each product once, in the order of its first purchase that was not cancelled.
 #[must_use]
-pub fn expected(customer: &Customer) -> Vec<Expected> {
+pub(crate) fn expected(customer: &Customer) -> Vec<Expected> {
     let cancelled: Vec<u64> = customer.deeds.iter().filter_map(cancelled_order).collect();
     let mut products: Vec<Expected> = Vec::new();
     for deed in &customer.deeds {
@@ -208,7 +208,8 @@ mod tests {
             line(5, "C3", "A", "a", -1),
         ]);
         assert_eq!(plan.customers[0].deeds[3], Deed::Cancel { line: 5, order: 4 });
-        let shown = |stock_code: &str, quantity| Expected { stock_code: stock_code.to_owned(), quantity, orders: 1 };
+        let shown =
+            |stock_code: &str, quantity| Expected { stock_code: stock_code.to_owned(), quantity, orders: 1 };
         assert_eq!(expected(&plan.customers[0]), vec![shown("A", 1), shown("B", 5)]);
     }
 
@@ -230,7 +231,8 @@ mod tests {
         nobody.customer = None;
         let plan = plan(&[nobody, line(3, "2", "A", "", -3), line(4, "C9", "B", "b", -1)]);
         assert_eq!(plan.taken, 0);
-        let reasons = ["cancellation of nothing that is open", "no customer", "stock correction (quantity below 1)"];
+        let reasons =
+            ["cancellation of nothing that is open", "no customer", "stock correction (quantity below 1)"];
         assert_eq!(plan.skipped.into_iter().collect::<Vec<_>>(), reasons.map(|reason| (reason, 1)));
     }
 

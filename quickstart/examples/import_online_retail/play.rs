@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::plan::{Customer, Deed, Plan, Product};
 
 /// Lanes in flight: enough for the services to share one sync among many commands.
-pub const LANES_MAX: usize = 64;
+pub(crate) const LANES_MAX: usize = 64;
 /// Attempts for one command while a service is busy or the same key is still in flight.
 const ATTEMPTS_MAX: u32 = 50;
 /// Pause between two attempts.
@@ -23,28 +23,28 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// An aggregate that a service answered with.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub(crate) struct Made {
     /// Its id.
-    pub id: String,
+    pub(crate) id: String,
     /// Positions up to its newest event.
-    pub token: String,
+    pub(crate) token: String,
 }
 
 /// What was made, by the file's own names.
 #[derive(Debug, Default)]
-pub struct Played {
+pub(crate) struct Played {
     /// By customer number.
-    pub users: HashMap<String, Made>,
+    pub(crate) users: HashMap<String, Made>,
     /// By stock code.
-    pub products: HashMap<String, Made>,
+    pub(crate) products: HashMap<String, Made>,
     /// Newest order token by customer number.
-    pub order_tokens: HashMap<String, String>,
+    pub(crate) order_tokens: HashMap<String, String>,
 }
 
 impl Played {
     /// One token that names the newest position of every partition that was written.
     #[must_use]
-    pub fn newest(&self) -> String {
+    pub(crate) fn newest(&self) -> String {
         let made = self.users.values().chain(self.products.values()).map(|made| &made.token);
         newest(made.chain(self.order_tokens.values()))
     }
@@ -61,7 +61,7 @@ fn newest<'a>(tokens: impl Iterator<Item = &'a String>) -> String {
 
 /// Sends commands.
 #[derive(Debug, Clone)]
-pub struct Player {
+pub(crate) struct Player {
     client: Client,
     urls: Urls,
     progress: ProgressBar,
@@ -69,7 +69,7 @@ pub struct Player {
 
 impl Player {
     /// A player that ticks `progress` once a command.
-    pub fn new(client: Client, urls: Urls, progress: ProgressBar) -> Self {
+    pub(crate) fn new(client: Client, urls: Urls, progress: ProgressBar) -> Self {
         Self { client, urls, progress }
     }
 
@@ -77,7 +77,7 @@ impl Player {
     ///
     /// # Errors
     /// The first command that a service did not take.
-    pub async fn play(&self, plan: &Plan) -> Result<Played, ClientError> {
+    pub(crate) async fn play(&self, plan: &Plan) -> Result<Played, ClientError> {
         let mut played = Played {
             users: self.lanes(&plan.customers, |customer| self.sign_up(customer)).await?,
             products: self.lanes(&plan.products, |product| self.product(product)).await?,
@@ -144,7 +144,13 @@ impl Player {
         Ok((customer.id.clone(), newest))
     }
 
-    async fn order(&self, user: &Made, product: &Made, line: u64, quantity: u32) -> Result<Answer, ClientError> {
+    async fn order(
+        &self,
+        user: &Made,
+        product: &Made,
+        line: u64,
+        quantity: u32,
+    ) -> Result<Answer, ClientError> {
         let body = json!({ "user_id": user.id, "product_id": product.id, "quantity": quantity });
         let after = format!("{},{}", user.token, product.token);
         let url = format!("{}/orders", self.urls.orders);
@@ -166,7 +172,8 @@ impl Player {
         body: &Value,
     ) -> Result<Answer, ClientError> {
         for _ in 1..ATTEMPTS_MAX {
-            let request = self.client.request(method.clone(), url).header(headers::IDEMPOTENCY_KEY, key).after(after);
+            let request =
+                self.client.request(method.clone(), url).header(headers::IDEMPOTENCY_KEY, key).after(after);
             let request = if body.is_null() { request } else { request.json(body) };
             let answer = request.send().await?;
             match answer.status {
@@ -178,13 +185,19 @@ impl Player {
                 status => return Err(ClientError::Status { url: url.to_owned(), status, body: answer.body }),
             }
         }
-        self.client.request(method, url).header(headers::IDEMPOTENCY_KEY, key).after(after).json(body).send_ok().await
+        self.client
+            .request(method, url)
+            .header(headers::IDEMPOTENCY_KEY, key)
+            .after(after)
+            .json(body)
+            .send_ok()
+            .await
     }
 }
 
 /// Number of commands that a plan leads to.
 #[must_use]
-pub fn commands(plan: &Plan) -> u64 {
+pub(crate) fn commands(plan: &Plan) -> u64 {
     let titles: usize = plan.products.iter().map(|product| product.titles.len()).sum();
     let deeds: usize = plan.customers.iter().map(|customer| customer.deeds.len()).sum();
     (plan.customers.len() + titles + deeds) as u64

@@ -13,14 +13,14 @@ use crate::play;
 ///
 /// # Errors
 /// If D does not answer.
-pub async fn events_in_log(client: &Client, urls: &Urls) -> Result<u64, ClientError> {
+pub(crate) async fn events_in_log(client: &Client, urls: &Urls) -> Result<u64, ClientError> {
     let status = client.get(&format!("{}/status", urls.query)).send_ok().await?.body;
     let partitions = status["partitions"].as_array().into_iter().flatten();
     Ok(partitions.filter_map(|partition| partition["checkpoint"].as_u64()).sum())
 }
 
 /// Prints the summary.
-pub fn print(plan: &Plan, elapsed: Duration, new_events: u64, comparison: &Comparison) {
+pub(crate) fn print(plan: &Plan, elapsed: Duration, new_events: u64, comparison: &Comparison) {
     let skipped: u64 = plan.skipped.values().sum();
     println!("lines taken     {:>7}", plan.taken);
     println!("lines skipped   {skipped:>7}");

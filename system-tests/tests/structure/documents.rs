@@ -8,12 +8,19 @@ const DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "README.md", "schemas/README.md
 const CODE_MAP: &str = "ARCHITECTURE.md";
 /// Folders at the top level that a path in a document may begin with.
 const TOP_LEVEL: [&str; 9] = [
-    ".ci/", "schemas/", "event-log/", "command-services/", "projector/", "query-api/", "quickstart/", "system-tests/",
+    ".ci/",
+    "schemas/",
+    "event-log/",
+    "command-services/",
+    "projector/",
+    "query-api/",
+    "quickstart/",
+    "system-tests/",
     "benchmarks/",
 ];
 
 /// Paths in backquotes that begin with a folder of ours and lead nowhere.
-pub fn missing_paths(tree: &Tree) -> Vec<String> {
+pub(crate) fn missing_paths(tree: &Tree) -> Vec<String> {
     let mut missing = Vec::new();
     for document in DOCUMENTS {
         let Some(text) = tree.files.get(document) else {
@@ -27,11 +34,16 @@ pub fn missing_paths(tree: &Tree) -> Vec<String> {
 }
 
 /// Source files that the code map does not name, neither themselves nor by their folder.
-pub fn unmapped_files(tree: &Tree) -> Vec<String> {
+pub(crate) fn unmapped_files(tree: &Tree) -> Vec<String> {
     let empty = String::new();
     let map = tree.files.get(CODE_MAP).unwrap_or(&empty);
     let mapped: Vec<&str> = paths(map).collect();
-    let is_mapped = |path: &str| mapped.iter().any(|known| *known == path || (known.ends_with('/') && known.matches('/').count() > 2 && path.starts_with(known)));
+    let is_mapped = |path: &str| {
+        mapped.iter().any(|known| {
+            *known == path
+                || (known.ends_with('/') && known.matches('/').count() > 2 && path.starts_with(known))
+        })
+    };
     let unmapped = tree.sources().map(|(path, _)| path).filter(|path| !is_mapped(path));
     unmapped.map(|path| format!("{CODE_MAP} does not name {path}")).collect()
 }
@@ -53,7 +65,8 @@ fn exists(tree: &Tree, path: &str) -> bool {
 
 #[test]
 fn a_path_that_leads_nowhere_is_seen() {
-    let document = "see `projector/src/kernel/view.rs`, `projector/src/`, `cargo run` and `schemas/events/<type>.json`";
+    let document =
+        "see `projector/src/kernel/view.rs`, `projector/src/`, `cargo run` and `schemas/events/<type>.json`";
     let documents = |extra: (&'static str, &'static str)| {
         Tree::made_of(&[("ARCHITECTURE.md", document), ("README.md", ""), ("schemas/README.md", ""), extra])
     };
@@ -69,5 +82,8 @@ fn a_file_without_a_place_in_the_code_map_is_seen() {
     let view = ("projector/src/kernel/view.rs", "");
     assert!(unmapped_files(&Tree::made_of(&[map, view, ("schemas/src/shop/users.rs", "")])).is_empty());
     let new = ("projector/src/kernel/cache.rs", "");
-    assert_eq!(unmapped_files(&Tree::made_of(&[map, view, new])), ["ARCHITECTURE.md does not name projector/src/kernel/cache.rs"]);
+    assert_eq!(
+        unmapped_files(&Tree::made_of(&[map, view, new])),
+        ["ARCHITECTURE.md does not name projector/src/kernel/cache.rs"]
+    );
 }

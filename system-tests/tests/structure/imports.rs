@@ -6,7 +6,7 @@ use crate::tree::Tree;
 const SHOP_MODULES: [&str; 3] = ["crate::shop", "schemas::shop", "super::shop"];
 
 /// sled: one file in `command-services`, one in `projector`, and nowhere else.
-pub fn sled(tree: &Tree) -> Vec<String> {
+pub(crate) fn sled(tree: &Tree) -> Vec<String> {
     let importers = importers(tree, "sled");
     let mut violations = Vec::new();
     for side in ["command-services/", "projector/"] {
@@ -21,7 +21,7 @@ pub fn sled(tree: &Tree) -> Vec<String> {
 }
 
 /// rdkafka: `event-log` alone.
-pub fn rdkafka(tree: &Tree) -> Vec<String> {
+pub(crate) fn rdkafka(tree: &Tree) -> Vec<String> {
     let importers = importers(tree, "rdkafka");
     let outside = importers.iter().filter(|path| !path.starts_with("event-log/"));
     let mut violations: Vec<_> = outside.map(|path| format!("{path} must not import rdkafka")).collect();
@@ -32,7 +32,7 @@ pub fn rdkafka(tree: &Tree) -> Vec<String> {
 }
 
 /// Kernel files: everything under a `kernel` folder, `event-log`, and `schemas` but for its `shop`.
-pub fn kernel(tree: &Tree) -> Vec<String> {
+pub(crate) fn kernel(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
     for (path, content) in tree.sources().filter(|(path, _)| is_kernel(path)) {
         let known = SHOP_MODULES.iter().filter(|module| names(content, module));
@@ -42,12 +42,14 @@ pub fn kernel(tree: &Tree) -> Vec<String> {
 }
 
 fn is_kernel(path: &str) -> bool {
-    let contract = path.starts_with("schemas/src/") && !path.starts_with("schemas/src/shop") && !path.ends_with("lib.rs");
+    let contract = path.starts_with("schemas/src/")
+        && !path.starts_with("schemas/src/shop")
+        && !path.ends_with("lib.rs");
     path.contains("/kernel/") || path.ends_with("/kernel.rs") || path.starts_with("event-log/") || contract
 }
 
 /// No file of the write side names the read side's crates, and the other way round.
-pub fn sides(tree: &Tree) -> Vec<String> {
+pub(crate) fn sides(tree: &Tree) -> Vec<String> {
     let forbidden = [
         ("command-services/", &["projector", "query_api"][..]),
         ("projector/", &["command_services", "query_api"][..]),
@@ -56,7 +58,8 @@ pub fn sides(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
     for (side, crates) in forbidden {
         for (path, content) in tree.sources().filter(|(path, _)| path.starts_with(side)) {
-            let known = crates.iter().filter(|name| names(content, &format!("{name}::")) && !path.starts_with(*name));
+            let known =
+                crates.iter().filter(|name| names(content, &format!("{name}::")) && !path.starts_with(*name));
             violations.extend(known.map(|name| format!("{path} must not name {name}")));
         }
     }
@@ -75,7 +78,10 @@ fn names(content: &str, module: &str) -> bool {
 }
 
 fn begins_there(line: &str, at: usize) -> bool {
-    line[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() && before != '_' && before != ':')
+    line[..at]
+        .chars()
+        .next_back()
+        .is_none_or(|before| !before.is_alphanumeric() && before != '_' && before != ':')
 }
 
 #[test]
@@ -84,7 +90,10 @@ fn a_second_importer_of_sled_is_seen() {
     let two = ("projector/src/kernel/generation.rs", "fn open(db: &sled::Db) {}");
     assert!(sled(&Tree::made_of(&[one, two])).is_empty());
     assert_eq!(sled(&Tree::made_of(&[one])).len(), 1);
-    assert_eq!(sled(&Tree::made_of(&[one, two, ("projector/src/kernel/view.rs", "use sled::IVec;")])).len(), 1);
+    assert_eq!(
+        sled(&Tree::made_of(&[one, two, ("projector/src/kernel/view.rs", "use sled::IVec;")])).len(),
+        1
+    );
     let stray = ("query-api/src/lib.rs", "use sled::Db;");
     assert_eq!(sled(&Tree::made_of(&[one, two, stray])), ["query-api/src/lib.rs must not import sled"]);
 }
@@ -104,7 +113,11 @@ fn a_kernel_that_knows_the_shop_is_seen() {
     let domain = ("projector/src/shop/orders.rs", "use schemas::shop::OrderEvent;");
     assert!(kernel(&Tree::made_of(&[clean, domain])).is_empty());
     for import in ["use crate::shop::LAYOUT;", "use schemas::shop::ShopEvent;"] {
-        assert_eq!(kernel(&Tree::made_of(&[("projector/src/kernel/engine.rs", import)])).len(), 1, "{import}");
+        assert_eq!(
+            kernel(&Tree::made_of(&[("projector/src/kernel/engine.rs", import)])).len(),
+            1,
+            "{import}"
+        );
     }
     assert_eq!(kernel(&Tree::made_of(&[("schemas/src/envelope.rs", "use crate::shop::TOPICS;")])).len(), 1);
 }

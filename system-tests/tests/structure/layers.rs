@@ -18,22 +18,26 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Dependencies, also those for tests and builds, of each crate on crates of this workspace.
-pub type Dependencies = BTreeMap<String, Vec<String>>;
+pub(crate) type Dependencies = BTreeMap<String, Vec<String>>;
 
 /// As Cargo itself reads the manifests.
-pub fn workspace_dependencies() -> Dependencies {
+pub(crate) fn workspace_dependencies() -> Dependencies {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).current_dir(tree::root());
     let output = command.output().expect("cargo metadata runs");
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let packages = metadata["packages"].as_array().expect("packages");
     packages.iter().map(|package| (text(&package["name"]), within_workspace(package))).collect()
 }
 
 fn within_workspace(package: &serde_json::Value) -> Vec<String> {
     let dependencies = package["dependencies"].as_array().into_iter().flatten();
-    dependencies.filter(|dependency| dependency["path"].is_string()).map(|found| text(&found["name"])).collect()
+    dependencies
+        .filter(|dependency| dependency["path"].is_string())
+        .map(|found| text(&found["name"]))
+        .collect()
 }
 
 fn text(value: &serde_json::Value) -> String {
@@ -41,7 +45,7 @@ fn text(value: &serde_json::Value) -> String {
 }
 
 /// One sentence for each arrow that must not be.
-pub fn violations(dependencies: &Dependencies) -> Vec<String> {
+pub(crate) fn violations(dependencies: &Dependencies) -> Vec<String> {
     let mut violations = Vec::new();
     for (from, tos) in dependencies {
         let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| name == from) else {
@@ -62,5 +66,8 @@ fn an_arrow_against_the_layers_is_seen() {
         violations(&dependencies("projector", "command-services")),
         ["crate projector must not depend on command-services"]
     );
-    assert_eq!(violations(&dependencies("common", "schemas")), ["crate common has no place in the arrows between crates"]);
+    assert_eq!(
+        violations(&dependencies("common", "schemas")),
+        ["crate common has no place in the arrows between crates"]
+    );
 }

@@ -8,29 +8,32 @@ const SKIPPED: [&str; 3] = ["target", ".git", "data"];
 
 /// Paths with contents.
 #[derive(Debug, Default)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// Contents by path, with `/` between folders. Files that are not UTF-8 have empty contents.
-    pub files: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 impl Tree {
     /// All files of this repository.
-    pub fn of_repository() -> Self {
+    pub(crate) fn of_repository() -> Self {
         let mut tree = Self::default();
         tree.read(root(), "");
         tree
     }
 
     /// A tree made up for a test of a rule.
-    pub fn made_of(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn made_of(files: &[(&str, &str)]) -> Self {
         let owned = |(path, content): &(&str, &str)| ((*path).to_owned(), (*content).to_owned());
         Self { files: files.iter().map(owned).collect() }
     }
 
     /// Rust files outside tests, examples and benches: what ships.
-    pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
         let shipped = |path: &str| path.ends_with(".rs") && path.contains("/src/") && !path.contains("tests");
-        self.files.iter().map(|(path, content)| (path.as_str(), content.as_str())).filter(move |(path, _)| shipped(path))
+        self.files
+            .iter()
+            .map(|(path, content)| (path.as_str(), content.as_str()))
+            .filter(move |(path, _)| shipped(path))
     }
 
     fn read(&mut self, directory: &Path, prefix: &str) {
@@ -50,12 +53,12 @@ impl Tree {
 }
 
 /// The repository's root.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace around this crate")
 }
 
 /// Fails with all violations, one a line.
 #[track_caller]
-pub fn assert_kept(violations: &[String]) {
+pub(crate) fn assert_kept(violations: &[String]) {
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }

@@ -46,7 +46,9 @@ fn an_unreachable_broker_is_named() {
     let directory = TempDir::new().unwrap();
     for service in SERVICES {
         let mut flags = vec!["--brokers".to_owned(), "127.0.0.1:1".to_owned()];
-        flags.extend(["--listen", "127.0.0.1:0", "--start-timeout-ms", "1500", "--data-dir"].map(str::to_owned));
+        flags.extend(
+            ["--listen", "127.0.0.1:0", "--start-timeout-ms", "1500", "--data-dir"].map(str::to_owned),
+        );
         flags.push(directory.path().join(service).display().to_string());
         assert_refused(service, &flags, 1, &["127.0.0.1:1", "--brokers"]);
     }
@@ -72,7 +74,8 @@ fn a_foreign_file_is_named_and_left_alone() {
         let directory = TempDir::new().unwrap();
         fs::write(directory.path().join("thesis.doc"), "chapter 1").unwrap();
         assert_refused(service, &flags(&broker, directory.path()), 1, &["thesis.doc"]);
-        let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         let ours = |name: &std::ffi::OsString| name.to_string_lossy().to_lowercase().contains("lock");
         assert!(names.iter().all(|name| name == "thesis.doc" || ours(name)), "{service} wrote {names:?}");
     }
@@ -135,8 +138,17 @@ fn projector_wants_exactly_one_task() {
 fn a_topic_that_forgets_is_refused_by_name() {
     let broker = TestBroker::real();
     let topic = broker.kafka().topic_name("users.events");
-    let mut create = std::process::Command::new(system_tests::binaries::root().join("system-tests/kafka/kafka"));
-    create.args(["tool", "kafka-topics", "--bootstrap-server", &broker.kafka().brokers, "--create", "--topic", &topic]);
+    let mut create =
+        std::process::Command::new(system_tests::binaries::root().join("system-tests/kafka/kafka"));
+    create.args([
+        "tool",
+        "kafka-topics",
+        "--bootstrap-server",
+        &broker.kafka().brokers,
+        "--create",
+        "--topic",
+        &topic,
+    ]);
     create.args(["--partitions", "3", "--config", "retention.ms=3600000"]);
     assert!(create.status().unwrap().success());
     let directory = TempDir::new().unwrap();

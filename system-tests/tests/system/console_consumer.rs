@@ -31,14 +31,18 @@ fn consume(site: &Site, topic: &str) -> String {
     command.args(formatter.iter().flat_map(|property| ["--property", property]));
     let output = command.args(["--timeout-ms", "60000"]).output().expect("Kafka's own tools run");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    text.lines().next().unwrap_or_else(|| panic!("no record: {}", String::from_utf8_lossy(&output.stderr))).to_owned()
+    text.lines()
+        .next()
+        .unwrap_or_else(|| panic!("no record: {}", String::from_utf8_lossy(&output.stderr)))
+        .to_owned()
 }
 
 #[track_caller]
 fn assert_record(line: &str, key: &str, event_type: &str, token: &str) {
     let fields: Vec<&str> = line.splitn(4, '\t').collect();
     let [partition, headers, found_key, value] = fields[..] else { panic!("not four fields: {line}") };
-    let place = token.split_once('/').and_then(|(_, place)| place.split_once('@')).expect("a token of one position");
+    let place =
+        token.split_once('/').and_then(|(_, place)| place.split_once('@')).expect("a token of one position");
     assert_eq!(partition, format!("Partition:{}", place.0));
     assert_eq!(headers, "content-type:application/cloudevents+json; charset=UTF-8");
     assert_eq!(found_key, key);

@@ -15,7 +15,9 @@ fn the_first_command_tells_the_story_and_serves_until_interrupted() {
     std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
     let mut shown = String::new();
     while !shown.contains("Serving until Ctrl-C") {
-        shown.push_str(&lines.recv_timeout(wait::DEADLINE).unwrap_or_else(|_| panic!("it went silent after:\n{shown}")));
+        shown.push_str(
+            &lines.recv_timeout(wait::DEADLINE).unwrap_or_else(|_| panic!("it went silent after:\n{shown}")),
+        );
         shown.push('\n');
     }
     for words in ["sandbox", "shop.user.signed-up.v1", "pants.jpg", "same answer: yes", "same digest: yes"] {

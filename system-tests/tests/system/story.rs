@@ -16,7 +16,8 @@ async fn tell(broker: TestBroker) {
 
     let after = format!("{},{},{}", pants.token, socks.token, second.token);
     let answer = site.ordered_products(&user, &after).await;
-    let shown: Vec<_> = answer.body["products"].as_array().expect("a list").iter().map(|shown| &shown["title"]).collect();
+    let shown: Vec<_> =
+        answer.body["products"].as_array().expect("a list").iter().map(|shown| &shown["title"]).collect();
     assert_eq!(shown, [&json!("pants"), &json!("socks")]);
     assert_eq!(answer.body["products"][0]["image"], "pants.jpg");
 

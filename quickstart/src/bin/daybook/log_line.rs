@@ -13,20 +13,20 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// One event as any Kafka tool would show it.
 #[derive(Debug)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Topic and partition.
-    pub place: String,
+    pub(crate) place: String,
     /// Kafka's offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// The record's value: the whole event.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 /// The event of a command's token.
 ///
 /// # Errors
 /// A sentence, if it does not come within a deadline.
-pub fn find(kafka: &Kafka, token: &str) -> Result<LogLine, String> {
+pub(crate) fn find(kafka: &Kafka, token: &str) -> Result<LogLine, String> {
     let token: Token = token.parse().map_err(|error| format!("the command's token: {error}"))?;
     let at = token.positions.first().ok_or("the command answered without a token")?;
     let start = Start { topic: at.topic.clone(), partition: at.partition, offset: 0 };

@@ -53,30 +53,37 @@ fn failed(error: &str, code: u8) -> ExitCode {
 async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
     let site = place.prepare().map_err(|error| chain(&error))?;
     print::place(&site.settings, site.sandbox.is_some());
-    let shop = match Shop::start(&site.settings).await {
+    let shop = match Shop::launch(&site.settings).await {
         Ok(shop) => shop,
         Err(error) => return Ok(failed(&chain(&error), exit_code(&error))),
     };
     let outcome = tokio::select! {
         outcome = serve(&shop, &site, demo) => outcome,
+        () = shop.ended() => Ok(()),
         () = process::shutdown_signal() => Ok(()),
     };
     println!("stopping ...");
-    shop.stop().await.map_err(|error| chain(&error))?;
-    outcome.map(|()| ExitCode::SUCCESS)
+    match (shop.stop().await, outcome) {
+        // A service that ended by itself says more than what came of it.
+        (Err(error), _) => Ok(failed(&chain(&error), exit_code(&error))),
+        (Ok(()), Err(error)) => Err(error),
+        (Ok(()), Ok(())) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn exit_code(error: &ShopError) -> u8 {
     match error {
         ShopError::InUse { .. } => process::EXIT_IN_USE,
-        ShopError::Listen { .. } | ShopError::Ended { .. } | ShopError::NotReady { .. } | ShopError::Client(_) => {
-            process::EXIT_FAILED
-        }
+        ShopError::Listen { .. }
+        | ShopError::Ended { .. }
+        | ShopError::NotReady { .. }
+        | ShopError::Client(_) => process::EXIT_FAILED,
     }
 }
 
 /// Ends only with an error; otherwise it serves until it is dropped.
 async fn serve(shop: &Shop, site: &Site, demo: bool) -> Result<(), String> {
+    shop.ready().await.map_err(|error| chain(&error))?;
     let client = Client::new().map_err(|error| error.to_string())?;
     let mut question = None;
     if demo && story::is_log_empty(&client, &shop.urls).await? {

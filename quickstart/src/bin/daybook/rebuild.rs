@@ -3,7 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use projector::{Generation, ReadModel, ReplayOptions, ReplayReport};
+use projector::kernel::{Generation, ReadModel, ReplayOptions, ReplayReport};
+use projector::shop;
 use quickstart::client::Client;
 use quickstart::shop::{ShopSettings, Urls, chain};
 
@@ -15,11 +16,19 @@ const SWAP_WITHIN: Duration = Duration::from_secs(60);
 /// Pause between two looks at D's status.
 const SWAP_POLL: Duration = Duration::from_millis(50);
 
+/// Who holds a directory meanwhile, for others who want it.
+const HOLDER: &str = "daybook";
+
 /// Replays, waits for the swap, asks the same question again and compares answer and digest.
 ///
 /// # Errors
 /// A sentence; also when answer or digest differ.
-pub async fn show(client: &Client, settings: &ShopSettings, urls: &Urls, told: &Told) -> Result<(), String> {
+pub(crate) async fn show(
+    client: &Client,
+    settings: &ShopSettings,
+    urls: &Urls,
+    told: &Told,
+) -> Result<(), String> {
     print::step("D's read model is built again from offset zero, while D goes on serving");
     let before = generation(client, urls).await?;
     let report = replay(settings).await?;
@@ -37,11 +46,13 @@ pub async fn show(client: &Client, settings: &ShopSettings, urls: &Urls, told: &
 
 async fn replay(settings: &ShopSettings) -> Result<ReplayReport, String> {
     let (kafka, directory) = (settings.kafka.clone(), settings.read_model_dir());
+    let options = ReplayOptions::new(settings.partitions, HOLDER.to_owned());
     let work = move || {
         let read_model = ReadModel::open(&directory).map_err(|error| chain(&error))?;
-        let (options, never) = (ReplayOptions::default(), AtomicBool::new(false));
-        let projection = projector::shop::projection();
-        projector::replay(&kafka, &read_model, projection, &options, |_| {}, &never).map_err(|error| chain(&error))
+        let never = AtomicBool::new(false);
+        let built =
+            projector::kernel::replay(&kafka, &read_model, shop::projection(), &options, |_| {}, &never);
+        built.map_err(|error| chain(&error))
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
 }
@@ -58,14 +69,15 @@ async fn served(client: &Client, urls: &Urls, wanted: &str) -> Result<(), String
 }
 
 async fn generation(client: &Client, urls: &Urls) -> Result<String, String> {
-    let status = client.get(&format!("{}/status", urls.query)).send_ok().await.map_err(|error| chain(&error))?;
+    let status =
+        client.get(&format!("{}/status", urls.query)).send_ok().await.map_err(|error| chain(&error))?;
     Ok(status.body["generation"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Of the generation that was served before: it is kept, and closed once D has swapped.
 fn digest(settings: &ShopSettings, name: &str) -> Result<String, String> {
     let read_model = ReadModel::open(&settings.read_model_dir()).map_err(|error| chain(&error))?;
-    let generation = Generation::open(&read_model.path_of(name), &projector::shop::LAYOUT);
+    let generation = Generation::open(&read_model.path_of(name), &shop::layout(), HOLDER);
     let generation = generation.map_err(|error| chain(&error))?;
     generation.digest().map(|digest| digest.to_string()).map_err(|error| chain(&error))
 }

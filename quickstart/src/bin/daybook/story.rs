@@ -9,28 +9,30 @@ use crate::{log_line, print};
 
 /// What the story left behind, for the rebuild to compare with.
 #[derive(Debug)]
-pub struct Told {
+pub(crate) struct Told {
     /// D's address for the user's ordered products.
-    pub question: String,
+    pub(crate) question: String,
     /// D's answer.
-    pub answer: Value,
+    pub(crate) answer: Value,
     /// Positions that the answer rests on.
-    pub token: String,
+    pub(crate) token: String,
 }
 
 /// Tells the story and prints each step.
 ///
 /// # Errors
 /// A sentence that names the step that failed.
-pub async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<Told, String> {
+pub(crate) async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<Told, String> {
     let story = Story { client, kafka };
     let user = json!({ "email": "jill@example.com", "name": "Jill", "address": "1 Main Street" });
     let user = story.command("A user signs up", &format!("{}/users", urls.users), &user, "").await?;
     let product = json!({ "title": "pants", "image": "pants.jpg", "price_cents": 4900 });
-    let product = story.command("A product appears", &format!("{}/products", urls.products), &product, "").await?;
+    let product =
+        story.command("A product appears", &format!("{}/products", urls.products), &product, "").await?;
     let after = [token(&user), token(&product)].join(",");
     let order = json!({ "user_id": user.body["user_id"], "product_id": product.body["product_id"] });
-    let order = story.command("The user orders it", &format!("{}/orders", urls.orders), &order, &after).await?;
+    let order =
+        story.command("The user orders it", &format!("{}/orders", urls.orders), &order, &after).await?;
     let everything = [after, token(&order)].join(",");
     story.question(urls, &user, everything).await
 }
@@ -39,8 +41,9 @@ pub async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<Told, S
 ///
 /// # Errors
 /// If D does not answer.
-pub async fn is_log_empty(client: &Client, urls: &Urls) -> Result<bool, String> {
-    let status = client.get(&format!("{}/status", urls.query)).send_ok().await.map_err(|error| chain(&error))?;
+pub(crate) async fn is_log_empty(client: &Client, urls: &Urls) -> Result<bool, String> {
+    let status =
+        client.get(&format!("{}/status", urls.query)).send_ok().await.map_err(|error| chain(&error))?;
     let mut partitions = status.body["partitions"].as_array().into_iter().flatten();
     Ok(partitions.all(|partition| partition["end_offset"] == 0))
 }
@@ -68,7 +71,8 @@ impl Story<'_> {
         let user_id = user.body["user_id"].as_str().unwrap_or_default();
         let question = format!("{}/users/{user_id}/products", urls.query);
         print::request("GET", &question, None);
-        let answer = self.client.get(&question).after(&token).send_ok().await.map_err(|error| chain(&error))?;
+        let answer =
+            self.client.get(&question).after(&token).send_ok().await.map_err(|error| chain(&error))?;
         print::answer(&answer);
         Ok(Told { question, answer: answer.body, token })
     }
