@@ -158,13 +158,14 @@ pub fn replay<E: EventData + 'static>(
     on_progress: impl FnMut(ReplayProgress),
     cancelled: &AtomicBool,
 ) -> Result<ReplayReport, ReplayError> {
+    let began = Instant::now();
+    let start = Checkpoint::zero(projection.topics.iter().map(|topic| (topic.name, options.partitions)));
+    // First: while the log is not as it should be, nothing is written.
+    let log = look_at_log(kafka, &projection, &start, options)?;
     let _lock = match options.into {
         Some(_) => None,
         None => Some(read_model.lock_for_replay(&options.holder)?),
     };
-    let began = Instant::now();
-    let start = Checkpoint::zero(projection.topics.iter().map(|topic| (topic.name, options.partitions)));
-    let log = look_at_log(kafka, &projection, &start, options)?;
     let unfinished_removed = remove_unfinished(read_model, options)?;
     let (name, path) = place(read_model, options)?;
     let mut generation = Generation::create(&path, &projection.layout(), &start, &options.holder)?;

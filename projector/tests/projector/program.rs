@@ -141,13 +141,22 @@ fn a_second_replay_is_refused_with_the_first_ones_name() {
 #[test]
 fn a_broker_that_is_away_and_a_foreign_file_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let data_dir = directory.path().to_str().unwrap();
-    let nowhere =
-        ["--replay", "--brokers", "127.0.0.1:1", "--start-timeout-ms", "300", "--data-dir", data_dir];
+    let data_dir = directory.path().join("read-model");
+    let nowhere = [
+        "--replay",
+        "--brokers",
+        "127.0.0.1:1",
+        "--start-timeout-ms",
+        "300",
+        "--data-dir",
+        data_dir.to_str().unwrap(),
+    ];
     let output = alone(&nowhere).output().unwrap();
     assert_refused(&output, 1, &["no Kafka broker answers at 127.0.0.1:1", "--brokers"]);
-    fs::write(directory.path().join("holiday.jpg"), "").unwrap();
+    assert!(!data_dir.exists());
+    fs::create_dir(&data_dir).unwrap();
+    fs::write(data_dir.join("holiday.jpg"), "").unwrap();
     let output = alone(&nowhere).output().unwrap();
     assert_refused(&output, 1, &["holiday.jpg"]);
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the lock and the foreign file");
+    assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1);
 }

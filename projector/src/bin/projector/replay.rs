@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use event_log::process::shutdown_signal;
+use event_log::topics;
 use projector::kernel::{ReadModel, ReplayOptions, ReplayReport, replay};
 use projector::shop;
 use serde_json::json;
@@ -14,11 +15,16 @@ use crate::telling::Telling;
 use crate::{Failure, say};
 
 pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Failure> {
+    let kafka = &settings.kafka.kafka;
+    // A directory is not made for a replay that cannot begin.
+    if !settings.data_dir.exists() {
+        topics::wait_reachable(kafka, options.start_timeout).map_err(Failure::failed)?;
+    }
     let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
     let cancelled = cancelled_by_signal()?;
     let mut telling = Telling::new(settings.json);
     let replayed = replay(
-        &settings.kafka.kafka,
+        kafka,
         &read_model,
         shop::projection(),
         options,
