@@ -42,6 +42,10 @@ impl ConsumerContext for Context {}
 pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
     match level {
+        // Set by ourselves on every writer, on purpose: nobody can do anything about it.
+        _ if message.contains("enable.gapless.guarantee is experimental") => {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+        }
         Emerg | Alert | Critical => tracing::error!(target: "librdkafka", facility, "{message}"),
         // librdkafka goes on trying after what it calls an error (a refused connection, say).
         Error | Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),

@@ -1,5 +1,6 @@
 //! A client that only asks.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -16,6 +17,9 @@ use crate::{Kafka, LogError};
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long to wait for an answer before log lines are written out again.
 const REACHABLE_STEP: Duration = Duration::from_millis(500);
+
+/// How often a partition is asked for again that is just getting its leader.
+const ELECTING_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Inspector {
     kafka: Kafka,
@@ -60,9 +64,14 @@ impl Inspector {
 
     pub(super) fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, TopicError> {
         let full_topic = self.kafka.topic_name(topic);
-        match self.consumer.fetch_watermarks(&full_topic, partition, ANSWER_TIMEOUT) {
-            Ok((low, high)) => Ok(Watermarks { low, high }),
-            Err(error) => Err(self.failed(full_topic, "the offsets", &error)),
+        let began = Instant::now();
+        loop {
+            let left = ANSWER_TIMEOUT.saturating_sub(began.elapsed());
+            match self.consumer.fetch_watermarks(&full_topic, partition, left) {
+                Ok((low, high)) => return Ok(Watermarks { low, high }),
+                Err(error) if is_electing(&error) && !left.is_zero() => thread::sleep(ELECTING_POLL_INTERVAL),
+                Err(error) => return Err(self.failed(full_topic, "the offsets", &error)),
+            }
         }
     }
 
@@ -126,4 +135,10 @@ impl Inspector {
     fn serve_client(&self) {
         while self.consumer.poll(Duration::ZERO).is_some() {}
     }
+}
+
+/// A topic just created, or a broker just back: metadata names a leader that does not know yet that it is one.
+fn is_electing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable))
 }

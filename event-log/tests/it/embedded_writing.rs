@@ -73,7 +73,9 @@ fn passing_faults_neither_lose_nor_reorder_nor_repeat() {
         RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION as MOVED,
     };
     const RECORDS: i64 = 500;
-    let (cluster, kafka) = faulty();
+    let (cluster, mut kafka) = faulty();
+    // Many small batches under way at once: without idempotence a refused one would come after its successors.
+    kafka.options.push(("batch.num.messages".to_owned(), "10".to_owned()));
     cluster.request_errors(RDKafkaApiKey::Produce, &[CUT, MOVED, FEW, CUT, MOVED]);
     let (writer, deliveries) = writer(&kafka);
     for tag in 0..RECORDS {
