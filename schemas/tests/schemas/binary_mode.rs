@@ -52,6 +52,14 @@ fn data_may_have_fields_called_like_attributes() {
 }
 
 #[test]
+fn data_need_not_be_an_object_for_the_envelope_to_open() {
+    for data in ["5", "null", "[1]", "\"text\""] {
+        let opened = envelope::open(Some(data.as_bytes()), || sample().headers()).unwrap();
+        assert_eq!(opened.data.get(), data);
+    }
+}
+
+#[test]
 fn the_trace_may_be_absent() {
     let mut sample = sample();
     sample.headers.remove("ce_traceparent");

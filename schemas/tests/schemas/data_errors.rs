@@ -123,6 +123,7 @@ fn what_is_no_type_is_unknown() {
         "shop.order.placed.v",
         "shop.order.placed.v0",
         "shop.order.placed.v01",
+        "shop.order.placed.v02",
         "shop.order.placed.v+3",
         "shop.order.placed.v3 ",
         "shop.user.v1",
