@@ -48,3 +48,9 @@ pub(crate) use run::run;
 pub(crate) use service::Service;
 pub use settings::{AnswerAfter, Limits, Settings};
 pub use start::StartError;
+
+#[cfg(test)]
+pub(crate) use {ambient::SystemAmbient, run::Running};
+
+#[cfg(test)]
+mod tests;

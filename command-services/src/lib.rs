@@ -5,5 +5,7 @@
 
 pub mod kernel;
 pub mod shop;
+#[cfg(test)]
+mod testing;
 
 pub use kernel::{AnswerAfter, Limits, RunError, Settings};

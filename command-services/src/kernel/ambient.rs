@@ -13,7 +13,7 @@ pub(crate) trait Ambient: Send + Sync + 'static {
 
 /// The system's clock, and UUIDs of version 7.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SystemAmbient;
+pub(crate) struct SystemAmbient;
 
 impl Ambient for SystemAmbient {
     fn now(&self) -> Timestamp {

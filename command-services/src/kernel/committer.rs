@@ -16,7 +16,7 @@ use super::ambient::{Ambient, now_ms};
 use super::command::{Job, Reply, Request, Undecided};
 use super::durability::Durability;
 use super::group::{Group, GroupError, Stopped};
-use super::idempotency;
+use super::idempotency::Forgetter;
 use super::metrics::{Metrics, Outcome};
 use super::positions::Positions;
 use super::rows::Counter;
@@ -27,8 +27,6 @@ use super::store::{Store, Writes};
 const GROUP_COMMANDS_MAX: usize = 256;
 /// Pause between two attempts to open a store that failed.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
-/// How often expired idempotency keys are looked for while commands come.
-const FORGET_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the committer is asked to do.
 pub(crate) enum Work<A: Aggregate> {
@@ -50,7 +48,7 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) work: Receiver<Work<A>>,
-    pub(crate) forgot_at: Instant,
+    pub(crate) forgetter: Forgetter,
 }
 
 type Waiting = (oneshot::Sender<Result<Reply, Undecided>>, Result<Reply, Undecided>);
@@ -174,9 +172,9 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn write(&mut self, mut group: Group<'_>, gathered: &Gathered) -> Result<(), GroupError> {
-        if self.forgot_at.elapsed() >= FORGET_PAUSE {
-            self.forgot_at = Instant::now();
-            group.write(idempotency::forget_expired(&self.store, now_ms(&*self.ambient))?);
+        if !gathered.waiting.is_empty() {
+            let age_max_ms = millis(self.limits.idempotency_age_max);
+            group.forget(self.forgetter.expired(&self.store, now_ms(&*self.ambient), age_max_ms)?);
         }
         let (writes, counters) = group.finish(&self.counters);
         if writes.is_empty() {

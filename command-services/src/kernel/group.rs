@@ -244,6 +244,13 @@ impl<'s> Group<'s> {
         self.writes.extend(writes);
     }
 
+    /// Adds the writes that forget what has expired, except where this group has just written the same key anew.
+    pub(crate) fn forget(&mut self, writes: Writes) {
+        for (key, value) in writes {
+            self.writes.entry(key).or_insert(value);
+        }
+    }
+
     /// The batch, and where the partitions stand after it.
     pub(crate) fn finish(mut self, before: &[Counter]) -> (Writes, Vec<Counter>) {
         self.writes.extend(self.expiring.row());

@@ -9,7 +9,7 @@ use super::keys;
 use super::rows::{Remembered, decode_hashes};
 use super::store::{Store, Writes};
 
-/// Expiry rows looked at together: each names the keys of one commit, so this forgets faster than keys can come.
+/// Expiry rows looked at with one commit. One commit makes at most one, so this forgets faster than keys can come.
 const EXPIRY_ROWS_MAX: usize = 4;
 
 /// The hashes under which a key and its request are kept.
@@ -76,20 +76,51 @@ impl Expiring {
     }
 }
 
-/// The writes that forget some of the keys that have expired at `now_ms`.
-pub(crate) fn forget_expired(store: &Store, now_ms: u64) -> Result<Writes, GroupError> {
-    let mut writes = Writes::new();
-    for (row, hashes) in store.scan(&keys::expired(now_ms), EXPIRY_ROWS_MAX)? {
-        for hash in decode_hashes(&hashes)? {
-            let key = keys::idempotency(&hash);
-            // A key that was used again since expires later, by another row.
-            let expired = match store.get(&key)? {
-                Some(value) => Remembered::decode(&value)?.expires_ms <= now_ms,
-                None => false,
-            };
-            writes.extend(expired.then_some((key, None)));
+/// Forgets keys that have expired, a few with each commit.
+#[derive(Debug, Default)]
+pub(crate) struct Forgetter {
+    /// Before this time nothing expires.
+    look_again_ms: u64,
+}
+
+impl Forgetter {
+    /// The writes that forget some of what has expired at `now_ms`. Keys that are remembered from now on expire after
+    /// `age_max_ms`.
+    pub(crate) fn expired(
+        &mut self,
+        store: &Store,
+        now_ms: u64,
+        age_max_ms: u64,
+    ) -> Result<Writes, GroupError> {
+        if now_ms < self.look_again_ms {
+            return Ok(Writes::new());
         }
-        writes.push((row.to_vec(), None));
+        let mut writes = Writes::new();
+        let rows = store.scan(&keys::expiries(), EXPIRY_ROWS_MAX)?;
+        self.look_again_ms =
+            if rows.len() < EXPIRY_ROWS_MAX { now_ms.saturating_add(age_max_ms) } else { now_ms };
+        for (row, hashes) in rows {
+            let expires_ms = keys::expires_ms(&row);
+            if expires_ms > now_ms {
+                self.look_again_ms = expires_ms;
+                break;
+            }
+            forget(store, now_ms, &hashes, &mut writes)?;
+            writes.push((row.to_vec(), None));
+        }
+        Ok(writes)
     }
-    Ok(writes)
+}
+
+fn forget(store: &Store, now_ms: u64, hashes: &[u8], writes: &mut Writes) -> Result<(), GroupError> {
+    for hash in decode_hashes(hashes)? {
+        let key = keys::idempotency(&hash);
+        // A key that was used again since expires later, by another row.
+        let expired = match store.get(&key)? {
+            Some(value) => Remembered::decode(&value)?.expires_ms <= now_ms,
+            None => false,
+        };
+        writes.extend(expired.then_some((key, None)));
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use super::store::{Store, Writes};
 /// Rows pruned at a time: a small batch between two looks at the outbox.
 const PRUNE_ROWS_MAX: usize = 256;
 /// How often the age of the oldest rows is looked at.
-const AGE_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const AGE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Marks acknowledged prefixes and prunes what lies far enough behind them.
 #[derive(Debug)]

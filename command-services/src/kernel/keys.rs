@@ -36,9 +36,15 @@ pub(crate) fn expiry(expires_ms: u64, hash: &[u8; 16]) -> Vec<u8> {
     key(b'X', &[&expires_ms.to_be_bytes(), hash])
 }
 
-/// All expiry rows up to and including `now_ms`.
-pub(crate) fn expired(now_ms: u64) -> Span {
-    (key(b'X', &[]), key(b'X', &[&now_ms.saturating_add(1).to_be_bytes()]))
+/// All expiry rows; those that expire first come first.
+pub(crate) fn expiries() -> Span {
+    (key(b'X', &[]), key(b'X' + 1, &[]))
+}
+
+/// When an expiry row expires.
+pub(crate) fn expires_ms(key: &[u8]) -> u64 {
+    let bytes = key.get(1..9).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u64::from_be_bytes).unwrap_or_default()
 }
 
 pub(crate) fn outbox(partition: i32, position: u64) -> Vec<u8> {

@@ -49,7 +49,7 @@ pub(crate) struct Wait<'a> {
     /// Sent and not acknowledged: from this many on it must wait for deliveries.
     pub(crate) in_flight_max: u64,
     /// Look again after this time even so.
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) timeout: Duration,
 }
 
 impl Positions {
@@ -130,7 +130,7 @@ impl Positions {
 
     /// Waits until there is something for the relay to do.
     pub(crate) fn wait(&self, wait: Wait<'_>) -> Look {
-        let deadline = wait.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = Instant::now() + wait.timeout;
         let mut state = self.lock();
         let full = distance(&state.acknowledged, wait.sent) >= wait.in_flight_max;
         // When full, some more deliveries than one are worth waking up for.
@@ -138,13 +138,10 @@ impl Positions {
         state.relay_waits_for_deliveries = full || state.stop_by.is_some();
         while !something_to_do(&state, wait) {
             let left = time_left(deadline, state.stop_by);
-            state = match left {
-                Some(Duration::ZERO) => break,
-                Some(left) => {
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             state.relay_waits_for_deliveries |= state.stop_by.is_some();
         }
         state.relay_waits_for_deliveries = false;
@@ -157,11 +154,15 @@ impl Positions {
         distance(&state.acknowledged, &state.durable)
     }
 
-    /// Waits for the time of `pause`, or until the service stops.
+    /// Waits for the time of `pause`, but not beyond the time by which the service stops.
     pub(crate) fn pause(&self, pause: Duration) {
         let deadline = Instant::now() + pause;
         let mut state = self.lock();
-        while let Some(left) = time_left(Some(deadline), state.stop_by).filter(|left| !left.is_zero()) {
+        loop {
+            let left = time_left(deadline, state.stop_by);
+            if left.is_zero() {
+                return;
+            }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -188,9 +189,9 @@ fn something_to_do(state: &State, wait: Wait<'_>) -> bool {
     state.failed.is_some() || unsent || drained
 }
 
-fn time_left(deadline: Option<Instant>, stop_by: Option<Instant>) -> Option<Duration> {
-    let first = [deadline, stop_by].into_iter().flatten().min()?;
-    Some(first.saturating_duration_since(Instant::now()))
+fn time_left(deadline: Instant, stop_by: Option<Instant>) -> Duration {
+    let first = stop_by.map_or(deadline, |stop_by| deadline.min(stop_by));
+    first.saturating_duration_since(Instant::now())
 }
 
 fn look(state: &State) -> Look {

@@ -13,7 +13,7 @@ use schemas::envelope::CONTENT_TYPE;
 
 use super::ambient::{Ambient, now_ms};
 use super::group::GroupError;
-use super::keep::Keeper;
+use super::keep::{AGE_PAUSE, Keeper};
 use super::metrics::Metrics;
 use super::outbox::SealedEvent;
 use super::positions::{Look, Positions, Wait, distance};
@@ -93,6 +93,7 @@ impl Relay {
 
     fn relay_until_failure(&mut self) -> Result<(), RelayError> {
         let mut session = self.open()?;
+        self.mark();
         loop {
             let look = self.positions.wait(Wait {
                 sent: &session.sent,
@@ -112,10 +113,10 @@ impl Relay {
         }
     }
 
-    /// Without unmarked or awaited acknowledgements only a new commit is worth waking up for.
-    fn look_again(&self, session: &Session) -> Option<Duration> {
+    /// Without unmarked or awaited acknowledgements, only a new commit or the age of kept rows is worth waking up for.
+    fn look_again(&self, session: &Session) -> Duration {
         let awaited = distance(self.keeper.marked(), &session.sent) > 0;
-        awaited.then_some(MARK_PAUSE)
+        if awaited { MARK_PAUSE } else { AGE_PAUSE }
     }
 
     fn open(&self) -> Result<Session, RelayError> {

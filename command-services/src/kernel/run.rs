@@ -20,7 +20,7 @@ use super::durability::Durability;
 use super::followed::FollowedPositions;
 use super::follower::Follower;
 use super::group::GroupError;
-use super::idempotency::InFlight;
+use super::idempotency::{Forgetter, InFlight};
 use super::keep::Keeper;
 use super::metrics::Metrics;
 use super::positions::Positions;
@@ -215,7 +215,7 @@ fn committer<A: Aggregate>(
         metrics: Arc::clone(&service.metrics),
         limits: service.limits.clone(),
         work,
-        forgot_at: Instant::now(),
+        forgetter: Forgetter::default(),
     }
 }
 

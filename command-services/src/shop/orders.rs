@@ -1,8 +1,10 @@
 //! Service C: a user orders a product, or cancels the order. Knows users and products from their topics only.
 
-mod http;
+pub(crate) mod http;
 mod known;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use tokio::net::TcpListener;
 

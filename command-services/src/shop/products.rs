@@ -1,7 +1,9 @@
 //! Service B: a product is created, changed, discontinued.
 
-mod http;
+pub(crate) mod http;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use tokio::net::TcpListener;
 

@@ -1,7 +1,9 @@
 //! Service A: a user signs up, changes or deletes the account.
 
-mod http;
+pub(crate) mod http;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use tokio::net::TcpListener;
 

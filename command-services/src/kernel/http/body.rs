@@ -7,7 +7,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use schemas::problem::Problem;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::refusal::Refusal;
 
@@ -35,16 +35,24 @@ impl Body {
 
     /// The body as `T`.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        let mut json = serde_json::Deserializer::from_slice(&self.0);
-        let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
         // serde would also read a struct from a list of its fields' values.
-        if !is_object {
-            let any: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(&self.0);
-            return Err(any.map_or_else(|error| not_json(&error), |_| not_an_object()));
+        let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
+        match serde_json::from_slice(&self.0) {
+            Ok(parsed) if is_object => Ok(parsed),
+            _ => Err(self.explain::<T>(is_object)),
         }
-        let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
-        json.end().map_err(|error| not_json(&error))?;
-        Ok(parsed)
+    }
+
+    /// Reads a refused body again, to say why; the usual case does not pay for that.
+    fn explain<T: DeserializeOwned>(&self, is_object: bool) -> Refusal {
+        if let Err(error) = serde_json::from_slice::<IgnoredAny>(&self.0) {
+            return not_json(&error);
+        }
+        let mut json = serde_json::Deserializer::from_slice(&self.0);
+        match serde_path_to_error::deserialize::<_, T>(&mut json) {
+            Err(error) if is_object => invalid(&error),
+            _ => Problem::new(422, "invalid-body", "Invalid body", "the body must be a JSON object").into(),
+        }
     }
 }
 
@@ -82,16 +90,8 @@ fn not_json(error: &serde_json::Error) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "malformed-body", "Malformed body", detail)
 }
 
-fn not_an_object() -> Refusal {
-    Problem::new(422, "invalid-body", "Invalid body", "the body must be a JSON object").into()
-}
-
-fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
-    let cause = error.inner();
-    if cause.is_syntax() || cause.is_eof() {
-        return not_json(cause);
-    }
-    let detail = cause.to_string();
+fn invalid(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    let detail = error.inner().to_string();
     let path = Some(error.path().to_string()).filter(|path| path != ".");
     let field = path.or_else(|| quoted(&detail)).unwrap_or_default();
     let problem = Problem::new(422, "invalid-body", "Invalid body", format!("field `{field}`: {detail}"));

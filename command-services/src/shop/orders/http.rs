@@ -16,7 +16,7 @@ use crate::kernel::{Answer, Decided, Service};
 type Shared = State<Arc<Service<Orders>>>;
 
 /// The routes of service C.
-pub(super) fn router(service: Arc<Service<Orders>>) -> Router {
+pub(crate) fn router(service: Arc<Service<Orders>>) -> Router {
     let routes = Router::new()
         .route("/orders", post(place))
         .route("/orders/{order_id}", get(show_order).delete(cancel));

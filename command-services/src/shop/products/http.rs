@@ -17,7 +17,7 @@ use crate::shop::fields::present;
 type Shared = State<Arc<Service<Products>>>;
 
 /// The routes of service B.
-pub(super) fn router(service: Arc<Service<Products>>) -> Router {
+pub(crate) fn router(service: Arc<Service<Products>>) -> Router {
     let routes = Router::new()
         .route("/products", post(create))
         .route("/products/{product_id}", get(show_product).patch(change).delete(discontinue));

@@ -17,7 +17,7 @@ use crate::shop::fields::present;
 type Shared = State<Arc<Service<Users>>>;
 
 /// The routes of service A.
-pub(super) fn router(service: Arc<Service<Users>>) -> Router {
+pub(crate) fn router(service: Arc<Service<Users>>) -> Router {
     let routes = Router::new()
         .route("/users", post(sign_up))
         .route("/users/{user_id}", get(show_user).patch(change).delete(delete));

@@ -1,0 +1,84 @@
+//! The service's own directory: what is refused, and that nothing is written then.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::toy::{Toys, router};
+use crate::kernel::{DirectoryError, RunError, Running, StartError};
+use crate::testing::{TestService, broker, settings};
+
+fn refusal(started: Result<Running<Toys>, RunError>) -> (u8, String) {
+    match started {
+        Err(error) => (error.exit_code(), error.to_string()),
+        Ok(_) => panic!("the service should not have started"),
+    }
+}
+
+fn start(settings: &crate::kernel::Settings) -> Result<Running<Toys>, RunError> {
+    Running::start(settings, std::sync::Arc::new(crate::kernel::SystemAmbient))
+}
+
+#[test]
+fn a_directory_in_use_is_refused_with_its_holder() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let (code, sentence) = refusal(start(&toys.settings));
+    assert_eq!(code, 3);
+    assert!(sentence.contains(&format!("toys, pid {}", std::process::id())), "{sentence}");
+}
+
+#[test]
+fn a_foreign_file_is_named_and_nothing_is_written() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    fs::write(dir.path().join("holiday.jpg"), "x").unwrap();
+    let (code, sentence) = refusal(start(&settings(broker.kafka(""), dir.path())));
+    assert!(code == 1 && sentence.contains("holiday.jpg") && sentence.contains("--data-dir"), "{sentence}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_store_without_a_marker_is_foreign() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    fs::create_dir(dir.path().join("store")).unwrap();
+    let (_, sentence) = refusal(start(&settings(broker.kafka(""), dir.path())));
+    assert!(sentence.contains("store is not a file of this service"), "{sentence}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let file = dir.path().join("file");
+    fs::write(&file, "x").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let (code, sentence) = refusal(start(&settings(broker.kafka(""), &path)));
+        assert!(code == 1 && sentence.contains(&*path.display().to_string()), "{sentence}");
+    }
+}
+
+#[test]
+fn the_marker_must_fit() {
+    let broker = broker();
+    broker.create_topic("p.toys.events", 3).unwrap();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    toys.stop();
+    let marker = toys.settings.data_dir.join("daybook.json");
+    let text = fs::read_to_string(&marker).unwrap();
+    for (from, to, says) in [
+        ("\"service\": \"toys\"", "\"service\": \"users\"", "service users"),
+        ("\"layout\": 1", "\"layout\": 99", "layout version 99"),
+        ("toys.events", "p.toys.events", "topic p.toys.events"),
+        ("\"partitions\": 3", "\"partitions\": 6", "partitions 6"),
+    ] {
+        assert!(text.contains(from), "{text}");
+        fs::write(&marker, text.replace(from, to)).unwrap();
+        let (code, sentence) = refusal(start(&toys.settings));
+        assert!(code == 1 && sentence.contains(says), "{sentence}");
+    }
+    fs::write(&marker, "{").unwrap();
+    let error = start(&toys.settings).err().unwrap();
+    let RunError::Start(start_error) = error else { panic!("{error:?}") };
+    assert!(matches!(*start_error, StartError::Directory(DirectoryError::Marker { .. })));
+    fs::write(&marker, text).unwrap();
+    toys.restart(|_| {}).unwrap();
+}

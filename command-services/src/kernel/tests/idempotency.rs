@@ -1,0 +1,114 @@
+//! Idempotency keys: one key, one command, one answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::Barrier;
+
+use super::toy::{Toys, router};
+use crate::testing::{Call, Log, TestService, broker};
+
+fn make(name: &str, key: &str) -> Call {
+    Call::post("/toys", &json!({"name": name})).header("idempotency-key", key)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_gets_the_first_answer_again() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let first = make("bear", "k1").send(&toys.router).await;
+    let again = make("bear", "k1").send(&toys.router).await;
+    assert_eq!((&first.is(201).body, &first.headers), (&again.body, &again.headers));
+    let refused = make("bear", "k2").send(&toys.router).await;
+    refused.is_problem(409, "name-taken");
+    // The name becomes free, and the answer stays what it was.
+    let path = format!("/toys/{}", again.text("toy_id"));
+    Call::delete(&path).header("idempotency-key", "k3").send(&toys.router).await.is(204);
+    let lost = Call::delete(&path).header("idempotency-key", "k3").send(&toys.router).await;
+    assert!(lost.is(204).header("daybook-token").is_some());
+    make("bear", "k2").send(&toys.router).await.is_problem(409, "name-taken");
+    toys.restart(|_| {}).unwrap();
+    make("bear", "k2").send(&toys.router).await.is_problem(409, "name-taken");
+    make("bear", "k4").send(&toys.router).await.is(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_belongs_to_one_request() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let first = make("bear", "k1").send(&toys.router).await;
+    let path = format!("/toys/{}", first.is(201).text("toy_id"));
+    make("duck", "k1").send(&toys.router).await.is_problem(422, "idempotency-key-reused");
+    Call::delete(&path)
+        .header("idempotency-key", "k1")
+        .send(&toys.router)
+        .await
+        .is_problem(422, "idempotency-key-reused");
+    make("bear", "k1")
+        .header("if-match", "\"1\"")
+        .send(&toys.router)
+        .await
+        .is_problem(422, "idempotency-key-reused");
+    make("bear", "k1").send(&toys.router).await.is(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_requests_do_not_use_up_a_key() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    Call::post("/toys", &json!({"name": 7}))
+        .header("idempotency-key", "k1")
+        .send(&toys.router)
+        .await
+        .is_problem(422, "invalid-body");
+    make("bear", "k1").send(&toys.router).await.is(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_clients_with_one_key_make_one_event() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let barrier = Arc::new(Barrier::new(16));
+    let send = |_| {
+        let (barrier, router) = (Arc::clone(&barrier), toys.router.clone());
+        tokio::spawn(async move {
+            barrier.wait().await;
+            make("bear", "k1").send(&router).await
+        })
+    };
+    let sent: Vec<_> = (0..16).map(send).collect();
+    let mut made = Vec::new();
+    for reply in sent {
+        let reply = reply.await.unwrap();
+        if reply.status == 409 {
+            reply.is_problem(409, "request-in-flight");
+        } else {
+            made.push(reply.is(201).body.clone());
+        }
+    }
+    assert!(!made.is_empty() && made.iter().all(|body| *body == made[0]), "{made:?}");
+    make("bear", "k1").send(&toys.router).await.is(201);
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_forgotten_when_its_time_is_over() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.idempotency_age_max = Duration::ZERO;
+    });
+    make("bear", "k1").send(&toys.router).await.is(201);
+    make("bear", "k1").send(&toys.router).await.is_problem(409, "name-taken");
+    // Forgotten on disk too, once commands go on.
+    let kept = || toys.rows(b'I').len() + toys.rows(b'X').len();
+    for number in 0.. {
+        make(&format!("toy {number}"), &format!("key-{number}")).send(&toys.router).await;
+        if kept() <= 2 {
+            return;
+        }
+        assert!(number < 1_000, "{} rows are still kept", kept());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,152 @@
+//! The comparison with the log at the start, on a broker.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use event_log::{Kafka, Outgoing, Writer};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::toy::{Toys, router};
+use crate::kernel::{RunError, Running, Settings, SystemAmbient};
+use crate::testing::{Call, Log, TestService, broker, settings};
+
+async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
+    for number in 0..count {
+        let name = format!("{label} {number}");
+        Call::post("/toys", &json!({"name": name})).send(&toys.router).await.is(201);
+    }
+}
+
+#[track_caller]
+fn refusal(started: Result<(), RunError>) -> String {
+    let error = started.expect_err("the service should have refused to start");
+    assert_eq!(error.exit_code(), 1);
+    error.to_string()
+}
+
+fn start(settings: &Settings) -> Result<(), RunError> {
+    Running::<Toys>::start(settings, Arc::new(SystemAmbient))?.stop()
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_the_store_is_refused() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, 10, "early").await;
+    toys.stop();
+    let old = TempDir::new().unwrap();
+    copy_dir(&toys.settings.data_dir, old.path());
+    toys.restart(|_| {}).unwrap();
+    make(&toys, 30, "late").await;
+    toys.relayed();
+    let refused = refusal(toys.restart(|settings| settings.data_dir = old.path().to_owned()));
+    assert!(refused.contains("toys.events") && refused.contains("--recover"), "{refused}");
+    toys.restart(|settings| settings.recover = true).unwrap();
+    make(&toys, 1, "after").await;
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 41);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_directory_has_no_business_with_a_topic_that_has_events() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, 5, "toy").await;
+    toys.relayed();
+    let dir = TempDir::new().unwrap();
+    let refused = refusal(start(&settings(broker.kafka(""), dir.path())));
+    assert!(refused.contains("knows 0 event(s)") && refused.contains("--recover"), "{refused}");
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["LOCK"], "nothing else was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_everything_gets_it_again() {
+    let (first, second) = (broker(), broker());
+    let mut toys = TestService::<Toys>::start(first.kafka(""), router);
+    make(&toys, 40, "toy").await;
+    toys.relayed();
+    toys.restart(|settings| settings.kafka = second.kafka("")).unwrap();
+    toys.relayed();
+    let (before, after) =
+        (Log::read(&first.kafka(""), "toys.events"), Log::read(&second.kafka(""), "toys.events"));
+    assert_eq!(before.partitions, after.partitions);
+    assert_eq!(after.events().len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_log_and_outbox_both_lost_is_named() {
+    let (first, second) = (broker(), broker());
+    let mut toys = TestService::<Toys>::start_with(first.kafka(""), router, |settings| {
+        settings.limits.kept_events_max = 0;
+    });
+    make(&toys, 40, "toy").await;
+    toys.relayed();
+    crate::testing::eventually("all rows to go", || toys.rows(b'O').is_empty().then_some(()));
+    let refused = refusal(toys.restart(|settings| settings.kafka = second.kafka("")));
+    for part in ["toys.events partition 0", "before position 0", "--recover"] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_stores_that_wrote_one_partition_are_a_fork() {
+    let (first, second) = (broker(), broker());
+    let mut here = TestService::<Toys>::start(first.kafka(""), router);
+    let there = TestService::<Toys>::start(second.kafka(""), router);
+    make(&here, 40, "here").await;
+    make(&there, 10, "there").await;
+    there.relayed();
+    let refused = refusal(here.restart(|settings| settings.kafka = second.kafka("")));
+    assert!(refused.contains("fork in topic toys.events partition"), "{refused}");
+}
+
+#[test]
+fn another_number_of_partitions_is_refused() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let wrong = Settings { partitions: 7, ..settings(broker.kafka(""), dir.path()) };
+    let refused = refusal(start(&wrong));
+    assert!(refused.contains('7') && refused.contains("partitions"), "{refused}");
+    start(&settings(broker.kafka(""), dir.path())).unwrap();
+    assert!(refusal(start(&wrong)).contains("--partitions"));
+}
+
+fn write_raw(kafka: &Kafka, partition: i32, value: &[u8]) {
+    let writer = Writer::open(kafka, |_| {}).unwrap();
+    let record = Outgoing { topic: "toys.events", partition, key: b"k", value, headers: &[], tag: 0 };
+    writer.send(record).unwrap();
+    writer.flush(std::time::Duration::from_secs(10)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_ends_with_something_foreign_is_refused() {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    let mut toys = TestService::<Toys>::start(kafka.clone(), router);
+    make(&toys, 5, "toy").await;
+    toys.relayed();
+    write_raw(&kafka, 1, b"hello");
+    let refused = refusal(toys.restart(|_| {}));
+    assert!(refused.contains("topic toys.events partition 1 offset"), "{refused}");
+    let log = Log::read(&kafka, "toys.events");
+    let (_, other) = log.partitions.iter().flatten().find(|(_, value)| value.starts_with(b"{")).unwrap();
+    let other = String::from_utf8(other.clone()).unwrap().replace("/toys/", "/dolls/");
+    write_raw(&kafka, 1, other.as_bytes());
+    let refused = refusal(toys.restart(|_| {}));
+    assert!(refused.contains("/dolls/") && refused.contains("expected /toys/1"), "{refused}");
+}

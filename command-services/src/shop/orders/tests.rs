@@ -1,0 +1,5 @@
+//! Service C: its rules, what it follows, and its HTTP interface.
+
+mod follow;
+mod http;
+mod rules;

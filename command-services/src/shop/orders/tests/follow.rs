@@ -1,0 +1,116 @@
+//! Following services A and B: waiting for tokens, checkpoints, and what stops it.
+
+use event_log::{Kafka, Outgoing, Writer};
+use serde_json::json;
+
+use crate::shop::orders::Orders;
+use crate::shop::orders::http::router;
+use crate::testing::{Call, Log, Shop, TestService, eventually, order};
+
+fn ready(orders: &TestService<Orders>) {
+    eventually("orders to be ready", || orders.service().not_ready().is_none().then_some(()));
+}
+
+fn write_raw(kafka: &Kafka, partition: i32, value: &[u8]) {
+    let writer = Writer::open(kafka, |_| {}).unwrap();
+    let record = Outgoing { topic: "users.events", partition, key: b"k", value, headers: &[], tag: 0 };
+    writer.send(record).unwrap();
+    writer.flush(std::time::Duration::from_secs(10)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_what_does_not_come_ends_with_its_deadline() {
+    let shop = Shop::start();
+    let (user_id, product_id, _) = shop.user_and_product("ada@example.org").await;
+    for token in ["users.events/0@1000000", "users.events/77@0"] {
+        let call =
+            order(&user_id, &product_id).header("daybook-after", token).header("daybook-wait-ms", "20");
+        let refused = call.send(&shop.orders.router).await;
+        refused.is_problem(503, "not-arrived");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    let unknown = order(&user_id, &product_id).header("daybook-after", "prices.events/0@1");
+    unknown.send(&shop.orders.router).await.is_problem(400, "malformed-header");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_goes_on_from_its_checkpoint() {
+    let mut shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    let followed = |shop: &Shop| (shop.orders.rows(b'R'), shop.orders.rows(b'F'));
+    let before = followed(&shop);
+    assert_eq!(before.0.len(), 2);
+    shop.orders.restart(|_| {}).unwrap();
+    ready(&shop.orders);
+    assert_eq!((followed(&shop), shop.orders.service().metrics.followed_events.get()), (before, 0));
+    let (user_id, product_id, after) = shop.user_and_product("bob@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    assert_eq!(shop.orders.service().metrics.followed_events.get(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuilt_store_follows_from_the_beginning() {
+    let mut shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    let before = (shop.orders.rows(b'R'), shop.orders.rows(b'F'), shop.orders.rows(b'A'));
+    shop.orders.relayed();
+    shop.orders.restart(|settings| settings.recover = true).unwrap();
+    ready(&shop.orders);
+    assert_eq!((shop.orders.rows(b'R'), shop.orders.rows(b'F'), shop.orders.rows(b'A')), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_records_are_taken_once() {
+    let shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    let kafka = shop.broker.kafka("");
+    for (partition, records) in (0..).zip(Log::read(&kafka, "users.events").partitions) {
+        records.iter().for_each(|(_, value)| write_raw(&kafka, partition, value));
+    }
+    let metrics = &shop.orders.service().metrics;
+    eventually("the repetition", || (metrics.followed_events.get() == 3).then_some(()));
+    assert_eq!(shop.orders.service().not_ready(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_stops_the_following_with_a_sentence_and_commands_go_on() {
+    let shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    let kafka = shop.broker.kafka("");
+    let log = Log::read(&kafka, "users.events");
+    let partition = log.partitions.iter().position(|records| !records.is_empty()).unwrap();
+    let mut event: serde_json::Value = serde_json::from_slice(&log.partitions[partition][0].1).unwrap();
+    event["sequence"] = json!(format!("{:020}", 7));
+    write_raw(&kafka, partition as i32, event.to_string().as_bytes());
+
+    let orders = &shop.orders;
+    let reason = eventually("the gap to be noticed", || orders.service().not_ready());
+    let id = event["id"].as_str().unwrap();
+    for part in ["topic users.events partition", "offset 1", "gap: position 1 was expected, 7 was found", id]
+    {
+        assert!(reason.contains(part), "{part} in {reason}");
+    }
+    let ready = Call::get("/health/ready").send(&orders.router).await;
+    assert!(ready.is_problem(503, "not-ready").text("detail").contains("gap"), "{ready:?}");
+    order(&user_id, &product_id).send(&orders.router).await.is(201);
+    let waiting = order(&user_id, &product_id).header("daybook-after", "users.events/0@99");
+    waiting.send(&orders.router).await.is_problem(503, "following-stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_until_the_other_services_have_made_their_topics() {
+    let broker = event_log::embedded::EmbeddedBroker::start().unwrap();
+    broker.create_topic("orders.events", 3).unwrap();
+    let orders = TestService::<Orders>::start(broker.kafka(""), router);
+    Call::get("/health/ready").send(&orders.router).await.is_problem(503, "not-ready");
+    Call::get("/health/live").send(&orders.router).await.is(200);
+    let nobody = "018f8e3e-0000-7000-8000-000000000000";
+    order(nobody, nobody).send(&orders.router).await.is_problem(422, "user-unknown");
+    broker.create_topic("users.events", 3).unwrap();
+    broker.create_topic("products.events", 3).unwrap();
+    ready(&orders);
+}

@@ -1,0 +1,4 @@
+//! Service B: its rules, and its HTTP interface.
+
+mod http;
+mod rules;

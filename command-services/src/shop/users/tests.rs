@@ -1,0 +1,4 @@
+//! Service A: its rules, and its HTTP interface.
+
+mod http;
+mod rules;

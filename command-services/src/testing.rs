@@ -1,0 +1,11 @@
+//! What the tests share: given/when/then for rules, a service on the embedded broker, and requests without a port.
+
+mod decide;
+mod requests;
+mod service;
+mod shop;
+
+pub(crate) use decide::given;
+pub(crate) use requests::{Call, Reply};
+pub(crate) use service::{Log, PARTITIONS, TestService, broker, eventually, kafka_is_away, settings};
+pub(crate) use shop::{Shop, order, token};

@@ -1,0 +1,180 @@
+//! A whole service in the test's process, on librdkafka's mock cluster.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use event_log::embedded::EmbeddedBroker;
+use event_log::{Kafka, Polled, Reader, Start, topics};
+use tempfile::TempDir;
+
+use crate::kernel::{Aggregate, AnswerAfter, Limits, RunError, Running, Service, Settings, SystemAmbient};
+
+/// How long a test waits for what must come.
+const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// A broker with the shop's topics, and the toy's.
+pub(crate) fn broker() -> EmbeddedBroker {
+    let broker = EmbeddedBroker::start().unwrap();
+    for topic in schemas::shop::TOPICS.into_iter().chain(["toys.events"]) {
+        broker.create_topic(topic, PARTITIONS).unwrap();
+    }
+    broker
+}
+
+pub(crate) fn settings(kafka: Kafka, dir: &Path) -> Settings {
+    Settings {
+        kafka,
+        partitions: PARTITIONS,
+        replication_factor: 1,
+        data_dir: dir.to_owned(),
+        recover: false,
+        answer_after: AnswerAfter::Disk,
+        limits: Limits { cache_bytes_max: 16 << 20, ..Limits::default() },
+    }
+}
+
+/// Nothing is sent: the producer waits for ever for more to send along. Undone by `kafka.options.clear()`.
+pub(crate) fn kafka_is_away(settings: &mut Settings) {
+    settings.kafka.options = vec![("linger.ms".to_owned(), "900000".to_owned())];
+    settings.limits.drain_timeout = Duration::ZERO;
+}
+
+/// Looks again and again until `found` has something, or the deadline passes.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A running service with its own directory, and a broker that it may share.
+pub(crate) struct TestService<A: Aggregate> {
+    pub(crate) settings: Settings,
+    pub(crate) router: Router,
+    running: Option<Running<A>>,
+    make_router: fn(Arc<Service<A>>) -> Router,
+    // Dropped last.
+    _dir: TempDir,
+}
+
+impl<A: Aggregate> TestService<A> {
+    pub(crate) fn start(kafka: Kafka, router: fn(Arc<Service<A>>) -> Router) -> Self {
+        Self::start_with(kafka, router, |_| {})
+    }
+
+    pub(crate) fn start_with(
+        kafka: Kafka,
+        router: fn(Arc<Service<A>>) -> Router,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut settings = settings(kafka, &dir.path().join("data"));
+        change(&mut settings);
+        let running = Running::start(&settings, Arc::new(SystemAmbient)).unwrap();
+        let running_router = router(Arc::clone(&running.service));
+        Self { settings, router: running_router, running: Some(running), make_router: router, _dir: dir }
+    }
+
+    pub(crate) fn service(&self) -> &Service<A> {
+        &self.running.as_ref().unwrap().service
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.router = Router::new();
+            running.stop().unwrap();
+        }
+    }
+
+    /// Stops if it runs, changes settings, and starts again on the same directory.
+    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), RunError> {
+        self.stop();
+        change(&mut self.settings);
+        let running = Running::start(&self.settings, Arc::new(SystemAmbient))?;
+        self.router = (self.make_router)(Arc::clone(&running.service));
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Rows of the store whose key begins with this letter.
+    pub(crate) fn rows(&self, kind: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let span = (vec![kind], vec![kind + 1]);
+        let rows = self.service().store.scan(&span, usize::MAX).unwrap();
+        rows.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
+    }
+
+    /// Blocks until Kafka has everything.
+    #[track_caller]
+    pub(crate) fn relayed(&self) {
+        eventually("an empty outbox", || (self.service().positions.unsent() == 0).then_some(()));
+    }
+}
+
+impl<A: Aggregate> Drop for TestService<A> {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.router = Router::new();
+            let stopped = running.stop();
+            assert!(std::thread::panicking() || stopped.is_ok(), "{stopped:?}");
+        }
+    }
+}
+
+/// The whole of a topic, as it lies in Kafka.
+pub(crate) struct Log {
+    /// Per partition: keys and values in order.
+    pub(crate) partitions: Vec<Vec<(String, Vec<u8>)>>,
+}
+
+impl Log {
+    pub(crate) fn read(kafka: &Kafka, topic: &str) -> Self {
+        let count = topics::partition_count(kafka, topic).unwrap().unwrap();
+        let start = |partition| Start { topic: topic.to_owned(), partition, offset: 0 };
+        let starts: Vec<_> = (0..count).map(start).collect();
+        let all: Vec<_> = (0..count).map(|partition| (topic, partition)).collect();
+        let marks = topics::all_watermarks(kafka, &all).unwrap();
+        let mut missing: i64 = marks.iter().map(|marks| marks.high - marks.low).sum();
+        let mut partitions: Vec<Vec<_>> = starts.iter().map(|_| Vec::new()).collect();
+        let reader = Reader::open(kafka, &starts).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while missing > 0 {
+            assert!(Instant::now() < deadline, "{missing} records did not come");
+            if let Polled::Record(record) = reader.poll(Duration::from_millis(100)).unwrap() {
+                let key = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
+                partitions[record.source()].push((key, record.value().unwrap().to_vec()));
+                missing -= 1;
+            }
+        }
+        Self { partitions }
+    }
+
+    /// All events, opened; asserts that positions are contiguous from 0 once repetitions are left out.
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<serde_json::Value> {
+        let mut events = Vec::new();
+        for (partition, records) in self.partitions.iter().enumerate() {
+            let mut sequence = schemas::sequence::Sequence::start();
+            for (_, value) in records {
+                let envelope = schemas::envelope::open(Some(value), Vec::new).unwrap();
+                assert_eq!(envelope.source.partition as usize, partition);
+                match sequence.check(envelope.position, envelope.id) {
+                    Ok(schemas::sequence::Verdict::Apply) => {
+                        sequence.advance(envelope.id);
+                        events.push(serde_json::from_slice(value).unwrap());
+                    }
+                    Ok(schemas::sequence::Verdict::Duplicate) => {}
+                    Err(error) => panic!("partition {partition}: {error}"),
+                }
+            }
+        }
+        events
+    }
+}
