@@ -5,7 +5,8 @@
 //!                               serving ←──────── keeper ←── CURRENT ←── builder, or another process
 //! ```
 //!
-//! Pure: [`cursor`], [`parameters`], [`positions`], [`asked`], [`answer`], [`status`], [`times`].
+//! Pure: [`cursor`], [`parameters`], [`positions`], [`asked`], [`answer`], [`status`], [`times`],
+//! [`row_cache`].
 //! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
 //! `router` (routes that every domain has).
 
@@ -26,6 +27,7 @@ pub mod rebuild;
 pub mod refusal;
 mod request_metrics;
 mod router;
+pub mod row_cache;
 pub mod run;
 pub mod service;
 pub mod serving;

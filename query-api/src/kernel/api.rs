@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use projector::kernel::Layout;
+use projector::kernel::{Generation, Layout, Progress};
 use schemas::headers;
 use schemas::token::Token;
 use tokio::sync::{Semaphore, watch};
@@ -81,9 +81,15 @@ impl Api {
     }
 
     /// Serves another generation from now on. Only the keeper calls it, and only with one that is not behind.
-    pub(super) fn serve(&self, serving: Arc<Serving>) {
-        self.serving.store(Some(serving));
-        self.swaps.send_modify(|count| *count += 1);
+    pub(super) fn serve(
+        &self,
+        name: String,
+        generation: Arc<Generation>,
+        progress: watch::Receiver<Arc<Progress>>,
+    ) {
+        let number = *self.swaps.borrow() + 1;
+        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress })));
+        self.swaps.send_replace(number);
     }
 
     /// Longest time from a request to its answer.

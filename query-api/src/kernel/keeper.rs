@@ -157,7 +157,7 @@ impl<E: EventData + 'static> Keeper<E> {
         tracing::info!(generation = candidate.name, "serving");
         self.forget_refused();
         let Candidate { name, generation, follower } = candidate;
-        self.api.serve(Arc::new(Serving { name, generation, progress: follower.progress() }));
+        self.api.serve(name, generation, follower.progress());
         self.follower = Some(follower);
     }
 

@@ -37,3 +37,8 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one attempt to build waits for a broker. Short, because a request to stop is seen only between attempts.
 pub const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Parts of a cache of rows that are locked apart: more than threads that read.
+pub const CACHE_SHARDS: usize = 16;
+/// Rows of each part; 65,536 in all, some 20 MB of products. Past it the part begins anew.
+pub const CACHE_SHARD_ROWS_MAX: usize = 4_096;

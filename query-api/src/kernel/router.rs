@@ -38,7 +38,7 @@ pub(super) fn router(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
 async fn show_status(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
     asked.no_parameters()?;
     let status = measured(&api).await;
-    Ok(answer::untagged(answer::render(&status)?))
+    Ok(answer::untagged(answer::render(&status, status.partitions.len())?))
 }
 
 async fn live() -> &'static str {

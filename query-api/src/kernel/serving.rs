@@ -13,6 +13,8 @@ use super::refusal::Refusal;
 
 /// A generation, and how far its follower has got.
 pub struct Serving {
+    /// Counts what was served before it in this process.
+    pub number: u64,
     /// Name, such as `gen-000001`.
     pub name: String,
     /// Its rows.

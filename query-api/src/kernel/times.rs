@@ -1,6 +1,7 @@
 //! Times in answers: RFC 3339, UTC, always with microseconds.
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
@@ -8,10 +9,16 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time(pub i64);
 
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+const TEXT_BYTES: usize = "2026-11-24T14:29:00.000000Z".len();
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let time = Timestamp::from_microsecond(self.0).map_err(S::Error::custom)?;
-        serializer.collect_str(&format_args!("{time:.6}"))
+        // Printed without `fmt`, which takes twice as long: a page of products holds two times each.
+        let mut text = String::with_capacity(TEXT_BYTES);
+        PRINTER.print_timestamp(&time, &mut text).map_err(S::Error::custom)?;
+        serializer.serialize_str(&text)
     }
 }
 

@@ -9,13 +9,14 @@ mod gather;
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response;
 use projector::kernel::Generation;
-use projector::shop::{orders, products};
+use projector::shop::orders;
+use projector::shop::products::ProductRow;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::known_products::{KnownProducts, ProductsAt};
 use super::user;
 use crate::kernel::answer;
 use crate::kernel::api::Api;
@@ -29,17 +30,17 @@ use crate::kernel::times::Time;
 pub use gather::{Gathered, OrderedProduct};
 
 #[derive(Serialize)]
-struct Body {
+struct Body<'p> {
     user_id: Uuid,
-    products: Vec<Item>,
+    products: Vec<Item<'p>>,
     next: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Item {
+struct Item<'p> {
     product_id: Uuid,
-    title: Option<String>,
-    image: Option<String>,
+    title: Option<&'p str>,
+    image: Option<&'p str>,
     price_cents: Option<i64>,
     discontinued: bool,
     quantity: u64,
@@ -49,75 +50,86 @@ struct Item {
 }
 
 /// Which part of the answer is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Wanted {
     user_id: Uuid,
     /// Position of the purchase to go on after.
     after: Option<u64>,
     limit: usize,
-    scope: String,
 }
 
 /// Answers the query.
-pub async fn answer(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
-    let wanted = wanted(&asked)?;
+pub(super) async fn answer(
+    api: Arc<Api>,
+    known: Arc<KnownProducts>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let wanted = Wanted::read(&asked)?;
     let serving = api.serving_after(&asked.after).await?;
     // Read before the rows: the answer holds at least what it says.
     let checkpoint = serving.generation.checkpoint();
     let as_of = positions::as_of(&checkpoint, &user::depends_on(&checkpoint, wanted.user_id));
-    match body(&serving, wanted).await {
+    let products = known.at(&serving, &checkpoint);
+    match body(&serving, products, wanted).await {
         Ok(body) => Ok(answer::tagged(body, as_of, asked.if_none_match.as_ref())),
         Err(refusal) => Err(refusal.as_of(as_of)),
     }
 }
 
-fn wanted(asked: &Asked) -> Result<Wanted, Refusal> {
-    let user_id = asked.id()?;
-    let page = asked.page()?;
-    let scope = format!("/users/{user_id}/products");
-    let after = page.cursor.map(|text| cursor::read(&scope, &text)).transpose()?.map(u64::from_be_bytes);
-    Ok(Wanted { user_id, after, limit: page.limit, scope })
-}
-
-async fn body(serving: &Serving, wanted: Wanted) -> Result<Vec<u8>, Refusal> {
-    user::check_exists(&serving.generation, wanted.user_id)?;
-    let inline = READ_INLINE_ROWS_MAX;
-    let orders =
-        orders::page(&serving.generation, wanted.user_id, 0, inline).map_err(|error| unreadable(&error))?;
-    if orders.next_index.is_none() {
-        return render(&serving.generation, &wanted, Gathered::from_orders(&orders.orders));
+impl Wanted {
+    fn read(asked: &Asked) -> Result<Self, Refusal> {
+        let user_id = asked.id()?;
+        let page = asked.page()?;
+        let after = page.cursor.map(|text| cursor::read(&scope(user_id), &text)).transpose()?;
+        Ok(Self { user_id, after: after.map(u64::from_be_bytes), limit: page.limit })
     }
-    serving
-        .read_many(move |generation| render(generation, &wanted, gather_all(generation, wanted.user_id)?))
-        .await
 }
 
-fn gather_all(generation: &Generation, user_id: Uuid) -> Result<Gathered, Refusal> {
-    let mut gathered = Gathered::default();
-    orders::each(generation, user_id, |order| gathered.add(order)).map_err(|error| unreadable(&error))?;
-    Ok(gathered)
+fn scope(user_id: Uuid) -> String {
+    format!("/users/{user_id}/products")
 }
 
-fn render(generation: &Generation, wanted: &Wanted, gathered: Gathered) -> Result<Vec<u8>, Refusal> {
+async fn body(serving: &Serving, products: ProductsAt, wanted: Wanted) -> Result<Vec<u8>, Refusal> {
+    let Wanted { user_id, .. } = wanted;
+    user::check_exists(&serving.generation, user_id)?;
+    let few = orders::page(&serving.generation, user_id, 0, READ_INLINE_ROWS_MAX);
+    let few = few.map_err(|error| unreadable(&error))?;
+    if few.next_index.is_none() {
+        return render(&serving.generation, &products, wanted, &Gathered::from_orders(&few.orders));
+    }
+    let render_all = move |generation: &Generation| {
+        let mut gathered = Gathered::default();
+        let read = orders::each(generation, user_id, |order| gathered.add(order));
+        read.map_err(|error| unreadable(&error))?;
+        render(generation, &products, wanted, &gathered)
+    };
+    serving.read_many(render_all).await
+}
+
+fn render(
+    generation: &Generation,
+    products: &ProductsAt,
+    wanted: Wanted,
+    gathered: &Gathered,
+) -> Result<Vec<u8>, Refusal> {
     let (page, next) = gathered.page(wanted.after, wanted.limit);
-    let items = page.iter().map(|ordered| item(generation, ordered)).collect::<Result<_, _>>()?;
-    let next = next.map(|position| cursor::write(&wanted.scope, &position.to_be_bytes()));
-    answer::render(&Body { user_id: wanted.user_id, products: items, next })
+    let rows = page.iter().map(|ordered| products.row(generation, ordered.product_id));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let items = page.iter().zip(&rows).map(|(ordered, row)| item(ordered, row)).collect();
+    let next = next.map(|position| cursor::write(&scope(wanted.user_id), &position.to_be_bytes()));
+    answer::render(&Body { user_id: wanted.user_id, products: items, next }, page.len())
 }
 
-fn item(generation: &Generation, ordered: &OrderedProduct) -> Result<Item, Refusal> {
-    let product = products::load(generation, ordered.product_id).map_err(|error| unreadable(&error))?;
-    // Not yet known here: its events come by another topic, and may be later than the order.
-    let product = product.unwrap_or_default();
-    Ok(Item {
+fn item<'p>(ordered: &OrderedProduct, product: &'p ProductRow) -> Item<'p> {
+    Item {
         product_id: ordered.product_id,
-        title: product.title,
-        image: product.image,
+        title: product.title.as_deref(),
+        image: product.image.as_deref(),
         price_cents: product.price_cents,
         discontinued: product.discontinued,
         quantity: ordered.quantity,
         orders: ordered.orders,
         first_ordered_at: Time(ordered.first_ordered_at_us),
         last_ordered_at: Time(ordered.last_ordered_at_us),
-    })
+    }
 }

@@ -2,18 +2,16 @@
 //!
 //! A cursor is the index of the next order in that order, which never changes: orders are only added at its end.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response;
 use projector::kernel::Generation;
 use projector::shop::orders::{self, Order};
-use projector::shop::products;
+use projector::shop::products::ProductRow;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::known_products::{KnownProducts, ProductsAt};
 use super::user;
 use crate::kernel::answer;
 use crate::kernel::api::Api;
@@ -25,81 +23,77 @@ use crate::kernel::serving::unreadable;
 use crate::kernel::times::Time;
 
 #[derive(Serialize)]
-struct Body<'t> {
+struct Body<'p> {
     user_id: Uuid,
-    orders: Vec<Item<'t>>,
+    orders: Vec<Item<'p>>,
     next: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Item<'t> {
+struct Item<'p> {
     order_id: Uuid,
     product_id: Uuid,
-    title: Option<&'t str>,
+    title: Option<&'p str>,
     quantity: u32,
     status: &'static str,
     placed_at: Time,
     cancelled_at: Option<Time>,
 }
 
+#[derive(Clone, Copy)]
 struct Wanted {
     user_id: Uuid,
     from_index: u64,
     limit: usize,
-    scope: String,
 }
 
 /// Answers the query.
-pub async fn answer(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
-    let wanted = wanted(&asked)?;
+pub(super) async fn answer(
+    api: Arc<Api>,
+    known: Arc<KnownProducts>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let wanted = Wanted::read(&asked)?;
     let serving = api.serving_after(&asked.after).await?;
     // Read before the rows: the answer holds at least what it says.
     let checkpoint = serving.generation.checkpoint();
     let as_of = positions::as_of(&checkpoint, &user::depends_on(&checkpoint, wanted.user_id));
-    match serving.read(wanted.limit, move |generation| body(generation, &wanted)).await {
+    let products = known.at(&serving, &checkpoint);
+    match serving.read(wanted.limit, move |generation| body(generation, &products, wanted)).await {
         Ok(body) => Ok(answer::tagged(body, as_of, asked.if_none_match.as_ref())),
         Err(refusal) => Err(refusal.as_of(as_of)),
     }
 }
 
-fn wanted(asked: &Asked) -> Result<Wanted, Refusal> {
-    let user_id = asked.id()?;
-    let page = asked.page()?;
-    let scope = format!("/users/{user_id}/orders");
-    let from = page.cursor.map(|text| cursor::read(&scope, &text)).transpose()?;
-    Ok(Wanted { user_id, from_index: from.map_or(0, u64::from_be_bytes), limit: page.limit, scope })
-}
-
-fn body(generation: &Generation, wanted: &Wanted) -> Result<Vec<u8>, Refusal> {
-    user::check_exists(generation, wanted.user_id)?;
-    let page = orders::page(generation, wanted.user_id, wanted.from_index, wanted.limit);
-    let page = page.map_err(|error| unreadable(&error))?;
-    let titles = titles(generation, &page.orders)?;
-    let title = |order: &Order| titles.get(&order.product_id)?.as_deref();
-    answer::render(&Body {
-        user_id: wanted.user_id,
-        orders: page.orders.iter().map(|order| item(order, title(order))).collect(),
-        next: page.next_index.map(|index| cursor::write(&wanted.scope, &index.to_be_bytes())),
-    })
-}
-
-/// Titles of the products on a page, each read once.
-fn titles(generation: &Generation, orders: &[Order]) -> Result<HashMap<Uuid, Option<String>>, Refusal> {
-    let mut titles = HashMap::new();
-    for order in orders {
-        if let Entry::Vacant(vacant) = titles.entry(order.product_id) {
-            let product = products::load(generation, order.product_id).map_err(|error| unreadable(&error))?;
-            vacant.insert(product.and_then(|product| product.title));
-        }
+impl Wanted {
+    fn read(asked: &Asked) -> Result<Self, Refusal> {
+        let user_id = asked.id()?;
+        let page = asked.page()?;
+        let from = page.cursor.map(|text| cursor::read(&scope(user_id), &text)).transpose()?;
+        Ok(Self { user_id, from_index: from.map_or(0, u64::from_be_bytes), limit: page.limit })
     }
-    Ok(titles)
 }
 
-fn item<'t>(order: &Order, title: Option<&'t str>) -> Item<'t> {
+fn scope(user_id: Uuid) -> String {
+    format!("/users/{user_id}/orders")
+}
+
+fn body(generation: &Generation, products: &ProductsAt, wanted: Wanted) -> Result<Vec<u8>, Refusal> {
+    let Wanted { user_id, from_index, limit } = wanted;
+    user::check_exists(generation, user_id)?;
+    let page = orders::page(generation, user_id, from_index, limit).map_err(|error| unreadable(&error))?;
+    let rows = page.orders.iter().map(|order| products.row(generation, order.product_id));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let items = page.orders.iter().zip(&rows).map(|(order, row)| item(order, row)).collect();
+    let next = page.next_index.map(|index| cursor::write(&scope(user_id), &index.to_be_bytes()));
+    answer::render(&Body { user_id, orders: items, next }, page.orders.len())
+}
+
+fn item<'p>(order: &Order, product: &'p ProductRow) -> Item<'p> {
     Item {
         order_id: order.order_id,
         product_id: order.product_id,
-        title,
+        title: product.title.as_deref(),
         quantity: order.quantity,
         status: if order.cancelled_at_us.is_some() { "cancelled" } else { "placed" },
         placed_at: Time(order.placed_at_us),

@@ -40,7 +40,7 @@ struct Item {
 }
 
 /// Answers `GET /products`.
-pub async fn answer_list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
+pub(super) async fn answer_list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
     let page = asked.page()?;
     let after = page.cursor.map(|text| cursor::read(SCOPE, &text)).transpose()?.map(Uuid::from_bytes);
     let serving = api.serving_after(&asked.after).await?;
@@ -54,7 +54,7 @@ pub async fn answer_list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Re
 }
 
 /// Answers `GET /products/{product_id}`.
-pub async fn answer_one(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
+pub(super) async fn answer_one(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
     let product_id = asked.id()?;
     asked.no_parameters()?;
     let serving = api.serving_after(&asked.after).await?;
@@ -81,14 +81,15 @@ fn list(generation: &Generation, after: Option<Uuid>, limit: usize) -> Result<Ve
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|(id, _)| cursor::write(SCOPE, id.as_bytes()));
-    let products = rows.into_iter().map(|(id, row)| item(id, row)).collect();
-    answer::render(&List { products, next })
+    let products: Vec<_> = rows.into_iter().map(|(id, row)| item(id, row)).collect();
+    let items = products.len();
+    answer::render(&List { products, next }, items)
 }
 
 fn one(generation: &Generation, product_id: Uuid) -> Result<Vec<u8>, Refusal> {
     let row = products::load(generation, product_id).map_err(|error| unreadable(&error))?;
     let row = row.ok_or_else(|| Refusal::unknown("product", product_id))?;
-    answer::render(&item(product_id, row))
+    answer::render(&item(product_id, row), 1)
 }
 
 fn item(product_id: Uuid, row: ProductRow) -> Item {
