@@ -28,7 +28,7 @@ fn consume(site: &Site, topic: &str) -> String {
     let mut command = Command::new(binaries::root().join("system-tests/kafka/kafka"));
     command.args(["tool", "kafka-console-consumer", "--bootstrap-server", &kafka.brokers]);
     command.args(["--topic", &kafka.topic_name(topic), "--from-beginning", "--max-messages", "1"]);
-    command.args(formatter.iter().flat_map(|property| ["--property", property]));
+    command.args(formatter.iter().flat_map(|property| ["--formatter-property", property]));
     let output = command.args(["--timeout-ms", "60000"]).output().expect("Kafka's own tools run");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     text.lines()
