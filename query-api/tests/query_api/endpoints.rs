@@ -94,6 +94,26 @@ async fn a_cancelled_order_is_shown_among_orders_and_not_counted_among_products(
     service.stop().await.unwrap();
 }
 
+/// Products are kept in memory between answers; nobody may notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_product_shows_in_the_next_answer() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, PANTS, 1)]);
+    let title = async |token: &str| {
+        let products = get_after(&service.router(), &user("/products"), token).await.ok();
+        let orders = get(&service.router(), &user("/orders")).await.ok();
+        assert_eq!(products["products"][0]["title"], orders["orders"][0]["title"]);
+        products["products"][0]["title"].clone()
+    };
+    assert_eq!(title(&token).await, Value::Null);
+    for name in ["pants", "trousers", "Hose 裤子"] {
+        let token = setting.log.write(&created(PANTS, name, None));
+        assert_eq!(title(&token).await, name);
+    }
+    service.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn products_are_shown_alone_and_listed() {
     let setting = Setting::new();

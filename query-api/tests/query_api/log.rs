@@ -37,7 +37,11 @@ impl Log {
     }
 
     pub(crate) fn create_topics(&self) {
-        shop::TOPICS.iter().for_each(|topic| self.broker.create_topic(topic, PARTITIONS).unwrap());
+        shop::TOPICS.iter().for_each(|topic| self.create_topic(topic));
+    }
+
+    pub(crate) fn create_topic(&self, topic: &str) {
+        self.broker.create_topic(topic, PARTITIONS).unwrap();
     }
 
     pub(crate) fn kafka(&self) -> Kafka {
@@ -46,21 +50,21 @@ impl Log {
 
     /// Writes one event; returns its token. The event of position `p` was decided `p` seconds after 1970.
     pub(crate) fn write(&self, event: &ShopEvent) -> String {
-        let (topic, partition) = place(event);
-        let position = self.next_position(topic, partition);
-        self.write_at(event, position, Uuid::now_v7());
+        self.write_to(place(event).0, event.key(), event)
+    }
+
+    /// Writes one event of any domain; returns its token.
+    pub(crate) fn write_to(&self, topic: &'static str, key: Uuid, event: &impl EventData) -> String {
+        let token = self.send(topic, key, event);
         self.writer.flush(FLUSH_TIMEOUT).unwrap();
-        Token::one(topic, partition, position).to_string()
+        token.to_string()
     }
 
     /// Writes all events; returns one token for the last of each partition.
     pub(crate) fn write_all<'e>(&self, events: impl IntoIterator<Item = &'e ShopEvent>) -> String {
         let mut last = BTreeMap::new();
         for event in events {
-            let (topic, partition) = place(event);
-            let position = self.next_position(topic, partition);
-            self.write_at(event, position, Uuid::now_v7());
-            last.insert((topic, partition), Token::one(topic, partition, position).to_string());
+            last.insert(place(event), self.send(place(event).0, event.key(), event).to_string());
         }
         self.writer.flush(FLUSH_TIMEOUT).unwrap();
         last.into_values().collect::<Vec<_>>().join(",")
@@ -79,14 +83,15 @@ impl Log {
         *next - 1
     }
 
-    fn write_at(&self, event: &ShopEvent, position: u64, event_id: Uuid) {
-        let (topic, partition) = place(event);
-        let service = topic.trim_end_matches(".events").to_owned();
+    fn send(&self, topic: &'static str, key: Uuid, event: &impl EventData) -> Token {
+        let key = key.to_string();
+        let partition = partition_for_key(key.as_bytes(), PARTITIONS);
+        let position = self.next_position(topic, partition);
         let value = seal(&Envelope {
-            id: event_id,
-            source: Source { service: service.into(), partition },
+            id: Uuid::now_v7(),
+            source: Source { service: topic.trim_end_matches(".events").to_owned().into(), partition },
             event_type: event.event_type().into(),
-            subject: event.key(),
+            subject: Uuid::nil(),
             time: Timestamp::from_second(i64::try_from(position).unwrap()).unwrap(),
             position,
             aggregate_version: 1,
@@ -96,10 +101,10 @@ impl Log {
             data: std::borrow::Cow::Owned(event.to_data().unwrap()),
         })
         .unwrap();
-        let key = event.key().to_string();
         let record =
             Outgoing { topic, partition, key: key.as_bytes(), value: &value, headers: &[], tag: position };
         self.writer.send(record).unwrap();
+        Token::one(topic, partition, position)
     }
 }
 

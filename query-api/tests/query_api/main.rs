@@ -15,4 +15,5 @@ mod setting;
 mod stopped;
 mod swaps;
 mod tokens;
+mod toy;
 mod watched;

@@ -1,0 +1,148 @@
+//! A domain that has nothing of a shop: the kernel serves it all the same.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get as on_get;
+use projector::kernel::projection::ViewEntry;
+use projector::kernel::{
+    EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, Topic, View,
+};
+use query_api::kernel::answer;
+use query_api::kernel::api::Api;
+use query_api::kernel::asked::Asked;
+use query_api::kernel::positions::{self, Dependency};
+use query_api::kernel::refusal::Refusal;
+use query_api::kernel::service::Service;
+use query_api::kernel::serving::unreadable;
+use schemas::event_data::{DataError, EventData, read_fields, unknown_type};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::events::id;
+use crate::http::{get, get_after};
+use crate::log::Log;
+use crate::setting::{Setting, ready};
+
+const TOPIC: &str = "lamps.events";
+const SWITCHED: &str = "toy.lamp.switched.v1";
+
+/// A lamp was switched.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Switched {
+    lamp_id: Uuid,
+}
+
+impl EventData for Switched {
+    fn event_type(&self) -> &'static str {
+        SWITCHED
+    }
+    fn to_data(&self) -> serde_json::Result<Box<RawValue>> {
+        to_raw_value(self)
+    }
+    fn from_data(event_type: &str, data: &RawValue) -> Result<Self, DataError> {
+        if event_type == SWITCHED {
+            read_fields(event_type, data)
+        } else {
+            Err(unknown_type(event_type, &[SWITCHED]))
+        }
+    }
+}
+
+/// How often each lamp was switched.
+struct Switches;
+
+impl View for Switches {
+    type Event = Switched;
+    type Row = u8;
+    const ID: u8 = 9;
+    const NAME: &'static str = "switches";
+
+    fn key(event: &Switched) -> Option<Uuid> {
+        Some(event.lamp_id)
+    }
+    fn fold(
+        row: Option<u8>,
+        _: &Switched,
+        _: &EventMeta<'_>,
+        _: &mut Parts<'_>,
+    ) -> Result<Option<u8>, FoldError> {
+        Ok(Some(row.unwrap_or(0) + 1))
+    }
+    fn encode(row: &u8, to: &mut Vec<u8>) {
+        to.push(*row);
+    }
+    fn decode(bytes: &[u8]) -> Result<u8, RowError> {
+        bytes.first().copied().ok_or(RowError::CutOff { field: "count" })
+    }
+    fn heap_bytes(_: &u8) -> usize {
+        0
+    }
+    fn describe(row: &u8, key: Uuid, _: &dyn PartStore) -> Result<Value, ReadError> {
+        Ok(json!({ "lamp_id": key, "switched": row }))
+    }
+}
+
+const LAMPS: Projection<Switched> = Projection {
+    layout_version: 1,
+    topics: &[Topic { name: TOPIC, service: "lamps" }],
+    views: &[ViewEntry::of::<Switches>()],
+};
+
+async fn lamp(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
+    let lamp_id = asked.id()?;
+    let serving = api.serving_after(&asked.after).await?;
+    let on = [Dependency { topic: TOPIC, partition: None }];
+    let as_of = positions::as_of(&serving.generation.checkpoint(), &on);
+    let row = serving.generation.row(Switches::ID, lamp_id).map_err(|error| unreadable(&error.into()))?;
+    let row = row.ok_or_else(|| Refusal::unknown("lamp", lamp_id))?;
+    Ok(answer::tagged(answer::render(&row[0], 1)?, as_of, None))
+}
+
+fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/lamps/{lamp_id}", on_get(lamp))
+        .route("/stuck", on_get(async || std::future::pending::<Response>().await))
+}
+
+async fn serve(setting: &Setting) -> Service {
+    let settings = query_api::Settings { wait_ms_max: 1_000, ..setting.settings() };
+    let service = Service::start(&settings, LAMPS, routes(), "a toy").await.unwrap();
+    ready(&service.router()).await;
+    service
+}
+
+fn setting() -> Setting {
+    let log = Log::without_topics();
+    log.create_topic(TOPIC);
+    Setting::on(log)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lamps_are_served_like_a_shop() {
+    let setting = setting();
+    let service = serve(&setting).await;
+    let (switched, path) = (Switched { lamp_id: id(5) }, format!("/lamps/{}", id(5)));
+    assert_eq!(get(&service.router(), &path).await.problem(404)["title"], "There is no such lamp");
+    setting.log.write_to(TOPIC, id(5), &switched);
+    let token = setting.log.write_to(TOPIC, id(5), &switched);
+    let answer = get_after(&service.router(), &path, &token).await;
+    assert_eq!((answer.text.as_str(), answer.header("daybook-as-of")), ("2", token.as_str()));
+    let status = get(&service.router(), "/status").await.ok();
+    assert_eq!(status["layout"], "1 (switches=9)");
+    service.stop().await.unwrap();
+}
+
+/// The clock stands still but when everybody waits: nobody really waits for the bound.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_takes_too_long_is_given_up() {
+    let setting = setting();
+    let service = serve(&setting).await;
+    let answer = get(&service.router(), "/stuck").await;
+    assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:too-slow");
+    assert_eq!(answer.header("retry-after"), "1");
+    service.stop().await.unwrap();
+}
