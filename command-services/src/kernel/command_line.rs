@@ -141,8 +141,8 @@ fn parse(defaults: Defaults) -> Flags {
     let command = Flags::command()
         .name(defaults.name)
         .about(defaults.about)
-        .mut_arg("listen", |flag| flag.default_value(defaults.listen))
-        .mut_arg("data_dir", |flag| flag.default_value(defaults.data_dir));
+        .mut_arg("listen", |flag| flag.required(false).default_value(defaults.listen))
+        .mut_arg("data_dir", |flag| flag.required(false).default_value(defaults.data_dir));
     let matches = command.get_matches();
     Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }

@@ -1,6 +1,7 @@
 //! What happens before a service takes its first command: directory, topic, store, and the comparison with the log.
 
 use std::sync::Arc;
+use std::thread;
 
 use event_log::topics::{self, TopicError, TopicSpec};
 use event_log::{Kafka, LogError};
@@ -17,6 +18,9 @@ use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
 use super::store::{Store, StoreError};
+
+/// Partitions whose last records are looked at together; each costs a client with its threads.
+const TAILS_AT_ONCE_MAX: usize = 16;
 
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,9 @@ pub enum StartError {
     /// The log ends with something that is not an event of this service.
     #[error(transparent)]
     Incoming(#[from] IncomingError),
+    /// A mistake of this program.
+    #[error("the log could not be compared: a thread met a fault of this program, its log says more")]
+    Panicked,
     /// The store could not be rebuilt.
     #[error("--recover did not succeed, the old store is untouched: {0}")]
     Recover(#[from] RecoverError),
@@ -142,8 +149,19 @@ fn tell(topic: &str, partition: i32, recorded: &Recorded, resume: Resume) {
     }
 }
 
+/// Several at once: each takes a connection and some round trips.
 fn tails<A: Aggregate>(kafka: &Kafka, partitions: i32) -> Result<Vec<Option<Tail>>, StartError> {
-    (0..partitions).map(|partition| tail::<A>(kafka, partition)).collect()
+    let all: Vec<i32> = (0..partitions).collect();
+    let mut tails = Vec::with_capacity(all.len());
+    for some in all.chunks(TAILS_AT_ONCE_MAX) {
+        let found: Vec<_> = thread::scope(|scope| {
+            let look = |partition: i32| scope.spawn(move || tail::<A>(kafka, partition));
+            let looking: Vec<_> = some.iter().copied().map(look).collect();
+            looking.into_iter().map(|tail| tail.join().unwrap_or(Err(StartError::Panicked))).collect()
+        });
+        tails.extend(found);
+    }
+    tails.into_iter().collect()
 }
 
 fn tail<A: Aggregate>(kafka: &Kafka, partition: i32) -> Result<Option<Tail>, StartError> {

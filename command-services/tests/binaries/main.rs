@@ -1,0 +1,7 @@
+//! The binaries as processes: killed, stopped, and started wrongly.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
+mod child;
+mod command_line;
+mod kill;
