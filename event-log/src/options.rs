@@ -62,7 +62,8 @@ fn unusable(key: &str, error: &KafkaError) -> String {
         KafkaError::ClientConfig(_, description, ..) => description.trim(),
         _ => "it contains a zero byte",
     };
-    format!("--kafka {key} is refused by librdkafka: {reason}")
+    let remedy = if reason.contains("OpenSSL") { "; build with --features event-log/tls" } else { "" };
+    format!("--kafka {key} is refused by librdkafka: {reason}{remedy}")
 }
 
 #[cfg(test)]
@@ -105,6 +106,8 @@ mod tests {
         check("sasl.password", "a=b").unwrap();
         let unknown = check("sasl.pasword", "secret").unwrap_err();
         assert!(unknown.contains("sasl.pasword") && !unknown.contains("secret"), "{unknown}");
+        #[cfg(not(feature = "tls"))]
+        assert!(check("security.protocol", "SASL_SSL").unwrap_err().contains("--features event-log/tls"));
         let wrong = check("linger.ms", "secret").unwrap_err();
         assert!(wrong.contains("linger.ms") && !wrong.contains("secret"), "{wrong}");
     }
