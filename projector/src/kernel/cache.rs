@@ -20,8 +20,8 @@ pub(super) trait Table<E>: Send {
     fn fold(&mut self, stored: &Generation, event: &E, at: &EventMeta<'_>) -> Result<(), FoldError>;
     /// Hands all changed rows to `commit` in ascending order of their keys. They count as written from then on.
     fn write(&mut self, commit: &mut Commit<'_>) -> Result<(), StoreError>;
-    /// Forgets all rows that are not changed.
-    fn forget_unchanged(&mut self);
+    /// Forgets all rows. To be called right after they have been written.
+    fn forget(&mut self);
     /// Rows and parts to be written.
     fn changed(&self) -> usize;
     /// Bytes in memory, estimated from above.
@@ -99,10 +99,10 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
         Ok(())
     }
 
-    fn forget_unchanged(&mut self) {
-        self.rows.retain(|_, entry| entry.changed);
-        self.rows.shrink_to_fit();
-        self.row_bytes = self.rows.values().map(|entry| entry.bytes).sum();
+    fn forget(&mut self) {
+        debug_assert!(self.changed.is_empty(), "a changed row would be lost");
+        self.rows = HashMap::new();
+        self.row_bytes = 0;
     }
 
     fn changed(&self) -> usize {

@@ -26,7 +26,7 @@ use super::view::EventMeta;
 pub struct Limits {
     /// Rows and parts to be written.
     pub changed_rows_max: usize,
-    /// Bytes of all cached rows; beyond it, unchanged rows are forgotten after a commit.
+    /// Bytes of all cached rows; beyond it, all rows are written and forgotten.
     pub cache_bytes_max: usize,
 }
 
@@ -189,7 +189,7 @@ impl<E: EventData> Engine<E> {
         }))?;
         self.uncommitted = false;
         if self.cache_bytes() > self.limits.cache_bytes_max {
-            self.tables.iter_mut().for_each(|table| table.forget_unchanged());
+            self.tables.iter_mut().for_each(|table| table.forget());
         }
         Ok(checkpoint)
     }

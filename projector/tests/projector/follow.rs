@@ -1,6 +1,7 @@
 //! The follower on a broker: catches up, follows, stops with a sentence, goes on after a restart.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use projector::kernel::{FollowOptions, Follower, Generation, Progress, State, StopReason};
 use projector::shop;
@@ -177,7 +178,12 @@ fn a_broker_that_is_away_does_not_stop_it() {
     let nowhere = event_log::Kafka { brokers: "127.0.0.1:1".to_owned(), ..broker.kafka.clone() };
     let follower =
         Follower::start(&nowhere, generation.clone(), shop::projection(), FollowOptions::default()).unwrap();
-    assert!(matches!(progress(&follower).state, State::Building));
+    // Longer than the first attempt takes: it must not have given up by then.
+    let tried = Instant::now() + Duration::from_millis(1_500);
+    until("some attempts have failed", || {
+        assert!(matches!(progress(&follower).state, State::Building));
+        (Instant::now() >= tried).then_some(())
+    });
     assert_eq!(progress(&follower).lag_total(), None);
     follower.stop().unwrap();
 }

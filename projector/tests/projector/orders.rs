@@ -183,3 +183,13 @@ fn a_row_of_five_orders_cut_anywhere_is_refused() {
         assert!(Orders::decode(&row[..cut]).is_err(), "cut to {cut} bytes");
     }
 }
+
+#[test]
+fn values_that_were_never_written_are_refused() {
+    let orders = |count: &[u8]| Orders::decode(&[&[0, 1], count].concat()).unwrap_err().to_string();
+    assert!(orders(&[0x81, 0x01]).contains("129"), "more orders than a row holds");
+    assert!(orders(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]).contains("never written"));
+    assert!(Orders::decode(&[0, 2, 0]).is_err(), "neither ascending nor not");
+    assert!(Products::decode(&[16]).is_err(), "a field that no product has");
+    assert!(Users::decode(&[3]).is_err(), "a state that no user has");
+}

@@ -68,8 +68,9 @@ impl<'g, E: EventData> Build<'g, E> {
         if self.unread.contains(&true) {
             self.read(kafka, &mut on_progress, cancelled)?;
         }
-        self.engine.commit(self.generation)?;
+        // Told before, because writing the last rows may take some seconds.
         on_progress(self.progress());
+        self.engine.commit(self.generation)?;
         Ok(self.engine.counts())
     }
 
