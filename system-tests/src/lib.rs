@@ -1,7 +1,7 @@
 //! Drives the real binaries as real processes, on an embedded broker or a real Kafka.
 //!
 //! A failure here is a failed test, so these helpers panic with what they know.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 pub mod binaries;
 pub mod broker;

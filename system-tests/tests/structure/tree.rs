@@ -29,7 +29,12 @@ impl Tree {
 
     /// Rust files outside tests, examples and benches: what ships.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
-        let shipped = |path: &str| path.ends_with(".rs") && path.contains("/src/") && !path.contains("tests") && !path.contains("testing");
+        let shipped = |path: &str| {
+            path.ends_with(".rs")
+                && path.contains("/src/")
+                && !path.contains("tests")
+                && !path.contains("testing")
+        };
         self.files
             .iter()
             .map(|(path, content)| (path.as_str(), content.as_str()))

@@ -1,5 +1,7 @@
 //! The whole system as real processes. Each scenario runs on the embedded broker, and on a real Kafka where
 //! `DAYBOOK_TEST_BROKERS` names one (`cargo test -p system-tests -- --ignored`).
+// Helpers outside of `#[test]` functions fail a test by panicking as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod bad_input;
 mod console_consumer;

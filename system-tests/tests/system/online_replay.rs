@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use quickstart::client::Client;
+use serde_json::Value;
 use system_tests::broker::TestBroker;
 use system_tests::process;
 use system_tests::site::{Made, Site};
@@ -27,7 +28,7 @@ async fn replay(broker: TestBroker) {
     let reader = tokio::spawn(read(site.client.clone(), url(&site, &user), Arc::clone(&stop)));
     let mut generations = BTreeSet::new();
     for _ in 0..REPLAYS {
-        let before = site.status().await["generation"].to_string();
+        let before = site.status().await["generation"].clone();
         let replay = {
             let flags = [vec!["--replay".to_owned()], replay_flags(&site)].concat();
             tokio::task::spawn_blocking(move || process::run("projector", &flags))
@@ -39,7 +40,7 @@ async fn replay(broker: TestBroker) {
         let finished = replay.await.expect("no panic");
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         swapped(&site, &before).await;
-        generations.insert(before);
+        generations.insert(before.to_string());
     }
     assert_eq!(generations.len(), REPLAYS, "each replay made a generation of its own");
     stop.store(true, Ordering::Relaxed);
@@ -71,9 +72,9 @@ async fn read(client: Client, url: String, stop: Arc<AtomicBool>) -> u64 {
     reads
 }
 
-async fn swapped(site: &Site, before: &str) {
+async fn swapped(site: &Site, before: &Value) {
     let deadline = tokio::time::Instant::now() + system_tests::wait::DEADLINE;
-    while site.status().await["generation"].to_string() == before {
+    while site.status().await["generation"] == *before {
         assert!(tokio::time::Instant::now() < deadline, "D did not take up the new generation");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
