@@ -24,6 +24,16 @@ pub(crate) fn aggregate(id: Uuid) -> Vec<u8> {
     key(b'A', &[id.as_bytes()])
 }
 
+/// All aggregates.
+pub(crate) fn aggregates() -> Span {
+    (key(b'A', &[]), key(b'A' + 1, &[]))
+}
+
+/// The aggregate a row is about.
+pub(crate) fn aggregate_id(key: &[u8]) -> Uuid {
+    key.get(1..).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default()
+}
+
 pub(crate) fn unique(text: &str) -> Vec<u8> {
     key(b'U', &[text.as_bytes()])
 }

@@ -22,6 +22,8 @@ use super::store::{Store, StoreError};
 
 /// Writes applied together; sled's memory grows with the batch.
 const BATCH_WRITES_MAX: usize = 1_000;
+/// Aggregates whose unique keys are written together.
+const SCAN_ROWS_MAX: usize = 500;
 /// How long one poll waits before the end of the log is looked for again.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the log may stay silent before its end before that counts as a failure.
@@ -109,6 +111,7 @@ pub(crate) fn recover<A: Aggregate>(
     let store = Store::open(&directory.recovering()?, cache_bytes)?;
     let mut rebuild = Rebuild::new(&store, partitions);
     rebuild.read::<A>(kafka, &ends)?;
+    rebuild.claim_unique_keys::<A>()?;
     rebuild.finish()?;
     store.close()?;
     let aside = directory.replace_store()?;
@@ -196,23 +199,8 @@ impl<'s> Rebuild<'s> {
         if version != expected {
             return Err(IncomingFault::Version { id, subject, found: version, expected }.into());
         }
-        let old = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
         let state = A::evolve(before.map(|before| before.state), event);
-        self.claim(subject, &old, &A::unique_keys(&state))?;
         self.pending.insert(keys::aggregate(subject), Some(Versioned { version, state }.encode()?));
-        Ok(())
-    }
-
-    fn claim(&mut self, subject: Uuid, old: &[String], new: &[String]) -> Result<(), TakeError> {
-        for key in old.iter().filter(|key| !new.contains(key)).map(|key| keys::unique(key)) {
-            let owner = self.get(&key)?.map(|owner| decode_owner(&owner)).transpose()?;
-            if owner == Some(subject) {
-                self.pending.insert(key, None);
-            }
-        }
-        for key in new.iter().filter(|key| !old.contains(key)) {
-            self.pending.insert(keys::unique(key), Some(subject.as_bytes().to_vec()));
-        }
         Ok(())
     }
 
@@ -226,6 +214,35 @@ impl<'s> Rebuild<'s> {
     fn apply(&mut self) -> Result<(), StoreError> {
         let writes = std::mem::take(&mut self.pending);
         self.store.apply(writes.into_iter().collect())
+    }
+
+    /// Unique keys follow from the final states only. They cannot be built while reading: a key that passed from one
+    /// aggregate to another of another partition would depend on how the partitions come in.
+    fn claim_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
+        self.apply()?;
+        let mut span = keys::aggregates();
+        loop {
+            let rows = self.store.scan(&span, SCAN_ROWS_MAX)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            span.0 = [last, &[0][..]].concat();
+            for (key, row) in &rows {
+                self.claim::<A>(keys::aggregate_id(key), &Versioned::decode(row)?)?;
+            }
+            self.apply()?;
+        }
+    }
+
+    fn claim<A: Aggregate>(&mut self, id: Uuid, row: &Versioned<A::State>) -> Result<(), TakeError> {
+        for unique in A::unique_keys(&row.state) {
+            let key = keys::unique(&unique);
+            if let Some(owner) = self.get(&key)? {
+                let owner = decode_owner(&owner)?;
+                tracing::error!(unique, %owner, other = %id, "two aggregates have one unique key; the first keeps it");
+                continue;
+            }
+            self.pending.insert(key, Some(id.as_bytes().to_vec()));
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), TakeError> {

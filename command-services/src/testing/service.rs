@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use event_log::embedded::EmbeddedBroker;
-use event_log::{Kafka, Polled, Reader, Start, topics};
+use event_log::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use tempfile::TempDir;
 
 use crate::kernel::{Aggregate, AnswerAfter, Limits, RunError, Running, Service, Settings, SystemAmbient};
@@ -177,4 +177,15 @@ impl Log {
         }
         events
     }
+}
+
+/// Writes records past the service, each into its partition, in this order.
+#[track_caller]
+pub(crate) fn write_raw(kafka: &Kafka, topic: &str, records: &[(i32, &[u8])]) {
+    let writer = Writer::open(kafka, |delivery| assert!(delivery.result.is_ok())).unwrap();
+    for (partition, value) in records {
+        let record = Outgoing { topic, partition: *partition, key: b"k", value, headers: &[], tag: 0 };
+        writer.send(record).unwrap();
+    }
+    writer.flush(DEADLINE).unwrap();
 }

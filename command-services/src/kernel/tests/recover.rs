@@ -1,15 +1,16 @@
 //! `--recover`: a store that was rebuilt equals one that lived on, key by key.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
-use event_log::{Kafka, Outgoing, Writer};
+use event_log::Kafka;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
 use crate::kernel::{Running, Settings, SystemAmbient};
-use crate::testing::{Call, Log, TestService, broker, settings};
+use crate::testing::{Call, Log, TestService, broker, settings, write_raw};
 
 /// Toys are made, painted and lost, and names come and go.
 async fn live(toys: &TestService<Toys>) {
@@ -27,11 +28,17 @@ async fn live(toys: &TestService<Toys>) {
     }
 }
 
-fn write_raw(kafka: &Kafka, partition: i32, value: &[u8]) {
-    let writer = Writer::open(kafka, |_| {}).unwrap();
-    let record = Outgoing { topic: "toys.events", partition, key: b"k", value, headers: &[], tag: 0 };
-    writer.send(record).unwrap();
-    writer.flush(std::time::Duration::from_secs(10)).unwrap();
+/// Everything that the log says: aggregates, unique keys, counters.
+fn what_matters(toys: &TestService<Toys>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    [b'A', b'U', b'C'].into_iter().flat_map(|kind| toys.rows(kind)).collect()
+}
+
+#[track_caller]
+fn assert_same(lived_on: &BTreeMap<Vec<u8>, Vec<u8>>, rebuilt: &BTreeMap<Vec<u8>, Vec<u8>>) {
+    let all: BTreeSet<_> = lived_on.keys().chain(rebuilt.keys()).collect();
+    let differing = all.into_iter().filter(|key| lived_on.get(*key) != rebuilt.get(*key));
+    let differing: Vec<_> = differing.map(|key| String::from_utf8_lossy(key)).collect();
+    assert!(differing.is_empty(), "rows that differ: {differing:?}");
 }
 
 fn recovering(kafka: Kafka, dir: &TempDir) -> Settings {
@@ -44,16 +51,15 @@ async fn a_rebuilt_store_equals_the_one_that_lived_on() {
     let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
     live(&toys).await;
     toys.relayed();
-    let what_matters = |toys: &TestService<Toys>| [toys.rows(b'A'), toys.rows(b'U'), toys.rows(b'C')];
     let lived_on = what_matters(&toys);
-    assert!(lived_on.iter().all(|rows| !rows.is_empty()));
+    assert!(lived_on.len() > 80, "{}", lived_on.len());
     toys.restart(|settings| settings.recover = true).unwrap();
-    assert_eq!(what_matters(&toys), lived_on);
+    assert_same(&lived_on, &what_matters(&toys));
     assert!(toys.settings.data_dir.join("store.old-000001/db").exists());
     toys.restart(|_| {}).unwrap();
     assert!(toys.settings.data_dir.join("store.old-000002/db").exists());
     toys.restart(|settings| settings.recover = false).unwrap();
-    assert_eq!(what_matters(&toys), lived_on);
+    assert_same(&lived_on, &what_matters(&toys));
     live(&toys).await;
     toys.relayed();
     Log::read(&broker.kafka(""), "toys.events").events();
@@ -66,15 +72,16 @@ async fn repetitions_in_the_log_are_taken_once() {
     let mut toys = TestService::<Toys>::start(kafka.clone(), router);
     live(&toys).await;
     toys.relayed();
-    let lived_on = toys.rows(b'A');
+    let lived_on = what_matters(&toys);
     toys.stop();
-    for (partition, records) in (0..).zip(Log::read(&kafka, "toys.events").partitions) {
-        for (_, value) in &records[records.len() / 2..] {
-            write_raw(&kafka, partition, value);
-        }
-    }
+    let log = Log::read(&kafka, "toys.events");
+    let late_half = |records: &[(String, Vec<u8>)]| records.len() / 2..records.len();
+    let repeated = (0..).zip(&log.partitions).flat_map(|(partition, records)| {
+        records[late_half(records)].iter().map(move |(_, value)| (partition, &value[..]))
+    });
+    write_raw(&kafka, "toys.events", &repeated.collect::<Vec<_>>());
     toys.restart(|settings| settings.recover = true).unwrap();
-    assert_eq!(toys.rows(b'A'), lived_on);
+    assert_same(&lived_on, &what_matters(&toys));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +97,7 @@ async fn a_log_with_a_gap_rebuilds_nothing() {
     let mut event: serde_json::Value = serde_json::from_slice(&last).unwrap();
     let position: u64 = event["sequence"].as_str().unwrap().parse().unwrap();
     event["sequence"] = json!(format!("{:020}", position + 5));
-    write_raw(&kafka, 0, event.to_string().as_bytes());
+    write_raw(&kafka, "toys.events", &[(0, event.to_string().as_bytes())]);
     let refused = toys.restart(|settings| settings.recover = true).unwrap_err().to_string();
     for part in ["--recover did not succeed", "topic toys.events partition 0 offset", "gap"] {
         assert!(refused.contains(part), "{part} in {refused}");
@@ -112,14 +119,38 @@ async fn an_event_that_cannot_be_read_is_named() {
         })
     };
     let start = |settings: &Settings| Running::<Toys>::start(settings, Arc::new(SystemAmbient));
-    write_raw(&kafka, 2, event("toy.sold.v1").to_string().as_bytes());
+    write_raw(&kafka, "toys.events", &[(2, event("toy.sold.v1").to_string().as_bytes())]);
     let refused = start(&recovering(kafka.clone(), &dir)).err().unwrap().to_string();
     for part in ["topic toys.events partition 2 offset 0", id, "toy.sold.v1"] {
         assert!(refused.contains(part), "{part} in {refused}");
     }
     let (broker, dir) = (self::broker(), TempDir::new().unwrap());
-    write_raw(&broker.kafka(""), 2, event("toy.made.v1").to_string().as_bytes());
+    write_raw(&broker.kafka(""), "toys.events", &[(2, event("toy.made.v1").to_string().as_bytes())]);
     let refused = start(&recovering(broker.kafka(""), &dir)).err().unwrap().to_string();
     assert!(refused.contains("version 7") && refused.contains("expected 1"), "{refused}");
     assert!(fs::read_dir(dir.path()).unwrap().count() > 0);
+}
+
+/// A name passes from toy to toy, and with it from partition to partition, which come in any order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_key_that_changed_hands_belongs_to_the_last() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let mut last = String::new();
+    for round in 0..12 {
+        let made = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
+        last = format!("/toys/{}", made.is(201).text("toy_id"));
+        if round < 11 {
+            Call::delete(&last).send(&toys.router).await.is(204);
+        }
+    }
+    toys.relayed();
+    let lived_on = what_matters(&toys);
+    for _ in 0..3 {
+        toys.restart(|settings| settings.recover = true).unwrap();
+        assert_same(&lived_on, &what_matters(&toys));
+    }
+    let again = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
+    again.is_problem(409, "name-taken");
+    Call::get(&last).send(&toys.router).await.is(200);
 }

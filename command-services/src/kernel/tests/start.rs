@@ -4,13 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use event_log::{Kafka, Outgoing, Writer};
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
 use crate::kernel::{RunError, Running, Settings, SystemAmbient};
-use crate::testing::{Call, Log, TestService, broker, settings};
+use crate::testing::{Call, Log, TestService, broker, settings, write_raw};
 
 async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
     for number in 0..count {
@@ -126,13 +125,6 @@ fn another_number_of_partitions_is_refused() {
     assert!(refusal(start(&wrong)).contains("--partitions"));
 }
 
-fn write_raw(kafka: &Kafka, partition: i32, value: &[u8]) {
-    let writer = Writer::open(kafka, |_| {}).unwrap();
-    let record = Outgoing { topic: "toys.events", partition, key: b"k", value, headers: &[], tag: 0 };
-    writer.send(record).unwrap();
-    writer.flush(std::time::Duration::from_secs(10)).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_ends_with_something_foreign_is_refused() {
     let broker = broker();
@@ -140,13 +132,13 @@ async fn a_topic_that_ends_with_something_foreign_is_refused() {
     let mut toys = TestService::<Toys>::start(kafka.clone(), router);
     make(&toys, 5, "toy").await;
     toys.relayed();
-    write_raw(&kafka, 1, b"hello");
+    write_raw(&kafka, "toys.events", &[(1, b"hello")]);
     let refused = refusal(toys.restart(|_| {}));
     assert!(refused.contains("topic toys.events partition 1 offset"), "{refused}");
     let log = Log::read(&kafka, "toys.events");
     let (_, other) = log.partitions.iter().flatten().find(|(_, value)| value.starts_with(b"{")).unwrap();
     let other = String::from_utf8(other.clone()).unwrap().replace("/toys/", "/dolls/");
-    write_raw(&kafka, 1, other.as_bytes());
+    write_raw(&kafka, "toys.events", &[(1, other.as_bytes())]);
     let refused = refusal(toys.restart(|_| {}));
     assert!(refused.contains("/dolls/") && refused.contains("expected /toys/1"), "{refused}");
 }

@@ -1,21 +1,13 @@
 //! Following services A and B: waiting for tokens, checkpoints, and what stops it.
 
-use event_log::{Kafka, Outgoing, Writer};
 use serde_json::json;
 
 use crate::shop::orders::Orders;
 use crate::shop::orders::http::router;
-use crate::testing::{Call, Log, Shop, TestService, eventually, order};
+use crate::testing::{Call, Log, Shop, TestService, eventually, order, write_raw};
 
 fn ready(orders: &TestService<Orders>) {
     eventually("orders to be ready", || orders.service().not_ready().is_none().then_some(()));
-}
-
-fn write_raw(kafka: &Kafka, partition: i32, value: &[u8]) {
-    let writer = Writer::open(kafka, |_| {}).unwrap();
-    let record = Outgoing { topic: "users.events", partition, key: b"k", value, headers: &[], tag: 0 };
-    writer.send(record).unwrap();
-    writer.flush(std::time::Duration::from_secs(10)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,9 +59,11 @@ async fn repeated_records_are_taken_once() {
     let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
     order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
     let kafka = shop.broker.kafka("");
-    for (partition, records) in (0..).zip(Log::read(&kafka, "users.events").partitions) {
-        records.iter().for_each(|(_, value)| write_raw(&kafka, partition, value));
-    }
+    let log = Log::read(&kafka, "users.events");
+    let repeated = (0..)
+        .zip(&log.partitions)
+        .flat_map(|(partition, records)| records.iter().map(move |(_, value)| (partition, &value[..])));
+    write_raw(&kafka, "users.events", &repeated.collect::<Vec<_>>());
     let metrics = &shop.orders.service().metrics;
     eventually("the repetition", || (metrics.followed_events.get() == 3).then_some(()));
     assert_eq!(shop.orders.service().not_ready(), None);
@@ -85,7 +79,7 @@ async fn what_cannot_be_taken_stops_the_following_with_a_sentence_and_commands_g
     let partition = log.partitions.iter().position(|records| !records.is_empty()).unwrap();
     let mut event: serde_json::Value = serde_json::from_slice(&log.partitions[partition][0].1).unwrap();
     event["sequence"] = json!(format!("{:020}", 7));
-    write_raw(&kafka, partition as i32, event.to_string().as_bytes());
+    write_raw(&kafka, "users.events", &[(partition as i32, event.to_string().as_bytes())]);
 
     let orders = &shop.orders;
     let reason = eventually("the gap to be noticed", || orders.service().not_ready());
