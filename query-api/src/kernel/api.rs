@@ -31,6 +31,8 @@ pub struct Api {
     pub(super) request_metrics: RequestMetrics,
     /// The rebuild that is at work, if any.
     pub(super) rebuild: ArcSwapOption<Rebuild>,
+    /// Why a generation that is to be built is not yet.
+    pub(super) build_trouble: ArcSwap<Option<String>>,
     /// Why the published generation is not the one that is served.
     pub(super) refused: ArcSwap<Option<String>>,
 }
@@ -47,6 +49,7 @@ impl Api {
             requests: Semaphore::new(REQUESTS_MAX),
             request_metrics: RequestMetrics::default(),
             rebuild: ArcSwapOption::empty(),
+            build_trouble: ArcSwap::default(),
             refused: ArcSwap::default(),
         }
     }

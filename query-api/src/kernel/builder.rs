@@ -44,17 +44,19 @@ impl BuildError {
         matches!(self, Self::Replay(ReplayError::Cancelled { .. }))
     }
 
-    /// Kafka or a topic is not there yet, or somebody else is building: worth another try.
+    /// Kafka or a topic is not there yet: worth another try, for a while.
     fn passing(&self) -> bool {
         match self {
             Self::Replay(ReplayError::Topic(error)) => {
                 matches!(error, TopicError::Missing { .. } | TopicError::Inspect { .. } | TopicError::Log(_))
             }
-            Self::Replay(ReplayError::ReadModel(error)) => {
-                matches!(error, ReadModelError::ReplayAtWork { .. })
-            }
             _ => false,
         }
+    }
+
+    /// Another process is building. It will be done at some time, or be gone.
+    fn others_at_work(&self) -> bool {
+        matches!(self, Self::Replay(ReplayError::ReadModel(ReadModelError::ReplayAtWork { .. })))
     }
 }
 
@@ -75,31 +77,39 @@ impl<E: EventData + 'static> Builder<E> {
 
     async fn build(self, stopped: StopSignal) -> Result<(), BuildError> {
         let give_up_at = Instant::now() + self.settings.start_timeout;
-        let mut told = String::new();
         loop {
             let error = match self.attempt(&stopped).await {
                 Ok(report) => {
-                    tracing::info!(
-                        generation = report.generation,
-                        events = report.events,
-                        "the read model is built"
-                    );
+                    self.tell_built(&report);
                     return Ok(());
                 }
                 Err(error) => error,
             };
-            self.api.rebuild.store(None);
-            if !error.passing() || self.published_by_others() || Instant::now() >= give_up_at {
-                return if error.cancelled() || self.published_by_others() { Ok(()) } else { Err(error) };
+            if error.cancelled() || self.published_by_others() {
+                return Ok(());
             }
-            if told != error.to_string() {
-                told = error.to_string();
-                tracing::warn!("cannot build the read model yet: {told}; trying again");
+            let worth_waiting = error.passing() && Instant::now() < give_up_at;
+            if !worth_waiting && (self.settings.replay || !error.others_at_work()) {
+                return Err(error);
             }
+            self.tell_trouble(&error);
             tokio::select! {
                 () = sleep(RETRY_INTERVAL) => {}
                 () = stopped.requested() => return Ok(()),
             }
+        }
+    }
+
+    fn tell_built(&self, report: &ReplayReport) {
+        self.api.build_trouble.store(Arc::default());
+        tracing::info!(generation = report.generation, events = report.events, "the read model is built");
+    }
+
+    fn tell_trouble(&self, error: &BuildError) {
+        let told = error.to_string();
+        if self.api.build_trouble.load().as_ref().as_ref() != Some(&told) {
+            tracing::warn!("cannot build the read model yet: {told}; trying again");
+            self.api.build_trouble.store(Arc::new(Some(told)));
         }
     }
 

@@ -113,31 +113,32 @@ impl<E: EventData + 'static> Keeper<E> {
             Err(refused) => {
                 stop(candidate.follower).await;
                 self.follow_again(served);
-                self.refuse(refused);
+                refused.into_iter().for_each(|refused| self.refuse(refused));
             }
         }
     }
 
-    /// Brings the candidate to where the served generation is, and keeps that one from moving any further.
+    /// Brings the candidate to where the served generation is, and keeps that one from moving any further. Fails without
+    /// a reason to tell when this process is stopping.
     async fn catch_up(
         &mut self,
         candidate: &Candidate,
         served: Option<&Serving>,
         stopped: &StopSignal,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Option<Refused>> {
         let Some(served) = served else { return Ok(()) };
         let reached = served.generation.checkpoint();
         tokio::select! {
             result = candidate.cover(&reached) => result?,
-            newer = self.superseded(&candidate.name) => return Err(candidate.refused(&newer)),
-            () = stopped.requested() => return Err(candidate.refused("this process is stopping")),
+            newer = self.superseded(&candidate.name) => return Err(Some(candidate.refused(&newer))),
+            () = stopped.requested() => return Err(None),
         }
         if let Some(follower) = self.follower.take() {
             stop(follower).await;
         }
         match timeout(SWAP_TIMEOUT, candidate.cover(&served.generation.checkpoint())).await {
-            Ok(result) => result,
-            Err(_) => Err(Refused { again: true, ..candidate.refused("it did not catch up in time") }),
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Some(Refused { again: true, ..candidate.refused("it did not catch up in time") })),
         }
     }
 

@@ -137,7 +137,7 @@ mod tests {
             let sources = [source("a", 0, first), source("a", 1, second), source("b", 0, other)];
             ReadAt::new(0, &Checkpoint::from_sources(sources), "a")
         };
-        assert!(!place(5, 5, 0).covers(place(5, 6, 0)));
+        assert!(!place(9, 5, 0).covers(place(9, 6, 0)));
         assert!(!place(5, 5, 0).covers(place(6, 5, 0)));
         assert!(place(5, 5, 0).covers(place(5, 5, 9)));
     }

@@ -24,6 +24,8 @@ pub struct Status {
     pub ready: bool,
     /// Why the published generation is not the one that is served.
     pub refused: Option<String>,
+    /// Why a generation that is to be built is not yet.
+    pub build_trouble: Option<String>,
     /// All partitions that are projected.
     pub partitions: Vec<Partition>,
     /// Records that the broker has and the rows do not; none until the broker has answered.
@@ -83,6 +85,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, bytes_on_disk: Option<u64>, 
         stopped: stopped.map(problem),
         ready: ready(serving),
         refused: api.refused.load().as_ref().clone(),
+        build_trouble: api.build_trouble.load().as_ref().clone(),
         partitions: progress.map(partitions).unwrap_or_default(),
         lag_total: progress.and_then(Progress::lag_total),
         last_event_age_ms: progress

@@ -13,6 +13,10 @@ async fn nothing_is_answered_before_the_first_generation_is_whole() {
     let setting = Setting::on(Log::without_topics());
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
+    let told =
+        |status: &Value| status["build_trouble"].as_str().is_some_and(|told| told.contains("users.events"));
+    let building = status(&router, "the missing topic is named", told).await;
+    assert_eq!((&building["state"], &building["generation"]), (&json!("building"), &Value::Null));
     for path in ["/products".to_owned(), format!("/users/{}/products", id(1))] {
         let answer = get(&router, &path).await;
         assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:building");
@@ -20,13 +24,12 @@ async fn nothing_is_answered_before_the_first_generation_is_whole() {
     }
     assert_eq!(get(&router, "/health/ready").await.problem(503)["type"], "urn:daybook:problem:not-ready");
     assert_eq!(get(&router, "/health/live").await.status, 200);
-    let building = get(&router, "/status").await.ok();
-    assert_eq!((&building["state"], &building["generation"]), (&json!("building"), &Value::Null));
 
     setting.log.create_topics();
     setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
     ready(&router).await;
     let following = get(&router, "/status").await.ok();
+    assert_eq!(following["build_trouble"], Value::Null);
     assert_eq!((&following["state"], &following["generation"]), (&json!("following"), &json!("gen-000001")));
     service.stop().await.unwrap();
 }
@@ -125,5 +128,19 @@ async fn a_first_build_that_fails_ends_the_service_with_the_reason() {
     let mut service = setting.try_start(&setting.settings()).await.unwrap();
     let error = service.first_build_failed().await;
     assert!(error.to_string().contains("position 0 was expected, 3 was found"), "{error}");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_build_waits_for_one_that_another_process_has_begun() {
+    let setting = Setting::new();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let other = read_model.lock_for_replay("another test").unwrap();
+    let service = setting.try_start(&setting.settings()).await.unwrap();
+    let told =
+        |status: &Value| status["build_trouble"].as_str().is_some_and(|told| told.contains("another test"));
+    status(&service.router(), "who is at work", told).await;
+    drop(other);
+    ready(&service.router()).await;
     service.stop().await.unwrap();
 }

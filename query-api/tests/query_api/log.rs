@@ -76,17 +76,14 @@ impl Log {
         *self.next_positions.lock().unwrap().entry(place).or_default() += count;
     }
 
-    fn next_position(&self, topic: &'static str, partition: i32) -> u64 {
-        let mut positions = self.next_positions.lock().unwrap();
-        let next = positions.entry((topic, partition)).or_default();
-        *next += 1;
-        *next - 1
-    }
-
     fn send(&self, topic: &'static str, key: Uuid, event: &impl EventData) -> Token {
         let key = key.to_string();
         let partition = partition_for_key(key.as_bytes(), PARTITIONS);
-        let position = self.next_position(topic, partition);
+        // Held until the record is on its way: positions of one partition must go out in order.
+        let mut positions = self.next_positions.lock().unwrap();
+        let next = positions.entry((topic, partition)).or_default();
+        let position = *next;
+        *next += 1;
         let value = seal(&Envelope {
             id: Uuid::now_v7(),
             source: Source { service: topic.trim_end_matches(".events").to_owned().into(), partition },

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use crate::events::{id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
-use crate::log::PARTITIONS;
+use crate::log::{PARTITIONS, place};
 use crate::setting::{Setting, status};
 
 const USER: u128 = 1;
+/// The embedded broker forgets the oldest records of a partition beyond some ten thousand.
+const FLOOD_EVENTS_MAX: u128 = 5_000;
 
 fn path() -> String {
     format!("/users/{}/orders?limit=500", id(USER))
@@ -73,6 +75,18 @@ async fn write_forever(setting: Arc<Setting>, router: Router, done: Arc<AtomicBo
     unreachable!("the loop has no end of its own")
 }
 
+/// Moves the positions of the reader's partition without pause, so that a swap always happens between two of them.
+fn flood(setting: &Setting, done: &AtomicBool) {
+    let partition = place(&placed(0, USER, 10, 1));
+    let neighbour = (2..).find(|user| place(&placed(0, *user, 10, 1)) == partition).unwrap();
+    for number in 0..FLOOD_EVENTS_MAX {
+        if done.load(Ordering::Relaxed) {
+            return;
+        }
+        setting.log.write(&placed(1_000_000 + number, neighbour, 10, 1));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn swaps_under_constant_reads_and_writes() {
     let setting = Arc::new(Setting::new());
@@ -84,11 +98,16 @@ async fn swaps_under_constant_reads_and_writes() {
     let readers: Vec<_> =
         (0..3).map(|_| tokio::spawn(read_forever(router.clone(), done.clone(), reads.clone()))).collect();
     let writer = tokio::spawn(write_forever(setting.clone(), router.clone(), done.clone()));
-    for generation in ["gen-000002", "gen-000003", "gen-000004"] {
+    let flooding = tokio::task::spawn_blocking({
+        let (setting, done) = (setting.clone(), done.clone());
+        move || flood(&setting, &done)
+    });
+    for generation in ["gen-000002", "gen-000003", "gen-000004", "gen-000005", "gen-000006"] {
         assert_eq!(rebuild(&setting).await, generation);
         serving(&router, generation).await;
     }
     done.store(true, Ordering::Relaxed);
+    flooding.await.unwrap();
     for reader in readers {
         reader.await.unwrap();
     }
@@ -106,7 +125,7 @@ async fn a_request_that_waits_across_a_swap_is_answered_from_the_new_generation(
     let signed_up_at = setting.log.write(&signed_up(USER));
     get_after(&router, &path(), &signed_up_at).await.ok();
     let order = placed(100, USER, 10, 1);
-    let (topic, partition) = crate::log::place(&order);
+    let (topic, partition) = place(&order);
     let asking = tokio::spawn({
         let router = router.clone();
         async move { get_after(&router, &path(), &format!("{topic}/{partition}@0")).await }
