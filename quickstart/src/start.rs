@@ -67,7 +67,8 @@ impl PlaceFlags {
     pub fn check(&self, errors: &mut SettingErrors) -> Option<Place> {
         let listen = errors.parse("--listen", &self.listen, "an address such as 127.0.0.1:8080");
         let kafka = self.kafka_flags().check(errors);
-        if self.brokers.is_none() && self.data_dir.is_some() {
+        let data_dir_without_log = self.brokers.is_none() && self.data_dir.is_some();
+        if data_dir_without_log {
             errors.push(
                 "--data-dir: without --brokers the log is in memory only, and a kept directory would not fit the next \
                  one; name a Kafka with --brokers, or leave --data-dir out"
@@ -75,6 +76,9 @@ impl PlaceFlags {
             );
         }
         let (listen, kafka) = (listen?, kafka?);
+        if data_dir_without_log {
+            return None;
+        }
         if self.brokers.is_none() {
             return Some(Place::Sandbox { listen, partitions: kafka.partitions });
         }
