@@ -26,6 +26,8 @@ struct State {
     /// Deliveries of an earlier writer no longer count.
     session: u64,
     failed: Option<String>,
+    /// What the relay met last, until Kafka acknowledges something again.
+    trouble: Option<String>,
     relay_waits_for_deliveries: bool,
     stop_by: Option<Instant>,
 }
@@ -60,6 +62,7 @@ impl Positions {
             acknowledged,
             session: 0,
             failed: None,
+            trouble: None,
             relay_waits_for_deliveries: false,
             stop_by: None,
         };
@@ -94,6 +97,7 @@ impl Positions {
             return false;
         }
         state.acknowledged[index] = position + 1;
+        state.trouble = None;
         let wake = state.relay_waits_for_deliveries;
         drop(state);
         self.acknowledged[index].send_replace(position + 1);
@@ -109,6 +113,16 @@ impl Positions {
         if state.session == session {
             self.fail(state, reason);
         }
+    }
+
+    /// The relay: this is why nothing gets through at present.
+    pub(crate) fn set_trouble(&self, trouble: String) {
+        self.lock().trouble = Some(trouble);
+    }
+
+    /// Why nothing gets through to Kafka at present, if the relay knows.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
     }
 
     fn fail(&self, mut state: MutexGuard<'_, State>, reason: String) {

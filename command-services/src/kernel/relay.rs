@@ -74,6 +74,7 @@ impl Relay {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::error!(topic = self.topic, error = %error, "the relay begins anew behind the last acknowledged position");
+                    self.positions.set_trouble(error.to_string());
                 }
             }
             self.metrics.relay_failures.inc();

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use event_log::process::{EXIT_FAILED, EXIT_IN_USE, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -99,6 +100,12 @@ async fn serve(
         stop.await;
         stopping.send_replace(true);
     };
+    // An answer is one small write: nothing is gained by holding it back for more.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
+    });
     let served = axum::serve(listener, router).with_graceful_shutdown(stop).into_future();
     let too_long = async {
         // An error means that serving has ended by itself.

@@ -4,8 +4,11 @@ mod toy;
 
 mod commands;
 mod directory;
+mod durability;
 mod headers;
 mod idempotency;
+mod outbox;
+mod positions;
 mod recover;
 mod relay;
 mod start;

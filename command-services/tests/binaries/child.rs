@@ -71,6 +71,10 @@ impl Service {
         Self { child, address, stderr: Some(stderr) }
     }
 
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// SIGKILL: no last words, no last writes.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -79,8 +83,7 @@ impl Service {
 
     /// SIGTERM; returns how it ended and everything it said.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-TERM", &self.pid()]).status().unwrap().success());
         let deadline = Instant::now() + DEADLINE;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -4,4 +4,6 @@
 
 mod child;
 mod command_line;
+mod disk;
 mod kill;
+mod log;

@@ -20,7 +20,11 @@ pub(super) async fn live() -> Response {
 /// The service decides commands on a complete picture.
 pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
     match service.not_ready() {
-        None => Json(json!({"status": "ready", "unsent_events": service.positions.unsent()})).into_response(),
+        None => {
+            let relay =
+                json!({"unsent_events": service.positions.unsent(), "trouble": service.positions.trouble()});
+            Json(json!({"status": "ready", "relay": relay})).into_response()
+        }
         Some(reason) => Refusal::unavailable("not-ready", "Not ready", reason).into_response(),
     }
 }

@@ -210,9 +210,9 @@ async fn figures_are_shown() {
     let shown = Call::get("/metrics").send(&toys.router).await;
     let text = String::from_utf8(shown.is(200).body.to_vec()).unwrap();
     for line in [
-        "daybook_commands_total{outcome=\"Accepted\"} 1",
-        "daybook_commands_total{outcome=\"Unchanged\"} 1",
-        "daybook_commands_total{outcome=\"Rejected\"} 1",
+        "daybook_commands_total{outcome=\"accepted\"} 1",
+        "daybook_commands_total{outcome=\"unchanged\"} 1",
+        "daybook_commands_total{outcome=\"rejected\"} 1",
         "daybook_outbox_unsent_events 0",
         "daybook_relayed_events_total 1",
         "daybook_sync_seconds_count 1",

@@ -111,8 +111,9 @@ async fn an_event_that_kafka_refuses_is_never_skipped() {
     burst(&toys, "later", 1, 30).await;
     let failures = || toys.service().metrics.relay_failures.get();
     eventually("the relay to begin anew", || (failures() >= 2).then_some(()));
-    let refused = toys.service().positions.unsent();
-    assert!(refused >= 1);
+    let ready = Call::get("/health/ready").send(&toys.router).await.is(200).json();
+    assert!(ready["relay"]["unsent_events"].as_u64() >= Some(1), "{ready}");
+    assert!(ready["relay"]["trouble"].as_str().is_some_and(|said| said.contains("too large")), "{ready}");
     toys.restart(|settings| settings.kafka.options.clear()).unwrap();
     toys.relayed();
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 33);

@@ -1,0 +1,91 @@
+//! The disk takes no more writes, and then takes them again.
+//!
+//! A limit on the size of files stands for the full disk: it can be set for one process and lifted from outside.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::child::{Service, broker, request, users_on};
+use crate::log::signed_up;
+
+const KIB: u32 = 1024;
+/// Files may grow to this: a few segments of the store.
+const FILE_BYTES_MAX: u32 = 3 * KIB * KIB;
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn sign_up(address: &str, number: usize) -> (u16, Value) {
+    let email = format!("{number}@example.org");
+    // Long fields fill the disk sooner.
+    let body = json!({"email": email, "name": "n".repeat(200), "address": "a".repeat(500)});
+    let (status, body) = request(address, "POST", "/users", &body.to_string()).unwrap();
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+#[test]
+fn a_full_disk_refuses_commands_until_there_is_space_and_loses_nothing() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let service = Service::start(limited(&users_on(&broker, &dir.path().join("data"))));
+    let mut acknowledged = BTreeMap::new();
+    let refused = (0..).find_map(|number| {
+        assert!(number < 100_000, "the limit is not reached");
+        let (status, body) = sign_up(&service.address, number);
+        if status == 201 {
+            acknowledged.insert(body["user_id"].as_str().unwrap().to_owned(), body);
+            return None;
+        }
+        Some((status, body))
+    });
+    let (status, problem) = refused.unwrap();
+    assert_eq!(
+        (status, problem["type"].as_str()),
+        (503, Some("urn:daybook:problem:store-fails")),
+        "{problem}"
+    );
+    assert_eq!(request(&service.address, "GET", "/health/live", "").unwrap().0, 200);
+    assert_eq!(request(&service.address, "GET", "/health/ready", "").unwrap().0, 503);
+
+    let unlimited = ["--pid", &service.pid(), "--fsize=unlimited"];
+    assert!(Command::new("prlimit").args(unlimited).status().unwrap().success());
+    let deadline = Instant::now() + DEADLINE;
+    let mut number = 1_000_000;
+    loop {
+        number += 1;
+        let (status, body) = sign_up(&service.address, number);
+        if status == 201 {
+            acknowledged.insert(body["user_id"].as_str().unwrap().to_owned(), body);
+            break;
+        }
+        assert_eq!(status, 503, "{body}");
+        assert!(Instant::now() < deadline, "the service does not recover: {body}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(request(&service.address, "GET", "/health/ready", "").unwrap().0, 200);
+    for (user_id, user) in &acknowledged {
+        let (status, body) = request(&service.address, "GET", &format!("/users/{user_id}"), "").unwrap();
+        assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, user.clone()));
+    }
+    let (status, said) = service.terminate();
+    assert!(status.success(), "{said}");
+    let in_log = signed_up(&broker.kafka(""));
+    assert!(acknowledged.keys().all(|user_id| in_log.contains_key(user_id)));
+}
+
+/// The same command under a shell that limits the size of files, without the signal that would end the process.
+fn limited(command: &Command) -> Command {
+    let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", FILE_BYTES_MAX / 512);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited.stdin(std::process::Stdio::null());
+    limited.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    limited
+}
