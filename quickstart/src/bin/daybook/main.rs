@@ -86,7 +86,7 @@ async fn serve(shop: &Shop, site: &Site, demo: bool) -> Result<(), String> {
     shop.ready().await.map_err(|error| chain(&error))?;
     let client = Client::new().map_err(|error| error.to_string())?;
     let mut question = None;
-    if demo && story::is_log_empty(&client, &shop.urls).await? {
+    if demo && story::is_log_empty(&site.settings).await? {
         let told = story::tell(&client, &shop.urls, &site.settings.kafka).await?;
         rebuild::show(&client, &site.settings, &shop.urls, &told).await?;
         question = Some(told.question);
