@@ -33,7 +33,9 @@ impl Gathered {
     /// Gathers orders that stand in the order of placing.
     #[must_use]
     pub fn from_orders(orders: &[Order]) -> Self {
-        let mut gathered = Self::default();
+        // As many as there can be, so that nothing moves while it grows.
+        let room = orders.len();
+        let mut gathered = Self { index: HashMap::with_capacity(room), products: Vec::with_capacity(room) };
         orders.iter().for_each(|order| gathered.add(order));
         gathered
     }
