@@ -30,6 +30,7 @@ mod recover;
 mod relay;
 mod rows;
 mod run;
+mod running;
 mod seal;
 mod service;
 mod settings;
@@ -50,7 +51,7 @@ pub use settings::{AnswerAfter, Limits, Settings};
 pub use start::StartError;
 
 #[cfg(test)]
-pub(crate) use {ambient::SystemAmbient, run::Running};
+pub(crate) use {ambient::SystemAmbient, running::Running};
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,11 @@
 //! itself. Nothing is answered before its group is durable, not even a rejection: it may rest on a command of the same
 //! group.
 
+mod failing;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -25,8 +27,6 @@ use super::store::{Store, Writes};
 
 /// Most commands in one group: enough to make the sync cheap, few enough that the batch stays small for sled.
 const GROUP_COMMANDS_MAX: usize = 256;
-/// Pause between two attempts to open a store that failed.
-const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the committer is asked to do.
 pub(crate) enum Work<A: Aggregate> {
@@ -113,31 +113,25 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn decide_all(
-        &mut self,
+        &self,
         group: &mut Group<'_>,
         works: Vec<Work<A>>,
         gathered: &mut Gathered,
     ) -> Result<(), GroupError> {
         let unsent = self.positions.unsent();
-        let mut failure = None;
+        let mut unreadable = None;
         for work in works {
             match work {
                 Work::Command(job) => {
-                    let Job { request, reply_to } = *job;
-                    let reply = match &failure {
-                        None => self.decide(group, &request, unsent),
-                        Some(_) => Err(Stopped::Undecided(Undecided::Fault)),
+                    let reply = match &unreadable {
+                        None => self.decide(group, &job.request, unsent),
+                        Some(error) => Err(Stopped::Undecided(store_fails(error))),
                     };
-                    match reply {
-                        Ok(reply) => gathered.waiting.push((reply_to, Ok(reply))),
-                        Err(Stopped::Undecided(undecided)) => {
-                            gathered.waiting.push((reply_to, Err(undecided)))
-                        }
-                        Err(Stopped::Group(error)) => {
-                            gathered.waiting.push((reply_to, Err(store_fails(&error))));
-                            failure = Some(error);
-                        }
-                    }
+                    let reply = reply.map_err(|stopped| match stopped {
+                        Stopped::Undecided(undecided) => undecided,
+                        Stopped::Store(error) => store_fails(unreadable.insert(error.into())),
+                    });
+                    gathered.waiting.push((job.reply_to, reply));
                 }
                 Work::Follow { writes, done } => {
                     group.write(writes);
@@ -146,7 +140,7 @@ impl<A: Aggregate> Committer<A> {
                 Work::Stop => {}
             }
         }
-        failure.map_or(Ok(()), Err)
+        unreadable.map_or(Ok(()), Err)
     }
 
     fn decide(&self, group: &mut Group<'_>, request: &Request<A>, unsent: u64) -> Result<Reply, Stopped> {
@@ -209,46 +203,6 @@ impl<A: Aggregate> Committer<A> {
             // An error means that the follower has ended.
             for done in gathered.followed {
                 let _ = done.send(());
-            }
-        }
-    }
-
-    /// Refuses everything until the store can be opened, and read, again: what it then holds counts. Returns false if the
-    /// service stops before that.
-    fn wait_until_well(&mut self, error: &GroupError) -> bool {
-        tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
-        self.metrics.store_failures.inc();
-        self.durability.failed(error.to_string());
-        loop {
-            match self.reopen() {
-                Ok(()) => break,
-                Err(error) => tracing::error!(error = %error, "the store still fails"),
-            }
-            if !self.refuse_for(REOPEN_PAUSE, error) {
-                return false;
-            }
-        }
-        tracing::info!("the store can be written again");
-        true
-    }
-
-    fn reopen(&mut self) -> Result<(), GroupError> {
-        self.store.reopen()?;
-        self.store.sync()?;
-        self.counters = super::recorded::counters(&self.store, self.counters.len())?;
-        self.durability.well_again();
-        self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
-        Ok(())
-    }
-
-    fn refuse_for(&self, pause: Duration, error: &GroupError) -> bool {
-        let until = Instant::now() + pause;
-        loop {
-            match self.work.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Work::Command(job)) => drop(job.reply_to.send(Err(store_fails(error)))),
-                Ok(Work::Follow { .. }) => {}
-                Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-                Err(RecvTimeoutError::Timeout) => return true,
             }
         }
     }

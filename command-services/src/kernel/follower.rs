@@ -3,6 +3,8 @@
 //! Rows and checkpoint go into one atomic write, so each event takes effect exactly once. What cannot be taken stops the
 //! following with a sentence; commands go on being decided on what is known.
 
+mod source;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -13,15 +15,16 @@ use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use schemas::sequence::Sequence;
 use tokio::sync::oneshot;
 
-use super::aggregate::{Aggregate, Followed};
+use super::aggregate::Aggregate;
 use super::committer::Work;
 use super::followed::FollowedPositions;
 use super::group::GroupError;
-use super::incoming::{self, IncomingError, IncomingFault};
+use super::incoming::{self, IncomingError};
 use super::keys;
 use super::metrics::Metrics;
-use super::rows::{FollowCheckpoint, encode_standing};
+use super::rows::FollowCheckpoint;
 use super::store::{Store, Writes};
+use source::{Batch, Source};
 
 /// Events handed over together.
 const BATCH_EVENTS_MAX: usize = 500;
@@ -56,55 +59,6 @@ pub(crate) struct Follower<A: Aggregate> {
     pub(crate) positions: Arc<FollowedPositions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stopping: Arc<AtomicBool>,
-}
-
-/// One partition that is followed.
-struct Source {
-    table: usize,
-    partition: i32,
-    next_offset: i64,
-    sequence: Sequence,
-    /// Followed up to here when the service started: from then on it is ready.
-    ready_offset: i64,
-}
-
-impl Source {
-    /// Applies a record, unless it was applied before.
-    fn apply(
-        &mut self,
-        followed: &Followed,
-        record: &Record<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), IncomingFault> {
-        let Some(envelope) = incoming::open(record, followed.service, &self.sequence)? else {
-            return Ok(());
-        };
-        let id = envelope.id;
-        let said = (followed.read)(&envelope.event_type, &envelope.data)
-            .map_err(|source| IncomingFault::Data { id, source })?;
-        if let Some((subject, standing)) = said {
-            batch.writes.push((keys::reference(self.table, subject), encode_standing(standing)));
-        }
-        self.sequence.advance(id);
-        Ok(())
-    }
-
-    fn checkpoint(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        let checkpoint = FollowCheckpoint {
-            next_offset: self.next_offset,
-            next_position: self.sequence.next_position(),
-            last_id: self.sequence.last_id(),
-        };
-        (keys::checkpoint(self.table, self.partition), Some(checkpoint.encode()))
-    }
-}
-
-/// Events that are read and not yet handed over.
-#[derive(Default)]
-struct Batch {
-    writes: Writes,
-    touched: Vec<usize>,
-    events: usize,
 }
 
 impl<A: Aggregate> Follower<A> {

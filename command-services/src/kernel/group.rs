@@ -2,91 +2,24 @@
 //!
 //! Nothing is written here. A group is an overlay over the store; the committer applies it as one atomic batch.
 
+mod change;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use schemas::problem::Problem;
 use uuid::Uuid;
 
 use super::aggregate::{Aggregate, Standing};
 use super::ambient::Ambient;
 use super::answer::Answer;
 use super::command::{Decided, IdempotencyKey, Request, Undecided, version_conflict};
-use super::fields::Damaged;
 use super::outbox::{self, OutboxRow, SealedEvent};
 use super::rows::{self, Counter, Remembered, Versioned};
-use super::seal::{Sealed, Sealing, seal};
-use super::store::{Store, StoreError, VALUE_BYTES_MAX, Value, Writes};
+use super::seal::{Sealing, seal};
+use super::store::{Store, StoreError, Value, Writes};
 use super::{idempotency, keys};
 
-/// What a row has besides its largest part: a key, lengths, the headers of an answer or of an event.
-const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
-
-/// Why a group cannot go on at all: the store cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum GroupError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Damaged(#[from] Damaged),
-}
-
-/// Why one command of a group got no answer.
-#[derive(Debug)]
-pub(crate) enum Stopped {
-    Undecided(Undecided),
-    Group(GroupError),
-}
-
-impl From<Undecided> for Stopped {
-    fn from(undecided: Undecided) -> Self {
-        Self::Undecided(undecided)
-    }
-}
-
-impl From<GroupError> for Stopped {
-    fn from(error: GroupError) -> Self {
-        Self::Group(error)
-    }
-}
-
-impl From<StoreError> for Stopped {
-    fn from(error: StoreError) -> Self {
-        Self::Group(error.into())
-    }
-}
-
-impl From<Damaged> for Stopped {
-    fn from(error: Damaged) -> Self {
-        Self::Group(error.into())
-    }
-}
-
-/// What a command changes, once it is decided.
-#[derive(Debug, Default)]
-pub(crate) struct Change {
-    pub(crate) answer: Answer,
-    writes: Writes,
-    sealed: Sealed,
-}
-
-impl Change {
-    fn refused(problem: &Problem) -> Self {
-        Self { answer: Answer::problem(problem), ..Self::default() }
-    }
-
-    /// Refuses what would not fit into the store, before anything of it is written.
-    fn check_sizes(&self) -> Result<(), Undecided> {
-        let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
-        let events = self.sealed.events.iter().map(|(_, event)| event.value.len());
-        let bytes = rows.chain(events).chain([self.answer.body.len()]).max().unwrap_or(0);
-        if bytes + ROW_OVERHEAD_BYTES_MAX > VALUE_BYTES_MAX {
-            Err(Undecided::TooLarge { bytes })
-        } else {
-            Ok(())
-        }
-    }
-}
+pub(crate) use change::{Change, GroupError, Stopped};
 
 /// The store, and over it what this group is going to write.
 pub(crate) struct Group<'s> {

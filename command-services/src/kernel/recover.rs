@@ -2,28 +2,21 @@
 //!
 //! What the log does not have is not rebuilt: idempotency keys are forgotten, sent rows are no longer kept.
 
-use std::collections::BTreeMap;
+mod rebuild;
+
 use std::time::{Duration, Instant};
 
 use event_log::topics::{self, TopicError};
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
-use schemas::envelope::Envelope;
-use schemas::event_data::EventData as _;
-use schemas::sequence::Sequence;
-use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::directory::{Directory, DirectoryError};
-use super::fields::Damaged;
-use super::incoming::{self, IncomingError, IncomingFault};
-use super::keys;
-use super::rows::{Counter, Versioned, decode_owner};
+use super::incoming::{self, IncomingError};
 use super::store::{Store, StoreError};
+use rebuild::Rebuild;
 
-/// Writes applied together; sled's memory grows with the batch.
-const BATCH_WRITES_MAX: usize = 1_000;
-/// Aggregates whose unique keys are written together.
-const SCAN_ROWS_MAX: usize = 500;
+pub use rebuild::TakeError;
+
 /// How long one poll waits before the end of the log is looked for again.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the log may stay silent before its end before that counts as a failure.
@@ -77,23 +70,6 @@ pub enum RecoverError {
     Directory(#[from] DirectoryError),
 }
 
-/// Why one event could not be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum TakeError {
-    /// The event itself.
-    #[error(transparent)]
-    Fault(#[from] IncomingFault),
-    /// The new store cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The new store cannot be read back.
-    #[error(transparent)]
-    Damaged(#[from] Damaged),
-    /// A state cannot be written as JSON.
-    #[error("a rebuilt state cannot be written: {0}")]
-    State(#[from] serde_json::Error),
-}
-
 impl From<TakeError> for RecoverError {
     fn from(error: TakeError) -> Self {
         Self::Rebuild(Box::new(error))
@@ -110,7 +86,7 @@ pub(crate) fn recover<A: Aggregate>(
     let ends = ends(kafka, A::TOPIC, partitions)?;
     let store = Store::open(&directory.recovering()?, cache_bytes)?;
     let mut rebuild = Rebuild::new(&store, partitions);
-    rebuild.read::<A>(kafka, &ends)?;
+    read::<A>(&mut rebuild, kafka, &ends)?;
     rebuild.claim_unique_keys::<A>()?;
     rebuild.finish()?;
     store.close()?;
@@ -137,132 +113,32 @@ fn ends(kafka: &Kafka, topic: &str, partitions: i32) -> Result<Vec<i64>, Recover
     Ok(watermarks.iter().map(|marks| marks.high).collect())
 }
 
-/// The store that is being built, and what of it is not applied yet.
-struct Rebuild<'s> {
-    store: &'s Store,
-    pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    sequences: Vec<Sequence>,
-    done: u64,
-    told_at: Instant,
-}
-
-impl<'s> Rebuild<'s> {
-    fn new(store: &'s Store, partitions: i32) -> Self {
-        let sequences = (0..partitions).map(|_| Sequence::start()).collect();
-        Self { store, pending: BTreeMap::new(), sequences, done: 0, told_at: Instant::now() }
-    }
-
-    fn read<A: Aggregate>(&mut self, kafka: &Kafka, ends: &[i64]) -> Result<(), RecoverError> {
-        let start = |partition| Start { topic: A::TOPIC.to_owned(), partition, offset: 0 };
-        let starts: Vec<_> = (0..ends.len() as i32).map(start).collect();
-        let total = ends.iter().sum::<i64>().unsigned_abs();
-        let reader = Reader::open(kafka, &starts)?;
-        let mut open: Vec<bool> = ends.iter().map(|end| *end > 0).collect();
-        let mut heard_at = Instant::now();
-        while open.contains(&true) {
-            match reader.poll(POLL_TIMEOUT)? {
-                Polled::Record(record) => {
-                    heard_at = Instant::now();
-                    self.take::<A>(&record).map_err(|error| located(error, &record, kafka))?;
-                    self.tell(A::TOPIC, total);
-                }
-                Polled::End { source } => open[source] = false,
-                Polled::Nothing if heard_at.elapsed() > SILENCE_MAX => {
-                    return Err(RecoverError::Silent { done: self.done, total });
-                }
-                Polled::Nothing => {}
+/// Reads every partition up to its end.
+fn read<A: Aggregate>(rebuild: &mut Rebuild<'_>, kafka: &Kafka, ends: &[i64]) -> Result<(), RecoverError> {
+    let start = |partition| Start { topic: A::TOPIC.to_owned(), partition, offset: 0 };
+    let starts: Vec<_> = (0..ends.len() as i32).map(start).collect();
+    let reader = Reader::open(kafka, &starts)?;
+    let total = ends.iter().sum::<i64>().unsigned_abs();
+    let mut open: Vec<bool> = ends.iter().map(|end| *end > 0).collect();
+    let (mut heard_at, mut told_at) = (Instant::now(), Instant::now());
+    while open.contains(&true) {
+        match reader.poll(POLL_TIMEOUT)? {
+            Polled::Record(record) => {
+                heard_at = Instant::now();
+                rebuild.take::<A>(&record).map_err(|error| located(error, &record, kafka))?;
             }
-        }
-        Ok(())
-    }
-
-    fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<(), TakeError> {
-        let sequence = &self.sequences[record.source()];
-        let Some(envelope) = incoming::open(record, A::SERVICE, sequence)? else { return Ok(()) };
-        let id = envelope.id;
-        let event = A::Event::from_data(&envelope.event_type, &envelope.data)
-            .map_err(|source| IncomingFault::Data { id, source })?;
-        self.evolve::<A>(&envelope, &event)?;
-        self.sequences[record.source()].advance(id);
-        self.done += 1;
-        if self.pending.len() >= BATCH_WRITES_MAX {
-            self.apply()?;
-        }
-        Ok(())
-    }
-
-    fn evolve<A: Aggregate>(&mut self, envelope: &Envelope<'_>, event: &A::Event) -> Result<(), TakeError> {
-        let (id, subject, version) = (envelope.id, envelope.subject, envelope.aggregate_version);
-        let row = self.get(&keys::aggregate(subject))?;
-        let before = row.map(|row| Versioned::<A::State>::decode(&row)).transpose()?;
-        let expected = before.as_ref().map_or(0, |before| before.version) + 1;
-        if version != expected {
-            return Err(IncomingFault::Version { id, subject, found: version, expected }.into());
-        }
-        let state = A::evolve(before.map(|before| before.state), event);
-        self.pending.insert(keys::aggregate(subject), Some(Versioned { version, state }.encode()?));
-        Ok(())
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.pending.get(key) {
-            Some(pending) => Ok(pending.clone()),
-            None => Ok(self.store.get(key)?.map(|value| value.to_vec())),
-        }
-    }
-
-    fn apply(&mut self) -> Result<(), StoreError> {
-        let writes = std::mem::take(&mut self.pending);
-        self.store.apply(writes.into_iter().collect())
-    }
-
-    /// Unique keys follow from the final states only. They cannot be built while reading: a key that passed from one
-    /// aggregate to another of another partition would depend on how the partitions come in.
-    fn claim_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
-        self.apply()?;
-        let mut span = keys::aggregates();
-        loop {
-            let rows = self.store.scan(&span, SCAN_ROWS_MAX)?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            span.0 = [last, &[0][..]].concat();
-            for (key, row) in &rows {
-                self.claim::<A>(keys::aggregate_id(key), &Versioned::decode(row)?)?;
+            Polled::End { source } => open[source] = false,
+            Polled::Nothing if heard_at.elapsed() > SILENCE_MAX => {
+                return Err(RecoverError::Silent { done: rebuild.done, total });
             }
-            self.apply()?;
+            Polled::Nothing => {}
+        }
+        if told_at.elapsed() >= PROGRESS_PAUSE {
+            told_at = Instant::now();
+            tracing::info!(topic = A::TOPIC, done = rebuild.done, total, "rebuilding the store from the log");
         }
     }
-
-    fn claim<A: Aggregate>(&mut self, id: Uuid, row: &Versioned<A::State>) -> Result<(), TakeError> {
-        for unique in A::unique_keys(&row.state) {
-            let key = keys::unique(&unique);
-            if let Some(owner) = self.get(&key)? {
-                let owner = decode_owner(&owner)?;
-                tracing::error!(unique, %owner, other = %id, "two aggregates have one unique key; the first keeps it");
-                continue;
-            }
-            self.pending.insert(key, Some(id.as_bytes().to_vec()));
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), TakeError> {
-        for (partition, sequence) in (0..).zip(&self.sequences) {
-            let counter = Counter { next: sequence.next_position(), last_id: sequence.last_id() };
-            if counter.next > 0 {
-                self.pending.insert(keys::counter(partition), Some(counter.encode()));
-                self.pending.insert(keys::sent(partition), Some(counter.next.to_be_bytes().to_vec()));
-            }
-        }
-        self.apply()?;
-        Ok(self.store.sync()?)
-    }
-
-    fn tell(&mut self, topic: &str, total: u64) {
-        if self.told_at.elapsed() >= PROGRESS_PAUSE {
-            self.told_at = Instant::now();
-            tracing::info!(topic, done = self.done, total, "rebuilding the store from the log");
-        }
-    }
+    Ok(())
 }
 
 fn located(error: TakeError, record: &Record<'_>, kafka: &Kafka) -> RecoverError {

@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 mod known;
+mod rejection;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,8 @@ use tokio::net::TcpListener;
 use crate::kernel::command_line::Defaults;
 use crate::kernel::{self, RunError, Settings};
 
-pub use rules::{OrderCommand, OrderFacts, OrderRejection, OrderState, Orders, PlaceOrder};
+pub use rejection::OrderRejection;
+pub use rules::{OrderCommand, OrderFacts, OrderState, Orders, PlaceOrder};
 
 /// What the binary is called, and where it is by default.
 pub const DEFAULTS: Defaults = Defaults {

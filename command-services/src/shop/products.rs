@@ -1,6 +1,7 @@
 //! Service B: a product is created, changed, discontinued.
 
 pub(crate) mod http;
+mod rejection;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,8 @@ use tokio::net::TcpListener;
 use crate::kernel::command_line::Defaults;
 use crate::kernel::{self, RunError, Settings};
 
-pub use rules::{ProductChange, ProductCommand, ProductRejection, ProductState, Products};
+pub use rejection::ProductRejection;
+pub use rules::{ProductChange, ProductCommand, ProductState, Products};
 
 /// What the binary is called, and where it is by default.
 pub const DEFAULTS: Defaults = Defaults {

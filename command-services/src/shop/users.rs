@@ -1,6 +1,7 @@
 //! Service A: a user signs up, changes or deletes the account.
 
 pub(crate) mod http;
+mod rejection;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,8 @@ use tokio::net::TcpListener;
 use crate::kernel::command_line::Defaults;
 use crate::kernel::{self, RunError, Settings};
 
-pub use rules::{UserChange, UserCommand, UserRejection, UserState, Users};
+pub use rejection::UserRejection;
+pub use rules::{UserChange, UserCommand, UserState, Users};
 
 /// What the binary is called, and where it is by default.
 pub const DEFAULTS: Defaults = Defaults {

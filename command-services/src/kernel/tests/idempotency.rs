@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::toy::{Toys, router};
+use crate::kernel::idempotency::hashes;
 use crate::testing::{Call, Log, TestService, broker};
 
 fn make(name: &str, key: &str) -> Call {
@@ -91,6 +92,17 @@ async fn sixteen_clients_with_one_key_make_one_event() {
     make("bear", "k1").send(&toys.router).await.is(201);
     toys.relayed();
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_being_worked_on_is_refused() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let held = toys.service().in_flight.hold(hashes("k1", &[]).hash);
+    make("bear", "k1").send(&toys.router).await.is_problem(409, "request-in-flight");
+    make("duck", "k2").send(&toys.router).await.is(201);
+    drop(held);
+    make("bear", "k1").send(&toys.router).await.is(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,8 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::rules::{OrderCommand, OrderRejection, Orders, PlaceOrder};
+use super::rejection::OrderRejection;
+use super::rules::{OrderCommand, Orders, PlaceOrder};
 use crate::kernel::http::{Body, command, command_on, guarded, show};
 use crate::kernel::{Answer, Decided, Service};
 

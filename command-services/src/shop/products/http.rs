@@ -9,7 +9,8 @@ use axum::routing::{get, post};
 use schemas::shop::products::ProductDetails;
 use serde::Deserialize;
 
-use super::rules::{ProductChange, ProductCommand, ProductRejection, ProductState, Products};
+use super::rejection::ProductRejection;
+use super::rules::{ProductChange, ProductCommand, ProductState, Products};
 use crate::kernel::http::{Body, command, command_on, guarded, show};
 use crate::kernel::{Answer, Decided, Service};
 use crate::shop::fields::present;

@@ -9,7 +9,8 @@ use axum::routing::{get, post};
 use schemas::shop::users::UserDetails;
 use serde::Deserialize;
 
-use super::rules::{UserChange, UserCommand, UserRejection, UserState, Users};
+use super::rejection::UserRejection;
+use super::rules::{UserChange, UserCommand, UserState, Users};
 use crate::kernel::http::{Body, command, command_on, guarded, show};
 use crate::kernel::{Answer, Decided, Service};
 use crate::shop::fields::present;

@@ -1,0 +1,54 @@
+//! What the committer does while the store fails: it acknowledges nothing, and tries to get the store back.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use super::{Committer, Work, store_fails};
+use crate::kernel::aggregate::Aggregate;
+use crate::kernel::group::GroupError;
+use crate::kernel::recorded;
+
+/// Pause between two attempts to open a store that failed.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+impl<A: Aggregate> Committer<A> {
+    /// Refuses everything until the store can be opened, and read, again: what it then holds counts. Returns false if the
+    /// service stops before that.
+    pub(super) fn wait_until_well(&mut self, error: &GroupError) -> bool {
+        tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
+        self.metrics.store_failures.inc();
+        self.durability.failed(error.to_string());
+        loop {
+            match self.reopen() {
+                Ok(()) => break,
+                Err(error) => tracing::error!(error = %error, "the store still fails"),
+            }
+            if !self.refuse_for(REOPEN_PAUSE, error) {
+                return false;
+            }
+        }
+        tracing::info!("the store can be written again");
+        true
+    }
+
+    fn reopen(&mut self) -> Result<(), GroupError> {
+        self.store.reopen()?;
+        self.store.sync()?;
+        self.counters = recorded::counters(&self.store, self.counters.len())?;
+        self.durability.well_again();
+        self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
+        Ok(())
+    }
+
+    fn refuse_for(&self, pause: Duration, error: &GroupError) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            match self.work.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Work::Command(job)) => drop(job.reply_to.send(Err(store_fails(error)))),
+                Ok(Work::Follow { .. }) => {}
+                Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => return true,
+            }
+        }
+    }
+}

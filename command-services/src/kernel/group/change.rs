@@ -1,0 +1,83 @@
+//! What one command changes, or why it changes nothing.
+
+use schemas::problem::Problem;
+
+use crate::kernel::answer::Answer;
+use crate::kernel::command::Undecided;
+use crate::kernel::fields::Damaged;
+use crate::kernel::seal::Sealed;
+use crate::kernel::store::{StoreError, VALUE_BYTES_MAX, Writes};
+
+/// What a row has besides its largest part: a key, lengths, the headers of an answer or of an event.
+const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
+
+/// Why the store does not give what is needed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GroupError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
+/// Why one command of a group was not decided.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The others go on; a damaged row is a matter of whoever needs it.
+    Undecided(Undecided),
+    /// The store cannot be read, so none of them can.
+    Store(StoreError),
+}
+
+impl From<Undecided> for Stopped {
+    fn from(undecided: Undecided) -> Self {
+        Self::Undecided(undecided)
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Damaged> for Stopped {
+    fn from(damaged: Damaged) -> Self {
+        Self::Undecided(Undecided::StoreFails { detail: damaged.to_string() })
+    }
+}
+
+impl From<GroupError> for Stopped {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Store(error) => error.into(),
+            GroupError::Damaged(damaged) => damaged.into(),
+        }
+    }
+}
+
+/// What a command changes, once it is decided.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) answer: Answer,
+    pub(super) writes: Writes,
+    pub(super) sealed: Sealed,
+}
+
+impl Change {
+    pub(super) fn refused(problem: &Problem) -> Self {
+        Self { answer: Answer::problem(problem), ..Self::default() }
+    }
+
+    /// Refuses what would not fit into the store, before anything of it is written.
+    pub(super) fn check_sizes(&self) -> Result<(), Undecided> {
+        let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let events = self.sealed.events.iter().map(|(_, event)| event.value.len());
+        let bytes = rows.chain(events).chain([self.answer.body.len()]).max().unwrap_or(0);
+        if bytes + ROW_OVERHEAD_BYTES_MAX > VALUE_BYTES_MAX {
+            Err(Undecided::TooLarge { bytes })
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A service's threads: started in order, stopped in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::aggregate::Aggregate;
+use super::ambient::Ambient;
+use super::committer::{Committer, Work};
+use super::durability::Durability;
+use super::followed::FollowedPositions;
+use super::follower::Follower;
+use super::group::GroupError;
+use super::idempotency::{Forgetter, InFlight};
+use super::keep::Keeper;
+use super::metrics::Metrics;
+use super::positions::Positions;
+use super::relay::Relay;
+use super::run::RunError;
+use super::service::Service;
+use super::settings::Settings;
+use super::start::{StartError, Started, start};
+
+/// A service with its threads.
+pub(crate) struct Running<A: Aggregate> {
+    pub(crate) service: Arc<Service<A>>,
+    stopping: Arc<AtomicBool>,
+    /// Says so when a thread has panicked.
+    pub(crate) faults: watch::Sender<bool>,
+    committer: JoinHandle<()>,
+    relay: JoinHandle<()>,
+    follower: Option<JoinHandle<()>>,
+    // Released last.
+    started: Started,
+}
+
+impl<A: Aggregate> Running<A> {
+    /// Opens and compares everything, then starts the threads. Blocks.
+    pub(crate) fn start(settings: &Settings, ambient: Arc<dyn Ambient>) -> Result<Self, RunError> {
+        let started = start::<A>(settings)?;
+        let metrics = Arc::new(Metrics::new());
+        let durable = started.counters.iter().map(|counter| counter.next).collect();
+        let positions = Arc::new(Positions::new(durable, started.sent.clone()));
+        let (sender, work) = mpsc::sync_channel(settings.limits.queued_commands_max);
+        let service = Arc::new(Service {
+            store: Arc::clone(&started.store),
+            committer: sender,
+            positions,
+            durability: Arc::new(Durability::new()),
+            followed: Arc::new(FollowedPositions::new(A::FOLLOWS)),
+            in_flight: InFlight::default(),
+            ambient,
+            metrics,
+            limits: settings.limits.clone(),
+            answer_after: settings.answer_after,
+        });
+        let stopping = Arc::new(AtomicBool::new(false));
+        let committer = committer(&service, &started, work);
+        let relay = relay(&service, &started, settings).map_err(StartError::from)?;
+        let follower = follower(&service, settings, &stopping);
+        let faults = watch::Sender::new(false);
+        let follower = follower.map(|follower| spawn("follower", &faults, move || follower.run()));
+        Ok(Self {
+            committer: spawn("committer", &faults, move || committer.run())?,
+            relay: spawn("relay", &faults, move || relay.run())?,
+            follower: follower.transpose()?,
+            service,
+            stopping,
+            faults,
+            started,
+        })
+    }
+
+    /// Decides what is queued, hands over what Kafka takes in time, and closes the store. Blocks.
+    pub(crate) fn stop(self) -> Result<(), RunError> {
+        self.stopping.store(true, Ordering::Relaxed);
+        // An error means that the committer has ended already.
+        let _ = self.service.committer.send(Work::Stop);
+        let committer = join("committer", self.committer);
+        self.service.positions.stop(Instant::now() + self.service.limits.drain_timeout);
+        let relay = join("relay", self.relay);
+        let follower = self.follower.map_or(Ok(()), |follower| join("follower", follower));
+        let unsent = self.service.positions.unsent();
+        if unsent > 0 {
+            tracing::warn!(
+                service = A::SERVICE,
+                unsent,
+                "stopped before Kafka had all events; they are sent at the next start"
+            );
+        }
+        let closed = self.started.store.close().map_err(RunError::Close);
+        drop(self.started.directory);
+        committer.and(relay).and(follower).and(closed)
+    }
+}
+
+fn committer<A: Aggregate>(
+    service: &Service<A>,
+    started: &Started,
+    work: mpsc::Receiver<Work<A>>,
+) -> Committer<A> {
+    Committer {
+        store: Arc::clone(&service.store),
+        counters: started.counters.clone(),
+        positions: Arc::clone(&service.positions),
+        durability: Arc::clone(&service.durability),
+        ambient: Arc::clone(&service.ambient),
+        metrics: Arc::clone(&service.metrics),
+        limits: service.limits.clone(),
+        work,
+        forgetter: Forgetter::default(),
+    }
+}
+
+fn relay<A: Aggregate>(
+    service: &Service<A>,
+    started: &Started,
+    settings: &Settings,
+) -> Result<Relay, GroupError> {
+    let limits = &settings.limits;
+    let keeper =
+        Keeper::open(&service.store, started.sent.clone(), limits.kept_events_max, limits.kept_age_max)?;
+    Ok(Relay {
+        kafka: settings.kafka.clone(),
+        topic: A::TOPIC,
+        store: Arc::clone(&service.store),
+        positions: Arc::clone(&service.positions),
+        metrics: Arc::clone(&service.metrics),
+        ambient: Arc::clone(&service.ambient),
+        keeper,
+    })
+}
+
+fn follower<A: Aggregate>(
+    service: &Service<A>,
+    settings: &Settings,
+    stopping: &Arc<AtomicBool>,
+) -> Option<Follower<A>> {
+    (!A::FOLLOWS.is_empty()).then(|| Follower {
+        kafka: settings.kafka.clone(),
+        store: Arc::clone(&service.store),
+        committer: service.committer.clone(),
+        positions: Arc::clone(&service.followed),
+        metrics: Arc::clone(&service.metrics),
+        stopping: Arc::clone(stopping),
+    })
+}
+
+fn spawn(
+    name: &str,
+    faults: &watch::Sender<bool>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, RunError> {
+    let fault = ReportsPanic(faults.clone());
+    let work = move || {
+        let _fault = fault;
+        work();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(RunError::Thread)
+}
+
+/// A service without one of its threads must end, so that whoever watches it can start it again.
+struct ReportsPanic(watch::Sender<bool>);
+
+impl Drop for ReportsPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.send_replace(true);
+        }
+    }
+}
+
+fn join(name: &'static str, thread: JoinHandle<()>) -> Result<(), RunError> {
+    thread.join().map_err(|_| RunError::Panicked(name))
+}
