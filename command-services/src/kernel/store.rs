@@ -9,7 +9,8 @@
 //! [`VALUE_BYTES_MAX`], which is checked before anything is written.
 //!
 //! **A failed write is for ever** within one opened database: sled remembers its first I/O error. [`Store::reopen`]
-//! opens it afresh and reads what the disk really holds.
+//! opens it afresh, from what the system has of the file. That is what the disk has, unless a sync failed and the system
+//! forgot that it did; nothing was acknowledged then, and the log decides at the next start.
 
 use std::fs::File;
 use std::io;
@@ -141,7 +142,7 @@ impl Store {
         opened.as_ref().ok_or(StoreError::Closed)?.file.sync_data().map_err(StoreError::Sync)
     }
 
-    /// Closes the database and opens it again: what the disk holds counts.
+    /// Closes the database and opens it again: what the file holds counts.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         close(opened.take());

@@ -142,6 +142,22 @@ async fn an_event_too_large_for_the_store_is_refused_and_nothing_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_is_named_to_whoever_needs_it_and_to_nobody_else() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let (path, other) = (make(&toys, "bear").await, make(&toys, "duck").await);
+    let (row, _) = toys.rows(b'A').swap_remove(0);
+    toys.service().store.apply(vec![(row, Some(b"rubbish".to_vec()))]).unwrap();
+    for call in [paint(&path, 1), Call::get(&path)] {
+        let refused = call.send(&toys.router).await;
+        assert!(refused.is_problem(503, "store-fails").text("detail").contains("--recover"), "{refused:?}");
+    }
+    paint(&other, 1).send(&toys.router).await.is(200);
+    Call::get("/health/ready").send(&toys.router).await.is(200);
+    assert_eq!(toys.service().metrics.store_failures.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_outbox_refuses_commands_until_kafka_takes_it() {
     let broker = broker();
     let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
