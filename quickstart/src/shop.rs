@@ -287,9 +287,31 @@ fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + '
     }
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line. A cause that the sentence before it repeats already is left out.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut line = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str, #[source] Option<Box<Said>>);
+
+    #[test]
+    fn a_chain_tells_each_cause_once() {
+        let cause = |text| Some(Box::new(Said(text, None)));
+        assert_eq!(chain(&Said("cannot open", cause("disk full"))), "cannot open: disk full");
+        assert_eq!(chain(&Said("cannot open: disk full", cause("disk full"))), "cannot open: disk full");
+    }
 }
