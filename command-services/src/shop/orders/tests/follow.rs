@@ -42,6 +42,21 @@ async fn following_goes_on_from_its_checkpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ready_means_that_everything_that_was_there_is_known() {
+    let mut shop = Shop::start();
+    for number in 0..100 {
+        shop.user_and_product(&format!("{number}@example.org")).await;
+    }
+    shop.users.relayed();
+    shop.products.relayed();
+    shop.orders.stop();
+    std::fs::remove_dir_all(&shop.orders.settings.data_dir).unwrap();
+    shop.orders.restart(|_| {}).unwrap();
+    ready(&shop.orders);
+    assert_eq!(shop.orders.rows(b'R').len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rebuilt_store_follows_from_the_beginning() {
     let mut shop = Shop::start();
     let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
