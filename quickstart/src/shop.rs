@@ -1,5 +1,7 @@
 //! Services A, B, C and D, started and stopped together.
 
+mod listeners;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,12 +10,12 @@ use std::time::Duration;
 use command_services::{AnswerAfter, Limits, shop as command_shop};
 use event_log::Kafka;
 use event_log::process::EXIT_IN_USE;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::client::Client;
+use listeners::Listeners;
 
 /// How long all services together may take to become ready; a read model that is built from a long log takes longest.
 const READY_WITHIN: Duration = Duration::from_secs(600);
@@ -186,46 +188,6 @@ impl Shop {
 async fn is_ready(client: &Client, url: &str) -> bool {
     let answer = client.get(&format!("{url}/health/ready")).send().await;
     answer.is_ok_and(|answer| answer.status == 200)
-}
-
-/// Bound before anything starts, so that a taken port stops everything at once.
-struct Listeners {
-    query: TcpListener,
-    users: TcpListener,
-    products: TcpListener,
-    orders: TcpListener,
-}
-
-impl Listeners {
-    async fn bind(first: SocketAddr) -> Result<Self, ShopError> {
-        Ok(Self {
-            query: bind(first, 0).await?,
-            users: bind(first, 1).await?,
-            products: bind(first, 2).await?,
-            orders: bind(first, 3).await?,
-        })
-    }
-
-    fn urls(&self) -> Urls {
-        Urls {
-            users: url(&self.users),
-            products: url(&self.products),
-            orders: url(&self.orders),
-            query: url(&self.query),
-        }
-    }
-}
-
-async fn bind(first: SocketAddr, offset: u16) -> Result<TcpListener, ShopError> {
-    let mut address = first;
-    if first.port() != 0 {
-        address.set_port(first.port().saturating_add(offset));
-    }
-    TcpListener::bind(address).await.map_err(|source| ShopError::Listen { address, source })
-}
-
-fn url(listener: &TcpListener) -> String {
-    listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"))
 }
 
 impl Urls {
