@@ -10,6 +10,7 @@
 
 mod attribute;
 mod binary;
+mod canonical;
 mod seal;
 mod structured;
 
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub(crate) use canonical::open as open_canonical;
 pub use seal::seal;
 
 /// Value of the record header `content-type` of an event in structured mode.

@@ -2,10 +2,11 @@
 //!
 //! Everything here is pure: no clock, no randomness, no I/O, no Kafka. Two halves that do not mix:
 //!
-//! - the kernel ([`envelope`], [`event_data`], [`sequence`], [`token`], [`problem`], [`headers`]) knows CloudEvents,
-//!   positions and HTTP's error bodies, and nothing of users, products or orders;
+//! - the kernel ([`envelope`], [`event_data`], [`canonical`], [`sequence`], [`token`], [`problem`], [`headers`]) knows
+//!   CloudEvents, positions and HTTP's error bodies, and nothing of users, products or orders;
 //! - the domain ([`shop`]) knows the shop's event types in all their versions.
 
+pub mod canonical;
 pub mod envelope;
 pub mod event_data;
 mod explain;

@@ -66,4 +66,18 @@ impl EventData for ShopEvent {
             () => Err(unknown_type(event_type, &[])),
         }
     }
+
+    fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
+        let family = |prefix: &str| event_type.starts_with(prefix);
+        match () {
+            () if family(orders::TYPE_PREFIX) => {
+                OrderEvent::read_canonical(event_type, data).map(Self::Order)
+            }
+            () if family(users::TYPE_PREFIX) => UserEvent::read_canonical(event_type, data).map(Self::User),
+            () if family(products::TYPE_PREFIX) => {
+                ProductEvent::read_canonical(event_type, data).map(Self::Product)
+            }
+            () => None,
+        }
+    }
 }

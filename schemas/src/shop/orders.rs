@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
+use crate::canonical::Cursor;
 use crate::event_data::{DataError, EventData, read_fields, unknown_type};
 
 /// Service C's name, the `source` of its events.
@@ -116,6 +117,26 @@ impl EventData for OrderEvent {
             PLACED => read_fields(event_type, data).map(Self::Placed),
             CANCELLED => read_fields(event_type, data).map(Self::Cancelled),
             _ => Err(unknown_type(event_type, &NEWEST)),
+        }
+    }
+
+    fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
+        let mut at = Cursor::new(data);
+        let order_id = at.uuid(br#"{"order_id":""#)?;
+        let user_id = at.uuid(br#"","user_id":""#)?;
+        let product_id = at.uuid(br#"","product_id":""#)?;
+        match event_type {
+            PLACED => {
+                let quantity = u32::try_from(at.number(br#"","quantity":"#)?).ok()?;
+                let quantity = NonZeroU32::new(quantity)?;
+                at.end(b"}")?;
+                Some(Self::Placed(OrderPlaced { order_id, user_id, product_id, quantity }))
+            }
+            CANCELLED => {
+                at.end(br#""}"#)?;
+                Some(Self::Cancelled(OrderCancelled { order_id, user_id, product_id }))
+            }
+            _ => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
+use crate::canonical::Cursor;
 use crate::event_data::{DataError, EventData, read_fields, unknown_type};
 
 /// Service B's name, the `source` of its events.
@@ -110,4 +111,31 @@ impl EventData for ProductEvent {
             _ => Err(unknown_type(event_type, &NEWEST)),
         }
     }
+
+    fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
+        match event_type {
+            CREATED => read_details(data).map(Self::Created),
+            CHANGED => read_details(data).map(Self::Changed),
+            DISCONTINUED => read_discontinued(data).map(Self::Discontinued),
+            _ => None,
+        }
+    }
+}
+
+fn read_details(data: &[u8]) -> Option<ProductDetails> {
+    let mut at = Cursor::new(data);
+    let product_id = at.uuid(br#"{"product_id":""#)?;
+    let title = at.text(br#"","title":""#)?;
+    let image = at.text(br#"","image":""#)?;
+    at.expect(br#"","price_cents":"#)?;
+    let price_cents = if at.skip(b"null") { None } else { Some(at.signed(b"")?) };
+    at.end(b"}")?;
+    Some(ProductDetails { product_id, title: title.to_owned(), image: image.to_owned(), price_cents })
+}
+
+fn read_discontinued(data: &[u8]) -> Option<ProductDiscontinued> {
+    let mut at = Cursor::new(data);
+    let product_id = at.uuid(br#"{"product_id":""#)?;
+    at.end(br#""}"#)?;
+    Some(ProductDiscontinued { product_id })
 }

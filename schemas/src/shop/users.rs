@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
+use crate::canonical::Cursor;
 use crate::event_data::{DataError, EventData, read_fields, unknown_type};
 
 /// Service A's name, the `source` of its events.
@@ -85,4 +86,30 @@ impl EventData for UserEvent {
             _ => Err(unknown_type(event_type, &NEWEST)),
         }
     }
+
+    fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
+        match event_type {
+            SIGNED_UP => read_details(data).map(Self::SignedUp),
+            CHANGED => read_details(data).map(Self::Changed),
+            DELETED => read_deleted(data).map(Self::Deleted),
+            _ => None,
+        }
+    }
+}
+
+fn read_details(data: &[u8]) -> Option<UserDetails> {
+    let mut at = Cursor::new(data);
+    let user_id = at.uuid(br#"{"user_id":""#)?;
+    let email = at.text(br#"","email":""#)?;
+    let name = at.text(br#"","name":""#)?;
+    let address = at.text(br#"","address":""#)?;
+    at.end(br#""}"#)?;
+    Some(UserDetails { user_id, email: email.to_owned(), name: name.to_owned(), address: address.to_owned() })
+}
+
+fn read_deleted(data: &[u8]) -> Option<UserDeleted> {
+    let mut at = Cursor::new(data);
+    let user_id = at.uuid(br#"{"user_id":""#)?;
+    at.end(br#""}"#)?;
+    Some(UserDeleted { user_id })
 }

@@ -11,7 +11,7 @@ use crate::files::{binary_samples, samples};
 
 /// One edit of a text of bytes.
 #[derive(Debug, Clone)]
-enum Edit {
+pub(crate) enum Edit {
     Set(Index, u8),
     Insert(Index, u8),
     Remove(Index),
@@ -19,7 +19,7 @@ enum Edit {
     Repeat(Index, Index),
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+pub(crate) fn edit() -> impl Strategy<Value = Edit> {
     let byte = || prop_oneof![any::<u8>(), select(b"\"{}[]:,\\0129-+.eunTZ/@ \xff".to_vec())];
     let index = any::<Index>;
     prop_oneof![
@@ -31,7 +31,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
+pub(crate) fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
     let len = bytes.len();
     if len == 0 {
         return;

@@ -7,6 +7,8 @@
 
 mod agreement;
 mod binary_mode;
+mod canonical;
+mod canonical_edges;
 mod compatibility;
 mod compatibility_check;
 mod data_errors;

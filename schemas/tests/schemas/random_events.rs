@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use schemas::envelope::{Envelope, Source, seal};
+use schemas::envelope::{self, Envelope, Source, seal};
 use schemas::event_data::{EventData, open};
 use schemas::shop::orders::{OrderCancelled, OrderEvent, OrderPlaced};
 use schemas::shop::products::{ProductDetails, ProductDiscontinued, ProductEvent};
@@ -56,7 +56,7 @@ fn event() -> impl Strategy<Value = ShopEvent> {
 }
 
 prop_compose! {
-    fn envelope()(
+    pub(crate) fn sealable()(
         event in event(),
         ids in (id(), id(), id(), id()),
         partition in 0..=i32::MAX,
@@ -94,18 +94,22 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_sealed_event_opens_to_itself((envelope, event) in envelope()) {
+    fn a_sealed_event_opens_to_itself((envelope, event) in sealable()) {
         let sealed = seal(&envelope).unwrap();
-        let (opened, opened_event) = open::<ShopEvent>(Some(&sealed), || panic!("headers")).unwrap();
-        prop_assert_eq!(&opened_event, &event);
+        let opened = open::<ShopEvent>(Some(&sealed), || panic!("headers")).unwrap();
+        prop_assert_eq!(&opened.event, &event);
+        prop_assert_eq!(opened.id, envelope.id);
+        prop_assert_eq!(&opened.source, &envelope.source);
         prop_assert_eq!(opened.time, envelope.time);
         prop_assert_eq!(opened.position, envelope.position);
-        prop_assert_eq!(&seal(&opened).unwrap(), &sealed);
+        prop_assert_eq!(opened.aggregate_version, envelope.aggregate_version);
+        let structured = envelope::open(Some(&sealed), || panic!("headers")).unwrap();
+        prop_assert_eq!(&seal(&structured).unwrap(), &sealed);
 
         let headers = || headers(&envelope);
-        let (binary, event) = open::<ShopEvent>(Some(envelope.data.get().as_bytes()), headers).unwrap();
-        prop_assert_eq!(opened_event, event);
-        prop_assert_eq!(seal(&binary).unwrap(), sealed);
+        let data = Some(envelope.data.get().as_bytes());
+        prop_assert_eq!(opened, open::<ShopEvent>(data, headers).unwrap());
+        prop_assert_eq!(seal(&envelope::open(data, headers).unwrap()).unwrap(), sealed);
     }
 }
 
@@ -114,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
 
     #[test]
-    fn a_sealed_event_validates((envelope, event) in envelope()) {
+    fn a_sealed_event_validates((envelope, event) in sealable()) {
         let sealed = json(&seal(&envelope).unwrap());
         prop_assert!(validator(&envelope_schema()).is_valid(&sealed));
         prop_assert!(validator(&data_schemas()[event.event_type()]).is_valid(&sealed["data"]));

@@ -20,8 +20,9 @@ fn the_envelope_of_every_sample_comes_back() {
 fn every_sample_of_a_newest_type_comes_back_from_its_event() {
     let mut seen = 0;
     for sample in samples() {
-        let (mut envelope, event) = open::<ShopEvent>(Some(&sample.value), Vec::new).unwrap();
+        let event = open::<ShopEvent>(Some(&sample.value), Vec::new).unwrap().event;
         if newest_types().contains(&sample.event_type.as_str()) {
+            let mut envelope = envelope::open(Some(&sample.value), Vec::new).unwrap();
             envelope.event_type = Cow::Borrowed(event.event_type());
             envelope.data = Cow::Owned(event.to_data().unwrap());
             assert_eq!(text(seal(&envelope).unwrap()), text(sample.value.clone()), "{}", sample.path);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemas::envelope;
 use schemas::event_data::{EventData, open};
 use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 
@@ -32,7 +33,7 @@ variants! {
 
 fn sampled_events() -> Vec<ShopEvent> {
     let samples = samples().into_iter();
-    samples.map(|sample| open(Some(&sample.value), Vec::new).unwrap().1).collect()
+    samples.map(|sample| open(Some(&sample.value), Vec::new).unwrap().event).collect()
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn variants_are_written_as_the_newest_types_and_no_others() {
 #[test]
 fn the_record_key_is_the_user_of_users_and_orders_and_the_product_of_products() {
     for sample in samples() {
-        let (_, event) = open::<ShopEvent>(Some(&sample.value), Vec::new).unwrap();
+        let event = open::<ShopEvent>(Some(&sample.value), Vec::new).unwrap().event;
         let field = match event {
             ShopEvent::User(_) | ShopEvent::Order(_) => "user_id",
             ShopEvent::Product(_) => "product_id",
@@ -63,8 +64,8 @@ fn the_record_key_is_the_user_of_users_and_orders_and_the_product_of_products() 
 #[test]
 fn the_subject_is_the_aggregate() {
     for sample in samples() {
-        let (envelope, event) = open::<ShopEvent>(Some(&sample.value), Vec::new).unwrap();
-        let aggregate = match event {
+        let envelope = envelope::open(Some(&sample.value), Vec::new).unwrap();
+        let aggregate = match ShopEvent::from_data(&envelope.event_type, &envelope.data).unwrap() {
             ShopEvent::User(event) => event.user_id(),
             ShopEvent::Product(event) => event.product_id(),
             ShopEvent::Order(event) => event.order_id(),
