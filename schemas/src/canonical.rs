@@ -56,7 +56,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A UUID in lower case with hyphens, after `before`.
-    #[inline]
+    #[inline(always)]
     pub fn uuid<const N: usize>(&mut self, before: &[u8; N]) -> Option<Uuid> {
         self.expect(before)?;
         hex::uuid(self.take()?)
@@ -120,19 +120,23 @@ const fn each(byte: u8) -> u64 {
 }
 
 /// Bytes up to the next quote; `None` if an escape or a control character comes before it.
+#[inline]
 fn plain_length(text: &[u8]) -> Option<usize> {
-    let (eights, _) = text.as_chunks::<8>();
-    let special = eights.iter().position(|eight| special(u64::from_le_bytes(*eight)) != 0);
-    let start = special.unwrap_or(eights.len()) * 8;
-    let length = start + text.get(start..)?.iter().position(|byte| is_special(*byte))?;
-    (text.get(length) == Some(&b'"')).then_some(length)
+    let (eights, rest) = text.as_chunks::<8>();
+    let in_eights = eights.iter().enumerate().find_map(|(index, eight)| {
+        let special = special(u64::from_le_bytes(*eight));
+        (special != 0).then(|| index * 8 + special.trailing_zeros() as usize / 8)
+    });
+    let in_rest = || Some(eights.len() * 8 + rest.iter().position(|byte| is_special(*byte))?);
+    in_eights.or_else(in_rest).filter(|length| text.get(*length) == Some(&b'"'))
 }
 
 fn is_special(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-/// Not zero if one of eight bytes is special.
+/// The highest bit of the first byte that is special, in the order of memory; bits above it mean nothing.
+#[inline]
 fn special(eight: u64) -> u64 {
     let below = |eight: u64, limit: u8| eight.wrapping_sub(each(limit)) & !eight & each(0x80);
     below(eight, b' ') | below(eight ^ each(b'"'), 1) | below(eight ^ each(b'\\'), 1)

@@ -172,6 +172,7 @@ pub fn open<'a, E: EventData>(
 ///
 /// `None` says nothing about whether the value is an event.
 #[must_use]
+#[inline]
 pub fn open_canonical<E: EventData>(value: &[u8]) -> Option<Opened<'_, E>> {
     let sealed = envelope::open_canonical(value)?;
     Some(Opened {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::each;
 
 /// A UUID in lower case with hyphens.
-#[inline]
+#[inline(always)]
 pub(super) fn uuid(text: &[u8; 36]) -> Option<Uuid> {
     let hyphens = [text[8], text[13], text[18], text[23]];
     let (first, wrong_first) = eight(four_and_four(text, 0, 4));

@@ -21,6 +21,7 @@ pub(crate) struct Canonical<'a> {
 }
 
 /// Opens an event in canonical form. `None` says nothing about whether it is one in another form.
+#[inline]
 pub(crate) fn open(value: &[u8]) -> Option<Canonical<'_>> {
     let mut at = Cursor::new(value);
     let id = at.uuid(br#"{"specversion":"1.0","id":""#)?;

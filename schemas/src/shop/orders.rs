@@ -120,6 +120,7 @@ impl EventData for OrderEvent {
         }
     }
 
+    #[inline]
     fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
         let mut at = Cursor::new(data);
         let order_id = at.uuid(br#"{"order_id":""#)?;

@@ -112,6 +112,7 @@ impl EventData for ProductEvent {
         }
     }
 
+    #[inline]
     fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
         match event_type {
             CREATED => read_details(data).map(Self::Created),

@@ -87,6 +87,7 @@ impl EventData for UserEvent {
         }
     }
 
+    #[inline]
     fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
         match event_type {
             SIGNED_UP => read_details(data).map(Self::SignedUp),
