@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use schemas::envelope::seal;
-use schemas::event_data::{Opened, open_any, open_canonical};
+use schemas::envelope::{self, seal};
+use schemas::event_data::{EventData, Opened, open_canonical};
 use schemas::shop::ShopEvent;
 
 use crate::files::{newest_types, sample_at, samples};
@@ -16,8 +16,16 @@ use crate::random_events::sealable;
 #[track_caller]
 pub(crate) fn open_both_ways(value: &[u8]) -> Option<Opened<'_, ShopEvent>> {
     let fast = open_canonical::<ShopEvent>(value)?;
-    let slow = open_any::<ShopEvent>(Some(value), || panic!("headers"));
-    assert_eq!(slow.as_ref(), Ok(&fast), "{}", String::from_utf8_lossy(value));
+    let envelope = envelope::open(Some(value), || panic!("headers")).unwrap();
+    let slow = Opened {
+        event: ShopEvent::from_data(&envelope.event_type, &envelope.data).unwrap(),
+        id: envelope.id,
+        source: envelope.source,
+        position: envelope.position,
+        time: envelope.time,
+        aggregate_version: envelope.aggregate_version,
+    };
+    assert_eq!(fast, slow, "{}", String::from_utf8_lossy(value));
     Some(fast)
 }
 
