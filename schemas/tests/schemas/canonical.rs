@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use proptest::sample::Index;
 use schemas::envelope::{self, seal};
 use schemas::event_data::{EventData, Opened, open_canonical};
 use schemas::shop::ShopEvent;
@@ -46,14 +45,6 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
 }
 
-/// The value with a piece of it, from one comma to another, once more at a third.
-fn repeat_members(value: &[u8], from: Index, to: Index, at: Index) -> Vec<u8> {
-    let commas = value.iter().enumerate().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
-    let commas: Vec<_> = commas.collect();
-    let [from, to, at] = [from, to, at].map(|index| *index.get(&commas));
-    [&value[..at], &value[from.min(to)..from.max(to)], &value[at..]].concat()
-}
-
 proptest! {
     #![proptest_config(config(1_000))]
 
@@ -78,15 +69,25 @@ proptest! {
         edits.iter().for_each(|edit| apply(&mut value, edit));
         open_both_ways(&value);
     }
+}
 
-    #[test]
-    fn an_event_with_repeated_members_is_not_canonical(
-        (envelope, _) in sealable(),
-        places in any::<(Index, Index, Index)>(),
-    ) {
-        let value = seal(&envelope).unwrap();
-        let repeated = repeat_members(&value, places.0, places.1, places.2);
-        prop_assert_eq!(open_both_ways(&repeated).is_some(), repeated == value && !value.contains(&b'\\'));
+/// Samples with all attributes, one of each service.
+const TRACED: [&str; 3] = [
+    "samples/shop.user.signed-up.v1/korean-traced.json",
+    "samples/shop.product.changed.v2/price-removed.json",
+    "samples/shop.order.placed.v2/dozen-traced.json",
+];
+
+#[test]
+fn an_event_with_repeated_members_is_not_canonical() {
+    for value in TRACED.map(|path| sample_at(path).value) {
+        let commas: Vec<_> = (0..value.len()).filter(|at| value[*at] == b',').collect();
+        for (from, to) in commas.iter().flat_map(|from| commas.iter().map(move |to| (*from, *to))) {
+            for at in commas.iter().filter(|_| from < to) {
+                let repeated = [&value[..*at], &value[from..to], &value[*at..]].concat();
+                assert_eq!(open_both_ways(&repeated), None, "{}", String::from_utf8_lossy(&repeated));
+            }
+        }
     }
 }
 
@@ -113,11 +114,7 @@ fn each_neighbour(value: &[u8], mut check: impl FnMut(&[u8])) {
 #[test]
 fn every_event_one_byte_away_that_is_canonical_is_what_the_parser_finds() {
     let mut canonical = 0;
-    for path in [
-        "samples/shop.user.signed-up.v1/korean-traced.json",
-        "samples/shop.product.changed.v2/priced.json",
-        "samples/shop.order.placed.v2/dozen-traced.json",
-    ] {
+    for path in TRACED {
         each_neighbour(&sample_at(path).value, |other| {
             canonical += usize::from(open_both_ways(other).is_some());
         });

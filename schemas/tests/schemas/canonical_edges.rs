@@ -116,6 +116,7 @@ fn quantities_are_numbers_from_1_to_32_bits() {
         ("1}", true),
         ("4294967295}", true),
         ("4294967296}", false),
+        ("4294967297}", false),
         ("0}", false),
         ("01}", false),
         ("-1}", false),
