@@ -31,7 +31,7 @@ pub trait EventData: Sized {
     /// Reads `data` that is exactly as `to_data` writes it, down to the last byte, as [`Self::from_data`] would read it.
     ///
     /// This is for speed alone: `None` says nothing about the data, and [`Self::from_data`] judges it.
-    /// `crate::canonical` has what reading takes.
+    /// [`crate::canonical`] has what reading takes.
     #[must_use]
     fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
         _ = (event_type, data);
