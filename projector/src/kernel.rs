@@ -9,6 +9,8 @@
 //! Rim: [`generation`] (disk; only `rows.rs` imports sled), [`read_model`] (directories),
 //! [`follower`] and [`replay()`] (Kafka, threads, clocks).
 
+mod block;
+mod bulk;
 mod cache;
 pub mod checkpoint;
 pub mod codec;
@@ -24,6 +26,7 @@ pub mod projection;
 pub mod read_model;
 pub mod replay;
 mod rows;
+mod source;
 pub mod sources;
 pub mod stop;
 pub mod store;
@@ -38,7 +41,7 @@ pub use layout::Layout;
 pub use progress::{PartitionProgress, Progress, State};
 pub use projection::{Projection, Topic};
 pub use read_model::{ReadModel, ReadModelError};
-pub use replay::{ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay};
+pub use replay::{Phase, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay};
 pub use stop::{RecordAt, StopReason};
 pub use store::{GenerationError, ReadError, StoreError};
 pub use view::{EventMeta, FoldError, PartStore, Parts, View};

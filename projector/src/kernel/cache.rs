@@ -7,7 +7,9 @@ use std::mem::size_of;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::digest::RowHash;
 use super::generation::{Commit, Generation};
+use super::keys::RowKey;
 use super::store::{ReadError, StoreError};
 use super::view::{EventMeta, FoldError, Parts, UnsavedParts, View};
 
@@ -30,6 +32,8 @@ pub(super) trait Table<E>: Send {
 
 struct Entry<R> {
     row: Option<R>,
+    /// Hash of the row as it is stored.
+    stored: Option<RowHash>,
     changed: bool,
     bytes: usize,
 }
@@ -57,15 +61,13 @@ impl<V: View> Default for CachedTable<V> {
 
 impl<V: View> Table<V::Event> for CachedTable<V> {
     fn fold(&mut self, stored: &Generation, event: &V::Event, at: &EventMeta<'_>) -> Result<(), FoldError> {
-        let Some(key) = V::key(event) else { return Ok(()) };
+        let Some((key, change)) = V::change(event) else { return Ok(()) };
         let entry = match self.rows.entry(key) {
             hash_map::Entry::Occupied(occupied) => occupied.into_mut(),
-            hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(Entry { row: load::<V>(stored, key)?, changed: false, bytes: 0 })
-            }
+            hash_map::Entry::Vacant(vacant) => vacant.insert(load_entry::<V>(stored, key)?),
         };
         let mut parts = Parts::new(stored, &mut self.parts, V::ID, key);
-        entry.row = V::fold(entry.row.take(), event, at, &mut parts)?;
+        entry.row = V::fold(entry.row.take(), change, at, &mut parts)?;
         self.part_bytes += parts.bytes_written();
         let bytes = entry_bytes::<V>(entry.row.as_ref());
         self.row_bytes = self.row_bytes + bytes - entry.bytes;
@@ -88,10 +90,10 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
                     V::encode(row, &mut bytes);
                     bytes.as_slice()
                 });
-                commit.put(V::ID, key, None, row)?;
+                entry.stored = commit.put_row(V::ID, key, row, entry.stored);
             }
             for ((_, number), part) in self.parts.range((key, 0)..=(key, u32::MAX)) {
-                commit.put(V::ID, key, Some(*number), Some(part))?;
+                commit.put_part(V::ID, key, *number, part)?;
             }
         }
         self.parts.clear();
@@ -116,6 +118,13 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
 
 fn entry_bytes<V: View>(row: Option<&V::Row>) -> usize {
     size_of::<Entry<V::Row>>() + ENTRY_OVERHEAD_BYTES + row.map_or(0, V::heap_bytes)
+}
+
+fn load_entry<V: View>(stored: &Generation, key: Uuid) -> Result<Entry<V::Row>, ReadError> {
+    let bytes = stored.row(V::ID, key)?;
+    let hash = bytes.as_deref().map(|bytes| RowHash::of(RowKey::row(V::ID, key).bytes(), bytes));
+    let row = bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()?;
+    Ok(Entry { row, stored: hash, changed: false, bytes: 0 })
 }
 
 fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {

@@ -147,6 +147,12 @@ impl<'a> RowReader<'a> {
         std::str::from_utf8(bytes).map_err(|error| RowError::impossible(field, error))
     }
 
+    /// Whether everything has been read.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.left.is_empty()
+    }
+
     /// Makes sure that everything has been read.
     ///
     /// # Errors

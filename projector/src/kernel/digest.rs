@@ -2,37 +2,87 @@
 //!
 //! The digest is the sum, modulo 2^256, of the BLAKE3 hash of every row (its key with its length, then its value).
 //! A sum does not depend on the order of its terms, so neither the interleaving of topics nor the order of writes can
-//! change it, and one row's hash can be taken away and another added without looking at the rest. Each key occurs once,
-//! so equal sums of different rows need a coincidence of 2^-256; a sum is no defence against somebody who *constructs*
-//! rows to collide, which whoever can write the store has no need for.
+//! change it, and one row's hash can be taken away and another added without looking at the rest: it is kept up to date
+//! with every commit. (The construction is AdHash, of Bellare and Micciancio, 1997.) Each key occurs once, so equal sums
+//! of different rows need a coincidence of 2^-256; a sum is no defence against somebody who *constructs* rows to
+//! collide, which whoever can write the store has no need for.
 
 use std::fmt;
+use std::str::FromStr;
+
+const LANES: usize = 4;
+const BYTES: usize = LANES * size_of::<u64>();
+
+/// Hash of one row: its key and value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowHash([u64; LANES]);
+
+impl RowHash {
+    /// The hash of a stored row.
+    #[must_use]
+    pub fn of(key: &[u8], value: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
+        Self(lanes(hasher.finalize().as_bytes()))
+    }
+}
 
 /// Sum of the hashes of rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Digest {
-    lanes: [u64; 4],
+    lanes: [u64; LANES],
 }
 
 impl Digest {
     /// Adds one stored row.
-    pub fn add(&mut self, key: &[u8], value: &[u8]) {
+    pub fn add(&mut self, row: RowHash) {
         let mut carry = false;
-        for (lane, bytes) in self.lanes.iter_mut().zip(hash(key, value).chunks_exact(8)) {
-            let mut term = [0; 8];
-            term.copy_from_slice(bytes);
-            let (sum, first) = lane.overflowing_add(u64::from_le_bytes(term));
-            let (sum, second) = sum.overflowing_add(u64::from(carry));
-            *lane = sum;
-            carry = first || second;
+        for (lane, term) in self.lanes.iter_mut().zip(row.0) {
+            (*lane, carry) = carrying_add(*lane, term, carry);
         }
+    }
+
+    /// Takes one stored row away.
+    pub fn remove(&mut self, row: RowHash) {
+        // x - y is x + !y + 1.
+        let mut carry = true;
+        for (lane, term) in self.lanes.iter_mut().zip(row.0) {
+            (*lane, carry) = carrying_add(*lane, !term, carry);
+        }
+    }
+
+    /// Adds all rows of another digest.
+    pub fn merge(&mut self, other: Self) {
+        self.add(RowHash(other.lanes));
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        for (to, lane) in bytes.chunks_exact_mut(size_of::<u64>()).zip(self.lanes) {
+            to.copy_from_slice(&lane.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; BYTES]) -> Self {
+        Self { lanes: lanes(bytes) }
     }
 }
 
-fn hash(key: &[u8], value: &[u8]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
-    *hasher.finalize().as_bytes()
+fn carrying_add(lane: u64, term: u64, carry: bool) -> (u64, bool) {
+    let (sum, first) = lane.overflowing_add(term);
+    let (sum, second) = sum.overflowing_add(u64::from(carry));
+    (sum, first || second)
+}
+
+fn lanes(bytes: &[u8; BYTES]) -> [u64; LANES] {
+    let mut lanes = [0; LANES];
+    for (lane, chunk) in lanes.iter_mut().zip(bytes.chunks_exact(size_of::<u64>())) {
+        let mut term = [0; size_of::<u64>()];
+        term.copy_from_slice(chunk);
+        *lane = u64::from_le_bytes(term);
+    }
+    lanes
 }
 
 impl fmt::Display for Digest {
@@ -42,13 +92,34 @@ impl fmt::Display for Digest {
     }
 }
 
+/// A text that is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 hexadecimal digits")]
+pub struct NoDigest;
+
+impl FromStr for Digest {
+    type Err = NoDigest;
+
+    fn from_str(text: &str) -> Result<Self, NoDigest> {
+        let digits = text.as_bytes();
+        if digits.len() != 2 * BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(NoDigest);
+        }
+        let mut lanes = [0; LANES];
+        for (index, lane) in lanes.iter_mut().rev().enumerate() {
+            *lane = u64::from_str_radix(&text[index * 16..(index + 1) * 16], 16).map_err(|_| NoDigest)?;
+        }
+        Ok(Self { lanes })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn digest(rows: &[(&[u8], &[u8])]) -> Digest {
         let mut digest = Digest::default();
-        rows.iter().for_each(|(key, value)| digest.add(key, value));
+        rows.iter().for_each(|(key, value)| digest.add(RowHash::of(key, value)));
         digest
     }
 
@@ -64,16 +135,32 @@ mod tests {
     #[test]
     fn carries_run_through_all_lanes() {
         let mut digest = Digest { lanes: [u64::MAX; 4] };
-        let mut alone = Digest::default();
-        digest.add(b"a", b"1");
-        alone.add(b"a", b"1");
-        // (2^256 - 1) + x is x - 1; the lowest lane of this hash is not 0, so nothing is borrowed.
-        assert_eq!(digest.lanes[0], alone.lanes[0] - 1);
-        assert_eq!(digest.lanes[1..], alone.lanes[1..]);
+        let one = RowHash([1, 0, 0, 0]);
+        digest.add(one);
+        assert_eq!(digest.lanes, [0; 4]);
+        digest.remove(one);
+        assert_eq!(digest.lanes, [u64::MAX; 4]);
     }
 
     #[test]
-    fn is_written_as_64_digits() {
-        assert_eq!(Digest { lanes: [1, 0, 0, 0] }.to_string(), format!("{:064}", 1));
+    fn a_row_taken_away_was_never_there() {
+        let mut rows = digest(&[(b"a", b"1"), (b"b", b"2")]);
+        rows.remove(RowHash::of(b"b", b"2"));
+        assert_eq!(rows, digest(&[(b"a", b"1")]));
+        let mut halves = digest(&[(b"c", b"3")]);
+        halves.merge(rows);
+        assert_eq!(halves, digest(&[(b"a", b"1"), (b"c", b"3")]));
+    }
+
+    #[test]
+    fn is_written_as_64_digits_and_read_again() {
+        let one = Digest { lanes: [1, 0, 0, 0] };
+        assert_eq!(one.to_string(), format!("{:064}", 1));
+        let some = digest(&[(b"a", b"1")]);
+        assert_eq!(some.to_string().parse(), Ok(some));
+        assert_eq!(Digest::from_bytes(&some.to_bytes()), some);
+        for wrong in ["", "1", &"g".repeat(64), &"ä".repeat(32)] {
+            assert_eq!(wrong.parse::<Digest>(), Err(NoDigest));
+        }
     }
 }

@@ -7,19 +7,19 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use schemas::envelope::Envelope;
 use schemas::event_data::{self, EventData};
-use schemas::sequence::{Sequence, Verdict};
-use uuid::Uuid;
+use schemas::sequence::Verdict;
 
 use super::cache::Table;
-use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::Projection;
-use super::stop::{RecordAt, StopReason};
+use super::source::{self, Source};
+use super::stop::StopReason;
 use super::store::StoreError;
 use super::view::EventMeta;
+
+pub use super::source::Counts;
 
 /// When the engine asks for a commit.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +36,6 @@ impl Limits {
     pub fn following(cache_bytes_max: usize) -> Self {
         Self { changed_rows_max: BATCH_ROWS_MAX, cache_bytes_max }
     }
-
-    /// For building a generation that nobody reads yet: only memory counts.
-    #[must_use]
-    pub fn building(cache_bytes_max: usize) -> Self {
-        Self { changed_rows_max: usize::MAX, cache_bytes_max }
-    }
 }
 
 /// A record as the engine takes it.
@@ -55,34 +49,17 @@ pub struct Incoming<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// What has been done since the engine was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Events projected.
-    pub applied: u64,
-    /// Records recognised as repeated.
-    pub duplicates: u64,
-    /// Time of the event projected last.
-    pub last_event_at: Option<Timestamp>,
-}
-
 /// Folds the records of all partitions into rows that are not yet written.
 pub struct Engine<E: 'static> {
     projection: Projection<E>,
     limits: Limits,
     tables: Vec<Box<dyn Table<E>>>,
     sources: Vec<Source>,
+    /// Which of the sources have moved since the last commit.
+    changed: Vec<bool>,
     counts: Counts,
     /// Whether rows or offsets are ahead of the last commit.
     uncommitted: bool,
-}
-
-struct Source {
-    id: SourceId,
-    service: &'static str,
-    next_offset: i64,
-    sequence: Sequence,
-    changed: bool,
 }
 
 impl<E: EventData> Engine<E> {
@@ -90,19 +67,13 @@ impl<E: EventData> Engine<E> {
     /// foreign when their first record comes.
     #[must_use]
     pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
-        let service = |topic: &str| projection.topics.iter().find(|known| known.name == topic);
-        let sources = checkpoint.sources().map(|(id, at)| Source {
-            id: id.clone(),
-            service: service(&id.topic).map_or("", |topic| topic.service),
-            next_offset: at.next_offset,
-            sequence: at.sequence(),
-            changed: false,
-        });
+        let sources = source::sources(&projection, checkpoint);
         Self {
             projection,
             limits,
             tables: projection.tables(),
-            sources: sources.collect(),
+            changed: vec![false; sources.len()],
+            sources,
             counts: Counts::default(),
             uncommitted: false,
         }
@@ -119,25 +90,29 @@ impl<E: EventData> Engine<E> {
         headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
     ) -> Result<Verdict, StopReason> {
         let source = &mut self.sources[record.source];
-        let (envelope, event) = event_data::open::<E>(record.value, headers)
+        let opened = event_data::open::<E>(record.value, headers)
             .map_err(|error| StopReason::unreadable(source.at(record.offset, None), error))?;
-        let verdict = source.check(&envelope, record.offset)?;
+        let verdict = source.check(&opened.source, opened.position, opened.id, record.offset)?;
         match verdict {
             Verdict::Duplicate => self.counts.duplicates += 1,
             Verdict::Apply => {
-                let meta = source.meta(&envelope);
+                let meta = EventMeta {
+                    topic: &source.id.topic,
+                    partition: source.id.partition,
+                    position: opened.position,
+                    time_us: opened.time.as_microsecond(),
+                };
                 for table in &mut self.tables {
-                    table.fold(stored, &event, &meta).map_err(|error| {
-                        StopReason::fold(source.at(record.offset, Some(envelope.id)), error)
+                    table.fold(stored, &opened.event, &meta).map_err(|error| {
+                        StopReason::fold(source.at(record.offset, Some(opened.id)), error)
                     })?;
                 }
-                source.sequence.advance(envelope.id);
                 self.counts.applied += 1;
-                self.counts.last_event_at = Some(envelope.time);
+                self.counts.last_event_at = Some(opened.time);
             }
         }
-        source.next_offset = record.offset + 1;
-        source.changed = true;
+        source.passed(verdict, opened.id, record.offset);
+        self.changed[record.source] = true;
         self.uncommitted = true;
         Ok(verdict)
     }
@@ -182,11 +157,10 @@ impl<E: EventData> Engine<E> {
         for table in &mut self.tables {
             table.write(&mut commit)?;
         }
-        let changed = self.sources.iter_mut().filter(|source| source.changed);
-        let checkpoint = commit.finish(changed.map(|source| {
-            source.changed = false;
-            (source.id.clone(), source.checkpoint())
-        }))?;
+        let changed = self.sources.iter().zip(&self.changed).filter(|(_, changed)| **changed);
+        let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
+        let checkpoint = commit.finish(reached)?;
+        self.changed.fill(false);
         self.uncommitted = false;
         if self.cache_bytes() > self.limits.cache_bytes_max {
             self.tables.iter_mut().for_each(|table| table.forget());
@@ -199,42 +173,5 @@ impl<E: EventData> Engine<E> {
         let counts = self.counts;
         *self = Self::new(self.projection, checkpoint, self.limits);
         self.counts = counts;
-    }
-}
-
-impl Source {
-    /// An event must come from the service of its topic and name its partition; its position must be the next one.
-    fn check(&self, envelope: &Envelope<'_>, offset: i64) -> Result<Verdict, StopReason> {
-        let at = || self.at(offset, Some(envelope.id));
-        let found = &envelope.source;
-        if found.service != self.service || found.partition != self.id.partition {
-            let expected = format!("/{}/{}", self.service, self.id.partition);
-            return Err(StopReason::ForeignSource { at: at(), found: found.to_string(), expected });
-        }
-        let verdict = self.sequence.check(envelope.position, envelope.id);
-        verdict.map_err(|error| StopReason::Sequence { at: at(), error })
-    }
-
-    fn meta(&self, envelope: &Envelope<'_>) -> EventMeta<'_> {
-        EventMeta {
-            topic: &self.id.topic,
-            partition: self.id.partition,
-            position: envelope.position,
-            time: envelope.time,
-            id: envelope.id,
-        }
-    }
-
-    fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
-        let SourceId { topic, partition } = &self.id;
-        Box::new(RecordAt { topic: topic.to_string(), partition: *partition, offset, event_id })
-    }
-
-    fn checkpoint(&self) -> SourceCheckpoint {
-        SourceCheckpoint {
-            next_offset: self.next_offset,
-            next_position: self.sequence.next_position(),
-            last_id: self.sequence.last_id(),
-        }
     }
 }

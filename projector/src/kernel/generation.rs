@@ -1,52 +1,67 @@
-//! One generation of the read model: rows, layout and checkpoint in one store.
+//! One generation of the read model: rows, layout, checkpoint and digest in one store.
 //!
-//! Keys: number of the view, 16 bytes of the row's key, and for a part its number (four bytes, big-endian), so that a
-//! row and its parts lie together. Number 0 is no view; under it lie the layout and one checkpoint per partition.
+//! A row is stored under the number of its view and its key; a part under the same and its number, so that a row and its
+//! parts lie together. Number 0 is no view; under it lie the layout, the digest of all rows, and one checkpoint per
+//! partition.
 //!
-//! A finished generation takes rows and checkpoint in one atomic batch. Its last batches may be missing after a power
-//! cut, never a part of one: the log gives them again. While it is being built (the file `BUILDING` stands beside the
-//! rows) nothing is atomic, because an unfinished generation is never served; rows are then written one by one in
-//! ascending order. `finish` syncs everything before it removes that file.
+//! Rows lie in two places. What a replay builds lies in *blocks*, in order, many rows to a stored value, and is never
+//! changed. What has changed since lies *loose*, one stored value each, and comes before the block's: its first byte
+//! says whether the row is there or was removed.
+//!
+//! A finished generation takes rows, digest and checkpoint in one atomic batch. Its last batches may be missing after a
+//! power cut, never a part of one: the log gives them again. While it is being built (the file `BUILDING` stands beside
+//! the rows) it is never served. `finish` syncs everything before it removes that file.
+
+mod commit;
+mod lookup;
+mod meta;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use event_log::process::{DirectoryLock, LockError};
-use uuid::Uuid;
 
-use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use super::checkpoint::Checkpoint;
 use super::digest::Digest;
 use super::layout::Layout;
 use super::rows::{Batch, Rows};
 use super::store::{GenerationError, StoreError};
-use super::view::PartStore;
 use super::{files, keys};
 
 pub use super::rows::Bytes;
-
-/// Rows and parts of one atomic batch. sled keeps a whole batch in memory several times over: 10,000 rows took 5.5 GB
-/// in a long run, 1,000 took 0.7 GB.
-pub const BATCH_ROWS_MAX: usize = 1_000;
+pub use commit::{BATCH_ROWS_MAX, Commit};
+pub use lookup::{StoredRow, StoredRows};
 
 const ROWS_DIRECTORY: &str = "rows";
 const BUILDING_FILE: &str = "BUILDING";
+/// What a replay needs beside the rows until they are finished.
+const BUILD_DIRECTORY: &str = "build";
 const LOCK_FILE: &str = "LOCK";
 
 /// One generation, open. Readers of many threads and one writer share it.
 pub struct Generation {
     path: PathBuf,
     rows: Rows,
-    checkpoint: RwLock<Arc<Checkpoint>>,
-    building: bool,
+    state: RwLock<Arc<State>>,
+    has_blocks: bool,
     _lock: DirectoryLock,
 }
 
+/// What changes with a commit, beside the rows.
+#[derive(Debug, Clone, Default)]
+struct State {
+    checkpoint: Arc<Checkpoint>,
+    digest: Digest,
+}
+
 impl Generation {
-    /// Creates an unfinished generation in an empty or new directory; `start` names all partitions to be projected.
+    /// Begins an unfinished generation in an empty or new directory, or anew in that of one that was not finished;
+    /// `start` names all partitions to be projected.
     ///
     /// # Errors
-    /// [`GenerationError`] if the directory is not empty, in use or cannot be written.
+    /// [`GenerationError`] if something else is in the directory, or it is in use or cannot be written.
     pub fn create(
         path: &Path,
         layout: &Layout,
@@ -55,18 +70,29 @@ impl Generation {
     ) -> Result<Self, GenerationError> {
         let io_error = |error| StoreError::new("create", path, error);
         fs::create_dir_all(path).map_err(io_error)?;
-        if fs::read_dir(path).map_err(io_error)?.next().is_some() {
+        if !is_unfinished(path) || has_foreign_files(path).map_err(io_error)? {
             return Err(GenerationError::NotEmpty { path: path.to_owned() });
         }
         let lock = lock(path, holder)?;
         fs::write(path.join(BUILDING_FILE), "").map_err(io_error)?;
-        let rows = Rows::create(&path.join(ROWS_DIRECTORY))?;
-        rows.put(keys::LAYOUT, Some(layout.to_string().as_bytes()))?;
-        for (source, at) in start.sources() {
-            rows.put(&keys::source(source), Some(&at.encode()))?;
+        fs::create_dir_all(path.join(BUILD_DIRECTORY)).map_err(io_error)?;
+        let rows = path.join(ROWS_DIRECTORY);
+        if rows.exists() {
+            fs::remove_dir_all(&rows).map_err(io_error)?;
         }
-        let checkpoint = RwLock::new(Arc::new(start.clone()));
-        Ok(Self { path: path.to_owned(), rows, checkpoint, building: true, _lock: lock })
+        let rows = Rows::fill(&rows)?;
+        rows.put(keys::LAYOUT, layout.to_string().as_bytes())?;
+        let generation = Self::with(path, rows, State::default(), lock);
+        generation.set_state(start.clone(), Digest::default())?;
+        Ok(generation)
+    }
+
+    /// Opens an unfinished generation of which rows are durable, to go on building it.
+    ///
+    /// # Errors
+    /// [`GenerationError`] if it is missing, in use, of another layout, or damaged.
+    pub fn resume(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
+        Self::open_with(path, layout, holder, Rows::fill, |_| Ok(()))
     }
 
     /// Opens a finished generation.
@@ -74,32 +100,75 @@ impl Generation {
     /// # Errors
     /// [`GenerationError`] if it is missing, in use, unfinished, of another layout, or damaged.
     pub fn open(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
+        Self::open_with(path, layout, holder, Rows::open, |path| match is_unfinished(path) {
+            true => Err(GenerationError::Unfinished { path: path.to_owned() }),
+            // Left by a process that was killed right after it had finished.
+            false => Ok(remove_build(path)?),
+        })
+    }
+
+    fn open_with(
+        path: &Path,
+        layout: &Layout,
+        holder: &str,
+        open: impl FnOnce(&Path) -> Result<Rows, StoreError>,
+        check: impl FnOnce(&Path) -> Result<(), GenerationError>,
+    ) -> Result<Self, GenerationError> {
         if !path.join(ROWS_DIRECTORY).is_dir() {
             return Err(GenerationError::Missing { path: path.to_owned() });
         }
         let lock = lock(path, holder)?;
-        if is_unfinished(path) {
-            return Err(GenerationError::Unfinished { path: path.to_owned() });
-        }
-        let rows = Rows::open(&path.join(ROWS_DIRECTORY))?;
-        check_layout(path, &rows, layout)?;
-        let checkpoint = RwLock::new(Arc::new(read_checkpoint(path, &rows)?));
-        Ok(Self { path: path.to_owned(), rows, checkpoint, building: false, _lock: lock })
+        check(path)?;
+        let rows = open(&path.join(ROWS_DIRECTORY))?;
+        meta::check_layout(path, &rows, layout)?;
+        let checkpoint = Arc::new(meta::checkpoint(path, &rows)?);
+        let digest = meta::digest(path, &rows)?;
+        Ok(Self::with(path, rows, State { checkpoint, digest }, lock))
     }
 
-    /// Makes a generation that has been built durable, and finished.
+    fn with(path: &Path, rows: Rows, state: State, lock: DirectoryLock) -> Self {
+        let has_blocks = rows.has_blocks();
+        Self { path: path.to_owned(), rows, state: RwLock::new(Arc::new(state)), has_blocks, _lock: lock }
+    }
+
+    /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn settle(&mut self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
+        self.set_state(checkpoint, digest)?;
+        self.has_blocks = self.rows.has_blocks();
+        self.sync()
+    }
+
+    /// Finishes it: from now on it can be opened to be served.
     ///
     /// # Errors
     /// [`StoreError`]; the generation then stays unfinished.
-    pub fn finish(&mut self) -> Result<(), StoreError> {
+    pub fn finish(&self) -> Result<(), StoreError> {
+        self.sync()?;
+        let building = self.path.join(BUILDING_FILE);
+        let removed = fs::remove_file(&building).and_then(|()| files::sync_parent(&building));
+        removed.map_err(|error| StoreError::new("finish", &self.path, error))?;
+        remove_build(&self.path)
+    }
+
+    /// Waits until everything written is on the disk.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
         self.flush()?;
         // sled 0.34 asks Linux only to begin writing; these calls wait for the disk.
-        let synced = files::sync_all_below(&self.path)
+        files::sync_all_below(&self.path.join(ROWS_DIRECTORY))
+            .and_then(|()| files::sync_parent(&self.path.join(ROWS_DIRECTORY)))
             .and_then(|()| files::sync_parent(&self.path))
-            .and_then(|()| fs::remove_file(self.path.join(BUILDING_FILE)))
-            .and_then(|()| files::sync_parent(&self.path.join(BUILDING_FILE)));
-        synced.map_err(|error| StoreError::new("sync", &self.path, error))?;
-        self.building = false;
+            .map_err(|error| StoreError::new("sync", &self.path, error))
+    }
+
+    fn set_state(&self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        meta::put_digest(&mut batch, digest);
+        checkpoint.sources().for_each(|(source, at)| meta::put_source(&mut batch, source, at));
+        self.rows.apply(batch)?;
+        self.show(State { checkpoint: Arc::new(checkpoint), digest });
         Ok(())
     }
 
@@ -109,54 +178,29 @@ impl Generation {
         &self.path
     }
 
+    /// Directory for what a replay needs until the generation is finished.
+    #[must_use]
+    pub fn build_path(&self) -> PathBuf {
+        self.path.join(BUILD_DIRECTORY)
+    }
+
     /// How far it has got. Read it before the rows to know what they hold at least.
     #[must_use]
     pub fn checkpoint(&self) -> Arc<Checkpoint> {
-        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().checkpoint.clone()
     }
 
-    /// The bytes of a row.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn row(&self, view: u8, key: Uuid) -> Result<Option<Bytes>, StoreError> {
-        self.rows.get(&keys::row(view, key))
+    /// How far it has got, and the digest of all rows as of just then, as kept up to date by every commit.
+    #[must_use]
+    pub fn checkpoint_and_digest(&self) -> (Arc<Checkpoint>, Digest) {
+        let state = self.state();
+        (state.checkpoint.clone(), state.digest)
     }
 
-    /// The bytes of one part of a row.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn part(&self, view: u8, key: Uuid, number: u32) -> Result<Option<Bytes>, StoreError> {
-        self.rows.get(&keys::part(view, key, number))
-    }
-
-    /// At most `limit` rows of a view whose keys come after `after`, in the order of their keys.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn scan(
-        &self,
-        view: u8,
-        after: Option<Uuid>,
-        limit: usize,
-    ) -> Result<Vec<(Uuid, Bytes)>, StoreError> {
-        let mut found = Vec::new();
-        for entry in self.rows.range(keys::scan_range(view, after)) {
-            let (key, value) = entry?;
-            if found.len() == limit {
-                break;
-            }
-            if let Some(key) = keys::row_key(&key) {
-                found.push((key, value));
-            }
-        }
-        Ok(found)
-    }
-
-    /// Begins to write rows and the checkpoint that they belong to.
-    pub fn begin(&self) -> Commit<'_> {
-        Commit { generation: self, batch: Batch::default() }
+    /// The digest of all rows, as kept up to date by every commit.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.state().digest
     }
 
     /// Hands everything committed to the operating system.
@@ -167,17 +211,9 @@ impl Generation {
         self.rows.flush()
     }
 
-    /// The digest of all rows, read anew.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn digest(&self) -> Result<Digest, StoreError> {
-        let mut digest = Digest::default();
-        for entry in self.rows.range(keys::rows_start()..) {
-            let (key, value) = entry?;
-            digest.add(&key, &value);
-        }
-        Ok(digest)
+    /// Writes a block of rows of a generation that is being built, under the last key in it.
+    pub(super) fn put_block(&self, last_key: &[u8], block: &[u8]) -> Result<(), StoreError> {
+        self.rows.put_block(last_key, block)
     }
 
     /// Bytes of all its files.
@@ -187,57 +223,13 @@ impl Generation {
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
         bytes_on_disk(&self.path)
     }
-}
 
-impl PartStore for Generation {
-    fn part(&self, view: u8, key: Uuid, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(Self::part(self, view, key, number)?.map(|bytes| bytes.to_vec()))
-    }
-}
-
-/// Rows on their way into a generation; nothing of a finished generation changes before [`Commit::finish`].
-pub struct Commit<'g> {
-    generation: &'g Generation,
-    batch: Batch,
-}
-
-impl Commit<'_> {
-    /// Writes one row or part; `None` removes it. In ascending order of keys it is fastest.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put(
-        &mut self,
-        view: u8,
-        key: Uuid,
-        part: Option<u32>,
-        value: Option<&[u8]>,
-    ) -> Result<(), StoreError> {
-        let key = part.map_or_else(|| keys::row(view, key), |number| keys::part(view, key, number));
-        if self.generation.building {
-            return self.generation.rows.put(&key, value);
-        }
-        self.batch.put(key, value);
-        Ok(())
+    fn state(&self) -> Arc<State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes everything together with how far it reaches.
-    ///
-    /// # Errors
-    /// [`StoreError`]; a finished generation is then as before.
-    pub fn finish(
-        mut self,
-        reached: impl IntoIterator<Item = (SourceId, SourceCheckpoint)>,
-    ) -> Result<Arc<Checkpoint>, StoreError> {
-        let mut checkpoint = Checkpoint::clone(&self.generation.checkpoint());
-        for (source, at) in reached {
-            self.batch.put(keys::source(&source), Some(&at.encode()));
-            checkpoint.set(source, at);
-        }
-        self.generation.rows.apply(self.batch)?;
-        let checkpoint = Arc::new(checkpoint);
-        *self.generation.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = checkpoint.clone();
-        Ok(checkpoint)
+    fn show(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
 }
 
@@ -249,10 +241,34 @@ pub fn bytes_on_disk(path: &Path) -> Result<u64, StoreError> {
     files::bytes_below(path).map_err(|error| StoreError::new("measure", path, error))
 }
 
-/// Whether the generation in `path` was begun and never finished.
+/// Whether the generation in `path` was begun, if only by name, and never finished.
 #[must_use]
 pub fn is_unfinished(path: &Path) -> bool {
-    path.join(BUILDING_FILE).exists()
+    path.join(BUILDING_FILE).exists() || !path.join(ROWS_DIRECTORY).exists()
+}
+
+/// Directory for what the replay of the generation in `path` needs until it is finished.
+#[must_use]
+pub fn build_path(path: &Path) -> PathBuf {
+    path.join(BUILD_DIRECTORY)
+}
+
+fn remove_build(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(build_path(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::new("tidy", path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn has_foreign_files(path: &Path) -> io::Result<bool> {
+    let ours = [LOCK_FILE, BUILDING_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if !ours.iter().any(|known| name == *known) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Takes the lock of a generation's directory without opening it.
@@ -261,26 +277,4 @@ pub(super) fn lock(path: &Path, holder: &str) -> Result<DirectoryLock, Generatio
         LockError::InUse { holder, .. } => GenerationError::InUse { path: path.to_owned(), holder },
         LockError::Io { .. } => GenerationError::Store(StoreError::new("lock", path, error)),
     })
-}
-
-fn check_layout(path: &Path, rows: &Rows, expected: &Layout) -> Result<(), GenerationError> {
-    let found = rows.get(keys::LAYOUT)?;
-    let found = found.map_or_else(|| "none".to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
-    let expected = expected.to_string();
-    if found == expected {
-        return Ok(());
-    }
-    Err(GenerationError::ForeignLayout { path: path.to_owned(), found, expected })
-}
-
-fn read_checkpoint(path: &Path, rows: &Rows) -> Result<Checkpoint, GenerationError> {
-    let mut sources = Vec::new();
-    for entry in rows.range(keys::SOURCES.to_vec()..keys::rows_start()) {
-        let (key, value) = entry?;
-        let decoded = keys::decode_source(&key)
-            .and_then(|source| SourceCheckpoint::decode(&value).map(|at| (source, at)))
-            .map_err(|source| GenerationError::Checkpoint { path: path.to_owned(), source })?;
-        sources.push(decoded);
-    }
-    Ok(Checkpoint::from_sources(sources))
 }

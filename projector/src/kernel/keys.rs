@@ -1,6 +1,4 @@
-//! Keys of a generation's tree; see [`super::generation`] for their order.
-
-use std::ops::Bound;
+//! Keys of a generation's store; see [`super::generation`] for their order.
 
 use uuid::Uuid;
 
@@ -9,39 +7,66 @@ use super::codec::RowError;
 
 /// Where the layout stands.
 pub(super) const LAYOUT: &[u8] = &[0, b'l'];
+/// Where the digest of all rows stands.
+pub(super) const DIGEST: &[u8] = &[0, b'd'];
 /// Start of the keys of all partitions' checkpoints.
 pub(super) const SOURCES: &[u8] = &[0, b's'];
 
-const ROW_KEY_BYTES: usize = 1 + 16;
+const KEY_BYTES: usize = size_of::<Uuid>();
+const ROW_BYTES: usize = 1 + KEY_BYTES;
+const PART_BYTES: usize = ROW_BYTES + size_of::<u32>();
 
-pub(super) fn row(view: u8, key: Uuid) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(ROW_KEY_BYTES + 4);
-    bytes.push(view);
-    bytes.extend_from_slice(key.as_bytes());
-    bytes
+/// Key of a stored row, or of one part of a row: the view's number, the row's key, and for a part its number
+/// (big-endian), so that a row and its parts lie together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RowKey {
+    bytes: [u8; PART_BYTES],
+    length: u8,
 }
 
-pub(super) fn part(view: u8, key: Uuid, number: u32) -> Vec<u8> {
-    let mut bytes = row(view, key);
-    bytes.extend_from_slice(&number.to_be_bytes());
-    bytes
+impl RowKey {
+    pub(super) fn row(view: u8, key: Uuid) -> Self {
+        let mut bytes = [0; PART_BYTES];
+        bytes[0] = view;
+        bytes[1..ROW_BYTES].copy_from_slice(key.as_bytes());
+        Self { bytes, length: ROW_BYTES as u8 }
+    }
+
+    pub(super) fn part(view: u8, key: Uuid, number: u32) -> Self {
+        let mut part = Self::row(view, key);
+        part.bytes[ROW_BYTES..].copy_from_slice(&number.to_be_bytes());
+        part.length = PART_BYTES as u8;
+        part
+    }
+
+    pub(super) fn of(view: u8, key: Uuid, part: Option<u32>) -> Self {
+        part.map_or_else(|| Self::row(view, key), |number| Self::part(view, key, number))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
 }
 
-/// The row's key; `None` for a part, whose key is longer.
-pub(super) fn row_key(bytes: &[u8]) -> Option<Uuid> {
-    Uuid::from_slice(bytes.get(1..)?).ok()
+/// View, key and part number of a stored row.
+pub(super) fn decode(bytes: &[u8]) -> Result<(u8, Uuid, Option<u32>), RowError> {
+    let damaged = || RowError::impossible("key", format!("{bytes:?}"));
+    let (view, rest) = bytes.split_first().ok_or_else(damaged)?;
+    let (key, part) = rest.split_first_chunk::<KEY_BYTES>().ok_or_else(damaged)?;
+    let part = match part {
+        [] => None,
+        part => Some(u32::from_be_bytes(part.try_into().map_err(|_| damaged())?)),
+    };
+    Ok((*view, Uuid::from_bytes(*key), part))
 }
 
-pub(super) fn rows_start() -> Vec<u8> {
-    vec![1]
-}
-
-/// All rows of a view after a key. (Parts of that key come along; a reader passes over them.)
-pub(super) fn scan_range(view: u8, after: Option<Uuid>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    let from =
-        after.map_or_else(|| Bound::Included(vec![view]), |key| Bound::Excluded(part(view, key, u32::MAX)));
-    let to = view.checked_add(1).map_or(Bound::Unbounded, |next| Bound::Excluded(vec![next]));
-    (from, to)
+/// Where a view's rows begin that come after all of `after`'s.
+pub(super) fn scan_start(view: u8, after: Option<Uuid>) -> Vec<u8> {
+    match after {
+        None => vec![view],
+        // Nothing has this key but, at most, the last part there can be.
+        Some(key) => [RowKey::part(view, key, u32::MAX).bytes(), &[0]].concat(),
+    }
 }
 
 pub(super) fn source(source: &SourceId) -> Vec<u8> {
@@ -66,10 +91,20 @@ mod tests {
     #[test]
     fn a_row_and_its_parts_lie_together_and_views_apart() {
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let sorted = [LAYOUT.to_vec(), row(1, a), part(1, a, 1), part(1, a, 256), row(1, b), row(2, a)];
-        assert!(sorted.is_sorted());
-        assert_eq!(row_key(&row(1, b)), Some(b));
-        assert_eq!(row_key(&part(1, b, 0)), None);
+        let (row, part) = (RowKey::row, RowKey::part);
+        let sorted = [row(1, a), part(1, a, 1), part(1, a, 256), row(1, b), row(2, a)];
+        assert!(sorted.iter().map(RowKey::bytes).is_sorted());
+        assert!(LAYOUT < row(1, a).bytes());
+        assert_eq!(decode(row(1, b).bytes()), Ok((1, b, None)));
+        assert_eq!(decode(part(1, b, 9).bytes()), Ok((1, b, Some(9))));
+        assert!(decode(&[1, 2]).is_err() && decode(&[]).is_err());
+    }
+
+    #[test]
+    fn a_scan_begins_after_all_parts() {
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let start = scan_start(1, Some(a));
+        assert!(RowKey::part(1, a, u32::MAX).bytes() < &start[..] && &start[..] < RowKey::row(1, b).bytes());
     }
 
     #[test]

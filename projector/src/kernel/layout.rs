@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How the kernel stores rows of whatever layout: counts up when that changes.
+const STORE_VERSION: u32 = 2;
+
 /// Layout of a generation. Rows of another layout are never read; they are rebuilt by a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -12,13 +15,13 @@ pub struct Layout {
 }
 
 impl fmt::Display for Layout {
-    /// `1 (products=1, users=2)`; equally how a generation notes its layout.
+    /// `1 (products=1, users=2; store 2)`; equally how a generation notes its layout.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (", self.version)?;
         for (index, (id, name)) in self.views.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{name}={id}")?;
         }
-        f.write_str(")")
+        write!(f, "; store {STORE_VERSION})")
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::bulk::{KeyFold, Pack, ViewFold};
 use super::cache::{CachedTable, Table, describe};
 use super::generation::Generation;
 use super::layout::Layout;
@@ -25,6 +26,8 @@ pub struct ViewEntry<E: 'static> {
     /// [`View::NAME`].
     pub name: &'static str,
     pub(super) table: fn() -> Box<dyn Table<E>>,
+    pub(super) pack: Pack<E>,
+    pub(super) fold: fn() -> Box<dyn KeyFold>,
     pub(super) describe: fn(&Generation, Uuid) -> Result<Option<Value>, ReadError>,
 }
 
@@ -36,6 +39,8 @@ impl<E: 'static> ViewEntry<E> {
             id: V::ID,
             name: V::NAME,
             table: || Box::new(CachedTable::<V>::default()),
+            pack: pack::<V>,
+            fold: || Box::new(ViewFold::<V>::default()),
             describe: describe::<V>,
         }
     }
@@ -88,4 +93,10 @@ impl<E> Projection<E> {
     pub(super) fn tables(&self) -> Vec<Box<dyn Table<E>>> {
         self.views.iter().map(|view| (view.table)()).collect()
     }
+}
+
+fn pack<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Option<Uuid> {
+    let (key, change) = V::change(event)?;
+    V::put_change(&change, to);
+    Some(key)
 }

@@ -149,28 +149,36 @@ impl ReadModel {
         files::replace(&path, &format!("{name}\n")).map_err(io_error("write", &path))
     }
 
-    /// Removes all generations older than the last one before the current, unless they are in use. Returns their names.
+    /// Removes all generations older than the current but the last `keep`, unless they are in use. Returns their names.
     ///
     /// # Errors
     /// [`ReadModelError`].
-    pub fn retire(&self) -> Result<Vec<String>, ReadModelError> {
+    pub fn retire(&self, keep: usize) -> Result<Vec<String>, ReadModelError> {
         let Some(current) = self.current()? else { return Ok(Vec::new()) };
         let mut older = self.names()?;
-        older.retain(|name| number_of(name) < number_of(&current));
-        older.pop();
+        older.retain(|name| {
+            number_of(name) < number_of(&current) && !generation::is_unfinished(&self.path_of(name))
+        });
+        older.truncate(older.len().saturating_sub(keep));
         self.remove_unused(older)
     }
 
-    /// Removes what replays left unfinished, unless it is in use. Returns the names.
+    /// Names of the generations that replays have begun and not finished, oldest first.
     ///
     /// # Errors
     /// [`ReadModelError`].
-    pub fn remove_unfinished(&self) -> Result<Vec<String>, ReadModelError> {
-        let current = self.current()?;
+    pub fn unfinished(&self) -> Result<Vec<String>, ReadModelError> {
         let mut unfinished = self.names()?;
-        unfinished
-            .retain(|name| generation::is_unfinished(&self.path_of(name)) && current.as_ref() != Some(name));
-        self.remove_unused(unfinished)
+        unfinished.retain(|name| generation::is_unfinished(&self.path_of(name)));
+        Ok(unfinished)
+    }
+
+    /// Removes what replays have left unfinished, unless it is in use. Returns the names.
+    ///
+    /// # Errors
+    /// [`ReadModelError`].
+    pub fn discard(&self) -> Result<Vec<String>, ReadModelError> {
+        self.remove_unused(self.unfinished()?)
     }
 
     /// Makes this process the one that rebuilds; `holder` says who it is.

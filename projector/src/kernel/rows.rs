@@ -1,6 +1,9 @@
-//! An ordered map of bytes on disk: the one file that imports sled.
+//! Ordered maps of bytes on disk: the one file that imports sled.
+//!
+//! A store has two trees: *loose* entries, which change one by one, and *blocks*, which a replay writes in order and
+//! nobody changes.
 
-use std::ops::{Deref, RangeBounds};
+use std::ops::{Deref, Range, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,59 +13,90 @@ use super::store::StoreError;
 
 /// sled's own cache of pages.
 const SLED_CACHE_BYTES: u64 = 64 << 20;
+/// sled's unit of writing and of reclaiming space. Blocks are cheaper in larger ones than sled's 512 KiB (measured: 2 MiB
+/// took half the time); a store is at least a few of them large.
+const SLED_SEGMENT_BYTES: usize = 2 << 20;
 /// How often sled syncs what has been written while following; what a power cut loses, the log gives again.
 const SYNC_EVERY_MS: u64 = 500;
 /// How long sled may take to let go of a store that has been closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const RELEASE_POLL_INTERVAL: Duration = Duration::from_millis(5);
+const BLOCKS: &str = "blocks";
 
 /// An open store.
 pub(super) struct Rows {
-    tree: sled::Db,
+    loose: sled::Db,
+    blocks: sled::Tree,
     path: PathBuf,
 }
 
 /// Bytes of a row, without copying them out of the store.
 #[derive(Debug, Clone)]
-pub struct Bytes(sled::IVec);
+pub struct Bytes {
+    stored: sled::IVec,
+    range: Range<usize>,
+}
+
+impl Bytes {
+    /// Those of `range`, which must lie within.
+    pub(super) fn slice(&self, range: Range<usize>) -> Self {
+        let start = self.range.start;
+        Self { stored: self.stored.clone(), range: start + range.start..start + range.end }
+    }
+}
+
+impl From<sled::IVec> for Bytes {
+    fn from(stored: sled::IVec) -> Self {
+        let range = 0..stored.len();
+        Self { stored, range }
+    }
+}
 
 impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.stored[self.range.clone()]
     }
 }
 
-/// Changes that are written whole or not at all.
+/// Changes of loose entries that are written whole or not at all.
 #[derive(Default)]
 pub(super) struct Batch(sled::Batch);
 
 impl Batch {
-    pub(super) fn put(&mut self, key: Vec<u8>, value: Option<&[u8]>) {
-        match value {
-            Some(value) => self.0.insert(key, value),
-            None => self.0.remove(key),
-        }
+    pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.0.insert(key, value);
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
     }
 }
 
 impl Rows {
-    /// A store to be filled: nothing is synced before [`Rows::flush`].
-    pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
-        let opened = config(path).flush_every_ms(None).mode(sled::Mode::HighThroughput).open();
-        let tree = opened.map_err(|error| StoreError::new("create", path, error))?;
-        Ok(Self { tree, path: path.to_owned() })
+    /// A store to be filled, new or begun before: nothing is synced before [`Rows::flush`].
+    pub(super) fn fill(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, &config(path).flush_every_ms(None))
     }
 
-    /// A store that exists. sled lets go of its lock a moment after a store was closed; the caller holds the directory,
-    /// so that moment is all there is to wait for.
+    /// A store that exists.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, &config(path).flush_every_ms(Some(SYNC_EVERY_MS)))
+    }
+
+    // sled lets go of its lock a moment after a store was closed; the caller holds the directory, so that moment is all
+    // there is to wait for.
+    fn open_with(path: &Path, config: &sled::Config) -> Result<Self, StoreError> {
         let deadline = Instant::now() + RELEASE_TIMEOUT;
         loop {
-            match config(path).flush_every_ms(Some(SYNC_EVERY_MS)).open() {
-                Ok(tree) => return Ok(Self { tree, path: path.to_owned() }),
+            match config.open() {
+                Ok(loose) => {
+                    let blocks =
+                        loose.open_tree(BLOCKS).map_err(|error| StoreError::new("open", path, error))?;
+                    return Ok(Self { loose, blocks, path: path.to_owned() });
+                }
                 Err(_) if files::is_locked(&path.join("db")) && Instant::now() < deadline => {
                     thread::sleep(RELEASE_POLL_INTERVAL);
                 }
@@ -71,36 +105,54 @@ impl Rows {
         }
     }
 
+    /// A loose entry.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.tree.get(key).map(|value| value.map(Bytes)).map_err(|error| self.error("read", error))
+        self.loose.get(key).map(|value| value.map(Bytes::from)).map_err(|error| self.error("read", error))
     }
 
-    /// Writes one row by itself; `None` removes it. In ascending order of keys this is twice as fast as batches.
-    pub(super) fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-        let written = match value {
-            Some(value) => self.tree.insert(key, value),
-            None => self.tree.remove(key),
-        };
-        written.map(drop).map_err(|error| self.error("write", error))
+    /// Writes one loose entry by itself.
+    pub(super) fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.loose.insert(key, value).map(drop).map_err(|error| self.error("write", error))
     }
 
     pub(super) fn apply(&self, batch: Batch) -> Result<(), StoreError> {
-        self.tree.apply_batch(batch.0).map_err(|error| self.error("write", error))
+        self.loose.apply_batch(batch.0).map_err(|error| self.error("write", error))
     }
 
-    /// Keys and values in the order of the keys.
+    /// Loose entries in the order of their keys.
     pub(super) fn range(
         &self,
         keys: impl RangeBounds<Vec<u8>>,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> {
-        let entries = self.tree.range(keys);
-        entries.map(|entry| {
-            entry.map(|(key, value)| (Bytes(key), Bytes(value))).map_err(|error| self.error("read", error))
-        })
+        self.loose.range(keys).map(|entry| self.entry(entry))
     }
 
+    /// Writes a block under the last key in it.
+    pub(super) fn put_block(&self, last_key: &[u8], block: &[u8]) -> Result<(), StoreError> {
+        self.blocks.insert(last_key, block).map(drop).map_err(|error| self.error("write", error))
+    }
+
+    /// Blocks from the one on that may hold `key`, with the last key of each.
+    pub(super) fn blocks_from(
+        &self,
+        key: Vec<u8>,
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> {
+        self.blocks.range(key..).map(|entry| self.entry(entry))
+    }
+
+    pub(super) fn has_blocks(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+
+    /// Hands everything written to the operating system.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        self.tree.flush().map(drop).map_err(|error| self.error("write", error))
+        self.loose.flush().map(drop).map_err(|error| self.error("write", error))
+    }
+
+    fn entry(&self, entry: sled::Result<(sled::IVec, sled::IVec)>) -> Result<(Bytes, Bytes), StoreError> {
+        entry
+            .map(|(key, value)| (Bytes::from(key), Bytes::from(value)))
+            .map_err(|error| self.error("read", error))
     }
 
     fn error(&self, action: &'static str, error: sled::Error) -> StoreError {
@@ -109,5 +161,9 @@ impl Rows {
 }
 
 fn config(path: &Path) -> sled::Config {
-    sled::Config::new().path(path).cache_capacity(SLED_CACHE_BYTES)
+    sled::Config::new()
+        .path(path)
+        .cache_capacity(SLED_CACHE_BYTES)
+        .segment_size(SLED_SEGMENT_BYTES)
+        .mode(sled::Mode::HighThroughput)
 }

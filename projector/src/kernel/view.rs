@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -17,6 +16,8 @@ use super::store::{ReadError, StoreError};
 pub trait View: 'static {
     /// The domain's event.
     type Event;
+    /// What of an event matters to this view.
+    type Change;
     /// A row, as the fold sees it.
     type Row: Send + 'static;
     /// Number of the view in stored keys, from 1; never used again for another view.
@@ -24,19 +25,28 @@ pub trait View: 'static {
     /// Name of the view.
     const NAME: &'static str;
 
-    /// The row that an event belongs to; `None` if the view does not care for it.
-    fn key(event: &Self::Event) -> Option<Uuid>;
+    /// The row that an event belongs to, and what changes in it; `None` if the view does not care for it.
+    fn change(event: &Self::Event) -> Option<(Uuid, Self::Change)>;
 
-    /// The row after an event; `None` removes it.
+    /// The row after a change; `None` removes it.
     ///
     /// # Errors
     /// [`FoldError`] stops the projection before this event; nothing of it is kept.
     fn fold(
         row: Option<Self::Row>,
-        event: &Self::Event,
+        change: Self::Change,
         at: &EventMeta<'_>,
         parts: &mut Parts<'_>,
     ) -> Result<Option<Self::Row>, FoldError>;
+
+    /// Appends the change's bytes: a replay keeps changes until all of a key's are together.
+    fn put_change(change: &Self::Change, to: &mut Vec<u8>);
+
+    /// Reads what [`View::put_change`] wrote.
+    ///
+    /// # Errors
+    /// [`RowError`] for bytes that it never wrote.
+    fn read_change(bytes: &[u8]) -> Result<Self::Change, RowError>;
 
     /// Appends the row's bytes. Equal rows have equal bytes.
     fn encode(row: &Self::Row, to: &mut Vec<u8>);
@@ -66,10 +76,8 @@ pub struct EventMeta<'a> {
     pub partition: i32,
     /// Position in that partition.
     pub position: u64,
-    /// When the command was decided.
-    pub time: Timestamp,
-    /// Id of the event.
-    pub id: Uuid,
+    /// When the command was decided, in microseconds since 1970.
+    pub time_us: i64,
 }
 
 /// Why an event cannot be folded into its row.
@@ -113,6 +121,12 @@ impl<'a> Parts<'a> {
     /// The parts of row `key` of `view`.
     pub fn new(store: &'a dyn PartStore, unsaved: &'a mut UnsavedParts, view: u8, key: Uuid) -> Self {
         Self { store, unsaved, view, key, bytes_written: 0 }
+    }
+
+    /// Key of the row.
+    #[must_use]
+    pub fn key(&self) -> Uuid {
+        self.key
     }
 
     /// One part; `None` if it has never been written.

@@ -4,17 +4,19 @@
 //! and the row begins anew. So a user with a few orders is one small value, and a user with a million never costs a
 //! write of more than a few kilobytes. Which orders a user's products are follows from the orders when they are read.
 
+mod change;
 mod find;
 mod packed;
 mod read;
 
-use schemas::shop::orders::{OrderCancelled, OrderPlaced};
-use schemas::shop::{OrderEvent, ShopEvent};
+use schemas::shop::ShopEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::kernel::codec::{RowReader, put_varint};
 use crate::kernel::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
+pub use change::OrderChange;
+use change::Placed;
 use find::Place;
 pub use read::{OrdersPage, each, page};
 
@@ -61,29 +63,37 @@ impl Default for OrdersRow {
 
 impl View for Orders {
     type Event = ShopEvent;
+    type Change = OrderChange;
     type Row = OrdersRow;
     const ID: u8 = 3;
     const NAME: &'static str = "orders";
 
-    fn key(event: &ShopEvent) -> Option<Uuid> {
+    fn change(event: &ShopEvent) -> Option<(Uuid, OrderChange)> {
         match event {
-            ShopEvent::Order(event) => Some(event.user_id()),
+            ShopEvent::Order(event) => Some((event.user_id(), OrderChange::of(event))),
             ShopEvent::User(_) | ShopEvent::Product(_) => None,
         }
     }
 
     fn fold(
         row: Option<OrdersRow>,
-        event: &ShopEvent,
+        change: OrderChange,
         at: &EventMeta<'_>,
         parts: &mut Parts<'_>,
     ) -> Result<Option<OrdersRow>, FoldError> {
-        let ShopEvent::Order(event) = event else { return Ok(row) };
         let row = row.unwrap_or_default();
-        match event {
-            OrderEvent::Placed(placed) => Ok(Some(place(row, placed, at, parts))),
-            OrderEvent::Cancelled(cancelled) => cancel(row, cancelled, at, parts).map(Some),
+        match change {
+            OrderChange::Placed(placed) => Ok(Some(place(row, placed, at, parts))),
+            OrderChange::Cancelled(order_id) => cancel(row, order_id, at, parts).map(Some),
         }
+    }
+
+    fn put_change(change: &OrderChange, to: &mut Vec<u8>) {
+        change.put(to);
+    }
+
+    fn read_change(bytes: &[u8]) -> Result<OrderChange, RowError> {
+        OrderChange::read(bytes)
     }
 
     fn encode(row: &OrdersRow, to: &mut Vec<u8>) {
@@ -119,7 +129,7 @@ impl View for Orders {
     }
 }
 
-fn place(mut row: OrdersRow, placed: &OrderPlaced, at: &EventMeta<'_>, parts: &mut Parts<'_>) -> OrdersRow {
+fn place(mut row: OrdersRow, placed: Placed, at: &EventMeta<'_>, parts: &mut Parts<'_>) -> OrdersRow {
     // A row is never empty but before the first order, so its last one is the one placed before.
     let before = row.newest.last().map(|order| order.order_id);
     row.ascending &= before.is_none_or(|before| before < placed.order_id);
@@ -131,9 +141,9 @@ fn place(mut row: OrdersRow, placed: &OrderPlaced, at: &EventMeta<'_>, parts: &m
     row.newest.push(Order {
         order_id: placed.order_id,
         product_id: placed.product_id,
-        quantity: placed.quantity.get(),
+        quantity: placed.quantity,
         placed_position: at.position,
-        placed_at_us: at.time.as_microsecond(),
+        placed_at_us: at.time_us,
         cancelled_at_us: None,
     });
     row
@@ -141,13 +151,13 @@ fn place(mut row: OrdersRow, placed: &OrderPlaced, at: &EventMeta<'_>, parts: &m
 
 fn cancel(
     mut row: OrdersRow,
-    cancelled: &OrderCancelled,
+    order_id: Uuid,
     at: &EventMeta<'_>,
     parts: &mut Parts<'_>,
 ) -> Result<OrdersRow, FoldError> {
-    let contradiction = |detail| FoldError::Contradiction { key: cancelled.user_id, detail };
-    let order_id = cancelled.order_id;
-    let place = find::order(&row, order_id, |number| parts_of(parts, cancelled.user_id, number))?;
+    let user_id = parts.key();
+    let contradiction = |detail| FoldError::Contradiction { key: user_id, detail };
+    let place = find::order(&row, order_id, |number| parts_of(parts, user_id, number))?;
     let (mut orders, index, part) = match place {
         None => return Err(contradiction(format!("order {order_id} is cancelled but was never placed"))),
         Some(Place::Newest { index }) => (std::mem::take(&mut row.newest), index, None),
@@ -156,7 +166,7 @@ fn cancel(
     if orders[index].cancelled_at_us.is_some() {
         return Err(contradiction(format!("order {order_id} is cancelled a second time")));
     }
-    orders[index].cancelled_at_us = Some(at.time.as_microsecond());
+    orders[index].cancelled_at_us = Some(at.time_us);
     match part {
         None => row.newest = orders,
         Some(number) => parts.write(number, packed::part(&orders)),

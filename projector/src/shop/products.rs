@@ -56,29 +56,42 @@ const ALL: u8 = TITLE | IMAGE | PRICE | DISCONTINUED;
 
 impl View for Products {
     type Event = ShopEvent;
+    type Change = ProductRow;
     type Row = ProductRow;
     const ID: u8 = 1;
     const NAME: &'static str = "products";
 
-    fn key(event: &ShopEvent) -> Option<Uuid> {
+    fn change(event: &ShopEvent) -> Option<(Uuid, ProductRow)> {
         match event {
-            ShopEvent::Product(event) => Some(event.product_id()),
+            ShopEvent::Product(ProductEvent::Created(details) | ProductEvent::Changed(details)) => {
+                Some((details.product_id, described(details)))
+            }
+            ShopEvent::Product(ProductEvent::Discontinued(product)) => {
+                Some((product.product_id, ProductRow { discontinued: true, ..ProductRow::default() }))
+            }
             ShopEvent::User(_) | ShopEvent::Order(_) => None,
         }
     }
 
     fn fold(
         row: Option<ProductRow>,
-        event: &ShopEvent,
+        change: ProductRow,
         _at: &EventMeta<'_>,
         _parts: &mut Parts<'_>,
     ) -> Result<Option<ProductRow>, FoldError> {
-        let ShopEvent::Product(event) = event else { return Ok(row) };
         let row = row.unwrap_or_default();
-        Ok(Some(match event {
-            ProductEvent::Created(details) | ProductEvent::Changed(details) => with_details(row, details),
-            ProductEvent::Discontinued(_) => ProductRow { discontinued: true, ..row },
+        Ok(Some(match change.discontinued {
+            true => ProductRow { discontinued: true, ..row },
+            false => ProductRow { discontinued: row.discontinued, ..change },
         }))
+    }
+
+    fn put_change(change: &ProductRow, to: &mut Vec<u8>) {
+        Self::encode(change, to);
+    }
+
+    fn read_change(bytes: &[u8]) -> Result<ProductRow, RowError> {
+        Self::decode(bytes)
     }
 
     fn encode(row: &ProductRow, to: &mut Vec<u8>) {
@@ -125,11 +138,11 @@ impl View for Products {
     }
 }
 
-fn with_details(row: ProductRow, details: &ProductDetails) -> ProductRow {
+fn described(details: &ProductDetails) -> ProductRow {
     ProductRow {
         title: Some(details.title.clone()),
         image: Some(details.image.clone()),
         price_cents: details.price_cents,
-        discontinued: row.discontinued,
+        discontinued: false,
     }
 }

@@ -32,29 +32,36 @@ const DELETED: u8 = 2;
 
 impl View for Users {
     type Event = ShopEvent;
+    type Change = UserRow;
     type Row = UserRow;
     const ID: u8 = 2;
     const NAME: &'static str = "users";
 
-    fn key(event: &ShopEvent) -> Option<Uuid> {
+    fn change(event: &ShopEvent) -> Option<(Uuid, UserRow)> {
         match event {
-            ShopEvent::User(event) => Some(event.user_id()),
+            ShopEvent::User(UserEvent::SignedUp(user) | UserEvent::Changed(user)) => {
+                Some((user.user_id, UserRow::Active))
+            }
+            ShopEvent::User(UserEvent::Deleted(user)) => Some((user.user_id, UserRow::Deleted)),
             ShopEvent::Product(_) | ShopEvent::Order(_) => None,
         }
     }
 
     fn fold(
         row: Option<UserRow>,
-        event: &ShopEvent,
+        change: UserRow,
         _at: &EventMeta<'_>,
         _parts: &mut Parts<'_>,
     ) -> Result<Option<UserRow>, FoldError> {
-        Ok(match (row, event) {
-            (row, ShopEvent::Product(_) | ShopEvent::Order(_)) => row,
-            (Some(UserRow::Deleted), ShopEvent::User(_)) => Some(UserRow::Deleted),
-            (_, ShopEvent::User(UserEvent::SignedUp(_) | UserEvent::Changed(_))) => Some(UserRow::Active),
-            (_, ShopEvent::User(UserEvent::Deleted(_))) => Some(UserRow::Deleted),
-        })
+        Ok(Some(if row == Some(UserRow::Deleted) { UserRow::Deleted } else { change }))
+    }
+
+    fn put_change(change: &UserRow, to: &mut Vec<u8>) {
+        Self::encode(change, to);
+    }
+
+    fn read_change(bytes: &[u8]) -> Result<UserRow, RowError> {
+        Self::decode(bytes)
     }
 
     fn encode(row: &UserRow, to: &mut Vec<u8>) {

@@ -213,6 +213,7 @@ pub(crate) fn fresh(path: &Path) -> Generation {
 
 pub(crate) fn fresh_of<E>(path: &Path, projection: Projection<E>, start: &Checkpoint) -> Generation {
     let mut generation = Generation::create(path, &projection.layout(), start, HOLDER).unwrap();
+    generation.settle(start.clone(), Digest::default()).unwrap();
     generation.finish().unwrap();
     generation
 }
@@ -254,5 +255,6 @@ pub(crate) fn digest_of(records: &[Record]) -> Digest {
     let directory = tempfile::tempdir().unwrap();
     let generation = fresh(&directory.path().join("gen"));
     project(&generation, records);
-    generation.digest().unwrap()
+    assert_eq!(generation.recount_digest().unwrap(), generation.digest(), "kept up to date");
+    generation.digest()
 }

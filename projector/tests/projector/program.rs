@@ -93,7 +93,7 @@ fn progress_goes_to_stderr_as_json_if_asked_for() {
     assert_eq!(progress.last().unwrap()["done"], 3, "{told}");
     let text = projector(&broker, directory.path(), &["--replay"]).output().unwrap();
     assert!(String::from_utf8_lossy(&text.stdout).starts_with("gen-000002: 3 events"));
-    assert!(String::from_utf8_lossy(&text.stderr).contains("3 of 3 records"));
+    assert!(String::from_utf8_lossy(&text.stderr).contains("3 of 3 changes written"));
 }
 
 #[test]

@@ -59,11 +59,11 @@ fn the_one_before_is_kept_and_one_in_use_too() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 5);
     let in_use = Generation::open(&read_model.path_of("gen-000002"), &shop::layout(), "query-api").unwrap();
-    assert_eq!(read_model.retire().unwrap(), ["gen-000001", "gen-000003"]);
+    assert_eq!(read_model.retire(1).unwrap(), ["gen-000001", "gen-000003"]);
     assert_eq!(read_model.names().unwrap(), ["gen-000002", "gen-000004", "gen-000005"]);
     drop(in_use);
-    assert_eq!(read_model.retire().unwrap(), ["gen-000002"]);
-    assert!(read_model.retire().unwrap().is_empty());
+    assert_eq!(read_model.retire(1).unwrap(), ["gen-000002"]);
+    assert!(read_model.retire(1).unwrap().is_empty());
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn what_was_never_finished_is_removed_unless_in_use() {
     let read_model = with_generations(directory.path(), 1);
     let path = read_model.path_of("gen-000002");
     let building = Generation::create(&path, &shop::layout(), &zero(), HOLDER).unwrap();
-    assert!(read_model.remove_unfinished().unwrap().is_empty());
+    assert!(read_model.discard().unwrap().is_empty());
     drop(building);
-    assert_eq!(read_model.remove_unfinished().unwrap(), ["gen-000002"]);
+    assert_eq!(read_model.discard().unwrap(), ["gen-000002"]);
     assert_eq!(read_model.names().unwrap(), ["gen-000001"]);
 }
 
@@ -85,7 +85,7 @@ fn a_removal_that_was_cut_short_is_finished_later() {
     let half = directory.path().join("removed-gen-000000");
     fs::create_dir(&half).unwrap();
     let read_model = ReadModel::open(read_model.directory()).unwrap();
-    read_model.retire().unwrap();
+    read_model.retire(1).unwrap();
     assert!(!half.exists());
 }
 

@@ -44,25 +44,32 @@ struct Switches;
 
 impl View for Switches {
     type Event = Switched;
+    type Change = u8;
     type Row = u64;
     const ID: u8 = 255;
     const NAME: &'static str = "switches";
 
-    fn key(event: &Switched) -> Option<Uuid> {
-        Some(event.lamp)
+    fn change(event: &Switched) -> Option<(Uuid, u8)> {
+        Some((event.lamp, event.times))
     }
     fn fold(
         row: Option<u64>,
-        event: &Switched,
+        times: u8,
         at: &EventMeta<'_>,
         parts: &mut Parts<'_>,
     ) -> Result<Option<u64>, FoldError> {
-        parts.write(at.position as u32, vec![event.times]);
-        match (event.times, row) {
+        parts.write(at.position as u32, vec![times]);
+        match (times, row) {
             (0, _) => Ok(None),
-            (13, _) => Err(FoldError::Contradiction { key: event.lamp, detail: "broken".to_owned() }),
+            (13, _) => Err(FoldError::Contradiction { key: parts.key(), detail: "broken".to_owned() }),
             (times, row) => Ok(Some(row.unwrap_or(0) + u64::from(times))),
         }
+    }
+    fn put_change(times: &u8, to: &mut Vec<u8>) {
+        to.push(*times);
+    }
+    fn read_change(bytes: &[u8]) -> Result<u8, RowError> {
+        bytes.first().copied().ok_or(RowError::CutOff { field: "times" })
     }
     fn encode(row: &u64, to: &mut Vec<u8>) {
         to.extend_from_slice(&row.to_le_bytes());
@@ -134,6 +141,6 @@ fn another_layout_is_refused_with_the_remedy() {
     drop(lamps(&path));
     let error = Generation::open(&path, &projector::shop::layout(), HOLDER).err().unwrap();
     let sentence = error.to_string();
-    assert!(sentence.contains("layout 7 (switches=255)"), "{sentence}");
+    assert!(sentence.contains("layout 7 (switches=255; store 2)"), "{sentence}");
     assert!(sentence.contains("projector --replay"), "{sentence}");
 }

@@ -161,6 +161,6 @@ fn rebuild(progress: ReplayProgress) -> Rebuild {
         done: progress.done,
         total: progress.total,
         events_per_s: progress.events_per_s.round(),
-        eta_s: progress.eta.map(|eta| eta.as_secs_f64().ceil()),
+        eta_s: progress.eta_s.map(f64::ceil),
     }
 }

@@ -12,6 +12,7 @@ mod opener;
 use std::sync::Arc;
 
 use event_log::Kafka;
+use projector::kernel::replay::KEEP_DEFAULT;
 use projector::kernel::{Follower, Projection, ReadModel};
 use schemas::event_data::EventData;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -177,7 +178,7 @@ impl<E: EventData + 'static> Keeper<E> {
     /// Removes generations that nobody needs any more; the one before the served stays, for a rollback.
     async fn retire(&self) {
         let read_model = self.read_model.clone();
-        match blocking(move || read_model.retire()).await {
+        match blocking(move || read_model.retire(KEEP_DEFAULT)).await {
             Ok(Ok(removed)) if removed.is_empty() => {}
             Ok(Ok(removed)) => tracing::info!("removed old generations: {}", removed.join(", ")),
             Ok(Err(error)) => tracing::warn!("old generations stay: {error}"),

@@ -65,7 +65,7 @@ fn shown(report: &ReplayReport, json: bool) -> String {
             "digest": report.digest.to_string(),
             "bytes_on_disk": report.bytes_on_disk,
             "elapsed_s": elapsed_s,
-            "unfinished_removed": report.unfinished_removed,
+            "resumed": report.resumed,
             "retired": report.retired,
         })
         .to_string();

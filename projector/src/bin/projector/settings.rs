@@ -41,7 +41,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
 
-    /// With --replay: bytes of rows kept in memory before they are written
+    /// With --replay: bytes of memory for sorting and merging
     #[arg(long, env = "DAYBOOK_MEMORY", default_value = "536870912", value_name = "BYTES")]
     memory: String,
 
@@ -107,7 +107,7 @@ impl Flags {
             (true, false, None) => Some(Task::Replay(ReplayOptions {
                 publish: !self.no_publish && self.into.is_none(),
                 into: self.into.clone(),
-                cache_bytes_max: memory?,
+                memory_bytes_max: memory?,
                 start_timeout: Duration::from_millis(timeout_ms?),
                 ..ReplayOptions::new(partitions?, holder())
             })),

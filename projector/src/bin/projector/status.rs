@@ -69,7 +69,7 @@ fn opened(
         "generation": name,
         "layout": shop::layout().to_string(),
         "in_use_by": null,
-        "digest": generation.digest().map_err(Failure::failed)?.to_string(),
+        "digest": generation.digest().to_string(),
         "bytes_on_disk": bytes_on_disk,
         "events": checkpoint.events(),
         "partitions": (0..checkpoint.sources().len()).filter_map(partition).collect::<Vec<_>>(),

@@ -4,12 +4,11 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use projector::kernel::ReplayProgress;
-use serde_json::json;
+use projector::kernel::{Phase, ReplayProgress};
 
 /// Often enough to see that it moves, seldom enough for a log.
 const LINE_EVERY: Duration = Duration::from_secs(5);
-const BAR: &str = "{msg} [{bar:40}] {pos}/{len} records";
+const BAR: &str = "{msg} [{bar:40}]";
 
 pub(crate) enum Telling {
     Bar(ProgressBar),
@@ -34,16 +33,16 @@ impl Telling {
     pub(crate) fn tell(&mut self, progress: &ReplayProgress) {
         match self {
             Self::Bar(bar) => {
-                bar.set_length(progress.total);
-                bar.set_position(progress.done);
-                bar.set_message(rate(progress));
+                bar.set_length(progress.total + progress.to_fold);
+                bar.set_position(progress.done + progress.folded);
+                bar.set_message(shown(progress));
             }
             Self::Json => line(&as_json(progress)),
             Self::Lines { told } => {
-                let last = progress.done == progress.total;
+                let last = progress.done == progress.total && progress.folded == progress.to_fold;
                 if last || told.is_none_or(|told| told.elapsed() >= LINE_EVERY) {
                     *told = Some(Instant::now());
-                    line(&format!("{} of {} records, {}", progress.done, progress.total, rate(progress)));
+                    line(&shown(progress));
                 }
             }
         }
@@ -56,22 +55,20 @@ impl Telling {
     }
 }
 
-fn rate(progress: &ReplayProgress) -> String {
-    let eta = progress.eta.map_or_else(|| "?".to_owned(), |eta| format!("{:.0} s", eta.as_secs_f64()));
-    let rows_mib = progress.cache_bytes >> 20;
-    format!("{} at {:.0}/s, {eta} to go, {rows_mib} MiB of rows", progress.generation, progress.events_per_s)
+fn shown(progress: &ReplayProgress) -> String {
+    let ReplayProgress { generation, done, total, folded, to_fold, events_per_s, .. } = progress;
+    let eta = progress.eta_s.map_or_else(|| "?".to_owned(), |eta_s| format!("{eta_s:.0} s"));
+    let memory = progress.memory_bytes.map_or_else(|| "?".to_owned(), |bytes| (bytes >> 20).to_string());
+    let work = match progress.phase {
+        Phase::Reading => format!("{done} of {total} records read at {events_per_s:.0}/s"),
+        Phase::Writing => format!("{folded} of {to_fold} changes written"),
+    };
+    format!("{generation}: {work}, {eta} to go, {memory} MiB of memory")
 }
 
 fn as_json(progress: &ReplayProgress) -> String {
-    json!({
-        "generation": progress.generation,
-        "done": progress.done,
-        "total": progress.total,
-        "events_per_s": progress.events_per_s.round(),
-        "eta_s": progress.eta.map(|eta| eta.as_secs_f64().ceil()),
-        "cache_bytes": progress.cache_bytes,
-    })
-    .to_string()
+    // It has only text and numbers.
+    serde_json::to_string(progress).unwrap_or_default()
 }
 
 fn line(text: &str) {

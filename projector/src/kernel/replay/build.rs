@@ -1,150 +1,361 @@
-//! The reading half of a replay: every partition from offset zero up to the end seen at the start.
+//! Builds a generation: begins or resumes it, reads, writes, finishes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use event_log::Kafka;
 use event_log::topics::Watermarks;
-use event_log::{Kafka, Polled, Reader, Start};
 use schemas::event_data::EventData;
 
-use super::{ReplayError, ReplayProgress};
-use crate::kernel::engine::{Counts, Engine, Incoming, Limits};
-use crate::kernel::generation::Generation;
+use super::options::{ReplayError, ReplayOptions};
+use super::progress::{Meter, Pace, ReplayProgress};
+use super::read::{Reading, sync_runs};
+use super::throttle::Throttle;
+use super::write::Writing;
+use crate::kernel::bulk::{JournalError, JournalFile, Run, Sorter, UnitEntry, plan};
+use crate::kernel::checkpoint::{Checkpoint, SourceId};
+use crate::kernel::digest::Digest;
+use crate::kernel::generation::{self, Generation};
 use crate::kernel::projection::Projection;
+use crate::kernel::source::{self, Source};
 use crate::kernel::sources;
-use crate::kernel::stop::StopReason;
+use crate::kernel::store::{GenerationError, StoreError};
 
-/// How long to wait for a record before looking whether the replay was cancelled.
-const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
-/// Records between two looks at the clock.
-const RECORDS_PER_LOOK: u64 = 1_024;
+/// Largest run: past it sorting leaves the processor's caches for little gain.
+const RUN_BYTES_MAX: usize = 64 << 20;
+/// Runs that wait to be synced; past it their readers wait.
+const RUNS_WAITING_MAX: usize = 2;
+const RUN_SUFFIX: &str = ".run";
 
-pub(super) struct Build<'g, E: 'static> {
-    name: String,
-    generation: &'g Generation,
-    engine: Engine<E>,
-    /// End offset of every partition.
-    ends: Vec<i64>,
-    /// Partitions still to be read, by index.
-    unread: Vec<bool>,
-    done: u64,
-    total: u64,
-    began: Instant,
-    told: Instant,
+/// What all threads of a build share.
+pub(super) struct Work<'w> {
+    pub(super) meter: Meter,
+    pub(super) throttle: Throttle,
+    cancelled: &'w AtomicBool,
+    /// One of the threads has failed.
+    failed: AtomicBool,
+    build: PathBuf,
+    runs: AtomicU64,
 }
 
-impl<'g, E: EventData> Build<'g, E> {
-    pub(super) fn new(
-        name: String,
-        projection: Projection<E>,
-        generation: &'g Generation,
-        log: &[Watermarks],
-        cache_bytes_max: usize,
-    ) -> Self {
-        let ends: Vec<i64> = log.iter().map(|held| held.high).collect();
-        let now = Instant::now();
-        Self {
-            name,
-            generation,
-            engine: Engine::new(projection, &generation.checkpoint(), Limits::building(cache_bytes_max)),
-            unread: ends.iter().map(|end| *end > 0).collect(),
-            total: ends.iter().map(|end| end.unsigned_abs()).sum(),
-            ends,
-            done: 0,
-            began: now,
-            told: now,
-        }
+impl Work<'_> {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed)
     }
 
+    /// Name of the next run.
+    pub(super) fn next_run(&self) -> PathBuf {
+        self.build.join(format!("{:06}{RUN_SUFFIX}", self.runs.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn noting_failure<T>(&self, result: Result<T, ReplayError>) -> Result<T, ReplayError> {
+        result.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+}
+
+/// A build that was begun or resumed.
+pub(super) struct Build<'b, E: 'static> {
+    options: &'b ReplayOptions,
+    projection: Projection<E>,
+    generation: Generation,
+    journal: JournalFile,
+    work: Work<'b>,
+    pace: Pace,
+    pub(super) resumed: bool,
+}
+
+impl<'b, E: EventData> Build<'b, E> {
+    /// Begins a build in `path`, or goes on with the one that is there.
+    pub(super) fn open(
+        name: &str,
+        path: &Path,
+        projection: Projection<E>,
+        start: &Checkpoint,
+        options: &'b ReplayOptions,
+        cancelled: &'b AtomicBool,
+    ) -> Result<Self, ReplayError> {
+        let left = if generation::is_unfinished(path) {
+            resume(name, path, &projection, start, options)?
+        } else {
+            None
+        };
+        let resumed = left.is_some();
+        let (generation, journal) = match left {
+            Some(left) => left,
+            None => begin(path, &projection, start, options)?,
+        };
+        let done_before = offsets(&journal.read().checkpoint());
+        let meter = Meter::default();
+        meter.done.store(done_before, Ordering::Relaxed);
+        let work = Work {
+            meter,
+            throttle: Throttle::new(options.rate_max),
+            cancelled,
+            failed: AtomicBool::new(false),
+            runs: AtomicU64::new(next_run(&generation.build_path(), &journal.read().runs)?),
+            build: generation.build_path(),
+        };
+        let pace = Pace {
+            generation: name.to_owned(),
+            total: 0,
+            done_before,
+            began: Instant::now(),
+            reading_took: None,
+        };
+        Ok(Self { options, projection, generation, journal, work, pace, resumed })
+    }
+
+    /// How far the build is that was begun before.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        self.journal.read().checkpoint()
+    }
+
+    /// Everything, up to a finished generation. `log` is what every partition holds.
     pub(super) fn run(
         mut self,
         kafka: &Kafka,
+        log: &[Watermarks],
         mut on_progress: impl FnMut(ReplayProgress),
-        cancelled: &AtomicBool,
-    ) -> Result<Counts, ReplayError> {
-        on_progress(self.progress());
-        if self.unread.contains(&true) {
-            self.read(kafka, &mut on_progress, cancelled)?;
+    ) -> Result<(Generation, u64), ReplayError> {
+        let ends = self.ends(log);
+        self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
+        on_progress(self.pace.progress(&self.work.meter));
+        if self.journal.read().units.is_empty() {
+            self.read(kafka, &ends, &mut on_progress)?;
         }
-        // Told before, because writing the last rows may take some seconds.
-        on_progress(self.progress());
-        self.engine.commit(self.generation)?;
-        Ok(self.engine.counts())
+        self.pace.reading_took = Some(self.pace.began.elapsed());
+        let digest = self.write(&mut on_progress)?;
+        on_progress(self.pace.progress(&self.work.meter));
+        let (checkpoint, duplicates) = {
+            let journal = self.journal.read();
+            (journal.checkpoint(), journal.duplicates)
+        };
+        self.generation.settle(checkpoint, digest)?;
+        Ok((self.generation, duplicates))
+    }
+
+    /// End offset of every partition; what has been written already goes no further.
+    fn ends(&self, log: &[Watermarks]) -> Vec<i64> {
+        let reached = self.checkpoint();
+        let goal = self.options.goal.as_deref();
+        let goal = if self.journal.read().units.is_empty() { goal } else { Some(&reached) };
+        match goal {
+            Some(goal) => goal.sources().map(|(_, at)| at.next_offset).collect(),
+            None => log.iter().map(|held| held.high).collect(),
+        }
     }
 
     fn read(
         &mut self,
         kafka: &Kafka,
+        ends: &[i64],
         on_progress: &mut impl FnMut(ReplayProgress),
-        cancelled: &AtomicBool,
     ) -> Result<(), ReplayError> {
-        // Only partitions that hold something: a missing topic has nothing to be read.
-        let sources: Vec<usize> = (0..self.unread.len()).filter(|source| self.unread[*source]).collect();
-        let all = sources::starts(&self.generation.checkpoint());
-        let starts: Vec<Start> = sources.iter().map(|source| all[*source].clone()).collect();
-        let reader = Reader::open(kafka, &starts).map_err(StopReason::from)?;
-        while self.unread.contains(&true) {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(ReplayError::Cancelled { done: self.done, total: self.total });
+        let threads = self.options.threads.max(1);
+        let shares = self.shares(ends, threads);
+        let run_bytes = (self.options.memory_bytes_max / 2 / threads).min(RUN_BYTES_MAX);
+        let views = self.projection.views;
+        let packs = || views.iter().map(|view| view.pack).collect::<Vec<_>>();
+        let (work, journal, pace) = (&self.work, &self.journal, &self.pace);
+        let (sender, receiver) = sync_channel(RUNS_WAITING_MAX);
+        thread::scope(|scope| {
+            let syncing =
+                scope.spawn(move || work.noting_failure(sync_runs(journal, &receiver).map_err(Into::into)));
+            let readers: Vec<_> = shares
+                .into_iter()
+                .map(|share| {
+                    let sorter = Sorter::new(views.len(), run_bytes);
+                    let reading = Reading::new(work, packs(), share, sorter, sender.clone());
+                    scope.spawn(move || work.noting_failure(reading.run(kafka)))
+                })
+                .collect();
+            drop(sender);
+            self.tell_until(|| readers.iter().all(thread::ScopedJoinHandle::is_finished), pace, on_progress);
+            let read = readers.into_iter().map(join).fold(Ok(()), Result::and);
+            join(syncing).and(read)
+        })?;
+        self.check_cancelled()
+    }
+
+    /// The partitions of each thread: all topics' partitions of one number go together.
+    fn shares(&self, ends: &[i64], threads: usize) -> Vec<Vec<(u32, Source, i64)>> {
+        let mut shares = vec![Vec::new(); threads];
+        let sources = source::sources(&self.projection, &self.checkpoint());
+        for ((number, source), end) in (0..).zip(sources).zip(ends) {
+            if source.next_offset < *end {
+                shares[source.id.partition.unsigned_abs() as usize % threads].push((number, source, *end));
             }
-            match reader.poll(POLL_TIMEOUT).map_err(StopReason::from)? {
-                Polled::Record(record) => {
-                    let (source, offset) = (sources[record.source()], record.offset());
-                    self.take(Incoming { source, offset, value: record.value() }, || record.headers())?;
-                    if !self.done.is_multiple_of(RECORDS_PER_LOOK) {
-                        continue;
-                    }
+        }
+        shares.retain(|share| !share.is_empty());
+        shares
+    }
+
+    fn write(&mut self, on_progress: &mut impl FnMut(ReplayProgress)) -> Result<Digest, ReplayError> {
+        let runs = self.open_runs()?;
+        let changes: u64 = runs.iter().map(|run| run.changes()).sum();
+        self.plan(&runs)?;
+        let units = self.journal.read().units.clone();
+        self.work.meter.to_fold.store(changes, Ordering::Relaxed);
+        self.work.meter.folded.store(units.iter().map(|unit| unit.changes).sum(), Ordering::Relaxed);
+        let sources: Vec<SourceId> = self.checkpoint().sources().map(|(id, _)| id.clone()).collect();
+        let views: Vec<_> = self.projection.views.iter().map(|view| (view.id, view.fold)).collect();
+        let threads = self.options.threads.clamp(1, units.len().max(1));
+        let writing = Writing {
+            work: &self.work,
+            generation: &self.generation,
+            journal: &self.journal,
+            runs: &runs,
+            sources: &sources,
+            views: &views,
+            memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
+        };
+        let next = AtomicUsize::new(0);
+        let write_units = || {
+            while !self.work.is_stopping() {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= units.len() {
+                    break;
                 }
-                Polled::End { source } => self.unread[sources[source]] = false,
-                Polled::Nothing => {}
+                writing.unit(index)?;
             }
-            self.tell(on_progress);
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let writers: Vec<_> =
+                (0..threads).map(|_| scope.spawn(|| self.work.noting_failure(write_units()))).collect();
+            self.tell_until(
+                || writers.iter().all(thread::ScopedJoinHandle::is_finished),
+                &self.pace,
+                on_progress,
+            );
+            writers.into_iter().map(join).fold(Ok(()), Result::and)
+        })?;
+        self.check_cancelled()?;
+        Ok(self.total(changes)?)
+    }
+
+    /// All runs that the journal names.
+    fn open_runs(&self) -> Result<Vec<Arc<Run>>, StoreError> {
+        let names = self.journal.read().runs.clone();
+        let build = self.generation.build_path();
+        names.iter().map(|name| Run::open(&build.join(name)).map(Arc::new)).collect()
+    }
+
+    fn plan(&self, runs: &[Arc<Run>]) -> Result<(), StoreError> {
+        if self.journal.read().units.is_empty() {
+            let units = plan(runs, self.projection.views.len());
+            self.journal.update(|journal| journal.units = units.iter().map(UnitEntry::new).collect())?;
         }
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        record: Incoming<'_>,
-        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
-    ) -> Result<(), ReplayError> {
-        let end = self.ends[record.source];
-        // What came after the start belongs to whoever follows from here.
-        if record.offset < end {
-            self.engine.apply(self.generation, record, headers)?;
-            self.done += 1;
-            if self.engine.full() {
-                self.engine.commit(self.generation)?;
+    /// The digest of all units' rows, once it is certain that nothing was left out.
+    fn total(&self, changes: u64) -> Result<Digest, StoreError> {
+        let damaged = |what: String| StoreError::new("read", &self.generation.build_path(), what);
+        let mut digest = Digest::default();
+        let mut folded = 0;
+        for unit in &self.journal.read().units {
+            let rows = unit.digest().and_then(Result::ok);
+            digest.merge(rows.ok_or_else(|| damaged("the journal has no digest of a unit".to_owned()))?);
+            folded += unit.changes;
+        }
+        if folded != changes {
+            return Err(damaged(format!(
+                "{changes} changes were sorted, {folded} were folded: a run is damaged"
+            )));
+        }
+        Ok(digest)
+    }
+
+    /// Tells progress a few times a second, and passes on what is asked of the build meanwhile.
+    fn tell_until(&self, done: impl Fn() -> bool, pace: &Pace, on_progress: &mut impl FnMut(ReplayProgress)) {
+        let mut told = Instant::now();
+        while !done() {
+            thread::park_timeout(TELL_EVERY / 10);
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                on_progress(pace.progress(&self.work.meter));
             }
         }
-        if record.offset + 1 >= end {
-            self.unread[record.source] = false;
-        }
-        Ok(())
     }
 
-    fn tell(&mut self, on_progress: &mut impl FnMut(ReplayProgress)) {
-        if self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            on_progress(self.progress());
+    fn check_cancelled(&self) -> Result<(), ReplayError> {
+        if !self.work.cancelled.load(Ordering::Relaxed) {
+            return Ok(());
         }
+        Err(ReplayError::Cancelled { done: offsets(&self.checkpoint()), total: self.pace.total })
     }
+}
 
-    fn progress(&self) -> ReplayProgress {
-        let seconds = self.began.elapsed().as_secs_f64();
-        let events_per_s = if seconds > 0.0 { self.done as f64 / seconds } else { 0.0 };
-        let left = self.total.saturating_sub(self.done) as f64;
-        let eta =
-            (events_per_s > 0.0).then(|| Duration::try_from_secs_f64(left / events_per_s).ok()).flatten();
-        ReplayProgress {
-            generation: self.name.clone(),
-            done: self.done,
-            total: self.total,
-            events_per_s,
-            eta,
-            cache_bytes: self.engine.cache_bytes(),
+fn begin<E>(
+    path: &Path,
+    projection: &Projection<E>,
+    start: &Checkpoint,
+    options: &ReplayOptions,
+) -> Result<(Generation, JournalFile), ReplayError> {
+    let layout = projection.layout();
+    let generation = Generation::create(path, &layout, start, &options.holder)?;
+    let journal = JournalFile::create(&generation.build_path(), &layout, start)?;
+    Ok((generation, journal))
+}
+
+/// Goes on with what is durable of a build; `None` if nothing is.
+fn resume<E>(
+    name: &str,
+    path: &Path,
+    projection: &Projection<E>,
+    start: &Checkpoint,
+    options: &ReplayOptions,
+) -> Result<Option<(Generation, JournalFile)>, ReplayError> {
+    let abandoned = |reason: String| ReplayError::Abandoned { name: name.to_owned(), reason };
+    let layout = projection.layout();
+    let journal = match JournalFile::open(&generation::build_path(path), &layout) {
+        Ok(Some(journal)) => journal,
+        Ok(None) => return Ok(None),
+        Err(JournalError::Store(error)) => return Err(error.into()),
+        Err(JournalError::Foreign { reason }) => return Err(abandoned(reason)),
+    };
+    if sources::partitions(&journal.read().checkpoint()) != sources::partitions(start) {
+        return Err(abandoned("it was begun with other topics or partitions".to_owned()));
+    }
+    // Rows count from the first unit that is done; what was written before that is written again.
+    let has_rows = journal.read().units.iter().any(UnitEntry::is_done);
+    let opened = match has_rows {
+        true => Generation::resume(path, &layout, &options.holder),
+        false => Generation::create(path, &layout, start, &options.holder),
+    };
+    match opened {
+        Ok(generation) => Ok(Some((generation, journal))),
+        Err(error @ (GenerationError::InUse { .. } | GenerationError::Store(_))) => Err(error.into()),
+        Err(error) => Err(abandoned(error.to_string())),
+    }
+}
+
+/// Number of the next run. Removes runs that the journal does not name: they were not durable when the build stopped.
+fn next_run(build: &Path, named: &[String]) -> Result<u64, StoreError> {
+    let io_error = |error| StoreError::new("tidy", build, error);
+    for entry in fs::read_dir(build).map_err(io_error)? {
+        let entry = entry.map_err(io_error)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(RUN_SUFFIX) && !named.contains(&name) {
+            fs::remove_file(entry.path()).map_err(io_error)?;
         }
     }
+    let number = |name: &String| name.strip_suffix(RUN_SUFFIX)?.parse::<u64>().ok();
+    Ok(named.iter().filter_map(number).max().map_or(0, |last| last + 1))
+}
+
+fn offsets(checkpoint: &Checkpoint) -> u64 {
+    checkpoint.sources().map(|(_, at)| at.next_offset.unsigned_abs()).sum()
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, ReplayError>>) -> Result<T, ReplayError> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -79,5 +79,5 @@ fn digest(settings: &ShopSettings, name: &str) -> Result<String, String> {
     let read_model = ReadModel::open(&settings.read_model_dir()).map_err(|error| chain(&error))?;
     let generation = Generation::open(&read_model.path_of(name), &shop::layout(), HOLDER);
     let generation = generation.map_err(|error| chain(&error))?;
-    generation.digest().map(|digest| digest.to_string()).map_err(|error| chain(&error))
+    Ok(generation.digest().to_string())
 }

@@ -1,0 +1,85 @@
+//! Rows in ascending order, packed into blocks and counted in the digest.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::kernel::block::BlockBuilder;
+use crate::kernel::digest::{Digest, RowHash};
+use crate::kernel::generation::Generation;
+use crate::kernel::keys::RowKey;
+use crate::kernel::store::StoreError;
+
+/// Bytes at which a block is closed. Larger ones are written faster and read slower.
+const BLOCK_BYTES: usize = 8 << 10;
+
+/// Writes the rows of one view's keys.
+pub(in crate::kernel) struct BlockWriter<'g> {
+    pub(super) generation: &'g Generation,
+    view: u8,
+    block: BlockBuilder,
+    last_key: RowKey,
+    digest: Digest,
+    /// Hashes of parts that were written by themselves, of the row at work.
+    loose: BTreeMap<u32, RowHash>,
+}
+
+impl<'g> BlockWriter<'g> {
+    pub(in crate::kernel) fn new(generation: &'g Generation, view: u8) -> Self {
+        let last_key = RowKey::row(view, Uuid::nil());
+        let (block, digest, loose) = (BlockBuilder::default(), Digest::default(), BTreeMap::new());
+        Self { generation, view, block, last_key, digest, loose }
+    }
+
+    /// Appends a row. Its parts follow, then the next row.
+    pub(super) fn row(&mut self, key: Uuid, value: &[u8]) -> Result<(), StoreError> {
+        self.push(RowKey::row(self.view, key), value)
+    }
+
+    /// Appends a part, or writes it again by itself if it was.
+    pub(super) fn part(&mut self, key: Uuid, number: u32, value: &[u8]) -> Result<(), StoreError> {
+        if self.loose.contains_key(&number) {
+            return self.loose_part(key, number, value);
+        }
+        self.push(RowKey::part(self.view, key, number), value)
+    }
+
+    /// Writes a part by itself: of a row whose changes are not yet all folded, and which has too many parts to wait.
+    pub(super) fn loose_part(&mut self, key: Uuid, number: u32, value: &[u8]) -> Result<(), StoreError> {
+        let key = RowKey::part(self.view, key, number);
+        self.generation.put_loose(&key, value)?;
+        let hash = RowHash::of(key.bytes(), value);
+        self.digest.add(hash);
+        if let Some(replaced) = self.loose.insert(number, hash) {
+            self.digest.remove(replaced);
+        }
+        Ok(())
+    }
+
+    /// The row and its parts are all there.
+    pub(super) fn row_is_complete(&mut self) {
+        self.loose.clear();
+    }
+
+    fn push(&mut self, key: RowKey, value: &[u8]) -> Result<(), StoreError> {
+        self.digest.add(RowHash::of(key.bytes(), value));
+        self.block.push(key.bytes(), value);
+        self.last_key = key;
+        if self.block.bytes() >= BLOCK_BYTES { self.close() } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let written = self.generation.put_block(self.last_key.bytes(), self.block.finish());
+        self.block.clear();
+        written
+    }
+
+    /// Writes what is left. Returns the digest of all rows that were written.
+    pub(in crate::kernel) fn finish(mut self) -> Result<Digest, StoreError> {
+        self.close()?;
+        Ok(self.digest)
+    }
+}

@@ -1,0 +1,186 @@
+//! The journal of a build: what of it is durable, so that another process can go on.
+//!
+//! It is small, and replaced as a whole each time: a reader sees the state before or after, whatever happens.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Unit;
+use crate::kernel::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use crate::kernel::digest::{Digest, NoDigest};
+use crate::kernel::files;
+use crate::kernel::layout::Layout;
+use crate::kernel::store::StoreError;
+
+const FILE: &str = "JOURNAL";
+/// Counts up when the meaning of a journal or of runs changes.
+const VERSION: u32 = 1;
+
+/// The journal, and where it is kept.
+#[derive(Debug)]
+pub(in crate::kernel) struct JournalFile {
+    path: PathBuf,
+    state: Mutex<Journal>,
+}
+
+/// What is durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::kernel) struct Journal {
+    version: u32,
+    /// Layout of the generation.
+    layout: String,
+    /// How far the runs reach, by topic and number.
+    sources: Vec<SourceEntry>,
+    /// Names of the runs, in the order of writing.
+    pub(in crate::kernel) runs: Vec<String>,
+    /// Records recognised as repeated, before those places.
+    pub(in crate::kernel) duplicates: u64,
+    /// Units to be written; empty while the log is being read.
+    pub(in crate::kernel) units: Vec<UnitEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SourceEntry {
+    topic: String,
+    partition: i32,
+    next_offset: i64,
+    next_position: u64,
+    last_id: Option<Uuid>,
+}
+
+/// A unit, and what was written of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::kernel) struct UnitEntry {
+    view: usize,
+    from: Uuid,
+    to: Option<Uuid>,
+    /// Digest of its rows, once they are durable.
+    digest: Option<String>,
+    /// Changes that were folded into them.
+    #[serde(default)]
+    pub(in crate::kernel) changes: u64,
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::kernel) enum JournalError {
+    /// It is of another version of this program, or of other rows.
+    #[error("{reason}")]
+    Foreign { reason: String },
+    /// It cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl JournalFile {
+    /// A journal of a build that begins at `start`.
+    pub(in crate::kernel) fn create(
+        build: &Path,
+        layout: &Layout,
+        start: &Checkpoint,
+    ) -> Result<Self, StoreError> {
+        let mut journal = Journal { version: VERSION, layout: layout.to_string(), ..Journal::default() };
+        journal.reach(start.sources());
+        let file = Self { path: build.join(FILE), state: Mutex::new(journal) };
+        file.update(|_| {})?;
+        Ok(file)
+    }
+
+    /// The journal of a build that was begun before; `None` if nothing of it has become durable.
+    pub(in crate::kernel) fn open(build: &Path, layout: &Layout) -> Result<Option<Self>, JournalError> {
+        let path = build.join(FILE);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::new("read", &path, error).into()),
+        };
+        let foreign = |reason: String| Err(JournalError::Foreign { reason });
+        let journal: Journal = match serde_json::from_slice(&text) {
+            Ok(journal) => journal,
+            Err(error) => return foreign(format!("its journal cannot be read: {error}")),
+        };
+        if journal.version != VERSION {
+            return foreign(format!("its journal is of version {}, not {VERSION}", journal.version));
+        }
+        if journal.layout != layout.to_string() {
+            return foreign(format!("it has layout {}, this program writes {layout}", journal.layout));
+        }
+        Ok(Some(Self { path, state: Mutex::new(journal) }))
+    }
+
+    /// What is durable now.
+    pub(in crate::kernel) fn read(&self) -> MutexGuard<'_, Journal> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the journal; durable when it returns.
+    pub(in crate::kernel) fn update(&self, change: impl FnOnce(&mut Journal)) -> Result<(), StoreError> {
+        let mut journal = self.read();
+        change(&mut journal);
+        let io_error =
+            |error: &dyn std::fmt::Display| StoreError::new("write", &self.path, error.to_string());
+        let text = serde_json::to_string(&*journal).map_err(|error| io_error(&error))?;
+        files::replace(&self.path, &text).map_err(|error| io_error(&error))
+    }
+}
+
+impl Journal {
+    /// Notes how far these partitions have been read.
+    pub(in crate::kernel) fn reach<'s>(
+        &mut self,
+        sources: impl IntoIterator<Item = (&'s SourceId, &'s SourceCheckpoint)>,
+    ) {
+        for (id, at) in sources {
+            let entry = SourceEntry {
+                topic: id.topic.to_string(),
+                partition: id.partition,
+                next_offset: at.next_offset,
+                next_position: at.next_position,
+                last_id: at.last_id,
+            };
+            let same =
+                |known: &&mut SourceEntry| (&known.topic, known.partition) == (&entry.topic, entry.partition);
+            match self.sources.iter_mut().find(same) {
+                Some(known) => *known = entry,
+                None => self.sources.push(entry),
+            }
+        }
+    }
+
+    /// How far the runs reach.
+    pub(in crate::kernel) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::from_sources(self.sources.iter().map(|entry| {
+            let id = SourceId { topic: entry.topic.as_str().into(), partition: entry.partition };
+            let SourceEntry { next_offset, next_position, last_id, .. } = *entry;
+            (id, SourceCheckpoint { next_offset, next_position, last_id })
+        }))
+    }
+}
+
+impl UnitEntry {
+    pub(in crate::kernel) fn new(unit: &Unit) -> Self {
+        let (from, to) = (Uuid::from_u128(unit.from), unit.to.map(Uuid::from_u128));
+        Self { view: unit.view, from, to, digest: None, changes: 0 }
+    }
+
+    pub(in crate::kernel) fn unit(&self) -> Unit {
+        Unit { view: self.view, from: self.from.as_u128(), to: self.to.map(|to| to.as_u128()) }
+    }
+
+    pub(in crate::kernel) fn set_done(&mut self, digest: Digest, changes: u64) {
+        self.digest = Some(digest.to_string());
+        self.changes = changes;
+    }
+
+    pub(in crate::kernel) fn is_done(&self) -> bool {
+        self.digest.is_some()
+    }
+
+    /// Digest of its rows; `None` if they are still to be written.
+    pub(in crate::kernel) fn digest(&self) -> Option<Result<Digest, NoDigest>> {
+        self.digest.as_ref().map(|digest| digest.parse())
+    }
+}

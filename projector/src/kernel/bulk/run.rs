@@ -1,0 +1,173 @@
+//! A run: changes sorted by key, in a file that is written once.
+//!
+//! One section per view; in it groups of one key's changes (key, length, then each change with its length), in the order
+//! of the keys and of the log. Behind the sections a table says where each is, and where in it some of the keys are, so
+//! that a part of the key space can be read by itself.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use super::sorter::{Entry, Sorter};
+use crate::kernel::codec::{RowError, RowReader, put_varint};
+use crate::kernel::store::StoreError;
+
+/// Bytes of a group beyond which a key's changes go on in another one: a reader holds a group in memory.
+const GROUP_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a section between two keys of its table.
+const TABLE_EVERY_BYTES: u64 = 128 << 10;
+const WRITE_BUFFER_BYTES: usize = 1 << 20;
+/// Last bytes of every run: what it is.
+const MARK: &[u8; 4] = b"run1";
+/// Length of the table, then the mark.
+const TAIL_BYTES: usize = size_of::<u64>() + MARK.len();
+
+/// Where the changes of one view lie in a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Changes in it.
+    pub(super) changes: u64,
+    /// Some keys, and where the group lies in which each begins.
+    pub(super) table: Vec<(u128, u64)>,
+}
+
+/// A run that has been written.
+#[derive(Debug)]
+pub(in crate::kernel) struct Run {
+    pub(super) file: File,
+    pub(super) sections: Vec<Section>,
+}
+
+impl Run {
+    /// Writes all changes of `sorter`, which is empty afterwards. Nothing is synced.
+    pub(in crate::kernel) fn write(path: &Path, sorter: &mut Sorter) -> Result<File, StoreError> {
+        sorter.sort();
+        let written = write(path, sorter);
+        sorter.clear();
+        written.map_err(|error| StoreError::new("write", path, error))
+    }
+
+    /// Opens a run for reading.
+    pub(in crate::kernel) fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(|error| StoreError::new("open", path, error))?;
+        let damaged = |error: &dyn std::fmt::Display| StoreError::new("read", path, error.to_string());
+        let table = read_table(&file).map_err(|error| damaged(&error))?;
+        let sections = decode(&table).map_err(|error| damaged(&error))?;
+        Ok(Self { file, sections })
+    }
+
+    /// Changes of all views.
+    pub(in crate::kernel) fn changes(&self) -> u64 {
+        self.sections.iter().map(|section| section.changes).sum()
+    }
+}
+
+struct Sink {
+    to: BufWriter<File>,
+    at: u64,
+    scratch: Vec<u8>,
+}
+
+fn write(path: &Path, sorter: &Sorter) -> io::Result<File> {
+    let file = File::create(path)?;
+    let to = BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
+    let mut sink = Sink { to, at: 0, scratch: Vec::new() };
+    let mut table = Vec::new();
+    for entries in sorter.views() {
+        put_section(&mut table, &sink.section(sorter, entries)?);
+    }
+    let table_bytes = table.len() as u64;
+    sink.to.write_all(&table)?;
+    sink.to.write_all(&table_bytes.to_le_bytes())?;
+    sink.to.write_all(MARK)?;
+    sink.to.into_inner().map_err(io::IntoInnerError::into_error)
+}
+
+impl Sink {
+    fn section(&mut self, sorter: &Sorter, mut entries: &[Entry]) -> io::Result<Section> {
+        let mut section = Section { start: self.at, changes: entries.len() as u64, ..Section::default() };
+        let mut table_at = self.at;
+        while let Some(first) = entries.first() {
+            if self.at >= table_at {
+                section.table.push((first.key(), self.at));
+                table_at = self.at + TABLE_EVERY_BYTES;
+            }
+            let (group, rest) = entries.split_at(group_length(entries));
+            self.group(sorter, first.key(), group)?;
+            entries = rest;
+        }
+        section.end = self.at;
+        Ok(section)
+    }
+
+    fn group(&mut self, sorter: &Sorter, key: u128, group: &[Entry]) -> io::Result<()> {
+        self.scratch.clear();
+        for entry in group {
+            let record = sorter.record(entry);
+            put_varint(&mut self.scratch, record.len() as u64);
+            self.scratch.extend_from_slice(record);
+        }
+        let length = (self.scratch.len() as u32).to_le_bytes();
+        self.to.write_all(&key.to_be_bytes())?;
+        self.to.write_all(&length)?;
+        self.to.write_all(&self.scratch)?;
+        self.at += (size_of::<u128>() + length.len() + self.scratch.len()) as u64;
+        Ok(())
+    }
+}
+
+/// How many of the first entries are one group.
+fn group_length(entries: &[Entry]) -> usize {
+    let Some(first) = entries.first() else { return 0 };
+    let mut bytes = 0;
+    let within = |entry: &&Entry| {
+        let fits = entry.key() == first.key() && bytes < GROUP_BYTES_MAX;
+        bytes += entry.bytes();
+        fits
+    };
+    entries.iter().take_while(within).count()
+}
+
+fn put_section(to: &mut Vec<u8>, section: &Section) {
+    for number in [section.start, section.end, section.changes, section.table.len() as u64] {
+        put_varint(to, number);
+    }
+    for (key, at) in &section.table {
+        to.extend_from_slice(&key.to_be_bytes());
+        put_varint(to, *at);
+    }
+}
+
+fn read_table(file: &File) -> io::Result<Vec<u8>> {
+    let damaged =
+        |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the run is damaged: {what}"));
+    let length = file.metadata()?.len();
+    let tail_at = length.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("it is cut off"))?;
+    let mut tail = [0; TAIL_BYTES];
+    file.read_exact_at(&mut tail, tail_at)?;
+    let (table_bytes, mark) = tail.split_at(size_of::<u64>());
+    if mark != MARK {
+        return Err(damaged("it has no end mark"));
+    }
+    let table_bytes = u64::from_le_bytes(table_bytes.try_into().map_err(|_| damaged("its table"))?);
+    let table_at = tail_at.checked_sub(table_bytes).ok_or_else(|| damaged("its table is too long"))?;
+    let mut table = vec![0; (tail_at - table_at) as usize];
+    file.read_exact_at(&mut table, table_at)?;
+    Ok(table)
+}
+
+fn decode(table: &[u8]) -> Result<Vec<Section>, RowError> {
+    let mut reader = RowReader::new(table);
+    let mut sections = Vec::new();
+    while !reader.is_at_end() {
+        let (start, end) = (reader.varint("start")?, reader.varint("end")?);
+        let (changes, keys) = (reader.varint("changes")?, reader.varint("keys")?);
+        let key = |reader: &mut RowReader<'_>| Ok((reader.uuid("key")?.as_u128(), reader.varint("at")?));
+        let table = (0..keys).map(|_| key(&mut reader)).collect::<Result<_, RowError>>()?;
+        sections.push(Section { start, end, changes, table });
+    }
+    Ok(sections)
+}

@@ -1,0 +1,51 @@
+//! What a generation notes about itself: layout, checkpoint, digest.
+
+use std::path::Path;
+
+use crate::kernel::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use crate::kernel::codec::RowError;
+use crate::kernel::digest::Digest;
+use crate::kernel::keys;
+use crate::kernel::layout::Layout;
+use crate::kernel::rows::{Batch, Rows};
+use crate::kernel::store::GenerationError;
+
+pub(super) fn check_layout(path: &Path, rows: &Rows, expected: &Layout) -> Result<(), GenerationError> {
+    let found = rows.get(keys::LAYOUT)?;
+    let found = found.map_or_else(|| "none".to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
+    let expected = expected.to_string();
+    if found == expected {
+        return Ok(());
+    }
+    Err(GenerationError::ForeignLayout { path: path.to_owned(), found, expected })
+}
+
+pub(super) fn checkpoint(path: &Path, rows: &Rows) -> Result<Checkpoint, GenerationError> {
+    let mut sources = Vec::new();
+    for entry in rows.range(keys::SOURCES.to_vec()..keys::scan_start(1, None)) {
+        let (key, value) = entry?;
+        let decoded = keys::decode_source(&key)
+            .and_then(|source| SourceCheckpoint::decode(&value).map(|at| (source, at)))
+            .map_err(damaged(path))?;
+        sources.push(decoded);
+    }
+    Ok(Checkpoint::from_sources(sources))
+}
+
+pub(super) fn digest(path: &Path, rows: &Rows) -> Result<Digest, GenerationError> {
+    let bytes = rows.get(keys::DIGEST)?;
+    let bytes = bytes.as_deref().and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
+    bytes.map(Digest::from_bytes).ok_or_else(|| damaged(path)(RowError::CutOff { field: "digest" }))
+}
+
+pub(super) fn put_digest(batch: &mut Batch, digest: Digest) {
+    batch.put(keys::DIGEST, &digest.to_bytes());
+}
+
+pub(super) fn put_source(batch: &mut Batch, source: &SourceId, at: &SourceCheckpoint) {
+    batch.put(&keys::source(source), &at.encode());
+}
+
+fn damaged(path: &Path) -> impl FnOnce(RowError) -> GenerationError {
+    move |source| GenerationError::Checkpoint { path: path.to_owned(), source }
+}

@@ -1,0 +1,186 @@
+//! The reading half of a replay: each thread reads some of the partitions from where the journal says, up to the goal,
+//! and leaves runs of sorted changes.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
+
+use event_log::{Kafka, Polled, Reader, Start};
+use schemas::event_data::{self, EventData};
+use schemas::sequence::Verdict;
+
+use super::build::Work;
+use super::options::ReplayError;
+use crate::kernel::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
+use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
+use crate::kernel::source::Source;
+use crate::kernel::stop::StopReason;
+use crate::kernel::store::StoreError;
+
+/// How long to wait for a record before looking whether to stop.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// A run is written at least so often, however slowly records come: what a killed replay has to read again.
+const RUN_EVERY: Duration = Duration::from_secs(20);
+/// Records between two looks at the clock, the throttle and the request to stop.
+const RECORDS_PER_LOOK: u64 = 1_024;
+
+/// A run that is written but not yet durable, and what the journal notes once it is.
+pub(super) struct Written {
+    file: File,
+    path: PathBuf,
+    sources: Vec<(SourceId, SourceCheckpoint)>,
+    duplicates: u64,
+}
+
+/// One thread's partitions.
+pub(super) struct Reading<'w, E: 'static> {
+    work: &'w Work<'w>,
+    packs: Vec<Pack<E>>,
+    sorter: Sorter,
+    /// Partitions of this thread: index in the checkpoint, place, and end offset.
+    sources: Vec<(u32, Source, i64)>,
+    unread: usize,
+    duplicates: u64,
+    written: SyncSender<Written>,
+    run_began: Instant,
+    /// Records read and not yet told.
+    untold: u64,
+}
+
+impl<'w, E: EventData> Reading<'w, E> {
+    pub(super) fn new(
+        work: &'w Work<'w>,
+        packs: Vec<Pack<E>>,
+        sources: Vec<(u32, Source, i64)>,
+        sorter: Sorter,
+        written: SyncSender<Written>,
+    ) -> Self {
+        let unread = sources.len();
+        let run_began = Instant::now();
+        Self { work, packs, sorter, sources, unread, duplicates: 0, written, run_began, untold: 0 }
+    }
+
+    /// Reads to the end, or until told to stop. What has been read is in runs when it returns, whyever that is.
+    pub(super) fn run(mut self, kafka: &Kafka) -> Result<(), ReplayError> {
+        let read = self.read(kafka);
+        self.tell();
+        match read {
+            Ok(()) => self.cut(),
+            // A disk that is full would only fill up again.
+            Err(ReplayError::Store(error)) => Err(error.into()),
+            Err(error) => self.cut().and(Err(error)),
+        }
+    }
+
+    fn read(&mut self, kafka: &Kafka) -> Result<(), ReplayError> {
+        let start = |(_, source, _): &(u32, Source, i64)| Start {
+            topic: source.id.topic.to_string(),
+            partition: source.id.partition,
+            offset: source.next_offset,
+        };
+        let starts: Vec<Start> = self.sources.iter().map(start).collect();
+        let reader = Reader::open(kafka, &starts).map_err(StopReason::from)?;
+        let mut read = vec![false; starts.len()];
+        while self.unread > 0 {
+            let ended = match reader.poll(POLL_TIMEOUT).map_err(StopReason::from)? {
+                Polled::Record(record) => {
+                    self.untold += 1;
+                    let index = record.source();
+                    self.take(index, record.offset(), record.value(), || record.headers())?.then_some(index)
+                }
+                Polled::End { source } => Some(source),
+                Polled::Nothing => {
+                    if self.look()? {
+                        return Ok(());
+                    }
+                    None
+                }
+            };
+            if let Some(index) = ended
+                && !std::mem::replace(&mut read[index], true)
+            {
+                self.unread -= 1;
+            }
+            if self.untold >= RECORDS_PER_LOOK && self.look()? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one record; returns whether the partition's goal is reached with it.
+    fn take(
+        &mut self,
+        index: usize,
+        offset: i64,
+        value: Option<&[u8]>,
+        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
+    ) -> Result<bool, ReplayError> {
+        let (number, source, end) = &mut self.sources[index];
+        // What came after the start belongs to whoever follows from here.
+        if offset < *end {
+            let opened = event_data::open::<E>(value, headers)
+                .map_err(|error| StopReason::unreadable(source.at(offset, None), error))?;
+            let verdict = source.check(&opened.source, opened.position, opened.id, offset)?;
+            match verdict {
+                Verdict::Duplicate => self.duplicates += 1,
+                Verdict::Apply => {
+                    let time_us = opened.time.as_microsecond();
+                    let at = ChangeAt { source: *number, offset, position: opened.position, time_us };
+                    self.sorter.collect(&self.packs, &opened.event, &at);
+                }
+            }
+            source.passed(verdict, opened.id, offset);
+        }
+        Ok(offset + 1 >= *end)
+    }
+
+    /// Tells how far it is, waits if it is too fast, and writes a run when it is time. Returns whether to stop.
+    fn look(&mut self) -> Result<bool, ReplayError> {
+        let records = self.tell();
+        self.work.throttle.pace(records, || self.work.is_stopping());
+        if self.sorter.is_full() || self.run_began.elapsed() >= RUN_EVERY {
+            self.cut()?;
+        }
+        Ok(self.work.is_stopping())
+    }
+
+    /// Tells what has been read since the last time; returns how much.
+    fn tell(&mut self) -> u64 {
+        let records = std::mem::take(&mut self.untold);
+        self.work.meter.done.fetch_add(records, Ordering::Relaxed);
+        records
+    }
+
+    /// Writes what has been collected as a run.
+    fn cut(&mut self) -> Result<(), ReplayError> {
+        self.run_began = Instant::now();
+        if self.sorter.is_empty() && self.duplicates == 0 {
+            return Ok(());
+        }
+        let path = self.work.next_run();
+        let file = Run::write(&path, &mut self.sorter)?;
+        let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
+        let duplicates = std::mem::take(&mut self.duplicates);
+        let written = Written { file, path, sources: sources.collect(), duplicates };
+        // The other side ends early only after an error of its own, which is told.
+        let _gone = self.written.send(written);
+        Ok(())
+    }
+}
+
+/// Makes runs durable, one after the other, and notes them in the journal, while the next ones are being collected.
+pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Result<(), StoreError> {
+    for run in runs {
+        run.file.sync_all().map_err(|error| StoreError::new("sync", &run.path, error))?;
+        let name = run.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        journal.update(|journal| {
+            journal.runs.push(name);
+            journal.duplicates += run.duplicates;
+            journal.reach(run.sources.iter().map(|(id, at)| (id, at)));
+        })?;
+    }
+    Ok(())
+}

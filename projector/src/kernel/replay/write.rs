@@ -1,0 +1,109 @@
+//! The writing half of a replay: each thread takes one unit of the key space after the other, merges the runs, folds
+//! every key, and writes its rows.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use super::build::Work;
+use super::options::ReplayError;
+use crate::kernel::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit};
+use crate::kernel::checkpoint::SourceId;
+use crate::kernel::generation::Generation;
+use crate::kernel::stop::{RecordAt, StopReason};
+use crate::kernel::store::StoreError;
+
+/// Least bytes read of a run at once: below it, reading costs more than merging.
+const READ_BYTES_MIN: usize = 16 << 10;
+/// More than this at once gains nothing.
+const READ_BYTES_MAX: usize = 256 << 10;
+/// Changes between two looks at the request to stop.
+const CHANGES_PER_LOOK: u64 = 4_096;
+
+/// One thread that writes.
+pub(super) struct Writing<'w> {
+    pub(super) work: &'w Work<'w>,
+    pub(super) generation: &'w Generation,
+    pub(super) journal: &'w JournalFile,
+    pub(super) runs: &'w [Arc<Run>],
+    pub(super) sources: &'w [SourceId],
+    /// Number of every view, and a fold of it.
+    pub(super) views: &'w [(u8, fn() -> Box<dyn KeyFold>)],
+    /// Bytes that this thread may hold of all runs.
+    pub(super) memory_bytes_max: usize,
+}
+
+impl Writing<'_> {
+    /// Writes one unit of the journal, by its index, unless that was done before.
+    pub(super) fn unit(&self, index: usize) -> Result<(), ReplayError> {
+        let unit = match self.journal.read().units.get(index) {
+            Some(entry) if !entry.is_done() => entry.unit(),
+            _ => return Ok(()),
+        };
+        let Some((view, fold)) = self.views.get(unit.view) else { return Ok(()) };
+        let mut writer = BlockWriter::new(self.generation, *view);
+        let changes = self.merge(&unit, fold().as_mut(), &mut writer)?;
+        if self.work.is_stopping() {
+            return Ok(());
+        }
+        let digest = writer.finish()?;
+        self.generation.sync()?;
+        self.journal.update(|journal| journal.units[index].set_done(digest, changes))?;
+        Ok(())
+    }
+
+    fn merge(
+        &self,
+        unit: &Unit,
+        fold: &mut dyn KeyFold,
+        to: &mut BlockWriter<'_>,
+    ) -> Result<u64, ReplayError> {
+        let read_bytes =
+            (self.memory_bytes_max / self.runs.len().max(1)).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        let mut merge = Merge::open(self.runs, unit, read_bytes).map_err(|error| self.unreadable(&error))?;
+        let (mut at_work, mut changes, mut told) = (None, 0, 0);
+        while let Some((key, group)) = merge.next_group().map_err(|error| self.unreadable(&error))? {
+            if let Some(before) = at_work.replace(key)
+                && before != key
+            {
+                fold.finish(Uuid::from_u128(before), to)?;
+            }
+            let folded = fold.fold(Uuid::from_u128(key), group, self.sources, to);
+            changes += folded.map_err(|error| self.explain(error))?;
+            if changes - told >= CHANGES_PER_LOOK {
+                self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
+                told = changes;
+                if self.work.is_stopping() {
+                    return Ok(changes);
+                }
+            }
+        }
+        if let Some(last) = at_work {
+            fold.finish(Uuid::from_u128(last), to)?;
+        }
+        self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
+        Ok(changes)
+    }
+
+    fn explain(&self, error: ChangeError) -> ReplayError {
+        match error {
+            ChangeError::Store(error) => error.into(),
+            ChangeError::Damaged(error) => self.unreadable(&error).into(),
+            ChangeError::Fold(change, error) => {
+                let Some(id) = self.sources.get(change.source as usize) else {
+                    return self.unreadable(&"a change of an unknown partition").into();
+                };
+                let (topic, partition) = (id.topic.to_string(), id.partition);
+                let at = RecordAt { topic, partition, offset: change.offset, event_id: None };
+                StopReason::fold(Box::new(at), error).into()
+            }
+        }
+    }
+
+    fn unreadable(&self, error: &dyn std::fmt::Display) -> StoreError {
+        let build: PathBuf = self.generation.build_path();
+        StoreError::new("read", &build, error.to_string())
+    }
+}
