@@ -12,6 +12,7 @@
 mod block;
 mod bulk;
 mod cache;
+mod catch_up;
 pub mod checkpoint;
 pub mod codec;
 pub mod digest;
@@ -30,6 +31,7 @@ mod source;
 pub mod sources;
 pub mod stop;
 pub mod store;
+pub mod verify;
 pub mod view;
 
 pub use checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
@@ -40,8 +42,8 @@ pub use generation::Generation;
 pub use layout::Layout;
 pub use progress::{PartitionProgress, Progress, State};
 pub use projection::{Projection, Topic};
-pub use read_model::{ReadModel, ReadModelError};
-pub use replay::{Phase, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay};
+pub use read_model::{ReadModel, ReadModelError, RebuildAtWork};
+pub use replay::{Comparison, Phase, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay};
 pub use stop::{RecordAt, StopReason};
 pub use store::{GenerationError, ReadError, StoreError};
 pub use view::{EventMeta, FoldError, PartStore, Parts, View};

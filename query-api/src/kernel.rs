@@ -10,6 +10,7 @@
 //! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
 //! `router` (routes that every domain has).
 
+mod admin;
 pub mod answer;
 pub mod api;
 pub mod arguments;
@@ -21,6 +22,7 @@ mod guard;
 mod keeper;
 pub mod limits;
 mod metrics;
+mod ownership;
 pub mod parameters;
 pub mod positions;
 pub mod rebuild;

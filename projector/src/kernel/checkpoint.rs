@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemas::sequence::Sequence;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::codec::{RowError, RowReader, put_varint};
@@ -60,8 +61,19 @@ impl SourceCheckpoint {
     }
 }
 
+/// One partition of a [`Checkpoint`] as JSON has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SourceEntry {
+    topic: String,
+    partition: i32,
+    next_offset: i64,
+    next_position: u64,
+    last_id: Option<Uuid>,
+}
+
 /// How far all partitions have been projected. Written together with the rows, always.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<SourceEntry>", into = "Vec<SourceEntry>")]
 pub struct Checkpoint {
     /// Sorted, so that a partition is found without allocating a key.
     sources: Vec<(SourceId, SourceCheckpoint)>,
@@ -111,6 +123,20 @@ impl Checkpoint {
         self.get(topic, partition).is_some_and(|source| source.next_position > position)
     }
 
+    /// Whether this one has projected all that `other` has, in every partition.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.sources().all(|(source, at)| {
+            let found = self.get(&source.topic, source.partition);
+            found.is_some_and(|found| found.next_position >= at.next_position)
+        })
+    }
+
+    /// Records up to here, over all partitions.
+    pub(super) fn records(&self) -> u64 {
+        self.sources.iter().map(|(_, source)| source.next_offset.unsigned_abs()).sum()
+    }
+
     /// Events projected so far, over all partitions.
     #[must_use]
     pub fn events(&self) -> u64 {
@@ -129,6 +155,29 @@ impl Checkpoint {
     }
 }
 
+impl From<Vec<SourceEntry>> for Checkpoint {
+    fn from(entries: Vec<SourceEntry>) -> Self {
+        Self::from_sources(entries.into_iter().map(|entry| {
+            let id = SourceId { topic: entry.topic.into(), partition: entry.partition };
+            let SourceEntry { next_offset, next_position, last_id, .. } = entry;
+            (id, SourceCheckpoint { next_offset, next_position, last_id })
+        }))
+    }
+}
+
+impl From<Checkpoint> for Vec<SourceEntry> {
+    fn from(checkpoint: Checkpoint) -> Self {
+        let entry = |(id, at): (&SourceId, &SourceCheckpoint)| SourceEntry {
+            topic: id.topic.to_string(),
+            partition: id.partition,
+            next_offset: at.next_offset,
+            next_position: at.next_position,
+            last_id: at.last_id,
+        };
+        checkpoint.sources().map(entry).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +193,29 @@ mod tests {
             assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
         }
         assert!(SourceCheckpoint::decode(&[1, 1, 9]).is_err());
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_from_its_json() {
+        let mut checkpoint = Checkpoint::zero([("users.events", 2)]);
+        let source = SourceId { topic: "users.events".into(), partition: 1 };
+        let at = SourceCheckpoint { next_offset: 9, next_position: 5, last_id: Some(Uuid::from_u128(7)) };
+        checkpoint.set(source, at);
+        let json = serde_json::to_string(&checkpoint).unwrap();
+        assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), checkpoint);
+    }
+
+    #[test]
+    fn one_covers_another_only_in_every_partition() {
+        let at = |positions: &[u64]| {
+            Checkpoint::from_sources((0..).zip(positions).map(|(partition, next_position)| {
+                let at = SourceCheckpoint { next_position: *next_position, ..SourceCheckpoint::default() };
+                (SourceId { topic: "a".into(), partition }, at)
+            }))
+        };
+        assert!(at(&[3, 6]).covers(&at(&[3, 5])));
+        assert!(!at(&[9, 4]).covers(&at(&[3, 5])));
+        assert!(!at(&[9]).covers(&at(&[3, 5])));
     }
 
     #[test]

@@ -2,11 +2,27 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What stands behind a name while its new content is being written.
+pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// Replaces `path` in one step, but not durably: readers see the old content or the new.
+pub(super) fn replace_fast(path: &Path, content: &str) -> io::Result<()> {
+    let temporary = temporary(path);
+    fs::write(&temporary, content)?;
+    fs::rename(&temporary, path)
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(TEMPORARY_SUFFIX);
+    name.into()
+}
 
 /// Replaces `path` in one step: readers see the old content or the new, whatever happens.
 pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
+    let temporary = temporary(path);
     let mut file = File::create(&temporary)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()?;

@@ -5,6 +5,7 @@
 //! [`Progress`]; everything before that place has been committed, and readers go on.
 
 mod end_offsets;
+mod hold;
 mod pass;
 
 use std::io;
@@ -22,6 +23,7 @@ use super::progress::Progress;
 use super::projection::Projection;
 use super::store::StoreError;
 use end_offsets::EndOffsets;
+pub use hold::Hold;
 use pass::Following;
 
 /// How a follower works.
@@ -43,6 +45,7 @@ pub struct Follower {
     generation: Arc<Generation>,
     progress: watch::Receiver<Arc<Progress>>,
     stopping: Stopping,
+    hold: Hold,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -59,7 +62,7 @@ impl Follower {
     ) -> io::Result<Self> {
         let (sender, progress) = watch::channel(Arc::new(Progress::start(generation.checkpoint())));
         let sender = Arc::new(sender);
-        let stopping = Stopping::default();
+        let (stopping, hold) = (Stopping::default(), Hold::default());
         EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone())?;
         let following = Following {
             kafka: kafka.clone(),
@@ -71,15 +74,22 @@ impl Follower {
             ),
             progress: sender,
             stopping: stopping.clone(),
+            hold: hold.clone(),
         };
         let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run())?;
-        Ok(Self { generation, progress, stopping, thread: Some(thread) })
+        Ok(Self { generation, progress, stopping, hold, thread: Some(thread) })
     }
 
     /// The state after each commit. It changes as well when new end offsets are known.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Arc<Progress>> {
         self.progress.clone()
+    }
+
+    /// Keeps it from moving, for a while.
+    #[must_use]
+    pub fn holding(&self) -> Hold {
+        self.hold.clone()
     }
 
     /// Commits what has been read, writes everything to disk and ends the thread. Blocks for some 100 ms; longer only

@@ -38,6 +38,8 @@ const ROWS_DIRECTORY: &str = "rows";
 const BUILDING_FILE: &str = "BUILDING";
 /// What a replay needs beside the rows until they are finished.
 const BUILD_DIRECTORY: &str = "build";
+/// The layout, for those who cannot open the rows.
+const LAYOUT_FILE: &str = "LAYOUT";
 const LOCK_FILE: &str = "LOCK";
 
 /// One generation, open. Readers of many threads and one writer share it.
@@ -75,6 +77,7 @@ impl Generation {
         }
         let lock = lock(path, holder)?;
         fs::write(path.join(BUILDING_FILE), "").map_err(io_error)?;
+        fs::write(path.join(LAYOUT_FILE), layout.to_string()).map_err(io_error)?;
         fs::create_dir_all(path.join(BUILD_DIRECTORY)).map_err(io_error)?;
         let rows = path.join(ROWS_DIRECTORY);
         if rows.exists() {
@@ -116,6 +119,12 @@ impl Generation {
     ) -> Result<Self, GenerationError> {
         if !path.join(ROWS_DIRECTORY).is_dir() {
             return Err(GenerationError::Missing { path: path.to_owned() });
+        }
+        // Known while another process has the generation, too.
+        if let Some(found) = layout_of(path)
+            && found != layout.to_string()
+        {
+            return Err(meta::foreign_layout(path, found, layout));
         }
         let lock = lock(path, holder)?;
         check(path)?;
@@ -247,6 +256,12 @@ pub fn is_unfinished(path: &Path) -> bool {
     path.join(BUILDING_FILE).exists() || !path.join(ROWS_DIRECTORY).exists()
 }
 
+/// Layout of the generation in `path`, as text, which need not be open; `None` if it does not say.
+#[must_use]
+pub fn layout_of(path: &Path) -> Option<String> {
+    fs::read_to_string(path.join(LAYOUT_FILE)).ok().filter(|layout| !layout.is_empty())
+}
+
 /// Directory for what the replay of the generation in `path` needs until it is finished.
 #[must_use]
 pub fn build_path(path: &Path) -> PathBuf {
@@ -261,7 +276,7 @@ fn remove_build(path: &Path) -> Result<(), StoreError> {
 }
 
 fn has_foreign_files(path: &Path) -> io::Result<bool> {
-    let ours = [LOCK_FILE, BUILDING_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
+    let ours = [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         if !ours.iter().any(|known| name == *known) {

@@ -1,22 +1,34 @@
 //! The directory of the read model: generations, and the file `CURRENT` that names the one to serve.
 
+mod control;
+mod removal;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use event_log::process::{DirectoryLock, LockError};
 
 use super::files;
 use super::generation;
+use super::layout::Layout;
 use super::store::GenerationError;
+pub use control::RebuildAtWork;
 
 const CURRENT: &str = "CURRENT";
-/// What [`files::replace`] writes before it renames.
-const CURRENT_TEMPORARY: &str = "CURRENT.tmp";
 /// Held by the one replay that may be at work.
 const REPLAY_LOCK: &str = "REPLAY";
 /// Held by the one process that serves the read model, whichever generation it serves.
 pub const SERVING_LOCK: &str = "SERVING";
+/// Where the process that serves the read model answers those who look after it.
+pub const ADMIN_SOCKET: &str = "ADMIN";
+/// Where a verification builds the generation that it compares with.
+pub const VERIFY_DIRECTORY: &str = "verify";
+/// How often a lock that is held is tried again, and after which pause.
+const LOCK_TRIES: u32 = 5;
+const LOCK_TRY_INTERVAL: Duration = Duration::from_millis(10);
 /// Root of a mounted file system.
 const LOST_AND_FOUND: &str = "lost+found";
 const PREFIX: &str = "gen-";
@@ -68,6 +80,18 @@ pub enum ReadModelError {
         /// Who has the lock.
         holder: String,
     },
+    /// There is no replay to speak to.
+    #[error("no replay is at work in {}; start one with `projector --replay`", path.display())]
+    NoReplay {
+        /// Directory of the read model.
+        path: PathBuf,
+    },
+    /// There is no generation to go back to.
+    #[error("{} keeps no generation older than the published one; rebuild with `projector --replay`", path.display())]
+    NothingOlder {
+        /// Directory of the read model.
+        path: PathBuf,
+    },
     /// A generation is in use or cannot be locked.
     #[error(transparent)]
     Generation(#[from] GenerationError),
@@ -82,8 +106,11 @@ impl ReadModel {
         fs::create_dir_all(directory).map_err(io_error("create", directory))?;
         let read_model = Self { directory: directory.to_owned() };
         for name in read_model.entries()? {
-            let known = [CURRENT, CURRENT_TEMPORARY, REPLAY_LOCK, SERVING_LOCK, LOST_AND_FOUND];
+            let known = [REPLAY_LOCK, SERVING_LOCK, ADMIN_SOCKET, VERIFY_DIRECTORY, LOST_AND_FOUND];
             let known = known.contains(&name.as_str());
+            // A file that is replaced in one step has another name before.
+            let replaced = [CURRENT, control::PROGRESS, control::RATE];
+            let known = known || replaced.contains(&name.trim_end_matches(files::TEMPORARY_SUFFIX));
             if !known && number_of(&name).is_none() && !name.starts_with(REMOVED_PREFIX) {
                 return Err(ReadModelError::Foreign { path: directory.join(name) });
             }
@@ -112,6 +139,15 @@ impl ReadModel {
             return Err(ReadModelError::Current { path, found: name });
         }
         Ok(Some(name))
+    }
+
+    /// Whether the generation to serve has another layout than `layout`, as far as can be said without opening it.
+    ///
+    /// # Errors
+    /// As [`ReadModel::current`].
+    pub fn current_is_foreign(&self, layout: &Layout) -> Result<bool, ReadModelError> {
+        let Some(name) = self.current()? else { return Ok(false) };
+        Ok(generation::layout_of(&self.path_of(&name)).as_deref() != Some(&*layout.to_string()))
     }
 
     /// Names of all generations, oldest first.
@@ -149,36 +185,16 @@ impl ReadModel {
         files::replace(&path, &format!("{name}\n")).map_err(io_error("write", &path))
     }
 
-    /// Removes all generations older than the current but the last `keep`, unless they are in use. Returns their names.
+    /// Names the generation before the current one, to serve that again; returns both names, the new one first.
     ///
     /// # Errors
-    /// [`ReadModelError`].
-    pub fn retire(&self, keep: usize) -> Result<Vec<String>, ReadModelError> {
-        let Some(current) = self.current()? else { return Ok(Vec::new()) };
-        let mut older = self.names()?;
-        older.retain(|name| {
-            number_of(name) < number_of(&current) && !generation::is_unfinished(&self.path_of(name))
-        });
-        older.truncate(older.len().saturating_sub(keep));
-        self.remove_unused(older)
-    }
-
-    /// Names of the generations that replays have begun and not finished, oldest first.
-    ///
-    /// # Errors
-    /// [`ReadModelError`].
-    pub fn unfinished(&self) -> Result<Vec<String>, ReadModelError> {
-        let mut unfinished = self.names()?;
-        unfinished.retain(|name| generation::is_unfinished(&self.path_of(name)));
-        Ok(unfinished)
-    }
-
-    /// Removes what replays have left unfinished, unless it is in use. Returns the names.
-    ///
-    /// # Errors
-    /// [`ReadModelError`].
-    pub fn discard(&self) -> Result<Vec<String>, ReadModelError> {
-        self.remove_unused(self.unfinished()?)
+    /// [`ReadModelError::NothingOlder`] if none was kept.
+    pub fn roll_back(&self) -> Result<(String, String), ReadModelError> {
+        let nothing = || ReadModelError::NothingOlder { path: self.directory.clone() };
+        let current = self.current()?.ok_or_else(nothing)?;
+        let older = self.finished_before(&current)?.pop().ok_or_else(nothing)?;
+        self.publish(&older)?;
+        Ok((older, current))
     }
 
     /// Makes this process the one that rebuilds; `holder` says who it is.
@@ -186,29 +202,21 @@ impl ReadModel {
     /// # Errors
     /// [`ReadModelError::ReplayAtWork`] if another one is.
     pub fn lock_for_replay(&self, holder: &str) -> Result<DirectoryLock, ReadModelError> {
-        DirectoryLock::acquire(&self.directory, REPLAY_LOCK, holder).map_err(|error| match error {
-            LockError::InUse { dir, holder } => ReadModelError::ReplayAtWork { path: dir, holder },
-            LockError::Io { path, source } => ReadModelError::Io { action: "lock", path, source },
-        })
-    }
-
-    fn remove_unused(&self, names: Vec<String>) -> Result<Vec<String>, ReadModelError> {
-        let mut removed = Vec::new();
-        for name in names {
-            let (path, aside) = (self.path_of(&name), self.path_of(&format!("removed-{name}")));
-            // Held while it is renamed, so that nobody opens it meanwhile.
-            match generation::lock(&path, "a process that removes it") {
-                Ok(_lock) => fs::rename(&path, &aside).map_err(io_error("rename", &path))?,
-                Err(GenerationError::InUse { .. }) => continue,
-                Err(error) => return Err(error.into()),
+        let mut tries = 0;
+        loop {
+            match DirectoryLock::acquire(&self.directory, REPLAY_LOCK, holder) {
+                Ok(lock) => return Ok(lock),
+                // Whoever looks whether a replay is at work has the lock for a moment.
+                Err(LockError::InUse { .. }) if tries < LOCK_TRIES => thread::sleep(LOCK_TRY_INTERVAL),
+                Err(LockError::InUse { dir, holder }) => {
+                    return Err(ReadModelError::ReplayAtWork { path: dir, holder });
+                }
+                Err(LockError::Io { path, source }) => {
+                    return Err(ReadModelError::Io { action: "lock", path, source });
+                }
             }
-            removed.push(name);
+            tries += 1;
         }
-        for name in self.entries()?.iter().filter(|name| name.starts_with(REMOVED_PREFIX)) {
-            let path = self.path_of(name);
-            fs::remove_dir_all(&path).map_err(io_error("remove", &path))?;
-        }
-        Ok(removed)
     }
 
     fn entries(&self) -> Result<Vec<String>, ReadModelError> {

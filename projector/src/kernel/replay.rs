@@ -1,6 +1,7 @@
 //! Builds a generation anew from offset zero, up to the end offsets seen at its start, and publishes it.
 
 mod build;
+mod compare;
 mod log;
 mod options;
 mod progress;
@@ -13,18 +14,22 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use event_log::Kafka;
+use event_log::topics::Watermarks;
 use schemas::event_data::EventData;
 
 use super::checkpoint::Checkpoint;
+use super::generation::Generation;
 use super::projection::Projection;
 use super::read_model::{ReadModel, ReadModelError};
 use super::sources;
 use build::Build;
+pub use compare::Comparison;
 pub use options::{KEEP_DEFAULT, MEMORY_BYTES_DEFAULT, ReplayError, ReplayOptions, ReplayReport};
 pub use progress::{Phase, ReplayProgress};
 
-/// Rebuilds from offset zero, or goes on with a rebuild that was begun before. `on_progress` is called a few times a
-/// second; once `cancelled` is true, the replay ends.
+/// Rebuilds from offset zero, or goes on with a rebuild that was begun before; compares the new generation with the one
+/// that is served, and publishes it. `on_progress` is called a few times a second; once `cancelled` is true, the replay
+/// ends.
 ///
 /// # Errors
 /// [`ReplayError`]; what has been built so far is kept, and the next replay goes on from there.
@@ -36,37 +41,25 @@ pub fn replay<E: EventData + 'static>(
     on_progress: impl FnMut(ReplayProgress),
     cancelled: &AtomicBool,
 ) -> Result<ReplayReport, ReplayError> {
+    if options.into.is_some() {
+        return rebuild_aside(kafka, projection, options, on_progress, cancelled);
+    }
     let began = Instant::now();
-    let start = Checkpoint::zero(projection.topics.iter().map(|topic| (topic.name, options.partitions)));
     // First: while the log is not as it should be, nothing is written.
-    let held = log::look(kafka, &projection, &start, options)?;
-    let _lock = match options.into {
-        Some(_) => None,
-        None => Some(read_model.lock_for_replay(&options.holder)?),
-    };
-    let (name, path) = place(read_model, options)?;
-    let build = Build::open(&name, &path, projection, &start, options, cancelled)?;
-    let resumed = build.resumed;
-    sources::check(&build.checkpoint(), &held, kafka.embedded)?;
-    let (generation, duplicates) = build.run(kafka, &held, on_progress)?;
-    let (checkpoint, digest) = generation.checkpoint_and_digest();
-    let mut report = ReplayReport {
-        generation: name,
-        path,
-        published: false,
-        resumed,
-        events: checkpoint.events(),
-        duplicates,
-        digest,
-        checkpoint,
-        bytes_on_disk: generation.bytes_on_disk()?,
-        elapsed: began.elapsed(),
-        retired: Vec::new(),
-    };
+    let log = log::look(kafka, &projection, options)?;
+    let _lock = read_model.lock_for_replay(&options.holder)?;
+    let _control = Control(read_model);
+    let place = next_place(read_model)?;
+    let building = Building { kafka, projection, options, cancelled, log, control: Some(read_model) };
+    let (mut report, generation) = building.run(place, on_progress)?;
+    if options.publish {
+        report.compared = compare::compare(kafka, read_model, projection, &generation, options, cancelled)?;
+    }
     generation.finish()?;
+    report.measure(&generation, began)?;
     // Closed first, so that whoever sees the new name can open it.
     drop(generation);
-    if options.publish && options.into.is_none() {
+    if options.publish {
         read_model.publish(&report.generation)?;
         report.published = true;
         report.retired = read_model.retire(options.keep)?;
@@ -74,15 +67,88 @@ pub fn replay<E: EventData + 'static>(
     Ok(report)
 }
 
-/// Name and directory: of the build that an earlier replay has left, else of the next generation.
-fn place(read_model: &ReadModel, options: &ReplayOptions) -> Result<(String, PathBuf), ReadModelError> {
-    if let Some(path) = &options.into {
-        return Ok((path.display().to_string(), path.clone()));
-    }
+/// Rebuilds in the directory of [`ReplayOptions::into`], outside any read model; compares and publishes nothing.
+///
+/// # Errors
+/// As [`replay`].
+pub(super) fn rebuild_aside<E: EventData + 'static>(
+    kafka: &Kafka,
+    projection: Projection<E>,
+    options: &ReplayOptions,
+    on_progress: impl FnMut(ReplayProgress),
+    cancelled: &AtomicBool,
+) -> Result<ReplayReport, ReplayError> {
+    let began = Instant::now();
+    let log = log::look(kafka, &projection, options)?;
+    let path = options.into.clone().unwrap_or_default();
+    let place = Place { name: path.display().to_string(), path };
+    let building = Building { kafka, projection, options, cancelled, log, control: None };
+    let (mut report, generation) = building.run(place, on_progress)?;
+    generation.finish()?;
+    report.measure(&generation, began)?;
+    Ok(report)
+}
+
+/// Where a generation is built.
+struct Place {
+    name: String,
+    path: PathBuf,
+}
+
+/// The build that an earlier replay has left, else the next generation.
+fn next_place(read_model: &ReadModel) -> Result<Place, ReadModelError> {
     let name = match read_model.unfinished()?.pop() {
         Some(left) => left,
         None => read_model.next_name()?,
     };
     let path = read_model.path_of(&name);
-    Ok((name, path))
+    Ok(Place { name, path })
+}
+
+/// Before the first event of all partitions.
+fn zero<E>(projection: &Projection<E>, options: &ReplayOptions) -> Checkpoint {
+    Checkpoint::zero(projection.topics.iter().map(|topic| (topic.name, options.partitions)))
+}
+
+struct Building<'r, E: 'static> {
+    kafka: &'r Kafka,
+    projection: Projection<E>,
+    options: &'r ReplayOptions,
+    cancelled: &'r AtomicBool,
+    /// What every partition holds.
+    log: Vec<Watermarks>,
+    control: Option<&'r ReadModel>,
+}
+
+impl<E: EventData + 'static> Building<'_, E> {
+    fn run(
+        &self,
+        place: Place,
+        on_progress: impl FnMut(ReplayProgress),
+    ) -> Result<(ReplayReport, Generation), ReplayError> {
+        let embedded = self.kafka.embedded;
+        if let Some(goal) = &self.options.goal {
+            sources::check(goal, &self.log, embedded)?;
+        }
+        let start = zero(&self.projection, self.options);
+        let Place { name, path } = place;
+        let build = Build::open(&name, &path, self.projection, &start, self.options, self.cancelled)?;
+        sources::check(&build.checkpoint(), &self.log, embedded)?;
+        let resumed = build.resumed;
+        let build = match self.control {
+            Some(read_model) => build.controlled_by(read_model),
+            None => build,
+        };
+        let (generation, duplicates) = build.run(self.kafka, &self.log, on_progress)?;
+        Ok((ReplayReport::new(name, path, &generation, resumed, duplicates), generation))
+    }
+}
+
+/// What a replay has said to others, and was told, goes with it.
+struct Control<'r>(&'r ReadModel);
+
+impl Drop for Control<'_> {
+    fn drop(&mut self) {
+        self.0.clear_control();
+    }
 }

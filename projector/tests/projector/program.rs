@@ -106,7 +106,11 @@ fn wrong_settings_are_told_together_and_nothing_is_made() {
     let output = alone(&wrong).output().unwrap();
     assert_refused(&output, 2, &["--memory", "--partitions", "exactly one of"]);
     let output = alone(&["--inspect", "me", "--no-publish", "--data-dir", data_dir_text]).output().unwrap();
-    assert_refused(&output, 2, &["\"me\" is not a UUID", "--no-publish and --into go with --replay only"]);
+    assert_refused(
+        &output,
+        2,
+        &["\"me\" is not a UUID", "--no-publish, --into and --accept-difference go with --replay only"],
+    );
     assert_refused(&alone(&["--data-dir", data_dir_text]).output().unwrap(), 2, &["exactly one of"]);
     let output = alone(&["--status", "--data-dir", data_dir_text]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("no generation has been published"));
@@ -124,8 +128,17 @@ fn a_generation_in_use_is_told_by_its_holder() {
     let status = projector(&broker, directory.path(), &["--status"]).output().unwrap();
     assert!(status.status.success());
     assert!(String::from_utf8_lossy(&status.stdout).contains("in use by query-api, pid 12"));
-    // A rebuild goes on beside it.
-    assert_eq!(replay(&broker, directory.path())["generation"], "gen-000002");
+    // What is served by somebody who answers no questions cannot be compared.
+    let refused = projector(&broker, directory.path(), &["--replay"]).output().unwrap();
+    assert_refused(
+        &refused,
+        1,
+        &["query-api, pid 12 has the generation and does not answer", "not published"],
+    );
+    let accepted = ["--replay", "--json", "--accept-difference", "a test"];
+    let report = json_of(&projector(&broker, directory.path(), &accepted).output().unwrap());
+    assert_eq!((&report["generation"], &report["resumed"]), (&json!("gen-000002"), &json!(true)));
+    assert!(report["compared"].as_str().unwrap().contains("accepted (a test)"), "{report}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use projector::kernel::{Generation, Layout, Progress};
+use projector::kernel::follower::Hold;
+use projector::kernel::{Generation, Layout, Progress, ReadModel};
 use schemas::headers;
 use schemas::token::Token;
 use tokio::sync::{Semaphore, watch};
@@ -26,6 +27,8 @@ pub struct Api {
     wait_max: Duration,
     /// Layout of the generations that this program reads.
     pub(super) layout: String,
+    /// Where the generations are.
+    pub(super) read_model: ReadModel,
     /// Permits of requests at work.
     pub(super) requests: Semaphore,
     pub(super) request_metrics: RequestMetrics,
@@ -40,8 +43,9 @@ pub struct Api {
 impl Api {
     /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`.
     #[must_use]
-    pub fn new(layout: &Layout, wait_max: Duration) -> Self {
+    pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration) -> Self {
         Self {
+            read_model,
             layout: layout.to_string(),
             serving: ArcSwapOption::empty(),
             swaps: watch::Sender::new(0),
@@ -89,9 +93,10 @@ impl Api {
         name: String,
         generation: Arc<Generation>,
         progress: watch::Receiver<Arc<Progress>>,
+        hold: Hold,
     ) {
         let number = *self.swaps.borrow() + 1;
-        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress })));
+        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress, hold })));
         self.swaps.send_replace(number);
     }
 

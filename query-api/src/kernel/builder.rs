@@ -115,7 +115,9 @@ impl<E: EventData + 'static> Builder<E> {
 
     /// Whether a process beside this one has built what the first build was for.
     fn published_by_others(&self) -> bool {
-        !self.settings.replay && matches!(self.read_model.current(), Ok(Some(_)))
+        let ours =
+            || self.read_model.current_is_foreign(&self.projection.layout()).is_ok_and(|foreign| !foreign);
+        !self.settings.replay && matches!(self.read_model.current(), Ok(Some(_))) && ours()
     }
 
     async fn attempt(&self, stopped: &StopSignal) -> Result<ReplayReport, BuildError> {
@@ -142,7 +144,7 @@ impl<E: EventData + 'static> Builder<E> {
         let options = self.options();
         let api = self.api.clone();
         move || {
-            let tell = |progress| api.rebuild.store(Some(Arc::new(rebuild(progress))));
+            let tell = |progress: ReplayProgress| api.rebuild.store(Some(Arc::new(Rebuild::from(progress))));
             replay(&kafka, &read_model, projection, &options, tell, &cancelled)
         }
     }
@@ -152,15 +154,5 @@ impl<E: EventData + 'static> Builder<E> {
             start_timeout: BROKER_TIMEOUT.min(self.settings.start_timeout),
             ..ReplayOptions::new(self.settings.partitions, self.holder.clone())
         }
-    }
-}
-
-fn rebuild(progress: ReplayProgress) -> Rebuild {
-    Rebuild {
-        generation: Some(progress.generation),
-        done: progress.done,
-        total: progress.total,
-        events_per_s: progress.events_per_s.round(),
-        eta_s: progress.eta_s.map(f64::ceil),
     }
 }

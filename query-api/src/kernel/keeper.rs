@@ -47,8 +47,8 @@ impl<E: EventData + 'static> Keeper<E> {
         Self { api, read_model, opener: Opener { kafka, projection, holder }, follower: None, refused: None }
     }
 
-    /// Serves the published generation at once, while its follower catches up. Returns whether there is one. With
-    /// `replacing`, one that cannot be read is no reason to give up: it is about to be replaced.
+    /// Serves the published generation at once, while its follower catches up. Returns whether there is one that this
+    /// program reads: one of another layout is about to be replaced. With `replacing`, so is one that cannot be read.
     pub(super) async fn serve_current(&mut self, replacing: bool) -> Result<bool, OpenError> {
         let Some(name) = self.current().await? else { return Ok(false) };
         match self.opener.open(&self.read_model, &name).await {
@@ -56,7 +56,7 @@ impl<E: EventData + 'static> Keeper<E> {
                 self.serve(candidate);
                 Ok(true)
             }
-            Err(error) if replacing && !error.is_in_use() => {
+            Err(error) if error.is_foreign_layout() || (replacing && !error.is_in_use()) => {
                 self.refuse(Refused { name, again: false, reason: error.to_string() });
                 Ok(false)
             }
@@ -159,7 +159,7 @@ impl<E: EventData + 'static> Keeper<E> {
         tracing::info!(generation = candidate.name, "serving");
         self.forget_refused();
         let Candidate { name, generation, follower } = candidate;
-        self.api.serve(name, generation, follower.progress());
+        self.api.serve(name, generation, follower.progress(), follower.holding());
         self.follower = Some(follower);
     }
 

@@ -77,6 +77,12 @@ fn rebuild(registry: &mut Registry, status: &Status) {
     let Some(rebuild) = &status.rebuild else { return };
     gauge(registry, "rebuild_done_records", "Records read by the rebuild at work", signed(rebuild.done));
     gauge(registry, "rebuild_total_records", "Records to be read by the rebuild", signed(rebuild.total));
+    let rate = rebuild.events_per_s as i64;
+    gauge(registry, "rebuild_records_per_second", "Records read per second by the rebuild", rate);
+    let eta_s = rebuild.eta_s.map(|eta_s| eta_s as i64);
+    optional(registry, "rebuild_eta_seconds", "Seconds to go for the rebuild at its pace so far", eta_s);
+    let memory = rebuild.memory_bytes.map(signed);
+    optional(registry, "rebuild_memory_bytes", "Memory of the process that rebuilds", memory);
 }
 
 fn partitions(registry: &mut Registry, partitions: &[Partition]) {

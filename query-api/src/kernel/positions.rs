@@ -72,15 +72,6 @@ pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Resu
     Err(Refusal::header(header, detail))
 }
 
-/// Whether a client that saw answers of `old` would see nothing disappear in `new`.
-#[must_use]
-pub fn covers(new: &Checkpoint, old: &Checkpoint) -> bool {
-    old.sources().all(|(source, at)| {
-        let found = new.get(&source.topic, source.partition);
-        found.is_some_and(|found| found.next_position >= at.next_position)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,13 +115,5 @@ mod tests {
         check_known(&at, &"a/1@5".parse().unwrap(), "daybook-after").unwrap();
         assert_eq!(detail("a/2@5"), "daybook-after names partition 2 of a, which has partitions 0 to 1");
         assert_eq!(detail("c/0@5"), "daybook-after names topic c, which is not projected here");
-    }
-
-    #[test]
-    fn a_generation_covers_another_only_in_every_partition() {
-        let old = checkpoint(&[("a", 0, 3), ("a", 1, 5)]);
-        assert!(covers(&checkpoint(&[("a", 0, 3), ("a", 1, 6)]), &old));
-        assert!(!covers(&checkpoint(&[("a", 0, 9), ("a", 1, 4)]), &old));
-        assert!(!covers(&checkpoint(&[("a", 0, 9)]), &old));
     }
 }

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use projector::kernel::StoreError;
 use schemas::headers;
 use schemas::problem::{MEDIA_TYPE, Problem};
 
@@ -64,6 +65,12 @@ impl Refusal {
         let detail = "the read model could not be read; its operator finds the cause in the log, and a replay \
                       rebuilds it";
         Problem::new(500, "read-model-unreadable", "The read model cannot be read", detail).into()
+    }
+
+    /// 500 with the cause, for those who look after the read model.
+    #[must_use]
+    pub fn damaged(cause: &StoreError) -> Self {
+        Problem::new(500, "read-model-unreadable", "The read model cannot be read", cause.to_string()).into()
     }
 
     /// The problem itself.

@@ -16,8 +16,9 @@ use super::asked::Asked;
 use super::blocking::blocking;
 use super::guard::guard;
 use super::metrics;
+use super::rebuild::Rebuild;
 use super::refusal::{Refusal, no_such_path, wrong_method};
-use super::status::{self, Status};
+use super::status::{self, Measured, Status};
 
 /// All routes. `routes` are those of the domain.
 pub(super) fn router(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
@@ -66,12 +67,12 @@ async fn show_metrics(State(api): State<Arc<Api>>) -> Result<Response, Refusal> 
 
 async fn measured(api: &Arc<Api>) -> Status {
     let serving = api.serving_now();
-    let bytes_on_disk = match &serving {
-        Some(serving) => {
-            let generation = serving.generation.clone();
-            blocking(move || generation.bytes_on_disk().ok()).await.ok().flatten()
-        }
-        None => None,
+    let generation = serving.as_ref().map(|serving| serving.generation.clone());
+    let read_model = api.read_model.clone();
+    let look = move || Measured {
+        bytes_on_disk: generation.and_then(|generation| generation.bytes_on_disk().ok()),
+        rebuild: read_model.rebuild_at_work().map(Rebuild::at_work),
     };
-    status::status(api, serving.as_deref(), bytes_on_disk, Timestamp::now())
+    let measured = blocking(look).await.unwrap_or_default();
+    status::status(api, serving.as_deref(), measured, Timestamp::now())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use event_log::process::{DirectoryLock, LockError};
 use projector::kernel::read_model::SERVING_LOCK;
-use projector::kernel::{Projection, ReadModel, ReadModelError};
+use projector::kernel::{Layout, Projection, ReadModel, ReadModelError};
 use schemas::event_data::EventData;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -17,6 +17,7 @@ pub use super::builder::BuildError;
 use super::builder::Builder;
 use super::keeper::Keeper;
 pub use super::keeper::OpenError;
+use super::ownership::Ownership;
 use super::router::router;
 use super::settings::Settings;
 use super::stop_signal::{StopSignal, Stopper, stop_signal};
@@ -27,8 +28,8 @@ pub struct Service {
     router: Router,
     stopper: Stopper,
     keeper: JoinHandle<()>,
+    ownership: JoinHandle<()>,
     builder: Option<JoinHandle<Result<(), BuildError>>>,
-    _lock: DirectoryLock,
 }
 
 /// Why a query service did not start.
@@ -72,12 +73,21 @@ impl Service {
         routes: Router<Arc<Api>>,
         holder: &str,
     ) -> Result<Self, StartError> {
-        let (read_model, lock) = open(&settings.data_dir, holder).await?;
-        let api = Arc::new(Api::new(&projection.layout(), Duration::from_millis(settings.wait_ms_max)));
+        let layout = projection.layout();
+        let (read_model, lock) = open(&settings.data_dir, &layout, holder).await?;
+        let api =
+            Arc::new(Api::new(read_model.clone(), &layout, Duration::from_millis(settings.wait_ms_max)));
         let (kafka, holder) = (settings.kafka.clone(), holder.to_owned());
         let mut keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone());
         let found = keeper.serve_current(settings.replay).await?;
         let (stopper, stopped) = stop_signal();
+        let ownership = Ownership {
+            read_model: read_model.clone(),
+            api: api.clone(),
+            holder: holder.clone(),
+            stopped: stopped.clone(),
+        };
+        let ownership = tokio::spawn(ownership.keep(lock));
         let build = settings.replay || !found;
         let builder =
             Builder { settings: settings.clone(), read_model, projection, holder, api: api.clone() };
@@ -86,8 +96,8 @@ impl Service {
             api,
             builder: build.then(|| builder.start(stopped.clone())),
             keeper: spawn_keeper(keeper, stopped),
+            ownership,
             stopper,
-            _lock: lock,
         })
     }
 
@@ -119,16 +129,31 @@ impl Service {
             // It has been told to stop; what it says to that is no news.
             let _stopped = builder.await?;
         }
-        self.keeper.await
+        self.keeper.await?;
+        self.ownership.await
     }
 }
 
-async fn open(data_dir: &Path, holder: &str) -> Result<(ReadModel, DirectoryLock), StartError> {
-    let (data_dir, holder) = (data_dir.to_owned(), holder.to_owned());
+/// Opens the directory, and takes it for this process. Another process may go on serving it if what is published has
+/// another layout: then there is no lock yet.
+async fn open(
+    data_dir: &Path,
+    layout: &Layout,
+    holder: &str,
+) -> Result<(ReadModel, Option<DirectoryLock>), StartError> {
+    let (data_dir, layout, holder) = (data_dir.to_owned(), layout.clone(), holder.to_owned());
     blocking(move || {
         let read_model = ReadModel::open(&data_dir)?;
-        let lock = DirectoryLock::acquire(&data_dir, SERVING_LOCK, &holder)?;
-        Ok((read_model, lock))
+        match DirectoryLock::acquire(&data_dir, SERVING_LOCK, &holder) {
+            Ok(lock) => Ok((read_model, Some(lock))),
+            Err(LockError::InUse { holder, .. }) if read_model.current_is_foreign(&layout)? => {
+                tracing::warn!(
+                    "{holder} goes on serving another layout while this process builds layout {layout}"
+                );
+                Ok((read_model, None))
+            }
+            Err(error) => Err(error.into()),
+        }
     })
     .await?
 }

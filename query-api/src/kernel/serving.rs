@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use projector::kernel::follower::Hold;
 use projector::kernel::{Generation, Progress, ReadError};
 use schemas::token::Token;
 use tokio::sync::watch;
@@ -21,6 +22,8 @@ pub struct Serving {
     pub generation: Arc<Generation>,
     /// Its follower's progress; closed once that follower has been stopped.
     pub progress: watch::Receiver<Arc<Progress>>,
+    /// Keeps its follower from moving for a while.
+    pub hold: Hold,
 }
 
 impl Serving {

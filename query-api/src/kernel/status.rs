@@ -36,12 +36,25 @@ pub struct Status {
     pub events_applied: u64,
     /// Records recognised as repeated.
     pub duplicates_skipped: u64,
-    /// The rebuild at work in this process.
+    /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,
     /// Keys whose events wait because one of them could not be projected.
     pub quarantine: Vec<String>,
+    /// Digest of all rows, as kept up to date with every commit.
+    pub digest: Option<String>,
     /// Bytes of the generation's files.
     pub bytes_on_disk: Option<u64>,
+    /// The same, for each event in it.
+    pub bytes_per_event: Option<f64>,
+}
+
+/// What is measured for a status.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// Bytes of the generation's files.
+    pub bytes_on_disk: Option<u64>,
+    /// The rebuild at work, in whichever process.
+    pub rebuild: Option<Rebuild>,
 }
 
 /// One partition of [`Status`].
@@ -68,9 +81,9 @@ pub fn ready(serving: Option<&Serving>) -> bool {
     serving.is_some_and(|serving| !matches!(serving.progress.borrow().state, State::Building))
 }
 
-/// The whole status. `bytes_on_disk` and the time are measured by the caller.
+/// The whole status. What is measured, and the time, come from the caller.
 #[must_use]
-pub fn status(api: &Api, serving: Option<&Serving>, bytes_on_disk: Option<u64>, now: Timestamp) -> Status {
+pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Timestamp) -> Status {
     let progress = serving.map(|serving| serving.progress.borrow().clone());
     let progress = progress.as_deref();
     let stopped = progress.and_then(stop_reason);
@@ -93,10 +106,17 @@ pub fn status(api: &Api, serving: Option<&Serving>, bytes_on_disk: Option<u64>, 
             .map(|at| now.as_millisecond().saturating_sub(at.as_millisecond())),
         events_applied: progress.map_or(0, |progress| progress.events_applied),
         duplicates_skipped: progress.map_or(0, |progress| progress.duplicates_skipped),
-        rebuild: api.rebuild.load().as_deref().cloned(),
+        rebuild: api.rebuild.load().as_deref().cloned().or(measured.rebuild),
         quarantine: Vec::new(),
-        bytes_on_disk,
+        digest: serving.map(|serving| serving.generation.digest().to_string()),
+        bytes_per_event: bytes_per_event(progress, measured.bytes_on_disk),
+        bytes_on_disk: measured.bytes_on_disk,
     }
+}
+
+fn bytes_per_event(progress: Option<&Progress>, bytes_on_disk: Option<u64>) -> Option<f64> {
+    let events = progress?.checkpoint.events();
+    (events > 0).then_some(bytes_on_disk? as f64 / events as f64)
 }
 
 fn stop_reason(progress: &Progress) -> Option<&StopReason> {

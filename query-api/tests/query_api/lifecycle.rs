@@ -96,24 +96,18 @@ async fn a_second_service_on_the_same_read_model_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_layout_is_refused_and_replaced_only_when_asked() {
+async fn a_foreign_layout_is_replaced() {
     let setting = Setting::new();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     let mut layout = projector::shop::layout();
     layout.version += 1;
     let zero = Checkpoint::zero([("users.events", 2)]);
-    let mut foreign =
-        Generation::create(&read_model.path_of("gen-000001"), &layout, &zero, "a test").unwrap();
+    let foreign = Generation::create(&read_model.path_of("gen-000001"), &layout, &zero, "a test").unwrap();
     foreign.finish().unwrap();
     drop(foreign);
     read_model.publish("gen-000001").unwrap();
 
-    let error = setting.try_start(&setting.settings()).await.err().unwrap();
-    assert!(!error.is_in_use());
-    assert!(error.to_string().contains("layout") && error.to_string().contains("--replay"), "{error}");
-
-    let settings = query_api::Settings { replay: true, ..setting.settings() };
-    let service = setting.serve_with(&settings).await;
+    let service = setting.serve().await;
     let status =
         status(&service.router(), "the new generation", |status| status["generation"] == "gen-000002").await;
     assert_eq!(status["refused"], Value::Null);

@@ -150,8 +150,7 @@ async fn a_published_generation_that_cannot_be_read_is_told_and_not_served() {
     let mut layout = projector::shop::layout();
     layout.version += 1;
     let zero = Checkpoint::zero([("users.events", 2)]);
-    let mut foreign =
-        Generation::create(&read_model.path_of("gen-000002"), &layout, &zero, "a test").unwrap();
+    let foreign = Generation::create(&read_model.path_of("gen-000002"), &layout, &zero, "a test").unwrap();
     foreign.finish().unwrap();
     drop(foreign);
     read_model.publish("gen-000002").unwrap();
@@ -180,7 +179,7 @@ async fn a_generation_that_is_behind_for_ever_is_not_served() {
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     let topics = projector::shop::projection().topics.iter().map(|topic| (topic.name, 1));
     let (layout, one_partition) = (projector::shop::layout(), Checkpoint::zero(topics));
-    let mut behind =
+    let behind =
         Generation::create(&read_model.path_of("gen-000002"), &layout, &one_partition, "a test").unwrap();
     behind.finish().unwrap();
     drop(behind);

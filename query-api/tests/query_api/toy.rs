@@ -57,20 +57,20 @@ struct Switches;
 
 impl View for Switches {
     type Event = Switched;
+    type Change = ();
     type Row = u8;
     const ID: u8 = 9;
     const NAME: &'static str = "switches";
 
-    fn key(event: &Switched) -> Option<Uuid> {
-        Some(event.lamp_id)
+    fn change(event: &Switched) -> Option<(Uuid, ())> {
+        Some((event.lamp_id, ()))
     }
-    fn fold(
-        row: Option<u8>,
-        _: &Switched,
-        _: &EventMeta<'_>,
-        _: &mut Parts<'_>,
-    ) -> Result<Option<u8>, FoldError> {
+    fn fold(row: Option<u8>, (): (), _: &EventMeta<'_>, _: &mut Parts<'_>) -> Result<Option<u8>, FoldError> {
         Ok(Some(row.unwrap_or(0) + 1))
+    }
+    fn put_change((): &(), _: &mut Vec<u8>) {}
+    fn read_change(_: &[u8]) -> Result<(), RowError> {
+        Ok(())
     }
     fn encode(row: &u8, to: &mut Vec<u8>) {
         to.push(*row);
@@ -132,7 +132,7 @@ async fn lamps_are_served_like_a_shop() {
     let answer = get_after(&service.router(), &path, &token).await;
     assert_eq!((answer.text.as_str(), answer.header("daybook-as-of")), ("2", token.as_str()));
     let status = get(&service.router(), "/status").await.ok();
-    assert_eq!(status["layout"], "1 (switches=9)");
+    assert_eq!(status["layout"], "1 (switches=9; store 2)");
     service.stop().await.unwrap();
 }
 

@@ -1,17 +1,21 @@
-//! The binary projector: rebuild the read model, look at it, look into it.
+//! The binary projector: rebuild the read model, prove it, look at it, look into it.
 
+mod flags;
 mod inspect;
+mod manage;
 mod replay;
 mod settings;
 mod status;
 mod telling;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use event_log::process::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging};
-use settings::{Flags, Settings, Task};
+use flags::Flags;
+use settings::{Settings, Task};
 
 /// Why a task was not done.
 struct Failure {
@@ -44,6 +48,10 @@ fn main() -> ExitCode {
 fn run(settings: &Settings) -> Result<(), Failure> {
     match &settings.task {
         Task::Replay(options) => replay::run(settings, options),
+        Task::Verify { options, limit } => verify::run(settings, options, *limit),
+        Task::Rollback => manage::roll_back(settings),
+        Task::Discard => manage::discard(settings),
+        Task::SetRate(rate) => manage::set_rate(settings, *rate),
         Task::Status => status::run(settings),
         Task::Inspect(key) => inspect::run(settings, *key),
     }

@@ -6,7 +6,7 @@ use std::thread;
 
 use event_log::process::shutdown_signal;
 use event_log::topics;
-use projector::kernel::{ReadModel, ReplayOptions, ReplayReport, replay};
+use projector::kernel::{Comparison, ReadModel, ReplayOptions, ReplayReport, replay};
 use projector::shop;
 use serde_json::json;
 
@@ -40,7 +40,7 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Fa
 }
 
 /// Becomes true at the first SIGINT or SIGTERM.
-fn cancelled_by_signal() -> Result<Arc<AtomicBool>, Failure> {
+pub(crate) fn cancelled_by_signal() -> Result<Arc<AtomicBool>, Failure> {
     let cancelled = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
@@ -66,13 +66,29 @@ fn shown(report: &ReplayReport, json: bool) -> String {
             "bytes_on_disk": report.bytes_on_disk,
             "elapsed_s": elapsed_s,
             "resumed": report.resumed,
+            "compared": compared(report),
             "retired": report.retired,
         })
         .to_string();
     }
     let published = if report.published { "published" } else { "not published" };
     format!(
-        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}",
-        report.generation, report.events, report.duplicates, report.bytes_on_disk, report.digest
+        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}",
+        report.generation,
+        report.events,
+        report.duplicates,
+        report.bytes_on_disk,
+        report.digest,
+        compared(report)
     )
+}
+
+/// How it compares with what was published before, in a sentence.
+fn compared(report: &ReplayReport) -> String {
+    match &report.compared {
+        Comparison::Nothing => "compared with nothing: none was published before".to_owned(),
+        Comparison::NotComparable { reason } => format!("not comparable: {reason}"),
+        Comparison::Equal { with, digest } => format!("the same as {with}, which has digest {digest}"),
+        Comparison::Accepted { difference, why } => format!("different, and accepted ({why}): {difference}"),
+    }
 }

@@ -3,66 +3,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use event_log::process::{LogFlags, LogFormat};
-use event_log::settings::{KafkaFlags, KafkaSettings, SettingErrors};
+use event_log::process::LogFormat;
+use event_log::settings::{KafkaSettings, SettingErrors};
 use projector::kernel::ReplayOptions;
 use uuid::Uuid;
 
+use crate::flags::Flags;
 use crate::holder;
 
-/// Below this the cache would be written out all the time.
+/// Below this runs would be so small that merging them takes longer than anything else.
 const MEMORY_BYTES_MIN: usize = 1 << 20;
 /// More than any machine has.
 const MEMORY_BYTES_MAX: usize = 1 << 44;
 /// A day.
 const START_TIMEOUT_MS_MAX: u64 = 86_400_000;
-
-/// Rebuild service D's read model from the log, or look at it
-#[derive(clap::Parser, Debug)]
-#[command(version)]
-pub(crate) struct Flags {
-    /// Build the next generation from offset zero up to the log's present end, then publish it
-    #[arg(long)]
-    replay: bool,
-
-    /// Show the published generation: layout, checkpoint against end offsets, bytes on disk, digest
-    #[arg(long)]
-    status: bool,
-
-    /// Show the rows of all views with this key
-    #[arg(long, value_name = "UUID")]
-    inspect: Option<String>,
-
-    /// With --replay: build, but do not publish
-    #[arg(long)]
-    no_publish: bool,
-
-    /// With --replay: build in this empty or new directory, and do not publish
-    #[arg(long, value_name = "DIR")]
-    into: Option<PathBuf>,
-
-    /// With --replay: bytes of memory for sorting and merging
-    #[arg(long, env = "DAYBOOK_MEMORY", default_value = "536870912", value_name = "BYTES")]
-    memory: String,
-
-    /// Results and progress as JSON, one object per line
-    #[arg(long)]
-    json: bool,
-
-    /// Directory of the read model
-    #[arg(long, env = "DAYBOOK_DATA_DIR", default_value = "data/read-model", value_name = "DIR")]
-    data_dir: PathBuf,
-
-    /// How long to wait for a broker
-    #[arg(long, env = "DAYBOOK_START_TIMEOUT_MS", default_value = "30000", value_name = "MS")]
-    start_timeout_ms: String,
-
-    #[command(flatten)]
-    kafka: KafkaFlags,
-
-    #[command(flatten)]
-    log: LogFlags,
-}
+/// More generations than anybody goes back to.
+const KEEP_MAX: usize = 1_000;
+/// More differing rows than anybody reads.
+const LIMIT_MAX: usize = 1_000_000;
 
 /// What is to be done, and where.
 pub(crate) struct Settings {
@@ -75,8 +33,12 @@ pub(crate) struct Settings {
 
 pub(crate) enum Task {
     Replay(ReplayOptions),
+    Verify { options: ReplayOptions, limit: usize },
+    Rollback,
+    Discard,
     Status,
     Inspect(Uuid),
+    SetRate(Option<u64>),
 }
 
 impl Flags {
@@ -96,27 +58,51 @@ impl Flags {
     }
 
     fn task(&self, partitions: Option<i32>, errors: &mut SettingErrors) -> Option<Task> {
-        let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX);
-        let timeout_ms =
-            errors.parse_in("--start-timeout-ms", &self.start_timeout_ms, 0..=START_TIMEOUT_MS_MAX);
-        let key = self.inspect.as_ref().map(|key| errors.parse("--inspect", key, "a UUID"));
-        if !self.replay && (self.no_publish || self.into.is_some()) {
-            errors.push("--no-publish and --into go with --replay only".to_owned());
+        if !self.replay && (self.no_publish || self.into.is_some() || self.accept_difference.is_some()) {
+            errors.push("--no-publish, --into and --accept-difference go with --replay only".to_owned());
         }
-        match (self.replay, self.status, key) {
-            (true, false, None) => Some(Task::Replay(ReplayOptions {
-                publish: !self.no_publish && self.into.is_none(),
-                into: self.into.clone(),
-                memory_bytes_max: memory?,
-                start_timeout: Duration::from_millis(timeout_ms?),
-                ..ReplayOptions::new(partitions?, holder())
-            })),
-            (false, true, None) => Some(Task::Status),
-            (false, false, Some(key)) => key.map(Task::Inspect),
+        if self.accept_difference.as_ref().is_some_and(|why| why.trim().is_empty()) {
+            errors.push("--accept-difference: say why".to_owned());
+        }
+        let options = self.options(partitions, errors);
+        let limit = errors.parse_in("--limit", &self.limit, 1..=LIMIT_MAX);
+        let key = self.inspect.as_ref().map(|key| errors.parse("--inspect", key, "a UUID"));
+        let asked = [self.replay, self.verify, self.rollback, self.discard, self.status, key.is_some()];
+        match (asked.iter().filter(|asked| **asked).count(), &self.rate) {
+            (1, _) => {}
+            (0, Some(_)) => return Some(Task::SetRate(options?.rate_max)),
             _ => {
-                errors.push("give exactly one of --replay, --status and --inspect UUID".to_owned());
-                None
+                let tasks = "--replay, --verify, --rollback, --discard, --status and --inspect UUID";
+                errors.push(format!("give exactly one of {tasks}, or --rate alone"));
+                return None;
             }
         }
+        match () {
+            () if self.replay => options.map(Task::Replay),
+            () if self.verify => Some(Task::Verify { options: options?, limit: limit? }),
+            () if self.rollback => Some(Task::Rollback),
+            () if self.discard => Some(Task::Discard),
+            () if self.status => Some(Task::Status),
+            () => key.flatten().map(Task::Inspect),
+        }
+    }
+
+    fn options(&self, partitions: Option<i32>, errors: &mut SettingErrors) -> Option<ReplayOptions> {
+        let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX);
+        let keep = errors.parse_in("--keep", &self.keep, 0..=KEEP_MAX);
+        let rate = self.rate.as_deref().unwrap_or("0");
+        let rate = errors.parse_in("--rate", rate, 0..=u64::from(u32::MAX));
+        let timeout_ms =
+            errors.parse_in("--start-timeout-ms", &self.start_timeout_ms, 0..=START_TIMEOUT_MS_MAX);
+        Some(ReplayOptions {
+            publish: !self.no_publish && self.into.is_none(),
+            into: self.into.clone(),
+            memory_bytes_max: memory?,
+            rate_max: rate.map(|rate| (rate != 0).then_some(rate))?,
+            keep: keep?,
+            accept_difference: self.accept_difference.clone(),
+            start_timeout: Duration::from_millis(timeout_ms?),
+            ..ReplayOptions::new(partitions?, holder())
+        })
     }
 }

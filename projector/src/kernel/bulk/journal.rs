@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Unit;
-use crate::kernel::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::{Digest, NoDigest};
 use crate::kernel::files;
 use crate::kernel::layout::Layout;
@@ -32,23 +32,16 @@ pub(in crate::kernel) struct Journal {
     version: u32,
     /// Layout of the generation.
     layout: String,
-    /// How far the runs reach, by topic and number.
-    sources: Vec<SourceEntry>,
+    /// How far the runs reach.
+    pub(in crate::kernel) checkpoint: Checkpoint,
     /// Names of the runs, in the order of writing.
     pub(in crate::kernel) runs: Vec<String>,
     /// Records recognised as repeated, before those places.
     pub(in crate::kernel) duplicates: u64,
+    /// Whether all rows have been written: from then on the generation itself says how far it is.
+    pub(in crate::kernel) settled: bool,
     /// Units to be written; empty while the log is being read.
     pub(in crate::kernel) units: Vec<UnitEntry>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct SourceEntry {
-    topic: String,
-    partition: i32,
-    next_offset: i64,
-    next_position: u64,
-    last_id: Option<Uuid>,
 }
 
 /// A unit, and what was written of it.
@@ -82,8 +75,8 @@ impl JournalFile {
         layout: &Layout,
         start: &Checkpoint,
     ) -> Result<Self, StoreError> {
-        let mut journal = Journal { version: VERSION, layout: layout.to_string(), ..Journal::default() };
-        journal.reach(start.sources());
+        let (layout, checkpoint) = (layout.to_string(), start.clone());
+        let journal = Journal { version: VERSION, layout, checkpoint, ..Journal::default() };
         let file = Self { path: build.join(FILE), state: Mutex::new(journal) };
         file.update(|_| {})?;
         Ok(file)
@@ -124,39 +117,6 @@ impl JournalFile {
             |error: &dyn std::fmt::Display| StoreError::new("write", &self.path, error.to_string());
         let text = serde_json::to_string(&*journal).map_err(|error| io_error(&error))?;
         files::replace(&self.path, &text).map_err(|error| io_error(&error))
-    }
-}
-
-impl Journal {
-    /// Notes how far these partitions have been read.
-    pub(in crate::kernel) fn reach<'s>(
-        &mut self,
-        sources: impl IntoIterator<Item = (&'s SourceId, &'s SourceCheckpoint)>,
-    ) {
-        for (id, at) in sources {
-            let entry = SourceEntry {
-                topic: id.topic.to_string(),
-                partition: id.partition,
-                next_offset: at.next_offset,
-                next_position: at.next_position,
-                last_id: at.last_id,
-            };
-            let same =
-                |known: &&mut SourceEntry| (&known.topic, known.partition) == (&entry.topic, entry.partition);
-            match self.sources.iter_mut().find(same) {
-                Some(known) => *known = entry,
-                None => self.sources.push(entry),
-            }
-        }
-    }
-
-    /// How far the runs reach.
-    pub(in crate::kernel) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint::from_sources(self.sources.iter().map(|entry| {
-            let id = SourceId { topic: entry.topic.as_str().into(), partition: entry.partition };
-            let SourceEntry { next_offset, next_position, last_id, .. } = *entry;
-            (id, SourceCheckpoint { next_offset, next_position, last_id })
-        }))
     }
 }
 

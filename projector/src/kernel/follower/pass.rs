@@ -9,7 +9,7 @@ use event_log::{Kafka, LogError, Polled, Reader};
 use schemas::event_data::EventData;
 use tokio::sync::watch;
 
-use super::Stopping;
+use super::{Hold, Stopping};
 use crate::kernel::engine::{Engine, Incoming};
 use crate::kernel::generation::Generation;
 use crate::kernel::progress::{Progress, State};
@@ -31,6 +31,7 @@ pub(super) struct Following<E: 'static> {
     pub(super) engine: Engine<E>,
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
     pub(super) stopping: Stopping,
+    pub(super) hold: Hold,
 }
 
 /// A record that must not be folded: the partition's index and the offset.
@@ -60,6 +61,7 @@ impl<E: EventData> Following<E> {
             tracing::error!("the projection stopped: {reason}");
             publish_state(&self.progress, State::Stopped(Arc::new(reason)));
         }
+        self.hold.end();
     }
 
     fn follow(&mut self) -> Result<(), StopReason> {
@@ -102,6 +104,9 @@ impl<E: EventData> Following<E> {
                 tracing::warn!("not following yet: {problem}; trying again");
                 told = problem;
             }
+            if self.hold.is_wanted() {
+                self.hold.stand(|| self.stopping.requested());
+            }
             if self.stopping.wait(RETRY_AFTER) {
                 return Ok(None);
             }
@@ -133,6 +138,10 @@ impl<E: EventData> Following<E> {
     ) -> Result<(), Ended> {
         let mut commit_at = None;
         while !self.stopping.requested() {
+            if self.hold.is_wanted() {
+                self.commit().map_err(Ended::Stopped)?;
+                self.hold.stand(|| self.stopping.requested());
+            }
             // With rows to commit, only what is there already is taken along.
             let timeout = if self.engine.uncommitted() { Duration::ZERO } else { IDLE_POLL };
             let polled = reader.poll(timeout).map_err(|error| Ended::Stopped(self.explain(error)))?;

@@ -99,6 +99,11 @@ impl Generation {
         Ok(digest)
     }
 
+    /// All rows and parts whose stored key is at least `from`, in the order of those keys.
+    pub(in crate::kernel) fn rows_from(&self, from: Vec<u8>) -> StoredRows<'_> {
+        self.stored_rows(from.max(keys::scan_start(1, None)))
+    }
+
     fn stored_rows(&self, from: Vec<u8>) -> StoredRows<'_> {
         let loose: Entries<'_> = Box::new(self.rows.range(from.clone()..));
         let blocks: Entries<'_> = Box::new(self.rows.blocks_from(from.clone()));
@@ -134,6 +139,11 @@ impl StoredRow {
     #[must_use]
     pub fn hash(&self) -> RowHash {
         RowHash::of(RowKey::of(self.view, self.key, self.part).bytes(), &self.value)
+    }
+
+    /// The key under which it is stored.
+    pub(in crate::kernel) fn stored_key(&self) -> Vec<u8> {
+        RowKey::of(self.view, self.key, self.part).bytes().to_vec()
     }
 }
 

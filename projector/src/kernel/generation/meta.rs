@@ -10,14 +10,17 @@ use crate::kernel::layout::Layout;
 use crate::kernel::rows::{Batch, Rows};
 use crate::kernel::store::GenerationError;
 
-pub(super) fn check_layout(path: &Path, rows: &Rows, expected: &Layout) -> Result<(), GenerationError> {
+pub(super) fn check_layout(path: &Path, rows: &Rows, layout: &Layout) -> Result<(), GenerationError> {
     let found = rows.get(keys::LAYOUT)?;
     let found = found.map_or_else(|| "none".to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
-    let expected = expected.to_string();
-    if found == expected {
+    if found == layout.to_string() {
         return Ok(());
     }
-    Err(GenerationError::ForeignLayout { path: path.to_owned(), found, expected })
+    Err(foreign_layout(path, found, layout))
+}
+
+pub(super) fn foreign_layout(path: &Path, found: String, layout: &Layout) -> GenerationError {
+    GenerationError::ForeignLayout { path: path.to_owned(), found, expected: layout.to_string() }
 }
 
 pub(super) fn checkpoint(path: &Path, rows: &Rows) -> Result<Checkpoint, GenerationError> {

@@ -22,6 +22,7 @@ use crate::kernel::checkpoint::{Checkpoint, SourceId};
 use crate::kernel::digest::Digest;
 use crate::kernel::generation::{self, Generation};
 use crate::kernel::projection::Projection;
+use crate::kernel::read_model::ReadModel;
 use crate::kernel::source::{self, Source};
 use crate::kernel::sources;
 use crate::kernel::store::{GenerationError, StoreError};
@@ -32,6 +33,8 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 const RUN_BYTES_MAX: usize = 64 << 20;
 /// Runs that wait to be synced; past it their readers wait.
 const RUNS_WAITING_MAX: usize = 2;
+/// Priority of a replay's threads, as of `nice`: about a tenth of the processor beside a thread of the default priority.
+const NICE: i32 = 10;
 const RUN_SUFFIX: &str = ".run";
 
 /// What all threads of a build share.
@@ -67,6 +70,8 @@ pub(super) struct Build<'b, E: 'static> {
     generation: Generation,
     journal: JournalFile,
     work: Work<'b>,
+    /// Where other processes see and speak to this replay.
+    control: Option<&'b ReadModel>,
     pace: Pace,
     pub(super) resumed: bool,
 }
@@ -91,7 +96,7 @@ impl<'b, E: EventData> Build<'b, E> {
             Some(left) => left,
             None => begin(path, &projection, start, options)?,
         };
-        let done_before = offsets(&journal.read().checkpoint());
+        let done_before = journal.read().checkpoint.records();
         let meter = Meter::default();
         meter.done.store(done_before, Ordering::Relaxed);
         let work = Work {
@@ -109,12 +114,18 @@ impl<'b, E: EventData> Build<'b, E> {
             began: Instant::now(),
             reading_took: None,
         };
-        Ok(Self { options, projection, generation, journal, work, pace, resumed })
+        Ok(Self { options, projection, generation, journal, work, control: None, pace, resumed })
+    }
+
+    /// Lets other processes see and speak to this replay.
+    pub(super) fn controlled_by(self, read_model: &'b ReadModel) -> Self {
+        read_model.clear_control();
+        Self { control: Some(read_model), ..self }
     }
 
     /// How far the build is that was begun before.
     pub(super) fn checkpoint(&self) -> Checkpoint {
-        self.journal.read().checkpoint()
+        self.journal.read().checkpoint.clone()
     }
 
     /// Everything, up to a finished generation. `log` is what every partition holds.
@@ -127,25 +138,31 @@ impl<'b, E: EventData> Build<'b, E> {
         let ends = self.ends(log);
         self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
         on_progress(self.pace.progress(&self.work.meter));
-        if self.journal.read().units.is_empty() {
+        if !self.is_read() {
             self.read(kafka, &ends, &mut on_progress)?;
         }
         self.pace.reading_took = Some(self.pace.began.elapsed());
-        let digest = self.write(&mut on_progress)?;
+        if !self.journal.read().settled {
+            let digest = self.write(&mut on_progress)?;
+            self.generation.settle(self.checkpoint(), digest)?;
+            self.journal.update(|journal| journal.settled = true)?;
+        }
         on_progress(self.pace.progress(&self.work.meter));
-        let (checkpoint, duplicates) = {
-            let journal = self.journal.read();
-            (journal.checkpoint(), journal.duplicates)
-        };
-        self.generation.settle(checkpoint, digest)?;
+        let duplicates = self.journal.read().duplicates;
         Ok((self.generation, duplicates))
+    }
+
+    /// Whether the log has been read to the goal.
+    fn is_read(&self) -> bool {
+        let journal = self.journal.read();
+        journal.settled || !journal.units.is_empty()
     }
 
     /// End offset of every partition; what has been written already goes no further.
     fn ends(&self, log: &[Watermarks]) -> Vec<i64> {
         let reached = self.checkpoint();
         let goal = self.options.goal.as_deref();
-        let goal = if self.journal.read().units.is_empty() { goal } else { Some(&reached) };
+        let goal = if self.is_read() { Some(&reached) } else { goal };
         match goal {
             Some(goal) => goal.sources().map(|(_, at)| at.next_offset).collect(),
             None => log.iter().map(|held| held.high).collect(),
@@ -173,7 +190,10 @@ impl<'b, E: EventData> Build<'b, E> {
                 .map(|share| {
                     let sorter = Sorter::new(views.len(), run_bytes);
                     let reading = Reading::new(work, packs(), share, sorter, sender.clone());
-                    scope.spawn(move || work.noting_failure(reading.run(kafka)))
+                    scope.spawn(move || {
+                        lower_priority();
+                        work.noting_failure(reading.run(kafka))
+                    })
                 })
                 .collect();
             drop(sender);
@@ -218,6 +238,7 @@ impl<'b, E: EventData> Build<'b, E> {
         };
         let next = AtomicUsize::new(0);
         let write_units = || {
+            lower_priority();
             while !self.work.is_stopping() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= units.len() {
@@ -281,7 +302,12 @@ impl<'b, E: EventData> Build<'b, E> {
             thread::park_timeout(TELL_EVERY / 10);
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
-                on_progress(pace.progress(&self.work.meter));
+                let progress = pace.progress(&self.work.meter);
+                if let Some(read_model) = self.control {
+                    read_model.show_progress(&progress);
+                    read_model.rate().into_iter().for_each(|rate| self.work.throttle.set(rate));
+                }
+                on_progress(progress);
             }
         }
     }
@@ -290,7 +316,7 @@ impl<'b, E: EventData> Build<'b, E> {
         if !self.work.cancelled.load(Ordering::Relaxed) {
             return Ok(());
         }
-        Err(ReplayError::Cancelled { done: offsets(&self.checkpoint()), total: self.pace.total })
+        Err(ReplayError::Cancelled { done: self.checkpoint().records(), total: self.pace.total })
     }
 }
 
@@ -322,11 +348,11 @@ fn resume<E>(
         Err(JournalError::Store(error)) => return Err(error.into()),
         Err(JournalError::Foreign { reason }) => return Err(abandoned(reason)),
     };
-    if sources::partitions(&journal.read().checkpoint()) != sources::partitions(start) {
+    if sources::partitions(&journal.read().checkpoint) != sources::partitions(start) {
         return Err(abandoned("it was begun with other topics or partitions".to_owned()));
     }
     // Rows count from the first unit that is done; what was written before that is written again.
-    let has_rows = journal.read().units.iter().any(UnitEntry::is_done);
+    let has_rows = journal.read().settled || journal.read().units.iter().any(UnitEntry::is_done);
     let opened = match has_rows {
         true => Generation::resume(path, &layout, &options.holder),
         false => Generation::create(path, &layout, start, &options.holder),
@@ -352,8 +378,13 @@ fn next_run(build: &Path, named: &[String]) -> Result<u64, StoreError> {
     Ok(named.iter().filter_map(number).max().map_or(0, |last| last + 1))
 }
 
-fn offsets(checkpoint: &Checkpoint) -> u64 {
-    checkpoint.sources().map(|(_, at)| at.next_offset.unsigned_abs()).sum()
+/// A rebuild is background work: where the processor is short, those who answer requests come first. Threads started by
+/// this one, as librdkafka's are, inherit it.
+fn lower_priority() {
+    // On Linux, no process id stands for the calling thread.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!("a replay's thread keeps its priority: {error}");
+    }
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, ReplayError>>) -> Result<T, ReplayError> {

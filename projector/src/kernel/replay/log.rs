@@ -6,7 +6,7 @@ use event_log::Kafka;
 use event_log::topics::{self, TopicError, Watermarks};
 
 use super::options::{ReplayError, ReplayOptions};
-use crate::kernel::checkpoint::{Checkpoint, SourceId};
+use crate::kernel::checkpoint::SourceId;
 use crate::kernel::projection::Projection;
 use crate::kernel::sources;
 
@@ -15,9 +15,9 @@ use crate::kernel::sources;
 pub(super) fn look<E>(
     kafka: &Kafka,
     projection: &Projection<E>,
-    start: &Checkpoint,
     options: &ReplayOptions,
 ) -> Result<Vec<Watermarks>, ReplayError> {
+    let start = super::zero(projection, options);
     topics::wait_reachable(kafka, options.start_timeout).map_err(TopicError::from)?;
     let mut log = BTreeMap::new();
     for topic in projection.topics {
@@ -31,7 +31,7 @@ pub(super) fn look<E>(
     let held = |source: &SourceId| log.get(&(&*source.topic, source.partition)).copied();
     let empty = Watermarks { low: 0, high: 0 };
     let log: Vec<_> = start.sources().map(|(source, _)| held(source).unwrap_or(empty)).collect();
-    sources::check(start, &log, kafka.embedded)?;
+    sources::check(&start, &log, kafka.embedded)?;
     Ok(log)
 }
 

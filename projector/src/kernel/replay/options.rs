@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::topics::TopicError;
 
+use super::compare::Comparison;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
+use crate::kernel::generation::Generation;
 use crate::kernel::read_model::ReadModelError;
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
@@ -29,6 +31,8 @@ pub struct ReplayOptions {
     pub keep: usize,
     /// Read up to this place; none for the end offsets seen at the start.
     pub goal: Option<Arc<Checkpoint>>,
+    /// Publish even if the new generation differs from the one that is served, for this reason.
+    pub accept_difference: Option<String>,
     /// Threads that read and that write.
     pub threads: usize,
     /// Partitions of each topic. A topic with another number is refused.
@@ -53,6 +57,7 @@ impl ReplayOptions {
             rate_max: None,
             keep: KEEP_DEFAULT,
             goal: None,
+            accept_difference: None,
             threads: thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX),
             partitions,
             start_timeout: START_TIMEOUT_DEFAULT,
@@ -94,8 +99,45 @@ pub struct ReplayReport {
     pub bytes_on_disk: u64,
     /// From the first look at the log until the rows were durable.
     pub elapsed: Duration,
+    /// How it compares with the generation that was published before.
+    pub compared: Comparison,
     /// Old generations removed because nobody needs them any more.
     pub retired: Vec<String>,
+}
+
+impl ReplayReport {
+    pub(super) fn new(
+        name: String,
+        path: PathBuf,
+        generation: &Generation,
+        resumed: bool,
+        duplicates: u64,
+    ) -> Self {
+        let (checkpoint, digest) = generation.checkpoint_and_digest();
+        Self {
+            generation: name,
+            path,
+            published: false,
+            resumed,
+            events: checkpoint.events(),
+            duplicates,
+            digest,
+            checkpoint,
+            bytes_on_disk: 0,
+            elapsed: Duration::ZERO,
+            compared: Comparison::Nothing,
+            retired: Vec::new(),
+        }
+    }
+
+    /// Notes what the generation is in the end.
+    pub(super) fn measure(&mut self, generation: &Generation, began: Instant) -> Result<(), StoreError> {
+        (self.checkpoint, self.digest) = generation.checkpoint_and_digest();
+        self.events = self.checkpoint.events();
+        self.bytes_on_disk = generation.bytes_on_disk()?;
+        self.elapsed = began.elapsed();
+        Ok(())
+    }
 }
 
 /// Why a replay did not come to its end. The served generation is as before.
@@ -125,6 +167,14 @@ pub enum ReplayError {
         name: String,
         /// Why not.
         reason: String,
+    },
+    /// The new generation is not what is served.
+    #[error(
+        "the new generation is not shown to be the same as the published one, and not published: {difference}. `projector --verify` names the rows; to publish it all the same, start again with `--accept-difference WHY`"
+    )]
+    Differs {
+        /// Which, how.
+        difference: String,
     },
     /// It was asked to stop.
     #[error(

@@ -179,7 +179,7 @@ pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Resu
         journal.update(|journal| {
             journal.runs.push(name);
             journal.duplicates += run.duplicates;
-            journal.reach(run.sources.iter().map(|(id, at)| (id, at)));
+            run.sources.into_iter().for_each(|(id, at)| journal.checkpoint.set(id, at));
         })?;
     }
     Ok(())

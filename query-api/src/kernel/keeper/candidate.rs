@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use projector::kernel::{Checkpoint, Follower, Generation, Progress, State};
 
-use crate::kernel::positions;
-
 /// A generation on its way to be served.
 pub(super) struct Candidate {
     pub(super) name: String,
@@ -26,14 +24,13 @@ impl Candidate {
     /// Ends when it has projected everything that `served` has.
     pub(super) async fn cover(&self, served: &Checkpoint) -> Result<(), Refused> {
         let mut progress = self.follower.progress();
-        let settled = |now: &Arc<Progress>| {
-            positions::covers(&now.checkpoint, served) || matches!(now.state, State::Stopped(_))
-        };
+        let settled =
+            |now: &Arc<Progress>| now.checkpoint.covers(served) || matches!(now.state, State::Stopped(_));
         let Ok(now) = progress.wait_for(settled).await else {
             return Err(self.refused("its follower is gone"));
         };
         match &now.state {
-            State::Stopped(reason) if !positions::covers(&now.checkpoint, served) => {
+            State::Stopped(reason) if !now.checkpoint.covers(served) => {
                 Err(self.refused(&format!("it stopped before it had caught up: {reason}")))
             }
             _ => Ok(()),

@@ -34,6 +34,12 @@ impl OpenError {
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Generation(GenerationError::InUse { .. }))
     }
+
+    /// Whether its rows mean something else to another version of this program.
+    #[must_use]
+    pub fn is_foreign_layout(&self) -> bool {
+        matches!(self, Self::Generation(GenerationError::ForeignLayout { .. }))
+    }
 }
 
 /// What it takes to open a generation and follow.

@@ -1,0 +1,85 @@
+//! The command line, as it is written.
+
+use std::path::PathBuf;
+
+use event_log::process::LogFlags;
+use event_log::settings::KafkaFlags;
+
+/// Rebuild service D's read model from the log, prove it, or look at it.
+///
+/// Exit codes: 0 done; 1 failed, refused, or (--verify) different; 2 wrong settings; 3 the directory is in use
+#[derive(clap::Parser, Debug)]
+#[command(version)]
+pub(crate) struct Flags {
+    /// Build the next generation from offset zero up to the log's present end, compare it with the one that is served,
+    /// then publish it; goes on with a replay that was stopped or killed
+    #[arg(long)]
+    pub(crate) replay: bool,
+
+    /// Build a generation aside up to where the published one is, and compare all rows; exit 1 if any differs
+    #[arg(long)]
+    pub(crate) verify: bool,
+
+    /// Serve the generation before the published one again, once it has caught up
+    #[arg(long)]
+    pub(crate) rollback: bool,
+
+    /// Remove what a replay has left unfinished
+    #[arg(long)]
+    pub(crate) discard: bool,
+
+    /// Show the published generation: layout, checkpoint against end offsets, bytes on disk, digest
+    #[arg(long)]
+    pub(crate) status: bool,
+
+    /// Show the rows of all views with this key
+    #[arg(long, value_name = "UUID")]
+    pub(crate) inspect: Option<String>,
+
+    /// With --replay and --verify: read at most so many events per second; 0 for no limit. Alone: change that of the
+    /// replay at work
+    #[arg(long, value_name = "EVENTS_PER_S")]
+    pub(crate) rate: Option<String>,
+
+    /// With --replay: build, but do not publish
+    #[arg(long)]
+    pub(crate) no_publish: bool,
+
+    /// With --replay: build in this empty or new directory, and do not publish
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+
+    /// With --replay: publish even if the new generation differs from the one that is served, for this reason
+    #[arg(long, value_name = "WHY")]
+    pub(crate) accept_difference: Option<String>,
+
+    /// With --replay: how many generations older than the published one are kept
+    #[arg(long, env = "DAYBOOK_KEEP", default_value = "1", value_name = "N")]
+    pub(crate) keep: String,
+
+    /// With --replay and --verify: bytes of memory for sorting and merging
+    #[arg(long, env = "DAYBOOK_MEMORY", default_value = "536870912", value_name = "BYTES")]
+    pub(crate) memory: String,
+
+    /// With --verify: how many differing rows are listed
+    #[arg(long, default_value = "20", value_name = "ROWS")]
+    pub(crate) limit: String,
+
+    /// Results and progress as JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Directory of the read model
+    #[arg(long, env = "DAYBOOK_DATA_DIR", default_value = "data/read-model", value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+
+    /// How long to wait for a broker
+    #[arg(long, env = "DAYBOOK_START_TIMEOUT_MS", default_value = "30000", value_name = "MS")]
+    pub(crate) start_timeout_ms: String,
+
+    #[command(flatten)]
+    pub(crate) kafka: KafkaFlags,
+
+    #[command(flatten)]
+    pub(crate) log: LogFlags,
+}

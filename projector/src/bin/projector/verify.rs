@@ -1,0 +1,65 @@
+//! `--verify`.
+
+use projector::kernel::verify::{Difference, VerifyReport, verify};
+use projector::kernel::{ReadModel, ReplayOptions};
+use projector::shop;
+
+use crate::replay::cancelled_by_signal;
+use crate::settings::Settings;
+use crate::telling::Telling;
+use crate::{Failure, say};
+
+pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) -> Result<(), Failure> {
+    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let cancelled = cancelled_by_signal()?;
+    let mut telling = Telling::new(settings.json);
+    let verified = verify(
+        &settings.kafka.kafka,
+        &read_model,
+        shop::projection(),
+        options,
+        limit,
+        |progress| telling.tell(&progress),
+        &cancelled,
+    );
+    telling.end();
+    let report = verified.map_err(|error| match error.is_in_use() {
+        true => Failure::in_use(error),
+        false => Failure::failed(error),
+    })?;
+    say(&if settings.json { as_json(&report) } else { as_text(&report) })?;
+    if report.is_sound() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "{} is not what the log says; rebuild it with `projector --replay --accept-difference WHY`",
+        report.generation
+    )))
+}
+
+fn as_json(report: &VerifyReport) -> String {
+    // It has only text and numbers.
+    serde_json::to_string(report).unwrap_or_default()
+}
+
+fn as_text(report: &VerifyReport) -> String {
+    let VerifyReport { generation, events, digest_kept, digest_rebuilt, differences, more } = report;
+    let mut lines = vec![
+        format!(
+            "{generation}, {events} events: {} rows differ{}",
+            differences.len(),
+            if *more { ", and more" } else { "" }
+        ),
+        format!("digest kept    {digest_kept}"),
+        format!("digest rebuilt {digest_rebuilt}"),
+    ];
+    lines.extend(differences.iter().map(line));
+    lines.join("\n")
+}
+
+fn line(difference: &Difference) -> String {
+    let Difference { view, key, part, served, rebuilt } = difference;
+    let part = part.map_or_else(String::new, |part| format!(" part {part}"));
+    let shown = |row: &Option<String>| row.clone().unwrap_or_else(|| "no row".to_owned());
+    format!("{view} {key}{part}\n  served  {}\n  rebuilt {}", shown(served), shown(rebuilt))
+}

@@ -1,0 +1,167 @@
+//! Before a new generation is published: does it say the same as the one that is served, at the same place in the log?
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use event_log::Kafka;
+use schemas::event_data::EventData;
+
+use super::options::{ReplayError, ReplayOptions};
+use crate::kernel::catch_up::catch_up;
+use crate::kernel::checkpoint::Checkpoint;
+use crate::kernel::generation::Generation;
+use crate::kernel::projection::Projection;
+use crate::kernel::read_model::ReadModel;
+use crate::kernel::store::GenerationError;
+use crate::kernel::verify::{Held, HoldError, Served};
+
+/// How long the served generation may take to get as far as the new one; it follows the log, so it is soon there.
+const COVER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two looks at it.
+const COVER_POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What the comparison has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// There is nothing to compare with.
+    Nothing,
+    /// The rows of one layout say nothing about those of another, or the published generation cannot be read at all.
+    NotComparable {
+        /// Which, and why.
+        reason: String,
+    },
+    /// Both have the same rows.
+    Equal {
+        /// Name of the generation that was published before.
+        with: String,
+        /// Digest of both.
+        digest: String,
+    },
+    /// They differ, or could not be brought to one place; that was accepted.
+    Accepted {
+        /// What was found.
+        difference: String,
+        /// Why it was accepted.
+        why: String,
+    },
+}
+
+/// Compares `new` with the published generation.
+pub(super) fn compare<E: EventData>(
+    kafka: &Kafka,
+    read_model: &ReadModel,
+    projection: Projection<E>,
+    new: &Generation,
+    options: &ReplayOptions,
+    cancelled: &AtomicBool,
+) -> Result<Comparison, ReplayError> {
+    let comparing = Comparing { kafka, projection, new, cancelled };
+    let found = match Served::find(read_model, &projection.layout(), &options.holder) {
+        Ok(None) => return Ok(Comparison::Nothing),
+        Ok(Some(served)) => comparing.with(&served),
+        Err(HoldError::Generation(error @ GenerationError::ForeignLayout { .. })) => {
+            Ok(not_comparable(&error))
+        }
+        Err(HoldError::Generation(error)) => Ok(not_comparable(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    if cancelled.load(Ordering::Relaxed) {
+        let done = new.checkpoint().records();
+        return Err(ReplayError::Cancelled { done, total: done });
+    }
+    match (found, &options.accept_difference) {
+        (Ok(comparison), _) => Ok(comparison),
+        (Err(difference), Some(why)) => {
+            tracing::warn!("publishing all the same ({why}): {difference}");
+            Ok(Comparison::Accepted { difference, why: why.clone() })
+        }
+        (Err(difference), None) => Err(ReplayError::Differs { difference }),
+    }
+}
+
+struct Comparing<'c, E: 'static> {
+    kafka: &'c Kafka,
+    projection: Projection<E>,
+    new: &'c Generation,
+    cancelled: &'c AtomicBool,
+}
+
+impl<E: EventData> Comparing<'_, E> {
+    /// The error is a sentence about the difference.
+    fn with(&self, served: &Served) -> Result<Comparison, String> {
+        let compared = match served {
+            Served::Here(_, old) => self.bring_both_together(old).and_then(|()| held(served)),
+            Served::There(_) => self.hold_and_follow(served),
+        };
+        let layout = self.projection.layout().to_string();
+        let result = compared.and_then(|held| match held {
+            Held { layout: found, generation, .. } if !found.is_empty() && found != layout => {
+                let reason = format!("{generation} has layout {found}, the new one has layout {layout}");
+                Ok(Comparison::NotComparable { reason })
+            }
+            held => self.judge(held),
+        });
+        // Whatever came of it; if this fails, it goes on by itself a little later.
+        if let Err(error) = served.release() {
+            tracing::debug!("the served generation was not released: {error}");
+        }
+        result
+    }
+
+    /// Both are ours alone: each follows to where the other one is.
+    fn bring_both_together(&self, old: &Generation) -> Result<(), String> {
+        self.follow(old, &self.new.checkpoint())?;
+        self.follow(self.new, &old.checkpoint())
+    }
+
+    /// Another process follows with the old one: it is held where it is not behind, and the new one follows there.
+    fn hold_and_follow(&self, served: &Served) -> Result<Held, String> {
+        let deadline = Instant::now() + COVER_TIMEOUT;
+        let layout = self.projection.layout().to_string();
+        loop {
+            let held = held(served)?;
+            if held.layout != layout {
+                return Ok(held);
+            }
+            if held.checkpoint.covers(&self.new.checkpoint()) {
+                return self.follow(self.new, &held.checkpoint).map(|()| held);
+            }
+            served.release().map_err(|error| error.to_string())?;
+            if self.cancelled.load(Ordering::Relaxed) || Instant::now() > deadline {
+                let waited_s = COVER_TIMEOUT.as_secs();
+                return Err(format!(
+                    "{} did not get as far as the new generation within {waited_s} s",
+                    held.generation
+                ));
+            }
+            thread::sleep(COVER_POLL_INTERVAL);
+        }
+    }
+
+    fn follow(&self, generation: &Generation, to: &Checkpoint) -> Result<(), String> {
+        let followed = catch_up(self.kafka, generation, self.projection, to, self.cancelled);
+        followed.map_err(|error| error.to_string())
+    }
+
+    fn judge(&self, held: Held) -> Result<Comparison, String> {
+        let (checkpoint, digest) = self.new.checkpoint_and_digest();
+        let digest = digest.to_string();
+        let together = checkpoint.covers(&held.checkpoint) && held.checkpoint.covers(&checkpoint);
+        if together && held.digest == digest {
+            return Ok(Comparison::Equal { with: held.generation, digest });
+        }
+        let events =
+            format!("{} events in it, {} in the new one", held.checkpoint.events(), checkpoint.events());
+        Err(format!("{} has digest {}, the new generation {digest} ({events})", held.generation, held.digest))
+    }
+}
+
+fn held(served: &Served) -> Result<Held, String> {
+    served.hold().map_err(|error| error.to_string())
+}
+
+fn not_comparable(error: &GenerationError) -> Comparison {
+    tracing::warn!("the new generation is not compared with the published one: {error}");
+    Comparison::NotComparable { reason: error.to_string() }
+}

@@ -1,0 +1,14 @@
+//! Whether a generation is what the log says: compared with another one that was built from the log.
+//!
+//! Both are brought to the same place in the log. If the digests that they have kept are equal, so are the rows that were
+//! written; that is compared before every publication. Whether the rows on the disk are still those that were written is
+//! another question, and `projector --verify` answers it: all rows are read again, range by range, and where a range's
+//! digest differs its rows are compared one by one.
+
+mod ranges;
+mod served;
+mod whole;
+
+pub use ranges::{RangeDigests, RangeRow, RangeRows, StoredKey};
+pub use served::{Client, Held, HoldError, Served, socket_path};
+pub use whole::{Difference, VerifyError, VerifyReport, verify};

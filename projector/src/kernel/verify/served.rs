@@ -1,0 +1,151 @@
+//! The generation that is published, wherever it is open: here, or in the process that serves it.
+//!
+//! The process that serves a read model answers on a Unix socket in its directory (HTTP, JSON): who may write the
+//! directory may ask. There it can be *held*: it projects no further for a bounded while, so that others can compare it
+//! with what they have at the same place in the log; reads go on meanwhile.
+
+mod admin;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::ranges::{RangeDigests, RangeRows, StoredKey};
+pub use admin::Client;
+
+use crate::kernel::checkpoint::Checkpoint;
+use crate::kernel::generation::Generation;
+use crate::kernel::layout::Layout;
+use crate::kernel::read_model::{ReadModel, ReadModelError};
+use crate::kernel::store::{GenerationError, StoreError};
+
+/// A generation while it moves no further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Name of the generation.
+    pub generation: String,
+    /// Its layout.
+    pub layout: String,
+    /// How far it has got.
+    pub checkpoint: Checkpoint,
+    /// Digest of its rows, as kept up to date with every commit.
+    pub digest: String,
+}
+
+/// Why the published generation cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// The directory.
+    #[error(transparent)]
+    ReadModel(#[from] ReadModelError),
+    /// It cannot be opened here.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The process that has it does not answer.
+    #[error("{holder} has the generation and does not answer at {}: {detail}", socket.display())]
+    Silent {
+        /// Who has it.
+        holder: String,
+        /// Where it was asked.
+        socket: std::path::PathBuf,
+        /// What was wrong.
+        detail: String,
+    },
+}
+
+/// The published generation.
+pub enum Served {
+    /// Nobody has it: it is open here.
+    Here(String, Arc<Generation>),
+    /// Another process, or another part of this one, has it.
+    There(Client),
+}
+
+impl Served {
+    /// Finds the published generation; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`HoldError`], among others for one of another layout.
+    pub fn find(read_model: &ReadModel, layout: &Layout, holder: &str) -> Result<Option<Self>, HoldError> {
+        let Some(name) = read_model.current()? else { return Ok(None) };
+        match Generation::open(&read_model.path_of(&name), layout, holder) {
+            Ok(generation) => Ok(Some(Self::Here(name, Arc::new(generation)))),
+            Err(GenerationError::InUse { holder, .. }) => {
+                Ok(Some(Self::There(Client::new(read_model.directory(), holder))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps it from moving, for at most a minute or until [`Served::release`], and says where it is.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn hold(&self) -> Result<Held, HoldError> {
+        match self {
+            Self::Here(name, generation) => Ok(Held::of(name, generation, String::new())),
+            Self::There(client) => client.ask("/hold", &()),
+        }
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// [`HoldError`]; it then goes on by itself a little later.
+    pub fn release(&self) -> Result<(), HoldError> {
+        match self {
+            Self::Here(..) => Ok(()),
+            Self::There(client) => client.ask("/release", &()),
+        }
+    }
+
+    /// Reads all its rows, and gives the digests of these ranges.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn digests(&self, borders: &[StoredKey]) -> Result<RangeDigests, HoldError> {
+        match self {
+            Self::Here(_, generation) => Ok(RangeDigests::within(generation, borders.to_vec())?),
+            Self::There(client) => client.ask("/digests", &borders),
+        }
+    }
+
+    /// The rows of one range.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn rows(&self, from: Option<&StoredKey>, to: Option<&StoredKey>) -> Result<RangeRows, HoldError> {
+        match self {
+            Self::Here(_, generation) => {
+                Ok(RangeRows::read(generation, from.map(String::as_str), to.map(String::as_str))?)
+            }
+            Self::There(client) => client.ask("/rows", &(from, to)),
+        }
+    }
+}
+
+impl Held {
+    /// Where a generation is.
+    #[must_use]
+    pub fn of(name: &str, generation: &Generation, layout: String) -> Self {
+        let (checkpoint, digest) = generation.checkpoint_and_digest();
+        let (generation, checkpoint) = (name.to_owned(), Checkpoint::clone(&checkpoint));
+        Self { generation, layout, checkpoint, digest: digest.to_string() }
+    }
+}
+
+/// The socket's path as the system takes it: it allows no more than about a hundred bytes, so the directory is named by
+/// the number of an open file.
+///
+/// # Errors
+/// If the directory cannot be opened.
+pub fn socket_path(directory: &Path) -> std::io::Result<(std::fs::File, std::path::PathBuf)> {
+    use std::os::fd::AsRawFd as _;
+    let open = std::fs::File::open(directory)?;
+    let path = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+    Ok((open, path.join(crate::kernel::read_model::ADMIN_SOCKET)))
+}

@@ -1,0 +1,108 @@
+//! Answers those who look after the read model, on a Unix socket in its directory: who may write there may ask.
+//!
+//! `POST`, JSON both ways, asked by [`projector::kernel::verify::Served`]: `/hold` keeps the served generation from moving
+//! and says where it is, `/release` lets it go on, `/digests` and `/rows` read its rows. Queries are answered meanwhile.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use projector::kernel::read_model::ADMIN_SOCKET;
+use projector::kernel::verify::{Held, RangeDigests, RangeRows, StoredKey, socket_path};
+use projector::kernel::{ReadModel, StoreError};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+use super::api::Api;
+use super::blocking::blocking;
+use super::limits::{HOLD_TIME, HOLD_WAIT};
+use super::refusal::Refusal;
+use super::serving::Serving;
+use super::stop_signal::StopSignal;
+
+/// Answers until `stopped`. The caller holds the read model's serving lock, so a socket that is there already was left
+/// behind.
+pub(super) fn serve(
+    read_model: &ReadModel,
+    api: Arc<Api>,
+    stopped: StopSignal,
+) -> io::Result<JoinHandle<()>> {
+    let (open, path) = socket_path(read_model.directory())?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    drop(open);
+    let socket = read_model.directory().join(ADMIN_SOCKET);
+    Ok(tokio::spawn(async move {
+        let served = axum::serve(listener, router(api));
+        let ended = served.with_graceful_shutdown(async move { stopped.requested().await }).await;
+        if let Err(error) = ended {
+            tracing::warn!("{} is no longer answered: {error}", socket.display());
+        }
+        // Gone with this process; the next one would remove it as well.
+        drop(std::fs::remove_file(&socket));
+    }))
+}
+
+fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/hold", post(hold))
+        .route("/release", post(release))
+        .route("/digests", post(digests))
+        .route("/rows", post(rows))
+        .with_state(api)
+}
+
+async fn hold(State(api): State<Arc<Api>>) -> Result<Json<Held>, Refusal> {
+    let serving = api.serving()?;
+    let holding = serving.hold.clone();
+    let stands = blocking(move || holding.hold(HOLD_TIME, HOLD_WAIT)).await;
+    if !stands.unwrap_or(false) {
+        serving.hold.release();
+        return Err(Refusal::not_yet(
+            "not-held",
+            "Not held",
+            "the projection did not come to a stand in time",
+        ));
+    }
+    Ok(Json(Held::of(&serving.name, &serving.generation, api.layout.clone())))
+}
+
+async fn release(State(api): State<Arc<Api>>) -> Result<Json<()>, Refusal> {
+    api.serving()?.hold.release();
+    Ok(Json(()))
+}
+
+async fn digests(
+    State(api): State<Arc<Api>>,
+    Json(borders): Json<Vec<StoredKey>>,
+) -> Result<Response, Refusal> {
+    let serving = api.serving()?;
+    answer(move || RangeDigests::within(&serving.generation, borders)).await
+}
+
+async fn rows(
+    State(api): State<Arc<Api>>,
+    Json((from, to)): Json<(Option<StoredKey>, Option<StoredKey>)>,
+) -> Result<Response, Refusal> {
+    let serving: Arc<Serving> = api.serving()?;
+    answer(move || RangeRows::read(&serving.generation, from.as_deref(), to.as_deref())).await
+}
+
+async fn answer<T: serde::Serialize + Send + 'static>(
+    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<Response, Refusal> {
+    match blocking(read).await {
+        Ok(Ok(found)) => Ok(Json(found).into_response()),
+        Ok(Err(error)) => Err(Refusal::damaged(&error)),
+        Err(error) => {
+            tracing::error!(%error, "reading rows ended without a result");
+            Err(Refusal::unreadable())
+        }
+    }
+}
