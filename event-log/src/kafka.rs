@@ -4,6 +4,8 @@ use std::fmt;
 
 use rdkafka::ClientConfig;
 
+use crate::FetchAhead;
+
 /// Where the log is and how to reach it.
 #[derive(Clone)]
 pub struct Kafka {
@@ -31,11 +33,11 @@ impl Kafka {
     }
 
     /// `sources` is the number of partitions that the reader is going to read.
-    pub(crate) fn reader_config(&self, sources: usize) -> ClientConfig {
+    pub(crate) fn reader_config(&self, sources: usize, fetch_ahead: FetchAhead) -> ClientConfig {
         let mut config = self.own_config(READER);
-        config.set("fetch.message.max.bytes", FETCH_PARTITION_BYTES_MAX.to_string());
-        config.set("fetch.max.bytes", FETCH_RESPONSE_BYTES_MAX.to_string());
-        config.set("queued.max.messages.kbytes", queued_kbytes_max(sources).to_string());
+        for (key, value) in fetch_ahead.options(sources) {
+            config.set(key, value);
+        }
         self.with_options(config)
     }
 
@@ -77,20 +79,6 @@ impl fmt::Debug for Kafka {
     }
 }
 
-/// What one answer may hold of one partition, compressed. Bigger answers mean fewer round trips in a replay.
-const FETCH_PARTITION_BYTES_MAX: usize = 4 << 20;
-/// What one answer of one broker may hold of all partitions, compressed: it bounds how far the queues can be overshot.
-const FETCH_RESPONSE_BYTES_MAX: usize = 16 << 20;
-/// What a reader keeps fetched ahead over all its partitions, decompressed.
-const QUEUED_KBYTES_MAX: usize = 256 << 10;
-/// Below this a partition's queue would run empty between two fetches.
-const QUEUED_PARTITION_KBYTES_MIN: usize = 4 << 10;
-
-// With a queue per partition librdkafka applies its bound to each of them, so the whole is shared out here.
-fn queued_kbytes_max(sources: usize) -> usize {
-    (QUEUED_KBYTES_MAX / sources.max(1)).max(QUEUED_PARTITION_KBYTES_MIN)
-}
-
 /// Records accepted by a writer and not yet acknowledged; past it `send` says so. Enough for full batches to every
 /// partition during a slow acknowledgement.
 const WRITER_QUEUE_RECORDS_MAX: usize = 50_000;
@@ -115,9 +103,14 @@ const READER: &[(&str, &str)] = &[
     // Anything else would silently start elsewhere when the log is shorter than the checkpoint says.
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "true"),
+    // Not the bound: that one counts bytes.
     ("queued.min.messages", "1000000"),
-    // A queue that was full is filled again at once; the default of a second would let it run empty in a replay.
-    ("fetch.queue.backoff.ms", "10"),
+    // A batch of `Reader::poll_batch`: enough that a call costs nothing per record. Taken out of the queue, it no longer
+    // counts against the bound.
+    ("consume.callback.max.messages", "1000"),
+    // A queue that was full is filled again at once; the default of a second would let it run empty in a replay, and
+    // with little fetched ahead even 10 ms halve its speed.
+    ("fetch.queue.backoff.ms", "1"),
     // A broker answers at once when there is something. The wait is what the end of a partition costs, and on the
     // embedded broker, which does not wake up by itself, what every new record costs.
     ("fetch.wait.max.ms", "10"),
@@ -147,25 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn what_readers_fetch_ahead_is_bounded_over_all_partitions() {
-        assert_eq!(queued_kbytes_max(1), QUEUED_KBYTES_MAX);
-        assert_eq!(queued_kbytes_max(18), QUEUED_KBYTES_MAX / 18);
-        assert_eq!(queued_kbytes_max(10_000), QUEUED_PARTITION_KBYTES_MIN);
-        assert_eq!(queued_kbytes_max(0), QUEUED_KBYTES_MAX);
-    }
-
-    #[test]
     fn options_win_over_what_daybook_prefers() {
         let kafka = kafka(&[("linger.ms", "7"), ("fetch.max.bytes", "5000000")]);
         assert_eq!(kafka.writer_config().get("linger.ms"), Some("7"));
-        assert_eq!(kafka.reader_config(3).get("fetch.max.bytes"), Some("5000000"));
+        assert_eq!(kafka.reader_config(3, FetchAhead::default()).get("fetch.max.bytes"), Some("5000000"));
         assert_eq!(kafka.inspector_config().get("linger.ms"), Some("7"));
     }
 
     #[test]
     fn librdkafka_takes_the_configurations() {
         let kafka = kafka(&[]);
-        for config in [kafka.reader_config(18), kafka.writer_config(), kafka.inspector_config()] {
+        let reader = |bytes_max| kafka.reader_config(18, FetchAhead { bytes_max });
+        for config in
+            [reader(0), reader(64 << 20), reader(usize::MAX), kafka.writer_config(), kafka.inspector_config()]
+        {
             config.create_native_config().unwrap();
         }
     }

@@ -12,6 +12,7 @@
 
 mod client;
 mod error;
+mod fetch_ahead;
 mod kafka;
 mod options;
 mod partitioner;
@@ -25,7 +26,8 @@ pub mod settings;
 pub mod topics;
 
 pub use error::LogError;
+pub use fetch_ahead::FetchAhead;
 pub use kafka::Kafka;
 pub use partitioner::partition_for_key;
-pub use reader::{Polled, Reader, Record, Start};
+pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Start};
 pub use writer::{Delivery, DeliveryError, Outgoing, SendError, Writer};

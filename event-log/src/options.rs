@@ -22,6 +22,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("auto.commit.interval.ms", WHY_NO_GROUP),
     ("auto.offset.reset", WHY_NO_RESET),
     ("bootstrap.servers", WHY_BROKERS),
+    ("consume.callback.max.messages", WHY_OWN),
     ("delivery.report.only.error", WHY_REPORTED),
     ("delivery.timeout.ms", WHY_IN_ORDER),
     ("enable.auto.commit", WHY_NO_GROUP),

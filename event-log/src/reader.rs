@@ -5,6 +5,9 @@
 //! queue would tell the end of "partition 3" without saying of which topic. The queues are emptied in turn, a bounded
 //! run each, so that the partitions advance side by side.
 
+mod batch;
+mod native_message;
+mod native_topic;
 mod record;
 mod source;
 mod turn;
@@ -19,10 +22,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 
+pub use batch::{BatchItem, BatchRecord};
 pub use record::Record;
 
 use crate::client::Context;
-use crate::{Kafka, LogError};
+use crate::{FetchAhead, Kafka, LogError};
 use source::{Source, assign};
 use turn::Turn;
 use wake::Wake;
@@ -70,9 +74,18 @@ impl Reader {
     /// # Errors
     /// [`LogError::Settings`] if librdkafka refuses the options, [`LogError::StartNegative`], [`LogError::Client`].
     pub fn open(kafka: &Kafka, starts: &[Start]) -> Result<Reader, LogError> {
+        Reader::open_with(kafka, starts, FetchAhead::default())
+    }
+
+    /// The same with a bound of one's own on what is held fetched and unread. Partitions may be shared out among several
+    /// readers, each with a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_with(kafka: &Kafka, starts: &[Start], fetch_ahead: FetchAhead) -> Result<Reader, LogError> {
         let wake = Arc::new(Wake::default());
         let mut consumer: BaseConsumer<Context> = kafka
-            .reader_config(starts.len())
+            .reader_config(starts.len(), fetch_ahead)
             .create_with_context(Context::default())
             .map_err(|error| LogError::Settings { reason: error.to_string() })?;
         consumer.set_nonempty_callback(wake.setter());
@@ -148,16 +161,19 @@ impl Reader {
                 Ok(Polled::Record(Record::new(index, &source.topic, message)))
             }
             Err(KafkaError::PartitionEOF(_)) => Ok(Polled::End { source: index }),
-            Err(error) => self.read_error(source, &error).map_or(Ok(Polled::Nothing), Err),
+            Err(error) => {
+                let code = error.rdkafka_error_code();
+                let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+                code.and_then(|code| self.read_error(source, code, fatal)).map_or(Ok(Polled::Nothing), Err)
+            }
         }
     }
 
     // None: passing trouble, logged by the context, which librdkafka gets over by itself.
-    fn read_error(&self, source: &Source, error: &KafkaError) -> Option<LogError> {
+    fn read_error(&self, source: &Source, code: RDKafkaErrorCode, fatal: bool) -> Option<LogError> {
         use RDKafkaErrorCode as Code;
         let topic = source.full_topic.clone();
         let (partition, offset) = (source.partition, source.next_offset.get());
-        let code = error.rdkafka_error_code()?;
         match code {
             Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
                 let held = self.consumer.fetch_watermarks(&topic, partition, DETAIL_TIMEOUT).ok();
@@ -170,9 +186,7 @@ impl Reader {
                 Some(LogError::Damaged { topic, partition, offset, reason: code.to_string() })
             }
             Code::TopicAuthorizationFailed => Some(LogError::Denied { topic, reason: code.to_string() }),
-            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                Some(LogError::Client { doing: "reading", reason: code.to_string() })
-            }
+            _ if fatal => Some(LogError::Client { doing: "reading", reason: code.to_string() }),
             _ => None,
         }
     }

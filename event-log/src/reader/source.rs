@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Start;
+use super::native_topic::Topic;
 use super::wake::Wake;
 use crate::client::Context;
 use crate::{Kafka, LogError};
@@ -16,6 +17,8 @@ use crate::{Kafka, LogError};
 /// One partition that is read.
 pub(super) struct Source {
     pub(super) queue: PartitionQueue<Context>,
+    /// The same queue, for whoever reads many at once.
+    pub(super) native: Topic,
     /// Bare name.
     pub(super) topic: String,
     pub(super) full_topic: String,
@@ -40,8 +43,10 @@ impl Source {
             .split_partition_queue(&full_topic, partition)
             .ok_or_else(|| LogError::NoSuchPartition { topic: full_topic.clone(), partition })?;
         queue.set_nonempty_callback(wake.setter());
+        let native = Topic::open(consumer, &full_topic)
+            .ok_or_else(|| LogError::NoSuchPartition { topic: full_topic.clone(), partition })?;
         let topic = start.topic.clone();
-        Ok(Source { queue, topic, full_topic, partition, next_offset: Cell::new(offset) })
+        Ok(Source { queue, native, topic, full_topic, partition, next_offset: Cell::new(offset) })
     }
 }
 

@@ -11,8 +11,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::kafka_topics::admin;
 use crate::support::{
-    DEADLINE, Seen, next, outgoing, read_error, read_to_ends, real_kafka, records_of, soon_unknown, start,
-    write, writer,
+    DEADLINE, Seen, batch_error, batches_to_ends, next, outgoing, read_error, read_to_ends, real_kafka,
+    records_of, soon_unknown, start, write, writer,
 };
 
 const SPEC: TopicSpec = TopicSpec { partitions: 2, replication_factor: 1 };
@@ -54,6 +54,8 @@ fn a_truncated_log_stops_the_reader_and_says_what_is_left() {
         panic!("{error}")
     };
     assert!(error.to_string().contains("it holds offsets 3 to 3"), "{error}");
+    let error = batch_error(&Reader::open(&kafka, &[start("users", 1, 0)]).unwrap());
+    assert!(matches!(error, LogError::OffsetOutOfRange { offset: 0, held: Some((3, 4)), .. }), "{error}");
 }
 
 #[test]
@@ -124,4 +126,6 @@ fn the_tail_record_is_found_before_a_foreign_transactions_marks() {
     }
     let tail = topics::tail_record(&kafka, "users", 1).unwrap().unwrap();
     assert_eq!((tail.offset, tail.value), (1, Some(b"kept".to_vec())));
+    let seen = batches_to_ends(&Reader::open(&kafka, &[start("users", 1, 0)]).unwrap(), 1);
+    assert_eq!(records_of(&seen, 0), [(0, "0".to_owned()), (1, "kept".to_owned())]);
 }

@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use event_log::embedded::EmbeddedBroker;
-use event_log::{Delivery, DeliveryError, Kafka, Outgoing, Polled, Reader, Start, Writer};
+use event_log::{
+    BatchItem, Delivery, DeliveryError, Kafka, LogError, Outgoing, Polled, Reader, Start, Writer,
+};
 
 /// Past it something hangs; nothing measured here comes near it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -126,7 +128,7 @@ pub(crate) fn records_of(seen: &[Seen], wanted: usize) -> Vec<(i64, String)> {
 }
 
 /// The error that stops the reader.
-pub(crate) fn read_error(reader: &Reader) -> event_log::LogError {
+pub(crate) fn read_error(reader: &Reader) -> LogError {
     let began = Instant::now();
     while began.elapsed() < DEADLINE {
         match reader.poll(DEADLINE) {
@@ -135,6 +137,47 @@ pub(crate) fn read_error(reader: &Reader) -> event_log::LogError {
             }
             Ok(Polled::End { .. } | Polled::Nothing) => {}
             Err(error) => return error,
+        }
+    }
+    panic!("no error within {DEADLINE:?}");
+}
+
+pub(crate) fn see(item: BatchItem<'_>) -> Seen {
+    match item {
+        BatchItem::Record(record) => {
+            let value = String::from_utf8(record.value().unwrap().to_vec()).unwrap();
+            Seen::Record { source: record.source(), offset: record.offset(), value }
+        }
+        BatchItem::End { source } => Seen::End { source },
+    }
+}
+
+/// As [`read_to_ends`], in batches.
+pub(crate) fn batches_to_ends(reader: &Reader, sources: usize) -> Vec<Seen> {
+    let began = Instant::now();
+    let mut seen = Vec::new();
+    while !(0..sources).all(|source| seen.contains(&Seen::End { source })) {
+        assert!(began.elapsed() < DEADLINE, "no ends within {DEADLINE:?}");
+        reader
+            .poll_batch::<LogError>(DEADLINE, |item| {
+                seen.push(see(item));
+                Ok(())
+            })
+            .unwrap();
+    }
+    seen
+}
+
+/// As [`read_error`], in batches.
+pub(crate) fn batch_error(reader: &Reader) -> LogError {
+    let began = Instant::now();
+    while began.elapsed() < DEADLINE {
+        let visit = |item: BatchItem<'_>| match see(item) {
+            Seen::Record { offset, .. } => panic!("a record at offset {offset} instead of an error"),
+            Seen::End { .. } => Ok(()),
+        };
+        if let Err(error) = reader.poll_batch(DEADLINE, visit) {
+            return error;
         }
     }
     panic!("no error within {DEADLINE:?}");
