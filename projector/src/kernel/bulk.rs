@@ -19,6 +19,7 @@
 
 mod blocks;
 mod change;
+mod compact;
 mod cursor;
 mod fold;
 mod journal;
@@ -29,6 +30,7 @@ mod unit;
 
 pub(super) use blocks::BlockWriter;
 pub(super) use change::ChangeAt;
+pub(super) use compact::RUNS_MERGED_MAX;
 pub(super) use fold::{ChangeError, KeyFold, ViewFold};
 pub(super) use journal::{JournalError, JournalFile, UnitEntry};
 pub(super) use merge::Merge;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use event_log::{Kafka, Polled, Reader};
+use event_log::{Kafka, Polled, Reader, Start};
 use schemas::event_data::EventData;
 
 use super::checkpoint::Checkpoint;
@@ -38,7 +38,7 @@ pub(super) fn catch_up<E: EventData>(
         return Ok(());
     }
     let all = sources::starts(&from);
-    let starts: Vec<_> = behind.iter().map(|(source, _)| all[*source].clone()).collect();
+    let starts: Vec<_> = behind.iter().map(|(source, _)| one_before(&all[*source])).collect();
     let reader = Reader::open(kafka, &starts)?;
     let mut engine = Engine::new(projection, &from, Limits::following(CACHE_BYTES_MAX));
     let mut left: Vec<bool> = vec![true; behind.len()];
@@ -65,6 +65,12 @@ pub(super) fn catch_up<E: EventData>(
     }
     engine.commit(generation)?;
     Ok(())
+}
+
+/// The record before the next is read again, so that a log which is not the one that was projected so far is noticed (a
+/// fork) before anything is projected from it.
+fn one_before(start: &Start) -> Start {
+    Start { offset: (start.offset - 1).max(0), ..start.clone() }
 }
 
 /// Partitions that are behind, by index, with the end offset to reach.

@@ -1,12 +1,15 @@
 //! Builds a generation anew from offset zero, up to the end offsets seen at its start, and publishes it.
 
+mod begin;
 mod build;
 mod compare;
 mod log;
 mod options;
 mod progress;
 mod read;
+mod rows;
 mod throttle;
+mod work;
 mod write;
 
 use std::path::PathBuf;

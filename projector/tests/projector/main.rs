@@ -11,6 +11,8 @@ mod log;
 mod orders;
 mod program;
 mod read_models;
+mod rebuilds;
 mod replays;
 mod resume;
 mod toy;
+mod verified;

@@ -65,57 +65,69 @@ impl Run {
     }
 }
 
-struct Sink {
-    to: BufWriter<File>,
-    at: u64,
-    scratch: Vec<u8>,
-}
-
 fn write(path: &Path, sorter: &Sorter) -> io::Result<File> {
-    let file = File::create(path)?;
-    let to = BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
-    let mut sink = Sink { to, at: 0, scratch: Vec::new() };
-    let mut table = Vec::new();
-    for entries in sorter.views() {
-        put_section(&mut table, &sink.section(sorter, entries)?);
-    }
-    let table_bytes = table.len() as u64;
-    sink.to.write_all(&table)?;
-    sink.to.write_all(&table_bytes.to_le_bytes())?;
-    sink.to.write_all(MARK)?;
-    sink.to.into_inner().map_err(io::IntoInnerError::into_error)
-}
-
-impl Sink {
-    fn section(&mut self, sorter: &Sorter, mut entries: &[Entry]) -> io::Result<Section> {
-        let mut section = Section { start: self.at, changes: entries.len() as u64, ..Section::default() };
-        let mut table_at = self.at;
+    let mut writer = RunWriter::create(path)?;
+    let mut group = Vec::new();
+    for mut entries in sorter.views() {
+        let mut section = writer.begin();
+        section.changes = entries.len() as u64;
         while let Some(first) = entries.first() {
-            if self.at >= table_at {
-                section.table.push((first.key(), self.at));
-                table_at = self.at + TABLE_EVERY_BYTES;
+            let (together, rest) = entries.split_at(group_length(entries));
+            group.clear();
+            for record in together.iter().map(|entry| sorter.record(entry)) {
+                put_varint(&mut group, record.len() as u64);
+                group.extend_from_slice(record);
             }
-            let (group, rest) = entries.split_at(group_length(entries));
-            self.group(sorter, first.key(), group)?;
+            writer.group(&mut section, first.key(), &group)?;
             entries = rest;
         }
-        section.end = self.at;
-        Ok(section)
+        writer.end(section);
+    }
+    writer.finish()
+}
+
+/// Writes a run section by section, group by group.
+pub(super) struct RunWriter {
+    to: BufWriter<File>,
+    at: u64,
+    table_at: u64,
+    table: Vec<u8>,
+}
+
+impl RunWriter {
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let to = BufWriter::with_capacity(WRITE_BUFFER_BYTES, File::create(path)?);
+        Ok(Self { to, at: 0, table_at: 0, table: Vec::new() })
     }
 
-    fn group(&mut self, sorter: &Sorter, key: u128, group: &[Entry]) -> io::Result<()> {
-        self.scratch.clear();
-        for entry in group {
-            let record = sorter.record(entry);
-            put_varint(&mut self.scratch, record.len() as u64);
-            self.scratch.extend_from_slice(record);
+    pub(super) fn begin(&mut self) -> Section {
+        self.table_at = self.at;
+        Section { start: self.at, ..Section::default() }
+    }
+
+    pub(super) fn group(&mut self, section: &mut Section, key: u128, group: &[u8]) -> io::Result<()> {
+        if self.at >= self.table_at {
+            section.table.push((key, self.at));
+            self.table_at = self.at + TABLE_EVERY_BYTES;
         }
-        let length = (self.scratch.len() as u32).to_le_bytes();
+        let length = (group.len() as u32).to_le_bytes();
         self.to.write_all(&key.to_be_bytes())?;
         self.to.write_all(&length)?;
-        self.to.write_all(&self.scratch)?;
-        self.at += (size_of::<u128>() + length.len() + self.scratch.len()) as u64;
+        self.to.write_all(group)?;
+        self.at += (size_of::<u128>() + length.len() + group.len()) as u64;
         Ok(())
+    }
+
+    pub(super) fn end(&mut self, section: Section) {
+        put_section(&mut self.table, &Section { end: self.at, ..section });
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<File> {
+        let table_bytes = self.table.len() as u64;
+        self.to.write_all(&self.table)?;
+        self.to.write_all(&table_bytes.to_le_bytes())?;
+        self.to.write_all(MARK)?;
+        self.to.into_inner().map_err(io::IntoInnerError::into_error)
     }
 }
 

@@ -91,7 +91,7 @@ impl<E: EventData> Comparing<'_, E> {
     /// The error is a sentence about the difference.
     fn with(&self, served: &Served) -> Result<Comparison, String> {
         let compared = match served {
-            Served::Here(_, old) => self.bring_both_together(old).and_then(|()| held(served)),
+            Served::Here(name, old) => self.bring_both_together(name, old).and_then(|()| held(served)),
             Served::There(_) => self.hold_and_follow(served),
         };
         let layout = self.projection.layout().to_string();
@@ -110,8 +110,11 @@ impl<E: EventData> Comparing<'_, E> {
     }
 
     /// Both are ours alone: each follows to where the other one is.
-    fn bring_both_together(&self, old: &Generation) -> Result<(), String> {
-        self.follow(old, &self.new.checkpoint())?;
+    fn bring_both_together(&self, name: &str, old: &Generation) -> Result<(), String> {
+        let brought = self.follow(old, &self.new.checkpoint());
+        brought.map_err(|error| {
+            format!("{name} cannot follow the log to where the new generation is: {error}")
+        })?;
         self.follow(self.new, &old.checkpoint())
     }
 

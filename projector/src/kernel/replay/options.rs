@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use event_log::LogError;
 use event_log::topics::TopicError;
 
 use super::compare::Comparison;
+use crate::kernel::bulk::RUNS_MERGED_MAX;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::generation::Generation;
@@ -33,6 +35,8 @@ pub struct ReplayOptions {
     pub goal: Option<Arc<Checkpoint>>,
     /// Publish even if the new generation differs from the one that is served, for this reason.
     pub accept_difference: Option<String>,
+    /// Runs of sorted changes that are merged at once; more are merged in several steps.
+    pub runs_merged_max: usize,
     /// Threads that read and that write.
     pub threads: usize,
     /// Partitions of each topic. A topic with another number is refused.
@@ -58,6 +62,7 @@ impl ReplayOptions {
             keep: KEEP_DEFAULT,
             goal: None,
             accept_difference: None,
+            runs_merged_max: RUNS_MERGED_MAX,
             threads: thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX),
             partitions,
             start_timeout: START_TIMEOUT_DEFAULT,
@@ -186,6 +191,12 @@ pub enum ReplayError {
         /// Records to read.
         total: u64,
     },
+}
+
+impl From<LogError> for ReplayError {
+    fn from(error: LogError) -> Self {
+        StopReason::from(error).into()
+    }
 }
 
 impl ReplayError {

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use event_log::{Kafka, Polled, Reader, Start};
+use event_log::{BatchItem, FetchAhead, Kafka, Reader, Start};
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
 
-use super::build::Work;
 use super::options::ReplayError;
+use super::work::{Work, run_name};
 use crate::kernel::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
 use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
 use crate::kernel::source::Source;
@@ -23,8 +23,6 @@ use crate::kernel::store::StoreError;
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// A run is written at least so often, however slowly records come: what a killed replay has to read again.
 const RUN_EVERY: Duration = Duration::from_secs(20);
-/// Records between two looks at the clock, the throttle and the request to stop.
-const RECORDS_PER_LOOK: u64 = 1_024;
 
 /// A run that is written but not yet durable, and what the journal notes once it is.
 pub(super) struct Written {
@@ -41,6 +39,8 @@ pub(super) struct Reading<'w, E: 'static> {
     sorter: Sorter,
     /// Partitions of this thread: index in the checkpoint, place, and end offset.
     sources: Vec<(u32, Source, i64)>,
+    /// Which of them have been read to the end, and how many have not.
+    read: Vec<bool>,
     unread: usize,
     duplicates: u64,
     written: SyncSender<Written>,
@@ -57,9 +57,9 @@ impl<'w, E: EventData> Reading<'w, E> {
         sorter: Sorter,
         written: SyncSender<Written>,
     ) -> Self {
-        let unread = sources.len();
+        let (unread, read) = (sources.len(), vec![false; sources.len()]);
         let run_began = Instant::now();
-        Self { work, packs, sorter, sources, unread, duplicates: 0, written, run_began, untold: 0 }
+        Self { work, packs, sorter, sources, read, unread, duplicates: 0, written, run_began, untold: 0 }
     }
 
     /// Reads to the end, or until told to stop. What has been read is in runs when it returns, whyever that is.
@@ -81,31 +81,27 @@ impl<'w, E: EventData> Reading<'w, E> {
             offset: source.next_offset,
         };
         let starts: Vec<Start> = self.sources.iter().map(start).collect();
-        let reader = Reader::open(kafka, &starts).map_err(StopReason::from)?;
-        let mut read = vec![false; starts.len()];
+        let ahead = FetchAhead { bytes_max: self.work.fetch_bytes_max };
+        let reader = Reader::open_with(kafka, &starts, ahead).map_err(StopReason::from)?;
         while self.unread > 0 {
-            let ended = match reader.poll(POLL_TIMEOUT).map_err(StopReason::from)? {
-                Polled::Record(record) => {
-                    self.untold += 1;
-                    let index = record.source();
-                    self.take(index, record.offset(), record.value(), || record.headers())?.then_some(index)
-                }
-                Polled::End { source } => Some(source),
-                Polled::Nothing => {
-                    if self.look()? {
-                        return Ok(());
-                    }
-                    None
-                }
-            };
-            if let Some(index) = ended
-                && !std::mem::replace(&mut read[index], true)
-            {
-                self.unread -= 1;
-            }
-            if self.untold >= RECORDS_PER_LOOK && self.look()? {
+            reader.poll_batch(POLL_TIMEOUT, |item| self.visit(&item))?;
+            if self.look()? {
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, item: &BatchItem<'_>) -> Result<(), ReplayError> {
+        let (index, ended) = match item {
+            BatchItem::Record(record) => {
+                let index = record.source();
+                (index, self.take(index, record.offset(), record.value(), || record.headers())?)
+            }
+            BatchItem::End { source } => (*source, true),
+        };
+        if ended && !std::mem::replace(&mut self.read[index], true) {
+            self.unread -= 1;
         }
         Ok(())
     }
@@ -121,6 +117,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         let (number, source, end) = &mut self.sources[index];
         // What came after the start belongs to whoever follows from here.
         if offset < *end {
+            self.untold += 1;
             let opened = event_data::open::<E>(value, headers)
                 .map_err(|error| StopReason::unreadable(source.at(offset, None), error))?;
             let verdict = source.check(&opened.source, opened.position, opened.id, offset)?;
@@ -175,7 +172,7 @@ impl<'w, E: EventData> Reading<'w, E> {
 pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Result<(), StoreError> {
     for run in runs {
         run.file.sync_all().map_err(|error| StoreError::new("sync", &run.path, error))?;
-        let name = run.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = run_name(&run.path);
         journal.update(|journal| {
             journal.runs.push(name);
             journal.duplicates += run.duplicates;

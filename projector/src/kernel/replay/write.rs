@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use super::build::Work;
 use super::options::ReplayError;
+use super::work::Work;
 use crate::kernel::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit};
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::generation::Generation;

@@ -1,0 +1,72 @@
+//! Beginning a build, or going on with what an earlier replay has left of one.
+
+use std::fs;
+use std::path::Path;
+
+use super::options::{ReplayError, ReplayOptions};
+use super::work::RUN_SUFFIX;
+use crate::kernel::bulk::{JournalError, JournalFile, UnitEntry};
+use crate::kernel::checkpoint::Checkpoint;
+use crate::kernel::generation::{self, Generation};
+use crate::kernel::projection::Projection;
+use crate::kernel::sources;
+use crate::kernel::store::{GenerationError, StoreError};
+
+/// Begins a build in an empty or new directory.
+pub(super) fn begin<E>(
+    path: &Path,
+    projection: &Projection<E>,
+    start: &Checkpoint,
+    options: &ReplayOptions,
+) -> Result<(Generation, JournalFile), ReplayError> {
+    let layout = projection.layout();
+    let generation = Generation::create(path, &layout, start, &options.holder)?;
+    let journal = JournalFile::create(&generation.build_path(), &layout, start)?;
+    Ok((generation, journal))
+}
+
+/// Goes on with what is durable of a build; `None` if nothing is.
+pub(super) fn resume<E>(
+    name: &str,
+    path: &Path,
+    projection: &Projection<E>,
+    start: &Checkpoint,
+    options: &ReplayOptions,
+) -> Result<Option<(Generation, JournalFile)>, ReplayError> {
+    let abandoned = |reason: String| ReplayError::Abandoned { name: name.to_owned(), reason };
+    let layout = projection.layout();
+    let journal = match JournalFile::open(&generation::build_path(path), &layout) {
+        Ok(Some(journal)) => journal,
+        Ok(None) => return Ok(None),
+        Err(JournalError::Store(error)) => return Err(error.into()),
+        Err(JournalError::Foreign { reason }) => return Err(abandoned(reason)),
+    };
+    if sources::partitions(&journal.read().checkpoint) != sources::partitions(start) {
+        return Err(abandoned("it was begun with other topics or partitions".to_owned()));
+    }
+    // Rows count from the first unit that is done; what was written before that is written again.
+    let has_rows = journal.read().settled || journal.read().units.iter().any(UnitEntry::is_done);
+    let opened = match has_rows {
+        true => Generation::resume(path, &layout, &options.holder),
+        false => Generation::create(path, &layout, start, &options.holder),
+    };
+    match opened {
+        Ok(generation) => Ok(Some((generation, journal))),
+        Err(error @ (GenerationError::InUse { .. } | GenerationError::Store(_))) => Err(error.into()),
+        Err(error) => Err(abandoned(error.to_string())),
+    }
+}
+
+/// Number of the next run. Removes runs that the journal does not name: they were not durable when the build stopped.
+pub(super) fn next_run(build: &Path, named: &[String]) -> Result<u64, StoreError> {
+    let io_error = |error| StoreError::new("tidy", build, error);
+    for entry in fs::read_dir(build).map_err(io_error)? {
+        let entry = entry.map_err(io_error)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(RUN_SUFFIX) && !named.contains(&name) {
+            fs::remove_file(entry.path()).map_err(io_error)?;
+        }
+    }
+    let number = |name: &String| name.strip_suffix(RUN_SUFFIX)?.parse::<u64>().ok();
+    Ok(named.iter().filter_map(number).max().map_or(0, |last| last + 1))
+}

@@ -1,0 +1,125 @@
+//! The writing half of a build: from runs to rows.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use schemas::event_data::EventData;
+
+use super::build::{Build, join};
+use super::options::ReplayError;
+use super::progress::ReplayProgress;
+use super::work::{lower_priority, run_name};
+use super::write::Writing;
+use crate::kernel::bulk::{Run, UnitEntry, plan};
+use crate::kernel::checkpoint::SourceId;
+use crate::kernel::digest::Digest;
+use crate::kernel::store::StoreError;
+
+impl<E: EventData> Build<'_, E> {
+    /// Merges the runs, folds every key and writes its rows; the digest of all of them.
+    pub(super) fn write(
+        &mut self,
+        on_progress: &mut impl FnMut(ReplayProgress),
+    ) -> Result<Digest, ReplayError> {
+        self.compact()?;
+        let runs = self.open_runs(&self.journal.read().runs)?;
+        let changes: u64 = runs.iter().map(|run| run.changes()).sum();
+        self.plan(&runs)?;
+        let units = self.journal.read().units.clone();
+        self.work.meter.to_fold.store(changes, Ordering::Relaxed);
+        self.work.meter.folded.store(units.iter().map(|unit| unit.changes).sum(), Ordering::Relaxed);
+        let sources: Vec<SourceId> = self.checkpoint().sources().map(|(id, _)| id.clone()).collect();
+        let views: Vec<_> = self.projection.views.iter().map(|view| (view.id, view.fold)).collect();
+        let threads = self.options.threads.clamp(1, units.len().max(1));
+        let writing = Writing {
+            work: &self.work,
+            generation: &self.generation,
+            journal: &self.journal,
+            runs: &runs,
+            sources: &sources,
+            views: &views,
+            memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
+        };
+        let next = AtomicUsize::new(0);
+        let write_units = || {
+            lower_priority();
+            while !self.work.is_stopping() {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= units.len() {
+                    break;
+                }
+                writing.unit(index)?;
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let writers: Vec<_> =
+                (0..threads).map(|_| scope.spawn(|| self.work.noting_failure(write_units()))).collect();
+            self.tell_until(
+                || writers.iter().all(thread::ScopedJoinHandle::is_finished),
+                &self.pace,
+                on_progress,
+            );
+            writers.into_iter().map(join).fold(Ok(()), Result::and)
+        })?;
+        self.check_cancelled()?;
+        Ok(self.total(changes)?)
+    }
+
+    /// Merges runs that follow one another until all that is left can be merged at once.
+    fn compact(&self) -> Result<(), ReplayError> {
+        let build = self.generation.build_path();
+        loop {
+            let names = self.journal.read().runs.clone();
+            if names.len() <= self.options.runs_merged_max {
+                return Ok(());
+            }
+            let mut merged = Vec::new();
+            for names in names.chunks(self.options.runs_merged_max) {
+                self.check_cancelled()?;
+                let path = self.work.next_run();
+                let file = Run::merge(&path, &self.open_runs(names)?)?;
+                file.sync_all().map_err(|error| StoreError::new("sync", &path, error))?;
+                merged.push(run_name(&path));
+            }
+            self.journal.update(|journal| journal.runs = merged)?;
+            for name in &names {
+                let path = build.join(name);
+                fs::remove_file(&path).map_err(|error| StoreError::new("remove", &path, error))?;
+            }
+        }
+    }
+
+    fn open_runs(&self, names: &[String]) -> Result<Vec<Arc<Run>>, StoreError> {
+        let build = self.generation.build_path();
+        names.iter().map(|name| Run::open(&build.join(name)).map(Arc::new)).collect()
+    }
+
+    fn plan(&self, runs: &[Arc<Run>]) -> Result<(), StoreError> {
+        if self.journal.read().units.is_empty() {
+            let units = plan(runs, self.projection.views.len());
+            self.journal.update(|journal| journal.units = units.iter().map(UnitEntry::new).collect())?;
+        }
+        Ok(())
+    }
+
+    /// The digest of all units' rows, once it is certain that nothing was left out.
+    fn total(&self, changes: u64) -> Result<Digest, StoreError> {
+        let damaged = |what: String| StoreError::new("read", &self.generation.build_path(), what);
+        let mut digest = Digest::default();
+        let mut folded = 0;
+        for unit in &self.journal.read().units {
+            let rows = unit.digest().and_then(Result::ok);
+            digest.merge(rows.ok_or_else(|| damaged("the journal has no digest of a unit".to_owned()))?);
+            folded += unit.changes;
+        }
+        if folded != changes {
+            return Err(damaged(format!(
+                "{changes} changes were sorted, {folded} were folded: a run is damaged"
+            )));
+        }
+        Ok(digest)
+    }
+}

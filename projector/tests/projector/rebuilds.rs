@@ -1,0 +1,198 @@
+//! What a replay does beside reading and writing: runs merged in steps, its pace, what it leaves, what it refuses.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use projector::kernel::{
+    Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay,
+};
+use projector::shop;
+use uuid::Uuid;
+
+use crate::broker::{Broker, until};
+use crate::log::{
+    Dice, HOLDER, Log, PARTITIONS, cancelled, created, digest_of, placed, signed_up, transcript,
+};
+
+pub(crate) fn options() -> ReplayOptions {
+    ReplayOptions::new(PARTITIONS, HOLDER.to_owned())
+}
+
+pub(crate) fn rebuild(
+    broker: &Broker,
+    directory: &Path,
+    options: &ReplayOptions,
+) -> Result<ReplayReport, ReplayError> {
+    let read_model = ReadModel::open(directory).unwrap();
+    replay(&broker.kafka, &read_model, shop::projection(), options, |_| {}, &AtomicBool::new(false))
+}
+
+#[test]
+fn runs_are_merged_in_steps_when_there_are_too_many() {
+    let broker = Broker::start();
+    let log = transcript(6_000, 51);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let many = ReplayOptions { memory_bytes_max: 0, runs_merged_max: 2, threads: 2, ..options() };
+    let report = rebuild(&broker, directory.path(), &many).unwrap();
+    assert_eq!(report.digest, digest_of(&log.records));
+    let generation = Generation::open(&report.path, &shop::layout(), HOLDER).unwrap();
+    assert_eq!(generation.recount_digest().unwrap(), report.digest);
+}
+
+#[test]
+fn one_user_with_very_many_orders() {
+    const ORDERS: u32 = 12_000;
+    let broker = Broker::start();
+    let (mut log, mut dice) = (Log::default(), Dice(52));
+    let (user, product) = (dice.uuid(), dice.uuid());
+    log.write(&created(product, "pants", None));
+    log.write(&signed_up(user));
+    let mut open = Vec::new();
+    for number in 0..ORDERS {
+        let order = Uuid::from_u128(u128::from(number));
+        log.write(&placed(order, user, product, 1));
+        open.push(order);
+        if number % 50 == 49 {
+            // Often one from long ago, whose part was written long before.
+            let order = open.swap_remove(dice.roll(open.len() as u64) as usize);
+            log.write(&cancelled(order, user, product));
+        }
+    }
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let tiny = ReplayOptions { memory_bytes_max: 0, ..options() };
+    assert_eq!(rebuild(&broker, directory.path(), &tiny).unwrap().digest, digest_of(&log.records));
+}
+
+#[test]
+fn a_replay_is_seen_and_throttled_from_outside_while_it_runs() {
+    let broker = Broker::start();
+    broker.write(&transcript(500, 53).records);
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert_eq!(read_model.rebuild_at_work(), None);
+    assert!(read_model.set_rate(Some(5)).unwrap_err().to_string().contains("no replay is at work"));
+    // At this pace it would take minutes.
+    let slow = ReplayOptions { rate_max: Some(1), ..options() };
+    std::thread::scope(|scope| {
+        let replaying = scope.spawn(|| rebuild(&broker, directory.path(), &slow));
+        let seen = until("its progress is seen", || {
+            let at_work = read_model.rebuild_at_work()?;
+            Some((at_work.holder, at_work.progress?))
+        });
+        assert_eq!((seen.0.as_str(), seen.1.total, seen.1.generation.as_str()), (HOLDER, 500, "gen-000001"));
+        read_model.set_rate(None).unwrap();
+        replaying.join().unwrap().unwrap();
+    });
+    assert_eq!(read_model.rebuild_at_work(), None);
+    ReadModel::open(directory.path()).unwrap();
+}
+
+#[test]
+fn stopped_at_any_progress_it_goes_on_from_there() {
+    let broker = Broker::start();
+    let log = transcript(4_000, 54);
+    broker.write(&log.records);
+    let expected = digest_of(&log.records);
+    for stop_after in 1..6 {
+        let directory = tempfile::tempdir().unwrap();
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        let (cancelled, mut told) = (AtomicBool::new(false), 0);
+        let stop = |_: ReplayProgress| {
+            told += 1;
+            cancelled.store(told >= stop_after, Ordering::Relaxed);
+        };
+        let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(4_000), ..options() };
+        let first = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+        if let Err(error) = first {
+            assert!(matches!(error, ReplayError::Cancelled { .. }), "{error}");
+        }
+        let report = rebuild(&broker, directory.path(), &options()).unwrap();
+        assert_eq!(report.digest, expected, "stopped after {stop_after}");
+    }
+}
+
+#[test]
+fn a_replay_is_compared_with_what_was_published() {
+    let broker = Broker::start();
+    let mut log = transcript(200, 55);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let first = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!(first.compared, Comparison::Nothing);
+    // The published one is behind, and follows to where the new one is.
+    let before = log.records.len();
+    log.write(&signed_up(Uuid::from_u128(1)));
+    broker.write(&log.records[before..]);
+    let second = rebuild(&broker, directory.path(), &options()).unwrap();
+    let digest = digest_of(&log.records).to_string();
+    assert_eq!(second.compared, Comparison::Equal { with: "gen-000001".to_owned(), digest });
+}
+
+#[test]
+fn what_says_something_else_is_published_only_for_a_reason() {
+    let (broker, other) = (Broker::start(), Broker::start());
+    broker.write(&transcript(100, 56).records);
+    other.write(&transcript(100, 57).records);
+    let directory = tempfile::tempdir().unwrap();
+    let first = rebuild(&broker, directory.path(), &options()).unwrap();
+    let refused = rebuild(&other, directory.path(), &options()).unwrap_err();
+    assert!(matches!(refused, ReplayError::Differs { .. }), "{refused}");
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
+    let because = ReplayOptions { accept_difference: Some("another log".to_owned()), ..options() };
+    let second = rebuild(&other, directory.path(), &because).unwrap();
+    assert_eq!((second.generation.as_str(), second.resumed, second.published), ("gen-000002", true, true));
+    let Comparison::Accepted { difference, why } = second.compared else { panic!("{:?}", second.compared) };
+    assert_eq!(why, "another log");
+    assert_ne!(first.digest, second.digest);
+    assert!(difference.contains("gen-000001"), "{difference}");
+}
+
+#[test]
+fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 58).records);
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let aside = ReplayOptions { accept_difference: None, ..options() };
+    let cancelled = AtomicBool::new(true);
+    let stopped = replay(&broker.kafka, &read_model, shop::projection(), &aside, |_| {}, &cancelled);
+    assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
+    let journal = directory.path().join("gen-000001/build/JOURNAL");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replace("\"version\":1", "\"version\":99")).unwrap();
+    let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
+    assert!(refused.contains("gen-000001 was left unfinished") && refused.contains("--discard"), "{refused}");
+    assert_eq!(read_model.discard().unwrap(), ["gen-000001"]);
+    assert!(!rebuild(&broker, directory.path(), &options()).unwrap().resumed);
+}
+
+#[test]
+fn so_many_old_generations_are_kept_as_asked_for() {
+    let broker = Broker::start();
+    broker.write(&transcript(50, 59).records);
+    let directory = tempfile::tempdir().unwrap();
+    let keep = |keep| ReplayOptions { keep, ..options() };
+    for _ in 0..4 {
+        rebuild(&broker, directory.path(), &keep(2)).unwrap();
+    }
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert_eq!(read_model.names().unwrap(), ["gen-000002", "gen-000003", "gen-000004"]);
+    rebuild(&broker, directory.path(), &keep(0)).unwrap();
+    assert_eq!(read_model.names().unwrap(), ["gen-000005"]);
+    assert!(read_model.roll_back().unwrap_err().to_string().contains("no generation older"));
+}
+
+/// Follows with the published generation until it holds so many events.
+pub(crate) fn follow_to_the_end(broker: &Broker, read_model: &ReadModel, events: u64) {
+    let path = read_model.path_of(&read_model.current().unwrap().unwrap());
+    let generation = std::sync::Arc::new(Generation::open(&path, &shop::layout(), HOLDER).unwrap());
+    let options = projector::kernel::FollowOptions::default();
+    let follower =
+        projector::kernel::Follower::start(&broker.kafka, generation.clone(), shop::projection(), options);
+    let follower = follower.unwrap();
+    crate::broker::until_events(&generation, events);
+    follower.stop().unwrap();
+}
