@@ -147,6 +147,9 @@ impl StoredRow {
     }
 }
 
+/// A stored key, and its row; `None` stands for one that was removed.
+type Step = (Vec<u8>, Option<Bytes>);
+
 type Entries<'g> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), StoreError>> + 'g>;
 
 /// Stored rows in order: loose ones and those in blocks merged, the loose one where there are both.
@@ -187,8 +190,8 @@ impl StoredRows<'_> {
         }
     }
 
-    /// The next row; the inner `None` stands for a row that was removed.
-    fn step(&mut self) -> Result<Option<(Vec<u8>, Option<Bytes>)>, StoreError> {
+    /// The next row, or the next that was removed.
+    fn step(&mut self) -> Result<Option<Step>, StoreError> {
         let block = self.peek_block()?;
         let loose = match self.loose.peek() {
             Some(Err(_)) => return self.take_loose(),
@@ -210,7 +213,7 @@ impl StoredRows<'_> {
         }
     }
 
-    fn take_loose(&mut self) -> Result<Option<(Vec<u8>, Option<Bytes>)>, StoreError> {
+    fn take_loose(&mut self) -> Result<Option<Step>, StoreError> {
         let Some(entry) = self.loose.next() else { return Ok(None) };
         let (key, value) = entry?;
         Ok(Some((key.to_vec(), self.generation.present(&value)?)))

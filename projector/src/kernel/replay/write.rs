@@ -22,6 +22,9 @@ const READ_BYTES_MAX: usize = 256 << 10;
 /// Changes between two looks at the request to stop.
 const CHANGES_PER_LOOK: u64 = 4_096;
 
+/// Makes a fold of one view.
+pub(super) type NewFold = fn() -> Box<dyn KeyFold>;
+
 /// One thread that writes.
 pub(super) struct Writing<'w> {
     pub(super) work: &'w Work<'w>,
@@ -30,7 +33,7 @@ pub(super) struct Writing<'w> {
     pub(super) runs: &'w [Arc<Run>],
     pub(super) sources: &'w [SourceId],
     /// Number of every view, and a fold of it.
-    pub(super) views: &'w [(u8, fn() -> Box<dyn KeyFold>)],
+    pub(super) views: &'w [(u8, NewFold)],
     /// Bytes that this thread may hold of all runs.
     pub(super) memory_bytes_max: usize,
 }
