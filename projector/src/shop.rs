@@ -11,7 +11,7 @@ use crate::kernel::{Generation, Layout, ReadError, View};
 use uuid::Uuid;
 
 const SHOP: Projection<ShopEvent> = Projection {
-    layout_version: 1,
+    layout_version: 2,
     topics: &[
         Topic { name: events::users::TOPIC, service: events::users::SERVICE },
         Topic { name: events::products::TOPIC, service: events::products::SERVICE },
