@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use schemas::event_data::EventData;
@@ -11,11 +12,14 @@ use super::build::{Build, join};
 use super::options::ReplayError;
 use super::progress::ReplayProgress;
 use super::work::{lower_priority, run_name};
-use super::write::Writing;
+use super::write::{Writing, WrittenUnit, sync_units};
 use crate::kernel::bulk::{Run, UnitEntry, plan};
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::digest::Digest;
 use crate::kernel::store::StoreError;
+
+/// Units that wait to be synced; past it their writers wait.
+const UNITS_WAITING_MAX: usize = 16;
 
 impl<E: EventData> Build<'_, E> {
     /// Merges the runs, folds every key and writes its rows; the digest of all of them.
@@ -42,30 +46,52 @@ impl<E: EventData> Build<'_, E> {
             views: &views,
             memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
         };
+        self.write_units(&writing, units.len(), threads, on_progress)?;
+        self.check_cancelled()?;
+        Ok(self.total(changes)?)
+    }
+
+    fn write_units(
+        &self,
+        writing: &Writing<'_>,
+        units: usize,
+        threads: usize,
+        on_progress: &mut impl FnMut(ReplayProgress),
+    ) -> Result<(), ReplayError> {
         let next = AtomicUsize::new(0);
-        let write_units = || {
+        let (sender, receiver) = sync_channel(UNITS_WAITING_MAX);
+        let write = |sender: SyncSender<WrittenUnit>| {
             lower_priority();
             while !self.work.is_stopping() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= units.len() {
+                if index >= units {
                     break;
                 }
-                writing.unit(index)?;
+                if let Some(written) = writing.unit(index)? {
+                    // The other side ends early only after an error of its own, which is told.
+                    let _gone = sender.send(written);
+                }
             }
             Ok(())
         };
+        let write = &write;
+        let (generation, journal) = (&self.generation, &self.journal);
         thread::scope(|scope| {
-            let writers: Vec<_> =
-                (0..threads).map(|_| scope.spawn(|| self.work.noting_failure(write_units()))).collect();
-            self.tell_until(
-                || writers.iter().all(thread::ScopedJoinHandle::is_finished),
-                &self.pace,
-                on_progress,
-            );
-            writers.into_iter().map(join).fold(Ok(()), Result::and)
-        })?;
-        self.check_cancelled()?;
-        Ok(self.total(changes)?)
+            let syncing = scope.spawn(move || {
+                self.work.noting_failure(sync_units(generation, journal, &receiver).map_err(Into::into))
+            });
+            let writers: Vec<_> = (0..threads)
+                .map(|_| {
+                    let sender = sender.clone();
+                    scope.spawn(move || self.work.noting_failure(write(sender)))
+                })
+                .collect();
+            drop(sender);
+            let done = || writers.iter().all(thread::ScopedJoinHandle::is_finished);
+            self.tell_until(done, &self.pace, on_progress);
+            let written = writers.into_iter().map(join).fold(Ok(()), Result::and);
+            join(syncing).and(written)
+        })
     }
 
     /// Merges runs that follow one another until all that is left can be merged at once.

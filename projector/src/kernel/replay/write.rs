@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
 
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use super::options::ReplayError;
 use super::work::Work;
 use crate::kernel::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit};
 use crate::kernel::checkpoint::SourceId;
+use crate::kernel::digest::Digest;
 use crate::kernel::generation::Generation;
 use crate::kernel::stop::{RecordAt, StopReason};
 use crate::kernel::store::StoreError;
@@ -24,6 +26,32 @@ const CHANGES_PER_LOOK: u64 = 4_096;
 
 /// Makes a fold of one view.
 pub(super) type NewFold = fn() -> Box<dyn KeyFold>;
+
+/// A unit whose rows have been written.
+pub(super) struct WrittenUnit {
+    index: usize,
+    digest: Digest,
+    changes: u64,
+}
+
+/// Makes units durable, as many at a time as have been written meanwhile, and notes them in the journal, while the next
+/// ones are being written.
+pub(super) fn sync_units(
+    generation: &Generation,
+    journal: &JournalFile,
+    written: &Receiver<WrittenUnit>,
+) -> Result<(), StoreError> {
+    while let Ok(first) = written.recv() {
+        let units: Vec<_> = std::iter::once(first).chain(written.try_iter()).collect();
+        generation.sync()?;
+        journal.update(|journal| {
+            for WrittenUnit { index, digest, changes } in units {
+                journal.units[index].set_done(digest, changes);
+            }
+        })?;
+    }
+    Ok(())
+}
 
 /// One thread that writes.
 pub(super) struct Writing<'w> {
@@ -39,22 +67,19 @@ pub(super) struct Writing<'w> {
 }
 
 impl Writing<'_> {
-    /// Writes one unit of the journal, by its index, unless that was done before.
-    pub(super) fn unit(&self, index: usize) -> Result<(), ReplayError> {
+    /// Writes one unit of the journal, by its index, unless that was done before. It is not durable yet.
+    pub(super) fn unit(&self, index: usize) -> Result<Option<WrittenUnit>, ReplayError> {
         let unit = match self.journal.read().units.get(index) {
             Some(entry) if !entry.is_done() => entry.unit(),
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
-        let Some((view, fold)) = self.views.get(unit.view) else { return Ok(()) };
+        let Some((view, fold)) = self.views.get(unit.view) else { return Ok(None) };
         let mut writer = BlockWriter::new(self.generation, *view);
         let changes = self.merge(&unit, fold().as_mut(), &mut writer)?;
         if self.work.is_stopping() {
-            return Ok(());
+            return Ok(None);
         }
-        let digest = writer.finish()?;
-        self.generation.sync()?;
-        self.journal.update(|journal| journal.units[index].set_done(digest, changes))?;
-        Ok(())
+        Ok(Some(WrittenUnit { index, digest: writer.finish()?, changes }))
     }
 
     fn merge(
