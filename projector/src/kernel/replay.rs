@@ -142,7 +142,8 @@ impl<E: EventData + 'static> Building<'_, E> {
             Some(read_model) => build.controlled_by(read_model),
             None => build,
         };
-        let (generation, duplicates) = build.run(self.kafka, &self.log, on_progress)?;
+        let built = build.run(self.kafka, &self.log, on_progress);
+        let (generation, duplicates) = built.map_err(|error| log::name_event(self.kafka, error))?;
         Ok((ReplayReport::new(name, path, &generation, resumed, duplicates), generation))
     }
 }

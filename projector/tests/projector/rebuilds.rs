@@ -196,3 +196,18 @@ pub(crate) fn follow_to_the_end(broker: &Broker, read_model: &ReadModel, events:
     crate::broker::until_events(&generation, events);
     follower.stop().unwrap();
 }
+
+#[test]
+fn an_event_that_cannot_be_folded_is_named_although_only_its_change_was_kept() {
+    let broker = Broker::start();
+    let mut log = transcript(30, 60);
+    let event = cancelled(Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+    let record = log.write(&event);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    let ReplayError::Stopped(reason) = &error else { panic!("{error}") };
+    let at = reason.at().unwrap();
+    let opened = schemas::envelope::open(Some(&record.value), Vec::new).unwrap();
+    assert_eq!((at.offset, at.event_id), (record.offset, Some(opened.id)), "{error}");
+}

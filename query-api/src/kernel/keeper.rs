@@ -12,7 +12,6 @@ mod opener;
 use std::sync::Arc;
 
 use event_log::Kafka;
-use projector::kernel::replay::KEEP_DEFAULT;
 use projector::kernel::{Follower, Projection, ReadModel};
 use schemas::event_data::EventData;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -108,8 +107,6 @@ impl<E: EventData + 'static> Keeper<E> {
         match self.catch_up(&candidate, served.as_deref(), stopped).await {
             Ok(()) => {
                 self.serve(candidate);
-                drop(served);
-                self.retire().await;
             }
             Err(refused) => {
                 stop(candidate.follower).await;
@@ -172,17 +169,6 @@ impl<E: EventData + 'static> Keeper<E> {
                 self.serve(Candidate { name, generation, follower });
             }
             Err(error) => tracing::error!("{} is served but no longer followed: {error}", served.name),
-        }
-    }
-
-    /// Removes generations that nobody needs any more; the one before the served stays, for a rollback.
-    async fn retire(&self) {
-        let read_model = self.read_model.clone();
-        match blocking(move || read_model.retire(KEEP_DEFAULT)).await {
-            Ok(Ok(removed)) if removed.is_empty() => {}
-            Ok(Ok(removed)) => tracing::info!("removed old generations: {}", removed.join(", ")),
-            Ok(Err(error)) => tracing::warn!("old generations stay: {error}"),
-            Err(error) => tracing::warn!("old generations stay: {error}"),
         }
     }
 

@@ -15,13 +15,11 @@ use crate::{Failure, holder, say};
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
+    let left = left(settings)?;
     let Some((name, path)) = published(settings)? else {
         let sentence = "no generation has been published; build one with `projector --replay`";
-        return say(&if settings.json {
-            json!({ "generation": null }).to_string()
-        } else {
-            sentence.to_owned()
-        });
+        let status = json!({ "generation": null, "unfinished": left.unfinished, "rebuild": left.rebuild });
+        return say(&if settings.json { status.to_string() } else { left.after(sentence.to_owned()) });
     };
     let bytes_on_disk = generation::bytes_on_disk(&path).map_err(Failure::failed)?;
     let status = match Generation::open(&path, &shop::layout(), &holder()) {
@@ -29,7 +27,45 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         Err(GenerationError::InUse { holder, .. }) => in_use(&name, &holder, bytes_on_disk),
         Err(error) => return Err(Failure::failed(error)),
     };
-    say(&if settings.json { status.to_string() } else { as_text(&status) })
+    let mut status = status;
+    status["unfinished"] = json!(left.unfinished);
+    status["rebuild"] = left.rebuild.clone();
+    say(&if settings.json { status.to_string() } else { left.after(as_text(&status)) })
+}
+
+/// Builds that are not finished: one at work, or left by a replay that was stopped.
+struct Left {
+    unfinished: Vec<String>,
+    /// How far the replay at work is.
+    rebuild: Value,
+}
+
+fn left(settings: &Settings) -> Result<Left, Failure> {
+    if !settings.data_dir.is_dir() {
+        return Ok(Left { unfinished: Vec::new(), rebuild: Value::Null });
+    }
+    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let unfinished = read_model.unfinished().map_err(Failure::failed)?;
+    let rebuild = read_model.rebuild_at_work();
+    let rebuild = rebuild.map(|at_work| json!({ "by": at_work.holder, "progress": at_work.progress }));
+    Ok(Left { unfinished, rebuild: rebuild.unwrap_or_default() })
+}
+
+impl Left {
+    fn after(&self, text: String) -> String {
+        let names = self.unfinished.join(", ");
+        match (&self.rebuild, self.unfinished.is_empty()) {
+            (Value::Null, true) => text,
+            (Value::Null, false) => {
+                format!(
+                    "{text}\nunfinished: {names}; `projector --replay` goes on with it, `projector --discard` removes it"
+                )
+            }
+            (rebuild, _) => {
+                format!("{text}\nbeing built by {}: {names}", rebuild["by"].as_str().unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// Name and directory of the published generation. Creates nothing.

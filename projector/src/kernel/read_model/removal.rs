@@ -32,8 +32,11 @@ impl ReadModel {
     /// # Errors
     /// [`ReadModelError`].
     pub fn unfinished(&self) -> Result<Vec<String>, ReadModelError> {
+        // One that is published and has lost its rows is damaged, not unfinished.
+        let current = self.current()?;
         let mut unfinished = self.names()?;
-        unfinished.retain(|name| generation::is_unfinished(&self.path_of(name)));
+        unfinished
+            .retain(|name| generation::is_unfinished(&self.path_of(name)) && current.as_ref() != Some(name));
         Ok(unfinished)
     }
 

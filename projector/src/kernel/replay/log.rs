@@ -1,14 +1,22 @@
 //! The log as it is when a replay starts.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use event_log::Kafka;
 use event_log::topics::{self, TopicError, Watermarks};
+use event_log::{Kafka, Polled, Reader, Start};
+
+use schemas::envelope;
+use uuid::Uuid;
 
 use super::options::{ReplayError, ReplayOptions};
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::projection::Projection;
 use crate::kernel::sources;
+use crate::kernel::stop::StopReason;
+
+/// How long one record may take to be read again.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every partition holds; it must hold everything from offset zero on. A topic that does not exist holds nothing, if
 /// that is allowed.
@@ -33,6 +41,30 @@ pub(super) fn look<E>(
     let log: Vec<_> = start.sources().map(|(source, _)| held(source).unwrap_or(empty)).collect();
     sources::check(&start, &log, kafka.embedded)?;
     Ok(log)
+}
+
+/// Adds the event's id to the place of an event that could not be folded: of a change only the offset is kept.
+pub(super) fn name_event(kafka: &Kafka, error: ReplayError) -> ReplayError {
+    let ReplayError::Stopped(StopReason::Fold { mut at, error }) = error else { return error };
+    if at.event_id.is_none() {
+        let start = Start { topic: at.topic.clone(), partition: at.partition, offset: at.offset };
+        at.event_id = event_id(kafka, start);
+    }
+    StopReason::Fold { at, error }.into()
+}
+
+/// `None` if the record cannot be read any more, or soon enough.
+fn event_id(kafka: &Kafka, start: Start) -> Option<Uuid> {
+    let offset = start.offset;
+    let reader = Reader::open(kafka, &[start]).ok()?;
+    let deadline = Instant::now() + EVENT_TIMEOUT;
+    while Instant::now() < deadline {
+        if let Polled::Record(record) = reader.poll(EVENT_TIMEOUT).ok()? {
+            let opened = envelope::open(record.value(), || record.headers()).ok()?;
+            return (record.offset() == offset).then_some(opened.id);
+        }
+    }
+    None
 }
 
 fn topic_exists(kafka: &Kafka, topic: &str, options: &ReplayOptions) -> Result<bool, TopicError> {

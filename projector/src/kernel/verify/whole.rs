@@ -75,6 +75,11 @@ pub enum VerifyError {
     /// The other one cannot be opened.
     #[error(transparent)]
     Generation(#[from] GenerationError),
+    /// It took longer than the published generation stands still.
+    #[error(
+        "the published generation moved on while it was being read; verify again, when the machine has less to do"
+    )]
+    Moved,
     /// The log does not go on to where the published generation is.
     #[error(transparent)]
     Stopped(#[from] StopReason),
@@ -154,6 +159,9 @@ fn compare<E: EventData>(
         if differences.len() > limit {
             break;
         }
+    }
+    if served.hold()?.checkpoint != held.checkpoint {
+        return Err(VerifyError::Moved);
     }
     more |= differences.len() > limit;
     differences.truncate(limit);
