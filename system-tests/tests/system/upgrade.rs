@@ -1,6 +1,7 @@
 //! From a D of one layout to a D of the next: the new one builds beside the old one, which goes on answering.
 
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use system_tests::broker::TestBroker;
@@ -84,15 +85,22 @@ async fn ordered_before(broker: TestBroker) -> (Site, Made, Made) {
 
 /// Starts the new D on the old one's directory, until it is ready; the last of the orders made meanwhile.
 async fn start_while_orders_arrive(site: &Site, user: &Made, product: &Made) -> (Process, String, Made) {
-    let mut last = site.order(user, product).await;
-    let starting = site.service(QUERY_API, READ_MODEL);
-    tokio::pin!(starting);
-    loop {
-        tokio::select! {
-            (new, url) = &mut starting => return (new.expect("it runs"), url, last),
-            order = site.order(user, product) => last = order,
+    let ready = AtomicBool::new(false);
+    let start = async {
+        let (new, url) = site.service(QUERY_API, READ_MODEL).await;
+        ready.store(true, Ordering::Relaxed);
+        (new.expect("it runs"), url)
+    };
+    let order = async {
+        loop {
+            let last = site.order(user, product).await;
+            if ready.load(Ordering::Relaxed) {
+                return last;
+            }
         }
-    }
+    };
+    let ((new, url), last) = tokio::join!(start, order);
+    (new, url, last)
 }
 
 /// The one D that still runs looks after the directory: others can ask it, and what it serves is what the log says.
