@@ -6,5 +6,6 @@
 pub mod binaries;
 pub mod broker;
 pub mod process;
+pub mod reader;
 pub mod site;
 pub mod wait;

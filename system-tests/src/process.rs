@@ -52,6 +52,17 @@ impl Process {
         self.log.lock().expect("no panic while logging").clone()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        let what = format!("{} ends", self.name);
+        wait::until(&what, || self.child.try_wait().expect("a child of ours"))
+    }
+
     /// Waits until it listens, and says where.
     pub fn address(&mut self) -> SocketAddr {
         let what = format!("{} listens", self.name);

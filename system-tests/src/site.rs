@@ -6,10 +6,16 @@ use quickstart::client::{Answer, Client};
 use quickstart::shop::Urls;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::broker::TestBroker;
-use crate::process::Process;
+use crate::process::{self, Finished, Process};
 use crate::wait;
+
+/// D's binary.
+pub const QUERY_API: &str = "query-api";
+/// D's directory.
+pub const READ_MODEL: &str = "read-model";
 
 /// Services, log and directories of one test.
 pub struct Site {
@@ -34,6 +40,11 @@ pub struct Site {
 impl Site {
     /// Starts all four and waits until each is ready.
     pub async fn start(broker: TestBroker) -> Self {
+        Self::start_with(broker, QUERY_API).await
+    }
+
+    /// The same with another binary for D.
+    pub async fn start_with(broker: TestBroker, query_api: &str) -> Self {
         let directory = TempDir::with_prefix("daybook-system-").expect("a temporary directory");
         let urls = Urls {
             users: String::new(),
@@ -47,13 +58,13 @@ impl Site {
         (site.users, site.urls.users) = site.service("users", "users").await;
         (site.products, site.urls.products) = site.service("products", "products").await;
         (site.orders, site.urls.orders) = site.service("orders", "orders").await;
-        site.start_query().await;
+        (site.query, site.urls.query) = site.service(query_api, READ_MODEL).await;
         site
     }
 
     /// Starts D, again or for the first time.
     pub async fn start_query(&mut self) {
-        (self.query, self.urls.query) = self.service("query-api", "read-model").await;
+        (self.query, self.urls.query) = self.service(QUERY_API, READ_MODEL).await;
     }
 
     /// Starts any service and waits until it is ready.
@@ -64,12 +75,26 @@ impl Site {
         (Some(process), url)
     }
 
-    /// Flags of a service or tool that keeps its data in `data`.
+    /// Flags of a service that keeps its data in `data`.
     pub fn flags(&self, data: &str) -> Vec<String> {
         let mut flags = self.broker.flags();
         flags.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
         flags.extend(["--data-dir".to_owned(), self.data(data).display().to_string()]);
         flags
+    }
+
+    /// Flags with which `projector` does `task` to D's read model.
+    pub fn projector_flags(&self, task: &[&str]) -> Vec<String> {
+        let mut flags: Vec<_> = task.iter().map(|flag| (*flag).to_owned()).collect();
+        flags.extend(self.broker.flags());
+        flags.extend(["--data-dir".to_owned(), self.data(READ_MODEL).display().to_string()]);
+        flags
+    }
+
+    /// Lets `projector` do `task` to D's read model, on a thread of its own.
+    pub fn projector(&self, task: &[&str]) -> JoinHandle<Finished> {
+        let flags = self.projector_flags(task);
+        tokio::task::spawn_blocking(move || process::run("projector", &flags))
     }
 
     /// Directory of a service.
@@ -116,13 +141,31 @@ impl Site {
 
     /// D's answer about a user, once it has seen `after`.
     pub async fn ordered_products(&self, user: &Made, after: &str) -> Answer {
-        let url = format!("{}/users/{}/products", self.urls.query, user.id);
+        let url = self.ordered_products_url(user);
         self.client.get(&url).after(after).send_ok().await.expect("D answers")
+    }
+
+    /// Where D answers with what a user has ordered.
+    pub fn ordered_products_url(&self, user: &Made) -> String {
+        format!("{}/users/{}/products", self.urls.query, user.id)
     }
 
     /// D's `/status`.
     pub async fn status(&self) -> Value {
         self.client.get(&format!("{}/status", self.urls.query)).send_ok().await.expect("D has a status").body
+    }
+
+    /// D's `/status`, once it is as `condition` wants it.
+    pub async fn status_when(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let deadline = tokio::time::Instant::now() + wait::DEADLINE;
+        loop {
+            let status = self.status().await;
+            if condition(&status) {
+                return status;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "not in time: {what}; D says {status}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod broker;
 mod cruel;
+mod disk_full;
 mod engine_stops;
 mod follow;
 mod generations;

@@ -34,13 +34,13 @@ pub(crate) fn replay(broker: &Broker, data_dir: &Path) -> Value {
     json_of(&projector(broker, data_dir, &["--replay", "--json"]).output().unwrap())
 }
 
-fn json_of(output: &Output) -> Value {
+pub(crate) fn json_of(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[track_caller]
-fn assert_refused(output: &Output, exit_code: i32, sentences: &[&str]) {
+pub(crate) fn assert_refused(output: &Output, exit_code: i32, sentences: &[&str]) {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(exit_code), "{told}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");

@@ -6,9 +6,11 @@
 mod bad_input;
 mod console_consumer;
 mod independence;
+mod looked_after;
 mod online_replay;
 mod quickstart;
 mod story;
+mod upgrade;
 
 /// Makes two tests of an async scenario that takes a [`system_tests::broker::TestBroker`].
 macro_rules! on_both_brokers {

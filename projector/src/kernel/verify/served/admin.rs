@@ -44,17 +44,20 @@ impl Client {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        // Of HTTP 1.0, so that the answer ends with the connection.
-        write!(
-            stream,
-            "POST {path} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        )?;
-        stream.write_all(&body)?;
+        stream.write_all(&request(path, &body))?;
         let mut answer = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
         Ok(answer)
     }
+}
+
+/// Of HTTP 1.0, so that the answer ends with the connection. In one piece: whoever answers without a look at the body may
+/// have closed the connection before a second piece is sent.
+fn request(path: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
 }
 
 fn read<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
@@ -67,4 +70,28 @@ fn read<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
         return Err(io::Error::other(String::from_utf8_lossy(body).trim().to_owned()));
     }
     serde_json::from_slice(body).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_request_comes_in_one_piece() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join(ADMIN_SOCKET)).unwrap();
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut piece = [0; 1_024];
+            let length = stream.read(&mut piece).unwrap();
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n7").unwrap();
+            String::from_utf8(piece[..length].to_vec()).unwrap()
+        });
+        let answer: u32 = Client::new(directory.path(), "a test".to_owned()).ask("/hold", &()).unwrap();
+        assert_eq!(answer, 7);
+        let piece = answering.join().unwrap();
+        assert!(piece.starts_with("POST /hold ") && piece.ends_with("\r\n\r\nnull"), "{piece}");
+    }
 }

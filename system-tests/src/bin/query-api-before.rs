@@ -1,0 +1,102 @@
+//! Service D as it was before products had prices: the kernel and the routes of today, over a read model of another
+//! layout. It is what an upgrade begins with.
+#![allow(clippy::expect_used, clippy::print_stderr, reason = "it exists for tests alone")]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use event_log::process::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging, shutdown_signal};
+use projector::kernel::projection::{Projection, ViewEntry};
+use projector::kernel::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
+use projector::shop::products::{ProductRow, Products};
+use projector::shop::{orders::Orders, users::Users};
+use query_api::kernel::arguments::{Arguments, Serve, Task};
+use schemas::shop::ShopEvent;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// Not the layout of today, nor one that ever was.
+const LAYOUT_VERSION: u32 = 1_000_000;
+
+fn main() -> ExitCode {
+    match Arguments::parse().check() {
+        Ok(Task::Serve(serve)) => {
+            init_logging(serve.log_format);
+            serve_until_stopped(*serve)
+        }
+        Ok(Task::HealthCheck(_)) | Err(_) => ExitCode::from(EXIT_USAGE),
+    }
+}
+
+#[tokio::main]
+async fn serve_until_stopped(Serve { listen, settings, .. }: Serve) -> ExitCode {
+    let listener = TcpListener::bind(listen).await.expect("an address to listen on");
+    let routes = query_api::shop::routes();
+    match query_api::kernel::run::run(settings, before_prices(), routes, listener, shutdown_signal()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(if error.is_in_use() { EXIT_IN_USE } else { EXIT_FAILED })
+        }
+    }
+}
+
+fn before_prices() -> Projection<ShopEvent> {
+    Projection {
+        layout_version: LAYOUT_VERSION,
+        views: const {
+            &[ViewEntry::of::<ProductsBeforePrices>(), ViewEntry::of::<Users>(), ViewEntry::of::<Orders>()]
+        },
+        ..projector::shop::projection()
+    }
+}
+
+/// The products of today, but for their price.
+struct ProductsBeforePrices;
+
+impl View for ProductsBeforePrices {
+    type Event = ShopEvent;
+    type Change = ProductRow;
+    type Row = ProductRow;
+    const ID: u8 = Products::ID;
+    const NAME: &'static str = Products::NAME;
+
+    fn change(event: &ShopEvent) -> Option<(Uuid, ProductRow)> {
+        let (key, change) = Products::change(event)?;
+        Some((key, ProductRow { price_cents: None, ..change }))
+    }
+
+    fn fold(
+        row: Option<ProductRow>,
+        change: ProductRow,
+        at: &EventMeta<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Result<Option<ProductRow>, FoldError> {
+        Products::fold(row, change, at, parts)
+    }
+
+    fn put_change(change: &ProductRow, to: &mut Vec<u8>) {
+        Products::put_change(change, to);
+    }
+
+    fn read_change(bytes: &[u8]) -> Result<ProductRow, RowError> {
+        Products::read_change(bytes)
+    }
+
+    fn encode(row: &ProductRow, to: &mut Vec<u8>) {
+        Products::encode(row, to);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<ProductRow, RowError> {
+        Products::decode(bytes)
+    }
+
+    fn heap_bytes(row: &ProductRow) -> usize {
+        Products::heap_bytes(row)
+    }
+
+    fn describe(row: &ProductRow, key: Uuid, parts: &dyn PartStore) -> Result<Value, ReadError> {
+        Products::describe(row, key, parts)
+    }
+}
