@@ -1,10 +1,10 @@
 //! Fills the topics with the shop's real events, as the services would have written them: a tenth are sign-ups, one in
-//! two hundred is a product, the rest are orders of a random user and product.
+//! two hundred is a product, the rest are orders of a random user and product. One user may be given any number of them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::topics::{self, TopicSpec};
 use event_log::{Kafka, Outgoing, SendError, Writer, partition_for_key};
@@ -19,13 +19,16 @@ use schemas::shop::users::UserDetails;
 use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent, orders, products, users};
 use uuid::Uuid;
 
+use crate::Outcome;
 use crate::broker::Broker;
-use crate::{Outcome, Scale};
+use crate::figures::grouped;
 
 /// Partitions of each topic.
 pub(crate) const PARTITIONS: i32 = 6;
 /// How long the last records may take to be acknowledged.
 const FLUSH_WITHIN: Duration = Duration::from_secs(120);
+/// Events between two lines of progress.
+const TELL_EVERY: u64 = 1_000_000;
 /// 2026-01-01T00:00:00Z; each event comes a millisecond later.
 const FIRST_EVENT_US: i64 = 1_767_225_600_000_000;
 
@@ -40,23 +43,34 @@ pub(crate) struct Loaded {
     pub(crate) users: Vec<Uuid>,
 }
 
-/// Loads as many events as asked for into fresh topics.
-pub(crate) fn load(broker: &Broker, scale: &Scale) -> Outcome<Loaded> {
-    let kafka = broker.kafka(&format!("bench-{}-{}-", scale.seed, std::process::id()));
+/// What to load.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Stands in the topics' names.
+    pub(crate) name: &'static str,
+    /// How many events.
+    pub(crate) events: u64,
+    /// Seed of the made-up data.
+    pub(crate) seed: u64,
+    /// How many of the orders one single user has placed; the others are spread evenly.
+    pub(crate) one_user_orders: u64,
+}
+
+/// Loads what is planned into fresh topics.
+pub(crate) fn load(broker: &Broker, plan: &Plan) -> Outcome<Loaded> {
+    let kafka = broker.kafka(&format!("bench-{}-{}-{}-", plan.name, plan.seed, std::process::id()));
     for topic in schemas::shop::TOPICS {
         topics::ensure(&kafka, topic, &TopicSpec { partitions: PARTITIONS, replication_factor: 1 })?;
     }
-    eprintln!("loading {} events ...", scale.events);
-    let mut loader = Loader::open(&kafka, scale.seed)?;
-    for _ in 0..(scale.events / 200).max(1) {
+    eprintln!("loading {} events into {}* ...", grouped(plan.events), kafka.topic_prefix);
+    let mut loader = Loader::open(&kafka, plan.seed)?;
+    for _ in 0..(plan.events / 200).max(1) {
         loader.product()?;
     }
-    for _ in 0..(scale.events / 10).max(1) {
+    for _ in 0..(plan.events / 10).max(1) {
         loader.user()?;
     }
-    while loader.events < scale.events {
-        loader.order()?;
-    }
+    loader.orders(plan)?;
     loader.finish()?;
     Ok(Loaded { kafka, events: loader.events, users: loader.users })
 }
@@ -69,6 +83,7 @@ struct Loader {
     users: Vec<Uuid>,
     products: Vec<Uuid>,
     events: u64,
+    began: Instant,
 }
 
 impl Loader {
@@ -80,7 +95,8 @@ impl Loader {
         })?;
         let random = StdRng::seed_from_u64(seed);
         let positions = vec![[0; PARTITIONS as usize]; schemas::shop::TOPICS.len()];
-        Ok(Self { writer, failed, random, positions, users: Vec::new(), products: Vec::new(), events: 0 })
+        let (users, products, began) = (Vec::new(), Vec::new(), Instant::now());
+        Ok(Self { writer, failed, random, positions, users, products, events: 0, began })
     }
 
     fn user(&mut self) -> Outcome {
@@ -102,9 +118,21 @@ impl Loader {
         self.write(1, products::SERVICE, product_id, &ShopEvent::Product(event))
     }
 
-    fn order(&mut self) -> Outcome {
+    /// As many as are still missing; those of the one user lie evenly among the others.
+    fn orders(&mut self, plan: &Plan) -> Outcome {
+        let mut of_one_user = plan.one_user_orders;
+        for left in (1..=plan.events.saturating_sub(self.events)).rev() {
+            let is_his = of_one_user > 0 && self.random.random_range(0..left) < of_one_user;
+            of_one_user -= u64::from(is_his);
+            self.order(is_his.then_some(0))?;
+        }
+        Ok(())
+    }
+
+    /// Of a certain user, or of a random one.
+    fn order(&mut self, user: Option<usize>) -> Outcome {
         let order_id = self.id();
-        let user_id = self.users[self.random.random_range(0..self.users.len())];
+        let user_id = self.users[user.unwrap_or_else(|| self.random.random_range(0..self.users.len()))];
         let product_id = self.products[self.random.random_range(0..self.products.len())];
         let quantity = NonZeroU32::MIN.saturating_add(self.random.random_range(0..20));
         let event = OrderEvent::Placed(OrderPlaced { order_id, user_id, product_id, quantity });
@@ -132,6 +160,10 @@ impl Loader {
             data: std::borrow::Cow::Owned(event.to_data()?),
         })?;
         self.events += 1;
+        if self.events.is_multiple_of(TELL_EVERY) {
+            let rate = self.events as f64 / self.began.elapsed().as_secs_f64();
+            eprintln!("loading: {} events, {} events/s", grouped(self.events), grouped(rate as u64));
+        }
         self.send(schemas::shop::TOPICS[topic], partition, key.as_bytes(), &value, position)
     }
 
