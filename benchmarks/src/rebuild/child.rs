@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use projector::kernel::{ReadModel, ReplayOptions, ReplayProgress};
+use projector::kernel::{ReadModel, ReplayOptions, ReplayProgress, generation};
 use serde::{Deserialize, Serialize};
 
 use crate::loader::PARTITIONS;
@@ -81,11 +81,13 @@ pub(crate) fn replay(brokers: &str, flags: &ReplayFlags) -> Outcome {
     let on_progress =
         |progress| tell(&Told::Progress(progress)).unwrap_or_else(|error| eprintln!("error: {error}"));
     let report = projector::kernel::replay(&kafka, &read_model, projection, &options, on_progress, &never)?;
+    let seconds = began.elapsed().as_secs_f64();
     tell(&Told::Replayed(Replayed {
-        seconds: began.elapsed().as_secs_f64(),
+        seconds,
         events: report.events,
         digest: report.digest.to_string(),
-        bytes_on_disk: report.bytes_on_disk,
+        // Looked at now, when everything that only the replay needed is gone.
+        bytes_on_disk: generation::bytes_on_disk(&report.path)?,
         resumed: report.resumed,
         memory_bytes: memory_bytes_peak(),
     }))
