@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::{Kafka, Polled, Reader, Start};
+use event_log::{BatchItem, Kafka, LogError, Reader, Start};
 
 use crate::Outcome;
 use crate::loader::PARTITIONS;
@@ -54,11 +54,15 @@ struct Share {
 impl Share {
     /// Takes what comes next; returns whether something came.
     fn take_some(&mut self, reader: &Reader) -> Outcome<bool> {
-        match reader.poll(Duration::from_secs(1))? {
-            Polled::Record(_) => self.records += 1,
-            Polled::End { source } => self.ended[source] = true,
-            Polled::Nothing => return Ok(false),
-        }
-        Ok(true)
+        let mut came = false;
+        reader.poll_batch(Duration::from_secs(1), |item| {
+            came = true;
+            match item {
+                BatchItem::Record(_) => self.records += 1,
+                BatchItem::End { source } => self.ended[source] = true,
+            }
+            Ok::<_, LogError>(())
+        })?;
+        Ok(came)
     }
 }
