@@ -52,25 +52,30 @@ struct Bench<'b> {
     table: Table,
 }
 
-/// Measures everything, then prints the table.
+/// Measures everything, then prints the table; if something fails, what there is of it.
 pub(crate) async fn measure(broker: &Broker, scale: &Scale, flags: &RebuildFlags) -> Outcome {
-    let mut bench = Bench { scale, flags, table: Table::default() };
-    let small_events = SMALL_LOG_EVENTS.min(scale.events);
-    let mut small = bench.load(broker, "small", small_events, 0)?;
-    let mut big =
-        if scale.events == small_events { None } else { Some(bench.load(broker, "big", scale.events, 0)?) };
-    bench.speed(&mut small, big.as_mut())?;
-    let big = big.as_mut().unwrap_or(&mut small);
-    bench.memory(big)?;
-    bench.memory(&mut bench.load(broker, "one-user", small_events * 2, small_events)?)?;
-    bench.disk(big, flags.kafka_data.as_deref().or(broker.data_dir()))?;
-    bench.kill(big)?;
-    bench.beside(big).await?;
     println!("{}", heading::heading(broker, scale, flags));
-    bench.table.print()
+    let mut bench = Bench { scale, flags, table: Table::default() };
+    let measured = bench.measure(broker).await;
+    let held = bench.table.print();
+    measured.and(held)
 }
 
 impl Bench<'_> {
+    async fn measure(&mut self, broker: &Broker) -> Outcome {
+        let events = self.scale.events;
+        let small_events = SMALL_LOG_EVENTS.min(events);
+        let mut small = self.load(broker, "small", small_events, 0)?;
+        let mut big = if events == small_events { None } else { Some(self.load(broker, "big", events, 0)?) };
+        self.speed(&mut small, big.as_mut())?;
+        let big = big.as_mut().unwrap_or(&mut small);
+        self.memory(big)?;
+        self.memory(&mut self.load(broker, "one-user", small_events * 2, small_events)?)?;
+        self.disk(big, self.flags.kafka_data.as_deref().or(broker.data_dir()))?;
+        self.kill(big)?;
+        self.beside(big).await
+    }
+
     fn load(&self, broker: &Broker, name: &'static str, events: u64, one_user_orders: u64) -> Outcome<Log> {
         let plan = Plan { name, events, seed: self.scale.seed, one_user_orders };
         let loaded = loader::load(broker, &plan)?;

@@ -21,13 +21,14 @@ pub(super) fn heading(broker: &Broker, scale: &Scale, flags: &RebuildFlags) -> S
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     format!(
         "daybook {}{}, rdkafka {} (librdkafka {}), {kafka}\n\
-         {cores} cores, {}; seed {}, {} events, budget {}, medians of {} runs, reads measured for {} s each\n\
+         {cores} cores, load average {} before, {}; seed {}, {} events, budget {}, medians of {} runs, reads measured for {} s each\n\
          cargo run --release -p benchmarks -- {}\n",
         env!("CARGO_PKG_VERSION"),
         revision().map_or_else(String::new, |revision| format!(" ({revision})")),
         locked("rdkafka").unwrap_or("?"),
         // rdkafka-sys is numbered 4.10.0+2.12.1: its own version, then librdkafka's.
         locked("rdkafka-sys").and_then(|version| version.split_once('+')).map_or("?", |(_, bundled)| bundled),
+        load_average().unwrap_or_else(|| "not known".to_owned()),
         format_args!("{:.0}", Timestamp::now()),
         scale.seed,
         grouped(scale.events),
@@ -36,6 +37,12 @@ pub(super) fn heading(broker: &Broker, scale: &Scale, flags: &RebuildFlags) -> S
         scale.seconds,
         arguments.join(" "),
     )
+}
+
+/// How busy the machine is: the mean number of runnable tasks over a minute.
+fn load_average() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').next().map(str::to_owned)
 }
 
 /// Version of a crate that this program was built with.

@@ -6,7 +6,7 @@ use projector::kernel::{Phase, ReplayProgress};
 use tempfile::TempDir;
 
 use super::child::{Replayed, Told};
-use super::process::Process;
+use super::process::{self, Process};
 use super::{Bench, Log};
 use crate::Outcome;
 
@@ -23,14 +23,18 @@ struct Resumed {
 }
 
 impl Bench<'_> {
-    /// Once for each phase.
+    /// Once for each phase, after a replay that nobody kills.
     pub(super) fn kill(&mut self, log: &mut Log) -> Outcome {
+        eprintln!("kill: none, to compare with ...");
+        let directory = TempDir::with_prefix("daybook-rebuild-")?;
+        let whole = process::replay(log, directory.path(), self.flags.memory)?;
+        self.check_digest(log, &whole);
         for phase in [Phase::Reading, Phase::Writing] {
             let name = if phase == Phase::Reading { "reading" } else { "writing" };
             eprintln!("kill: while {name} {} ...", log.name);
             let directory = TempDir::with_prefix("daybook-rebuild-")?;
             match self.kill_while(log, phase, directory.path())? {
-                Some(at) => self.resume(log, name, at, directory.path())?,
+                Some(at) => self.resume(log, name, at, whole.seconds, directory.path())?,
                 None => {
                     self.table.row(&format!("killed while {name}"), &log.name, "–", "it was done too soon")
                 }
@@ -54,7 +58,14 @@ impl Bench<'_> {
         Ok(None)
     }
 
-    fn resume(&mut self, log: &mut Log, phase: &str, killed_at: f64, data_dir: &Path) -> Outcome {
+    fn resume(
+        &mut self,
+        log: &mut Log,
+        phase: &str,
+        killed_at: f64,
+        whole_s: f64,
+        data_dir: &Path,
+    ) -> Outcome {
         let resumed = resume(log, data_dir, self.flags.memory)?;
         let same = self.check_digest(log, &resumed.replayed);
         self.table.check(resumed.replayed.resumed, "a replay that was killed was not resumed");
@@ -64,9 +75,10 @@ impl Bench<'_> {
             _ => format!(", at most {:.0} % not folded again", resumed.kept_folded * 100.0),
         };
         let remark = format!(
-            "{:.0} % not read again{kept}; digest {}",
+            "{:.2} of an uninterrupted replay; {:.0} % not read again{kept}; digest {}",
+            resumed.replayed.seconds / whole_s,
             resumed.kept * 100.0,
-            if same { "as of an uninterrupted replay" } else { "DIFFERS" }
+            if same { "the same" } else { "DIFFERS" }
         );
         self.table.row(&what, &log.name, &format!("{:.1} s", resumed.replayed.seconds), &remark);
         Ok(())
