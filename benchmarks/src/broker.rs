@@ -39,14 +39,31 @@ impl Broker {
         if self.started.is_some() { "one Apache Kafka broker on the same machine" } else { &self.brokers }
     }
 
+    /// Where its data lies, if it was started here.
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        self.started.as_ref().map(TempDir::path)
+    }
+
+    /// Which Apache Kafka it is, if it was started here.
+    pub(crate) fn version(&self) -> Option<&'static str> {
+        self.started.as_ref()?;
+        let (_, rest) = include_str!("../../system-tests/kafka/pom.xml").split_once("<kafka.version>")?;
+        rest.split_once('<').map(|(version, _)| version)
+    }
+
     /// How to reach it; each measurement takes topics of its own by its prefix.
     pub(crate) fn kafka(&self, topic_prefix: &str) -> Kafka {
-        Kafka {
-            brokers: self.brokers.clone(),
-            options: Vec::new(),
-            topic_prefix: topic_prefix.to_owned(),
-            embedded: false,
-        }
+        kafka(&self.brokers, topic_prefix)
+    }
+}
+
+/// How to reach a broker of which only the address is known.
+pub(crate) fn kafka(brokers: &str, topic_prefix: &str) -> Kafka {
+    Kafka {
+        brokers: brokers.to_owned(),
+        options: Vec::new(),
+        topic_prefix: topic_prefix.to_owned(),
+        embedded: false,
     }
 }
 

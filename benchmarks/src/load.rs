@@ -13,6 +13,8 @@ use crate::Outcome;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// How long the last answers may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// One connection.
 #[derive(Debug)]
@@ -133,7 +135,8 @@ where
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         });
     }
-    while let Some(ended) = tasks.join_next().await {
+    let last_answer = tokio::time::Instant::from_std(until + ANSWER_WITHIN);
+    while let Some(ended) = tokio::time::timeout_at(last_answer, tasks.join_next()).await? {
         ended??;
     }
     Ok(answered.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())

@@ -6,10 +6,12 @@
 
 mod broker;
 mod commands;
+mod consume;
 mod figures;
 mod load;
 mod loader;
 mod reads;
+mod rebuild;
 mod replay;
 mod shop;
 mod visible;
@@ -17,6 +19,9 @@ mod visible;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use loader::Plan;
+use rebuild::{RebuildFlags, child};
 
 /// Any failure here ends the run with its sentence: a benchmark has nothing to recover.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -30,9 +35,9 @@ struct Flags {
     scale: Scale,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum What {
-    /// Everything below, one after the other.
+    /// The four below, one after the other.
     All,
     /// Replay from offset zero against a bare consumer that only counts.
     Replay,
@@ -42,6 +47,12 @@ enum What {
     Commands,
     /// Time from sending a command until D's answer shows it, at 500 commands/s.
     Visible,
+    /// Everything about the rebuild in one table: speed, memory, room, kills, reads beside it. Wants --events 10000000.
+    Rebuild(RebuildFlags),
+    #[command(hide = true)]
+    ChildReplay(child::ReplayFlags),
+    #[command(hide = true)]
+    ChildConsume(child::ConsumeFlags),
 }
 
 /// How much, how often, on which data.
@@ -66,39 +77,48 @@ struct Scale {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
-    };
-    match runtime.block_on(measure(flags.what, &flags.scale)) {
+    match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(error.as_ref()),
+        Err(error) => {
+            eprintln!("error: {}", quickstart::shop::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("error: {}", quickstart::shop::chain(error));
-    ExitCode::FAILURE
+fn run(flags: &Flags) -> Outcome {
+    let brokers = flags.scale.brokers.as_deref();
+    match &flags.what {
+        What::ChildReplay(of) => child::replay(brokers.unwrap_or_default(), of),
+        What::ChildConsume(of) => child::consume(brokers.unwrap_or_default(), of),
+        what => {
+            let broker = broker::Broker::find(brokers)?;
+            tokio::runtime::Runtime::new()?.block_on(measure(&broker, what, &flags.scale))
+        }
+    }
 }
 
-async fn measure(what: What, scale: &Scale) -> Outcome {
-    let broker = broker::Broker::find(scale.brokers.as_deref())?;
-    let wanted = |this| what == What::All || what == this;
+async fn measure(broker: &broker::Broker, what: &What, scale: &Scale) -> Outcome {
+    if let What::Rebuild(flags) = what {
+        return rebuild::measure(broker, scale, flags).await;
+    }
     println!("{}", figures::heading(scale, broker.name()));
-    if wanted(What::Replay) || wanted(What::Reads) {
-        let loaded = loader::load(&broker, scale)?;
-        if wanted(What::Replay) {
+    let all = matches!(what, What::All);
+    if all || matches!(what, What::Replay | What::Reads) {
+        let plan = Plan { name: "log", events: scale.events, seed: scale.seed, one_user_orders: 0 };
+        let loaded = loader::load(broker, &plan)?;
+        if !matches!(what, What::Reads) {
             replay::measure(&loaded, scale)?;
         }
-        if wanted(What::Reads) {
+        if !matches!(what, What::Replay) {
             reads::measure(&loaded, scale).await?;
         }
     }
-    if wanted(What::Commands) {
-        commands::measure(&broker, scale).await?;
+    if all || matches!(what, What::Commands) {
+        commands::measure(broker, scale).await?;
     }
-    if wanted(What::Visible) {
-        visible::measure(&broker, scale).await?;
+    if all || matches!(what, What::Visible) {
+        visible::measure(broker, scale).await?;
     }
     Ok(())
 }
