@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use quickstart::client::{Answer, Client};
 use quickstart::shop::Urls;
+use schemas::headers;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -16,6 +17,8 @@ use crate::wait;
 pub const QUERY_API: &str = "query-api";
 /// D's directory.
 pub const READ_MODEL: &str = "read-model";
+/// How long an answer may wait for a token: as long as D grants, since the machine may have much else to do.
+const WAIT_MS: &str = "5000";
 
 /// Services, log and directories of one test.
 pub struct Site {
@@ -142,7 +145,8 @@ impl Site {
     /// D's answer about a user, once it has seen `after`.
     pub async fn ordered_products(&self, user: &Made, after: &str) -> Answer {
         let url = self.ordered_products_url(user);
-        self.client.get(&url).after(after).send_ok().await.expect("D answers")
+        let asked = self.client.get(&url).after(after).header(headers::WAIT_MS, WAIT_MS);
+        asked.send_ok().await.expect("D answers")
     }
 
     /// Where D answers with what a user has ordered.
