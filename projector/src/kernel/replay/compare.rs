@@ -18,6 +18,8 @@ use crate::kernel::verify::{Held, HoldError, Served};
 
 /// How long the served generation may take to get as far as the new one; it follows the log, so it is soon there.
 const COVER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Events that the served generation may wait for: a fraction of a second. More are followed while it goes on.
+const HELD_EVENTS_MAX: u64 = 1_000;
 /// Pause between two looks at it.
 const COVER_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -127,10 +129,16 @@ impl<E: EventData> Comparing<'_, E> {
             if held.layout != layout {
                 return Ok(held);
             }
-            if held.checkpoint.covers(&self.new.checkpoint()) {
-                return self.follow(self.new, &held.checkpoint).map(|()| held);
+            let (there, here) = (&held.checkpoint, self.new.checkpoint());
+            let covers = there.covers(&here);
+            if covers && there.events() - here.events() <= HELD_EVENTS_MAX {
+                return self.follow(self.new, there).map(|()| held);
             }
             served.release().map_err(|error| error.to_string())?;
+            if covers {
+                self.follow(self.new, there)?;
+                continue;
+            }
             if self.cancelled.load(Ordering::Relaxed) || Instant::now() > deadline {
                 let waited_s = COVER_TIMEOUT.as_secs();
                 return Err(format!(
