@@ -20,6 +20,8 @@ use crate::kernel::verify::{Held, HoldError, Served};
 const COVER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Events that the served generation may wait for: a fraction of a second. More are followed while it goes on.
 const HELD_EVENTS_MAX: u64 = 1_000;
+/// How often it is tried to come that close; where events come faster than that, more of them wait.
+const ROUNDS_MAX: u32 = 5;
 /// Pause between two looks at it.
 const COVER_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -124,14 +126,14 @@ impl<E: EventData> Comparing<'_, E> {
     fn hold_and_follow(&self, served: &Served) -> Result<Held, String> {
         let deadline = Instant::now() + COVER_TIMEOUT;
         let layout = self.projection.layout().to_string();
-        loop {
+        for round in 0.. {
             let held = held(served)?;
             if held.layout != layout {
                 return Ok(held);
             }
             let (there, here) = (&held.checkpoint, self.new.checkpoint());
             let covers = there.covers(&here);
-            if covers && there.events() - here.events() <= HELD_EVENTS_MAX {
+            if covers && (round >= ROUNDS_MAX || there.events() - here.events() <= HELD_EVENTS_MAX) {
                 return self.follow(self.new, there).map(|()| held);
             }
             served.release().map_err(|error| error.to_string())?;
@@ -148,6 +150,7 @@ impl<E: EventData> Comparing<'_, E> {
             }
             thread::sleep(COVER_POLL_INTERVAL);
         }
+        Err("the rounds have no end of their own".to_owned())
     }
 
     fn follow(&self, generation: &Generation, to: &Checkpoint) -> Result<(), String> {
