@@ -1,7 +1,8 @@
 //! Builds a generation: begins or resumes it, reads, writes, finishes.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::kernel::generation::{self, Generation};
 use crate::kernel::projection::Projection;
 use crate::kernel::read_model::ReadModel;
 use crate::kernel::source::{self, Source};
+use crate::kernel::store::StoreError;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -29,12 +31,17 @@ const RUN_BYTES_MAX: usize = 64 << 20;
 /// Runs that wait to be synced; past it their readers wait.
 const RUNS_WAITING_MAX: usize = 2;
 
+/// Makes runs durable.
+pub(super) type Syncing = thread::JoinHandle<Result<(), StoreError>>;
+
 /// A build that was begun or resumed.
 pub(super) struct Build<'b, E: 'static> {
     pub(super) options: &'b ReplayOptions,
     pub(super) projection: Projection<E>,
     pub(super) generation: Generation,
-    pub(super) journal: JournalFile,
+    pub(super) journal: Arc<JournalFile>,
+    /// Makes the last runs durable, while rows are already being made from them.
+    pub(super) syncing: Option<Syncing>,
     pub(super) work: Work<'b>,
     /// Where other processes see and speak to this replay.
     control: Option<&'b ReadModel>,
@@ -64,7 +71,8 @@ impl<'b, E: EventData> Build<'b, E> {
         };
         let done_before = journal.read().checkpoint.records();
         let next_run = next_run(&generation.build_path(), &journal.read().runs)?;
-        let work = Work::new(options, generation.build_path(), next_run, done_before, cancelled);
+        let runs = journal.read().runs.clone();
+        let work = Work::new(options, generation.build_path(), runs, next_run, done_before, cancelled);
         let pace = Pace {
             generation: name.to_owned(),
             total: 0,
@@ -72,7 +80,18 @@ impl<'b, E: EventData> Build<'b, E> {
             began: Instant::now(),
             reading_took: None,
         };
-        Ok(Self { options, projection, generation, journal, work, control: None, pace, resumed })
+        let journal = Arc::new(journal);
+        Ok(Self {
+            options,
+            projection,
+            generation,
+            journal,
+            syncing: None,
+            work,
+            control: None,
+            pace,
+            resumed,
+        })
     }
 
     /// Lets other processes see and speak to this replay.
@@ -138,11 +157,14 @@ impl<'b, E: EventData> Build<'b, E> {
         let run_bytes = (self.options.memory_bytes_max / 2 / threads).min(RUN_BYTES_MAX);
         let views = self.projection.views;
         let packs = || views.iter().map(|view| view.pack).collect::<Vec<_>>();
-        let (work, journal, pace) = (&self.work, &self.journal, &self.pace);
+        let (work, pace) = (&self.work, &self.pace);
         let (sender, receiver) = sync_channel(RUNS_WAITING_MAX);
-        thread::scope(|scope| {
-            let syncing =
-                scope.spawn(move || work.noting_failure(sync_runs(journal, &receiver).map_err(Into::into)));
+        let failure = work.failure();
+        let syncing = thread::spawn({
+            let journal = self.journal.clone();
+            move || sync_runs(&journal, &receiver).inspect_err(|_| failure.store(true, Ordering::Relaxed))
+        });
+        let read = thread::scope(|scope| {
             let readers: Vec<_> = shares
                 .into_iter()
                 .map(|share| {
@@ -156,10 +178,14 @@ impl<'b, E: EventData> Build<'b, E> {
                 .collect();
             drop(sender);
             self.tell_until(|| readers.iter().all(thread::ScopedJoinHandle::is_finished), pace, on_progress);
-            let read = readers.into_iter().map(join).fold(Ok(()), Result::and);
-            join(syncing).and(read)
-        })?;
-        self.check_cancelled()
+            readers.into_iter().map(join).fold(Ok(()), Result::and)
+        });
+        if read.is_err() || self.work.is_stopping() {
+            wait(Some(syncing))?;
+            return read.and_then(|()| self.check_cancelled());
+        }
+        self.syncing = Some(syncing);
+        Ok(())
     }
 
     /// The partitions of each thread: all topics' partitions of one number go together.
@@ -203,6 +229,12 @@ impl<'b, E: EventData> Build<'b, E> {
         }
         Err(ReplayError::Cancelled { done: self.checkpoint().records(), total: self.pace.total })
     }
+}
+
+/// Waits until all runs are durable.
+pub(super) fn wait(syncing: Option<Syncing>) -> Result<(), ReplayError> {
+    let Some(syncing) = syncing else { return Ok(()) };
+    Ok(syncing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
 }
 
 /// The thread's result; its panic is ours.

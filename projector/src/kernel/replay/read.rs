@@ -159,6 +159,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         }
         let path = self.work.next_run();
         let file = Run::write(&path, &mut self.sorter)?;
+        self.work.add_run(&path);
         let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
         let duplicates = std::mem::take(&mut self.duplicates);
         let written = Written { file, path, sources: sources.collect(), duplicates };

@@ -8,7 +8,7 @@ use std::thread;
 
 use schemas::event_data::EventData;
 
-use super::build::{Build, join};
+use super::build::{Build, Syncing, join, wait};
 use super::options::ReplayError;
 use super::progress::ReplayProgress;
 use super::work::{lower_priority, run_name};
@@ -28,10 +28,9 @@ impl<E: EventData> Build<'_, E> {
         on_progress: &mut impl FnMut(ReplayProgress),
     ) -> Result<Digest, ReplayError> {
         self.compact()?;
-        let runs = self.open_runs(&self.journal.read().runs)?;
+        let runs = self.open_runs(&self.work.runs())?;
         let changes: u64 = runs.iter().map(|run| run.changes()).sum();
-        self.plan(&runs)?;
-        let units = self.journal.read().units.clone();
+        let units = self.plan(&runs);
         self.work.meter.to_fold.store(changes, Ordering::Relaxed);
         self.work.meter.folded.store(units.iter().map(|unit| unit.changes).sum(), Ordering::Relaxed);
         let sources: Vec<SourceId> = self.checkpoint().sources().map(|(id, _)| id.clone()).collect();
@@ -40,13 +39,14 @@ impl<E: EventData> Build<'_, E> {
         let writing = Writing {
             work: &self.work,
             generation: &self.generation,
-            journal: &self.journal,
+            units: &units,
             runs: &runs,
             sources: &sources,
             views: &views,
             memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
         };
-        self.write_units(&writing, units.len(), threads, on_progress)?;
+        let syncing = self.syncing.take();
+        self.write_units(&writing, syncing, threads, on_progress)?;
         self.check_cancelled()?;
         Ok(self.total(changes)?)
     }
@@ -54,7 +54,7 @@ impl<E: EventData> Build<'_, E> {
     fn write_units(
         &self,
         writing: &Writing<'_>,
-        units: usize,
+        runs: Option<Syncing>,
         threads: usize,
         on_progress: &mut impl FnMut(ReplayProgress),
     ) -> Result<(), ReplayError> {
@@ -64,7 +64,7 @@ impl<E: EventData> Build<'_, E> {
             lower_priority();
             while !self.work.is_stopping() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= units {
+                if index >= writing.units.len() {
                     break;
                 }
                 if let Some(written) = writing.unit(index)? {
@@ -78,7 +78,9 @@ impl<E: EventData> Build<'_, E> {
         let (generation, journal) = (&self.generation, &self.journal);
         thread::scope(|scope| {
             let syncing = scope.spawn(move || {
-                self.work.noting_failure(sync_units(generation, journal, &receiver).map_err(Into::into))
+                let planned = writing.units.to_vec();
+                let synced = sync_units(generation, journal, planned, || wait(runs), &receiver);
+                self.work.noting_failure(synced)
             });
             let writers: Vec<_> = (0..threads)
                 .map(|_| {
@@ -95,13 +97,14 @@ impl<E: EventData> Build<'_, E> {
     }
 
     /// Merges runs that follow one another until all that is left can be merged at once.
-    fn compact(&self) -> Result<(), ReplayError> {
+    fn compact(&mut self) -> Result<(), ReplayError> {
         let build = self.generation.build_path();
         loop {
-            let names = self.journal.read().runs.clone();
+            let names = self.work.runs();
             if names.len() <= self.options.runs_merged_max {
                 return Ok(());
             }
+            wait(self.syncing.take())?;
             let mut merged = Vec::new();
             for names in names.chunks(self.options.runs_merged_max) {
                 self.check_cancelled()?;
@@ -110,7 +113,8 @@ impl<E: EventData> Build<'_, E> {
                 file.sync_all().map_err(|error| StoreError::new("sync", &path, error))?;
                 merged.push(run_name(&path));
             }
-            self.journal.update(|journal| journal.runs = merged)?;
+            self.journal.update(|journal| journal.runs.clone_from(&merged))?;
+            self.work.set_runs(merged);
             for name in &names {
                 let path = build.join(name);
                 fs::remove_file(&path).map_err(|error| StoreError::new("remove", &path, error))?;
@@ -123,12 +127,13 @@ impl<E: EventData> Build<'_, E> {
         names.iter().map(|name| Run::open(&build.join(name)).map(Arc::new)).collect()
     }
 
-    fn plan(&self, runs: &[Arc<Run>]) -> Result<(), StoreError> {
-        if self.journal.read().units.is_empty() {
-            let units = plan(runs, self.projection.views.len());
-            self.journal.update(|journal| journal.units = units.iter().map(UnitEntry::new).collect())?;
+    /// The units of the journal, or, if the log has just been read, those that it will name.
+    fn plan(&self, runs: &[Arc<Run>]) -> Vec<UnitEntry> {
+        let units = self.journal.read().units.clone();
+        if !units.is_empty() {
+            return units;
         }
-        Ok(())
+        plan(runs, self.projection.views.len()).iter().map(UnitEntry::new).collect()
     }
 
     /// The digest of all units' rows, once it is certain that nothing was left out.

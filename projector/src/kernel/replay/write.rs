@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::options::ReplayError;
 use super::work::Work;
-use crate::kernel::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit};
+use crate::kernel::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit, UnitEntry};
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::digest::Digest;
 use crate::kernel::generation::Generation;
@@ -21,6 +22,8 @@ use crate::kernel::store::StoreError;
 const READ_BYTES_MIN: usize = 16 << 10;
 /// More than this at once gains nothing.
 const READ_BYTES_MAX: usize = 256 << 10;
+/// How long written units may wait to become durable: syncing more often slows down those who write.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Changes between two looks at the request to stop.
 const CHANGES_PER_LOOK: u64 = 4_096;
 
@@ -34,15 +37,19 @@ pub(super) struct WrittenUnit {
     changes: u64,
 }
 
-/// Makes units durable, as many at a time as have been written meanwhile, and notes them in the journal, while the next
-/// ones are being written.
+/// Makes units durable every few seconds and at the end, and notes them in the journal, while the next ones are being
+/// written. First it waits for the runs that they are made from: `runs` makes those durable.
 pub(super) fn sync_units(
     generation: &Generation,
     journal: &JournalFile,
+    planned: Vec<UnitEntry>,
+    runs: impl FnOnce() -> Result<(), ReplayError>,
     written: &Receiver<WrittenUnit>,
-) -> Result<(), StoreError> {
+) -> Result<(), ReplayError> {
+    runs()?;
+    journal.update(|journal| journal.units = planned)?;
     while let Ok(first) = written.recv() {
-        let units: Vec<_> = std::iter::once(first).chain(written.try_iter()).collect();
+        let units = gather(first, written);
         generation.sync()?;
         journal.update(|journal| {
             for WrittenUnit { index, digest, changes } in units {
@@ -53,11 +60,21 @@ pub(super) fn sync_units(
     Ok(())
 }
 
+/// What is written within a while.
+fn gather(first: WrittenUnit, written: &Receiver<WrittenUnit>) -> Vec<WrittenUnit> {
+    let until = Instant::now() + SYNC_EVERY;
+    let mut units = vec![first];
+    while let Ok(unit) = written.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        units.push(unit);
+    }
+    units
+}
+
 /// One thread that writes.
 pub(super) struct Writing<'w> {
     pub(super) work: &'w Work<'w>,
     pub(super) generation: &'w Generation,
-    pub(super) journal: &'w JournalFile,
+    pub(super) units: &'w [UnitEntry],
     pub(super) runs: &'w [Arc<Run>],
     pub(super) sources: &'w [SourceId],
     /// Number of every view, and a fold of it.
@@ -67,9 +84,9 @@ pub(super) struct Writing<'w> {
 }
 
 impl Writing<'_> {
-    /// Writes one unit of the journal, by its index, unless that was done before. It is not durable yet.
+    /// Writes one unit, by its index, unless that was done before. It is not durable yet.
     pub(super) fn unit(&self, index: usize) -> Result<Option<WrittenUnit>, ReplayError> {
-        let unit = match self.journal.read().units.get(index) {
+        let unit = match self.units.get(index) {
             Some(entry) if !entry.is_done() => entry.unit(),
             _ => return Ok(None),
         };
