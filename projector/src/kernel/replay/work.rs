@@ -13,8 +13,8 @@ use super::throttle::Throttle;
 /// bounds. With less, readers and librdkafka's threads wait for each other (measured on two cores, 10 million events: a
 /// sixth slower with 96 MiB than with 256 MiB).
 const FETCH_BYTES: RangeInclusive<usize> = 96 << 20..=256 << 20;
-/// Priority of a replay's threads, as of `nice`: about a tenth of the processor beside a thread of the default priority.
-const NICE: i32 = 10;
+/// Priority of a replay's threads, as of `nice`: a small part of the processor beside a thread of the default priority.
+const NICE: i32 = 15;
 /// How the files of runs end.
 pub(super) const RUN_SUFFIX: &str = ".run";
 
