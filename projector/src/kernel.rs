@@ -43,7 +43,9 @@ pub use layout::Layout;
 pub use progress::{PartitionProgress, Progress, State};
 pub use projection::{Projection, Topic};
 pub use read_model::{ReadModel, ReadModelError, RebuildAtWork};
-pub use replay::{Comparison, Phase, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay};
+pub use replay::{
+    Comparison, Phase, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, rebuild_aside, replay,
+};
 pub use stop::{RecordAt, StopReason};
 pub use store::{GenerationError, ReadError, StoreError};
 pub use view::{EventMeta, FoldError, PartStore, Parts, View};

@@ -74,7 +74,7 @@ pub fn replay<E: EventData + 'static>(
 ///
 /// # Errors
 /// As [`replay`].
-pub(super) fn rebuild_aside<E: EventData + 'static>(
+pub fn rebuild_aside<E: EventData + 'static>(
     kafka: &Kafka,
     projection: Projection<E>,
     options: &ReplayOptions,

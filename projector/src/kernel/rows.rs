@@ -14,7 +14,7 @@ use super::store::StoreError;
 /// sled's own cache of pages.
 const SLED_CACHE_BYTES: u64 = 64 << 20;
 /// sled's unit of writing and of reclaiming space. Blocks are cheaper in larger ones than sled's 512 KiB (measured: 2 MiB
-/// took half the time); a store is at least a few of them large.
+/// took two thirds of the time); a store is at least a few of them large.
 const SLED_SEGMENT_BYTES: usize = 2 << 20;
 /// How often sled syncs what has been written while following; what a power cut loses, the log gives again.
 const SYNC_EVERY_MS: u64 = 500;
@@ -90,6 +90,7 @@ impl Rows {
     // there is to wait for.
     fn open_with(path: &Path, config: &sled::Config) -> Result<Self, StoreError> {
         let deadline = Instant::now() + RELEASE_TIMEOUT;
+        let mut was_free = false;
         loop {
             match config.open() {
                 Ok(loose) => {
@@ -97,10 +98,15 @@ impl Rows {
                         loose.open_tree(BLOCKS).map_err(|error| StoreError::new("open", path, error))?;
                     return Ok(Self { loose, blocks, path: path.to_owned() });
                 }
-                Err(_) if files::is_locked(&path.join("db")) && Instant::now() < deadline => {
+                Err(error) => {
+                    let is_free = !files::is_locked(&path.join("db"));
+                    // Free the first time: it may have been let go of between the attempt and this look.
+                    if (is_free && was_free) || Instant::now() >= deadline {
+                        return Err(StoreError::new("open", path, error));
+                    }
+                    was_free = is_free;
                     thread::sleep(RELEASE_POLL_INTERVAL);
                 }
-                Err(error) => return Err(StoreError::new("open", path, error)),
             }
         }
     }

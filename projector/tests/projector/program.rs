@@ -173,3 +173,17 @@ fn a_broker_that_is_away_and_a_foreign_file_are_refused() {
     assert_refused(&output, 1, &["holiday.jpg"]);
     assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1);
 }
+
+#[test]
+fn a_replay_into_another_directory_makes_no_read_model() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    let (data_dir, aside) = (directory.path().join("read-model"), directory.path().join("aside"));
+    let report = json_of(
+        &projector(&broker, &data_dir, &["--replay", "--json", "--into", aside.to_str().unwrap()])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!((&report["events"], &report["published"]), (&json!(3), &json!(false)));
+    assert!(aside.is_dir() && !data_dir.exists());
+}

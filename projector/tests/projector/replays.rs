@@ -1,28 +1,19 @@
 //! Rebuilding from offset zero on a broker.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use projector::kernel::{
-    FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport,
-    StopReason, replay,
+    FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, StopReason,
+    replay,
 };
 use projector::shop;
 use schemas::shop::ShopEvent;
 
 use crate::broker::{Broker, until_events};
-use crate::log::{HOLDER, Log, PARTITIONS, created, digest_of, sealed, signed_up, source_of, transcript};
+use crate::log::{HOLDER, Log, created, digest_of, sealed, signed_up, source_of, transcript};
+use crate::rebuilds::{options, rebuild};
 use crate::resume::events;
-
-fn options() -> ReplayOptions {
-    ReplayOptions::new(PARTITIONS, HOLDER.to_owned())
-}
-
-fn rebuild(broker: &Broker, directory: &Path, options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
-    let read_model = ReadModel::open(directory).unwrap();
-    replay(&broker.kafka, &read_model, shop::projection(), options, |_| {}, &AtomicBool::new(false))
-}
 
 #[test]
 fn the_same_rows_as_by_following_and_it_is_published() {

@@ -6,7 +6,7 @@ use std::thread;
 
 use event_log::process::shutdown_signal;
 use event_log::topics;
-use projector::kernel::{Comparison, ReadModel, ReplayOptions, ReplayReport, replay};
+use projector::kernel::{Comparison, ReadModel, ReplayOptions, ReplayReport, rebuild_aside, replay};
 use projector::shop;
 use serde_json::json;
 
@@ -15,28 +15,29 @@ use crate::telling::Telling;
 use crate::{Failure, say};
 
 pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Failure> {
-    let kafka = &settings.kafka.kafka;
-    // A directory is not made for a replay that cannot begin.
-    if !settings.data_dir.exists() {
-        topics::wait_reachable(kafka, options.start_timeout).map_err(Failure::failed)?;
-    }
-    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let (kafka, projection) = (&settings.kafka.kafka, shop::projection());
     let cancelled = cancelled_by_signal()?;
     let mut telling = Telling::new(settings.json);
-    let replayed = replay(
-        kafka,
-        &read_model,
-        shop::projection(),
-        options,
-        |progress| telling.tell(&progress),
-        &cancelled,
-    );
+    let tell = |progress| telling.tell(&progress);
+    let replayed = match options.into {
+        // No read model has a part in it, so none is made.
+        Some(_) => rebuild_aside(kafka, projection, options, tell, &cancelled),
+        None => replay(kafka, &read_model(settings, options)?, projection, options, tell, &cancelled),
+    };
     telling.end();
     match replayed {
         Ok(report) => say(&shown(&report, settings.json)),
         Err(error) if error.is_in_use() => Err(Failure::in_use(error)),
         Err(error) => Err(Failure::failed(error)),
     }
+}
+
+fn read_model(settings: &Settings, options: &ReplayOptions) -> Result<ReadModel, Failure> {
+    // A directory is not made for a replay that cannot begin.
+    if !settings.data_dir.exists() {
+        topics::wait_reachable(&settings.kafka.kafka, options.start_timeout).map_err(Failure::failed)?;
+    }
+    ReadModel::open(&settings.data_dir).map_err(Failure::failed)
 }
 
 /// Becomes true at the first SIGINT or SIGTERM.

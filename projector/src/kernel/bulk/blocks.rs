@@ -10,7 +10,7 @@ use crate::kernel::generation::Generation;
 use crate::kernel::keys::RowKey;
 use crate::kernel::store::StoreError;
 
-/// Bytes at which a block is closed. Larger ones are written faster and read slower.
+/// Bytes at which a block is closed. A reader that misses sled's cache reads a node of up to sixteen of them.
 const BLOCK_BYTES: usize = 8 << 10;
 
 /// Writes the rows of one view's keys.

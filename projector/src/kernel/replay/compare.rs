@@ -64,9 +64,6 @@ pub(super) fn compare<E: EventData>(
     let found = match Served::find(read_model, &projection.layout(), &options.holder) {
         Ok(None) => return Ok(Comparison::Nothing),
         Ok(Some(served)) => comparing.with(&served),
-        Err(HoldError::Generation(error @ GenerationError::ForeignLayout { .. })) => {
-            Ok(not_comparable(&error))
-        }
         Err(HoldError::Generation(error)) => Ok(not_comparable(&error)),
         Err(error) => Err(error.to_string()),
     };
