@@ -30,7 +30,9 @@ async fn waiting(router: &axum::Router, count: usize) {
 async fn an_answer_waits_until_its_token_is_projected() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    setting.log.write(&signed_up(USER));
+    let signed_up_at = setting.log.write(&signed_up(USER));
+    // The order's token says nothing of the user, who is in another topic.
+    get_after(&service.router(), &path(), &signed_up_at).await.ok();
     let order = placed(100, USER, 10, 1);
     let token = next_token(&order, 0);
     let asking = tokio::spawn({
