@@ -25,6 +25,7 @@ use event_log::process::DirectoryLock;
 
 use super::checkpoint::Checkpoint;
 use super::digest::Digest;
+use super::keys::RowKey;
 use super::layout::Layout;
 use super::rows::{Batch, Rows};
 use super::store::{GenerationError, StoreError};
@@ -217,9 +218,14 @@ impl Generation {
         self.rows.flush()
     }
 
-    /// Writes a block of rows of a generation that is being built, under the last key in it.
-    pub(super) fn put_block(&self, last_key: &[u8], block: &[u8]) -> Result<(), StoreError> {
-        self.rows.put_block(last_key, block)
+    /// Writes blocks of rows of a generation that is being built, each with the last key in it, in ascending order.
+    pub(super) fn put_blocks(&self, blocks: &[(RowKey, Vec<u8>)]) -> Result<(), StoreError> {
+        self.rows.put_blocks(blocks)
+    }
+
+    /// Says that the rows behind `before` are about to be written, maybe while others before it are.
+    pub(super) fn put_fence(&self, before: &RowKey) -> Result<(), StoreError> {
+        self.rows.put_fence(before)
     }
 
     /// Bytes of all its files.

@@ -39,6 +39,14 @@ impl RowKey {
         part
     }
 
+    /// The greatest key before those of row `key` of a view.
+    pub(super) fn last_before(view: u8, key: Uuid) -> Self {
+        match key.as_u128().checked_sub(1) {
+            Some(before) => Self::part(view, Uuid::from_u128(before), u32::MAX),
+            None => Self::part(view.saturating_sub(1), Uuid::max(), u32::MAX),
+        }
+    }
+
     pub(super) fn of(view: u8, key: Uuid, part: Option<u32>) -> Self {
         part.map_or_else(|| Self::row(view, key), |number| Self::part(view, key, number))
     }

@@ -3,6 +3,8 @@
 //! A store has two trees: *loose* entries, which change one by one, and *blocks*, which a replay writes in order and
 //! nobody changes.
 
+mod blocks;
+
 use std::ops::{Deref, Range, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -131,23 +133,6 @@ impl Rows {
         keys: impl RangeBounds<Vec<u8>>,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> {
         self.loose.range(keys).map(|entry| self.entry(entry))
-    }
-
-    /// Writes a block under the last key in it.
-    pub(super) fn put_block(&self, last_key: &[u8], block: &[u8]) -> Result<(), StoreError> {
-        self.blocks.insert(last_key, block).map(drop).map_err(|error| self.error("write", error))
-    }
-
-    /// Blocks from the one on that may hold `key`, with the last key of each.
-    pub(super) fn blocks_from(
-        &self,
-        key: Vec<u8>,
-    ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> {
-        self.blocks.range(key..).map(|entry| self.entry(entry))
-    }
-
-    pub(super) fn has_blocks(&self) -> bool {
-        !self.blocks.is_empty()
     }
 
     /// Hands everything written to the operating system.

@@ -10,14 +10,20 @@ use crate::kernel::generation::Generation;
 use crate::kernel::keys::RowKey;
 use crate::kernel::store::StoreError;
 
-/// Bytes at which a block is closed. A reader that misses sled's cache reads a node of up to sixteen of them.
-const BLOCK_BYTES: usize = 8 << 10;
+/// Bytes at which a block is closed. A reader that misses sled's cache reads all of it; each one costs nine entries.
+/// A build that goes on must come to the same blocks: whoever changes this raises the version of the store.
+const BLOCK_BYTES: usize = 32 << 10;
+/// Blocks that are written together; they wait in memory. They fill half of a segment: what little is written to prepare
+/// for them must not be most of a segment, or sled moves what is left in it elsewhere.
+const BLOCKS_TOGETHER: usize = 32;
 
 /// Writes the rows of one view's keys.
 pub(in crate::kernel) struct BlockWriter<'g> {
     pub(super) generation: &'g Generation,
     view: u8,
     block: BlockBuilder,
+    /// Blocks that are complete, with the last key in each.
+    complete: Vec<(RowKey, Vec<u8>)>,
     last_key: RowKey,
     digest: Digest,
     /// Hashes of parts that were written by themselves, of the row at work.
@@ -25,10 +31,16 @@ pub(in crate::kernel) struct BlockWriter<'g> {
 }
 
 impl<'g> BlockWriter<'g> {
-    pub(in crate::kernel) fn new(generation: &'g Generation, view: u8) -> Self {
-        let last_key = RowKey::row(view, Uuid::nil());
+    /// For rows whose keys are at least `from`. Rows before it may be written at the same time.
+    pub(in crate::kernel) fn new(
+        generation: &'g Generation,
+        view: u8,
+        from: Uuid,
+    ) -> Result<Self, StoreError> {
+        let last_key = RowKey::last_before(view, from);
+        generation.put_fence(&last_key)?;
         let (block, digest, loose) = (BlockBuilder::default(), Digest::default(), BTreeMap::new());
-        Self { generation, view, block, last_key, digest, loose }
+        Ok(Self { generation, view, block, complete: Vec::new(), last_key, digest, loose })
     }
 
     /// Appends a row. Its parts follow, then the next row.
@@ -72,14 +84,21 @@ impl<'g> BlockWriter<'g> {
         if self.block.is_empty() {
             return Ok(());
         }
-        let written = self.generation.put_block(self.last_key.bytes(), self.block.finish());
+        self.complete.push((self.last_key, self.block.finish().to_vec()));
         self.block.clear();
-        written
+        if self.complete.len() >= BLOCKS_TOGETHER { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.generation.put_blocks(&self.complete)?;
+        self.complete.clear();
+        Ok(())
     }
 
     /// Writes what is left. Returns the digest of all rows that were written.
     pub(in crate::kernel) fn finish(mut self) -> Result<Digest, StoreError> {
         self.close()?;
+        self.write()?;
         Ok(self.digest)
     }
 }

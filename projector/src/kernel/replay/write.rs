@@ -91,7 +91,7 @@ impl Writing<'_> {
             _ => return Ok(None),
         };
         let Some((view, fold)) = self.views.get(unit.view) else { return Ok(None) };
-        let mut writer = BlockWriter::new(self.generation, *view);
+        let mut writer = BlockWriter::new(self.generation, *view, Uuid::from_u128(unit.from))?;
         let changes = self.merge(&unit, fold().as_mut(), &mut writer)?;
         if self.work.is_stopping() {
             return Ok(None);
