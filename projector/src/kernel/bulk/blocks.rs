@@ -13,8 +13,8 @@ use crate::kernel::store::StoreError;
 /// Bytes at which a block is closed. A reader that misses sled's cache reads all of it; each one costs nine entries.
 /// A build that goes on must come to the same blocks: whoever changes this raises the version of the store.
 const BLOCK_BYTES: usize = 32 << 10;
-/// Blocks that are written together; they wait in memory. They fill half of a segment: what little is written to prepare
-/// for them must not be most of a segment, or sled moves what is left in it elsewhere.
+/// Blocks that are written together; they wait in memory. They fill a segment of sled's: with more, the entries that
+/// prepare for them fill segments of which little stays, and sled moves that elsewhere.
 const BLOCKS_TOGETHER: usize = 32;
 
 /// Writes the rows of one view's keys.
