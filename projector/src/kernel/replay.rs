@@ -27,7 +27,10 @@ use super::read_model::{ReadModel, ReadModelError};
 use super::sources;
 use build::Build;
 pub use compare::Comparison;
-pub use options::{KEEP_DEFAULT, MEMORY_BYTES_DEFAULT, ReplayError, ReplayOptions, ReplayReport};
+pub use options::{
+    KEEP_DEFAULT, KEEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_RANGE, ReplayError, ReplayOptions,
+    ReplayReport,
+};
 pub use progress::{Phase, ReplayProgress};
 
 /// Rebuilds from offset zero, or goes on with a rebuild that was begun before; compares the new generation with the one

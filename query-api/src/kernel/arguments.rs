@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use event_log::process::{LogFlags, LogFormat};
 use event_log::settings::{KafkaFlags, SettingErrors};
+use projector::kernel::replay::{KEEP_DEFAULT, KEEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_RANGE};
 
 use super::limits::{WAIT_MS_MAX_DEFAULT, WAIT_MS_MAX_LIMIT};
 use super::settings::{START_TIMEOUT_MS_DEFAULT, Settings};
@@ -35,6 +36,18 @@ pub struct Arguments {
     /// Rebuild the read model from the log, while what there is goes on being served
     #[arg(long, env = "DAYBOOK_REPLAY")]
     replay: bool,
+
+    /// Bytes of memory that a replay may sort and merge in
+    #[arg(long, env = "DAYBOOK_MEMORY", default_value_t = MEMORY_BYTES_DEFAULT.to_string(), value_name = "BYTES")]
+    memory: String,
+
+    /// How many generations older than the published one a replay keeps
+    #[arg(long, env = "DAYBOOK_KEEP", default_value_t = KEEP_DEFAULT.to_string(), value_name = "N")]
+    keep: String,
+
+    /// Publish what a replay has built even if it differs from what is served, for this reason
+    #[arg(long, value_name = "WHY")]
+    accept_difference: Option<String>,
 
     /// Longest wait that a request may ask for with Daybook-Wait-Ms
     #[arg(long, env = "DAYBOOK_WAIT_MS_MAX", default_value_t = WAIT_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
@@ -91,12 +104,17 @@ impl Arguments {
         let kafka = self.kafka.check(errors);
         let log_format = self.log.check(errors);
         let data_dir = check_data_dir(&self.data_dir, errors);
+        let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_RANGE);
+        let keep = errors.parse_in("--keep", &self.keep, 0..=KEEP_MAX);
         let wait_ms_max = errors.parse_in("--wait-ms-max", &self.wait_ms_max, 0..=WAIT_MS_MAX_LIMIT);
         let start_timeout_ms =
             errors.parse_in("--start-timeout-ms", &self.start_timeout_ms, 1..=START_TIMEOUT_MS_LIMIT);
         let kafka = kafka?;
         let settings = Settings {
             replay: self.replay,
+            memory_bytes_max: memory?,
+            keep: keep?,
+            accept_difference: self.accept_difference.clone(),
             wait_ms_max: wait_ms_max?,
             start_timeout: Duration::from_millis(start_timeout_ms?),
             ..Settings::new(kafka.kafka, kafka.partitions, data_dir?)
@@ -128,17 +146,26 @@ mod tests {
         assert_eq!(serve.settings.data_dir, PathBuf::from("data/read-model"));
         assert_eq!((serve.settings.wait_ms_max, serve.settings.partitions), (5_000, 6));
         assert!(!serve.settings.replay);
+        assert_eq!((serve.settings.memory_bytes_max, serve.settings.keep), (512 << 20, 1));
     }
 
     #[test]
     fn all_wrong_settings_are_reported_together() {
         let wrong = ["--listen", "here", "--data-dir", "", "--wait-ms-max", "-", "--start-timeout-ms", "0"];
-        let more = ["--partitions", "0", "--log-format", "xml"];
+        let more = ["--partitions", "0", "--log-format", "xml", "--memory", "1", "--keep", "x"];
         let errors = check(&[&wrong[..], &more].concat()).unwrap_err();
         let flags: Vec<_> =
             errors.sentences().iter().map(|sentence| sentence.split(':').next().unwrap()).collect();
-        let expected =
-            ["--listen", "--partitions", "--log-format", "--data-dir", "--wait-ms-max", "--start-timeout-ms"];
+        let expected = [
+            "--listen",
+            "--partitions",
+            "--log-format",
+            "--data-dir",
+            "--memory",
+            "--keep",
+            "--wait-ms-max",
+            "--start-timeout-ms",
+        ];
         assert_eq!(flags, expected);
     }
 

@@ -151,6 +151,9 @@ impl<E: EventData + 'static> Builder<E> {
 
     fn options(&self) -> ReplayOptions {
         ReplayOptions {
+            memory_bytes_max: self.settings.memory_bytes_max,
+            keep: self.settings.keep,
+            accept_difference: self.settings.accept_difference.clone(),
             start_timeout: BROKER_TIMEOUT.min(self.settings.start_timeout),
             ..ReplayOptions::new(self.settings.partitions, self.holder.clone())
         }

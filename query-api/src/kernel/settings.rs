@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::Kafka;
+use projector::kernel::replay::{KEEP_DEFAULT, MEMORY_BYTES_DEFAULT};
 
 use super::limits::WAIT_MS_MAX_DEFAULT;
 
@@ -21,6 +22,12 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Rebuild the read model at the start, while what there is goes on being served.
     pub replay: bool,
+    /// Bytes of memory that a replay may sort and merge in.
+    pub memory_bytes_max: usize,
+    /// How many generations older than the published one a replay keeps.
+    pub keep: usize,
+    /// Publish what a replay has built even if it differs from what is served, for this reason.
+    pub accept_difference: Option<String>,
     /// Longest wait that `Daybook-Wait-Ms` can ask for.
     pub wait_ms_max: u64,
     /// How long the first build waits for Kafka and its topics before the start is given up.
@@ -36,6 +43,9 @@ impl Settings {
             partitions,
             data_dir,
             replay: false,
+            memory_bytes_max: MEMORY_BYTES_DEFAULT,
+            keep: KEEP_DEFAULT,
+            accept_difference: None,
             wait_ms_max: WAIT_MS_MAX_DEFAULT,
             start_timeout: Duration::from_millis(START_TIMEOUT_MS_DEFAULT),
         }

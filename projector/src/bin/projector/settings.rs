@@ -6,19 +6,14 @@ use std::time::Duration;
 use event_log::process::LogFormat;
 use event_log::settings::{KafkaSettings, SettingErrors};
 use projector::kernel::ReplayOptions;
+use projector::kernel::replay::{KEEP_MAX, MEMORY_BYTES_RANGE};
 use uuid::Uuid;
 
 use crate::flags::Flags;
 use crate::holder;
 
-/// Below this runs would be so small that merging them takes longer than anything else.
-const MEMORY_BYTES_MIN: usize = 1 << 20;
-/// More than any machine has.
-const MEMORY_BYTES_MAX: usize = 1 << 44;
 /// A day.
 const START_TIMEOUT_MS_MAX: u64 = 86_400_000;
-/// More generations than anybody goes back to.
-const KEEP_MAX: usize = 1_000;
 /// More differing rows than anybody reads.
 const LIMIT_MAX: usize = 1_000_000;
 
@@ -88,7 +83,7 @@ impl Flags {
     }
 
     fn options(&self, partitions: Option<i32>, errors: &mut SettingErrors) -> Option<ReplayOptions> {
-        let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX);
+        let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_RANGE);
         let keep = errors.parse_in("--keep", &self.keep, 0..=KEEP_MAX);
         let rate = self.rate.as_deref().unwrap_or("0");
         let rate = errors.parse_in("--rate", rate, 0..=u64::from(u32::MAX));

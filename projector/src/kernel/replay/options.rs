@@ -1,5 +1,6 @@
 //! How a replay works, what it has built, and why it did not come to its end.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -74,6 +75,11 @@ impl ReplayOptions {
 
 /// More than any replay up to some ten million events makes use of.
 pub const MEMORY_BYTES_DEFAULT: usize = 512 << 20;
+/// What a setting may name. With less, runs would be so small that merging them takes longer than anything else; more, no
+/// machine has.
+pub const MEMORY_BYTES_RANGE: RangeInclusive<usize> = 1 << 20..=1 << 44;
+/// Most old generations that a setting may name: more than anybody goes back to.
+pub const KEEP_MAX: usize = 1_000;
 /// Old generations kept if nothing else is said: the last one, to go back to.
 pub const KEEP_DEFAULT: usize = 1;
 /// Each thread has a consumer of its own; past so many, one broker is the limit.
