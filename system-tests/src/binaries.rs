@@ -24,10 +24,12 @@ fn build() -> PathBuf {
     directory
 }
 
-/// Tests run from `target/<profile>/deps`.
+/// Tests run from `target/<profile>/deps`, binaries from `target/<profile>`.
 fn target_directory() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>").to_owned()
+    let program = std::env::current_exe().expect("the program's own path");
+    let directory = program.parent().expect("a program lies in a directory");
+    let profile = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    profile.expect("target/<profile>/deps").to_owned()
 }
 
 /// The repository's root.
