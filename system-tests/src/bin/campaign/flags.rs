@@ -10,7 +10,7 @@ use crate::sabotage;
 ///
 /// Needs Java 17 and Maven, as `system-tests/kafka/kafka` does. Exit codes: 0 all checks passed (and every sabotage was
 /// found); 1 a check found something, or a sabotage was not found; 2 wrong settings; 4 the campaign could not be carried
-/// out.
+/// out, also because a service did not come back after a fault.
 #[derive(clap::Parser, Debug, Clone)]
 pub(crate) struct Flags {
     /// How long clients work and faults happen

@@ -75,11 +75,15 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     let http = Http::new()?;
     progress(&format!("seed {seed}, {} broker(s), in {}", flags.brokers, directory.display()));
     let mut world = World::start(flags, directory, &http, runtime.handle())?;
-    let (field, faults) = work(flags, seed, &mut world, &http, runtime.handle())?;
-    progress("bringing everything to rest");
+    let field = Arc::new(Field::new(world.urls(), http.clone(), Instant::now()));
+    let worked = work(flags, seed, &mut world, &field, runtime.handle());
     let history = std::mem::take(&mut *field.history());
+    // Kept before all else: if a service does not come back, it is what there is to look at.
+    report::keep_history(&history, directory)?;
+    let faults = worked?;
+    progress("bringing everything to rest");
     let evidence = gather::evidence(&mut world, history, &http, runtime.handle())?;
-    report::keep(&evidence, directory)?;
+    report::keep_log(&evidence.log, directory)?;
     say(&format!("seed       {seed}"));
     report::counts(&evidence, &faults, (world.replays.done, world.replays.gave_up));
     let failed = report::checks(&evidence);
@@ -91,13 +95,12 @@ fn work(
     flags: &Flags,
     seed: u64,
     world: &mut World,
-    http: &Http,
+    field: &Arc<Field>,
     handle: &Handle,
-) -> Fallible<(Arc<Field>, faults::Counts)> {
-    let field = Arc::new(Field::new(world.urls(), http.clone(), Instant::now()));
+) -> Fallible<faults::Counts> {
     let stop = stop_at_signal(handle);
     let clients: Vec<_> = (0..usize::from(flags.clients))
-        .map(|number| handle.spawn(Client::new(number, seed, Arc::clone(&field)).work()))
+        .map(|number| handle.spawn(Client::new(number, seed, Arc::clone(field)).work()))
         .collect();
     let faults = if flags.no_faults {
         faults::watch(world, flags.minutes, &stop)
@@ -113,7 +116,7 @@ fn work(
     for client in clients {
         handle.block_on(client)?;
     }
-    Ok((field, faults))
+    Ok(faults)
 }
 
 /// Set at SIGINT or SIGTERM, so that brokers and services are not left behind.

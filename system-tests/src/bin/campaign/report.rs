@@ -2,14 +2,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks")]
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use uuid::Uuid;
 
 use crate::checks::{CHECKS, Finding, Judged};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Logged};
 use crate::faults::Counts;
-use crate::history::{Command, Outcome};
+use crate::history::{Command, History, Outcome};
 
 /// Findings of one check that are shown in full.
 const FINDINGS_SHOWN: usize = 3;
@@ -114,16 +116,22 @@ fn told(command: &Command) -> String {
     line
 }
 
-/// The whole history and the whole log, one line each.
-pub(crate) fn keep(evidence: &Evidence, directory: &Path) -> std::io::Result<()> {
-    let lines = |lines: Vec<String>| lines.join("\n") + "\n";
-    let reads = evidence.history.reads.iter().map(|read| format!("{read:?}"));
-    std::fs::write(
-        directory.join("history.txt"),
-        lines(evidence.history.commands.iter().map(told).chain(reads).collect()),
-    )?;
-    std::fs::write(
-        directory.join("log.txt"),
-        lines(evidence.log.iter().map(|record| format!("{record:?}")).collect()),
-    )
+/// The whole history, one line each.
+pub(crate) fn keep_history(history: &History, directory: &Path) -> std::io::Result<()> {
+    let reads = history.reads.iter().map(|read| format!("{read:?}"));
+    let lines = history.commands.iter().map(told).chain(reads);
+    keep(directory, "history.txt", lines)
+}
+
+/// The whole log, one line each.
+pub(crate) fn keep_log(log: &[Logged], directory: &Path) -> std::io::Result<()> {
+    keep(directory, "log.txt", log.iter().map(|record| format!("{record:?}")))
+}
+
+fn keep(directory: &Path, name: &str, lines: impl Iterator<Item = String>) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(directory.join(name))?);
+    for line in lines {
+        writeln!(file, "{line}")?;
+    }
+    file.flush()
 }
