@@ -16,6 +16,8 @@ fn build() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root());
+    // Where this program lies, whatever the environment says now: it is there that they are looked for.
+    command.arg("--target-dir").arg(directory.parent().expect("target"));
     if directory.ends_with("release") {
         command.arg("--release");
     }

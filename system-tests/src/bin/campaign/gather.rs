@@ -14,9 +14,10 @@ use uuid::Uuid;
 
 use crate::Fallible;
 use crate::clients::reads;
-use crate::evidence::{Evidence, Logged, SeenProduct, Standing, Verified};
+use crate::evidence::{Evidence, Logged, SeenProduct, Standing, Verified, split_repeats};
 use crate::history::{History, Seen};
 use crate::log;
+use crate::world::service::Service;
 use crate::world::{ORDERS, QUERY, World};
 
 /// Longest time until an answer comes that rests on the whole log.
@@ -37,7 +38,8 @@ pub(crate) fn evidence(
     for service in world.services.iter_mut().take(QUERY) {
         service.stop()?;
     }
-    let (log, unreadable) = log::read(&world.kafka())?;
+    let (records, unreadable) = log::read(&world.kafka())?;
+    let (log, repeats) = split_repeats(records);
     world.service(ORDERS)?.start();
     world.readers_ready()?;
     let last = Last { client, after: ends(&log), urls: world.urls() };
@@ -48,7 +50,8 @@ pub(crate) fn evidence(
     }
     let verified = verify(world);
     let unasked = std::mem::take(&mut world.unasked);
-    Ok(Evidence { history, log, unreadable, users, products, standing, verified, unasked })
+    let kills = world.services.iter().flat_map(Service::kills).collect();
+    Ok(Evidence { history, log, repeats, kills, unreadable, users, products, standing, verified, unasked })
 }
 
 fn is_user(event: &ShopEvent) -> bool {

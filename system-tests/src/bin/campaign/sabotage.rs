@@ -24,8 +24,8 @@ pub(crate) const ALL: &[Sabotage] = &[
     Sabotage { name: "skip-sync", found_by: "acknowledged-once", spoil: skip_sync },
     // The relay leaves a row out.
     Sabotage { name: "drop-row", found_by: "positions-contiguous", spoil: drop_row },
-    // The relay sends a row again.
-    Sabotage { name: "double-send", found_by: "positions-contiguous", spoil: double_send },
+    // The relay sends a row again, though its service was not killed.
+    Sabotage { name: "double-send", found_by: "repeats-only-after-kills", spoil: double_send },
     // A command is carried out twice.
     Sabotage { name: "decide-twice", found_by: "acknowledged-once", spoil: decide_twice },
     // Two events of a partition change places.
@@ -73,7 +73,8 @@ fn drop_row(evidence: &mut Evidence) -> Option<()> {
 
 fn double_send(evidence: &mut Evidence) -> Option<()> {
     let again = evidence.log.first()?.clone();
-    evidence.log.insert(1, again);
+    evidence.kills.clear();
+    evidence.repeats.push(again);
     Some(())
 }
 

@@ -11,7 +11,7 @@ use schemas::token::Token;
 use uuid::Uuid;
 
 use super::CHECKS;
-use crate::evidence::{Evidence, Logged, SeenProduct, Standing, Verified};
+use crate::evidence::{Evidence, Kill, Logged, SeenProduct, Standing, Verified, split_repeats};
 use crate::history::{After, Asked, Attempt, Command, Effect, History, Outcome, Read, Seen, SeenOrder};
 use crate::sabotage;
 
@@ -124,6 +124,8 @@ fn sound() -> Evidence {
     Evidence {
         history: History { commands, reads, reads_unanswered: 0 },
         log,
+        repeats: Vec::new(),
+        kills: Vec::new(),
         unreadable: Vec::new(),
         users: BTreeMap::from([(JILL, Seen::Orders(vec![order(true)])), (JACK, Seen::Orders(Vec::new()))]),
         products: BTreeMap::from([(PANTS, Some(pants))]),
@@ -193,4 +195,21 @@ fn a_user_who_may_be_gone_need_not_be_seen_and_does_not_come_back() {
     back.as_of = evidence.history.reads.last().unwrap().as_of.clone();
     evidence.history.reads.push(back);
     assert_eq!(found(&evidence), BTreeSet::from(["sessions-never-go-back"]));
+}
+
+#[test]
+fn a_record_may_be_repeated_for_a_kill_and_an_other_record_may_not_take_its_place() {
+    let mut evidence = sound();
+    let first = evidence.log.first().unwrap().clone();
+    evidence.log.insert(1, Logged { offset: 7, ..first.clone() });
+    (evidence.log, evidence.repeats) = split_repeats(evidence.log);
+    assert_eq!(found(&evidence), BTreeSet::from(["repeats-only-after-kills"]));
+    evidence.kills.push(Kill { topic: "products.events".to_owned(), at_us: first.decided_us });
+    assert_eq!(found(&evidence), BTreeSet::from(["repeats-only-after-kills"]), "of another service");
+    evidence.kills.push(Kill { topic: first.topic.clone(), at_us: first.decided_us });
+    assert_eq!(found(&evidence), BTreeSet::new());
+    evidence.log.insert(1, Logged { offset: 7, id: Uuid::nil(), ..first });
+    let (log, repeats) = split_repeats(evidence.log.clone());
+    assert_eq!((&log, repeats), (&evidence.log, Vec::new()), "a fork is no repeat");
+    assert!(found(&evidence).contains("positions-contiguous"));
 }
