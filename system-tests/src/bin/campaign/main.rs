@@ -72,11 +72,12 @@ fn run(flags: &Flags, seed: u64) -> Fallible<bool> {
 
 fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     let runtime = Runtime::new()?;
+    let stop = stop_at_signal(runtime.handle());
     let http = Http::new()?;
     progress(&format!("seed {seed}, {} broker(s), in {}", flags.brokers, directory.display()));
     let mut world = World::start(flags, directory, &http, runtime.handle())?;
     let field = Arc::new(Field::new(world.urls(), http.clone(), Instant::now()));
-    let worked = work(flags, seed, &mut world, &field, runtime.handle());
+    let worked = work(flags, seed, &mut world, &field, &stop, runtime.handle());
     let history = std::mem::take(&mut *field.history());
     // Kept before all else: if a service does not come back, it is what there is to look at.
     report::keep_history(&history, directory)?;
@@ -96,16 +97,16 @@ fn work(
     seed: u64,
     world: &mut World,
     field: &Arc<Field>,
+    stop: &AtomicBool,
     handle: &Handle,
 ) -> Fallible<faults::Counts> {
-    let stop = stop_at_signal(handle);
     let clients: Vec<_> = (0..usize::from(flags.clients))
         .map(|number| handle.spawn(Client::new(number, seed, Arc::clone(field)).work()))
         .collect();
     let faults = if flags.no_faults {
-        faults::watch(world, flags.minutes, &stop)
+        faults::watch(world, flags.minutes, stop)
     } else {
-        faults::harm(world, seed, flags.minutes, &stop)
+        faults::harm(world, seed, flags.minutes, stop)
     };
     field.stop();
     let faults = faults?;

@@ -51,6 +51,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // Without this file of the script there is nothing to wipe.
+        if !self.directory.join("brokers").exists() {
+            return;
+        }
         if let Err(error) = self.run("wipe", &[]) {
             crate::report::progress(&format!("{}: {error}", self.directory.display()));
         }
