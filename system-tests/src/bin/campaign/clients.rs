@@ -4,6 +4,7 @@ mod commands;
 mod known;
 pub(crate) mod reads;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use quickstart::client::Client as Http;
 use quickstart::shop::Urls;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use schemas::token::Token;
 use uuid::Uuid;
 
 use crate::history::{Asked, Effect, History};
@@ -62,13 +64,15 @@ pub(crate) struct Client {
     number: usize,
     random: StdRng,
     field: Arc<Field>,
+    /// What the last answer about each user rested on.
+    seen: BTreeMap<Uuid, Token>,
 }
 
 impl Client {
     pub(crate) fn new(number: usize, seed: u64, field: Arc<Field>) -> Self {
         // Seeds of clients lie apart from each other and from that of the faults.
         let random = StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64));
-        Self { number, random, field }
+        Self { number, random, field, seen: BTreeMap::new() }
     }
 
     /// Works until it is told to stop.

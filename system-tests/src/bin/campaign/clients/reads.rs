@@ -29,19 +29,28 @@ impl Client {
     pub(super) async fn read(&mut self, user: Uuid, after: Option<After>) {
         let url = format!("{}/users/{user}/orders?limit={LIMIT}", self.field.urls.query);
         let mut request = self.field.http.get(&url).header(headers::WAIT_MS, WAIT_MS);
-        if let Some(after) = &after {
-            request = request.after(&after.token.to_string());
-        }
+        // The way to reads that never go back, also over a restart of D: each asks for what the last one rested on.
+        let asked = after.as_ref().map(|after| &after.token).into_iter().chain(self.seen.get(&user));
+        let positions = asked.flat_map(|token| token.positions.iter().cloned()).collect();
+        request = request.after(&Token { positions }.to_string());
         let began_us = self.field.now_us();
         let answer = request.send().await;
         let ended_us = self.field.now_us();
         let seen = answer.ok().and_then(|answer| Some((seen(&answer)?, as_of(&answer))));
-        let mut history = self.field.history();
         let Some((seen, as_of)) = seen else {
-            history.reads_unanswered += 1;
+            self.field.history().reads_unanswered += 1;
             return;
         };
-        history.reads.push(Read { client: self.number, began_us, ended_us, user, after, seen, as_of });
+        self.seen.insert(user, as_of.clone());
+        self.field.history().reads.push(Read {
+            client: self.number,
+            began_us,
+            ended_us,
+            user,
+            after,
+            seen,
+            as_of,
+        });
     }
 }
 

@@ -114,7 +114,7 @@ pub(super) fn sound() -> Evidence {
         user: JILL,
         after: Some(After { token: Token::one(orders, 0, position), effect }),
         seen: Seen::Orders(vec![order(cancelled)]),
-        as_of: Token::one(orders, 0, position),
+        as_of: format!("{users}/0@2,{orders}/0@{position}").parse().unwrap(),
     };
     let reads = vec![read(56, 0, Effect::Placed(ORDER), false), read(66, 1, Effect::Cancelled(ORDER), true)];
     let pants = SeenProduct { title: Some("pants".to_owned()), discontinued: false };
