@@ -17,6 +17,8 @@ pub struct Answer {
     pub status: u16,
     /// `Daybook-Token`, if the answer carries one.
     pub token: Option<String>,
+    /// `Daybook-As-Of`, if the answer carries one.
+    pub as_of: Option<String>,
     /// The body as JSON; null if it is empty, a string if it is plain text.
     pub body: Value,
 }
@@ -120,10 +122,11 @@ impl Request {
             |source| ClientError::Request { method: self.method.clone(), url: self.url.clone(), source };
         let response = self.builder.send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let token =
-            response.headers().get(headers::TOKEN).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header =
+            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (token, as_of) = (header(headers::TOKEN), header(headers::AS_OF));
         let body = response.bytes().await.map_err(failed)?;
-        Ok(Answer { status, token, body: json_or_text(&body) })
+        Ok(Answer { status, token, as_of, body: json_or_text(&body) })
     }
 
     /// Sends it and insists on a 2xx status.

@@ -16,6 +16,8 @@ fn build() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root());
+    // Where this program lies, whatever the environment says now: it is there that they are looked for.
+    command.arg("--target-dir").arg(directory.parent().expect("target"));
     if directory.ends_with("release") {
         command.arg("--release");
     }
@@ -24,10 +26,12 @@ fn build() -> PathBuf {
     directory
 }
 
-/// Tests run from `target/<profile>/deps`.
+/// Tests run from `target/<profile>/deps`, binaries from `target/<profile>`.
 fn target_directory() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>").to_owned()
+    let program = std::env::current_exe().expect("the program's own path");
+    let directory = program.parent().expect("a program lies in a directory");
+    let profile = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    profile.expect("target/<profile>/deps").to_owned()
 }
 
 /// The repository's root.

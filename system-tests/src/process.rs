@@ -57,6 +57,16 @@ impl Process {
         self.child.id()
     }
 
+    /// How it has ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
+    }
+
+    /// Sends it a signal; it must not have ended.
+    pub fn signal(&self, number: i32) {
+        signal(&self.child, number);
+    }
+
     /// Waits until it has ended by itself.
     pub fn ended(&mut self) -> ExitStatus {
         let what = format!("{} ends", self.name);

@@ -1,0 +1,92 @@
+//! Sound evidence passes, and each fault is found by the check that is there for it.
+
+mod sample;
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::CHECKS;
+use crate::evidence::{Evidence, Kill, Logged, split_repeats};
+use crate::history::{Asked, Outcome, Seen};
+use crate::sabotage;
+use sample::{JILL, command, sound};
+
+/// Names of the checks that find something.
+fn found(evidence: &Evidence) -> BTreeSet<&'static str> {
+    CHECKS
+        .iter()
+        .filter(|check| !(check.judge)(evidence).findings.is_empty())
+        .map(|check| check.name)
+        .collect()
+}
+
+#[test]
+fn sound_evidence_passes_and_every_check_looks_at_something() {
+    let evidence = sound();
+    assert_eq!(found(&evidence), BTreeSet::new());
+    let idle = CHECKS.iter().filter(|check| (check.judge)(&evidence).cases == 0).map(|check| check.name);
+    let idle: Vec<_> = idle.collect();
+    assert_eq!(idle, ["unacknowledged-at-most-once", "same-key-same-answer"], "which the sample has none of");
+}
+
+#[test]
+fn every_sabotage_is_found_by_the_check_that_is_there_for_it() {
+    for sabotage in sabotage::ALL {
+        let mut evidence = sound();
+        (sabotage.spoil)(&mut evidence).expect(sabotage.name);
+        let found = found(&evidence);
+        assert!(found.contains(sabotage.found_by), "{}: found by {found:?}", sabotage.name);
+    }
+}
+
+#[test]
+fn every_check_has_a_sabotage() {
+    let tried: BTreeSet<_> = sabotage::ALL.iter().map(|sabotage| sabotage.found_by).collect();
+    let all: BTreeSet<_> = CHECKS.iter().map(|check| check.name).collect();
+    assert_eq!(tried, all);
+}
+
+#[test]
+fn an_unclear_command_may_be_in_the_log_once_and_not_twice() {
+    let unclear = || Outcome::Unclear { why: "no answer".to_owned() };
+    let mut evidence = sound();
+    evidence.history.commands.last_mut().unwrap().attempts.first_mut().unwrap().outcome = unclear();
+    assert_eq!(found(&evidence), BTreeSet::new());
+    let last = evidence.log.last().unwrap().clone();
+    evidence.log.push(Logged { position: 2, version: 3, ..last });
+    assert_eq!(found(&evidence), BTreeSet::from(["unacknowledged-at-most-once"]));
+}
+
+#[test]
+fn a_user_who_may_be_gone_need_not_be_seen_and_does_not_come_back() {
+    let mut evidence = sound();
+    let last = evidence.history.reads.last_mut().unwrap();
+    last.seen = Seen::NoUser;
+    assert_eq!(found(&evidence), BTreeSet::from(["reads-see-their-write"]));
+    let unclear = Outcome::Unclear { why: "no answer".to_owned() };
+    evidence.history.commands.push(command(6, Asked::DeleteUser, Some(JILL), unclear));
+    assert_eq!(found(&evidence), BTreeSet::new());
+    let mut back = evidence.history.reads.first().unwrap().clone();
+    (back.began_us, back.after) = (90, None);
+    back.as_of = evidence.history.reads.last().unwrap().as_of.clone();
+    evidence.history.reads.push(back);
+    assert_eq!(found(&evidence), BTreeSet::from(["sessions-never-go-back"]));
+}
+
+#[test]
+fn a_record_may_be_repeated_for_a_kill_and_an_other_record_may_not_take_its_place() {
+    let mut evidence = sound();
+    let first = evidence.log.first().unwrap().clone();
+    evidence.log.insert(1, Logged { offset: 7, ..first.clone() });
+    (evidence.log, evidence.repeats) = split_repeats(evidence.log);
+    assert_eq!(found(&evidence), BTreeSet::from(["repeats-only-after-kills"]));
+    evidence.kills.push(Kill { topic: "products.events".to_owned(), at_us: first.decided_us });
+    assert_eq!(found(&evidence), BTreeSet::from(["repeats-only-after-kills"]), "of another service");
+    evidence.kills.push(Kill { topic: first.topic.clone(), at_us: first.decided_us });
+    assert_eq!(found(&evidence), BTreeSet::new());
+    evidence.log.insert(1, Logged { offset: 7, id: Uuid::nil(), ..first });
+    let (log, repeats) = split_repeats(evidence.log.clone());
+    assert_eq!((&log, repeats), (&evidence.log, Vec::new()), "a fork is no repeat");
+    assert!(found(&evidence).contains("positions-contiguous"));
+}

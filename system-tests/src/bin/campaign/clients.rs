@@ -1,0 +1,161 @@
+//! Clients: each does one thing after the other, chosen by its own random numbers.
+
+mod commands;
+mod known;
+pub(crate) mod reads;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quickstart::client::Client as Http;
+use quickstart::shop::Urls;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use schemas::token::Token;
+use uuid::Uuid;
+
+use crate::history::{Asked, Effect, History};
+use known::Known;
+
+/// Longest pause between two things that a client does.
+const PAUSE_MS_MAX: u64 = 30;
+/// E-mail addresses to choose from at first. For each user there are two more: some are taken, and some are free.
+const EMAILS: usize = 50;
+
+/// What all clients share.
+pub(crate) struct Field {
+    urls: Urls,
+    http: Http,
+    began: Instant,
+    stop: AtomicBool,
+    history: Mutex<History>,
+    known: Mutex<Known>,
+}
+
+impl Field {
+    pub(crate) fn new(urls: Urls, http: Http, began: Instant) -> Self {
+        let (history, known) = (Mutex::default(), Mutex::default());
+        Self { urls, http, began, stop: AtomicBool::new(false), history, known }
+    }
+
+    /// Lets clients end once they know what became of their last command.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// What was asked and answered so far.
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One client.
+pub(crate) struct Client {
+    number: usize,
+    random: StdRng,
+    field: Arc<Field>,
+    /// What the last answer about each user rested on.
+    seen: BTreeMap<Uuid, Token>,
+}
+
+impl Client {
+    pub(crate) fn new(number: usize, seed: u64, field: Arc<Field>) -> Self {
+        // Seeds of clients lie apart from each other and from that of the faults.
+        let random = StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64));
+        Self { number, random, field, seen: BTreeMap::new() }
+    }
+
+    /// Works until it is told to stop.
+    pub(crate) async fn work(mut self) {
+        while !self.field.stop.load(Ordering::Relaxed) {
+            self.step().await;
+            let pause = self.random.random_range(0..=PAUSE_MS_MAX);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    async fn step(&mut self) {
+        let user = self.field.known().user(&mut self.random);
+        let product = self.field.known().product(&mut self.random);
+        match (self.random.random_range(0..100), user, product) {
+            (0..8, ..) | (_, None, _) => self.sign_up().await,
+            (8..14, ..) | (_, _, None) => self.create().await,
+            (14..22, Some(user), _) => self.change_user(user.id).await,
+            (22..24, Some(user), _) => self.delete_user(user.id).await,
+            (24..30, _, Some(product)) => self.change_product(product.id).await,
+            (30..31, _, Some(product)) => self.discontinue(product.id).await,
+            (31..62, Some(user), Some(product)) => self.order(user, product).await,
+            (62..70, ..) => self.cancel().await,
+            (_, Some(user), _) => self.read(user.id, None).await,
+        }
+    }
+
+    fn email(&mut self) -> String {
+        let emails = EMAILS + 2 * self.field.known().users_made();
+        format!("user-{}@example.com", self.random.random_range(0..emails))
+    }
+
+    async fn sign_up(&mut self) {
+        let email = self.email();
+        let body = serde_json::json!({ "email": email, "name": "Jill", "address": "1 Main Street" });
+        let Some(done) = self.create_at("/users", Asked::SignUp { email }, &body).await else { return };
+        self.field.known().add_user(done.id, &done.token);
+        self.maybe_read(done.id, &done.token, Effect::SignedUp).await;
+    }
+
+    async fn create(&mut self) {
+        let number: u32 = self.random.random();
+        let body = serde_json::json!({ "title": format!("pants {number}"), "image": "pants.jpg" });
+        let Some(done) = self.create_at("/products", Asked::Create, &body).await else { return };
+        self.field.known().add_product(done.id, &done.token);
+    }
+
+    async fn change_user(&mut self, user: Uuid) {
+        // A name that nobody had before, so that each change is one.
+        let mut body = serde_json::json!({ "name": format!("Jill {}", Uuid::now_v7()) });
+        if self.random.random_bool(0.5) {
+            body["email"] = self.email().into();
+        }
+        self.change_at(&format!("/users/{user}"), Asked::ChangeUser, user, Some(&body)).await;
+    }
+
+    async fn delete_user(&mut self, user: Uuid) {
+        let done = self.change_at(&format!("/users/{user}"), Asked::DeleteUser, user, None).await;
+        if let Some(done) = done {
+            self.maybe_read(user, &done.token, Effect::Deleted).await;
+        }
+    }
+
+    async fn change_product(&mut self, product: Uuid) {
+        let body = serde_json::json!({ "title": format!("pants {}", Uuid::now_v7()) });
+        self.change_at(&format!("/products/{product}"), Asked::ChangeProduct, product, Some(&body)).await;
+    }
+
+    async fn discontinue(&mut self, product: Uuid) {
+        self.change_at(&format!("/products/{product}"), Asked::Discontinue, product, None).await;
+    }
+
+    async fn order(&mut self, user: known::Thing, product: known::Thing) {
+        let Some(done) = self.order_at(&user, &product).await else { return };
+        self.field.known().add_order(done.id, user.id);
+        self.maybe_read(user.id, &done.token, Effect::Placed(done.id)).await;
+    }
+
+    async fn cancel(&mut self) {
+        let Some((order, user)) = self.field.known().order(&mut self.random) else { return };
+        let done = self.change_at(&format!("/orders/{order}"), Asked::Cancel { user }, order, None).await;
+        if let Some(done) = done {
+            self.maybe_read(user, &done.token, Effect::Cancelled(order)).await;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Every request and every answer, in the words of the clients. Times are microseconds since the campaign began.
+
+use schemas::token::Token;
+use uuid::Uuid;
+
+/// What a command asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A new account.
+    SignUp { email: String },
+    /// Another name, and perhaps another e-mail address, for the account.
+    ChangeUser,
+    /// The end of the account.
+    DeleteUser,
+    /// A new product.
+    Create,
+    /// Another title.
+    ChangeProduct,
+    /// The end of the product.
+    Discontinue,
+    /// The user orders the product.
+    Order { user: Uuid, product: Uuid },
+    /// The user takes the order back.
+    Cancel { user: Uuid },
+}
+
+/// One command with all its attempts, which share an idempotency key.
+#[derive(Debug, Clone)]
+pub(crate) struct Command {
+    /// Correlation id of all its attempts; the log's event bears it.
+    pub(crate) id: Uuid,
+    /// Who asked.
+    pub(crate) client: usize,
+    /// What for.
+    pub(crate) asked: Asked,
+    /// The user, product or order that it is about, if that was there before.
+    pub(crate) on: Option<Uuid>,
+    /// In the order in which they were sent.
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+/// One request of a command.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// When it was sent.
+    pub(crate) began_us: u64,
+    /// When it was answered or given up.
+    pub(crate) ended_us: u64,
+    /// What came of it.
+    pub(crate) outcome: Outcome,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The command took effect: positions of its events, and the id of what it made or changed.
+    Accepted { status: u16, token: Token, id: Uuid },
+    /// The service said no, for good.
+    Refused { status: u16, problem: String },
+    /// Nobody knows: no answer, or one that asks to come again.
+    Unclear { why: String },
+}
+
+impl Command {
+    /// The first clear answer, and when it came.
+    pub(crate) fn clear(&self) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| !matches!(attempt.outcome, Outcome::Unclear { .. }))
+    }
+
+    /// Positions and id, if it was acknowledged.
+    pub(crate) fn accepted(&self) -> Option<(&Token, Uuid)> {
+        match &self.clear()?.outcome {
+            Outcome::Accepted { token, id, .. } => Some((token, *id)),
+            _ => None,
+        }
+    }
+
+    /// When its first request was sent.
+    pub(crate) fn began_us(&self) -> u64 {
+        self.attempts.first().map_or(0, |attempt| attempt.began_us)
+    }
+
+    /// Whether its account of events has anything to do with `id`.
+    pub(crate) fn is_about(&self, id: Uuid) -> bool {
+        let joined = match self.asked {
+            Asked::Order { user, product } => user == id || product == id,
+            Asked::Cancel { user } => user == id,
+            _ => false,
+        };
+        joined || self.id == id || self.on == Some(id) || self.accepted().is_some_and(|(_, made)| made == id)
+    }
+}
+
+/// A client's question about a user's orders, and D's answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// Who asked; all its reads of one user are one session.
+    pub(crate) client: usize,
+    /// When the question was sent.
+    pub(crate) began_us: u64,
+    /// When the answer was there.
+    pub(crate) ended_us: u64,
+    /// Whose orders.
+    pub(crate) user: Uuid,
+    /// The write that it had to see.
+    pub(crate) after: Option<After>,
+    /// What it saw.
+    pub(crate) seen: Seen,
+    /// The positions that the answer rests on.
+    pub(crate) as_of: Token,
+}
+
+/// A write that a read has to see.
+#[derive(Debug, Clone)]
+pub(crate) struct After {
+    /// Its positions.
+    pub(crate) token: Token,
+    /// What it did.
+    pub(crate) effect: Effect,
+}
+
+/// What a write did to a user's orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The user is there.
+    SignedUp,
+    /// The user is gone.
+    Deleted,
+    /// There is one order more.
+    Placed(Uuid),
+    /// An order is taken back.
+    Cancelled(Uuid),
+}
+
+/// D's answer about a user's orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The orders in D's order.
+    Orders(Vec<SeenOrder>),
+    /// No such user, or no longer.
+    NoUser,
+}
+
+/// One order in D's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenOrder {
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// What was ordered.
+    pub(crate) product: Uuid,
+    /// How many.
+    pub(crate) quantity: u32,
+    /// Whether it was taken back.
+    pub(crate) cancelled: bool,
+}
+
+/// All that was asked and answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    /// Commands, in the order in which they were finished.
+    pub(crate) commands: Vec<Command>,
+    /// Reads that were answered.
+    pub(crate) reads: Vec<Read>,
+    /// Reads that were not answered, or asked to come again.
+    pub(crate) reads_unanswered: usize,
+}

@@ -1,0 +1,176 @@
+//! The campaign: clients work, faults happen, and in the end everything is compared with everything.
+
+mod checks;
+mod clients;
+mod evidence;
+mod faults;
+mod flags;
+mod gather;
+mod history;
+mod log;
+mod report;
+mod sabotage;
+mod world;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use clap::Parser as _;
+use quickstart::client::Client as Http;
+use tokio::runtime::{Handle, Runtime};
+
+use clients::{Client, Field};
+use evidence::Evidence;
+use flags::Flags;
+use report::{progress, say};
+use world::World;
+
+/// An error is a sentence for whoever runs the campaign.
+pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Exit code: a check found something, or a sabotage was not found.
+const FOUND: u8 = 1;
+/// Exit code: the campaign could not be carried out.
+const NOT_CARRIED_OUT: u8 = 4;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let seed = flags.seed.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
+    match run(&flags, seed) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => failed(&flags, seed, FOUND),
+        Err(error) => {
+            progress(&format!("not carried out: {error}"));
+            failed(&flags, seed, NOT_CARRIED_OUT)
+        }
+    }
+}
+
+fn failed(flags: &Flags, seed: u64, code: u8) -> ExitCode {
+    let minutes = flags.minutes.as_secs_f64() / 60.0;
+    let Flags { brokers, clients, .. } = flags;
+    say(&format!(
+        "seed {seed}; again with: cargo run --release -p system-tests --bin campaign -- --minutes {minutes} --seed {seed} --brokers {brokers} --clients {clients}"
+    ));
+    ExitCode::from(code)
+}
+
+/// Whether everything held.
+fn run(flags: &Flags, seed: u64) -> Fallible<bool> {
+    let directory = Directory::new(flags)?;
+    let held = campaign(flags, seed, &directory.path);
+    if matches!(held, Ok(true)) {
+        directory.remove()?;
+    } else {
+        say(&format!("kept: {}", directory.path.display()));
+    }
+    held
+}
+
+fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
+    let runtime = Runtime::new()?;
+    let stop = stop_at_signal(runtime.handle());
+    let http = Http::new()?;
+    progress(&format!("seed {seed}, {} broker(s), in {}", flags.brokers, directory.display()));
+    let mut world = World::start(flags, directory, &http, runtime.handle())?;
+    let field = Arc::new(Field::new(world.urls(), http.clone(), Instant::now()));
+    let worked = work(flags, seed, &mut world, &field, &stop, runtime.handle());
+    let history = std::mem::take(&mut *field.history());
+    // Kept before all else: if a service does not come back, it is what there is to look at.
+    report::keep_history(&history, directory)?;
+    let faults = worked?;
+    progress("bringing everything to rest");
+    let evidence = gather::evidence(&mut world, history, &http, runtime.handle())?;
+    report::keep_log(&evidence.log, directory)?;
+    say(&format!("seed       {seed}"));
+    report::counts(&evidence, &faults, (world.replays.done, world.replays.gave_up));
+    let failed = report::checks(&evidence);
+    Ok(failed.is_empty() && sabotaged(flags.sabotage.as_deref(), &evidence))
+}
+
+/// Clients and faults, beside each other.
+fn work(
+    flags: &Flags,
+    seed: u64,
+    world: &mut World,
+    field: &Arc<Field>,
+    stop: &AtomicBool,
+    handle: &Handle,
+) -> Fallible<faults::Counts> {
+    let clients: Vec<_> = (0..usize::from(flags.clients))
+        .map(|number| handle.spawn(Client::new(number, seed, Arc::clone(field)).work()))
+        .collect();
+    let faults = if flags.no_faults {
+        faults::watch(world, flags.minutes, stop)
+    } else {
+        faults::harm(world, seed, flags.minutes, stop)
+    };
+    field.stop();
+    let faults = faults?;
+    if stop.load(Ordering::Relaxed) {
+        return Err("stopped by a signal".into());
+    }
+    progress("waiting for the clients' last commands");
+    for client in clients {
+        handle.block_on(client)?;
+    }
+    Ok(faults)
+}
+
+/// Set at SIGINT or SIGTERM, so that brokers and services are not left behind.
+fn stop_at_signal(handle: &Handle) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&stop);
+    handle.spawn(async move {
+        event_log::process::shutdown_signal().await;
+        set.store(true, Ordering::Relaxed);
+    });
+    stop
+}
+
+/// Whether every sabotage that was asked for is found.
+fn sabotaged(asked: Option<&str>, evidence: &Evidence) -> bool {
+    let Some(asked) = asked else { return true };
+    say("sabotage");
+    let mut all = true;
+    for sabotage in sabotage::ALL.iter().filter(|sabotage| asked == "all" || asked == sabotage.name) {
+        let mut spoiled = evidence.clone();
+        let put_in = (sabotage.spoil)(&mut spoiled).is_some();
+        let check = checks::CHECKS.iter().find(|check| check.name == sabotage.found_by);
+        let found = put_in && check.is_some_and(|check| !(check.judge)(&spoiled).findings.is_empty());
+        let said = match (put_in, found) {
+            (_, true) => "found by",
+            (true, false) => "NOT FOUND by",
+            (false, _) => "NOT PUT IN, for",
+        };
+        say(&format!("  {:<20} {said} {}", sabotage.name, sabotage.found_by));
+        all &= found;
+    }
+    all
+}
+
+/// Where everything lies.
+struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    fn new(flags: &Flags) -> Fallible<Self> {
+        let Some(path) = &flags.dir else {
+            return Ok(Self { path: tempfile::Builder::new().prefix("daybook-campaign-").tempdir()?.keep() });
+        };
+        std::fs::create_dir_all(path).map_err(|error| format!("--dir {}: {error}", path.display()))?;
+        if path.read_dir()?.next().is_some() {
+            return Err(format!("--dir {} is not empty; name an empty or new one", path.display()).into());
+        }
+        Ok(Self { path: path.clone() })
+    }
+
+    fn remove(self) -> Fallible<()> {
+        std::fs::remove_dir_all(&self.path)
+            .map_err(|error| format!("{}: {error}", self.path.display()).into())
+    }
+}

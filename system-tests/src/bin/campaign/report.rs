@@ -1,0 +1,138 @@
+//! What is printed: progress on stderr; counts, findings and the command to repeat it on stdout.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks")]
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::checks::{CHECKS, Finding, Judged};
+use crate::evidence::{Evidence, Logged};
+use crate::faults::Counts;
+use crate::history::{Command, History, Outcome};
+
+/// Findings of one check that are shown in full.
+const FINDINGS_SHOWN: usize = 3;
+/// Lines of history shown around a finding.
+const LINES_SHOWN: usize = 25;
+
+/// A line about what is being done.
+pub(crate) fn progress(line: &str) {
+    eprintln!("campaign: {line}");
+}
+
+/// A line of the result.
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}
+
+/// What clients did and what was done to the services.
+pub(crate) fn counts(evidence: &Evidence, faults: &Counts, replays: (usize, usize)) {
+    let commands = &evidence.history.commands;
+    let count = |is: fn(&Command) -> bool| commands.iter().filter(|command| is(command)).count();
+    let attempts: usize = commands.iter().map(|command| command.attempts.len()).sum();
+    let refused = |command: &Command| {
+        matches!(command.clear().map(|clear| &clear.outcome), Some(Outcome::Refused { .. }))
+    };
+    say(&format!(
+        "commands   {} in {attempts} attempts: {} acknowledged, {} refused, {} unclear; {} events in the log",
+        commands.len(),
+        count(|command| command.accepted().is_some()),
+        count(refused),
+        count(|command| command.clear().is_none()),
+        evidence.log.len(),
+    ));
+    let reads = &evidence.history.reads;
+    let with_token = reads.iter().filter(|read| read.after.is_some()).count();
+    say(&format!(
+        "reads      {} answered, {with_token} of them with a token; {} not answered",
+        reads.len(),
+        evidence.history.reads_unanswered
+    ));
+    let (done, gave_up) = replays;
+    say(&format!("repeats    {} records of the log say what an earlier one says", evidence.repeats.len()));
+    say(&format!(
+        "faults     {} ({done} replays published, {gave_up} gave up)",
+        faults.values().sum::<usize>()
+    ));
+    for (name, count) in faults {
+        say(&format!("  {count:>5}  {name}"));
+    }
+}
+
+/// Judges everything, and says so. Names of the checks that found something.
+pub(crate) fn checks(evidence: &Evidence) -> Vec<&'static str> {
+    say("checks");
+    let judged: Vec<_> = CHECKS.iter().map(|check| (check.name, (check.judge)(evidence))).collect();
+    for (name, Judged { cases, findings }) in &judged {
+        let found =
+            if findings.is_empty() { "ok".to_owned() } else { format!("FAILED {} times", findings.len()) };
+        say(&format!("  {name:<28} {cases:>8} cases  {found}"));
+    }
+    let failed: Vec<_> = judged.iter().filter(|(_, judged)| !judged.findings.is_empty()).collect();
+    for (name, judged) in &failed {
+        for found in judged.findings.iter().take(FINDINGS_SHOWN) {
+            say(&format!("\n{name}: {}", found.what));
+            say(&around(evidence, found));
+        }
+    }
+    failed.iter().map(|(name, _)| *name).collect()
+}
+
+/// History and log of all that a finding is about.
+fn around(evidence: &Evidence, found: &Finding) -> String {
+    let about = |id: Uuid| found.about.contains(&id);
+    let mut lines: Vec<(u64, String)> = Vec::new();
+    for command in &evidence.history.commands {
+        if found.about.iter().any(|id| command.is_about(*id)) {
+            lines.push((command.began_us(), told(command)));
+        }
+    }
+    for read in evidence.history.reads.iter().filter(|read| about(read.user)) {
+        lines.push((read.began_us, format!("{read:?}")));
+    }
+    lines.sort();
+    let logged = evidence.log.iter().filter(|record| about(record.aggregate) || about(record.correlation_id));
+    let mut text = String::new();
+    for (_, line) in lines.iter().take(LINES_SHOWN) {
+        // Writing to a String cannot fail.
+        let _written = writeln!(text, "  history  {line}");
+    }
+    if lines.len() > LINES_SHOWN {
+        let _written = writeln!(text, "  history  … and {} more", lines.len() - LINES_SHOWN);
+    }
+    for record in logged.take(LINES_SHOWN) {
+        let _written = writeln!(text, "  log      {record:?}");
+    }
+    text
+}
+
+fn told(command: &Command) -> String {
+    let mut line = format!("client {} command {} {:?}", command.client, command.id, command.asked);
+    for attempt in &command.attempts {
+        let _written = write!(line, "; {}–{} µs {:?}", attempt.began_us, attempt.ended_us, attempt.outcome);
+    }
+    line
+}
+
+/// The whole history, one line each.
+pub(crate) fn keep_history(history: &History, directory: &Path) -> std::io::Result<()> {
+    let reads = history.reads.iter().map(|read| format!("{read:?}"));
+    let lines = history.commands.iter().map(told).chain(reads);
+    keep(directory, "history.txt", lines)
+}
+
+/// The whole log, one line each.
+pub(crate) fn keep_log(log: &[Logged], directory: &Path) -> std::io::Result<()> {
+    keep(directory, "log.txt", log.iter().map(|record| format!("{record:?}")))
+}
+
+fn keep(directory: &Path, name: &str, lines: impl Iterator<Item = String>) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(directory.join(name))?);
+    for line in lines {
+        writeln!(file, "{line}")?;
+    }
+    file.flush()
+}

@@ -1,0 +1,61 @@
+//! Faults put into the evidence on purpose, to see that the checks find them: a checker that cannot fail is worth
+//! nothing. No service is changed for it.
+
+mod answers;
+mod log;
+
+use crate::evidence::Evidence;
+
+/// One fault, and the check that has to find it.
+pub(crate) struct Sabotage {
+    /// Its name on the command line.
+    pub(crate) name: &'static str,
+    /// Name of the check.
+    pub(crate) found_by: &'static str,
+    /// Puts it in; `None` if the evidence has nothing that could be spoiled that way.
+    pub(crate) spoil: fn(&mut Evidence) -> Option<()>,
+}
+
+/// All faults: at least one for each check.
+pub(crate) const ALL: &[Sabotage] = &[
+    // A service forgets what it has acknowledged, as after a power cut without a sync: nothing of it is left.
+    Sabotage { name: "skip-sync", found_by: "acknowledged-once", spoil: log::skip_sync },
+    // The relay leaves a row out.
+    Sabotage { name: "drop-row", found_by: "positions-contiguous", spoil: log::drop_row },
+    // The relay sends a row again, though its service was not killed.
+    Sabotage { name: "double-send", found_by: "repeats-only-after-kills", spoil: log::double_send },
+    // A command is carried out twice.
+    Sabotage { name: "decide-twice", found_by: "acknowledged-once", spoil: log::decide_twice },
+    // Two events of a partition change places.
+    Sabotage { name: "reorder", found_by: "positions-contiguous", spoil: log::reorder },
+    // Two events of an aggregate change places, and their positions are put right again.
+    Sabotage { name: "reorder-aggregate", found_by: "versions-contiguous", spoil: log::reorder_aggregate },
+    // Two commands of an aggregate are carried out in the wrong order.
+    Sabotage { name: "wrong-order", found_by: "order-of-commands", spoil: log::wrong_order },
+    Sabotage {
+        name: "refuse-and-do",
+        found_by: "unacknowledged-at-most-once",
+        spoil: answers::refuse_and_do,
+    },
+    Sabotage { name: "other-answer", found_by: "same-key-same-answer", spoil: answers::other_answer },
+    Sabotage { name: "ghost-event", found_by: "every-event-asked-for", spoil: log::ghost_event },
+    Sabotage { name: "garble", found_by: "records-readable", spoil: log::garble },
+    Sabotage { name: "twin-email", found_by: "emails-unique", spoil: log::twin_email },
+    Sabotage { name: "order-of-nobody", found_by: "orders-of-the-known", spoil: log::order_of_nobody },
+    // A read does not wait for its token.
+    Sabotage { name: "stale-read", found_by: "reads-see-their-write", spoil: answers::stale_read },
+    // A read says that it rests on its token, and does not show it.
+    Sabotage { name: "blind-read", found_by: "reads-see-their-write", spoil: answers::blind_read },
+    Sabotage { name: "back-in-time", found_by: "sessions-never-go-back", spoil: answers::back_in_time },
+    Sabotage { name: "hide-row", found_by: "users-in-d", spoil: answers::hide_row },
+    Sabotage { name: "double-row", found_by: "users-in-d", spoil: answers::double_row },
+    Sabotage { name: "old-title", found_by: "products-in-d", spoil: answers::old_title },
+    Sabotage { name: "flip-digest", found_by: "d-equals-replay", spoil: answers::flip_digest },
+    Sabotage { name: "forget-in-c", found_by: "c-equals-replay", spoil: answers::forget_in_c },
+    Sabotage { name: "end-unasked", found_by: "nothing-ended-unasked", spoil: answers::end_unasked },
+];
+
+/// Names of all faults, for the command line.
+pub(crate) fn names() -> Vec<&'static str> {
+    ALL.iter().map(|sabotage| sabotage.name).chain(["all"]).collect()
+}

@@ -1,0 +1,91 @@
+//! Answers as a faulty service would have given them.
+
+use schemas::token::Token;
+use uuid::Uuid;
+
+use crate::evidence::{Evidence, Standing};
+use crate::history::{Effect, Outcome, Seen, SeenOrder};
+
+pub(super) fn refuse_and_do(evidence: &mut Evidence) -> Option<()> {
+    let command = evidence.history.commands.iter_mut().find(|command| command.accepted().is_some())?;
+    for attempt in &mut command.attempts {
+        attempt.outcome = Outcome::Refused { status: 409, problem: "sabotage".to_owned() };
+    }
+    Some(())
+}
+
+pub(super) fn other_answer(evidence: &mut Evidence) -> Option<()> {
+    let command = evidence.history.commands.iter_mut().find(|command| command.accepted().is_some())?;
+    let mut again = command.clear()?.clone();
+    let Outcome::Accepted { id, .. } = &mut again.outcome else { return None };
+    *id = Uuid::nil();
+    command.attempts.push(again);
+    Some(())
+}
+
+pub(super) fn stale_read(evidence: &mut Evidence) -> Option<()> {
+    let read = evidence.history.reads.iter_mut().find(|read| read.after.is_some())?;
+    read.as_of = Token::default();
+    Some(())
+}
+
+pub(super) fn blind_read(evidence: &mut Evidence) -> Option<()> {
+    evidence.history.reads.iter_mut().find_map(|read| match (&read.after.as_ref()?.effect, &mut read.seen) {
+        (Effect::Placed(id), Seen::Orders(orders)) => {
+            orders.retain(|order| order.id != *id);
+            Some(())
+        }
+        _ => None,
+    })
+}
+
+pub(super) fn back_in_time(evidence: &mut Evidence) -> Option<()> {
+    let reads = &mut evidence.history.reads;
+    let mut early =
+        reads.iter().find(|read| matches!(&read.seen, Seen::Orders(orders) if !orders.is_empty()))?.clone();
+    let Seen::Orders(orders) = &mut early.seen else { return None };
+    orders.pop();
+    early.after = None;
+    // Right after the read that saw the order.
+    early.began_us += 1;
+    reads.push(early);
+    Some(())
+}
+
+/// The orders of some user in D's last answer.
+fn orders_in_d(evidence: &mut Evidence) -> Option<&mut Vec<SeenOrder>> {
+    evidence.users.values_mut().find_map(|seen| match seen {
+        Seen::Orders(orders) if !orders.is_empty() => Some(orders),
+        _ => None,
+    })
+}
+
+pub(super) fn hide_row(evidence: &mut Evidence) -> Option<()> {
+    orders_in_d(evidence)?.pop().map(drop)
+}
+
+pub(super) fn double_row(evidence: &mut Evidence) -> Option<()> {
+    let orders = orders_in_d(evidence)?;
+    orders.push(orders.last()?.clone());
+    Some(())
+}
+
+pub(super) fn old_title(evidence: &mut Evidence) -> Option<()> {
+    evidence.products.values_mut().flatten().next()?.title = Some("sabotage".to_owned());
+    Some(())
+}
+
+pub(super) fn flip_digest(evidence: &mut Evidence) -> Option<()> {
+    evidence.verified.same = false;
+    Some(())
+}
+
+pub(super) fn forget_in_c(evidence: &mut Evidence) -> Option<()> {
+    *evidence.standing.values_mut().next()? = Standing::Unknown;
+    Some(())
+}
+
+pub(super) fn end_unasked(evidence: &mut Evidence) -> Option<()> {
+    evidence.unasked.push("users ended: sabotage".to_owned());
+    Some(())
+}
