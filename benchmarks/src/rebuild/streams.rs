@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::child::{Replayed, Streamed};
-use super::jar::Jar;
+use super::jar::{Jar, SETUPS, Setup};
 use super::process::{self, Process};
 use super::table::mib;
 use super::{Bench, Log};
@@ -15,7 +15,7 @@ use crate::figures::{grouped, median};
 pub(super) const EVENTS_MAX: u64 = 2_000_000;
 
 impl Bench<'_> {
-    /// Runs it once on `big` if that is small enough, else on a log of its own, which is replayed as well.
+    /// Runs it once in each setup on `big` if that is small enough, else on a log of its own, which is replayed as well.
     pub(super) fn streams(&mut self, broker: &Broker, jar: &Jar, big: &mut Log) -> Outcome {
         if self.scale.events <= EVENTS_MAX {
             return self.streams_on(jar, big);
@@ -26,7 +26,7 @@ impl Bench<'_> {
 
     /// The rows when there is nothing to run.
     pub(super) fn streams_not_run(&mut self, why: &str) {
-        self.table.row(&measured(), "–", "not run", why);
+        self.table.row(&kafka_streams(), "–", "not run", why);
     }
 
     fn streams_on(&mut self, jar: &Jar, log: &mut Log) -> Outcome {
@@ -37,35 +37,44 @@ impl Bench<'_> {
             self.check_digest(log, &replayed);
             replays.push(replayed);
         }
-        eprintln!("Kafka Streams: at work on {}, once; it may take minutes ...", log.name);
+        for setup in &SETUPS {
+            self.streams_once(setup, jar, log, &replays)?;
+        }
+        Ok(())
+    }
+
+    fn streams_once(&mut self, setup: &Setup, jar: &Jar, log: &Log, replays: &[Replayed]) -> Outcome {
+        eprintln!("Kafka Streams, {}: at work on {}; it may take minutes ...", setup.name, log.name);
         let state_dir = TempDir::with_prefix("daybook-kafka-streams-")?;
-        let streamed = Process::streams(jar.command(&log.loaded.kafka, state_dir.path()))?.streamed()?;
+        let streamed =
+            Process::streams(jar.command(setup, &log.loaded.kafka, state_dir.path()))?.streamed()?;
         process::complete(log, streamed.events)?;
         // The loader writes nothing but what becomes a row of its own.
         self.table.check(
             streamed.rows == streamed.events,
             &format!("Kafka Streams made {} rows of {} events", streamed.rows, streamed.events),
         );
-        self.streams_rows(log, &streamed, &replays);
+        self.streams_rows(setup, log, &streamed, replays);
         Ok(())
     }
 
-    fn streams_rows(&mut self, log: &Log, streamed: &Streamed, replays: &[Replayed]) {
+    fn streams_rows(&mut self, setup: &Setup, log: &Log, streamed: &Streamed, replays: &[Replayed]) {
         let rate = streamed.events as f64 / streamed.seconds;
         let replay =
             median(replays.iter().map(|replayed| replayed.events as f64 / replayed.seconds).collect());
         let remark = format!(
-            "once, CPU {:.0} s; a replay beside it has {} events/s, {:.1} times as many",
+            "same job, once, CPU {:.0} s; a replay beside it has {} events/s, {:.1} times as many",
             streamed.cpu_seconds,
             grouped(replay as u64),
             replay / rate
         );
         let figure = format!("{} events/s", grouped(rate as u64));
-        self.table.row(&measured(), &log.name, &figure, &remark);
+        let measured = format!("{}, {}", kafka_streams(), setup.name);
+        self.table.row(&measured, &log.name, &figure, &remark);
         let peak = replays.iter().filter_map(|replayed| replayed.memory_bytes).max();
         let remark = compared("a replay's", peak, streamed.memory_bytes);
         let figure = mib(Some(streamed.memory_bytes));
-        self.table.row("peak memory of Kafka Streams", &log.name, &figure, &remark);
+        self.table.row(&format!("peak memory of it, {}", setup.name), &log.name, &figure, &remark);
         let generation = replays.first().map(|replayed| replayed.bytes_on_disk);
         let remark = format!(
             "{}; besides {} of changelog topics",
@@ -73,12 +82,13 @@ impl Bench<'_> {
             mib(Some(streamed.changelog_bytes))
         );
         let figure = mib(Some(streamed.bytes_on_disk));
-        self.table.row("bytes on disk, Kafka Streams", &log.name, &figure, &remark);
+        self.table.row(&format!("bytes on disk of it, {}", setup.name), &log.name, &figure, &remark);
     }
 }
 
-fn measured() -> String {
-    format!("Kafka Streams {}, the same job", kafka_version().unwrap_or("?"))
+/// With its version.
+fn kafka_streams() -> String {
+    format!("Kafka Streams {}", kafka_version().unwrap_or("?"))
 }
 
 /// `whose` bytes, and their ratio to those of Kafka Streams.

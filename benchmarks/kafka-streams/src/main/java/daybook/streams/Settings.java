@@ -17,16 +17,15 @@ import org.apache.kafka.streams.StreamsConfig;
  * @param topicPrefix stands before the names of the three topics, and before what Kafka Streams names itself
  * @param stateDir an empty directory for the stores, which are removed from it at the end
  * @param within how long the run may take
+ * @param cacheBytes of all stores together; with 0 nothing is cached
  */
-record Settings(String brokers, String topicPrefix, Path stateDir, Duration within) {
+record Settings(String brokers, String topicPrefix, Path stateDir, Duration within, long cacheBytes) {
     /** As many as a replay keeps busy on two cores. */
     private static final int THREADS = 2;
-    /** The same as a replay's default budget. */
-    private static final long CACHE_BYTES = 256L << 20;
     private static final String USAGE =
-            "wanted: --brokers HOST:PORT --topic-prefix PREFIX --state-dir DIR --within-seconds N";
+            "wanted: --brokers HOST:PORT --topic-prefix PREFIX --state-dir DIR --within-seconds N --cache-mib N";
     private static final List<String> FLAGS =
-            List.of("--brokers", "--topic-prefix", "--state-dir", "--within-seconds");
+            List.of("--brokers", "--topic-prefix", "--state-dir", "--within-seconds", "--cache-mib");
 
     /** @throws IllegalArgumentException with a sentence that says what is wanted */
     static Settings of(String[] arguments) {
@@ -41,14 +40,15 @@ record Settings(String brokers, String topicPrefix, Path stateDir, Duration with
                 given.get("--brokers"),
                 given.get("--topic-prefix"),
                 Path.of(given.get("--state-dir")),
-                seconds(given.get("--within-seconds")));
+                Duration.ofSeconds(number("--within-seconds", given)),
+                (long) number("--cache-mib", given) << 20);
     }
 
-    private static Duration seconds(String text) {
+    private static int number(String flag, Map<String, String> given) {
         try {
-            return Duration.ofSeconds(Long.parseUnsignedLong(text));
+            return Integer.parseUnsignedInt(given.get(flag));
         } catch (NumberFormatException malformed) {
-            throw new IllegalArgumentException("--within-seconds is no whole number: " + text, malformed);
+            throw new IllegalArgumentException(flag + " is no whole number: " + given.get(flag), malformed);
         }
     }
 
@@ -70,7 +70,7 @@ record Settings(String brokers, String topicPrefix, Path stateDir, Duration with
         properties.put(StreamsConfig.APPLICATION_ID_CONFIG, applicationId());
         properties.put(StreamsConfig.STATE_DIR_CONFIG, stateDir.toString());
         properties.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, THREADS);
-        properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, CACHE_BYTES);
+        properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, cacheBytes);
         properties.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.AT_LEAST_ONCE);
         properties.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
         properties.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Serdes.ByteArraySerde.class);
