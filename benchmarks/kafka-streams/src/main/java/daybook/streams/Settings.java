@@ -65,6 +65,11 @@ record Settings(String brokers, String topicPrefix, Path stateDir, Duration with
         return topicPrefix + bare;
     }
 
+    /** Whether there is a cache in front of the stores. */
+    boolean isCached() {
+        return cacheBytes > 0;
+    }
+
     Properties streams() {
         Properties properties = admin();
         properties.put(StreamsConfig.APPLICATION_ID_CONFIG, applicationId());

@@ -24,22 +24,26 @@ final class ShopTopology {
 
     static Topology of(Settings settings, Progress progress) {
         Topology topology = new Topology();
-        add(topology, settings.topic(USERS), Users.STORE, () -> new Users(progress));
-        add(topology, settings.topic(PRODUCTS), Products.STORE, () -> new Products(progress));
-        add(topology, settings.topic(ORDERS), Orders.STORE, () -> new Orders(progress));
+        add(topology, settings, USERS, Users.STORE, () -> new Users(progress));
+        add(topology, settings, PRODUCTS, Products.STORE, () -> new Products(progress));
+        add(topology, settings, ORDERS, Orders.STORE, () -> new Orders(progress));
         return topology;
     }
 
     private static void add(
-            Topology topology, String topic, String store, ProcessorSupplier<byte[], byte[], Void, Void> fold) {
-        topology.addSource(topic, topic);
+            Topology topology,
+            Settings settings,
+            String topic,
+            String store,
+            ProcessorSupplier<byte[], byte[], Void, Void> fold) {
+        topology.addSource(topic, settings.topic(topic));
         topology.addProcessor(store + "-fold", fold, topic);
-        topology.addStateStore(persistent(store), store + "-fold");
+        topology.addStateStore(persistent(store, settings.isCached()), store + "-fold");
     }
 
-    private static StoreBuilder<KeyValueStore<Bytes, byte[]>> persistent(String name) {
-        return Stores.keyValueStoreBuilder(
-                        Stores.persistentKeyValueStore(name), Serdes.Bytes(), Serdes.ByteArray())
-                .withCachingEnabled();
+    private static StoreBuilder<KeyValueStore<Bytes, byte[]>> persistent(String name, boolean cached) {
+        var store = Stores.keyValueStoreBuilder(
+                Stores.persistentKeyValueStore(name), Serdes.Bytes(), Serdes.ByteArray());
+        return cached ? store.withCachingEnabled() : store.withCachingDisabled();
     }
 }
