@@ -8,6 +8,9 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 
+/// Names the version of Apache Kafka that is started here, and that of the Kafka Streams that is measured.
+const POM: &str = include_str!("../../system-tests/kafka/pom.xml");
+
 /// A Kafka that is there until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -47,14 +50,23 @@ impl Broker {
     /// Which Apache Kafka it is, if it was started here.
     pub(crate) fn version(&self) -> Option<&'static str> {
         self.started.as_ref()?;
-        let (_, rest) = include_str!("../../system-tests/kafka/pom.xml").split_once("<kafka.version>")?;
-        rest.split_once('<').map(|(version, _)| version)
+        kafka_version()
     }
 
     /// How to reach it; each measurement takes topics of its own by its prefix.
     pub(crate) fn kafka(&self, topic_prefix: &str) -> Kafka {
         kafka(&self.brokers, topic_prefix)
     }
+}
+
+/// Version of whatever is Apache Kafka's here.
+pub(crate) fn kafka_version() -> Option<&'static str> {
+    version_in(POM)
+}
+
+fn version_in(pom: &str) -> Option<&str> {
+    let (_, rest) = pom.split_once("<kafka.version>")?;
+    rest.split_once('<').map(|(version, _)| version)
 }
 
 /// How to reach a broker of which only the address is known.
@@ -79,4 +91,16 @@ impl Drop for Broker {
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../system-tests/kafka/kafka")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_and_brokers_are_of_the_same_version() {
+        let version = kafka_version().unwrap();
+        assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
+        assert_eq!(version_in(include_str!("../kafka-streams/pom.xml")), Some(version));
+    }
 }

@@ -7,10 +7,12 @@ mod beside;
 pub(crate) mod child;
 mod disk;
 mod heading;
+mod jar;
 mod kill;
 mod memory;
 mod process;
 mod speed;
+mod streams;
 mod table;
 
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use crate::broker::Broker;
 use crate::figures::grouped;
 use crate::loader::{self, Loaded, Plan};
 use crate::{Outcome, Scale};
+use jar::Found;
 use table::Table;
 
 /// Size of the log that the big one is compared with.
@@ -35,6 +38,9 @@ pub(crate) struct RebuildFlags {
     /// Directory in which the named Kafka keeps its data, to tell how much room the topics take.
     #[arg(long)]
     kafka_data: Option<PathBuf>,
+    /// Leave out Kafka Streams, which does the same job once; it needs Java and Maven.
+    #[arg(long)]
+    no_streams: bool,
 }
 
 /// A loaded log, as the table names it.
@@ -63,12 +69,18 @@ pub(crate) async fn measure(broker: &Broker, scale: &Scale, flags: &RebuildFlags
 
 impl Bench<'_> {
     async fn measure(&mut self, broker: &Broker) -> Outcome {
+        // First of all, so that a build that fails is told at once.
+        let streams = if self.flags.no_streams { Found::Not("--no-streams") } else { jar::build()? };
         let events = self.scale.events;
         let small_events = SMALL_LOG_EVENTS.min(events);
         let mut small = self.load(broker, "small", small_events, 0)?;
         let mut big = if events == small_events { None } else { Some(self.load(broker, "big", events, 0)?) };
         self.speed(&mut small, big.as_mut())?;
         let big = big.as_mut().unwrap_or(&mut small);
+        match streams {
+            Found::Built(jar) => self.streams(broker, &jar, big)?,
+            Found::Not(why) => self.streams_not_run(why),
+        }
         self.memory(big)?;
         self.memory(&mut self.load(broker, "one-user", small_events * 2, small_events)?)?;
         self.disk(big, self.flags.kafka_data.as_deref().or(broker.data_dir()))?;

@@ -20,6 +20,8 @@ pub(crate) enum Told {
     Replayed(Replayed),
     /// A bare consumer has counted everything.
     Consumed(Consumed),
+    /// Kafka Streams has done the same job.
+    Streamed(Streamed),
 }
 
 /// A replay that came to its end.
@@ -48,6 +50,25 @@ pub(crate) struct Consumed {
     pub(crate) events: u64,
     /// As of a replay.
     pub(crate) memory_bytes: Option<u64>,
+}
+
+/// What the program in `benchmarks/kafka-streams/` tells at its end; its class `Result` says what each figure is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Streamed {
+    /// Events processed.
+    pub(crate) events: u64,
+    /// Rows in its stores.
+    pub(crate) rows: u64,
+    /// Until the last event was processed.
+    pub(crate) seconds: f64,
+    /// Of all cores, the start of Java included.
+    pub(crate) cpu_seconds: f64,
+    /// Most memory that the process has had.
+    pub(crate) memory_bytes: u64,
+    /// Bytes of its stores.
+    pub(crate) bytes_on_disk: u64,
+    /// Bytes of the topics in which its stores are kept.
+    pub(crate) changelog_bytes: u64,
 }
 
 /// Which log.

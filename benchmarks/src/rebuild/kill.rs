@@ -97,7 +97,7 @@ fn resume(log: &Log, data_dir: &Path, memory: usize) -> Outcome<Resumed> {
                 }
             }
             Told::Replayed(report) => replayed = Some(report),
-            Told::Consumed(_) => {}
+            Told::Consumed(_) | Told::Streamed(_) => {}
         }
     }
     let replayed = replayed.ok_or("a replay ended without a word")?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use event_log::Kafka;
 
 use super::Log;
-use super::child::{Consumed, Replayed, Told};
+use super::child::{Consumed, Replayed, Streamed, Told};
 use crate::Outcome;
 
 /// How long any child may take: minutes where one takes seconds.
@@ -30,6 +30,11 @@ impl Process {
     pub(super) fn replay(kafka: &Kafka, data_dir: &Path, memory: usize) -> Outcome<Self> {
         let mut command = command("child-replay", kafka)?;
         command.arg("--data-dir").arg(data_dir).args(["--memory", &memory.to_string()]);
+        Self::start(command)
+    }
+
+    /// Starts Kafka Streams as `command` says.
+    pub(super) fn streams(command: Command) -> Outcome<Self> {
         Self::start(command)
     }
 
@@ -61,6 +66,17 @@ impl Process {
             }
         }
         replayed.ok_or_else(|| "a replay ended without a word".into())
+    }
+
+    /// Waits for the end of Kafka Streams.
+    pub(super) fn streamed(&mut self) -> Outcome<Streamed> {
+        let mut streamed = None;
+        while let Some(told) = self.next()? {
+            if let Told::Streamed(report) = told {
+                streamed = Some(report);
+            }
+        }
+        streamed.ok_or_else(|| "Kafka Streams ended without a word".into())
     }
 }
 
@@ -95,7 +111,8 @@ pub(super) fn consume(log: &Log, readers: usize) -> Outcome<Consumed> {
     Ok(consumed)
 }
 
-fn complete(log: &Log, events: u64) -> Outcome {
+/// Fails unless all events of `log` were read.
+pub(super) fn complete(log: &Log, events: u64) -> Outcome {
     if events == log.loaded.events {
         return Ok(());
     }
