@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use event_log::process::{LogFlags, LogFormat};
+use event_log::process::{ConnectionFlags, LogFlags, LogFormat};
 use event_log::settings::{KafkaFlags, SettingErrors};
 
 use super::limits::{WAIT_MS_MAX_DEFAULT, WAIT_MS_MAX_LIMIT};
@@ -23,6 +23,9 @@ pub struct Arguments {
 
     #[command(flatten)]
     log: LogFlags,
+
+    #[command(flatten)]
+    connections: ConnectionFlags,
 
     /// Address to answer at; port 0 takes any free one
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
@@ -90,6 +93,7 @@ impl Arguments {
     fn serve(&self, listen: Option<SocketAddr>, errors: &mut SettingErrors) -> Option<Serve> {
         let kafka = self.kafka.check(errors);
         let log_format = self.log.check(errors);
+        let connections = self.connections.check(errors);
         let data_dir = check_data_dir(&self.data_dir, errors);
         let wait_ms_max = errors.parse_in("--wait-ms-max", &self.wait_ms_max, 0..=WAIT_MS_MAX_LIMIT);
         let start_timeout_ms =
@@ -99,6 +103,7 @@ impl Arguments {
             replay: self.replay,
             wait_ms_max: wait_ms_max?,
             start_timeout: Duration::from_millis(start_timeout_ms?),
+            connections: connections?,
             ..Settings::new(kafka.kafka, kafka.partitions, data_dir?)
         };
         Some(Serve { listen: listen?, log_format: log_format?, settings })
@@ -133,12 +138,29 @@ mod tests {
     #[test]
     fn all_wrong_settings_are_reported_together() {
         let wrong = ["--listen", "here", "--data-dir", "", "--wait-ms-max", "-", "--start-timeout-ms", "0"];
-        let more = ["--partitions", "0", "--log-format", "xml"];
+        let more = [
+            "--partitions",
+            "0",
+            "--log-format",
+            "xml",
+            "--connections-max",
+            "0",
+            "--silence-ms-max",
+            "soon",
+        ];
         let errors = check(&[&wrong[..], &more].concat()).unwrap_err();
         let flags: Vec<_> =
             errors.sentences().iter().map(|sentence| sentence.split(':').next().unwrap()).collect();
-        let expected =
-            ["--listen", "--partitions", "--log-format", "--data-dir", "--wait-ms-max", "--start-timeout-ms"];
+        let expected = [
+            "--listen",
+            "--partitions",
+            "--log-format",
+            "--connections-max",
+            "--silence-ms-max",
+            "--data-dir",
+            "--wait-ms-max",
+            "--start-timeout-ms",
+        ];
         assert_eq!(flags, expected);
     }
 

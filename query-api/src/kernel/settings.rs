@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::Kafka;
+use event_log::process::ConnectionLimits;
 
 use super::limits::WAIT_MS_MAX_DEFAULT;
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub wait_ms_max: u64,
     /// How long the first build waits for Kafka and its topics before the start is given up.
     pub start_timeout: Duration,
+    /// Bounds on HTTP connections.
+    pub connections: ConnectionLimits,
 }
 
 impl Settings {
@@ -38,6 +41,7 @@ impl Settings {
             replay: false,
             wait_ms_max: WAIT_MS_MAX_DEFAULT,
             start_timeout: Duration::from_millis(START_TIMEOUT_MS_DEFAULT),
+            connections: ConnectionLimits::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod hostile_input;
 mod http;
 mod lifecycle;
 mod log;
+mod many_connections;
 mod pages;
 mod program;
 #[path = "../../../fuzz/random.rs"]
