@@ -3,7 +3,7 @@
 //! The only crate that imports rdkafka. It knows records, partitions and offsets; it does not know what is in a
 //! record, so neither events nor positions appear here.
 //!
-//! Everything blocks, and nothing here needs an async runtime (except [`process::shutdown_signal`]): librdkafka has
+//! Everything blocks, and nothing here needs an async runtime (except [`process::shutdown_signal`] and [`process::serve`]): librdkafka has
 //! threads of its own, and asynchronous callers go through `spawn_blocking`. Wherever a `topic` is named, it is the
 //! bare name (`users.events`); the prefix of [`Kafka::topic_prefix`] is added inside.
 //!

@@ -1,9 +1,11 @@
-//! What surrounds the work of every Daybook process: its exit codes, log, stop signal and directory lock.
+//! What surrounds the work of every Daybook process: its exit codes, log, stop signal, directory lock and connections.
 
+mod connections;
 mod directory_lock;
 mod logging;
 mod shutdown;
 
+pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};
 pub use logging::{LogFlags, LogFormat, init_logging};
 pub use shutdown::shutdown_signal;

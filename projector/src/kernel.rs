@@ -9,6 +9,8 @@
 //! Rim: [`generation`] (disk; only `rows.rs` imports sled), [`read_model`] (directories),
 //! [`follower`] and [`replay()`] (Kafka, threads, clocks).
 
+#[cfg(any(test, fuzzing))]
+pub mod any_bytes;
 mod block;
 mod bulk;
 mod cache;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use command_services::{AnswerAfter, Limits, shop as command_shop};
 use event_log::Kafka;
-use event_log::process::EXIT_IN_USE;
+use event_log::process::{ConnectionLimits, EXIT_IN_USE};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -115,6 +115,7 @@ impl ShopSettings {
             recover: false,
             answer_after: AnswerAfter::Disk,
             limits: Limits::default(),
+            connections: ConnectionLimits::default(),
         }
     }
 }

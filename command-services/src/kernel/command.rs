@@ -88,6 +88,14 @@ pub(crate) enum Undecided {
         /// How many.
         unsent: u64,
     },
+    /// Too many idempotency keys, and none of them old enough to be forgotten.
+    #[error(
+        "{kept} idempotency keys are remembered, which is as many as may, and none of them is old enough to be forgotten; try again later"
+    )]
+    KeysFull {
+        /// How many.
+        kept: u64,
+    },
     /// The disk does not take writes.
     #[error(
         "the command could not be written to disk: {detail}; repeat it with the same Idempotency-Key once the disk is well"

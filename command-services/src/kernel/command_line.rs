@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 use event_log::health_check;
-use event_log::process::{EXIT_FAILED, EXIT_USAGE, LogFlags, LogFormat, init_logging, shutdown_signal};
+use event_log::process::{
+    ConnectionFlags, EXIT_FAILED, EXIT_USAGE, LogFlags, LogFormat, init_logging, shutdown_signal,
+};
 use event_log::settings::{KafkaFlags, SettingErrors};
 use tokio::net::TcpListener;
 
@@ -37,6 +39,8 @@ struct Flags {
     kafka: KafkaFlags,
     #[command(flatten)]
     log: LogFlags,
+    #[command(flatten, next_help_heading = "Bounds")]
+    connections: ConnectionFlags,
     #[command(flatten)]
     limits: LimitFlags,
 }
@@ -51,6 +55,9 @@ struct LimitFlags {
     /// Requests being worked on; past it 503
     #[arg(long, env = "DAYBOOK_REQUESTS_MAX", default_value = "4096", value_name = "N")]
     requests_max: String,
+    /// How long a client may take to send a body; past it 408
+    #[arg(long, env = "DAYBOOK_BODY_TIMEOUT_MS", default_value = "5000", value_name = "MS")]
+    body_timeout_ms: String,
     /// Longest work on one request
     #[arg(long, env = "DAYBOOK_REQUEST_TIMEOUT_MS", default_value = "15000", value_name = "MS")]
     request_timeout_ms: String,
@@ -63,6 +70,12 @@ struct LimitFlags {
     /// How long an idempotency key is remembered
     #[arg(long, env = "DAYBOOK_IDEMPOTENCY_AGE_S_MAX", default_value = "86400", value_name = "S")]
     idempotency_age_s_max: String,
+    /// Idempotency keys remembered at most; towards it the oldest are forgotten early
+    #[arg(long, env = "DAYBOOK_IDEMPOTENCY_KEYS_MAX", default_value = "1000000", value_name = "N")]
+    idempotency_keys_max: String,
+    /// No idempotency key is forgotten before; if that leaves too many, commands with new keys get 503
+    #[arg(long, env = "DAYBOOK_IDEMPOTENCY_AGE_S_MIN", default_value = "600", value_name = "S")]
+    idempotency_age_s_min: String,
     /// Events waiting to be sent to Kafka; past it commands get 503
     #[arg(long, env = "DAYBOOK_UNSENT_EVENTS_MAX", default_value = "1000000", value_name = "N")]
     unsent_events_max: String,
@@ -153,6 +166,7 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
     let answer_after = check_answer_after(&flags.answer_after, errors);
     let kafka = flags.kafka.check(errors);
     let log = flags.log.check(errors);
+    let connections = flags.connections.check(errors);
     let limits = check_limits(&flags.limits, errors);
     let kafka = kafka?;
     let settings = Settings {
@@ -163,6 +177,7 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
         recover: flags.recover,
         answer_after: answer_after?,
         limits: limits?,
+        connections: connections?,
     };
     Some(Checked { settings, listen: listen?, log: log? })
 }
@@ -187,10 +202,13 @@ fn check_limits(flags: &LimitFlags, errors: &mut SettingErrors) -> Option<Limits
     let mut number = |flag, raw: &str, bounds| errors.parse_in::<u64>(flag, raw, bounds);
     let queued = number("--queued-commands-max", &flags.queued_commands_max, 1..=1_000_000);
     let requests = number("--requests-max", &flags.requests_max, 1..=1_000_000);
+    let body_ms = number("--body-timeout-ms", &flags.body_timeout_ms, 1..=MS_MAX);
     let request_ms = number("--request-timeout-ms", &flags.request_timeout_ms, 1..=MS_MAX);
     let after_ms = number("--after-wait-ms-max", &flags.after_wait_ms_max, 0..=MS_MAX);
     let kafka_ms = number("--kafka-wait-ms-max", &flags.kafka_wait_ms_max, 1..=MS_MAX);
     let idempotency_s = number("--idempotency-age-s-max", &flags.idempotency_age_s_max, 1..=S_MAX);
+    let keys = number("--idempotency-keys-max", &flags.idempotency_keys_max, 1..=1_000_000_000);
+    let idempotency_s_min = number("--idempotency-age-s-min", &flags.idempotency_age_s_min, 0..=S_MAX);
     let unsent = number("--unsent-events-max", &flags.unsent_events_max, 1..=1_000_000_000);
     let kept = number("--kept-events-max", &flags.kept_events_max, 0..=1_000_000_000);
     let kept_s = number("--kept-age-s-max", &flags.kept_age_s_max, 0..=S_MAX);
@@ -200,10 +218,13 @@ fn check_limits(flags: &LimitFlags, errors: &mut SettingErrors) -> Option<Limits
     Some(Limits {
         queued_commands_max: usize::try_from(queued?).ok()?,
         requests_max: usize::try_from(requests?).ok()?,
+        body_timeout: Duration::from_millis(body_ms?),
         request_timeout: Duration::from_millis(request_ms?),
         after_wait_max: Duration::from_millis(after_ms?),
         kafka_wait_max: Duration::from_millis(kafka_ms?),
         idempotency_age_max: Duration::from_secs(idempotency_s?),
+        idempotency_keys_max: keys?,
+        idempotency_age_min: Duration::from_secs(idempotency_s_min?),
         unsent_events_max: unsent?,
         kept_events_max: kept?,
         kept_age_max: Duration::from_secs(kept_s?),

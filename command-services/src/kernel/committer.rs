@@ -155,21 +155,24 @@ impl<A: Aggregate> Committer<A> {
         if unsent >= self.limits.unsent_events_max {
             return Err(Undecided::OutboxFull { unsent }.into());
         }
+        if request.idempotency.is_some() && self.forgetter.is_full(group.keys().0) {
+            return Err(Undecided::KeysFull { kept: self.forgetter.kept() }.into());
+        }
         // A panic in a domain's rule must not take the service with it; nothing has been changed by then.
         let decided = catch_unwind(AssertUnwindSafe(|| group.decide(request, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
         let answer = group.accept(change);
         if let Some(key) = &request.idempotency {
-            group.remember(key, &answer, millis(self.limits.idempotency_age_max));
+            group.remember(key, &answer, millis(self.limits.idempotency_age_max))?;
         }
         Ok(Reply { answer, repeated: false })
     }
 
     fn write(&mut self, mut group: Group<'_>, gathered: &Gathered) -> Result<(), GroupError> {
         if !gathered.waiting.is_empty() {
-            let age_max_ms = millis(self.limits.idempotency_age_max);
-            group.forget(self.forgetter.expired(&self.store, now_ms(&*self.ambient), age_max_ms)?);
+            group.forget(self.forgetter.forgettable(&self.store, now_ms(&*self.ambient))?);
         }
+        let (keys_new, keys_forgotten) = group.keys();
         let (writes, counters) = group.finish(&self.counters);
         if writes.is_empty() {
             return Ok(());
@@ -183,6 +186,7 @@ impl<A: Aggregate> Committer<A> {
         self.store.sync()?;
         self.metrics.synced(began.elapsed());
         self.counters = counters;
+        self.forgetter.written(keys_new, keys_forgotten);
         self.durability.reached(written);
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         self.metrics.group(gathered.waiting.len());

@@ -5,6 +5,7 @@
 mod change;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Deref;
 
 use uuid::Uuid;
@@ -29,6 +30,8 @@ pub(crate) struct Group<'s> {
     counters: Vec<Counter>,
     events: Vec<Vec<SealedEvent>>,
     expiring: idempotency::Expiring,
+    keys_new: u64,
+    keys_forgotten: u64,
 }
 
 /// A value of the overlay or of the store.
@@ -57,6 +60,8 @@ impl<'s> Group<'s> {
             counters: counters.to_vec(),
             events: counters.iter().map(|_| Vec::new()).collect(),
             expiring: idempotency::Expiring::default(),
+            keys_new: 0,
+            keys_forgotten: 0,
         }
     }
 
@@ -165,11 +170,25 @@ impl<'s> Group<'s> {
     }
 
     /// Keeps an answer under its idempotency key.
-    pub(crate) fn remember(&mut self, key: &IdempotencyKey, answer: &Answer, age_max_ms: u64) {
+    pub(crate) fn remember(
+        &mut self,
+        key: &IdempotencyKey,
+        answer: &Answer,
+        age_max_ms: u64,
+    ) -> Result<(), GroupError> {
+        let row = keys::idempotency(&key.hash);
+        // One that has expired may still be there.
+        self.keys_new += u64::from(self.get(&row)?.is_none());
         let expires_ms = self.now_ms.saturating_add(age_max_ms);
         let remembered = Remembered { fingerprint: key.fingerprint, expires_ms, answer: answer.clone() };
-        self.writes.insert(keys::idempotency(&key.hash), Some(remembered.encode()));
+        self.writes.insert(row, Some(remembered.encode()));
         self.expiring.add(expires_ms, key.hash);
+        Ok(())
+    }
+
+    /// Idempotency keys that the store will have more, and fewer, once this group is written.
+    pub(crate) fn keys(&self) -> (u64, u64) {
+        (self.keys_new, self.keys_forgotten)
     }
 
     /// Adds writes that are not a command's.
@@ -177,10 +196,14 @@ impl<'s> Group<'s> {
         self.writes.extend(writes);
     }
 
-    /// Adds the writes that forget what has expired, except where this group has just written the same key anew.
+    /// Adds the writes that forget idempotency keys, except where this group has just written the same key anew.
     pub(crate) fn forget(&mut self, writes: Writes) {
         for (key, value) in writes {
-            self.writes.entry(key).or_insert(value);
+            let is_idempotency = keys::is_idempotency(&key);
+            if let Entry::Vacant(entry) = self.writes.entry(key) {
+                self.keys_forgotten += u64::from(is_idempotency);
+                entry.insert(value);
+            }
         }
     }
 

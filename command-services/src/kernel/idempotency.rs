@@ -1,16 +1,13 @@
-//! Idempotency keys: what they are hashed to, which are being worked on, and when they are forgotten.
+//! Idempotency keys: what they are hashed to, which are being worked on, and when they expire.
+
+mod forgetter;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::command::IdempotencyKey;
-use super::group::GroupError;
 use super::keys;
-use super::rows::{Remembered, decode_hashes};
-use super::store::{Store, Writes};
-
-/// Expiry rows looked at with one commit. One commit makes at most one, so this forgets faster than keys can come.
-const EXPIRY_ROWS_MAX: usize = 4;
+pub(crate) use forgetter::Forgetter;
 
 /// The hashes under which a key and its request are kept.
 ///
@@ -74,53 +71,4 @@ impl Expiring {
         let first = self.hashes.first()?;
         Some((keys::expiry(self.expires_ms, first), Some(self.hashes.concat())))
     }
-}
-
-/// Forgets keys that have expired, a few with each commit.
-#[derive(Debug, Default)]
-pub(crate) struct Forgetter {
-    /// Before this time nothing expires.
-    look_again_ms: u64,
-}
-
-impl Forgetter {
-    /// The writes that forget some of what has expired at `now_ms`. Keys that are remembered from now on expire after
-    /// `age_max_ms`.
-    pub(crate) fn expired(
-        &mut self,
-        store: &Store,
-        now_ms: u64,
-        age_max_ms: u64,
-    ) -> Result<Writes, GroupError> {
-        if now_ms < self.look_again_ms {
-            return Ok(Writes::new());
-        }
-        let mut writes = Writes::new();
-        let rows = store.scan(&keys::expiries(), EXPIRY_ROWS_MAX)?;
-        self.look_again_ms =
-            if rows.len() < EXPIRY_ROWS_MAX { now_ms.saturating_add(age_max_ms) } else { now_ms };
-        for (row, hashes) in rows {
-            let expires_ms = keys::expires_ms(&row);
-            if expires_ms > now_ms {
-                self.look_again_ms = expires_ms;
-                break;
-            }
-            forget(store, now_ms, &hashes, &mut writes)?;
-            writes.push((row.to_vec(), None));
-        }
-        Ok(writes)
-    }
-}
-
-fn forget(store: &Store, now_ms: u64, hashes: &[u8], writes: &mut Writes) -> Result<(), GroupError> {
-    for hash in decode_hashes(hashes)? {
-        let key = keys::idempotency(&hash);
-        // A key that was used again since expires later, by another row.
-        let expired = match store.get(&key)? {
-            Some(value) => Remembered::decode(&value)?.expires_ms <= now_ms,
-            None => false,
-        };
-        writes.extend(expired.then_some((key, None)));
-    }
-    Ok(())
 }

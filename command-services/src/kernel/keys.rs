@@ -42,6 +42,16 @@ pub(crate) fn idempotency(hash: &[u8; 16]) -> Vec<u8> {
     key(b'I', &[hash])
 }
 
+/// All rows of idempotency keys after this one, or from the first on.
+pub(crate) fn idempotencies(after: Option<&[u8]>) -> Span {
+    let from = after.map_or_else(|| key(b'I', &[]), |after| [after, &[0]].concat());
+    (from, key(b'I' + 1, &[]))
+}
+
+pub(crate) fn is_idempotency(key: &[u8]) -> bool {
+    key.first() == Some(&b'I')
+}
+
 pub(crate) fn expiry(expires_ms: u64, hash: &[u8; 16]) -> Vec<u8> {
     key(b'X', &[&expires_ms.to_be_bytes(), hash])
 }

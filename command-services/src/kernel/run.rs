@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
-use event_log::process::{EXIT_FAILED, EXIT_IN_USE, LockError};
+use event_log::process::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -68,45 +67,36 @@ pub(crate) async fn run<A: Aggregate>(
     router: fn(Arc<Service<A>>) -> Router,
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Serve)?;
+    let connections = settings.connections;
     let running =
         blocking("start", move || Running::<A>::start(&settings, Arc::new(SystemAmbient))).await??;
     let router = router(Arc::clone(&running.service));
     tracing::info!(service = A::SERVICE, "listening on {address}");
-    let served = serve(listener, router, until_stop_or_fault(shutdown, running.faults.subscribe())).await;
+    serve(listener, router, connections, until_stop_or_fault(shutdown, running.faults.subscribe())).await;
     tracing::info!(service = A::SERVICE, "stopping");
-    blocking("stop", move || running.stop()).await??;
-    served.map_err(RunError::Serve)
+    blocking("stop", move || running.stop()).await?
 }
 
 /// Serves until `stop`, then until all requests are answered, but not for longer than a request may take.
 async fn serve(
     listener: TcpListener,
     router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+    connections: ConnectionLimits,
+    stop: impl Future<Output = ()>,
+) {
     let (stopping, mut stopped) = watch::channel(false);
     let stop = async move {
         stop.await;
         stopping.send_replace(true);
     };
-    // An answer is one small write: nothing is gained by holding it back for more.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-        }
-    });
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop).into_future();
     let too_long = async {
         // An error means that serving has ended by itself.
         let _ = stopped.wait_for(|stopped| *stopped).await;
         tokio::time::sleep(ANSWERING_AT_STOP_MAX).await;
     };
     tokio::select! {
-        served = served => served,
-        () = too_long => {
-            tracing::warn!("some clients did not finish their requests; their connections are cut");
-            Ok(())
-        }
+        () = process::serve(listener, router, connections, stop) => {}
+        () = too_long => tracing::warn!("some clients did not finish their requests; their connections are cut"),
     }
 }
 

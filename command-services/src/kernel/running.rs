@@ -59,7 +59,7 @@ impl<A: Aggregate> Running<A> {
             answer_after: settings.answer_after,
         });
         let stopping = Arc::new(AtomicBool::new(false));
-        let committer = committer(&service, &started, work);
+        let committer = committer(&service, &started, work).map_err(StartError::from)?;
         let relay = relay(&service, &started, settings).map_err(StartError::from)?;
         let follower = follower(&service, settings, &stopping);
         let faults = watch::Sender::new(false);
@@ -102,8 +102,9 @@ fn committer<A: Aggregate>(
     service: &Service<A>,
     started: &Started,
     work: mpsc::Receiver<Work<A>>,
-) -> Committer<A> {
-    Committer {
+) -> Result<Committer<A>, GroupError> {
+    let forgetter = Forgetter::open(&service.store, &service.limits)?;
+    Ok(Committer {
         store: Arc::clone(&service.store),
         counters: started.counters.clone(),
         positions: Arc::clone(&service.positions),
@@ -112,8 +113,8 @@ fn committer<A: Aggregate>(
         metrics: Arc::clone(&service.metrics),
         limits: service.limits.clone(),
         work,
-        forgetter: Forgetter::default(),
-    }
+        forgetter,
+    })
 }
 
 fn relay<A: Aggregate>(

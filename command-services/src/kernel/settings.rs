@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::Kafka;
+use event_log::process::ConnectionLimits;
 
 /// Everything a command service needs to run.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Settings {
     pub answer_after: AnswerAfter,
     /// Bounds.
     pub limits: Limits,
+    /// Bounds on HTTP connections.
+    pub connections: ConnectionLimits,
 }
 
 /// What must have happened before a command is answered.
@@ -41,6 +44,8 @@ pub struct Limits {
     pub queued_commands_max: usize,
     /// Requests being worked on; past it 503. Bounds what their bodies take in memory.
     pub requests_max: usize,
+    /// How long a client may take to send a body; past it 408.
+    pub body_timeout: Duration,
     /// Longest work on one request, waiting included.
     pub request_timeout: Duration,
     /// Longest wait for `Daybook-After`, and the wait if the request names none.
@@ -49,6 +54,10 @@ pub struct Limits {
     pub kafka_wait_max: Duration,
     /// How long an idempotency key is remembered.
     pub idempotency_age_max: Duration,
+    /// Idempotency keys remembered at most; towards it the oldest are forgotten early. Some 300 bytes of disk each.
+    pub idempotency_keys_max: u64,
+    /// No key is forgotten before; if that leaves too many, commands with new keys get 503.
+    pub idempotency_age_min: Duration,
     /// Events not yet acknowledged by Kafka; past it commands get 503. Days without Kafka for a small shop.
     pub unsent_events_max: u64,
     /// Sent events kept per partition to heal a log that lost its end.
@@ -68,10 +77,13 @@ impl Default for Limits {
         Self {
             queued_commands_max: 1_024,
             requests_max: 4_096,
+            body_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(15),
             after_wait_max: Duration::from_secs(5),
             kafka_wait_max: Duration::from_secs(10),
             idempotency_age_max: Duration::from_hours(24),
+            idempotency_keys_max: 1_000_000,
+            idempotency_age_min: Duration::from_secs(600),
             unsent_events_max: 1_000_000,
             kept_events_max: 20_000,
             kept_age_max: Duration::from_hours(7 * 24),

@@ -2,6 +2,7 @@
 
 mod toy;
 
+mod bodies;
 mod commands;
 mod directory;
 mod durability;

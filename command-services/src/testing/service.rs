@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use event_log::embedded::EmbeddedBroker;
+use event_log::process::ConnectionLimits;
 use event_log::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use tempfile::TempDir;
 
@@ -33,6 +34,7 @@ pub(crate) fn settings(kafka: Kafka, dir: &Path) -> Settings {
         recover: false,
         answer_after: AnswerAfter::Disk,
         limits: Limits { cache_bytes_max: 16 << 20, ..Limits::default() },
+        connections: ConnectionLimits::default(),
     }
 }
 

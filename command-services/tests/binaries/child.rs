@@ -82,8 +82,13 @@ impl Service {
     }
 
     /// SIGTERM; returns how it ended and everything it said.
-    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+    pub(crate) fn terminate(self) -> (ExitStatus, String) {
         assert!(Command::new("kill").args(["-TERM", &self.pid()]).status().unwrap().success());
+        self.ended()
+    }
+
+    /// Waits for its end; returns how it ended and everything it said.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + DEADLINE;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {

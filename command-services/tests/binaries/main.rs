@@ -4,6 +4,8 @@
 
 mod child;
 mod command_line;
+mod damaged;
 mod disk;
 mod kill;
 mod log;
+mod stop;

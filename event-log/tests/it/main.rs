@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what the tests share is test code, too")]
 
+mod connections;
 mod embedded_batches;
 mod embedded_reading;
 mod embedded_topics;

@@ -30,10 +30,14 @@ mod unit;
 
 pub(super) use blocks::BlockWriter;
 pub(super) use change::ChangeAt;
+#[cfg(any(test, fuzzing))]
+pub(super) use change::is_a_record;
 pub(super) use compact::RUNS_MERGED_MAX;
 pub(super) use fold::{ChangeError, KeyFold, ViewFold};
 pub(super) use journal::{JournalError, JournalFile, UnitEntry};
 pub(super) use merge::Merge;
 pub(super) use run::Run;
+#[cfg(any(test, fuzzing))]
+pub(super) use run::is_a_run_table;
 pub(super) use sorter::{Pack, Sorter};
 pub(super) use unit::{Unit, plan};

@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod any_bytes;
 mod broker;
 mod cruel;
 mod disk_full;
 mod engine_stops;
 mod follow;
 mod generations;
+mod hostile_input;
 mod log;
 mod orders;
 mod program;
+#[path = "../../../fuzz/random.rs"]
+mod random;
 mod read_models;
 mod rebuilds;
 mod replays;

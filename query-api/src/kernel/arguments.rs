@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use event_log::process::{LogFlags, LogFormat};
+use event_log::process::{ConnectionFlags, LogFlags, LogFormat};
 use event_log::settings::{KafkaFlags, SettingErrors};
 use projector::kernel::replay::{KEEP_DEFAULT, KEEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_RANGE};
 
@@ -24,6 +24,9 @@ pub struct Arguments {
 
     #[command(flatten)]
     log: LogFlags,
+
+    #[command(flatten)]
+    connections: ConnectionFlags,
 
     /// Address to answer at; port 0 takes any free one
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
@@ -103,6 +106,7 @@ impl Arguments {
     fn serve(&self, listen: Option<SocketAddr>, errors: &mut SettingErrors) -> Option<Serve> {
         let kafka = self.kafka.check(errors);
         let log_format = self.log.check(errors);
+        let connections = self.connections.check(errors);
         let data_dir = check_data_dir(&self.data_dir, errors);
         let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_RANGE);
         let keep = errors.parse_in("--keep", &self.keep, 0..=KEEP_MAX);
@@ -117,6 +121,7 @@ impl Arguments {
             accept_difference: self.accept_difference.clone(),
             wait_ms_max: wait_ms_max?,
             start_timeout: Duration::from_millis(start_timeout_ms?),
+            connections: connections?,
             ..Settings::new(kafka.kafka, kafka.partitions, data_dir?)
         };
         Some(Serve { listen: listen?, log_format: log_format?, settings })
@@ -152,7 +157,20 @@ mod tests {
     #[test]
     fn all_wrong_settings_are_reported_together() {
         let wrong = ["--listen", "here", "--data-dir", "", "--wait-ms-max", "-", "--start-timeout-ms", "0"];
-        let more = ["--partitions", "0", "--log-format", "xml", "--memory", "1", "--keep", "x"];
+        let more = [
+            "--partitions",
+            "0",
+            "--log-format",
+            "xml",
+            "--connections-max",
+            "0",
+            "--silence-ms-max",
+            "soon",
+            "--memory",
+            "1",
+            "--keep",
+            "x",
+        ];
         let errors = check(&[&wrong[..], &more].concat()).unwrap_err();
         let flags: Vec<_> =
             errors.sentences().iter().map(|sentence| sentence.split(':').next().unwrap()).collect();
@@ -160,6 +178,8 @@ mod tests {
             "--listen",
             "--partitions",
             "--log-format",
+            "--connections-max",
+            "--silence-ms-max",
             "--data-dir",
             "--memory",
             "--keep",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -27,6 +28,9 @@ pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
 
 async fn bounded(api: &Api, request: Request, next: Next) -> Response {
     let Ok(_permit) = api.requests.try_acquire() else { return Refusal::overloaded().into_response() };
+    if !request.body().is_end_stream() {
+        return Refusal::with_body().into_response();
+    }
     let _at_work = Counted::new(&api.request_metrics.at_work);
     let answer = timeout(api.request_timeout(), next.run(request)).await;
     answer.unwrap_or_else(|_| Refusal::too_slow().into_response())

@@ -59,6 +59,12 @@ impl Refusal {
         Self::not_yet("too-slow", "The answer took too long", detail)
     }
 
+    /// 413 because the request has a body.
+    #[must_use]
+    pub fn with_body() -> Self {
+        Problem::new(413, "body-too-large", "Body too large", "a query takes no body; send none").into()
+    }
+
     /// 500 because the read model cannot be read. The cause is for the log, not for the client.
     #[must_use]
     pub fn unreadable() -> Self {

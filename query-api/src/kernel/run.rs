@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
+use event_log::process::{self, ConnectionLimits};
 use projector::kernel::Projection;
 use schemas::event_data::EventData;
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use super::stop_signal::{StopSignal, stop_signal};
 /// Why a query-api did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The address that it listens on cannot be told, or answering failed.
+    /// The address that it listens on cannot be told.
     #[error("cannot answer requests: {0}")]
     Listen(#[source] std::io::Error),
     /// It did not start.
@@ -63,11 +63,11 @@ pub async fn run<E: EventData + 'static>(
     let holder = format!("query-api at {address}, pid {}", std::process::id());
     let mut service = Service::start(&settings, projection, routes, &holder).await?;
     let (close, closed) = stop_signal();
-    let mut server = spawn_server(listener, service.router(), closed);
+    let mut server = spawn_server(listener, service.router(), settings.connections, closed);
     tracing::info!("listening on {address}");
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        answered = &mut server => answered?.map_err(RunError::Listen),
+        answered = &mut server => answered.map_err(RunError::Task),
         error = service.first_build_failed() => Err(error.into()),
     };
     // Requests first: some of them wait for what the follower is about to project.
@@ -80,20 +80,15 @@ pub async fn run<E: EventData + 'static>(
 fn spawn_server(
     listener: TcpListener,
     router: Router,
+    connections: ConnectionLimits,
     closed: StopSignal,
-) -> JoinHandle<std::io::Result<()>> {
-    let listener = listener.tap_io(|connection| {
-        // Answers are single writes, which must not wait for the client's acknowledgement of the one before.
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
+) -> JoinHandle<()> {
     let closed = async move { closed.requested().await };
-    tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(closed).await })
+    tokio::spawn(process::serve(listener, router, connections, closed))
 }
 
 /// Waits until requests at work are answered, but no longer than the longest of them may take.
-async fn finish(mut server: JoinHandle<std::io::Result<()>>, wait_ms_max: u64) {
+async fn finish(mut server: JoinHandle<()>, wait_ms_max: u64) {
     if server.is_finished() {
         return;
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::Kafka;
+use event_log::process::ConnectionLimits;
 use projector::kernel::replay::{KEEP_DEFAULT, MEMORY_BYTES_DEFAULT};
 
 use super::limits::WAIT_MS_MAX_DEFAULT;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub wait_ms_max: u64,
     /// How long the first build waits for Kafka and its topics before the start is given up.
     pub start_timeout: Duration,
+    /// Bounds on HTTP connections.
+    pub connections: ConnectionLimits,
 }
 
 impl Settings {
@@ -48,6 +51,7 @@ impl Settings {
             accept_difference: None,
             wait_ms_max: WAIT_MS_MAX_DEFAULT,
             start_timeout: Duration::from_millis(START_TIMEOUT_MS_DEFAULT),
+            connections: ConnectionLimits::default(),
         }
     }
 }

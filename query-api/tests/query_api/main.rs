@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod any_bytes;
 mod bounds;
 mod endpoints;
 mod events;
+mod hostile_input;
 mod http;
 mod lifecycle;
 mod log;
+mod many_connections;
 mod pages;
 mod program;
+#[path = "../../../fuzz/random.rs"]
+mod random;
 mod refused;
 mod setting;
 mod stopped;

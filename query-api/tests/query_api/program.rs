@@ -31,7 +31,7 @@ fn ended(output: &Output, code: i32, sentences: &[&str]) {
 }
 
 /// A program that is killed when its test fails.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -41,12 +41,17 @@ impl Drop for Running {
     }
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn start(directory: &TempDir, log: &Log, listen: SocketAddr) -> Running {
+    start_with(directory, log, listen, &[])
+}
+
+pub(crate) fn start_with(directory: &TempDir, log: &Log, listen: SocketAddr, flags: &[&str]) -> Running {
     let mut command = program(directory, &["--listen", &listen.to_string()]);
+    command.args(flags);
     let running = Running(command.args(on(log)).stderr(Stdio::null()).spawn().unwrap());
     let began = Instant::now();
     while !is_alive(directory, listen) {

@@ -1,6 +1,8 @@
 //! Every request that is refused, with what it names.
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use tower::ServiceExt as _;
 
 use crate::events::{id, signed_up};
 use crate::http::{get, get_with, send};
@@ -110,5 +112,16 @@ async fn a_cursor_of_another_user_is_refused() {
             assert_eq!(get(&router, &wrong).await.problem(400)["parameter"], "cursor", "{wrong}");
         }
     }
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_with_a_body_is_refused() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let request = Request::get("/products").body(Body::from("x".repeat(1 << 20))).unwrap();
+    let response = service.router().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 413);
+    get(&service.router(), "/products").await.ok();
     service.stop().await.unwrap();
 }

@@ -8,7 +8,7 @@ use schemas::event_data::{EventData, Opened, open_canonical};
 use schemas::shop::ShopEvent;
 
 use crate::files::{newest_types, sample_at, samples};
-use crate::hostile_input::{apply, edit};
+use crate::random::{apply, edit};
 use crate::random_events::sealable;
 
 /// Opens `value` both ways, if the fast one takes it.

@@ -6,6 +6,7 @@
 )]
 
 mod agreement;
+mod any_bytes;
 mod binary_mode;
 mod canonical;
 mod canonical_edges;
@@ -18,6 +19,8 @@ mod hostile_input;
 mod other_library;
 mod problem;
 mod published;
+#[path = "../../../fuzz/random.rs"]
+mod random;
 mod random_events;
 mod round_trip;
 mod samples;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Committer, Work, store_fails};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::group::GroupError;
+use crate::kernel::idempotency::Forgetter;
 use crate::kernel::recorded;
 
 /// Pause between two attempts to open a store that failed.
@@ -35,6 +36,7 @@ impl<A: Aggregate> Committer<A> {
         self.store.reopen()?;
         self.store.sync()?;
         self.counters = recorded::counters(&self.store, self.counters.len())?;
+        self.forgetter = Forgetter::open(&self.store, &self.limits)?;
         self.durability.well_again();
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         Ok(())

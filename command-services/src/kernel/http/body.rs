@@ -13,19 +13,21 @@ use super::refusal::Refusal;
 
 /// Largest body: far more than any command of these services has, and little enough to keep thousands of them.
 pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
-/// How long a client may take to send its body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A body that has been read, and not yet been understood.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Body(Bytes);
 
 impl Body {
-    /// Reads the body of a request, which must be JSON by its content type.
-    pub(crate) async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Self, Refusal> {
+    /// Reads the body of a request, which must be JSON by its content type and come in time.
+    pub(crate) async fn read(
+        headers: &HeaderMap,
+        body: axum::body::Body,
+        timeout: Duration,
+    ) -> Result<Self, Refusal> {
         check_content_type(headers)?;
-        let reading = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX));
-        let read = reading.await.map_err(|_| too_slow())?;
+        let reading = tokio::time::timeout(timeout, to_bytes(body, BODY_BYTES_MAX));
+        let read = reading.await.map_err(|_| too_slow(timeout))?;
         read.map(Self).map_err(|error| unreadable(&error))
     }
 
@@ -67,8 +69,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Unsupported media type", detail))
 }
 
-fn too_slow() -> Refusal {
-    let detail = format!("the body did not arrive within {} ms", BODY_TIMEOUT.as_millis());
+fn too_slow(timeout: Duration) -> Refusal {
+    let detail = format!("the body did not arrive within {} ms", timeout.as_millis());
     Refusal::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Request too slow", detail)
 }
 

@@ -54,7 +54,8 @@ async fn answer<A: Aggregate>(
     let (parts, body) = request.into_parts();
     let headers = RequestHeaders::parse(&parts.headers)?;
     let has_body = parts.method != Method::DELETE;
-    let body = if has_body { Body::read(&parts.headers, body).await? } else { Body::default() };
+    let timeout = service.limits.body_timeout;
+    let body = if has_body { Body::read(&parts.headers, body, timeout).await? } else { Body::default() };
     let idempotency = headers.idempotency_key.map(|key| hashes(key, &parts, &body));
     // Held until the answer is known: a second request with this key meanwhile is refused.
     let _held = idempotency.map(|key| hold(service, key.hash)).transpose()?;

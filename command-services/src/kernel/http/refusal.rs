@@ -68,6 +68,9 @@ impl From<Undecided> for Refusal {
         match undecided {
             Undecided::QueueFull => Self::unavailable("busy", "Too many commands", detail),
             Undecided::OutboxFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
+            Undecided::KeysFull { .. } => {
+                Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
+            }
             Undecided::StoreFails { .. } => Self::unavailable("store-fails", "Store fails", detail),
             Undecided::Stopping => Self::unavailable("stopping", "Service is stopping", detail),
             Undecided::Fault => fault(detail),

@@ -124,3 +124,41 @@ async fn a_key_is_forgotten_when_its_time_is_over() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_keys_are_refused_while_all_are_young_and_none_is_forgotten() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.idempotency_keys_max = 3;
+    });
+    for number in 0..3 {
+        make(&format!("toy {number}"), &format!("key-{number}")).send(&toys.router).await.is(201);
+    }
+    for _ in 0..2 {
+        let full = make("duck", "key-3").send(&toys.router).await;
+        full.is_problem(503, "idempotency-keys-full");
+        assert_eq!(full.header("retry-after"), Some("1"));
+        // Those that are remembered get their answers, and whoever does not ask for one is served.
+        make("toy 0", "key-0").send(&toys.router).await.is(201);
+        Call::post("/toys", &json!({"name": "toy 0"})).send(&toys.router).await.is_problem(409, "name-taken");
+        // They are counted again.
+        toys.restart(|_| {}).unwrap();
+    }
+    assert_eq!(toys.rows(b'I').len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_keys_the_oldest_are_forgotten_once_they_are_old_enough() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.idempotency_keys_max = 8;
+        settings.limits.idempotency_age_min = Duration::ZERO;
+    });
+    for number in 0..30 {
+        make(&format!("toy {number}"), &format!("key-{number}")).send(&toys.router).await.is(201);
+        assert!(toys.rows(b'I').len() <= 8 && toys.rows(b'X').len() <= 8, "after {number}");
+    }
+    make("toy 29", "key-29").send(&toys.router).await.is(201);
+    // Forgotten, and so decided anew.
+    make("toy 0", "key-0").send(&toys.router).await.is_problem(409, "name-taken");
+}

@@ -42,6 +42,12 @@ pub(super) fn split(record: &[u8]) -> Result<(&[u8], ChangeAt), RowError> {
     Ok((change, ChangeAt { source, offset, position, time_us }))
 }
 
+/// For `any_bytes`: whether this is a change with its place, which then lies within.
+#[cfg(any(test, fuzzing))]
+pub(in crate::kernel) fn is_a_record(bytes: &[u8]) -> bool {
+    split(bytes).map(|(change, _)| assert!(bytes.starts_with(change))).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

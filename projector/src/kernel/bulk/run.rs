@@ -183,3 +183,13 @@ fn decode(table: &[u8]) -> Result<Vec<Section>, RowError> {
     }
     Ok(sections)
 }
+
+/// For `any_bytes`: whether these are a run's table, which is then the same when it is written and read again.
+#[cfg(any(test, fuzzing))]
+pub(in crate::kernel) fn is_a_run_table(bytes: &[u8]) -> bool {
+    let Ok(sections) = decode(bytes) else { return false };
+    let mut written = Vec::new();
+    sections.iter().for_each(|section| put_section(&mut written, section));
+    assert_eq!(decode(&written), Ok(sections));
+    true
+}

@@ -1,0 +1,72 @@
+//! SIGTERM: what is being worked on is answered, what is stored is handed over, and the process ends in order.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::child::{Service, broker, request, users_on};
+use crate::log::signed_up;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn sign_up(email: &str) -> String {
+    json!({"email": email, "name": "Ada", "address": "1 Row"}).to_string()
+}
+
+fn user_id(answer: &str) -> String {
+    let body: Value = serde_json::from_str(answer.split("\r\n\r\n").last().unwrap()).unwrap();
+    body["user_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_command_at_work_is_answered_and_its_event_handed_over() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let service = Service::start(users_on(&broker, &dir.path().join("data")));
+    let body = sign_up("ada@example.org");
+    let mut client = TcpStream::connect(&service.address).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    let head = "POST /users HTTP/1.1\r\nhost: d\r\ncontent-type: application/json\r\nexpect: 100-continue";
+    write!(client, "{head}\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
+    // Asked for its body, the command is at work.
+    let mut asked = [0; 25];
+    client.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    assert!(Command::new("kill").args(["-TERM", &service.pid()]).status().unwrap().success());
+    let deadline = Instant::now() + DEADLINE;
+    while TcpStream::connect(&service.address).is_ok() {
+        assert!(Instant::now() < deadline, "it still takes connections");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    client.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let (status, said) = service.ended();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(signed_up(&broker.kafka("")).contains_key(&user_id(&answer)));
+}
+
+#[test]
+fn with_kafka_away_the_outbox_is_kept_past_the_drain_timeout_and_sent_at_the_next_start() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let mut away = users_on(&broker, &dir.path().join("data"));
+    // The producer waits for more to send along, far longer than the drain.
+    away.args(["--kafka", "linger.ms=900000", "--drain-timeout-ms", "100"]);
+    let service = Service::start(away);
+    let (status, answer) = request(&service.address, "POST", "/users", &sign_up("ada@example.org")).unwrap();
+    assert_eq!(status, 201, "{answer}");
+    let (status, said) = service.terminate();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("stopped before Kafka had all events; they are sent at the next start"), "{said}");
+    assert!(signed_up(&broker.kafka("")).is_empty());
+
+    let service = Service::start(users_on(&broker, &dir.path().join("data")));
+    let (status, said) = service.terminate();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(signed_up(&broker.kafka("")).contains_key(&user_id(&answer)));
+}

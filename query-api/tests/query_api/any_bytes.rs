@@ -1,0 +1,32 @@
+//! What must hold of any text in a request line. Asked by `hostile_input` with random edits, and by the fuzz target, which
+//! includes this file.
+
+use query_api::kernel::limits::PAGE_MAX;
+use query_api::kernel::{cursor, parameters};
+
+/// Whose cursors the seeds are.
+pub(crate) const SCOPE: &str = "/products";
+
+/// A cursor is read only if it is letter by letter what was written; so is a page only if it may be had.
+pub(crate) fn cursor(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(place) = cursor::read::<8>(SCOPE, &text) {
+        assert_eq!(cursor::write(SCOPE, &place), text);
+    }
+    if let Ok(place) = cursor::read::<16>(SCOPE, &text) {
+        assert_eq!(cursor::write(SCOPE, &place), text);
+    }
+    written_is_read::<8>(bytes);
+    written_is_read::<16>(bytes);
+    if let Ok(page) = parameters::page(Some(&text)) {
+        assert!((1..=PAGE_MAX).contains(&page.limit), "{page:?}");
+    }
+    let _ = parameters::id("product_id", &text);
+}
+
+fn written_is_read<const N: usize>(bytes: &[u8]) {
+    let Some(place) = bytes.first_chunk::<N>() else { return };
+    let text = cursor::write(SCOPE, place);
+    assert_eq!(cursor::read::<N>(SCOPE, &text).unwrap(), *place);
+    assert!(cursor::read::<N>("/users", &text).is_err(), "a cursor of another path");
+}
