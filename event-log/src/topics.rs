@@ -6,12 +6,14 @@ mod create;
 mod ensure;
 mod error;
 mod inspector;
+mod records_at;
 mod tail;
 
 use std::time::Duration;
 
-pub use ensure::ensure;
+pub use ensure::{check, ensure};
 pub use error::TopicError;
+pub use records_at::records_at;
 pub use tail::{OwnedRecord, tail_record};
 
 use crate::{Kafka, LogError};
