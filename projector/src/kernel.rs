@@ -22,6 +22,7 @@ pub mod follower;
 pub mod generation;
 mod keys;
 pub mod layout;
+mod place;
 pub mod progress;
 pub mod projection;
 pub mod read_model;

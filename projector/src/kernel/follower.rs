@@ -6,6 +6,7 @@
 
 mod end_offsets;
 mod hold;
+mod log;
 mod pass;
 
 use std::io;

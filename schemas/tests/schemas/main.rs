@@ -16,6 +16,7 @@ mod envelope_errors;
 mod files;
 mod hostile_input;
 mod other_library;
+mod place;
 mod problem;
 mod published;
 mod random_events;

@@ -7,6 +7,7 @@ mod bad_input;
 mod console_consumer;
 mod independence;
 mod looked_after;
+mod lost_end;
 mod online_replay;
 mod quickstart;
 mod story;
