@@ -84,6 +84,14 @@ impl Watcher {
         Inspector::open(kafka).map(Watcher)
     }
 
+    /// As [`partition_count`].
+    ///
+    /// # Errors
+    /// As [`partition_count`].
+    pub fn partition_count(&self, topic: &str) -> Result<Option<i32>, TopicError> {
+        self.0.partition_count(topic)
+    }
+
     /// As [`all_watermarks`].
     ///
     /// # Errors

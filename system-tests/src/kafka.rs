@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::binaries;
@@ -46,6 +47,22 @@ impl OwnKafka {
     pub fn tool(&self, name: &str, arguments: &[&str]) -> String {
         let fixed = ["tool", name, "--bootstrap-server", &self.brokers];
         run(&[&fixed[..], arguments].concat())
+    }
+
+    /// Deletes the first records of every partition of a topic that has so many.
+    pub fn delete_front(&self, topic: &str, records: i64) {
+        let offsets = self.tool("kafka-get-offsets", &["--topic", topic]);
+        let ends = offsets.lines().filter_map(|line| line.rsplit_once(':')?.1.parse::<i64>().ok());
+        let partitions: Vec<_> = (0..)
+            .zip(ends)
+            .filter(|(_, end): &(i32, i64)| *end >= records)
+            .map(|(partition, _)| json!({ "topic": topic, "partition": partition, "offset": records }))
+            .collect();
+        let file = self.directory.path().join("delete.json");
+        let body = json!({ "partitions": partitions, "version": 1 });
+        fs::write(&file, body.to_string()).expect("a writable directory");
+        let file = file.to_str().expect("a path in UTF-8");
+        self.tool("kafka-delete-records", &["--offset-json-file", file]);
     }
 
     /// While it is stopped: takes the last `batches` batches off a partition, and every note that there were more.

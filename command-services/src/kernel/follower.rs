@@ -223,7 +223,9 @@ impl<A: Aggregate> Follower<A> {
     /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.
     fn moved(&self, error: &FollowError, sources: &[Source]) -> Option<Option<usize>> {
         match error {
-            FollowError::Log(LogError::OffsetOutOfRange { .. }) => Some(None),
+            FollowError::Log(LogError::OffsetOutOfRange { .. } | LogError::NoSuchPartition { .. }) => {
+                Some(None)
+            }
             FollowError::Incoming(IncomingError { at, fault }) if fault.is_gap() => {
                 let here = |source: &Source| {
                     let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);

@@ -17,7 +17,7 @@ use super::positions::Positions;
 /// Pause between two looks at the ends: how long a log that went back by an election may go unseen.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// Looks at the ends for each look at partitions and settings, which only an operator changes.
-const LOOKS_PER_CHECK: u32 = 15;
+const LOOKS_PER_CHECK: u32 = 5;
 
 /// The watching thread's work.
 pub(crate) struct LogWatch {

@@ -56,7 +56,8 @@ pub enum Misfit {
     Partitions(StopReason),
 }
 
-fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
+/// Topics with the number of their partitions.
+pub(super) fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
     let mut topics: Vec<String> = checkpoint.sources().map(|(source, _)| source.topic.to_string()).collect();
     topics.dedup();
     topics.into_iter().map(|topic| (topic.clone(), checkpoint.partitions(&topic))).collect()

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod bad_input;
+mod changed_topics;
 mod console_consumer;
 mod independence;
 mod looked_after;

@@ -86,8 +86,7 @@ impl<E: EventData> Following<E> {
             Ok(Ok(log)) => log,
             Ok(Err(Misfit::Partitions(reason))) => return Err(reason),
             Ok(Err(Misfit::Missing { topic })) => {
-                let topic = self.kafka.topic_name(&topic);
-                return Ok(Err(Wait::ForLog(format!("topic {topic} does not exist yet"))));
+                return Ok(Err(missing(&self.kafka.topic_name(&topic), checkpoint.projected_from(&topic))));
             }
             Err(error) => return unknown(error),
         };
@@ -110,6 +109,18 @@ impl<E: EventData> Following<E> {
 
     /// Whether an error of the reader may mean that the log is no longer what it was.
     pub(super) fn may_have_moved(error: &LogError) -> bool {
-        matches!(error, LogError::OffsetOutOfRange { .. })
+        matches!(error, LogError::OffsetOutOfRange { .. } | LogError::NoSuchPartition { .. })
     }
+}
+
+fn missing(topic: &str, projected: bool) -> Wait {
+    if !projected {
+        return Wait::ForLog(format!("topic {topic} does not exist yet"));
+    }
+    Wait::ForEnd(StopReason::Log {
+        error: format!(
+            "topic {topic} does not exist any more, but was projected: restore it from a backup, or start the service that owns \
+             it, which makes it anew and sends again what it has kept"
+        ),
+    })
 }

@@ -10,6 +10,7 @@ use schemas::event_data::EventData;
 use schemas::sequence::SequenceError;
 use tokio::sync::watch;
 
+use super::end_offsets::Unfit;
 use super::log::RETRY_AFTER;
 use super::{Hold, Stopping};
 use crate::kernel::engine::{Engine, Incoming};
@@ -29,6 +30,7 @@ pub(super) struct Following<E: 'static> {
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
     pub(super) stopping: Stopping,
     pub(super) hold: Hold,
+    pub(super) unfit: Unfit,
 }
 
 /// A record that must not be folded: the partition's index and the offset.
@@ -166,6 +168,9 @@ impl<E: EventData> Following<E> {
                 commit_at = None;
                 self.commit().map_err(Ended::Stopped)?;
                 self.tell_when_caught_up(catching);
+                if let Some(reason) = self.unfit.take() {
+                    return Err(Ended::Stopped(reason));
+                }
             }
         }
         Ok(())
