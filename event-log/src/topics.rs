@@ -6,12 +6,14 @@ mod create;
 mod ensure;
 mod error;
 mod inspector;
+mod records_at;
 mod tail;
 
 use std::time::Duration;
 
-pub use ensure::ensure;
+pub use ensure::{check, ensure};
 pub use error::TopicError;
+pub use records_at::records_at;
 pub use tail::{OwnedRecord, tail_record};
 
 use crate::{Kafka, LogError};
@@ -80,6 +82,14 @@ impl Watcher {
     /// [`LogError::Settings`].
     pub fn open(kafka: &Kafka) -> Result<Watcher, LogError> {
         Inspector::open(kafka).map(Watcher)
+    }
+
+    /// As [`partition_count`].
+    ///
+    /// # Errors
+    /// As [`partition_count`].
+    pub fn partition_count(&self, topic: &str) -> Result<Option<i32>, TopicError> {
+        self.0.partition_count(topic)
     }
 
     /// As [`all_watermarks`].

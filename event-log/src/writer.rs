@@ -42,9 +42,23 @@ impl Writer {
         kafka: &Kafka,
         on_delivery: impl Fn(Delivery<'_>) + Send + Sync + 'static,
     ) -> Result<Writer, LogError> {
+        Writer::open_watching(kafka, on_delivery, |_| {})
+    }
+
+    /// The same; `on_brokers_lost` is called, from the same thread, whenever the last connection is gone and no broker can
+    /// be reached for the moment. The writer itself goes on trying.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn open_watching(
+        kafka: &Kafka,
+        on_delivery: impl Fn(Delivery<'_>) + Send + Sync + 'static,
+        on_brokers_lost: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Writer, LogError> {
         let context = WriterContext {
             prefix_len: kafka.topic_prefix.len(),
             on_delivery: Box::new(on_delivery),
+            on_brokers_lost: Box::new(on_brokers_lost),
             outstanding: Outstanding::default(),
         };
         let producer = kafka

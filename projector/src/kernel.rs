@@ -24,6 +24,7 @@ pub mod follower;
 pub mod generation;
 mod keys;
 pub mod layout;
+mod place;
 pub mod progress;
 pub mod projection;
 pub mod read_model;

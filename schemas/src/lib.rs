@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure: no clock, no randomness, no I/O, no Kafka. Two halves that do not mix:
 //!
-//! - the kernel ([`envelope`], [`event_data`], [`canonical`], [`sequence`], [`token`], [`problem`], [`headers`]) knows
+//! - the kernel ([`envelope`], [`event_data`], [`canonical`], [`sequence`], [`place`], [`token`], [`problem`], [`headers`]) knows
 //!   CloudEvents, positions and HTTP's error bodies, and nothing of users, products or orders;
 //! - the domain ([`shop`]) knows the shop's event types in all their versions.
 
@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod event_data;
 mod explain;
 pub mod headers;
+pub mod place;
 pub mod problem;
 pub mod sequence;
 pub mod shop;

@@ -28,9 +28,13 @@ impl TestBroker {
 
     /// The real Kafka that is named in the environment; the services make the topics themselves.
     pub fn real() -> Self {
+        let brokers = std::env::var(BROKERS_VARIABLE);
+        Self::at(brokers.unwrap_or_else(|_| panic!("{BROKERS_VARIABLE} names no Kafka")))
+    }
+
+    /// A real Kafka at this address.
+    pub fn at(brokers: String) -> Self {
         static TESTS: AtomicU32 = AtomicU32::new(0);
-        let brokers =
-            std::env::var(BROKERS_VARIABLE).unwrap_or_else(|_| panic!("{BROKERS_VARIABLE} names no Kafka"));
         let number = TESTS.fetch_add(1, Ordering::Relaxed);
         let millis =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |at| at.as_millis());

@@ -5,6 +5,8 @@
 
 pub mod binaries;
 pub mod broker;
+pub mod kafka;
+pub mod log;
 pub mod process;
 pub mod reader;
 pub mod site;

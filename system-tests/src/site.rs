@@ -72,9 +72,15 @@ impl Site {
 
     /// Starts any service and waits until it is ready.
     pub async fn service(&self, name: &str, data: &str) -> (Option<Process>, String) {
+        let (process, url) = self.service_unready(name, data);
+        self.ready(name, &url).await;
+        (process, url)
+    }
+
+    /// Starts any service and waits only until it listens.
+    pub fn service_unready(&self, name: &str, data: &str) -> (Option<Process>, String) {
         let mut process = Process::start(name, &self.flags(data));
         let url = format!("http://{}", process.address());
-        self.ready(name, &url).await;
         (Some(process), url)
     }
 

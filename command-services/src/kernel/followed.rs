@@ -46,6 +46,11 @@ impl FollowedPositions {
         self.state.send_modify(|state| state.stopped = Some(reason));
     }
 
+    /// What had stopped it is over.
+    pub(crate) fn go_on(&self) {
+        self.state.send_modify(|state| state.stopped = None);
+    }
+
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
         let state = self.state.borrow();

@@ -3,6 +3,8 @@
 //! Rows and checkpoint go into one atomic write, so each event takes effect exactly once. What cannot be taken stops the
 //! following with a sentence; commands go on being decided on what is known.
 
+mod log;
+mod place;
 mod source;
 
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use event_log::topics::{self, TopicError};
+use event_log::topics;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use schemas::sequence::Sequence;
 use tokio::sync::oneshot;
@@ -47,6 +49,17 @@ pub(crate) enum FollowError {
          partitions and bring the events there"
     )]
     PartitionCount { topic: String, actual: i32, known: usize },
+    #[error(
+        "topic {topic} partition {partition} begins at offset {low}, the event at offset {offset} was not followed yet: the front \
+         of the topic was deleted; restore it from a backup, and set its retention.ms and retention.bytes to -1"
+    )]
+    FrontDeleted { topic: String, partition: i32, offset: i64, low: i64 },
+    #[error(
+        "topic {topic} partition {partition} ends at offset {high}, but was followed up to before position {next_position}: the \
+         topic has lost its end or was made anew; start the service that writes it, which sends again what is missing, or \
+         restore the topic from a backup"
+    )]
+    WentBack { topic: String, partition: i32, high: i64, next_position: u64 },
     #[error("the service stops")]
     Stopping,
 }
@@ -73,8 +86,28 @@ impl<A: Aggregate> Follower<A> {
         }
     }
 
+    /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&self) -> Result<(), FollowError> {
         let mut sources = self.sources()?;
+        loop {
+            self.find_places(&mut sources)?;
+            self.write(sources.iter().map(Source::checkpoint).collect())?;
+            let Err(error) = self.read(&mut sources) else { return Ok(()) };
+            let Some(gap) = self.moved(&error, &sources) else { return Err(error) };
+            tracing::warn!("the log may have gone back, the place is looked for again: {error}");
+            std::thread::sleep(RETRY_PAUSE);
+            if let Some(source) = gap {
+                let offset = sources[source].next_offset;
+                self.find_places(&mut sources)?;
+                // The record before the gap is what it should be: it is a gap indeed.
+                if sources[source].next_offset >= offset {
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn read(&self, sources: &mut [Source]) -> Result<(), FollowError> {
         let start = |source: &Source| Start {
             topic: A::FOLLOWS[source.table].topic.to_owned(),
             partition: source.partition,
@@ -82,18 +115,19 @@ impl<A: Aggregate> Follower<A> {
         };
         let starts: Vec<_> = sources.iter().map(start).collect();
         let reader = Reader::open(&self.kafka, &starts)?;
-        self.publish(&sources);
+        self.publish(sources);
         let mut batch = Batch::default();
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.events == 0 { POLL_TIMEOUT } else { Duration::ZERO };
-            match reader.poll(timeout)? {
-                Polled::Record(record) => self.take(&record, &mut sources, &mut batch)?,
-                Polled::End { .. } => continue,
-                Polled::Nothing => self.hand_over(&sources, &mut batch)?,
+            let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
+                Polled::Record(record) => Ok(self.take(&record, sources, &mut batch)?),
+                Polled::End { .. } => Ok(()),
+                Polled::Nothing => self.hand_over(sources, &mut batch),
+            });
+            if taken.is_err() || batch.events >= BATCH_EVENTS_MAX {
+                self.hand_over(sources, &mut batch)?;
             }
-            if batch.events >= BATCH_EVENTS_MAX {
-                self.hand_over(&sources, &mut batch)?;
-            }
+            taken?;
         }
         Ok(())
     }
@@ -166,7 +200,6 @@ impl<A: Aggregate> Follower<A> {
                 sources.push(self.source(table, partition, marks.high)?);
             }
         }
-        self.write(sources.iter().map(Source::checkpoint).collect())?;
         Ok(sources)
     }
 
@@ -187,20 +220,20 @@ impl<A: Aggregate> Follower<A> {
         Ok(())
     }
 
-    /// Asks until there is an answer: the other service may not have started yet, Kafka may be away.
-    fn insist<T>(
-        &self,
-        topic: &str,
-        ask: impl Fn() -> Result<Option<T>, TopicError>,
-    ) -> Result<T, FollowError> {
-        while !self.stopping.load(Ordering::Relaxed) {
-            match ask() {
-                Ok(Some(answer)) => return Ok(answer),
-                Ok(None) => tracing::info!(topic, "waiting for the topic, which its service creates"),
-                Err(error) => tracing::warn!(topic, error = %error, "the topic cannot be inspected yet"),
+    /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.
+    fn moved(&self, error: &FollowError, sources: &[Source]) -> Option<Option<usize>> {
+        match error {
+            FollowError::Log(LogError::OffsetOutOfRange { .. } | LogError::NoSuchPartition { .. }) => {
+                Some(None)
             }
-            std::thread::sleep(RETRY_PAUSE);
+            FollowError::Incoming(IncomingError { at, fault }) if fault.is_gap() => {
+                let here = |source: &Source| {
+                    let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
+                    topic == at.topic && source.partition == at.partition
+                };
+                sources.iter().position(here).map(Some)
+            }
+            _ => None,
         }
-        Err(FollowError::Stopping)
     }
 }

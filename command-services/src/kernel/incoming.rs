@@ -83,6 +83,13 @@ pub enum IncomingFault {
     },
 }
 
+impl IncomingFault {
+    /// Whether positions are missing before the record.
+    pub(crate) fn is_gap(&self) -> bool {
+        matches!(self, Self::Sequence { source: SequenceError::Gap { .. }, .. })
+    }
+}
+
 /// Where a record lies. Made for errors only.
 pub(crate) fn at(record: &Record<'_>, prefix: &str) -> At {
     At {

@@ -28,6 +28,8 @@ struct State {
     failed: Option<String>,
     /// What the relay met last, until Kafka acknowledges something again.
     trouble: Option<String>,
+    /// What is wrong with the topic itself, as long as it is.
+    log_fault: Option<String>,
     relay_waits_for_deliveries: bool,
     stop_by: Option<Instant>,
 }
@@ -63,6 +65,7 @@ impl Positions {
             session: 0,
             failed: None,
             trouble: None,
+            log_fault: None,
             relay_waits_for_deliveries: false,
             stop_by: None,
         };
@@ -73,6 +76,22 @@ impl Positions {
     pub(crate) fn set_durable(&self, ends: Vec<u64>) {
         self.lock().durable = ends;
         self.changed.notify_all();
+    }
+
+    /// The relay has compared store and log: this is what the log has, whatever was acknowledged before.
+    pub(crate) fn set_acknowledged(&self, acknowledged: &[u64]) {
+        let mut state = self.lock();
+        state.acknowledged.copy_from_slice(acknowledged);
+        state.trouble = None;
+        drop(state);
+        for (sender, acknowledged) in self.acknowledged.iter().zip(acknowledged) {
+            sender.send_replace(*acknowledged);
+        }
+    }
+
+    /// The log may no longer be what it was: the present writer must not write on.
+    pub(crate) fn distrust_log(&self, reason: String) {
+        self.fail(self.lock(), reason);
     }
 
     /// The relay begins with a new writer; deliveries of earlier ones are ignored from here on.
@@ -120,9 +139,15 @@ impl Positions {
         self.lock().trouble = Some(trouble);
     }
 
-    /// Why nothing gets through to Kafka at present, if the relay knows.
+    /// The watch: this is wrong with the topic, or nothing any more.
+    pub(crate) fn set_log_fault(&self, fault: Option<String>) {
+        self.lock().log_fault = fault;
+    }
+
+    /// Why nothing gets through to Kafka at present, if the relay knows; else what is wrong with the topic.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.lock().trouble.clone()
+        let state = self.lock();
+        state.trouble.clone().or_else(|| state.log_fault.clone())
     }
 
     fn fail(&self, mut state: MutexGuard<'_, State>, reason: String) {
@@ -179,6 +204,13 @@ impl Positions {
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits for the stop, at most so long; returns whether it has been asked for.
+    pub(crate) fn wait_for_stop(&self, timeout: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| state.stop_by.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.stop_by.is_some()
     }
 
     /// Completes when Kafka has acknowledged all that was written.

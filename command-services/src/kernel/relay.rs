@@ -2,16 +2,17 @@
 //!
 //! **Guarantee**: per partition the log gets every position, in order. After a lost connection or a crash it may get
 //! some of them again, with the same event ids; readers recognise those. A row is never skipped: when Kafka refuses a
-//! record for good, the relay opens a new writer and begins again behind the last acknowledged position, for as long as
-//! it takes.
+//! record for good, or was away, the relay compares log and store anew and begins again behind the last position that
+//! the log has, with a new writer, for as long as it takes. A log that has lost its end gets it again that way.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::{Delivery, Kafka, LogError, Outgoing, SendError, Writer};
+use event_log::{Delivery, LogError, Outgoing, SendError, Writer, topics};
 use schemas::envelope::CONTENT_TYPE;
 
 use super::ambient::{Ambient, now_ms};
+use super::comparison::{CompareError, OwnTopic};
 use super::group::GroupError;
 use super::keep::{AGE_PAUSE, Keeper};
 use super::metrics::Metrics;
@@ -30,11 +31,14 @@ const MARK_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
+const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What the relay works with.
 pub(crate) struct Relay {
-    pub(crate) kafka: Kafka,
-    /// Bare name of the own topic.
-    pub(crate) topic: &'static str,
+    pub(crate) own: OwnTopic,
+    /// Whether log and store have been compared and nothing was sent since.
+    pub(crate) compared: bool,
     pub(crate) store: Arc<Store>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) metrics: Arc<Metrics>,
@@ -51,8 +55,12 @@ enum RelayError {
     Send(#[from] SendError),
     #[error(transparent)]
     Store(#[from] GroupError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     #[error("{0}")]
     Delivery(String),
+    #[error("the service stops before Kafka is back")]
+    Stopping,
     #[error("the outbox has no event at position {position} of partition {partition}")]
     Missing { partition: i32, position: u64 },
 }
@@ -71,9 +79,9 @@ impl Relay {
         loop {
             let before = self.positions.look().acknowledged;
             match self.relay_until_failure() {
-                Ok(()) => break,
+                Ok(()) | Err(RelayError::Stopping) => break,
                 Err(error) => {
-                    tracing::error!(topic = self.topic, error = %error, "the relay begins anew behind the last acknowledged position");
+                    tracing::error!(topic = self.own.topic, error = %error, "the relay begins anew behind what the log has");
                     self.positions.set_trouble(error.to_string());
                 }
             }
@@ -120,13 +128,33 @@ impl Relay {
         if awaited { MARK_PAUSE } else { AGE_PAUSE }
     }
 
-    fn open(&self) -> Result<Session, RelayError> {
+    fn open(&mut self) -> Result<Session, RelayError> {
         let session = self.positions.begin_session();
+        if !std::mem::take(&mut self.compared) {
+            self.compare()?;
+        }
         let (positions, metrics) = (Arc::clone(&self.positions), Arc::clone(&self.metrics));
-        let writer = Writer::open(&self.kafka, move |delivery| {
-            deliver(&positions, &metrics, session, &delivery);
-        })?;
+        let brokers_lost = Arc::clone(&self.positions);
+        let writer = Writer::open_watching(
+            &self.own.kafka,
+            move |delivery| deliver(&positions, &metrics, session, &delivery),
+            // Who comes back may have lost the end of the log, and would take the next event behind the gap.
+            move |reason| brokers_lost.delivery_failed(session, format!("Kafka was lost: {reason}")),
+        )?;
         Ok(Session { writer, sent: self.positions.look().acknowledged, in_flight_max: IN_FLIGHT_MAX })
+    }
+
+    /// Waits for a broker, then finds out what the log has.
+    fn compare(&self) -> Result<(), RelayError> {
+        while let Err(error) = topics::wait_reachable(&self.own.kafka, REACHABLE_TIMEOUT) {
+            if self.stopping_time_is_over() {
+                return Err(RelayError::Stopping);
+            }
+            self.positions.set_trouble(error.to_string());
+        }
+        let sent = self.own.resume(&self.store, &self.own.tails()?)?;
+        self.positions.set_acknowledged(&sent);
+        Ok(())
     }
 
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
@@ -186,7 +214,7 @@ impl Relay {
         ];
         let headers = if event.traceparent.is_empty() { &headers[..1] } else { &headers[..] };
         let (key, value) = (event.key.as_bytes(), &event.value[..]);
-        match writer.send(Outgoing { topic: self.topic, partition, key, value, headers, tag: position }) {
+        match writer.send(Outgoing { topic: self.own.topic, partition, key, value, headers, tag: position }) {
             Ok(()) => Ok(true),
             Err(SendError::QueueFull) => Ok(false),
             Err(error) => Err(error),
@@ -198,7 +226,7 @@ impl Relay {
         self.metrics.unsent_events.set(distance(&look.acknowledged, &look.durable));
         // What is not marked is sent again after a crash, and what is not pruned takes space: neither is worth stopping.
         if let Err(error) = self.keeper.mark(&self.store, &look.acknowledged, now_ms(&*self.ambient)) {
-            tracing::warn!(topic = self.topic, error = %error, "acknowledged positions could not be marked");
+            tracing::warn!(topic = self.own.topic, error = %error, "acknowledged positions could not be marked");
         }
     }
 }

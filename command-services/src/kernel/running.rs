@@ -17,13 +17,14 @@ use super::follower::Follower;
 use super::group::GroupError;
 use super::idempotency::{Forgetter, InFlight};
 use super::keep::Keeper;
+use super::log_watch::LogWatch;
 use super::metrics::Metrics;
 use super::positions::Positions;
 use super::relay::Relay;
 use super::run::RunError;
 use super::service::Service;
 use super::settings::Settings;
-use super::start::{StartError, Started, start};
+use super::start::{StartError, Started, own_topic, start};
 
 /// A service with its threads.
 pub(crate) struct Running<A: Aggregate> {
@@ -62,6 +63,8 @@ impl<A: Aggregate> Running<A> {
         let committer = committer(&service, &started, work).map_err(StartError::from)?;
         let relay = relay(&service, &started, settings).map_err(StartError::from)?;
         let follower = follower(&service, settings, &stopping);
+        let watch = LogWatch { own: own_topic::<A>(settings), positions: Arc::clone(&service.positions) };
+        watch.start().map_err(RunError::Thread)?;
         let faults = watch::Sender::new(false);
         let follower = follower.map(|follower| spawn("follower", &faults, move || follower.run()));
         Ok(Self {
@@ -126,8 +129,8 @@ fn relay<A: Aggregate>(
     let keeper =
         Keeper::open(&service.store, started.sent.clone(), limits.kept_events_max, limits.kept_age_max)?;
     Ok(Relay {
-        kafka: settings.kafka.clone(),
-        topic: A::TOPIC,
+        own: own_topic::<A>(settings),
+        compared: true,
         store: Arc::clone(&service.store),
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),

@@ -39,6 +39,20 @@ pub fn ensure(kafka: &Kafka, topic: &str, spec: &TopicSpec) -> Result<(), TopicE
     check_settings(kafka, topic, &admin.settings(topic)?)
 }
 
+/// Checks a topic that exists, as [`ensure`] does, and creates nothing.
+///
+/// # Errors
+/// As [`ensure`]; [`TopicError::Missing`] if it does not exist.
+pub fn check(kafka: &Kafka, topic: &str, partitions: i32) -> Result<(), TopicError> {
+    let actual = Inspector::open(kafka)?.partition_count(topic)?;
+    let actual = actual.ok_or_else(|| TopicError::Missing { topic: kafka.topic_name(topic) })?;
+    check_partitions(kafka, topic, partitions, actual)?;
+    if kafka.embedded {
+        return Ok(());
+    }
+    check_settings(kafka, topic, &Admin::open(kafka)?.settings(topic)?)
+}
+
 fn check_partitions(kafka: &Kafka, topic: &str, expected: i32, actual: i32) -> Result<(), TopicError> {
     if expected == actual {
         return Ok(());

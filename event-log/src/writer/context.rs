@@ -13,6 +13,7 @@ use crate::client::{log_error, log_line};
 pub(super) struct WriterContext {
     pub(super) prefix_len: usize,
     pub(super) on_delivery: Box<dyn Fn(Delivery<'_>) + Send + Sync>,
+    pub(super) on_brokers_lost: Box<dyn Fn(&str) + Send + Sync>,
     pub(super) outstanding: Outstanding,
 }
 
@@ -23,6 +24,9 @@ impl ClientContext for WriterContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            (self.on_brokers_lost)(reason);
+        }
     }
 }
 

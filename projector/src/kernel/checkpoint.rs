@@ -123,6 +123,11 @@ impl Checkpoint {
         self.get(topic, partition).is_some_and(|source| source.next_position > position)
     }
 
+    /// Whether any event of a topic has been projected.
+    pub(super) fn projected_from(&self, topic: &str) -> bool {
+        self.sources.iter().any(|(source, at)| &*source.topic == topic && at.next_position > 0)
+    }
+
     /// Whether this one has projected all that `other` has, in every partition.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {

@@ -148,6 +148,15 @@ impl<E: EventData> Engine<E> {
         self.sources[source].next_offset
     }
 
+    /// The next record of a partition comes from this offset, where the log has it now.
+    pub fn go_on_at(&mut self, source: usize, offset: i64) {
+        if self.sources[source].next_offset != offset {
+            self.sources[source].next_offset = offset;
+            self.changed[source] = true;
+            self.uncommitted = true;
+        }
+    }
+
     /// Writes all changed rows together with the checkpoint.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod end_offsets;
 mod hold;
+mod log;
 mod pass;
 
 use std::io;
@@ -22,7 +23,7 @@ use super::generation::Generation;
 use super::progress::Progress;
 use super::projection::Projection;
 use super::store::StoreError;
-use end_offsets::EndOffsets;
+use end_offsets::{EndOffsets, Unfit};
 pub use hold::Hold;
 use pass::Following;
 
@@ -63,7 +64,8 @@ impl Follower {
         let (sender, progress) = watch::channel(Arc::new(Progress::start(generation.checkpoint())));
         let sender = Arc::new(sender);
         let (stopping, hold) = (Stopping::default(), Hold::default());
-        EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone())?;
+        let unfit = Unfit::default();
+        EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), unfit.clone())?;
         let following = Following {
             kafka: kafka.clone(),
             generation: generation.clone(),
@@ -75,6 +77,7 @@ impl Follower {
             progress: sender,
             stopping: stopping.clone(),
             hold: hold.clone(),
+            unfit,
         };
         let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run())?;
         Ok(Self { generation, progress, stopping, hold, thread: Some(thread) })

@@ -2,6 +2,7 @@
 
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Start};
+use schemas::place::Place;
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use super::stop::{RecordAt, StopReason};
@@ -55,7 +56,8 @@ pub enum Misfit {
     Partitions(StopReason),
 }
 
-fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
+/// Topics with the number of their partitions.
+pub(super) fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
     let mut topics: Vec<String> = checkpoint.sources().map(|(source, _)| source.topic.to_string()).collect();
     topics.dedup();
     topics.into_iter().map(|topic| (topic.clone(), checkpoint.partitions(&topic))).collect()
@@ -66,19 +68,38 @@ fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
 /// # Errors
 /// [`StopReason::FrontDeleted`] or [`StopReason::LogWentBack`] for the first partition that does not.
 pub fn check(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Result<(), StopReason> {
+    check_fronts(checkpoint, log, embedded)?;
+    let short = checkpoint.sources().zip(log).find(|((_, at), held)| at.next_offset > held.high);
+    short.map_or(Ok(()), |((source, at), held)| {
+        Err(StopReason::LogWentBack { at: next(source, at), high: held.high })
+    })
+}
+
+/// Checks that no partition has lost the front of what must be read next.
+///
+/// # Errors
+/// [`StopReason::FrontDeleted`] for the first partition that has.
+pub fn check_fronts(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Result<(), StopReason> {
     for ((source, at), held) in checkpoint.sources().zip(log) {
-        let next = Box::new(RecordAt {
-            topic: source.topic.to_string(),
-            partition: source.partition,
-            offset: at.next_offset,
-            event_id: None,
-        });
         if at.next_offset < held.low {
-            return Err(StopReason::FrontDeleted { at: next, low: held.low, embedded });
-        }
-        if at.next_offset > held.high {
-            return Err(StopReason::LogWentBack { at: next, high: held.high });
+            return Err(StopReason::FrontDeleted { at: next(source, at), low: held.low, embedded });
         }
     }
     Ok(())
+}
+
+/// The first partition that ends before what was projected, if there is one.
+#[must_use]
+pub fn went_back(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) -> Option<StopReason> {
+    let lost = checkpoint.sources().zip(log).zip(places).find(|(_, place)| **place == Place::Lost);
+    lost.map(|(((source, at), held), _)| StopReason::LogWentBack { at: next(source, at), high: held.high })
+}
+
+fn next(source: &SourceId, at: &SourceCheckpoint) -> Box<RecordAt> {
+    Box::new(RecordAt {
+        topic: source.topic.to_string(),
+        partition: source.partition,
+        offset: at.next_offset,
+        event_id: None,
+    })
 }

@@ -1,5 +1,6 @@
 //! The follower on a broker: catches up, follows, stops with a sentence, goes on after a restart.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -153,6 +154,30 @@ fn a_log_that_went_back_stops_it() {
     assert_eq!(reason.slug(), "log-went-back");
     assert!(reason.to_string().contains("projector --replay"), "{reason}");
     follower.stop().unwrap();
+}
+
+/// The events are at their positions again, but at other offsets: what was repeated before is not now.
+#[test]
+fn it_goes_on_by_position_once_the_log_has_again_what_was_projected() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let mut log = transcript(300, 23);
+    project(&generation, &log.records);
+    log.write(&signed_up(USER));
+    let mut seen = HashSet::new();
+    let once: Vec<_> = log.records.iter().filter(|record| seen.insert(&record.value)).cloned().collect();
+    assert!(once.len() + 10 < log.records.len(), "the transcript repeats some records");
+    let follower = follow(&broker, &generation);
+    assert_eq!(until_stopped(&follower).slug(), "log-went-back");
+    broker.write(&once);
+    until_following(&follower);
+    until_events(&generation, once.len() as u64);
+    until("nothing is left", || (progress(&follower).lag_total() == Some(0)).then_some(()));
+    let ends = progress(&follower).partitions().map(|at| at.next_offset).sum::<i64>();
+    follower.stop().unwrap();
+    assert_eq!(ends, once.len() as i64, "offsets are those of the log as it is");
+    assert_eq!(generation.digest(), digest_of(&once));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod envelope_errors;
 mod files;
 mod hostile_input;
 mod other_library;
+mod place;
 mod problem;
 mod published;
 #[path = "../../../fuzz/random.rs"]

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod bad_input;
+mod changed_topics;
 mod console_consumer;
 mod independence;
 mod looked_after;
+mod lost_end;
 mod online_replay;
 mod quickstart;
 mod story;

@@ -134,3 +134,22 @@ async fn sent_rows_are_kept_up_to_their_number_and_age() {
     eventually("all rows to be too old", || (kept(&toys) == 0).then_some(()));
     toys.restart(|_| {}).unwrap();
 }
+
+/// The log is asked, not our own mark: what was acknowledged and is not there is to be sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_distrusted_is_compared_anew_while_the_service_runs() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    burst(&toys, "sent", 1, 20).await;
+    toys.restart(kafka_is_away).unwrap();
+    burst(&toys, "lost", 1, 10).await;
+    let positions = &toys.service().positions;
+    let durable = positions.look().durable;
+    positions.set_acknowledged(&durable);
+    assert_eq!(positions.unsent(), 0);
+    positions.distrust_log("an election".to_owned());
+    eventually("the lost events to be unsent again", || (positions.unsent() == 10).then_some(()));
+    toys.restart(|settings| settings.kafka.options.clear()).unwrap();
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 30);
+}

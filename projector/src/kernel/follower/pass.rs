@@ -4,26 +4,24 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::topics::{self, Watermarks};
-use event_log::{Kafka, LogError, Polled, Reader};
+use event_log::topics::Watermarks;
+use event_log::{Kafka, Polled, Reader, Start};
 use schemas::event_data::EventData;
+use schemas::sequence::SequenceError;
 use tokio::sync::watch;
 
+use super::end_offsets::Unfit;
+use super::log::RETRY_AFTER;
 use super::{Hold, Stopping};
 use crate::kernel::engine::{Engine, Incoming};
 use crate::kernel::generation::Generation;
 use crate::kernel::progress::{Progress, State};
-use crate::kernel::sources::{self, Misfit};
 use crate::kernel::stop::StopReason;
 
 /// How long to wait for a record when there is nothing to commit; bounds how long a request to stop goes unseen.
 const IDLE_POLL: Duration = Duration::from_millis(100);
 /// How long an event may wait for its commit while more keep coming.
 const COMMIT_AFTER: Duration = Duration::from_millis(50);
-/// How long a broker may take to answer before it counts as away; it is tried again for ever.
-const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pause between two looks at a broker that is away or at topics that do not exist yet.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 pub(super) struct Following<E: 'static> {
     pub(super) kafka: Kafka,
@@ -32,6 +30,7 @@ pub(super) struct Following<E: 'static> {
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
     pub(super) stopping: Stopping,
     pub(super) hold: Hold,
+    pub(super) unfit: Unfit,
 }
 
 /// A record that must not be folded: the partition's index and the offset.
@@ -45,6 +44,8 @@ enum Ended {
     Stopped(StopReason),
     /// A fold that failed: rows since the last commit are not to be trusted.
     Unfoldable(Before, StopReason),
+    /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where.
+    Moved(Option<(usize, i64)>, StopReason),
 }
 
 /// Which partitions have been read up to the end that was seen at the start.
@@ -64,63 +65,61 @@ impl<E: EventData> Following<E> {
         self.hold.end();
     }
 
+    /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&mut self) -> Result<(), StopReason> {
-        let Some(log) = self.wait_for_log()? else { return Ok(()) };
-        sources::check(&self.generation.checkpoint(), &log, self.kafka.embedded)?;
-        let mut catching = Catching::new(&log);
-        match self.pass(&mut catching, None) {
-            Ended::Asked => Ok(()),
-            Ended::Stopped(reason) => {
-                self.commit()?;
-                Err(reason)
-            }
-            Ended::Unfoldable(before, reason) => {
-                self.engine.forget(&self.generation.checkpoint());
-                match self.pass(&mut catching, Some(before)) {
-                    Ended::Asked => self.commit()?,
-                    // The first reason stays the one to tell.
-                    Ended::Stopped(again) | Ended::Unfoldable(_, again) => {
-                        tracing::warn!("while reading again up to the event that cannot be folded: {again}");
-                    }
-                }
-                Err(reason)
-            }
-        }
-    }
-
-    /// What the log holds; `None` if the request to stop came first.
-    fn wait_for_log(&self) -> Result<Option<Vec<Watermarks>>, StopReason> {
-        let mut told = String::new();
+        let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
+        let mut catching = Catching::new(&found.log);
         loop {
-            let problem = match self.look_at_log() {
-                Ok(Ok(log)) => return Ok(Some(log)),
-                Ok(Err(Misfit::Partitions(reason))) => return Err(reason),
-                Ok(Err(Misfit::Missing { topic })) => {
-                    format!("topic {} does not exist yet", self.kafka.topic_name(&topic))
+            let ended = self.pass(&mut catching, &found.starts, None);
+            let (place, reason) = match ended {
+                Ended::Asked => return Ok(()),
+                Ended::Stopped(reason) => {
+                    self.commit()?;
+                    return Err(reason);
                 }
-                Err(error) => error,
+                Ended::Unfoldable(before, reason) => {
+                    return Err(self.stop_before(before, reason, &mut catching));
+                }
+                Ended::Moved(place, reason) => (place, reason),
             };
-            if problem != told {
-                tracing::warn!("not following yet: {problem}; trying again");
-                told = problem;
-            }
-            if self.hold.is_wanted() {
-                self.hold.stand(|| self.stopping.requested());
-            }
+            self.commit()?;
+            tracing::warn!("the log may have gone back, the place is looked for again: {reason}");
             if self.stopping.wait(RETRY_AFTER) {
-                return Ok(None);
+                return Ok(());
             }
+            let Some(again) = self.wait_for_place()? else { return Ok(()) };
+            // The record before the gap is what it should be: it is a gap indeed.
+            if place.is_some_and(|(source, offset)| again.starts[source].offset >= offset) {
+                return Err(reason);
+            }
+            found = again;
         }
     }
 
-    fn look_at_log(&self) -> Result<Result<Vec<Watermarks>, Misfit>, String> {
-        topics::wait_reachable(&self.kafka, REACHABLE_TIMEOUT).map_err(|error| error.to_string())?;
-        sources::watermarks(&self.kafka, &self.generation.checkpoint()).map_err(|error| error.to_string())
+    /// Commits what came before a record that cannot be folded; returns why it cannot.
+    fn stop_before(&mut self, before: Before, reason: StopReason, catching: &mut Catching) -> StopReason {
+        self.engine.forget(&self.generation.checkpoint());
+        let ended = match self.wait_for_place() {
+            Ok(Some(found)) => self.pass(catching, &found.starts, Some(before)),
+            Ok(None) => Ended::Asked,
+            Err(again) => Ended::Stopped(again),
+        };
+        let committed = match ended {
+            Ended::Asked => self.commit(),
+            Ended::Stopped(again) | Ended::Unfoldable(_, again) | Ended::Moved(_, again) => Err(again),
+        };
+        // The first reason stays the one to tell.
+        if let Err(again) = committed {
+            tracing::warn!("while reading again up to the event that cannot be folded: {again}");
+        }
+        reason
     }
 
-    fn pass(&mut self, catching: &mut Catching, before: Option<Before>) -> Ended {
-        let starts = sources::starts(&self.generation.checkpoint());
-        let ended = match Reader::open(&self.kafka, &starts) {
+    fn pass(&mut self, catching: &mut Catching, starts: &[Start], before: Option<Before>) -> Ended {
+        for (source, start) in starts.iter().enumerate() {
+            self.engine.go_on_at(source, start.offset);
+        }
+        let ended = match Reader::open(&self.kafka, starts) {
             Ok(reader) => self.read(&reader, catching, before),
             Err(error) => Err(Ended::Stopped(error.into())),
         };
@@ -144,7 +143,10 @@ impl<E: EventData> Following<E> {
             }
             // With rows to commit, only what is there already is taken along.
             let timeout = if self.engine.uncommitted() { Duration::ZERO } else { IDLE_POLL };
-            let polled = reader.poll(timeout).map_err(|error| Ended::Stopped(self.explain(error)))?;
+            let polled = reader.poll(timeout).map_err(|error| match Self::may_have_moved(&error) {
+                true => Ended::Moved(None, error.into()),
+                false => Ended::Stopped(error.into()),
+            })?;
             let due = match polled {
                 Polled::Record(record) => {
                     let at = (record.source(), record.offset());
@@ -166,6 +168,9 @@ impl<E: EventData> Following<E> {
                 commit_at = None;
                 self.commit().map_err(Ended::Stopped)?;
                 self.tell_when_caught_up(catching);
+                if let Some(reason) = self.unfit.take() {
+                    return Err(Ended::Stopped(reason));
+                }
             }
         }
         Ok(())
@@ -180,6 +185,9 @@ impl<E: EventData> Following<E> {
             Ok(_) => Ok(()),
             Err(reason @ (StopReason::Fold { .. } | StopReason::Store(_))) => {
                 Err(Ended::Unfoldable((record.source, record.offset), reason))
+            }
+            Err(reason @ StopReason::Sequence { error: SequenceError::Gap { .. }, .. }) => {
+                Err(Ended::Moved(Some((record.source, record.offset)), reason))
             }
             Err(reason) => Err(Ended::Stopped(reason)),
         }
@@ -209,17 +217,6 @@ impl<E: EventData> Following<E> {
             publish_state(&self.progress, State::Following);
         }
     }
-
-    /// An offset that is not in the log is told as at the start: what the log still holds, and the remedy.
-    fn explain(&self, error: LogError) -> StopReason {
-        if let LogError::OffsetOutOfRange { .. } = error
-            && let Ok(Ok(log)) = self.look_at_log()
-            && let Err(reason) = sources::check(&self.generation.checkpoint(), &log, self.kafka.embedded)
-        {
-            return reason;
-        }
-        error.into()
-    }
 }
 
 impl Catching {
@@ -235,7 +232,7 @@ impl Catching {
     }
 }
 
-fn publish_state(progress: &watch::Sender<Arc<Progress>>, state: State) {
+pub(super) fn publish_state(progress: &watch::Sender<Arc<Progress>>, state: State) {
     progress.send_modify(|progress| Arc::make_mut(progress).state = state);
 }
 

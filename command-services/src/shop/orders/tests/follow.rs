@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::shop::orders::Orders;
 use crate::shop::orders::http::router;
-use crate::testing::{Call, Log, Shop, TestService, eventually, order, write_raw};
+use crate::testing::{Call, Log, Shop, TestService, broker, eventually, order, write_raw};
 
 fn ready(orders: &TestService<Orders>) {
     eventually("orders to be ready", || orders.service().not_ready().is_none().then_some(()));
@@ -82,6 +82,44 @@ async fn repeated_records_are_taken_once() {
     let metrics = &shop.orders.service().metrics;
     eventually("the repetition", || (metrics.followed_events.get() == 3).then_some(()));
     assert_eq!(shop.orders.service().not_ready(), None);
+}
+
+/// Another broker, which has nothing: as after a loss of everything. Offsets were ahead of positions, and no longer are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_end_is_waited_for_and_followed_on_by_position() {
+    let mut shop = Shop::start();
+    for number in 0..10 {
+        shop.user_and_product(&format!("{number}@example.org")).await;
+    }
+    shop.users.relayed();
+    shop.products.relayed();
+    let kafka = shop.broker.kafka("");
+    let log = Log::read(&kafka, "users.events");
+    let records = (0..)
+        .zip(&log.partitions)
+        .flat_map(|(at, records)| records.iter().map(move |(_, value)| (at, value)));
+    write_raw(&kafka, "users.events", &records.map(|(at, value)| (at, &value[..])).collect::<Vec<_>>());
+    let followed = |shop: &Shop| shop.orders.service().metrics.followed_events.get();
+    eventually("the repetition to be followed", || (followed(&shop) == 30).then_some(()));
+    let before = shop.orders.rows(b'R');
+
+    let empty = broker();
+    shop.orders.restart(|settings| settings.kafka = empty.kafka("")).unwrap();
+    let reason = eventually("the loss to be noticed", || {
+        shop.orders
+            .service()
+            .not_ready()
+            .filter(|reason| reason.contains("was followed up to before position"))
+    });
+    assert!(reason.contains("ends at offset 0"), "{reason}");
+    shop.users.restart(|settings| settings.kafka = empty.kafka("")).unwrap();
+    shop.products.restart(|settings| settings.kafka = empty.kafka("")).unwrap();
+    ready(&shop.orders);
+    let (user_id, product_id, after) = shop.user_and_product("new@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    let rows = shop.orders.rows(b'R');
+    assert_eq!(rows.len(), before.len() + 2);
+    assert!(before.iter().all(|row| rows.contains(row)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,92 @@
+//! The follower's looks at the log: it waits for topics, and for a log that lost its end to be healed.
+
+use std::sync::atomic::Ordering;
+
+use event_log::topics::{self, TopicError, Watermarks};
+use schemas::place::Place;
+
+use super::place::places;
+use super::source::Source;
+use super::{FollowError, Follower, RETRY_PAUSE};
+use crate::kernel::aggregate::Aggregate;
+
+impl<A: Aggregate> Follower<A> {
+    /// Brings every source to the offset where its next event is now, once the log has it. While the end of the log is
+    /// missing, following counts as stopped.
+    pub(super) fn find_places(&self, sources: &mut [Source]) -> Result<(), FollowError> {
+        let mut told = String::new();
+        while !self.stopping.load(Ordering::Relaxed) {
+            let log = self.watermarks(sources)?;
+            match places(&self.kafka, A::FOLLOWS, sources, &log) {
+                Err(error) => tracing::warn!(error = %error, "the log cannot be looked at yet"),
+                Ok(places) => match self.lost(sources, &log, &places) {
+                    None => {
+                        go_on_at(sources, &places);
+                        self.positions.go_on();
+                        return Ok(());
+                    }
+                    Some(error) if error.to_string() != told => {
+                        told = error.to_string();
+                        tracing::warn!("not following yet: {told}; trying again");
+                        self.positions.stop(told.clone());
+                    }
+                    Some(_) => {}
+                },
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        Err(FollowError::Stopping)
+    }
+
+    /// What the log holds of every source.
+    pub(super) fn watermarks(&self, sources: &[Source]) -> Result<Vec<Watermarks>, FollowError> {
+        let of = |source: &Source| (A::FOLLOWS[source.table].topic, source.partition);
+        let all: Vec<_> = sources.iter().map(of).collect();
+        let topic = all.first().map_or("", |(topic, _)| topic);
+        let log = self.insist(topic, || topics::all_watermarks(&self.kafka, &all).map(Some))?;
+        for (source, held) in sources.iter().zip(&log) {
+            if source.next_offset < held.low {
+                let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
+                let (partition, offset, low) = (source.partition, source.next_offset, held.low);
+                return Err(FollowError::FrontDeleted { topic, partition, offset, low });
+            }
+        }
+        Ok(log)
+    }
+
+    fn lost(&self, sources: &[Source], log: &[Watermarks], places: &[Place]) -> Option<FollowError> {
+        let ((source, held), _) =
+            sources.iter().zip(log).zip(places).find(|(_, place)| **place == Place::Lost)?;
+        Some(FollowError::WentBack {
+            topic: self.kafka.topic_name(A::FOLLOWS[source.table].topic),
+            partition: source.partition,
+            high: held.high,
+            next_position: source.sequence.next_position(),
+        })
+    }
+
+    /// Asks until there is an answer: the other service may not have started yet, Kafka may be away.
+    pub(super) fn insist<T>(
+        &self,
+        topic: &str,
+        ask: impl Fn() -> Result<Option<T>, TopicError>,
+    ) -> Result<T, FollowError> {
+        while !self.stopping.load(Ordering::Relaxed) {
+            match ask() {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => tracing::info!(topic, "waiting for the topic, which its service creates"),
+                Err(error) => tracing::warn!(topic, error = %error, "the topic cannot be inspected yet"),
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        Err(FollowError::Stopping)
+    }
+}
+
+fn go_on_at(sources: &mut [Source], places: &[Place]) {
+    for (source, place) in sources.iter_mut().zip(places) {
+        if let Place::At(offset) = place {
+            source.next_offset = *offset;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The place in a partition where a reader goes on, found by position. Pure: the caller looks at records.
+//!
+//! A checkpoint names an offset and a position. The offset is right as long as the log is what it was. A log that lost
+//! its end and got it again has every event at its position, but perhaps at another offset. In a partition written by one
+//! relay, which goes on behind what the log has and repeats from there, the position after any record is at most one
+//! higher. So whoever begins behind a record that it has applied meets every event that it has not, in order, and the
+//! check of positions ([`crate::sequence`]) skips the rest. What is looked for is such a record: the one before the
+//! checkpoint's offset, or else further back.
+
+use uuid::Uuid;
+
+/// What a reader has applied of a partition, and what the log holds of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// Kafka's offset of the record that should come next.
+    pub next_offset: i64,
+    /// Position of the event that must come next.
+    pub next_position: u64,
+    /// Id of the event applied last.
+    pub last_id: Option<Uuid>,
+    /// First offset that the log holds.
+    pub low: i64,
+    /// The log's end offset.
+    pub high: i64,
+}
+
+/// Where to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Read from this offset on.
+    At(i64),
+    /// The log ends before what was applied: its end is lost, or it was made anew. Look again later.
+    Lost,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Look at the record at this offset, and tell [`Search::saw`].
+    Look(i64),
+    /// The search is over.
+    Found(Place),
+}
+
+/// The search for one partition's place.
+#[derive(Debug, Clone)]
+pub struct Search {
+    reached: Reached,
+    step: Step,
+    back: i64,
+}
+
+impl Search {
+    /// Begins with the record before the checkpoint's offset, or the last one if the log ends earlier.
+    #[must_use]
+    pub fn begin(reached: Reached) -> Self {
+        let Reached { next_offset, next_position, low, high, .. } = reached;
+        let last = next_offset.min(high) - 1;
+        let step = match () {
+            // Nothing applied: any record is the first to come, and an end that moves is no loss to this reader.
+            () if next_position == 0 => Step::Found(Place::At(next_offset.clamp(low, high))),
+            () if last >= low => Step::Look(last),
+            () if high < next_offset => Step::Found(Place::Lost),
+            // What was applied is no longer there, what comes next is.
+            () => Step::Found(Place::At(next_offset)),
+        };
+        Self { reached, step, back: 1 }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Position and id of the record that was looked at; `None` if there is no event of ours. Further back it is looked
+    /// twice as far each time.
+    pub fn saw(&mut self, record: Option<(u64, Uuid)>) {
+        let Step::Look(at) = self.step else { return };
+        let Reached { next_offset, next_position, last_id, low, high } = self.reached;
+        self.step = match record {
+            Some((position, _)) if position + 1 < next_position => {
+                let lost = high < next_offset && at + 1 == high;
+                Step::Found(if lost { Place::Lost } else { Place::At(at + 1) })
+            }
+            Some((position, id)) if position + 1 == next_position => {
+                // Another event at this position is read again, so that the check of positions tells the fork.
+                Step::Found(Place::At(if last_id == Some(id) { at + 1 } else { at }))
+            }
+            _ if at == low => Step::Found(Place::At(low)),
+            _ => Step::Look(low.max(at - self.back)),
+        };
+        self.back = self.back.saturating_mul(2);
+    }
+}

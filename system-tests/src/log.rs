@@ -1,0 +1,70 @@
+//! The log as it lies in Kafka: every event of a topic, in order.
+
+use std::time::{Duration, Instant};
+
+use event_log::{Kafka, Polled, Reader, Start, topics};
+use schemas::envelope;
+use schemas::sequence::{Sequence, Verdict};
+use uuid::Uuid;
+
+use crate::wait;
+
+/// How long one poll waits.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A record of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The event's id.
+    pub id: Uuid,
+    /// Its position.
+    pub position: u64,
+    /// Its key and value.
+    pub record: (Vec<u8>, Vec<u8>),
+}
+
+/// All records of every partition.
+pub fn records(kafka: &Kafka, topic: &str) -> Vec<Vec<Logged>> {
+    let count = topics::partition_count(kafka, topic).expect("an answer").expect("the topic");
+    let all: Vec<_> = (0..count).map(|partition| (topic, partition)).collect();
+    let marks = topics::all_watermarks(kafka, &all).expect("the ends");
+    let start = |partition| Start { topic: topic.to_owned(), partition, offset: 0 };
+    let reader = Reader::open(kafka, &(0..count).map(start).collect::<Vec<_>>()).expect("a reader");
+    let mut missing: i64 = marks.iter().map(|marks| marks.high - marks.low).sum();
+    let mut records = vec![Vec::new(); all.len()];
+    let deadline = Instant::now() + wait::DEADLINE;
+    while missing > 0 {
+        assert!(Instant::now() < deadline, "{missing} records of {topic} did not come");
+        if let Polled::Record(record) = reader.poll(POLL_TIMEOUT).expect("a readable log") {
+            let envelope = envelope::open(record.value(), || record.headers()).expect("an event");
+            let bytes = (record.key().unwrap_or_default(), record.value().unwrap_or_default());
+            records[record.source()].push(Logged {
+                id: envelope.id,
+                position: envelope.position,
+                record: (bytes.0.to_vec(), bytes.1.to_vec()),
+            });
+            missing -= 1;
+        }
+    }
+    records
+}
+
+/// Ids of all events of every partition, repetitions left out. Panics unless positions are contiguous from 0.
+#[track_caller]
+pub fn events(kafka: &Kafka, topic: &str) -> Vec<Vec<Uuid>> {
+    let contiguous = |records: Vec<Logged>| {
+        let mut sequence = Sequence::start();
+        records
+            .into_iter()
+            .filter_map(|logged| match sequence.check(logged.position, logged.id) {
+                Ok(Verdict::Apply) => {
+                    sequence.advance(logged.id);
+                    Some(logged.id)
+                }
+                Ok(Verdict::Duplicate) => None,
+                Err(error) => panic!("{topic}: {error}"),
+            })
+            .collect()
+    };
+    records(kafka, topic).into_iter().map(contiguous).collect()
+}
