@@ -31,7 +31,7 @@ pub(super) struct Setup {
 /// Its cache shields a store from rows that change often, which orders do not; so it is measured without one as well.
 /// What is cached takes several times its bytes on the heap: a cache of 256 MiB fills 1.7 GB.
 pub(super) const SETUPS: [Setup; 2] = [
-    Setup { name: "cache 256 MiB", cache_mib: 256, heap: "-Xmx3g" },
+    Setup { name: "cache 256 MiB", cache_mib: 256, heap: "-Xmx2g" },
     Setup { name: "no cache", cache_mib: 0, heap: "-Xmx1g" },
 ];
 
