@@ -23,7 +23,7 @@ fn verified(broker: &Broker, directory: &Path) -> VerifyReport {
 
 /// Flips a bit of the first stored value that has `needle`, below the kernel that keeps the digest.
 fn flip(rows: &Path, tree: Option<&str>, needle: &[u8]) {
-    let db = sled::Config::new().path(rows).segment_size(2 << 20).open().unwrap();
+    let db = sled::Config::new().path(rows).segment_size(1 << 20).open().unwrap();
     let tree = tree.map_or_else(|| (*db).clone(), |tree| db.open_tree(tree).unwrap());
     for entry in tree.iter() {
         let (key, value) = entry.unwrap();
