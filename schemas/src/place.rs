@@ -9,6 +9,8 @@
 
 use uuid::Uuid;
 
+use crate::envelope;
+
 /// What a reader has applied of a partition, and what the log holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
@@ -40,6 +42,38 @@ pub enum Step {
     Look(i64),
     /// The search is over.
     Found(Place),
+}
+
+/// Finds the place of every partition. `records` is asked for records by index in `reached` and offset, several at once,
+/// and gives position and id of each (see [`event`]).
+///
+/// # Errors
+/// What `records` fails with.
+pub fn places<E>(
+    reached: impl IntoIterator<Item = Reached>,
+    mut records: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<(u64, Uuid)>>, E>,
+) -> Result<Vec<Place>, E> {
+    let mut searches: Vec<_> = reached.into_iter().map(Search::begin).collect();
+    loop {
+        let (mut looks, mut found) = (Vec::new(), Vec::new());
+        for (index, search) in searches.iter().enumerate() {
+            match search.step() {
+                Step::Look(offset) => looks.push((index, offset)),
+                Step::Found(place) => found.push(place),
+            }
+        }
+        if looks.is_empty() {
+            return Ok(found);
+        }
+        for ((index, _), record) in looks.iter().zip(records(&looks)?) {
+            searches[*index].saw(record);
+        }
+    }
+}
+
+/// Position and id of a record; `None` if it is no event.
+pub fn event(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8>)>) -> Option<(u64, Uuid)> {
+    envelope::open(value, headers).ok().map(|opened| (opened.position, opened.id))
 }
 
 /// The search for one partition's place.

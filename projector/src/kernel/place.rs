@@ -2,12 +2,11 @@
 
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::envelope;
-use schemas::place::{Place, Reached, Search, Step};
+use schemas::place::{self, Place, Reached};
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 
-/// Finds the place of every partition, in the order of [`Checkpoint::sources`].
+/// Finds the place of every partition, in the order of [`Checkpoint::sources`]. `log` is what the log holds of each.
 ///
 /// # Errors
 /// [`TopicError`] if the records cannot be looked at.
@@ -16,49 +15,25 @@ pub(super) fn places(
     checkpoint: &Checkpoint,
     log: &[Watermarks],
 ) -> Result<Vec<Place>, TopicError> {
-    let mut searches: Vec<_> = checkpoint.sources().zip(log).map(search).collect();
-    loop {
-        let looks: Vec<_> = searches.iter().enumerate().filter_map(look).collect();
-        if looks.is_empty() {
-            return Ok(searches.iter().filter_map(found).collect());
-        }
-        let sources: Vec<_> = checkpoint.sources().map(|(source, _)| source).collect();
-        let start = |(index, offset): &(usize, i64)| Start {
-            topic: sources[*index].topic.to_string(),
-            partition: sources[*index].partition,
-            offset: *offset,
-        };
+    let sources: Vec<_> = checkpoint.sources().map(|(source, _)| source).collect();
+    let start = |(index, offset): &(usize, i64)| {
+        let SourceId { topic, partition } = sources[*index];
+        Start { topic: topic.to_string(), partition: *partition, offset: *offset }
+    };
+    place::places(checkpoint.sources().zip(log).map(reached), |looks| {
         let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
-        for ((index, _), record) in looks.iter().zip(records) {
-            let event = record.and_then(|record| {
-                let opened = envelope::open(record.value.as_deref(), || record.headers.clone()).ok()?;
-                Some((opened.position, opened.id))
-            });
-            searches[*index].saw(event);
-        }
-    }
+        let event =
+            |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
+        Ok(records.into_iter().map(|record| record.and_then(event)).collect())
+    })
 }
 
-fn search(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Search {
-    Search::begin(Reached {
+fn reached(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Reached {
+    Reached {
         next_offset: at.next_offset,
         next_position: at.next_position,
         last_id: at.last_id,
         low: held.low,
         high: held.high,
-    })
-}
-
-fn look((index, search): (usize, &Search)) -> Option<(usize, i64)> {
-    match search.step() {
-        Step::Look(offset) => Some((index, offset)),
-        Step::Found(_) => None,
-    }
-}
-
-fn found(search: &Search) -> Option<Place> {
-    match search.step() {
-        Step::Found(place) => Some(place),
-        Step::Look(_) => None,
     }
 }

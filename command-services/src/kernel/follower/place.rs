@@ -2,8 +2,7 @@
 
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::envelope;
-use schemas::place::{Place, Reached, Search, Step};
+use schemas::place::{self, Place, Reached};
 
 use super::source::Source;
 use crate::kernel::aggregate::Followed;
@@ -15,48 +14,25 @@ pub(super) fn places(
     sources: &[Source],
     log: &[Watermarks],
 ) -> Result<Vec<Place>, TopicError> {
-    let mut searches: Vec<_> = sources.iter().zip(log).map(search).collect();
-    loop {
-        let looks: Vec<_> = searches.iter().enumerate().filter_map(look).collect();
-        if looks.is_empty() {
-            return Ok(searches.iter().filter_map(found).collect());
-        }
-        let start = |(index, offset): &(usize, i64)| Start {
-            topic: follows[sources[*index].table].topic.to_owned(),
-            partition: sources[*index].partition,
-            offset: *offset,
-        };
+    let start = |(index, offset): &(usize, i64)| Start {
+        topic: follows[sources[*index].table].topic.to_owned(),
+        partition: sources[*index].partition,
+        offset: *offset,
+    };
+    place::places(sources.iter().zip(log).map(reached), |looks| {
         let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
-        for ((index, _), record) in looks.iter().zip(records) {
-            let event = record.and_then(|record| {
-                let opened = envelope::open(record.value.as_deref(), || record.headers.clone()).ok()?;
-                Some((opened.position, opened.id))
-            });
-            searches[*index].saw(event);
-        }
-    }
+        let event =
+            |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
+        Ok(records.into_iter().map(|record| record.and_then(event)).collect())
+    })
 }
 
-fn search((source, held): (&Source, &Watermarks)) -> Search {
-    Search::begin(Reached {
+fn reached((source, held): (&Source, &Watermarks)) -> Reached {
+    Reached {
         next_offset: source.next_offset,
         next_position: source.sequence.next_position(),
         last_id: source.sequence.last_id(),
         low: held.low,
         high: held.high,
-    })
-}
-
-fn look((index, search): (usize, &Search)) -> Option<(usize, i64)> {
-    match search.step() {
-        Step::Look(offset) => Some((index, offset)),
-        Step::Found(_) => None,
-    }
-}
-
-fn found(search: &Search) -> Option<Place> {
-    match search.step() {
-        Step::Found(place) => Some(place),
-        Step::Look(_) => None,
     }
 }
