@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use quickstart::client::{Answer, Client};
+use quickstart::client::{Answer, Client, ClientError};
 use quickstart::shop::Urls;
 use schemas::headers;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::broker::TestBroker;
 use crate::process::{self, Finished, Process};
@@ -19,6 +20,8 @@ pub const QUERY_API: &str = "query-api";
 pub const READ_MODEL: &str = "read-model";
 /// How long an answer may wait for a token: as long as D grants, since the machine may have much else to do.
 const WAIT_MS: &str = "5000";
+/// Pause before a command that got 503 is sent again.
+const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Services, log and directories of one test.
 pub struct Site {
@@ -139,9 +142,20 @@ impl Site {
         self.make(&format!("{}/orders", self.urls.orders), &body, "order_id", &after).await
     }
 
+    /// Sends a command as a client should: what gets 503 is sent again with its key, until it is accepted.
     async fn make(&self, url: &str, body: &Value, id: &str, after: &str) -> Made {
-        let answer =
-            self.client.post(url, body).after(after).send_ok().await.expect("the command is accepted");
+        let key = Uuid::now_v7().to_string();
+        let deadline = tokio::time::Instant::now() + wait::DEADLINE;
+        let answer = loop {
+            let asked = self.client.post(url, body).after(after).header(headers::IDEMPOTENCY_KEY, &key);
+            match asked.send_ok().await {
+                Err(ClientError::Status { status: 503, body, .. }) => {
+                    assert!(tokio::time::Instant::now() < deadline, "{url} goes on refusing: {body}");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                answered => break answered.expect("the command is accepted"),
+            }
+        };
         Made {
             id: answer.body[id].as_str().expect("an id").to_owned(),
             token: answer.token.expect("a command answers with a token"),

@@ -19,15 +19,20 @@ const TAILS_AT_ONCE_MAX: usize = 16;
 
 /// Why store and log could not be compared, or do not fit together.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CompareError {
+pub enum CompareError {
+    /// The topic cannot be looked at.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// The store cannot be read or written, or is damaged.
     #[error("{0}")]
     Store(#[from] GroupError),
+    /// They do not fit together.
     #[error(transparent)]
     Tail(#[from] TailError),
+    /// The log ends with something that is not an event of this service.
     #[error(transparent)]
     Incoming(#[from] IncomingError),
+    /// A mistake of this program.
     #[error("the log could not be compared: a thread met a fault of this program, its log says more")]
     Panicked,
 }
@@ -79,7 +84,7 @@ impl OwnTopic {
     }
 
     /// A directory without a store has no business with a topic that has events.
-    pub(crate) fn refuse_to_begin_anew(&self, tails: &[Option<Tail>]) -> Result<(), TailError> {
+    pub(crate) fn refuse_to_begin_anew(&self, tails: &[Option<Tail>]) -> Result<(), CompareError> {
         let nothing = Recorded { counter: Counter::default(), sent: 0, kept_from: 0 };
         let topic = self.full_name();
         for (partition, tail) in (0..).zip(tails) {

@@ -9,9 +9,7 @@ use super::aggregate::Aggregate;
 use super::comparison::{CompareError, OwnTopic};
 use super::directory::{Directory, DirectoryError, Marker};
 use super::group::GroupError;
-use super::incoming::IncomingError;
 use super::keys::LAYOUT;
-use super::log_tail::TailError;
 use super::recorded;
 use super::recover::{self, RecoverError};
 use super::rows::Counter;
@@ -36,15 +34,9 @@ pub enum StartError {
     /// Its store is damaged.
     #[error("{0}")]
     Damaged(String),
-    /// Log and store do not fit together.
+    /// Log and store could not be compared, or do not fit together.
     #[error(transparent)]
-    Tail(#[from] TailError),
-    /// The log ends with something that is not an event of this service.
-    #[error(transparent)]
-    Incoming(#[from] IncomingError),
-    /// A mistake of this program.
-    #[error("the log could not be compared: a thread met a fault of this program, its log says more")]
-    Panicked,
+    Compare(#[from] CompareError),
     /// The store could not be rebuilt.
     #[error("--recover did not succeed, the old store is untouched: {0}")]
     Recover(#[from] RecoverError),
@@ -55,18 +47,6 @@ impl From<GroupError> for StartError {
         match error {
             GroupError::Store(error) => Self::Store(error),
             GroupError::Damaged(damaged) => Self::Damaged(damaged.to_string()),
-        }
-    }
-}
-
-impl From<CompareError> for StartError {
-    fn from(error: CompareError) -> Self {
-        match error {
-            CompareError::Topic(error) => error.into(),
-            CompareError::Store(error) => error.into(),
-            CompareError::Tail(error) => error.into(),
-            CompareError::Incoming(error) => error.into(),
-            CompareError::Panicked => Self::Panicked,
         }
     }
 }

@@ -13,7 +13,7 @@ const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
 
 /// Why the store does not give what is needed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum GroupError {
+pub enum GroupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
