@@ -11,6 +11,7 @@
 //! | `S` partition | number of positions that Kafka has acknowledged |
 //! | `R` table, id | standing of another service's aggregate |
 //! | `F` table, partition | checkpoint in another service's topic |
+//! | `P` number | bytes written for trial after a failure, removed at once |
 
 use uuid::Uuid;
 
@@ -32,6 +33,10 @@ pub(crate) fn aggregates() -> Span {
 /// The aggregate a row is about.
 pub(crate) fn aggregate_id(key: &[u8]) -> Uuid {
     key.get(1..).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default()
+}
+
+pub(crate) fn trial(number: u8) -> Vec<u8> {
+    key(b'P', &[&[number]])
 }
 
 pub(crate) fn unique(text: &str) -> Vec<u8> {

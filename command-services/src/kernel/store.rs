@@ -24,7 +24,7 @@ use super::keys::Span;
 /// Segment size of sled's log.
 const SEGMENT_BYTES: usize = 1024 * 1024;
 /// Largest key and value together: 20 of them in one node stay below a quarter of a segment.
-pub(super) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
+pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]

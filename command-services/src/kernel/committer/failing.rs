@@ -7,14 +7,20 @@ use super::{Committer, Work, store_fails};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::group::GroupError;
 use crate::kernel::idempotency::Forgetter;
+use crate::kernel::keys;
 use crate::kernel::recorded;
+use crate::kernel::store::{Store, StoreError, VALUE_BYTES_MAX};
 
 /// Pause between two attempts to open a store that failed.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+/// Values written for trial: together more than a segment of the store, so that the disk has to take a new one.
+const TRIAL_VALUES: u8 = 100;
+/// Size of each.
+const TRIAL_VALUE_BYTES: usize = VALUE_BYTES_MAX - 64;
 
 impl<A: Aggregate> Committer<A> {
-    /// Refuses everything until the store can be opened, and read, again: what it then holds counts. Returns false if the
-    /// service stops before that.
+    /// Refuses everything until the store can be opened, read and written again: what it then holds counts. Returns false if
+    /// the service stops before that.
     pub(super) fn wait_until_well(&mut self, error: &GroupError) -> bool {
         tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
         self.metrics.store_failures.inc();
@@ -34,7 +40,7 @@ impl<A: Aggregate> Committer<A> {
 
     fn reopen(&mut self) -> Result<(), GroupError> {
         self.store.reopen()?;
-        self.store.sync()?;
+        try_writing(&self.store)?;
         self.counters = recorded::counters(&self.store, self.counters.len())?;
         self.forgetter = Forgetter::open(&self.store, &self.limits)?;
         self.durability.well_again();
@@ -53,4 +59,14 @@ impl<A: Aggregate> Committer<A> {
             }
         }
     }
+}
+
+/// A disk that is full lets a store be opened, and takes what still fits into the last segment. Ready means more than that.
+fn try_writing(store: &Store) -> Result<(), StoreError> {
+    for number in 0..TRIAL_VALUES {
+        store.apply(vec![(keys::trial(number), Some(vec![0; TRIAL_VALUE_BYTES]))])?;
+    }
+    store.sync()?;
+    store.apply((0..TRIAL_VALUES).map(|number| (keys::trial(number), None)).collect())?;
+    store.sync()
 }
