@@ -40,9 +40,13 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`.
     ///
+    /// Whoever is looked up here is what the command rests on: the answer's token names the event that told of it, so that
+    /// who reads with the token sees it as well.
+    ///
     /// # Errors
     /// Only those of `standing`.
     fn facts<E>(
+        state: Option<&Self::State>,
         command: &Self::Command,
         standing: impl Fn(usize, Uuid) -> Result<Standing, E>,
     ) -> Result<Self::Facts, E>;

@@ -3,6 +3,7 @@
 //! Nothing is written here. A group is an overlay over the store; the committer applies it as one atomic batch.
 
 mod change;
+mod looked_up;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,17 +11,18 @@ use std::ops::Deref;
 
 use uuid::Uuid;
 
-use super::aggregate::{Aggregate, Standing};
+use super::aggregate::Aggregate;
 use super::ambient::Ambient;
 use super::answer::Answer;
 use super::command::{Decided, IdempotencyKey, Request, Undecided, version_conflict};
 use super::outbox::{self, OutboxRow, SealedEvent};
-use super::rows::{self, Counter, Remembered, Versioned};
+use super::rows::{Counter, Remembered, Versioned};
 use super::seal::{Sealing, seal};
 use super::store::{Store, StoreError, Value, Writes};
 use super::{idempotency, keys};
 
 pub(crate) use change::{Change, GroupError, Stopped};
+use looked_up::LookedUp;
 
 /// The store, and over it what this group is going to write.
 pub(crate) struct Group<'s> {
@@ -94,16 +96,17 @@ impl<'s> Group<'s> {
         {
             return Ok(Change::refused(&version_conflict(version)));
         }
-        let facts = A::facts(&request.command, |table, id| self.standing(table, id))?;
-        match A::decide(before.as_ref().map(|before| &before.state), &request.command, &facts) {
-            Ok(events) => self.change(request, before, &events, ambient),
+        let state = before.as_ref().map(|before| &before.state);
+        let looked_up = LookedUp::new(self);
+        let facts = A::facts(state, &request.command, |table, id| looked_up.standing(table, id))?;
+        match A::decide(state, &request.command, &facts) {
+            Ok(events) => {
+                let mut change = self.change(request, before, &events, ambient)?;
+                change.answer.rests_on = looked_up.rests_on();
+                Ok(change)
+            }
             Err(rejection) => Ok(Change::refused(&rejection.into())),
         }
-    }
-
-    fn standing(&self, table: usize, id: Uuid) -> Result<Standing, GroupError> {
-        let row = self.get(&keys::reference(table, id))?;
-        Ok(rows::decode_standing(row.as_deref())?)
     }
 
     fn change<A: Aggregate>(

@@ -9,14 +9,14 @@
 //! | `O` partition, position | outbox row: a run of sealed events from that position on |
 //! | `C` partition | next position, id of the last event |
 //! | `S` partition | number of positions that Kafka has acknowledged |
-//! | `R` table, id | standing of another service's aggregate |
+//! | `R` table, id | standing of another service's aggregate, and where that was said |
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `P` number | bytes written for trial after a failure, removed at once |
 
 use uuid::Uuid;
 
 /// Version of keys and values; a store of another version is refused.
-pub(super) const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 2;
 
 /// All keys that start with these bytes, as bounds of a scan.
 pub(crate) type Span = (Vec<u8>, Vec<u8>);

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::aggregate::Standing;
-use super::answer::Answer;
+use super::answer::{Answer, Written};
 use super::fields::{Damaged, Fields};
 
 /// One aggregate: its version, from 1, and its state.
@@ -98,21 +98,34 @@ pub(crate) fn decode_hashes(value: &[u8]) -> Result<Vec<[u8; 16]>, Damaged> {
     Ok(hashes)
 }
 
-/// Standing as one byte; `Unknown` is never stored.
-pub(crate) fn encode_standing(standing: Standing) -> Option<Vec<u8>> {
-    match standing {
-        Standing::Unknown => None,
-        Standing::Present => Some(vec![1]),
-        Standing::Gone => Some(vec![2]),
-    }
+/// What another service's aggregate is, and which event of its topic said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) standing: Standing,
+    pub(crate) said_at: Written,
 }
 
-pub(crate) fn decode_standing(value: Option<&[u8]>) -> Result<Standing, Damaged> {
-    match value {
-        None => Ok(Standing::Unknown),
-        Some([1]) => Ok(Standing::Present),
-        Some([2]) => Ok(Standing::Gone),
-        Some(_) => Err(Damaged { what: "reference row" }),
+impl Reference {
+    /// `Unknown` is never stored.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        let standing = match self.standing {
+            Standing::Unknown => return None,
+            Standing::Present => 1,
+            Standing::Gone => 2,
+        };
+        let Written { partition, position } = self.said_at;
+        Some([&[standing][..], &partition.to_be_bytes(), &position.to_be_bytes()].concat())
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("reference row", value);
+        let standing = match fields.array()? {
+            [1] => Standing::Present,
+            [2] => Standing::Gone,
+            _ => return Err(fields.damaged()),
+        };
+        let partition = fields.array().map(i32::from_be_bytes)?;
+        Ok(Self { standing, said_at: Written { partition, position: fields.u64()? } })
     }
 }
 

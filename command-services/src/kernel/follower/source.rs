@@ -4,9 +4,10 @@ use event_log::Record;
 use schemas::sequence::Sequence;
 
 use crate::kernel::aggregate::Followed;
+use crate::kernel::answer::Written;
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::keys;
-use crate::kernel::rows::{FollowCheckpoint, encode_standing};
+use crate::kernel::rows::{FollowCheckpoint, Reference};
 use crate::kernel::store::Writes;
 
 /// One partition that is followed.
@@ -34,7 +35,9 @@ impl Source {
         let said = (followed.read)(&envelope.event_type, &envelope.data)
             .map_err(|source| IncomingFault::Data { id, source })?;
         if let Some((subject, standing)) = said {
-            batch.writes.push((keys::reference(self.table, subject), encode_standing(standing)));
+            let said_at = Written { partition: self.partition, position: self.sequence.next_position() };
+            let reference = Reference { standing, said_at };
+            batch.writes.push((keys::reference(self.table, subject), reference.encode()));
         }
         self.sequence.advance(id);
         Ok(())

@@ -26,7 +26,7 @@ pub(crate) async fn command<A: Aggregate>(
     present: Present<A>,
 ) -> Response {
     match answer(service, request, build, present).await {
-        Ok(answer) => render(answer, A::TOPIC),
+        Ok(answer) => render::<A>(answer),
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -97,9 +97,9 @@ pub(super) fn path_id(request: &Request, name: &str) -> Result<Uuid, Refusal> {
 }
 
 /// An answer as HTTP.
-pub(super) fn render(answer: Answer, topic: &str) -> Response {
+pub(super) fn render<A: Aggregate>(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let token = answer.token(topic).map(|token| token.to_string());
+    let token = answer.token(A::TOPIC, A::FOLLOWS).map(|token| token.to_string());
     let is_problem = status.is_client_error() || status.is_server_error();
     let content_type = if is_problem { MEDIA_TYPE } else { "application/json" };
     let content_type = (!answer.body.is_empty()).then(|| content_type.to_owned());

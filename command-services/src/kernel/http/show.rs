@@ -24,7 +24,7 @@ pub(crate) async fn show<A: Aggregate>(
         Err(refusal) => Err(refusal),
     };
     match shown {
-        Ok(answer) => render(answer, A::TOPIC),
+        Ok(answer) => render::<A>(answer),
         Err(refusal) => refusal.into_response(),
     }
 }

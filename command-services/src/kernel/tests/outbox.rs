@@ -1,6 +1,6 @@
 //! Stored values: what is written is read back, and what is damaged is said.
 
-use crate::kernel::answer::{Answer, Written};
+use crate::kernel::answer::{Answer, RestsOn, Written};
 use crate::kernel::outbox::{OutboxRow, ROW_BYTES_MAX, SealedEvent, rows};
 use crate::kernel::rows::{Counter, FollowCheckpoint, Remembered};
 
@@ -37,6 +37,7 @@ fn a_remembered_answer_is_read_back() {
         version: Some(7),
         location: Some("/toys/1".to_owned()),
         written: vec![Written { partition: 3, position: 9 }, Written { partition: 0, position: u64::MAX }],
+        rests_on: vec![RestsOn { table: 1, at: Written { partition: 5, position: 2 } }],
         body: b"{}".to_vec(),
     };
     for answer in [answer, Answer::empty(204)] {

@@ -116,7 +116,10 @@ impl Aggregate for Toys {
         }
     }
 
-    fn facts<E>(_: &ToyCommand, _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+    fn facts<E>(
+        _: Option<&Toy>,
+        _: &ToyCommand,
+        _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
         Ok(())
     }
 

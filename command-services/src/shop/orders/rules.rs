@@ -91,14 +91,20 @@ impl Aggregate for Orders {
         event.user_id()
     }
 
-    /// Only a new order rests on its user and product; it can be cancelled also when they are gone.
+    /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is
+    /// should know of them.
     fn facts<E>(
+        state: Option<&OrderState>,
         command: &OrderCommand,
         standing: impl Fn(usize, Uuid) -> Result<Standing, E>,
     ) -> Result<Option<OrderFacts>, E> {
-        let OrderCommand::Place(place) = command else { return Ok(None) };
-        let user = standing(known::USERS, place.user_id)?;
-        let product = standing(known::PRODUCTS, place.product_id)?;
+        let (user_id, product_id) = match (command, state) {
+            (OrderCommand::Place(place), _) => (place.user_id, place.product_id),
+            (OrderCommand::Cancel(_), Some(order)) => (order.placed.user_id, order.placed.product_id),
+            (OrderCommand::Cancel(_), None) => return Ok(None),
+        };
+        let user = standing(known::USERS, user_id)?;
+        let product = standing(known::PRODUCTS, product_id)?;
         Ok(Some(OrderFacts { user, product }))
     }
 

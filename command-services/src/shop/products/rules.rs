@@ -70,7 +70,10 @@ impl Aggregate for Products {
         event.product_id()
     }
 
-    fn facts<E>(_: &ProductCommand, _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+    fn facts<E>(
+        _: Option<&ProductState>,
+        _: &ProductCommand,
+        _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
         Ok(())
     }
 

@@ -68,7 +68,10 @@ impl Aggregate for Users {
         event.user_id()
     }
 
-    fn facts<E>(_: &UserCommand, _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+    fn facts<E>(
+        _: Option<&UserState>,
+        _: &UserCommand,
+        _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
         Ok(())
     }
 

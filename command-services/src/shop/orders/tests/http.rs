@@ -40,6 +40,24 @@ async fn a_user_orders_a_product_and_cancels() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_token_names_the_user_and_product_that_the_order_rests_on() {
+    let shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    let place =
+        || order(&user_id, &product_id).header("daybook-after", &after).header("idempotency-key", "once");
+    let placed = place().send(&shop.orders.router).await;
+    let whole = token(placed.is(201));
+    let (own, rests_on) = whole.split_once(',').unwrap();
+    assert!(own.starts_with("orders.events/"), "{whole}");
+    assert_eq!(rests_on, after);
+    let repeated = place().send(&shop.orders.router).await;
+    assert_eq!(token(repeated.is(201)), whole);
+
+    let cancelled = Call::delete(placed.header("location").unwrap()).send(&shop.orders.router).await;
+    assert!(token(cancelled.is(204)).ends_with(&format!(",{after}")), "{}", token(&cancelled));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_named() {
     let shop = Shop::start();
     let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;

@@ -88,8 +88,11 @@ fn facts_are_looked_up_where_they_belong() {
         (1, PRODUCT) => Ok(Standing::Present),
         other => Err(other),
     };
-    assert_eq!(Orders::facts(&place(1), standing), Ok(facts(Standing::Gone, Standing::Present)));
-    assert_eq!(Orders::facts(&OrderCommand::Cancel(ID), standing), Ok(None));
+    let found = facts(Standing::Gone, Standing::Present);
+    assert_eq!(Orders::facts(None, &place(1), standing), Ok(found));
+    let cancel = OrderCommand::Cancel(ID);
+    assert_eq!(Orders::facts(None, &cancel, standing), Ok(None));
+    assert_eq!(Orders::facts(Some(&Orders::evolve(None, &placed(1))), &cancel, standing), Ok(found));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::users;
 use schemas::token::Token;
 use uuid::Uuid;
 
@@ -10,18 +9,13 @@ use super::Judged;
 use crate::evidence::Evidence;
 use crate::history::{After, Asked, Effect, Read, Seen, SeenOrder};
 
-/// Every read with a token saw that write. A user whose sign-up is not among what the answer rests on may be missing: an
-/// order's token names the order alone, and its topic may be ahead.
+/// Every read with a token saw that write, and the user whose it is.
 pub(super) fn see_their_write(evidence: &Evidence) -> Judged {
     let deletions = deletions(evidence);
-    let signed_up = sign_ups(evidence);
     let mut judged = Judged::default();
     for read in &evidence.history.reads {
         let Some(after) = &read.after else { continue };
-        let unborn = signed_up.get(&read.user).is_some_and(|at| not_reached(at, &read.as_of).is_some());
-        let unborn = unborn && !matches!(after.effect, Effect::SignedUp);
-        let may_be_gone =
-            unborn || deletions.get(&read.user).is_some_and(|began_us| *began_us < read.ended_us);
+        let may_be_gone = deletions.get(&read.user).is_some_and(|began_us| *began_us < read.ended_us);
         let wrong =
             not_reached(&after.token, &read.as_of).or_else(|| not_seen(after, &read.seen, may_be_gone));
         judged.case(
@@ -30,14 +24,6 @@ pub(super) fn see_their_write(evidence: &Evidence) -> Judged {
         );
     }
     judged
-}
-
-/// Where each user's sign-up is in the log.
-fn sign_ups(evidence: &Evidence) -> BTreeMap<Uuid, Token> {
-    let first = evidence.log.iter().filter(|record| record.version == 1 && record.topic == users::TOPIC);
-    first
-        .map(|record| (record.aggregate, Token::one(&record.topic, record.partition, record.position)))
-        .collect()
 }
 
 /// When each user's deletion was first asked for.

@@ -75,6 +75,15 @@ fn a_user_who_may_be_gone_need_not_be_seen_and_does_not_come_back() {
 }
 
 #[test]
+fn who_reads_with_an_orders_token_sees_its_user() {
+    let mut evidence = sound();
+    let mut read = evidence.history.reads.remove(0);
+    (read.seen, read.as_of) = (Seen::NoUser, read.after.as_ref().unwrap().token.clone());
+    evidence.history.reads = vec![read];
+    assert_eq!(found(&evidence), BTreeSet::from(["reads-see-their-write"]));
+}
+
+#[test]
 fn a_record_may_be_repeated_for_a_kill_and_an_other_record_may_not_take_its_place() {
     let mut evidence = sound();
     let first = evidence.log.first().unwrap().clone();
