@@ -18,6 +18,7 @@ pub mod asked;
 mod blocking;
 mod builder;
 pub mod cursor;
+mod first_catch_up;
 mod guard;
 mod keeper;
 pub mod limits;

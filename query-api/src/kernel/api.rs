@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::asked::After;
+use super::first_catch_up::FirstCatchUp;
 use super::guard::Counted;
 use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX};
 use super::positions;
@@ -25,6 +26,7 @@ pub struct Api {
     serving: ArcSwapOption<Serving>,
     swaps: watch::Sender<u64>,
     wait_max: Duration,
+    first_catch_up: FirstCatchUp,
     /// Layout of the generations that this program reads.
     pub(super) layout: String,
     /// Where the generations are.
@@ -41,15 +43,17 @@ pub struct Api {
 }
 
 impl Api {
-    /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`.
+    /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`, `catch_up_max` how long queries are kept from what is behind
+    /// the log at the start.
     #[must_use]
-    pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration) -> Self {
+    pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
         Self {
             read_model,
             layout: layout.to_string(),
             serving: ArcSwapOption::empty(),
             swaps: watch::Sender::new(0),
             wait_max,
+            first_catch_up: FirstCatchUp::begin(catch_up_max),
             requests: Semaphore::new(REQUESTS_MAX),
             request_metrics: RequestMetrics::default(),
             rebuild: ArcSwapOption::empty(),
@@ -78,6 +82,7 @@ impl Api {
     /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached.
     pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
         let serving = self.serving()?;
+        self.first_catch_up.pass(&serving, after.wait.min(self.wait_max)).await?;
         let Some(token) = &after.token else { return Ok(serving) };
         let checkpoint = serving.generation.checkpoint();
         positions::check_known(&checkpoint, token, headers::AFTER)?;

@@ -9,7 +9,7 @@ use event_log::process::{ConnectionFlags, LogFlags, LogFormat};
 use event_log::settings::{KafkaFlags, SettingErrors};
 use projector::kernel::replay::{KEEP_DEFAULT, KEEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_RANGE};
 
-use super::limits::{WAIT_MS_MAX_DEFAULT, WAIT_MS_MAX_LIMIT};
+use super::limits::{CATCH_UP_MS_MAX_DEFAULT, CATCH_UP_MS_MAX_LIMIT, WAIT_MS_MAX_DEFAULT, WAIT_MS_MAX_LIMIT};
 use super::settings::{START_TIMEOUT_MS_DEFAULT, Settings};
 
 /// Longest `--start-timeout-ms`: an hour, for clusters that are slow to come up.
@@ -55,6 +55,11 @@ pub struct Arguments {
     /// Longest wait that a request may ask for with Daybook-Wait-Ms
     #[arg(long, env = "DAYBOOK_WAIT_MS_MAX", default_value_t = WAIT_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
     wait_ms_max: String,
+
+    /// How long queries wait after the start for the read model to catch up with the log, before they are answered from what
+    /// there is
+    #[arg(long, env = "DAYBOOK_CATCH_UP_MS_MAX", default_value_t = CATCH_UP_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
+    catch_up_ms_max: String,
 
     /// How long the first build waits for Kafka and its topics
     #[arg(long, env = "DAYBOOK_START_TIMEOUT_MS", default_value_t = START_TIMEOUT_MS_DEFAULT.to_string(), value_name = "MS")]
@@ -111,6 +116,8 @@ impl Arguments {
         let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_RANGE);
         let keep = errors.parse_in("--keep", &self.keep, 0..=KEEP_MAX);
         let wait_ms_max = errors.parse_in("--wait-ms-max", &self.wait_ms_max, 0..=WAIT_MS_MAX_LIMIT);
+        let catch_up_ms_max =
+            errors.parse_in("--catch-up-ms-max", &self.catch_up_ms_max, 0..=CATCH_UP_MS_MAX_LIMIT);
         let start_timeout_ms =
             errors.parse_in("--start-timeout-ms", &self.start_timeout_ms, 1..=START_TIMEOUT_MS_LIMIT);
         let kafka = kafka?;
@@ -120,6 +127,7 @@ impl Arguments {
             keep: keep?,
             accept_difference: self.accept_difference.clone(),
             wait_ms_max: wait_ms_max?,
+            catch_up_max: Duration::from_millis(catch_up_ms_max?),
             start_timeout: Duration::from_millis(start_timeout_ms?),
             connections: connections?,
             ..Settings::new(kafka.kafka, kafka.partitions, data_dir?)
@@ -170,6 +178,8 @@ mod tests {
             "1",
             "--keep",
             "x",
+            "--catch-up-ms-max",
+            "later",
         ];
         let errors = check(&[&wrong[..], &more].concat()).unwrap_err();
         let flags: Vec<_> =
@@ -184,6 +194,7 @@ mod tests {
             "--memory",
             "--keep",
             "--wait-ms-max",
+            "--catch-up-ms-max",
             "--start-timeout-ms",
         ];
         assert_eq!(flags, expected);

@@ -10,6 +10,13 @@ pub const WAIT_MS_MAX_LIMIT: u64 = 60_000;
 /// How long a request with `Daybook-After` and without `Daybook-Wait-Ms` waits.
 pub const WAIT_MS_DEFAULT: u64 = 2_000;
 
+/// Default of `--catch-up-ms-max`: how long queries are kept, after a start, from a read model that is behind the log. What
+/// a killed process had answered from is projected again within moments; while the log cannot be reached, what is there is
+/// better than nothing.
+pub const CATCH_UP_MS_MAX_DEFAULT: u64 = 5_000;
+/// Largest `--catch-up-ms-max`: an hour, for those who would rather get 503 than an older answer.
+pub const CATCH_UP_MS_MAX_LIMIT: u64 = 3_600_000;
+
 /// Items of a page if `limit` is left out.
 pub const PAGE_DEFAULT: usize = 50;
 /// Most items of a page: about 150 KB of JSON.

@@ -62,7 +62,7 @@ impl StartError {
 }
 
 impl Service {
-    /// Serves `routes` from the published generation at once, if there is one; else, or if the settings ask for it,
+    /// Serves `routes` from the published generation as soon as it has caught up, if there is one; else, or if the settings ask for it,
     /// begins to build one. `holder` says who this is, to others who find the read model in use.
     ///
     /// # Errors
@@ -75,8 +75,8 @@ impl Service {
     ) -> Result<Self, StartError> {
         let layout = projection.layout();
         let (read_model, lock) = open(&settings.data_dir, &layout, holder).await?;
-        let api =
-            Arc::new(Api::new(read_model.clone(), &layout, Duration::from_millis(settings.wait_ms_max)));
+        let wait_max = Duration::from_millis(settings.wait_ms_max);
+        let api = Arc::new(Api::new(read_model.clone(), &layout, wait_max, settings.catch_up_max));
         let (kafka, holder) = (settings.kafka.clone(), holder.to_owned());
         let mut keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone());
         let found = keeper.serve_current(settings.replay).await?;

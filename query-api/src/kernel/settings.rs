@@ -7,7 +7,7 @@ use event_log::Kafka;
 use event_log::process::ConnectionLimits;
 use projector::kernel::replay::{KEEP_DEFAULT, MEMORY_BYTES_DEFAULT};
 
-use super::limits::WAIT_MS_MAX_DEFAULT;
+use super::limits::{CATCH_UP_MS_MAX_DEFAULT, WAIT_MS_MAX_DEFAULT};
 
 /// How long the first build waits for Kafka and its topics, unless a setting says otherwise.
 pub const START_TIMEOUT_MS_DEFAULT: u64 = 30_000;
@@ -31,6 +31,9 @@ pub struct Settings {
     pub accept_difference: Option<String>,
     /// Longest wait that `Daybook-Wait-Ms` can ask for.
     pub wait_ms_max: u64,
+    /// How long queries wait after the start until the read model has caught up with the log; then they are answered from
+    /// what there is.
+    pub catch_up_max: Duration,
     /// How long the first build waits for Kafka and its topics before the start is given up.
     pub start_timeout: Duration,
     /// Bounds on HTTP connections.
@@ -50,6 +53,7 @@ impl Settings {
             keep: KEEP_DEFAULT,
             accept_difference: None,
             wait_ms_max: WAIT_MS_MAX_DEFAULT,
+            catch_up_max: Duration::from_millis(CATCH_UP_MS_MAX_DEFAULT),
             start_timeout: Duration::from_millis(START_TIMEOUT_MS_DEFAULT),
             connections: ConnectionLimits::default(),
         }

@@ -1,10 +1,12 @@
 //! From nothing to a read model, and from one run to the next.
 
+use std::time::Duration;
+
 use projector::kernel::{Checkpoint, Generation, ReadModel};
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
-use crate::http::{get, get_after};
+use crate::http::{get, get_after, get_with};
 use crate::log::Log;
 use crate::setting::{Setting, ready, status};
 
@@ -57,6 +59,7 @@ async fn a_read_model_is_served_without_a_broker() {
 
     let mut settings = setting.settings();
     settings.kafka.brokers = "127.0.0.1:1".to_owned();
+    settings.catch_up_max = Duration::from_millis(50);
     let service = setting.try_start(&settings).await.unwrap();
     assert_eq!(get(&service.router(), &path).await.text, before);
     assert_eq!(
@@ -64,6 +67,27 @@ async fn a_read_model_is_served_without_a_broker() {
         503,
         "it does not know the end of the log"
     );
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_begins_behind_the_log_answers_once_it_has_caught_up() {
+    let setting = Setting::new();
+    setting.serve().await.stop().await.unwrap();
+    let mut settings = setting.settings();
+    let brokers = std::mem::replace(&mut settings.kafka.brokers, "127.0.0.1:1".to_owned());
+    settings.catch_up_max = Duration::from_secs(3_600);
+    let service = setting.try_start(&settings).await.unwrap();
+    let refused = get_with(&service.router(), "/products", &[("daybook-wait-ms", "20")]).await;
+    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:catching-up");
+    assert_eq!(refused.header("retry-after"), "1");
+    service.stop().await.unwrap();
+
+    let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 1)]);
+    settings.kafka.brokers = brokers;
+    let service = setting.try_start(&settings).await.unwrap();
+    let answer = get(&service.router(), &format!("/users/{}/products", id(1))).await;
+    token.split(',').for_each(|at| assert!(answer.header("daybook-as-of").contains(at), "{}", answer.text));
     service.stop().await.unwrap();
 }
 

@@ -119,7 +119,8 @@ impl Aggregate for Toys {
     fn facts<E>(
         _: Option<&Toy>,
         _: &ToyCommand,
-        _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+        _: impl Fn(usize, Uuid) -> Result<Standing, E>,
+    ) -> Result<(), E> {
         Ok(())
     }
 

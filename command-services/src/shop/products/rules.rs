@@ -73,7 +73,8 @@ impl Aggregate for Products {
     fn facts<E>(
         _: Option<&ProductState>,
         _: &ProductCommand,
-        _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+        _: impl Fn(usize, Uuid) -> Result<Standing, E>,
+    ) -> Result<(), E> {
         Ok(())
     }
 

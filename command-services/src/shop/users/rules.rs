@@ -71,7 +71,8 @@ impl Aggregate for Users {
     fn facts<E>(
         _: Option<&UserState>,
         _: &UserCommand,
-        _: impl Fn(usize, Uuid) -> Result<Standing, E>) -> Result<(), E> {
+        _: impl Fn(usize, Uuid) -> Result<Standing, E>,
+    ) -> Result<(), E> {
         Ok(())
     }
 

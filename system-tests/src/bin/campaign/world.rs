@@ -26,6 +26,8 @@ pub(crate) const QUERY: usize = 3;
 /// Binary and directory of each service.
 const SERVICES: [(&str, &str); 4] =
     [("users", "users"), ("products", "products"), ("orders", "orders"), ("query-api", "read-model")];
+/// D had better not answer than answer from before where it was killed, however long the brokers are away.
+const QUERY_FLAGS: [&str; 2] = ["--catch-up-ms-max", "3600000"];
 /// Ports of the services come after those of the brokers and their controllers.
 const SERVICE_PORT: u16 = 10;
 
@@ -47,7 +49,10 @@ impl World {
         let cluster = Cluster::start(&directory.join("kafka"), &flags.brokers, flags.port)?;
         let shared = shared_flags(&cluster, &flags.brokers);
         let services = SERVICES.iter().zip(flags.port + SERVICE_PORT..).map(|((binary, data), port)| {
-            Service::new(binary, &directory.join(data), port, &shared, client.clone(), handle.clone())
+            let own = if *binary == SERVICES[QUERY].0 { &QUERY_FLAGS[..] } else { &[] };
+            let flags: Vec<_> =
+                shared.iter().cloned().chain(own.iter().map(|flag| (*flag).to_owned())).collect();
+            Service::new(binary, &directory.join(data), port, &flags, client.clone(), handle.clone())
         });
         let services = services.collect();
         let replays = Replays::new(&shared, &directory.join(SERVICES[QUERY].1));

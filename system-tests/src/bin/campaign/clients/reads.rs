@@ -16,6 +16,8 @@ const WAIT_MS: &str = "5000";
 const LIMIT: usize = 500;
 /// How often a client looks for what it has just done.
 const LOOKS: f64 = 0.5;
+/// How often a read names what the last one of the same user rested on.
+const RESUMED: f64 = 0.5;
 
 impl Client {
     /// Perhaps looks whether D shows what was done to `user`.
@@ -29,8 +31,9 @@ impl Client {
     pub(super) async fn read(&mut self, user: Uuid, after: Option<After>) {
         let url = format!("{}/users/{user}/orders?limit={LIMIT}", self.field.urls.query);
         let mut request = self.field.http.get(&url).header(headers::WAIT_MS, WAIT_MS);
-        // The way to reads that never go back, also over a restart of D: each asks for what the last one rested on.
-        let asked = after.as_ref().map(|after| &after.token).into_iter().chain(self.seen.get(&user));
+        // Reads shall never go back, whether or not each asks for what the last one rested on.
+        let resumed = self.seen.get(&user).filter(|_| self.random.random_bool(RESUMED));
+        let asked = after.as_ref().map(|after| &after.token).into_iter().chain(resumed);
         let positions = asked.flat_map(|token| token.positions.iter().cloned()).collect();
         request = request.after(&Token { positions }.to_string());
         let began_us = self.field.now_us();
