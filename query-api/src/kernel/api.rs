@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::asked::After;
 use super::first_catch_up::FirstCatchUp;
 use super::guard::Counted;
-use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX};
+use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX, WAITING_MAX};
 use super::positions;
 use super::rebuild::Rebuild;
 use super::refusal::Refusal;
@@ -33,6 +33,8 @@ pub struct Api {
     pub(super) read_model: ReadModel,
     /// Permits of requests at work.
     pub(super) requests: Semaphore,
+    /// Permits of those among them that wait for a token.
+    waiting: Semaphore,
     pub(super) request_metrics: RequestMetrics,
     /// The rebuild that is at work, if any.
     pub(super) rebuild: ArcSwapOption<Rebuild>,
@@ -55,6 +57,7 @@ impl Api {
             wait_max,
             first_catch_up: FirstCatchUp::begin(catch_up_max),
             requests: Semaphore::new(REQUESTS_MAX),
+            waiting: Semaphore::new(WAITING_MAX),
             request_metrics: RequestMetrics::default(),
             rebuild: ArcSwapOption::empty(),
             build_trouble: ArcSwap::default(),
@@ -79,7 +82,8 @@ impl Api {
     /// What is served, once it holds what the request asks for.
     ///
     /// # Errors
-    /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached.
+    /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if too many
+    /// wait already.
     pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
         let serving = self.serving()?;
         self.first_catch_up.pass(&serving, after.wait.min(self.wait_max)).await?;
@@ -111,6 +115,7 @@ impl Api {
     }
 
     async fn wait(&self, token: &Token, wait: Duration) -> Result<Arc<Serving>, Refusal> {
+        let _permit = self.waiting.try_acquire().map_err(|_| Refusal::too_many_waiting())?;
         let _waiting = Counted::new(&self.request_metrics.waiting);
         let deadline = Instant::now() + wait;
         // Subscribed before the first look, so that no swap is missed.

@@ -24,6 +24,9 @@ pub const PAGE_MAX: usize = 500;
 
 /// Requests at work at the same time, waiting ones included; past it 503. Each holds a connection and little else.
 pub const REQUESTS_MAX: usize = 4_096;
+/// Of these, requests that wait for a token; past it 503. The rest is for those who take what is projected: a projection
+/// that is far behind keeps nobody else waiting.
+pub const WAITING_MAX: usize = REQUESTS_MAX / 2;
 /// How long the reading and rendering of one answer may take, on top of the wait that it asked for.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// `Retry-After` of every 503: a projection that is behind is usually there within a second.

@@ -52,6 +52,17 @@ impl Refusal {
         Self::not_yet("overloaded", "Too many requests at once", detail)
     }
 
+    /// 503 because too many wait already for what is not projected yet.
+    #[must_use]
+    pub fn too_many_waiting() -> Self {
+        let detail = format!(
+            "the projection is behind, and too many requests wait for it; come again after Retry-After, or without {} for an older \
+             answer",
+            headers::AFTER
+        );
+        Self::not_yet("too-many-waiting", "Too many requests wait for the projection", detail)
+    }
+
     /// 503 because the answer took too long.
     #[must_use]
     pub fn too_slow() -> Self {

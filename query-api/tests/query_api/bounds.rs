@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use query_api::kernel::limits::REQUESTS_MAX;
+use axum::Router;
+use query_api::kernel::limits::{REQUESTS_MAX, WAITING_MAX};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::events::{id, signed_up};
-use crate::http::{get, get_after};
+use crate::http::{Answer, get, get_after};
 use crate::log::place;
 use crate::setting::{Setting, until};
 
@@ -17,27 +19,53 @@ fn first_token() -> String {
     format!("{topic}/{partition}@0")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_request_too_many_is_refused_and_health_is_still_answered() {
-    let setting = Setting::new();
-    let service = setting.serve().await;
-    let router = service.router();
-    let ask = || {
+/// As many requests as are given, all of which wait for the first event.
+async fn all_wait(router: &Router, count: usize, gauge: &str) -> Vec<JoinHandle<Answer>> {
+    let ask = |_| {
         let router = router.clone();
         tokio::spawn(async move { get_after(&router, "/products", &first_token()).await })
     };
-    let asking: Vec<_> = (0..REQUESTS_MAX).map(|_| ask()).collect();
-    let line = format!("daybook_query_waiting_requests {REQUESTS_MAX}\n");
-    until("all wait", async || get(&router, "/metrics").await.text.contains(&line).then_some(())).await;
-    let refused = get(&router, "/products").await;
-    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:overloaded");
+    let asking = (0..count).map(ask).collect();
+    let line = format!("daybook_query_{gauge} {count}\n");
+    until("all wait", async || get(router, "/metrics").await.text.contains(&line).then_some(())).await;
+    asking
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_that_is_behind_keeps_a_bounded_number_waiting_and_nobody_else() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let asking = all_wait(&router, WAITING_MAX, "waiting_requests").await;
+    let refused = get_after(&router, "/products", &first_token()).await;
+    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:too-many-waiting");
     assert_eq!(refused.header("retry-after"), "1");
-    assert_eq!(get(&router, "/health/ready").await.status, 200);
-    setting.log.write(&signed_up(1));
+    get(&router, "/products").await.ok();
+    let token = setting.log.write(&signed_up(1));
     for answer in asking {
         answer.await.unwrap().ok();
     }
-    get(&router, "/products").await.ok();
+    get_after(&router, "/products", &token).await.ok();
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_too_many_is_refused_and_health_is_still_answered() {
+    let setting = Setting::new();
+    setting.serve().await.stop().await.unwrap();
+    let mut settings = setting.settings();
+    settings.kafka.brokers = "127.0.0.1:1".to_owned();
+    settings.catch_up_max = Duration::from_secs(3_600);
+    let service = setting.try_start(&settings).await.unwrap();
+    let router = service.router();
+    let asking = all_wait(&router, REQUESTS_MAX, "http_requests_at_work").await;
+    let refused = get(&router, "/products").await;
+    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(get(&router, "/health/live").await.status, 200);
+    asking.iter().for_each(JoinHandle::abort);
+    let quiet = "daybook_query_http_requests_at_work 0\n";
+    until("none is left", async || get(&router, "/metrics").await.text.contains(quiet).then_some(())).await;
     service.stop().await.unwrap();
 }
 
