@@ -17,6 +17,10 @@ const REST_MS_MAX: u64 = 2_000;
 const AWAY_MS_MAX: u64 = 4_000;
 /// How often a replay is killed instead of left alone.
 const REPLAY_KILLED: f64 = 0.3;
+/// How often connections are cut, one time after the other, before they are cut for a while.
+const CUTS_MAX: usize = 5;
+/// Longest pause between two such cuts.
+const CUT_PAUSE_MS_MAX: u64 = 300;
 /// Services, for choosing one.
 const SERVICES: usize = 4;
 
@@ -71,8 +75,9 @@ fn one(world: &mut World, random: &mut StdRng) -> Fallible<&'static str> {
         18..30 => "service killed beside a paused broker",
         30..42 => "service paused",
         42..54 => "broker paused",
-        54..66 => "broker killed",
-        66..72 => "all brokers killed",
+        54..62 => "broker killed",
+        62..68 => "connections cut",
+        68..72 => "all brokers killed",
         72..80 => "service started without Kafka",
         80..92 => "replay of D beside it",
         _ => "D's directory removed",
@@ -83,8 +88,9 @@ fn one(world: &mut World, random: &mut StdRng) -> Fallible<&'static str> {
         18..30 => kill_beside_paused(world, service, broker, random)?,
         30..42 => pause_service(world, service, random)?,
         42..54 => pause_broker(world, broker, random)?,
-        54..66 => kill_broker(world, broker, random)?,
-        66..72 => kill_all_brokers(world, random)?,
+        54..62 => kill_broker(world, broker, random)?,
+        62..68 => cut_connections(world, broker, random),
+        68..72 => kill_all_brokers(world, random)?,
         72..80 => start_without_kafka(world, service, random)?,
         80..92 => replay(world, random),
         _ => remove_read_model(world)?,
@@ -97,7 +103,7 @@ fn whom(world: &World, kind: i32, service: usize, broker: usize) -> String {
         0..42 | 72..80 => {
             world.services.get(service).map_or_else(String::new, |service| format!(": {}", service.name))
         }
-        42..66 => format!(": {broker}"),
+        42..68 => format!(": {broker}"),
         _ => String::new(),
     }
 }
@@ -144,6 +150,19 @@ fn kill_broker(world: &mut World, broker: usize, random: &mut StdRng) -> Fallibl
     world.cluster.broker("kill", broker)?;
     away(random);
     world.cluster.all_up()
+}
+
+/// Once, or again and again for a while; then nobody gets through for a while.
+fn cut_connections(world: &World, broker: usize, random: &mut StdRng) {
+    let Some(proxy) = world.cluster.proxy(broker) else { return };
+    for _ in 0..random.random_range(1..=CUTS_MAX) {
+        proxy.cut();
+        proxy.let_through();
+        std::thread::sleep(Duration::from_millis(random.random_range(0..CUT_PAUSE_MS_MAX)));
+    }
+    proxy.cut();
+    away(random);
+    proxy.let_through();
 }
 
 fn kill_all(world: &World) -> Fallible<()> {

@@ -1,6 +1,7 @@
 //! The processes: Kafka, services A, B, C and D, and replays, all on ports of their own that never change.
 
 pub(crate) mod cluster;
+mod proxy;
 pub(crate) mod replays;
 pub(crate) mod service;
 
@@ -46,7 +47,7 @@ pub(crate) struct World {
 impl World {
     /// Starts Kafka and the services, and waits until all are ready.
     pub(crate) fn start(flags: &Flags, directory: &Path, client: &Client, handle: &Handle) -> Fallible<Self> {
-        let cluster = Cluster::start(&directory.join("kafka"), &flags.brokers, flags.port)?;
+        let cluster = Cluster::start(&directory.join("kafka"), &flags.brokers, flags.port, handle)?;
         let shared = shared_flags(&cluster, &flags.brokers);
         let services = SERVICES.iter().zip(flags.port + SERVICE_PORT..).map(|((binary, data), port)| {
             let own = if *binary == SERVICES[QUERY].0 { &QUERY_FLAGS[..] } else { &[] };

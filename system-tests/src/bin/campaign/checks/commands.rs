@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use schemas::shop::{OrderEvent, ShopEvent};
+use schemas::token::TokenPosition;
 use uuid::Uuid;
 
 use super::Judged;
@@ -23,27 +25,47 @@ fn places(records: &[&Logged]) -> String {
     if places.is_empty() { "nowhere".to_owned() } else { places.join(" and ") }
 }
 
-/// Every acknowledged command has one record, where its token says.
+/// Every acknowledged command has one record, where its token says. What else the token names tells of the order's user and
+/// product.
 pub(super) fn acknowledged_once(evidence: &Evidence) -> Judged {
     let written = by_command(evidence);
+    let at = |record: &Logged| (record.topic.clone(), record.partition, record.position);
+    let about: BTreeMap<_, _> = evidence.log.iter().map(|record| (at(record), record.aggregate)).collect();
     let mut judged = Judged::default();
     for command in &evidence.history.commands {
         let Some((token, id)) = command.accepted() else { continue };
         let records = written.get(&command.id).map_or(&[][..], Vec::as_slice);
-        let promised = |record: &&Logged| {
-            token.positions.iter().any(|at| {
-                at.topic == record.topic
-                    && at.partition == record.partition
-                    && at.position == record.position
-                    && record.aggregate == id
-            })
+        let right = match records {
+            [record] => {
+                let (own, others): (Vec<_>, Vec<_>) =
+                    token.positions.iter().partition(|at| at.topic == record.topic);
+                let promised = own.iter().all(|own| place_of(own) == at(record)) && record.aggregate == id;
+                let rests_on = rests_on(&record.event);
+                let known = |other: &&TokenPosition| {
+                    about.get(&place_of(other)).is_some_and(|about| rests_on.contains(about))
+                };
+                own.len() == 1 && promised && others.len() == rests_on.len() && others.iter().all(known)
+            }
+            _ => false,
         };
-        let right = token.positions.len() == 1 && records.len() == 1 && records.iter().all(promised);
         let wrong =
             (!right).then(|| format!("acknowledged with {token}, but in the log {}", places(records)));
         judged.case(wrong, &[command.id, id]);
     }
     judged
+}
+
+fn place_of(at: &TokenPosition) -> (String, i32, u64) {
+    (at.topic.clone(), at.partition, at.position)
+}
+
+/// Aggregates of other services without which there would be no such event.
+fn rests_on(event: &ShopEvent) -> Vec<Uuid> {
+    match event {
+        ShopEvent::Order(OrderEvent::Placed(order)) => vec![order.user_id, order.product_id],
+        ShopEvent::Order(OrderEvent::Cancelled(order)) => vec![order.user_id, order.product_id],
+        ShopEvent::User(_) | ShopEvent::Product(_) => Vec::new(),
+    }
 }
 
 /// A command without a clear answer has one record at most; one that was refused has none.

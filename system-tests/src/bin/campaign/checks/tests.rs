@@ -84,6 +84,15 @@ fn who_reads_with_an_orders_token_sees_its_user() {
 }
 
 #[test]
+fn an_orders_token_names_its_user_and_product() {
+    let mut evidence = sound();
+    let last = evidence.history.commands.last_mut().unwrap();
+    let Outcome::Accepted { token, .. } = &mut last.attempts.first_mut().unwrap().outcome else { panic!() };
+    token.positions.truncate(2);
+    assert_eq!(found(&evidence), BTreeSet::from(["acknowledged-once"]));
+}
+
+#[test]
 fn a_record_may_be_repeated_for_a_kill_and_an_other_record_may_not_take_its_place() {
     let mut evidence = sound();
     let first = evidence.log.first().unwrap().clone();

@@ -1,30 +1,53 @@
-//! Kafka, by its script; wiped in the end.
+//! Kafka, by its script, and a proxy before each broker; wiped in the end.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use system_tests::binaries;
+use tokio::runtime::Handle;
 
+use super::proxy::Proxy;
 use crate::Fallible;
+
+/// Ports of the brokers' listeners for their proxies, and of the proxies, come after all others.
+const PROXY_PORT: u16 = 20;
 
 /// A cluster of our own.
 pub(crate) struct Cluster {
     directory: PathBuf,
     /// How many brokers it has.
     pub(crate) brokers: usize,
-    /// Where it can be reached.
+    /// Where services reach it: the proxies.
     pub(crate) bootstrap: String,
+    proxies: Vec<Proxy>,
 }
 
 impl Cluster {
     /// Makes and starts it.
-    pub(crate) fn start(directory: &Path, brokers: &str, port: u16) -> Fallible<Self> {
-        let mut cluster =
-            Self { directory: directory.to_owned(), brokers: brokers.parse()?, bootstrap: String::new() };
-        let port = port.to_string();
-        let printed = cluster.run("up", &["--brokers", brokers, "--port", &port, "--fast-start"])?;
-        printed.lines().last().unwrap_or_default().clone_into(&mut cluster.bootstrap);
+    pub(crate) fn start(directory: &Path, brokers: &str, port: u16, handle: &Handle) -> Fallible<Self> {
+        let count: u16 = brokers.parse()?;
+        // Two for each broker: its own listener, and the proxy before it.
+        let listeners = (0..count).map(|index| port + PROXY_PORT + 2 * index);
+        let bootstrap: Vec<_> =
+            listeners.clone().map(|listener| format!("127.0.0.1:{}", listener + 1)).collect();
+        let mut cluster = Self {
+            directory: directory.to_owned(),
+            brokers: count.into(),
+            bootstrap: bootstrap.join(","),
+            proxies: Vec::new(),
+        };
+        let (first_proxied, port) = ((port + PROXY_PORT).to_string(), port.to_string());
+        let ports = ["--port", &port, "--proxy-port", &first_proxied];
+        cluster.run("up", &[&["--brokers", brokers, "--fast-start"], &ports[..]].concat())?;
+        for listener in listeners {
+            cluster.proxies.push(Proxy::start(listener + 1, listener, handle)?);
+        }
         Ok(cluster)
+    }
+
+    /// The proxy before one broker, counted from 1.
+    pub(crate) fn proxy(&self, number: usize) -> Option<&Proxy> {
+        self.proxies.get(number.checked_sub(1)?)
     }
 
     /// `kill`, `start`, `pause` or `resume` of one broker, counted from 1.

@@ -43,12 +43,11 @@ fn done(
         ShopEvent::Order(event) => event.order_id(),
     };
     let (topic, position) = at;
-    let command = command(
-        number,
-        asked,
-        on,
-        Outcome::Accepted { status: 201, token: Token::one(topic, 0, position), id },
-    );
+    let mut token = Token::one(topic, 0, position);
+    if matches!(event, ShopEvent::Order(_)) {
+        token.positions.extend(rests_on().positions);
+    }
+    let command = command(number, asked, on, Outcome::Accepted { status: 201, token, id });
     let record = Logged {
         topic: topic.to_owned(),
         partition: 0,
@@ -62,6 +61,11 @@ fn done(
         event,
     };
     (command, record)
+}
+
+/// Where Jill and the pants are told of.
+fn rests_on() -> Token {
+    "users.events/0@0,products.events/0@0".parse().unwrap()
 }
 
 /// Two users, one product, one order that was taken back, and reads of it.
