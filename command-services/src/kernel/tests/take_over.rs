@@ -134,13 +134,13 @@ async fn events_whose_positions_others_have_are_left_in_the_old_store() {
     let copy = TempDir::new().unwrap();
     copy_dir(&toys.settings.data_dir, copy.path());
     toys.restart(kafka_is_away).unwrap();
-    make(&toys, 30, "unsent").await;
+    make(&toys, 200, "unsent").await;
     let unsent = outbox(&toys);
     toys.stop();
     toys.settings.kafka.options.clear();
     let own_dir = toys.settings.data_dir.clone();
     toys.restart(|settings| settings.data_dir = copy.path().to_owned()).unwrap();
-    make(&toys, 60, "others").await;
+    make(&toys, 40, "others").await;
     toys.relayed();
     let others = what_matters(&toys);
     toys.restart(|settings| {
@@ -149,7 +149,7 @@ async fn events_whose_positions_others_have_are_left_in_the_old_store() {
     })
     .unwrap();
     assert_same(&others, &what_matters(&toys));
-    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 80);
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 60);
     assert_eq!(outbox_put_aside(&mut toys), unsent);
 }
 
