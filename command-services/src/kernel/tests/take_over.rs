@@ -162,7 +162,8 @@ async fn a_half_replacement_is_undone() {
     fs::create_dir(dir.join("store.old-000007")).unwrap();
     for recover in [false, true] {
         fs::rename(dir.join("store"), dir.join("store.old-000012")).unwrap();
-        fs::create_dir_all(dir.join("store.recovering")).unwrap();
+        // Half a store, of no use any more.
+        copy_dir(&dir.join("store.old-000012"), &dir.join("store.recovering"));
         toys.settings.recover = recover;
         toys.restart(kafka_is_away).unwrap();
         assert_same(&lived_on, &what_matters(&toys));
