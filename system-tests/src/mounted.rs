@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -33,8 +33,8 @@ impl Mounted {
         let file = image.path().join("image");
         File::create(&file).and_then(|file| file.set_len(EXT4_MIB << 20)).expect("room for the image");
         let path = file.to_str().expect("a path in UTF-8");
-        if !run("mkfs.ext4", &["-q", "-F", path]).status.success() {
-            eprintln!("skipped: there is no ext4 to be made here");
+        if let Err(said) = run("mkfs.ext4", &["-q", "-F", path]) {
+            eprintln!("skipped: there is no ext4 to be made here: {said}");
             return None;
         }
         let mounted = Self { at: at.to_owned(), image: Some(image) };
@@ -42,9 +42,8 @@ impl Mounted {
     }
 
     fn mount(self, arguments: &[&str]) -> Option<Self> {
-        let output = run("mount", &[arguments, &[self.path()]].concat());
-        if !output.status.success() {
-            eprintln!("skipped: mounting is not allowed here: {}", String::from_utf8_lossy(&output.stderr));
+        if let Err(said) = run("mount", &[arguments, &[self.path()]].concat()) {
+            eprintln!("skipped: mounting is not allowed here: {said}");
             return None;
         }
         fs::create_dir_all(self.at.join("lost+found")).expect("a writable file system");
@@ -75,7 +74,7 @@ impl Mounted {
     /// The file system meets an error of its own and turns read-only, as it does when its disk fails.
     pub fn break_down(&self) {
         let source = must("findmnt", &["-n", "-o", "SOURCE", self.path()]);
-        let device = source.trim().rsplit('/').next().unwrap_or_default().to_owned();
+        let device = source.rsplit('/').next().unwrap_or_default().to_owned();
         let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");
         fs::write(&trigger, "test").expect("the kernel has this trigger");
     }
@@ -87,14 +86,10 @@ impl Mounted {
         must("mount", &["-o", "loop", image.to_str().expect("a path in UTF-8"), self.path()]);
     }
 
-    /// Whoever writes or syncs waits until [`Mounted::thaw`].
-    pub fn freeze(&self) {
+    /// Whoever writes or syncs waits until the guard is dropped.
+    pub fn freeze(&self) -> Frozen<'_> {
         must("fsfreeze", &["-f", self.path()]);
-    }
-
-    /// Ends [`Mounted::freeze`].
-    pub fn thaw(&self) {
-        must("fsfreeze", &["-u", self.path()]);
+        Frozen(self)
     }
 
     fn path(&self) -> &str {
@@ -102,23 +97,31 @@ impl Mounted {
     }
 }
 
+/// A file system that hangs. To be dropped before the processes that it keeps waiting: they cannot even be killed.
+pub struct Frozen<'m>(&'m Mounted);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let thawed = run("fsfreeze", &["-u", self.0.path()]);
+        assert!(thawed.is_ok() || std::thread::panicking(), "{thawed:?}");
+    }
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // A test that failed may leave it frozen, which nothing else would end.
-        run("fsfreeze", &["-u", self.path()]);
-        // Whoever still has files open there loses them when it ends.
-        run("umount", &["-l", self.path()]);
+        // Lazily: whoever still has files open there keeps them until it ends. One that was never mounted stays so.
+        let _ = run("umount", &["-l", self.path()]);
     }
 }
 
 fn must(program: &str, arguments: &[&str]) -> String {
-    let output = run(program, arguments);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    run(program, arguments).unwrap_or_else(|said| panic!("{program} {}: {said}", arguments.join(" ")))
 }
 
-fn run(program: &str, arguments: &[&str]) -> Output {
+/// What a program printed, or what it said when it failed.
+fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    output.unwrap_or_else(|error| panic!("{program} cannot be run: {error}"))
+    let output = output.map_err(|error| format!("{program} cannot be run: {error}"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }

@@ -170,7 +170,7 @@ fn while_a_sync_hangs_requests_end_at_their_deadline_and_nothing_is_acknowledged
     let mut process = start(&broker, directory.path());
     let mut users = Users::at(&mut process);
     users.sign_up().unwrap();
-    disk.freeze();
+    let frozen = disk.freeze();
     let ada = json!({"email": "ada@example.org", "name": "Ada", "address": "1 Row"}).to_string();
     let key = "idempotency-key: \"once\"\r\n";
     let (status, head, problem) = users.request("POST", "/users", key, &ada);
@@ -179,7 +179,7 @@ fn while_a_sync_hangs_requests_end_at_their_deadline_and_nothing_is_acknowledged
     let unsettled = problem["detail"].as_str().unwrap();
     assert!(unsettled.contains("may have been decided all the same"), "{unsettled}");
     assert_eq!(users.request("GET", "/health/live", "", "").0, 200);
-    disk.thaw();
+    drop(frozen);
     wait::until("the command is decided once", || {
         let (status, _, body) = users.request("POST", "/users", key, &ada);
         assert!(status == 201 || status == 503 || status == 409, "{status} {body}");
