@@ -1,7 +1,7 @@
 //! A real Kafka to measure on: the one that was named, or one that is started for the run and wiped at its end.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use event_log::Kafka;
 use tempfile::TempDir;
@@ -27,14 +27,38 @@ impl Broker {
         eprintln!(
             "starting Apache Kafka in a temporary directory (name one with --brokers to use that instead) ..."
         );
+        Self::start(1)
+    }
+
+    /// Fresh ones, this many: one or three.
+    pub(crate) fn start(count: i32) -> Outcome<Self> {
         let directory = TempDir::with_prefix("daybook-kafka-")?;
-        let output = Command::new(script()).args(["up", "--dir"]).arg(directory.path()).output()?;
+        let mut command = Command::new(script());
+        command.args(["up", "--brokers", &count.to_string(), "--dir"]).arg(directory.path());
+        let output = command.output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into());
         }
         let printed = String::from_utf8(output.stdout)?;
         let brokers = printed.lines().last().unwrap_or_default().to_owned();
         Ok(Self { brokers, started: Some(directory) })
+    }
+
+    /// SIGKILL for the first broker, which must have been started here.
+    pub(crate) fn kill_first(&self) -> Outcome {
+        self.first("kill")?.wait()
+    }
+
+    /// Starts the first broker again.
+    pub(crate) fn start_first(&self) -> Outcome<Working> {
+        self.first("start")
+    }
+
+    fn first(&self, does: &str) -> Outcome<Working> {
+        let directory = self.data_dir().ok_or("the brokers were not started here")?;
+        let mut command = Command::new(script());
+        command.args([does, "--dir"]).arg(directory).arg("1").stdout(Stdio::null());
+        Ok(Working(command.spawn()?))
     }
 
     /// For the heading.
@@ -56,6 +80,20 @@ impl Broker {
     /// How to reach it; each measurement takes topics of its own by its prefix.
     pub(crate) fn kafka(&self, topic_prefix: &str) -> Kafka {
         kafka(&self.brokers, topic_prefix)
+    }
+}
+
+/// The script at work on a broker.
+#[derive(Debug)]
+pub(crate) struct Working(Child);
+
+impl Working {
+    /// Waits until the broker answers, or is gone.
+    pub(crate) fn wait(mut self) -> Outcome {
+        match self.0.wait()? {
+            status if status.success() => Ok(()),
+            status => Err(format!("the script that starts brokers failed: {status}").into()),
+        }
     }
 }
 

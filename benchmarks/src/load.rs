@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,6 +15,8 @@ use crate::Outcome;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// How long the last answers may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Largest time that a histogram holds.
+const ANSWER_US_MAX: u64 = 60_000_000;
 
 /// One connection.
 #[derive(Debug)]
@@ -102,6 +104,30 @@ pub(crate) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// What a load has come to.
+#[derive(Debug)]
+pub(crate) struct Load {
+    times_us: Histogram<u64>,
+    seconds: f64,
+}
+
+impl Load {
+    /// Answers in all.
+    pub(crate) fn answers(&self) -> u64 {
+        self.times_us.len()
+    }
+
+    /// Answers per second.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.answers() as f64 / self.seconds
+    }
+
+    /// The time within which this share of all answers came, in milliseconds.
+    pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
+        self.times_us.value_at_quantile(quantile) as f64 / 1_000.0
+    }
+}
+
 /// Keeps `clients` connections busy for `seconds` and returns answers per second; `request(client, number)` makes each.
 pub(crate) async fn rate<F>(
     address: SocketAddr,
@@ -113,31 +139,51 @@ pub(crate) async fn rate<F>(
 where
     F: Fn(usize, u64) -> Vec<u8> + Send + Sync + 'static,
 {
+    Ok(run(address, clients, seconds, status, request).await?.per_second())
+}
+
+/// The same, with the time that each answer took.
+pub(crate) async fn run<F>(
+    address: SocketAddr,
+    clients: usize,
+    seconds: u64,
+    status: u16,
+    request: F,
+) -> Outcome<Load>
+where
+    F: Fn(usize, u64) -> Vec<u8> + Send + Sync + 'static,
+{
     let request = Arc::new(request);
-    let answered = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let until = started + Duration::from_secs(seconds);
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..clients {
-        let (request, answered) = (Arc::clone(&request), Arc::clone(&answered));
+        let request = Arc::clone(&request);
         tasks.spawn(async move {
             let mut connection = Connection::open(address).await?;
+            let mut times_us = histogram()?;
             for number in 0.. {
-                if Instant::now() >= until {
+                let sent = Instant::now();
+                if sent >= until {
                     break;
                 }
                 let answer = connection.send(&request(client, number)).await?;
                 if answer.status != status {
                     return Err(format!("{}: {}", answer.head, String::from_utf8_lossy(&answer.body)).into());
                 }
-                answered.fetch_add(1, Ordering::Relaxed);
+                times_us.saturating_record(u64::try_from(sent.elapsed().as_micros())?);
             }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(times_us)
         });
     }
     let last_answer = tokio::time::Instant::from_std(until + ANSWER_WITHIN);
+    let mut times_us = histogram()?;
     while let Some(ended) = tokio::time::timeout_at(last_answer, tasks.join_next()).await? {
-        ended??;
+        times_us.add(ended??)?;
     }
-    Ok(answered.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
+    Ok(Load { times_us, seconds: started.elapsed().as_secs_f64() })
+}
+
+fn histogram() -> Outcome<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, ANSWER_US_MAX, 3)?)
 }

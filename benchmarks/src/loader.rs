@@ -22,6 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) kafka: Kafka,
     /// Events in it.
     pub(crate) events: u64,
+    /// How many of them are orders.
+    pub(crate) orders: u64,
     /// Ids of all users.
     pub(crate) users: Vec<Uuid>,
 }

@@ -8,12 +8,14 @@ mod broker;
 mod commands;
 mod consume;
 mod figures;
+mod guarantees;
 mod load;
 mod loader;
 mod reads;
 mod rebuild;
 mod replay;
 mod shop;
+mod table;
 mod visible;
 
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ enum What {
     Visible,
     /// Everything about the rebuild in one table: speed, memory, room, kills, reads beside it. Wants --events 10000000.
     Rebuild(RebuildFlags),
+    /// What the guarantees cost, in one table, on brokers that it starts itself. Wants --events 1000000.
+    Guarantees,
     #[command(hide = true)]
     ChildReplay(child::ReplayFlags),
     #[command(hide = true)]
@@ -70,7 +74,7 @@ struct Scale {
     /// Seconds of each measurement that has no natural end.
     #[arg(long, default_value_t = 5, global = true)]
     seconds: u64,
-    /// A real Kafka; one is started if this is left out.
+    /// A real Kafka; one is started if this is left out. Not used by `guarantees`, which takes brokers away.
     #[arg(long, env = "DAYBOOK_TEST_BROKERS", global = true)]
     brokers: Option<String>,
 }
@@ -91,6 +95,7 @@ fn run(flags: &Flags) -> Outcome {
     match &flags.what {
         What::ChildReplay(of) => child::replay(brokers.unwrap_or_default(), of),
         What::ChildConsume(of) => child::consume(brokers.unwrap_or_default(), of),
+        What::Guarantees => tokio::runtime::Runtime::new()?.block_on(guarantees::measure(&flags.scale)),
         what => {
             let broker = broker::Broker::find(brokers)?;
             tokio::runtime::Runtime::new()?.block_on(measure(&broker, what, &flags.scale))

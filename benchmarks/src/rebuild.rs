@@ -13,7 +13,6 @@ mod memory;
 mod process;
 mod speed;
 mod streams;
-mod table;
 
 use std::path::PathBuf;
 
@@ -22,9 +21,9 @@ use projector::kernel::replay::MEMORY_BYTES_DEFAULT;
 use crate::broker::Broker;
 use crate::figures::grouped;
 use crate::loader::{self, Loaded, Plan};
+use crate::table::Table;
 use crate::{Outcome, Scale};
 use jar::Found;
-use table::Table;
 
 /// Size of the log that the big one is compared with.
 const SMALL_LOG_EVENTS: u64 = 1_000_000;

@@ -53,7 +53,7 @@ pub use settings::{AnswerAfter, Limits, Settings};
 pub use start::StartError;
 
 #[cfg(test)]
-pub(crate) use {ambient::SystemAmbient, running::Running};
+pub(crate) use {ambient::SystemAmbient, command::Cause, command::Request, running::Running};
 
 #[cfg(test)]
 mod tests;

@@ -5,3 +5,6 @@ mod fields;
 pub mod orders;
 pub mod products;
 pub mod users;
+
+#[cfg(test)]
+mod tests;

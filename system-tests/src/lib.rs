@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod broker;
 pub mod kafka;
 pub mod log;
+pub mod mounted;
 pub mod process;
 pub mod reader;
 pub mod site;

@@ -69,7 +69,8 @@ impl MadeUp {
 
     /// What has been written into `kafka`.
     pub(super) fn into_loaded(self, kafka: Kafka) -> Loaded {
-        Loaded { kafka, events: self.events, users: self.users }
+        let orders = self.events - (self.users.len() + self.products.len()) as u64;
+        Loaded { kafka, events: self.events, orders, users: self.users }
     }
 
     fn user(&mut self) -> Outcome {

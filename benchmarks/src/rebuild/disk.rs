@@ -7,9 +7,9 @@ use std::path::Path;
 use event_log::Kafka;
 use tempfile::TempDir;
 
-use super::table::mib;
 use super::{Bench, Log, process};
 use crate::Outcome;
+use crate::table::mib;
 
 impl Bench<'_> {
     /// Measures both; `kafka_data` is where the broker keeps its topics, if that is known.

@@ -6,10 +6,10 @@ use std::process::Command;
 use jiff::Timestamp;
 
 use super::RebuildFlags;
-use super::table::mib;
 use crate::Scale;
 use crate::broker::Broker;
 use crate::figures::grouped;
+use crate::table::mib;
 
 /// The heading: versions, machine, date, scale, command line.
 pub(super) fn heading(broker: &Broker, scale: &Scale, flags: &RebuildFlags) -> String {

@@ -2,10 +2,10 @@
 
 use tempfile::TempDir;
 
-use super::table::mib;
 use super::{Bench, Log, process};
 use crate::Outcome;
 use crate::figures::grouped;
+use crate::table::mib;
 
 /// A budget that is much smaller than what is to be sorted.
 const SMALL_BUDGET_BYTES: usize = 64 << 20;

@@ -3,10 +3,10 @@
 use tempfile::TempDir;
 
 use super::child::{Consumed, Replayed};
-use super::table::mib;
 use super::{Bench, Log, process};
 use crate::Outcome;
 use crate::figures::{grouped, median};
+use crate::table::mib;
 
 /// Readers of the faster bare consumer, each on a thread of its own.
 const READERS: usize = 2;

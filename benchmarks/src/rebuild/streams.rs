@@ -5,11 +5,11 @@ use tempfile::TempDir;
 use super::child::{Replayed, Streamed};
 use super::jar::{Jar, SETUPS, Setup};
 use super::process::{self, Process};
-use super::table::mib;
 use super::{Bench, Log};
 use crate::Outcome;
 use crate::broker::{Broker, kafka_version};
 use crate::figures::{grouped, median};
+use crate::table::mib;
 
 /// Most events of the log that it reads, which takes it half a minute or more.
 pub(super) const EVENTS_MAX: u64 = 2_000_000;

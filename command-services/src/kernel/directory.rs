@@ -88,7 +88,9 @@ impl Directory {
         refuse_foreign(path)?;
         let holder = format!("{service}, pid {}", std::process::id());
         let lock = DirectoryLock::acquire(path, LOCK, &holder)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        let directory = Self { path: path.to_owned(), _lock: lock };
+        directory.undo_half_replacement().map_err(unusable)?;
+        Ok(directory)
     }
 
     /// Reads the marker and compares it; false if there is none yet.
@@ -140,7 +142,8 @@ impl Directory {
     /// Puts the rebuilt store in the place of the old one, which is kept aside; returns where.
     pub(crate) fn replace_store(&self) -> Result<Option<PathBuf>, DirectoryError> {
         let replace = || -> io::Result<Option<PathBuf>> {
-            let aside = self.store().exists().then(|| self.free_old_name());
+            let aside = self.old(self.last_old()?.map_or(1, |last| last.saturating_add(1)));
+            let aside = self.store().exists().then_some(aside);
             if let Some(aside) = &aside {
                 fs::rename(self.store(), aside)?;
             }
@@ -151,9 +154,32 @@ impl Directory {
         replace().map_err(|source| self.unusable(source))
     }
 
-    fn free_old_name(&self) -> PathBuf {
-        let name = |number: u32| self.path.join(format!("{OLD_PREFIX}{number:06}"));
-        (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+    /// A process that ended between the two steps of [`Directory::replace_store`] left no store in its place. The old one
+    /// is put back, so that nothing it has not sent is forgotten.
+    fn undo_half_replacement(&self) -> io::Result<()> {
+        if self.store().exists() || !self.path.join(RECOVERING).exists() {
+            return Ok(());
+        }
+        let Some(number) = self.last_old()? else { return Ok(()) };
+        let old = self.old(number);
+        tracing::warn!(old_store = %old.display(), "a --recover was interrupted; the old store is put back");
+        fs::rename(old, self.store())?;
+        sync_dir(&self.path)
+    }
+
+    fn old(&self, number: u32) -> PathBuf {
+        self.path.join(format!("{OLD_PREFIX}{number:06}"))
+    }
+
+    /// Number of the store that was put aside last.
+    fn last_old(&self) -> io::Result<Option<u32>> {
+        let mut last = None;
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let number = name.to_string_lossy().strip_prefix(OLD_PREFIX).and_then(|text| text.parse().ok());
+            last = last.max(number);
+        }
+        Ok(last)
     }
 
     fn unusable(&self, source: io::Error) -> DirectoryError {

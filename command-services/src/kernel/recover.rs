@@ -1,8 +1,17 @@
 //! `--recover`: the store rebuilt from the own topic, from offset zero to its end, beside the old one.
 //!
-//! What the log does not have is not rebuilt: idempotency keys are forgotten, sent rows are no longer kept.
+//! Events that the old store has not sent are taken over, where it can still be read and they fit behind the log's end.
+//! What else the log does not have is not rebuilt: idempotency keys are forgotten, sent rows are no longer kept.
+//!
+//! Memory is bounded by the caches of both stores, the rows gathered for the new one (see `gathered`), and what a reader
+//! fetches ahead. A process that is killed meanwhile leaves the old store in its place, and the next one begins anew.
 
+mod gathered;
+mod leftover;
+mod old_outbox;
 mod rebuild;
+mod report;
+mod take_over;
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +21,12 @@ use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use super::aggregate::Aggregate;
 use super::directory::{Directory, DirectoryError};
 use super::incoming::{self, IncomingError};
+use super::log_tail::Tail;
 use super::store::{Store, StoreError};
+use old_outbox::OldOutbox;
 use rebuild::Rebuild;
+use report::report;
+use take_over::take_over;
 
 pub use rebuild::TakeError;
 
@@ -76,29 +89,34 @@ impl From<TakeError> for RecoverError {
     }
 }
 
-/// Rebuilds the store and puts it in the place of the old one.
+/// Rebuilds the store and puts it in the place of the old one. Returns what the log ends with, per partition.
 pub(crate) fn recover<A: Aggregate>(
     kafka: &Kafka,
     directory: &Directory,
     partitions: i32,
     cache_bytes: u64,
-) -> Result<(), RecoverError> {
+) -> Result<Vec<Option<Tail>>, RecoverError> {
+    let began = Instant::now();
     let ends = ends(kafka, A::TOPIC, partitions)?;
+    let mut old = OldOutbox::open(&directory.store(), partitions, cache_bytes);
     let store = Store::open(&directory.recovering()?, cache_bytes)?;
     let mut rebuild = Rebuild::new(&store, partitions);
-    read::<A>(&mut rebuild, kafka, &ends)?;
+    read::<A>(&mut rebuild, &mut old, kafka, &ends)?;
+    let tails = rebuild.tails();
+    let taken = match &old {
+        OldOutbox::Open(old) => take_over::<A>(old, &mut rebuild, &tails)?,
+        OldOutbox::Absent | OldOutbox::Unreadable(_) => Vec::new(),
+    };
     rebuild.claim_unique_keys::<A>()?;
-    rebuild.finish()?;
+    rebuild.finish(&tails)?;
+    let events = rebuild.done;
     store.close()?;
+    old.close();
     let aside = directory.replace_store()?;
-    let aside = aside.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
-    tracing::info!(
-        topic = A::TOPIC,
-        events = rebuild.done,
-        old_store = aside,
-        "the store was rebuilt from the log"
-    );
-    Ok(())
+    report(&kafka.topic_name(A::TOPIC), &old, aside.as_deref(), &taken);
+    let seconds = began.elapsed().as_secs_f64();
+    tracing::info!(topic = A::TOPIC, events, seconds, "the store was rebuilt from the log");
+    Ok(tails)
 }
 
 fn ends(kafka: &Kafka, topic: &str, partitions: i32) -> Result<Vec<i64>, RecoverError> {
@@ -113,8 +131,13 @@ fn ends(kafka: &Kafka, topic: &str, partitions: i32) -> Result<Vec<i64>, Recover
     Ok(watermarks.iter().map(|marks| marks.high).collect())
 }
 
-/// Reads every partition up to its end.
-fn read<A: Aggregate>(rebuild: &mut Rebuild<'_>, kafka: &Kafka, ends: &[i64]) -> Result<(), RecoverError> {
+/// Reads every partition up to its end, and compares it with what the old outbox still has.
+fn read<A: Aggregate>(
+    rebuild: &mut Rebuild<'_>,
+    old: &mut OldOutbox,
+    kafka: &Kafka,
+    ends: &[i64],
+) -> Result<(), RecoverError> {
     let start = |partition| Start { topic: A::TOPIC.to_owned(), partition, offset: 0 };
     let starts: Vec<_> = (0..ends.len() as i32).map(start).collect();
     let reader = Reader::open(kafka, &starts)?;
@@ -125,7 +148,10 @@ fn read<A: Aggregate>(rebuild: &mut Rebuild<'_>, kafka: &Kafka, ends: &[i64]) ->
         match reader.poll(POLL_TIMEOUT)? {
             Polled::Record(record) => {
                 heard_at = Instant::now();
-                rebuild.take::<A>(&record).map_err(|error| located(error, &record, kafka))?;
+                let taken = rebuild.take::<A>(&record).map_err(|error| located(error, &record, kafka))?;
+                if let Some(logged) = taken {
+                    old.compare(record.partition(), logged);
+                }
             }
             Polled::End { source } => open[source] = false,
             Polled::Nothing if heard_at.elapsed() > SILENCE_MAX => {

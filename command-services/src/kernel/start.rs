@@ -76,7 +76,7 @@ pub(crate) fn start<A: Aggregate>(settings: &Settings) -> Result<Started, StartE
     let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
     topics::ensure(kafka, A::TOPIC, &spec)?;
     let own = own_topic::<A>(settings);
-    let tails = own.tails()?;
+    let mut tails = own.tails()?;
     if !marked && !settings.recover {
         own.refuse_to_begin_anew(&tails)?;
     }
@@ -84,7 +84,8 @@ pub(crate) fn start<A: Aggregate>(settings: &Settings) -> Result<Started, StartE
         directory.write_marker(&marker)?;
     }
     if settings.recover {
-        recover::recover::<A>(kafka, &directory, partitions, settings.limits.cache_bytes_max)?;
+        // What was read to its end is known better than by a look at the last record, which may be a repetition.
+        tails = recover::recover::<A>(kafka, &directory, partitions, settings.limits.cache_bytes_max)?;
     }
     let store = Store::open(&directory.store(), settings.limits.cache_bytes_max)?;
     let sent = own.resume(&store, &tails)?;

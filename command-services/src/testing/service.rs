@@ -10,7 +10,10 @@ use event_log::process::ConnectionLimits;
 use event_log::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use tempfile::TempDir;
 
-use crate::kernel::{Aggregate, AnswerAfter, Limits, RunError, Running, Service, Settings, SystemAmbient};
+use crate::kernel::{
+    Aggregate, Answer, AnswerAfter, Cause, Decided, Limits, Request, RunError, Running, Service, Settings,
+    SystemAmbient,
+};
 
 /// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -57,6 +60,30 @@ pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) ->
     }
 }
 
+/// Looks until what is seen is as wanted, for as long as it changes within each deadline: how much there is to do, and how
+/// slow the machine is, does not matter.
+#[track_caller]
+pub(crate) fn keeps_moving<T: PartialEq>(
+    what: &str,
+    mut seen: impl FnMut() -> T,
+    wanted: impl Fn(&T) -> bool,
+) {
+    let mut last = seen();
+    while !wanted(&last) {
+        last = eventually(what, || Some(seen()).filter(|seen| *seen != last));
+    }
+}
+
+/// Lets a service decide a command, without HTTP; it must be accepted.
+#[track_caller]
+pub(crate) fn execute<A: Aggregate>(service: &Service<A>, command: A::Command) -> impl Future<Output = ()> {
+    let id = service.ambient.new_id();
+    let cause = Cause { correlation_id: id, command_id: id, traceparent: None };
+    let present = |_: &Decided<'_, A>| Answer::empty(204);
+    let executed = service.execute(Request { command, present, if_match: None, idempotency: None, cause });
+    async { assert_eq!(executed.await.unwrap().status, 204) }
+}
+
 /// A running service with its own directory, and a broker that it may share.
 pub(crate) struct TestService<A: Aggregate> {
     pub(crate) settings: Settings,
@@ -85,7 +112,7 @@ impl<A: Aggregate> TestService<A> {
         Self { settings, router: running_router, running: Some(running), make_router: router, _dir: dir }
     }
 
-    pub(crate) fn service(&self) -> &Service<A> {
+    pub(crate) fn service(&self) -> &Arc<Service<A>> {
         &self.running.as_ref().unwrap().service
     }
 
@@ -116,7 +143,7 @@ impl<A: Aggregate> TestService<A> {
     /// Blocks until Kafka has everything.
     #[track_caller]
     pub(crate) fn relayed(&self) {
-        eventually("an empty outbox", || (self.service().positions.unsent() == 0).then_some(()));
+        keeps_moving("an empty outbox", || self.service().positions.unsent(), |unsent| *unsent == 0);
     }
 }
 

@@ -13,9 +13,15 @@ const USERS: usize = 200;
 
 #[test]
 fn a_damaged_store_is_named_with_its_remedy_which_helps() {
-    for (what, damage) in
-        [("zeroes in the middle", zeroes as fn(&Path)), ("cut off", cut_off), ("no header", no_header)]
-    {
+    let (older, unreadable) = ("the old store ends before the log does", "the old store cannot be read");
+    // What sled finds before the damage is a store again, an older one.
+    let damages: [(_, fn(&Path), _); 4] = [
+        ("zeroes in the middle", zeroes, older),
+        ("cut off", cut_off, older),
+        ("no header", no_header, older),
+        ("no configuration", no_configuration, unreadable),
+    ];
+    for (what, damage, told) in damages {
         let (broker, dir) = (broker(), TempDir::new().unwrap());
         let data = dir.path().join("data");
         let service = Service::start(users_on(&broker, &data));
@@ -37,7 +43,11 @@ fn a_damaged_store_is_named_with_its_remedy_which_helps() {
         let service = Service::start(recover);
         let again = json!({"email": "0@example.org", "name": "Ada", "address": "1 Row"}).to_string();
         assert_eq!(request(&service.address, "POST", "/users", &again).unwrap().0, 409, "{what}");
-        assert!(service.terminate().0.success());
+        let (status, said) = service.terminate();
+        assert!(
+            status.success() && said.contains(told) && said.contains("not yet sent to Kafka"),
+            "{what}: {said}"
+        );
     }
 }
 
@@ -54,6 +64,10 @@ fn cut_off(db: &Path) {
 fn no_header(db: &Path) {
     let (file, _) = opened(db);
     file.write_all_at(&[0xaa; 64], 0).unwrap();
+}
+
+fn no_configuration(db: &Path) {
+    fs::write(db.with_file_name("conf"), "segment_size: 7").unwrap();
 }
 
 fn opened(db: &Path) -> (File, u64) {

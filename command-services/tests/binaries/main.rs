@@ -8,4 +8,5 @@ mod damaged;
 mod disk;
 mod kill;
 mod log;
+mod recover;
 mod stop;

@@ -68,7 +68,7 @@ impl Api {
     /// What is served now.
     ///
     /// # Errors
-    /// 503 while the first generation is being built.
+    /// 503 while the first generation is being built, or one is being opened afresh.
     pub fn serving(&self) -> Result<Arc<Serving>, Refusal> {
         self.serving.load_full().ok_or_else(|| self.building())
     }
@@ -109,6 +109,12 @@ impl Api {
         self.swaps.send_replace(number);
     }
 
+    /// Serves nothing until the next [`Api::serve`], so that the generation can be opened afresh. Only the keeper calls it.
+    pub(super) fn serve_nothing(&self) {
+        self.serving.store(None);
+        self.swaps.send_modify(|number| *number += 1);
+    }
+
     /// Longest time from a request to its answer.
     pub(super) fn request_timeout(&self) -> Duration {
         self.wait_max + REQUEST_TIMEOUT
@@ -145,6 +151,11 @@ impl Api {
     }
 
     fn building(&self) -> Refusal {
+        if *self.swaps.borrow() > 0 {
+            let detail =
+                "the read model is being opened afresh after its disk took no more writes; try again";
+            return Refusal::not_yet("reopening", "The read model is being opened again", detail);
+        }
         let title = "The read model is being built";
         let detail = "the first generation of the read model is still being built from the log; no answer would be \
                       complete before that";

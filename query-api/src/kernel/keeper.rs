@@ -7,6 +7,7 @@
 //! again and stays.
 
 mod candidate;
+mod mend;
 mod opener;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::limits::{CURRENT_LOOK_INTERVAL, SWAP_TIMEOUT};
 use super::serving::Serving;
 use super::stop_signal::StopSignal;
 use candidate::{Candidate, Refused};
+use mend::Probed;
 pub use opener::OpenError;
 use opener::{Opener, stop};
 
@@ -33,6 +35,8 @@ pub(super) struct Keeper<E: 'static> {
     follower: Option<Follower>,
     /// A generation that cannot be served, so that it is neither tried nor told again and again.
     refused: Option<Refused>,
+    /// The disk, after a store has failed.
+    probed: Probed,
 }
 
 impl<E: EventData + 'static> Keeper<E> {
@@ -43,7 +47,8 @@ impl<E: EventData + 'static> Keeper<E> {
         projection: Projection<E>,
         holder: String,
     ) -> Self {
-        Self { api, read_model, opener: Opener { kafka, projection, holder }, follower: None, refused: None }
+        let opener = Opener { kafka, projection, holder };
+        Self { api, read_model, opener, follower: None, refused: None, probed: Probed::default() }
     }
 
     /// Serves the published generation at once, while its follower catches up. Returns whether there is one that this
@@ -79,6 +84,7 @@ impl<E: EventData + 'static> Keeper<E> {
     }
 
     async fn look(&mut self, stopped: &StopSignal) {
+        self.mend().await;
         match self.current().await {
             Ok(Some(name)) => self.consider(name, stopped).await,
             Ok(None) => {}

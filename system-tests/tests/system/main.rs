@@ -6,6 +6,7 @@
 mod bad_input;
 mod changed_topics;
 mod console_consumer;
+mod disk;
 mod independence;
 mod looked_after;
 mod lost_end;

@@ -1,23 +1,22 @@
 //! The store while it is being rebuilt: events in, rows out.
 
-use std::collections::BTreeMap;
-
 use event_log::Record;
-use schemas::envelope::Envelope;
+use schemas::envelope::{self, Envelope};
 use schemas::event_data::EventData as _;
 use schemas::sequence::Sequence;
 use uuid::Uuid;
 
+use super::gathered::Gathered;
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::fields::Damaged;
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::keys;
+use crate::kernel::log_tail::Tail;
+use crate::kernel::outbox::{OutboxRow, SealedEvent};
 use crate::kernel::rows::{Counter, Versioned, decode_owner};
 use crate::kernel::store::{Store, StoreError};
 
-/// Writes applied together; sled's memory grows with the batch.
-const BATCH_WRITES_MAX: usize = 1_000;
-/// Aggregates whose unique keys are written together.
+/// Aggregates looked at together for their unique keys.
 const SCAN_ROWS_MAX: usize = 500;
 
 /// Why one event could not be taken.
@@ -37,10 +36,10 @@ pub enum TakeError {
     State(#[from] serde_json::Error),
 }
 
-/// The store that is being built, and what of it is not applied yet.
+/// The store that is being built, and where each partition stands.
 pub(super) struct Rebuild<'s> {
     store: &'s Store,
-    pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    rows: Gathered<'s>,
     sequences: Vec<Sequence>,
     pub(super) done: u64,
 }
@@ -48,53 +47,74 @@ pub(super) struct Rebuild<'s> {
 impl<'s> Rebuild<'s> {
     pub(super) fn new(store: &'s Store, partitions: i32) -> Self {
         let sequences = (0..partitions).map(|_| Sequence::start()).collect();
-        Self { store, pending: BTreeMap::new(), sequences, done: 0 }
+        Self { store, rows: Gathered::new(store), sequences, done: 0 }
     }
 
-    pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<(), TakeError> {
-        let sequence = &self.sequences[record.source()];
-        let Some(envelope) = incoming::open(record, A::SERVICE, sequence)? else { return Ok(()) };
+    /// Takes a record of the log; what it was, unless it was taken before.
+    pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<Option<Tail>, TakeError> {
+        let index = record.source();
+        let Some(envelope) = incoming::open(record, A::SERVICE, &self.sequences[index])? else {
+            return Ok(None);
+        };
+        self.apply::<A>(index, &envelope)?;
+        self.done += 1;
+        Ok(Some(Tail { position: envelope.position, id: envelope.id }))
+    }
+
+    /// Takes an event that the log does not have yet, behind all that were taken of its partition.
+    pub(super) fn append<A: Aggregate>(
+        &mut self,
+        partition: i32,
+        event: &SealedEvent,
+    ) -> Result<(), TakeError> {
+        let envelope = envelope::open(Some(&event.value), Vec::new).map_err(IncomingFault::Envelope)?;
+        incoming::check_source(&envelope, A::SERVICE, partition)?;
+        let (index, id) = (partition as usize, envelope.id);
+        self.sequences[index]
+            .check(envelope.position, id)
+            .map_err(|source| IncomingFault::Sequence { id, source })?;
+        self.apply::<A>(index, &envelope)
+    }
+
+    fn apply<A: Aggregate>(&mut self, index: usize, envelope: &Envelope<'_>) -> Result<(), TakeError> {
         let id = envelope.id;
         let event = A::Event::from_data(&envelope.event_type, &envelope.data)
             .map_err(|source| IncomingFault::Data { id, source })?;
-        self.evolve::<A>(&envelope, &event)?;
-        self.sequences[record.source()].advance(id);
-        self.done += 1;
-        if self.pending.len() >= BATCH_WRITES_MAX {
-            self.apply()?;
-        }
+        self.evolve::<A>(envelope, &event)?;
+        self.sequences[index].advance(id);
         Ok(())
     }
 
     fn evolve<A: Aggregate>(&mut self, envelope: &Envelope<'_>, event: &A::Event) -> Result<(), TakeError> {
         let (id, subject, version) = (envelope.id, envelope.subject, envelope.aggregate_version);
-        let row = self.get(&keys::aggregate(subject))?;
+        let row = self.rows.get(&keys::aggregate(subject))?;
         let before = row.map(|row| Versioned::<A::State>::decode(&row)).transpose()?;
         let expected = before.as_ref().map_or(0, |before| before.version) + 1;
         if version != expected {
             return Err(IncomingFault::Version { id, subject, found: version, expected }.into());
         }
         let state = A::evolve(before.map(|before| before.state), event);
-        self.pending.insert(keys::aggregate(subject), Some(Versioned { version, state }.encode()?));
-        Ok(())
+        Ok(self.rows.put(keys::aggregate(subject), Versioned { version, state }.encode()?)?)
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.pending.get(key) {
-            Some(pending) => Ok(pending.clone()),
-            None => Ok(self.store.get(key)?.map(|value| value.to_vec())),
-        }
+    /// The event taken last of each partition.
+    pub(super) fn tails(&self) -> Vec<Option<Tail>> {
+        let tail = |sequence: &Sequence| {
+            let position = sequence.next_position().checked_sub(1)?;
+            Some(Tail { position, id: sequence.last_id()? })
+        };
+        self.sequences.iter().map(tail).collect()
     }
 
-    fn apply(&mut self) -> Result<(), StoreError> {
-        let writes = std::mem::take(&mut self.pending);
-        self.store.apply(writes.into_iter().collect())
+    /// Keeps events that the log does not have as an outbox row that begins at `position`.
+    pub(super) fn keep(&mut self, partition: i32, position: u64, row: &OutboxRow) -> Result<(), StoreError> {
+        self.rows.put(keys::outbox(partition, position), OutboxRow::encode(row.committed_ms, &row.events))
     }
 
     /// Unique keys follow from the final states only. They cannot be built while reading: a key that passed from one
     /// aggregate to another of another partition would depend on how the partitions come in.
     pub(super) fn claim_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
-        self.apply()?;
+        self.rows.write()?;
         let mut span = keys::aggregates();
         loop {
             let rows = self.store.scan(&span, SCAN_ROWS_MAX)?;
@@ -103,32 +123,33 @@ impl<'s> Rebuild<'s> {
             for (key, row) in &rows {
                 self.claim::<A>(keys::aggregate_id(key), &Versioned::decode(row)?)?;
             }
-            self.apply()?;
         }
     }
 
     fn claim<A: Aggregate>(&mut self, id: Uuid, row: &Versioned<A::State>) -> Result<(), TakeError> {
         for unique in A::unique_keys(&row.state) {
             let key = keys::unique(&unique);
-            if let Some(owner) = self.get(&key)? {
+            if let Some(owner) = self.rows.get(&key)? {
                 let owner = decode_owner(&owner)?;
                 tracing::error!(unique, %owner, other = %id, "two aggregates have one unique key; the first keeps it");
                 continue;
             }
-            self.pending.insert(key, Some(id.as_bytes().to_vec()));
+            self.rows.put(key, id.as_bytes().to_vec())?;
         }
         Ok(())
     }
 
-    pub(super) fn finish(&mut self) -> Result<(), TakeError> {
-        for (partition, sequence) in (0..).zip(&self.sequences) {
+    /// Notes where each partition stands, and that the log has all up to its tail; then makes everything durable.
+    pub(super) fn finish(&mut self, tails: &[Option<Tail>]) -> Result<(), TakeError> {
+        for ((partition, sequence), tail) in (0..).zip(&self.sequences).zip(tails) {
             let counter = Counter { next: sequence.next_position(), last_id: sequence.last_id() };
             if counter.next > 0 {
-                self.pending.insert(keys::counter(partition), Some(counter.encode()));
-                self.pending.insert(keys::sent(partition), Some(counter.next.to_be_bytes().to_vec()));
+                let sent = tail.map_or(0, |tail| tail.position + 1);
+                self.rows.put(keys::counter(partition), counter.encode())?;
+                self.rows.put(keys::sent(partition), sent.to_be_bytes().to_vec())?;
             }
         }
-        self.apply()?;
+        self.rows.write()?;
         Ok(self.store.sync()?)
     }
 }

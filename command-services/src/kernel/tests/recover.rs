@@ -13,7 +13,7 @@ use crate::kernel::{Running, Settings, SystemAmbient};
 use crate::testing::{Call, Log, TestService, broker, settings, write_raw};
 
 /// Toys are made, painted and lost, and names come and go.
-async fn live(toys: &TestService<Toys>) {
+pub(super) async fn live(toys: &TestService<Toys>) {
     for number in 0..60 {
         let name = format!("toy {}", number % 40);
         let made = Call::post("/toys", &json!({"name": name})).send(&toys.router).await;
@@ -29,12 +29,12 @@ async fn live(toys: &TestService<Toys>) {
 }
 
 /// Everything that the log says: aggregates, unique keys, counters.
-fn what_matters(toys: &TestService<Toys>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub(super) fn what_matters(toys: &TestService<Toys>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     [b'A', b'U', b'C'].into_iter().flat_map(|kind| toys.rows(kind)).collect()
 }
 
 #[track_caller]
-fn assert_same(lived_on: &BTreeMap<Vec<u8>, Vec<u8>>, rebuilt: &BTreeMap<Vec<u8>, Vec<u8>>) {
+pub(super) fn assert_same(lived_on: &BTreeMap<Vec<u8>, Vec<u8>>, rebuilt: &BTreeMap<Vec<u8>, Vec<u8>>) {
     let all: BTreeSet<_> = lived_on.keys().chain(rebuilt.keys()).collect();
     let differing = all.into_iter().filter(|key| lived_on.get(*key) != rebuilt.get(*key));
     let differing: Vec<_> = differing.map(|key| String::from_utf8_lossy(key)).collect();
@@ -82,6 +82,26 @@ async fn repetitions_in_the_log_are_taken_once() {
     write_raw(&kafka, "toys.events", &repeated.collect::<Vec<_>>());
     toys.restart(|settings| settings.recover = true).unwrap();
     assert_same(&lived_on, &what_matters(&toys));
+}
+
+/// The log's last record is then no measure of where it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_at_the_very_end_does_not_shorten_the_log() {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    let mut toys = TestService::<Toys>::start(kafka.clone(), router);
+    live(&toys).await;
+    toys.relayed();
+    let lived_on = what_matters(&toys);
+    toys.stop();
+    let log = Log::read(&kafka, "toys.events");
+    let early = (0..).zip(&log.partitions).map(|(partition, records)| (partition, &records[1].1[..]));
+    write_raw(&kafka, "toys.events", &early.collect::<Vec<_>>());
+    toys.restart(|settings| settings.recover = true).unwrap();
+    assert_same(&lived_on, &what_matters(&toys));
+    live(&toys).await;
+    toys.relayed();
+    Log::read(&kafka, "toys.events").events();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use super::toy::{Toys, router};
 use crate::kernel::{RunError, Running, Settings, SystemAmbient};
 use crate::testing::{Call, Log, TestService, broker, settings, write_raw};
 
-async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
+pub(super) async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
     for number in 0..count {
         let name = format!("{label} {number}");
         Call::post("/toys", &json!({"name": name})).send(&toys.router).await.is(201);
@@ -29,7 +29,7 @@ fn start(settings: &Settings) -> Result<(), RunError> {
     Running::<Toys>::start(settings, Arc::new(SystemAmbient))?.stop()
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(super) fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

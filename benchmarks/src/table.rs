@@ -6,26 +6,26 @@ const HEAD: [&str; 4] = ["measured", "log", "figure", "remark"];
 
 /// Rows as they come, printed at the end.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<[String; 4]>,
     failures: Vec<String>,
 }
 
 impl Table {
     /// Adds a row.
-    pub(super) fn row(&mut self, measured: &str, log: &str, figure: &str, remark: &str) {
+    pub(crate) fn row(&mut self, measured: &str, log: &str, figure: &str, remark: &str) {
         self.rows.push([measured, log, figure, remark].map(str::to_owned));
     }
 
     /// Notes what was to hold; the run fails at its end if it does not.
-    pub(super) fn check(&mut self, holds: bool, otherwise: &str) {
+    pub(crate) fn check(&mut self, holds: bool, otherwise: &str) {
         if !holds {
             self.failures.push(otherwise.to_owned());
         }
     }
 
     /// Prints all rows, then fails if a check did.
-    pub(super) fn print(&self) -> Outcome {
+    pub(crate) fn print(&self) -> Outcome {
         print!("{}", self.text());
         match self.failures.as_slice() {
             [] => Ok(()),
@@ -53,7 +53,7 @@ fn line(row: &[String; 4], widths: [usize; 4]) -> String {
 }
 
 /// Bytes as MiB.
-pub(super) fn mib(bytes: Option<u64>) -> String {
+pub(crate) fn mib(bytes: Option<u64>) -> String {
     bytes.map_or_else(
         || "not known".to_owned(),
         |bytes| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20)),
