@@ -26,7 +26,8 @@ pub struct Api {
     serving: ArcSwapOption<Serving>,
     swaps: watch::Sender<u64>,
     wait_max: Duration,
-    first_catch_up: FirstCatchUp,
+    catch_up_max: Duration,
+    first_catch_up: ArcSwap<FirstCatchUp>,
     /// Layout of the generations that this program reads.
     pub(super) layout: String,
     /// Where the generations are.
@@ -55,7 +56,8 @@ impl Api {
             serving: ArcSwapOption::empty(),
             swaps: watch::Sender::new(0),
             wait_max,
-            first_catch_up: FirstCatchUp::begin(catch_up_max),
+            catch_up_max,
+            first_catch_up: ArcSwap::from_pointee(FirstCatchUp::begin(catch_up_max)),
             requests: Semaphore::new(REQUESTS_MAX),
             waiting: Semaphore::new(WAITING_MAX),
             request_metrics: RequestMetrics::default(),
@@ -86,7 +88,10 @@ impl Api {
     /// wait already.
     pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
         let serving = self.serving()?;
-        self.first_catch_up.pass(&serving, after.wait.min(self.wait_max)).await?;
+        if !self.first_catch_up.load().is_over() {
+            let catch_up = self.first_catch_up.load_full();
+            catch_up.pass(&serving, after.wait.min(self.wait_max)).await?;
+        }
         let Some(token) = &after.token else { return Ok(serving) };
         let checkpoint = serving.generation.checkpoint();
         positions::check_known(&checkpoint, token, headers::AFTER)?;
@@ -112,6 +117,7 @@ impl Api {
     /// Serves nothing until the next [`Api::serve`], so that the generation can be opened afresh. Only the keeper calls it.
     pub(super) fn serve_nothing(&self) {
         self.serving.store(None);
+        self.first_catch_up.store(Arc::new(FirstCatchUp::begin(self.catch_up_max)));
         self.swaps.send_modify(|number| *number += 1);
     }
 

@@ -1,7 +1,7 @@
-//! The first moments of a process: it answers from no earlier place than the process before it may have answered from.
+//! The first moments after a read model was opened: nobody is answered from before where it may have been before.
 //!
-//! Rows are on disk up to half a second after they were served, so a process that was killed begins a little earlier than
-//! it ended. Whatever it answered from is in the log: who has projected what the log held at the start has that again.
+//! Rows are on disk up to half a second after they were served, so one whose process was killed, or whose disk was full,
+//! begins a little earlier than it ended. Whatever it answered from is in the log: who has projected what the log held at the start has that again.
 //! Queries wait for it, but not for ever: a log that cannot be reached must not keep what is there from being served.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,14 +26,16 @@ impl FirstCatchUp {
         Self { over: AtomicBool::new(false), until: Instant::now() + wait_max }
     }
 
+    /// Whether queries are answered at once.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
     /// Waits until queries may be answered, for `wait` at most.
     ///
     /// # Errors
     /// 503 past `wait`.
     pub(super) async fn pass(&self, serving: &Serving, wait: Duration) -> Result<(), Refusal> {
-        if self.over.load(Ordering::Relaxed) {
-            return Ok(());
-        }
         let mut progress = serving.progress.clone();
         tokio::select! {
             biased;
