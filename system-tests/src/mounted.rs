@@ -61,7 +61,7 @@ impl Mounted {
         fs::remove_file(self.at.join(FILLER)).expect("the filler goes");
     }
 
-    /// From now on no file can be changed, also through handles that are open.
+    /// From now on this file cannot be changed, also through handles that are open.
     pub fn forbid_writes(&self, file: &str) {
         must("chattr", &["+i", self.at.join(file).to_str().expect("a path in UTF-8")]);
     }
