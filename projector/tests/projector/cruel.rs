@@ -9,8 +9,9 @@ use event_log::Kafka;
 use projector::kernel::{FollowOptions, Follower, ReadModel};
 use projector::shop;
 
+use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until_events};
-use crate::log::{Dice, digest_of, fresh, open, transcript};
+use crate::log::{Dice, Log, digest_of, fresh, open, transcript};
 use crate::program::{projector, replay};
 use crate::resume::events;
 
@@ -34,8 +35,16 @@ fn child_that_follows_until_it_is_killed() {
 
 #[test]
 fn a_follower_killed_at_random_moments_ends_with_the_same_rows() {
+    killed_at_random_moments(&transcript(6_000, 41));
+}
+
+#[test]
+fn a_follower_killed_at_random_moments_keeps_what_waits() {
+    killed_at_random_moments(&broken_transcript(6_000, 45));
+}
+
+fn killed_at_random_moments(log: &Log) {
     let broker = Broker::start();
-    let log = transcript(6_000, 41);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     drop(fresh(&path));
@@ -56,7 +65,7 @@ fn a_follower_killed_at_random_moments_ends_with_the_same_rows() {
             .unwrap();
     until_events(&generation, events(&log.records));
     follower.stop().unwrap();
-    assert_eq!(generation.digest(), digest_of(&log.records));
+    assert_eq!((generation.digest(), parked(&generation)), outcome_of(&log.records));
 }
 
 #[test]

@@ -232,22 +232,34 @@ pub(crate) fn apply<E: EventData>(
     record: &Record,
 ) -> Result<(), StopReason> {
     let Record { source, offset, .. } = *record;
-    let incoming = Incoming { source, offset, value: Some(&record.value) };
+    let incoming = Incoming { source, offset, key: Some(&record.key), value: Some(&record.value) };
     engine.apply(generation, incoming, Vec::new).map(drop)
 }
 
 /// Projects what of `records` the checkpoint has not, and commits.
 pub(crate) fn project(generation: &Generation, records: &[Record]) {
     let mut engine = engine(generation);
-    for record in records {
-        if record.offset >= engine.next_offset(record.source) {
-            apply(&mut engine, generation, record).unwrap();
-        }
+    while let Err(reason) = project_with(&mut engine, generation, records) {
+        assert!(engine.reads_again(), "{reason}");
+        engine.forget(&generation.checkpoint());
+    }
+    engine.commit(generation).unwrap();
+}
+
+fn project_with(
+    engine: &mut Engine<ShopEvent>,
+    generation: &Generation,
+    records: &[Record],
+) -> Result<(), StopReason> {
+    let checkpoint = generation.checkpoint();
+    let starts: Vec<_> = checkpoint.sources().map(|(_, at)| at.next_offset).collect();
+    for record in records.iter().filter(|record| record.offset >= starts[record.source]) {
+        apply(engine, generation, record)?;
         if engine.full() {
             engine.commit(generation).unwrap();
         }
     }
-    engine.commit(generation).unwrap();
+    Ok(())
 }
 
 /// The digest that these records lead to, in one go.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod any_bytes;
+mod broken;
 mod broker;
 mod cruel;
 mod disk_full;
@@ -12,6 +13,7 @@ mod generations;
 mod hostile_input;
 mod log;
 mod orders;
+mod parks;
 mod program;
 #[path = "../../../fuzz/random.rs"]
 mod random;

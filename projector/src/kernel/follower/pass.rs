@@ -42,6 +42,8 @@ enum Ended {
     Asked,
     /// Something that no further reading repairs; the rows before it can be committed.
     Stopped(StopReason),
+    /// A fold that failed; the event will wait when it is read again.
+    ReadAgain,
     /// A fold that failed: rows since the last commit are not to be trusted.
     Unfoldable(Before, StopReason),
     /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where.
@@ -80,6 +82,12 @@ impl<E: EventData> Following<E> {
                 Ended::Unfoldable(before, reason) => {
                     return Err(self.stop_before(before, reason, &mut catching));
                 }
+                Ended::ReadAgain => {
+                    self.engine.forget(&self.generation.checkpoint());
+                    let Some(again) = self.wait_for_place()? else { return Ok(()) };
+                    found = again;
+                    continue;
+                }
                 Ended::Moved(place, reason) => (place, reason),
             };
             self.commit()?;
@@ -106,6 +114,8 @@ impl<E: EventData> Following<E> {
         };
         let committed = match ended {
             Ended::Asked => self.commit(),
+            // Whatever else could not be folded came before, and would have been met then.
+            Ended::ReadAgain => Ok(()),
             Ended::Stopped(again) | Ended::Unfoldable(_, again) | Ended::Moved(_, again) => Err(again),
         };
         // The first reason stays the one to tell.
@@ -153,7 +163,8 @@ impl<E: EventData> Following<E> {
                     if before == Some(at) {
                         return Ok(());
                     }
-                    let incoming = Incoming { source: at.0, offset: at.1, value: record.value() };
+                    let (key, value) = (record.key(), record.value());
+                    let incoming = Incoming { source: at.0, offset: at.1, key, value };
                     self.apply(incoming, || record.headers())?;
                     let commit_at = *commit_at.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
                     self.engine.full() || Instant::now() >= commit_at
@@ -179,15 +190,17 @@ impl<E: EventData> Following<E> {
     fn apply(
         &mut self,
         record: Incoming<'_>,
-        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
+        headers: impl Fn() -> Vec<(String, Vec<u8>)>,
     ) -> Result<(), Ended> {
         match self.engine.apply(&self.generation, record, headers) {
             Ok(_) => Ok(()),
+            Err(_) if self.engine.reads_again() => Err(Ended::ReadAgain),
             Err(reason @ (StopReason::Fold { .. } | StopReason::Store(_))) => {
                 Err(Ended::Unfoldable((record.source, record.offset), reason))
             }
             Err(reason @ StopReason::Sequence { error: SequenceError::Gap { .. }, .. }) => {
-                Err(Ended::Moved(Some((record.source, record.offset)), reason))
+                // Records without a position before it are read again as well.
+                Err(Ended::Moved(Some((record.source, self.engine.next_offset(record.source))), reason))
             }
             Err(reason) => Err(Ended::Stopped(reason)),
         }
