@@ -79,9 +79,9 @@ impl Api {
     pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
         let serving = self.serving()?;
         let Some(token) = &after.token else { return Ok(serving) };
-        let checkpoint = serving.generation.checkpoint();
+        let (checkpoint, quarantine) = serving.generation.checkpoint_and_quarantine();
         positions::check_known(&checkpoint, token, headers::AFTER)?;
-        if positions::reached(&checkpoint, token) {
+        if positions::reached(&checkpoint, &quarantine, token) {
             return Ok(serving);
         }
         self.wait(token, after.wait.min(self.wait_max)).await
@@ -123,6 +123,9 @@ impl Api {
 
     fn not_reached(&self, serving: &Serving, token: &Token, wait: Duration) -> Refusal {
         self.request_metrics.not_reached.inc();
+        if let Some((at, key)) = positions::waiting(&serving.generation.quarantine(), token) {
+            return Refusal::quarantined(at, key);
+        }
         let current = positions::current(&serving.generation.checkpoint(), token).to_string();
         let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let detail = format!(

@@ -15,6 +15,9 @@ pub const PAGE_DEFAULT: usize = 50;
 /// Most items of a page: about 150 KB of JSON.
 pub const PAGE_MAX: usize = 500;
 
+/// Most keys that `/status` lists as parked: what a person looks through. The count is of all.
+pub const STATUS_KEYS_MAX: usize = 100;
+
 /// Requests at work at the same time, waiting ones included; past it 503. Each holds a connection and little else.
 pub const REQUESTS_MAX: usize = 4_096;
 /// How long the reading and rendering of one answer may take, on top of the wait that it asked for.

@@ -62,7 +62,9 @@ impl Serving {
     /// Ends when all positions of `token` have been projected; never, once the follower has been stopped before.
     pub(super) async fn reached(&self, token: &Token) {
         let mut progress = self.progress.clone();
-        let gone = progress.wait_for(|now| positions::reached(&now.checkpoint, token)).await.is_err();
+        let reached =
+            |now: &Arc<Progress>| positions::reached(&now.checkpoint, &self.generation.quarantine(), token);
+        let gone = progress.wait_for(reached).await.is_err();
         if gone {
             std::future::pending().await
         }

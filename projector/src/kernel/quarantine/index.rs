@@ -80,6 +80,20 @@ impl Quarantine {
         self.events.get(&(source, position)).map(|event| event.key.as_str())
     }
 
+    /// Position of the last event of a partition that was projected, of those before `next_position`.
+    #[must_use]
+    pub fn last_projected(&self, source: &SourceId, next_position: u64) -> Option<u64> {
+        let mut last = next_position.checked_sub(1)?;
+        let waiting = self.events.range((source.clone(), 0)..(source.clone(), next_position)).rev();
+        for ((_, position), _) in waiting {
+            if *position < last {
+                break;
+            }
+            last = last.checked_sub(1)?;
+        }
+        Some(last)
+    }
+
     /// Counts what was released since the generation was opened: until then, a row changes only when the checkpoint does.
     #[must_use]
     pub fn releases(&self) -> u64 {
