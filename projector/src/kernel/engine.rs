@@ -116,8 +116,9 @@ impl<E: EventData> Engine<E> {
         };
         let (position, id) = (opened.position, opened.id);
         let verdict = self.intake.judge(source, &opened.source, record, position, id)?;
-        match (verdict, self.intake.course(record.source, position, record.key)) {
+        match (verdict, self.intake.course(record.source, position, id, || record.key)) {
             (Verdict::Duplicate, _) => self.counts.duplicates += 1,
+            (Verdict::Apply, Course::LeaveOut) => {}
             (Verdict::Apply, Course::Park) => self.intake.park(source, record, headers(), position, id)?,
             (Verdict::Apply, Course::Project) => {
                 let meta = EventMeta {

@@ -7,6 +7,9 @@
 //! A record takes its place in the sequence of positions whether it is projected or parked. One whose position cannot be
 //! read has the place that the record behind it leaves for it (`unplaced.rs`).
 //!
+//! Events leave it when a program that can project them is told to ([`release`]), or when somebody says that one is to be
+//! left out for ever ([`leave_out`]).
+//!
 //! What waits is bounded; beyond the bounds the projection stops. Only what can be shown and named waits: a record with a
 //! key of printable text.
 
@@ -14,12 +17,17 @@ mod course;
 mod index;
 mod intake;
 mod record;
+mod release;
+mod skipped;
 mod unplaced;
 
 pub(in crate::kernel) use course::Course;
+pub(in crate::kernel) use index::ParkedEvent;
 pub use index::{ParkedKey, Quarantine};
 pub(in crate::kernel) use intake::Intake;
 pub(in crate::kernel) use record::ParkedRecord;
+pub use release::{ReleaseError, Released, leave_out, release};
+pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX};
 pub(in crate::kernel) use unplaced::{Unplaced, shown};
 
 /// Events that wait in one generation. Their places are kept in memory, some hundred bytes each.

@@ -55,13 +55,24 @@ impl Source {
         event_id: Uuid,
         offset: i64,
     ) -> Result<Verdict, StopReason> {
-        let at = || self.at(offset, Some(event_id));
-        if !self.is_from(from) {
-            let expected = format!("/{}/{}", self.service, self.id.partition);
-            return Err(StopReason::ForeignSource { at: at(), found: from.to_string(), expected });
-        }
+        self.check_origin(from, event_id, offset)?;
         let verdict = self.sequence.check(position, event_id);
-        verdict.map_err(|error| StopReason::Sequence { at: at(), error })
+        verdict.map_err(|error| StopReason::Sequence { at: self.at(offset, Some(event_id)), error })
+    }
+
+    /// An event must come from the service of its topic and name its partition.
+    pub(super) fn check_origin(
+        &self,
+        from: &envelope::Source<'_>,
+        event_id: Uuid,
+        offset: i64,
+    ) -> Result<(), StopReason> {
+        if self.is_from(from) {
+            return Ok(());
+        }
+        let expected = format!("/{}/{}", self.service, self.id.partition);
+        let at = self.at(offset, Some(event_id));
+        Err(StopReason::ForeignSource { at, found: from.to_string(), expected })
     }
 
     pub(super) fn is_from(&self, from: &envelope::Source<'_>) -> bool {

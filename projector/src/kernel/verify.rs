@@ -10,5 +10,5 @@ mod served;
 mod whole;
 
 pub use ranges::{RangeDigests, RangeRow, RangeRows, StoredKey};
-pub use served::{Client, Held, HoldError, Served, socket_path};
+pub use served::{Client, Held, HoldError, QuarantineShown, Served, socket_path};
 pub use whole::{Difference, VerifyError, VerifyReport, verify};

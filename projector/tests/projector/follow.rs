@@ -22,7 +22,7 @@ fn progress(follower: &Follower) -> Arc<Progress> {
     follower.progress().borrow().clone()
 }
 
-fn until_following(follower: &Follower) {
+pub(crate) fn until_following(follower: &Follower) {
     until("the follower follows", || matches!(progress(follower).state, State::Following).then_some(()));
 }
 

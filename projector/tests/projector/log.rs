@@ -238,7 +238,15 @@ pub(crate) fn apply<E: EventData>(
 
 /// Projects what of `records` the checkpoint has not, and commits.
 pub(crate) fn project(generation: &Generation, records: &[Record]) {
-    let mut engine = engine(generation);
+    project_as(shop::projection(), generation, records);
+}
+
+pub(crate) fn project_as<E: EventData>(
+    projection: Projection<E>,
+    generation: &Generation,
+    records: &[Record],
+) {
+    let mut engine = Engine::new(projection, &generation.checkpoint(), Limits::following(1 << 20));
     while let Err(reason) = project_with(&mut engine, generation, records) {
         assert!(engine.reads_again(), "{reason}");
         engine.forget(&generation.checkpoint());
@@ -246,8 +254,8 @@ pub(crate) fn project(generation: &Generation, records: &[Record]) {
     engine.commit(generation).unwrap();
 }
 
-fn project_with(
-    engine: &mut Engine<ShopEvent>,
+fn project_with<E: EventData>(
+    engine: &mut Engine<E>,
     generation: &Generation,
     records: &[Record],
 ) -> Result<(), StopReason> {

@@ -15,10 +15,12 @@ mod log;
 mod orders;
 mod parks;
 mod program;
+mod quarantine_program;
 #[path = "../../../fuzz/random.rs"]
 mod random;
 mod read_models;
 mod rebuilds;
+mod released;
 mod replays;
 mod resume;
 mod toy;

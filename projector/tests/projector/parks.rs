@@ -21,7 +21,7 @@ const USER: Uuid = Uuid::from_u128(0x77);
 const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
 
 /// Writes an event of a type that is not known, at the next position.
-fn write_unknown(log: &mut Log, user: Uuid) -> Record {
+pub(crate) fn write_unknown(log: &mut Log, user: Uuid) -> Record {
     let record = log.write(&signed_up(user));
     let text = String::from_utf8(record.value).unwrap().replace("signed-up", "renamed");
     let last = log.records.last_mut().unwrap();
@@ -30,7 +30,7 @@ fn write_unknown(log: &mut Log, user: Uuid) -> Record {
 }
 
 /// Writes bytes that tell nothing, where the next position belongs.
-fn write_nonsense(log: &mut Log, user: Uuid) -> Record {
+pub(crate) fn write_nonsense(log: &mut Log, user: Uuid) -> Record {
     log.write(&signed_up(user));
     let last = log.records.last_mut().unwrap();
     last.value = format!("nonsense at offset {}", last.offset).into_bytes();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use projector::kernel::follower::Hold;
+use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Layout, Progress, ReadModel};
 use schemas::headers;
 use schemas::token::Token;
@@ -94,9 +94,10 @@ impl Api {
         generation: Arc<Generation>,
         progress: watch::Receiver<Arc<Progress>>,
         hold: Hold,
+        repairs: Repairs,
     ) {
         let number = *self.swaps.borrow() + 1;
-        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress, hold })));
+        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress, hold, repairs })));
         self.swaps.send_replace(number);
     }
 

@@ -43,6 +43,11 @@ pub const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HOLD_TIME: Duration = Duration::from_secs(300);
 /// How long the projection may take to come to a stand: one commit.
 pub const HOLD_WAIT: Duration = Duration::from_secs(10);
+/// How long the projection may take to begin with what is asked of it about the quarantine: longer than one commit, and
+/// than one look for a broker that is away.
+pub const REPAIR_WAIT: Duration = Duration::from_secs(10);
+/// Largest request of those who look after the read model: all events that may be left out, with their reasons.
+pub const ADMIN_BODY_BYTES_MAX: usize = 32 << 20;
 /// How long one attempt to build waits for a broker. Short, because a request to stop is seen only between attempts.
 pub const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
 

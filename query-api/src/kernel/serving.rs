@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use projector::kernel::follower::Hold;
+use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Progress, ReadError};
 use schemas::token::Token;
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub struct Serving {
     pub progress: watch::Receiver<Arc<Progress>>,
     /// Keeps its follower from moving for a while.
     pub hold: Hold,
+    /// Releases what waits in it.
+    pub repairs: Repairs,
 }
 
 impl Serving {

@@ -1,6 +1,7 @@
 //! What `/status` says: which generation is served, how far it is, and what is wrong.
 
 use jiff::Timestamp;
+use projector::kernel::quarantine::SkippedEvent;
 use projector::kernel::{ParkedKey, PartitionProgress, Progress, RecordAt, State, StopReason};
 use schemas::problem::Problem;
 use serde::Serialize;
@@ -45,6 +46,10 @@ pub struct Status {
     pub quarantine_keys: usize,
     /// How many events wait.
     pub quarantine_events: u64,
+    /// Events that are left out for ever; at most [`STATUS_KEYS_MAX`], the last ones.
+    pub skipped: Vec<SkippedEvent>,
+    /// How many there are.
+    pub skipped_events: usize,
     /// Digest of all rows, as kept up to date with every commit.
     pub digest: Option<String>,
     /// Bytes of the generation's files.
@@ -116,6 +121,8 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         quarantine: quarantine.keys().take(STATUS_KEYS_MAX).cloned().collect(),
         quarantine_keys: quarantine.keys().count(),
         quarantine_events: quarantine.events(),
+        skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
+        skipped_events: quarantine.skipped().len(),
         digest: serving.map(|serving| serving.generation.digest().to_string()),
         bytes_per_event: bytes_per_event(progress, measured.bytes_on_disk),
         bytes_on_disk: measured.bytes_on_disk,

@@ -36,6 +36,19 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "UUID")]
     pub(crate) inspect: Option<String>,
 
+    /// Project all events of this key that wait in quarantine, in order; exit 1 and change nothing if one still fails
+    #[arg(long, value_name = "KEY")]
+    pub(crate) release: Option<String>,
+
+    /// Leave this event, which waits in quarantine, out of this and all later generations: its id, or its position such as
+    /// users.events/3@17; needs --why
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) skip_event: Option<String>,
+
+    /// With --skip-event: why it is left out; kept for ever
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+
     /// With --replay and --verify: read at most so many events per second; 0 for no limit. Alone: change that of the
     /// replay at work
     #[arg(long, value_name = "EVENTS_PER_S")]

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Commit;
+use super::{Commit, Generation, State};
+use crate::kernel::checkpoint::SourceId;
 use crate::kernel::keys;
-use crate::kernel::quarantine::{ParkedKey, ParkedRecord, Quarantine};
-use crate::kernel::rows::Rows;
+use crate::kernel::quarantine::{ParkedKey, ParkedRecord, Quarantine, SkippedEvent};
+use crate::kernel::rows::{Bytes, Rows};
 use crate::kernel::store::{GenerationError, StoreError};
 
 /// All that waits, as it is stored.
@@ -20,6 +21,30 @@ pub(super) fn read(path: &Path, rows: &Rows) -> Result<Quarantine, GenerationErr
     Ok(quarantine)
 }
 
+impl Generation {
+    /// The waiting records of one key in one partition, in order.
+    pub(in crate::kernel) fn parked_of(
+        &self,
+        source: &SourceId,
+        key: &str,
+    ) -> Result<Vec<ParkedRecord>, StoreError> {
+        let from = keys::parked_prefix(source, key);
+        // The prefix ends with a byte 0, behind which the positions stand.
+        let to = [&from[..from.len() - 1], &[1]].concat();
+        let record = |entry: Result<(Bytes, Bytes), StoreError>| {
+            ParkedRecord::decode(&entry?.1).map_err(|error| self.damaged(error))
+        };
+        self.rows.range(from..to).map(record).collect()
+    }
+
+    /// From now on these events are left out when they come.
+    pub(in crate::kernel) fn set_skipped(&self, skipped: Vec<SkippedEvent>) {
+        let mut state = State::clone(&self.state());
+        Arc::make_mut(&mut state.quarantine).set_skipped(skipped);
+        self.show(state);
+    }
+}
+
 impl Commit<'_> {
     /// Writes records that wait from now on.
     pub(in crate::kernel) fn park(&mut self, records: Vec<ParkedRecord>) {
@@ -28,6 +53,20 @@ impl Commit<'_> {
             self.batch.put(&key, &record.encode());
             Arc::make_mut(&mut self.quarantine).add(&record);
         }
+    }
+
+    /// Takes out records that no longer wait.
+    pub(in crate::kernel) fn unpark(&mut self, records: &[ParkedRecord]) {
+        for record in records {
+            self.batch.remove(&keys::parked(&record.source, &record.key, record.position));
+        }
+        Arc::make_mut(&mut self.quarantine).remove(records);
+    }
+
+    /// Writes a record that goes on waiting, with the reason that it has now.
+    pub(in crate::kernel) fn park_again(&mut self, record: ParkedRecord) {
+        Arc::make_mut(&mut self.quarantine).remove(std::slice::from_ref(&record));
+        self.park(vec![record]);
     }
 
     /// Shows records of which it is not known yet whether they will wait; they are kept nowhere.

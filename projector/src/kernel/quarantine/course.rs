@@ -7,4 +7,6 @@ pub(in crate::kernel) enum Course {
     Project,
     /// It waits.
     Park,
+    /// It takes its place and is forgotten.
+    LeaveOut,
 }

@@ -1,11 +1,13 @@
 //! What waits in a generation, in memory: the places of all parked events, and a summary of every key.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::record::ParkedRecord;
+use super::skipped::SkippedEvent;
 use crate::kernel::checkpoint::SourceId;
 
 /// A key whose events wait.
@@ -43,6 +45,7 @@ pub struct Quarantine {
     events: BTreeMap<(SourceId, u64), ParkedEvent>,
     keys: BTreeMap<(SourceId, String), ParkedKey>,
     unplaced: Vec<ParkedKey>,
+    skipped: Arc<[SkippedEvent]>,
     releases: u64,
 }
 
@@ -62,6 +65,12 @@ impl Quarantine {
     /// The parked keys of a topic, in the order of partitions and keys; a key may come twice.
     pub fn keys_of<'q>(&'q self, topic: &'q str) -> impl Iterator<Item = &'q str> {
         self.keys().filter(move |parked| parked.topic == topic).map(|parked| parked.key.as_str())
+    }
+
+    /// Events that are left out for ever.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedEvent] {
+        &self.skipped
     }
 
     /// Events that wait.
@@ -105,6 +114,40 @@ impl Quarantine {
         self.events.iter().map(|((source, position), event)| (source, *position, event))
     }
 
+    /// Partitions in which events of a key wait.
+    pub(super) fn sources_of(&self, key: &str) -> impl Iterator<Item = &SourceId> {
+        self.keys.keys().filter(move |(_, parked)| parked == key).map(|(source, _)| source)
+    }
+
+    /// Partition and key of an event that is to be left out, if it waits.
+    pub(super) fn parked_as(&self, event: &SkippedEvent) -> Option<(SourceId, String)> {
+        let source = SourceId { topic: event.topic.as_str().into(), partition: event.partition };
+        let parked = self.events.get(&(source.clone(), event.position))?;
+        (parked.id == event.id).then(|| (source, parked.key.clone()))
+    }
+
+    pub(in crate::kernel) fn set_skipped(&mut self, skipped: Vec<SkippedEvent>) {
+        self.skipped = skipped.into();
+    }
+
+    /// Takes out what no longer waits.
+    pub(in crate::kernel) fn remove(&mut self, records: &[ParkedRecord]) {
+        for record in records {
+            self.events.remove(&(record.source.clone(), record.position));
+            self.keys.remove(&(record.source.clone(), record.key.clone()));
+        }
+        let (events, keys) = (std::mem::take(&mut self.events), std::mem::take(&mut self.keys));
+        for ((source, position), event) in &events {
+            // What is left of a key that was taken out is counted anew; all others are as they were.
+            if !keys.contains_key(&(source.clone(), event.key.clone())) {
+                self.count(source, *position, event);
+            }
+        }
+        self.keys.extend(keys);
+        self.events = events;
+        self.releases += 1;
+    }
+
     pub(in crate::kernel) fn add(&mut self, record: &ParkedRecord) {
         let event = ParkedEvent {
             key: record.key.clone(),
@@ -125,9 +168,8 @@ impl Quarantine {
         self.unplaced = unplaced;
     }
 
-    /// Events of a key come in the order of their positions.
     fn count(&mut self, source: &SourceId, position: u64, event: &ParkedEvent) {
-        let first = || ParkedKey {
+        let first = ParkedKey {
             key: event.key.clone(),
             topic: source.topic.to_string(),
             partition: source.partition,
@@ -136,7 +178,10 @@ impl Quarantine {
             waiting: 0,
             reason: event.reason.clone().unwrap_or_default(),
         };
-        let key = self.keys.entry((source.clone(), event.key.clone())).or_insert_with(first);
+        let key = self.keys.entry((source.clone(), event.key.clone())).or_insert_with(|| first.clone());
+        if position < key.since_position {
+            *key = ParkedKey { waiting: key.waiting, ..first };
+        }
         key.waiting += 1;
     }
 }

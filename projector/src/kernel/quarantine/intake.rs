@@ -15,7 +15,7 @@ use super::record::{self, Headers, ParkedRecord};
 use super::unplaced::Unplaced;
 use super::{
     Course, PARKED_BYTES_MAX, PARKED_EVENTS_MAX, PARKED_EVENTS_PER_KEY_MAX, PARKED_KEY_BYTES_MAX,
-    PARKED_RECORD_BYTES_MAX, Quarantine, REASON_CHARS_MAX, UNPLACED_RECORDS_MAX,
+    PARKED_RECORD_BYTES_MAX, Quarantine, REASON_CHARS_MAX, SkippedEvent, UNPLACED_RECORDS_MAX,
 };
 use crate::kernel::engine::Incoming;
 use crate::kernel::source::Source;
@@ -38,6 +38,8 @@ pub(in crate::kernel) struct Intake {
     made_ids: HashSet<(usize, Uuid)>,
     /// Events that could not be folded, by partition and position: they are parked when they are met again.
     unfoldable: HashMap<(usize, u64), StopReason>,
+    /// Events that are left out, by partition and position, with their ids.
+    skipped: HashMap<(usize, u64), Uuid>,
     /// Parked since the last commit.
     fresh: Vec<ParkedRecord>,
     fresh_bytes: usize,
@@ -63,6 +65,22 @@ impl Intake {
                 self.made_ids.insert((source, event.id));
             }
         }
+        self.leave_out(quarantine.skipped(), sources);
+    }
+
+    /// Leaves these events out when they come.
+    pub(in crate::kernel) fn leave_out(&mut self, skipped: &[SkippedEvent], sources: &[Source]) {
+        for event in skipped {
+            let is_meant = |source: &Source| {
+                (&*source.id.topic, source.id.partition) == (event.topic.as_str(), event.partition)
+            };
+            let Some(source) = sources.iter().position(is_meant) else { continue };
+            self.skipped.insert((source, event.position), event.id);
+            // Passed before, so that it can only be a repetition.
+            if event.event_id.is_none() && event.position < sources[source].next_position() {
+                self.made_ids.insert((source, event.id));
+            }
+        }
     }
 
     /// What is left when everything since the last commit is read again.
@@ -72,14 +90,23 @@ impl Intake {
 
     /// What becomes of the event of a position that comes next.
     #[inline]
-    pub(in crate::kernel) fn course(&self, source: usize, position: u64, key: Option<&[u8]>) -> Course {
-        match self.parked.is_empty() && self.unfoldable.is_empty() {
+    pub(in crate::kernel) fn course<'k>(
+        &self,
+        source: usize,
+        position: u64,
+        id: Uuid,
+        key: impl FnOnce() -> Option<&'k [u8]>,
+    ) -> Course {
+        match self.parked.is_empty() && self.unfoldable.is_empty() && self.skipped.is_empty() {
             true => Course::Project,
-            false => self.look_up(source, position, key),
+            false => self.look_up(source, position, id, key()),
         }
     }
 
-    fn look_up(&self, source: usize, position: u64, key: Option<&[u8]>) -> Course {
+    fn look_up(&self, source: usize, position: u64, id: Uuid, key: Option<&[u8]>) -> Course {
+        if self.skipped.get(&(source, position)) == Some(&id) {
+            return Course::LeaveOut;
+        }
         let waits = self.waiting(source, key.unwrap_or_default()) > 0;
         match waits || self.unfoldable.contains_key(&(source, position)) {
             true => Course::Park,
@@ -118,7 +145,8 @@ impl Intake {
         };
         let (id, position) = (opened.id, opened.position);
         let verdict = self.judge(source, &opened.source, record, position, id)?;
-        if verdict == Verdict::Apply {
+        let course = self.look_up(record.source, position, id, record.key);
+        if verdict == Verdict::Apply && course != Course::LeaveOut {
             let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error);
             let placed = Placed { record, headers: headers.clone(), position, id, has_event_id: true };
             self.take(source, placed, Some(reason))?;
@@ -209,9 +237,11 @@ impl Intake {
                 return Err(reason);
             }
             let (record, id, offset) = (unplaced.as_incoming(index), unplaced.id, unplaced.offset);
-            let placed =
-                Placed { record, headers, position: source.next_position(), id, has_event_id: false };
-            self.take(source, placed, Some(reason))?;
+            let position = source.next_position();
+            if self.look_up(index, position, id, record.key) != Course::LeaveOut {
+                let placed = Placed { record, headers, position, id, has_event_id: false };
+                self.take(source, placed, Some(reason))?;
+            }
             self.made_ids.insert((index, id));
             source.unplaced.remove(0);
             source.passed(Verdict::Apply, id, offset);

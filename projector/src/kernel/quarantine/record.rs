@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::codec::{RowError, RowReader, put_text, put_varint};
+use crate::kernel::stop::RecordAt;
 
 /// Names and values, as Kafka has them.
 pub(in crate::kernel) type Headers = Vec<(String, Vec<u8>)>;
@@ -31,6 +32,16 @@ const HAS_REASON: u8 = 4;
 const ALL: u8 = HAS_EVENT_ID | HAS_VALUE | HAS_REASON;
 
 impl ParkedRecord {
+    /// The id that the envelope tells.
+    pub(in crate::kernel) fn event_id(&self) -> Option<Uuid> {
+        self.has_event_id.then_some(self.id)
+    }
+
+    pub(in crate::kernel) fn at(&self, event_id: Option<Uuid>) -> RecordAt {
+        let SourceId { topic, partition } = &self.source;
+        RecordAt { topic: topic.to_string(), partition: *partition, offset: self.offset, event_id }
+    }
+
     /// Bytes that it takes, but for some numbers.
     pub(in crate::kernel) fn bytes(&self) -> usize {
         bytes(self.key.as_bytes(), self.value.as_deref(), &self.headers)
