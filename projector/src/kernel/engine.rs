@@ -102,7 +102,10 @@ impl<E: EventData> Engine<E> {
         headers: impl Fn() -> Vec<(String, Vec<u8>)>,
     ) -> Result<Verdict, StopReason> {
         if !self.resumed {
-            self.intake.resume(&stored.quarantine(), &self.sources);
+            let quarantine = stored.quarantine();
+            for (index, source) in self.sources.iter().enumerate() {
+                self.intake.resume(&quarantine, index, source);
+            }
             self.resumed = true;
         }
         let source = &mut self.sources[record.source];
@@ -115,7 +118,8 @@ impl<E: EventData> Engine<E> {
             }
         };
         let (position, id) = (opened.position, opened.id);
-        let verdict = self.intake.judge(source, &opened.source, record, position, id)?;
+        let verdict =
+            self.intake.judge(source, &opened.source, record.source, position, id, record.offset)?;
         match (verdict, self.intake.course(record.source, position, id, || record.key)) {
             (Verdict::Duplicate, _) => self.counts.duplicates += 1,
             (Verdict::Apply, Course::LeaveOut) => {}
@@ -214,6 +218,7 @@ impl<E: EventData> Engine<E> {
         let changed = self.sources.iter().zip(&self.changed).filter(|(_, changed)| **changed);
         let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
         let checkpoint = commit.finish(reached)?;
+        self.intake.committed();
         self.changed.fill(false);
         self.committed = self.counts;
         self.uncommitted = false;

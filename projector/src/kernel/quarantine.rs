@@ -24,7 +24,7 @@ mod unplaced;
 pub(in crate::kernel) use course::Course;
 pub(in crate::kernel) use index::ParkedEvent;
 pub use index::{ParkedKey, Quarantine};
-pub(in crate::kernel) use intake::Intake;
+pub(in crate::kernel) use intake::{Intake, Totals};
 pub(in crate::kernel) use record::ParkedRecord;
 pub use release::{ReleaseError, Released, leave_out, release};
 pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX};

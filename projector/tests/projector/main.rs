@@ -13,6 +13,7 @@ mod generations;
 mod hostile_input;
 mod log;
 mod orders;
+mod parked_replays;
 mod parks;
 mod program;
 mod quarantine_program;

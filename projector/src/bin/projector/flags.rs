@@ -66,6 +66,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "WHY")]
     pub(crate) accept_difference: Option<String>,
 
+    /// With --replay: stop at the first record that cannot be projected, instead of parking its key; exit 1
+    #[arg(long)]
+    pub(crate) stop_at_quarantine: bool,
+
     /// With --replay: how many generations older than the published one are kept
     #[arg(long, env = "DAYBOOK_KEEP", default_value = "1", value_name = "N")]
     pub(crate) keep: String,

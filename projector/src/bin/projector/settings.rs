@@ -59,6 +59,9 @@ impl Flags {
         if !self.replay && (self.no_publish || self.into.is_some() || self.accept_difference.is_some()) {
             errors.push("--no-publish, --into and --accept-difference go with --replay only".to_owned());
         }
+        if self.stop_at_quarantine && !self.replay {
+            errors.push("--stop-at-quarantine goes with --replay only".to_owned());
+        }
         if self.accept_difference.as_ref().is_some_and(|why| why.trim().is_empty()) {
             errors.push("--accept-difference: say why".to_owned());
         }
@@ -126,6 +129,7 @@ impl Flags {
             rate_max: rate.map(|rate| (rate != 0).then_some(rate))?,
             keep: keep?,
             accept_difference: self.accept_difference.clone(),
+            stop_at_quarantine: self.stop_at_quarantine,
             start_timeout: Duration::from_millis(timeout_ms?),
             ..ReplayOptions::new(partitions?, holder())
         })

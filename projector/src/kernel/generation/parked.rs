@@ -37,6 +37,16 @@ impl Generation {
         self.rows.range(from..to).map(record).collect()
     }
 
+    /// Writes a record that waits into a generation that is being built and that nobody reads.
+    pub(in crate::kernel) fn put_parked(&self, record: &ParkedRecord) -> Result<(), StoreError> {
+        let key = keys::parked(&record.source, &record.key, record.position);
+        self.rows.put(&key, &record.encode())?;
+        let mut state = State::clone(&self.state());
+        Arc::make_mut(&mut state.quarantine).add(record);
+        self.show(state);
+        Ok(())
+    }
+
     /// From now on these events are left out when they come.
     pub(in crate::kernel) fn set_skipped(&self, skipped: Vec<SkippedEvent>) {
         let mut state = State::clone(&self.state());

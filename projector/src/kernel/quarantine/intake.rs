@@ -44,6 +44,8 @@ pub(in crate::kernel) struct Intake {
     fresh: Vec<ParkedRecord>,
     fresh_bytes: usize,
     read_again: bool,
+    /// Whether the first record that would wait stops the driver instead.
+    stops: bool,
 }
 
 /// A record, and the place that it takes.
@@ -56,31 +58,47 @@ struct Placed<'r> {
 }
 
 impl Intake {
-    /// Goes on with what waits in a generation; `sources` are its partitions in order.
-    pub(in crate::kernel) fn resume(&mut self, quarantine: &Quarantine, sources: &[Source]) {
-        for (id, _, event) in quarantine.parked() {
-            let Some(source) = sources.iter().position(|source| source.id == *id) else { continue };
-            self.count(source, event.key.as_bytes(), event.bytes);
-            if !event.has_event_id {
-                self.made_ids.insert((source, event.id));
-            }
-        }
-        self.leave_out(quarantine.skipped(), sources);
+    /// One of several, whose records count together; with `stops`, none waits.
+    pub(in crate::kernel) fn counting(totals: &Arc<Totals>, stops: bool) -> Self {
+        Self { totals: totals.clone(), stops, ..Self::default() }
     }
 
-    /// Leaves these events out when they come.
-    pub(in crate::kernel) fn leave_out(&mut self, skipped: &[SkippedEvent], sources: &[Source]) {
-        for event in skipped {
-            let is_meant = |source: &Source| {
-                (&*source.id.topic, source.id.partition) == (event.topic.as_str(), event.partition)
-            };
-            let Some(source) = sources.iter().position(is_meant) else { continue };
-            self.skipped.insert((source, event.position), event.id);
-            // Passed before, so that it can only be a repetition.
-            if event.event_id.is_none() && event.position < sources[source].next_position() {
-                self.made_ids.insert((source, event.id));
+    /// Goes on with what waits of a partition in a generation.
+    pub(in crate::kernel) fn resume(&mut self, quarantine: &Quarantine, index: usize, source: &Source) {
+        for (_, _, event) in quarantine.parked().filter(|(id, ..)| **id == source.id) {
+            self.count(index, event.key.as_bytes(), event.bytes);
+            if !event.has_event_id {
+                self.made_ids.insert((index, event.id));
             }
         }
+        self.leave_out(quarantine.skipped(), index, source);
+    }
+
+    /// Goes on with a record that waits in a build.
+    pub(in crate::kernel) fn resume_record(&mut self, index: usize, record: &ParkedRecord) {
+        self.count(index, record.key.as_bytes(), record.bytes() as u64);
+        if !record.has_event_id {
+            self.made_ids.insert((index, record.id));
+        }
+    }
+
+    /// Leaves those of these events out that are of one partition, when they come.
+    pub(in crate::kernel) fn leave_out(&mut self, skipped: &[SkippedEvent], index: usize, source: &Source) {
+        let is_of = |event: &&SkippedEvent| {
+            (event.topic.as_str(), event.partition) == (&*source.id.topic, source.id.partition)
+        };
+        for event in skipped.iter().filter(is_of) {
+            self.skipped.insert((index, event.position), event.id);
+            // Passed before, so that it can only be a repetition.
+            if event.event_id.is_none() && event.position < source.next_position() {
+                self.made_ids.insert((index, event.id));
+            }
+        }
+    }
+
+    /// Parks the event of a position when it comes: it cannot be folded.
+    pub(in crate::kernel) fn expect_unfoldable(&mut self, index: usize, position: u64, reason: StopReason) {
+        self.unfoldable.insert((index, position), reason);
     }
 
     /// What is left when everything since the last commit is read again.
@@ -144,7 +162,7 @@ impl Intake {
             return self.set_aside_unplaced(source, record, headers, reason);
         };
         let (id, position) = (opened.id, opened.position);
-        let verdict = self.judge(source, &opened.source, record, position, id)?;
+        let verdict = self.judge(source, &opened.source, record.source, position, id, record.offset)?;
         let course = self.look_up(record.source, position, id, record.key);
         if verdict == Verdict::Apply && course != Course::LeaveOut {
             let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error);
@@ -161,14 +179,15 @@ impl Intake {
         &mut self,
         source: &mut Source,
         from: &envelope::Source<'_>,
-        record: Incoming<'_>,
+        index: usize,
         position: u64,
         id: Uuid,
+        offset: i64,
     ) -> Result<Verdict, StopReason> {
         if !source.unplaced.is_empty() && source.is_from(from) {
-            self.place(source, record.source, position)?;
+            self.place(source, index, position)?;
         }
-        source.check(from, position, id, record.offset)
+        source.check(from, position, id, offset)
     }
 
     /// Notes an event that could not be folded, if it can wait: it does when it is read again.
@@ -194,11 +213,14 @@ impl Intake {
         (self.fresh.len(), self.fresh_bytes)
     }
 
-    /// Hands over what was parked since the last time, to be committed.
+    /// All events that could not be folded have been parked, and that is committed.
+    pub(in crate::kernel) fn committed(&mut self) {
+        self.unfoldable.clear();
+    }
+
+    /// Hands over what was parked since the last time.
     pub(in crate::kernel) fn take_uncommitted(&mut self) -> Vec<ParkedRecord> {
         self.fresh_bytes = 0;
-        // All of them come before what has been parked.
-        self.unfoldable.clear();
         std::mem::take(&mut self.fresh)
     }
 
@@ -259,6 +281,9 @@ impl Intake {
         let Placed { record, headers, position, id, has_event_id } = placed;
         let bytes = record::bytes(record.key.unwrap_or_default(), record.value, &headers);
         let refused = self.bound_reached(record.source, record.key.unwrap_or_default(), bytes);
+        if let Some(reason) = reason.as_ref().filter(|_| self.stops) {
+            return Err(reason.clone());
+        }
         let (Some(key), None) = (text_of(record.key), refused) else {
             let full = || StopReason::QuarantineFull {
                 at: source.at(record.offset, has_event_id.then_some(id)),

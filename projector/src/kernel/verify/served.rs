@@ -34,6 +34,8 @@ pub struct Held {
     pub checkpoint: Checkpoint,
     /// Digest of its rows, as kept up to date with every commit.
     pub digest: String,
+    /// Keys whose events wait.
+    pub parked: Vec<ParkedKey>,
 }
 
 /// What waits in a generation, and what is left out of it.
@@ -231,8 +233,9 @@ impl Held {
     #[must_use]
     pub fn of(name: &str, generation: &Generation, layout: String) -> Self {
         let (checkpoint, digest) = generation.checkpoint_and_digest();
+        let parked = generation.quarantine().keys().cloned().collect();
         let (generation, checkpoint) = (name.to_owned(), Checkpoint::clone(&checkpoint));
-        Self { generation, layout, checkpoint, digest: digest.to_string() }
+        Self { generation, layout, checkpoint, digest: digest.to_string(), parked }
     }
 }
 
