@@ -124,7 +124,7 @@ mod tests {
         fn a_record_comes_back_from_its_bytes(
             (partition, offset, position, id) in (0..i32::MAX, 0..i64::MAX, 0..u64::MAX, any::<u128>()),
             (topic, key, has_event_id) in (".{0,20}", ".{0,20}", any::<bool>()),
-            (value, headers, reason): (Option<Vec<u8>>, Headers, Option<String>),
+            (value, headers, reason) in any::<(Option<Vec<u8>>, Headers, Option<String>)>(),
         ) {
             let source = SourceId { topic: topic.into(), partition };
             let id = Uuid::from_u128(id);
