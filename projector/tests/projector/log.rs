@@ -7,7 +7,7 @@ use std::path::Path;
 use event_log::partition_for_key;
 use jiff::Timestamp;
 use projector::kernel::engine::{Engine, Incoming, Limits};
-use projector::kernel::{Checkpoint, Digest, Generation, Projection, StopReason};
+use projector::kernel::{Checkpoint, Digest, Generation, GenerationError, Projection, StopReason};
 use projector::shop;
 use schemas::envelope::{Envelope, Source, seal};
 use schemas::event_data::EventData;
@@ -16,6 +16,8 @@ use schemas::shop::products::{ProductDetails, ProductDiscontinued};
 use schemas::shop::users::{UserDeleted, UserDetails};
 use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
+
+use crate::broker::until;
 
 pub(crate) const PARTITIONS: i32 = 2;
 /// Everybody in these tests.
@@ -219,7 +221,11 @@ pub(crate) fn fresh_of<E>(path: &Path, projection: Projection<E>, start: &Checkp
 }
 
 pub(crate) fn open(path: &Path) -> Generation {
-    Generation::open(path, &shop::layout(), HOLDER).unwrap()
+    // A process that another test is about to start holds whatever was open here, until it runs its own program.
+    until("the generation is free", || match Generation::open(path, &shop::layout(), HOLDER) {
+        Err(GenerationError::InUse { .. }) => None,
+        opened => Some(opened.unwrap()),
+    })
 }
 
 pub(crate) fn engine(generation: &Generation) -> Engine<ShopEvent> {
