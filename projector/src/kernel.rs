@@ -27,6 +27,7 @@ pub mod layout;
 mod place;
 pub mod progress;
 pub mod projection;
+pub mod quarantine;
 pub mod read_model;
 pub mod replay;
 mod rows;
@@ -45,6 +46,7 @@ pub use generation::Generation;
 pub use layout::Layout;
 pub use progress::{PartitionProgress, Progress, State};
 pub use projection::{Projection, Topic};
+pub use quarantine::{ParkedKey, Quarantine};
 pub use read_model::{ReadModel, ReadModelError, RebuildAtWork};
 pub use replay::{
     Comparison, Phase, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, rebuild_aside, replay,

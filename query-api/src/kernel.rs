@@ -5,7 +5,7 @@
 //!                               serving ←──────── keeper ←── CURRENT ←── builder, or another process
 //! ```
 //!
-//! Pure: [`cursor`], [`parameters`], [`positions`], [`asked`], [`answer`], [`status`], [`times`],
+//! Pure: [`cursor`], [`parameters`], [`positions`], [`asked`], [`answer`], [`marks`], [`status`], [`times`],
 //! [`row_cache`].
 //! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
 //! `router` (routes that every domain has).
@@ -19,9 +19,11 @@ mod blocking;
 mod builder;
 pub mod cursor;
 mod first_catch_up;
+pub mod grounds;
 mod guard;
 mod keeper;
 pub mod limits;
+pub mod marks;
 mod metrics;
 mod ownership;
 pub mod parameters;

@@ -45,6 +45,12 @@ impl<'a> BatchRecord<'a> {
         self.message.offset()
     }
 
+    /// The key, if the record has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.message.key()
+    }
+
     /// The value, if the record has one.
     #[must_use]
     pub fn value(&self) -> Option<&'a [u8]> {

@@ -37,6 +37,10 @@ impl Message {
         self.bytes(self.native.payload, self.native.len)
     }
 
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.bytes(self.native.key, self.native.key_len)
+    }
+
     /// Names and values in the message's order; a header without value has an empty one.
     pub(super) fn headers(&self) -> Vec<(String, Vec<u8>)> {
         let Some(headers) = self.native_headers() else { return Vec::new() };

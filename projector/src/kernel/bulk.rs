@@ -34,7 +34,7 @@ pub(super) use change::ChangeAt;
 pub(super) use change::is_a_record;
 pub(super) use compact::RUNS_MERGED_MAX;
 pub(super) use fold::{ChangeError, KeyFold, ViewFold};
-pub(super) use journal::{JournalError, JournalFile, UnitEntry};
+pub(super) use journal::{Journal, JournalError, JournalFile, UnitEntry};
 pub(super) use merge::Merge;
 pub(super) use run::Run;
 #[cfg(any(test, fuzzing))]

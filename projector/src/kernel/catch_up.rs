@@ -32,6 +32,23 @@ pub(super) fn catch_up<E: EventData>(
     to: &Checkpoint,
     cancelled: &AtomicBool,
 ) -> Result<(), StopReason> {
+    let mut engine = Engine::new(projection, &generation.checkpoint(), Limits::following(CACHE_BYTES_MAX));
+    loop {
+        match follow(kafka, generation, &mut engine, to, cancelled) {
+            Err(_) if engine.reads_again() => engine.forget(&generation.checkpoint()),
+            followed => return followed,
+        }
+    }
+}
+
+/// From the checkpoint on.
+fn follow<E: EventData>(
+    kafka: &Kafka,
+    generation: &Generation,
+    engine: &mut Engine<E>,
+    to: &Checkpoint,
+    cancelled: &AtomicBool,
+) -> Result<(), StopReason> {
     let from = generation.checkpoint();
     let behind = behind(&from, to);
     if behind.is_empty() {
@@ -40,7 +57,6 @@ pub(super) fn catch_up<E: EventData>(
     let all = sources::starts(&from);
     let starts: Vec<_> = behind.iter().map(|(source, _)| one_before(&all[*source])).collect();
     let reader = Reader::open(kafka, &starts)?;
-    let mut engine = Engine::new(projection, &from, Limits::following(CACHE_BYTES_MAX));
     let mut left: Vec<bool> = vec![true; behind.len()];
     let mut heard = Instant::now();
     while left.contains(&true) && !cancelled.load(Ordering::Relaxed) {
@@ -50,7 +66,7 @@ pub(super) fn catch_up<E: EventData>(
                 let (source, end) = behind[record.source()];
                 let offset = record.offset();
                 if offset < end {
-                    let incoming = Incoming { source, offset, value: record.value() };
+                    let incoming = Incoming { source, offset, key: record.key(), value: record.value() };
                     engine.apply(generation, incoming, || record.headers())?;
                 }
                 left[record.source()] = offset + 1 < end;

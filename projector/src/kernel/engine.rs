@@ -1,9 +1,10 @@
 //! From a record to changed rows: open, check, fold, and commit rows and checkpoint together.
 //!
 //! The engine touches the disk only through the generation it is given, and never Kafka or a clock; what it does
-//! follows from the records alone. A record that is not applied leaves no trace, with one exception: a fold that
-//! failed may have changed some views already. Then everything since the last commit is dropped ([`Engine::forget`]),
-//! and the driver reads again from the checkpoint, up to the record before.
+//! follows from the records alone. A record that cannot be projected waits with all later ones of its key
+//! ([`super::quarantine`]), or stops the driver and leaves no trace, with one exception: a fold that failed may have
+//! changed some views already. Then everything since the last commit is dropped ([`Engine::forget`]), and the driver
+//! reads again from the checkpoint; the event is parked when it comes again ([`Engine::reads_again`]), or is not read.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::cache::Table;
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::Projection;
+use super::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX, shown};
 use super::source::{self, Source};
 use super::stop::StopReason;
 use super::store::StoreError;
@@ -45,6 +47,8 @@ pub struct Incoming<'a> {
     pub source: usize,
     /// Kafka's offset.
     pub offset: i64,
+    /// The record's key.
+    pub key: Option<&'a [u8]>,
     /// The record's value.
     pub value: Option<&'a [u8]>,
 }
@@ -58,6 +62,11 @@ pub struct Engine<E: 'static> {
     /// Which of the sources have moved since the last commit.
     changed: Vec<bool>,
     counts: Counts,
+    /// The same, as of the last commit.
+    committed: Counts,
+    /// What waits in the generation; none before the first record.
+    intake: Intake,
+    resumed: bool,
     /// Whether rows or offsets are ahead of the last commit.
     uncommitted: bool,
 }
@@ -75,6 +84,9 @@ impl<E: EventData> Engine<E> {
             changed: vec![false; sources.len()],
             sources,
             counts: Counts::default(),
+            committed: Counts::default(),
+            intake: Intake::default(),
+            resumed: false,
             uncommitted: false,
         }
     }
@@ -87,15 +99,32 @@ impl<E: EventData> Engine<E> {
         &mut self,
         stored: &Generation,
         record: Incoming<'_>,
-        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
+        headers: impl Fn() -> Vec<(String, Vec<u8>)>,
     ) -> Result<Verdict, StopReason> {
+        if !self.resumed {
+            let quarantine = stored.quarantine();
+            for (index, source) in self.sources.iter().enumerate() {
+                self.intake.resume(&quarantine, index, source);
+            }
+            self.resumed = true;
+        }
         let source = &mut self.sources[record.source];
-        let opened = event_data::open::<E>(record.value, headers)
-            .map_err(|error| StopReason::unreadable(source.at(record.offset, None), error))?;
-        let verdict = source.check(&opened.source, opened.position, opened.id, record.offset)?;
-        match verdict {
-            Verdict::Duplicate => self.counts.duplicates += 1,
-            Verdict::Apply => {
+        let opened = match event_data::open::<E>(record.value, &headers) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let verdict = self.intake.set_aside(source, record, headers(), error)?;
+                self.counts.duplicates += u64::from(verdict == Verdict::Duplicate);
+                return Ok(self.passed(record.source, verdict));
+            }
+        };
+        let (position, id) = (opened.position, opened.id);
+        let verdict =
+            self.intake.judge(source, &opened.source, record.source, position, id, record.offset)?;
+        match (verdict, self.intake.course(record.source, position, id, || record.key)) {
+            (Verdict::Duplicate, _) => self.counts.duplicates += 1,
+            (Verdict::Apply, Course::LeaveOut) => {}
+            (Verdict::Apply, Course::Park) => self.intake.park(source, record, headers(), position, id)?,
+            (Verdict::Apply, Course::Project) => {
                 let meta = EventMeta {
                     topic: &source.id.topic,
                     partition: source.id.partition,
@@ -104,17 +133,30 @@ impl<E: EventData> Engine<E> {
                 };
                 for table in &mut self.tables {
                     table.fold(stored, &opened.event, &meta).map_err(|error| {
-                        StopReason::fold(source.at(record.offset, Some(opened.id)), error)
+                        let reason = StopReason::fold(source.at(record.offset, Some(id)), error);
+                        self.intake.note_unfoldable(record, position, &reason);
+                        reason
                     })?;
                 }
                 self.counts.applied += 1;
                 self.counts.last_event_at = Some(opened.time);
             }
         }
-        source.passed(verdict, opened.id, record.offset);
-        self.changed[record.source] = true;
+        source.passed(verdict, id, record.offset);
+        Ok(self.passed(record.source, verdict))
+    }
+
+    fn passed(&mut self, source: usize, verdict: Verdict) -> Verdict {
+        self.changed[source] = true;
         self.uncommitted = true;
-        Ok(verdict)
+        verdict
+    }
+
+    /// Whether the record that was refused last will be parked: after [`Engine::forget`], records are to be read again
+    /// from the checkpoint, this one too.
+    #[must_use]
+    pub fn reads_again(&self) -> bool {
+        self.intake.reads_again()
     }
 
     /// Whether there is anything to commit.
@@ -127,7 +169,10 @@ impl<E: EventData> Engine<E> {
     #[must_use]
     pub fn full(&self) -> bool {
         let changed: usize = self.tables.iter().map(|table| table.changed()).sum();
-        changed >= self.limits.changed_rows_max || self.cache_bytes() > self.limits.cache_bytes_max
+        let (parked, parked_bytes) = self.intake.uncommitted();
+        changed + parked >= self.limits.changed_rows_max
+            || parked_bytes >= UNCOMMITTED_BYTES_MAX
+            || self.cache_bytes() > self.limits.cache_bytes_max
     }
 
     /// Bytes of all cached rows.
@@ -145,12 +190,14 @@ impl<E: EventData> Engine<E> {
     /// Offset of the next record of a partition, by its index.
     #[must_use]
     pub fn next_offset(&self, source: usize) -> i64 {
-        self.sources[source].next_offset
+        self.sources[source].checkpoint().next_offset
     }
 
     /// The next record of a partition comes from this offset, where the log has it now.
     pub fn go_on_at(&mut self, source: usize, offset: i64) {
-        if self.sources[source].next_offset != offset {
+        // They come again.
+        self.sources[source].unplaced.clear();
+        if self.next_offset(source) != offset {
             self.sources[source].next_offset = offset;
             self.changed[source] = true;
             self.uncommitted = true;
@@ -163,13 +210,17 @@ impl<E: EventData> Engine<E> {
     /// [`StoreError`]; the engine must then be given up.
     pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
         let mut commit = stored.begin();
+        commit.park(self.intake.take_uncommitted());
+        commit.show_unplaced(self.sources.iter().flat_map(shown).collect());
         for table in &mut self.tables {
             table.write(&mut commit)?;
         }
         let changed = self.sources.iter().zip(&self.changed).filter(|(_, changed)| **changed);
         let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
         let checkpoint = commit.finish(reached)?;
+        self.intake.committed();
         self.changed.fill(false);
+        self.committed = self.counts;
         self.uncommitted = false;
         if self.cache_bytes() > self.limits.cache_bytes_max {
             self.tables.iter_mut().for_each(|table| table.forget());
@@ -179,8 +230,8 @@ impl<E: EventData> Engine<E> {
 
     /// Drops everything since the last commit; records are to be read again from `checkpoint`.
     pub fn forget(&mut self, checkpoint: &Checkpoint) {
-        let counts = self.counts;
-        *self = Self::new(self.projection, checkpoint, self.limits);
-        self.counts = counts;
+        let (counts, intake) = (self.committed, self.intake.forget());
+        *self = Self { intake, ..Self::new(self.projection, checkpoint, self.limits) };
+        (self.counts, self.committed) = (counts, counts);
     }
 }

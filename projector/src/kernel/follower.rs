@@ -8,6 +8,7 @@ mod end_offsets;
 mod hold;
 mod log;
 mod pass;
+mod repair;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -26,6 +27,7 @@ use super::store::StoreError;
 use end_offsets::{EndOffsets, Unfit};
 pub use hold::Hold;
 use pass::Following;
+pub use repair::{Repair, RepairError, Repairs};
 
 /// How a follower works.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,7 @@ pub struct Follower {
     progress: watch::Receiver<Arc<Progress>>,
     stopping: Stopping,
     hold: Hold,
+    repairs: Repairs,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -65,10 +68,12 @@ impl Follower {
         let sender = Arc::new(sender);
         let (stopping, hold) = (Stopping::default(), Hold::default());
         let unfit = Unfit::default();
+        let (repairs, asking) = repair::repairs();
         EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), unfit.clone())?;
         let following = Following {
             kafka: kafka.clone(),
             generation: generation.clone(),
+            projection,
             engine: Engine::new(
                 projection,
                 &generation.checkpoint(),
@@ -77,10 +82,11 @@ impl Follower {
             progress: sender,
             stopping: stopping.clone(),
             hold: hold.clone(),
+            asking,
             unfit,
         };
         let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run())?;
-        Ok(Self { generation, progress, stopping, hold, thread: Some(thread) })
+        Ok(Self { generation, progress, stopping, hold, repairs, thread: Some(thread) })
     }
 
     /// The state after each commit. It changes as well when new end offsets are known.
@@ -93,6 +99,12 @@ impl Follower {
     #[must_use]
     pub fn holding(&self) -> Hold {
         self.hold.clone()
+    }
+
+    /// Releases events that wait, or leaves them out.
+    #[must_use]
+    pub fn repairing(&self) -> Repairs {
+        self.repairs.clone()
     }
 
     /// Commits what has been read, writes everything to disk and ends the thread. Blocks for some 100 ms; longer only

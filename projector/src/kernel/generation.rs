@@ -6,7 +6,7 @@
 //!
 //! Rows lie in two places. What a replay builds lies in *blocks*, in order, many rows to a stored value, and is never
 //! changed. What has changed since lies *loose*, one stored value each, and comes before the block's: its first byte
-//! says whether the row is there or was removed.
+//! says whether the row is there or was removed. Events that wait ([`super::quarantine`]) lie under number 0, too.
 //!
 //! A finished generation takes rows, digest and checkpoint in one atomic batch. Its last batches may be missing after a
 //! power cut, never a part of one: the log gives them again. While it is being built (the file `BUILDING` stands beside
@@ -16,6 +16,7 @@ mod commit;
 mod directory;
 mod lookup;
 mod meta;
+mod parked;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use super::checkpoint::Checkpoint;
 use super::digest::Digest;
 use super::keys::RowKey;
 use super::layout::Layout;
+use super::quarantine::Quarantine;
 use super::rows::{Batch, Rows};
 use super::store::{GenerationError, StoreError};
 use super::{files, keys};
@@ -54,6 +56,7 @@ pub struct Generation {
 struct State {
     checkpoint: Arc<Checkpoint>,
     digest: Digest,
+    quarantine: Arc<Quarantine>,
 }
 
 impl Generation {
@@ -130,7 +133,8 @@ impl Generation {
         meta::check_layout(path, &rows, layout)?;
         let checkpoint = Arc::new(meta::checkpoint(path, &rows)?);
         let digest = meta::digest(path, &rows)?;
-        Ok(Self::with(path, rows, State { checkpoint, digest }, lock))
+        let quarantine = Arc::new(parked::read(path, &rows)?);
+        Ok(Self::with(path, rows, State { checkpoint, digest, quarantine }, lock))
     }
 
     fn with(path: &Path, rows: Rows, state: State, lock: DirectoryLock) -> Self {
@@ -175,7 +179,8 @@ impl Generation {
         meta::put_digest(&mut batch, digest);
         checkpoint.sources().for_each(|(source, at)| meta::put_source(&mut batch, source, at));
         self.rows.apply(batch)?;
-        self.show(State { checkpoint: Arc::new(checkpoint), digest });
+        let quarantine = self.quarantine();
+        self.show(State { checkpoint: Arc::new(checkpoint), digest, quarantine });
         Ok(())
     }
 
@@ -202,6 +207,19 @@ impl Generation {
     pub fn checkpoint_and_digest(&self) -> (Arc<Checkpoint>, Digest) {
         let state = self.state();
         (state.checkpoint.clone(), state.digest)
+    }
+
+    /// What waits, as of the last commit. Read it with or before the rows.
+    #[must_use]
+    pub fn quarantine(&self) -> Arc<Quarantine> {
+        self.state().quarantine.clone()
+    }
+
+    /// How far it has got and what waits, as of one commit.
+    #[must_use]
+    pub fn checkpoint_and_quarantine(&self) -> (Arc<Checkpoint>, Arc<Quarantine>) {
+        let state = self.state();
+        (state.checkpoint.clone(), state.quarantine.clone())
     }
 
     /// The digest of all rows, as kept up to date by every commit.

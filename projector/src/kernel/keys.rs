@@ -12,6 +12,9 @@ pub(super) const DIGEST: &[u8] = &[0, b'd'];
 /// Start of the keys of all partitions' checkpoints.
 pub(super) const SOURCES: &[u8] = &[0, b's'];
 
+/// Start of the keys of all events that wait.
+pub(super) const PARKED: &[u8] = &[0, b'q'];
+
 const KEY_BYTES: usize = size_of::<Uuid>();
 const ROW_BYTES: usize = 1 + KEY_BYTES;
 const PART_BYTES: usize = ROW_BYTES + size_of::<u32>();
@@ -82,6 +85,19 @@ pub(super) fn source(source: &SourceId) -> Vec<u8> {
     bytes.extend_from_slice(source.topic.as_bytes());
     bytes.extend_from_slice(&source.partition.to_be_bytes());
     bytes
+}
+
+/// Key of an event that waits. Neither topics nor keys that are parked have a byte 0.
+pub(super) fn parked(source: &SourceId, key: &str, position: u64) -> Vec<u8> {
+    let mut bytes = parked_prefix(source, key);
+    bytes.extend_from_slice(&position.to_be_bytes());
+    bytes
+}
+
+/// What the keys of all waiting events of one key begin with.
+pub(super) fn parked_prefix(source: &SourceId, key: &str) -> Vec<u8> {
+    let partition = source.partition.to_be_bytes();
+    [PARKED, source.topic.as_bytes(), &[0], &partition, key.as_bytes(), &[0]].concat()
 }
 
 pub(super) fn decode_source(bytes: &[u8]) -> Result<SourceId, RowError> {

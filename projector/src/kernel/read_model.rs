@@ -2,6 +2,7 @@
 
 mod control;
 mod removal;
+mod skipped;
 
 use std::fs;
 use std::io;
@@ -92,6 +93,22 @@ pub enum ReadModelError {
         /// Directory of the read model.
         path: PathBuf,
     },
+    /// The list of events that are left out cannot be read.
+    #[error("{} cannot be read: {detail}; restore it from a copy, it says which events are left out for ever", path.display())]
+    Skipped {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// So many events are left out already.
+    #[error("{} names {max} events already, and no more may be left out", path.display())]
+    TooManySkipped {
+        /// The file.
+        path: PathBuf,
+        /// How many may be.
+        max: usize,
+    },
     /// A generation is in use or cannot be locked.
     #[error(transparent)]
     Generation(#[from] GenerationError),
@@ -109,7 +126,7 @@ impl ReadModel {
             let known = [REPLAY_LOCK, SERVING_LOCK, ADMIN_SOCKET, VERIFY_DIRECTORY, LOST_AND_FOUND];
             let known = known.contains(&name.as_str());
             // A file that is replaced in one step has another name before.
-            let replaced = [CURRENT, control::PROGRESS, control::RATE];
+            let replaced = [CURRENT, skipped::FILE, control::PROGRESS, control::RATE];
             let known = known || replaced.contains(&name.trim_end_matches(files::TEMPORARY_SUFFIX));
             if !known && number_of(&name).is_none() && !name.starts_with(REMOVED_PREFIX) {
                 return Err(ReadModelError::Foreign { path: directory.join(name) });

@@ -5,10 +5,12 @@ mod build;
 mod compare;
 mod log;
 mod options;
+mod parked;
 mod progress;
 mod read;
 mod rows;
 mod throttle;
+mod unfoldable;
 mod work;
 mod write;
 
@@ -32,6 +34,7 @@ pub use options::{
     ReplayReport,
 };
 pub use progress::{Phase, ReplayProgress};
+pub(in crate::kernel) use unfoldable::Unfoldable;
 
 /// Rebuilds from offset zero, or goes on with a rebuild that was begun before; compares the new generation with the one
 /// that is served, and publishes it. `on_progress` is called a few times a second; once `cancelled` is true, the replay
@@ -56,6 +59,7 @@ pub fn replay<E: EventData + 'static>(
     let _lock = read_model.lock_for_replay(&options.holder)?;
     let _control = Control(read_model);
     let place = next_place(read_model)?;
+    let options = &ReplayOptions { skipped: read_model.skipped()?, ..options.clone() };
     let building = Building { kafka, projection, options, cancelled, log, control: Some(read_model) };
     let (mut report, generation) = building.run(place, on_progress)?;
     if options.publish {
@@ -127,10 +131,11 @@ struct Building<'r, E: 'static> {
 }
 
 impl<E: EventData + 'static> Building<'_, E> {
+    /// Begins anew as long as there are events that could not be folded: each time with more of them that wait.
     fn run(
         &self,
         place: Place,
-        on_progress: impl FnMut(ReplayProgress),
+        mut on_progress: impl FnMut(ReplayProgress),
     ) -> Result<(ReplayReport, Generation), ReplayError> {
         let embedded = self.kafka.embedded;
         if let Some(goal) = &self.options.goal {
@@ -138,16 +143,33 @@ impl<E: EventData + 'static> Building<'_, E> {
         }
         let start = zero(&self.projection, self.options);
         let Place { name, path } = place;
-        let build = Build::open(&name, &path, self.projection, &start, self.options, self.cancelled)?;
-        sources::check(&build.checkpoint(), &self.log, embedded)?;
-        let resumed = build.resumed;
-        let build = match self.control {
-            Some(read_model) => build.controlled_by(read_model),
-            None => build,
-        };
-        let built = build.run(self.kafka, &self.log, on_progress);
-        let (generation, duplicates) = built.map_err(|error| log::name_event(self.kafka, error))?;
-        Ok((ReplayReport::new(name, path, &generation, resumed, duplicates), generation))
+        let (mut again, mut resumed) = (None, false);
+        loop {
+            let (options, cancelled) = (self.options, self.cancelled);
+            let build = Build::open(&name, &path, self.projection, &start, options, cancelled, again.take())?;
+            sources::check(&build.checkpoint(), &self.log, embedded)?;
+            resumed |= build.resumed;
+            let mut unfoldable = build.unfoldable();
+            let build = match self.control {
+                Some(read_model) => build.controlled_by(read_model),
+                None => build,
+            };
+            match build.run(self.kafka, &self.log, &mut on_progress) {
+                Ok(Ok((generation, duplicates))) => {
+                    let report = ReplayReport::new(name, path, &generation, resumed, duplicates);
+                    return Ok((report, generation));
+                }
+                Ok(Err(events)) => {
+                    tracing::warn!(
+                        "{} events cannot be folded: the log is read again, and their keys are parked",
+                        events.len()
+                    );
+                    unfoldable.extend(events);
+                    again = Some(unfoldable);
+                }
+                Err(error) => return Err(log::name_event(self.kafka, error)),
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use super::projection::Projection;
+use super::quarantine::Unplaced;
 use super::stop::{RecordAt, StopReason};
 
 /// What has been done since an engine was opened.
@@ -27,6 +28,8 @@ pub(super) struct Source {
     service: &'static str,
     pub(super) next_offset: i64,
     sequence: Sequence,
+    /// Records whose position is not known yet.
+    pub(super) unplaced: Vec<Unplaced>,
 }
 
 /// All partitions of a checkpoint, in its order. Partitions of topics that the projection does not know are refused as
@@ -38,6 +41,7 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
         service: service(&id.topic).map_or("", |topic| topic.service),
         next_offset: at.next_offset,
         sequence: at.sequence(),
+        unplaced: Vec::new(),
     };
     checkpoint.sources().map(source).collect()
 }
@@ -51,13 +55,33 @@ impl Source {
         event_id: Uuid,
         offset: i64,
     ) -> Result<Verdict, StopReason> {
-        let at = || self.at(offset, Some(event_id));
-        if from.service != self.service || from.partition != self.id.partition {
-            let expected = format!("/{}/{}", self.service, self.id.partition);
-            return Err(StopReason::ForeignSource { at: at(), found: from.to_string(), expected });
-        }
+        self.check_origin(from, event_id, offset)?;
         let verdict = self.sequence.check(position, event_id);
-        verdict.map_err(|error| StopReason::Sequence { at: at(), error })
+        verdict.map_err(|error| StopReason::Sequence { at: self.at(offset, Some(event_id)), error })
+    }
+
+    /// An event must come from the service of its topic and name its partition.
+    pub(super) fn check_origin(
+        &self,
+        from: &envelope::Source<'_>,
+        event_id: Uuid,
+        offset: i64,
+    ) -> Result<(), StopReason> {
+        if self.is_from(from) {
+            return Ok(());
+        }
+        let expected = format!("/{}/{}", self.service, self.id.partition);
+        let at = self.at(offset, Some(event_id));
+        Err(StopReason::ForeignSource { at, found: from.to_string(), expected })
+    }
+
+    pub(super) fn is_from(&self, from: &envelope::Source<'_>) -> bool {
+        from.service == self.service && from.partition == self.id.partition
+    }
+
+    /// The position that must come next.
+    pub(super) fn next_position(&self) -> u64 {
+        self.sequence.next_position()
     }
 
     /// Notes that the record at `offset` has been dealt with.
@@ -75,7 +99,8 @@ impl Source {
 
     pub(super) fn checkpoint(&self) -> SourceCheckpoint {
         SourceCheckpoint {
-            next_offset: self.next_offset,
+            // What has no position yet is read again after a restart.
+            next_offset: self.unplaced.first().map_or(self.next_offset, |first| first.offset),
             next_position: self.sequence.next_position(),
             last_id: self.sequence.last_id(),
         }

@@ -83,6 +83,18 @@ pub enum StopReason {
         /// Why not.
         error: FoldError,
     },
+    /// The event would have to wait behind another one of its key, and may not.
+    #[error(
+        "{at}: an earlier event of key {key} could not be projected, so this one has to wait, but {bound}. Start a version of this program that projects the earlier one and run `projector --release {key}`, or leave the earlier one out with `projector --skip-event`"
+    )]
+    QuarantineFull {
+        /// The record.
+        at: Box<RecordAt>,
+        /// Its key.
+        key: String,
+        /// Which bound was reached.
+        bound: String,
+    },
     /// The log no longer has what must be read next.
     #[error("{at}: the log begins at offset {low} only; the events before it were deleted. {}", front_remedy(*embedded))]
     FrontDeleted {
@@ -151,6 +163,7 @@ impl StopReason {
             Self::UnknownEvent { .. } => "unknown-event",
             Self::ForeignSource { .. } => "foreign-source",
             Self::Fold { .. } => "contradicting-event",
+            Self::QuarantineFull { .. } => "quarantine-full",
             Self::FrontDeleted { .. } => "log-front-deleted",
             Self::LogWentBack { .. } => "log-went-back",
             Self::PartitionsChanged { .. } => "partitions-changed",
@@ -169,10 +182,27 @@ impl StopReason {
             | Self::UnknownEvent { at, .. }
             | Self::ForeignSource { at, .. }
             | Self::Fold { at, .. }
+            | Self::QuarantineFull { at, .. }
             | Self::FrontDeleted { at, .. }
             | Self::LogWentBack { at, .. } => Some(at),
             Self::PartitionsChanged { .. } | Self::Log { .. } | Self::Store(_) | Self::Defect { .. } => None,
         }
+    }
+
+    /// What is wrong with the event, without its place and the remedy.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Unreadable { error, .. } => error.to_string(),
+            Self::UnknownEvent { error, .. } => error.to_string(),
+            Self::Fold { error, .. } => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it is the event that does not fit, and so concerns no other key. A row that cannot be read is the store's
+    /// fault.
+    pub(super) fn is_about_one_key(&self) -> bool {
+        matches!(self, Self::Fold { error: FoldError::Contradiction { .. }, .. })
     }
 
     pub(super) fn unreadable(at: Box<RecordAt>, error: EventError) -> Self {

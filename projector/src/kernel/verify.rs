@@ -9,6 +9,9 @@ mod ranges;
 mod served;
 mod whole;
 
+mod parked;
+
+pub use parked::parked_differently;
 pub use ranges::{RangeDigests, RangeRow, RangeRows, StoredKey};
-pub use served::{Client, Held, HoldError, Served, socket_path};
+pub use served::{Client, Held, HoldError, QuarantineShown, Served, socket_path};
 pub use whole::{Difference, VerifyError, VerifyReport, verify};

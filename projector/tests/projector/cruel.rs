@@ -9,8 +9,9 @@ use event_log::Kafka;
 use projector::kernel::{FollowOptions, Follower, ReadModel};
 use projector::shop;
 
+use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until_events};
-use crate::log::{Dice, digest_of, fresh, open, transcript};
+use crate::log::{Dice, Log, fresh, open, transcript};
 use crate::program::{projector, replay};
 use crate::resume::events;
 
@@ -18,6 +19,7 @@ const DIRECTORY: &str = "PROJECTOR_TEST_DIRECTORY";
 const BROKERS: &str = "PROJECTOR_TEST_BROKERS";
 const KILLS: usize = 12;
 const REPLAY_KILLS: usize = 200;
+const PARKING_REPLAY_KILLS: usize = 40;
 /// About how long a replay of this test takes, from its start to its end.
 const REPLAY_MS_MAX: u64 = 400;
 
@@ -34,8 +36,16 @@ fn child_that_follows_until_it_is_killed() {
 
 #[test]
 fn a_follower_killed_at_random_moments_ends_with_the_same_rows() {
+    killed_at_random_moments(&transcript(6_000, 41));
+}
+
+#[test]
+fn a_follower_killed_at_random_moments_keeps_what_waits() {
+    killed_at_random_moments(&broken_transcript(6_000, 45));
+}
+
+fn killed_at_random_moments(log: &Log) {
     let broker = Broker::start();
-    let log = transcript(6_000, 41);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     drop(fresh(&path));
@@ -56,18 +66,26 @@ fn a_follower_killed_at_random_moments_ends_with_the_same_rows() {
             .unwrap();
     until_events(&generation, events(&log.records));
     follower.stop().unwrap();
-    assert_eq!(generation.digest(), digest_of(&log.records));
+    assert_eq!((generation.digest(), parked(&generation)), outcome_of(&log.records));
 }
 
 #[test]
 fn a_replay_killed_at_random_moments_goes_on_and_is_never_half_published() {
+    replay_killed_at_random_moments(&transcript(6_000, 43), REPLAY_KILLS);
+}
+
+#[test]
+fn a_replay_killed_at_random_moments_parks_the_same() {
+    replay_killed_at_random_moments(&broken_transcript(6_000, 46), PARKING_REPLAY_KILLS);
+}
+
+fn replay_killed_at_random_moments(log: &Log, kills: usize) {
     let broker = Broker::start();
-    let log = transcript(6_000, 43);
     broker.write(&log.records);
-    let expected = digest_of(&log.records);
+    let (expected, expected_parked) = outcome_of(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let mut dice = Dice(44);
-    for kill in 0..REPLAY_KILLS {
+    for kill in 0..kills {
         let child = projector(&broker, directory.path(), &["--replay", "--memory", "1048576"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -79,6 +97,7 @@ fn a_replay_killed_at_random_moments_goes_on_and_is_never_half_published() {
         if let Some(current) = read_model.current().unwrap() {
             let generation = open(&read_model.path_of(&current));
             assert_eq!(generation.digest(), expected, "after kill {kill}");
+            assert_eq!(parked(&generation), expected_parked, "after kill {kill}");
             if kill % 16 == 0 {
                 assert_eq!(generation.recount_digest().unwrap(), expected, "after kill {kill}");
             }
@@ -89,7 +108,9 @@ fn a_replay_killed_at_random_moments_goes_on_and_is_never_half_published() {
     let read_model = ReadModel::open(directory.path()).unwrap();
     assert!(read_model.unfinished().unwrap().is_empty());
     let current = read_model.current().unwrap().unwrap();
-    assert_eq!(open(&read_model.path_of(&current)).recount_digest().unwrap(), expected);
+    let generation = open(&read_model.path_of(&current));
+    assert_eq!(generation.recount_digest().unwrap(), expected);
+    assert_eq!(parked(&generation), expected_parked);
 }
 
 /// The moment is what the test is about; nothing waits for it.

@@ -42,6 +42,11 @@ fn assert_next_is(generation: &Generation, bad: &Record) {
     assert_eq!(generation.checkpoint().get(&topic, partition).unwrap().next_offset, bad.offset);
 }
 
+/// So that there is no key to be parked.
+fn without_key(record: Record) -> Record {
+    Record { key: Vec::new(), ..record }
+}
+
 fn place_of(record: &ShopEvent) -> String {
     let (topic, partition) = topic_and_partition(source_of(record));
     format!("{topic}/{partition}")
@@ -94,7 +99,7 @@ fn a_fork_stops() {
 }
 
 #[test]
-fn an_unknown_event_stops() {
+fn an_unknown_event_without_a_key_stops() {
     for (found, slug_text) in
         [("shop.user.renamed.v1", "is unknown"), ("shop.user.signed-up.v9", "is of a future version")]
     {
@@ -103,7 +108,7 @@ fn an_unknown_event_stops() {
             let source = source_of(&event);
             let value = String::from_utf8(sealed(&event, source, 3)).unwrap();
             let value = value.replace("shop.user.signed-up.v1", found);
-            log.write_value(source, USER, value.into_bytes())
+            without_key(log.write_value(source, USER, value.into_bytes()))
         });
         assert_eq!((stopped.reason.slug(), stopped.events_before), ("unknown-event", 3));
         assert!(stopped.sentence.contains(found), "{}", stopped.sentence);
@@ -113,9 +118,10 @@ fn an_unknown_event_stops() {
 }
 
 #[test]
-fn a_record_that_is_no_event_stops() {
+fn a_record_that_is_no_event_and_has_no_key_stops() {
     let event = signed_up(USER);
-    let stopped = stopped_by(|log| log.write_value(source_of(&event), USER, b"hello".to_vec()));
+    let hello = |log: &mut Log| without_key(log.write_value(source_of(&event), USER, b"hello".to_vec()));
+    let stopped = stopped_by(hello);
     assert_eq!((stopped.reason.slug(), stopped.events_before), ("unreadable-event", 3));
     assert_eq!(stopped.reason.at().unwrap().event_id, None);
     assert!(stopped.sentence.contains("not an event in JSON"), "{}", stopped.sentence);

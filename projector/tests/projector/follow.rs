@@ -9,15 +9,12 @@ use projector::shop;
 use uuid::Uuid;
 
 use crate::broker::{Broker, until, until_events};
-use crate::log::{
-    Log, cancelled, created, digest_of, fresh, open, placed, project, sealed, signed_up, source_of,
-    transcript,
-};
+use crate::log::{Log, digest_of, fresh, open, project, sealed, signed_up, source_of, transcript};
 use crate::resume::events;
 
 const USER: Uuid = Uuid::from_u128(0x77);
 
-fn follow(broker: &Broker, generation: &Arc<Generation>) -> Follower {
+pub(crate) fn follow(broker: &Broker, generation: &Arc<Generation>) -> Follower {
     Follower::start(&broker.kafka, generation.clone(), shop::projection(), FollowOptions::default()).unwrap()
 }
 
@@ -25,11 +22,11 @@ fn progress(follower: &Follower) -> Arc<Progress> {
     follower.progress().borrow().clone()
 }
 
-fn until_following(follower: &Follower) {
+pub(crate) fn until_following(follower: &Follower) {
     until("the follower follows", || matches!(progress(follower).state, State::Following).then_some(()));
 }
 
-fn until_stopped(follower: &Follower) -> Arc<StopReason> {
+pub(crate) fn until_stopped(follower: &Follower) -> Arc<StopReason> {
     until("the follower has stopped", || match &progress(follower).state {
         State::Stopped(reason) => Some(reason.clone()),
         State::Building | State::Following => None,
@@ -114,30 +111,6 @@ fn a_gap_stops_it_and_queries_go_on() {
     assert_eq!(generation.checkpoint().events(), 1);
     assert_eq!(shop::users::load(&generation, USER).unwrap(), Some(shop::users::UserRow::Active));
     follower.stop().unwrap();
-}
-
-/// What came before the event that cannot be folded is committed, and a restart meets the same event again.
-#[test]
-fn an_event_that_cannot_be_folded_stops_it_right_before() {
-    let broker = Broker::start();
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("gen");
-    let product = Uuid::from_u128(0x99);
-    let mut log = Log::default();
-    log.write(&created(product, "pants", None));
-    log.write(&placed(Uuid::from_u128(1), USER, product, 2));
-    log.write(&cancelled(Uuid::from_u128(2), USER, product));
-    log.write(&placed(Uuid::from_u128(3), USER, product, 2));
-    broker.write(&log.records);
-    for _ in 0..2 {
-        let generation = Arc::new(if path.exists() { open(&path) } else { fresh(&path) });
-        let follower = follow(&broker, &generation);
-        let reason = until_stopped(&follower);
-        assert_eq!(reason.slug(), "contradicting-event");
-        assert_eq!(reason.at().unwrap().offset, 1);
-        follower.stop().unwrap();
-        assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
-    }
 }
 
 #[test]

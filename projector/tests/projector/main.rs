@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod any_bytes;
+mod broken;
 mod broker;
 mod cruel;
 mod disk_full;
@@ -12,11 +13,15 @@ mod generations;
 mod hostile_input;
 mod log;
 mod orders;
+mod parked_replays;
+mod parks;
 mod program;
+mod quarantine_program;
 #[path = "../../../fuzz/random.rs"]
 mod random;
 mod read_models;
 mod rebuilds;
+mod released;
 mod replays;
 mod resume;
 mod toy;

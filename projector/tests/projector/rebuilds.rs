@@ -162,7 +162,7 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     let journal = directory.path().join("gen-000001/build/JOURNAL");
     let text = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, text.replace("\"version\":1", "\"version\":99")).unwrap();
+    std::fs::write(&journal, text.replace("\"version\":2", "\"version\":99")).unwrap();
     let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
     assert!(refused.contains("gen-000001 was left unfinished") && refused.contains("--discard"), "{refused}");
     assert_eq!(read_model.discard().unwrap(), ["gen-000001"]);
@@ -198,14 +198,15 @@ pub(crate) fn follow_to_the_end(broker: &Broker, read_model: &ReadModel, events:
 }
 
 #[test]
-fn an_event_that_cannot_be_folded_is_named_although_only_its_change_was_kept() {
+fn told_to_stop_it_names_an_event_that_cannot_be_folded_although_only_its_change_was_kept() {
     let broker = Broker::start();
     let mut log = transcript(30, 60);
     let event = cancelled(Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
     let record = log.write(&event);
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
-    let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    let stopping = ReplayOptions { stop_at_quarantine: true, ..options() };
+    let error = rebuild(&broker, directory.path(), &stopping).unwrap_err();
     let ReplayError::Stopped(reason) = &error else { panic!("{error}") };
     let at = reason.at().unwrap();
     let opened = schemas::envelope::open(Some(&record.value), Vec::new).unwrap();

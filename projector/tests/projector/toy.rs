@@ -16,7 +16,7 @@ use projector::kernel::Generation;
 
 /// A lamp was switched on so many times.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Switched {
+pub(crate) struct Switched {
     lamp: Uuid,
     times: u8,
 }
@@ -39,10 +39,10 @@ impl EventData for Switched {
     }
 }
 
-/// How often each lamp was switched. At 0 the row goes; at 13 it breaks.
-struct Switches;
+/// How often each lamp was switched. At 0 the row goes; at `BREAKS_AT` it breaks.
+struct Switches<const BREAKS_AT: u8>;
 
-impl View for Switches {
+impl<const BREAKS_AT: u8> View for Switches<BREAKS_AT> {
     type Event = Switched;
     type Change = u8;
     type Row = u64;
@@ -61,7 +61,9 @@ impl View for Switches {
         parts.write(at.position as u32, vec![times]);
         match (times, row) {
             (0, _) => Ok(None),
-            (13, _) => Err(FoldError::Contradiction { key: parts.key(), detail: "broken".to_owned() }),
+            _ if times == BREAKS_AT => {
+                Err(FoldError::Contradiction { key: parts.key(), detail: "broken".to_owned() })
+            }
             (times, row) => Ok(Some(row.unwrap_or(0) + u64::from(times))),
         }
     }
@@ -85,21 +87,24 @@ impl View for Switches {
     }
 }
 
-const LAMPS: Projection<Switched> = Projection {
+pub(crate) const LAMPS: Projection<Switched> = Projection {
     layout_version: 7,
     topics: &[Topic { name: "lamps", service: "house" }],
-    views: &[ViewEntry::of::<Switches>()],
+    views: &[ViewEntry::of::<Switches<13>>()],
 };
-const LAMP: Uuid = Uuid::from_u128(5);
+/// The same of a newer program, for which lamps do not break.
+pub(crate) const UNBREAKABLE: Projection<Switched> =
+    Projection { views: &[ViewEntry::of::<Switches<255>>()], ..LAMPS };
+pub(crate) const LAMP: Uuid = Uuid::from_u128(5);
 
-fn record(position: u64, times: u8) -> Record {
+pub(crate) fn record(position: u64, times: u8) -> Record {
     let source = Source { service: "house".into(), partition: 0 };
     let value =
         sealed_as(&Switched { lamp: LAMP, times }, &source, position, Uuid::from_u128(position.into()));
-    Record { source: 0, offset: position as i64, key: Vec::new(), value }
+    Record { source: 0, offset: position as i64, key: LAMP.to_string().into_bytes(), value }
 }
 
-fn lamps(path: &std::path::Path) -> Generation {
+pub(crate) fn lamps(path: &std::path::Path) -> Generation {
     fresh_of(path, LAMPS, &Checkpoint::zero([("lamps", 1)]))
 }
 
@@ -141,6 +146,6 @@ fn another_layout_is_refused_with_the_remedy() {
     drop(lamps(&path));
     let error = Generation::open(&path, &projector::shop::layout(), HOLDER).err().unwrap();
     let sentence = error.to_string();
-    assert!(sentence.contains("layout 7 (switches=255; store 3)"), "{sentence}");
+    assert!(sentence.contains("layout 7 (switches=255; store 4)"), "{sentence}");
     assert!(sentence.contains("projector --replay"), "{sentence}");
 }

@@ -1,24 +1,27 @@
 //! Answers those who look after the read model, on a Unix socket in its directory: who may write there may ask.
 //!
 //! `POST`, JSON both ways, asked by [`projector::kernel::verify::Served`]: `/hold` keeps the served generation from moving
-//! and says where it is, `/release` lets it go on, `/digests` and `/rows` read its rows. Queries are answered meanwhile.
+//! and says where it is, `/release` lets it go on, `/digests` and `/rows` read its rows; what is below `/quarantine` shows
+//! what waits, releases a key, and leaves events out. Queries are answered meanwhile.
 
 use std::io;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use projector::kernel::follower::Repair;
+use projector::kernel::quarantine::{EventName, Released, SkippedEvent};
 use projector::kernel::read_model::ADMIN_SOCKET;
-use projector::kernel::verify::{Held, RangeDigests, RangeRows, StoredKey, socket_path};
+use projector::kernel::verify::{Held, QuarantineShown, RangeDigests, RangeRows, StoredKey, socket_path};
 use projector::kernel::{ReadModel, StoreError};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 use super::api::Api;
 use super::blocking::blocking;
-use super::limits::{HOLD_TIME, HOLD_WAIT};
+use super::limits::{ADMIN_BODY_BYTES_MAX, HOLD_TIME, HOLD_WAIT, REPAIR_WAIT};
 use super::refusal::Refusal;
 use super::serving::Serving;
 use super::stop_signal::StopSignal;
@@ -55,6 +58,11 @@ fn router(api: Arc<Api>) -> Router {
         .route("/release", post(release))
         .route("/digests", post(digests))
         .route("/rows", post(rows))
+        .route("/quarantine", post(quarantine))
+        .route("/quarantine/find", post(find))
+        .route("/quarantine/release", post(release_key))
+        .route("/quarantine/leave-out", post(leave_out))
+        .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(api)
 }
 
@@ -76,6 +84,43 @@ async fn hold(State(api): State<Arc<Api>>) -> Result<Json<Held>, Refusal> {
 async fn release(State(api): State<Arc<Api>>) -> Result<Json<()>, Refusal> {
     api.serving()?.hold.release();
     Ok(Json(()))
+}
+
+async fn quarantine(State(api): State<Arc<Api>>) -> Result<Json<QuarantineShown>, Refusal> {
+    Ok(Json(QuarantineShown::of(&api.serving()?.generation.quarantine())))
+}
+
+async fn find(
+    State(api): State<Arc<Api>>,
+    Json((name, why, at)): Json<(EventName, String, String)>,
+) -> Result<Json<Option<SkippedEvent>>, Refusal> {
+    Ok(Json(api.serving()?.generation.quarantine().find(&name, &why, &at)))
+}
+
+async fn release_key(
+    State(api): State<Arc<Api>>,
+    Json(key): Json<String>,
+) -> Result<Json<Result<Released, String>>, Refusal> {
+    repair(&api, Repair::Release(key)).await
+}
+
+async fn leave_out(
+    State(api): State<Arc<Api>>,
+    Json(events): Json<Vec<SkippedEvent>>,
+) -> Result<Json<Result<Released, String>>, Refusal> {
+    repair(&api, Repair::LeaveOut(events)).await
+}
+
+/// The follower does it. What it refuses is an answer like any other.
+async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, String>>, Refusal> {
+    let repairs = api.serving()?.repairs.clone();
+    match blocking(move || repairs.ask(repair, REPAIR_WAIT)).await {
+        Ok(answer) => Ok(Json(answer.map_err(|error| error.to_string()))),
+        Err(error) => {
+            tracing::error!(%error, "the quarantine was asked for something that ended without a result");
+            Err(Refusal::unreadable())
+        }
+    }
 }
 
 async fn digests(

@@ -6,6 +6,7 @@ use axum::response::Response;
 use schemas::headers;
 use serde::Serialize;
 
+use super::marks::Marks;
 use super::refusal::Refusal;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -14,6 +15,15 @@ const TAG_BYTES: usize = 8;
 
 /// About the size of one item of a list, so that its bytes need not be moved while they grow.
 const ITEM_BYTES: usize = 384;
+
+/// The bytes of an answer, and its marks.
+#[derive(Debug, Default)]
+pub struct Rendered {
+    /// The bytes that go out.
+    pub body: Vec<u8>,
+    /// What of it waits.
+    pub marks: Marks,
+}
 
 /// Renders `content`, a list of about `items` items, to the bytes that go out.
 ///
@@ -32,7 +42,12 @@ pub fn render(content: &impl Serialize, items: usize) -> Result<Vec<u8>, Refusal
 
 /// 200 with a body, or 304 if the client has the same already.
 #[must_use]
-pub fn tagged(body: Vec<u8>, as_of: Option<HeaderValue>, if_none_match: Option<&HeaderValue>) -> Response {
+pub fn tagged(
+    rendered: Rendered,
+    as_of: Option<HeaderValue>,
+    if_none_match: Option<&HeaderValue>,
+) -> Response {
+    let Rendered { body, marks } = rendered;
     let tag = tag(&body);
     let same = if_none_match.is_some_and(|known| holds(known, &tag));
     let mut response = Response::new(if same { Body::empty() } else { Body::from(body) });
@@ -44,6 +59,9 @@ pub fn tagged(body: Vec<u8>, as_of: Option<HeaderValue>, if_none_match: Option<&
     response.headers_mut().insert(header::ETAG, tag);
     if let Some(positions) = as_of {
         response.headers_mut().insert(headers::AS_OF, positions);
+    }
+    if let Some(keys) = marks.header() {
+        response.headers_mut().insert(headers::QUARANTINED, keys);
     }
     response
 }
@@ -78,10 +96,11 @@ mod tests {
 
     #[test]
     fn the_same_content_is_sent_once() {
-        let first = tagged(b"{}".to_vec(), None, None);
+        let rendered = |body: &[u8]| Rendered { body: body.to_vec(), marks: Marks::default() };
+        let first = tagged(rendered(b"{}"), None, None);
         let tag = first.headers()[header::ETAG].clone();
         assert_eq!(first.status(), 200);
-        let given = |text: String| tagged(b"{}".to_vec(), None, Some(&HeaderValue::try_from(text).unwrap()));
+        let given = |text: String| tagged(rendered(b"{}"), None, Some(&HeaderValue::try_from(text).unwrap()));
         let text = tag.to_str().unwrap();
         for known in [text.to_owned(), format!("W/{text}"), format!("\"other\", {text}"), "*".to_owned()] {
             let again = given(known);
@@ -89,6 +108,6 @@ mod tests {
             assert!(!again.headers().contains_key(header::CONTENT_TYPE));
         }
         assert_eq!(given("\"other\"".to_owned()).status(), 200);
-        assert_eq!(tagged(b"[]".to_vec(), None, Some(&tag)).status(), 200);
+        assert_eq!(tagged(rendered(b"[]"), None, Some(&tag)).status(), 200);
     }
 }

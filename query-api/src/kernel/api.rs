@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use projector::kernel::follower::Hold;
+use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Layout, Progress, ReadModel};
 use schemas::headers;
 use schemas::token::Token;
@@ -93,9 +93,9 @@ impl Api {
             catch_up.pass(&serving, after.wait.min(self.wait_max)).await?;
         }
         let Some(token) = &after.token else { return Ok(serving) };
-        let checkpoint = serving.generation.checkpoint();
+        let (checkpoint, quarantine) = serving.generation.checkpoint_and_quarantine();
         positions::check_known(&checkpoint, token, headers::AFTER)?;
-        if positions::reached(&checkpoint, token) {
+        if positions::reached(&checkpoint, &quarantine, token) {
             return Ok(serving);
         }
         self.wait(token, after.wait.min(self.wait_max)).await
@@ -108,9 +108,10 @@ impl Api {
         generation: Arc<Generation>,
         progress: watch::Receiver<Arc<Progress>>,
         hold: Hold,
+        repairs: Repairs,
     ) {
         let number = *self.swaps.borrow() + 1;
-        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress, hold })));
+        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress, hold, repairs })));
         self.swaps.send_replace(number);
     }
 
@@ -145,6 +146,9 @@ impl Api {
 
     fn not_reached(&self, serving: &Serving, token: &Token, wait: Duration) -> Refusal {
         self.request_metrics.not_reached.inc();
+        if let Some((at, key)) = positions::waiting(&serving.generation.quarantine(), token) {
+            return Refusal::quarantined(at, key);
+        }
         let current = positions::current(&serving.generation.checkpoint(), token).to_string();
         let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let detail = format!(

@@ -162,7 +162,8 @@ impl<E: EventData + 'static> Keeper<E> {
         tracing::info!(generation = candidate.name, "serving");
         self.forget_refused();
         let Candidate { name, generation, follower } = candidate;
-        self.api.serve(name, generation, follower.progress(), follower.holding());
+        let (progress, hold) = (follower.progress(), follower.holding());
+        self.api.serve(name, generation, progress, hold, follower.repairing());
         self.follower = Some(follower);
     }
 

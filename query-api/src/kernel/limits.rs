@@ -22,6 +22,9 @@ pub const PAGE_DEFAULT: usize = 50;
 /// Most items of a page: about 150 KB of JSON.
 pub const PAGE_MAX: usize = 500;
 
+/// Most keys that `/status` lists as parked: what a person looks through. The count is of all.
+pub const STATUS_KEYS_MAX: usize = 100;
+
 /// Requests at work at the same time, waiting ones included; past it 503. Each holds a connection and little else.
 pub const REQUESTS_MAX: usize = 4_096;
 /// Of these, requests that wait for a token; past it 503. The rest is for those who take what is projected: a projection
@@ -50,6 +53,11 @@ pub const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HOLD_TIME: Duration = Duration::from_secs(300);
 /// How long the projection may take to come to a stand: one commit.
 pub const HOLD_WAIT: Duration = Duration::from_secs(10);
+/// How long the projection may take to begin with what is asked of it about the quarantine: longer than one commit, and
+/// than one look for a broker that is away.
+pub const REPAIR_WAIT: Duration = Duration::from_secs(10);
+/// Largest request of those who look after the read model: all events that may be left out, with their reasons.
+pub const ADMIN_BODY_BYTES_MAX: usize = 32 << 20;
 /// How long one attempt to build waits for a broker. Short, because a request to stop is seen only between attempts.
 pub const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -56,6 +56,12 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
         "Bytes of the generation's files",
         status.bytes_on_disk.map(signed),
     );
+    let keys = signed(status.quarantine_keys as u64);
+    gauge(&mut registry, "quarantined_keys", "Keys of which events wait in quarantine", keys);
+    let events = signed(status.quarantine_events);
+    gauge(&mut registry, "quarantined_events", "Events that wait in quarantine", events);
+    let skipped = signed(status.skipped_events as u64);
+    gauge(&mut registry, "skipped_events", "Events that are left out for ever", skipped);
     stopped(&mut registry, status);
     rebuild(&mut registry, status);
     partitions(&mut registry, &status.partitions);

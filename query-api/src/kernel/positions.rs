@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use axum::http::HeaderValue;
-use projector::kernel::Checkpoint;
+use projector::kernel::{Checkpoint, Quarantine};
 use schemas::token::{Token, TokenPosition};
 
 use super::refusal::Refusal;
@@ -24,13 +24,20 @@ impl Dependency {
 }
 
 /// The value of `Daybook-As-Of`: up to which positions `checkpoint` has projected what an answer is made from.
-/// Partitions of which nothing has been projected are left out; `None` if that leaves nothing.
+/// An event that waits in quarantine is never named. Partitions of which nothing has been projected are left out; `None`
+/// if that leaves nothing.
 #[must_use]
-pub fn as_of(checkpoint: &Checkpoint, depends_on: &[Dependency]) -> Option<HeaderValue> {
+pub fn as_of(
+    checkpoint: &Checkpoint,
+    quarantine: &Quarantine,
+    depends_on: &[Dependency],
+) -> Option<HeaderValue> {
     let mut text = String::new();
     for (source, at) in checkpoint.sources() {
         let covered = depends_on.iter().any(|dependency| dependency.covers(&source.topic, source.partition));
-        let Some(position) = at.next_position.checked_sub(1).filter(|_| covered) else { continue };
+        let Some(position) = quarantine.last_projected(source, at.next_position).filter(|_| covered) else {
+            continue;
+        };
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to a String cannot fail.
         let _written = write!(text, "{comma}{source}@{position}");
@@ -38,10 +45,18 @@ pub fn as_of(checkpoint: &Checkpoint, depends_on: &[Dependency]) -> Option<Heade
     HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether all positions of a token have been projected.
+/// Whether all positions of a token have been projected. What waits in quarantine has not.
 #[must_use]
-pub fn reached(checkpoint: &Checkpoint, token: &Token) -> bool {
-    token.positions.iter().all(|at| checkpoint.position_reached(&at.topic, at.partition, at.position))
+pub fn reached(checkpoint: &Checkpoint, quarantine: &Quarantine, token: &Token) -> bool {
+    let reached = |at: &TokenPosition| checkpoint.position_reached(&at.topic, at.partition, at.position);
+    token.positions.iter().all(reached) && waiting(quarantine, token).is_none()
+}
+
+/// The first position of a token whose event waits in quarantine, and its key.
+#[must_use]
+pub fn waiting<'a>(quarantine: &'a Quarantine, token: &'a Token) -> Option<(&'a TokenPosition, &'a str)> {
+    let key = |at: &TokenPosition| quarantine.waiting_at(&at.topic, at.partition, at.position);
+    token.positions.iter().find_map(|at| Some((at, key(at)?)))
 }
 
 /// How far `checkpoint` has got in the partitions that `token` names.
@@ -87,7 +102,9 @@ mod tests {
     #[test]
     fn an_answer_names_what_it_rests_on_and_no_more() {
         let at = checkpoint(&[("a", 0, 3), ("a", 1, 0), ("a", 2, 7), ("b", 0, 1), ("b", 1, 9)]);
-        let shown = |on: &[Dependency]| as_of(&at, on).map(|value| value.to_str().unwrap().to_owned());
+        let shown = |on: &[Dependency]| {
+            as_of(&at, &Quarantine::default(), on).map(|value| value.to_str().unwrap().to_owned())
+        };
         let all_a = Dependency { topic: "a", partition: None };
         let b1 = Dependency { topic: "b", partition: Some(1) };
         assert_eq!(shown(&[b1, all_a]).as_deref(), Some("a/0@2,a/2@6,b/1@8"));
@@ -98,7 +115,7 @@ mod tests {
     #[test]
     fn a_token_is_reached_when_every_position_is() {
         let at = checkpoint(&[("a", 0, 3), ("b", 1, 9)]);
-        let is_reached = |token: &str| reached(&at, &token.parse().unwrap());
+        let is_reached = |token: &str| reached(&at, &Quarantine::default(), &token.parse().unwrap());
         assert!(is_reached("a/0@2,b/1@8"));
         assert!(!is_reached("a/0@2,b/1@9"));
         assert!(!is_reached("a/0@3"));

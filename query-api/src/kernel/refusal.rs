@@ -6,8 +6,10 @@ use axum::response::{IntoResponse, Response};
 use projector::kernel::StoreError;
 use schemas::headers;
 use schemas::problem::{MEDIA_TYPE, Problem};
+use schemas::token::TokenPosition;
 
 use super::limits::RETRY_AFTER_S;
+use super::marks::Marks;
 
 /// A problem on its way to the client.
 #[derive(Debug, Clone)]
@@ -17,6 +19,7 @@ pub struct Refusal(Box<Parts>);
 struct Parts {
     problem: Problem,
     as_of: Option<HeaderValue>,
+    quarantined: Option<HeaderValue>,
 }
 
 impl Refusal {
@@ -70,6 +73,19 @@ impl Refusal {
         Self::not_yet("too-slow", "The answer took too long", detail)
     }
 
+    /// 503 because an event that was asked for waits.
+    #[must_use]
+    pub fn quarantined(at: &TokenPosition, key: &str) -> Self {
+        let TokenPosition { topic, partition, position } = at;
+        let detail = format!(
+            "the event at {topic}/{partition}@{position} waits in quarantine with others of key {key}, and has not been \
+             projected; /status says why. Come again once it is released, or without {} for an answer without it",
+            headers::AFTER
+        );
+        let problem = Problem::new(503, "quarantined", "The event waits in quarantine", detail);
+        Self::from(problem).marked(&[key.to_owned()], HeaderValue::try_from(key).ok())
+    }
+
     /// 413 because the request has a body.
     #[must_use]
     pub fn with_body() -> Self {
@@ -102,17 +118,31 @@ impl Refusal {
         self.0.as_of = positions;
         self
     }
+
+    /// With the keys that it depends on and of which events wait.
+    #[must_use]
+    pub fn marks(self, marks: &Marks) -> Self {
+        self.marked(&marks.keys(), marks.header())
+    }
+
+    fn marked(mut self, keys: &[String], header: Option<HeaderValue>) -> Self {
+        if !keys.is_empty() {
+            self.0.problem = self.0.problem.with("quarantined", keys.to_vec());
+        }
+        self.0.quarantined = header;
+        self
+    }
 }
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(Parts { problem, as_of: None }))
+        Self(Box::new(Parts { problem, as_of: None, quarantined: None }))
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Parts { problem, as_of } = *self.0;
+        let Parts { problem, as_of, quarantined } = *self.0;
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // Strings and numbers only, which JSON can always express.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -125,6 +155,9 @@ impl IntoResponse for Refusal {
         }
         if let Some(positions) = as_of {
             found.insert(headers::AS_OF, positions);
+        }
+        if let Some(keys) = quarantined {
+            found.insert(headers::QUARANTINED, keys);
         }
         response
     }

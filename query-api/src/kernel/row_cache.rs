@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use projector::kernel::Checkpoint;
 use uuid::Uuid;
 
+use super::grounds::Grounds;
 use super::limits::{CACHE_SHARD_ROWS_MAX, CACHE_SHARDS};
 
 /// What had been projected when rows were read.
@@ -23,6 +23,7 @@ use super::limits::{CACHE_SHARD_ROWS_MAX, CACHE_SHARDS};
 pub struct ReadAt {
     serving: u64,
     events: u64,
+    releases: u64,
 }
 
 /// Rows of one topic by their key.
@@ -38,17 +39,18 @@ struct Held<R> {
 }
 
 impl ReadAt {
-    /// The place of an answer that is made from serving number `serving` and begins at `checkpoint`, which must have
-    /// been taken before any row is read. Positions only grow, so their sum over a topic's partitions grows with every
-    /// event and stands for all of them.
+    /// The place of an answer that is made from serving number `serving` and rests on `grounds`, which must have been
+    /// taken before any row is read. Positions only grow, so their sum over a topic's partitions grows with every
+    /// event and stands for all of them. What is released from quarantine changes rows without a new position.
     #[must_use]
-    pub fn new(serving: u64, checkpoint: &Checkpoint, topic: &str) -> Self {
-        let of_topic = checkpoint.sources().filter(|(source, _)| &*source.topic == topic);
-        Self { serving, events: of_topic.map(|(_, at)| at.next_position).sum() }
+    pub fn new(serving: u64, grounds: &Grounds, topic: &str) -> Self {
+        let of_topic = grounds.checkpoint.sources().filter(|(source, _)| &*source.topic == topic);
+        let events = of_topic.map(|(_, at)| at.next_position).sum();
+        Self { serving, events, releases: grounds.quarantine.releases() }
     }
 
     fn covers(self, wanted: Self) -> bool {
-        self.serving == wanted.serving && self.events >= wanted.events
+        self.serving == wanted.serving && self.events >= wanted.events && self.releases >= wanted.releases
     }
 }
 
@@ -93,7 +95,7 @@ mod tests {
     const KEY: Uuid = Uuid::from_u128(1);
 
     fn at(serving: u64, events: u64) -> ReadAt {
-        ReadAt { serving, events }
+        ReadAt { serving, events, releases: 0 }
     }
 
     fn get(cache: &RowCache<&'static str>, at: ReadAt, stored: &'static str) -> &'static str {
@@ -109,6 +111,13 @@ mod tests {
         // An answer that began earlier and comes later: what it is given is newer than it needs.
         assert_eq!(get(&cache, at(0, 1), "unseen"), "second");
         assert_eq!(get(&cache, at(1, 1), "of another generation"), "of another generation");
+    }
+
+    #[test]
+    fn a_row_is_read_again_after_a_release() {
+        let cache = RowCache::default();
+        assert_eq!(get(&cache, at(0, 1), "parked"), "parked");
+        assert_eq!(get(&cache, ReadAt { releases: 1, ..at(0, 1) }, "released"), "released");
     }
 
     #[test]
@@ -135,7 +144,8 @@ mod tests {
                 (id, projector::kernel::SourceCheckpoint { next_offset: 0, next_position, last_id: None })
             };
             let sources = [source("a", 0, first), source("a", 1, second), source("b", 0, other)];
-            ReadAt::new(0, &Checkpoint::from_sources(sources), "a")
+            let checkpoint = std::sync::Arc::new(projector::kernel::Checkpoint::from_sources(sources));
+            ReadAt::new(0, &Grounds { checkpoint, quarantine: std::sync::Arc::default() }, "a")
         };
         assert!(!place(9, 5, 0).covers(place(9, 6, 0)));
         assert!(!place(5, 5, 0).covers(place(6, 5, 0)));

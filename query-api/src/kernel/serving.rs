@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use projector::kernel::follower::Hold;
+use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Progress, ReadError};
 use schemas::token::Token;
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub struct Serving {
     pub progress: watch::Receiver<Arc<Progress>>,
     /// Keeps its follower from moving for a while.
     pub hold: Hold,
+    /// Releases what waits in it.
+    pub repairs: Repairs,
 }
 
 impl Serving {
@@ -62,7 +64,9 @@ impl Serving {
     /// Ends when all positions of `token` have been projected; never, once the follower has been stopped before.
     pub(super) async fn reached(&self, token: &Token) {
         let mut progress = self.progress.clone();
-        let gone = progress.wait_for(|now| positions::reached(&now.checkpoint, token)).await.is_err();
+        let reached =
+            |now: &Arc<Progress>| positions::reached(&now.checkpoint, &self.generation.quarantine(), token);
+        let gone = progress.wait_for(reached).await.is_err();
         if gone {
             std::future::pending().await
         }

@@ -1,11 +1,13 @@
 //! What `/status` says: which generation is served, how far it is, and what is wrong.
 
 use jiff::Timestamp;
-use projector::kernel::{PartitionProgress, Progress, RecordAt, State, StopReason};
+use projector::kernel::quarantine::SkippedEvent;
+use projector::kernel::{ParkedKey, PartitionProgress, Progress, RecordAt, State, StopReason};
 use schemas::problem::Problem;
 use serde::Serialize;
 
 use super::api::Api;
+use super::limits::STATUS_KEYS_MAX;
 use super::rebuild::Rebuild;
 use super::serving::Serving;
 
@@ -38,8 +40,16 @@ pub struct Status {
     pub duplicates_skipped: u64,
     /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,
-    /// Keys whose events wait because one of them could not be projected.
-    pub quarantine: Vec<String>,
+    /// Keys whose events wait because one of them could not be projected; at most [`STATUS_KEYS_MAX`].
+    pub quarantine: Vec<ParkedKey>,
+    /// How many such keys there are.
+    pub quarantine_keys: usize,
+    /// How many events wait.
+    pub quarantine_events: u64,
+    /// Events that are left out for ever; at most [`STATUS_KEYS_MAX`], the last ones.
+    pub skipped: Vec<SkippedEvent>,
+    /// How many there are.
+    pub skipped_events: usize,
     /// Digest of all rows, as kept up to date with every commit.
     pub digest: Option<String>,
     /// Bytes of the generation's files.
@@ -87,6 +97,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
     let progress = serving.map(|serving| serving.progress.borrow().clone());
     let progress = progress.as_deref();
     let stopped = progress.and_then(stop_reason);
+    let quarantine = serving.map(|serving| serving.generation.quarantine()).unwrap_or_default();
     Status {
         generation: serving.map(|serving| serving.name.clone()),
         layout: api.layout.clone(),
@@ -107,7 +118,11 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         events_applied: progress.map_or(0, |progress| progress.events_applied),
         duplicates_skipped: progress.map_or(0, |progress| progress.duplicates_skipped),
         rebuild: api.rebuild.load().as_deref().cloned().or(measured.rebuild),
-        quarantine: Vec::new(),
+        quarantine: quarantine.keys().take(STATUS_KEYS_MAX).cloned().collect(),
+        quarantine_keys: quarantine.keys().count(),
+        quarantine_events: quarantine.events(),
+        skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
+        skipped_events: quarantine.skipped().len(),
         digest: serving.map(|serving| serving.generation.digest().to_string()),
         bytes_per_event: bytes_per_event(progress, measured.bytes_on_disk),
         bytes_on_disk: measured.bytes_on_disk,

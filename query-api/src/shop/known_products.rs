@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use projector::kernel::{Checkpoint, Generation};
+use projector::kernel::Generation;
 use projector::shop::products::{self, ProductRow};
 use schemas::shop;
 use uuid::Uuid;
 
+use crate::kernel::grounds::Grounds;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::row_cache::{ReadAt, RowCache};
 use crate::kernel::serving::{Serving, unreadable};
@@ -25,9 +26,9 @@ pub(super) struct ProductsAt {
 }
 
 impl KnownProducts {
-    /// Products for an answer made from `serving` that begins at `checkpoint`.
-    pub(super) fn at(self: &Arc<Self>, serving: &Serving, checkpoint: &Checkpoint) -> ProductsAt {
-        let at = ReadAt::new(serving.number, checkpoint, shop::products::TOPIC);
+    /// Products for an answer made from `serving` that rests on `grounds`.
+    pub(super) fn at(self: &Arc<Self>, serving: &Serving, grounds: &Grounds) -> ProductsAt {
+        let at = ReadAt::new(serving.number, grounds, shop::products::TOPIC);
         ProductsAt { known: self.clone(), at }
     }
 }

@@ -13,17 +13,19 @@ use axum::response::Response;
 use projector::kernel::Generation;
 use projector::shop::orders;
 use projector::shop::products::ProductRow;
+use schemas::shop;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::known_products::{KnownProducts, ProductsAt};
 use super::user;
-use crate::kernel::answer;
+use crate::kernel::answer::{self, Rendered};
 use crate::kernel::api::Api;
 use crate::kernel::asked::Asked;
 use crate::kernel::cursor;
+use crate::kernel::grounds::Grounds;
 use crate::kernel::limits::READ_INLINE_ROWS_MAX;
-use crate::kernel::positions;
+use crate::kernel::marks::Marks;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::serving::{Serving, unreadable};
 use crate::kernel::times::Time;
@@ -34,6 +36,8 @@ struct Body<'p> {
     user_id: Uuid,
     products: Vec<Item<'p>>,
     next: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quarantined: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -66,13 +70,12 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     let wanted = Wanted::read(&asked)?;
     let serving = api.serving_after(&asked.after).await?;
-    // Read before the rows: the answer holds at least what it says.
-    let checkpoint = serving.generation.checkpoint();
-    let as_of = positions::as_of(&checkpoint, &user::depends_on(&checkpoint, wanted.user_id));
-    let products = known.at(&serving, &checkpoint);
-    match body(&serving, products, wanted).await {
-        Ok(body) => Ok(answer::tagged(body, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of)),
+    let grounds = Grounds::of(&serving);
+    let as_of = grounds.as_of(&user::depends_on(&grounds.checkpoint, wanted.user_id));
+    let (products, marks) = (known.at(&serving, &grounds), user::marks(&grounds, wanted.user_id));
+    match body(&serving, products, wanted, marks.clone()).await {
+        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
+        Err(refusal) => Err(refusal.as_of(as_of).marks(&marks)),
     }
 }
 
@@ -89,19 +92,24 @@ fn scope(user_id: Uuid) -> String {
     format!("/users/{user_id}/products")
 }
 
-async fn body(serving: &Serving, products: ProductsAt, wanted: Wanted) -> Result<Vec<u8>, Refusal> {
+async fn body(
+    serving: &Serving,
+    products: ProductsAt,
+    wanted: Wanted,
+    marks: Marks,
+) -> Result<Rendered, Refusal> {
     let Wanted { user_id, .. } = wanted;
     user::check_exists(&serving.generation, user_id)?;
     let few = orders::page(&serving.generation, user_id, 0, READ_INLINE_ROWS_MAX);
     let few = few.map_err(|error| unreadable(&error))?;
     if few.next_index.is_none() {
-        return render(&serving.generation, &products, wanted, &Gathered::from_orders(&few.orders));
+        return render(&serving.generation, &products, wanted, &Gathered::from_orders(&few.orders), marks);
     }
     let render_all = move |generation: &Generation| {
         let mut gathered = Gathered::default();
         let read = orders::each(generation, user_id, |order| gathered.add(order));
         read.map_err(|error| unreadable(&error))?;
-        render(generation, &products, wanted, &gathered)
+        render(generation, &products, wanted, &gathered, marks)
     };
     serving.read_many(render_all).await
 }
@@ -111,13 +119,17 @@ fn render(
     products: &ProductsAt,
     wanted: Wanted,
     gathered: &Gathered,
-) -> Result<Vec<u8>, Refusal> {
+    mut marks: Marks,
+) -> Result<Rendered, Refusal> {
     let (page, next) = gathered.page(wanted.after, wanted.limit);
     let rows = page.iter().map(|ordered| products.row(generation, ordered.product_id));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let shown = |key| page.iter().any(|ordered| ordered.product_id == key);
+    marks.depends_on(shop::products::TOPIC, shown);
     let items = page.iter().zip(&rows).map(|(ordered, row)| item(ordered, row)).collect();
     let next = next.map(|position| cursor::write(&scope(wanted.user_id), &position.to_be_bytes()));
-    answer::render(&Body { user_id: wanted.user_id, products: items, next }, page.len())
+    let content = Body { user_id: wanted.user_id, products: items, next, quarantined: marks.keys() };
+    Ok(Rendered { body: answer::render(&content, page.len())?, marks })
 }
 
 fn item<'p>(ordered: &OrderedProduct, product: &'p ProductRow) -> Item<'p> {

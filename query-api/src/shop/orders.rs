@@ -8,16 +8,18 @@ use axum::response::Response;
 use projector::kernel::Generation;
 use projector::shop::orders::{self, Order};
 use projector::shop::products::ProductRow;
+use schemas::shop;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::known_products::{KnownProducts, ProductsAt};
 use super::user;
-use crate::kernel::answer;
+use crate::kernel::answer::{self, Rendered};
 use crate::kernel::api::Api;
 use crate::kernel::asked::Asked;
 use crate::kernel::cursor;
-use crate::kernel::positions;
+use crate::kernel::grounds::Grounds;
+use crate::kernel::marks::Marks;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::serving::unreadable;
 use crate::kernel::times::Time;
@@ -27,6 +29,8 @@ struct Body<'p> {
     user_id: Uuid,
     orders: Vec<Item<'p>>,
     next: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quarantined: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -55,13 +59,13 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     let wanted = Wanted::read(&asked)?;
     let serving = api.serving_after(&asked.after).await?;
-    // Read before the rows: the answer holds at least what it says.
-    let checkpoint = serving.generation.checkpoint();
-    let as_of = positions::as_of(&checkpoint, &user::depends_on(&checkpoint, wanted.user_id));
-    let products = known.at(&serving, &checkpoint);
-    match serving.read(wanted.limit, move |generation| body(generation, &products, wanted)).await {
-        Ok(body) => Ok(answer::tagged(body, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of)),
+    let grounds = Grounds::of(&serving);
+    let as_of = grounds.as_of(&user::depends_on(&grounds.checkpoint, wanted.user_id));
+    let (products, marks) = (known.at(&serving, &grounds), user::marks(&grounds, wanted.user_id));
+    let of_user = marks.clone();
+    match serving.read(wanted.limit, move |generation| body(generation, &products, wanted, marks)).await {
+        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
+        Err(refusal) => Err(refusal.as_of(as_of).marks(&of_user)),
     }
 }
 
@@ -78,15 +82,23 @@ fn scope(user_id: Uuid) -> String {
     format!("/users/{user_id}/orders")
 }
 
-fn body(generation: &Generation, products: &ProductsAt, wanted: Wanted) -> Result<Vec<u8>, Refusal> {
+fn body(
+    generation: &Generation,
+    products: &ProductsAt,
+    wanted: Wanted,
+    mut marks: Marks,
+) -> Result<Rendered, Refusal> {
     let Wanted { user_id, from_index, limit } = wanted;
     user::check_exists(generation, user_id)?;
     let page = orders::page(generation, user_id, from_index, limit).map_err(|error| unreadable(&error))?;
     let rows = page.orders.iter().map(|order| products.row(generation, order.product_id));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let shown = |key| page.orders.iter().any(|order| order.product_id == key);
+    marks.depends_on(shop::products::TOPIC, shown);
     let items = page.orders.iter().zip(&rows).map(|(order, row)| item(order, row)).collect();
     let next = page.next_index.map(|index| cursor::write(&scope(user_id), &index.to_be_bytes()));
-    answer::render(&Body { user_id, orders: items, next }, page.orders.len())
+    let content = Body { user_id, orders: items, next, quarantined: marks.keys() };
+    Ok(Rendered { body: answer::render(&content, page.orders.len())?, marks })
 }
 
 fn item<'p>(order: &Order, product: &'p ProductRow) -> Item<'p> {

@@ -14,11 +14,13 @@ use schemas::shop;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::kernel::answer;
+use crate::kernel::answer::{self, Rendered};
 use crate::kernel::api::Api;
 use crate::kernel::asked::Asked;
 use crate::kernel::cursor;
-use crate::kernel::positions::{self, Dependency};
+use crate::kernel::grounds::Grounds;
+use crate::kernel::marks::Marks;
+use crate::kernel::positions::Dependency;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::serving::unreadable;
 
@@ -28,6 +30,8 @@ const SCOPE: &str = "/products";
 struct List {
     products: Vec<Item>,
     next: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quarantined: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -39,16 +43,24 @@ struct Item {
     discontinued: bool,
 }
 
+#[derive(Serialize)]
+struct One {
+    #[serde(flatten)]
+    product: Item,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quarantined: Vec<String>,
+}
+
 /// Answers `GET /products`.
 pub(super) async fn answer_list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
     let page = asked.page()?;
     let after = page.cursor.map(|text| cursor::read(SCOPE, &text)).transpose()?.map(Uuid::from_bytes);
     let serving = api.serving_after(&asked.after).await?;
-    // Read before the rows: the answer holds at least what it says.
-    let all = Dependency { topic: shop::products::TOPIC, partition: None };
-    let as_of = positions::as_of(&serving.generation.checkpoint(), &[all]);
-    match serving.read(page.limit, move |generation| list(generation, after, page.limit)).await {
-        Ok(body) => Ok(answer::tagged(body, as_of, asked.if_none_match.as_ref())),
+    let grounds = Grounds::of(&serving);
+    let as_of = grounds.as_of(&[Dependency { topic: shop::products::TOPIC, partition: None }]);
+    let marks = grounds.marks();
+    match serving.read(page.limit, move |generation| list(generation, after, page.limit, marks)).await {
+        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
         Err(refusal) => Err(refusal.as_of(as_of)),
     }
 }
@@ -58,13 +70,13 @@ pub(super) async fn answer_one(State(api): State<Arc<Api>>, asked: Asked) -> Res
     let product_id = asked.id()?;
     asked.no_parameters()?;
     let serving = api.serving_after(&asked.after).await?;
-    let as_of = positions::as_of(
-        &serving.generation.checkpoint(),
-        &[of(&serving.generation.checkpoint(), product_id)],
-    );
-    match one(&serving.generation, product_id) {
-        Ok(body) => Ok(answer::tagged(body, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of)),
+    let grounds = Grounds::of(&serving);
+    let as_of = grounds.as_of(&[of(&grounds.checkpoint, product_id)]);
+    let mut marks = grounds.marks();
+    marks.depends_on(shop::products::TOPIC, |key| key == product_id);
+    match one(&serving.generation, product_id, &marks) {
+        Ok(body) => Ok(answer::tagged(Rendered { body, marks }, as_of, asked.if_none_match.as_ref())),
+        Err(refusal) => Err(refusal.as_of(as_of).marks(&marks)),
     }
 }
 
@@ -75,21 +87,31 @@ fn of(checkpoint: &Checkpoint, product_id: Uuid) -> Dependency {
     Dependency { topic, partition: Some(partition_for_key(key.as_bytes(), checkpoint.partitions(topic))) }
 }
 
-fn list(generation: &Generation, after: Option<Uuid>, limit: usize) -> Result<Vec<u8>, Refusal> {
+fn list(
+    generation: &Generation,
+    after: Option<Uuid>,
+    limit: usize,
+    mut marks: Marks,
+) -> Result<Rendered, Refusal> {
     // One more than asked for tells whether there is a next page.
     let mut rows = products::list(generation, after, limit + 1).map_err(|error| unreadable(&error))?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|(id, _)| cursor::write(SCOPE, id.as_bytes()));
+    // A product of which nothing is known yet would stand on the page as well.
+    let last = rows.last().filter(|_| more).map(|(id, _)| *id);
+    let on_page = |key| after.is_none_or(|after| key > after) && last.is_none_or(|last| key <= last);
+    marks.depends_on(shop::products::TOPIC, on_page);
     let products: Vec<_> = rows.into_iter().map(|(id, row)| item(id, row)).collect();
     let items = products.len();
-    answer::render(&List { products, next }, items)
+    let content = List { products, next, quarantined: marks.keys() };
+    Ok(Rendered { body: answer::render(&content, items)?, marks })
 }
 
-fn one(generation: &Generation, product_id: Uuid) -> Result<Vec<u8>, Refusal> {
+fn one(generation: &Generation, product_id: Uuid, marks: &Marks) -> Result<Vec<u8>, Refusal> {
     let row = products::load(generation, product_id).map_err(|error| unreadable(&error))?;
     let row = row.ok_or_else(|| Refusal::unknown("product", product_id))?;
-    answer::render(&item(product_id, row), 1)
+    answer::render(&One { product: item(product_id, row), quarantined: marks.keys() }, 1)
 }
 
 fn item(product_id: Uuid, row: ProductRow) -> Item {

@@ -6,6 +6,8 @@ use projector::shop::users::{self, UserRow};
 use schemas::shop;
 use uuid::Uuid;
 
+use crate::kernel::grounds::Grounds;
+use crate::kernel::marks::Marks;
 use crate::kernel::positions::Dependency;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::serving::unreadable;
@@ -21,6 +23,16 @@ pub(super) fn depends_on(checkpoint: &Checkpoint, user_id: Uuid) -> [Dependency;
         Dependency { topic: shop::orders::TOPIC, partition: partition(shop::orders::TOPIC) },
         Dependency { topic: shop::products::TOPIC, partition: None },
     ]
+}
+
+/// Marks of an answer about a user, before it is known which products it shows.
+#[must_use]
+pub(super) fn marks(grounds: &Grounds, user_id: Uuid) -> Marks {
+    let mut marks = grounds.marks();
+    for topic in [shop::users::TOPIC, shop::orders::TOPIC] {
+        marks.depends_on(topic, |key| key == user_id);
+    }
+    marks
 }
 
 /// Insists that the user exists.

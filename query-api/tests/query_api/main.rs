@@ -13,6 +13,7 @@ mod log;
 mod many_connections;
 mod pages;
 mod program;
+mod quarantined;
 #[path = "../../../fuzz/random.rs"]
 mod random;
 mod refused;

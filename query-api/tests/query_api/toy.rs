@@ -10,10 +10,12 @@ use projector::kernel::projection::ViewEntry;
 use projector::kernel::{
     EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, Topic, View,
 };
-use query_api::kernel::answer;
+use query_api::kernel::answer::{self, Rendered};
 use query_api::kernel::api::Api;
 use query_api::kernel::asked::Asked;
-use query_api::kernel::positions::{self, Dependency};
+use query_api::kernel::grounds::Grounds;
+use query_api::kernel::marks::Marks;
+use query_api::kernel::positions::Dependency;
 use query_api::kernel::refusal::Refusal;
 use query_api::kernel::service::Service;
 use query_api::kernel::serving::unreadable;
@@ -96,10 +98,11 @@ async fn lamp(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Ref
     let lamp_id = asked.id()?;
     let serving = api.serving_after(&asked.after).await?;
     let on = [Dependency { topic: TOPIC, partition: None }];
-    let as_of = positions::as_of(&serving.generation.checkpoint(), &on);
+    let as_of = Grounds::of(&serving).as_of(&on);
     let row = serving.generation.row(Switches::ID, lamp_id).map_err(|error| unreadable(&error.into()))?;
     let row = row.ok_or_else(|| Refusal::unknown("lamp", lamp_id))?;
-    Ok(answer::tagged(answer::render(&row[0], 1)?, as_of, None))
+    let rendered = Rendered { body: answer::render(&row[0], 1)?, marks: Marks::default() };
+    Ok(answer::tagged(rendered, as_of, None))
 }
 
 fn routes() -> Router<Arc<Api>> {
@@ -132,7 +135,7 @@ async fn lamps_are_served_like_a_shop() {
     let answer = get_after(&service.router(), &path, &token).await;
     assert_eq!((answer.text.as_str(), answer.header("daybook-as-of")), ("2", token.as_str()));
     let status = get(&service.router(), "/status").await.ok();
-    assert_eq!(status["layout"], "1 (switches=9; store 3)");
+    assert_eq!(status["layout"], "1 (switches=9; store 4)");
     service.stop().await.unwrap();
 }
 

@@ -11,6 +11,7 @@ mod independence;
 mod looked_after;
 mod lost_end;
 mod online_replay;
+mod quarantine;
 mod quickstart;
 mod story;
 mod upgrade;

@@ -36,6 +36,19 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "UUID")]
     pub(crate) inspect: Option<String>,
 
+    /// Project all events of this key that wait in quarantine, in order; exit 1 and change nothing if one still fails
+    #[arg(long, value_name = "KEY")]
+    pub(crate) release: Option<String>,
+
+    /// Leave this event, which waits in quarantine, out of this and all later generations: its id, or its position such as
+    /// users.events/3@17; needs --why
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) skip_event: Option<String>,
+
+    /// With --skip-event: why it is left out; kept for ever
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+
     /// With --replay and --verify: read at most so many events per second; 0 for no limit. Alone: change that of the
     /// replay at work
     #[arg(long, value_name = "EVENTS_PER_S")]
@@ -52,6 +65,10 @@ pub(crate) struct Flags {
     /// With --replay: publish even if the new generation differs from the one that is served, for this reason
     #[arg(long, value_name = "WHY")]
     pub(crate) accept_difference: Option<String>,
+
+    /// With --replay: stop at the first record that cannot be projected, instead of parking its key; exit 1
+    #[arg(long)]
+    pub(crate) stop_at_quarantine: bool,
 
     /// With --replay: how many generations older than the published one are kept
     #[arg(long, env = "DAYBOOK_KEEP", default_value = "1", value_name = "N")]

@@ -2,9 +2,10 @@
 
 use projector::kernel::{Generation, GenerationError};
 use projector::shop;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::manage::existing;
 use crate::settings::Settings;
 use crate::status::published;
 use crate::{Failure, holder, say};
@@ -18,10 +19,21 @@ pub(crate) fn run(settings: &Settings, key: Uuid) -> Result<(), Failure> {
         other => Failure::failed(other),
     })?;
     let rows = shop::projection().inspect(&generation, key).map_err(Failure::failed)?;
-    if rows.is_empty() {
+    let mut shown: Map<String, Value> = rows.into_iter().map(|(view, row)| (view.to_owned(), row)).collect();
+    let quarantine = generation.quarantine();
+    let is_meant = |text: &str| text.parse() == Ok(key);
+    let parked: Vec<_> = quarantine.keys().filter(|parked| is_meant(&parked.key)).collect();
+    let skipped = existing(settings)?.skipped().map_err(Failure::failed)?;
+    let skipped: Vec<_> = skipped.into_iter().filter(|event| is_meant(&event.key)).collect();
+    if shown.is_empty() && parked.is_empty() && skipped.is_empty() {
         return Err(Failure::failed(format!("no view has a row with key {key}")));
     }
-    let rows: Map<String, Value> = rows.into_iter().map(|(view, row)| (view.to_owned(), row)).collect();
-    let rows = Value::Object(rows);
+    if !parked.is_empty() {
+        shown.insert("quarantine".to_owned(), json!(parked));
+    }
+    if !skipped.is_empty() {
+        shown.insert("skipped".to_owned(), json!(skipped));
+    }
+    let rows = Value::Object(shown);
     say(&if settings.json { rows.to_string() } else { format!("{rows:#}") })
 }

@@ -3,6 +3,7 @@
 mod flags;
 mod inspect;
 mod manage;
+mod quarantine;
 mod replay;
 mod settings;
 mod status;
@@ -54,6 +55,8 @@ fn run(settings: &Settings) -> Result<(), Failure> {
         Task::SetRate(rate) => manage::set_rate(settings, *rate),
         Task::Status => status::run(settings),
         Task::Inspect(key) => inspect::run(settings, *key),
+        Task::Release(key) => quarantine::release(settings, key),
+        Task::SkipEvent { event, why } => quarantine::skip_event(settings, event, why),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn set_rate(settings: &Settings, rate: Option<u64>) -> Result<(), Fai
 }
 
 /// The read model; it is not created.
-fn existing(settings: &Settings) -> Result<ReadModel, Failure> {
+pub(crate) fn existing(settings: &Settings) -> Result<ReadModel, Failure> {
     if !settings.data_dir.is_dir() {
         let sentence = format!(
             "there is no read model in {}; build one with `projector --replay`",

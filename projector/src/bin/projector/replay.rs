@@ -6,6 +6,7 @@ use std::thread;
 
 use event_log::process::shutdown_signal;
 use event_log::topics;
+use projector::kernel::quarantine::SkippedEvent;
 use projector::kernel::{Comparison, ReadModel, ReplayOptions, ReplayReport, rebuild_aside, replay};
 use projector::shop;
 use serde_json::json;
@@ -21,7 +22,10 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Fa
     let tell = |progress| telling.tell(&progress);
     let replayed = match options.into {
         // No read model has a part in it, so none is made.
-        Some(_) => rebuild_aside(kafka, projection, options, tell, &cancelled),
+        Some(_) => {
+            let options = ReplayOptions { skipped: skipped(settings)?, ..options.clone() };
+            rebuild_aside(kafka, projection, &options, tell, &cancelled)
+        }
         None => replay(kafka, &read_model(settings, options)?, projection, options, tell, &cancelled),
     };
     telling.end();
@@ -29,6 +33,16 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Fa
         Ok(report) => say(&shown(&report, settings.json)),
         Err(error) if error.is_in_use() => Err(Failure::in_use(error)),
         Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+/// What is left out of the read model, if there is one.
+fn skipped(settings: &Settings) -> Result<Vec<SkippedEvent>, Failure> {
+    match settings.data_dir.is_dir() {
+        true => {
+            ReadModel::open(&settings.data_dir).and_then(|found| found.skipped()).map_err(Failure::failed)
+        }
+        false => Ok(Vec::new()),
     }
 }
 
@@ -67,14 +81,23 @@ fn shown(report: &ReplayReport, json: bool) -> String {
             "bytes_on_disk": report.bytes_on_disk,
             "elapsed_s": elapsed_s,
             "resumed": report.resumed,
+            "quarantine_keys": report.quarantine.keys().count(),
+            "quarantine_events": report.quarantine.events(),
             "compared": compared(report),
             "retired": report.retired,
         })
         .to_string();
     }
+    let parked = match report.quarantine.keys().count() {
+        0 => String::new(),
+        keys => format!(
+            "\n{} events of {keys} keys wait in quarantine: `projector --status` lists them",
+            report.quarantine.events()
+        ),
+    };
     let published = if report.published { "published" } else { "not published" };
     format!(
-        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}",
+        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}{parked}",
         report.generation,
         report.events,
         report.duplicates,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use event_log::process::LogFormat;
 use event_log::settings::{KafkaSettings, SettingErrors};
 use projector::kernel::ReplayOptions;
+use projector::kernel::quarantine::{EventName, WHY_CHARS_MAX};
 use projector::kernel::replay::{KEEP_MAX, MEMORY_BYTES_RANGE};
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ pub(crate) enum Task {
     Discard,
     Status,
     Inspect(Uuid),
+    Release(String),
+    SkipEvent { event: EventName, why: String },
     SetRate(Option<u64>),
 }
 
@@ -56,18 +59,24 @@ impl Flags {
         if !self.replay && (self.no_publish || self.into.is_some() || self.accept_difference.is_some()) {
             errors.push("--no-publish, --into and --accept-difference go with --replay only".to_owned());
         }
+        if self.stop_at_quarantine && !self.replay {
+            errors.push("--stop-at-quarantine goes with --replay only".to_owned());
+        }
         if self.accept_difference.as_ref().is_some_and(|why| why.trim().is_empty()) {
             errors.push("--accept-difference: say why".to_owned());
         }
         let options = self.options(partitions, errors);
         let limit = errors.parse_in("--limit", &self.limit, 1..=LIMIT_MAX);
         let key = self.inspect.as_ref().map(|key| errors.parse("--inspect", key, "a UUID"));
+        let skip = self.skip_event(errors);
+        let quarantine = [self.release.is_some(), self.skip_event.is_some()];
         let asked = [self.replay, self.verify, self.rollback, self.discard, self.status, key.is_some()];
+        let asked: Vec<bool> = asked.into_iter().chain(quarantine).collect();
         match (asked.iter().filter(|asked| **asked).count(), &self.rate) {
             (1, _) => {}
             (0, Some(_)) => return Some(Task::SetRate(options?.rate_max)),
             _ => {
-                let tasks = "--replay, --verify, --rollback, --discard, --status and --inspect UUID";
+                let tasks = "--replay, --verify, --rollback, --discard, --status, --inspect UUID, --release KEY and --skip-event EVENT";
                 errors.push(format!("give exactly one of {tasks}, or --rate alone"));
                 return None;
             }
@@ -78,7 +87,31 @@ impl Flags {
             () if self.rollback => Some(Task::Rollback),
             () if self.discard => Some(Task::Discard),
             () if self.status => Some(Task::Status),
+            () if self.skip_event.is_some() => skip,
+            () if self.release.is_some() => self.release.clone().map(Task::Release),
             () => key.flatten().map(Task::Inspect),
+        }
+    }
+
+    /// An event and the reason go together.
+    fn skip_event(&self, errors: &mut SettingErrors) -> Option<Task> {
+        let why = self.why.as_deref().map(str::trim);
+        let Some(name) = &self.skip_event else {
+            if why.is_some() {
+                errors.push("--why goes with --skip-event only".to_owned());
+            }
+            return None;
+        };
+        let event = name.parse().map_err(|error| errors.push(format!("--skip-event `{name}`: {error}"))).ok();
+        match why {
+            Some(why) if !why.is_empty() && why.chars().count() <= WHY_CHARS_MAX => {
+                Some(Task::SkipEvent { event: event?, why: why.to_owned() })
+            }
+            _ => {
+                let sentence = format!("--skip-event needs --why with 1 to {WHY_CHARS_MAX} characters");
+                errors.push(sentence);
+                None
+            }
         }
     }
 
@@ -96,6 +129,7 @@ impl Flags {
             rate_max: rate.map(|rate| (rate != 0).then_some(rate))?,
             keep: keep?,
             accept_difference: self.accept_difference.clone(),
+            stop_at_quarantine: self.stop_at_quarantine,
             start_timeout: Duration::from_millis(timeout_ms?),
             ..ReplayOptions::new(partitions?, holder())
         })

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::topics::{self, Watermarks};
+use projector::kernel::verify::{Client, QuarantineShown, Served};
 use projector::kernel::{Checkpoint, Generation, GenerationError, ReadModel, generation, sources};
 use projector::shop;
 use serde_json::{Value, json};
 
+use crate::manage::existing;
 use crate::settings::Settings;
 use crate::{Failure, holder, say};
 
@@ -23,8 +25,20 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let bytes_on_disk = generation::bytes_on_disk(&path).map_err(Failure::failed)?;
     let status = match Generation::open(&path, &shop::layout(), &holder()) {
-        Ok(generation) => opened(settings, &name, &generation, bytes_on_disk)?,
-        Err(GenerationError::InUse { holder, .. }) => in_use(&name, &holder, bytes_on_disk),
+        Ok(generation) => {
+            let mut status = opened(settings, &name, &generation, bytes_on_disk)?;
+            let quarantine = QuarantineShown::of(&generation.quarantine());
+            let skipped = existing(settings)?.skipped().map_err(Failure::failed)?;
+            put_quarantine(&mut status, Some(QuarantineShown { skipped, ..quarantine }));
+            status
+        }
+        Err(GenerationError::InUse { holder, .. }) => {
+            let mut status = in_use(&name, &holder, bytes_on_disk);
+            // Whoever has it may answer no questions: then it is not known.
+            let client = Client::new(&settings.data_dir, holder);
+            put_quarantine(&mut status, Served::There(client).quarantine().ok());
+            status
+        }
         Err(error) => return Err(Failure::failed(error)),
     };
     let mut status = status;
@@ -117,6 +131,29 @@ fn in_use(name: &str, holder: &str, bytes_on_disk: u64) -> Value {
     json!({ "generation": name, "in_use_by": holder, "bytes_on_disk": bytes_on_disk })
 }
 
+/// What waits, and what is left out; `null` if it is not known.
+fn put_quarantine(status: &mut Value, shown: Option<QuarantineShown>) {
+    status["quarantine"] = shown.as_ref().map_or(Value::Null, |shown| json!(shown.keys));
+    status["skipped"] = shown.map_or(Value::Null, |shown| json!(shown.skipped));
+}
+
+/// A line for each key whose events wait, and each event that is left out.
+fn quarantine_lines(status: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let all = |member: &str| status[member].as_array().cloned().unwrap_or_default();
+    let place =
+        |at: &Value, position: &str| format!("{}/{}@{}", text(&at["topic"]), at["partition"], at[position]);
+    let parked = |key: Value| {
+        let (at, reason) = (place(&key, "since_position"), text(&key["reason"]));
+        format!("in quarantine: {} since {at}, {} events wait: {reason}", text(&key["key"]), key["waiting"])
+    };
+    let skipped = |event: Value| {
+        let (at, why) = (place(&event, "position"), text(&event["why"]));
+        format!("left out since {}: {at} of {}: {why}", text(&event["at"]), text(&event["key"]))
+    };
+    all("quarantine").into_iter().map(parked).chain(all("skipped").into_iter().map(skipped)).collect()
+}
+
 fn ends(settings: &Settings, checkpoint: &Checkpoint) -> Result<Vec<Watermarks>, String> {
     let kafka = &settings.kafka.kafka;
     topics::wait_reachable(kafka, REACHABLE_TIMEOUT).map_err(|error| error.to_string())?;
@@ -128,10 +165,11 @@ fn as_text(status: &Value) -> String {
         |member: &str| status[member].as_str().map_or_else(|| status[member].to_string(), str::to_owned);
     let head = format!("generation {}, {} bytes on disk", text("generation"), text("bytes_on_disk"));
     if status["in_use_by"].is_string() {
-        return format!(
+        let in_use = format!(
             "{head}\nin use by {}: checkpoint and digest are known to it alone, ask its GET /status",
             text("in_use_by")
         );
+        return [vec![in_use], quarantine_lines(status)].concat().join("\n");
     }
     let mut lines = vec![
         head,
@@ -151,5 +189,6 @@ fn as_text(status: &Value) -> String {
     if status["log"].is_string() {
         lines.push(format!("end offsets are unknown: {}", text("log")));
     }
+    lines.extend(quarantine_lines(status));
     lines.join("\n")
 }

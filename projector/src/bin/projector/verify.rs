@@ -43,7 +43,15 @@ fn as_json(report: &VerifyReport) -> String {
 }
 
 fn as_text(report: &VerifyReport) -> String {
-    let VerifyReport { generation, events, digest_kept, digest_rebuilt, differences, more } = report;
+    let VerifyReport {
+        generation,
+        events,
+        digest_kept,
+        digest_rebuilt,
+        parked_differently,
+        differences,
+        more,
+    } = report;
     let mut lines = vec![
         format!(
             "{generation}, {events} events: {} rows differ{}",
@@ -53,6 +61,9 @@ fn as_text(report: &VerifyReport) -> String {
         format!("digest kept    {digest_kept}"),
         format!("digest rebuilt {digest_rebuilt}"),
     ];
+    lines.extend(
+        parked_differently.iter().map(|key| format!("not the same events of key {key} wait in quarantine")),
+    );
     lines.extend(differences.iter().map(line));
     lines.join("\n")
 }

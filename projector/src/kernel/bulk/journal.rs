@@ -13,11 +13,13 @@ use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::{Digest, NoDigest};
 use crate::kernel::files;
 use crate::kernel::layout::Layout;
+use crate::kernel::quarantine::SkippedEvent;
+use crate::kernel::replay::Unfoldable;
 use crate::kernel::store::StoreError;
 
 const FILE: &str = "JOURNAL";
 /// Counts up when the meaning of a journal or of runs changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The journal, and where it is kept.
 #[derive(Debug)]
@@ -36,6 +38,15 @@ pub(in crate::kernel) struct Journal {
     pub(in crate::kernel) checkpoint: Checkpoint,
     /// Names of the runs, in the order of writing.
     pub(in crate::kernel) runs: Vec<String>,
+    /// Names of the files of records that wait.
+    #[serde(default)]
+    pub(in crate::kernel) parked: Vec<String>,
+    /// Events that an earlier reading of the log could not fold.
+    #[serde(default)]
+    pub(in crate::kernel) unfoldable: Vec<Unfoldable>,
+    /// Events that are left out.
+    #[serde(default)]
+    pub(in crate::kernel) skipped: Vec<SkippedEvent>,
     /// Records recognised as repeated, before those places.
     pub(in crate::kernel) duplicates: u64,
     /// Whether all rows have been written: from then on the generation itself says how far it is.
@@ -69,14 +80,17 @@ pub(in crate::kernel) enum JournalError {
 }
 
 impl JournalFile {
-    /// A journal of a build that begins at `start`.
+    /// A journal of a build that begins at `start`, parks what could not be folded before, and leaves out what is skipped.
     pub(in crate::kernel) fn create(
         build: &Path,
         layout: &Layout,
         start: &Checkpoint,
+        unfoldable: Vec<Unfoldable>,
+        skipped: Vec<SkippedEvent>,
     ) -> Result<Self, StoreError> {
         let (layout, checkpoint) = (layout.to_string(), start.clone());
-        let journal = Journal { version: VERSION, layout, checkpoint, ..Journal::default() };
+        let journal =
+            Journal { version: VERSION, layout, checkpoint, unfoldable, skipped, ..Journal::default() };
         let file = Self { path: build.join(FILE), state: Mutex::new(journal) };
         file.update(|_| {})?;
         Ok(file)

@@ -16,7 +16,7 @@ struct State {
     until: Option<Instant>,
     /// It does, with everything committed.
     standing: bool,
-    /// It will never move again.
+    /// It does not move by itself.
     ended: bool,
 }
 
@@ -60,6 +60,11 @@ impl Hold {
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.0.1.notify_all();
+    }
+
+    /// Notes that it goes on after all; it must not while it is held.
+    pub(super) fn go_on(&self) {
+        self.lock().ended = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -38,7 +38,7 @@ enum Wait {
 impl<E: EventData> Following<E> {
     /// Where to go on, once the log has it; `None` if the request to stop came first. While the end of the log is
     /// missing, the state is [`State::Stopped`].
-    pub(super) fn wait_for_place(&self) -> Result<Option<Found>, StopReason> {
+    pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
         let before = self.progress.borrow().state.clone();
         let mut told = String::new();
         loop {
@@ -63,6 +63,7 @@ impl<E: EventData> Following<E> {
             if self.hold.is_wanted() {
                 self.hold.stand(|| self.stopping.requested());
             }
+            self.repair()?;
             if self.stopping.wait(RETRY_AFTER) {
                 return Ok(None);
             }

@@ -12,24 +12,30 @@ use tokio::sync::watch;
 
 use super::end_offsets::Unfit;
 use super::log::RETRY_AFTER;
+use super::repair::Asking;
 use super::{Hold, Stopping};
 use crate::kernel::engine::{Engine, Incoming};
 use crate::kernel::generation::Generation;
 use crate::kernel::progress::{Progress, State};
+use crate::kernel::projection::Projection;
 use crate::kernel::stop::StopReason;
 
 /// How long to wait for a record when there is nothing to commit; bounds how long a request to stop goes unseen.
 const IDLE_POLL: Duration = Duration::from_millis(100);
+/// How often a stopped follower looks whether something is asked of it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long an event may wait for its commit while more keep coming.
 const COMMIT_AFTER: Duration = Duration::from_millis(50);
 
 pub(super) struct Following<E: 'static> {
     pub(super) kafka: Kafka,
     pub(super) generation: Arc<Generation>,
+    pub(super) projection: Projection<E>,
     pub(super) engine: Engine<E>,
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
     pub(super) stopping: Stopping,
     pub(super) hold: Hold,
+    pub(super) asking: Asking,
     pub(super) unfit: Unfit,
 }
 
@@ -42,6 +48,8 @@ enum Ended {
     Asked,
     /// Something that no further reading repairs; the rows before it can be committed.
     Stopped(StopReason),
+    /// A fold that failed, and the event will wait when it is read again; or events have left the quarantine.
+    ReadAgain,
     /// A fold that failed: rows since the last commit are not to be trusted.
     Unfoldable(Before, StopReason),
     /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where.
@@ -57,12 +65,47 @@ struct Catching {
 impl<E: EventData> Following<E> {
     pub(super) fn run(mut self) {
         let _guard = TellPanic(self.progress.clone());
-        let stopped = self.follow().and_then(|()| self.commit());
-        if let Err(reason) = stopped {
+        while let Err(reason) = self.follow().and_then(|()| self.commit()) {
             tracing::error!("the projection stopped: {reason}");
+            let before = self.progress.borrow().state.clone();
             publish_state(&self.progress, State::Stopped(Arc::new(reason)));
+            self.hold.end();
+            if !self.wait_for_repair() {
+                return;
+            }
+            tracing::warn!("events left the quarantine; following goes on");
+            self.hold.go_on();
+            publish_state(&self.progress, before);
         }
         self.hold.end();
+    }
+
+    /// Stopped, it still releases events and leaves them out: that may be what it takes to go on. Returns whether it did
+    /// so; `false` for the request to stop.
+    fn wait_for_repair(&mut self) -> bool {
+        self.engine.forget(&self.generation.checkpoint());
+        while !self.stopping.wait(LOOK_EVERY) {
+            // With nothing to be committed, it does not fail.
+            if !self.hold.is_wanted() && self.repair().is_ok_and(|repaired| repaired) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Does what is asked for; returns whether that changed what waits. Everything is then read again from the checkpoint.
+    pub(super) fn repair(&mut self) -> Result<bool, StopReason> {
+        let mut repaired = false;
+        while let Some(asked) = self.asking.next() {
+            self.commit()?;
+            repaired |= asked.answer(&self.generation, self.projection);
+        }
+        if repaired {
+            self.engine.forget(&self.generation.checkpoint());
+            // Who waits for an event that was released looks again.
+            self.progress.send_modify(|_| {});
+        }
+        Ok(repaired)
     }
 
     /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
@@ -79,6 +122,12 @@ impl<E: EventData> Following<E> {
                 }
                 Ended::Unfoldable(before, reason) => {
                     return Err(self.stop_before(before, reason, &mut catching));
+                }
+                Ended::ReadAgain => {
+                    self.engine.forget(&self.generation.checkpoint());
+                    let Some(again) = self.wait_for_place()? else { return Ok(()) };
+                    found = again;
+                    continue;
                 }
                 Ended::Moved(place, reason) => (place, reason),
             };
@@ -106,6 +155,8 @@ impl<E: EventData> Following<E> {
         };
         let committed = match ended {
             Ended::Asked => self.commit(),
+            // Whatever else could not be folded came before, and would have been met then.
+            Ended::ReadAgain => Ok(()),
             Ended::Stopped(again) | Ended::Unfoldable(_, again) | Ended::Moved(_, again) => Err(again),
         };
         // The first reason stays the one to tell.
@@ -141,6 +192,9 @@ impl<E: EventData> Following<E> {
                 self.commit().map_err(Ended::Stopped)?;
                 self.hold.stand(|| self.stopping.requested());
             }
+            if self.repair().map_err(Ended::Stopped)? {
+                return Err(Ended::ReadAgain);
+            }
             // With rows to commit, only what is there already is taken along.
             let timeout = if self.engine.uncommitted() { Duration::ZERO } else { IDLE_POLL };
             let polled = reader.poll(timeout).map_err(|error| match Self::may_have_moved(&error) {
@@ -153,7 +207,8 @@ impl<E: EventData> Following<E> {
                     if before == Some(at) {
                         return Ok(());
                     }
-                    let incoming = Incoming { source: at.0, offset: at.1, value: record.value() };
+                    let (key, value) = (record.key(), record.value());
+                    let incoming = Incoming { source: at.0, offset: at.1, key, value };
                     self.apply(incoming, || record.headers())?;
                     let commit_at = *commit_at.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
                     self.engine.full() || Instant::now() >= commit_at
@@ -179,15 +234,17 @@ impl<E: EventData> Following<E> {
     fn apply(
         &mut self,
         record: Incoming<'_>,
-        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
+        headers: impl Fn() -> Vec<(String, Vec<u8>)>,
     ) -> Result<(), Ended> {
         match self.engine.apply(&self.generation, record, headers) {
             Ok(_) => Ok(()),
+            Err(_) if self.engine.reads_again() => Err(Ended::ReadAgain),
             Err(reason @ (StopReason::Fold { .. } | StopReason::Store(_))) => {
                 Err(Ended::Unfoldable((record.source, record.offset), reason))
             }
             Err(reason @ StopReason::Sequence { error: SequenceError::Gap { .. }, .. }) => {
-                Err(Ended::Moved(Some((record.source, record.offset)), reason))
+                // Records without a position before it are read again as well.
+                Err(Ended::Moved(Some((record.source, self.engine.next_offset(record.source))), reason))
             }
             Err(reason) => Err(Ended::Stopped(reason)),
         }

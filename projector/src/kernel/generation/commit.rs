@@ -9,6 +9,7 @@ use super::{Generation, State, meta};
 use crate::kernel::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use crate::kernel::digest::{Digest, RowHash};
 use crate::kernel::keys::RowKey;
+use crate::kernel::quarantine::Quarantine;
 use crate::kernel::rows::Batch;
 use crate::kernel::store::StoreError;
 
@@ -19,8 +20,10 @@ pub const BATCH_ROWS_MAX: usize = 1_000;
 /// Rows on their way into a generation; nothing of it changes before [`Commit::finish`].
 pub struct Commit<'g> {
     generation: &'g Generation,
-    batch: Batch,
+    pub(super) batch: Batch,
     digest: Digest,
+    /// Changed only if something waits.
+    pub(super) quarantine: Arc<Quarantine>,
     loose: Vec<u8>,
 }
 
@@ -28,7 +31,8 @@ impl Generation {
     /// Begins to write rows and the checkpoint that they belong to.
     pub fn begin(&self) -> Commit<'_> {
         let digest = self.digest();
-        Commit { generation: self, batch: Batch::default(), digest, loose: Vec::new() }
+        let quarantine = self.quarantine();
+        Commit { generation: self, batch: Batch::default(), digest, quarantine, loose: Vec::new() }
     }
 
     /// The hash of a row or part as it is stored.
@@ -104,7 +108,11 @@ impl Commit<'_> {
         meta::put_digest(&mut self.batch, self.digest);
         self.generation.rows.apply(self.batch)?;
         let checkpoint = Arc::new(checkpoint);
-        self.generation.show(State { checkpoint: checkpoint.clone(), digest: self.digest });
+        self.generation.show(State {
+            checkpoint: checkpoint.clone(),
+            digest: self.digest,
+            quarantine: self.quarantine,
+        });
         Ok(checkpoint)
     }
 }

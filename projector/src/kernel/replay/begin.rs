@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::options::{ReplayError, ReplayOptions};
+use super::parked::PARKED_SUFFIX;
+use super::unfoldable::Unfoldable;
 use super::work::RUN_SUFFIX;
 use crate::kernel::bulk::{JournalError, JournalFile, UnitEntry};
 use crate::kernel::checkpoint::Checkpoint;
@@ -18,10 +20,12 @@ pub(super) fn begin<E>(
     projection: &Projection<E>,
     start: &Checkpoint,
     options: &ReplayOptions,
+    unfoldable: Vec<Unfoldable>,
 ) -> Result<(Generation, JournalFile), ReplayError> {
     let layout = projection.layout();
     let generation = Generation::create(path, &layout, start, &options.holder)?;
-    let journal = JournalFile::create(&generation.build_path(), &layout, start)?;
+    let skipped = options.skipped.clone();
+    let journal = JournalFile::create(&generation.build_path(), &layout, start, unfoldable, skipped)?;
     Ok((generation, journal))
 }
 
@@ -44,6 +48,9 @@ pub(super) fn resume<E>(
     if sources::partitions(&journal.read().checkpoint) != sources::partitions(start) {
         return Err(abandoned("it was begun with other topics or partitions".to_owned()));
     }
+    if journal.read().skipped != options.skipped {
+        return Err(abandoned("it was begun before events were left out with --skip-event".to_owned()));
+    }
     // Rows count from the first unit that is done; what was written before that is written again.
     let has_rows = journal.read().settled || journal.read().units.iter().any(UnitEntry::is_done);
     let opened = match has_rows {
@@ -57,13 +64,13 @@ pub(super) fn resume<E>(
     }
 }
 
-/// Number of the next run. Removes runs that the journal does not name: they were not durable when the build stopped.
+/// Number of the next run. Removes runs, and records that wait with them, that the journal does not name: they were not durable when the build stopped.
 pub(super) fn next_run(build: &Path, named: &[String]) -> Result<u64, StoreError> {
     let io_error = |error| StoreError::new("tidy", build, error);
     for entry in fs::read_dir(build).map_err(io_error)? {
         let entry = entry.map_err(io_error)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(RUN_SUFFIX) && !named.contains(&name) {
+        if (name.ends_with(RUN_SUFFIX) || name.ends_with(PARKED_SUFFIX)) && !named.contains(&name) {
             fs::remove_file(entry.path()).map_err(io_error)?;
         }
     }

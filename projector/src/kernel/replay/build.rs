@@ -13,13 +13,16 @@ use schemas::event_data::EventData;
 
 use super::begin::{begin, next_run, resume};
 use super::options::{ReplayError, ReplayOptions};
+use super::parked;
 use super::progress::{Pace, ReplayProgress};
 use super::read::{Reading, sync_runs};
+use super::unfoldable::{Folded, Unfoldable};
 use super::work::{Work, lower_priority};
 use crate::kernel::bulk::{JournalFile, Sorter};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::generation::{self, Generation};
 use crate::kernel::projection::Projection;
+use crate::kernel::quarantine::{Intake, ParkedRecord, Totals};
 use crate::kernel::read_model::ReadModel;
 use crate::kernel::source::{self, Source};
 use crate::kernel::store::StoreError;
@@ -31,6 +34,8 @@ const RUN_BYTES_MAX: usize = 64 << 20;
 /// Runs that wait to be synced; past it their readers wait.
 const RUNS_WAITING_MAX: usize = 2;
 
+/// A partition that one thread reads: its index in the checkpoint, its place, and its end offset.
+pub(super) type Share = (u32, Source, i64);
 /// Makes runs durable.
 pub(super) type Syncing = thread::JoinHandle<Result<(), StoreError>>;
 
@@ -50,7 +55,8 @@ pub(super) struct Build<'b, E: 'static> {
 }
 
 impl<'b, E: EventData> Build<'b, E> {
-    /// Begins a build in `path`, or goes on with the one that is there.
+    /// Begins a build in `path`, or goes on with the one that is there. With `unfoldable`, which that one could not fold, it
+    /// is begun anew.
     pub(super) fn open(
         name: &str,
         path: &Path,
@@ -58,8 +64,9 @@ impl<'b, E: EventData> Build<'b, E> {
         start: &Checkpoint,
         options: &'b ReplayOptions,
         cancelled: &'b AtomicBool,
+        unfoldable: Option<Vec<Unfoldable>>,
     ) -> Result<Self, ReplayError> {
-        let left = if generation::is_unfinished(path) {
+        let left = if unfoldable.is_none() && generation::is_unfinished(path) {
             resume(name, path, &projection, start, options)?
         } else {
             None
@@ -67,11 +74,14 @@ impl<'b, E: EventData> Build<'b, E> {
         let resumed = left.is_some();
         let (generation, journal) = match left {
             Some(left) => left,
-            None => begin(path, &projection, start, options)?,
+            None => begin(path, &projection, start, options, unfoldable.unwrap_or_default())?,
         };
         let done_before = journal.read().checkpoint.records();
-        let next_run = next_run(&generation.build_path(), &journal.read().runs)?;
-        let runs = journal.read().runs.clone();
+        let (runs, parked) = {
+            let journal = journal.read();
+            (journal.runs.clone(), journal.parked.clone())
+        };
+        let next_run = next_run(&generation.build_path(), &[&runs[..], &parked].concat())?;
         let work = Work::new(options, generation.build_path(), runs, next_run, done_before, cancelled);
         let pace = Pace {
             generation: name.to_owned(),
@@ -105,13 +115,18 @@ impl<'b, E: EventData> Build<'b, E> {
         self.journal.read().checkpoint.clone()
     }
 
-    /// Everything, up to a finished generation. `log` is what every partition holds.
+    /// Events that an earlier reading could not fold.
+    pub(super) fn unfoldable(&self) -> Vec<Unfoldable> {
+        self.journal.read().unfoldable.clone()
+    }
+
+    /// Everything, up to a finished generation, unless events cannot be folded. `log` is what every partition holds.
     pub(super) fn run(
         mut self,
         kafka: &Kafka,
         log: &[Watermarks],
         mut on_progress: impl FnMut(ReplayProgress),
-    ) -> Result<(Generation, u64), ReplayError> {
+    ) -> Result<Folded<(Generation, u64)>, ReplayError> {
         let ends = self.ends(log);
         self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
         on_progress(self.pace.progress(&self.work.meter));
@@ -120,13 +135,19 @@ impl<'b, E: EventData> Build<'b, E> {
         }
         self.pace.reading_took = Some(self.pace.began.elapsed());
         if !self.journal.read().settled {
-            let digest = self.write(&mut on_progress)?;
+            let digest = match self.write(&mut on_progress)? {
+                Ok(digest) => digest,
+                Err(unfoldable) => return Ok(Err(unfoldable)),
+            };
+            let parked = parked::read(&self.generation.build_path(), &self.journal.read())?;
+            parked::fill(&self.generation, &parked)?;
             self.generation.settle(self.checkpoint(), digest)?;
             self.journal.update(|journal| journal.settled = true)?;
         }
+        self.generation.set_skipped(self.journal.read().skipped.clone());
         on_progress(self.pace.progress(&self.work.meter));
         let duplicates = self.journal.read().duplicates;
-        Ok((self.generation, duplicates))
+        Ok(Ok((self.generation, duplicates)))
     }
 
     /// Whether the log has been read to the goal.
@@ -157,6 +178,8 @@ impl<'b, E: EventData> Build<'b, E> {
         let run_bytes = (self.options.memory_bytes_max / 2 / threads).min(RUN_BYTES_MAX);
         let views = self.projection.views;
         let packs = || views.iter().map(|view| view.pack).collect::<Vec<_>>();
+        let waiting = parked::read(&self.generation.build_path(), &self.journal.read())?;
+        let totals = Arc::default();
         let (work, pace) = (&self.work, &self.pace);
         let (sender, receiver) = sync_channel(RUNS_WAITING_MAX);
         let failure = work.failure();
@@ -169,7 +192,8 @@ impl<'b, E: EventData> Build<'b, E> {
                 .into_iter()
                 .map(|share| {
                     let sorter = Sorter::new(views.len(), run_bytes);
-                    let reading = Reading::new(work, packs(), share, sorter, sender.clone());
+                    let intake = self.intake(&share, &waiting, &totals);
+                    let reading = Reading::new(work, packs(), share, sorter, intake, sender.clone());
                     scope.spawn(move || {
                         lower_priority();
                         work.noting_failure(reading.run(kafka))
@@ -188,8 +212,22 @@ impl<'b, E: EventData> Build<'b, E> {
         Ok(())
     }
 
+    /// What becomes of a thread's records that cannot be projected.
+    fn intake(&self, share: &[Share], waiting: &[ParkedRecord], totals: &Arc<Totals>) -> Intake {
+        let journal = self.journal.read();
+        let mut intake = Intake::counting(totals, self.options.stop_at_quarantine);
+        for (number, source, _) in share {
+            let index = *number as usize;
+            let of_source = waiting.iter().filter(|record| record.source == source.id);
+            of_source.for_each(|record| intake.resume_record(index, record));
+            intake.leave_out(&journal.skipped, index, source);
+            journal.unfoldable.iter().for_each(|event| event.expect(&mut intake, index, source));
+        }
+        intake
+    }
+
     /// The partitions of each thread: all topics' partitions of one number go together.
-    fn shares(&self, ends: &[i64], threads: usize) -> Vec<Vec<(u32, Source, i64)>> {
+    fn shares(&self, ends: &[i64], threads: usize) -> Vec<Vec<Share>> {
         let mut shares = vec![Vec::new(); threads];
         let sources = source::sources(&self.projection, &self.checkpoint());
         for ((number, source), end) in (0..).zip(sources).zip(ends) {

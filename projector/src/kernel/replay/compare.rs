@@ -14,7 +14,7 @@ use crate::kernel::generation::Generation;
 use crate::kernel::projection::Projection;
 use crate::kernel::read_model::ReadModel;
 use crate::kernel::store::GenerationError;
-use crate::kernel::verify::{Held, HoldError, Served};
+use crate::kernel::verify::{Held, HoldError, Served, parked_differently};
 
 /// How long the served generation may take to get as far as the new one; it follows the log, so it is soon there.
 const COVER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ pub(super) fn compare<E: EventData>(
     cancelled: &AtomicBool,
 ) -> Result<Comparison, ReplayError> {
     let comparing = Comparing { kafka, projection, new, cancelled };
-    let found = match Served::find(read_model, &projection.layout(), &options.holder) {
+    let found = match Served::find_repaired(read_model, projection, &options.holder) {
         Ok(None) => return Ok(Comparison::Nothing),
         Ok(Some(served)) => comparing.with(&served),
         Err(HoldError::Generation(error)) => Ok(not_comparable(&error)),
@@ -159,12 +159,23 @@ impl<E: EventData> Comparing<'_, E> {
         let (checkpoint, digest) = self.new.checkpoint_and_digest();
         let digest = digest.to_string();
         let together = checkpoint.covers(&held.checkpoint) && held.checkpoint.covers(&checkpoint);
-        if together && held.digest == digest {
+        let parked = parked_differently(&held.parked, &self.new.quarantine());
+        if together && held.digest == digest && parked.is_empty() {
             return Ok(Comparison::Equal { with: held.generation, digest });
         }
         let events =
             format!("{} events in it, {} in the new one", held.checkpoint.events(), checkpoint.events());
-        Err(format!("{} has digest {}, the new generation {digest} ({events})", held.generation, held.digest))
+        let parked = match parked.join(", ") {
+            keys if keys.is_empty() => String::new(),
+            keys => format!(
+                "; {keys} wait in quarantine in one of the two only, or since another event: `projector --release KEY` projects \
+                 what waits in the published one"
+            ),
+        };
+        Err(format!(
+            "{} has digest {}, the new generation {digest} ({events}){parked}",
+            held.generation, held.digest
+        ))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::kernel::bulk::RUNS_MERGED_MAX;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::generation::Generation;
+use crate::kernel::quarantine::{Quarantine, SkippedEvent};
 use crate::kernel::read_model::ReadModelError;
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
@@ -36,6 +37,10 @@ pub struct ReplayOptions {
     pub goal: Option<Arc<Checkpoint>>,
     /// Publish even if the new generation differs from the one that is served, for this reason.
     pub accept_difference: Option<String>,
+    /// Stop at the first record that would wait in quarantine.
+    pub stop_at_quarantine: bool,
+    /// Events that are left out; a replay of a read model leaves out those that it names.
+    pub skipped: Vec<SkippedEvent>,
     /// Runs of sorted changes that are merged at once; more are merged in several steps.
     pub runs_merged_max: usize,
     /// Threads that read and that write.
@@ -63,6 +68,8 @@ impl ReplayOptions {
             keep: KEEP_DEFAULT,
             goal: None,
             accept_difference: None,
+            stop_at_quarantine: false,
+            skipped: Vec::new(),
             runs_merged_max: RUNS_MERGED_MAX,
             threads: thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX),
             partitions,
@@ -110,6 +117,8 @@ pub struct ReplayReport {
     pub bytes_on_disk: u64,
     /// From the first look at the log until the rows were durable.
     pub elapsed: Duration,
+    /// What waits in it.
+    pub quarantine: Arc<Quarantine>,
     /// How it compares with the generation that was published before.
     pub compared: Comparison,
     /// Old generations removed because nobody needs them any more.
@@ -136,6 +145,7 @@ impl ReplayReport {
             checkpoint,
             bytes_on_disk: 0,
             elapsed: Duration::ZERO,
+            quarantine: generation.quarantine(),
             compared: Comparison::Nothing,
             retired: Vec::new(),
         }
@@ -145,6 +155,7 @@ impl ReplayReport {
     pub(super) fn measure(&mut self, generation: &Generation, began: Instant) -> Result<(), StoreError> {
         (self.checkpoint, self.digest) = generation.checkpoint_and_digest();
         self.events = self.checkpoint.events();
+        self.quarantine = generation.quarantine();
         self.bytes_on_disk = generation.bytes_on_disk()?;
         self.elapsed = began.elapsed();
         Ok(())

@@ -7,15 +7,18 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use event_log::{BatchItem, FetchAhead, Kafka, Reader, Start};
+use event_log::{BatchItem, BatchRecord, FetchAhead, Kafka, Reader, Start};
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
 
+use super::build::Share;
 use super::options::ReplayError;
+use super::parked::ParkedFile;
 use super::work::{Work, run_name};
 use crate::kernel::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
 use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
-use crate::kernel::source::Source;
+use crate::kernel::engine::Incoming;
+use crate::kernel::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX};
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::StoreError;
 
@@ -30,6 +33,7 @@ pub(super) struct Written {
     path: PathBuf,
     sources: Vec<(SourceId, SourceCheckpoint)>,
     duplicates: u64,
+    parked: Option<ParkedFile>,
 }
 
 /// One thread's partitions.
@@ -37,8 +41,10 @@ pub(super) struct Reading<'w, E: 'static> {
     work: &'w Work<'w>,
     packs: Vec<Pack<E>>,
     sorter: Sorter,
-    /// Partitions of this thread: index in the checkpoint, place, and end offset.
-    sources: Vec<(u32, Source, i64)>,
+    /// Partitions of this thread.
+    sources: Vec<Share>,
+    /// Which of its records wait.
+    intake: Intake,
     /// Which of them have been read to the end, and how many have not.
     read: Vec<bool>,
     unread: usize,
@@ -53,13 +59,26 @@ impl<'w, E: EventData> Reading<'w, E> {
     pub(super) fn new(
         work: &'w Work<'w>,
         packs: Vec<Pack<E>>,
-        sources: Vec<(u32, Source, i64)>,
+        sources: Vec<Share>,
         sorter: Sorter,
+        intake: Intake,
         written: SyncSender<Written>,
     ) -> Self {
         let (unread, read) = (sources.len(), vec![false; sources.len()]);
         let run_began = Instant::now();
-        Self { work, packs, sorter, sources, read, unread, duplicates: 0, written, run_began, untold: 0 }
+        Self {
+            work,
+            packs,
+            sorter,
+            sources,
+            intake,
+            read,
+            unread,
+            duplicates: 0,
+            written,
+            run_began,
+            untold: 0,
+        }
     }
 
     /// Reads to the end, or until told to stop. What has been read is in runs when it returns, whyever that is.
@@ -75,7 +94,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     }
 
     fn read(&mut self, kafka: &Kafka) -> Result<(), ReplayError> {
-        let start = |(_, source, _): &(u32, Source, i64)| Start {
+        let start = |(_, source, _): &Share| Start {
             topic: source.id.topic.to_string(),
             partition: source.id.partition,
             offset: source.next_offset,
@@ -96,7 +115,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         let (index, ended) = match item {
             BatchItem::Record(record) => {
                 let index = record.source();
-                (index, self.take(index, record.offset(), record.value(), || record.headers())?)
+                (index, self.take(index, *record)?)
             }
             BatchItem::End { source } => (*source, true),
         };
@@ -107,29 +126,38 @@ impl<'w, E: EventData> Reading<'w, E> {
     }
 
     /// Takes one record; returns whether the partition's goal is reached with it.
-    fn take(
-        &mut self,
-        index: usize,
-        offset: i64,
-        value: Option<&[u8]>,
-        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
-    ) -> Result<bool, ReplayError> {
+    fn take(&mut self, index: usize, read: BatchRecord<'_>) -> Result<bool, ReplayError> {
         let (number, source, end) = &mut self.sources[index];
+        let offset = read.offset();
         // What came after the start belongs to whoever follows from here.
         if offset < *end {
             self.untold += 1;
-            let opened = event_data::open::<E>(value, headers)
-                .map_err(|error| StopReason::unreadable(source.at(offset, None), error))?;
-            let verdict = source.check(&opened.source, opened.position, opened.id, offset)?;
-            match verdict {
-                Verdict::Duplicate => self.duplicates += 1,
-                Verdict::Apply => {
+            let from = *number as usize;
+            let (value, headers) = (read.value(), || read.headers());
+            let record = || Incoming { source: from, offset, key: read.key(), value };
+            let opened = match event_data::open::<E>(value, headers) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let verdict = self.intake.set_aside(source, record(), headers(), error)?;
+                    self.duplicates += u64::from(verdict == Verdict::Duplicate);
+                    return Ok(offset + 1 >= *end);
+                }
+            };
+            let (position, id) = (opened.position, opened.id);
+            let verdict = self.intake.judge(source, &opened.source, from, position, id, offset)?;
+            match (verdict, self.intake.course(from, position, id, || read.key())) {
+                (Verdict::Duplicate, _) => self.duplicates += 1,
+                (Verdict::Apply, Course::LeaveOut) => {}
+                (Verdict::Apply, Course::Park) => {
+                    self.intake.park(source, record(), headers(), position, id)?;
+                }
+                (Verdict::Apply, Course::Project) => {
                     let time_us = opened.time.as_microsecond();
-                    let at = ChangeAt { source: *number, offset, position: opened.position, time_us };
+                    let at = ChangeAt { source: *number, offset, position, time_us };
                     self.sorter.collect(&self.packs, &opened.event, &at);
                 }
             }
-            source.passed(verdict, opened.id, offset);
+            source.passed(verdict, id, offset);
         }
         Ok(offset + 1 >= *end)
     }
@@ -138,7 +166,9 @@ impl<'w, E: EventData> Reading<'w, E> {
     fn look(&mut self) -> Result<bool, ReplayError> {
         let records = self.tell();
         self.work.throttle.pace(records, || self.work.is_stopping());
-        if self.sorter.is_full() || self.run_began.elapsed() >= RUN_EVERY {
+        let (_, parked_bytes) = self.intake.uncommitted();
+        let full = self.sorter.is_full() || parked_bytes >= UNCOMMITTED_BYTES_MAX;
+        if full || self.run_began.elapsed() >= RUN_EVERY {
             self.cut()?;
         }
         Ok(self.work.is_stopping())
@@ -154,15 +184,17 @@ impl<'w, E: EventData> Reading<'w, E> {
     /// Writes what has been collected as a run.
     fn cut(&mut self) -> Result<(), ReplayError> {
         self.run_began = Instant::now();
-        if self.sorter.is_empty() && self.duplicates == 0 {
+        let parked = self.intake.take_uncommitted();
+        if self.sorter.is_empty() && self.duplicates == 0 && parked.is_empty() {
             return Ok(());
         }
         let path = self.work.next_run();
         let file = Run::write(&path, &mut self.sorter)?;
+        let parked = ParkedFile::write(&path, &parked)?;
         self.work.add_run(&path);
         let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
         let duplicates = std::mem::take(&mut self.duplicates);
-        let written = Written { file, path, sources: sources.collect(), duplicates };
+        let written = Written { file, path, sources: sources.collect(), duplicates, parked };
         // The other side ends early only after an error of its own, which is told.
         let _gone = self.written.send(written);
         Ok(())
@@ -174,8 +206,10 @@ pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Resu
     for run in runs {
         run.file.sync_all().map_err(|error| StoreError::new("sync", &run.path, error))?;
         let name = run_name(&run.path);
+        let parked = run.parked.map(|parked| parked.sync()).transpose()?;
         journal.update(|journal| {
             journal.runs.push(name);
+            journal.parked.extend(parked);
             journal.duplicates += run.duplicates;
             run.sources.into_iter().for_each(|(id, at)| journal.checkpoint.set(id, at));
         })?;

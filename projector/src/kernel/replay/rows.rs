@@ -11,6 +11,7 @@ use schemas::event_data::EventData;
 use super::build::{Build, Syncing, join, wait};
 use super::options::ReplayError;
 use super::progress::ReplayProgress;
+use super::unfoldable::{Folded, Unfolded};
 use super::work::{lower_priority, run_name};
 use super::write::{Writing, WrittenUnit, sync_units};
 use crate::kernel::bulk::{Run, UnitEntry, plan};
@@ -22,11 +23,11 @@ use crate::kernel::store::StoreError;
 const UNITS_WAITING_MAX: usize = 16;
 
 impl<E: EventData> Build<'_, E> {
-    /// Merges the runs, folds every key and writes its rows; the digest of all of them.
+    /// Merges the runs, folds every key and writes its rows; the digest of all of them, or what could not be folded.
     pub(super) fn write(
         &mut self,
         on_progress: &mut impl FnMut(ReplayProgress),
-    ) -> Result<Digest, ReplayError> {
+    ) -> Result<Folded<Digest>, ReplayError> {
         self.compact()?;
         let runs = self.open_runs(&self.work.runs())?;
         let changes: u64 = runs.iter().map(|run| run.changes()).sum();
@@ -36,6 +37,7 @@ impl<E: EventData> Build<'_, E> {
         let sources: Vec<SourceId> = self.checkpoint().sources().map(|(id, _)| id.clone()).collect();
         let views: Vec<_> = self.projection.views.iter().map(|view| (view.id, view.fold)).collect();
         let threads = self.options.threads.clamp(1, units.len().max(1));
+        let unfolded = Unfolded::default();
         let writing = Writing {
             work: &self.work,
             generation: &self.generation,
@@ -44,11 +46,16 @@ impl<E: EventData> Build<'_, E> {
             sources: &sources,
             views: &views,
             memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
+            unfolded: &unfolded,
+            parks: !self.options.stop_at_quarantine,
         };
         let syncing = self.syncing.take();
         self.write_units(&writing, syncing, threads, on_progress)?;
         self.check_cancelled()?;
-        Ok(self.total(changes)?)
+        match unfolded.take() {
+            events if events.is_empty() => Ok(Ok(self.total(changes)?)),
+            events => Ok(Err(events)),
+        }
     }
 
     fn write_units(

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::options::ReplayError;
+use super::unfoldable::Unfolded;
 use super::work::Work;
 use crate::kernel::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit, UnitEntry};
 use crate::kernel::checkpoint::SourceId;
@@ -81,6 +82,10 @@ pub(super) struct Writing<'w> {
     pub(super) views: &'w [(u8, NewFold)],
     /// Bytes that this thread may hold of all runs.
     pub(super) memory_bytes_max: usize,
+    /// Events that cannot be folded.
+    pub(super) unfolded: &'w Unfolded,
+    /// Whether they wait; else the first one stops the replay.
+    pub(super) parks: bool,
 }
 
 impl Writing<'_> {
@@ -93,35 +98,44 @@ impl Writing<'_> {
         let Some((view, fold)) = self.views.get(unit.view) else { return Ok(None) };
         let mut writer = BlockWriter::new(self.generation, *view, Uuid::from_u128(unit.from))?;
         let changes = self.merge(&unit, fold().as_mut(), &mut writer)?;
-        if self.work.is_stopping() {
+        let Some(changes) = changes.filter(|_| !self.work.is_stopping()) else {
             return Ok(None);
-        }
+        };
         Ok(Some(WrittenUnit { index, digest: writer.finish()?, changes }))
     }
 
+    /// The number of changes that were folded; none if one could not be.
     fn merge(
         &self,
         unit: &Unit,
         fold: &mut dyn KeyFold,
         to: &mut BlockWriter<'_>,
-    ) -> Result<u64, ReplayError> {
+    ) -> Result<Option<u64>, ReplayError> {
         let read_bytes =
             (self.memory_bytes_max / self.runs.len().max(1)).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
         let mut merge = Merge::open(self.runs, unit, read_bytes).map_err(|error| self.unreadable(&error))?;
         let (mut at_work, mut changes, mut told) = (None, 0, 0);
+        // The rest of a row that an event contradicts is of no use: the build begins anew.
+        let mut given_up = None;
         while let Some((key, group)) = merge.next_group().map_err(|error| self.unreadable(&error))? {
             if let Some(before) = at_work.replace(key)
                 && before != key
             {
                 fold.finish(Uuid::from_u128(before), to)?;
             }
-            let folded = fold.fold(Uuid::from_u128(key), group, self.sources, to);
-            changes += folded.map_err(|error| self.explain(error))?;
+            if given_up == Some(key) {
+                continue;
+            }
+            match fold.fold(Uuid::from_u128(key), group, self.sources, to) {
+                Ok(folded) => changes += folded,
+                Err(error) if self.note(&error) => given_up = Some(key),
+                Err(error) => return Err(self.explain(error)),
+            }
             if changes - told >= CHANGES_PER_LOOK {
                 self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
                 told = changes;
                 if self.work.is_stopping() {
-                    return Ok(changes);
+                    return Ok(Some(changes));
                 }
             }
         }
@@ -129,7 +143,14 @@ impl Writing<'_> {
             fold.finish(Uuid::from_u128(last), to)?;
         }
         self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
-        Ok(changes)
+        Ok(given_up.is_none().then_some(changes))
+    }
+
+    /// Notes an event that cannot be folded and will wait.
+    fn note(&self, error: &ChangeError) -> bool {
+        let ChangeError::Fold(at, error) = error else { return false };
+        let source = self.sources.get(at.source as usize);
+        self.parks && source.is_some_and(|source| self.unfolded.note(source, *at, error))
     }
 
     fn explain(&self, error: ChangeError) -> ReplayError {

@@ -9,6 +9,7 @@ mod admin;
 use std::path::Path;
 use std::sync::Arc;
 
+use schemas::event_data::EventData;
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{RangeDigests, RangeRows, StoredKey};
@@ -17,6 +18,8 @@ pub use admin::Client;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::generation::Generation;
 use crate::kernel::layout::Layout;
+use crate::kernel::projection::Projection;
+use crate::kernel::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
 use crate::kernel::read_model::{ReadModel, ReadModelError};
 use crate::kernel::store::{GenerationError, StoreError};
 
@@ -31,6 +34,25 @@ pub struct Held {
     pub checkpoint: Checkpoint,
     /// Digest of its rows, as kept up to date with every commit.
     pub digest: String,
+    /// Keys whose events wait.
+    pub parked: Vec<ParkedKey>,
+}
+
+/// What waits in a generation, and what is left out of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineShown {
+    /// Keys whose events wait.
+    pub keys: Vec<ParkedKey>,
+    /// Events that are left out for ever.
+    pub skipped: Vec<SkippedEvent>,
+}
+
+impl QuarantineShown {
+    /// That of one generation.
+    #[must_use]
+    pub fn of(quarantine: &Quarantine) -> Self {
+        Self { keys: quarantine.keys().cloned().collect(), skipped: quarantine.skipped().to_vec() }
+    }
 }
 
 /// Why the published generation cannot be looked at.
@@ -66,6 +88,22 @@ pub enum Served {
 }
 
 impl Served {
+    /// As [`Served::find`]; if it is open here, what is to be left out of every generation is left out of it, too.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn find_repaired<E: EventData>(
+        read_model: &ReadModel,
+        projection: Projection<E>,
+        holder: &str,
+    ) -> Result<Option<Self>, HoldError> {
+        let found = Self::find(read_model, &projection.layout(), holder)?;
+        if let Some(Self::Here(_, generation)) = &found {
+            quarantine::leave_out(generation, projection, read_model.skipped()?)?;
+        }
+        Ok(found)
+    }
+
     /// Finds the published generation; `None` if there is none.
     ///
     /// # Errors
@@ -103,6 +141,68 @@ impl Served {
         }
     }
 
+    /// What waits in it, and what is left out of it.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
+        match self {
+            Self::Here(_, generation) => Ok(QuarantineShown::of(&generation.quarantine())),
+            Self::There(client) => client.ask("/quarantine", &()),
+        }
+    }
+
+    /// A waiting event as it would be left out, if it waits.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn find_parked(
+        &self,
+        name: &EventName,
+        why: &str,
+        at: &str,
+    ) -> Result<Option<SkippedEvent>, HoldError> {
+        match self {
+            Self::Here(_, generation) => Ok(generation.quarantine().find(name, why, at)),
+            Self::There(client) => client.ask("/quarantine/find", &(name, why, at)),
+        }
+    }
+
+    /// Projects all waiting events of a key, or none.
+    ///
+    /// # Errors
+    /// [`HoldError`]; the inner error is a sentence that says why nothing was changed.
+    pub fn release_key<E: EventData>(
+        &self,
+        projection: Projection<E>,
+        key: &str,
+    ) -> Result<Result<Released, String>, HoldError> {
+        match self {
+            Self::Here(_, generation) => {
+                Ok(quarantine::release(generation, projection, key).map_err(|error| error.to_string()))
+            }
+            Self::There(client) => client.ask("/quarantine/release", &key),
+        }
+    }
+
+    /// Leaves these events out from now on.
+    ///
+    /// # Errors
+    /// As [`Served::release_key`].
+    pub fn leave_out<E: EventData>(
+        &self,
+        projection: Projection<E>,
+        skipped: Vec<SkippedEvent>,
+    ) -> Result<Result<Released, String>, HoldError> {
+        match self {
+            Self::Here(_, generation) => {
+                let left_out = quarantine::leave_out(generation, projection, skipped);
+                Ok(left_out.map_err(|error| error.to_string()))
+            }
+            Self::There(client) => client.ask("/quarantine/leave-out", &skipped),
+        }
+    }
+
     /// Reads all its rows, and gives the digests of these ranges.
     ///
     /// # Errors
@@ -133,8 +233,9 @@ impl Held {
     #[must_use]
     pub fn of(name: &str, generation: &Generation, layout: String) -> Self {
         let (checkpoint, digest) = generation.checkpoint_and_digest();
+        let parked = generation.quarantine().keys().cloned().collect();
         let (generation, checkpoint) = (name.to_owned(), Checkpoint::clone(&checkpoint));
-        Self { generation, layout, checkpoint, digest: digest.to_string() }
+        Self { generation, layout, checkpoint, digest: digest.to_string(), parked }
     }
 }
 

@@ -9,12 +9,14 @@ use schemas::event_data::EventData;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::parked::parked_differently;
 use super::ranges::{RangeDigests, RangeRows, StoredKey};
 use super::served::{HoldError, Served};
 use crate::kernel::catch_up::catch_up;
 use crate::kernel::generation::Generation;
 use crate::kernel::keys;
 use crate::kernel::projection::Projection;
+use crate::kernel::quarantine::leave_out;
 use crate::kernel::read_model::{ReadModel, VERIFY_DIRECTORY};
 use crate::kernel::replay::{ReplayError, ReplayOptions, ReplayProgress, rebuild_aside};
 use crate::kernel::stop::StopReason;
@@ -46,6 +48,8 @@ pub struct VerifyReport {
     pub digest_kept: String,
     /// Digest of the rows that follow from the log.
     pub digest_rebuilt: String,
+    /// Keys of which not the same events wait in quarantine.
+    pub parked_differently: Vec<String>,
     /// Rows that differ, in the order of their stored keys.
     pub differences: Vec<Difference>,
     /// There are more than were asked for.
@@ -56,7 +60,9 @@ impl VerifyReport {
     /// Whether the published generation is what the log says.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.differences.is_empty() && self.digest_kept == self.digest_rebuilt
+        self.differences.is_empty()
+            && self.digest_kept == self.digest_rebuilt
+            && self.parked_differently.is_empty()
     }
 }
 
@@ -112,7 +118,8 @@ pub fn verify<E: EventData + 'static>(
 ) -> Result<VerifyReport, VerifyError> {
     let _lock = read_model.lock_for_replay(&options.holder).map_err(ReplayError::from)?;
     let layout = projection.layout();
-    let served = Served::find(read_model, &layout, &options.holder)?.ok_or(VerifyError::Nothing)?;
+    let served =
+        Served::find_repaired(read_model, projection, &options.holder)?.ok_or(VerifyError::Nothing)?;
     let goal = served.hold()?;
     served.release()?;
     let aside = read_model.path_of(VERIFY_DIRECTORY);
@@ -121,10 +128,12 @@ pub fn verify<E: EventData + 'static>(
         into: Some(aside.clone()),
         publish: false,
         goal: Some(goal.checkpoint.into()),
+        skipped: read_model.skipped().map_err(ReplayError::from)?,
         ..options.clone()
     };
     rebuild_aside(kafka, projection, &options, on_progress, cancelled)?;
     let rebuilt = Generation::open(&aside, &layout, &options.holder)?;
+    leave_out(&rebuilt, projection, options.skipped)?;
     let report = compare(kafka, projection, &served, &rebuilt, limit, cancelled);
     served.release()?;
     drop(rebuilt);
@@ -168,6 +177,7 @@ fn compare<E: EventData>(
     Ok(VerifyReport {
         generation: held.generation,
         events: held.checkpoint.events(),
+        parked_differently: parked_differently(&held.parked, &rebuilt.quarantine()),
         digest_kept: held.digest,
         digest_rebuilt: rebuilt.digest().to_string(),
         differences,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use event_log::Kafka;
+use projector::kernel::quarantine::leave_out;
 use projector::kernel::{
     FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
 };
@@ -53,10 +54,15 @@ pub(super) struct Opener<E: 'static> {
 impl<E: EventData + 'static> Opener<E> {
     /// Opens a generation and begins to follow into it.
     pub(super) async fn open(&self, read_model: &ReadModel, name: &str) -> Result<Candidate, OpenError> {
-        let (path, layout, holder) =
-            (read_model.path_of(name), self.projection.layout(), self.holder.clone());
-        let generation = blocking(move || Generation::open(&path, &layout, &holder)).await??;
-        let generation = Arc::new(generation);
+        let (read_model, path) = (read_model.clone(), read_model.path_of(name));
+        let (projection, holder) = (self.projection, self.holder.clone());
+        let open = move || -> Result<Generation, OpenError> {
+            let skipped = read_model.skipped()?;
+            let generation = Generation::open(&path, &projection.layout(), &holder)?;
+            leave_out(&generation, projection, skipped).map_err(GenerationError::from)?;
+            Ok(generation)
+        };
+        let generation = Arc::new(blocking(open).await??);
         let follower = self.follow(generation.clone())?;
         Ok(Candidate { name: name.to_owned(), generation, follower })
     }

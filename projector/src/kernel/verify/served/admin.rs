@@ -24,7 +24,9 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(directory: &Path, holder: String) -> Self {
+    /// The process `holder`, which serves the read model in `directory`.
+    #[must_use]
+    pub fn new(directory: &Path, holder: String) -> Self {
         Self { directory: directory.to_owned(), holder }
     }
 

@@ -1,0 +1,63 @@
+//! `--release` and `--skip-event`: through the process that serves, or here if nobody does.
+
+use jiff::Timestamp;
+use projector::kernel::quarantine::{EventName, Released};
+use projector::kernel::verify::{HoldError, Served};
+use projector::kernel::{ReadModel, ReadModelError};
+use projector::shop;
+use serde_json::json;
+
+use crate::manage::existing;
+use crate::settings::Settings;
+use crate::{Failure, holder, say};
+
+pub(crate) fn release(settings: &Settings, key: &str) -> Result<(), Failure> {
+    let served = served(&existing(settings)?)?;
+    let released = served.release_key(shop::projection(), key).map_err(failed)?;
+    let released = released.map_err(Failure::failed)?;
+    let text = format!("released {} events of key {key}", released.projected);
+    tell(settings, &text, &released)
+}
+
+pub(crate) fn skip_event(settings: &Settings, event: &EventName, why: &str) -> Result<(), Failure> {
+    let read_model = existing(settings)?;
+    // No replay may begin without it, or end beside it.
+    let _lock = read_model.lock_for_replay(&holder()).map_err(|error| match error {
+        ReadModelError::ReplayAtWork { .. } => Failure::in_use(error),
+        error => Failure::failed(error),
+    })?;
+    let served = served(&read_model)?;
+    let now = Timestamp::now().to_string();
+    let found = served.find_parked(event, why, &now).map_err(failed)?;
+    let skipped = found.ok_or_else(|| {
+        Failure::failed(format!(
+            "no event {event} waits in quarantine; only such an event can be left out, `projector --status` lists them"
+        ))
+    })?;
+    let key = skipped.key.clone();
+    let all = read_model.note_skipped(skipped).map_err(Failure::failed)?;
+    let left_out = served.leave_out(shop::projection(), all).map_err(failed)?;
+    let released = left_out.map_err(|error| {
+        Failure::failed(format!("{event} is noted as left out, and will be once this is mended: {error}"))
+    })?;
+    let Released { projected, waiting, .. } = released;
+    let text = format!(
+        "{event} is left out for ever; of key {key}, {projected} events behind it were projected, {waiting} go on waiting"
+    );
+    tell(settings, &text, &released)
+}
+
+fn served(read_model: &ReadModel) -> Result<Served, Failure> {
+    let found = Served::find_repaired(read_model, shop::projection(), &holder()).map_err(failed)?;
+    found.ok_or_else(|| {
+        Failure::failed("no generation has been published; build one with `projector --replay`")
+    })
+}
+
+fn failed(error: HoldError) -> Failure {
+    Failure::failed(error)
+}
+
+fn tell(settings: &Settings, text: &str, released: &Released) -> Result<(), Failure> {
+    say(&if settings.json { json!(released).to_string() } else { text.to_owned() })
+}

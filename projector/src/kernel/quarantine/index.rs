@@ -1,0 +1,187 @@
+//! What waits in a generation, in memory: the places of all parked events, and a summary of every key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::record::ParkedRecord;
+use super::skipped::SkippedEvent;
+use crate::kernel::checkpoint::SourceId;
+
+/// A key whose events wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedKey {
+    /// The records' key.
+    pub key: String,
+    /// Topic without prefix.
+    pub topic: String,
+    /// Partition of that topic.
+    pub partition: i32,
+    /// Position of the first event that waits.
+    pub since_position: u64,
+    /// Id of that event; none if its envelope cannot be read.
+    pub event_id: Option<Uuid>,
+    /// Events that wait.
+    pub waiting: u64,
+    /// Why the first one could not be projected.
+    pub reason: String,
+}
+
+/// Where one parked event stands.
+#[derive(Debug, Clone)]
+pub(in crate::kernel) struct ParkedEvent {
+    pub(in crate::kernel) key: String,
+    pub(in crate::kernel) id: Uuid,
+    pub(in crate::kernel) has_event_id: bool,
+    pub(in crate::kernel) bytes: u64,
+    reason: Option<String>,
+}
+
+/// All that waits in one generation, as of its last commit.
+#[derive(Debug, Clone, Default)]
+pub struct Quarantine {
+    events: BTreeMap<(SourceId, u64), ParkedEvent>,
+    keys: BTreeMap<(SourceId, String), ParkedKey>,
+    unplaced: Vec<ParkedKey>,
+    skipped: Arc<[SkippedEvent]>,
+    releases: u64,
+}
+
+impl Quarantine {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.unplaced.is_empty()
+    }
+
+    /// All keys with events that wait, by topic, partition and key; then records whose position is not known before
+    /// another one follows. Those are read again after a restart, so they are shown as waiting but kept nowhere.
+    pub fn keys(&self) -> impl Iterator<Item = &ParkedKey> {
+        self.keys.values().chain(&self.unplaced)
+    }
+
+    /// The parked keys of a topic, in the order of partitions and keys; a key may come twice.
+    pub fn keys_of<'q>(&'q self, topic: &'q str) -> impl Iterator<Item = &'q str> {
+        self.keys().filter(move |parked| parked.topic == topic).map(|parked| parked.key.as_str())
+    }
+
+    /// Events that are left out for ever.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedEvent] {
+        &self.skipped
+    }
+
+    /// Events that wait.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.keys().map(|parked| parked.waiting).sum()
+    }
+
+    /// The key for which the event of this position waits.
+    #[must_use]
+    pub fn waiting_at(&self, topic: &str, partition: i32, position: u64) -> Option<&str> {
+        if self.events.is_empty() {
+            return None;
+        }
+        let source = SourceId { topic: topic.into(), partition };
+        self.events.get(&(source, position)).map(|event| event.key.as_str())
+    }
+
+    /// Position of the last event of a partition that was projected, of those before `next_position`.
+    #[must_use]
+    pub fn last_projected(&self, source: &SourceId, next_position: u64) -> Option<u64> {
+        let mut last = next_position.checked_sub(1)?;
+        let waiting = self.events.range((source.clone(), 0)..(source.clone(), next_position)).rev();
+        for ((_, position), _) in waiting {
+            if *position < last {
+                break;
+            }
+            last = last.checked_sub(1)?;
+        }
+        Some(last)
+    }
+
+    /// Counts what was released since the generation was opened: until then, a row changes only when the checkpoint does.
+    #[must_use]
+    pub fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    /// All events that wait, by partition and position.
+    pub(in crate::kernel) fn parked(&self) -> impl Iterator<Item = (&SourceId, u64, &ParkedEvent)> {
+        self.events.iter().map(|((source, position), event)| (source, *position, event))
+    }
+
+    /// Partitions in which events of a key wait.
+    pub(super) fn sources_of(&self, key: &str) -> impl Iterator<Item = &SourceId> {
+        self.keys.keys().filter(move |(_, parked)| parked == key).map(|(source, _)| source)
+    }
+
+    /// Partition and key of an event that is to be left out, if it waits.
+    pub(super) fn parked_as(&self, event: &SkippedEvent) -> Option<(SourceId, String)> {
+        let source = SourceId { topic: event.topic.as_str().into(), partition: event.partition };
+        let parked = self.events.get(&(source.clone(), event.position))?;
+        (parked.id == event.id).then(|| (source, parked.key.clone()))
+    }
+
+    pub(in crate::kernel) fn set_skipped(&mut self, skipped: Vec<SkippedEvent>) {
+        self.skipped = skipped.into();
+    }
+
+    /// Takes out what no longer waits.
+    pub(in crate::kernel) fn remove(&mut self, records: &[ParkedRecord]) {
+        for record in records {
+            self.events.remove(&(record.source.clone(), record.position));
+            self.keys.remove(&(record.source.clone(), record.key.clone()));
+        }
+        let (events, keys) = (std::mem::take(&mut self.events), std::mem::take(&mut self.keys));
+        for ((source, position), event) in &events {
+            // What is left of a key that was taken out is counted anew; all others are as they were.
+            if !keys.contains_key(&(source.clone(), event.key.clone())) {
+                self.count(source, *position, event);
+            }
+        }
+        self.keys.extend(keys);
+        self.events = events;
+        self.releases += 1;
+    }
+
+    pub(in crate::kernel) fn add(&mut self, record: &ParkedRecord) {
+        let event = ParkedEvent {
+            key: record.key.clone(),
+            id: record.id,
+            has_event_id: record.has_event_id,
+            bytes: record.bytes() as u64,
+            reason: record.reason.clone(),
+        };
+        self.count(&record.source, record.position, &event);
+        self.events.insert((record.source.clone(), record.position), event);
+    }
+
+    pub(in crate::kernel) fn has_unplaced(&self) -> bool {
+        !self.unplaced.is_empty()
+    }
+
+    pub(in crate::kernel) fn set_unplaced(&mut self, unplaced: Vec<ParkedKey>) {
+        self.unplaced = unplaced;
+    }
+
+    fn count(&mut self, source: &SourceId, position: u64, event: &ParkedEvent) {
+        let first = ParkedKey {
+            key: event.key.clone(),
+            topic: source.topic.to_string(),
+            partition: source.partition,
+            since_position: position,
+            event_id: event.has_event_id.then_some(event.id),
+            waiting: 0,
+            reason: event.reason.clone().unwrap_or_default(),
+        };
+        let key = self.keys.entry((source.clone(), event.key.clone())).or_insert_with(|| first.clone());
+        if position < key.since_position {
+            *key = ParkedKey { waiting: key.waiting, ..first };
+        }
+        key.waiting += 1;
+    }
+}

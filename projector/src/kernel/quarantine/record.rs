@@ -1,0 +1,141 @@
+//! A record that waits, as bytes.
+
+use uuid::Uuid;
+
+use crate::kernel::checkpoint::SourceId;
+use crate::kernel::codec::{RowError, RowReader, put_text, put_varint};
+use crate::kernel::stop::RecordAt;
+
+/// Names and values, as Kafka has them.
+pub(in crate::kernel) type Headers = Vec<(String, Vec<u8>)>;
+
+/// A record that waits, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::kernel) struct ParkedRecord {
+    pub(in crate::kernel) source: SourceId,
+    pub(in crate::kernel) key: String,
+    pub(in crate::kernel) position: u64,
+    pub(in crate::kernel) offset: i64,
+    /// Id of the event; made from the bytes where they do not tell one.
+    pub(in crate::kernel) id: Uuid,
+    /// Whether the envelope tells the id.
+    pub(in crate::kernel) has_event_id: bool,
+    pub(in crate::kernel) value: Option<Vec<u8>>,
+    pub(in crate::kernel) headers: Headers,
+    /// Why it could not be projected; none if it waits behind one that could not.
+    pub(in crate::kernel) reason: Option<String>,
+}
+
+const HAS_EVENT_ID: u8 = 1;
+const HAS_VALUE: u8 = 2;
+const HAS_REASON: u8 = 4;
+const ALL: u8 = HAS_EVENT_ID | HAS_VALUE | HAS_REASON;
+
+impl ParkedRecord {
+    /// The id that the envelope tells.
+    pub(in crate::kernel) fn event_id(&self) -> Option<Uuid> {
+        self.has_event_id.then_some(self.id)
+    }
+
+    pub(in crate::kernel) fn at(&self, event_id: Option<Uuid>) -> RecordAt {
+        let SourceId { topic, partition } = &self.source;
+        RecordAt { topic: topic.to_string(), partition: *partition, offset: self.offset, event_id }
+    }
+
+    /// Bytes that it takes, but for some numbers.
+    pub(in crate::kernel) fn bytes(&self) -> usize {
+        bytes(self.key.as_bytes(), self.value.as_deref(), &self.headers)
+    }
+
+    pub(in crate::kernel) fn encode(&self) -> Vec<u8> {
+        let mut to = Vec::with_capacity(self.bytes() + 64);
+        let bit = |has: bool, bit: u8| if has { bit } else { 0 };
+        to.push(
+            bit(self.has_event_id, HAS_EVENT_ID)
+                | bit(self.value.is_some(), HAS_VALUE)
+                | bit(self.reason.is_some(), HAS_REASON),
+        );
+        put_text(&mut to, &self.source.topic);
+        // Neither partitions nor offsets are below 0.
+        put_varint(&mut to, u64::from(self.source.partition.unsigned_abs()));
+        put_varint(&mut to, self.offset.unsigned_abs());
+        put_varint(&mut to, self.position);
+        put_text(&mut to, &self.key);
+        to.extend_from_slice(self.id.as_bytes());
+        self.value.iter().for_each(|value| put_bytes(&mut to, value));
+        self.reason.iter().for_each(|reason| put_text(&mut to, reason));
+        put_varint(&mut to, self.headers.len() as u64);
+        for (name, value) in &self.headers {
+            put_text(&mut to, name);
+            put_bytes(&mut to, value);
+        }
+        to
+    }
+
+    pub(in crate::kernel) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
+        let mut reader = RowReader::new(bytes);
+        let has = reader.byte("fields")?;
+        if has & !ALL != 0 {
+            return Err(RowError::impossible("fields", has));
+        }
+        let source = SourceId { topic: reader.text("topic")?.into(), partition: reader.number("partition")? };
+        let offset = reader.number("offset")?;
+        let position = reader.varint("position")?;
+        let key = reader.text("key")?.to_owned();
+        let id = reader.uuid("id")?;
+        let value = (has & HAS_VALUE != 0).then(|| take_bytes(&mut reader, "value")).transpose()?;
+        let reason = (has & HAS_REASON != 0).then(|| reader.text("reason")).transpose()?;
+        let reason = reason.map(str::to_owned);
+        let mut headers = Vec::new();
+        for _ in 0..reader.varint("headers")? {
+            let name = reader.text("header")?.to_owned();
+            headers.push((name, take_bytes(&mut reader, "header")?));
+        }
+        reader.finish()?;
+        let has_event_id = has & HAS_EVENT_ID != 0;
+        Ok(Self { source, key, position, offset, id, has_event_id, value, headers, reason })
+    }
+}
+
+/// Bytes of a record's key, value and headers.
+pub(super) fn bytes(key: &[u8], value: Option<&[u8]>, headers: &Headers) -> usize {
+    let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    key.len() + value.map_or(0, <[u8]>::len) + headers
+}
+
+fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
+}
+
+fn take_bytes(reader: &mut RowReader<'_>, field: &'static str) -> Result<Vec<u8>, RowError> {
+    let length = reader.number(field)?;
+    Ok(reader.take(length, field)?.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_record_comes_back_from_its_bytes(
+            (partition, offset, position, id) in (0..i32::MAX, 0..i64::MAX, 0..u64::MAX, any::<u128>()),
+            (topic, key, has_event_id) in (".{0,20}", ".{0,20}", any::<bool>()),
+            (value, headers, reason) in any::<(Option<Vec<u8>>, Headers, Option<String>)>(),
+        ) {
+            let source = SourceId { topic: topic.into(), partition };
+            let id = Uuid::from_u128(id);
+            let record =
+                ParkedRecord { source, key, position, offset, id, has_event_id, value, headers, reason };
+            prop_assert_eq!(ParkedRecord::decode(&record.encode()), Ok(record));
+        }
+
+        #[test]
+        fn damaged_bytes_are_an_error_and_no_panic(bytes: Vec<u8>) {
+            let _ = ParkedRecord::decode(&bytes);
+        }
+    }
+}

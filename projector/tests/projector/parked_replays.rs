@@ -1,0 +1,197 @@
+//! A replay parks what a follower parks, and leaves out what was left out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use projector::kernel::quarantine::leave_out;
+use projector::kernel::verify::verify;
+use projector::kernel::{
+    Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, StopReason, replay,
+};
+use projector::shop;
+use uuid::Uuid;
+
+use crate::broken::{broken_transcript, outcome_of, parked};
+use crate::broker::{Broker, until_events};
+use crate::follow::follow;
+use crate::log::{Log, cancelled, digest_of, open, placed, signed_up, user_deleted};
+use crate::parks::{write_nonsense, write_unknown};
+use crate::rebuilds::{options, rebuild};
+
+const USER: Uuid = Uuid::from_u128(0x77);
+const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
+
+fn built(report: &ReplayReport) -> Generation {
+    let generation = open(&report.path);
+    assert_eq!(generation.recount_digest().unwrap(), report.digest);
+    generation
+}
+
+#[test]
+fn what_waits_and_all_rows_are_the_same_as_by_following() {
+    for (seed, options) in [
+        (81, options()),
+        (82, ReplayOptions { memory_bytes_max: 0, threads: 2, runs_merged_max: 2, ..options() }),
+    ] {
+        let broker = Broker::start();
+        let log = broken_transcript(1_500, seed);
+        broker.write(&log.records);
+        let expected = outcome_of(&log.records);
+        assert!(expected.1.iter().any(|key| key.reason.contains("was never placed")), "{:?}", expected.1);
+        assert!(expected.1.iter().any(|key| key.event_id.is_none()), "{:?}", expected.1);
+        let directory = tempfile::tempdir().unwrap();
+        let report = rebuild(&broker, directory.path(), &options).unwrap();
+        assert_eq!(report.quarantine.events(), expected.1.iter().map(|key| key.waiting).sum::<u64>());
+        let generation = built(&report);
+        assert_eq!((generation.digest(), parked(&generation)), expected);
+    }
+}
+
+#[test]
+fn stopped_at_any_progress_it_parks_the_same() {
+    let broker = Broker::start();
+    let log = broken_transcript(3_000, 83);
+    broker.write(&log.records);
+    let expected = outcome_of(&log.records);
+    for stop_after in [1, 2, 3, 5, 8] {
+        let directory = tempfile::tempdir().unwrap();
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        let (cancelled, mut told) = (AtomicBool::new(false), 0);
+        let stop = |_| {
+            told += 1;
+            cancelled.store(told >= stop_after, Ordering::Relaxed);
+        };
+        let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(3_000), ..options() };
+        let first = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+        assert!(matches!(first, Err(ReplayError::Cancelled { .. }) | Ok(_)), "{first:?}");
+        let generation = built(&rebuild(&broker, directory.path(), &options()).unwrap());
+        assert_eq!((generation.digest(), parked(&generation)), expected, "stopped after {stop_after}");
+    }
+}
+
+#[test]
+fn told_to_stop_it_names_the_record_and_publishes_nothing() {
+    let broker = Broker::start();
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    let broken = write_unknown(&mut log, USER);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let stopping = ReplayOptions { stop_at_quarantine: true, ..options() };
+    let error = rebuild(&broker, directory.path(), &stopping).unwrap_err();
+    let ReplayError::Stopped(reason @ StopReason::UnknownEvent { .. }) = &error else { panic!("{error}") };
+    let at = reason.at().unwrap();
+    let event_id = Some(crate::log::event_id(broken.source, 1));
+    assert_eq!((at.offset, at.event_id), (broken.offset, event_id), "{error}");
+    assert_eq!(ReadModel::open(directory.path()).unwrap().current().unwrap(), None);
+    // Without it, the same build goes on and parks.
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!((report.quarantine.events(), report.published), (1, true));
+}
+
+/// Both kinds of broken records, and both ways to name them.
+#[test]
+fn what_was_left_out_is_left_out_of_every_later_generation() {
+    let broker = Broker::start();
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    write_unknown(&mut log, USER);
+    write_nonsense(&mut log, NEIGHBOUR);
+    log.write(&user_deleted(USER));
+    log.write(&signed_up(NEIGHBOUR));
+    log.write(&placed(Uuid::from_u128(1), USER, Uuid::from_u128(9), 1));
+    log.write(&cancelled(Uuid::from_u128(2), USER, Uuid::from_u128(9)));
+    log.write(&placed(Uuid::from_u128(3), USER, Uuid::from_u128(9), 1));
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let first = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!(first.quarantine.keys().count(), 3);
+
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let mut skipped = Vec::new();
+    for key in parked(&open(&first.path)) {
+        let name = format!("{}/{}@{}", key.topic, key.partition, key.since_position).parse().unwrap();
+        let event = first.quarantine.find(&name, "a test", "2026-11-26T20:00:00Z").unwrap();
+        skipped = read_model.note_skipped(event).unwrap();
+    }
+    leave_out(&open(&first.path), shop::projection(), skipped.clone()).unwrap();
+    let second = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert!(second.quarantine.keys().next().is_none());
+    let Comparison::Equal { with, .. } = &second.compared else { panic!("{:?}", second.compared) };
+    assert_eq!(with, "gen-000001");
+    assert_eq!(second.quarantine.skipped(), skipped);
+    let generation = built(&second);
+    assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 2);
+    assert_eq!(shop::users::load(&generation, USER).unwrap(), Some(shop::users::UserRow::Deleted));
+}
+
+#[test]
+fn a_build_that_was_begun_before_an_event_was_left_out_is_not_gone_on_with() {
+    let broker = Broker::start();
+    let mut log = Log::default();
+    write_unknown(&mut log, USER);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let first = rebuild(&broker, directory.path(), &options()).unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let stopped =
+        replay(&broker.kafka, &read_model, shop::projection(), &options(), |_| {}, &AtomicBool::new(true));
+    assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
+    let name = crate::log::event_id(log.records[0].source, 0).to_string().parse().unwrap();
+    read_model.note_skipped(first.quarantine.find(&name, "a test", "now").unwrap()).unwrap();
+    let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
+    assert!(refused.contains("--skip-event") && refused.contains("--discard"), "{refused}");
+}
+
+#[test]
+fn a_verification_counts_what_waits() {
+    let broker = Broker::start();
+    let log = broken_transcript(400, 84);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert!(report.quarantine.events() > 0);
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let verified = |read_model: &ReadModel| {
+        let aside = ReplayOptions { publish: false, ..options() };
+        let never = AtomicBool::new(false);
+        verify(&broker.kafka, read_model, shop::projection(), &aside, 10, |_| {}, &never).unwrap()
+    };
+    let sound = verified(&read_model);
+    assert!(sound.is_sound(), "{sound:?}");
+
+    // Left out here alone, and nobody has noted it.
+    let key = parked(&open(&report.path)).remove(0);
+    let name = format!("{}/{}@{}", key.topic, key.partition, key.since_position).parse().unwrap();
+    let event = report.quarantine.find(&name, "a test", "now").unwrap();
+    leave_out(&open(&report.path), shop::projection(), vec![event]).unwrap();
+    let found = verified(&read_model);
+    assert!(!found.is_sound() && found.parked_differently.contains(&key.key), "{found:?}");
+}
+
+/// A follower goes on with what a replay has parked.
+#[test]
+fn what_a_replay_has_parked_goes_on_waiting() {
+    let broker = Broker::start();
+    let mut log = broken_transcript(300, 85);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    let before = log.records.len();
+    for key in report.quarantine.keys() {
+        log.write(&signed_up(key.key.parse().unwrap()));
+        log.write(&placed(
+            Uuid::from_u128(u128::from(key.since_position)),
+            key.key.parse().unwrap(),
+            USER,
+            1,
+        ));
+    }
+    broker.write(&log.records[before..]);
+    let generation = Arc::new(open(&report.path));
+    let follower = follow(&broker, &generation);
+    until_events(&generation, report.events + (log.records.len() - before) as u64);
+    follower.stop().unwrap();
+    assert_eq!((generation.digest(), parked(&generation)), outcome_of(&log.records));
+    assert_eq!(generation.digest(), digest_of(&log.records));
+}

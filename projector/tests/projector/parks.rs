@@ -1,0 +1,235 @@
+//! A record that cannot be opened or folded parks its key, and nothing else.
+
+use std::sync::Arc;
+
+use projector::kernel::quarantine::PARKED_EVENTS_PER_KEY_MAX;
+use projector::kernel::{Generation, StopReason};
+use projector::shop;
+use projector::shop::users::{self, UserRow};
+use uuid::Uuid;
+
+use crate::broken::{broken_transcript, outcome_of, parked};
+use crate::broker::{Broker, until_events};
+use crate::follow::{follow, until_stopped};
+use crate::log::{
+    Log, Record, apply, cancelled, created, engine, event_id, fresh, open, placed, project, sealed,
+    signed_up, source_of, user_deleted,
+};
+
+const USER: Uuid = Uuid::from_u128(0x77);
+/// In the same partition.
+const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
+
+/// Writes an event of a type that is not known, at the next position.
+pub(crate) fn write_unknown(log: &mut Log, user: Uuid) -> Record {
+    let record = log.write(&signed_up(user));
+    let text = String::from_utf8(record.value).unwrap().replace("signed-up", "renamed");
+    let last = log.records.last_mut().unwrap();
+    last.value = text.into_bytes();
+    last.clone()
+}
+
+/// Writes bytes that tell nothing, where the next position belongs.
+pub(crate) fn write_nonsense(log: &mut Log, user: Uuid) -> Record {
+    log.write(&signed_up(user));
+    let last = log.records.last_mut().unwrap();
+    last.value = format!("nonsense at offset {}", last.offset).into_bytes();
+    last.clone()
+}
+
+fn user(generation: &Generation, user: Uuid) -> Option<UserRow> {
+    users::load(generation, user).unwrap()
+}
+
+fn projected(log: &Log) -> (tempfile::TempDir, Generation) {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = fresh(&directory.path().join("gen"));
+    project(&generation, &log.records);
+    (directory, generation)
+}
+
+/// Reads up to where it stops, and commits what came before.
+fn stopped(log: &Log) -> (StopReason, tempfile::TempDir, Generation) {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = fresh(&directory.path().join("gen"));
+    let mut engine = engine(&generation);
+    let reason = log.records.iter().find_map(|record| apply(&mut engine, &generation, record).err());
+    engine.commit(&generation).unwrap();
+    (reason.unwrap(), directory, generation)
+}
+
+#[test]
+fn an_event_that_cannot_be_opened_parks_its_key_and_no_other() {
+    assert_eq!(source_of(&signed_up(USER)), source_of(&signed_up(NEIGHBOUR)));
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    log.write(&signed_up(NEIGHBOUR));
+    let broken = write_unknown(&mut log, USER);
+    log.write(&user_deleted(USER));
+    log.write(&user_deleted(NEIGHBOUR));
+    log.write(&placed(Uuid::from_u128(1), USER, Uuid::from_u128(2), 1));
+    let (directory, generation) = projected(&log);
+    assert_eq!(user(&generation, USER), Some(UserRow::Active));
+    assert_eq!(user(&generation, NEIGHBOUR), Some(UserRow::Deleted));
+    // What another topic says of the key goes on: no row is folded from two partitions.
+    assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+    assert_eq!(generation.checkpoint().events(), 6);
+    let [key] = &parked(&generation)[..] else { panic!("{:?}", parked(&generation)) };
+    assert_eq!((key.key.as_str(), key.topic.as_str()), (USER.to_string().as_str(), "users.events"));
+    assert_eq!((key.since_position, key.waiting), (2, 2));
+    assert_eq!(key.event_id, Some(event_id(broken.source, 2)));
+    assert!(key.reason.contains("shop.user.renamed.v1"), "{}", key.reason);
+
+    // Opened again, it goes on waiting.
+    let before = parked(&generation);
+    drop(generation);
+    let generation = open(&directory.path().join("gen"));
+    assert_eq!(parked(&generation), before);
+    log.write(&signed_up(USER));
+    project(&generation, &log.records);
+    assert_eq!(parked(&generation)[0].waiting, 3);
+}
+
+#[test]
+fn data_that_does_not_fit_parks_its_key() {
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    let last = log.records.last_mut().unwrap();
+    let text = String::from_utf8(last.value.clone()).unwrap();
+    last.value = text.replace("\"email\"", "\"e-mail\"").into_bytes();
+    let (_directory, generation) = projected(&log);
+    let parked = parked(&generation);
+    assert!(parked[0].reason.contains("email"), "{parked:?}");
+    assert_eq!(user(&generation, USER), None);
+}
+
+#[test]
+fn a_record_without_a_position_takes_the_one_that_is_left_for_it() {
+    let mut log = Log::default();
+    log.write(&signed_up(NEIGHBOUR));
+    write_nonsense(&mut log, USER);
+    write_nonsense(&mut log, USER);
+    // A relay that lost its connection repeats what came before.
+    log.repeat(0);
+    log.repeat(1);
+    let (_directory, generation) = projected(&log);
+    // Nothing has followed yet: it is shown, and read again after a restart.
+    assert_eq!(generation.checkpoint().events(), 1);
+    let shown = parked(&generation);
+    assert_eq!(shown.iter().map(|key| key.since_position).collect::<Vec<_>>(), [1, 2]);
+    assert!(shown[0].reason.contains("once another record follows"), "{shown:?}");
+
+    log.write(&user_deleted(NEIGHBOUR));
+    log.write(&signed_up(USER));
+    project(&generation, &log.records);
+    log.repeat(2);
+    log.repeat(5);
+    log.write(&signed_up(NEIGHBOUR));
+    project(&generation, &log.records);
+    assert_eq!(generation.checkpoint().events(), 6);
+    assert_eq!(user(&generation, NEIGHBOUR), Some(UserRow::Deleted));
+    let parked = parked(&generation);
+    assert_eq!((parked.len(), parked[0].since_position, parked[0].event_id), (1, 1, None));
+    assert_eq!(parked[0].waiting, 3);
+    assert!(parked[0].reason.contains("not an event in JSON"), "{parked:?}");
+}
+
+#[test]
+fn a_record_for_which_no_position_is_left_stops() {
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    log.write_value(source_of(&signed_up(USER)), USER, b"nonsense".to_vec());
+    log.write(&signed_up(NEIGHBOUR));
+    let (reason, _directory, generation) = stopped(&log);
+    assert_eq!((reason.slug(), reason.at().unwrap().offset), ("unreadable-event", 1));
+    assert_eq!(generation.checkpoint().events(), 1);
+    let next = generation.checkpoint().sources().map(|(_, at)| at.next_offset).max();
+    assert_eq!(next, Some(1), "it is met again");
+}
+
+#[test]
+fn a_gap_behind_a_record_without_a_position_stops() {
+    let mut log = Log::default();
+    write_nonsense(&mut log, USER);
+    let source = source_of(&signed_up(USER));
+    log.write_value(source, USER, sealed(&signed_up(USER), source, 2));
+    let (reason, ..) = stopped(&log);
+    assert_eq!(reason.slug(), "gap");
+}
+
+#[test]
+fn beyond_the_bound_on_one_key_it_stops_with_the_remedy() {
+    let mut log = Log::default();
+    write_unknown(&mut log, USER);
+    for _ in 0..PARKED_EVENTS_PER_KEY_MAX {
+        log.write(&signed_up(USER));
+    }
+    let (reason, _directory, generation) = stopped(&log);
+    assert_eq!(reason.slug(), "quarantine-full");
+    let sentence = reason.to_string();
+    let place = format!("offset {PARKED_EVENTS_PER_KEY_MAX}, event ");
+    let remedy = format!("projector --release {USER}");
+    assert!(sentence.contains(&place) && sentence.contains(&remedy), "{sentence}");
+    assert_eq!(parked(&generation)[0].waiting, PARKED_EVENTS_PER_KEY_MAX);
+    assert_eq!(generation.checkpoint().events(), PARKED_EVENTS_PER_KEY_MAX);
+}
+
+#[test]
+fn resumed_at_every_prefix_the_rows_and_what_waits_are_the_same() {
+    const EVENTS: usize = 150;
+    let log = broken_transcript(EVENTS, 71);
+    let expected = outcome_of(&log.records);
+    assert!(expected.1.len() >= 3, "{:?}", expected.1);
+    let directory = tempfile::tempdir().unwrap();
+    for stop_after in 0..=log.records.len() {
+        let path = directory.path().join(stop_after.to_string());
+        project(&fresh(&path), &log.records[..stop_after]);
+        let generation = open(&path);
+        project(&generation, &log.records);
+        assert_eq!((generation.digest(), parked(&generation)), expected, "stopped after {stop_after}");
+    }
+}
+
+#[test]
+fn an_event_that_cannot_be_folded_parks_its_key_while_others_are_followed() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gen");
+    let product = Uuid::from_u128(0x99);
+    let mut log = Log::default();
+    log.write(&created(product, "pants", None));
+    log.write(&placed(Uuid::from_u128(1), USER, product, 2));
+    log.write(&cancelled(Uuid::from_u128(2), USER, product));
+    log.write(&placed(Uuid::from_u128(3), USER, product, 2));
+    log.write(&placed(Uuid::from_u128(4), NEIGHBOUR, product, 2));
+    broker.write(&log.records);
+    for run in 0..2 {
+        let generation = Arc::new(if run > 0 { open(&path) } else { fresh(&path) });
+        let follower = follow(&broker, &generation);
+        until_events(&generation, 5);
+        let progress = follower.progress().borrow().clone();
+        assert_eq!(progress.events_applied, if run == 0 { 3 } else { 0 }, "counted once");
+        follower.stop().unwrap();
+        assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+        assert_eq!(shop::orders::page(&generation, NEIGHBOUR, 0, 10).unwrap().total, 1);
+        let parked = parked(&generation);
+        assert_eq!((parked.len(), parked[0].since_position, parked[0].waiting), (1, 1, 2));
+        assert!(parked[0].reason.contains("was never placed"), "{parked:?}");
+    }
+}
+
+#[test]
+fn a_gap_behind_a_record_without_a_position_stops_the_follower() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let mut log = Log::default();
+    log.write(&signed_up(USER));
+    write_nonsense(&mut log, USER);
+    let source = source_of(&signed_up(USER));
+    log.write_value(source, USER, sealed(&signed_up(USER), source, 7));
+    broker.write(&log.records);
+    let follower = follow(&broker, &generation);
+    assert_eq!(until_stopped(&follower).slug(), "gap");
+    follower.stop().unwrap();
+}

@@ -1,0 +1,141 @@
+//! Answers while events of some keys wait: they go on, and say what is missing.
+
+use axum::Router;
+use schemas::event_data::{DataError, EventData, unknown_type};
+use schemas::shop::ShopEvent;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::events::{created, id, placed, signed_up, user_deleted};
+use crate::http::{Answer, get, get_after, get_with};
+use crate::log::{Log, place};
+use crate::setting::{Setting, status};
+
+/// An event that says of itself to be of a type that nobody knows.
+struct Unknown<'e>(&'e ShopEvent);
+
+impl EventData for Unknown<'_> {
+    fn event_type(&self) -> &'static str {
+        "shop.nobody.knows.v1"
+    }
+    fn to_data(&self) -> serde_json::Result<Box<RawValue>> {
+        self.0.to_data()
+    }
+    fn from_data(event_type: &str, _data: &RawValue) -> Result<Self, DataError> {
+        Err(unknown_type(event_type, &[]))
+    }
+}
+
+fn write_unknown(log: &Log, event: &ShopEvent) -> String {
+    log.write_to(place(event).0, event.key(), &Unknown(event))
+}
+
+async fn parked(router: &Router, keys: usize) -> Value {
+    status(router, "keys are parked", |status| status["quarantine_keys"] == keys).await
+}
+
+#[track_caller]
+fn assert_marked(answer: &Answer, key: u128) {
+    let key = id(key).to_string();
+    assert_eq!(answer.header("daybook-quarantined"), key);
+    assert_eq!(answer.json()["quarantined"], json!([key]));
+}
+
+#[track_caller]
+fn assert_not_marked(answer: &Answer) {
+    assert!(!answer.headers.contains_key("daybook-quarantined"), "{:?}", answer.headers);
+    assert_eq!(answer.json().get("quarantined"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_and_metrics_tell_what_waits() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    setting.log.write_all(&[created(10, "pants", None), created(11, "mug", None)]);
+    write_unknown(&setting.log, &created(10, "trousers", None));
+    setting.log.write(&created(10, "slacks", None));
+    let status = status(&router, "two events wait", |status| status["quarantine_events"] == 2).await;
+    assert_eq!((&status["state"], &status["quarantine_keys"]), (&json!("following"), &json!(1)));
+    let [key] = &status["quarantine"].as_array().unwrap()[..] else { panic!("{status}") };
+    assert_eq!((&key["key"], &key["topic"]), (&json!(id(10)), &json!("products.events")));
+    assert_eq!((&key["waiting"], &key["partition"]), (&json!(2), &json!(place(&created(10, "", None)).1)));
+    assert!(key["event_id"].is_string() && key["since_position"].is_u64(), "{key}");
+    assert!(key["reason"].as_str().unwrap().contains("shop.nobody.knows.v1"), "{key}");
+    let metrics = get(&router, "/metrics").await.text;
+    assert!(metrics.contains("daybook_query_quarantined_keys 1\n"), "{metrics}");
+    assert!(metrics.contains("daybook_query_quarantined_events 2\n"), "{metrics}");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_depend_on_a_parked_key_are_marked_and_no_others() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let token = setting.log.write_all(&[
+        signed_up(1),
+        signed_up(2),
+        created(10, "pants", None),
+        created(11, "mug", None),
+        placed(100, 1, 10, 1),
+        placed(101, 2, 11, 1),
+    ]);
+    for path in ["/products".to_owned(), format!("/users/{}/orders", id(1))] {
+        assert_not_marked(&get_after(&router, &path, &token).await);
+    }
+    write_unknown(&setting.log, &created(10, "trousers", None));
+    parked(&router, 1).await;
+    for shown in ["products", "orders"] {
+        assert_marked(&get(&router, &format!("/users/{}/{shown}", id(1))).await, 10);
+        assert_not_marked(&get(&router, &format!("/users/{}/{shown}", id(2))).await);
+    }
+    assert_marked(&get(&router, &format!("/products/{}", id(10))).await, 10);
+    assert_not_marked(&get(&router, &format!("/products/{}", id(11))).await);
+    // A list depends on what would stand on its page.
+    assert_marked(&get(&router, "/products").await, 10);
+    assert_marked(&get(&router, "/products?limit=1").await, 10);
+    let first = get(&router, "/products?limit=1").await.json();
+    let second = format!("/products?cursor={}", first["next"].as_str().unwrap());
+    assert_not_marked(&get(&router, &second).await);
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whose_events_wait_is_marked_also_when_unknown() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    write_unknown(&setting.log, &signed_up(1));
+    parked(&router, 1).await;
+    let answer = get(&router, &format!("/users/{}/orders", id(1))).await;
+    answer.problem(404);
+    assert_marked(&answer, 1);
+    // The orders of another one.
+    setting.log.write(&signed_up(2));
+    write_unknown(&setting.log, &placed(100, 2, 10, 1));
+    parked(&router, 2).await;
+    assert_marked(&get(&router, &format!("/users/{}/products", id(2))).await, 2);
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_an_event_that_waits_is_not_reached() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    let path = format!("/users/{}/orders", id(1));
+    let before = setting.log.write(&signed_up(1));
+    write_unknown(&setting.log, &user_deleted(1));
+    let token = setting.log.write(&user_deleted(1));
+    parked(&router, 1).await;
+    let headers = [("daybook-after", token.as_str()), ("daybook-wait-ms", "10")];
+    let answer = get_with(&router, &path, &headers).await;
+    assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:quarantined");
+    assert_marked(&answer, 1);
+    // What an answer rests on is reached by whoever asks again, so it names no event that waits.
+    let answer = get_after(&router, &path, &before).await;
+    assert_eq!(answer.header("daybook-as-of"), before);
+    assert_marked(&answer, 1);
+    service.stop().await.unwrap();
+}
