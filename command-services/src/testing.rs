@@ -8,6 +8,6 @@ mod shop;
 pub(crate) use decide::given;
 pub(crate) use requests::{Call, Reply};
 pub(crate) use service::{
-    Log, PARTITIONS, TestService, broker, eventually, kafka_is_away, settings, write_raw,
+    Log, PARTITIONS, TestService, broker, copy_dir, eventually, kafka_is_away, settings, write_raw,
 };
 pub(crate) use shop::{Shop, order, token};

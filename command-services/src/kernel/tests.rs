@@ -15,3 +15,4 @@ mod relay;
 mod start;
 mod store;
 mod tail;
+mod writers;

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use schemas::event_data::{self, EventData};
+use schemas::event_data::EventData;
 use schemas::sequence::Verdict;
 
 use super::cache::Table;
@@ -90,12 +90,10 @@ impl<E: EventData> Engine<E> {
         headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
     ) -> Result<Verdict, StopReason> {
         let source = &mut self.sources[record.source];
-        let opened = event_data::open::<E>(record.value, headers)
-            .map_err(|error| StopReason::unreadable(source.at(record.offset, None), error))?;
-        let verdict = source.check(&opened.source, opened.position, opened.id, record.offset)?;
-        match verdict {
-            Verdict::Duplicate => self.counts.duplicates += 1,
-            Verdict::Apply => {
+        let taken = source.take::<E>(record.offset, record.value, headers)?;
+        match &taken.event {
+            None => self.counts.skipped(taken.verdict),
+            Some(opened) => {
                 let meta = EventMeta {
                     topic: &source.id.topic,
                     partition: source.id.partition,
@@ -111,10 +109,10 @@ impl<E: EventData> Engine<E> {
                 self.counts.last_event_at = Some(opened.time);
             }
         }
-        source.passed(verdict, opened.id, record.offset);
+        source.passed(&taken, record.offset);
         self.changed[record.source] = true;
         self.uncommitted = true;
-        Ok(verdict)
+        Ok(taken.verdict)
     }
 
     /// Whether there is anything to commit.
@@ -148,10 +146,15 @@ impl<E: EventData> Engine<E> {
         self.sources[source].next_offset
     }
 
+    /// Offset right behind the event of a partition that was applied last, by its index.
+    #[must_use]
+    pub fn resume_offset(&self, source: usize) -> i64 {
+        self.sources[source].resume_offset()
+    }
+
     /// The next record of a partition comes from this offset, where the log has it now.
     pub fn go_on_at(&mut self, source: usize, offset: i64) {
-        if self.sources[source].next_offset != offset {
-            self.sources[source].next_offset = offset;
+        if self.sources[source].go_on_at(offset) {
             self.changed[source] = true;
             self.uncommitted = true;
         }

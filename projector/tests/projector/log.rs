@@ -110,6 +110,7 @@ pub(crate) fn event_id(source: SourceIndex, position: u64) -> Uuid {
 
 pub(crate) fn sealed_as(event: &impl EventData, source: &Source<'_>, position: u64, id: Uuid) -> Vec<u8> {
     seal(&Envelope {
+        writer_epoch: 0,
         id,
         source: source.clone(),
         event_type: event.event_type().into(),
@@ -240,7 +241,7 @@ pub(crate) fn apply<E: EventData>(
 pub(crate) fn project(generation: &Generation, records: &[Record]) {
     let mut engine = engine(generation);
     for record in records {
-        if record.offset >= engine.next_offset(record.source) {
+        if record.offset >= engine.resume_offset(record.source) {
             apply(&mut engine, generation, record).unwrap();
         }
         if engine.full() {

@@ -21,3 +21,4 @@ mod replays;
 mod resume;
 mod toy;
 mod verified;
+mod writers;

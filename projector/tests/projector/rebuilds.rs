@@ -162,7 +162,7 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     let journal = directory.path().join("gen-000001/build/JOURNAL");
     let text = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, text.replace("\"version\":1", "\"version\":99")).unwrap();
+    std::fs::write(&journal, text.replace("\"version\":2", "\"version\":99")).unwrap();
     let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
     assert!(refused.contains("gen-000001 was left unfinished") && refused.contains("--discard"), "{refused}");
     assert_eq!(read_model.discard().unwrap(), ["gen-000001"]);

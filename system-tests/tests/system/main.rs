@@ -13,6 +13,7 @@ mod online_replay;
 mod quickstart;
 mod story;
 mod upgrade;
+mod writers;
 
 /// Makes two tests of an async scenario that takes a [`system_tests::broker::TestBroker`].
 macro_rules! on_both_brokers {

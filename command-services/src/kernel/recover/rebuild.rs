@@ -53,12 +53,16 @@ impl<'s> Rebuild<'s> {
 
     pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<(), TakeError> {
         let sequence = &self.sequences[record.source()];
-        let Some(envelope) = incoming::open(record, A::SERVICE, sequence)? else { return Ok(()) };
+        let judged = incoming::judge(record, A::SERVICE, sequence)?;
+        let Some(envelope) = &judged.event else {
+            judged.pass(&mut self.sequences[record.source()], record.offset());
+            return Ok(());
+        };
         let id = envelope.id;
         let event = A::Event::from_data(&envelope.event_type, &envelope.data)
             .map_err(|source| IncomingFault::Data { id, source })?;
-        self.evolve::<A>(&envelope, &event)?;
-        self.sequences[record.source()].advance(id);
+        self.evolve::<A>(envelope, &event)?;
+        judged.pass(&mut self.sequences[record.source()], record.offset());
         self.done += 1;
         if self.pending.len() >= BATCH_WRITES_MAX {
             self.apply()?;

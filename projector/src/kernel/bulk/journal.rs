@@ -17,7 +17,7 @@ use crate::kernel::store::StoreError;
 
 const FILE: &str = "JOURNAL";
 /// Counts up when the meaning of a journal or of runs changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The journal, and where it is kept.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(in crate::kernel) struct Journal {
     pub(in crate::kernel) runs: Vec<String>,
     /// Records recognised as repeated, before those places.
     pub(in crate::kernel) duplicates: u64,
+    /// Records of superseded writers, before those places.
+    pub(in crate::kernel) superseded: u64,
     /// Whether all rows have been written: from then on the generation itself says how far it is.
     pub(in crate::kernel) settled: bool,
     /// Units to be written; empty while the log is being read.

@@ -125,7 +125,11 @@ impl<'b, E: EventData> Build<'b, E> {
             self.journal.update(|journal| journal.settled = true)?;
         }
         on_progress(self.pace.progress(&self.work.meter));
+        let superseded = self.journal.read().superseded;
         let duplicates = self.journal.read().duplicates;
+        if superseded > 0 {
+            tracing::info!(superseded, "records of superseded writers were skipped");
+        }
         Ok((self.generation, duplicates))
     }
 

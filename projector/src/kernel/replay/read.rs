@@ -8,14 +8,13 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use event_log::{BatchItem, FetchAhead, Kafka, Reader, Start};
-use schemas::event_data::{self, EventData};
-use schemas::sequence::Verdict;
+use schemas::event_data::EventData;
 
 use super::options::ReplayError;
 use super::work::{Work, run_name};
 use crate::kernel::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
 use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
-use crate::kernel::source::Source;
+use crate::kernel::source::{Counts, Source};
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::StoreError;
 
@@ -29,7 +28,7 @@ pub(super) struct Written {
     file: File,
     path: PathBuf,
     sources: Vec<(SourceId, SourceCheckpoint)>,
-    duplicates: u64,
+    skipped: Counts,
 }
 
 /// One thread's partitions.
@@ -42,7 +41,7 @@ pub(super) struct Reading<'w, E: 'static> {
     /// Which of them have been read to the end, and how many have not.
     read: Vec<bool>,
     unread: usize,
-    duplicates: u64,
+    skipped: Counts,
     written: SyncSender<Written>,
     run_began: Instant,
     /// Records read and not yet told.
@@ -59,7 +58,18 @@ impl<'w, E: EventData> Reading<'w, E> {
     ) -> Self {
         let (unread, read) = (sources.len(), vec![false; sources.len()]);
         let run_began = Instant::now();
-        Self { work, packs, sorter, sources, read, unread, duplicates: 0, written, run_began, untold: 0 }
+        Self {
+            work,
+            packs,
+            sorter,
+            sources,
+            read,
+            unread,
+            skipped: Counts::default(),
+            written,
+            run_began,
+            untold: 0,
+        }
     }
 
     /// Reads to the end, or until told to stop. What has been read is in runs when it returns, whyever that is.
@@ -78,7 +88,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         let start = |(_, source, _): &(u32, Source, i64)| Start {
             topic: source.id.topic.to_string(),
             partition: source.id.partition,
-            offset: source.next_offset,
+            offset: source.resume_offset(),
         };
         let starts: Vec<Start> = self.sources.iter().map(start).collect();
         let ahead = FetchAhead { bytes_max: self.work.fetch_bytes_max };
@@ -118,18 +128,16 @@ impl<'w, E: EventData> Reading<'w, E> {
         // What came after the start belongs to whoever follows from here.
         if offset < *end {
             self.untold += 1;
-            let opened = event_data::open::<E>(value, headers)
-                .map_err(|error| StopReason::unreadable(source.at(offset, None), error))?;
-            let verdict = source.check(&opened.source, opened.position, opened.id, offset)?;
-            match verdict {
-                Verdict::Duplicate => self.duplicates += 1,
-                Verdict::Apply => {
+            let taken = source.take::<E>(offset, value, headers)?;
+            match &taken.event {
+                None => self.skipped.skipped(taken.verdict),
+                Some(opened) => {
                     let time_us = opened.time.as_microsecond();
                     let at = ChangeAt { source: *number, offset, position: opened.position, time_us };
                     self.sorter.collect(&self.packs, &opened.event, &at);
                 }
             }
-            source.passed(verdict, opened.id, offset);
+            source.passed(&taken, offset);
         }
         Ok(offset + 1 >= *end)
     }
@@ -154,15 +162,15 @@ impl<'w, E: EventData> Reading<'w, E> {
     /// Writes what has been collected as a run.
     fn cut(&mut self) -> Result<(), ReplayError> {
         self.run_began = Instant::now();
-        if self.sorter.is_empty() && self.duplicates == 0 {
+        if self.sorter.is_empty() && self.skipped == Counts::default() {
             return Ok(());
         }
         let path = self.work.next_run();
         let file = Run::write(&path, &mut self.sorter)?;
         self.work.add_run(&path);
         let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
-        let duplicates = std::mem::take(&mut self.duplicates);
-        let written = Written { file, path, sources: sources.collect(), duplicates };
+        let skipped = std::mem::take(&mut self.skipped);
+        let written = Written { file, path, sources: sources.collect(), skipped };
         // The other side ends early only after an error of its own, which is told.
         let _gone = self.written.send(written);
         Ok(())
@@ -176,7 +184,8 @@ pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Resu
         let name = run_name(&run.path);
         journal.update(|journal| {
             journal.runs.push(name);
-            journal.duplicates += run.duplicates;
+            journal.duplicates += run.skipped.duplicates;
+            journal.superseded += run.skipped.superseded;
             run.sources.into_iter().for_each(|(id, at)| journal.checkpoint.set(id, at));
         })?;
     }
