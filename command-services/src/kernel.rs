@@ -38,6 +38,7 @@ mod service;
 mod settings;
 mod start;
 mod store;
+mod writer;
 
 pub use aggregate::{Aggregate, Followed, Said, Standing};
 pub use answer::Answer;
@@ -51,6 +52,7 @@ pub(crate) use run::run;
 pub(crate) use service::Service;
 pub use settings::{AnswerAfter, Limits, Settings};
 pub use start::StartError;
+pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 
 #[cfg(test)]
 pub(crate) use {ambient::SystemAmbient, command::Cause, command::Request, running::Running};

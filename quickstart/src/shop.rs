@@ -113,6 +113,7 @@ impl ShopSettings {
             replication_factor: self.replication_factor,
             data_dir: self.data_dir.join(service),
             recover: false,
+            take_over: false,
             answer_after: AnswerAfter::Disk,
             limits: Limits::default(),
             connections: ConnectionLimits::default(),

@@ -21,8 +21,13 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub(crate) use attribute::time as read_time;
 pub(crate) use canonical::open as open_canonical;
-pub use seal::seal;
+pub use seal::{seal, with_epoch};
+pub(crate) use structured::claimed_parts;
+
+/// Highest epoch of a writer.
+pub const EPOCH_MAX: u32 = attribute::EPOCH_MAX;
 
 /// Value of the record header `content-type` of an event in structured mode.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
@@ -30,6 +35,8 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 /// One event with everything around its data. Borrows from the record where it can.
 #[derive(Debug, Clone)]
 pub struct Envelope<'a> {
+    /// Epoch of the writer that sent it; 0 if it has none. See [`crate::sequence`].
+    pub writer_epoch: u32,
     /// Id of the event, a UUID of version 7; the same on every redelivery.
     pub id: Uuid,
     /// Who wrote it, and the scope of `position`.

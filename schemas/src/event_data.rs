@@ -112,6 +112,8 @@ pub enum EventError {
 /// An event, with what its readers use of its envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened<'a, E> {
+    /// Epoch of the writer that sent it.
+    pub writer_epoch: u32,
     /// Id of the event.
     pub id: Uuid,
     /// Who wrote it, and the scope of `position`.
@@ -150,6 +152,7 @@ pub fn open<'a, E: EventData>(
 pub fn open_canonical<E: EventData>(value: &[u8]) -> Option<Opened<'_, E>> {
     let sealed = envelope::open_canonical(value)?;
     Some(Opened {
+        writer_epoch: sealed.writer_epoch,
         id: sealed.id,
         source: sealed.source,
         position: sealed.position,
@@ -166,6 +169,7 @@ fn open_any<'a, E: EventData>(
 ) -> Result<Opened<'a, E>, EventError> {
     let envelope = envelope::open(value, headers)?;
     Ok(Opened {
+        writer_epoch: envelope.writer_epoch,
         event: E::from_data(&envelope.event_type, &envelope.data)?,
         id: envelope.id,
         source: envelope.source,

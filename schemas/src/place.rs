@@ -1,25 +1,21 @@
 //! The place in a partition where a reader goes on, found by position. Pure: the caller looks at records.
 //!
-//! A checkpoint names an offset and a position. The offset is right as long as the log is what it was. A log that lost
-//! its end and got it again has every event at its position, but perhaps at another offset. In a partition written by one
-//! relay, which goes on behind what the log has and repeats from there, the position after any record is at most one
-//! higher. So whoever begins behind a record that it has applied meets every event that it has not, in order, and the
-//! check of positions ([`crate::sequence`]) skips the rest. What is looked for is such a record: the one before the
-//! checkpoint's offset, or else further back.
+//! A checkpoint names an offset and a position. The offset is right as long as the log is what it was, which the event
+//! before it shows: it is the one that was applied last. A log that lost its end and got it again has every event at its
+//! position, but perhaps at another offset, and other writers may have been in force in it. So it is read from its
+//! beginning, and the check of positions ([`crate::sequence`]) skips what was applied. Before that, it must be there
+//! again: a look at its last event tells whether its end is still missing.
 
 use uuid::Uuid;
 
 use crate::envelope;
+use crate::sequence::Reached;
 
 /// What a reader has applied of a partition, and what the log holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reached {
-    /// Kafka's offset of the record that should come next.
-    pub next_offset: i64,
-    /// Position of the event that must come next.
-    pub next_position: u64,
-    /// Id of the event applied last.
-    pub last_id: Option<Uuid>,
+pub struct Compared {
+    /// What was applied.
+    pub reached: Reached,
     /// First offset that the log holds.
     pub low: i64,
     /// The log's end offset.
@@ -44,16 +40,16 @@ pub enum Step {
     Found(Place),
 }
 
-/// Finds the place of every partition. `records` is asked for records by index in `reached` and offset, several at once,
+/// Finds the place of every partition. `records` is asked for records by index in `compared` and offset, several at once,
 /// and gives position and id of each (see [`event`]).
 ///
 /// # Errors
 /// What `records` fails with.
 pub fn places<E>(
-    reached: impl IntoIterator<Item = Reached>,
+    compared: impl IntoIterator<Item = Compared>,
     mut records: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<(u64, Uuid)>>, E>,
 ) -> Result<Vec<Place>, E> {
-    let mut searches: Vec<_> = reached.into_iter().map(Search::begin).collect();
+    let mut searches: Vec<_> = compared.into_iter().map(Search::begin).collect();
     loop {
         let (mut looks, mut found) = (Vec::new(), Vec::new());
         for (index, search) in searches.iter().enumerate() {
@@ -79,7 +75,7 @@ pub fn event(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8
 /// The search for one partition's place.
 #[derive(Debug, Clone)]
 pub struct Search {
-    reached: Reached,
+    compared: Compared,
     step: Step,
     back: i64,
 }
@@ -87,8 +83,9 @@ pub struct Search {
 impl Search {
     /// Begins with the record before the checkpoint's offset, or the last one if the log ends earlier.
     #[must_use]
-    pub fn begin(reached: Reached) -> Self {
-        let Reached { next_offset, next_position, low, high, .. } = reached;
+    pub fn begin(compared: Compared) -> Self {
+        let Compared { reached, low, high } = compared;
+        let Reached { offset: next_offset, next_position, .. } = reached;
         let last = next_offset.min(high) - 1;
         let step = match () {
             // Nothing applied: any record is the first to come, and an end that moves is no loss to this reader.
@@ -98,7 +95,7 @@ impl Search {
             // What was applied is no longer there, what comes next is.
             () => Step::Found(Place::At(next_offset)),
         };
-        Self { reached, step, back: 1 }
+        Self { compared, step, back: 1 }
     }
 
     /// What to do next.
@@ -111,15 +108,18 @@ impl Search {
     /// twice as far each time.
     pub fn saw(&mut self, record: Option<(u64, Uuid)>) {
         let Step::Look(at) = self.step else { return };
-        let Reached { next_offset, next_position, last_id, low, high } = self.reached;
+        let Compared { reached, low, high } = self.compared;
+        let Reached { offset: next_offset, next_position, last_id, .. } = reached;
+        let unchanged = at + 1 == next_offset;
         self.step = match record {
-            Some((position, _)) if position + 1 < next_position => {
-                let lost = high < next_offset && at + 1 == high;
-                Step::Found(if lost { Place::Lost } else { Place::At(at + 1) })
-            }
-            Some((position, id)) if position + 1 == next_position => {
+            Some((position, id)) if position.checked_add(1) == Some(next_position) => {
                 // Another event at this position is read again, so that the check of positions tells the fork.
-                Step::Found(Place::At(if last_id == Some(id) { at + 1 } else { at }))
+                let same = unchanged && last_id == Some(id);
+                Step::Found(Place::At(if same { next_offset } else { low }))
+            }
+            Some((position, _)) if position < next_position => {
+                let lost = high < next_offset && at + 1 == high;
+                Step::Found(if lost { Place::Lost } else { Place::At(low) })
             }
             _ if at == low => Step::Found(Place::At(low)),
             _ => Step::Look(low.max(at - self.back)),

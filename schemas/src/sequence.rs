@@ -1,8 +1,14 @@
-//! The check of positions: each partition's positions are contiguous from 0, which proves or excludes loss.
+//! The check of positions: each partition's positions are contiguous from 0, which proves or excludes loss; and which
+//! writer they come from.
 //!
-//! One rule for every reader of the log, the read model and service C's own tables alike. A record is applied if its
-//! position is the next one; it is a duplicate if that position has been applied with the same id; anything else is
-//! evidence that the log is not what was written, and stops the reader.
+//! One rule for every reader of the log, the read model and service C's own tables alike. In a partition the highest
+//! epoch of a writer that was met so far is in force. A record of a lower one is superseded, and so is a claim
+//! ([`crate::claim`]) of an epoch that is not higher: its writer was shut out by a later one before it came to lie here.
+//! It is skipped. Of the rest, an event is applied if its position is the next one; it is a duplicate if that position has
+//! been applied with the same id; anything else is evidence that the log is not what was written, and stops the reader.
+//!
+//! What is in force at a place follows from all that lies before it. So a reader that goes on from a checkpoint goes on
+//! right behind the event that it applied last, with the epoch that was in force there.
 
 use std::collections::VecDeque;
 
@@ -19,6 +25,23 @@ pub const RECENT_IDS_MAX: usize = 1024;
 pub struct Sequence {
     next: u64,
     recent: VecDeque<Uuid>,
+    /// The epoch in force where the reader is.
+    epoch: u32,
+    /// Right behind the event applied last, and the epoch in force there.
+    behind: (i64, u32),
+}
+
+/// How far a reader has applied a partition: the place right behind the event applied last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Kafka's offset right behind that event.
+    pub offset: i64,
+    /// The epoch in force there.
+    pub epoch: u32,
+    /// The position that must come next; equally the number of events applied.
+    pub next_position: u64,
+    /// Id of the event applied last.
+    pub last_id: Option<Uuid>,
 }
 
 /// What to do with a record.
@@ -28,6 +51,10 @@ pub enum Verdict {
     Apply,
     /// It has been applied before.
     Duplicate,
+    /// Its writer has been superseded by another one. Skip it.
+    Superseded,
+    /// It is no event: a writer claims the partition, and is in force from here on.
+    Claim,
 }
 
 /// Why a record must neither be applied nor skipped.
@@ -62,10 +89,34 @@ impl Sequence {
         Self::default()
     }
 
-    /// After `next` events, of which the last had id `last_id`, as a checkpoint keeps it.
+    /// As a checkpoint keeps it.
     #[must_use]
-    pub fn resume(next: u64, last_id: Option<Uuid>) -> Self {
-        Self { next, recent: last_id.into_iter().collect() }
+    pub fn resume(reached: Reached) -> Self {
+        let Reached { offset, epoch, next_position, last_id } = reached;
+        let recent = last_id.into_iter().collect();
+        Self { next: next_position, recent, epoch, behind: (offset, epoch) }
+    }
+
+    /// What a checkpoint has to keep.
+    #[must_use]
+    pub fn reached(&self) -> Reached {
+        let (offset, epoch) = self.behind;
+        Reached { offset, epoch, next_position: self.next, last_id: self.last_id() }
+    }
+
+    /// Reading goes on at `offset`. Anywhere but right behind the event applied last, the log is not the one that was
+    /// read, and what is in force in it follows from reading it from its beginning, which is expected then.
+    pub fn go_on_at(&mut self, offset: i64) {
+        if self.behind.0 != offset {
+            self.behind = (offset, 0);
+        }
+        self.epoch = self.behind.1;
+    }
+
+    /// The epoch in force where the reader is.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// The position that must come next; equally the number of events applied.
@@ -80,11 +131,20 @@ impl Sequence {
         self.recent.back().copied()
     }
 
-    /// Judges a record without changing anything.
+    /// Judges a writer's claim without changing anything.
+    #[must_use]
+    pub fn check_claim(&self, epoch: u32) -> Verdict {
+        if epoch > self.epoch { Verdict::Claim } else { Verdict::Superseded }
+    }
+
+    /// Judges an event without changing anything.
     ///
     /// # Errors
     /// [`SequenceError`] for a gap or a fork.
-    pub fn check(&self, position: u64, id: Uuid) -> Result<Verdict, SequenceError> {
+    pub fn check(&self, epoch: u32, position: u64, id: Uuid) -> Result<Verdict, SequenceError> {
+        if epoch < self.epoch {
+            return Ok(Verdict::Superseded);
+        }
         if position == self.next {
             return Ok(Verdict::Apply);
         }
@@ -97,8 +157,19 @@ impl Sequence {
         }
     }
 
-    /// Notes that the event of the next position has been applied.
-    pub fn advance(&mut self, id: Uuid) {
+    /// Notes what was made of the record at `offset`.
+    pub fn pass(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
+        self.epoch = self.epoch.max(epoch);
+        if verdict == Verdict::Apply {
+            self.advance(id);
+        }
+        let is_last = verdict == Verdict::Duplicate && self.last_id() == Some(id);
+        if verdict == Verdict::Apply || is_last {
+            self.behind = (offset + 1, self.epoch);
+        }
+    }
+
+    fn advance(&mut self, id: Uuid) {
         self.next += 1;
         if self.recent.len() == RECENT_IDS_MAX {
             self.recent.pop_front();

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use event_log::{Kafka, Polled, Reader, Start, topics};
-use schemas::envelope;
 use schemas::sequence::{Sequence, Verdict};
+use schemas::{claim, envelope};
 use uuid::Uuid;
 
 use crate::wait;
@@ -17,13 +17,17 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct Logged {
     /// The event's id.
     pub id: Uuid,
+    /// Kafka's offset.
+    pub offset: i64,
+    /// Epoch of its writer.
+    pub epoch: u32,
     /// Its position.
     pub position: u64,
     /// Its key and value.
     pub record: (Vec<u8>, Vec<u8>),
 }
 
-/// All records of every partition.
+/// All events of every partition whose writers were in force, repetitions too.
 pub fn records(kafka: &Kafka, topic: &str) -> Vec<Vec<Logged>> {
     let count = topics::partition_count(kafka, topic).expect("an answer").expect("the topic");
     let all: Vec<_> = (0..count).map(|partition| (topic, partition)).collect();
@@ -32,18 +36,29 @@ pub fn records(kafka: &Kafka, topic: &str) -> Vec<Vec<Logged>> {
     let reader = Reader::open(kafka, &(0..count).map(start).collect::<Vec<_>>()).expect("a reader");
     let mut missing: i64 = marks.iter().map(|marks| marks.high - marks.low).sum();
     let mut records = vec![Vec::new(); all.len()];
+    let mut in_force = vec![0; all.len()];
     let deadline = Instant::now() + wait::DEADLINE;
     while missing > 0 {
         assert!(Instant::now() < deadline, "{missing} records of {topic} did not come");
         if let Polled::Record(record) = reader.poll(POLL_TIMEOUT).expect("a readable log") {
+            missing -= 1;
+            let in_force = &mut in_force[record.source()];
+            if let Some(claim) = claim::open(record.value()) {
+                *in_force = claim.expect("a claim").epoch.max(*in_force);
+                continue;
+            }
             let envelope = envelope::open(record.value(), || record.headers()).expect("an event");
+            if envelope.writer_epoch < *in_force {
+                continue;
+            }
             let bytes = (record.key().unwrap_or_default(), record.value().unwrap_or_default());
             records[record.source()].push(Logged {
                 id: envelope.id,
+                offset: record.offset(),
+                epoch: envelope.writer_epoch,
                 position: envelope.position,
                 record: (bytes.0.to_vec(), bytes.1.to_vec()),
             });
-            missing -= 1;
         }
     }
     records
@@ -56,13 +71,11 @@ pub fn events(kafka: &Kafka, topic: &str) -> Vec<Vec<Uuid>> {
         let mut sequence = Sequence::start();
         records
             .into_iter()
-            .filter_map(|logged| match sequence.check(logged.position, logged.id) {
-                Ok(Verdict::Apply) => {
-                    sequence.advance(logged.id);
-                    Some(logged.id)
-                }
-                Ok(Verdict::Duplicate) => None,
-                Err(error) => panic!("{topic}: {error}"),
+            .filter_map(|logged| {
+                let verdict = sequence.check(logged.epoch, logged.position, logged.id);
+                let verdict = verdict.unwrap_or_else(|error| panic!("{topic}: {error}"));
+                sequence.pass(verdict, logged.epoch, logged.id, logged.offset);
+                (verdict == Verdict::Apply).then_some(logged.id)
             })
             .collect()
     };

@@ -121,6 +121,7 @@ impl MadeUp {
         *next += 1;
         let (id, request) = (self.id(), self.id());
         let value = seal(&Envelope {
+            writer_epoch: 0,
             id,
             source: Source { service: service.into(), partition },
             event_type: event.event_type().into(),

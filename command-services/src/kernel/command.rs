@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::answer::Answer;
+use super::writer::Superseded;
 
 /// A command with all that the request said around it.
 pub(crate) struct Request<A: Aggregate> {
@@ -103,6 +104,12 @@ pub(crate) enum Undecided {
     StoreFails {
         /// The store's words.
         detail: String,
+    },
+    /// Another process writes the topic.
+    #[error("{by}; this process accepts no command any more, repeat the request there")]
+    Superseded {
+        /// Who.
+        by: Superseded,
     },
     /// The service is stopping.
     #[error("the service is stopping; try again")]

@@ -29,6 +29,9 @@ struct Flags {
     /// Rebuild the store from the service's topic first; the old one is kept aside
     #[arg(long, env = "DAYBOOK_RECOVER")]
     recover: bool,
+    /// Become the writer of the topic in the place of another instance, which is shut out by that
+    #[arg(long, env = "DAYBOOK_TAKE_OVER")]
+    take_over: bool,
     /// Answer a command when it is on this disk, or when Kafka has it as well: disk or kafka
     #[arg(long, env = "DAYBOOK_ANSWER_AFTER", default_value = "disk", value_name = "WHERE")]
     answer_after: String,
@@ -175,6 +178,7 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
         replication_factor: kafka.replication_factor,
         data_dir: flags.data_dir.clone(),
         recover: flags.recover,
+        take_over: flags.take_over,
         answer_after: answer_after?,
         limits: limits?,
         connections: connections?,

@@ -152,6 +152,9 @@ impl<A: Aggregate> Committer<A> {
                 false => Err(Undecided::KeyReused.into()),
             };
         }
+        if let Some(by) = self.positions.superseded() {
+            return Err(Undecided::Superseded { by }.into());
+        }
         if unsent >= self.limits.unsent_events_max {
             return Err(Undecided::OutboxFull { unsent }.into());
         }

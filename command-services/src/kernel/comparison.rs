@@ -1,21 +1,15 @@
 //! The comparison of the own store with the log, on Kafka: at every start, and whenever the log may have changed.
 
-use std::thread;
-
 use event_log::Kafka;
-use event_log::topics::{self, TopicError};
-use schemas::envelope;
+use event_log::topics::TopicError;
 
 use super::group::GroupError;
-use super::incoming::{self, At, IncomingError, IncomingFault};
+use super::incoming::IncomingError;
 use super::keys;
 use super::log_tail::{Compared, Resume, Tail, TailError, compare};
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::store::Store;
-
-/// Partitions whose last records are looked at together; each costs a client with its threads.
-const TAILS_AT_ONCE_MAX: usize = 16;
 
 /// Why store and log could not be compared, or do not fit together.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +23,9 @@ pub enum CompareError {
     /// They do not fit together.
     #[error(transparent)]
     Tail(#[from] TailError),
-    /// The log ends with something that is not an event of this service.
+    /// The log ends with something that this service did not write.
     #[error(transparent)]
     Incoming(#[from] IncomingError),
-    /// A mistake of this program.
-    #[error("the log could not be compared: a thread met a fault of this program, its log says more")]
-    Panicked,
 }
 
 /// A service's own topic.
@@ -56,33 +47,6 @@ impl OwnTopic {
         self.kafka.topic_name(self.topic)
     }
 
-    /// The last event of every partition. Several at once: each takes a connection and some round trips.
-    pub(crate) fn tails(&self) -> Result<Vec<Option<Tail>>, CompareError> {
-        let all: Vec<i32> = (0..self.partitions).collect();
-        let mut tails = Vec::with_capacity(all.len());
-        for some in all.chunks(TAILS_AT_ONCE_MAX) {
-            let found: Vec<_> = thread::scope(|scope| {
-                let look = |partition: i32| scope.spawn(move || self.tail(partition));
-                let looking: Vec<_> = some.iter().copied().map(look).collect();
-                looking.into_iter().map(|tail| tail.join().unwrap_or(Err(CompareError::Panicked))).collect()
-            });
-            tails.extend(found);
-        }
-        tails.into_iter().collect()
-    }
-
-    fn tail(&self, partition: i32) -> Result<Option<Tail>, CompareError> {
-        let Some(record) = topics::tail_record(&self.kafka, self.topic, partition)? else { return Ok(None) };
-        let located = |fault| IncomingError {
-            at: At { topic: self.full_name(), partition, offset: record.offset },
-            fault: Box::new(fault),
-        };
-        let envelope = envelope::open(record.value.as_deref(), || record.headers.clone())
-            .map_err(|error| located(IncomingFault::Envelope(error)))?;
-        incoming::check_source(&envelope, self.service, partition).map_err(located)?;
-        Ok(Some(Tail { position: envelope.position, id: envelope.id }))
-    }
-
     /// A directory without a store has no business with a topic that has events.
     pub(crate) fn refuse_to_begin_anew(&self, tails: &[Option<Tail>]) -> Result<(), CompareError> {
         let nothing = Recorded { counter: Counter::default(), sent: 0, kept_from: 0 };
@@ -93,28 +57,41 @@ impl OwnTopic {
         Ok(())
     }
 
-    /// Per partition: the positions that the log has, which the relay goes on behind. Says loudly what the log has lost,
-    /// and notes in the store what is to be sent again.
-    pub(crate) fn resume(&self, store: &Store, tails: &[Option<Tail>]) -> Result<Vec<u64>, CompareError> {
+    /// Compares store and log without changing anything.
+    pub(crate) fn compare(
+        &self,
+        store: &Store,
+        tails: &[Option<Tail>],
+    ) -> Result<Vec<(Recorded, Resume)>, CompareError> {
         let topic = self.full_name();
-        let mut writes = Vec::new();
-        let mut sent = Vec::new();
+        let mut compared = Vec::new();
         for (partition, tail) in (0..).zip(tails) {
             let recorded = recorded::recorded(store, partition)?;
             let kept =
                 tail.map(|tail| recorded::kept_id(store, partition, tail.position)).transpose()?.flatten();
             let at = Compared { topic: &topic, partition, dir: &self.dir };
             let resume = compare(&at, &recorded, *tail, kept)?;
-            tell(&topic, partition, &recorded, resume);
+            compared.push((recorded, resume));
+        }
+        Ok(compared)
+    }
+
+    /// Per partition: the positions that the log has, which the relay goes on behind. Says loudly what the log has lost,
+    /// and notes in the store what is to be sent again.
+    pub(crate) fn resume(&self, store: &Store, tails: &[Option<Tail>]) -> Result<Vec<u64>, CompareError> {
+        let topic = self.full_name();
+        let compared = self.compare(store, tails)?;
+        let mut writes = Vec::new();
+        for (partition, (recorded, resume)) in (0..).zip(&compared) {
+            tell(&topic, partition, recorded, *resume);
             if resume.sent != recorded.sent {
                 writes.push((keys::sent(partition), Some(resume.sent.to_be_bytes().to_vec())));
             }
-            sent.push(resume.sent);
         }
         if !writes.is_empty() {
             store.apply(writes).map_err(GroupError::from)?;
         }
-        Ok(sent)
+        Ok(compared.iter().map(|(_, resume)| resume.sent).collect())
     }
 }
 

@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 
 use event_log::process::{DirectoryLock, LockError};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::keys::LAYOUT;
 use super::store::sync_dir;
+use super::writer::{Instance, InstanceError};
 
 const LOCK: &str = "LOCK";
 const MARKER: &str = "daybook.json";
 const MARKER_NEW: &str = "daybook.json.new";
 const STORE: &str = "store";
+/// Which instance it is; see `writer`.
+const WRITER: &str = Instance::FILE;
+const WRITER_NEW: &str = Instance::FILE_NEW;
 const RECOVERING: &str = "store.recovering";
 const OLD_PREFIX: &str = "store.old-";
 /// A volume of its own has this at its root.
@@ -114,15 +119,14 @@ impl Directory {
 
     /// Writes the marker, durably and whole.
     pub(crate) fn write_marker(&self, marker: &Marker) -> Result<(), DirectoryError> {
-        let write = || -> io::Result<()> {
-            let new = self.path.join(MARKER_NEW);
-            let mut file = File::create(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(marker)?)?;
-            file.sync_all()?;
-            fs::rename(&new, self.path.join(MARKER))?;
-            sync_dir(&self.path)
-        };
-        write().map_err(|source| self.unusable(source))
+        let written = serde_json::to_vec_pretty(marker).map_err(io::Error::from);
+        let written = written.and_then(|text| replace_file(&self.path, MARKER, MARKER_NEW, &text));
+        written.map_err(|source| self.unusable(source))
+    }
+
+    /// Which instance it is.
+    pub(crate) fn instance(&self, new_id: impl FnOnce() -> Uuid) -> Result<Instance, InstanceError> {
+        Instance::open(&self.path, new_id)
     }
 
     /// Where the store is.
@@ -187,13 +191,24 @@ impl Directory {
     }
 }
 
+/// Writes a file of a directory, durably and whole: under the name `new` first.
+pub(super) fn replace_file(dir: &Path, name: &str, new: &str, content: &[u8]) -> io::Result<()> {
+    let new = dir.join(new);
+    let mut file = File::create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, dir.join(name))?;
+    sync_dir(dir)
+}
+
 fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
     let unusable = |source| DirectoryError::Unusable { path: path.to_owned(), source };
     for entry in fs::read_dir(path).map_err(unusable)? {
         let entry = entry.map_err(unusable)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = [LOCK, MARKER, MARKER_NEW, STORE, RECOVERING, LOST_AND_FOUND].contains(&&*name);
+        let ours = [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, RECOVERING, LOST_AND_FOUND];
+        let ours = ours.contains(&&*name);
         if !ours && !name.starts_with(OLD_PREFIX) {
             return Err(DirectoryError::Foreign { path: entry.path() });
         }

@@ -24,12 +24,12 @@ use super::group::GroupError;
 use super::incoming::{self, IncomingError};
 use super::keys;
 use super::metrics::Metrics;
-use super::rows::FollowCheckpoint;
+use super::rows::decode_reached;
 use super::store::{Store, Writes};
 use source::{Batch, Source};
 
-/// Events handed over together.
-const BATCH_EVENTS_MAX: usize = 500;
+/// Records handed over together.
+const BATCH_RECORDS_MAX: usize = 500;
 /// How long one poll waits; a stop is noticed in between.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause before Kafka, or a topic that does not exist yet, is asked again.
@@ -97,7 +97,7 @@ impl<A: Aggregate> Follower<A> {
             tracing::warn!("the log may have gone back, the place is looked for again: {error}");
             std::thread::sleep(RETRY_PAUSE);
             if let Some(source) = gap {
-                let offset = sources[source].next_offset;
+                let offset = sources[source].sequence.reached().offset;
                 self.find_places(&mut sources)?;
                 // The record before the gap is what it should be: it is a gap indeed.
                 if sources[source].next_offset >= offset {
@@ -118,13 +118,13 @@ impl<A: Aggregate> Follower<A> {
         self.publish(sources);
         let mut batch = Batch::default();
         while !self.stopping.load(Ordering::Relaxed) {
-            let timeout = if batch.events == 0 { POLL_TIMEOUT } else { Duration::ZERO };
+            let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
                 Polled::Record(record) => Ok(self.take(&record, sources, &mut batch)?),
                 Polled::End { .. } => Ok(()),
                 Polled::Nothing => self.hand_over(sources, &mut batch),
             });
-            if taken.is_err() || batch.events >= BATCH_EVENTS_MAX {
+            if taken.is_err() || batch.records >= BATCH_RECORDS_MAX {
                 self.hand_over(sources, &mut batch)?;
             }
             taken?;
@@ -143,8 +143,7 @@ impl<A: Aggregate> Follower<A> {
             at: incoming::at(record, &self.kafka.topic_prefix),
             fault: Box::new(fault),
         })?;
-        source.next_offset = record.offset() + 1;
-        batch.events += 1;
+        batch.records += 1;
         if !batch.touched.contains(&record.source()) {
             batch.touched.push(record.source());
         }
@@ -152,13 +151,14 @@ impl<A: Aggregate> Follower<A> {
     }
 
     fn hand_over(&self, sources: &[Source], batch: &mut Batch) -> Result<(), FollowError> {
-        if batch.events == 0 {
+        if batch.records == 0 {
             return Ok(());
         }
-        let Batch { mut writes, touched, events } = std::mem::take(batch);
+        let Batch { mut writes, touched, followed, superseded, .. } = std::mem::take(batch);
         writes.extend(touched.iter().map(|touched| sources[*touched].checkpoint()));
         self.write(writes)?;
-        self.metrics.followed_events.inc_by(events as u64);
+        self.metrics.followed_events.inc_by(followed);
+        self.metrics.superseded_records.inc_by(superseded);
         self.publish(sources);
         Ok(())
     }
@@ -205,10 +205,10 @@ impl<A: Aggregate> Follower<A> {
 
     fn source(&self, table: usize, partition: i32, ready_offset: i64) -> Result<Source, FollowError> {
         let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
-        let checkpoint = value.map(|value| FollowCheckpoint::decode(&value)).transpose();
-        let checkpoint = checkpoint.map_err(GroupError::from)?.unwrap_or_default();
-        let sequence = Sequence::resume(checkpoint.next_position, checkpoint.last_id);
-        Ok(Source { table, partition, next_offset: checkpoint.next_offset, sequence, ready_offset })
+        let reached = value.map(|value| decode_reached(&value)).transpose();
+        let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
+        let sequence = Sequence::resume(reached);
+        Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset })
     }
 
     fn check_partition_count(&self, table: usize, actual: i32) -> Result<(), FollowError> {

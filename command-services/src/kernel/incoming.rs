@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use event_log::Record;
+use schemas::claim::{self, Writer};
 use schemas::envelope::{self, Envelope, OpenError, Source};
 use schemas::event_data::DataError;
 use schemas::sequence::{Sequence, SequenceError, Verdict};
@@ -99,31 +100,67 @@ pub(crate) fn at(record: &Record<'_>, prefix: &str) -> At {
     }
 }
 
-/// Opens a record's envelope and checks who wrote it and whether it is the next one. `None`: it was applied before.
-pub(crate) fn open<'r>(
-    record: &'r Record<'_>,
-    service: &str,
-    sequence: &Sequence,
-) -> Result<Option<Envelope<'r>>, IncomingFault> {
-    let envelope = envelope::open(record.value(), || record.headers()).map_err(IncomingFault::Envelope)?;
-    check_source(&envelope, service, record.partition())?;
-    match sequence.check(envelope.position, envelope.id) {
-        Ok(Verdict::Apply) => Ok(Some(envelope)),
-        Ok(Verdict::Duplicate) => Ok(None),
-        Err(source) => Err(IncomingFault::Sequence { id: envelope.id, source }),
+/// A record, judged.
+pub(crate) struct Judged<'r> {
+    pub(crate) verdict: Verdict,
+    epoch: u32,
+    id: Uuid,
+    /// The event, if it is to be applied.
+    pub(crate) event: Option<Envelope<'r>>,
+    /// Who writes from here on, if it is a claim.
+    pub(crate) writer: Option<Writer>,
+}
+
+impl Judged<'_> {
+    /// Notes in `sequence` that the record at `offset` has been dealt with.
+    pub(crate) fn pass(&self, sequence: &mut Sequence, offset: i64) {
+        sequence.pass(self.verdict, self.epoch, self.id, offset);
     }
 }
 
-/// Only one service writes a topic, and says so in every event.
+/// Opens a record's envelope and checks who wrote it, whether that writer is in force, and whether it is the next one.
+pub(crate) fn judge<'r>(
+    record: &'r Record<'_>,
+    service: &str,
+    sequence: &Sequence,
+) -> Result<Judged<'r>, IncomingFault> {
+    let envelope = match envelope::open(record.value(), || record.headers()) {
+        Ok(envelope) => envelope,
+        Err(error) => return judge_claim(record, service, sequence, error),
+    };
+    check_source(&envelope.source, envelope.id, service, record.partition())?;
+    let (epoch, id) = (envelope.writer_epoch, envelope.id);
+    let verdict = sequence
+        .check(epoch, envelope.position, id)
+        .map_err(|source| IncomingFault::Sequence { id, source })?;
+    let event = (verdict == Verdict::Apply).then_some(envelope);
+    Ok(Judged { verdict, epoch, id, event, writer: None })
+}
+
+/// What is no event, for which `error` is the reason, may be a writer's claim.
+fn judge_claim<'r>(
+    record: &Record<'_>,
+    service: &str,
+    sequence: &Sequence,
+    error: OpenError,
+) -> Result<Judged<'r>, IncomingFault> {
+    let claim = claim::open(record.value()).unwrap_or(Err(error)).map_err(IncomingFault::Envelope)?;
+    check_source(&claim.source, claim.id, service, record.partition())?;
+    let verdict = sequence.check_claim(claim.epoch);
+    Ok(Judged { verdict, epoch: claim.epoch, id: claim.id, event: None, writer: Some(claim.writer) })
+}
+
+/// Only one service writes a topic, and says so in every record.
 pub(crate) fn check_source(
-    envelope: &Envelope<'_>,
+    found: &Source<'_>,
+    id: Uuid,
     service: &str,
     partition: i32,
 ) -> Result<(), IncomingFault> {
     let expected = Source { service: Cow::Borrowed(service), partition };
-    if envelope.source == expected {
+    if *found == expected {
         return Ok(());
     }
-    let (found, expected) = (envelope.source.to_string(), expected.to_string());
-    Err(IncomingFault::Foreign { id: envelope.id, found, expected })
+    let (found, expected) = (found.to_string(), expected.to_string());
+    Err(IncomingFault::Foreign { id, found, expected })
 }

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use schemas::sequence::Reached;
+
 use super::group::GroupError;
 use super::keys;
 use super::outbox::OutboxRow;
 use super::recorded;
+use super::rows::encode_reached;
 use super::store::{Store, Writes};
 
 /// Rows pruned at a time: a small batch between two looks at the outbox.
@@ -46,6 +49,7 @@ impl Keeper {
         &mut self,
         store: &Store,
         acknowledged: &[u64],
+        places: &Places,
         now_ms: u64,
     ) -> Result<(), GroupError> {
         let mut writes = Writes::new();
@@ -53,6 +57,7 @@ impl Keeper {
         for (index, acknowledged) in acknowledged.iter().enumerate() {
             if self.marked[index] != *acknowledged {
                 writes.push((keys::sent(index as i32), Some(acknowledged.to_be_bytes().to_vec())));
+                writes.extend(place(store, index, *acknowledged, places)?);
             }
             let front = Front {
                 acknowledged: *acknowledged,
@@ -95,6 +100,24 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// Where acknowledged events lie.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    /// Epoch of the writer that sent them.
+    pub(crate) epoch: u32,
+    /// Per partition: the offset right behind the last one, if this writer has sent any.
+    pub(crate) behind: Vec<Option<i64>>,
+}
+
+/// Notes where the last acknowledged event lies, so that the next comparison need not read what is before it.
+fn place(store: &Store, index: usize, acknowledged: u64, places: &Places) -> Result<Writes, GroupError> {
+    let behind = places.behind.get(index).copied().flatten();
+    let (Some(offset), Some(last)) = (behind, acknowledged.checked_sub(1)) else { return Ok(Writes::new()) };
+    let last_id = recorded::kept_id(store, index as i32, last)?;
+    let reached = Reached { offset, epoch: places.epoch, next_position: acknowledged, last_id };
+    Ok(last_id.map(|_| (keys::mark(index as i32), Some(encode_reached(&reached)))).into_iter().collect())
 }
 
 /// Up to where rows of one partition may go.

@@ -9,6 +9,7 @@
 //! | `O` partition, position | outbox row: a run of sealed events from that position on |
 //! | `C` partition | next position, id of the last event |
 //! | `S` partition | number of positions that Kafka has acknowledged |
+//! | `T` partition | place in the log right behind the last event that was marked as sent |
 //! | `R` table, id | standing of another service's aggregate, and where that was said |
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `P` number | bytes written for trial after a failure, removed at once |
@@ -92,6 +93,10 @@ pub(crate) fn counter(partition: i32) -> Vec<u8> {
 
 pub(crate) fn sent(partition: i32) -> Vec<u8> {
     key(b'S', &[&partition.to_be_bytes()])
+}
+
+pub(crate) fn mark(partition: i32) -> Vec<u8> {
+    key(b'T', &[&partition.to_be_bytes()])
 }
 
 pub(crate) fn reference(table: usize, id: Uuid) -> Vec<u8> {

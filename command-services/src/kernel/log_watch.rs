@@ -1,7 +1,7 @@
-//! Looks at the own topic while the service runs: whether its end went back, and whether somebody has changed it so that
+//! Looks at the own topic while the service runs: whether its end went back, whether somebody else writes it, and whether somebody has changed it so that
 //! it loses events.
 //!
-//! An end that went back makes the relay compare log and store at once; everything else is told in the log and by
+//! An end that went back, or that lies further on than what this service has sent, makes the relay compare log and store at once; everything else is told in the log and by
 //! `/health/ready` as long as it lasts, and commands go on.
 
 use std::io;
@@ -56,6 +56,9 @@ impl LogWatch {
     fn compare_ends(&self, before: &mut Vec<Watermarks>, now: Vec<Watermarks>) {
         if let Some(reason) = went_back(&self.own.full_name(), before, &now) {
             self.positions.distrust_log(reason);
+        }
+        for (partition, marks) in now.iter().enumerate() {
+            self.positions.check_end(partition, marks.high);
         }
         *before = now;
     }

@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     pub(crate) relay_failures: Counter,
     pub(crate) store_failures: Counter,
     pub(crate) followed_events: Counter,
+    pub(crate) superseded_records: Counter,
 }
 
 impl Metrics {
@@ -70,6 +71,7 @@ impl Metrics {
             relay_failures: Counter::default(),
             store_failures: Counter::default(),
             followed_events: Counter::default(),
+            superseded_records: Counter::default(),
         };
         metrics.register();
         metrics
@@ -89,6 +91,12 @@ impl Metrics {
         all.register("relay_failures", "Times the relay had to begin anew", failures);
         all.register("store_failures", "Writes or syncs that failed", self.store_failures.clone());
         all.register("followed_events", "Events of other services applied", self.followed_events.clone());
+        let superseded = self.superseded_records.clone();
+        all.register(
+            "superseded_records",
+            "Records of superseded writers of other services skipped",
+            superseded,
+        );
     }
 
     pub(crate) fn command(&self, outcome: Outcome) {

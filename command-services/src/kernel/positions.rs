@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::answer::Written;
+use super::keep::Places;
+use super::writer::{Claimed, Lying, Superseded};
 
 /// Positions of all partitions of the own topic.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(crate) struct Positions {
     state: Mutex<State>,
     changed: Condvar,
     acknowledged: Vec<watch::Sender<u64>>,
+    superseded: watch::Sender<Option<Superseded>>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ struct State {
     acknowledged: Vec<u64>,
     /// Deliveries of an earlier writer no longer count.
     session: u64,
+    /// Where the present writer's records come to lie.
+    lying: Lying,
     failed: Option<String>,
     /// What the relay met last, until Kafka acknowledges something again.
     trouble: Option<String>,
@@ -39,6 +44,8 @@ struct State {
 pub(crate) struct Look {
     pub(crate) durable: Vec<u64>,
     pub(crate) acknowledged: Vec<u64>,
+    /// Where the last acknowledged events lie.
+    pub(crate) places: Places,
     /// Why the present writer is of no more use.
     pub(crate) failed: Option<String>,
     /// The service stops: go on until then, or until everything is acknowledged.
@@ -63,13 +70,15 @@ impl Positions {
             durable,
             acknowledged,
             session: 0,
+            lying: Lying::default(),
             failed: None,
             trouble: None,
             log_fault: None,
             relay_waits_for_deliveries: false,
             stop_by: None,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), acknowledged: senders }
+        let superseded = watch::Sender::new(None);
+        Self { state: Mutex::new(state), changed: Condvar::new(), acknowledged: senders, superseded }
     }
 
     /// The committer: everything before `ends` is on disk.
@@ -99,11 +108,62 @@ impl Positions {
         let mut state = self.lock();
         state.session += 1;
         state.failed = None;
+        state.lying = Lying::default();
         state.session
     }
 
+    /// The relay has claimed its partitions: its records come to lie behind its claims, one after the other.
+    pub(crate) fn claimed(&self, claimed: &Claimed) {
+        self.lock().lying = Lying::behind(claimed);
+    }
+
+    /// The relay is about to send an event, or could not.
+    pub(crate) fn sending(&self, partition: usize, events: i64) {
+        self.lock().lying.sending(partition, events);
+    }
+
+    /// The watch: a partition ends here. More than the present writer has sent is somebody else's.
+    pub(crate) fn check_end(&self, partition: usize, end: i64) {
+        let state = self.lock();
+        if let Some(most) = state.lying.end_max(partition).filter(|most| end > *most) {
+            let reason = format!(
+                "partition {partition} ends at offset {end}, and at {most} with all that was sent: somebody else writes it"
+            );
+            self.fail(state, reason);
+        }
+    }
+
+    /// Another writer is in force: this is what the log has of our own, and it will not have more.
+    pub(crate) fn set_last_acknowledged(&self, own_ends: impl Iterator<Item = u64>) {
+        let look = self.look();
+        let ends = own_ends.zip(look.acknowledged.iter().zip(&look.durable));
+        let ends: Vec<u64> =
+            ends.map(|(end, (acknowledged, durable))| end.clamp(*acknowledged, *durable)).collect();
+        self.set_acknowledged(&ends);
+    }
+
+    /// Another writer is in force: nothing is accepted any more, and nobody waits for an acknowledgement.
+    pub(crate) fn set_superseded(&self, superseded: Superseded) {
+        self.superseded.send_replace(Some(superseded));
+    }
+
+    /// The writer that is in force in the place of this process.
+    pub(crate) fn superseded(&self) -> Option<Superseded> {
+        self.superseded.borrow().clone()
+    }
+
+    /// Completes when another writer is in force.
+    pub(crate) async fn until_superseded(&self) -> Superseded {
+        let mut watching = self.superseded.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        match watching.wait_for(Option::is_some).await.map(|found| found.clone()) {
+            Ok(Some(superseded)) => superseded,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// A record was acknowledged. Returns whether it moved the prefix.
-    pub(crate) fn delivered(&self, session: u64, partition: i32, position: u64) -> bool {
+    pub(crate) fn delivered(&self, session: u64, partition: i32, position: u64, offset: i64) -> bool {
         let Ok(index) = usize::try_from(partition) else { return false };
         let mut state = self.lock();
         if state.session != session {
@@ -112,6 +172,10 @@ impl Positions {
         let expected = state.acknowledged.get(index).copied();
         if expected != Some(position) {
             let reason = format!("partition {partition} acknowledged position {position} out of order");
+            self.fail(state, reason);
+            return false;
+        }
+        if let Err(reason) = state.lying.delivered(index, offset) {
             self.fail(state, reason);
             return false;
         }
@@ -244,6 +308,7 @@ fn look(state: &State) -> Look {
     Look {
         durable: state.durable.clone(),
         acknowledged: state.acknowledged.clone(),
+        places: state.lying.places(),
         failed: state.failed.clone(),
         stop_by: state.stop_by,
     }

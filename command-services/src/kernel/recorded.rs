@@ -1,12 +1,13 @@
 //! What the store says about the own topic's partitions: counters, sent prefixes, kept outbox rows.
 
 use schemas::envelope;
+use schemas::sequence::Reached;
 use uuid::Uuid;
 
 use super::group::GroupError;
 use super::keys;
 use super::outbox::OutboxRow;
-use super::rows::{Counter, decode_sent};
+use super::rows::{Counter, decode_reached, decode_sent};
 use super::store::Store;
 
 /// One partition as the store knows it.
@@ -65,4 +66,13 @@ pub(crate) fn kept_id(store: &Store, partition: i32, position: u64) -> Result<Op
     let event = position.checked_sub(*first).and_then(|index| row.events.get(index as usize));
     let opened = event.map(|event| envelope::open(Some(&event.value), Vec::new));
     Ok(opened.and_then(Result::ok).map(|envelope| envelope.id))
+}
+
+/// How far the log is known to be the own one, per partition: right behind the event that was marked last.
+pub(crate) fn marks(store: &Store, partitions: i32) -> Result<Vec<Reached>, GroupError> {
+    let mark = |partition| -> Result<Reached, GroupError> {
+        let value = store.get(&keys::mark(partition))?;
+        Ok(value.map(|value| decode_reached(&value)).transpose()?.unwrap_or_default())
+    };
+    (0..partitions).map(mark).collect()
 }

@@ -2,17 +2,18 @@
 //!
 //! **Guarantee**: per partition the log gets every position, in order. After a lost connection or a crash it may get
 //! some of them again, with the same event ids; readers recognise those. A row is never skipped: when Kafka refuses a
-//! record for good, or was away, the relay compares log and store anew and begins again behind the last position that
-//! the log has, with a new writer, for as long as it takes. A log that has lost its end gets it again that way.
+//! record for good, or was away, the relay claims the topic anew, compares log and store up to its claim, and begins
+//! again behind the last position that the log has, with a new writer, for as long as it takes. A log that has lost its
+//! end gets it again that way. What an earlier writer had under way comes to lie behind the claim and counts for nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_log::{Delivery, LogError, Outgoing, SendError, Writer, topics};
-use schemas::envelope::CONTENT_TYPE;
+use schemas::envelope::{self, CONTENT_TYPE};
 
 use super::ambient::{Ambient, now_ms};
-use super::comparison::{CompareError, OwnTopic};
+use super::comparison::CompareError;
 use super::group::GroupError;
 use super::keep::{AGE_PAUSE, Keeper};
 use super::metrics::Metrics;
@@ -20,6 +21,7 @@ use super::outbox::SealedEvent;
 use super::positions::{Look, Positions, Wait, distance};
 use super::recorded::outbox_rows;
 use super::store::Store;
+use super::writer::{ClaimError, Claimant, Claimed, OwnLog, Superseded};
 
 /// Events handed to the producer and not acknowledged. Enough for full batches to every partition, a few megabytes.
 const IN_FLIGHT_MAX: u64 = 10_000;
@@ -36,9 +38,9 @@ const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the relay works with.
 pub(crate) struct Relay {
-    pub(crate) own: OwnTopic,
-    /// Whether log and store have been compared and nothing was sent since.
-    pub(crate) compared: bool,
+    pub(crate) claimant: Claimant,
+    /// The claims of the start; later writers claim anew.
+    pub(crate) claimed: Option<Claimed>,
     pub(crate) store: Arc<Store>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) metrics: Arc<Metrics>,
@@ -57,6 +59,14 @@ enum RelayError {
     Store(#[from] GroupError),
     #[error(transparent)]
     Compare(#[from] CompareError),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("{0}")]
+    Superseded(Box<Superseded>),
+    #[error(
+        "the outbox holds at position {position} of partition {partition} what was not sealed by this program"
+    )]
+    Unsealed { partition: i32, position: u64 },
     #[error("{0}")]
     Delivery(String),
     #[error("the service stops before Kafka is back")]
@@ -68,6 +78,7 @@ enum RelayError {
 /// One writer, and how far it was given events.
 struct Session {
     writer: Writer,
+    epoch: u32,
     sent: Vec<u64>,
     in_flight_max: u64,
 }
@@ -80,8 +91,13 @@ impl Relay {
             let before = self.positions.look().acknowledged;
             match self.relay_until_failure() {
                 Ok(()) | Err(RelayError::Stopping) => break,
+                Err(RelayError::Superseded(superseded) | RelayError::Claim(ClaimError::Lost(superseded))) => {
+                    tracing::error!("{superseded}");
+                    self.positions.set_superseded(*superseded);
+                    return;
+                }
                 Err(error) => {
-                    tracing::error!(topic = self.own.topic, error = %error, "the relay begins anew behind what the log has");
+                    tracing::error!(topic = self.claimant.own.topic, error = %error, "the relay begins anew behind what the log has");
                     self.positions.set_trouble(error.to_string());
                 }
             }
@@ -130,31 +146,40 @@ impl Relay {
 
     fn open(&mut self) -> Result<Session, RelayError> {
         let session = self.positions.begin_session();
-        if !std::mem::take(&mut self.compared) {
-            self.compare()?;
-        }
+        let claimed = match self.claimed.take() {
+            Some(claimed) => claimed,
+            None => self.claim()?,
+        };
+        self.positions.claimed(&claimed);
         let (positions, metrics) = (Arc::clone(&self.positions), Arc::clone(&self.metrics));
         let brokers_lost = Arc::clone(&self.positions);
         let writer = Writer::open_watching(
-            &self.own.kafka,
+            &self.claimant.own.kafka,
             move |delivery| deliver(&positions, &metrics, session, &delivery),
             // Who comes back may have lost the end of the log, and would take the next event behind the gap.
             move |reason| brokers_lost.delivery_failed(session, format!("Kafka was lost: {reason}")),
         )?;
-        Ok(Session { writer, sent: self.positions.look().acknowledged, in_flight_max: IN_FLIGHT_MAX })
+        let epoch = claimed.epoch;
+        Ok(Session { writer, epoch, sent: self.positions.look().acknowledged, in_flight_max: IN_FLIGHT_MAX })
     }
 
-    /// Waits for a broker, then finds out what the log has.
-    fn compare(&self) -> Result<(), RelayError> {
-        while let Err(error) = topics::wait_reachable(&self.own.kafka, REACHABLE_TIMEOUT) {
+    /// Waits for a broker, claims the topic anew, and finds out what the log has.
+    fn claim(&mut self) -> Result<Claimed, RelayError> {
+        while let Err(error) = topics::wait_reachable(&self.claimant.own.kafka, REACHABLE_TIMEOUT) {
             if self.stopping_time_is_over() {
                 return Err(RelayError::Stopping);
             }
             self.positions.set_trouble(error.to_string());
         }
-        let sent = self.own.resume(&self.store, &self.own.tails()?)?;
+        let mut log = OwnLog::read(&self.claimant.own, Some(&self.store), self.claimant.instance.epoch())?;
+        if let Some(superseded) = self.claimant.superseded(&log) {
+            self.positions.set_last_acknowledged(log.partitions.iter().map(|partition| partition.own_end));
+            return Err(RelayError::Superseded(Box::new(superseded)));
+        }
+        let claimed = self.claimant.claim(&mut log)?;
+        let sent = self.claimant.own.resume(&self.store, &log.tails())?;
         self.positions.set_acknowledged(&sent);
-        Ok(())
+        Ok(claimed)
     }
 
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
@@ -189,7 +214,7 @@ impl Relay {
                 if position > expected {
                     return Err(RelayError::Missing { partition, position: expected });
                 }
-                if !self.send(&session.writer, partition, position, event)? {
+                if !self.send(session, partition, position, event)? {
                     return Ok(false);
                 }
                 session.sent[index] += 1;
@@ -203,21 +228,35 @@ impl Relay {
 
     fn send(
         &self,
-        writer: &Writer,
+        session: &Session,
         partition: i32,
         position: u64,
         event: &SealedEvent,
-    ) -> Result<bool, SendError> {
+    ) -> Result<bool, RelayError> {
         let headers = [
             ("content-type", CONTENT_TYPE.as_bytes()),
             (schemas::headers::TRACEPARENT, event.traceparent.as_bytes()),
         ];
         let headers = if event.traceparent.is_empty() { &headers[..1] } else { &headers[..] };
-        let (key, value) = (event.key.as_bytes(), &event.value[..]);
-        match writer.send(Outgoing { topic: self.own.topic, partition, key, value, headers, tag: position }) {
+        let value = envelope::with_epoch(&event.value, session.epoch)
+            .ok_or(RelayError::Unsealed { partition, position })?;
+        let (key, value) = (event.key.as_bytes(), &value[..]);
+        // Before: the watch may see the event in the log at once.
+        self.positions.sending(partition as usize, 1);
+        match session.writer.send(Outgoing {
+            topic: self.claimant.own.topic,
+            partition,
+            key,
+            value,
+            headers,
+            tag: position,
+        }) {
             Ok(()) => Ok(true),
-            Err(SendError::QueueFull) => Ok(false),
-            Err(error) => Err(error),
+            Err(SendError::QueueFull) => {
+                self.positions.sending(partition as usize, -1);
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -225,16 +264,18 @@ impl Relay {
         let look = self.positions.look();
         self.metrics.unsent_events.set(distance(&look.acknowledged, &look.durable));
         // What is not marked is sent again after a crash, and what is not pruned takes space: neither is worth stopping.
-        if let Err(error) = self.keeper.mark(&self.store, &look.acknowledged, now_ms(&*self.ambient)) {
-            tracing::warn!(topic = self.own.topic, error = %error, "acknowledged positions could not be marked");
+        if let Err(error) =
+            self.keeper.mark(&self.store, &look.acknowledged, &look.places, now_ms(&*self.ambient))
+        {
+            tracing::warn!(topic = self.claimant.own.topic, error = %error, "acknowledged positions could not be marked");
         }
     }
 }
 
 fn deliver(positions: &Positions, metrics: &Metrics, session: u64, delivery: &Delivery<'_>) {
     match &delivery.result {
-        Ok(_) => {
-            if positions.delivered(session, delivery.partition, delivery.tag) {
+        Ok(offset) => {
+            if positions.delivered(session, delivery.partition, delivery.tag, *offset) {
                 metrics.relayed_events.inc();
             }
         }

@@ -1,5 +1,6 @@
 //! Values of the store: how each kind of row is written and read. Pure.
 
+use schemas::sequence::Reached;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -129,25 +130,18 @@ impl Reference {
     }
 }
 
-/// Where following one partition of another service's topic stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct FollowCheckpoint {
-    /// Kafka's offset of the next record.
-    pub next_offset: i64,
-    /// Position that the next event must have.
-    pub next_position: u64,
-    /// Id of the event applied last.
-    pub last_id: Option<Uuid>,
+/// Where a reader stands: in another service's topic, or at the end of the own one.
+pub(crate) fn encode_reached(reached: &Reached) -> Vec<u8> {
+    let Reached { offset, epoch, next_position, last_id } = reached;
+    let (offset, position, id) =
+        (offset.to_be_bytes(), next_position.to_be_bytes(), last_id.unwrap_or_default());
+    [&offset[..], &position, id.as_bytes(), &epoch.to_be_bytes()].concat()
 }
 
-impl FollowCheckpoint {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let (offset, position) = (self.next_offset.to_be_bytes(), self.next_position.to_be_bytes());
-        [&offset[..], &position[..], self.last_id.unwrap_or_default().as_bytes()].concat()
-    }
-
-    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
-        let mut fields = Fields::of("checkpoint", value);
-        Ok(Self { next_offset: fields.i64()?, next_position: fields.u64()?, last_id: fields.id()? })
-    }
+/// A checkpoint from before writers had epochs ends earlier: none was in force then.
+pub(crate) fn decode_reached(value: &[u8]) -> Result<Reached, Damaged> {
+    let mut fields = Fields::of("checkpoint", value);
+    let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
+    let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
+    Ok(Reached { offset, epoch, next_position, last_id })
 }

@@ -12,11 +12,13 @@ use tokio::sync::watch;
 use super::aggregate::Aggregate;
 use super::ambient::SystemAmbient;
 use super::directory::DirectoryError;
+use super::positions::Positions;
 use super::running::Running;
 use super::service::Service;
 use super::settings::Settings;
 use super::start::StartError;
 use super::store::StoreError;
+use super::writer::{Superseded, Unsaved};
 
 /// How long requests that were accepted before the stop may take to be answered.
 const ANSWERING_AT_STOP_MAX: Duration = Duration::from_secs(10);
@@ -33,6 +35,17 @@ pub enum RunError {
     /// It cannot serve.
     #[error("the service cannot accept connections")]
     Serve(#[source] io::Error),
+    /// Another writer has taken its topic over.
+    #[error(
+        "{by}; this process has stopped, and {unsaved}; the other one does not know them: what was answered after disk must be \
+         asked for again there, from the store that is kept here"
+    )]
+    Superseded {
+        /// Who.
+        by: Box<Superseded>,
+        /// What of its outbox is not in the log.
+        unsaved: Unsaved,
+    },
     /// A thread panicked.
     #[error("the {0} ended by a fault of this program; its log says more")]
     Panicked(&'static str),
@@ -72,7 +85,9 @@ pub(crate) async fn run<A: Aggregate>(
         blocking("start", move || Running::<A>::start(&settings, Arc::new(SystemAmbient))).await??;
     let router = router(Arc::clone(&running.service));
     tracing::info!(service = A::SERVICE, "listening on {address}");
-    serve(listener, router, connections, until_stop_or_fault(shutdown, running.faults.subscribe())).await;
+    let positions = Arc::clone(&running.service.positions);
+    let faults = running.faults.subscribe();
+    serve(listener, router, connections, until_stop_or_fault(shutdown, faults, positions)).await;
     tracing::info!(service = A::SERVICE, "stopping");
     blocking("stop", move || running.stop()).await?
 }
@@ -100,9 +115,14 @@ async fn serve(
     }
 }
 
-async fn until_stop_or_fault(stop: impl Future<Output = ()>, mut faults: watch::Receiver<bool>) {
+async fn until_stop_or_fault(
+    stop: impl Future<Output = ()>,
+    mut faults: watch::Receiver<bool>,
+    positions: Arc<Positions>,
+) {
     tokio::select! {
         () = stop => {}
+        _ = positions.until_superseded() => {}
         // An error means that no thread is left.
         _ = faults.wait_for(|fault| *fault) => tracing::error!("a thread of the service has ended; stopping"),
     }

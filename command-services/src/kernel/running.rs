@@ -24,7 +24,8 @@ use super::relay::Relay;
 use super::run::RunError;
 use super::service::Service;
 use super::settings::Settings;
-use super::start::{StartError, Started, own_topic, start};
+use super::start::{Claim, StartError, Started, own_topic, start};
+use super::writer::Unsaved;
 
 /// A service with its threads.
 pub(crate) struct Running<A: Aggregate> {
@@ -42,7 +43,7 @@ pub(crate) struct Running<A: Aggregate> {
 impl<A: Aggregate> Running<A> {
     /// Opens and compares everything, then starts the threads. Blocks.
     pub(crate) fn start(settings: &Settings, ambient: Arc<dyn Ambient>) -> Result<Self, RunError> {
-        let started = start::<A>(settings)?;
+        let (started, claim) = start::<A>(settings, &ambient)?;
         let metrics = Arc::new(Metrics::new());
         let durable = started.counters.iter().map(|counter| counter.next).collect();
         let positions = Arc::new(Positions::new(durable, started.sent.clone()));
@@ -61,7 +62,7 @@ impl<A: Aggregate> Running<A> {
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let committer = committer(&service, &started, work).map_err(StartError::from)?;
-        let relay = relay(&service, &started, settings).map_err(StartError::from)?;
+        let relay = relay(&service, &started, settings, claim).map_err(StartError::from)?;
         let follower = follower(&service, settings, &stopping);
         let watch = LogWatch { own: own_topic::<A>(settings), positions: Arc::clone(&service.positions) };
         watch.start().map_err(RunError::Thread)?;
@@ -95,9 +96,14 @@ impl<A: Aggregate> Running<A> {
                 "stopped before Kafka had all events; they are sent at the next start"
             );
         }
+        let superseded = self.service.positions.superseded().map_or(Ok(()), |by| {
+            let look = self.service.positions.look();
+            let unsaved = Unsaved::of(&look.acknowledged, &look.durable);
+            Err(RunError::Superseded { by: Box::new(by), unsaved })
+        });
         let closed = self.started.store.close().map_err(RunError::Close);
         drop(self.started.directory);
-        committer.and(relay).and(follower).and(closed)
+        committer.and(relay).and(follower).and(superseded).and(closed)
     }
 }
 
@@ -124,13 +130,14 @@ fn relay<A: Aggregate>(
     service: &Service<A>,
     started: &Started,
     settings: &Settings,
+    (claimant, claimed): Claim,
 ) -> Result<Relay, GroupError> {
     let limits = &settings.limits;
     let keeper =
         Keeper::open(&service.store, started.sent.clone(), limits.kept_events_max, limits.kept_age_max)?;
     Ok(Relay {
-        own: own_topic::<A>(settings),
-        compared: true,
+        claimant,
+        claimed: Some(claimed),
         store: Arc::clone(&service.store),
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),

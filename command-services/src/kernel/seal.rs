@@ -77,6 +77,7 @@ fn record<A: Aggregate>(
     version: u64,
 ) -> serde_json::Result<Vec<u8>> {
     envelope::seal(&Envelope {
+        writer_epoch: 0,
         id,
         source: Source { service: Cow::Borrowed(A::SERVICE), partition: at.partition },
         event_type: Cow::Borrowed(event.event_type()),

@@ -22,6 +22,7 @@ use super::positions::Positions;
 use super::rows::Versioned;
 use super::settings::{AnswerAfter, Limits};
 use super::store::{Store, StoreError};
+use super::writer::Superseded;
 
 /// A running command service, as its HTTP handlers see it.
 pub(crate) struct Service<A: Aggregate> {
@@ -47,6 +48,11 @@ pub(crate) enum ExecuteError {
          request with its Idempotency-Key to get its answer, or read the resource"
     )]
     NotAcknowledged { waited_ms: u128 },
+    #[error(
+        "the command is stored here, but another writer has taken over before the log had it, and its events will never be \
+         there: {by}; repeat the request there"
+    )]
+    Superseded { by: Superseded },
 }
 
 /// Why a state cannot be shown.
@@ -74,6 +80,10 @@ pub(crate) enum AfterError {
 impl<A: Aggregate> Service<A> {
     /// Decides a command; the answer is durable, and in Kafka if the service was told so.
     pub(crate) async fn execute(&self, request: Request<A>) -> Result<Answer, ExecuteError> {
+        if let Some(by) = self.positions.superseded() {
+            self.metrics.command(Outcome::Unavailable);
+            return Err(Undecided::Superseded { by }.into());
+        }
         let waiting = committer::enqueue(&self.committer, request).inspect_err(|_| {
             self.metrics.command(Outcome::Unavailable);
         })?;
@@ -81,9 +91,13 @@ impl<A: Aggregate> Service<A> {
         if self.answer_after == AnswerAfter::Kafka {
             let wait = self.limits.kafka_wait_max;
             let acknowledged = self.positions.acknowledged(&reply.answer.written);
-            tokio::time::timeout(wait, acknowledged)
-                .await
-                .map_err(|_| ExecuteError::NotAcknowledged { waited_ms: wait.as_millis() })?;
+            tokio::select! {
+                biased;
+                in_time = tokio::time::timeout(wait, acknowledged) => {
+                    in_time.map_err(|_| ExecuteError::NotAcknowledged { waited_ms: wait.as_millis() })?;
+                }
+                by = self.positions.until_superseded() => return Err(ExecuteError::Superseded { by }),
+            }
         }
         Ok(reply.answer)
     }

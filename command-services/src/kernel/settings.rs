@@ -19,6 +19,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Rebuild the store from the log first.
     pub recover: bool,
+    /// Claim the topic although another instance is its writer, which is shut out by that.
+    pub take_over: bool,
     /// What must have happened before a command is answered.
     pub answer_after: AnswerAfter,
     /// Bounds.

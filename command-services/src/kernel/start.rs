@@ -6,6 +6,7 @@ use event_log::LogError;
 use event_log::topics::{self, TopicError, TopicSpec};
 
 use super::aggregate::Aggregate;
+use super::ambient::Ambient;
 use super::comparison::{CompareError, OwnTopic};
 use super::directory::{Directory, DirectoryError, Marker};
 use super::group::GroupError;
@@ -15,6 +16,7 @@ use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
 use super::store::{Store, StoreError};
+use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog};
 
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,12 @@ pub enum StartError {
     /// Log and store could not be compared, or do not fit together.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// Which instance it is cannot be told.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// Its topic could not be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// The store could not be rebuilt.
     #[error("--recover did not succeed, the old store is untouched: {0}")]
     Recover(#[from] RecoverError),
@@ -61,8 +69,14 @@ pub(crate) struct Started {
     pub(crate) sent: Vec<u64>,
 }
 
-/// Opens everything and compares it. Blocks.
-pub(crate) fn start<A: Aggregate>(settings: &Settings) -> Result<Started, StartError> {
+/// A topic as this process has claimed it.
+pub(crate) type Claim = (Claimant, Claimed);
+
+/// Opens everything, compares it and claims the topic. Blocks.
+pub(crate) fn start<A: Aggregate>(
+    settings: &Settings,
+    ambient: &Arc<dyn Ambient>,
+) -> Result<(Started, Claim), StartError> {
     let (kafka, partitions) = (&settings.kafka, settings.partitions);
     let marker = Marker {
         service: A::SERVICE.to_owned(),
@@ -75,22 +89,36 @@ pub(crate) fn start<A: Aggregate>(settings: &Settings) -> Result<Started, StartE
     topics::wait_reachable(kafka, settings.limits.start_timeout)?;
     let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
     topics::ensure(kafka, A::TOPIC, &spec)?;
-    let own = own_topic::<A>(settings);
-    let mut tails = own.tails()?;
-    if !marked && !settings.recover {
-        own.refuse_to_begin_anew(&tails)?;
+    let instance = directory.instance(|| ambient.new_id())?;
+    let mut claimant = Claimant { own: own_topic::<A>(settings), instance, ambient: Arc::clone(ambient) };
+    let open = || Store::open(&directory.store(), settings.limits.cache_bytes_max);
+    let store = (marked && !settings.recover).then(open).transpose()?;
+    let log = OwnLog::read(&claimant.own, store.as_ref(), claimant.instance.epoch());
+    let mut log = log.map_err(|error| match error {
+        CompareError::Incoming(error) if settings.recover => RecoverError::Incoming(error).into(),
+        error => StartError::from(error),
+    })?;
+    // Whoever claims shuts others out, so what can be refused is refused before.
+    match &store {
+        Some(store) => drop(claimant.own.compare(store, &log.tails())?),
+        None if settings.recover => {}
+        None => claimant.own.refuse_to_begin_anew(&log.tails())?,
+    }
+    if !settings.take_over {
+        claimant.refuse_others(&log).map_err(ClaimError::from)?;
     }
     if !marked {
         directory.write_marker(&marker)?;
     }
-    if settings.recover {
-        // What was read to its end is known better than by a look at the last record, which may be a repetition.
-        tails = recover::recover::<A>(kafka, &directory, partitions, settings.limits.cache_bytes_max)?;
-    }
-    let store = Store::open(&directory.store(), settings.limits.cache_bytes_max)?;
-    let sent = own.resume(&store, &tails)?;
-    let counters = recorded::counters(&store, tails.len())?;
-    Ok(Started { directory, store: Arc::new(store), counters, sent })
+    let claimed = claimant.claim(&mut log)?;
+    let tails = match settings.recover {
+        true => recover::recover::<A>(kafka, &directory, partitions, settings.limits.cache_bytes_max)?,
+        false => log.tails(),
+    };
+    let store = store.map_or_else(open, Ok)?;
+    let sent = claimant.own.resume(&store, &tails)?;
+    let counters = recorded::counters(&store, sent.len())?;
+    Ok((Started { directory, store: Arc::new(store), counters, sent }, (claimant, claimed)))
 }
 
 /// What the service writes to.

@@ -16,3 +16,4 @@ mod start;
 mod store;
 mod tail;
 mod take_over;
+mod writers;

@@ -1,5 +1,6 @@
 //! A whole service in the test's process, on librdkafka's mock cluster.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub(crate) fn settings(kafka: Kafka, dir: &Path) -> Settings {
         replication_factor: 1,
         data_dir: dir.to_owned(),
         recover: false,
+        take_over: false,
         answer_after: AnswerAfter::Disk,
         limits: Limits { cache_bytes_max: 16 << 20, ..Limits::default() },
         connections: ConnectionLimits::default(),
@@ -133,6 +135,12 @@ impl<A: Aggregate> TestService<A> {
         Ok(())
     }
 
+    /// Waits for no request, stops, and returns how it ended.
+    pub(crate) fn end(mut self) -> Result<(), RunError> {
+        self.router = Router::new();
+        self.running.take().map_or(Ok(()), Running::stop)
+    }
+
     /// Rows of the store whose key begins with this letter.
     pub(crate) fn rows(&self, kind: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
         let span = (vec![kind], vec![kind + 1]);
@@ -159,8 +167,10 @@ impl<A: Aggregate> Drop for TestService<A> {
 
 /// The whole of a topic, as it lies in Kafka.
 pub(crate) struct Log {
-    /// Per partition: keys and values in order.
+    /// Per partition: keys and values of events, in order.
     pub(crate) partitions: Vec<Vec<(String, Vec<u8>)>>,
+    /// Per partition: values of all records, also of claims.
+    values: Vec<Vec<Vec<u8>>>,
 }
 
 impl Log {
@@ -172,39 +182,68 @@ impl Log {
         let marks = topics::all_watermarks(kafka, &all).unwrap();
         let mut missing: i64 = marks.iter().map(|marks| marks.high - marks.low).sum();
         let mut partitions: Vec<Vec<_>> = starts.iter().map(|_| Vec::new()).collect();
+        let mut values: Vec<Vec<_>> = starts.iter().map(|_| Vec::new()).collect();
         let reader = Reader::open(kafka, &starts).unwrap();
         let deadline = Instant::now() + DEADLINE;
         while missing > 0 {
             assert!(Instant::now() < deadline, "{missing} records did not come");
             if let Polled::Record(record) = reader.poll(Duration::from_millis(100)).unwrap() {
                 let key = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
-                partitions[record.source()].push((key, record.value().unwrap().to_vec()));
+                let value = record.value().unwrap().to_vec();
+                values[record.source()].push(value.clone());
+                if schemas::claim::open(Some(&value)).is_none() {
+                    partitions[record.source()].push((key, value));
+                }
                 missing -= 1;
             }
         }
-        Self { partitions }
+        Self { partitions, values }
     }
 
-    /// All events, opened; asserts that positions are contiguous from 0 once repetitions are left out.
+    /// Per partition: the epochs of all claims, in order.
+    pub(crate) fn claims(&self) -> Vec<Vec<u32>> {
+        let epoch = |value: &Vec<u8>| Some(schemas::claim::open(Some(value))?.unwrap().epoch);
+        self.values.iter().map(|values| values.iter().filter_map(epoch).collect()).collect()
+    }
+
+    /// All events in force, opened; asserts that positions are contiguous from 0 once repetitions are left out.
     #[track_caller]
     pub(crate) fn events(&self) -> Vec<serde_json::Value> {
         let mut events = Vec::new();
-        for (partition, records) in self.partitions.iter().enumerate() {
+        for (partition, values) in self.values.iter().enumerate() {
             let mut sequence = schemas::sequence::Sequence::start();
-            for (_, value) in records {
+            for (offset, value) in (0..).zip(values) {
+                if let Some(claim) = schemas::claim::open(Some(value)) {
+                    let claim = claim.unwrap();
+                    sequence.pass(sequence.check_claim(claim.epoch), claim.epoch, claim.id, offset);
+                    continue;
+                }
                 let envelope = schemas::envelope::open(Some(value), Vec::new).unwrap();
                 assert_eq!(envelope.source.partition as usize, partition);
-                match sequence.check(envelope.position, envelope.id) {
-                    Ok(schemas::sequence::Verdict::Apply) => {
-                        sequence.advance(envelope.id);
-                        events.push(serde_json::from_slice(value).unwrap());
-                    }
-                    Ok(schemas::sequence::Verdict::Duplicate) => {}
-                    Err(error) => panic!("partition {partition}: {error}"),
+                let (epoch, id) = (envelope.writer_epoch, envelope.id);
+                let verdict = sequence.check(epoch, envelope.position, id);
+                let verdict = verdict.unwrap_or_else(|error| panic!("partition {partition}: {error}"));
+                if verdict == schemas::sequence::Verdict::Apply {
+                    events.push(serde_json::from_slice(value).unwrap());
                 }
+                sequence.pass(verdict, epoch, id, offset);
             }
         }
         events
+    }
+}
+
+/// Copies a directory with all that is in it.
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use event_log::{Kafka, Polled, Reader, Start, topics};
-use schemas::envelope;
 use schemas::sequence::{Sequence, Verdict};
+use schemas::{claim, envelope};
 use serde_json::Value;
 
 use crate::child::PARTITIONS;
@@ -23,10 +23,17 @@ pub(crate) fn signed_up(kafka: &Kafka) -> BTreeMap<String, String> {
     while missing > 0 {
         let Polled::Record(record) = reader.poll(Duration::from_secs(10)).unwrap() else { continue };
         missing -= 1;
+        let sequence: &mut Sequence = &mut sequences[record.source()];
+        if let Some(claim) = claim::open(record.value()) {
+            let claim = claim.unwrap();
+            sequence.pass(sequence.check_claim(claim.epoch), claim.epoch, claim.id, record.offset());
+            continue;
+        }
         let envelope = envelope::open(record.value(), Vec::new).unwrap();
-        let sequence = &mut sequences[record.source()];
-        if sequence.check(envelope.position, envelope.id).unwrap() == Verdict::Apply {
-            sequence.advance(envelope.id);
+        let (epoch, id) = (envelope.writer_epoch, envelope.id);
+        let verdict = sequence.check(epoch, envelope.position, id).unwrap();
+        sequence.pass(verdict, epoch, id, record.offset());
+        if verdict == Verdict::Apply {
             let data: Value = serde_json::from_str(envelope.data.get()).unwrap();
             let email = data["email"].as_str().unwrap().to_owned();
             let before = users.insert(envelope.subject.to_string(), email);

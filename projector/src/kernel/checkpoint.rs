@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use schemas::sequence::Sequence;
+use schemas::sequence::{Reached, Sequence};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -33,13 +33,25 @@ pub struct SourceCheckpoint {
     pub next_position: u64,
     /// Id of the event projected last.
     pub last_id: Option<Uuid>,
+    /// Kafka's offset right behind that event, where reading goes on: at most `next_offset`, before which there may be
+    /// claims of writers and records that were skipped.
+    pub resume_offset: i64,
+    /// Epoch of the writer in force right behind that event.
+    pub epoch: u32,
 }
 
 impl SourceCheckpoint {
     /// The state of the position check from here on.
     #[must_use]
     pub fn sequence(&self) -> Sequence {
-        Sequence::resume(self.next_position, self.last_id)
+        Sequence::resume(self.reached())
+    }
+
+    /// What has been projected, and where reading goes on.
+    #[must_use]
+    pub fn reached(&self) -> Reached {
+        let Self { next_position, last_id, resume_offset, epoch, .. } = *self;
+        Reached { offset: resume_offset, epoch, next_position, last_id }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -47,6 +59,8 @@ impl SourceCheckpoint {
         // Offsets start at 0, so nothing is lost.
         put_varint(&mut bytes, self.next_offset.max(0).unsigned_abs());
         put_varint(&mut bytes, self.next_position);
+        put_varint(&mut bytes, self.resume_offset.max(0).unsigned_abs());
+        put_varint(&mut bytes, self.epoch.into());
         bytes.extend_from_slice(self.last_id.as_ref().map_or(&[][..], |id| id.as_bytes()));
         bytes
     }
@@ -55,9 +69,10 @@ impl SourceCheckpoint {
         let mut reader = RowReader::new(bytes);
         let next_offset = reader.number("next_offset")?;
         let next_position = reader.varint("next_position")?;
+        let (resume_offset, epoch) = (reader.number("resume_offset")?, reader.number("epoch")?);
         let last_id = if next_position == 0 { None } else { Some(reader.uuid("last_id")?) };
         reader.finish()?;
-        Ok(Self { next_offset, next_position, last_id })
+        Ok(Self { next_offset, next_position, last_id, resume_offset, epoch })
     }
 }
 
@@ -69,6 +84,8 @@ struct SourceEntry {
     next_offset: i64,
     next_position: u64,
     last_id: Option<Uuid>,
+    resume_offset: i64,
+    epoch: u32,
 }
 
 /// How far all partitions have been projected. Written together with the rows, always.
@@ -164,8 +181,8 @@ impl From<Vec<SourceEntry>> for Checkpoint {
     fn from(entries: Vec<SourceEntry>) -> Self {
         Self::from_sources(entries.into_iter().map(|entry| {
             let id = SourceId { topic: entry.topic.into(), partition: entry.partition };
-            let SourceEntry { next_offset, next_position, last_id, .. } = entry;
-            (id, SourceCheckpoint { next_offset, next_position, last_id })
+            let SourceEntry { next_offset, next_position, last_id, resume_offset, epoch, .. } = entry;
+            (id, SourceCheckpoint { next_offset, next_position, last_id, resume_offset, epoch })
         }))
     }
 }
@@ -178,6 +195,8 @@ impl From<Checkpoint> for Vec<SourceEntry> {
             next_offset: at.next_offset,
             next_position: at.next_position,
             last_id: at.last_id,
+            resume_offset: at.resume_offset,
+            epoch: at.epoch,
         };
         checkpoint.sources().map(entry).collect()
     }
@@ -192,19 +211,26 @@ mod tests {
         let id = Some(Uuid::from_u128(7));
         for source in [
             SourceCheckpoint::default(),
-            SourceCheckpoint { next_offset: 12, next_position: 0, last_id: None },
-            SourceCheckpoint { next_offset: i64::MAX, next_position: 3, last_id: id },
+            SourceCheckpoint { next_offset: 12, ..SourceCheckpoint::default() },
+            SourceCheckpoint {
+                next_offset: i64::MAX,
+                next_position: 3,
+                last_id: id,
+                resume_offset: 7,
+                epoch: u32::MAX,
+            },
         ] {
             assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
         }
-        assert!(SourceCheckpoint::decode(&[1, 1, 9]).is_err());
+        assert!(SourceCheckpoint::decode(&[1, 1, 1, 0, 9]).is_err());
     }
 
     #[test]
     fn a_checkpoint_comes_back_from_its_json() {
         let mut checkpoint = Checkpoint::zero([("users.events", 2)]);
         let source = SourceId { topic: "users.events".into(), partition: 1 };
-        let at = SourceCheckpoint { next_offset: 9, next_position: 5, last_id: Some(Uuid::from_u128(7)) };
+        let last_id = Some(Uuid::from_u128(7));
+        let at = SourceCheckpoint { next_offset: 9, next_position: 5, last_id, resume_offset: 8, epoch: 2 };
         checkpoint.set(source, at);
         let json = serde_json::to_string(&checkpoint).unwrap();
         assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), checkpoint);
@@ -228,7 +254,10 @@ mod tests {
         let mut checkpoint = Checkpoint::zero([("users.events", 2)]);
         let source = SourceId { topic: "users.events".into(), partition: 1 };
         assert!(!checkpoint.position_reached("users.events", 1, 0));
-        checkpoint.set(source, SourceCheckpoint { next_offset: 9, next_position: 5, last_id: None });
+        checkpoint.set(
+            source,
+            SourceCheckpoint { next_offset: 9, next_position: 5, ..SourceCheckpoint::default() },
+        );
         assert!(checkpoint.position_reached("users.events", 1, 4));
         assert!(!checkpoint.position_reached("users.events", 1, 5));
         assert!(!checkpoint.position_reached("users.events", 2, 0));

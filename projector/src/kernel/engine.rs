@@ -16,7 +16,7 @@ use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::Projection;
 use super::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX, shown};
-use super::source::{self, Source};
+use super::source::{self, Source, Stamp};
 use super::stop::StopReason;
 use super::store::StoreError;
 use super::view::EventMeta;
@@ -113,15 +113,14 @@ impl<E: EventData> Engine<E> {
             Ok(opened) => opened,
             Err(error) => {
                 let verdict = self.intake.set_aside(source, record, headers(), error)?;
-                self.counts.duplicates += u64::from(verdict == Verdict::Duplicate);
+                self.counts.skipped(verdict);
                 return Ok(self.passed(record.source, verdict));
             }
         };
         let (position, id) = (opened.position, opened.id);
-        let verdict =
-            self.intake.judge(source, &opened.source, record.source, position, id, record.offset)?;
+        let verdict = self.intake.judge(source, &Stamp::of(&opened), record.source, record.offset)?;
         match (verdict, self.intake.course(record.source, position, id, || record.key)) {
-            (Verdict::Duplicate, _) => self.counts.duplicates += 1,
+            (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => self.counts.skipped(verdict),
             (Verdict::Apply, Course::LeaveOut) => {}
             (Verdict::Apply, Course::Park) => self.intake.park(source, record, headers(), position, id)?,
             (Verdict::Apply, Course::Project) => {
@@ -142,7 +141,7 @@ impl<E: EventData> Engine<E> {
                 self.counts.last_event_at = Some(opened.time);
             }
         }
-        source.passed(verdict, id, record.offset);
+        source.passed(verdict, opened.writer_epoch, id, record.offset);
         Ok(self.passed(record.source, verdict))
     }
 
@@ -193,12 +192,17 @@ impl<E: EventData> Engine<E> {
         self.sources[source].checkpoint().next_offset
     }
 
+    /// Offset right behind the event of a partition that was applied last, by its index.
+    #[must_use]
+    pub fn resume_offset(&self, source: usize) -> i64 {
+        self.sources[source].resume_offset()
+    }
+
     /// The next record of a partition comes from this offset, where the log has it now.
     pub fn go_on_at(&mut self, source: usize, offset: i64) {
         // They come again.
         self.sources[source].unplaced.clear();
-        if self.next_offset(source) != offset {
-            self.sources[source].next_offset = offset;
+        if self.sources[source].go_on_at(offset) {
             self.changed[source] = true;
             self.uncommitted = true;
         }

@@ -2,7 +2,7 @@
 
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::place::{self, Place, Reached};
+use schemas::place::{self, Compared, Place};
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 
@@ -20,7 +20,7 @@ pub(super) fn places(
         let SourceId { topic, partition } = sources[*index];
         Start { topic: topic.to_string(), partition: *partition, offset: *offset }
     };
-    place::places(checkpoint.sources().zip(log).map(reached), |looks| {
+    place::places(checkpoint.sources().zip(log).map(compared), |looks| {
         let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
         let event =
             |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
@@ -28,12 +28,6 @@ pub(super) fn places(
     })
 }
 
-fn reached(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Reached {
-    Reached {
-        next_offset: at.next_offset,
-        next_position: at.next_position,
-        last_id: at.last_id,
-        low: held.low,
-        high: held.high,
-    }
+fn compared(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Compared {
+    Compared { reached: at.reached(), low: held.low, high: held.high }
 }

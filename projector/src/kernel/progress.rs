@@ -33,6 +33,8 @@ pub struct Progress {
     pub events_applied: u64,
     /// Records recognised as repeated by this follower.
     pub duplicates_skipped: u64,
+    /// Records of superseded writers that this follower has skipped.
+    pub superseded_skipped: u64,
 }
 
 /// One partition of [`Progress`].
@@ -65,6 +67,7 @@ impl Progress {
             last_event_at: None,
             events_applied: 0,
             duplicates_skipped: 0,
+            superseded_skipped: 0,
         }
     }
 

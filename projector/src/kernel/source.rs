@@ -1,7 +1,9 @@
 //! One partition as it is projected: its events must come from its service, one position after the other.
 
 use jiff::Timestamp;
+use schemas::claim::Claim;
 use schemas::envelope;
+use schemas::event_data::Opened;
 use schemas::sequence::{Sequence, Verdict};
 use uuid::Uuid;
 
@@ -17,8 +19,38 @@ pub struct Counts {
     pub applied: u64,
     /// Records recognised as repeated.
     pub duplicates: u64,
+    /// Records of writers that others had superseded.
+    pub superseded: u64,
     /// Time of the event projected last.
     pub last_event_at: Option<Timestamp>,
+}
+
+impl Counts {
+    /// Counts a record that is not applied.
+    pub(super) fn skipped(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Duplicate => self.duplicates += 1,
+            Verdict::Superseded => self.superseded += 1,
+            Verdict::Apply | Verdict::Claim => {}
+        }
+    }
+}
+
+/// What an event says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp<'e> {
+    pub(super) from: &'e envelope::Source<'e>,
+    /// Of its writer.
+    pub(super) epoch: u32,
+    pub(super) position: u64,
+    pub(super) id: Uuid,
+}
+
+impl<'e> Stamp<'e> {
+    #[inline]
+    pub(super) fn of<E>(opened: &'e Opened<'e, E>) -> Self {
+        Self { from: &opened.source, epoch: opened.writer_epoch, position: opened.position, id: opened.id }
+    }
 }
 
 /// The place of one partition, and the check of its next record.
@@ -47,36 +79,42 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
 }
 
 impl Source {
-    /// An event must come from the service of its topic and name its partition; its position must be the next one.
-    pub(super) fn check(
-        &self,
-        from: &envelope::Source<'_>,
-        position: u64,
-        event_id: Uuid,
-        offset: i64,
-    ) -> Result<Verdict, StopReason> {
-        self.check_origin(from, event_id, offset)?;
-        let verdict = self.sequence.check(position, event_id);
-        verdict.map_err(|error| StopReason::Sequence { at: self.at(offset, Some(event_id)), error })
+    /// Judges an event by what it says of itself: it must come from the service of its topic and name its partition, and its
+    /// position must be the next one, unless its writer is superseded.
+    #[inline]
+    pub(super) fn check(&self, stamp: &Stamp<'_>, offset: i64) -> Result<Verdict, StopReason> {
+        self.check_origin(stamp.from, stamp.id, offset)?;
+        let verdict = self.sequence.check(stamp.epoch, stamp.position, stamp.id);
+        verdict.map_err(|error| StopReason::Sequence { at: self.at(offset, Some(stamp.id)), error })
     }
 
-    /// An event must come from the service of its topic and name its partition.
+    /// Judges a writer's claim.
+    pub(super) fn check_claim(&self, claim: &Claim<'_>, offset: i64) -> Result<Verdict, StopReason> {
+        self.check_origin(&claim.source, claim.id, offset)?;
+        Ok(self.sequence.check_claim(claim.epoch))
+    }
+
     pub(super) fn check_origin(
         &self,
         from: &envelope::Source<'_>,
-        event_id: Uuid,
+        id: Uuid,
         offset: i64,
     ) -> Result<(), StopReason> {
         if self.is_from(from) {
             return Ok(());
         }
         let expected = format!("/{}/{}", self.service, self.id.partition);
-        let at = self.at(offset, Some(event_id));
+        let at = self.at(offset, Some(id));
         Err(StopReason::ForeignSource { at, found: from.to_string(), expected })
     }
 
-    pub(super) fn is_from(&self, from: &envelope::Source<'_>) -> bool {
+    fn is_from(&self, from: &envelope::Source<'_>) -> bool {
         from.service == self.service && from.partition == self.id.partition
+    }
+
+    /// Whether an event says where the one before it has its place: it is of this partition, and of the writer in force.
+    pub(super) fn counts(&self, stamp: &Stamp<'_>) -> bool {
+        self.is_from(stamp.from) && stamp.epoch >= self.sequence.epoch()
     }
 
     /// The position that must come next.
@@ -84,12 +122,30 @@ impl Source {
         self.sequence.next_position()
     }
 
+    /// The epoch in force.
+    pub(super) fn epoch(&self) -> u32 {
+        self.sequence.epoch()
+    }
+
     /// Notes that the record at `offset` has been dealt with.
-    pub(super) fn passed(&mut self, verdict: Verdict, event_id: Uuid, offset: i64) {
-        if verdict == Verdict::Apply {
-            self.sequence.advance(event_id);
+    pub(super) fn passed(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
+        self.sequence.pass(verdict, epoch, id, offset);
+        self.next_offset = self.next_offset.max(offset + 1);
+    }
+
+    /// Where reading goes on: right behind the event applied last.
+    pub(super) fn resume_offset(&self) -> i64 {
+        self.sequence.reached().offset
+    }
+
+    /// Reading goes on at another place; returns whether it is another one.
+    pub(super) fn go_on_at(&mut self, offset: i64) -> bool {
+        let moved = self.resume_offset() != offset;
+        self.sequence.go_on_at(offset);
+        if moved {
+            self.next_offset = offset;
         }
-        self.next_offset = offset + 1;
+        moved
     }
 
     pub(super) fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
@@ -98,11 +154,14 @@ impl Source {
     }
 
     pub(super) fn checkpoint(&self) -> SourceCheckpoint {
+        let reached = self.sequence.reached();
         SourceCheckpoint {
-            // What has no position yet is read again after a restart.
+            // What has no position yet is still to come.
             next_offset: self.unplaced.first().map_or(self.next_offset, |first| first.offset),
-            next_position: self.sequence.next_position(),
-            last_id: self.sequence.last_id(),
+            next_position: reached.next_position,
+            last_id: reached.last_id,
+            resume_offset: reached.offset,
+            epoch: reached.epoch,
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn starts(checkpoint: &Checkpoint) -> Vec<Start> {
     let start = |(source, at): (&SourceId, &SourceCheckpoint)| Start {
         topic: source.topic.to_string(),
         partition: source.partition,
-        offset: at.next_offset,
+        offset: at.resume_offset,
     };
     checkpoint.sources().map(start).collect()
 }
@@ -81,7 +81,7 @@ pub fn check(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Res
 /// [`StopReason::FrontDeleted`] for the first partition that has.
 pub fn check_fronts(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Result<(), StopReason> {
     for ((source, at), held) in checkpoint.sources().zip(log) {
-        if at.next_offset < held.low {
+        if at.resume_offset < held.low {
             return Err(StopReason::FrontDeleted { at: next(source, at), low: held.low, embedded });
         }
     }

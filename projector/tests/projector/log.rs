@@ -112,6 +112,7 @@ pub(crate) fn event_id(source: SourceIndex, position: u64) -> Uuid {
 
 pub(crate) fn sealed_as(event: &impl EventData, source: &Source<'_>, position: u64, id: Uuid) -> Vec<u8> {
     seal(&Envelope {
+        writer_epoch: 0,
         id,
         source: source.clone(),
         event_type: event.event_type().into(),
@@ -266,7 +267,7 @@ fn project_with<E: EventData>(
     records: &[Record],
 ) -> Result<(), StopReason> {
     let checkpoint = generation.checkpoint();
-    let starts: Vec<_> = checkpoint.sources().map(|(_, at)| at.next_offset).collect();
+    let starts: Vec<_> = checkpoint.sources().map(|(_, at)| at.resume_offset).collect();
     for record in records.iter().filter(|record| record.offset >= starts[record.source]) {
         apply(engine, generation, record)?;
         if engine.full() {

@@ -26,3 +26,4 @@ mod replays;
 mod resume;
 mod toy;
 mod verified;
+mod writers;

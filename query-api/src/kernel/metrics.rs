@@ -44,6 +44,12 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     );
     gauge(
         &mut registry,
+        "superseded_skipped",
+        "Records of superseded writers",
+        signed(status.superseded_skipped),
+    );
+    gauge(
+        &mut registry,
         "events_applied",
         "Events projected into this generation",
         signed(status.events_applied),

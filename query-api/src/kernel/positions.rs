@@ -95,7 +95,7 @@ mod tests {
     fn checkpoint(next_positions: &[(&str, i32, u64)]) -> Checkpoint {
         Checkpoint::from_sources(next_positions.iter().map(|&(topic, partition, next_position)| {
             let source = SourceId { topic: topic.into(), partition };
-            (source, SourceCheckpoint { next_offset: 0, next_position, last_id: None })
+            (source, SourceCheckpoint { next_position, ..SourceCheckpoint::default() })
         }))
     }
 

@@ -141,7 +141,7 @@ mod tests {
         let place = |first: u64, second: u64, other: u64| {
             let source = |topic: &str, partition, next_position| {
                 let id = projector::kernel::SourceId { topic: topic.into(), partition };
-                (id, projector::kernel::SourceCheckpoint { next_offset: 0, next_position, last_id: None })
+                (id, projector::kernel::SourceCheckpoint { next_position, ..Default::default() })
             };
             let sources = [source("a", 0, first), source("a", 1, second), source("b", 0, other)];
             let checkpoint = std::sync::Arc::new(projector::kernel::Checkpoint::from_sources(sources));

@@ -38,6 +38,8 @@ pub struct Status {
     pub events_applied: u64,
     /// Records recognised as repeated.
     pub duplicates_skipped: u64,
+    /// Records of superseded writers that this process has skipped.
+    pub superseded_skipped: u64,
     /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,
     /// Keys whose events wait because one of them could not be projected; at most [`STATUS_KEYS_MAX`].
@@ -117,6 +119,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
             .map(|at| now.as_millisecond().saturating_sub(at.as_millisecond())),
         events_applied: progress.map_or(0, |progress| progress.events_applied),
         duplicates_skipped: progress.map_or(0, |progress| progress.duplicates_skipped),
+        superseded_skipped: progress.map_or(0, |progress| progress.superseded_skipped),
         rebuild: api.rebuild.load().as_deref().cloned().or(measured.rebuild),
         quarantine: quarantine.keys().take(STATUS_KEYS_MAX).cloned().collect(),
         quarantine_keys: quarantine.keys().count(),

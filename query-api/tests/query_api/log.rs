@@ -85,6 +85,7 @@ impl Log {
         let position = *next;
         *next += 1;
         let value = seal(&Envelope {
+            writer_epoch: 0,
             id: Uuid::now_v7(),
             source: Source { service: topic.trim_end_matches(".events").to_owned().into(), partition },
             event_type: event.event_type().into(),

@@ -9,14 +9,14 @@ use crate::compare::{Comparison, SHOWN_MAX};
 use crate::plan::Plan;
 use crate::play;
 
-/// Events in all topics, as D's `/status` sees the broker's end offsets.
+/// Events of all topics that D has projected, as its `/status` says.
 ///
 /// # Errors
 /// If D does not answer.
 pub(crate) async fn events_in_log(client: &Client, urls: &Urls) -> Result<u64, ClientError> {
     let status = client.get(&format!("{}/status", urls.query)).send_ok().await?.body;
     let partitions = status["partitions"].as_array().into_iter().flatten();
-    Ok(partitions.filter_map(|partition| partition["checkpoint"].as_u64()).sum())
+    Ok(partitions.filter_map(|partition| partition["position"].as_u64()).map(|last| last + 1).sum())
 }
 
 /// Prints the summary.

@@ -11,6 +11,10 @@ use crate::explain;
 
 /// Digits of a position on the wire; with leading zeros, so that text order is number order.
 pub(super) const SEQUENCE_DIGITS: usize = 20;
+/// Highest epoch of a writer: the end of CloudEvents' type *Integer*.
+pub(super) const EPOCH_MAX: u32 = i32::MAX.unsigned_abs();
+/// What a writer's epoch must be.
+pub(super) const EPOCH_EXPECTED: &str = "a whole number up to 2147483647";
 /// What an aggregate version must be.
 pub(super) const VERSION_EXPECTED: &str = "a whole number from 1";
 
@@ -30,7 +34,7 @@ pub(super) fn specversion(text: &str) -> Result<(), OpenError> {
     if text == "1.0" { Ok(()) } else { Err(malformed("specversion", text, "1.0")) }
 }
 
-pub(super) fn time(text: &str) -> Result<Timestamp, OpenError> {
+pub(crate) fn time(text: &str) -> Result<Timestamp, OpenError> {
     let time = if is_rfc3339(text.as_bytes()) { Timestamp::from_str(text).ok() } else { None };
     time.ok_or_else(|| malformed("time", text, "a time as of RFC 3339"))
 }
@@ -52,6 +56,21 @@ pub(super) fn version(text: &str) -> Result<u64, OpenError> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let version = if digits { text.parse().ok().filter(|version| *version >= 1) } else { None };
     version.ok_or_else(|| malformed("aggregateversion", text, VERSION_EXPECTED))
+}
+
+/// An event from before there were epochs has none, which is epoch 0.
+pub(super) fn epoch(found: Option<u64>) -> Result<u32, OpenError> {
+    let found = found.unwrap_or(0);
+    let epoch = u32::try_from(found).ok().filter(|epoch| *epoch <= EPOCH_MAX);
+    epoch.ok_or_else(|| malformed("writerepoch", &found.to_string(), EPOCH_EXPECTED))
+}
+
+pub(super) fn epoch_text(text: &str) -> Result<u32, OpenError> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let number = if digits { text.parse().ok() } else { None };
+    number
+        .ok_or_else(|| malformed("writerepoch", text, EPOCH_EXPECTED))
+        .and_then(|number| epoch(Some(number)))
 }
 
 /// `/service/partition`.

@@ -40,7 +40,9 @@ fn read<'a>(value: &'a [u8], headers: &Headers<'_>) -> Result<Envelope<'a>, Open
     let text = std::str::from_utf8(value).map_err(|error| OpenError::NotUtf8 { at: error.valid_up_to() })?;
     let data: &RawValue =
         serde_json::from_str(text).map_err(|error| OpenError::NotJson { detail: error.to_string() })?;
+    let epoch = headers.optional("writerepoch")?;
     Ok(Envelope {
+        writer_epoch: epoch.map_or(Ok(0), |epoch| attribute::epoch_text(&epoch))?,
         id: attribute::uuid("id", &headers.required("id")?)?,
         source: attribute::source(Cow::Owned(headers.required("source")?))?,
         event_type: Cow::Owned(headers.required("type")?),

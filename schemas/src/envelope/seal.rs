@@ -14,6 +14,8 @@ use super::{Envelope, Source, attribute};
 #[derive(Serialize)]
 struct Sealed<'a> {
     specversion: &'static str,
+    #[serde(skip_serializing_if = "is_zero")]
+    writerepoch: u32,
     id: Uuid,
     #[serde(serialize_with = "display")]
     source: &'a Source<'a>,
@@ -39,6 +41,7 @@ struct Sealed<'a> {
 pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Sealed {
         specversion: "1.0",
+        writerepoch: envelope.writer_epoch,
         id: envelope.id,
         source: &envelope.source,
         r#type: &envelope.event_type,
@@ -52,6 +55,25 @@ pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
         datacontenttype: "application/json",
         data: &envelope.data,
     })
+}
+
+/// What [`seal`] begins with; an epoch stands right behind it, so that it can be put in without reading the rest.
+const BEFORE_EPOCH: &[u8] = br#"{"specversion":"1.0","#;
+
+/// A sealed event that has no epoch yet, with the epoch of the writer that sends it; `None` if it was not sealed by
+/// [`seal`], or has one already.
+///
+/// Events are sealed when they are decided, and get their epoch when they are sent: between the two another writer may
+/// have to be opened, with a higher one.
+#[must_use]
+pub fn with_epoch(sealed: &[u8], epoch: u32) -> Option<Vec<u8>> {
+    let rest = sealed.strip_prefix(BEFORE_EPOCH).filter(|rest| rest.starts_with(br#""id":"#))?;
+    let attribute = format!(r#""writerepoch":{epoch},"#);
+    Some([BEFORE_EPOCH, attribute.as_bytes(), rest].concat())
+}
+
+fn is_zero(epoch: &u32) -> bool {
+    *epoch == 0
 }
 
 fn display<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {

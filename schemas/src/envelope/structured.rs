@@ -7,8 +7,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use super::{Envelope, OpenError, attribute};
+use super::{Envelope, OpenError, Source, attribute};
 use crate::explain::{self, Fault};
 
 /// The envelope as it comes. Every attribute may be missing here, so that the error can name it.
@@ -16,6 +17,7 @@ use crate::explain::{self, Fault};
 struct Wire<'a> {
     #[serde(borrow)]
     specversion: Option<Text<'a>>,
+    writerepoch: Option<u64>,
     #[serde(borrow)]
     id: Option<Text<'a>>,
     #[serde(borrow)]
@@ -70,6 +72,7 @@ pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
     // First, because its absence means that this is no structured event at all.
     attribute::specversion(&required("specversion", wire.specversion)?)?;
     Ok(Envelope {
+        writer_epoch: attribute::epoch(wire.writerepoch)?,
         id: attribute::uuid("id", &required("id", wire.id)?)?,
         source: attribute::source(required("source", wire.source)?)?,
         event_type: required("type", wire.r#type)?,
@@ -82,6 +85,19 @@ pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
         traceparent: wire.traceparent.map(|text| text.0),
         data: Cow::Borrowed(wire.data.ok_or(OpenError::Missing { attribute: "data" })?),
     })
+}
+
+/// Id, source and epoch of a claim ([`crate::claim`]), which has fewer attributes than an event.
+pub(crate) fn claimed_parts(value: &[u8]) -> Result<(Uuid, Source<'_>, u32), OpenError> {
+    let text = std::str::from_utf8(value).map_err(|error| OpenError::NotUtf8 { at: error.valid_up_to() })?;
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| explain(text, &error))?;
+    attribute::specversion(&required("specversion", wire.specversion)?)?;
+    let id = attribute::uuid("id", &required("id", wire.id)?)?;
+    let source = attribute::source(required("source", wire.source)?)?;
+    match attribute::epoch(wire.writerepoch)? {
+        0 => Err(OpenError::Missing { attribute: "writerepoch" }),
+        epoch => Ok((id, source, epoch)),
+    }
 }
 
 /// Whether a value that failed with `error` was meant as a structured event all the same.
@@ -138,6 +154,7 @@ fn wrong_type(fault: Fault) -> OpenError {
     let (found, expected) = match fault.field.as_str() {
         _ if fault.detail.starts_with("duplicate field") => ("given twice", "one value"),
         "aggregateversion" => (found(&fault.detail), attribute::VERSION_EXPECTED),
+        "writerepoch" => (found(&fault.detail), attribute::EPOCH_EXPECTED),
         _ => (found(&fault.detail), "a string"),
     };
     OpenError::Malformed {

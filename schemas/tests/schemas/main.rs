@@ -30,3 +30,4 @@ mod token;
 mod upcasting;
 mod value_errors;
 mod variants;
+mod writers;

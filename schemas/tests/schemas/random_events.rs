@@ -64,8 +64,10 @@ prop_compose! {
         position in any::<u64>(),
         aggregate_version in 1..=u64::MAX,
         traceparent in any::<Option<String>>(),
+        writer_epoch in 0..=envelope::EPOCH_MAX,
     ) -> (Envelope<'static>, ShopEvent) {
         let envelope = Envelope {
+            writer_epoch,
             id: ids.0,
             source: Source { service: Cow::Borrowed(users::SERVICE), partition },
             event_type: Cow::Borrowed(event.event_type()),

@@ -1,6 +1,6 @@
 //! The check of positions: next, known, missing, or claimed twice.
 
-use schemas::sequence::{RECENT_IDS_MAX, Sequence, SequenceError, Verdict};
+use schemas::sequence::{RECENT_IDS_MAX, Reached, Sequence, SequenceError, Verdict};
 use uuid::Uuid;
 
 fn id(position: u64) -> Uuid {
@@ -11,16 +11,16 @@ fn id(position: u64) -> Uuid {
 fn after(count: u64) -> Sequence {
     let mut sequence = Sequence::start();
     for position in 0..count {
-        assert_eq!(sequence.check(position, id(position)), Ok(Verdict::Apply));
-        sequence.advance(id(position));
+        assert_eq!(sequence.check(0, position, id(position)), Ok(Verdict::Apply));
+        sequence.pass(Verdict::Apply, 0, id(position), position as i64);
     }
     sequence
 }
 
 #[test]
 fn the_first_position_is_zero() {
-    assert_eq!(Sequence::start().check(0, id(0)), Ok(Verdict::Apply));
-    assert_eq!(Sequence::start().check(1, id(1)), Err(SequenceError::Gap { expected: 0, found: 1 }));
+    assert_eq!(Sequence::start().check(0, 0, id(0)), Ok(Verdict::Apply));
+    assert_eq!(Sequence::start().check(0, 1, id(1)), Err(SequenceError::Gap { expected: 0, found: 1 }));
     assert_eq!(Sequence::start().next_position(), 0);
     assert_eq!(Sequence::start().last_id(), None);
 }
@@ -28,7 +28,7 @@ fn the_first_position_is_zero() {
 #[test]
 fn the_next_position_is_applied() {
     let sequence = after(3);
-    assert_eq!(sequence.check(3, id(3)), Ok(Verdict::Apply));
+    assert_eq!(sequence.check(0, 3, id(3)), Ok(Verdict::Apply));
     assert_eq!(sequence.next_position(), 3);
     assert_eq!(sequence.last_id(), Some(id(2)));
 }
@@ -36,23 +36,23 @@ fn the_next_position_is_applied() {
 #[test]
 fn a_check_changes_nothing() {
     let sequence = after(3);
-    sequence.check(3, id(3)).unwrap();
+    sequence.check(0, 3, id(3)).unwrap();
     assert_eq!(sequence, after(3));
 }
 
 #[test]
 fn an_applied_event_is_a_duplicate() {
     for position in 0..3 {
-        assert_eq!(after(3).check(position, id(position)), Ok(Verdict::Duplicate));
+        assert_eq!(after(3).check(0, position, id(position)), Ok(Verdict::Duplicate));
     }
 }
 
 #[test]
 fn missing_positions_are_a_gap() {
-    let gap = after(3).check(5, id(5)).unwrap_err();
+    let gap = after(3).check(0, 5, id(5)).unwrap_err();
     assert_eq!(gap, SequenceError::Gap { expected: 3, found: 5 });
     assert_eq!(gap.to_string(), "gap: position 3 was expected, 5 was found, so 2 event(s) are missing");
-    let end = Sequence::start().check(u64::MAX, id(0)).unwrap_err();
+    let end = Sequence::start().check(0, u64::MAX, id(0)).unwrap_err();
     assert_eq!(end, SequenceError::Gap { expected: 0, found: u64::MAX });
 }
 
@@ -60,9 +60,9 @@ fn missing_positions_are_a_gap() {
 fn another_event_at_an_applied_position_is_a_fork() {
     for position in 0..3 {
         let fork = SequenceError::Fork { position, applied: id(position), found: id(99) };
-        assert_eq!(after(3).check(position, id(99)), Err(fork));
+        assert_eq!(after(3).check(0, position, id(99)), Err(fork));
     }
-    let fork = after(1).check(0, id(99)).unwrap_err();
+    let fork = after(1).check(0, 0, id(99)).unwrap_err();
     assert_eq!(
         fork.to_string(),
         format!(
@@ -79,19 +79,21 @@ fn forks_are_seen_as_far_back_as_ids_are_remembered() {
     let window = RECENT_IDS_MAX as u64;
     let sequence = after(window + 2);
     let fork = SequenceError::Fork { position: 2, applied: id(2), found: id(0) };
-    assert_eq!(sequence.check(2, id(0)), Err(fork));
-    assert_eq!(sequence.check(1, id(0)), Ok(Verdict::Duplicate));
+    assert_eq!(sequence.check(0, 2, id(0)), Err(fork));
+    assert_eq!(sequence.check(0, 1, id(0)), Ok(Verdict::Duplicate));
 }
 
 #[test]
 fn a_resumed_reader_knows_the_last_event() {
-    let resumed = Sequence::resume(1042, Some(id(1041)));
+    let reached = Reached { offset: 1050, epoch: 0, next_position: 1042, last_id: Some(id(1041)) };
+    let resumed = Sequence::resume(reached);
+    assert_eq!(resumed.reached(), reached);
     assert_eq!(resumed.next_position(), 1042);
     assert_eq!(resumed.last_id(), Some(id(1041)));
-    assert_eq!(resumed.check(1042, id(1042)), Ok(Verdict::Apply));
-    assert_eq!(resumed.check(1041, id(1041)), Ok(Verdict::Duplicate));
-    assert_eq!(resumed.check(1040, id(1040)), Ok(Verdict::Duplicate));
+    assert_eq!(resumed.check(0, 1042, id(1042)), Ok(Verdict::Apply));
+    assert_eq!(resumed.check(0, 1041, id(1041)), Ok(Verdict::Duplicate));
+    assert_eq!(resumed.check(0, 1040, id(1040)), Ok(Verdict::Duplicate));
     let fork = SequenceError::Fork { position: 1041, applied: id(1041), found: id(7) };
-    assert_eq!(resumed.check(1041, id(7)), Err(fork));
-    assert_eq!(Sequence::resume(0, None), Sequence::start());
+    assert_eq!(resumed.check(0, 1041, id(7)), Err(fork));
+    assert_eq!(Sequence::resume(Reached::default()), Sequence::start());
 }

@@ -15,6 +15,7 @@ mod quarantine;
 mod quickstart;
 mod story;
 mod upgrade;
+mod writers;
 
 /// Makes two tests of an async scenario that takes a [`system_tests::broker::TestBroker`].
 macro_rules! on_both_brokers {

@@ -45,7 +45,7 @@ impl<A: Aggregate> Follower<A> {
         let topic = all.first().map_or("", |(topic, _)| topic);
         let log = self.insist(topic, || topics::all_watermarks(&self.kafka, &all).map(Some))?;
         for (source, held) in sources.iter().zip(&log) {
-            if source.next_offset < held.low {
+            if source.sequence.reached().offset < held.low {
                 let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
                 let (partition, offset, low) = (source.partition, source.next_offset, held.low);
                 return Err(FollowError::FrontDeleted { topic, partition, offset, low });
@@ -87,6 +87,7 @@ fn go_on_at(sources: &mut [Source], places: &[Place]) {
     for (source, place) in sources.iter_mut().zip(places) {
         if let Place::At(offset) = place {
             source.next_offset = *offset;
+            source.sequence.go_on_at(*offset);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::place::{self, Place, Reached};
+use schemas::place::{self, Compared, Place};
 
 use super::source::Source;
 use crate::kernel::aggregate::Followed;
@@ -19,7 +19,7 @@ pub(super) fn places(
         partition: sources[*index].partition,
         offset: *offset,
     };
-    place::places(sources.iter().zip(log).map(reached), |looks| {
+    place::places(sources.iter().zip(log).map(compared), |looks| {
         let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
         let event =
             |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
@@ -27,12 +27,6 @@ pub(super) fn places(
     })
 }
 
-fn reached((source, held): (&Source, &Watermarks)) -> Reached {
-    Reached {
-        next_offset: source.next_offset,
-        next_position: source.sequence.next_position(),
-        last_id: source.sequence.last_id(),
-        low: held.low,
-        high: held.high,
-    }
+fn compared((source, held): (&Source, &Watermarks)) -> Compared {
+    Compared { reached: source.sequence.reached(), low: held.low, high: held.high }
 }

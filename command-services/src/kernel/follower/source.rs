@@ -1,13 +1,13 @@
 //! One partition that is followed, and the events of it that wait to be written.
 
 use event_log::Record;
-use schemas::sequence::Sequence;
+use schemas::sequence::{Sequence, Verdict};
 
 use crate::kernel::aggregate::Followed;
 use crate::kernel::answer::Written;
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::keys;
-use crate::kernel::rows::{FollowCheckpoint, Reference};
+use crate::kernel::rows::{Reference, encode_reached};
 use crate::kernel::store::Writes;
 
 /// One partition that is followed.
@@ -28,35 +28,40 @@ impl Source {
         record: &Record<'_>,
         batch: &mut Batch,
     ) -> Result<(), IncomingFault> {
-        let Some(envelope) = incoming::open(record, followed.service, &self.sequence)? else {
-            return Ok(());
-        };
-        let id = envelope.id;
-        let said = (followed.read)(&envelope.event_type, &envelope.data)
-            .map_err(|source| IncomingFault::Data { id, source })?;
-        if let Some((subject, standing)) = said {
-            let said_at = Written { partition: self.partition, position: self.sequence.next_position() };
-            let reference = Reference { standing, said_at };
-            batch.writes.push((keys::reference(self.table, subject), reference.encode()));
+        let judged = incoming::judge(record, followed.service, &self.sequence)?;
+        if let Some(envelope) = &judged.event {
+            let said = (followed.read)(&envelope.event_type, &envelope.data)
+                .map_err(|source| IncomingFault::Data { id: envelope.id, source })?;
+            if let Some((subject, standing)) = said {
+                let said_at = Written { partition: self.partition, position: envelope.position };
+                let reference = Reference { standing, said_at };
+                batch.writes.push((keys::reference(self.table, subject), reference.encode()));
+            }
         }
-        self.sequence.advance(id);
+        match judged.verdict {
+            Verdict::Apply | Verdict::Duplicate => batch.followed += 1,
+            Verdict::Superseded => batch.superseded += 1,
+            Verdict::Claim => {}
+        }
+        judged.pass(&mut self.sequence, record.offset());
+        self.next_offset = record.offset() + 1;
         Ok(())
     }
 
     pub(super) fn checkpoint(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        let checkpoint = FollowCheckpoint {
-            next_offset: self.next_offset,
-            next_position: self.sequence.next_position(),
-            last_id: self.sequence.last_id(),
-        };
-        (keys::checkpoint(self.table, self.partition), Some(checkpoint.encode()))
+        let checkpoint = encode_reached(&self.sequence.reached());
+        (keys::checkpoint(self.table, self.partition), Some(checkpoint))
     }
 }
 
-/// Events that are read and not yet handed over.
+/// Records that are read and not yet handed over.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) writes: Writes,
     pub(super) touched: Vec<usize>,
-    pub(super) events: usize,
+    pub(super) records: usize,
+    /// Events among them, also repeated ones.
+    pub(super) followed: u64,
+    /// Records of superseded writers among them.
+    pub(super) superseded: u64,
 }

@@ -72,6 +72,7 @@ impl From<Undecided> for Refusal {
                 Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
             }
             Undecided::StoreFails { .. } => Self::unavailable("store-fails", "Store fails", detail),
+            Undecided::Superseded { .. } => Self::unavailable("superseded", "Another writer", detail),
             Undecided::Stopping => Self::unavailable("stopping", "Service is stopping", detail),
             Undecided::Fault => fault(detail),
             Undecided::KeyReused => {
@@ -90,6 +91,7 @@ impl From<ExecuteError> for Refusal {
         let detail = error.to_string();
         match error {
             ExecuteError::Undecided(undecided) => undecided.into(),
+            ExecuteError::Superseded { .. } => Self::unavailable("superseded", "Another writer", detail),
             ExecuteError::NotAcknowledged { .. } => {
                 Self::unavailable("not-acknowledged", "Kafka has not acknowledged yet", detail)
             }

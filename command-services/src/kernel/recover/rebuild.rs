@@ -3,7 +3,7 @@
 use event_log::Record;
 use schemas::envelope::{self, Envelope};
 use schemas::event_data::EventData as _;
-use schemas::sequence::Sequence;
+use schemas::sequence::{Sequence, Verdict};
 use uuid::Uuid;
 
 use super::gathered::Gathered;
@@ -50,15 +50,17 @@ impl<'s> Rebuild<'s> {
         Self { store, rows: Gathered::new(store), sequences, done: 0 }
     }
 
-    /// Takes a record of the log; what it was, unless it was taken before.
+    /// Takes a record of the log; what it was, if it is to be applied.
     pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<Option<Tail>, TakeError> {
         let index = record.source();
-        let Some(envelope) = incoming::open(record, A::SERVICE, &self.sequences[index])? else {
-            return Ok(None);
-        };
-        self.apply::<A>(index, &envelope)?;
-        self.done += 1;
-        Ok(Some(Tail { position: envelope.position, id: envelope.id }))
+        let judged = incoming::judge(record, A::SERVICE, &self.sequences[index])?;
+        if let Some(envelope) = &judged.event {
+            self.apply::<A>(envelope)?;
+            self.done += 1;
+        }
+        judged.pass(&mut self.sequences[index], record.offset());
+        let tail = |envelope: &Envelope<'_>| Tail { position: envelope.position, id: envelope.id };
+        Ok(judged.event.as_ref().map(tail))
     }
 
     /// Takes an event that the log does not have yet, behind all that were taken of its partition.
@@ -68,21 +70,23 @@ impl<'s> Rebuild<'s> {
         event: &SealedEvent,
     ) -> Result<(), TakeError> {
         let envelope = envelope::open(Some(&event.value), Vec::new).map_err(IncomingFault::Envelope)?;
-        incoming::check_source(&envelope, A::SERVICE, partition)?;
         let (index, id) = (partition as usize, envelope.id);
+        incoming::check_source(&envelope.source, id, A::SERVICE, partition)?;
+        // Who sends it will be in force, and gives it its epoch.
+        let reached = self.sequences[index].reached();
         self.sequences[index]
-            .check(envelope.position, id)
+            .check(u32::MAX, envelope.position, id)
             .map_err(|source| IncomingFault::Sequence { id, source })?;
-        self.apply::<A>(index, &envelope)
+        self.apply::<A>(&envelope)?;
+        self.sequences[index].pass(Verdict::Apply, reached.epoch, id, reached.offset);
+        Ok(())
     }
 
-    fn apply<A: Aggregate>(&mut self, index: usize, envelope: &Envelope<'_>) -> Result<(), TakeError> {
+    fn apply<A: Aggregate>(&mut self, envelope: &Envelope<'_>) -> Result<(), TakeError> {
         let id = envelope.id;
         let event = A::Event::from_data(&envelope.event_type, &envelope.data)
             .map_err(|source| IncomingFault::Data { id, source })?;
-        self.evolve::<A>(envelope, &event)?;
-        self.sequences[index].advance(id);
-        Ok(())
+        self.evolve::<A>(envelope, &event)
     }
 
     fn evolve<A: Aggregate>(&mut self, envelope: &Envelope<'_>, event: &A::Event) -> Result<(), TakeError> {

@@ -17,9 +17,9 @@ fn wait<'a>(sent: &'a [u64], in_flight_max: u64, timeout: Duration) -> Wait<'a> 
 fn acknowledgements_count_in_order_only() {
     let positions = Positions::new(vec![5, 5], vec![0, 2]);
     let session = positions.begin_session();
-    assert!(positions.delivered(session, 0, 0) && positions.delivered(session, 1, 2));
+    assert!(positions.delivered(session, 0, 0, 0) && positions.delivered(session, 1, 2, 0));
     assert_eq!((positions.look().acknowledged, positions.unsent()), (vec![1, 3], 6));
-    assert!(!positions.delivered(session, 0, 2), "position 1 has not been acknowledged");
+    assert!(!positions.delivered(session, 0, 2, 0), "position 1 has not been acknowledged");
     let look = positions.look();
     assert_eq!(look.acknowledged, [1, 3]);
     assert!(look.failed.is_some_and(|reason| reason.contains("out of order")));
@@ -30,7 +30,7 @@ fn an_earlier_writers_deliveries_no_longer_count() {
     let positions = Positions::new(vec![5], vec![0]);
     let first = positions.begin_session();
     let second = positions.begin_session();
-    assert!(!positions.delivered(first, 0, 0));
+    assert!(!positions.delivered(first, 0, 0, 0));
     positions.delivery_failed(first, "late".to_owned());
     let look = positions.look();
     assert!(look.failed.is_none() && look.acknowledged == [0]);
@@ -57,7 +57,7 @@ fn a_full_relay_waits_for_deliveries_and_sees_them() {
     let deliveries = Arc::clone(&positions);
     let thread = std::thread::spawn(move || {
         for position in 0..10 {
-            assert!(deliveries.delivered(session, 0, position));
+            assert!(deliveries.delivered(session, 0, position, 0));
         }
     });
     assert!(positions.wait(wait(&[10], 10, LONG)).acknowledged[0] >= 5);
@@ -71,7 +71,7 @@ fn a_stopping_relay_waits_for_the_last_delivery_or_its_deadline() {
     positions.stop(Instant::now() + LONG);
     let deliveries = Arc::clone(&positions);
     let thread = std::thread::spawn(move || {
-        assert!(deliveries.delivered(session, 0, 0) && deliveries.delivered(session, 0, 1));
+        assert!(deliveries.delivered(session, 0, 0, 0) && deliveries.delivered(session, 0, 1, 0));
     });
     assert_eq!(positions.wait(wait(&[2], 10, LONG)).acknowledged, [2]);
     thread.join().unwrap();
@@ -87,9 +87,9 @@ async fn whoever_waits_for_kafka_is_woken_when_all_is_there() {
     let written = [Written { partition: 0, position: 1 }, Written { partition: 1, position: 0 }];
     let waiting = Arc::clone(&positions);
     let waiter = tokio::spawn(async move { waiting.acknowledged(&written).await });
-    assert!(positions.delivered(session, 0, 0) && positions.delivered(session, 0, 1));
+    assert!(positions.delivered(session, 0, 0, 0) && positions.delivered(session, 0, 1, 0));
     tokio::task::yield_now().await;
     assert!(!waiter.is_finished());
-    assert!(positions.delivered(session, 1, 0));
+    assert!(positions.delivered(session, 1, 0, 0));
     tokio::time::timeout(LONG, waiter).await.unwrap().unwrap();
 }

@@ -8,11 +8,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::recover::{assert_same, live, what_matters};
-use super::start::{copy_dir, make};
+use super::start::make;
 use super::toy::{Toys, router};
 use crate::kernel::outbox::OutboxRow;
 use crate::kernel::store::Store;
-use crate::testing::{Call, Log, TestService, broker, kafka_is_away, write_raw};
+use crate::testing::{Call, Log, TestService, broker, copy_dir, kafka_is_away, write_raw};
 
 /// A service that has sent some of what it decided, and has stopped; and what its store says.
 async fn half_sent(broker: &EmbeddedBroker) -> (TestService<Toys>, BTreeMap<Vec<u8>, Vec<u8>>) {

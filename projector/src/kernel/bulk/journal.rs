@@ -49,6 +49,8 @@ pub(in crate::kernel) struct Journal {
     pub(in crate::kernel) skipped: Vec<SkippedEvent>,
     /// Records recognised as repeated, before those places.
     pub(in crate::kernel) duplicates: u64,
+    /// Records of superseded writers, before those places.
+    pub(in crate::kernel) superseded: u64,
     /// Whether all rows have been written: from then on the generation itself says how far it is.
     pub(in crate::kernel) settled: bool,
     /// Units to be written; empty while the log is being read.

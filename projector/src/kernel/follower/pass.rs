@@ -52,7 +52,8 @@ enum Ended {
     ReadAgain,
     /// A fold that failed: rows since the last commit are not to be trusted.
     Unfoldable(Before, StopReason),
-    /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where.
+    /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where the
+    /// one before it lay.
     Moved(Option<(usize, i64)>, StopReason),
 }
 
@@ -243,8 +244,7 @@ impl<E: EventData> Following<E> {
                 Err(Ended::Unfoldable((record.source, record.offset), reason))
             }
             Err(reason @ StopReason::Sequence { error: SequenceError::Gap { .. }, .. }) => {
-                // Records without a position before it are read again as well.
-                Err(Ended::Moved(Some((record.source, self.engine.next_offset(record.source))), reason))
+                Err(Ended::Moved(Some((record.source, self.engine.resume_offset(record.source))), reason))
             }
             Err(reason) => Err(Ended::Stopped(reason)),
         }
@@ -263,6 +263,7 @@ impl<E: EventData> Following<E> {
             progress.checkpoint = checkpoint;
             progress.events_applied = counts.applied;
             progress.duplicates_skipped = counts.duplicates;
+            progress.superseded_skipped = counts.superseded;
             progress.last_event_at = counts.last_event_at;
         });
         Ok(())

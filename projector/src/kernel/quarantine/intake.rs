@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use schemas::claim;
 use schemas::envelope;
 use schemas::event_data::EventError;
 use schemas::sequence::Verdict;
@@ -18,7 +19,7 @@ use super::{
     PARKED_RECORD_BYTES_MAX, Quarantine, REASON_CHARS_MAX, SkippedEvent, UNPLACED_RECORDS_MAX,
 };
 use crate::kernel::engine::Incoming;
-use crate::kernel::source::Source;
+use crate::kernel::source::{Source, Stamp};
 use crate::kernel::stop::StopReason;
 
 /// What waits in a whole generation; several threads may count.
@@ -145,7 +146,7 @@ impl Intake {
         self.take(source, Placed { record, headers, position, id, has_event_id: true }, reason)
     }
 
-    /// Takes a record that cannot be opened.
+    /// Takes a record that is no event for this program: a writer's claim, or one that cannot be opened.
     pub(in crate::kernel) fn set_aside(
         &mut self,
         source: &mut Source,
@@ -153,6 +154,15 @@ impl Intake {
         headers: Headers,
         error: EventError,
     ) -> Result<Verdict, StopReason> {
+        let error = match claim::open(record.value) {
+            Some(Ok(claim)) => {
+                let verdict = source.check_claim(&claim, record.offset)?;
+                source.passed(verdict, claim.epoch, claim.id, record.offset);
+                return Ok(verdict);
+            }
+            Some(Err(unreadable)) => unreadable.into(),
+            None => error,
+        };
         let envelope = match &error {
             EventError::Data(_) => envelope::open(record.value, || headers.clone()).ok(),
             EventError::Envelope(_) => None,
@@ -161,15 +171,16 @@ impl Intake {
             let reason = StopReason::unreadable(source.at(record.offset, None), error);
             return self.set_aside_unplaced(source, record, headers, reason);
         };
-        let (id, position) = (opened.id, opened.position);
-        let verdict = self.judge(source, &opened.source, record.source, position, id, record.offset)?;
+        let (id, position, epoch) = (opened.id, opened.position, opened.writer_epoch);
+        let stamp = Stamp { from: &opened.source, epoch, position, id };
+        let verdict = self.judge(source, &stamp, record.source, record.offset)?;
         let course = self.look_up(record.source, position, id, record.key);
         if verdict == Verdict::Apply && course != Course::LeaveOut {
             let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error);
             let placed = Placed { record, headers: headers.clone(), position, id, has_event_id: true };
             self.take(source, placed, Some(reason))?;
         }
-        source.passed(verdict, id, record.offset);
+        source.passed(verdict, epoch, id, record.offset);
         Ok(verdict)
     }
 
@@ -178,16 +189,14 @@ impl Intake {
     pub(in crate::kernel) fn judge(
         &mut self,
         source: &mut Source,
-        from: &envelope::Source<'_>,
+        stamp: &Stamp<'_>,
         index: usize,
-        position: u64,
-        id: Uuid,
         offset: i64,
     ) -> Result<Verdict, StopReason> {
-        if !source.unplaced.is_empty() && source.is_from(from) {
-            self.place(source, index, position)?;
+        if !source.unplaced.is_empty() && source.counts(stamp) {
+            self.place(source, index, stamp.position)?;
         }
-        source.check(from, position, id, offset)
+        source.check(stamp, offset)
     }
 
     /// Notes an event that could not be folded, if it can wait: it does when it is read again.
@@ -235,7 +244,7 @@ impl Intake {
         let unplaced = Unplaced::new(record, key, headers, reason);
         let waits = source.unplaced.iter().any(|known| known.id == unplaced.id);
         if waits || self.made_ids.contains(&(record.source, unplaced.id)) {
-            source.passed(Verdict::Duplicate, unplaced.id, record.offset);
+            source.passed(Verdict::Duplicate, source.epoch(), unplaced.id, record.offset);
             return Ok(Verdict::Duplicate);
         }
         if source.unplaced.len() == UNPLACED_RECORDS_MAX || unplaced.bytes() > PARKED_RECORD_BYTES_MAX {
@@ -266,7 +275,7 @@ impl Intake {
             }
             self.made_ids.insert((index, id));
             source.unplaced.remove(0);
-            source.passed(Verdict::Apply, id, offset);
+            source.passed(Verdict::Apply, source.epoch(), id, offset);
         }
         Ok(())
     }

@@ -146,7 +146,11 @@ impl<'b, E: EventData> Build<'b, E> {
         }
         self.generation.set_skipped(self.journal.read().skipped.clone());
         on_progress(self.pace.progress(&self.work.meter));
+        let superseded = self.journal.read().superseded;
         let duplicates = self.journal.read().duplicates;
+        if superseded > 0 {
+            tracing::info!(superseded, "records of superseded writers were skipped");
+        }
         Ok(Ok((self.generation, duplicates)))
     }
 

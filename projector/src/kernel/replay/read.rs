@@ -19,6 +19,7 @@ use crate::kernel::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
 use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
 use crate::kernel::engine::Incoming;
 use crate::kernel::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX};
+use crate::kernel::source::{Counts, Stamp};
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::StoreError;
 
@@ -32,7 +33,7 @@ pub(super) struct Written {
     file: File,
     path: PathBuf,
     sources: Vec<(SourceId, SourceCheckpoint)>,
-    duplicates: u64,
+    skipped: Counts,
     parked: Option<ParkedFile>,
 }
 
@@ -48,7 +49,7 @@ pub(super) struct Reading<'w, E: 'static> {
     /// Which of them have been read to the end, and how many have not.
     read: Vec<bool>,
     unread: usize,
-    duplicates: u64,
+    skipped: Counts,
     written: SyncSender<Written>,
     run_began: Instant,
     /// Records read and not yet told.
@@ -74,7 +75,7 @@ impl<'w, E: EventData> Reading<'w, E> {
             intake,
             read,
             unread,
-            duplicates: 0,
+            skipped: Counts::default(),
             written,
             run_began,
             untold: 0,
@@ -97,7 +98,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         let start = |(_, source, _): &Share| Start {
             topic: source.id.topic.to_string(),
             partition: source.id.partition,
-            offset: source.next_offset,
+            offset: source.resume_offset(),
         };
         let starts: Vec<Start> = self.sources.iter().map(start).collect();
         let ahead = FetchAhead { bytes_max: self.work.fetch_bytes_max };
@@ -139,14 +140,16 @@ impl<'w, E: EventData> Reading<'w, E> {
                 Ok(opened) => opened,
                 Err(error) => {
                     let verdict = self.intake.set_aside(source, record(), headers(), error)?;
-                    self.duplicates += u64::from(verdict == Verdict::Duplicate);
+                    self.skipped.skipped(verdict);
                     return Ok(offset + 1 >= *end);
                 }
             };
             let (position, id) = (opened.position, opened.id);
-            let verdict = self.intake.judge(source, &opened.source, from, position, id, offset)?;
+            let verdict = self.intake.judge(source, &Stamp::of(&opened), from, offset)?;
             match (verdict, self.intake.course(from, position, id, || read.key())) {
-                (Verdict::Duplicate, _) => self.duplicates += 1,
+                (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => {
+                    self.skipped.skipped(verdict)
+                }
                 (Verdict::Apply, Course::LeaveOut) => {}
                 (Verdict::Apply, Course::Park) => {
                     self.intake.park(source, record(), headers(), position, id)?;
@@ -157,7 +160,7 @@ impl<'w, E: EventData> Reading<'w, E> {
                     self.sorter.collect(&self.packs, &opened.event, &at);
                 }
             }
-            source.passed(verdict, id, offset);
+            source.passed(verdict, opened.writer_epoch, id, offset);
         }
         Ok(offset + 1 >= *end)
     }
@@ -185,7 +188,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     fn cut(&mut self) -> Result<(), ReplayError> {
         self.run_began = Instant::now();
         let parked = self.intake.take_uncommitted();
-        if self.sorter.is_empty() && self.duplicates == 0 && parked.is_empty() {
+        if self.sorter.is_empty() && self.skipped == Counts::default() && parked.is_empty() {
             return Ok(());
         }
         let path = self.work.next_run();
@@ -193,8 +196,8 @@ impl<'w, E: EventData> Reading<'w, E> {
         let parked = ParkedFile::write(&path, &parked)?;
         self.work.add_run(&path);
         let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
-        let duplicates = std::mem::take(&mut self.duplicates);
-        let written = Written { file, path, sources: sources.collect(), duplicates, parked };
+        let skipped = std::mem::take(&mut self.skipped);
+        let written = Written { file, path, sources: sources.collect(), skipped, parked };
         // The other side ends early only after an error of its own, which is told.
         let _gone = self.written.send(written);
         Ok(())
@@ -210,7 +213,8 @@ pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Resu
         journal.update(|journal| {
             journal.runs.push(name);
             journal.parked.extend(parked);
-            journal.duplicates += run.duplicates;
+            journal.duplicates += run.skipped.duplicates;
+            journal.superseded += run.skipped.superseded;
             run.sources.into_iter().for_each(|(id, at)| journal.checkpoint.set(id, at));
         })?;
     }

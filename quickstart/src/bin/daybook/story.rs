@@ -1,11 +1,20 @@
 //! The course notes' story: a user signs up, 'pants' appear, the user orders them, and D answers from its own copy.
 
-use event_log::{Kafka, topics};
+use std::time::{Duration, Instant};
+
+use event_log::topics::{self, Watermarks};
+use event_log::{Kafka, Polled, Reader, Start};
 use quickstart::client::{Answer, Client};
 use quickstart::shop::{ShopSettings, Urls, chain};
+use schemas::claim;
 use serde_json::{Value, json};
 
 use crate::{log_line, print};
+
+/// Longest look at whether there is an event.
+const LOOK_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for one record.
+const LOOK_POLL: Duration = Duration::from_millis(200);
 
 /// What the story left behind, for the rebuild to compare with.
 #[derive(Debug)]
@@ -37,20 +46,41 @@ pub(crate) async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<
     story.question(urls, &user, everything).await
 }
 
-/// Whether nothing has been written yet, so that the story is worth telling. Asks the broker itself: D's status knows
-/// end offsets only some time after its start.
+/// Whether there is no event yet, so that the story is worth telling. Asks the broker itself: D's status knows what there
+/// is only some time after its start.
 ///
 /// # Errors
 /// A sentence, if the broker does not answer.
 pub(crate) async fn is_log_empty(settings: &ShopSettings) -> Result<bool, String> {
     let (kafka, partitions) = (settings.kafka.clone(), settings.partitions);
-    let look = move || {
-        let of = |topic| (0..partitions).map(move |partition| (topic, partition));
-        let all: Vec<(&str, i32)> = schemas::shop::TOPICS.into_iter().flat_map(of).collect();
-        topics::all_watermarks(&kafka, &all).map(|held| held.iter().all(|held| held.high == 0))
+    let looked = tokio::task::spawn_blocking(move || has_no_event(&kafka, partitions)).await;
+    looked.map_err(|error| error.to_string())?
+}
+
+/// The services have claimed their partitions already, which are records, but no events.
+fn has_no_event(kafka: &Kafka, partitions: i32) -> Result<bool, String> {
+    let of = |topic| (0..partitions).map(move |partition| (topic, partition));
+    let all: Vec<(&str, i32)> = schemas::shop::TOPICS.into_iter().flat_map(of).collect();
+    let held = topics::all_watermarks(kafka, &all).map_err(|error| chain(&error))?;
+    let start = |((topic, partition), held): (&(&str, i32), &Watermarks)| Start {
+        topic: (*topic).to_owned(),
+        partition: *partition,
+        offset: held.low,
     };
-    let looked = tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())?;
-    looked.map_err(|error| chain(&error))
+    let starts: Vec<_> = all.iter().zip(&held).map(start).collect();
+    let reader = Reader::open(kafka, &starts).map_err(|error| chain(&error))?;
+    let (mut at_end, deadline) = (vec![false; starts.len()], Instant::now() + LOOK_MAX);
+    while at_end.contains(&false) {
+        match reader.poll(LOOK_POLL).map_err(|error| chain(&error))? {
+            Polled::Record(record) if claim::open(record.value()).is_none() => return Ok(false),
+            Polled::End { source } => at_end[source] = true,
+            Polled::Nothing if Instant::now() > deadline => {
+                return Err(format!("the log could not be looked at within {} s", LOOK_MAX.as_secs()));
+            }
+            Polled::Record(_) | Polled::Nothing => {}
+        }
+    }
+    Ok(true)
 }
 
 struct Story<'a> {

@@ -55,7 +55,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "order-of-commands", judge: commands::order_kept },
     Check { name: "records-readable", judge: log::readable },
     Check { name: "positions-contiguous", judge: log::positions_contiguous },
-    Check { name: "repeats-only-after-kills", judge: log::repeats_explained },
+    Check { name: "in-the-log-once", judge: log::in_the_log_once },
     Check { name: "versions-contiguous", judge: log::versions_contiguous },
     Check { name: "emails-unique", judge: log::emails_unique },
     Check { name: "orders-of-the-known", judge: log::orders_of_the_known },

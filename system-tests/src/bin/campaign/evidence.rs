@@ -39,15 +39,6 @@ impl Logged {
     }
 }
 
-/// A SIGKILL of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Kill {
-    /// The service's topic.
-    pub(crate) topic: String,
-    /// When, by the same clock as [`Logged::decided_us`].
-    pub(crate) at_us: i64,
-}
-
 /// Takes out of the log what is said twice: same place, same event, same content. Whatever differs stays in it.
 pub(crate) fn split_repeats(records: Vec<Logged>) -> (Vec<Logged>, Vec<Logged>) {
     let mut first: BTreeMap<(String, i32, u64), Logged> = BTreeMap::new();
@@ -92,12 +83,12 @@ pub(crate) struct Verified {
 pub(crate) struct Evidence {
     /// What was asked and answered.
     pub(crate) history: History,
-    /// The log, by topic and partition, in the order of offsets, without repeats.
+    /// The log, by topic and partition, in the order of offsets: records in force, without repeats.
     pub(crate) log: Vec<Logged>,
     /// Records that say once more what an earlier one says.
     pub(crate) repeats: Vec<Logged>,
-    /// Services that were killed.
-    pub(crate) kills: Vec<Kill>,
+    /// Records that count for nothing, because another writer had claimed their partition before them.
+    pub(crate) superseded: usize,
     /// Records that are no events of the shop.
     pub(crate) unreadable: Vec<String>,
     /// D's last answer about every user of the log.

@@ -17,7 +17,6 @@ use crate::clients::reads;
 use crate::evidence::{Evidence, Logged, SeenProduct, Standing, Verified, split_repeats};
 use crate::history::{History, Seen};
 use crate::log;
-use crate::world::service::Service;
 use crate::world::{ORDERS, QUERY, World};
 
 /// Longest time until an answer comes that rests on the whole log.
@@ -38,8 +37,8 @@ pub(crate) fn evidence(
     for service in world.services.iter_mut().take(QUERY) {
         service.stop()?;
     }
-    let (records, unreadable) = log::read(&world.kafka())?;
-    let (log, repeats) = split_repeats(records);
+    let whole = log::read(&world.kafka())?;
+    let (log, repeats) = split_repeats(whole.in_force);
     world.service(ORDERS)?.start();
     world.readers_ready()?;
     let last = Last { client, after: ends(&log), urls: world.urls() };
@@ -50,8 +49,19 @@ pub(crate) fn evidence(
     }
     let verified = verify(world);
     let unasked = std::mem::take(&mut world.unasked);
-    let kills = world.services.iter().flat_map(Service::kills).collect();
-    Ok(Evidence { history, log, repeats, kills, unreadable, users, products, standing, verified, unasked })
+    let (superseded, unreadable) = (whole.superseded, whole.unreadable);
+    Ok(Evidence {
+        history,
+        log,
+        repeats,
+        superseded,
+        unreadable,
+        users,
+        products,
+        standing,
+        verified,
+        unasked,
+    })
 }
 
 fn is_user(event: &ShopEvent) -> bool {

@@ -52,7 +52,11 @@ pub(crate) fn counts(evidence: &Evidence, faults: &Counts, replays: (usize, usiz
         evidence.history.reads_unanswered
     ));
     let (done, gave_up) = replays;
-    say(&format!("repeats    {} records of the log say what an earlier one says", evidence.repeats.len()));
+    say(&format!(
+        "repeats    {} records in force say what an earlier one says; {} records of writers that others had superseded",
+        evidence.repeats.len(),
+        evidence.superseded
+    ));
     say(&format!(
         "faults     {} ({done} replays published, {gave_up} gave up)",
         faults.values().sum::<usize>()

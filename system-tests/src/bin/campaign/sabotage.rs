@@ -22,8 +22,8 @@ pub(crate) const ALL: &[Sabotage] = &[
     Sabotage { name: "skip-sync", found_by: "acknowledged-once", spoil: log::skip_sync },
     // The relay leaves a row out.
     Sabotage { name: "drop-row", found_by: "positions-contiguous", spoil: log::drop_row },
-    // The relay sends a row again, though its service was not killed.
-    Sabotage { name: "double-send", found_by: "repeats-only-after-kills", spoil: log::double_send },
+    // The relay sends a row again that lies in the log already.
+    Sabotage { name: "double-send", found_by: "in-the-log-once", spoil: log::double_send },
     // A command is carried out twice.
     Sabotage { name: "decide-twice", found_by: "acknowledged-once", spoil: log::decide_twice },
     // Two events of a partition change places.

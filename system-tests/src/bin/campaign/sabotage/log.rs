@@ -25,7 +25,6 @@ pub(super) fn drop_row(evidence: &mut Evidence) -> Option<()> {
 
 pub(super) fn double_send(evidence: &mut Evidence) -> Option<()> {
     let again = evidence.log.first()?.clone();
-    evidence.kills.clear();
     evidence.repeats.push(again);
     Some(())
 }

@@ -3,14 +3,13 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use quickstart::client::Client;
 use system_tests::process::Process;
 use tokio::runtime::Handle;
 
 use crate::Fallible;
-use crate::evidence::Kill;
 
 /// Longest time until a service is ready once its Kafka is there. A start waits up to 30 s for a broker, and may have
 /// begun just before the broker came.
@@ -30,8 +29,6 @@ pub(crate) struct Service {
     pub(crate) url: String,
     flags: Vec<String>,
     process: Option<Process>,
-    /// Microseconds since 1970, the clock of the events' times.
-    killed_us: Vec<i64>,
     /// Its Kafka was away when it was started, so that it may give up.
     may_end: bool,
     client: Client,
@@ -58,7 +55,6 @@ impl Service {
             url,
             flags,
             process: None,
-            killed_us: Vec::new(),
             may_end: false,
             client,
             handle,
@@ -82,15 +78,7 @@ impl Service {
         if let Some(process) = self.process.take() {
             self.keep_log(&process);
             process.kill();
-            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.killed_us.push(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX));
         }
-    }
-
-    /// When it was killed, for those who look at its topic.
-    pub(crate) fn kills(&self) -> impl Iterator<Item = Kill> {
-        let topic = format!("{}.events", self.name);
-        self.killed_us.iter().map(move |at_us| Kill { topic: topic.clone(), at_us: *at_us })
     }
 
     /// Sends it a signal, if it runs.

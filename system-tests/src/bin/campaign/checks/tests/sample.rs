@@ -127,7 +127,7 @@ pub(super) fn sound() -> Evidence {
         history: History { commands, reads, reads_unanswered: 0 },
         log,
         repeats: Vec::new(),
-        kills: Vec::new(),
+        superseded: 0,
         unreadable: Vec::new(),
         users: BTreeMap::from([(JILL, Seen::Orders(vec![order(true)])), (JACK, Seen::Orders(Vec::new()))]),
         products: BTreeMap::from([(PANTS, Some(pants))]),

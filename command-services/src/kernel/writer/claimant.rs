@@ -1,0 +1,206 @@
+//! Claiming: the own topic's partitions become this process's to write.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use event_log::{LogError, Outgoing, SendError, Writer as LogWriter};
+use schemas::claim::{self, Claim, Writer};
+use schemas::envelope::{CONTENT_TYPE, EPOCH_MAX, Source};
+use schemas::sequence::Verdict;
+
+use super::superseded::OtherInstance;
+use super::{Instance, InstanceError, OwnLog, Superseded};
+use crate::kernel::ambient::Ambient;
+use crate::kernel::comparison::{CompareError, OwnTopic};
+
+/// How long Kafka may take to acknowledge claims.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where the system tells the machine's name.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+
+/// Why a topic could not be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another instance writes it.
+    #[error(transparent)]
+    Other(#[from] OtherInstance),
+    /// Another one claimed at the same time and came first, or later took over.
+    #[error("{0}, at the same time as this process, which has sent no event; stop one of the two for good")]
+    Lost(Box<Superseded>),
+    /// The topic cannot be read, or holds what it must not.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// No producer.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The claim was not taken.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// Kafka refused the claim.
+    #[error("the claim to partition {partition} was not taken: {reason}")]
+    Refused {
+        /// The partition.
+        partition: i32,
+        /// Why.
+        reason: String,
+    },
+    /// Kafka did not answer.
+    #[error("Kafka has not acknowledged the claim within {waited_ms} ms; check the brokers and start again")]
+    Timeout {
+        /// How long it was waited for.
+        waited_ms: u128,
+    },
+    /// The log ended before what had been read of it.
+    #[error("partition {partition} went back while it was being claimed: the log has lost its end")]
+    WentBack {
+        /// The partition.
+        partition: i32,
+    },
+    /// The epoch cannot be noted.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// No epoch is left.
+    #[error(
+        "topic {topic} was claimed with epoch {EPOCH_MAX}, beyond which there is none: create a new topic and bring the events there"
+    )]
+    NoEpochLeft {
+        /// Full name of the topic.
+        topic: String,
+    },
+}
+
+/// Who claims for a service.
+pub(crate) struct Claimant {
+    pub(crate) own: OwnTopic,
+    pub(crate) instance: Instance,
+    pub(crate) ambient: Arc<dyn Ambient>,
+}
+
+/// Partitions that are this process's to write.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimed {
+    /// Epoch that its events have to carry.
+    pub(crate) epoch: u32,
+    /// Per partition: the offset right behind the claim, where the next record has to come to lie.
+    pub(crate) ends: Vec<i64>,
+}
+
+type Acknowledgements = Receiver<(i32, Result<i64, String>)>;
+
+impl Claimant {
+    /// Refuses if any partition is written by another instance.
+    pub(crate) fn refuse_others(&self, log: &OwnLog) -> Result<(), OtherInstance> {
+        let other = log.claimed_by(|_, writer| writer.instance != self.instance.id());
+        other.map_or(Ok(()), |(partition, writer)| {
+            Err(OtherInstance { topic: self.own.full_name(), partition, writer })
+        })
+    }
+
+    /// Who has claimed the topic since this process did, if anybody has.
+    pub(crate) fn superseded(&self, log: &OwnLog) -> Option<Superseded> {
+        let (own, epoch) = (self.instance.id(), self.instance.epoch());
+        let by = log.claimed_by(|claimed, writer| writer.instance != own || claimed > epoch);
+        by.map(|(partition, by)| self.by(partition, by))
+    }
+
+    fn by(&self, partition: i32, by: Writer) -> Superseded {
+        let copy = by.instance == self.instance.id();
+        Superseded { topic: self.own.full_name(), partition, by, copy }
+    }
+
+    /// Claims all partitions, and reads on in `log` up to the claims. The first partition goes first: of several who
+    /// claim at once, whoever is in force there goes on, and the others have claimed nothing else.
+    pub(crate) fn claim(&mut self, log: &mut OwnLog) -> Result<Claimed, ClaimError> {
+        let epoch = self.instance.epoch().max(log.epoch());
+        if epoch >= EPOCH_MAX {
+            return Err(ClaimError::NoEpochLeft { topic: self.own.full_name() });
+        }
+        let epoch = epoch + 1;
+        self.instance.note(epoch)?;
+        let (acknowledged, acknowledgements) = mpsc::channel();
+        let mut kafka = self.own.kafka.clone();
+        // A claim is waited for, and nothing comes that could be sent along with it.
+        kafka.options.push(("linger.ms".to_owned(), "0".to_owned()));
+        let writer = LogWriter::open(&kafka, move |delivery| {
+            let result = delivery.result.map_err(|error| error.to_string());
+            // An error means that nobody waits any more.
+            let _ = acknowledged.send((delivery.partition, result));
+        })?;
+        let all: Vec<i32> = (0..self.own.partitions).collect();
+        let (first, rest) = all.split_at(1.min(all.len()));
+        for partitions in [first, rest] {
+            for partition in partitions {
+                self.send(&writer, epoch, *partition)?;
+            }
+            let offsets = wait(&acknowledgements, partitions.len())?;
+            self.settle(log, epoch, &offsets)?;
+        }
+        let ends = log.partitions.iter().map(|partition| partition.next_offset).collect();
+        tracing::info!(topic = self.own.topic, epoch, instance = %self.instance.id(), "this process writes the topic");
+        Ok(Claimed { epoch, ends })
+    }
+
+    fn send(&self, writer: &LogWriter, epoch: u32, partition: i32) -> Result<(), ClaimError> {
+        let claim = Claim {
+            id: self.ambient.new_id(),
+            source: Source { service: self.own.service.into(), partition },
+            epoch,
+            writer: Writer {
+                instance: self.instance.id(),
+                host: host_name(),
+                claimed_at: self.ambient.now(),
+            },
+        };
+        let refused = |error: serde_json::Error| ClaimError::Refused { partition, reason: error.to_string() };
+        let value = claim::seal(&claim).map_err(refused)?;
+        let key = self.instance.id().to_string();
+        let headers = [("content-type", CONTENT_TYPE.as_bytes())];
+        let (topic, key, value) = (self.own.topic, key.as_bytes(), &value[..]);
+        Ok(writer.send(Outgoing { topic, partition, key, value, headers: &headers, tag: 0 })?)
+    }
+
+    /// Reads what came to lie before the own claims, which are in force then, or not.
+    fn settle(&self, log: &mut OwnLog, epoch: u32, claims: &[(i32, i64)]) -> Result<(), ClaimError> {
+        let mut ends: Vec<i64> = log.partitions.iter().map(|partition| partition.next_offset).collect();
+        for (partition, offset) in claims {
+            let end = &mut ends[*partition as usize];
+            if *offset < *end {
+                return Err(ClaimError::WentBack { partition: *partition });
+            }
+            *end = *offset;
+        }
+        log.read_to(&self.own, &ends)?;
+        for (partition, offset) in claims {
+            let at = &mut log.partitions[*partition as usize];
+            let verdict = at.sequence.check_claim(epoch);
+            if verdict != Verdict::Claim {
+                let by = at.writer.take().ok_or(ClaimError::WentBack { partition: *partition })?.1;
+                return Err(ClaimError::Lost(Box::new(self.by(*partition, by))));
+            }
+            at.sequence.pass(verdict, epoch, self.instance.id(), *offset);
+            at.next_offset = offset + 1;
+        }
+        Ok(())
+    }
+}
+
+fn wait(acknowledgements: &Acknowledgements, count: usize) -> Result<Vec<(i32, i64)>, ClaimError> {
+    let deadline = Instant::now() + CLAIM_TIMEOUT;
+    let mut offsets = Vec::with_capacity(count);
+    while offsets.len() < count {
+        match acknowledgements.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok((partition, Ok(offset))) => offsets.push((partition, offset)),
+            Ok((partition, Err(reason))) => return Err(ClaimError::Refused { partition, reason }),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                return Err(ClaimError::Timeout { waited_ms: CLAIM_TIMEOUT.as_millis() });
+            }
+        }
+    }
+    Ok(offsets)
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string(HOST_NAME).unwrap_or_default();
+    if name.trim().is_empty() { "unknown".to_owned() } else { name.trim().to_owned() }
+}

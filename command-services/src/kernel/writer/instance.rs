@@ -1,0 +1,85 @@
+//! Which instance a service's directory is, and the highest epoch that it has ever claimed with.
+//!
+//! Both lie beside the store, not in it: `--recover` makes a new store, but not another instance, and an epoch whose
+//! claim the log has lost must not be used again.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::kernel::directory::replace_file;
+
+/// Why the directory does not say, or cannot note, which instance it is.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// The file cannot be read, or was damaged.
+    #[error("{} does not say which instance this is: {reason}; restore the file, or remove it and start with --take-over", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The epoch of a claim cannot be noted, without which it must not be made.
+    #[error("{} cannot be written: {source}; make room on the disk, or make the directory writable", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// One directory's identity as a writer.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    dir: PathBuf,
+    noted: Noted,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Noted {
+    instance: Uuid,
+    epoch: u32,
+}
+
+impl Instance {
+    /// Name of the file that says so.
+    pub(crate) const FILE: &str = "writer.json";
+    /// The file while it is being written.
+    pub(crate) const FILE_NEW: &str = "writer.json.new";
+
+    /// Reads what the directory says; one that says nothing becomes an instance of its own with its first claim.
+    pub(crate) fn open(dir: &Path, new_id: impl FnOnce() -> Uuid) -> Result<Self, InstanceError> {
+        let path = dir.join(Self::FILE);
+        let failed = |reason: String| InstanceError::Unreadable { path: path.clone(), reason };
+        let noted = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Noted { instance: new_id(), epoch: 0 },
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        Ok(Self { dir: dir.to_owned(), noted })
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.noted.instance
+    }
+
+    /// The highest epoch that was claimed with, or may have been.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.noted.epoch
+    }
+
+    /// Notes an epoch before it is claimed with; durable when it returns.
+    pub(crate) fn note(&mut self, epoch: u32) -> Result<(), InstanceError> {
+        let noted = Noted { epoch, ..self.noted };
+        let written = serde_json::to_vec(&noted).map_err(io::Error::from);
+        let written = written.and_then(|text| replace_file(&self.dir, Self::FILE, Self::FILE_NEW, &text));
+        let unwritable = |source| InstanceError::Unwritable { path: self.dir.join(Self::FILE), source };
+        written.map_err(unwritable)?;
+        self.noted = noted;
+        Ok(())
+    }
+}
