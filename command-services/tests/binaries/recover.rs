@@ -85,8 +85,9 @@ fn what_does_not_fit_behind_the_log_is_named() {
     let others = sign_up(&service, "others", UNSENT);
     assert!(service.terminate().0.success());
     half_sent(&broker, &data);
-    let service = Service::start(recover(users_on(&other, &data)));
-    let (status, said) = service.terminate();
+    let mut command = recover(users_on(&other, &data));
+    command.arg("--take-over");
+    let (status, said) = Service::start(command).terminate();
     assert!(status.success(), "{said}");
     let named = said.lines().find(|line| line.contains("do not fit behind the log")).unwrap();
     for part in ["ERROR", "users.events", "two stores wrote this partition", "store.old-000001"] {

@@ -66,7 +66,7 @@ fn the_marker_must_fit() {
     let text = fs::read_to_string(&marker).unwrap();
     for (from, to, says) in [
         ("\"service\": \"toys\"", "\"service\": \"users\"", "service users"),
-        ("\"layout\": 1", "\"layout\": 99", "layout version 99"),
+        ("\"layout\": 2", "\"layout\": 99", "layout version 99"),
         ("toys.events", "p.toys.events", "topic p.toys.events"),
         ("\"partitions\": 3", "\"partitions\": 6", "partitions 6"),
     ] {

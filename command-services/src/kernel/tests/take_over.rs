@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use event_log::embedded::EmbeddedBroker;
+use schemas::envelope;
 use serde_json::json;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::recover::{assert_same, live, what_matters};
 use super::start::make;
@@ -13,6 +15,9 @@ use super::toy::{Toys, router};
 use crate::kernel::outbox::OutboxRow;
 use crate::kernel::store::Store;
 use crate::testing::{Call, Log, TestService, broker, copy_dir, kafka_is_away, write_raw};
+
+/// Of a service that was started once.
+const EPOCH: u32 = 1;
 
 /// A service that has sent some of what it decided, and has stopped; and what its store says.
 async fn half_sent(broker: &EmbeddedBroker) -> (TestService<Toys>, BTreeMap<Vec<u8>, Vec<u8>>) {
@@ -77,7 +82,9 @@ async fn a_row_of_which_the_log_has_the_beginning_is_taken_over_from_there() {
     toys.stop();
     let (partition, _, painted) = &rows[1];
     let known = [&rows[0].2.events[..], &painted.events[..2]].concat();
-    let known: Vec<_> = known.iter().map(|event| (*partition, &event.value[..])).collect();
+    let sent = known.iter().map(|event| envelope::with_epoch(&event.value, EPOCH).unwrap());
+    let sent: Vec<_> = sent.collect();
+    let known: Vec<_> = sent.iter().map(|value| (*partition, &value[..])).collect();
     write_raw(&broker.kafka(""), "toys.events", &known);
     toys.settings.kafka.options.clear();
     toys.restart(|settings| settings.recover = true).unwrap();
@@ -99,8 +106,13 @@ async fn a_log_that_lost_everything_is_taken_from_the_outbox() {
     toys.relayed();
     let (before, after) =
         (Log::read(&first.kafka(""), "toys.events"), Log::read(&second.kafka(""), "toys.events"));
-    for (before, after) in before.partitions.iter().zip(&after.partitions) {
-        assert!(after.len() > before.len() && after.starts_with(before));
+    let ids = |log: &Log, partition: usize| -> Vec<Uuid> {
+        let open = |(_, value): &(String, Vec<u8>)| envelope::open(Some(value), Vec::new).unwrap().id;
+        log.partitions[partition].iter().map(open).collect()
+    };
+    for partition in 0..before.partitions.len() {
+        let (before, after) = (ids(&before, partition), ids(&after, partition));
+        assert!(after.len() > before.len() && after.starts_with(&before));
     }
 }
 

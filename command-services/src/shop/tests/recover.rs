@@ -91,8 +91,8 @@ fn recover<A: Aggregate>(service: &mut TestService<A>) {
 fn followed(orders: &TestService<Orders>, users: &TestService<Users>, products: &TestService<Products>) {
     let counters = [users.rows(b'C'), products.rows(b'C')].concat();
     let counters: Vec<_> = counters.into_iter().map(|(_, counter)| counter).collect();
-    // A checkpoint is an offset, and then as a counter is.
-    let checkpoints = || orders.rows(b'F').iter().map(|(_, row)| row[8..].to_vec()).collect::<Vec<_>>();
+    // A checkpoint is an offset, then as a counter is, and then an epoch.
+    let checkpoints = || orders.rows(b'F').iter().map(|(_, row)| row[8..32].to_vec()).collect::<Vec<_>>();
     keeps_moving("C's following", checkpoints, |checkpoints| *checkpoints == counters);
 }
 
