@@ -129,7 +129,12 @@ impl Source {
 
     /// Notes that the record at `offset` has been dealt with.
     pub(super) fn passed(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
-        self.sequence.pass(verdict, epoch, id, offset);
+        // A repetition of the event applied last would do to go on behind, if nothing before it were still to be read again.
+        let passed = match verdict {
+            Verdict::Duplicate if !self.unplaced.is_empty() => Verdict::Superseded,
+            verdict => verdict,
+        };
+        self.sequence.pass(passed, epoch, id, offset);
         self.next_offset = self.next_offset.max(offset + 1);
     }
 
