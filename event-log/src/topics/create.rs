@@ -1,5 +1,8 @@
 //! Admin requests: create a topic, read its settings.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use futures_executor::block_on;
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -14,6 +17,9 @@ use crate::{Kafka, LogError};
 /// What a topic must say so that no event is ever dropped.
 pub(super) const REQUIRED: [(&str, &str); 3] =
     [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+
+/// Pause before a broker that does not know a topic yet is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// With so many copies one of them can be away and still two have every acknowledged event.
 const REPLICAS_FOR_TWO_IN_SYNC: i32 = 3;
@@ -47,18 +53,48 @@ impl<'a> Admin<'a> {
         Err(TopicError::Create { topic: full_topic, partitions, replication_factor, reason: refused })
     }
 
+    /// Settings of a topic. Of one that was just created, the broker that answers may not know them yet: it is asked again.
     pub(super) fn settings(&self, topic: &str) -> Result<ConfigResource, TopicError> {
         let full_topic = self.kafka.topic_name(topic);
-        let results =
-            block_on(self.client.describe_configs([&ResourceSpecifier::Topic(&full_topic)], &options()));
-        let reason = match results.map(|results| results.into_iter().next()) {
-            Ok(Some(Ok(settings))) => return Ok(settings),
-            Ok(Some(Err(code))) => code.to_string(),
-            Ok(None) => "no answer about this topic".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        Err(TopicError::Inspect { topic: full_topic, what: "the settings", reason })
+        let began = Instant::now();
+        loop {
+            let reason = match self.describe(&full_topic) {
+                Ok(settings) if are_known(&settings) => return Ok(settings),
+                Ok(_) | Err(Undescribed::Unknown) if began.elapsed() < ANSWER_TIMEOUT => {
+                    thread::sleep(ASK_AGAIN);
+                    continue;
+                }
+                Ok(_) | Err(Undescribed::Unknown) => "the broker that answers does not know them".to_owned(),
+                Err(Undescribed::Refused(reason)) => reason,
+            };
+            return Err(TopicError::Inspect { topic: full_topic, what: "the settings", reason });
+        }
     }
+
+    fn describe(&self, full_topic: &str) -> Result<ConfigResource, Undescribed> {
+        let resource = ResourceSpecifier::Topic(full_topic);
+        let results = block_on(self.client.describe_configs([&resource], &options()));
+        match results.map(|results| results.into_iter().next()) {
+            Ok(Some(Ok(settings))) => Ok(settings),
+            Ok(Some(Err(RDKafkaErrorCode::UnknownTopicOrPartition))) => Err(Undescribed::Unknown),
+            Ok(Some(Err(code))) => Err(Undescribed::Refused(code.to_string())),
+            Ok(None) => Err(Undescribed::Refused("no answer about this topic".to_owned())),
+            Err(error) => Err(Undescribed::Refused(error.to_string())),
+        }
+    }
+}
+
+/// Why there are no settings.
+enum Undescribed {
+    /// The broker does not know the topic, or not yet.
+    Unknown,
+    Refused(String),
+}
+
+/// A broker that does not know a topic yet may answer without any setting.
+fn are_known(settings: &ConfigResource) -> bool {
+    let known = |setting| settings.get(setting).is_some_and(|entry| entry.value.is_some());
+    REQUIRED.iter().all(|(setting, _)| known(setting))
 }
 
 fn new_topic<'a>(full_topic: &'a str, spec: &TopicSpec) -> NewTopic<'a> {
@@ -75,4 +111,30 @@ fn new_topic<'a>(full_topic: &'a str, spec: &TopicSpec) -> NewTopic<'a> {
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
+
+    use super::*;
+
+    #[test]
+    fn settings_are_known_once_all_are_there_that_must_be_right() {
+        let entry = |(name, value): (&str, &str)| ConfigEntry {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            source: ConfigSource::DynamicTopic,
+            is_read_only: false,
+            is_default: false,
+            is_sensitive: false,
+        };
+        let specifier = OwnedResourceSpecifier::Topic("t".to_owned());
+        let mut settings = ConfigResource { specifier, entries: Vec::new() };
+        assert!(!are_known(&settings));
+        settings.entries = REQUIRED.map(entry).to_vec();
+        assert!(are_known(&settings));
+        settings.entries[0].value = None;
+        assert!(!are_known(&settings));
+    }
 }
