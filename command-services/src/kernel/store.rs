@@ -12,12 +12,14 @@
 //! opens it afresh, from what the system has of the file. That is what the disk has, unless a sync failed and the system
 //! forgot that it did; nothing was acknowledged then, and the log decides at the next start.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::keys::Span;
 
@@ -25,6 +27,11 @@ use super::keys::Span;
 const SEGMENT_BYTES: usize = 1024 * 1024;
 /// Largest key and value together: 20 of them in one node stay below a quarter of a segment.
 pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
+
+/// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between two looks at the lock.
+const UNLOCK_POLL: Duration = Duration::from_millis(10);
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -202,11 +209,23 @@ fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
         .segment_size(SEGMENT_BYTES)
         // We sync when a group of commands is complete, not by the clock.
         .flush_every_ms(None);
+    wait_unlocked(&dir.join("db"));
     let db = config.open().map_err(|error| failed(error.to_string()))?;
     let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string()))?;
     // The file's own name must survive as well.
     sync_dir(dir).map_err(|error| failed(error.to_string()))?;
     Ok(Opened { db, file })
+}
+
+/// sled keeps its lock on the file for a moment after a database was dropped, since its threads end a little later. Nobody
+/// else can have it: this process holds the lock of the directory above.
+fn wait_unlocked(file: &Path) {
+    let began = Instant::now();
+    let is_locked =
+        || File::open(file).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    while is_locked() && began.elapsed() < UNLOCK_TIMEOUT {
+        thread::sleep(UNLOCK_POLL);
+    }
 }
 
 /// sled panics while closing a database whose disk fails; by then nothing is left to lose.

@@ -1,9 +1,16 @@
 //! The store by itself.
 
+use std::fs::File;
+use std::thread;
+use std::time::Duration;
+
 use tempfile::TempDir;
 
 use crate::kernel::keys;
 use crate::kernel::store::{Store, StoreError, VALUE_BYTES_MAX};
+
+/// How long somebody else has the lock.
+const HELD: Duration = Duration::from_millis(200);
 
 fn open(dir: &TempDir) -> Store {
     Store::open(dir.path(), 1 << 20).unwrap()
@@ -25,6 +32,20 @@ fn what_was_synced_is_there_after_reopening() {
     assert_eq!((value(b"a"), value(b"b"), value(b"c")), (None, Some(b"2".to_vec()), Some(b"3".to_vec())));
     store.close().unwrap();
     assert!(matches!(store.get(b"b"), Err(StoreError::Closed)));
+}
+
+#[test]
+fn a_lock_that_is_let_go_of_a_moment_later_is_waited_for() {
+    let dir = TempDir::new().unwrap();
+    open(&dir).close().unwrap();
+    let file = File::open(dir.path().join("db")).unwrap();
+    file.lock().unwrap();
+    let holder = thread::spawn(move || {
+        thread::sleep(HELD);
+        drop(file);
+    });
+    open(&dir).close().unwrap();
+    holder.join().unwrap();
 }
 
 #[test]
