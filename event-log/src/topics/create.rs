@@ -132,7 +132,7 @@ mod tests {
         let specifier = OwnedResourceSpecifier::Topic("t".to_owned());
         let mut settings = ConfigResource { specifier, entries: Vec::new() };
         assert!(!are_known(&settings));
-        settings.entries = REQUIRED.map(entry).to_vec();
+        settings.entries = REQUIRED.into_iter().map(entry).collect();
         assert!(are_known(&settings));
         settings.entries[0].value = None;
         assert!(!are_known(&settings));
