@@ -1,8 +1,8 @@
-//! Looks at the own topic while the service runs: whether its end went back, whether somebody else writes it, and whether somebody has changed it so that
-//! it loses events.
+//! Looks at the own topic while the service runs: whether its end went back, whether somebody else writes it, and whether
+//! somebody has changed it so that it loses events.
 //!
-//! An end that went back, or that lies further on than what this service has sent, makes the relay compare log and store at once; everything else is told in the log and by
-//! `/health/ready` as long as it lasts, and commands go on.
+//! An end that went back, or that lies further on than what this service has sent, makes the relay compare log and store
+//! at once; everything else is told in the log and by `/health/ready` as long as it lasts, and commands go on.
 
 use std::io;
 use std::sync::Arc;

@@ -36,10 +36,7 @@ pub enum RunError {
     #[error("the service cannot accept connections")]
     Serve(#[source] io::Error),
     /// Another writer has taken its topic over.
-    #[error(
-        "{by}; this process has stopped, and {unsaved}; the other one does not know them: what was answered after disk must be \
-         asked for again there, from the store that is kept here"
-    )]
+    #[error("{by}; this process has stopped, and {unsaved}")]
     Superseded {
         /// Who.
         by: Box<Superseded>,

@@ -1,8 +1,9 @@
 //! The first moments after a read model was opened: nobody is answered from before where it may have been before.
 //!
 //! Rows are on disk up to half a second after they were served, so one whose process was killed, or whose disk was full,
-//! begins a little earlier than it ended. Whatever it answered from is in the log: who has projected what the log held at the start has that again.
-//! Queries wait for it, but not for ever: a log that cannot be reached must not keep what is there from being served.
+//! begins a little earlier than it ended. Whatever it answered from is in the log: who has projected what the log held at
+//! the start has that again. Queries wait for it, but not for ever: a log that cannot be reached must not keep what is there
+//! from being served.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -62,8 +62,8 @@ impl StartError {
 }
 
 impl Service {
-    /// Serves `routes` from the published generation as soon as it has caught up, if there is one; else, or if the settings ask for it,
-    /// begins to build one. `holder` says who this is, to others who find the read model in use.
+    /// Serves `routes` from the published generation as soon as it has caught up, if there is one; else, or if the settings
+    /// ask for it, begins to build one. `holder` says who this is, to others who find the read model in use.
     ///
     /// # Errors
     /// [`StartError`]; nothing has been changed then.

@@ -19,8 +19,8 @@ const TRIAL_VALUES: u8 = 100;
 const TRIAL_VALUE_BYTES: usize = VALUE_BYTES_MAX - 64;
 
 impl<A: Aggregate> Committer<A> {
-    /// Refuses everything until the store can be opened, read and written again: what it then holds counts. Returns false if
-    /// the service stops before that.
+    /// Refuses everything until the store can be opened, read and written again: what it then holds counts. Returns false
+    /// if the service stops before that.
     pub(super) fn wait_until_well(&mut self, error: &GroupError) -> bool {
         tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
         self.metrics.store_failures.inc();

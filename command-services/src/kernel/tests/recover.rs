@@ -65,16 +65,21 @@ async fn a_rebuilt_store_equals_the_one_that_lived_on() {
     Log::read(&broker.kafka(""), "toys.events").events();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn repetitions_in_the_log_are_taken_once() {
-    let broker = broker();
-    let kafka = broker.kafka("");
+/// A service that has lived and stopped, what its store says, and the log.
+async fn lived(kafka: &Kafka) -> (TestService<Toys>, BTreeMap<Vec<u8>, Vec<u8>>, Log) {
     let mut toys = TestService::<Toys>::start(kafka.clone(), router);
     live(&toys).await;
     toys.relayed();
     let lived_on = what_matters(&toys);
     toys.stop();
-    let log = Log::read(&kafka, "toys.events");
+    (toys, lived_on, Log::read(kafka, "toys.events"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repetitions_in_the_log_are_taken_once() {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    let (mut toys, lived_on, log) = lived(&kafka).await;
     let late_half = |records: &[(String, Vec<u8>)]| records.len() / 2..records.len();
     let repeated = (0..).zip(&log.partitions).flat_map(|(partition, records)| {
         records[late_half(records)].iter().map(move |(_, value)| (partition, &value[..]))
@@ -89,12 +94,7 @@ async fn repetitions_in_the_log_are_taken_once() {
 async fn a_repetition_at_the_very_end_does_not_shorten_the_log() {
     let broker = broker();
     let kafka = broker.kafka("");
-    let mut toys = TestService::<Toys>::start(kafka.clone(), router);
-    live(&toys).await;
-    toys.relayed();
-    let lived_on = what_matters(&toys);
-    toys.stop();
-    let log = Log::read(&kafka, "toys.events");
+    let (mut toys, lived_on, log) = lived(&kafka).await;
     let early = (0..).zip(&log.partitions).map(|(partition, records)| (partition, &records[1].1[..]));
     write_raw(&kafka, "toys.events", &early.collect::<Vec<_>>());
     toys.restart(|settings| settings.recover = true).unwrap();

@@ -68,7 +68,10 @@ impl fmt::Display for Unsaved {
             let before = if index == 0 { ": " } else { ", " };
             write!(f, "{before}partition {partition} positions {from} to {to}")?;
         }
-        Ok(())
+        f.write_str(
+            "; the other one does not know them: what was answered after disk must be asked for again there, from the store that \
+             is kept here",
+        )
     }
 }
 
@@ -80,9 +83,8 @@ mod tests {
     fn what_is_not_in_the_log_is_told_by_position() {
         let said = |acknowledged: &[u64], durable: &[u64]| Unsaved::of(acknowledged, durable).to_string();
         assert_eq!(said(&[3, 0], &[3, 0]), "all events of its outbox are in the log");
-        assert_eq!(
-            said(&[3, 5, 0], &[7, 5, 1]),
-            "5 event(s) of its outbox are not in the log: partition 0 positions 3 to 6, partition 2 positions 0 to 0"
-        );
+        let some = said(&[3, 5, 0], &[7, 5, 1]);
+        let listed = "5 event(s) of its outbox are not in the log: partition 0 positions 3 to 6, partition 2 positions 0 to 0;";
+        assert!(some.starts_with(listed) && some.contains("must be asked for again"), "{some}");
     }
 }

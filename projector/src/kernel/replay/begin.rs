@@ -64,7 +64,8 @@ pub(super) fn resume<E>(
     }
 }
 
-/// Number of the next run. Removes runs, and records that wait with them, that the journal does not name: they were not durable when the build stopped.
+/// Number of the next run. Removes runs, and records that wait with them, that the journal does not name: they were not
+/// durable when the build stopped.
 pub(super) fn next_run(build: &Path, named: &[String]) -> Result<u64, StoreError> {
     let io_error = |error| StoreError::new("tidy", build, error);
     for entry in fs::read_dir(build).map_err(io_error)? {
