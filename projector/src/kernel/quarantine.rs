@@ -20,15 +20,17 @@ mod record;
 mod release;
 mod skipped;
 mod unplaced;
+mod waiting;
 
 pub(in crate::kernel) use course::Course;
 pub(in crate::kernel) use index::ParkedEvent;
 pub use index::{ParkedKey, Quarantine};
-pub(in crate::kernel) use intake::{Intake, Totals};
+pub(in crate::kernel) use intake::Intake;
 pub(in crate::kernel) use record::ParkedRecord;
 pub use release::{ReleaseError, Released, leave_out, release};
 pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX};
 pub(in crate::kernel) use unplaced::{Unplaced, shown};
+pub(in crate::kernel) use waiting::Totals;
 
 /// Events that wait in one generation. Their places are kept in memory, some hundred bytes each.
 pub const PARKED_EVENTS_MAX: u64 = 10_000;

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::{PARKED_KEY_BYTES_MAX, REASON_CHARS_MAX};
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::codec::{RowError, RowReader, put_text, put_varint};
 use crate::kernel::stop::RecordAt;
@@ -101,6 +102,18 @@ impl ParkedRecord {
 pub(super) fn bytes(key: &[u8], value: Option<&[u8]>, headers: &Headers) -> usize {
     let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     key.len() + value.map_or(0, <[u8]>::len) + headers
+}
+
+/// The text of a key that can wait: it can be shown, named on a command line, and be a part of a stored key.
+pub(super) fn key_text(key: Option<&[u8]>) -> Option<&str> {
+    let text = std::str::from_utf8(key?).ok()?;
+    let fits = !text.is_empty() && text.len() <= PARKED_KEY_BYTES_MAX;
+    (fits && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// A reason as it is kept.
+pub(super) fn shortened(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
 }
 
 fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {

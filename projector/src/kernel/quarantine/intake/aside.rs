@@ -1,0 +1,64 @@
+//! Records that are no events for this program: writers' claims, and what cannot be opened.
+
+use schemas::claim;
+use schemas::envelope::{self, Envelope};
+use schemas::event_data::EventError;
+use schemas::sequence::Verdict;
+
+use super::{Intake, Placed};
+use crate::kernel::engine::Incoming;
+use crate::kernel::quarantine::Course;
+use crate::kernel::quarantine::record::Headers;
+use crate::kernel::source::{Source, Stamp};
+use crate::kernel::stop::StopReason;
+
+impl Intake {
+    /// Takes a record that is no event for this program: a writer's claim, or one that cannot be opened.
+    pub(in crate::kernel) fn set_aside(
+        &mut self,
+        source: &mut Source,
+        record: Incoming<'_>,
+        headers: Headers,
+        error: EventError,
+    ) -> Result<Verdict, StopReason> {
+        let error = match claim::open(record.value) {
+            Some(Ok(claim)) => {
+                let verdict = source.check_claim(&claim, record.offset)?;
+                source.passed(verdict, claim.epoch, claim.id, record.offset);
+                return Ok(verdict);
+            }
+            Some(Err(unreadable)) => unreadable.into(),
+            None => error,
+        };
+        let envelope = match &error {
+            EventError::Data(_) => envelope::open(record.value, || headers.clone()).ok(),
+            EventError::Envelope(_) => None,
+        };
+        let id = envelope.as_ref().map(|envelope| envelope.id);
+        let reason = StopReason::unreadable(source.at(record.offset, id), error);
+        match envelope {
+            Some(envelope) => self.set_aside_placed(source, record, headers, &envelope, reason),
+            None => self.set_aside_unplaced(source, record, headers, reason),
+        }
+    }
+    /// Parks one whose envelope can be read, if its turn has come.
+    fn set_aside_placed(
+        &mut self,
+        source: &mut Source,
+        record: Incoming<'_>,
+        headers: Headers,
+        envelope: &Envelope<'_>,
+        reason: StopReason,
+    ) -> Result<Verdict, StopReason> {
+        let (id, position, epoch) = (envelope.id, envelope.position, envelope.writer_epoch);
+        let stamp = Stamp { from: &envelope.source, epoch, position, id };
+        let verdict = self.judge(source, &stamp, record.source, record.offset)?;
+        let course = self.look_up(record.source, position, id, record.key);
+        if verdict == Verdict::Apply && course != Course::LeaveOut {
+            let placed = Placed { record, headers, position, id, has_event_id: true };
+            self.take(source, placed, Some(reason))?;
+        }
+        source.passed(verdict, epoch, id, record.offset);
+        Ok(verdict)
+    }
+}
