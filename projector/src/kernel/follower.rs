@@ -4,11 +4,14 @@
 //! while there is more than it can take. Kafka being away never stops it. What does stop it is told in its
 //! [`Progress`]; everything before that place has been committed, and readers go on.
 
+mod catching;
 mod end_offsets;
+mod following;
 mod hold;
 mod log;
 mod pass;
 mod repair;
+mod telling;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -25,8 +28,8 @@ use super::progress::Progress;
 use super::projection::Projection;
 use super::store::StoreError;
 use end_offsets::{EndOffsets, Unfit};
+use following::Following;
 pub use hold::Hold;
-use pass::Following;
 pub use repair::{Repair, RepairError, Repairs};
 
 /// How a follower works.

@@ -8,7 +8,8 @@ use event_log::{LogError, Start};
 use schemas::event_data::EventData;
 use schemas::place::Place;
 
-use super::pass::{Following, publish_state};
+use super::following::Following;
+use super::telling::publish_state;
 use crate::kernel::place::places;
 use crate::kernel::progress::State;
 use crate::kernel::sources::{self, Misfit};

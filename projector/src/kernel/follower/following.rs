@@ -1,0 +1,151 @@
+//! The follower's thread: pass after pass over the log, from the checkpoint on, until it is asked to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_log::Kafka;
+use schemas::event_data::EventData;
+use tokio::sync::watch;
+
+use super::catching::Catching;
+use super::end_offsets::Unfit;
+use super::log::{Found, RETRY_AFTER};
+use super::pass::{Ended, RecordPlace};
+use super::repair::Asking;
+use super::telling::{TellPanic, publish_state};
+use super::{Hold, Stopping};
+use crate::kernel::engine::Engine;
+use crate::kernel::generation::Generation;
+use crate::kernel::progress::{Progress, State};
+use crate::kernel::projection::Projection;
+use crate::kernel::stop::StopReason;
+
+/// How often a stopped follower looks whether something is asked of it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What the thread works with.
+pub(super) struct Following<E: 'static> {
+    pub(super) kafka: Kafka,
+    pub(super) generation: Arc<Generation>,
+    pub(super) projection: Projection<E>,
+    pub(super) engine: Engine<E>,
+    pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
+    pub(super) stopping: Stopping,
+    pub(super) hold: Hold,
+    pub(super) asking: Asking,
+    pub(super) unfit: Unfit,
+}
+
+impl<E: EventData> Following<E> {
+    pub(super) fn run(mut self) {
+        let _guard = TellPanic(self.progress.clone());
+        while let Err(reason) = self.follow().and_then(|()| self.commit()) {
+            tracing::error!("the projection stopped: {reason}");
+            let before = self.progress.borrow().state.clone();
+            publish_state(&self.progress, State::Stopped(Arc::new(reason)));
+            self.hold.end();
+            if !self.wait_for_repair() {
+                return;
+            }
+            tracing::warn!("events left the quarantine; following goes on");
+            self.hold.go_on();
+            publish_state(&self.progress, before);
+        }
+        self.hold.end();
+    }
+
+    /// Stopped, it still releases events and leaves them out: that may be what it takes to go on. Returns whether it did
+    /// so; `false` for the request to stop.
+    fn wait_for_repair(&mut self) -> bool {
+        self.engine.forget(&self.generation.checkpoint());
+        while !self.stopping.wait(LOOK_EVERY) {
+            // With nothing to be committed, it does not fail.
+            if !self.hold.is_wanted() && self.repair().is_ok_and(|repaired| repaired) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Does what is asked for; returns whether that changed what waits. Everything is then read again from the checkpoint.
+    pub(super) fn repair(&mut self) -> Result<bool, StopReason> {
+        let mut repaired = false;
+        while let Some(asked) = self.asking.next() {
+            self.commit()?;
+            repaired |= asked.answer(&self.generation, self.projection);
+        }
+        if repaired {
+            self.engine.forget(&self.generation.checkpoint());
+            // Who waits for an event that was released looks again.
+            self.progress.send_modify(|_| {});
+        }
+        Ok(repaired)
+    }
+
+    /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
+    fn follow(&mut self) -> Result<(), StopReason> {
+        let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
+        let mut catching = Catching::new(&found.log);
+        loop {
+            let next = match self.pass(&mut catching, &found.starts, None) {
+                Ended::Asked => return Ok(()),
+                Ended::Stopped(reason) => return self.commit().and(Err(reason)),
+                Ended::Unfoldable(before, reason) => {
+                    return Err(self.stop_before(before, reason, &mut catching));
+                }
+                Ended::ReadAgain => {
+                    self.engine.forget(&self.generation.checkpoint());
+                    self.wait_for_place()?
+                }
+                Ended::Moved(place, reason) => self.find_again(place, reason)?,
+            };
+            let Some(next) = next else { return Ok(()) };
+            found = next;
+        }
+    }
+
+    /// Looks for the place again, since the log may have gone back; `None` if the request to stop came first.
+    fn find_again(
+        &mut self,
+        place: Option<RecordPlace>,
+        reason: StopReason,
+    ) -> Result<Option<Found>, StopReason> {
+        self.commit()?;
+        tracing::warn!("the log may have gone back, the place is looked for again: {reason}");
+        if self.stopping.wait(RETRY_AFTER) {
+            return Ok(None);
+        }
+        let Some(again) = self.wait_for_place()? else { return Ok(None) };
+        // The record before the gap is what it should be: it is a gap indeed.
+        if place.is_some_and(|(source, offset)| again.starts[source].offset >= offset) {
+            return Err(reason);
+        }
+        Ok(Some(again))
+    }
+
+    /// Commits what came before a record that cannot be folded; returns why it cannot.
+    fn stop_before(
+        &mut self,
+        before: RecordPlace,
+        reason: StopReason,
+        catching: &mut Catching,
+    ) -> StopReason {
+        self.engine.forget(&self.generation.checkpoint());
+        let ended = match self.wait_for_place() {
+            Ok(Some(found)) => self.pass(catching, &found.starts, Some(before)),
+            Ok(None) => Ended::Asked,
+            Err(again) => Ended::Stopped(again),
+        };
+        let committed = match ended {
+            Ended::Asked => self.commit(),
+            // Whatever else could not be folded came before, and would have been met then.
+            Ended::ReadAgain => Ok(()),
+            Ended::Stopped(again) | Ended::Unfoldable(_, again) | Ended::Moved(_, again) => Err(again),
+        };
+        // The first reason stays the one to tell.
+        if let Err(again) = committed {
+            tracing::warn!("while reading again up to the event that cannot be folded: {again}");
+        }
+        reason
+    }
+}

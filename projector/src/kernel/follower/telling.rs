@@ -1,0 +1,56 @@
+//! Commits of a follower, and what it tells of them.
+
+use std::sync::Arc;
+use std::thread;
+
+use schemas::event_data::EventData;
+use tokio::sync::watch;
+
+use super::catching::Catching;
+use super::following::Following;
+use crate::kernel::progress::{Progress, State};
+use crate::kernel::stop::StopReason;
+
+impl<E: EventData> Following<E> {
+    pub(super) fn commit(&mut self) -> Result<(), StopReason> {
+        if !self.engine.uncommitted() {
+            return Ok(());
+        }
+        let committed = self.engine.commit(&self.generation);
+        // Rows handed over and not written must not be followed by a checkpoint that counts on them.
+        let checkpoint = committed.inspect_err(|_| self.engine.forget(&self.generation.checkpoint()))?;
+        let counts = self.engine.counts();
+        self.progress.send_modify(|progress| {
+            let progress = Arc::make_mut(progress);
+            progress.checkpoint = checkpoint;
+            progress.events_applied = counts.applied;
+            progress.duplicates_skipped = counts.duplicates;
+            progress.superseded_skipped = counts.superseded;
+            progress.last_event_at = counts.last_event_at;
+        });
+        Ok(())
+    }
+
+    pub(super) fn tell_when_caught_up(&self, catching: &mut Catching) {
+        let building = matches!(self.progress.borrow().state, State::Building);
+        if building && catching.caught_up(|source| self.engine.next_offset(source)) {
+            publish_state(&self.progress, State::Following);
+        }
+    }
+}
+
+pub(super) fn publish_state(progress: &watch::Sender<Arc<Progress>>, state: State) {
+    progress.send_modify(|progress| Arc::make_mut(progress).state = state);
+}
+
+/// Tells when the thread panics, so that nobody waits for a follower that is gone.
+pub(super) struct TellPanic(pub(super) Arc<watch::Sender<Arc<Progress>>>);
+
+impl Drop for TellPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let detail = "its thread panicked; the log has the details".to_owned();
+            publish_state(&self.0, State::Stopped(Arc::new(StopReason::Defect { detail })));
+        }
+    }
+}
