@@ -1,4 +1,4 @@
-//! The reading half of a replay: each thread reads some of the partitions from where the journal says, up to the goal,
+//! A reading thread of a build: it reads some of the partitions from where the journal says, up to the goal,
 //! and leaves runs of sorted changes.
 
 use std::fs::File;
@@ -11,9 +11,9 @@ use event_log::{BatchItem, BatchRecord, FetchAhead, Kafka, Reader, Start};
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
 
-use super::build::Share;
 use super::options::ReplayError;
 use super::parked::ParkedFile;
+use super::share::Share;
 use super::work::{Work, run_name};
 use crate::kernel::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
 use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};

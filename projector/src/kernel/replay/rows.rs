@@ -8,9 +8,10 @@ use std::thread;
 
 use schemas::event_data::EventData;
 
-use super::build::{Build, Syncing, join, wait};
+use super::build::Build;
 use super::options::ReplayError;
 use super::progress::ReplayProgress;
+use super::threads::{Syncing, join, wait};
 use super::unfoldable::{Folded, Unfolded};
 use super::work::{lower_priority, run_name};
 use super::write::{Writing, WrittenUnit, sync_units};

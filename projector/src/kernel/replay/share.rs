@@ -1,0 +1,67 @@
+//! Which partitions each reading thread reads, and how far.
+
+use event_log::topics::Watermarks;
+
+use crate::kernel::checkpoint::Checkpoint;
+use crate::kernel::source::Source;
+
+/// A partition that one thread reads: its index in the checkpoint, its place, and its end offset.
+pub(super) type Share = (u32, Source, i64);
+
+/// End offset of every partition: of the goal if there is one, else of the log as it is.
+pub(super) fn ends(goal: Option<&Checkpoint>, log: &[Watermarks]) -> Vec<i64> {
+    match goal {
+        Some(goal) => goal.sources().map(|(_, at)| at.next_offset).collect(),
+        None => log.iter().map(|held| held.high).collect(),
+    }
+}
+
+/// The partitions of each thread that are not read yet: all topics' partitions of one number go together.
+pub(super) fn shares(sources: Vec<Source>, ends: &[i64], threads: usize) -> Vec<Vec<Share>> {
+    let mut shares = vec![Vec::new(); threads];
+    for ((number, source), end) in (0..).zip(sources).zip(ends) {
+        if source.next_offset < *end {
+            shares[source.id.partition.unsigned_abs() as usize % threads].push((number, source, *end));
+        }
+    }
+    shares.retain(|share| !share.is_empty());
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
+    use crate::kernel::projection::Projection;
+    use crate::kernel::source;
+
+    const NOTHING: Projection<()> = Projection { layout_version: 1, topics: &[], views: &[] };
+
+    fn checkpoint(next_offsets: &[(&str, i32, i64)]) -> Checkpoint {
+        Checkpoint::from_sources(next_offsets.iter().map(|(topic, partition, next_offset)| {
+            let at = SourceCheckpoint { next_offset: *next_offset, ..SourceCheckpoint::default() };
+            (SourceId { topic: (*topic).into(), partition: *partition }, at)
+        }))
+    }
+
+    #[test]
+    fn partitions_of_one_number_go_together_and_what_is_read_goes_to_nobody() {
+        let read = checkpoint(&[("a", 0, 0), ("a", 1, 5), ("b", 0, 2), ("b", 1, 3)]);
+        let names = |threads: usize, ends: &[i64]| -> Vec<Vec<String>> {
+            let shares = shares(source::sources(&NOTHING, &read), ends, threads);
+            let name = |(number, source, end): &Share| format!("{number}: {} to {end}", source.id);
+            shares.iter().map(|share| share.iter().map(name).collect()).collect()
+        };
+        let two = [vec!["0: a/0 to 6", "2: b/0 to 6"], vec!["1: a/1 to 6", "3: b/1 to 6"]];
+        assert_eq!(names(2, &[6; 4]), two);
+        assert_eq!(names(1, &[6; 4]).len(), 1);
+        assert_eq!(names(2, &[6, 5, 6, 3]), two[..1], "partitions 1 are read");
+        assert_eq!(names(9, &[0, 5, 2, 3]), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn a_goal_comes_before_the_ends_of_the_log() {
+        let (log, goal) = ([Watermarks { low: 0, high: 9 }], checkpoint(&[("a", 0, 4)]));
+        assert_eq!((ends(Some(&goal), &log), ends(None, &log)), (vec![4], vec![9]));
+    }
+}
