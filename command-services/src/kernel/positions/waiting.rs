@@ -1,0 +1,59 @@
+//! What the relay waits for: events to send, deliveries, the stop.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use crate::kernel::positions::{Look, Positions, Wait};
+
+impl Positions {
+    /// The service stops: the relay goes on until everything is acknowledged, at the latest until `by`.
+    pub(crate) fn stop(&self, by: Instant) {
+        self.lock().stop_by = Some(by);
+        self.changed.notify_all();
+    }
+
+    /// How things stand, without waiting.
+    pub(crate) fn look(&self) -> Look {
+        self.lock().look()
+    }
+
+    /// Waits until there is something for the relay to do.
+    pub(crate) fn wait(&self, wait: Wait<'_>) -> Look {
+        let deadline = Instant::now() + wait.timeout;
+        let mut state = self.lock();
+        let full = state.is_full(wait);
+        // When full, some more deliveries than one are worth waking up for.
+        let wait = if full { Wait { in_flight_max: wait.in_flight_max / 2 + 1, ..wait } } else { wait };
+        state.relay_waits_for_deliveries = full || state.stop_by.is_some();
+        while !state.something_to_do(wait) {
+            let left = state.time_left(deadline, Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.relay_waits_for_deliveries |= state.stop_by.is_some();
+        }
+        state.relay_waits_for_deliveries = false;
+        state.look()
+    }
+
+    /// Waits for the time of `pause`, but not beyond the time by which the service stops.
+    pub(crate) fn pause(&self, pause: Duration) {
+        let deadline = Instant::now() + pause;
+        let mut state = self.lock();
+        loop {
+            let left = state.time_left(deadline, Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the stop, at most so long; returns whether it has been asked for.
+    pub(crate) fn wait_for_stop(&self, timeout: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| state.stop_by.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.stop_by.is_some()
+    }
+}
