@@ -1,92 +1,14 @@
 //! How far a generation has got: per partition the next offset, the next position and the id applied last.
 
-use std::fmt;
+mod json;
+mod source;
+
 use std::sync::Arc;
 
-use schemas::sequence::{Reached, Sequence};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::codec::{RowError, RowReader, put_varint};
-
-/// One partition of one topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId {
-    /// Topic without prefix.
-    pub topic: Arc<str>,
-    /// Partition of that topic.
-    pub partition: i32,
-}
-
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.topic, self.partition)
-    }
-}
-
-/// How far one partition has been projected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SourceCheckpoint {
-    /// Kafka's offset of the first record that has not been projected.
-    pub next_offset: i64,
-    /// The position that must come next; equally the number of events projected.
-    pub next_position: u64,
-    /// Id of the event projected last.
-    pub last_id: Option<Uuid>,
-    /// Kafka's offset right behind that event, where reading goes on: at most `next_offset`, before which there may be
-    /// claims of writers and records that were skipped.
-    pub resume_offset: i64,
-    /// Epoch of the writer in force right behind that event.
-    pub epoch: u32,
-}
-
-impl SourceCheckpoint {
-    /// The state of the position check from here on.
-    #[must_use]
-    pub fn sequence(&self) -> Sequence {
-        Sequence::resume(self.reached())
-    }
-
-    /// What has been projected, and where reading goes on.
-    #[must_use]
-    pub fn reached(&self) -> Reached {
-        let Self { next_position, last_id, resume_offset, epoch, .. } = *self;
-        Reached { offset: resume_offset, epoch, next_position, last_id }
-    }
-
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        // Offsets start at 0, so nothing is lost.
-        put_varint(&mut bytes, self.next_offset.max(0).unsigned_abs());
-        put_varint(&mut bytes, self.next_position);
-        put_varint(&mut bytes, self.resume_offset.max(0).unsigned_abs());
-        put_varint(&mut bytes, self.epoch.into());
-        bytes.extend_from_slice(self.last_id.as_ref().map_or(&[][..], |id| id.as_bytes()));
-        bytes
-    }
-
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
-        let mut reader = RowReader::new(bytes);
-        let next_offset = reader.number("next_offset")?;
-        let next_position = reader.varint("next_position")?;
-        let (resume_offset, epoch) = (reader.number("resume_offset")?, reader.number("epoch")?);
-        let last_id = if next_position == 0 { None } else { Some(reader.uuid("last_id")?) };
-        reader.finish()?;
-        Ok(Self { next_offset, next_position, last_id, resume_offset, epoch })
-    }
-}
-
-/// One partition of a [`Checkpoint`] as JSON has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct SourceEntry {
-    topic: String,
-    partition: i32,
-    next_offset: i64,
-    next_position: u64,
-    last_id: Option<Uuid>,
-    resume_offset: i64,
-    epoch: u32,
-}
+use json::SourceEntry;
+pub use source::{SourceCheckpoint, SourceId};
 
 /// How far all partitions have been projected. Written together with the rows, always.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,64 +99,9 @@ impl Checkpoint {
     }
 }
 
-impl From<Vec<SourceEntry>> for Checkpoint {
-    fn from(entries: Vec<SourceEntry>) -> Self {
-        Self::from_sources(entries.into_iter().map(|entry| {
-            let id = SourceId { topic: entry.topic.into(), partition: entry.partition };
-            let SourceEntry { next_offset, next_position, last_id, resume_offset, epoch, .. } = entry;
-            (id, SourceCheckpoint { next_offset, next_position, last_id, resume_offset, epoch })
-        }))
-    }
-}
-
-impl From<Checkpoint> for Vec<SourceEntry> {
-    fn from(checkpoint: Checkpoint) -> Self {
-        let entry = |(id, at): (&SourceId, &SourceCheckpoint)| SourceEntry {
-            topic: id.topic.to_string(),
-            partition: id.partition,
-            next_offset: at.next_offset,
-            next_position: at.next_position,
-            last_id: at.last_id,
-            resume_offset: at.resume_offset,
-            epoch: at.epoch,
-        };
-        checkpoint.sources().map(entry).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_source_comes_back_from_its_bytes() {
-        let id = Some(Uuid::from_u128(7));
-        for source in [
-            SourceCheckpoint::default(),
-            SourceCheckpoint { next_offset: 12, ..SourceCheckpoint::default() },
-            SourceCheckpoint {
-                next_offset: i64::MAX,
-                next_position: 3,
-                last_id: id,
-                resume_offset: 7,
-                epoch: u32::MAX,
-            },
-        ] {
-            assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
-        }
-        assert!(SourceCheckpoint::decode(&[1, 1, 1, 0, 9]).is_err());
-    }
-
-    #[test]
-    fn a_checkpoint_comes_back_from_its_json() {
-        let mut checkpoint = Checkpoint::zero([("users.events", 2)]);
-        let source = SourceId { topic: "users.events".into(), partition: 1 };
-        let last_id = Some(Uuid::from_u128(7));
-        let at = SourceCheckpoint { next_offset: 9, next_position: 5, last_id, resume_offset: 8, epoch: 2 };
-        checkpoint.set(source, at);
-        let json = serde_json::to_string(&checkpoint).unwrap();
-        assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), checkpoint);
-    }
 
     #[test]
     fn one_covers_another_only_in_every_partition() {
