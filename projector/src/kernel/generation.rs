@@ -14,11 +14,12 @@
 
 mod commit;
 mod directory;
+mod finish;
 mod lookup;
 mod meta;
+mod open;
 mod parked;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -27,18 +28,14 @@ use event_log::process::DirectoryLock;
 use super::checkpoint::Checkpoint;
 use super::digest::Digest;
 use super::keys::RowKey;
-use super::layout::Layout;
 use super::quarantine::Quarantine;
-use super::rows::{Batch, Rows};
-use super::store::{GenerationError, StoreError};
-use super::{files, keys};
+use super::rows::Rows;
+use super::store::StoreError;
 
 pub use super::rows::Bytes;
 pub use commit::{BATCH_ROWS_MAX, Commit};
+use directory::BUILD_DIRECTORY;
 pub(super) use directory::lock;
-use directory::{
-    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, has_foreign_files, remove_build,
-};
 pub use directory::{build_path, bytes_on_disk, is_unfinished, layout_of};
 pub use lookup::{StoredRow, StoredRows};
 
@@ -60,128 +57,9 @@ struct State {
 }
 
 impl Generation {
-    /// Begins an unfinished generation in an empty or new directory, or anew in that of one that was not finished;
-    /// `start` names all partitions to be projected.
-    ///
-    /// # Errors
-    /// [`GenerationError`] if something else is in the directory, or it is in use or cannot be written.
-    pub fn create(
-        path: &Path,
-        layout: &Layout,
-        start: &Checkpoint,
-        holder: &str,
-    ) -> Result<Self, GenerationError> {
-        let io_error = |error| StoreError::new("create", path, error);
-        fs::create_dir_all(path).map_err(io_error)?;
-        if !is_unfinished(path) || has_foreign_files(path).map_err(io_error)? {
-            return Err(GenerationError::NotEmpty { path: path.to_owned() });
-        }
-        let lock = lock(path, holder)?;
-        fs::write(path.join(BUILDING_FILE), "").map_err(io_error)?;
-        fs::write(path.join(LAYOUT_FILE), layout.to_string()).map_err(io_error)?;
-        fs::create_dir_all(path.join(BUILD_DIRECTORY)).map_err(io_error)?;
-        let rows = path.join(ROWS_DIRECTORY);
-        if rows.exists() {
-            fs::remove_dir_all(&rows).map_err(io_error)?;
-        }
-        let rows = Rows::fill(&rows)?;
-        rows.put(keys::LAYOUT, layout.to_string().as_bytes())?;
-        let generation = Self::with(path, rows, State::default(), lock);
-        generation.set_state(start.clone(), Digest::default())?;
-        Ok(generation)
-    }
-
-    /// Opens an unfinished generation of which rows are durable, to go on building it.
-    ///
-    /// # Errors
-    /// [`GenerationError`] if it is missing, in use, of another layout, or damaged.
-    pub fn resume(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
-        Self::open_with(path, layout, holder, Rows::fill, |_| Ok(()))
-    }
-
-    /// Opens a finished generation.
-    ///
-    /// # Errors
-    /// [`GenerationError`] if it is missing, in use, unfinished, of another layout, or damaged.
-    pub fn open(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
-        Self::open_with(path, layout, holder, Rows::open, |path| match is_unfinished(path) {
-            true => Err(GenerationError::Unfinished { path: path.to_owned() }),
-            // Left by a process that was killed right after it had finished.
-            false => Ok(remove_build(path)?),
-        })
-    }
-
-    fn open_with(
-        path: &Path,
-        layout: &Layout,
-        holder: &str,
-        open: impl FnOnce(&Path) -> Result<Rows, StoreError>,
-        check: impl FnOnce(&Path) -> Result<(), GenerationError>,
-    ) -> Result<Self, GenerationError> {
-        if !path.join(ROWS_DIRECTORY).is_dir() {
-            return Err(GenerationError::Missing { path: path.to_owned() });
-        }
-        // Known while another process has the generation, too.
-        if let Some(found) = layout_of(path)
-            && found != layout.to_string()
-        {
-            return Err(meta::foreign_layout(path, found, layout));
-        }
-        let lock = lock(path, holder)?;
-        check(path)?;
-        let rows = open(&path.join(ROWS_DIRECTORY))?;
-        meta::check_layout(path, &rows, layout)?;
-        let checkpoint = Arc::new(meta::checkpoint(path, &rows)?);
-        let digest = meta::digest(path, &rows)?;
-        let quarantine = Arc::new(parked::read(path, &rows)?);
-        Ok(Self::with(path, rows, State { checkpoint, digest, quarantine }, lock))
-    }
-
     fn with(path: &Path, rows: Rows, state: State, lock: DirectoryLock) -> Self {
         let has_blocks = rows.has_blocks();
         Self { path: path.to_owned(), rows, state: RwLock::new(Arc::new(state)), has_blocks, _lock: lock }
-    }
-
-    /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn settle(&mut self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
-        self.set_state(checkpoint, digest)?;
-        self.has_blocks = self.rows.has_blocks();
-        self.sync()
-    }
-
-    /// Finishes it: from now on it can be opened to be served.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the generation then stays unfinished.
-    pub fn finish(&self) -> Result<(), StoreError> {
-        self.sync()?;
-        let building = self.path.join(BUILDING_FILE);
-        let removed = fs::remove_file(&building).and_then(|()| files::sync_parent(&building));
-        removed.map_err(|error| StoreError::new("finish", &self.path, error))?;
-        remove_build(&self.path)
-    }
-
-    /// Waits until everything written is on the disk.
-    pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.flush()?;
-        // sled 0.34 asks Linux only to begin writing; these calls wait for the disk.
-        files::sync_all_below(&self.path.join(ROWS_DIRECTORY))
-            .and_then(|()| files::sync_parent(&self.path.join(ROWS_DIRECTORY)))
-            .and_then(|()| files::sync_parent(&self.path))
-            .map_err(|error| StoreError::new("sync", &self.path, error))
-    }
-
-    fn set_state(&self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        meta::put_digest(&mut batch, digest);
-        checkpoint.sources().for_each(|(source, at)| meta::put_source(&mut batch, source, at));
-        self.rows.apply(batch)?;
-        let quarantine = self.quarantine();
-        self.show(State { checkpoint: Arc::new(checkpoint), digest, quarantine });
-        Ok(())
     }
 
     /// Its directory.

@@ -1,0 +1,56 @@
+//! How a generation that is being built becomes one that can be served: settled, synced, finished.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::directory::{BUILDING_FILE, ROWS_DIRECTORY, remove_build};
+use super::{Generation, State, meta};
+use crate::kernel::checkpoint::Checkpoint;
+use crate::kernel::digest::Digest;
+use crate::kernel::files;
+use crate::kernel::rows::Batch;
+use crate::kernel::store::StoreError;
+
+impl Generation {
+    /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn settle(&mut self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
+        self.set_state(checkpoint, digest)?;
+        self.has_blocks = self.rows.has_blocks();
+        self.sync()
+    }
+
+    /// Finishes it: from now on it can be opened to be served.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the generation then stays unfinished.
+    pub fn finish(&self) -> Result<(), StoreError> {
+        self.sync()?;
+        let building = self.path.join(BUILDING_FILE);
+        let removed = fs::remove_file(&building).and_then(|()| files::sync_parent(&building));
+        removed.map_err(|error| StoreError::new("finish", &self.path, error))?;
+        remove_build(&self.path)
+    }
+
+    /// Waits until everything written is on the disk.
+    pub(in crate::kernel) fn sync(&self) -> Result<(), StoreError> {
+        self.flush()?;
+        // sled 0.34 asks Linux only to begin writing; these calls wait for the disk.
+        files::sync_all_below(&self.path.join(ROWS_DIRECTORY))
+            .and_then(|()| files::sync_parent(&self.path.join(ROWS_DIRECTORY)))
+            .and_then(|()| files::sync_parent(&self.path))
+            .map_err(|error| StoreError::new("sync", &self.path, error))
+    }
+
+    pub(super) fn set_state(&self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        meta::put_digest(&mut batch, digest);
+        checkpoint.sources().for_each(|(source, at)| meta::put_source(&mut batch, source, at));
+        self.rows.apply(batch)?;
+        let quarantine = self.quarantine();
+        self.show(State { checkpoint: Arc::new(checkpoint), digest, quarantine });
+        Ok(())
+    }
+}
