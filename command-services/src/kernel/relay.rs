@@ -6,22 +6,25 @@
 //! again behind the last position that the log has, with a new writer, for as long as it takes. A log that has lost its
 //! end gets it again that way. What an earlier writer had under way comes to lie behind the claim and counts for nothing.
 
+mod error;
+mod session;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::{Delivery, LogError, Outgoing, SendError, Writer, topics};
+use event_log::{Outgoing, SendError};
 use schemas::envelope::{self, CONTENT_TYPE};
 
 use super::ambient::{Ambient, now_ms};
-use super::comparison::CompareError;
-use super::group::GroupError;
 use super::keep::{AGE_PAUSE, Keeper};
 use super::metrics::Metrics;
 use super::outbox::SealedEvent;
 use super::positions::{Look, Positions, Wait, distance};
 use super::recorded::outbox_rows;
 use super::store::Store;
-use super::writer::{ClaimError, Claimant, Claimed, OwnLog, Superseded};
+use super::writer::{ClaimError, Claimant, Claimed};
+use error::RelayError;
+use session::Session;
 
 /// Events handed to the producer and not acknowledged. Enough for full batches to every partition, a few megabytes.
 const IN_FLIGHT_MAX: u64 = 10_000;
@@ -33,9 +36,6 @@ const MARK_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
-const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// What the relay works with.
 pub(crate) struct Relay {
     pub(crate) claimant: Claimant,
@@ -46,41 +46,6 @@ pub(crate) struct Relay {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) keeper: Keeper,
-}
-
-/// Why a writer had to be given up.
-#[derive(Debug, thiserror::Error)]
-enum RelayError {
-    #[error(transparent)]
-    Open(#[from] LogError),
-    #[error(transparent)]
-    Send(#[from] SendError),
-    #[error(transparent)]
-    Store(#[from] GroupError),
-    #[error(transparent)]
-    Compare(#[from] CompareError),
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    #[error("{0}")]
-    Superseded(Box<Superseded>),
-    #[error(
-        "the outbox holds at position {position} of partition {partition} what was not sealed by this program"
-    )]
-    Unsealed { partition: i32, position: u64 },
-    #[error("{0}")]
-    Delivery(String),
-    #[error("the service stops before Kafka is back")]
-    Stopping,
-    #[error("the outbox has no event at position {position} of partition {partition}")]
-    Missing { partition: i32, position: u64 },
-}
-
-/// One writer, and how far it was given events.
-struct Session {
-    writer: Writer,
-    epoch: u32,
-    sent: Vec<u64>,
-    in_flight_max: u64,
 }
 
 impl Relay {
@@ -142,44 +107,6 @@ impl Relay {
     fn look_again(&self, session: &Session) -> Duration {
         let awaited = distance(self.keeper.marked(), &session.sent) > 0;
         if awaited { MARK_PAUSE } else { AGE_PAUSE }
-    }
-
-    fn open(&mut self) -> Result<Session, RelayError> {
-        let session = self.positions.begin_session();
-        let claimed = match self.claimed.take() {
-            Some(claimed) => claimed,
-            None => self.claim()?,
-        };
-        self.positions.claimed(&claimed);
-        let (positions, metrics) = (Arc::clone(&self.positions), Arc::clone(&self.metrics));
-        let brokers_lost = Arc::clone(&self.positions);
-        let writer = Writer::open_watching(
-            &self.claimant.own.kafka,
-            move |delivery| deliver(&positions, &metrics, session, &delivery),
-            // Who comes back may have lost the end of the log, and would take the next event behind the gap.
-            move |reason| brokers_lost.delivery_failed(session, format!("Kafka was lost: {reason}")),
-        )?;
-        let epoch = claimed.epoch;
-        Ok(Session { writer, epoch, sent: self.positions.look().acknowledged, in_flight_max: IN_FLIGHT_MAX })
-    }
-
-    /// Waits for a broker, claims the topic anew, and finds out what the log has.
-    fn claim(&mut self) -> Result<Claimed, RelayError> {
-        while let Err(error) = topics::wait_reachable(&self.claimant.own.kafka, REACHABLE_TIMEOUT) {
-            if self.stopping_time_is_over() {
-                return Err(RelayError::Stopping);
-            }
-            self.positions.set_trouble(error.to_string());
-        }
-        let mut log = OwnLog::read(&self.claimant.own, Some(&self.store), self.claimant.instance.epoch())?;
-        if let Some(superseded) = self.claimant.superseded(&log) {
-            self.positions.set_last_acknowledged(log.partitions.iter().map(|partition| partition.own_end));
-            return Err(RelayError::Superseded(Box::new(superseded)));
-        }
-        let claimed = self.claimant.claim(&mut log)?;
-        let sent = self.claimant.own.resume(&self.store, &log.tails())?;
-        self.positions.set_acknowledged(&sent);
-        Ok(claimed)
     }
 
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
@@ -269,16 +196,5 @@ impl Relay {
         {
             tracing::warn!(topic = self.claimant.own.topic, error = %error, "acknowledged positions could not be marked");
         }
-    }
-}
-
-fn deliver(positions: &Positions, metrics: &Metrics, session: u64, delivery: &Delivery<'_>) {
-    match &delivery.result {
-        Ok(offset) => {
-            if positions.delivered(session, delivery.partition, delivery.tag, *offset) {
-                metrics.relayed_events.inc();
-            }
-        }
-        Err(error) => positions.delivery_failed(session, error.to_string()),
     }
 }

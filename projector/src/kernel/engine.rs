@@ -6,7 +6,7 @@
 //! changed some views already. Then everything since the last commit is dropped ([`Engine::forget`]), and the driver
 //! reads again from the checkpoint; the event is parked when it comes again ([`Engine::reads_again`]), or is not read.
 
-use std::sync::Arc;
+mod commit;
 
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
@@ -15,10 +15,9 @@ use super::cache::Table;
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::Projection;
-use super::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX, shown};
+use super::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX};
 use super::source::{self, Source, Stamp};
 use super::stop::StopReason;
-use super::store::StoreError;
 use super::view::EventMeta;
 
 pub use super::source::Counts;
@@ -206,36 +205,5 @@ impl<E: EventData> Engine<E> {
             self.changed[source] = true;
             self.uncommitted = true;
         }
-    }
-
-    /// Writes all changed rows together with the checkpoint.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the engine must then be given up.
-    pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
-        let mut commit = stored.begin();
-        commit.park(self.intake.take_uncommitted());
-        commit.show_unplaced(self.sources.iter().flat_map(shown).collect());
-        for table in &mut self.tables {
-            table.write(&mut commit)?;
-        }
-        let changed = self.sources.iter().zip(&self.changed).filter(|(_, changed)| **changed);
-        let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
-        let checkpoint = commit.finish(reached)?;
-        self.intake.committed();
-        self.changed.fill(false);
-        self.committed = self.counts;
-        self.uncommitted = false;
-        if self.cache_bytes() > self.limits.cache_bytes_max {
-            self.tables.iter_mut().for_each(|table| table.forget());
-        }
-        Ok(checkpoint)
-    }
-
-    /// Drops everything since the last commit; records are to be read again from `checkpoint`.
-    pub fn forget(&mut self, checkpoint: &Checkpoint) {
-        let (counts, intake) = (self.committed, self.intake.forget());
-        *self = Self { intake, ..Self::new(self.projection, checkpoint, self.limits) };
-        (self.counts, self.committed) = (counts, counts);
     }
 }

@@ -1,0 +1,75 @@
+//! A new writer: the topic is claimed for it, and where the log ends is found out, before it sends anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_log::{Delivery, Writer, topics};
+
+use super::error::RelayError;
+use super::{IN_FLIGHT_MAX, Relay};
+use crate::kernel::metrics::Metrics;
+use crate::kernel::positions::Positions;
+use crate::kernel::writer::{Claimed, OwnLog};
+
+/// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
+const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One writer, and how far it was given events.
+pub(super) struct Session {
+    pub(super) writer: Writer,
+    pub(super) epoch: u32,
+    pub(super) sent: Vec<u64>,
+    pub(super) in_flight_max: u64,
+}
+
+impl Relay {
+    /// Opens a writer behind the claims of the start, or behind new ones.
+    pub(super) fn open(&mut self) -> Result<Session, RelayError> {
+        let session = self.positions.begin_session();
+        let claimed = match self.claimed.take() {
+            Some(claimed) => claimed,
+            None => self.claim()?,
+        };
+        self.positions.claimed(&claimed);
+        let (positions, metrics) = (Arc::clone(&self.positions), Arc::clone(&self.metrics));
+        let brokers_lost = Arc::clone(&self.positions);
+        let writer = Writer::open_watching(
+            &self.claimant.own.kafka,
+            move |delivery| deliver(&positions, &metrics, session, &delivery),
+            // Who comes back may have lost the end of the log, and would take the next event behind the gap.
+            move |reason| brokers_lost.delivery_failed(session, format!("Kafka was lost: {reason}")),
+        )?;
+        let epoch = claimed.epoch;
+        Ok(Session { writer, epoch, sent: self.positions.look().acknowledged, in_flight_max: IN_FLIGHT_MAX })
+    }
+
+    /// Waits for a broker, claims the topic anew, and finds out what the log has.
+    fn claim(&mut self) -> Result<Claimed, RelayError> {
+        while let Err(error) = topics::wait_reachable(&self.claimant.own.kafka, REACHABLE_TIMEOUT) {
+            if self.stopping_time_is_over() {
+                return Err(RelayError::Stopping);
+            }
+            self.positions.set_trouble(error.to_string());
+        }
+        let mut log = OwnLog::read(&self.claimant.own, Some(&self.store), self.claimant.instance.epoch())?;
+        if let Some(superseded) = self.claimant.superseded(&log) {
+            self.positions.set_last_acknowledged(log.partitions.iter().map(|partition| partition.own_end));
+            return Err(RelayError::Superseded(Box::new(superseded)));
+        }
+        let claimed = self.claimant.claim(&mut log)?;
+        let sent = self.claimant.own.resume(&self.store, &log.tails())?;
+        self.positions.set_acknowledged(&sent);
+        Ok(claimed)
+    }
+}
+
+fn deliver(positions: &Positions, metrics: &Metrics, session: u64, delivery: &Delivery<'_>) {
+    match &delivery.result {
+        Ok(offset) => {
+            if positions.delivered(session, delivery.partition, delivery.tag, *offset) {
+                metrics.relayed_events.inc();
+            }
+        }
+        Err(error) => positions.delivery_failed(session, error.to_string()),
+    }
+}
