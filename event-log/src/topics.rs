@@ -8,13 +8,15 @@ mod error;
 mod inspector;
 mod records_at;
 mod tail;
+mod watch;
 
 use std::time::Duration;
 
-pub use ensure::{check, ensure};
+pub use ensure::ensure;
 pub use error::TopicError;
 pub use records_at::records_at;
 pub use tail::{OwnedRecord, tail_record};
+pub use watch::TopicWatch;
 
 use crate::{Kafka, LogError};
 use inspector::Inspector;
@@ -82,14 +84,6 @@ impl Watcher {
     /// [`LogError::Settings`].
     pub fn open(kafka: &Kafka) -> Result<Watcher, LogError> {
         Inspector::open(kafka).map(Watcher)
-    }
-
-    /// As [`partition_count`].
-    ///
-    /// # Errors
-    /// As [`partition_count`].
-    pub fn partition_count(&self, topic: &str) -> Result<Option<i32>, TopicError> {
-        self.0.partition_count(topic)
     }
 
     /// As [`all_watermarks`].

@@ -1,5 +1,6 @@
 //! How far other services' topics have been followed, and waiting for it.
 
+use event_log::topics::TopicError;
 use schemas::token::{Token, TokenPosition};
 use tokio::sync::watch;
 
@@ -8,6 +9,7 @@ use super::aggregate::Followed;
 /// Published by the follower, watched by requests.
 #[derive(Debug)]
 pub(crate) struct FollowedPositions {
+    follows: &'static [Followed],
     state: watch::Sender<State>,
 }
 
@@ -17,6 +19,8 @@ struct State {
     next: Vec<Vec<u64>>,
     ready: bool,
     stopped: Option<String>,
+    /// What is wrong with the topics, as long as it is.
+    faults: Vec<TopicError>,
 }
 
 /// Why a token's positions are not there.
@@ -30,9 +34,36 @@ pub(crate) enum AwaitError {
 
 impl FollowedPositions {
     /// A service that follows nothing is ready at once.
-    pub(crate) fn new(follows: &[Followed]) -> Self {
+    pub(crate) fn new(follows: &'static [Followed]) -> Self {
         let state = State { ready: follows.is_empty(), ..State::default() };
-        Self { state: watch::Sender::new(state) }
+        Self { follows, state: watch::Sender::new(state) }
+    }
+
+    /// Topics that are followed, and the number of their partitions; none before they are known.
+    pub(crate) fn topics(&self) -> Vec<(&'static str, i32)> {
+        let state = self.state.borrow();
+        let partitions = state.next.iter().map(|next| next.len() as i32);
+        self.follows.iter().map(|followed| followed.topic).zip(partitions).collect()
+    }
+
+    /// The watch: this is wrong with the topics.
+    pub(crate) fn set_faults(&self, faults: Vec<TopicError>) {
+        self.state.send_if_modified(|state| {
+            let changed = state.faults != faults;
+            state.faults = faults;
+            changed
+        });
+    }
+
+    /// A topic that has other partitions than those that are followed.
+    pub(crate) fn misfit(&self) -> Option<TopicError> {
+        let is_misfit = |fault: &&TopicError| matches!(fault, TopicError::PartitionCount { .. });
+        self.state.borrow().faults.iter().find(is_misfit).cloned()
+    }
+
+    /// What is wrong with the topics although they are followed.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        super::log_watch::sentence(&self.state.borrow().faults)
     }
 
     pub(crate) fn publish(&self, next: Vec<Vec<u64>>, ready: bool) {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use event_log::topics;
+use event_log::topics::{self, TopicError};
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use schemas::sequence::Sequence;
 use tokio::sync::oneshot;
@@ -48,7 +48,12 @@ pub(crate) enum FollowError {
         "topic {topic} has {actual} partitions, but was followed with {known}: keys have moved; create a new topic with {known} \
          partitions and bring the events there"
     )]
-    PartitionCount { topic: String, actual: i32, known: usize },
+    PartitionCount { topic: String, actual: i32, known: i32 },
+    #[error(
+        "topic {topic} does not exist any more, but was followed: restore it from a backup, or start the service that owns it, which \
+         makes it anew and sends again what it has kept"
+    )]
+    Gone { topic: String },
     #[error(
         "topic {topic} partition {partition} begins at offset {low}, the event at offset {offset} was not followed yet: the front \
          of the topic was deleted; restore it from a backup, and set its retention.ms and retention.bytes to -1"
@@ -152,7 +157,7 @@ impl<A: Aggregate> Follower<A> {
 
     fn hand_over(&self, sources: &[Source], batch: &mut Batch) -> Result<(), FollowError> {
         if batch.records == 0 {
-            return Ok(());
+            return self.check_partitions();
         }
         let Batch { mut writes, touched, followed, superseded, .. } = std::mem::take(batch);
         writes.extend(touched.iter().map(|touched| sources[*touched].checkpoint()));
@@ -160,7 +165,17 @@ impl<A: Aggregate> Follower<A> {
         self.metrics.followed_events.inc_by(followed);
         self.metrics.superseded_records.inc_by(superseded);
         self.publish(sources);
-        Ok(())
+        self.check_partitions()
+    }
+
+    /// Stops by name rather than miss the events of keys that have moved to partitions which are not read.
+    fn check_partitions(&self) -> Result<(), FollowError> {
+        match self.positions.misfit() {
+            Some(TopicError::PartitionCount { topic, expected: known, actual }) => {
+                Err(FollowError::PartitionCount { topic, actual, known })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Hands rows to the committer until it has written them.
@@ -190,12 +205,16 @@ impl<A: Aggregate> Follower<A> {
     fn sources(&self) -> Result<Vec<Source>, FollowError> {
         let mut sources = Vec::new();
         for (table, followed) in A::FOLLOWS.iter().enumerate() {
+            let missing = || TopicError::Missing { topic: self.kafka.topic_name(followed.topic) };
             let partitions =
-                self.insist(followed.topic, || topics::partition_count(&self.kafka, followed.topic))?;
-            self.check_partition_count(table, partitions)?;
+                self.insist(|| topics::partition_count(&self.kafka, followed.topic)?.ok_or_else(missing))?;
+            let known = self.partitions_followed(table)?;
+            if known != 0 && known != partitions {
+                let topic = self.kafka.topic_name(followed.topic);
+                return Err(FollowError::PartitionCount { topic, actual: partitions, known });
+            }
             let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
-            let watermarks =
-                self.insist(followed.topic, || topics::all_watermarks(&self.kafka, &all).map(Some))?;
+            let watermarks = self.insist(|| topics::all_watermarks(&self.kafka, &all))?;
             for (partition, marks) in (0..).zip(watermarks) {
                 sources.push(self.source(table, partition, marks.high)?);
             }
@@ -211,13 +230,10 @@ impl<A: Aggregate> Follower<A> {
         Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset })
     }
 
-    fn check_partition_count(&self, table: usize, actual: i32) -> Result<(), FollowError> {
-        let known = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?.len();
-        if known != 0 && known as i32 != actual {
-            let topic = self.kafka.topic_name(A::FOLLOWS[table].topic);
-            return Err(FollowError::PartitionCount { topic, actual, known });
-        }
-        Ok(())
+    /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
+    fn partitions_followed(&self, table: usize) -> Result<i32, FollowError> {
+        let checkpoints = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?;
+        Ok(checkpoints.len() as i32)
     }
 
     /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.

@@ -57,6 +57,7 @@ pub(crate) struct Metrics {
     pub(crate) store_failures: Counter,
     pub(crate) followed_events: Counter,
     pub(crate) superseded_records: Counter,
+    pub(crate) topic_faults: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -72,6 +73,7 @@ impl Metrics {
             store_failures: Counter::default(),
             followed_events: Counter::default(),
             superseded_records: Counter::default(),
+            topic_faults: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -97,6 +99,8 @@ impl Metrics {
             "Records of superseded writers of other services skipped",
             superseded,
         );
+        let faults = self.topic_faults.clone();
+        all.register("topic_faults", "What is wrong with topics that are written or followed", faults);
     }
 
     pub(crate) fn command(&self, outcome: Outcome) {

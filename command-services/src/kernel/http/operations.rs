@@ -23,7 +23,8 @@ pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) 
         None => {
             let relay =
                 json!({"unsent_events": service.positions.unsent(), "trouble": service.positions.trouble()});
-            Json(json!({"status": "ready", "relay": relay})).into_response()
+            let following = json!({"trouble": service.followed.trouble()});
+            Json(json!({"status": "ready", "relay": relay, "following": following})).into_response()
         }
         Some(reason) => Refusal::unavailable("not-ready", "Not ready", reason).into_response(),
     }
