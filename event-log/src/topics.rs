@@ -73,27 +73,3 @@ pub fn all_watermarks<T: AsRef<str>>(
 ) -> Result<Vec<Watermarks>, TopicError> {
     Inspector::open(kafka)?.all_watermarks(partitions)
 }
-
-/// A connection that is kept, for those who ask again and again.
-pub struct Watcher(Inspector);
-
-impl Watcher {
-    /// Does not wait for a broker.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`].
-    pub fn open(kafka: &Kafka) -> Result<Watcher, LogError> {
-        Inspector::open(kafka).map(Watcher)
-    }
-
-    /// As [`all_watermarks`].
-    ///
-    /// # Errors
-    /// As [`all_watermarks`].
-    pub fn all_watermarks<T: AsRef<str>>(
-        &self,
-        partitions: &[(T, i32)],
-    ) -> Result<Vec<Watermarks>, TopicError> {
-        self.0.all_watermarks(partitions)
-    }
-}

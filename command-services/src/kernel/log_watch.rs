@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use event_log::LogError;
-use event_log::topics::{TopicError, TopicWatch, Watcher, Watermarks};
+use event_log::topics::{TopicError, TopicWatch, Watermarks};
 
 use super::comparison::OwnTopic;
 use super::followed::FollowedPositions;
@@ -45,11 +45,11 @@ impl LogWatch {
     }
 
     fn watch(&self) -> Result<(), LogError> {
-        let (watcher, mut topics) = (Watcher::open(&self.own.kafka)?, TopicWatch::open(&self.own.kafka)?);
+        let mut topics = TopicWatch::open(&self.own.kafka)?;
         let all: Vec<_> = (0..self.own.partitions).map(|partition| (self.own.topic, partition)).collect();
         let (mut before, mut looks) = (Vec::new(), 0);
         while !self.positions.wait_for_stop(LOOK_PAUSE) {
-            match watcher.all_watermarks(&all) {
+            match topics.all_watermarks(&all) {
                 Ok(now) => self.compare_ends(&mut before, now),
                 // Kafka being away is the relay's news.
                 Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),

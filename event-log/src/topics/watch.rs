@@ -11,12 +11,10 @@ use super::inspector::Inspector;
 use super::{TopicError, Watermarks};
 use crate::{Kafka, LogError};
 
-/// Looks at topics over a connection of its own.
+/// Looks at topics over a connection that is kept.
 pub struct TopicWatch {
     kafka: Kafka,
     inspector: Inspector,
-    /// The embedded broker answers no admin requests, and drops the front of large partitions by its nature.
-    admin: Option<Admin>,
     known: HashMap<String, Known>,
 }
 
@@ -36,25 +34,34 @@ impl TopicWatch {
     /// # Errors
     /// [`LogError::Settings`].
     pub fn open(kafka: &Kafka) -> Result<TopicWatch, LogError> {
-        let admin = (!kafka.embedded).then(|| Admin::open(kafka)).transpose()?;
-        Ok(TopicWatch {
-            kafka: kafka.clone(),
-            inspector: Inspector::open(kafka)?,
-            admin,
-            known: HashMap::new(),
-        })
+        Ok(TopicWatch { kafka: kafka.clone(), inspector: Inspector::open(kafka)?, known: HashMap::new() })
+    }
+
+    /// As [`super::all_watermarks`].
+    ///
+    /// # Errors
+    /// As [`super::all_watermarks`].
+    pub fn all_watermarks<T: AsRef<str>>(
+        &self,
+        partitions: &[(T, i32)],
+    ) -> Result<Vec<Watermarks>, TopicError> {
+        self.inspector.all_watermarks(partitions)
     }
 
     /// What is wrong with these topics, each given by its bare name and the number of its partitions:
     /// [`TopicError::PartitionCount`], [`TopicError::WouldDropEvents`], [`TopicError::FrontDeleted`], and
     /// [`TopicError::Missing`] if it was there at an earlier look. While Kafka does not answer, it is what it was before.
     pub fn look<T: AsRef<str>>(&mut self, topics: &[(T, i32)]) -> Vec<TopicError> {
-        let mut faults = Vec::new();
+        let (mut faults, mut away) = (Vec::new(), false);
         for (topic, partitions) in topics {
             let topic = topic.as_ref();
-            let found = self.faults(topic, *partitions);
+            // One question without an answer takes long enough.
+            let found = (!away).then(|| self.faults(topic, *partitions));
+            away |= matches!(found, Some(Err(TopicError::Log(_))));
             let known = self.known.entry(topic.to_owned()).or_default();
-            known.take(found);
+            if let Some(found) = found {
+                known.take(found);
+            }
             faults.extend(known.faults.iter().cloned());
         }
         faults
@@ -65,8 +72,11 @@ impl TopicWatch {
         let actual = self.inspector.partition_count(topic)?.ok_or_else(missing)?;
         let mut faults: Vec<_> =
             check_partitions(&self.kafka, topic, partitions, actual).err().into_iter().collect();
-        if let Some(admin) = &self.admin {
-            faults.extend(wrong_settings(&self.kafka, topic, &admin.settings(topic)?));
+        // The embedded broker answers no admin requests, and drops the front of large partitions by its nature.
+        if !self.kafka.embedded {
+            // Not kept: while Kafka is away, another client would only say so once more.
+            let settings = Admin::open(&self.kafka)?.settings(topic)?;
+            faults.extend(wrong_settings(&self.kafka, topic, &settings));
             faults.extend(self.front_deleted(topic, partitions.min(actual))?);
         }
         Ok(faults)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use event_log::topics::{TopicError, TopicWatch, Watcher};
+use event_log::topics::{TopicError, TopicWatch};
 use event_log::{Kafka, LogError};
 use tokio::sync::watch;
 
@@ -61,9 +61,9 @@ impl EndOffsets {
     }
 
     fn watch(&self) -> Result<(), LogError> {
-        let (watcher, mut topics) = (Watcher::open(&self.kafka)?, TopicWatch::open(&self.kafka)?);
+        let mut topics = TopicWatch::open(&self.kafka)?;
         for asked in 0_u32.. {
-            self.ask(&watcher);
+            self.ask(&topics);
             if asked.is_multiple_of(ASKED_PER_LOOK) {
                 self.look_at_topics(&mut topics);
             }
@@ -75,9 +75,9 @@ impl EndOffsets {
     }
 
     // A failure is no news here: the reader reports that Kafka is away.
-    fn ask(&self, watcher: &Watcher) {
+    fn ask(&self, topics: &TopicWatch) {
         let checkpoint = self.progress.borrow().checkpoint.clone();
-        match watcher.all_watermarks(&sources::partitions(&checkpoint)) {
+        match topics.all_watermarks(&sources::partitions(&checkpoint)) {
             Ok(log) => {
                 let ids = checkpoint.sources().map(|(source, _)| source.clone());
                 let ends = Arc::new(ids.zip(log.iter().map(|held| held.high)).collect());
@@ -88,14 +88,14 @@ impl EndOffsets {
     }
 
     /// Partitions that were added stop the follower; all else that loses events is told, and it goes on.
-    fn look_at_topics(&self, watch: &mut TopicWatch) {
+    fn look_at_topics(&self, topics: &mut TopicWatch) {
         let checkpoint = self.progress.borrow().checkpoint.clone();
-        let topics = sources::topics_of(&checkpoint);
-        let faults = watch.look(&topics);
+        let followed = sources::topics_of(&checkpoint);
+        let faults = topics.look(&followed);
         for fault in &faults {
             if let TopicError::PartitionCount { topic: full_name, expected, actual } = fault
                 && let Some((topic, _)) =
-                    topics.iter().find(|(topic, _)| self.kafka.topic_name(topic) == *full_name)
+                    followed.iter().find(|(topic, _)| self.kafka.topic_name(topic) == *full_name)
             {
                 let (topic, found, expected) = (topic.clone(), *actual, *expected);
                 self.unfit.set(StopReason::PartitionsChanged { topic, found, expected });
