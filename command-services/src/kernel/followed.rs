@@ -2,7 +2,9 @@
 
 use event_log::topics::TopicError;
 use schemas::token::{Token, TokenPosition};
+use serde::Serialize;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::aggregate::Followed;
 
@@ -21,6 +23,30 @@ struct State {
     stopped: Option<String>,
     /// What is wrong with the topics, as long as it is.
     faults: Vec<TopicError>,
+    quarantine: QuarantineShown,
+}
+
+/// What waits of the topics that are followed, for operators.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct QuarantineShown {
+    /// Aggregates of which events wait.
+    pub(crate) keys: u64,
+    /// Events that wait.
+    pub(crate) events: u64,
+    /// Some of the aggregates.
+    pub(crate) first: Vec<ParkedShown>,
+}
+
+/// One aggregate of which events wait, and the first of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ParkedShown {
+    pub(crate) topic: &'static str,
+    pub(crate) key: Uuid,
+    pub(crate) partition: i32,
+    pub(crate) position: u64,
+    pub(crate) event_id: Uuid,
+    pub(crate) reason: String,
+    pub(crate) events: u64,
 }
 
 /// Why a token's positions are not there.
@@ -53,6 +79,14 @@ impl FollowedPositions {
             state.faults = faults;
             changed
         });
+    }
+
+    pub(crate) fn set_quarantine(&self, quarantine: QuarantineShown) {
+        self.state.send_modify(|state| state.quarantine = quarantine);
+    }
+
+    pub(crate) fn quarantine(&self) -> QuarantineShown {
+        self.state.borrow().quarantine.clone()
     }
 
     /// A topic that has other partitions than those that are followed.

@@ -5,6 +5,7 @@
 
 mod log;
 mod place;
+pub(super) mod quarantine;
 mod source;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use super::keys;
 use super::metrics::Metrics;
 use super::rows::decode_reached;
 use super::store::{Store, Writes};
+use quarantine::Quarantine;
 use source::{Batch, Source};
 
 /// Records handed over together.
@@ -93,11 +95,16 @@ impl<A: Aggregate> Follower<A> {
 
     /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&self) -> Result<(), FollowError> {
+        let (mut quarantine, released) = Quarantine::try_again(&self.store, A::FOLLOWS)?;
+        for writes in released {
+            self.write(writes)?;
+        }
+        self.show(&mut quarantine);
         let mut sources = self.sources()?;
         loop {
             self.find_places(&mut sources)?;
             self.write(sources.iter().map(Source::checkpoint).collect())?;
-            let Err(error) = self.read(&mut sources) else { return Ok(()) };
+            let Err(error) = self.read(&mut sources, &mut quarantine) else { return Ok(()) };
             let Some(gap) = self.moved(&error, &sources) else { return Err(error) };
             tracing::warn!("the log may have gone back, the place is looked for again: {error}");
             std::thread::sleep(RETRY_PAUSE);
@@ -112,7 +119,7 @@ impl<A: Aggregate> Follower<A> {
         }
     }
 
-    fn read(&self, sources: &mut [Source]) -> Result<(), FollowError> {
+    fn read(&self, sources: &mut [Source], quarantine: &mut Quarantine) -> Result<(), FollowError> {
         let start = |source: &Source| Start {
             topic: A::FOLLOWS[source.table].topic.to_owned(),
             partition: source.partition,
@@ -125,12 +132,12 @@ impl<A: Aggregate> Follower<A> {
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
-                Polled::Record(record) => Ok(self.take(&record, sources, &mut batch)?),
+                Polled::Record(record) => Ok(self.take(&record, sources, quarantine, &mut batch)?),
                 Polled::End { .. } => Ok(()),
-                Polled::Nothing => self.hand_over(sources, &mut batch),
+                Polled::Nothing => self.hand_over(sources, quarantine, &mut batch),
             });
             if taken.is_err() || batch.records >= BATCH_RECORDS_MAX {
-                self.hand_over(sources, &mut batch)?;
+                self.hand_over(sources, quarantine, &mut batch)?;
             }
             taken?;
         }
@@ -141,12 +148,12 @@ impl<A: Aggregate> Follower<A> {
         &self,
         record: &Record<'_>,
         sources: &mut [Source],
+        quarantine: &mut Quarantine,
         batch: &mut Batch,
     ) -> Result<(), IncomingError> {
         let source = &mut sources[record.source()];
-        source.apply(&A::FOLLOWS[source.table], record, batch).map_err(|fault| IncomingError {
-            at: incoming::at(record, &self.kafka.topic_prefix),
-            fault: Box::new(fault),
+        source.apply(&A::FOLLOWS[source.table], record, quarantine, batch).map_err(|fault| {
+            IncomingError { at: incoming::at(record, &self.kafka.topic_prefix), fault: Box::new(fault) }
         })?;
         batch.records += 1;
         if !batch.touched.contains(&record.source()) {
@@ -155,7 +162,12 @@ impl<A: Aggregate> Follower<A> {
         Ok(())
     }
 
-    fn hand_over(&self, sources: &[Source], batch: &mut Batch) -> Result<(), FollowError> {
+    fn hand_over(
+        &self,
+        sources: &[Source],
+        quarantine: &mut Quarantine,
+        batch: &mut Batch,
+    ) -> Result<(), FollowError> {
         if batch.records == 0 {
             return self.check_partitions();
         }
@@ -164,6 +176,7 @@ impl<A: Aggregate> Follower<A> {
         self.write(writes)?;
         self.metrics.followed_events.inc_by(followed);
         self.metrics.superseded_records.inc_by(superseded);
+        self.show(quarantine);
         self.publish(sources);
         self.check_partitions()
     }
@@ -190,6 +203,12 @@ impl<A: Aggregate> Follower<A> {
             }
         }
         Err(FollowError::Stopping)
+    }
+
+    fn show(&self, quarantine: &mut Quarantine) {
+        if let Some(shown) = quarantine.show() {
+            self.positions.set_quarantine(shown);
+        }
     }
 
     fn publish(&self, sources: &[Source]) {

@@ -10,6 +10,8 @@ use system_tests::kafka::OwnKafka;
 use system_tests::process;
 use system_tests::site::Site;
 
+use crate::said::{names, not_ready, trouble};
+
 /// More users than it takes until each partition has an order.
 const USERS_MAX: usize = 100;
 
@@ -28,9 +30,9 @@ async fn settings_that_lose_events_and_a_deleted_front_are_told_by_owner_and_fol
     let compaction = [products.as_str(), "cleanup.policy is compact", "it must be delete", "kafka-configs"];
     let front = [orders.as_str(), "begins at offset 1", "first events were deleted", "backup"];
 
-    names(&trouble(&site, &site.urls.users, "relay").await, &retention);
-    names(&trouble(&site, &site.urls.products, "relay").await, &compaction);
-    names(&trouble(&site, &site.urls.orders, "relay").await, &front);
+    trouble(&site, &site.urls.users, "relay", &retention).await;
+    trouble(&site, &site.urls.products, "relay", &compaction).await;
+    trouble(&site, &site.urls.orders, "relay", &front).await;
     told(&site, &retention, &compaction, &front).await;
     // They go on, and say each thing once.
     order_and_read(&site, "goes-on@example.com").await;
@@ -62,7 +64,7 @@ async fn settings_that_lose_events_and_a_deleted_front_are_told_by_owner_and_fol
     (site.orders, site.urls.orders) = site.service("orders", "orders").await;
     site.query.take().expect("it runs").kill();
     site.start_query().await;
-    names(&trouble(&site, &site.urls.orders, "relay").await, &front);
+    trouble(&site, &site.urls.orders, "relay", &front).await;
     told(&site, &retention, &compaction, &front).await;
 
     // Corrected, it is over.
@@ -103,8 +105,8 @@ async fn added_partitions_stop_those_who_follow_and_keep_the_owner_from_starting
     let of_owner = [products.as_str(), "has 5 partitions", "3 are configured"];
     let of_c = [products.as_str(), "has 5 partitions", "followed with 3", "keys have moved"];
     let of_d = ["products.events has 5 partitions", "built from 3"];
-    names(&trouble(&site, &site.urls.products, "relay").await, &of_owner);
-    not_ready_saying(&site, &site.urls.orders, &of_c).await;
+    trouble(&site, &site.urls.products, "relay", &of_owner).await;
+    not_ready(&site, &site.urls.orders, &of_c).await;
     let stopped = site.status_when("D has stopped", |status| status["state"] == "stopped").await;
     names(&stopped["stopped"]["detail"], &of_d);
 
@@ -116,7 +118,7 @@ async fn added_partitions_stop_those_who_follow_and_keep_the_owner_from_starting
     }
     site.orders.take().expect("it runs").kill();
     (site.orders, site.urls.orders) = site.service_unready("orders", "orders");
-    not_ready_saying(&site, &site.urls.orders, &of_c).await;
+    not_ready(&site, &site.urls.orders, &of_c).await;
     site.query.take().expect("it runs").kill();
     (site.query, site.urls.query) = site.service_unready("query-api", "read-model");
     let stopped = site.status_when("D has stopped again", |status| status["state"] == "stopped").await;
@@ -126,27 +128,47 @@ async fn added_partitions_stop_those_who_follow_and_keep_the_owner_from_starting
     names(&json!(replay.stderr), &of_owner);
 }
 
-/// Everything in it was kept by its service, which sends it again; D says that it is gone, and goes on.
+/// Everything in it was kept by its service, which makes it and sends it again; D and C say that it is gone, and go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts a Kafka of its own"]
 async fn a_topic_that_was_deleted_is_made_anew_and_filled_again() {
     let kafka = OwnKafka::start();
     let mut site = ordered(&kafka).await;
-    let topic = site.broker.kafka().topic_name("users.events");
     let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    delete_users(&kafka, &site).await;
+    assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
+    (site.users, site.urls.users) = site.service("users", "users").await;
+    assert_filled_again(&site, before).await;
+}
+
+/// The same while the service runs: somebody else makes the topic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn a_topic_that_is_made_anew_under_its_service_is_filled_again() {
+    let kafka = OwnKafka::start();
+    let site = ordered(&kafka).await;
+    let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    let topic = delete_users(&kafka, &site).await;
+    let new = ["--create", "--topic", &topic, "--partitions", "3", "--replication-factor", "1"];
+    let keeps_all = ["--config", "retention.ms=-1", "--config", "retention.bytes=-1"];
+    kafka.tool("kafka-topics", &[&new[..], &keeps_all].concat());
+    assert_filled_again(&site, before).await;
+}
+
+/// Deletes the users' topic; returns its name once all have noticed.
+async fn delete_users(kafka: &OwnKafka, site: &Site) -> String {
+    let topic = site.broker.kafka().topic_name("users.events");
     kafka.tool("kafka-topics", &["--delete", "--topic", &topic]);
     let stopped = site.status_when("D misses the topic", |status| status["state"] == "stopped").await;
     names(&stopped["stopped"]["detail"], &[&topic, "does not exist any more"]);
-    names(&trouble(&site, &site.urls.users, "relay").await, &[&topic, "does not exist"]);
-    not_ready_saying(&site, &site.urls.orders, &[&topic, "does not exist any more, but was followed"]).await;
+    trouble(site, &site.urls.users, "relay", &[&topic, "does not exist"]).await;
+    not_ready(site, &site.urls.orders, &[&topic, "does not exist any more, but was followed"]).await;
+    topic
+}
 
-    assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
-    (site.users, site.urls.users) = site.service("users", "users").await;
+async fn assert_filled_again(site: &Site, before: Vec<Vec<uuid::Uuid>>) {
     site.status_when("D follows", |status| status["state"] == "following").await;
-    let (user, product) = (site.sign_up("new@example.com").await, site.product("hat").await);
-    let order = site.order(&user, &product).await;
-    let shown = site.ordered_products(&user, &order.token).await.body;
-    assert_eq!(shown["products"][0]["orders"], 1, "{shown}");
+    order_and_read(site, "new@example.com").await;
     let after = system_tests::log::events(site.broker.kafka(), "users.events");
     assert!(before.iter().zip(&after).all(|(before, after)| after.starts_with(before)), "at their positions");
     let verified = site.projector(&["--verify", "--json"]).await.expect("no panic");
@@ -178,9 +200,7 @@ fn set(kafka: &OwnKafka, topic: &str, setting: &str) {
 
 /// Waits until D tells all of this, and C what concerns the topics that it follows.
 async fn told(site: &Site, retention: &[&str], compaction: &[&str], front: &[&str]) {
-    let followed = trouble(site, &site.urls.orders, "following").await;
-    names(&followed, retention);
-    names(&followed, compaction);
+    trouble(site, &site.urls.orders, "following", &[retention, compaction].concat()).await;
     let all = |status: &Value| status["topic_faults"].as_array().is_some_and(|all| all.len() == 3);
     let status = site.status_when("D tells all three", all).await;
     assert_eq!(status["state"], "following", "{status}");
@@ -203,40 +223,4 @@ async fn order_and_read(site: &Site, email: &str) {
     let order = site.order(&user, &product).await;
     let shown = site.ordered_products(&user, &order.token).await.body;
     assert_eq!(shown["products"][0]["orders"], 1, "{shown}");
-}
-
-/// What a service says is wrong with its own topic (`relay`) or those that it follows (`following`), once it says something.
-async fn trouble(site: &Site, url: &str, with: &str) -> Value {
-    let deadline = tokio::time::Instant::now() + system_tests::wait::DEADLINE;
-    loop {
-        let ready =
-            site.client.get(&format!("{url}/health/ready")).send_ok().await.expect("it is ready").body;
-        if !ready[with]["trouble"].is_null() {
-            return ready[with]["trouble"].clone();
-        }
-        assert!(tokio::time::Instant::now() < deadline, "nothing noticed by {url}: {ready}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-}
-
-/// Waits until a service is not ready for a reason that names all of this.
-async fn not_ready_saying(site: &Site, url: &str, parts: &[&str]) {
-    let deadline = tokio::time::Instant::now() + system_tests::wait::DEADLINE;
-    loop {
-        let answer = site.client.get(&format!("{url}/health/ready")).send().await.expect("it answers");
-        let said = answer.body["detail"].as_str().unwrap_or_default();
-        if answer.status == 503 && parts.iter().all(|part| said.contains(part)) {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{url} does not say {parts:?} but {answer:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-}
-
-#[track_caller]
-fn names(said: &Value, parts: &[&str]) {
-    let text = said.as_str().unwrap_or_default();
-    for part in parts {
-        assert!(text.contains(part), "{part} in {said}");
-    }
 }
