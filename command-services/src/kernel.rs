@@ -26,6 +26,7 @@ mod log_tail;
 mod log_watch;
 mod metrics;
 mod outbox;
+mod parked;
 mod positions;
 mod recorded;
 mod recover;

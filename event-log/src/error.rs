@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Why the log cannot be read or written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// librdkafka refuses the settings.
     #[error("Kafka settings are refused: {reason}; correct --brokers or --kafka KEY=VALUE")]

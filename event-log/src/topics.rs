@@ -8,13 +8,15 @@ mod error;
 mod inspector;
 mod records_at;
 mod tail;
+mod watch;
 
 use std::time::Duration;
 
-pub use ensure::{check, ensure};
+pub use ensure::ensure;
 pub use error::TopicError;
 pub use records_at::records_at;
 pub use tail::{OwnedRecord, tail_record};
+pub use watch::TopicWatch;
 
 use crate::{Kafka, LogError};
 use inspector::Inspector;
@@ -70,36 +72,4 @@ pub fn all_watermarks<T: AsRef<str>>(
     partitions: &[(T, i32)],
 ) -> Result<Vec<Watermarks>, TopicError> {
     Inspector::open(kafka)?.all_watermarks(partitions)
-}
-
-/// A connection that is kept, for those who ask again and again.
-pub struct Watcher(Inspector);
-
-impl Watcher {
-    /// Does not wait for a broker.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`].
-    pub fn open(kafka: &Kafka) -> Result<Watcher, LogError> {
-        Inspector::open(kafka).map(Watcher)
-    }
-
-    /// As [`partition_count`].
-    ///
-    /// # Errors
-    /// As [`partition_count`].
-    pub fn partition_count(&self, topic: &str) -> Result<Option<i32>, TopicError> {
-        self.0.partition_count(topic)
-    }
-
-    /// As [`all_watermarks`].
-    ///
-    /// # Errors
-    /// As [`all_watermarks`].
-    pub fn all_watermarks<T: AsRef<str>>(
-        &self,
-        partitions: &[(T, i32)],
-    ) -> Result<Vec<Watermarks>, TopicError> {
-        self.0.all_watermarks(partitions)
-    }
 }

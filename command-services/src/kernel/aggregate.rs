@@ -83,6 +83,7 @@ pub enum Standing {
 }
 
 /// Another service's topic, and what to remember of its events.
+#[derive(Debug)]
 pub struct Followed {
     /// The topic, without prefix.
     pub topic: &'static str,

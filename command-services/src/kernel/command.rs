@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::answer::Answer;
+use super::parked::Parked;
 use super::writer::Superseded;
 
 /// A command with all that the request said around it.
@@ -104,6 +105,20 @@ pub(crate) enum Undecided {
     StoreFails {
         /// The store's words.
         detail: String,
+    },
+    /// It depends on another service's aggregate of which an event cannot be read.
+    #[error(
+        "what {topic} says of {key} is not known: its event {} at {topic}/{}@{} cannot be read: {}; try again once a version of this \
+         service runs that reads it",
+        parked.event_id, parked.partition, parked.position, parked.reason
+    )]
+    Quarantined {
+        /// The other service's topic.
+        topic: &'static str,
+        /// The aggregate.
+        key: Uuid,
+        /// Its first event that cannot be read.
+        parked: Parked,
     },
     /// Another process writes the topic.
     #[error("{by}; this process accepts no command any more, repeat the request there")]

@@ -1,13 +1,17 @@
 //! How far other services' topics have been followed, and waiting for it.
 
+use event_log::topics::TopicError;
 use schemas::token::{Token, TokenPosition};
+use serde::Serialize;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::aggregate::Followed;
 
 /// Published by the follower, watched by requests.
 #[derive(Debug)]
 pub(crate) struct FollowedPositions {
+    follows: &'static [Followed],
     state: watch::Sender<State>,
 }
 
@@ -17,6 +21,32 @@ struct State {
     next: Vec<Vec<u64>>,
     ready: bool,
     stopped: Option<String>,
+    /// What is wrong with the topics, as long as it is.
+    faults: Vec<TopicError>,
+    quarantine: QuarantineShown,
+}
+
+/// What waits of the topics that are followed, for operators.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct QuarantineShown {
+    /// Aggregates of which events wait.
+    pub(crate) keys: u64,
+    /// Events that wait.
+    pub(crate) events: u64,
+    /// Some of the aggregates.
+    pub(crate) first: Vec<ParkedShown>,
+}
+
+/// One aggregate of which events wait, and the first of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ParkedShown {
+    pub(crate) topic: &'static str,
+    pub(crate) key: Uuid,
+    pub(crate) partition: i32,
+    pub(crate) position: u64,
+    pub(crate) event_id: Uuid,
+    pub(crate) reason: String,
+    pub(crate) events: u64,
 }
 
 /// Why a token's positions are not there.
@@ -30,9 +60,44 @@ pub(crate) enum AwaitError {
 
 impl FollowedPositions {
     /// A service that follows nothing is ready at once.
-    pub(crate) fn new(follows: &[Followed]) -> Self {
+    pub(crate) fn new(follows: &'static [Followed]) -> Self {
         let state = State { ready: follows.is_empty(), ..State::default() };
-        Self { state: watch::Sender::new(state) }
+        Self { follows, state: watch::Sender::new(state) }
+    }
+
+    /// Topics that are followed, and the number of their partitions; none before they are known.
+    pub(crate) fn topics(&self) -> Vec<(&'static str, i32)> {
+        let state = self.state.borrow();
+        let partitions = state.next.iter().map(|next| next.len() as i32);
+        self.follows.iter().map(|followed| followed.topic).zip(partitions).collect()
+    }
+
+    /// The watch: this is wrong with the topics.
+    pub(crate) fn set_faults(&self, faults: Vec<TopicError>) {
+        self.state.send_if_modified(|state| {
+            let changed = state.faults != faults;
+            state.faults = faults;
+            changed
+        });
+    }
+
+    pub(crate) fn set_quarantine(&self, quarantine: QuarantineShown) {
+        self.state.send_modify(|state| state.quarantine = quarantine);
+    }
+
+    pub(crate) fn quarantine(&self) -> QuarantineShown {
+        self.state.borrow().quarantine.clone()
+    }
+
+    /// A topic that has other partitions than those that are followed.
+    pub(crate) fn misfit(&self) -> Option<TopicError> {
+        let is_misfit = |fault: &&TopicError| matches!(fault, TopicError::PartitionCount { .. });
+        self.state.borrow().faults.iter().find(is_misfit).cloned()
+    }
+
+    /// What is wrong with the topics although they are followed.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        super::log_watch::sentence(&self.state.borrow().faults)
     }
 
     pub(crate) fn publish(&self, next: Vec<Vec<u64>>, ready: bool) {

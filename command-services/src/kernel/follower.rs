@@ -5,6 +5,7 @@
 
 mod log;
 mod place;
+pub(super) mod quarantine;
 mod source;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use event_log::topics;
+use event_log::topics::{self, TopicError};
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use schemas::sequence::Sequence;
 use tokio::sync::oneshot;
@@ -26,6 +27,7 @@ use super::keys;
 use super::metrics::Metrics;
 use super::rows::decode_reached;
 use super::store::{Store, Writes};
+use quarantine::Quarantine;
 use source::{Batch, Source};
 
 /// Records handed over together.
@@ -48,7 +50,12 @@ pub(crate) enum FollowError {
         "topic {topic} has {actual} partitions, but was followed with {known}: keys have moved; create a new topic with {known} \
          partitions and bring the events there"
     )]
-    PartitionCount { topic: String, actual: i32, known: usize },
+    PartitionCount { topic: String, actual: i32, known: i32 },
+    #[error(
+        "topic {topic} does not exist any more, but was followed: restore it from a backup, or start the service that owns it, which \
+         makes it anew and sends again what it has kept"
+    )]
+    Gone { topic: String },
     #[error(
         "topic {topic} partition {partition} begins at offset {low}, the event at offset {offset} was not followed yet: the front \
          of the topic was deleted; restore it from a backup, and set its retention.ms and retention.bytes to -1"
@@ -88,11 +95,16 @@ impl<A: Aggregate> Follower<A> {
 
     /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&self) -> Result<(), FollowError> {
+        let (mut quarantine, released) = Quarantine::try_again(&self.store, A::FOLLOWS)?;
+        for writes in released {
+            self.write(writes)?;
+        }
+        self.show(&mut quarantine);
         let mut sources = self.sources()?;
         loop {
             self.find_places(&mut sources)?;
             self.write(sources.iter().map(Source::checkpoint).collect())?;
-            let Err(error) = self.read(&mut sources) else { return Ok(()) };
+            let Err(error) = self.read(&mut sources, &mut quarantine) else { return Ok(()) };
             let Some(gap) = self.moved(&error, &sources) else { return Err(error) };
             tracing::warn!("the log may have gone back, the place is looked for again: {error}");
             std::thread::sleep(RETRY_PAUSE);
@@ -107,7 +119,7 @@ impl<A: Aggregate> Follower<A> {
         }
     }
 
-    fn read(&self, sources: &mut [Source]) -> Result<(), FollowError> {
+    fn read(&self, sources: &mut [Source], quarantine: &mut Quarantine) -> Result<(), FollowError> {
         let start = |source: &Source| Start {
             topic: A::FOLLOWS[source.table].topic.to_owned(),
             partition: source.partition,
@@ -120,12 +132,12 @@ impl<A: Aggregate> Follower<A> {
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
-                Polled::Record(record) => Ok(self.take(&record, sources, &mut batch)?),
+                Polled::Record(record) => Ok(self.take(&record, sources, quarantine, &mut batch)?),
                 Polled::End { .. } => Ok(()),
-                Polled::Nothing => self.hand_over(sources, &mut batch),
+                Polled::Nothing => self.hand_over(sources, quarantine, &mut batch),
             });
             if taken.is_err() || batch.records >= BATCH_RECORDS_MAX {
-                self.hand_over(sources, &mut batch)?;
+                self.hand_over(sources, quarantine, &mut batch)?;
             }
             taken?;
         }
@@ -136,12 +148,12 @@ impl<A: Aggregate> Follower<A> {
         &self,
         record: &Record<'_>,
         sources: &mut [Source],
+        quarantine: &mut Quarantine,
         batch: &mut Batch,
     ) -> Result<(), IncomingError> {
         let source = &mut sources[record.source()];
-        source.apply(&A::FOLLOWS[source.table], record, batch).map_err(|fault| IncomingError {
-            at: incoming::at(record, &self.kafka.topic_prefix),
-            fault: Box::new(fault),
+        source.apply(&A::FOLLOWS[source.table], record, quarantine, batch).map_err(|fault| {
+            IncomingError { at: incoming::at(record, &self.kafka.topic_prefix), fault: Box::new(fault) }
         })?;
         batch.records += 1;
         if !batch.touched.contains(&record.source()) {
@@ -150,17 +162,33 @@ impl<A: Aggregate> Follower<A> {
         Ok(())
     }
 
-    fn hand_over(&self, sources: &[Source], batch: &mut Batch) -> Result<(), FollowError> {
+    fn hand_over(
+        &self,
+        sources: &[Source],
+        quarantine: &mut Quarantine,
+        batch: &mut Batch,
+    ) -> Result<(), FollowError> {
         if batch.records == 0 {
-            return Ok(());
+            return self.check_partitions();
         }
         let Batch { mut writes, touched, followed, superseded, .. } = std::mem::take(batch);
         writes.extend(touched.iter().map(|touched| sources[*touched].checkpoint()));
         self.write(writes)?;
         self.metrics.followed_events.inc_by(followed);
         self.metrics.superseded_records.inc_by(superseded);
+        self.show(quarantine);
         self.publish(sources);
-        Ok(())
+        self.check_partitions()
+    }
+
+    /// Stops by name rather than miss the events of keys that have moved to partitions which are not read.
+    fn check_partitions(&self) -> Result<(), FollowError> {
+        match self.positions.misfit() {
+            Some(TopicError::PartitionCount { topic, expected: known, actual }) => {
+                Err(FollowError::PartitionCount { topic, actual, known })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Hands rows to the committer until it has written them.
@@ -177,6 +205,12 @@ impl<A: Aggregate> Follower<A> {
         Err(FollowError::Stopping)
     }
 
+    fn show(&self, quarantine: &mut Quarantine) {
+        if let Some(shown) = quarantine.show() {
+            self.positions.set_quarantine(shown);
+        }
+    }
+
     fn publish(&self, sources: &[Source]) {
         let next = |table| {
             let of_table = sources.iter().filter(move |source| source.table == table);
@@ -190,12 +224,16 @@ impl<A: Aggregate> Follower<A> {
     fn sources(&self) -> Result<Vec<Source>, FollowError> {
         let mut sources = Vec::new();
         for (table, followed) in A::FOLLOWS.iter().enumerate() {
+            let missing = || TopicError::Missing { topic: self.kafka.topic_name(followed.topic) };
             let partitions =
-                self.insist(followed.topic, || topics::partition_count(&self.kafka, followed.topic))?;
-            self.check_partition_count(table, partitions)?;
+                self.insist(|| topics::partition_count(&self.kafka, followed.topic)?.ok_or_else(missing))?;
+            let known = self.partitions_followed(table)?;
+            if known != 0 && known != partitions {
+                let topic = self.kafka.topic_name(followed.topic);
+                return Err(FollowError::PartitionCount { topic, actual: partitions, known });
+            }
             let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
-            let watermarks =
-                self.insist(followed.topic, || topics::all_watermarks(&self.kafka, &all).map(Some))?;
+            let watermarks = self.insist(|| topics::all_watermarks(&self.kafka, &all))?;
             for (partition, marks) in (0..).zip(watermarks) {
                 sources.push(self.source(table, partition, marks.high)?);
             }
@@ -211,13 +249,10 @@ impl<A: Aggregate> Follower<A> {
         Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset })
     }
 
-    fn check_partition_count(&self, table: usize, actual: i32) -> Result<(), FollowError> {
-        let known = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?.len();
-        if known != 0 && known as i32 != actual {
-            let topic = self.kafka.topic_name(A::FOLLOWS[table].topic);
-            return Err(FollowError::PartitionCount { topic, actual, known });
-        }
-        Ok(())
+    /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
+    fn partitions_followed(&self, table: usize) -> Result<i32, FollowError> {
+        let checkpoints = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?;
+        Ok(checkpoints.len() as i32)
     }
 
     /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.

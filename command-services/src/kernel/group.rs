@@ -97,7 +97,7 @@ impl<'s> Group<'s> {
             return Ok(Change::refused(&version_conflict(version)));
         }
         let state = before.as_ref().map(|before| &before.state);
-        let looked_up = LookedUp::new(self);
+        let looked_up = LookedUp::new(self, A::FOLLOWS);
         let facts = A::facts(state, &request.command, |table, id| looked_up.standing(table, id))?;
         match A::decide(state, &request.command, &facts) {
             Ok(events) => {

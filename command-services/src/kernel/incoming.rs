@@ -50,6 +50,18 @@ pub enum IncomingFault {
         /// What is wrong with it.
         source: DataError,
     },
+    /// It would have to wait behind another event of its aggregate, and may not.
+    #[error(
+        "event {id} of {subject} waits behind one that cannot be read, but {bound}; start a version of this service that reads it"
+    )]
+    QuarantineFull {
+        /// The event.
+        id: Uuid,
+        /// The aggregate.
+        subject: Uuid,
+        /// Which bound was reached.
+        bound: &'static str,
+    },
     /// Another program wrote it.
     #[error("event {id} comes from {found}, expected {expected}: another program writes this topic; stop it")]
     Foreign {

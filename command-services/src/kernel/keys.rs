@@ -12,9 +12,13 @@
 //! | `T` partition | place in the log right behind the last event that was marked as sent |
 //! | `R` table, id | standing of another service's aggregate, and where that was said |
 //! | `F` table, partition | checkpoint in another service's topic |
+//! | `Q` table, id | the first event of another service's aggregate that cannot be read: why the aggregate is parked |
+//! | `W` table, id, position | an event of a parked aggregate |
 //! | `P` number | bytes written for trial after a failure, removed at once |
 
 use uuid::Uuid;
+
+use super::fields::{Damaged, Fields};
 
 /// Version of keys and values; a store of another version is refused.
 pub(super) const LAYOUT: u32 = 2;
@@ -110,6 +114,35 @@ pub(crate) fn checkpoint(table: usize, partition: i32) -> Vec<u8> {
 /// All checkpoints of one table.
 pub(crate) fn checkpoints(table: usize) -> Span {
     (checkpoint(table, 0), checkpoint(table, i32::MAX))
+}
+
+pub(crate) fn parked(table: usize, id: Uuid) -> Vec<u8> {
+    key(b'Q', &[&table_byte(table), id.as_bytes()])
+}
+
+pub(crate) fn waiting(table: usize, id: Uuid, position: u64) -> Vec<u8> {
+    key(b'W', &[&table_byte(table), id.as_bytes(), &position.to_be_bytes()])
+}
+
+/// All events that wait, each aggregate's in order.
+pub(crate) fn waiting_all() -> Span {
+    (key(b'W', &[]), key(b'W' + 1, &[]))
+}
+
+/// Whose event waits, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WaitingAt {
+    pub(crate) table: usize,
+    pub(crate) subject: Uuid,
+    pub(crate) position: u64,
+}
+
+/// What the key of an event that waits says.
+pub(crate) fn waiting_at(key: &[u8]) -> Result<WaitingAt, Damaged> {
+    let mut fields = Fields::of("waiting event", key.get(1..).unwrap_or_default());
+    let [table] = fields.array()?;
+    let subject = fields.array().map(Uuid::from_bytes)?;
+    Ok(WaitingAt { table: usize::from(table), subject, position: fields.u64()? })
 }
 
 /// A service follows a handful of topics.

@@ -1,17 +1,21 @@
-//! Looks at the own topic while the service runs: whether its end went back, whether somebody else writes it, and whether
-//! somebody has changed it so that it loses events.
+//! Looks at topics while the service runs: whether the end of the own one went back, whether somebody else writes it, and
+//! whether somebody has changed it, or one that is followed, so that it loses events.
 //!
 //! An end that went back, or that lies further on than what this service has sent, makes the relay compare log and store
-//! at once; everything else is told in the log and by `/health/ready` as long as it lasts, and commands go on.
+//! at once. Partitions that were added to a topic that is followed stop the following. Everything else is told in the log
+//! and by `/health/ready` as long as it lasts, and commands go on.
 
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use event_log::topics::{self, TopicError, Watcher, Watermarks};
+use event_log::LogError;
+use event_log::topics::{TopicError, TopicWatch, Watermarks};
 
 use super::comparison::OwnTopic;
+use super::followed::FollowedPositions;
+use super::metrics::Metrics;
 use super::positions::Positions;
 
 /// Pause between two looks at the ends: how long a log that went back by an election may go unseen.
@@ -23,6 +27,8 @@ const LOOKS_PER_CHECK: u32 = 5;
 pub(crate) struct LogWatch {
     pub(crate) own: OwnTopic,
     pub(crate) positions: Arc<Positions>,
+    pub(crate) followed: Arc<FollowedPositions>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl LogWatch {
@@ -32,25 +38,28 @@ impl LogWatch {
     }
 
     fn run(self) {
-        let watcher = match Watcher::open(&self.own.kafka) {
-            Ok(watcher) => watcher,
-            // The relay's writer is refused for the same reason, and tells it.
-            Err(error) => return tracing::debug!("the topic is not watched: {error}"),
-        };
+        // The relay's writer is refused for the same reason, and tells it.
+        if let Err(error) = self.watch() {
+            tracing::debug!("topics are not watched: {error}");
+        }
+    }
+
+    fn watch(&self) -> Result<(), LogError> {
+        let mut topics = TopicWatch::open(&self.own.kafka)?;
         let all: Vec<_> = (0..self.own.partitions).map(|partition| (self.own.topic, partition)).collect();
         let (mut before, mut looks) = (Vec::new(), 0);
         while !self.positions.wait_for_stop(LOOK_PAUSE) {
-            match watcher.all_watermarks(&all) {
+            match topics.all_watermarks(&all) {
                 Ok(now) => self.compare_ends(&mut before, now),
                 // Kafka being away is the relay's news.
-                Err(TopicError::Log(error)) => tracing::debug!("the topic cannot be looked at: {error}"),
-                Err(error) => self.positions.set_log_fault(Some(error.to_string())),
+                Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
             }
             if looks % LOOKS_PER_CHECK == 0 {
-                self.check(&before);
+                self.check(&mut topics);
             }
             looks += 1;
         }
+        Ok(())
     }
 
     fn compare_ends(&self, before: &mut Vec<Watermarks>, now: Vec<Watermarks>) {
@@ -63,12 +72,12 @@ impl LogWatch {
         *before = now;
     }
 
-    fn check(&self, marks: &[Watermarks]) {
-        let fault = fault(&self.own, marks);
-        if let Some(fault) = &fault {
-            tracing::error!(topic = self.own.topic, "{fault}");
-        }
-        self.positions.set_log_fault(fault);
+    fn check(&self, topics: &mut TopicWatch) {
+        let own = topics.look(&[(self.own.topic, self.own.partitions)]);
+        let followed = topics.look(&self.followed.topics());
+        self.metrics.topic_faults.set((own.len() + followed.len()) as u64);
+        self.positions.set_log_fault(sentence(&own));
+        self.followed.set_faults(followed);
     }
 }
 
@@ -83,22 +92,10 @@ fn went_back(topic: &str, before: &[Watermarks], now: &[Watermarks]) -> Option<S
     ))
 }
 
-/// What would lose events, or has lost some, as far as Kafka answers.
-fn fault(own: &OwnTopic, marks: &[Watermarks]) -> Option<String> {
-    let changed = topics::check(&own.kafka, own.topic, own.partitions);
-    if let Err(error @ (TopicError::PartitionCount { .. } | TopicError::WouldDropEvents { .. })) = changed {
-        return Some(error.to_string());
-    }
-    let (partition, mark) = (0..).zip(marks).find(|(_, mark)| mark.low > 0)?;
-    let partition: i32 = partition;
-    (!own.kafka.embedded).then(|| {
-        format!(
-            "topic {} partition {partition} begins at offset {}: its first events were deleted, so neither this service's \
-             store nor a read model can be rebuilt from it; restore the topic from a backup",
-            own.full_name(),
-            mark.low
-        )
-    })
+/// All of them as one text; none if there are none.
+pub(super) fn sentence(faults: &[TopicError]) -> Option<String> {
+    let sentences: Vec<_> = faults.iter().map(TopicError::to_string).collect();
+    (!sentences.is_empty()).then(|| sentences.join("; "))
 }
 
 #[cfg(test)]

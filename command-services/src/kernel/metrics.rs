@@ -57,6 +57,9 @@ pub(crate) struct Metrics {
     pub(crate) store_failures: Counter,
     pub(crate) followed_events: Counter,
     pub(crate) superseded_records: Counter,
+    pub(crate) topic_faults: Gauge<u64, AtomicU64>,
+    pub(crate) quarantined_keys: Gauge<u64, AtomicU64>,
+    pub(crate) quarantined_events: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -72,6 +75,9 @@ impl Metrics {
             store_failures: Counter::default(),
             followed_events: Counter::default(),
             superseded_records: Counter::default(),
+            topic_faults: Gauge::default(),
+            quarantined_keys: Gauge::default(),
+            quarantined_events: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -97,6 +103,12 @@ impl Metrics {
             "Records of superseded writers of other services skipped",
             superseded,
         );
+        let faults = self.topic_faults.clone();
+        all.register("topic_faults", "What is wrong with topics that are written or followed", faults);
+        let keys = self.quarantined_keys.clone();
+        all.register("quarantined_keys", "Aggregates of other services of which events wait", keys);
+        let events = self.quarantined_events.clone();
+        all.register("quarantined_events", "Events of other services that wait", events);
     }
 
     pub(crate) fn command(&self, outcome: Outcome) {

@@ -40,25 +40,12 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 /// Why the store could not be rebuilt. The old one is untouched then.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// The topic cannot be inspected.
+    /// The topic cannot be inspected, or no longer has its beginning.
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The log no longer has its beginning.
-    #[error(
-        "topic {topic} partition {partition} begins at offset {low}: its first events are gone, so the store cannot be rebuilt \
-         from it; restore the topic from a backup"
-    )]
-    Beginning {
-        /// Full name.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The first offset it has.
-        low: i64,
-    },
     /// Nothing came for a long time.
     #[error(
         "the log fell silent before its end ({done} of {total} events read); check the brokers and start again"
@@ -125,7 +112,7 @@ fn ends(kafka: &Kafka, topic: &str, partitions: i32) -> Result<Vec<i64>, Recover
     for (partition, marks) in (0..).zip(&watermarks) {
         if marks.low > 0 {
             let topic = kafka.topic_name(topic);
-            return Err(RecoverError::Beginning { topic, partition, low: marks.low });
+            return Err(TopicError::FrontDeleted { topic, partition, low: marks.low }.into());
         }
     }
     Ok(watermarks.iter().map(|marks| marks.high).collect())

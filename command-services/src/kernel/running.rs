@@ -64,7 +64,12 @@ impl<A: Aggregate> Running<A> {
         let committer = committer(&service, &started, work).map_err(StartError::from)?;
         let relay = relay(&service, &started, settings, claim).map_err(StartError::from)?;
         let follower = follower(&service, settings, &stopping);
-        let watch = LogWatch { own: own_topic::<A>(settings), positions: Arc::clone(&service.positions) };
+        let watch = LogWatch {
+            own: own_topic::<A>(settings),
+            positions: Arc::clone(&service.positions),
+            followed: Arc::clone(&service.followed),
+            metrics: Arc::clone(&service.metrics),
+        };
         watch.start().map_err(RunError::Thread)?;
         let faults = watch::Sender::new(false);
         let follower = follower.map(|follower| spawn("follower", &faults, move || follower.run()));

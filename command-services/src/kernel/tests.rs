@@ -10,6 +10,7 @@ mod headers;
 mod idempotency;
 mod outbox;
 mod positions;
+mod quarantine;
 mod recover;
 mod relay;
 mod start;

@@ -24,18 +24,18 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// With so many copies one of them can be away and still two have every acknowledged event.
 const REPLICAS_FOR_TWO_IN_SYNC: i32 = 3;
 
-pub(super) struct Admin<'a> {
-    kafka: &'a Kafka,
+pub(super) struct Admin {
+    kafka: Kafka,
     client: AdminClient<Context>,
 }
 
-impl<'a> Admin<'a> {
-    pub(super) fn open(kafka: &'a Kafka) -> Result<Admin<'a>, LogError> {
+impl Admin {
+    pub(super) fn open(kafka: &Kafka) -> Result<Admin, LogError> {
         let client = kafka
             .inspector_config()
             .create_with_context(Context::default())
             .map_err(|error| LogError::Settings { reason: error.to_string() })?;
-        Ok(Admin { kafka, client })
+        Ok(Admin { kafka: kafka.clone(), client })
     }
 
     /// Creates the topic; one that somebody else has just created is as good.

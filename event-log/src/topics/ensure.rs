@@ -39,21 +39,12 @@ pub fn ensure(kafka: &Kafka, topic: &str, spec: &TopicSpec) -> Result<(), TopicE
     check_settings(kafka, topic, &admin.settings(topic)?)
 }
 
-/// Checks a topic that exists, as [`ensure`] does, and creates nothing.
-///
-/// # Errors
-/// As [`ensure`]; [`TopicError::Missing`] if it does not exist.
-pub fn check(kafka: &Kafka, topic: &str, partitions: i32) -> Result<(), TopicError> {
-    let actual = Inspector::open(kafka)?.partition_count(topic)?;
-    let actual = actual.ok_or_else(|| TopicError::Missing { topic: kafka.topic_name(topic) })?;
-    check_partitions(kafka, topic, partitions, actual)?;
-    if kafka.embedded {
-        return Ok(());
-    }
-    check_settings(kafka, topic, &Admin::open(kafka)?.settings(topic)?)
-}
-
-fn check_partitions(kafka: &Kafka, topic: &str, expected: i32, actual: i32) -> Result<(), TopicError> {
+pub(super) fn check_partitions(
+    kafka: &Kafka,
+    topic: &str,
+    expected: i32,
+    actual: i32,
+) -> Result<(), TopicError> {
     if expected == actual {
         return Ok(());
     }
@@ -88,20 +79,28 @@ fn wait_created(
 }
 
 fn check_settings(kafka: &Kafka, topic: &str, settings: &ConfigResource) -> Result<(), TopicError> {
-    for (setting, required) in REQUIRED {
-        let value = settings.get(setting).and_then(|entry| entry.value.as_deref()).unwrap_or("unknown");
-        if value != required {
-            return Err(TopicError::WouldDropEvents {
-                topic: kafka.topic_name(topic),
-                brokers: kafka.brokers.clone(),
-                setting,
-                value: value.to_owned(),
-                required,
-            });
-        }
+    if let Some(wrong) = wrong_settings(kafka, topic, settings).next() {
+        return Err(wrong);
     }
     warn_about_weak_settings(kafka, topic, settings);
     Ok(())
+}
+
+/// A [`TopicError::WouldDropEvents`] for each setting by which Kafka would.
+pub(super) fn wrong_settings(
+    kafka: &Kafka,
+    topic: &str,
+    settings: &ConfigResource,
+) -> impl Iterator<Item = TopicError> {
+    let value = |setting| settings.get(setting).and_then(|entry| entry.value.as_deref()).unwrap_or("unknown");
+    let wrong = REQUIRED.into_iter().filter(move |(setting, required)| value(*setting) != *required);
+    wrong.map(move |(setting, required)| TopicError::WouldDropEvents {
+        topic: kafka.topic_name(topic),
+        brokers: kafka.brokers.clone(),
+        setting,
+        value: value(setting).to_owned(),
+        required,
+    })
 }
 
 // Events are not dropped by these, but an acknowledged one can be lost with a broker.

@@ -3,7 +3,7 @@
 use crate::LogError;
 
 /// Why a topic cannot be used or inspected.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// It does not exist.
     #[error(
@@ -16,7 +16,8 @@ pub enum TopicError {
     /// Another number of partitions than configured: keys would move.
     #[error(
         "topic {topic} has {actual} partitions, but {expected} are configured, so keys would move to other partitions; \
-         set --partitions {actual}, or use another --topic-prefix"
+         set --partitions {actual} if nothing was written with {expected}, else create it anew with {expected} and bring the events \
+         there, or use another --topic-prefix"
     )]
     PartitionCount {
         /// Full name.
@@ -43,6 +44,19 @@ pub enum TopicError {
         value: String,
         /// What it must be.
         required: &'static str,
+    },
+    /// Its first events are gone.
+    #[error(
+        "topic {topic} partition {partition} begins at offset {low}: its first events were deleted, so neither a store nor a read \
+         model can be rebuilt from it; restore the topic from a backup"
+    )]
+    FrontDeleted {
+        /// Full name.
+        topic: String,
+        /// Kafka's partition number.
+        partition: i32,
+        /// The first offset that is still there.
+        low: i64,
     },
     /// The broker did not create it.
     #[error(

@@ -1,6 +1,6 @@
 //! Inspecting topics where no admin request is answered.
 
-use event_log::topics::{self, TopicError, TopicSpec, Watcher, Watermarks};
+use event_log::topics::{self, TopicError, TopicSpec, TopicWatch, Watermarks};
 
 use crate::support::{DEADLINE, embedded, write};
 
@@ -28,12 +28,21 @@ fn watermarks_come_in_the_order_asked_for() {
 #[test]
 fn a_watcher_sees_what_has_come_since() {
     let broker = embedded(&[("users", 1)]);
-    let watcher = Watcher::open(&broker.kafka).unwrap();
+    let watcher = TopicWatch::open(&broker.kafka).unwrap();
     for written in 0..3 {
         let held = watcher.all_watermarks(&[("users", 0)]).unwrap();
         assert_eq!(held, [Watermarks { low: 0, high: written }]);
         write(&broker.kafka, "users", 0, &["x"]);
     }
+}
+
+#[test]
+fn a_watch_tells_of_other_partitions_and_not_of_a_topic_that_is_still_to_be_made() {
+    let broker = embedded(&[("users", 2)]);
+    let mut watch = TopicWatch::open(&broker.kafka).unwrap();
+    assert_eq!(watch.look(&[("users", 2), ("orders", 2)]), []);
+    let faults = watch.look(&[("users", 3)]);
+    assert!(matches!(&faults[..], [TopicError::PartitionCount { expected: 3, actual: 2, .. }]), "{faults:?}");
 }
 
 #[test]

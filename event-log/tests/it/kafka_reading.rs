@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use event_log::topics::{self, TopicSpec, Watcher, Watermarks};
+use event_log::topics::{self, TopicSpec, TopicWatch, Watermarks};
 use event_log::{Kafka, LogError, Outgoing, Reader};
 use futures_executor::block_on;
 use rdkafka::admin::AdminOptions;
@@ -119,7 +119,7 @@ fn the_tail_record_is_found_before_a_foreign_transactions_marks() {
         }
     }
     // Kafka answers before the transaction's mark lies in the log.
-    let watcher = Watcher::open(&kafka).unwrap();
+    let watcher = TopicWatch::open(&kafka).unwrap();
     let began = Instant::now();
     while watcher.all_watermarks(&[("users", 1)]).unwrap()[0].high < 7 {
         assert!(began.elapsed() < DEADLINE, "the last mark does not come");

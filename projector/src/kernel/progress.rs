@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use event_log::topics::TopicError;
 use jiff::Timestamp;
 
 use super::checkpoint::{Checkpoint, SourceId};
@@ -35,6 +36,8 @@ pub struct Progress {
     pub duplicates_skipped: u64,
     /// Records of superseded writers that this follower has skipped.
     pub superseded_skipped: u64,
+    /// By what topics lose events, or have lost some that were projected, as of the last look at them.
+    pub topic_faults: Arc<Vec<TopicError>>,
 }
 
 /// One partition of [`Progress`].
@@ -68,6 +71,7 @@ impl Progress {
             events_applied: 0,
             duplicates_skipped: 0,
             superseded_skipped: 0,
+            topic_faults: Arc::default(),
         }
     }
 

@@ -68,6 +68,8 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     gauge(&mut registry, "quarantined_events", "Events that wait in quarantine", events);
     let skipped = signed(status.skipped_events as u64);
     gauge(&mut registry, "skipped_events", "Events that are left out for ever", skipped);
+    let faults = signed(status.topic_faults.len() as u64);
+    gauge(&mut registry, "topic_faults", "What is wrong with topics that are projected", faults);
     stopped(&mut registry, status);
     rebuild(&mut registry, status);
     partitions(&mut registry, &status.partitions);

@@ -52,6 +52,8 @@ pub struct Status {
     pub skipped: Vec<SkippedEvent>,
     /// How many there are.
     pub skipped_events: usize,
+    /// By what topics lose events, or have lost some that were projected.
+    pub topic_faults: Vec<String>,
     /// Digest of all rows, as kept up to date with every commit.
     pub digest: Option<String>,
     /// Bytes of the generation's files.
@@ -126,6 +128,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         quarantine_events: quarantine.events(),
         skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
         skipped_events: quarantine.skipped().len(),
+        topic_faults: progress.map(topic_faults).unwrap_or_default(),
         digest: serving.map(|serving| serving.generation.digest().to_string()),
         bytes_per_event: bytes_per_event(progress, measured.bytes_on_disk),
         bytes_on_disk: measured.bytes_on_disk,
@@ -142,6 +145,10 @@ fn stop_reason(progress: &Progress) -> Option<&StopReason> {
         State::Stopped(reason) => Some(reason),
         State::Building | State::Following => None,
     }
+}
+
+fn topic_faults(progress: &Progress) -> Vec<String> {
+    progress.topic_faults.iter().map(ToString::to_string).collect()
 }
 
 fn partitions(progress: &Progress) -> Vec<Partition> {

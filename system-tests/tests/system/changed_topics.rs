@@ -1,109 +1,226 @@
 //! Topics that somebody changes under running services: each change is noticed while they run and at the next start, and
 //! named.
 
+use std::collections::HashSet;
+
+use event_log::partition_for_key;
 use serde_json::{Value, json};
-use system_tests::broker::TestBroker;
+use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::kafka::OwnKafka;
 use system_tests::process;
 use system_tests::site::Site;
 
-/// Users with an order each.
-const USERS: usize = 4;
+use crate::said::{names, not_ready, trouble};
 
+/// More users than it takes until each partition has an order.
+const USERS_MAX: usize = 100;
+
+/// What loses events and has lost none yet is told by all who count on the topic, and they go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts a Kafka of its own"]
-async fn what_would_lose_events_is_noticed_and_named() {
+async fn settings_that_lose_events_and_a_deleted_front_are_told_by_owner_and_followers() {
     let kafka = OwnKafka::start();
     let mut site = ordered(&kafka).await;
     let topic = |bare: &str| site.broker.kafka().topic_name(bare);
     let (users, products, orders) = (topic("users.events"), topic("products.events"), topic("orders.events"));
-    let alter = ["--alter", "--entity-type", "topics", "--entity-name", &users];
-    kafka.tool("kafka-configs", &[&alter[..], &["--add-config", "retention.ms=604800000"]].concat());
-    kafka.tool("kafka-topics", &["--alter", "--topic", &products, "--partitions", "5"]);
+    set(&kafka, &users, "retention.ms=604800000");
+    set(&kafka, &products, "cleanup.policy=compact");
     kafka.delete_front(&orders, 1);
+    let retention = [users.as_str(), "retention.ms is 604800000", "it must be -1", "kafka-configs"];
+    let compaction = [products.as_str(), "cleanup.policy is compact", "it must be delete", "kafka-configs"];
+    let front = [orders.as_str(), "begins at offset 1", "first events were deleted", "backup"];
 
-    let fault = trouble(&site, &site.urls.users).await;
-    names(&fault, &[&users, "retention.ms is 604800000", "it must be -1", "kafka-configs"]);
-    let fault = trouble(&site, &site.urls.products).await;
-    names(&fault, &[&products, "has 5 partitions", "3 are configured"]);
-    let fault = trouble(&site, &site.urls.orders).await;
-    names(&fault, &[&orders, "begins at offset 1", "first events were deleted", "backup"]);
-    let stopped = site.status_when("D has stopped", |status| status["state"] == "stopped").await;
-    names(&stopped["stopped"]["detail"], &["products.events has 5 partitions", "built from 3"]);
-
-    for (service, data, said) in [
-        (site.users.take(), "users", "retention.ms is 604800000"),
-        (site.products.take(), "products", "has 5 partitions"),
-    ] {
-        assert_eq!(service.expect("it runs").terminate().code(), Some(0));
-        let refused = process::run(data, &site.flags(data));
-        assert_eq!(refused.code, Some(1));
-        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    trouble(&site, &site.urls.users, "relay", &retention).await;
+    trouble(&site, &site.urls.products, "relay", &compaction).await;
+    trouble(&site, &site.urls.orders, "relay", &front).await;
+    told(&site, &retention, &compaction, &front).await;
+    // They go on, and say each thing once.
+    order_and_read(&site, "goes-on@example.com").await;
+    for process in [&site.orders, &site.query] {
+        let log = process.as_ref().expect("it runs").log();
+        for part in [retention[1], compaction[1], front[1]] {
+            assert_eq!(log.matches(part).count(), 1, "{part} in {log}");
+        }
     }
+    let replay = site.projector(&["--replay"]).await.expect("no panic");
+    assert_eq!(replay.code, Some(1), "{}", replay.stdout);
+    names(&json!(replay.stderr), &["orders.events/", "begins at offset 1 only"]);
+
+    // At the next start the owners refuse, and the followers tell it again.
+    for (service, data, said) in
+        [(site.users.take(), "users", retention), (site.products.take(), "products", compaction)]
+    {
+        assert_eq!(service.expect("it runs").terminate().code(), Some(0));
+        for recover in [&[][..], &["--recover".to_owned()][..]] {
+            let refused = process::run(data, &[&site.flags(data)[..], recover].concat());
+            assert_eq!(refused.code, Some(1));
+            names(&json!(refused.stderr), &said);
+        }
+    }
+    assert_eq!(site.orders.take().expect("it runs").terminate().code(), Some(0));
+    let refused = process::run("orders", &[&site.flags("orders")[..], &["--recover".to_owned()]].concat());
+    assert_eq!(refused.code, Some(1));
+    names(&json!(refused.stderr), &front);
+    (site.orders, site.urls.orders) = site.service("orders", "orders").await;
+    site.query.take().expect("it runs").kill();
+    site.start_query().await;
+    trouble(&site, &site.urls.orders, "relay", &front).await;
+    told(&site, &retention, &compaction, &front).await;
+
+    // Corrected, it is over.
+    set(&kafka, &users, "retention.ms=-1");
+    set(&kafka, &products, "cleanup.policy=delete");
+    let only_the_front = |status: &Value| status["topic_faults"].as_array().is_some_and(|all| all.len() == 1);
+    site.status_when("two are over", only_the_front).await;
+    (site.users, site.urls.users) = site.service("users", "users").await;
+    (site.products, site.urls.products) = site.service("products", "products").await;
+    order_and_read(&site, "corrected@example.com").await;
+}
+
+/// A replay tells of settings, and is not kept from its end by them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn a_replay_tells_of_settings_that_lose_events() {
+    let kafka = OwnKafka::start();
+    let site = ordered(&kafka).await;
+    let users = site.broker.kafka().topic_name("users.events");
+    set(&kafka, &users, "retention.bytes=1000000");
+    let replay = site.projector(&["--replay"]).await.expect("no panic");
+    assert_eq!(replay.code, Some(0), "{}", replay.stderr);
+    names(&json!(replay.stderr), &[&users, "retention.bytes is 1000000", "it must be -1"]);
+}
+
+/// Keys have moved: nobody goes on behind that, and queries are answered from what there was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn added_partitions_stop_those_who_follow_and_keep_the_owner_from_starting() {
+    let kafka = OwnKafka::start();
+    let mut site = ordered(&kafka).await;
+    let (user, product) = (site.sign_up("new@example.com").await, site.product("hat").await);
+    let order = site.order(&user, &product).await;
+    site.ordered_products(&user, &order.token).await;
+    let products = site.broker.kafka().topic_name("products.events");
+    kafka.tool("kafka-topics", &["--alter", "--topic", &products, "--partitions", "5"]);
+
+    let of_owner = [products.as_str(), "has 5 partitions", "3 are configured"];
+    let of_c = [products.as_str(), "has 5 partitions", "followed with 3", "keys have moved"];
+    let of_d = ["products.events has 5 partitions", "built from 3"];
+    trouble(&site, &site.urls.products, "relay", &of_owner).await;
+    not_ready(&site, &site.urls.orders, &of_c).await;
+    let stopped = site.status_when("D has stopped", |status| status["state"] == "stopped").await;
+    names(&stopped["stopped"]["detail"], &of_d);
+
+    assert_eq!(site.products.take().expect("it runs").terminate().code(), Some(0));
+    for recover in [&[][..], &["--recover".to_owned()][..]] {
+        let refused = process::run("products", &[&site.flags("products")[..], recover].concat());
+        assert_eq!(refused.code, Some(1));
+        names(&json!(refused.stderr), &of_owner);
+    }
+    site.orders.take().expect("it runs").kill();
+    (site.orders, site.urls.orders) = site.service_unready("orders", "orders");
+    not_ready(&site, &site.urls.orders, &of_c).await;
     site.query.take().expect("it runs").kill();
     (site.query, site.urls.query) = site.service_unready("query-api", "read-model");
     let stopped = site.status_when("D has stopped again", |status| status["state"] == "stopped").await;
-    names(&stopped["stopped"]["detail"], &["products.events has 5 partitions", "built from 3"]);
+    names(&stopped["stopped"]["detail"], &of_d);
     let replay = site.projector(&["--replay"]).await.expect("no panic");
     assert_eq!(replay.code, Some(1), "{}", replay.stdout);
+    names(&json!(replay.stderr), &of_owner);
 }
 
-/// Everything in it was kept by its service, which sends it again; D says that it is gone, and goes on.
+/// Everything in it was kept by its service, which makes it and sends it again; D and C say that it is gone, and go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts a Kafka of its own"]
 async fn a_topic_that_was_deleted_is_made_anew_and_filled_again() {
     let kafka = OwnKafka::start();
     let mut site = ordered(&kafka).await;
-    let topic = site.broker.kafka().topic_name("users.events");
     let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    delete_users(&kafka, &site).await;
+    assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
+    (site.users, site.urls.users) = site.service("users", "users").await;
+    assert_filled_again(&site, before).await;
+}
+
+/// The same while the service runs: somebody else makes the topic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn a_topic_that_is_made_anew_under_its_service_is_filled_again() {
+    let kafka = OwnKafka::start();
+    let site = ordered(&kafka).await;
+    let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    let topic = delete_users(&kafka, &site).await;
+    let new = ["--create", "--topic", &topic, "--partitions", "3", "--replication-factor", "1"];
+    let keeps_all = ["--config", "retention.ms=-1", "--config", "retention.bytes=-1"];
+    kafka.tool("kafka-topics", &[&new[..], &keeps_all].concat());
+    assert_filled_again(&site, before).await;
+}
+
+/// Deletes the users' topic; returns its name once all have noticed.
+async fn delete_users(kafka: &OwnKafka, site: &Site) -> String {
+    let topic = site.broker.kafka().topic_name("users.events");
     kafka.tool("kafka-topics", &["--delete", "--topic", &topic]);
     let stopped = site.status_when("D misses the topic", |status| status["state"] == "stopped").await;
     names(&stopped["stopped"]["detail"], &[&topic, "does not exist any more"]);
-    names(&trouble(&site, &site.urls.users).await, &[&topic, "does not exist"]);
+    trouble(site, &site.urls.users, "relay", &[&topic, "does not exist"]).await;
+    not_ready(site, &site.urls.orders, &[&topic, "does not exist any more, but was followed"]).await;
+    topic
+}
 
-    assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
-    (site.users, site.urls.users) = site.service("users", "users").await;
+async fn assert_filled_again(site: &Site, before: Vec<Vec<uuid::Uuid>>) {
     site.status_when("D follows", |status| status["state"] == "following").await;
-    let (user, product) = (site.sign_up("new@example.com").await, site.product("hat").await);
-    let order = site.order(&user, &product).await;
-    let shown = site.ordered_products(&user, &order.token).await.body;
-    assert_eq!(shown["products"][0]["orders"], 1, "{shown}");
+    order_and_read(site, "new@example.com").await;
     let after = system_tests::log::events(site.broker.kafka(), "users.events");
     assert!(before.iter().zip(&after).all(|(before, after)| after.starts_with(before)), "at their positions");
     let verified = site.projector(&["--verify", "--json"]).await.expect("no panic");
     assert_eq!(verified.code, Some(0), "{}", verified.stderr);
 }
 
+/// Each partition of the orders' topic has an event, and D has them all.
 async fn ordered(kafka: &OwnKafka) -> Site {
     let site = Site::start(TestBroker::at(kafka.brokers.clone())).await;
-    for number in 0..USERS {
+    let mut partitions = HashSet::new();
+    for number in 0..USERS_MAX {
+        if partitions.len() == PARTITIONS as usize {
+            break;
+        }
         let user = site.sign_up(&format!("user-{number}@example.com")).await;
         let product = site.product(&format!("product {number}")).await;
         let order = site.order(&user, &product).await;
         site.ordered_products(&user, &format!("{},{},{}", user.token, product.token, order.token)).await;
+        partitions.insert(partition_for_key(user.id.as_bytes(), PARTITIONS));
     }
     site.status_when("D has all", |status| status["lag_total"] == json!(0)).await;
     site
 }
 
-/// What a service says is wrong with its topic, once it says something.
-async fn trouble(site: &Site, url: &str) -> Value {
-    let deadline = tokio::time::Instant::now() + system_tests::wait::DEADLINE;
-    loop {
-        let ready =
-            site.client.get(&format!("{url}/health/ready")).send_ok().await.expect("it is ready").body;
-        if !ready["relay"]["trouble"].is_null() {
-            return ready["relay"]["trouble"].clone();
-        }
-        assert!(tokio::time::Instant::now() < deadline, "nothing noticed by {url}: {ready}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+fn set(kafka: &OwnKafka, topic: &str, setting: &str) {
+    let alter = ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", setting];
+    kafka.tool("kafka-configs", &alter);
+}
+
+/// Waits until D tells all of this, and C what concerns the topics that it follows.
+async fn told(site: &Site, retention: &[&str], compaction: &[&str], front: &[&str]) {
+    trouble(site, &site.urls.orders, "following", &[retention, compaction].concat()).await;
+    let all = |status: &Value| status["topic_faults"].as_array().is_some_and(|all| all.len() == 3);
+    let status = site.status_when("D tells all three", all).await;
+    assert_eq!(status["state"], "following", "{status}");
+    for parts in [retention, compaction, front] {
+        names(&json!(status["topic_faults"].to_string()), parts);
+    }
+    for (url, figure) in [
+        (&site.urls.query, "daybook_query_topic_faults 3\n"),
+        (&site.urls.orders, "daybook_topic_faults 3\n"),
+    ] {
+        let metrics =
+            site.client.get(&format!("{url}/metrics")).send_ok().await.expect("it has metrics").body;
+        names(&metrics, &[figure]);
     }
 }
 
-#[track_caller]
-fn names(said: &Value, parts: &[&str]) {
-    let text = said.as_str().unwrap_or_default();
-    for part in parts {
-        assert!(text.contains(part), "{part} in {said}");
-    }
+async fn order_and_read(site: &Site, email: &str) {
+    let user = site.sign_up(email).await;
+    let product = site.product("after").await;
+    let order = site.order(&user, &product).await;
+    let shown = site.ordered_products(&user, &order.token).await.body;
+    assert_eq!(shown["products"][0]["orders"], 1, "{shown}");
 }

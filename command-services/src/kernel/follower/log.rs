@@ -42,8 +42,7 @@ impl<A: Aggregate> Follower<A> {
     pub(super) fn watermarks(&self, sources: &[Source]) -> Result<Vec<Watermarks>, FollowError> {
         let of = |source: &Source| (A::FOLLOWS[source.table].topic, source.partition);
         let all: Vec<_> = sources.iter().map(of).collect();
-        let topic = all.first().map_or("", |(topic, _)| topic);
-        let log = self.insist(topic, || topics::all_watermarks(&self.kafka, &all).map(Some))?;
+        let log = self.insist(|| topics::all_watermarks(&self.kafka, &all))?;
         for (source, held) in sources.iter().zip(&log) {
             if source.sequence.reached().offset < held.low {
                 let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
@@ -65,21 +64,33 @@ impl<A: Aggregate> Follower<A> {
         })
     }
 
-    /// Asks until there is an answer: the other service may not have started yet, Kafka may be away.
-    pub(super) fn insist<T>(
-        &self,
-        topic: &str,
-        ask: impl Fn() -> Result<Option<T>, TopicError>,
-    ) -> Result<T, FollowError> {
+    /// Asks until there is an answer: the other service may not have started yet, Kafka may be away. While a topic is gone
+    /// that was followed before, following counts as stopped.
+    pub(super) fn insist<T>(&self, ask: impl Fn() -> Result<T, TopicError>) -> Result<T, FollowError> {
+        let mut told = String::new();
         while !self.stopping.load(Ordering::Relaxed) {
-            match ask() {
-                Ok(Some(answer)) => return Ok(answer),
-                Ok(None) => tracing::info!(topic, "waiting for the topic, which its service creates"),
-                Err(error) => tracing::warn!(topic, error = %error, "the topic cannot be inspected yet"),
+            let problem = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(TopicError::Missing { topic }) if self.was_followed(&topic)? => {
+                    let gone = FollowError::Gone { topic }.to_string();
+                    self.positions.stop(gone.clone());
+                    gone
+                }
+                Err(error) => error.to_string(),
+            };
+            if problem != told {
+                tracing::warn!("not following yet: {problem}; trying again");
+                told = problem;
             }
             std::thread::sleep(RETRY_PAUSE);
         }
         Err(FollowError::Stopping)
+    }
+
+    fn was_followed(&self, full_topic: &str) -> Result<bool, FollowError> {
+        let table =
+            A::FOLLOWS.iter().position(|followed| self.kafka.topic_name(followed.topic) == full_topic);
+        table.map_or(Ok(false), |table| Ok(self.partitions_followed(table)? > 0))
     }
 }
 

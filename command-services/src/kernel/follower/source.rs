@@ -3,7 +3,8 @@
 use event_log::Record;
 use schemas::sequence::{Sequence, Verdict};
 
-use crate::kernel::aggregate::Followed;
+use super::quarantine::Quarantine;
+use crate::kernel::aggregate::{Followed, Said};
 use crate::kernel::answer::Written;
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::keys;
@@ -26,16 +27,19 @@ impl Source {
         &mut self,
         followed: &Followed,
         record: &Record<'_>,
+        quarantine: &mut Quarantine,
         batch: &mut Batch,
     ) -> Result<(), IncomingFault> {
         let judged = incoming::judge(record, followed.service, &self.sequence)?;
         if let Some(envelope) = &judged.event {
-            let said = (followed.read)(&envelope.event_type, &envelope.data)
-                .map_err(|source| IncomingFault::Data { id: envelope.id, source })?;
-            if let Some((subject, standing)) = said {
-                let said_at = Written { partition: self.partition, position: envelope.position };
-                let reference = Reference { standing, said_at };
-                batch.writes.push((keys::reference(self.table, subject), reference.encode()));
+            let read = match quarantine.waits(self.table, envelope.subject) {
+                true => Err(None),
+                false => (followed.read)(&envelope.event_type, &envelope.data).map_err(Some),
+            };
+            let said_at = Written { partition: self.partition, position: envelope.position };
+            match read {
+                Ok(said) => batch.writes.extend(standing_row(self.table, said, said_at)),
+                Err(unreadable) => batch.writes.extend(quarantine.park(self.table, envelope, unreadable)?),
             }
         }
         match judged.verdict {
@@ -52,6 +56,12 @@ impl Source {
         let checkpoint = encode_reached(&self.sequence.reached());
         (keys::checkpoint(self.table, self.partition), Some(checkpoint))
     }
+}
+
+/// The row of what an event says about somebody's standing, if it says anything.
+pub(super) fn standing_row(table: usize, said: Said, said_at: Written) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let (subject, standing) = said?;
+    Some((keys::reference(table, subject), Reference { standing, said_at }.encode()))
 }
 
 /// Records that are read and not yet handed over.

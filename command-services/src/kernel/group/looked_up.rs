@@ -4,24 +4,32 @@ use std::cell::RefCell;
 
 use uuid::Uuid;
 
-use super::{Group, GroupError};
-use crate::kernel::aggregate::Standing;
+use super::{Group, Stopped};
+use crate::kernel::aggregate::{Followed, Standing};
 use crate::kernel::answer::RestsOn;
+use crate::kernel::command::Undecided;
 use crate::kernel::keys;
+use crate::kernel::parked::Parked;
 use crate::kernel::rows::Reference;
 
 /// Looks into the tables that are followed, and keeps what was found.
 pub(super) struct LookedUp<'g> {
     group: &'g Group<'g>,
+    follows: &'static [Followed],
     rests_on: RefCell<Vec<RestsOn>>,
 }
 
 impl<'g> LookedUp<'g> {
-    pub(super) fn new(group: &'g Group<'_>) -> Self {
-        Self { group, rests_on: RefCell::default() }
+    pub(super) fn new(group: &'g Group<'_>, follows: &'static [Followed]) -> Self {
+        Self { group, follows, rests_on: RefCell::default() }
     }
 
-    pub(super) fn standing(&self, table: usize, id: Uuid) -> Result<Standing, GroupError> {
+    /// What is known of another service's aggregate; while events of it wait, nothing is.
+    pub(super) fn standing(&self, table: usize, id: Uuid) -> Result<Standing, Stopped> {
+        if let Some(row) = self.group.get(&keys::parked(table, id))? {
+            let (topic, parked) = (self.follows[table].topic, Parked::decode(&row)?);
+            return Err(Undecided::Quarantined { topic, key: id, parked }.into());
+        }
         let Some(row) = self.group.get(&keys::reference(table, id))? else { return Ok(Standing::Unknown) };
         let reference = Reference::decode(&row)?;
         // A service follows a handful of topics.

@@ -23,7 +23,9 @@ pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) 
         None => {
             let relay =
                 json!({"unsent_events": service.positions.unsent(), "trouble": service.positions.trouble()});
-            Json(json!({"status": "ready", "relay": relay})).into_response()
+            let following =
+                json!({"trouble": service.followed.trouble(), "quarantine": service.followed.quarantine()});
+            Json(json!({"status": "ready", "relay": relay, "following": following})).into_response()
         }
         Some(reason) => Refusal::unavailable("not-ready", "Not ready", reason).into_response(),
     }
@@ -32,6 +34,9 @@ pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) 
 /// Figures for Prometheus.
 pub(super) async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
     service.metrics.unsent_events.set(service.positions.unsent());
+    let quarantine = service.followed.quarantine();
+    service.metrics.quarantined_keys.set(quarantine.keys);
+    service.metrics.quarantined_events.set(quarantine.events);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], service.metrics.render()).into_response()
 }

@@ -72,6 +72,10 @@ impl From<Undecided> for Refusal {
                 Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
             }
             Undecided::StoreFails { .. } => Self::unavailable("store-fails", "Store fails", detail),
+            Undecided::Quarantined { key, .. } => {
+                let problem = Problem::new(503, "quarantined", "Events wait in quarantine", detail);
+                Self::from(problem.with("quarantined", vec![key.to_string()])).retry()
+            }
             Undecided::Superseded { .. } => Self::unavailable("superseded", "Another writer", detail),
             Undecided::Stopping => Self::unavailable("stopping", "Service is stopping", detail),
             Undecided::Fault => fault(detail),

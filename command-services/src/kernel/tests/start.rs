@@ -132,7 +132,13 @@ async fn refused_behind(foreign: impl FnOnce(String) -> String) -> String {
     let (_, own) = Log::read(&kafka, "toys.events").partitions.into_iter().flatten().next().unwrap();
     let foreign = foreign(String::from_utf8(own).unwrap());
     write_raw(&kafka, "toys.events", &[(1, foreign.as_bytes())]);
-    refusal(toys.restart(|_| {}))
+    let refused = refusal(toys.restart(|_| {}));
+    let recovering = refusal(toys.restart(|settings| settings.recover = true));
+    assert!(
+        recovering.contains("the old store is untouched") && recovering.contains("offset"),
+        "{recovering}"
+    );
+    refused
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,4 +2,5 @@
 
 mod follow;
 mod http;
+mod quarantine;
 mod rules;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use event_log::topics::{self, TopicError, Watermarks};
+use event_log::topics::{self, TopicError, TopicWatch, Watermarks};
 use event_log::{Kafka, Polled, Reader, Start};
 
 use schemas::envelope;
@@ -40,6 +40,8 @@ pub(super) fn look<E>(
     let empty = Watermarks { low: 0, high: 0 };
     let log: Vec<_> = start.sources().map(|(source, _)| held(source).unwrap_or(empty)).collect();
     sources::check(&start, &log, kafka.embedded)?;
+    // Tells what does not keep this replay from its end, but would keep a later one.
+    TopicWatch::open(kafka).map_err(TopicError::from)?.look(&sources::topics_of(&start));
     Ok(log)
 }
 

@@ -1,5 +1,6 @@
 //! Following services A and B: waiting for tokens, checkpoints, and what stops it.
 
+use event_log::topics::TopicError;
 use serde_json::json;
 
 use crate::shop::orders::Orders;
@@ -161,4 +162,75 @@ async fn it_waits_until_the_other_services_have_made_their_topics() {
     broker.create_topic("users.events", 3).unwrap();
     broker.create_topic("products.events", 3).unwrap();
     ready(&orders);
+}
+
+/// Another broker, on which the users' topic has one partition more.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_added_before_the_start_stop_the_following_by_name() {
+    let mut shop = Shop::start();
+    ready(&shop.orders);
+    let other = event_log::embedded::EmbeddedBroker::start().unwrap();
+    for (topic, partitions) in [("users.events", 4), ("products.events", 3), ("orders.events", 3)] {
+        other.create_topic(topic, partitions).unwrap();
+    }
+    shop.orders.restart(|settings| settings.kafka = other.kafka("")).unwrap();
+    stopped_saying(&shop.orders, &["users.events has 4 partitions", "followed with 3", "keys have moved"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_added_while_it_follows_stop_it_by_name() {
+    let shop = Shop::start();
+    ready(&shop.orders);
+    let added = TopicError::PartitionCount { topic: "users.events".to_owned(), expected: 3, actual: 4 };
+    eventually("the following to stop", || {
+        // The watch, which finds the topic as it was, may take it back.
+        shop.orders.service().followed.set_faults(vec![added.clone()]);
+        shop.orders.service().not_ready()
+    });
+    stopped_saying(&shop.orders, &["users.events has 4 partitions", "followed with 3", "keys have moved"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_followed_topic_that_is_gone_is_named_until_it_is_there_again() {
+    let mut shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    let other = event_log::embedded::EmbeddedBroker::start().unwrap();
+    other.create_topic("products.events", 3).unwrap();
+    other.create_topic("orders.events", 3).unwrap();
+    shop.orders.restart(|settings| settings.kafka = other.kafka("")).unwrap();
+    stopped_saying(&shop.orders, &["users.events does not exist any more, but was followed", "restore it"]);
+    order(&user_id, &product_id).send(&shop.orders.router).await.is(201);
+    other.create_topic("users.events", 3).unwrap();
+    shop.users.restart(|settings| settings.kafka = other.kafka("")).unwrap();
+    shop.products.restart(|settings| settings.kafka = other.kafka("")).unwrap();
+    ready(&shop.orders);
+}
+
+/// The embedded broker drops the oldest records of a large partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_that_was_deleted_before_it_was_followed_stops_the_following() {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    // Noise, so that it does not compress: more than the five megabytes that a partition may hold.
+    let mut state = 1_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let noise: Vec<Vec<u8>> =
+        (0..300).map(|_| (0..4_000).flat_map(|_| noise()).collect::<Vec<_>>()).collect();
+    write_raw(&kafka, "users.events", &noise.iter().map(|value| (1, &value[..])).collect::<Vec<_>>());
+    let orders = TestService::<Orders>::start(kafka, router);
+    stopped_saying(&orders, &["topic users.events partition 1 begins at offset", "front", "backup"]);
+}
+
+/// Waits until following has stopped, for a reason that names all of this.
+#[track_caller]
+fn stopped_saying(orders: &TestService<Orders>, parts: &[&str]) {
+    let names_all = |reason: &String| parts.iter().all(|part| reason.contains(part));
+    eventually("a reason that names it", || orders.service().not_ready().filter(names_all));
+    assert!(orders.service().not_ready().unwrap().starts_with("following has stopped"));
 }

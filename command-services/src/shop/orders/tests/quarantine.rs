@@ -1,0 +1,134 @@
+//! Records of services A and B that C cannot take: an event that it cannot read parks its user or product, all else stops
+//! the following.
+
+use serde_json::json;
+
+use crate::shop::orders::Orders;
+use crate::testing::{Call, Log, Shop, TestService, eventually, order, write_raw};
+
+/// An event of the users' service of a type that nobody knows, behind all others of the user's partition.
+struct Unknown {
+    partition: i32,
+    /// As it lies in the log.
+    event: serde_json::Value,
+}
+
+impl Unknown {
+    /// Made from the user's last event; the users' service must have stopped.
+    fn behind(shop: &Shop, user_id: &str) -> Self {
+        let log = Log::read(&shop.broker.kafka(""), "users.events");
+        let is_of_user = |records: &&Vec<(String, Vec<u8>)>| records.iter().any(|(key, _)| key == user_id);
+        let records = log.partitions.iter().find(is_of_user).unwrap();
+        let partition = log.partitions.iter().position(|all| all == records).unwrap() as i32;
+        let mut event: serde_json::Value = serde_json::from_slice(&records.last().unwrap().1).unwrap();
+        event["subject"] = json!(user_id);
+        event["type"] = json!("shop.user.renamed.v1");
+        let mut unknown = Self { partition, event };
+        unknown.next();
+        unknown
+    }
+
+    /// The same once more, at the next position.
+    fn next(&mut self) {
+        let position: u64 = self.event["sequence"].as_str().unwrap().parse().unwrap();
+        self.event["sequence"] = json!(format!("{:020}", position + 1));
+        self.event["id"] = json!(uuid::Uuid::now_v7().to_string());
+    }
+
+    fn write(&self, shop: &Shop) {
+        let value = self.event.to_string();
+        write_raw(&shop.broker.kafka(""), "users.events", &[(self.partition, value.as_bytes())]);
+    }
+
+    fn id(&self) -> String {
+        self.event["id"].as_str().unwrap().to_owned()
+    }
+
+    fn token(&self) -> String {
+        let position: u64 = self.event["sequence"].as_str().unwrap().parse().unwrap();
+        format!("users.events/{}@{position}", self.partition)
+    }
+}
+
+async fn health(orders: &TestService<Orders>) -> serde_json::Value {
+    eventually("C to be ready", || orders.service().not_ready().is_none().then_some(()));
+    let ready = Call::get("/health/ready").send(&orders.router).await;
+    ready.is(200).json()["following"]["quarantine"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_c_cannot_read_parks_its_user_and_all_others_are_served() {
+    let mut shop = Shop::start();
+    let (parked, product_id, _) = shop.user_and_product("parked@example.org").await;
+    let (other, _, after) = shop.user_and_product("other@example.org").await;
+    shop.users.relayed();
+    shop.users.stop();
+    let mut unknown = Unknown::behind(&shop, &parked);
+    unknown.write(&shop);
+    let (first, first_token) = (unknown.id(), unknown.token());
+    // What comes behind it waits as well, although it could be read.
+    unknown.next();
+    unknown.event["type"] = json!("shop.user.deleted.v1");
+    unknown.event["data"] = json!({ "user_id": parked });
+    unknown.write(&shop);
+
+    for restarted in [false, true] {
+        if restarted {
+            shop.orders.restart(|_| {}).unwrap();
+        }
+        let both = format!("{first_token},{}", unknown.token());
+        let refused =
+            order(&parked, &product_id).header("daybook-after", &both).send(&shop.orders.router).await;
+        let refused = refused.is_problem(503, "quarantined");
+        assert_eq!(refused.json()["quarantined"], json!([parked]));
+        for part in ["shop.user.renamed.v1", &first, &first_token, &parked, "version of this service"] {
+            assert!(refused.text("detail").contains(part), "{part} in {refused:?}");
+        }
+        order(&other, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+        let health = health(&shop.orders).await;
+        assert_eq!((&health["keys"], &health["events"]), (&json!(1), &json!(2)));
+        assert_eq!(
+            (&health["first"][0]["key"], &health["first"][0]["event_id"]),
+            (&json!(parked), &json!(first))
+        );
+        let metrics = Call::get("/metrics").send(&shop.orders.router).await.body;
+        let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+        assert!(metrics.contains("daybook_quarantined_events 2\n"), "{metrics}");
+    }
+}
+
+/// Written behind a user's event; stops C while it runs and at its next start, and says why.
+async fn stops_saying(spoil: impl FnOnce(&mut Unknown) -> Vec<u8>, said: &str) {
+    let mut shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    shop.users.relayed();
+    shop.users.stop();
+    let mut unknown = Unknown::behind(&shop, &user_id);
+    let record = spoil(&mut unknown);
+    write_raw(&shop.broker.kafka(""), "users.events", &[(unknown.partition, &record)]);
+    for restarted in [false, true] {
+        if restarted {
+            shop.orders.restart(|_| {}).unwrap();
+        }
+        let stopped = |reason: &String| reason.starts_with("following has stopped");
+        let reason = eventually("following to stop", || shop.orders.service().not_ready().filter(stopped));
+        let at = format!("topic users.events partition {} offset 2", unknown.partition);
+        assert!(reason.contains(&at) && reason.contains(said), "{reason}");
+        order(&user_id, &product_id).send(&shop.orders.router).await.is(201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_no_event_stops_the_following() {
+    stops_saying(|_| b"hello".to_vec(), "no event that can be read").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_another_service_stops_the_following() {
+    let spoil = |unknown: &mut Unknown| {
+        unknown.event["source"] = json!(format!("/dolls/{}", unknown.partition));
+        unknown.event.to_string().into_bytes()
+    };
+    stops_saying(spoil, "another program writes this topic").await;
+}
