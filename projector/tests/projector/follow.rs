@@ -9,7 +9,10 @@ use projector::shop;
 use uuid::Uuid;
 
 use crate::broker::{Broker, until, until_events};
-use crate::log::{Log, digest_of, fresh, open, project, sealed, signed_up, source_of, transcript};
+use crate::log::{
+    Log, digest_of, fresh, more_than_the_embedded_broker_keeps, open, project, sealed, signed_up, source_of,
+    transcript,
+};
 use crate::resume::events;
 
 const USER: Uuid = Uuid::from_u128(0x77);
@@ -165,6 +168,18 @@ fn another_number_of_partitions_stops_it() {
     let reason = until_stopped(&follower);
     assert_eq!(reason.slug(), "partitions-changed");
     assert!(reason.to_string().contains("has 2 partitions, the read model was built from 3"), "{reason}");
+    follower.stop().unwrap();
+}
+
+#[test]
+fn a_front_that_was_deleted_before_it_was_projected_stops_it() {
+    let broker = Broker::start();
+    broker.write(&more_than_the_embedded_broker_keeps().records);
+    let directory = tempfile::tempdir().unwrap();
+    let follower = follow(&broker, &Arc::new(fresh(&directory.path().join("gen"))));
+    let reason = until_stopped(&follower);
+    assert_eq!(reason.slug(), "log-front-deleted");
+    assert!(reason.to_string().contains("products.events/"), "{reason}");
     follower.stop().unwrap();
 }
 

@@ -43,6 +43,18 @@ pub(crate) struct Log {
     offsets: BTreeMap<SourceIndex, i64>,
 }
 
+/// Events of one partition, of which the embedded broker drops the first.
+pub(crate) fn more_than_the_embedded_broker_keeps() -> Log {
+    let mut log = Log::default();
+    // Random, so that they do not compress: more than the five megabytes that a partition may hold.
+    let mut dice = Dice(1);
+    for _ in 0..500 {
+        let noise: String = (0..1_000).map(|_| dice.uuid().simple().to_string()).collect();
+        log.write(&created(Uuid::from_u128(0x99), &noise, None));
+    }
+    log
+}
+
 pub(crate) fn zero() -> Checkpoint {
     let topics = shop::projection().topics;
     Checkpoint::zero(topics.iter().map(|topic| (topic.name, PARTITIONS)))

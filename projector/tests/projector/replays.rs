@@ -11,7 +11,7 @@ use projector::shop;
 use schemas::shop::ShopEvent;
 
 use crate::broker::{Broker, until_events};
-use crate::log::{HOLDER, Log, created, digest_of, sealed, signed_up, source_of, transcript};
+use crate::log::{HOLDER, Log, digest_of, sealed, signed_up, source_of, transcript};
 use crate::rebuilds::{options, rebuild};
 use crate::resume::events;
 
@@ -151,15 +151,7 @@ fn missing_topics_and_other_partition_counts_are_refused() {
 #[test]
 fn a_log_without_its_front_is_refused_with_the_remedy() {
     let broker = Broker::start();
-    let mut log = Log::default();
-    let product = uuid::Uuid::from_u128(0x99);
-    // Random, so that it does not compress: more than the five megabytes that a partition may hold.
-    let mut dice = crate::log::Dice(1);
-    for _ in 0..500 {
-        let noise: String = (0..1_000).map(|_| dice.uuid().simple().to_string()).collect();
-        log.write(&created(product, &noise, None));
-    }
-    broker.write(&log.records);
+    broker.write(&crate::log::more_than_the_embedded_broker_keeps().records);
     let directory = tempfile::tempdir().unwrap();
     let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
     assert!(

@@ -163,6 +163,9 @@ async fn delete_users(kafka: &OwnKafka, site: &Site) -> String {
     names(&stopped["stopped"]["detail"], &[&topic, "does not exist any more"]);
     trouble(site, &site.urls.users, "relay", &[&topic, "does not exist"]).await;
     not_ready(site, &site.urls.orders, &[&topic, "does not exist any more, but was followed"]).await;
+    let replay = site.projector(&["--replay"]).await.expect("no panic");
+    assert_eq!(replay.code, Some(1), "{}", replay.stdout);
+    names(&json!(replay.stderr), &[&topic, "does not exist"]);
     topic
 }
 
