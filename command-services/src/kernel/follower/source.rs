@@ -1,6 +1,7 @@
 //! One partition that is followed, and the events of it that wait to be written.
 
 use event_log::Record;
+use event_log::sabotage::{self, Fault};
 use schemas::sequence::{Sequence, Verdict};
 
 use crate::kernel::aggregate::Followed;
@@ -32,7 +33,9 @@ impl Source {
         if let Some(envelope) = &judged.event {
             let said = (followed.read)(&envelope.event_type, &envelope.data)
                 .map_err(|source| IncomingFault::Data { id: envelope.id, source })?;
-            if let Some((subject, standing)) = said {
+            if let Some((subject, standing)) = said
+                && !sabotage::strikes(Fault::ForgetFact)
+            {
                 let said_at = Written { partition: self.partition, position: envelope.position };
                 let reference = Reference { standing, said_at };
                 batch.writes.push((keys::reference(self.table, subject), reference.encode()));
