@@ -14,10 +14,7 @@ static OCCASIONS: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
     /// Nothing was asked for.
-    #[error(
-        "this program was built to do harm and is of no other use; set {VARIABLE} to one of {}",
-        names()
-    )]
+    #[error("this program was built to do harm and is of no other use; set {VARIABLE} to one of {}", names())]
     NotSet,
     /// There is no such fault.
     #[error("{VARIABLE} is {given:?}, which is no fault; expected one of {}", names())]

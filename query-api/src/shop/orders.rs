@@ -91,7 +91,8 @@ fn body(
 ) -> Result<Rendered, Refusal> {
     let Wanted { user_id, from_index, limit } = wanted;
     user::check_exists(generation, user_id)?;
-    let mut page = orders::page(generation, user_id, from_index, limit).map_err(|error| unreadable(&error))?;
+    let mut page =
+        orders::page(generation, user_id, from_index, limit).map_err(|error| unreadable(&error))?;
     if !page.orders.is_empty() && sabotage::strikes(Fault::BackInTime) {
         page.orders.pop();
     }
