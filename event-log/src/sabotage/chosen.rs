@@ -4,7 +4,7 @@ use std::env::{self, VarError};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Fault, VARIABLE};
+use super::{Fault, STRIKES, VARIABLE};
 
 static CHOSEN: OnceLock<Fault> = OnceLock::new();
 /// Occasions that the chosen fault has had.
@@ -51,7 +51,7 @@ pub(super) fn strikes(fault: Fault) -> bool {
     let occasion = OCCASIONS.fetch_add(1, Ordering::Relaxed);
     let strikes = is_due(fault, occasion);
     if strikes {
-        tracing::warn!(fault = fault.name(), occasion, "sabotage strikes");
+        tracing::warn!(fault = fault.name(), occasion, "{STRIKES}");
     }
     strikes
 }
@@ -69,7 +69,11 @@ fn is_due(fault: Fault, occasion: u64) -> bool {
         Fault::BackInTime => every(5, 6),
         // Occasions are rare by themselves.
         Fault::Reorder => every(3, 5),
-        Fault::DecideTwice | Fault::TwinKey | Fault::TrustStranger | Fault::StaleRead => true,
+        Fault::AckBeforeKafka
+        | Fault::DecideTwice
+        | Fault::TwinKey
+        | Fault::TrustStranger
+        | Fault::StaleRead => true,
         // Now and then a sync comes through: it is what a kill takes the store back to.
         Fault::SkipSync => !every(0, 10),
     }

@@ -93,7 +93,7 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
         );
     }
     let (port, patience) = (flags.port, Patience::LONG);
-    let plan = Plan { directory, port, topic_prefix: "", fault: None, patience };
+    let plan = Plan { directory, port, topic_prefix: "", harmful: None, patience };
     let mut world = World::start(cluster, &plan, &http, runtime.handle())?;
     let field = Arc::new(Field::new(world.urls(), http.clone(), patience.command));
     let worked = work(flags, seed, &mut world, &field, &stop, runtime.handle());

@@ -15,7 +15,7 @@ pub(crate) struct Sabotage {
     pub(crate) fault: Fault,
     /// Index of the service that has it.
     service: usize,
-    /// How often it has to strike before anybody looks; with [`Harm::KillWithoutKafka`], how often the service is killed.
+    /// How often it has to strike before anybody looks; if there is harm, how often it is done.
     strikes: usize,
     /// What is done to the services meanwhile.
     harm: Harm,
@@ -30,6 +30,25 @@ enum Harm {
     None,
     /// The one that has the fault is killed while no broker is there to have what it has acknowledged.
     KillWithoutKafka,
+    /// The same, and its disk is lost with it.
+    LoseDiskWithoutKafka,
+}
+
+impl Harm {
+    /// Flags of the service that has the fault.
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::None | Self::KillWithoutKafka => &[],
+            Self::LoseDiskWithoutKafka => &["--answer-after", "kafka"],
+        }
+    }
+}
+
+impl Sabotage {
+    /// Whether those that have to find it are among these checks.
+    fn is_found_by(&self, checks: &[&str]) -> bool {
+        self.found_by.iter().all(|check| checks.contains(check))
+    }
 }
 
 const fn sabotage(
@@ -49,6 +68,10 @@ pub(crate) const ALL: &[Sabotage] = &[
     sabotage(Fault::Reorder, ORDERS, 1, &["positions-contiguous"]),
     sabotage(Fault::Garble, ORDERS, 1, &["records-readable"]),
     Sabotage { harm: Harm::KillWithoutKafka, ..sabotage(Fault::SkipSync, ORDERS, 1, &["acknowledged-once"]) },
+    Sabotage {
+        harm: Harm::LoseDiskWithoutKafka,
+        ..sabotage(Fault::AckBeforeKafka, ORDERS, 1, &["acknowledged-once"])
+    },
     sabotage(Fault::DecideTwice, ORDERS, 5, &["acknowledged-once", "same-key-same-answer"]),
     sabotage(Fault::RefuseAndDo, USERS, 3, &["unacknowledged-at-most-once"]),
     sabotage(Fault::SameVersion, USERS, 3, &["versions-contiguous", "order-of-commands"]),

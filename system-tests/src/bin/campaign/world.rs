@@ -45,10 +45,21 @@ pub(crate) struct Plan<'p> {
     pub(crate) port: u16,
     /// Stands before the names of topics.
     pub(crate) topic_prefix: &'p str,
-    /// The fault that is built into one of the services, by its index.
-    pub(crate) fault: Option<(usize, Fault)>,
+    /// The service that has a fault built in.
+    pub(crate) harmful: Option<Harmful<'p>>,
     /// How long is waited for the services.
     pub(crate) patience: Patience,
+}
+
+/// A service that has a fault built in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Harmful<'p> {
+    /// Its index.
+    pub(crate) service: usize,
+    /// What goes wrong.
+    pub(crate) fault: Fault,
+    /// More flags of that service.
+    pub(crate) flags: &'p [&'p str],
 }
 
 /// Everything that runs.
@@ -81,8 +92,11 @@ impl World {
                 let flags: Vec<_> =
                     shared.iter().cloned().chain(own.iter().map(|flag| (*flag).to_owned())).collect();
                 let (data, ready) = (plan.directory.join(data), plan.patience.ready);
-                let fault = plan.fault.filter(|(of, _)| *of == index).map(|(_, fault)| fault);
-                Service::new(name, &data, port, &flags, ready, client.clone(), handle.clone()).with(fault)
+                let service = Service::new(name, &data, port, &flags, ready, client.clone(), handle.clone());
+                match plan.harmful.filter(|harmful| harmful.service == index) {
+                    Some(harmful) => service.with(harmful.fault, harmful.flags),
+                    None => service,
+                }
             },
         );
         let services = services.collect();

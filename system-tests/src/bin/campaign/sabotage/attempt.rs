@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use event_log::sabotage::STRIKES;
+
 use super::run::Run;
 use super::{Harm, Sabotage};
 use crate::checks::CHECKS;
@@ -13,7 +15,8 @@ use crate::evidence::Evidence;
 use crate::patience::Patience;
 use crate::report::{keep_history, keep_log};
 use crate::world::cluster::Cluster;
-use crate::world::{Plan, World};
+use crate::world::service::Service;
+use crate::world::{Harmful, Plan, World};
 use crate::{Fallible, faults, gather};
 
 /// Pause between two looks at whether the fault has struck.
@@ -22,8 +25,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const AFTERMATH: Duration = Duration::from_secs(1);
 /// How long clients work before their service is killed, and again while no broker is there.
 const WORK: Duration = Duration::from_secs(2);
-/// What the services log at each strike.
-const STRIKES: &str = "sabotage strikes";
 /// What a service logs when it finds something wrong.
 const ERROR: &str = " ERROR ";
 /// Most characters of a service's words that are shown.
@@ -56,11 +57,13 @@ impl Attempt<'_> {
         let name = format!("{}-{}", self.sabotage.fault.name(), self.number);
         let directory = run.directory.join(&name);
         std::fs::create_dir_all(&directory)?;
+        let Sabotage { fault, service, harm, .. } = *self.sabotage;
+        let harmful = Harmful { service, fault, flags: harm.flags() };
         let plan = Plan {
             directory: &directory,
             port: run.flags.port,
             topic_prefix: &format!("{name}."),
-            fault: Some((self.sabotage.service, self.sabotage.fault)),
+            harmful: Some(harmful),
             patience: Patience::SHORT,
         };
         let mut world = World::start(cluster, &plan, &run.http, run.handle)?;
@@ -68,10 +71,11 @@ impl Attempt<'_> {
         let outcome = Outcome {
             found_by: self.found_by(&evidence),
             struck: self.struck(&world),
-            said: world.services.iter().filter_map(|service| words(service.name, &service.log())).collect(),
+            // Whoever loses Kafka has enough to say about that.
+            said: if harm == Harm::None { words(&world) } else { Vec::new() },
         };
         let cluster = world.end();
-        if self.sabotage.found_by.iter().all(|check| outcome.found_by.contains(check)) {
+        if self.sabotage.is_found_by(&outcome.found_by) {
             std::fs::remove_dir_all(&directory)?;
         }
         Ok((outcome, cluster))
@@ -82,7 +86,7 @@ impl Attempt<'_> {
         let mut clients = clients::start(run.flags.clients, run.seed, &field, run.handle);
         match self.sabotage.harm {
             Harm::None => self.until_struck(world, run),
-            Harm::KillWithoutKafka => self.kill_without_kafka(world)?,
+            Harm::KillWithoutKafka | Harm::LoseDiskWithoutKafka => self.kill_without_kafka(world)?,
         }
         field.stop();
         while let Some(ended) = run.handle.block_on(clients.join_next()) {
@@ -113,8 +117,12 @@ impl Attempt<'_> {
             std::thread::sleep(WORK);
             let harmed = world.service(self.sabotage.service)?;
             harmed.kill();
-            harmed.start_without_kafka();
             world.cluster.all_up()?;
+            let harmed = world.service(self.sabotage.service)?;
+            match self.sabotage.harm {
+                Harm::LoseDiskWithoutKafka => harmed.start_on_new_disk()?,
+                Harm::None | Harm::KillWithoutKafka => harmed.start(),
+            }
             // A service that refuses to start has noticed; that is not what it is about.
             let back = world.service(self.sabotage.service)?.ready();
             world.unasked.extend(back.err().map(|error| error.to_string()));
@@ -137,8 +145,14 @@ impl Attempt<'_> {
     }
 }
 
-/// The first thing that a service found wrong.
-fn words(name: &str, log: &str) -> Option<String> {
-    let (_, words) = log.lines().find_map(|line| line.split_once(ERROR))?;
-    Some(format!("{name} itself: {}", words.chars().take(WORDS_MAX).collect::<String>()))
+/// The first thing that each service found wrong by itself.
+fn words(world: &World) -> Vec<String> {
+    let words = |service: &Service| {
+        let log = service.log();
+        let (_, error) = log.lines().find_map(|line| line.split_once(ERROR))?;
+        // Before it stands the module that says it.
+        let words = error.split_once(": ").map_or(error, |(_, words)| words);
+        Some(format!("{} itself: {}", service.name, words.chars().take(WORDS_MAX).collect::<String>()))
+    };
+    world.services.iter().filter_map(words).collect()
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use quickstart::client::Client as Http;
+use system_tests::binaries;
 use tokio::runtime::Handle;
 
 use super::attempt::{Attempt, Outcome};
@@ -30,8 +31,9 @@ pub(crate) struct Run<'r> {
 
 /// Whether every fault that was asked for is found by the checks that are there for it.
 pub(crate) fn run(asked: &str, mut cluster: Cluster, run: &Run<'_>) -> Fallible<bool> {
-    progress("building services that do harm");
-    system_tests::binaries::sabotaged();
+    progress("building sound services, and one that does harm");
+    binaries::path("users");
+    binaries::sabotaged();
     say(&format!("sabotage   seed {}", run.seed));
     let mut all_found = true;
     for sabotage in ALL.iter().filter(|sabotage| asked == "all" || asked == sabotage.fault.name()) {
@@ -53,7 +55,7 @@ fn until_found(sabotage: &Sabotage, mut cluster: Cluster, run: &Run<'_>) -> Fall
         if run.stop.load(Ordering::Relaxed) {
             return Err(STOPPED.into());
         }
-        let found = sabotage.found_by.iter().all(|check| outcome.found_by.contains(check));
+        let found = sabotage.is_found_by(&outcome.found_by);
         if found || Instant::now() >= by {
             tell(sabotage, &outcome, found, began.elapsed());
             return Ok((found, cluster));

@@ -66,18 +66,32 @@ impl Service {
         }
     }
 
-    /// The same service with a fault built in.
-    pub(crate) fn with(mut self, fault: Option<Fault>) -> Self {
-        self.fault = fault;
+    /// The same service with a fault built in, and more flags.
+    pub(crate) fn with(mut self, fault: Fault, flags: &[&str]) -> Self {
+        self.fault = Some(fault);
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
     }
 
     /// Starts it.
     pub(crate) fn start(&mut self) {
+        self.start_with(&self.flags.clone());
+    }
+
+    /// Starts it where nothing is left of its directory, as another instance that knows what the log has.
+    pub(crate) fn start_on_new_disk(&mut self) -> Fallible<()> {
+        std::fs::remove_dir_all(&self.data_dir)
+            .map_err(|error| format!("{}: {error}", self.data_dir.display()))?;
+        let more = ["--recover", "--take-over"].map(str::to_owned);
+        self.start_with(&[&self.flags[..], &more[..]].concat());
+        Ok(())
+    }
+
+    fn start_with(&mut self, flags: &[String]) {
         self.may_end = false;
         self.process = Some(match self.fault {
-            Some(fault) => Process::start_sabotaged(self.name, fault, &self.flags),
-            None => Process::start(self.name, &self.flags),
+            Some(fault) => Process::start_sabotaged(self.name, fault, flags),
+            None => Process::start(self.name, flags),
         });
     }
 
