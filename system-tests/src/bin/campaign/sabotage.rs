@@ -15,7 +15,7 @@ pub(crate) struct Sabotage {
     pub(crate) fault: Fault,
     /// Index of the service that has it.
     service: usize,
-    /// How often it has to strike before anybody looks; if there is harm, how often it is done.
+    /// How often it has to strike before anybody looks, unless there is harm to wait for.
     strikes: usize,
     /// What is done to the services meanwhile.
     harm: Harm,

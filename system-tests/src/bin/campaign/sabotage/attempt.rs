@@ -92,6 +92,9 @@ impl Attempt<'_> {
         while let Some(ended) = run.handle.block_on(clients.join_next()) {
             ended?;
         }
+        if self.sabotage.harm != Harm::None {
+            self.bring_back(world)?;
+        }
         let history = std::mem::take(&mut *field.history());
         keep_history(&history, directory)?;
         let evidence = gather::evidence(world, history, &run.http, run.handle)?;
@@ -109,25 +112,26 @@ impl Attempt<'_> {
         world.look();
     }
 
-    /// What the service has acknowledged then is nowhere but on its disk.
+    /// What the service has acknowledged since Kafka was gone is nowhere but with itself when it dies.
     fn kill_without_kafka(&self, world: &mut World) -> Fallible<()> {
-        for _ in 0..self.strikes {
-            std::thread::sleep(WORK);
-            faults::kill_all(world)?;
-            std::thread::sleep(WORK);
-            let harmed = world.service(self.sabotage.service)?;
-            harmed.kill();
-            world.cluster.all_up()?;
-            let harmed = world.service(self.sabotage.service)?;
-            match self.sabotage.harm {
-                Harm::LoseDiskWithoutKafka => harmed.start_on_new_disk()?,
-                Harm::None | Harm::KillWithoutKafka => harmed.start(),
-            }
-            // A service that refuses to start has noticed; that is not what it is about.
-            let back = world.service(self.sabotage.service)?.ready();
-            world.unasked.extend(back.err().map(|error| error.to_string()));
-            world.look();
+        std::thread::sleep(WORK);
+        faults::kill_all(world)?;
+        std::thread::sleep(WORK);
+        world.service(self.sabotage.service)?.kill();
+        Ok(())
+    }
+
+    /// Starts what was killed, once nobody asks for anything any more that it could lose otherwise.
+    fn bring_back(&self, world: &mut World) -> Fallible<()> {
+        world.cluster.all_up()?;
+        let killed = world.service(self.sabotage.service)?;
+        match self.sabotage.harm {
+            Harm::LoseDiskWithoutKafka => killed.start_on_new_disk()?,
+            Harm::None | Harm::KillWithoutKafka => killed.start(),
         }
+        // A service that refuses to start has noticed; that is not what it is about.
+        let back = killed.ready();
+        world.unasked.extend(back.err().map(|error| error.to_string()));
         Ok(())
     }
 
