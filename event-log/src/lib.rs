@@ -22,6 +22,7 @@ mod writer;
 pub mod embedded;
 pub mod health_check;
 pub mod process;
+pub mod sabotage;
 pub mod settings;
 pub mod topics;
 

@@ -10,6 +10,7 @@ use std::future::Future;
 
 use tokio::net::TcpListener;
 
+pub mod command_line;
 pub mod kernel;
 pub mod shop;
 

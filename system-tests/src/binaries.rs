@@ -7,15 +7,23 @@ use std::sync::OnceLock;
 /// Path of a binary of this workspace, in the same profile as the tests.
 pub fn path(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build).join(name)
+    BUILT.get_or_init(|| build(&["--bins"])).join(name)
+}
+
+/// Path of the program that is a service with a fault built in. It is built only here, and under a name of its own: no
+/// other binary is touched by it.
+pub fn sabotaged() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let arguments = ["--bin", "sabotaged", "--features", "system-tests/sabotage"];
+    BUILT.get_or_init(|| build(&arguments)).join("sabotaged")
 }
 
 /// Cargo builds other packages' binaries for tests only when their own tests are built too; so ask for them.
-fn build() -> PathBuf {
+fn build(what: &[&str]) -> PathBuf {
     let directory = target_directory();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root());
+    command.args(["build", "--quiet", "--workspace"]).args(what).current_dir(root());
     // Where this program lies, whatever the environment says now: it is there that they are looked for.
     command.arg("--target-dir").arg(directory.parent().expect("target"));
     if directory.ends_with("release") {

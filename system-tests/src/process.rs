@@ -2,8 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+
+use event_log::sabotage::{self, Fault};
 
 use crate::{binaries, wait};
 
@@ -31,7 +35,17 @@ pub struct Finished {
 impl Process {
     /// Starts a binary; its log is kept for [`Process::log`].
     pub fn start(name: &str, arguments: &[String]) -> Self {
-        let mut command = command(name, arguments);
+        Self::spawn(name, command(&binaries::path(name), arguments))
+    }
+
+    /// Starts the service `name` with a fault built in.
+    pub fn start_sabotaged(name: &str, fault: Fault, arguments: &[String]) -> Self {
+        let mut command = command(&binaries::sabotaged(), arguments);
+        command.arg0(name).env(sabotage::VARIABLE, fault.name());
+        Self::spawn(name, command)
+    }
+
+    fn spawn(name: &str, mut command: Command) -> Self {
         let mut child =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = child.stderr.take().expect("a pipe");
@@ -128,7 +142,7 @@ pub fn signal(child: &Child, signal: i32) {
 
 /// Runs a binary to its end.
 pub fn run(name: &str, arguments: &[String]) -> Finished {
-    let mut command = command(name, arguments);
+    let mut command = command(&binaries::path(name), arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     let stdout = read_all(child.stdout.take().expect("a pipe"));
     let stderr = read_all(child.stderr.take().expect("a pipe"));
@@ -147,8 +161,8 @@ fn read_all(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Str
 }
 
 /// Without settings that the caller's environment may hold.
-fn command(name: &str, arguments: &[String]) -> Command {
-    let mut command = Command::new(binaries::path(name));
+fn command(program: &Path, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("DAYBOOK_")) {
         command.env_remove(variable);

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use event_log::sabotage::{self, Fault};
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
 use super::ambient::{Ambient, now_ms};
-use super::command::{Job, Reply, Request, Undecided};
+use super::answer::Answer;
+use super::command::{Job, Reply, Request, Undecided, version_conflict};
 use super::durability::Durability;
 use super::group::{Group, GroupError, Stopped};
 use super::idempotency::Forgetter;
@@ -146,6 +148,7 @@ impl<A: Aggregate> Committer<A> {
     fn decide(&self, group: &mut Group<'_>, request: &Request<A>, unsent: u64) -> Result<Reply, Stopped> {
         if let Some(key) = &request.idempotency
             && let Some(remembered) = group.remembered(&key.hash)?
+            && !sabotage::strikes(Fault::DecideTwice)
         {
             return match remembered.fingerprint == key.fingerprint {
                 true => Ok(Reply { answer: remembered.answer, repeated: true }),
@@ -164,7 +167,13 @@ impl<A: Aggregate> Committer<A> {
         // A panic in a domain's rule must not take the service with it; nothing has been changed by then.
         let decided = catch_unwind(AssertUnwindSafe(|| group.decide(request, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
-        let answer = group.accept(change);
+        let mut answer = group.accept(change);
+        if !answer.written.is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
+            answer = Answer::problem(&version_conflict(0));
+        }
+        if sabotage::strikes(Fault::EndUnasked) {
+            std::process::abort();
+        }
         if let Some(key) = &request.idempotency {
             group.remember(key, &answer, millis(self.limits.idempotency_age_max))?;
         }
@@ -186,7 +195,9 @@ impl<A: Aggregate> Committer<A> {
         let written = self.durability.begin();
         self.store.apply(writes)?;
         let began = Instant::now();
-        self.store.sync()?;
+        if !sabotage::strikes(Fault::SkipSync) {
+            self.store.sync()?;
+        }
         self.metrics.synced(began.elapsed());
         self.counters = counters;
         self.forgetter.written(keys_new, keys_forgotten);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Deref;
 
+use event_log::sabotage::{self, Fault};
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
@@ -118,6 +119,9 @@ impl<'s> Group<'s> {
     ) -> Result<Change, Stopped> {
         let id = A::aggregate_id(&request.command);
         let mut version = before.as_ref().map_or(0, |before| before.version);
+        if version > 0 && sabotage::strikes(Fault::SameVersion) {
+            version -= 1;
+        }
         let old_keys = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
         let sealing = Sealing { aggregate_id: id, version, time: ambient.now(), cause: &request.cause };
         let sealed = seal::<A>(&sealing, events, &self.counters, ambient)?;
@@ -150,7 +154,7 @@ impl<'s> Group<'s> {
         writes: &mut Writes,
     ) -> Result<Option<String>, GroupError> {
         for key in new.iter().filter(|key| !old.contains(key)) {
-            if self.get(&keys::unique(key))?.is_some() {
+            if self.get(&keys::unique(key))?.is_some() && !sabotage::strikes(Fault::TwinKey) {
                 return Ok(Some(key.clone()));
             }
             writes.push((keys::unique(key), Some(id.as_bytes().to_vec())));

@@ -8,10 +8,12 @@
 
 mod error;
 mod session;
+mod swapped;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event_log::sabotage::{self, Fault};
 use event_log::{Outgoing, SendError};
 use schemas::envelope::{self, CONTENT_TYPE};
 
@@ -132,7 +134,11 @@ impl Relay {
         if from >= durable {
             return Ok(true);
         }
-        for (first, row) in outbox_rows(&self.store, partition, from, durable, RUN_ROWS_MAX)? {
+        let mut rows = outbox_rows(&self.store, partition, from, durable, RUN_ROWS_MAX)?;
+        if durable - from > 1 && sabotage::strikes(Fault::Reorder) {
+            swapped::first_two(&mut rows, from);
+        }
+        for (first, row) in rows {
             for (offset, event) in row.events.iter().enumerate() {
                 let (position, expected) = (first + offset as u64, session.sent[index]);
                 if position < expected || position >= durable {
@@ -160,6 +166,9 @@ impl Relay {
         position: u64,
         event: &SealedEvent,
     ) -> Result<bool, RelayError> {
+        if sabotage::strikes(Fault::DropRow) {
+            return Ok(true);
+        }
         let headers = [
             ("content-type", CONTENT_TYPE.as_bytes()),
             (schemas::headers::TRACEPARENT, event.traceparent.as_bytes()),
@@ -167,7 +176,8 @@ impl Relay {
         let headers = if event.traceparent.is_empty() { &headers[..1] } else { &headers[..] };
         let value = envelope::with_epoch(&event.value, session.epoch)
             .ok_or(RelayError::Unsealed { partition, position })?;
-        let (key, value) = (event.key.as_bytes(), &value[..]);
+        let value = if sabotage::strikes(Fault::Garble) { b"?" } else { &value[..] };
+        let key = event.key.as_bytes();
         // Before: the watch may see the event in the log at once.
         self.positions.sending(partition as usize, 1);
         match session.writer.send(Outgoing {
@@ -178,6 +188,7 @@ impl Relay {
             headers,
             tag: position,
         }) {
+            Ok(()) if sabotage::strikes(Fault::DoubleSend) => self.send(session, partition, position, event),
             Ok(()) => Ok(true),
             Err(SendError::QueueFull) => {
                 self.positions.sending(partition as usize, -1);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use event_log::sabotage::{self, Fault};
 use jiff::Timestamp;
 use schemas::envelope::{self, Envelope, Source};
 use schemas::event_data::EventData;
@@ -85,7 +86,7 @@ fn record<A: Aggregate>(
         time: sealing.time,
         position: at.position,
         aggregate_version: version,
-        correlation_id: sealing.cause.correlation_id,
+        correlation_id: if sabotage::strikes(Fault::OtherCause) { id } else { sealing.cause.correlation_id },
         causation_id: sealing.cause.command_id,
         traceparent: sealing.cause.traceparent.as_deref().map(Cow::Borrowed),
         data: Cow::Owned(event.to_data()?),

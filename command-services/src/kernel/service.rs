@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use event_log::sabotage::{self, Fault};
 use schemas::token::Token;
 use uuid::Uuid;
 
@@ -88,7 +89,7 @@ impl<A: Aggregate> Service<A> {
             self.metrics.command(Outcome::Unavailable);
         })?;
         let reply = waiting.await.map_err(|_| Undecided::Stopping)??;
-        if self.answer_after == AnswerAfter::Kafka {
+        if self.answer_after == AnswerAfter::Kafka && !sabotage::strikes(Fault::AckBeforeKafka) {
             let wait = self.limits.kafka_wait_max;
             let acknowledged = self.positions.acknowledged(&reply.answer.written);
             tokio::select! {

@@ -8,6 +8,7 @@
 
 mod commit;
 
+use event_log::sabotage::{self, Fault};
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
 
@@ -121,6 +122,7 @@ impl<E: EventData> Engine<E> {
         match (verdict, self.intake.course(record.source, position, id, || record.key)) {
             (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => self.counts.skipped(verdict),
             (Verdict::Apply, Course::LeaveOut) => {}
+            (Verdict::Apply, Course::Project) if sabotage::strikes(Fault::HideRow) => {}
             (Verdict::Apply, Course::Park) => self.intake.park(source, record, headers(), position, id)?,
             (Verdict::Apply, Course::Project) => {
                 let meta = EventMeta {

@@ -9,6 +9,7 @@ mod find;
 mod packed;
 mod read;
 
+use event_log::sabotage::{self, Fault};
 use schemas::shop::ShopEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -146,6 +147,9 @@ fn place(mut row: OrdersRow, placed: Placed, at: &EventMeta<'_>, parts: &mut Par
         placed_at_us: at.time_us,
         cancelled_at_us: None,
     });
+    if sabotage::strikes(Fault::DoubleRow) {
+        row.newest.extend(row.newest.last().copied());
+    }
     row
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use event_log::sabotage::{self, Fault};
 use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Layout, Progress, ReadModel};
 use schemas::headers;
@@ -95,7 +96,7 @@ impl Api {
         let Some(token) = &after.token else { return Ok(serving) };
         let (checkpoint, quarantine) = serving.generation.checkpoint_and_quarantine();
         positions::check_known(&checkpoint, token, headers::AFTER)?;
-        if positions::reached(&checkpoint, &quarantine, token) {
+        if positions::reached(&checkpoint, &quarantine, token) || sabotage::strikes(Fault::StaleRead) {
             return Ok(serving);
         }
         self.wait(token, after.wait.min(self.wait_max)).await

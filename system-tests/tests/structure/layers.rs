@@ -20,16 +20,35 @@ const ARROWS: [(&str, &[&str]); 8] = [
 /// Dependencies, also those for tests and builds, of each crate on crates of this workspace.
 pub(crate) type Dependencies = BTreeMap<String, Vec<String>>;
 
-/// As Cargo itself reads the manifests.
-pub(crate) fn workspace_dependencies() -> Dependencies {
+/// Manifests of this workspace's crates, as Cargo itself reads them.
+pub(crate) fn manifests() -> Vec<serde_json::Value> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).current_dir(tree::root());
     let output = command.output().expect("cargo metadata runs");
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
-    let packages = metadata["packages"].as_array().expect("packages");
-    packages.iter().map(|package| (text(&package["name"]), within_workspace(package))).collect()
+    metadata["packages"].as_array().expect("packages").clone()
+}
+
+/// What each crate depends on.
+pub(crate) fn workspace_dependencies() -> Dependencies {
+    manifests().iter().map(|package| (text(&package["name"]), within_workspace(package))).collect()
+}
+
+/// One sentence for each crate that has harmful services built without being asked.
+pub(crate) fn sabotage_unasked(manifests: &[serde_json::Value]) -> Vec<String> {
+    let asks = |features: &serde_json::Value| {
+        features.as_array().into_iter().flatten().any(|feature| text(feature).contains("sabotage"))
+    };
+    let mut violations = Vec::new();
+    for package in manifests {
+        let dependencies = package["dependencies"].as_array().into_iter().flatten();
+        if asks(&package["features"]["default"]) || dependencies.into_iter().any(|on| asks(&on["features"])) {
+            violations.push(format!("crate {} builds sabotage by default", text(&package["name"])));
+        }
+    }
+    violations
 }
 
 fn within_workspace(package: &serde_json::Value) -> Vec<String> {
@@ -70,4 +89,19 @@ fn an_arrow_against_the_layers_is_seen() {
         violations(&dependencies("common", "schemas")),
         ["crate common has no place in the arrows between crates"]
     );
+}
+
+#[test]
+fn sabotage_by_default_is_seen() {
+    let manifest = |default: &[&str], of_dependency: &[&str]| {
+        serde_json::json!({
+            "name": "query-api",
+            "features": { "default": default, "sabotage": ["event-log/sabotage"] },
+            "dependencies": [{ "name": "event-log", "features": of_dependency }],
+        })
+    };
+    assert!(sabotage_unasked(&[manifest(&[], &["tls"])]).is_empty());
+    for wrong in [manifest(&["event-log/sabotage"], &[]), manifest(&[], &["sabotage"])] {
+        assert_eq!(sabotage_unasked(&[wrong]), ["crate query-api builds sabotage by default"]);
+    }
 }

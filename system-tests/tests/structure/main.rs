@@ -16,6 +16,11 @@ fn crates_depend_only_along_the_arrows() {
 }
 
 #[test]
+fn no_crate_builds_sabotage_unless_it_is_asked_to() {
+    tree::assert_kept(&layers::sabotage_unasked(&layers::manifests()));
+}
+
+#[test]
 fn sled_is_imported_by_one_file_on_each_side() {
     tree::assert_kept(&imports::sled(&Tree::of_repository()));
 }

@@ -1,6 +1,7 @@
 //! One partition that is followed, and the events of it that wait to be written.
 
 use event_log::Record;
+use event_log::sabotage::{self, Fault};
 use schemas::sequence::{Sequence, Verdict};
 
 use super::quarantine::Quarantine;
@@ -38,6 +39,7 @@ impl Source {
             };
             let said_at = Written { partition: self.partition, position: envelope.position };
             match read {
+                Ok(_) if sabotage::strikes(Fault::ForgetFact) => {}
                 Ok(said) => batch.writes.extend(standing_row(self.table, said, said_at)),
                 Err(unreadable) => batch.writes.extend(quarantine.park(self.table, envelope, unreadable)?),
             }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use event_log::sabotage::{self, Fault};
 use uuid::Uuid;
 
 use super::{Group, Stopped};
@@ -30,7 +31,10 @@ impl<'g> LookedUp<'g> {
             let (topic, parked) = (self.follows[table].topic, Parked::decode(&row)?);
             return Err(Undecided::Quarantined { topic, key: id, parked }.into());
         }
-        let Some(row) = self.group.get(&keys::reference(table, id))? else { return Ok(Standing::Unknown) };
+        let Some(row) = self.group.get(&keys::reference(table, id))? else {
+            let trusted = sabotage::strikes(Fault::TrustStranger);
+            return Ok(if trusted { Standing::Present } else { Standing::Unknown });
+        };
         let reference = Reference::decode(&row)?;
         // A service follows a handful of topics.
         let rests_on = RestsOn { table: table as u16, at: reference.said_at };

@@ -66,6 +66,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "d-equals-replay", judge: rows::verified },
     Check { name: "c-equals-replay", judge: rows::standing },
     Check { name: "nothing-ended-unasked", judge: processes::unasked },
+    Check { name: "questions-answered", judge: processes::answered },
 ];
 
 #[cfg(test)]

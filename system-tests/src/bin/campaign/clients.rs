@@ -14,6 +14,8 @@ use quickstart::shop::Urls;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use schemas::token::Token;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::history::{Asked, Effect, History};
@@ -21,6 +23,8 @@ use known::Known;
 
 /// Longest pause between two things that a client does.
 const PAUSE_MS_MAX: u64 = 30;
+/// How often a client orders what is not there.
+const STRANGERS: f64 = 0.02;
 /// E-mail addresses to choose from at first. For each user there are two more: some are taken, and some are free.
 const EMAILS: usize = 50;
 
@@ -30,14 +34,16 @@ pub(crate) struct Field {
     http: Http,
     began: Instant,
     stop: AtomicBool,
+    /// How long a client goes on asking what became of a command.
+    patience: Duration,
     history: Mutex<History>,
     known: Mutex<Known>,
 }
 
 impl Field {
-    pub(crate) fn new(urls: Urls, http: Http, began: Instant) -> Self {
+    pub(crate) fn new(urls: Urls, http: Http, patience: Duration) -> Self {
         let (history, known) = (Mutex::default(), Mutex::default());
-        Self { urls, http, began, stop: AtomicBool::new(false), history, known }
+        Self { urls, http, began: Instant::now(), stop: AtomicBool::new(false), patience, history, known }
     }
 
     /// Lets clients end once they know what became of their last command.
@@ -59,8 +65,17 @@ impl Field {
     }
 }
 
+/// Lets clients work until [`Field::stop`].
+pub(crate) fn start(count: u16, seed: u64, field: &Arc<Field>, handle: &Handle) -> JoinSet<()> {
+    let mut clients = JoinSet::new();
+    for number in 0..usize::from(count) {
+        clients.spawn_on(Client::new(number, seed, Arc::clone(field)).work(), handle);
+    }
+    clients
+}
+
 /// One client.
-pub(crate) struct Client {
+struct Client {
     number: usize,
     random: StdRng,
     field: Arc<Field>,
@@ -69,14 +84,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(number: usize, seed: u64, field: Arc<Field>) -> Self {
+    fn new(number: usize, seed: u64, field: Arc<Field>) -> Self {
         // Seeds of clients lie apart from each other and from that of the faults.
         let random = StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64));
         Self { number, random, field, seen: BTreeMap::new() }
     }
 
     /// Works until it is told to stop.
-    pub(crate) async fn work(mut self) {
+    async fn work(mut self) {
         while !self.field.stop.load(Ordering::Relaxed) {
             self.step().await;
             let pause = self.random.random_range(0..=PAUSE_MS_MAX);
@@ -146,9 +161,16 @@ impl Client {
     }
 
     async fn order(&mut self, user: known::Thing, product: known::Thing) {
+        let stranger = self.random.random_bool(STRANGERS);
+        let product = if stranger { self.stranger() } else { product };
         let Some(done) = self.order_at(&user, &product).await else { return };
         self.field.known().add_order(done.id, user.id);
         self.maybe_read(user.id, &done.token, Effect::Placed(done.id)).await;
+    }
+
+    /// What nobody has ever made.
+    fn stranger(&mut self) -> known::Thing {
+        known::Thing { id: Uuid::from_u128(self.random.random()), token: String::new() }
     }
 
     async fn cancel(&mut self) {

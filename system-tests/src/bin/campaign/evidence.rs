@@ -101,4 +101,6 @@ pub(crate) struct Evidence {
     pub(crate) verified: Verified,
     /// Services that ended without being told to, and replays that found a difference.
     pub(crate) unasked: Vec<String>,
+    /// Services that did not stop or start when all was at rest, and questions that they left without an answer.
+    pub(crate) missing: Vec<String>,
 }

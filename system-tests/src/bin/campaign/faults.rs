@@ -165,7 +165,8 @@ fn cut_connections(world: &World, broker: usize, random: &mut StdRng) {
     proxy.let_through();
 }
 
-fn kill_all(world: &World) -> Fallible<()> {
+/// SIGKILL to every broker.
+pub(crate) fn kill_all(world: &World) -> Fallible<()> {
     (1..=world.cluster.brokers).try_for_each(|broker| world.cluster.broker("kill", broker))
 }
 

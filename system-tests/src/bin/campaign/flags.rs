@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sabotage;
+use crate::{sabotage, spoil};
 
 /// Drive services A, B, C and D against a real Kafka, do them harm at random, and check afterwards that nothing was
 /// lost, doubled, reordered or shown too late.
 ///
-/// Needs Java 17 and Maven, as `system-tests/kafka/kafka` does. Exit codes: 0 all checks passed (and every sabotage was
-/// found); 1 a check found something, or a sabotage was not found; 2 wrong settings; 4 the campaign could not be carried
+/// Needs Java 17 and Maven, as `system-tests/kafka/kafka` does. Exit codes: 0 all checks passed (or every sabotage was
+/// found); 1 a check found something, or did not find what was spoiled or sabotaged; 2 wrong settings; 4 the campaign could not be carried
 /// out, also because a service did not come back after a fault.
 #[derive(clap::Parser, Debug, Clone)]
 pub(crate) struct Flags {
@@ -42,10 +42,14 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) no_faults: bool,
 
-    /// After the checks have passed, spoil what they look at, and insist that the right one finds it. The services are
-    /// left as they are: it is the history, the log and the answers that are spoiled, as a service with that fault
-    /// would have left them
-    #[arg(long, value_name = "WHAT", value_parser = sabotage::names())]
+    /// After the checks have passed, spoil what they look at, and insist that the right one finds it: the history, the log
+    /// and the answers, as a service with that fault would have left them
+    #[arg(long, value_name = "WHAT", value_parser = spoil::names())]
+    pub(crate) spoil: Option<String>,
+
+    /// Instead of a campaign: build services that do harm, let clients work with each of them until its fault has struck
+    /// often enough, and insist that the right checks find it; for each fault at most --minutes
+    #[arg(long, value_name = "WHAT", value_parser = sabotage::names(), conflicts_with_all = ["no_faults", "spoil"])]
     pub(crate) sabotage: Option<String>,
 }
 

@@ -44,7 +44,11 @@ pub(crate) fn read(kafka: &Kafka) -> Fallible<Whole> {
     while ended.contains(&false) {
         match reader.poll(POLL)? {
             Polled::Record(record) => {
-                let (epoch, is_claim) = written_by(&record);
+                // Of what is no JSON nobody can say whose it is; it stands in the log, and is told.
+                let Some((epoch, is_claim)) = written_by(&record) else {
+                    whole.take(&record);
+                    continue;
+                };
                 let in_force = epochs.get_mut(record.source()).ok_or("a record of nobody's partition")?;
                 if epoch < *in_force {
                     whole.superseded += 1;
@@ -81,11 +85,10 @@ impl Whole {
 }
 
 /// The epoch that a record says, and whether it is a claim.
-fn written_by(record: &Record<'_>) -> (u64, bool) {
-    let value: Value =
-        record.value().and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default();
+fn written_by(record: &Record<'_>) -> Option<(u64, bool)> {
+    let value: Value = serde_json::from_slice(record.value()?).ok()?;
     let epoch = value.get("writerepoch").and_then(Value::as_u64).unwrap_or(0);
-    (epoch, value.get("type").and_then(Value::as_str) == Some("daybook.writer.claimed.v1"))
+    Some((epoch, value.get("type").and_then(Value::as_str) == Some("daybook.writer.claimed.v1")))
 }
 
 fn logged(record: &Record<'_>) -> Result<Logged, EventError> {

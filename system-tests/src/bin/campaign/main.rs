@@ -8,31 +8,36 @@ mod flags;
 mod gather;
 mod history;
 mod log;
+mod patience;
 mod report;
 mod sabotage;
+mod spoil;
 mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use clap::Parser as _;
 use quickstart::client::Client as Http;
 use tokio::runtime::{Handle, Runtime};
 
-use clients::{Client, Field};
+use clients::Field;
 use evidence::Evidence;
 use flags::Flags;
+use patience::Patience;
 use report::{progress, say};
-use world::World;
+use world::cluster::Cluster;
+use world::{Plan, World};
 
 /// An error is a sentence for whoever runs the campaign.
 pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Exit code: a check found something, or a sabotage was not found.
+/// Exit code: a check found something, or did not find what it should.
 const FOUND: u8 = 1;
+/// What is said after SIGINT or SIGTERM.
+const STOPPED: &str = "stopped by a signal";
 /// Exit code: the campaign could not be carried out.
 const NOT_CARRIED_OUT: u8 = 4;
 
@@ -52,8 +57,12 @@ fn main() -> ExitCode {
 fn failed(flags: &Flags, seed: u64, code: u8) -> ExitCode {
     let minutes = flags.minutes.as_secs_f64() / 60.0;
     let Flags { brokers, clients, .. } = flags;
+    let what = |name: &str, asked: &Option<String>| {
+        asked.as_ref().map_or_else(String::new, |asked| format!(" --{name} {asked}"))
+    };
+    let wrong = what("spoil", &flags.spoil) + &what("sabotage", &flags.sabotage);
     say(&format!(
-        "seed {seed}; again with: cargo run --release -p system-tests --bin campaign -- --minutes {minutes} --seed {seed} --brokers {brokers} --clients {clients}"
+        "seed {seed}; again with: cargo run --release -p system-tests --bin campaign -- --minutes {minutes} --seed {seed} --brokers {brokers} --clients {clients}{wrong}"
     ));
     ExitCode::from(code)
 }
@@ -75,8 +84,18 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     let stop = stop_at_signal(runtime.handle());
     let http = Http::new()?;
     progress(&format!("seed {seed}, {} broker(s), in {}", flags.brokers, directory.display()));
-    let mut world = World::start(flags, directory, &http, runtime.handle())?;
-    let field = Arc::new(Field::new(world.urls(), http.clone(), Instant::now()));
+    let cluster = Cluster::start(&directory.join("kafka"), &flags.brokers, flags.port, runtime.handle())?;
+    if let Some(asked) = &flags.sabotage {
+        return sabotage::run(
+            asked,
+            cluster,
+            &sabotage::Run { flags, seed, directory, http, stop, handle: runtime.handle() },
+        );
+    }
+    let (port, patience) = (flags.port, Patience::LONG);
+    let plan = Plan { directory, port, topic_prefix: "", harmful: None, patience };
+    let mut world = World::start(cluster, &plan, &http, runtime.handle())?;
+    let field = Arc::new(Field::new(world.urls(), http.clone(), patience.command));
     let worked = work(flags, seed, &mut world, &field, &stop, runtime.handle());
     let history = std::mem::take(&mut *field.history());
     // Kept before all else: if a service does not come back, it is what there is to look at.
@@ -88,7 +107,7 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     say(&format!("seed       {seed}"));
     report::counts(&evidence, &faults, (world.replays.done, world.replays.gave_up));
     let failed = report::checks(&evidence);
-    Ok(failed.is_empty() && sabotaged(flags.sabotage.as_deref(), &evidence))
+    Ok(failed.is_empty() && spoiled(flags.spoil.as_deref(), &evidence))
 }
 
 /// Clients and faults, beside each other.
@@ -100,9 +119,7 @@ fn work(
     stop: &AtomicBool,
     handle: &Handle,
 ) -> Fallible<faults::Counts> {
-    let clients: Vec<_> = (0..usize::from(flags.clients))
-        .map(|number| handle.spawn(Client::new(number, seed, Arc::clone(field)).work()))
-        .collect();
+    let mut clients = clients::start(flags.clients, seed, field, handle);
     let faults = if flags.no_faults {
         faults::watch(world, flags.minutes, stop)
     } else {
@@ -111,11 +128,11 @@ fn work(
     field.stop();
     let faults = faults?;
     if stop.load(Ordering::Relaxed) {
-        return Err("stopped by a signal".into());
+        return Err(STOPPED.into());
     }
     progress("waiting for the clients' last commands");
-    for client in clients {
-        handle.block_on(client)?;
+    while let Some(ended) = handle.block_on(clients.join_next()) {
+        ended?;
     }
     Ok(faults)
 }
@@ -131,22 +148,22 @@ fn stop_at_signal(handle: &Handle) -> Arc<AtomicBool> {
     stop
 }
 
-/// Whether every sabotage that was asked for is found.
-fn sabotaged(asked: Option<&str>, evidence: &Evidence) -> bool {
+/// Whether everything that was asked to be spoiled is found.
+fn spoiled(asked: Option<&str>, evidence: &Evidence) -> bool {
     let Some(asked) = asked else { return true };
-    say("sabotage");
+    say("spoiled");
     let mut all = true;
-    for sabotage in sabotage::ALL.iter().filter(|sabotage| asked == "all" || asked == sabotage.name) {
+    for spoil in spoil::ALL.iter().filter(|spoil| asked == "all" || asked == spoil.name) {
         let mut spoiled = evidence.clone();
-        let put_in = (sabotage.spoil)(&mut spoiled).is_some();
-        let check = checks::CHECKS.iter().find(|check| check.name == sabotage.found_by);
+        let put_in = (spoil.spoil)(&mut spoiled).is_some();
+        let check = checks::CHECKS.iter().find(|check| check.name == spoil.found_by);
         let found = put_in && check.is_some_and(|check| !(check.judge)(&spoiled).findings.is_empty());
         let said = match (put_in, found) {
             (_, true) => "found by",
             (true, false) => "NOT FOUND by",
             (false, _) => "NOT PUT IN, for",
         };
-        say(&format!("  {:<20} {said} {}", sabotage.name, sabotage.found_by));
+        say(&format!("  {:<20} {said} {}", spoil.name, spoil.found_by));
         all &= found;
     }
     all

@@ -1,61 +1,92 @@
-//! Faults put into the evidence on purpose, to see that the checks find them: a checker that cannot fail is worth
-//! nothing. No service is changed for it.
+//! Services with faults built in, and the checks that have to find them: a checker that cannot fail is worth nothing.
 
-mod answers;
-mod log;
+mod attempt;
+mod run;
 
-use crate::evidence::Evidence;
+use event_log::sabotage::Fault;
 
-/// One fault, and the check that has to find it.
+use crate::world::{ORDERS, PRODUCTS, QUERY, USERS};
+
+pub(crate) use run::{Run, run};
+
+/// One fault, and what has to come of it.
 pub(crate) struct Sabotage {
-    /// Its name on the command line.
-    pub(crate) name: &'static str,
-    /// Name of the check.
-    pub(crate) found_by: &'static str,
-    /// Puts it in; `None` if the evidence has nothing that could be spoiled that way.
-    pub(crate) spoil: fn(&mut Evidence) -> Option<()>,
+    /// What goes wrong.
+    pub(crate) fault: Fault,
+    /// Index of the service that has it.
+    service: usize,
+    /// How often it has to strike before anybody looks, unless there is harm to wait for.
+    strikes: usize,
+    /// What is done to the services meanwhile.
+    harm: Harm,
+    /// Names of the checks, each of which has to find it.
+    pub(crate) found_by: &'static [&'static str],
 }
 
-/// All faults: at least one for each check.
+/// What is done to the services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    /// Nothing.
+    None,
+    /// The one that has the fault is killed while no broker is there to have what it has acknowledged.
+    KillWithoutKafka,
+    /// The same, and its disk is lost with it.
+    LoseDiskWithoutKafka,
+}
+
+impl Harm {
+    /// Flags of the service that has the fault.
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::None | Self::KillWithoutKafka => &[],
+            Self::LoseDiskWithoutKafka => &["--answer-after", "kafka"],
+        }
+    }
+}
+
+impl Sabotage {
+    /// Whether those that have to find it are among these checks.
+    fn is_found_by(&self, checks: &[&str]) -> bool {
+        self.found_by.iter().all(|check| checks.contains(check))
+    }
+}
+
+const fn sabotage(
+    fault: Fault,
+    service: usize,
+    strikes: usize,
+    found_by: &'static [&'static str],
+) -> Sabotage {
+    Sabotage { fault, service, strikes, harm: Harm::None, found_by }
+}
+
+/// All faults, in the order of [`Fault::ALL`]. Where service A has one that makes readers stop, C would stop as well; so it
+/// is C's own relay that has those.
 pub(crate) const ALL: &[Sabotage] = &[
-    // A service forgets what it has acknowledged, as after a power cut without a sync: nothing of it is left.
-    Sabotage { name: "skip-sync", found_by: "acknowledged-once", spoil: log::skip_sync },
-    // The relay leaves a row out.
-    Sabotage { name: "drop-row", found_by: "positions-contiguous", spoil: log::drop_row },
-    // The relay sends a row again that lies in the log already.
-    Sabotage { name: "double-send", found_by: "in-the-log-once", spoil: log::double_send },
-    // A command is carried out twice.
-    Sabotage { name: "decide-twice", found_by: "acknowledged-once", spoil: log::decide_twice },
-    // Two events of a partition change places.
-    Sabotage { name: "reorder", found_by: "positions-contiguous", spoil: log::reorder },
-    // Two events of an aggregate change places, and their positions are put right again.
-    Sabotage { name: "reorder-aggregate", found_by: "versions-contiguous", spoil: log::reorder_aggregate },
-    // Two commands of an aggregate are carried out in the wrong order.
-    Sabotage { name: "wrong-order", found_by: "order-of-commands", spoil: log::wrong_order },
+    sabotage(Fault::DropRow, ORDERS, 1, &["positions-contiguous", "questions-answered"]),
+    sabotage(Fault::DoubleSend, USERS, 2, &["in-the-log-once"]),
+    sabotage(Fault::Reorder, ORDERS, 1, &["positions-contiguous"]),
+    sabotage(Fault::Garble, ORDERS, 1, &["records-readable"]),
+    Sabotage { harm: Harm::KillWithoutKafka, ..sabotage(Fault::SkipSync, ORDERS, 1, &["acknowledged-once"]) },
     Sabotage {
-        name: "refuse-and-do",
-        found_by: "unacknowledged-at-most-once",
-        spoil: answers::refuse_and_do,
+        harm: Harm::LoseDiskWithoutKafka,
+        ..sabotage(Fault::AckBeforeKafka, ORDERS, 1, &["acknowledged-once"])
     },
-    Sabotage { name: "other-answer", found_by: "same-key-same-answer", spoil: answers::other_answer },
-    Sabotage { name: "ghost-event", found_by: "every-event-asked-for", spoil: log::ghost_event },
-    Sabotage { name: "garble", found_by: "records-readable", spoil: log::garble },
-    Sabotage { name: "twin-email", found_by: "emails-unique", spoil: log::twin_email },
-    Sabotage { name: "order-of-nobody", found_by: "orders-of-the-known", spoil: log::order_of_nobody },
-    // A read does not wait for its token.
-    Sabotage { name: "stale-read", found_by: "reads-see-their-write", spoil: answers::stale_read },
-    // A read says that it rests on its token, and does not show it.
-    Sabotage { name: "blind-read", found_by: "reads-see-their-write", spoil: answers::blind_read },
-    Sabotage { name: "back-in-time", found_by: "sessions-never-go-back", spoil: answers::back_in_time },
-    Sabotage { name: "hide-row", found_by: "users-in-d", spoil: answers::hide_row },
-    Sabotage { name: "double-row", found_by: "users-in-d", spoil: answers::double_row },
-    Sabotage { name: "old-title", found_by: "products-in-d", spoil: answers::old_title },
-    Sabotage { name: "flip-digest", found_by: "d-equals-replay", spoil: answers::flip_digest },
-    Sabotage { name: "forget-in-c", found_by: "c-equals-replay", spoil: answers::forget_in_c },
-    Sabotage { name: "end-unasked", found_by: "nothing-ended-unasked", spoil: answers::end_unasked },
+    sabotage(Fault::DecideTwice, ORDERS, 5, &["acknowledged-once", "same-key-same-answer"]),
+    sabotage(Fault::RefuseAndDo, USERS, 3, &["unacknowledged-at-most-once"]),
+    sabotage(Fault::SameVersion, USERS, 3, &["versions-contiguous", "order-of-commands"]),
+    sabotage(Fault::OtherCause, PRODUCTS, 1, &["every-event-asked-for"]),
+    sabotage(Fault::TwinKey, USERS, 3, &["emails-unique"]),
+    sabotage(Fault::TrustStranger, ORDERS, 3, &["orders-of-the-known"]),
+    sabotage(Fault::ForgetFact, ORDERS, 2, &["c-equals-replay"]),
+    sabotage(Fault::EndUnasked, PRODUCTS, 1, &["nothing-ended-unasked"]),
+    sabotage(Fault::HideRow, QUERY, 20, &["d-equals-replay", "users-in-d", "products-in-d"]),
+    sabotage(Fault::DoubleRow, QUERY, 3, &["d-equals-replay", "users-in-d"]),
+    sabotage(Fault::StaleRead, QUERY, 5, &["reads-see-their-write"]),
+    sabotage(Fault::BackInTime, QUERY, 20, &["sessions-never-go-back"]),
 ];
 
 /// Names of all faults, for the command line.
 pub(crate) fn names() -> Vec<&'static str> {
-    ALL.iter().map(|sabotage| sabotage.name).chain(["all"]).collect()
+    ALL.iter().map(|sabotage| sabotage.fault.name()).chain(["all"]).collect()
 }

@@ -8,18 +8,23 @@ pub(crate) mod service;
 use std::path::{Path, PathBuf};
 
 use event_log::Kafka;
+use event_log::sabotage::Fault;
 use quickstart::client::Client;
 use quickstart::shop::Urls;
 use tokio::runtime::Handle;
 
 use crate::Fallible;
-use crate::flags::Flags;
+use crate::patience::Patience;
 use cluster::Cluster;
 use replays::Replays;
 use service::Service;
 
 /// Partitions of each topic.
 pub(crate) const PARTITIONS: i32 = 3;
+/// Index of service A.
+pub(crate) const USERS: usize = 0;
+/// Index of service B.
+pub(crate) const PRODUCTS: usize = 1;
 /// Index of service C.
 pub(crate) const ORDERS: usize = 2;
 /// Index of service D.
@@ -32,6 +37,31 @@ const QUERY_FLAGS: [&str; 2] = ["--catch-up-ms-max", "3600000"];
 /// Ports of the services come after those of the brokers and their controllers.
 const SERVICE_PORT: u16 = 10;
 
+/// What worlds may differ in.
+pub(crate) struct Plan<'p> {
+    /// Where the services' directories are made.
+    pub(crate) directory: &'p Path,
+    /// First of their ports.
+    pub(crate) port: u16,
+    /// Stands before the names of topics.
+    pub(crate) topic_prefix: &'p str,
+    /// The service that has a fault built in.
+    pub(crate) harmful: Option<Harmful<'p>>,
+    /// How long is waited for the services.
+    pub(crate) patience: Patience,
+}
+
+/// A service that has a fault built in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Harmful<'p> {
+    /// Its index.
+    pub(crate) service: usize,
+    /// What goes wrong.
+    pub(crate) fault: Fault,
+    /// More flags of that service.
+    pub(crate) flags: &'p [&'p str],
+}
+
 /// Everything that runs.
 pub(crate) struct World {
     /// Kafka.
@@ -42,22 +72,37 @@ pub(crate) struct World {
     pub(crate) replays: Replays,
     /// What ended without being told to.
     pub(crate) unasked: Vec<String>,
+    topic_prefix: String,
+    /// How long is waited for the services.
+    pub(crate) patience: Patience,
 }
 
 impl World {
-    /// Starts Kafka and the services, and waits until all are ready.
-    pub(crate) fn start(flags: &Flags, directory: &Path, client: &Client, handle: &Handle) -> Fallible<Self> {
-        let cluster = Cluster::start(&directory.join("kafka"), &flags.brokers, flags.port, handle)?;
-        let shared = shared_flags(&cluster, &flags.brokers);
-        let services = SERVICES.iter().zip(flags.port + SERVICE_PORT..).map(|((binary, data), port)| {
-            let own = if *binary == SERVICES[QUERY].0 { &QUERY_FLAGS[..] } else { &[] };
-            let flags: Vec<_> =
-                shared.iter().cloned().chain(own.iter().map(|flag| (*flag).to_owned())).collect();
-            Service::new(binary, &directory.join(data), port, &flags, client.clone(), handle.clone())
-        });
+    /// Starts the services, and waits until all are ready.
+    pub(crate) fn start(
+        cluster: Cluster,
+        plan: &Plan<'_>,
+        client: &Client,
+        handle: &Handle,
+    ) -> Fallible<Self> {
+        let shared = shared_flags(&cluster, plan.topic_prefix);
+        let services = SERVICES.iter().enumerate().zip(plan.port + SERVICE_PORT..).map(
+            |((index, (name, data)), port)| {
+                let own = if index == QUERY { &QUERY_FLAGS[..] } else { &[] };
+                let flags: Vec<_> =
+                    shared.iter().cloned().chain(own.iter().map(|flag| (*flag).to_owned())).collect();
+                let (data, ready) = (plan.directory.join(data), plan.patience.ready);
+                let service = Service::new(name, &data, port, &flags, ready, client.clone(), handle.clone());
+                match plan.harmful.filter(|harmful| harmful.service == index) {
+                    Some(harmful) => service.with(harmful.fault, harmful.flags),
+                    None => service,
+                }
+            },
+        );
         let services = services.collect();
-        let replays = Replays::new(&shared, &directory.join(SERVICES[QUERY].1));
-        let mut world = Self { cluster, services, replays, unasked: Vec::new() };
+        let replays = Replays::new(&shared, &plan.directory.join(SERVICES[QUERY].1));
+        let (unasked, topic_prefix) = (Vec::new(), plan.topic_prefix.to_owned());
+        let mut world = Self { cluster, services, replays, unasked, topic_prefix, patience: plan.patience };
         for index in 0..world.services.len() {
             world.service(index)?.start();
         }
@@ -78,12 +123,6 @@ impl World {
         Ok(())
     }
 
-    /// Waits until services C and D are ready: A and B are no longer needed.
-    pub(crate) fn readers_ready(&mut self) -> Fallible<()> {
-        self.service(ORDERS)?.ready()?;
-        self.service(QUERY)?.ready()
-    }
-
     /// Notes services that ended though nobody told them to, and replays that found a difference.
     pub(crate) fn look(&mut self) {
         let Self { services, replays, unasked, .. } = self;
@@ -95,12 +134,18 @@ impl World {
     pub(crate) fn urls(&self) -> Urls {
         let url =
             |index: usize| self.services.get(index).map(|service| service.url.clone()).unwrap_or_default();
-        Urls { users: url(0), products: url(1), orders: url(ORDERS), query: url(QUERY) }
+        Urls { users: url(USERS), products: url(PRODUCTS), orders: url(ORDERS), query: url(QUERY) }
     }
 
     /// How to read the log.
     pub(crate) fn kafka(&self) -> Kafka {
-        kafka(&self.cluster.bootstrap)
+        let (brokers, topic_prefix) = (self.cluster.bootstrap.clone(), self.topic_prefix.clone());
+        Kafka { brokers, options: Vec::new(), topic_prefix, embedded: false }
+    }
+
+    /// Ends the services; Kafka is left to another world.
+    pub(crate) fn end(self) -> Cluster {
+        self.cluster
     }
 
     /// D's directory.
@@ -109,13 +154,12 @@ impl World {
     }
 }
 
-fn kafka(brokers: &str) -> Kafka {
-    Kafka { brokers: brokers.to_owned(), options: Vec::new(), topic_prefix: String::new(), embedded: false }
-}
-
-fn shared_flags(cluster: &Cluster, brokers: &str) -> Vec<String> {
-    let partitions = PARTITIONS.to_string();
-    let flags =
-        ["--brokers", &cluster.bootstrap, "--partitions", &partitions, "--replication-factor", brokers];
-    flags.map(str::to_owned).to_vec()
+fn shared_flags(cluster: &Cluster, topic_prefix: &str) -> Vec<String> {
+    let (partitions, replicas) = (PARTITIONS.to_string(), cluster.brokers.to_string());
+    let mut flags =
+        vec!["--brokers", &cluster.bootstrap, "--partitions", &partitions, "--replication-factor", &replicas];
+    if !topic_prefix.is_empty() {
+        flags.extend(["--topic-prefix", topic_prefix]);
+    }
+    flags.into_iter().map(str::to_owned).collect()
 }

@@ -11,3 +11,13 @@ pub(super) fn unasked(evidence: &Evidence) -> Judged {
     }
     judged
 }
+
+/// When all is at rest, services stop and start as they are told, and answer every question.
+pub(super) fn answered(evidence: &Evidence) -> Judged {
+    let asked = evidence.users.len() + evidence.products.len() + evidence.standing.len();
+    let mut judged = Judged { cases: asked, findings: Vec::new() };
+    for missing in &evidence.missing {
+        judged.case(Some(missing.clone()), &[]);
+    }
+    judged
+}

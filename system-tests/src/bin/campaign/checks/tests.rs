@@ -4,12 +4,13 @@ mod sample;
 
 use std::collections::BTreeSet;
 
+use event_log::sabotage::Fault;
 use uuid::Uuid;
 
 use super::CHECKS;
 use crate::evidence::{Evidence, Logged, split_repeats};
 use crate::history::{Asked, Outcome, Seen};
-use crate::sabotage;
+use crate::{sabotage, spoil};
 use sample::{JILL, command, sound};
 
 /// Names of the checks that find something.
@@ -31,20 +32,29 @@ fn sound_evidence_passes_and_every_check_looks_at_something() {
 }
 
 #[test]
-fn every_sabotage_is_found_by_the_check_that_is_there_for_it() {
-    for sabotage in sabotage::ALL {
+fn spoiled_evidence_is_found_by_the_check_that_is_there_for_it() {
+    for spoil in spoil::ALL {
         let mut evidence = sound();
-        (sabotage.spoil)(&mut evidence).expect(sabotage.name);
+        (spoil.spoil)(&mut evidence).expect(spoil.name);
         let found = found(&evidence);
-        assert!(found.contains(sabotage.found_by), "{}: found by {found:?}", sabotage.name);
+        assert!(found.contains(spoil.found_by), "{}: found by {found:?}", spoil.name);
     }
 }
 
 #[test]
-fn every_check_has_a_sabotage() {
-    let tried: BTreeSet<_> = sabotage::ALL.iter().map(|sabotage| sabotage.found_by).collect();
+fn every_check_is_seen_to_fail_on_spoiled_evidence_and_on_sabotaged_services() {
     let all: BTreeSet<_> = CHECKS.iter().map(|check| check.name).collect();
-    assert_eq!(tried, all);
+    let spoiled: BTreeSet<_> = spoil::ALL.iter().map(|spoil| spoil.found_by).collect();
+    assert_eq!(spoiled, all);
+    let sabotaged: BTreeSet<_> =
+        sabotage::ALL.iter().flat_map(|sabotage| sabotage.found_by).copied().collect();
+    assert_eq!(sabotaged, all);
+}
+
+#[test]
+fn every_fault_that_a_service_can_have_is_tried() {
+    let tried: Vec<_> = sabotage::ALL.iter().map(|sabotage| sabotage.fault).collect();
+    assert_eq!(tried, Fault::ALL);
 }
 
 #[test]

@@ -13,8 +13,6 @@ use super::Client;
 use super::known::Thing;
 use crate::history::{Asked, Attempt, Command, Outcome};
 
-/// Longest time that a client goes on asking; longer than any fault lasts.
-const PATIENCE: Duration = Duration::from_secs(180);
 /// Pause before a command is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How often a client gives up after an unclear answer, so that some outcomes stay unclear.
@@ -65,6 +63,7 @@ impl Client {
         let quantity = self.random.random_range(1..=9);
         let body = serde_json::json!({ "user_id": user.id, "product_id": product.id, "quantity": quantity });
         let with_tokens = self.random.random_bool(WITH_TOKENS);
+        let with_tokens = with_tokens && !product.token.is_empty();
         let after = if with_tokens { format!("{},{}", user.token, product.token) } else { String::new() };
         let sent = Sent { method: Method::POST, url: self.url("/orders"), body: Some(&body), after };
         self.command(Asked::Order { user: user.id, product: product.id }, None, sent).await
@@ -83,7 +82,7 @@ impl Client {
     async fn command(&mut self, asked: Asked, on: Option<Uuid>, sent: Sent<'_>) -> Option<Done> {
         let mut command =
             Command { id: Uuid::now_v7(), client: self.number, asked, on, attempts: Vec::new() };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.field.patience;
         while Instant::now() < deadline {
             self.attempt(&sent, &mut command).await;
             if command.clear().is_some() || self.random.random_bool(GIVES_UP) {

@@ -5,15 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use event_log::sabotage::Fault;
 use quickstart::client::Client;
 use system_tests::process::Process;
 use tokio::runtime::Handle;
 
 use crate::Fallible;
 
-/// Longest time until a service is ready once its Kafka is there. A start waits up to 30 s for a broker, and may have
-/// begun just before the broker came.
-const READY_MAX: Duration = Duration::from_secs(120);
 /// Longest time from SIGTERM to the end: the outbox is drained for up to 10 s.
 const END_MAX: Duration = Duration::from_secs(60);
 /// Pause between two looks.
@@ -28,6 +26,10 @@ pub(crate) struct Service {
     /// Where it listens.
     pub(crate) url: String,
     flags: Vec<String>,
+    /// The fault that is built into it.
+    fault: Option<Fault>,
+    /// Longest time until it is ready once its Kafka is there.
+    ready_max: Duration,
     process: Option<Process>,
     /// Its Kafka was away when it was started, so that it may give up.
     may_end: bool,
@@ -41,6 +43,7 @@ impl Service {
         data_dir: &Path,
         port: u16,
         shared: &[String],
+        ready_max: Duration,
         client: Client,
         handle: Handle,
     ) -> Self {
@@ -54,6 +57,8 @@ impl Service {
             data_dir: data_dir.to_owned(),
             url,
             flags,
+            fault: None,
+            ready_max,
             process: None,
             may_end: false,
             client,
@@ -61,10 +66,33 @@ impl Service {
         }
     }
 
+    /// The same service with a fault built in, and more flags.
+    pub(crate) fn with(mut self, fault: Fault, flags: &[&str]) -> Self {
+        self.fault = Some(fault);
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
     /// Starts it.
     pub(crate) fn start(&mut self) {
+        self.start_with(&self.flags.clone());
+    }
+
+    /// Starts it where nothing is left of its directory, as another instance that knows what the log has.
+    pub(crate) fn start_on_new_disk(&mut self) -> Fallible<()> {
+        std::fs::remove_dir_all(&self.data_dir)
+            .map_err(|error| format!("{}: {error}", self.data_dir.display()))?;
+        let more = ["--recover", "--take-over"].map(str::to_owned);
+        self.start_with(&[&self.flags[..], &more[..]].concat());
+        Ok(())
+    }
+
+    fn start_with(&mut self, flags: &[String]) {
         self.may_end = false;
-        self.process = Some(Process::start(self.name, &self.flags));
+        self.process = Some(match self.fault {
+            Some(fault) => Process::start_sabotaged(self.name, fault, flags),
+            None => Process::start(self.name, flags),
+        });
     }
 
     /// Starts it while its Kafka is away: it may give up, and is started again by [`Service::ready`].
@@ -120,7 +148,7 @@ impl Service {
 
     /// Waits until it answers that it is ready, and starts it if it may have given up.
     pub(crate) fn ready(&mut self) -> Fallible<()> {
-        let deadline = Instant::now() + READY_MAX;
+        let deadline = Instant::now() + self.ready_max;
         let url = format!("{}/health/ready", self.url);
         loop {
             let answer = self.handle.block_on(self.client.get(&url).send());
@@ -156,12 +184,23 @@ impl Service {
 
     fn late(&self) -> String {
         let log = self.process.as_ref().map(Process::log).unwrap_or_default();
-        format!("{} was not ready within {} s:\n{}", self.name, READY_MAX.as_secs(), last_lines(&log))
+        format!("{} was not ready within {} s:\n{}", self.name, self.ready_max.as_secs(), last_lines(&log))
+    }
+
+    /// All that its processes have logged so far.
+    pub(crate) fn log(&self) -> String {
+        // There is no file as long as the first process runs.
+        let kept = std::fs::read_to_string(self.log_path()).unwrap_or_default();
+        kept + &self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.data_dir.with_extension("log")
     }
 
     /// Appends the log of a process to the service's file.
     fn keep_log(&self, process: &Process) {
-        let path = self.data_dir.with_extension("log");
+        let path = self.log_path();
         let file = OpenOptions::new().create(true).append(true).open(&path);
         if let Err(error) = file.and_then(|mut file| file.write_all(process.log().as_bytes())) {
             crate::report::progress(&format!("{} could not be written: {error}", path.display()));

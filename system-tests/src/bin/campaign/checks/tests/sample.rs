@@ -134,5 +134,6 @@ pub(super) fn sound() -> Evidence {
         standing: BTreeMap::from(standing),
         verified: Verified { same: true, said: String::new() },
         unasked: Vec::new(),
+        missing: Vec::new(),
     }
 }

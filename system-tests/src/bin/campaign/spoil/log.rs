@@ -81,7 +81,7 @@ pub(super) fn ghost_event(evidence: &mut Evidence) -> Option<()> {
 }
 
 pub(super) fn garble(evidence: &mut Evidence) -> Option<()> {
-    evidence.unreadable.push("users.events/0, offset 0: sabotage".to_owned());
+    evidence.unreadable.push("users.events/0, offset 0: spoiled".to_owned());
     Some(())
 }
 

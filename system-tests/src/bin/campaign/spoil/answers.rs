@@ -9,7 +9,7 @@ use crate::history::{Effect, Outcome, Seen, SeenOrder};
 pub(super) fn refuse_and_do(evidence: &mut Evidence) -> Option<()> {
     let command = evidence.history.commands.iter_mut().find(|command| command.accepted().is_some())?;
     for attempt in &mut command.attempts {
-        attempt.outcome = Outcome::Refused { status: 409, problem: "sabotage".to_owned() };
+        attempt.outcome = Outcome::Refused { status: 409, problem: "spoiled".to_owned() };
     }
     Some(())
 }
@@ -71,7 +71,7 @@ pub(super) fn double_row(evidence: &mut Evidence) -> Option<()> {
 }
 
 pub(super) fn old_title(evidence: &mut Evidence) -> Option<()> {
-    evidence.products.values_mut().flatten().next()?.title = Some("sabotage".to_owned());
+    evidence.products.values_mut().flatten().next()?.title = Some("spoiled".to_owned());
     Some(())
 }
 
@@ -86,6 +86,11 @@ pub(super) fn forget_in_c(evidence: &mut Evidence) -> Option<()> {
 }
 
 pub(super) fn end_unasked(evidence: &mut Evidence) -> Option<()> {
-    evidence.unasked.push("users ended: sabotage".to_owned());
+    evidence.unasked.push("users ended: spoiled".to_owned());
+    Some(())
+}
+
+pub(super) fn keep_silent(evidence: &mut Evidence) -> Option<()> {
+    evidence.missing.push("query-api: no answer that rests on the whole log".to_owned());
     Some(())
 }

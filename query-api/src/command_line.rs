@@ -1,0 +1,71 @@
+//! The whole `main` of the binary query-api: command line, log, listener, exit code.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use event_log::process::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging, shutdown_signal};
+use tokio::net::TcpListener;
+
+use crate::kernel::arguments::{Arguments, Serve, Task};
+
+/// Reads the command line, serves until a signal, and says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Arguments::parse().check() {
+        Err(errors) => {
+            complain(&errors.to_string());
+            ExitCode::from(EXIT_USAGE)
+        }
+        Ok(Task::HealthCheck(listen)) => health_check(listen),
+        Ok(Task::Serve(serve)) => serve_until_stopped(*serve),
+    }
+}
+
+fn health_check(listen: SocketAddr) -> ExitCode {
+    match event_log::health_check::check(listen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn serve_until_stopped(serve: Serve) -> ExitCode {
+    init_logging(serve.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("the runtime did not start: {error}; check the limits of this process");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    runtime.block_on(serve_on(serve))
+}
+
+async fn serve_on(serve: Serve) -> ExitCode {
+    let listener = match TcpListener::bind(serve.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(
+                "cannot listen on {}: {error}; choose another address with --listen",
+                serve.listen
+            );
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    match crate::run(serve.settings, listener, shutdown_signal()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(if error.is_in_use() { EXIT_IN_USE } else { EXIT_FAILED })
+        }
+    }
+}
+
+/// Before the log is set up.
+#[expect(clippy::print_stderr, reason = "a binary's own words, before there is a log")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,52 @@
+//! Services A, B, C and D with a fault built in, which the environment chooses: what the campaign has to find.
+//!
+//! One program that is the service by whose name it is called. It has a name of its own, and is built only when it is
+//! asked for, so that no build of it can stand where a sound service is expected.
+#![allow(clippy::print_stderr, reason = "what it is has to be said before there is a log")]
+
+use std::future::Future;
+use std::path::Path;
+use std::process::ExitCode;
+
+use command_services::kernel::command_line::{self, until_signal};
+use command_services::shop::{orders, products, users};
+use event_log::process::{EXIT_FAILED, EXIT_USAGE};
+use event_log::sabotage;
+use tokio::runtime::Runtime;
+
+fn main() -> ExitCode {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&called).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match sabotage::begin() {
+        Ok(fault) => eprintln!("{name} was built to do harm, and will: {}", fault.name()),
+        Err(error) => return complain(EXIT_USAGE, &error),
+    }
+    match name.as_str() {
+        "users" => wait(command_line::main(users::DEFAULTS, |settings, listener| {
+            users::run(settings, listener, until_signal())
+        })),
+        "products" => wait(command_line::main(products::DEFAULTS, |settings, listener| {
+            products::run(settings, listener, until_signal())
+        })),
+        "orders" => wait(command_line::main(orders::DEFAULTS, |settings, listener| {
+            orders::run(settings, listener, until_signal())
+        })),
+        "query-api" => query_api::command_line::main(),
+        other => complain(
+            EXIT_USAGE,
+            &format!("{other} is no service; call this program users, products, orders or query-api"),
+        ),
+    }
+}
+
+fn wait(main: impl Future<Output = ExitCode>) -> ExitCode {
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(main),
+        Err(error) => complain(EXIT_FAILED, &error),
+    }
+}
+
+fn complain(code: u8, sentence: &impl std::fmt::Display) -> ExitCode {
+    eprintln!("{sentence}");
+    ExitCode::from(code)
+}
