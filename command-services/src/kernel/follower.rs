@@ -13,9 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use event_log::topics::{self, TopicError};
+use event_log::topics::TopicError;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
-use schemas::sequence::Sequence;
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
@@ -23,9 +22,7 @@ use super::committer::Work;
 use super::followed::FollowedPositions;
 use super::group::GroupError;
 use super::incoming::{self, IncomingError};
-use super::keys;
 use super::metrics::Metrics;
-use super::rows::decode_reached;
 use super::store::{Store, Writes};
 use quarantine::Quarantine;
 use source::{Batch, Source};
@@ -218,41 +215,6 @@ impl<A: Aggregate> Follower<A> {
         };
         let ready = sources.iter().all(|source| source.next_offset >= source.ready_offset);
         self.positions.publish((0..A::FOLLOWS.len()).map(next).collect(), ready);
-    }
-
-    /// All partitions of all followed topics, each from its checkpoint; waits until the topics exist.
-    fn sources(&self) -> Result<Vec<Source>, FollowError> {
-        let mut sources = Vec::new();
-        for (table, followed) in A::FOLLOWS.iter().enumerate() {
-            let missing = || TopicError::Missing { topic: self.kafka.topic_name(followed.topic) };
-            let partitions =
-                self.insist(|| topics::partition_count(&self.kafka, followed.topic)?.ok_or_else(missing))?;
-            let known = self.partitions_followed(table)?;
-            if known != 0 && known != partitions {
-                let topic = self.kafka.topic_name(followed.topic);
-                return Err(FollowError::PartitionCount { topic, actual: partitions, known });
-            }
-            let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
-            let watermarks = self.insist(|| topics::all_watermarks(&self.kafka, &all))?;
-            for (partition, marks) in (0..).zip(watermarks) {
-                sources.push(self.source(table, partition, marks.high)?);
-            }
-        }
-        Ok(sources)
-    }
-
-    fn source(&self, table: usize, partition: i32, ready_offset: i64) -> Result<Source, FollowError> {
-        let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
-        let reached = value.map(|value| decode_reached(&value)).transpose();
-        let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
-        let sequence = Sequence::resume(reached);
-        Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset })
-    }
-
-    /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
-    fn partitions_followed(&self, table: usize) -> Result<i32, FollowError> {
-        let checkpoints = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?;
-        Ok(checkpoints.len() as i32)
     }
 
     /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.

@@ -23,9 +23,17 @@ pub struct TopicWatch {
 struct Known {
     /// A topic that was never there is still to be created, which is no fault.
     was_there: bool,
-    /// Whether it has been told that the broker does not say how the topic is.
+    /// Whether it has been told that something of it cannot be looked at.
     told_unknown: bool,
     faults: Vec<TopicError>,
+}
+
+/// What one look at a topic has found.
+#[derive(Default)]
+struct Found {
+    faults: Vec<TopicError>,
+    /// Why its settings could not be looked at; to read them takes a right of its own.
+    settings_unknown: Option<TopicError>,
 }
 
 impl TopicWatch {
@@ -67,19 +75,21 @@ impl TopicWatch {
         faults
     }
 
-    fn faults(&self, topic: &str, partitions: i32) -> Result<Vec<TopicError>, TopicError> {
+    fn faults(&self, topic: &str, partitions: i32) -> Result<Found, TopicError> {
         let missing = || TopicError::Missing { topic: self.kafka.topic_name(topic) };
         let actual = self.inspector.partition_count(topic)?.ok_or_else(missing)?;
-        let mut faults: Vec<_> =
-            check_partitions(&self.kafka, topic, partitions, actual).err().into_iter().collect();
+        let mut found = Found::default();
+        found.faults.extend(check_partitions(&self.kafka, topic, partitions, actual).err());
         // The embedded broker answers no admin requests, and drops the front of large partitions by its nature.
         if !self.kafka.embedded {
             // Not kept: while Kafka is away, another client would only say so once more.
-            let settings = Admin::open(&self.kafka)?.settings(topic)?;
-            faults.extend(wrong_settings(&self.kafka, topic, &settings));
-            faults.extend(self.front_deleted(topic, partitions.min(actual))?);
+            match Admin::open(&self.kafka)?.settings(topic) {
+                Ok(settings) => found.faults.extend(wrong_settings(&self.kafka, topic, &settings)),
+                Err(error) => found.settings_unknown = Some(error),
+            }
+            found.faults.extend(self.front_deleted(topic, partitions.min(actual))?);
         }
-        Ok(faults)
+        Ok(found)
     }
 
     /// The first partition of which that is so.
@@ -96,10 +106,16 @@ impl TopicWatch {
 }
 
 impl Known {
-    fn take(&mut self, found: Result<Vec<TopicError>, TopicError>) {
+    fn take(&mut self, found: Result<Found, TopicError>) {
         let faults = match found {
-            Ok(faults) => {
-                (self.was_there, self.told_unknown) = (true, false);
+            Ok(Found { mut faults, settings_unknown }) => {
+                self.was_there = true;
+                if settings_unknown.is_some() {
+                    let of_settings =
+                        |fault: &&TopicError| matches!(fault, TopicError::WouldDropEvents { .. });
+                    faults.extend(self.faults.iter().filter(of_settings).cloned());
+                }
+                self.tell_unknown(settings_unknown.as_ref());
                 faults
             }
             Err(missing @ TopicError::Missing { .. }) => {
@@ -107,13 +123,7 @@ impl Known {
             }
             // Kafka being away is told by those who read and write.
             Err(TopicError::Log(error)) => return tracing::debug!("a topic is not looked at: {error}"),
-            Err(error) => {
-                if !self.told_unknown {
-                    tracing::warn!("changes of a topic would not be noticed at present: {error}");
-                }
-                self.told_unknown = true;
-                return;
-            }
+            Err(error) => return self.tell_unknown(Some(&error)),
         };
         for fault in news(&self.faults, &faults) {
             tracing::error!("{fault}");
@@ -122,6 +132,14 @@ impl Known {
             tracing::info!("no longer so: {fault}");
         }
         self.faults = faults;
+    }
+
+    /// Once, until it is known again.
+    fn tell_unknown(&mut self, why: Option<&TopicError>) {
+        if let Some(error) = why.filter(|_| !self.told_unknown) {
+            tracing::warn!("changes of a topic would not be noticed at present: {error}");
+        }
+        self.told_unknown = why.is_some();
     }
 }
 
@@ -144,6 +162,25 @@ mod tests {
         TopicError::FrontDeleted { topic: "t".to_owned(), partition: 0, low }
     }
 
+    fn compacted() -> TopicError {
+        let (topic, brokers) = ("t".to_owned(), "b:1".to_owned());
+        TopicError::WouldDropEvents {
+            topic,
+            brokers,
+            setting: "cleanup.policy",
+            value: "compact".to_owned(),
+            required: "delete",
+        }
+    }
+
+    fn refused() -> TopicError {
+        TopicError::Inspect { topic: "t".to_owned(), what: "the settings", reason: "denied".to_owned() }
+    }
+
+    fn found(faults: &[TopicError], settings_unknown: Option<TopicError>) -> Result<Found, TopicError> {
+        Ok(Found { faults: faults.to_vec(), settings_unknown })
+    }
+
     fn unreachable() -> TopicError {
         LogError::unreachable("nowhere", std::time::Duration::ZERO, None).into()
     }
@@ -153,19 +190,34 @@ mod tests {
         let mut known = Known::default();
         known.take(Err(missing()));
         assert_eq!(known.faults, []);
-        known.take(Ok(Vec::new()));
+        known.take(Ok(Found::default()));
         known.take(Err(missing()));
         assert_eq!(known.faults, [missing()]);
-        known.take(Ok(Vec::new()));
+        known.take(Ok(Found::default()));
         assert_eq!(known.faults, []);
     }
 
     #[test]
     fn while_kafka_does_not_answer_a_fault_stays() {
         let mut known = Known::default();
-        known.take(Ok(vec![front(1)]));
+        known.take(found(&[front(1)], None));
         known.take(Err(unreachable()));
         assert_eq!(known.faults, [front(1)]);
+    }
+
+    #[test]
+    fn without_the_right_to_read_settings_all_else_is_noticed() {
+        let mut known = Known::default();
+        known.take(found(&[compacted()], None));
+        known.take(found(&[front(1)], Some(refused())));
+        assert_eq!(
+            known.faults,
+            [front(1), compacted()],
+            "a setting that was wrong counts until it is seen again"
+        );
+        assert!(known.told_unknown);
+        known.take(found(&[], None));
+        assert!(known.faults.is_empty() && !known.told_unknown);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use projector::shop;
 use schemas::shop::ShopEvent;
 
 use crate::broker::{Broker, until_events};
-use crate::log::{HOLDER, Log, digest_of, sealed, signed_up, source_of, transcript};
+use crate::log::{HOLDER, digest_of, sealed, signed_up, source_of, transcript};
 use crate::rebuilds::{options, rebuild};
 use crate::resume::events;
 

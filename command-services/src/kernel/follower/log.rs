@@ -4,13 +4,52 @@ use std::sync::atomic::Ordering;
 
 use event_log::topics::{self, TopicError, Watermarks};
 use schemas::place::Place;
+use schemas::sequence::Sequence;
 
 use super::place::places;
 use super::source::Source;
 use super::{FollowError, Follower, RETRY_PAUSE};
 use crate::kernel::aggregate::Aggregate;
+use crate::kernel::group::GroupError;
+use crate::kernel::keys;
+use crate::kernel::rows::decode_reached;
 
 impl<A: Aggregate> Follower<A> {
+    /// All partitions of all followed topics, each from its checkpoint; waits until the topics exist.
+    pub(super) fn sources(&self) -> Result<Vec<Source>, FollowError> {
+        let mut sources = Vec::new();
+        for (table, followed) in A::FOLLOWS.iter().enumerate() {
+            let missing = || TopicError::Missing { topic: self.kafka.topic_name(followed.topic) };
+            let partitions =
+                self.insist(|| topics::partition_count(&self.kafka, followed.topic)?.ok_or_else(missing))?;
+            let known = self.partitions_followed(table)?;
+            if known != 0 && known != partitions {
+                let topic = self.kafka.topic_name(followed.topic);
+                return Err(FollowError::PartitionCount { topic, actual: partitions, known });
+            }
+            let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
+            let watermarks = self.insist(|| topics::all_watermarks(&self.kafka, &all))?;
+            for (partition, marks) in (0..).zip(watermarks) {
+                sources.push(self.source(table, partition, marks.high)?);
+            }
+        }
+        Ok(sources)
+    }
+
+    fn source(&self, table: usize, partition: i32, ready_offset: i64) -> Result<Source, FollowError> {
+        let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
+        let reached = value.map(|value| decode_reached(&value)).transpose();
+        let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
+        let sequence = Sequence::resume(reached);
+        Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset })
+    }
+
+    /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
+    fn partitions_followed(&self, table: usize) -> Result<i32, FollowError> {
+        let checkpoints = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?;
+        Ok(checkpoints.len() as i32)
+    }
+
     /// Brings every source to the offset where its next event is now, once the log has it. While the end of the log is
     /// missing, following counts as stopped.
     pub(super) fn find_places(&self, sources: &mut [Source]) -> Result<(), FollowError> {
