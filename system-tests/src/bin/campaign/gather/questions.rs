@@ -20,7 +20,7 @@ use crate::history::Seen;
 const AGAIN: Duration = Duration::from_millis(200);
 /// As long as D and C grant.
 const WAIT_MS: &str = "5000";
-/// End of the type of a problem that nothing but a release mends.
+/// End of the type of a problem that nothing but a release mends: an event that waits is among those that are asked for.
 const QUARANTINED: &str = "quarantined";
 
 /// What was answered.
@@ -49,7 +49,7 @@ pub(super) struct Questions<'c> {
 /// Why there is no answer.
 struct Unanswered {
     why: String,
-    /// Whoever was asked is not worth asking again.
+    /// It will not answer the next one either.
     late: bool,
 }
 
@@ -96,7 +96,7 @@ impl Questions<'_> {
             let why = match request().header(headers::WAIT_MS, WAIT_MS).send().await {
                 Ok(answer) if answer.status < 500 => return Ok(answer),
                 Ok(answer) if problem(&answer).ends_with(QUARANTINED) => {
-                    return Err(unexpected("a key that waits", &answer));
+                    return Err(Unanswered { late: true, ..unexpected("the whole log", &answer) });
                 }
                 Ok(Answer { status, body, .. }) => format!("{status} {body}"),
                 Err(error) => error.to_string(),
