@@ -106,6 +106,12 @@ pub(crate) enum Undecided {
         /// The store's words.
         detail: String,
     },
+    /// It depends on what other services say, which is not known yet.
+    #[error("what other services say is not known: {reason}; try again")]
+    CatchingUp {
+        /// Why it is not.
+        reason: String,
+    },
     /// It depends on another service's aggregate of which an event cannot be read.
     #[error(
         "what {topic} says of {key} is not known: its event {} at {topic}/{}@{} cannot be read: {}; try again once a version of this \

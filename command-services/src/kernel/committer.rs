@@ -19,6 +19,7 @@ use super::ambient::{Ambient, now_ms};
 use super::answer::Answer;
 use super::command::{Job, Reply, Request, Undecided, version_conflict};
 use super::durability::Durability;
+use super::followed::FollowedPositions;
 use super::group::{Group, GroupError, Stopped};
 use super::idempotency::Forgetter;
 use super::metrics::{Metrics, Outcome};
@@ -46,6 +47,7 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) counters: Vec<Counter>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) durability: Arc<Durability>,
+    pub(crate) followed: Arc<FollowedPositions>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
@@ -165,7 +167,8 @@ impl<A: Aggregate> Committer<A> {
             return Err(Undecided::KeysFull { kept: self.forgetter.kept() }.into());
         }
         // A panic in a domain's rule must not take the service with it; nothing has been changed by then.
-        let decided = catch_unwind(AssertUnwindSafe(|| group.decide(request, &*self.ambient)));
+        let decided =
+            catch_unwind(AssertUnwindSafe(|| group.decide(request, &self.followed, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
         let mut answer = group.accept(change);
         if !answer.written.is_empty() && sabotage::strikes(Fault::RefuseAndDo) {

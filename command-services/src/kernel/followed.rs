@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::aggregate::Followed;
+use super::command::Undecided;
 
 /// Published by the follower, watched by requests.
 #[derive(Debug)]
@@ -24,6 +25,18 @@ struct State {
     /// What is wrong with the topics, as long as it is.
     faults: Vec<TopicError>,
     quarantine: QuarantineShown,
+}
+
+impl State {
+    fn not_ready(&self) -> Option<String> {
+        match &self.stopped {
+            Some(reason) => Some(format!("following has stopped: {reason}")),
+            None if !self.ready => {
+                Some("other services' topics are still being followed up to their ends".to_owned())
+            }
+            None => None,
+        }
+    }
 }
 
 /// What waits of the topics that are followed, for operators.
@@ -63,6 +76,11 @@ impl FollowedPositions {
     pub(crate) fn new(follows: &'static [Followed]) -> Self {
         let state = State { ready: follows.is_empty(), ..State::default() };
         Self { follows, state: watch::Sender::new(state) }
+    }
+
+    /// Bare name of the topic that a table follows.
+    pub(crate) fn topic(&self, table: usize) -> &'static str {
+        self.follows[table].topic
     }
 
     /// Topics that are followed, and the number of their partitions; none before they are known.
@@ -118,14 +136,17 @@ impl FollowedPositions {
 
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
+        self.state.borrow().not_ready()
+    }
+
+    /// Whether a decision may rest on the tables. Not before they have been followed to where the topics ended at the
+    /// start: what lies there may say otherwise. If following stops before, what is known is all that there is; what is
+    /// not known may be there all the same.
+    pub(crate) fn decides(&self, is_known: bool) -> Result<(), Undecided> {
         let state = self.state.borrow();
-        match &state.stopped {
-            Some(reason) => Some(format!("following has stopped: {reason}")),
-            None if !state.ready => {
-                Some("other services' topics are still being followed up to their ends".to_owned())
-            }
-            None => None,
-        }
+        let decides = state.ready || (is_known && state.stopped.is_some());
+        let reason = (!decides).then(|| state.not_ready()).flatten();
+        reason.map_or(Ok(()), |reason| Err(Undecided::CatchingUp { reason }))
     }
 
     /// Waits until all positions of a token that concern this service have been followed.
@@ -159,5 +180,27 @@ impl FollowedPositions {
             Ok((false, Some(reason))) => Err(AwaitError::Stopped { reason }),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_it_catches_up_nothing_is_decided_and_after_a_stop_only_what_is_known() {
+        const FOLLOWS: &[Followed] =
+            &[Followed { topic: "others", service: "others", read: |_, _| Ok(None) }];
+        let followed = FollowedPositions::new(FOLLOWS);
+        let decides = || [true, false].map(|is_known| followed.decides(is_known).is_ok());
+        assert_eq!(decides(), [false, false]);
+        followed.stop("a gap".to_owned());
+        assert_eq!(decides(), [true, false]);
+        followed.go_on();
+        assert_eq!(decides(), [false, false]);
+        followed.publish(vec![vec![1]], true);
+        assert_eq!(decides(), [true, true]);
+        followed.stop("a gap".to_owned());
+        assert_eq!(decides(), [true, true]);
     }
 }

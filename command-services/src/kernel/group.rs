@@ -16,6 +16,7 @@ use super::aggregate::Aggregate;
 use super::ambient::Ambient;
 use super::answer::Answer;
 use super::command::{Decided, IdempotencyKey, Request, Undecided, version_conflict};
+use super::followed::FollowedPositions;
 use super::outbox::{self, OutboxRow, SealedEvent};
 use super::rows::{Counter, Remembered, Versioned};
 use super::seal::{Sealing, seal};
@@ -86,6 +87,7 @@ impl<'s> Group<'s> {
     pub(crate) fn decide<A: Aggregate>(
         &self,
         request: &Request<A>,
+        followed: &FollowedPositions,
         ambient: &dyn Ambient,
     ) -> Result<Change, Stopped> {
         let id = A::aggregate_id(&request.command);
@@ -98,7 +100,7 @@ impl<'s> Group<'s> {
             return Ok(Change::refused(&version_conflict(version)));
         }
         let state = before.as_ref().map(|before| &before.state);
-        let looked_up = LookedUp::new(self, A::FOLLOWS);
+        let looked_up = LookedUp::new(self, followed);
         let facts = A::facts(state, &request.command, |table, id| looked_up.standing(table, id))?;
         match A::decide(state, &request.command, &facts) {
             Ok(events) => {

@@ -123,6 +123,7 @@ fn committer<A: Aggregate>(
         counters: started.counters.clone(),
         positions: Arc::clone(&service.positions),
         durability: Arc::clone(&service.durability),
+        followed: Arc::clone(&service.followed),
         ambient: Arc::clone(&service.ambient),
         metrics: Arc::clone(&service.metrics),
         limits: service.limits.clone(),

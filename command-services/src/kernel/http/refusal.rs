@@ -72,6 +72,7 @@ impl From<Undecided> for Refusal {
                 Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
             }
             Undecided::StoreFails { .. } => Self::unavailable("store-fails", "Store fails", detail),
+            Undecided::CatchingUp { .. } => Self::unavailable("catching-up", "Catching up", detail),
             Undecided::Quarantined { key, .. } => {
                 let problem = Problem::new(503, "quarantined", "Events wait in quarantine", detail);
                 Self::from(problem.with("quarantined", vec![key.to_string()])).retry()

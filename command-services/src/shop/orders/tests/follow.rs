@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::shop::orders::Orders;
 use crate::shop::orders::http::router;
-use crate::testing::{Call, Log, Shop, TestService, broker, eventually, order, write_raw};
+use crate::shop::{products, users};
+use crate::testing::{Call, Log, Shop, TestService, broker, eventually, order, token, write_raw};
 
 fn ready(orders: &TestService<Orders>) {
     eventually("orders to be ready", || orders.service().not_ready().is_none().then_some(()));
@@ -56,6 +57,28 @@ async fn ready_means_that_everything_that_was_there_is_known() {
     shop.orders.restart(|settings| settings.take_over = true).unwrap();
     ready(&shop.orders);
     assert_eq!(shop.orders.rows(b'R').len(), 200);
+}
+
+/// Else what is there and not followed yet would be refused as unknown, and its key would remember that.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_decided_on_what_other_services_say_before_it_is_known() {
+    let broker = broker();
+    let users = TestService::start(broker.kafka(""), users::http::router);
+    let orders = TestService::start(broker.kafka(""), router);
+    let user = json!({"email": "ada@example.org", "name": "Ada", "address": "1 Row"});
+    let user = Call::post("/users", &user).send(&users.router).await;
+    let order = || {
+        order(&user.text("user_id"), "01931c5e-7f3a-7cc0-9a3e-0123456789ab").header("idempotency-key", "one")
+    };
+    let early = order().send(&orders.router).await;
+    assert_eq!(early.is_problem(503, "catching-up").header("retry-after"), Some("1"));
+    let _products = TestService::start(broker.kafka(""), products::http::router);
+    ready(&orders);
+    order()
+        .header("daybook-after", &token(&user))
+        .send(&orders.router)
+        .await
+        .is_problem(422, "product-unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,10 +181,11 @@ async fn it_waits_until_the_other_services_have_made_their_topics() {
     Call::get("/health/ready").send(&orders.router).await.is_problem(503, "not-ready");
     Call::get("/health/live").send(&orders.router).await.is(200);
     let nobody = "018f8e3e-0000-7000-8000-000000000000";
-    order(nobody, nobody).send(&orders.router).await.is_problem(422, "user-unknown");
+    order(nobody, nobody).send(&orders.router).await.is_problem(503, "catching-up");
     broker.create_topic("users.events", 3).unwrap();
     broker.create_topic("products.events", 3).unwrap();
     ready(&orders);
+    order(nobody, nobody).send(&orders.router).await.is_problem(422, "user-unknown");
 }
 
 /// Another broker, on which the users' topic has one partition more.

@@ -76,6 +76,7 @@ async fn an_event_that_c_cannot_read_parks_its_user_and_all_others_are_served() 
         if restarted {
             shop.orders.restart(|_| {}).unwrap();
         }
+        eventually("orders to be ready", || shop.orders.service().not_ready().is_none().then_some(()));
         let both = format!("{first_token},{}", unknown.token());
         let refused =
             order(&parked, &product_id).header("daybook-after", &both).send(&shop.orders.router).await;
