@@ -89,12 +89,12 @@ pub(crate) fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
     }
     match edit {
         Edit::Set(at, byte) => bytes[at.index(len)] = *byte,
-        Edit::Insert(at, byte) => bytes.insert(at.index(len), *byte),
+        Edit::Insert(at, byte) => bytes.insert(at.index(len + 1), *byte),
         Edit::Remove(at) => _ = bytes.remove(at.index(len)),
         Edit::Cut(at) => bytes.truncate(at.index(len)),
         Edit::Repeat(from, to) => {
             let piece = bytes[from.index(len)..].to_vec();
-            let to = to.index(len);
+            let to = to.index(len + 1);
             bytes.splice(to..to, piece);
         }
     }

@@ -14,9 +14,11 @@ pub fn stored(bytes: &[u8]) {
 
 fn block(bytes: &[u8]) {
     let Ok(block) = Block::parse(bytes) else { return };
+    // Behind its entries lie where they begin and how many they are.
+    let end = bytes.len() - (block.len() + 1) * size_of::<u32>();
     for index in 0..block.len() {
         let Ok((key, value)) = block.entry(index) else { continue };
-        assert!(value.end <= bytes.len() && value.start <= value.end, "{value:?} of {}", bytes.len());
+        assert!(value.end <= end && value.start <= value.end, "{value:?} of {end}");
         let _ = block.find(key);
     }
     let _ = (block.find(&[]), block.find(bytes), block.first_from(bytes));

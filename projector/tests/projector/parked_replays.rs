@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use projector::kernel::quarantine::leave_out;
 use projector::kernel::verify::verify;
 use projector::kernel::{
-    Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, StopReason, replay,
+    Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, StopReason,
+    replay,
 };
 use projector::shop;
 use uuid::Uuid;
@@ -14,12 +15,14 @@ use uuid::Uuid;
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until_events};
 use crate::follow::follow;
-use crate::log::{Log, cancelled, digest_of, open, placed, signed_up, user_deleted};
+use crate::log::{Log, cancelled, created, digest_of, open, placed, project, signed_up, user_deleted};
 use crate::parks::{write_nonsense, write_unknown};
 use crate::rebuilds::{options, rebuild};
 
 const USER: Uuid = Uuid::from_u128(0x77);
 const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
+/// Events of one partition, come all at once; one a second of them is enough to stop a replay before its end.
+const SLOW_EVENTS: usize = 60;
 
 fn built(report: &ReplayReport) -> Generation {
     let generation = open(&report.path);
@@ -47,13 +50,22 @@ fn what_waits_and_all_rows_are_the_same_as_by_following() {
     }
 }
 
+/// When it goes on, each key that waits has a further event.
 #[test]
 fn stopped_at_any_progress_it_parks_the_same() {
-    let broker = Broker::start();
-    let log = broken_transcript(3_000, 83);
-    broker.write(&log.records);
+    let mut log = broken_transcript(1_500, 83);
+    let there = log.records.len();
+    for (number, key) in (0..).zip(outcome_of(&log.records).1) {
+        let key = key.key.parse().unwrap();
+        log.write(&signed_up(key));
+        log.write(&created(key, "again", None));
+        log.write(&placed(Uuid::from_u128(number), key, USER, 1));
+    }
     let expected = outcome_of(&log.records);
+    let (there, later) = log.records.split_at(there);
     for stop_after in [1, 2, 3, 5, 8] {
+        let broker = Broker::start();
+        broker.write(there);
         let directory = tempfile::tempdir().unwrap();
         let read_model = ReadModel::open(directory.path()).unwrap();
         let (cancelled, mut told) = (AtomicBool::new(false), 0);
@@ -61,12 +73,43 @@ fn stopped_at_any_progress_it_parks_the_same() {
             told += 1;
             cancelled.store(told >= stop_after, Ordering::Relaxed);
         };
-        let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(3_000), ..options() };
+        let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
         let first = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
         assert!(matches!(first, Err(ReplayError::Cancelled { .. }) | Ok(_)), "{first:?}");
+        broker.write(later);
         let generation = built(&rebuild(&broker, directory.path(), &options()).unwrap());
+        // One that had read all there was goes no further.
+        project(&generation, &log.records);
         assert_eq!((generation.digest(), parked(&generation)), expected, "stopped after {stop_after}");
     }
+}
+
+/// A key that waits goes on waiting, and a record without a position of its own is known when it is repeated.
+#[test]
+fn a_build_that_goes_on_in_the_middle_of_a_partition_knows_what_waits() {
+    let broker = Broker::start();
+    let mut log = Log::default();
+    write_unknown(&mut log, USER);
+    write_nonsense(&mut log, NEIGHBOUR);
+    (0..SLOW_EVENTS).for_each(|_| drop(log.write(&signed_up(USER))));
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let cancelled = AtomicBool::new(false);
+    let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
+    let slow = ReplayOptions { rate_max: Some(1), ..options() };
+    let first = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+    let read = log.records.len();
+    assert!(matches!(first, Err(ReplayError::Cancelled { done, .. }) if done == read as u64), "{first:?}");
+
+    log.repeat(1);
+    log.write(&user_deleted(USER));
+    log.write(&signed_up(NEIGHBOUR));
+    broker.write(&log.records[read..]);
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert!(report.resumed, "{report:?}");
+    let generation = built(&report);
+    assert_eq!((generation.digest(), parked(&generation)), outcome_of(&log.records));
 }
 
 #[test]

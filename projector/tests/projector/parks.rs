@@ -95,11 +95,14 @@ fn data_that_does_not_fit_parks_its_key() {
     let mut log = Log::default();
     log.write(&signed_up(USER));
     let last = log.records.last_mut().unwrap();
+    let last_source = last.source;
     let text = String::from_utf8(last.value.clone()).unwrap();
     last.value = text.replace("\"email\"", "\"e-mail\"").into_bytes();
     let (_directory, generation) = projected(&log);
     let parked = parked(&generation);
     assert!(parked[0].reason.contains("email"), "{parked:?}");
+    // Its envelope tells where it belongs, so nothing else has to follow.
+    assert_eq!((parked[0].event_id, generation.checkpoint().events()), (Some(event_id(last_source, 0)), 1));
     assert_eq!(user(&generation, USER), None);
 }
 
@@ -153,8 +156,9 @@ fn a_gap_behind_a_record_without_a_position_stops() {
     write_nonsense(&mut log, USER);
     let source = source_of(&signed_up(USER));
     log.write_value(source, USER, sealed(&signed_up(USER), source, 2));
-    let (reason, ..) = stopped(&log);
+    let (reason, _directory, generation) = stopped(&log);
     assert_eq!(reason.slug(), "gap");
+    assert_eq!(generation.checkpoint().events(), 0, "which position it has is not known");
 }
 
 #[test]
@@ -232,4 +236,5 @@ fn a_gap_behind_a_record_without_a_position_stops_the_follower() {
     let follower = follow(&broker, &generation);
     assert_eq!(until_stopped(&follower).slug(), "gap");
     follower.stop().unwrap();
+    assert_eq!(generation.checkpoint().events(), 1, "which position it has is not known");
 }

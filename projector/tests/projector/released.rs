@@ -148,10 +148,16 @@ fn what_is_left_out_is_noted_beside_the_generations() {
     let first = named(&generation, "lamps/0@1");
     assert_eq!(read_model.note_skipped(first.clone()).unwrap(), std::slice::from_ref(&first));
     let read_model = ReadModel::open(directory.path()).unwrap();
-    assert_eq!(read_model.skipped().unwrap(), [first]);
+    assert_eq!(read_model.skipped().unwrap(), std::slice::from_ref(&first));
+    let second = named(&generation, "lamps/0@3");
+    assert_eq!(read_model.note_skipped(second.clone()).unwrap(), [first, second.clone()]);
     std::fs::write(directory.path().join("SKIPPED"), "[{").unwrap();
-    let sentence = read_model.skipped().unwrap_err().to_string();
-    assert!(sentence.contains("SKIPPED") && sentence.contains("restore it"), "{sentence}");
+    for refused in [read_model.skipped(), read_model.note_skipped(second)] {
+        let sentence = refused.unwrap_err().to_string();
+        assert!(sentence.contains("SKIPPED") && sentence.contains("restore it"), "{sentence}");
+    }
+    let damaged = std::fs::read(directory.path().join("SKIPPED")).unwrap();
+    assert_eq!(damaged, b"[{", "left as it was found, for whoever can mend it");
 }
 
 /// The bound on one key was reached; leaving the broken event out empties it, and the log is followed on.

@@ -76,6 +76,7 @@ mod tests {
             ("/users/1/orders", &text.to_uppercase()),
             ("/users/1/orders", &text[2..]),
             ("/users/1/orders", &text[..text.len() - 1]),
+            ("/users/1/orders", &format!("{text}0")),
             ("/users/1/orders", ""),
             ("/users/1/orders", "ä"),
             ("/users/1/orders", &"0".repeat(1_000_000)),

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use schemas::claim::{self, Claim, Writer};
 use schemas::envelope::{self, Source, seal, with_epoch};
+use schemas::event_data::open_canonical;
 use schemas::sequence::{Reached, Sequence, Verdict};
+use schemas::shop::ShopEvent;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::files::{samples, validator};
+use crate::files::{binary_samples, samples, validator};
 use crate::random_events::sealable;
 
 fn a_claim() -> Claim<'static> {
@@ -70,9 +72,23 @@ fn what_is_wrong_with_a_claim_is_named() {
 fn an_epoch_out_of_range_is_refused_in_both_modes() {
     let sample = String::from_utf8(samples().remove(0).value).unwrap();
     for (epoch, opens) in [("2147483647", true), ("2147483648", false), ("-1", false), ("\"1\"", false)] {
-        let value = sample.replacen("{", &format!("{{\"writerepoch\":{epoch},"), 1);
+        let with_epoch = format!("\"specversion\":\"1.0\",\"writerepoch\":{epoch},");
+        let value = sample.replacen("\"specversion\":\"1.0\",", &with_epoch, 1);
         let opened = envelope::open(Some(value.as_bytes()), Vec::new);
         assert_eq!(opened.is_ok(), opens, "{epoch}: {opened:?}");
+        assert!(opened.is_ok() || opened.unwrap_err().to_string().contains("`writerepoch`"), "{epoch}");
+        let read_fast = open_canonical::<ShopEvent>(value.as_bytes());
+        assert_eq!(read_fast.is_some(), opens, "{epoch}: {read_fast:?}");
+    }
+    let (_, sample) = binary_samples().remove_entry("samples-binary/shop.order.placed.v1/one.json").unwrap();
+    for (epoch, found) in
+        [("2147483647", Some(2_147_483_647)), ("2147483648", None), ("-1", None), ("x", None)]
+    {
+        let mut headers = sample.headers();
+        headers.push(("ce_writerepoch".to_owned(), epoch.into()));
+        let opened = envelope::open(Some(sample.value.as_bytes()), || headers);
+        let opened = opened.map(|opened| opened.writer_epoch);
+        assert_eq!(opened.as_ref().ok(), found.as_ref(), "{epoch}: {opened:?}");
         assert!(opened.is_ok() || opened.unwrap_err().to_string().contains("`writerepoch`"), "{epoch}");
     }
 }

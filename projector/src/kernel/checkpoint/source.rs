@@ -94,6 +94,8 @@ mod tests {
             },
         ] {
             assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
+            let longer = [&source.encode()[..], &[0]].concat();
+            assert_eq!(SourceCheckpoint::decode(&longer), Err(RowError::LeftOver { count: 1 }));
         }
         assert!(SourceCheckpoint::decode(&[1, 1, 1, 0, 9]).is_err());
     }

@@ -46,17 +46,17 @@ mod tests {
 
     #[test]
     fn partitions_of_one_number_go_together_and_what_is_read_goes_to_nobody() {
-        let read = checkpoint(&[("a", 0, 0), ("a", 1, 5), ("b", 0, 2), ("b", 1, 3)]);
+        let read = checkpoint(&[("a", 0, 0), ("a", 1, 5), ("a", 2, 6), ("b", 0, 2), ("b", 1, 3)]);
         let names = |threads: usize, ends: &[i64]| -> Vec<Vec<String>> {
             let shares = shares(source::sources(&NOTHING, &read), ends, threads);
             let name = |(number, source, end): &Share| format!("{number}: {} to {end}", source.id);
             shares.iter().map(|share| share.iter().map(name).collect()).collect()
         };
-        let two = [vec!["0: a/0 to 6", "2: b/0 to 6"], vec!["1: a/1 to 6", "3: b/1 to 6"]];
-        assert_eq!(names(2, &[6; 4]), two);
-        assert_eq!(names(1, &[6; 4]).len(), 1);
-        assert_eq!(names(2, &[6, 5, 6, 3]), two[..1], "partitions 1 are read");
-        assert_eq!(names(9, &[0, 5, 2, 3]), Vec::<Vec<String>>::new());
+        let two = [vec!["0: a/0 to 6", "3: b/0 to 6"], vec!["1: a/1 to 6", "4: b/1 to 6"]];
+        assert_eq!(names(2, &[6; 5]), two);
+        assert_eq!(names(1, &[6; 5]).len(), 1);
+        assert_eq!(names(2, &[6, 5, 6, 6, 3]), two[..1], "partitions 1 are read");
+        assert_eq!(names(9, &[0, 5, 6, 2, 3]), Vec::<Vec<String>>::new());
     }
 
     #[test]
