@@ -3,6 +3,7 @@
 //!
 //! It starts its own brokers, because it takes some of them away.
 
+mod bare;
 mod commands;
 mod kept;
 mod outage;
@@ -16,6 +17,14 @@ use crate::{Outcome, Scale, figures};
 /// Numbers of brokers that answers are measured on.
 const BROKERS: [i32; 2] = [1, 3];
 
+/// What is measured.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct GuaranteesFlags {
+    /// Only how fast answers are; what is kept, recovery and an outage are left out.
+    #[arg(long)]
+    answers_only: bool,
+}
+
 /// What all parts of the measurement share.
 struct Bench<'b> {
     scale: &'b Scale,
@@ -23,20 +32,20 @@ struct Bench<'b> {
 }
 
 /// Measures everything, then prints the table; if something fails, what there is of it.
-pub(crate) async fn measure(scale: &Scale) -> Outcome {
+pub(crate) async fn measure(scale: &Scale, flags: GuaranteesFlags) -> Outcome {
     println!("{}", figures::heading(scale, "brokers of its own on the same machine"));
     let mut bench = Bench { scale, table: Table::default() };
-    let measured = bench.measure().await;
+    let measured = bench.measure(flags).await;
     let held = bench.table.print();
     measured.and(held)
 }
 
 impl Bench<'_> {
-    async fn measure(&mut self) -> Outcome {
+    async fn measure(&mut self, flags: GuaranteesFlags) -> Outcome {
         for count in BROKERS {
             let broker = Broker::start(count)?;
             self.commands(&broker, count).await?;
-            if count == 1 {
+            if count == 1 && !flags.answers_only {
                 self.kept(&broker).await?;
                 self.recover(&broker).await?;
                 self.outage(&broker).await?;

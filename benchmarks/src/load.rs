@@ -104,6 +104,30 @@ pub(crate) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Times that are being taken.
+#[derive(Debug)]
+pub(crate) struct Times {
+    us: Histogram<u64>,
+    begun: Instant,
+}
+
+impl Times {
+    /// From now on.
+    pub(crate) fn begin() -> Outcome<Self> {
+        Ok(Self { us: Histogram::new_with_bounds(1, ANSWER_US_MAX, 3)?, begun: Instant::now() })
+    }
+
+    /// One more answer.
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.us.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Up to now.
+    pub(crate) fn end(self) -> Load {
+        Load { times_us: self.us, seconds: self.begun.elapsed().as_secs_f64() }
+    }
+}
+
 /// What a load has come to.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -154,14 +178,14 @@ where
     F: Fn(usize, u64) -> Vec<u8> + Send + Sync + 'static,
 {
     let request = Arc::new(request);
-    let started = Instant::now();
-    let until = started + Duration::from_secs(seconds);
+    let mut all = Times::begin()?;
+    let until = all.begun + Duration::from_secs(seconds);
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..clients {
         let request = Arc::clone(&request);
         tasks.spawn(async move {
             let mut connection = Connection::open(address).await?;
-            let mut times_us = histogram()?;
+            let mut times = Times::begin()?;
             for number in 0.. {
                 let sent = Instant::now();
                 if sent >= until {
@@ -171,19 +195,14 @@ where
                 if answer.status != status {
                     return Err(format!("{}: {}", answer.head, String::from_utf8_lossy(&answer.body)).into());
                 }
-                times_us.saturating_record(u64::try_from(sent.elapsed().as_micros())?);
+                times.took(sent.elapsed());
             }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(times_us)
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(times.us)
         });
     }
     let last_answer = tokio::time::Instant::from_std(until + ANSWER_WITHIN);
-    let mut times_us = histogram()?;
     while let Some(ended) = tokio::time::timeout_at(last_answer, tasks.join_next()).await? {
-        times_us.add(ended??)?;
+        all.us.add(ended??)?;
     }
-    Ok(Load { times_us, seconds: started.elapsed().as_secs_f64() })
-}
-
-fn histogram() -> Outcome<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, ANSWER_US_MAX, 3)?)
+    Ok(all.end())
 }

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use guarantees::GuaranteesFlags;
 use loader::Plan;
 use rebuild::{RebuildFlags, child};
 
@@ -52,7 +53,7 @@ enum What {
     /// Everything about the rebuild in one table: speed, memory, room, kills, reads beside it. Wants --events 10000000.
     Rebuild(RebuildFlags),
     /// What the guarantees cost, in one table, on brokers that it starts itself. Wants --events 1000000.
-    Guarantees,
+    Guarantees(GuaranteesFlags),
     #[command(hide = true)]
     ChildReplay(child::ReplayFlags),
     #[command(hide = true)]
@@ -95,7 +96,9 @@ fn run(flags: &Flags) -> Outcome {
     match &flags.what {
         What::ChildReplay(of) => child::replay(brokers.unwrap_or_default(), of),
         What::ChildConsume(of) => child::consume(brokers.unwrap_or_default(), of),
-        What::Guarantees => tokio::runtime::Runtime::new()?.block_on(guarantees::measure(&flags.scale)),
+        What::Guarantees(of) => {
+            tokio::runtime::Runtime::new()?.block_on(guarantees::measure(&flags.scale, *of))
+        }
         what => {
             let broker = broker::Broker::find(brokers)?;
             tokio::runtime::Runtime::new()?.block_on(measure(&broker, what, &flags.scale))
