@@ -8,7 +8,7 @@ mod shutdown;
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};
 pub use logging::{LogFlags, LogFormat, init_logging};
-pub use shutdown::shutdown_signal;
+pub use shutdown::{listening, shutdown_signal};
 
 /// Failed or refused.
 pub const EXIT_FAILED: u8 = 1;

@@ -81,6 +81,7 @@ pub(crate) async fn run<A: Aggregate>(
     let running =
         blocking("start", move || Running::<A>::start(&settings, Arc::new(SystemAmbient))).await??;
     let router = router(Arc::clone(&running.service));
+    let shutdown = process::listening(shutdown).await;
     tracing::info!(service = A::SERVICE, "listening on {address}");
     let positions = Arc::clone(&running.service.positions);
     let faults = running.faults.subscribe();

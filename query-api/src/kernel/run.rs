@@ -64,6 +64,7 @@ pub async fn run<E: EventData + 'static>(
     let mut service = Service::start(&settings, projection, routes, &holder).await?;
     let (close, closed) = stop_signal();
     let mut server = spawn_server(listener, service.router(), settings.connections, closed);
+    let shutdown = process::listening(shutdown).await;
     tracing::info!("listening on {address}");
     let ended = tokio::select! {
         () = shutdown => Ok(()),
