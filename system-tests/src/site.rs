@@ -82,7 +82,14 @@ impl Site {
 
     /// Starts any service and waits only until it listens.
     pub fn service_unready(&self, name: &str, data: &str) -> (Option<Process>, String) {
-        let mut process = Process::start(name, &self.flags(data));
+        self.service_unready_with(name, data, &[])
+    }
+
+    /// The same with more flags.
+    pub fn service_unready_with(&self, name: &str, data: &str, more: &[&str]) -> (Option<Process>, String) {
+        let mut flags = self.flags(data);
+        flags.extend(more.iter().map(|flag| (*flag).to_owned()));
+        let mut process = Process::start(name, &flags);
         let url = format!("http://{}", process.address());
         (Some(process), url)
     }

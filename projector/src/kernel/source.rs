@@ -145,11 +145,10 @@ impl Source {
 
     /// Reading goes on at another place; returns whether it is another one.
     pub(super) fn go_on_at(&mut self, offset: i64) -> bool {
-        let moved = self.resume_offset() != offset;
+        // What lay behind the event applied last comes again, if the log still has it.
+        let moved = (self.resume_offset(), self.next_offset) != (offset, offset);
         self.sequence.go_on_at(offset);
-        if moved {
-            self.next_offset = offset;
-        }
+        self.next_offset = offset;
         moved
     }
 
@@ -168,5 +167,27 @@ impl Source {
             resume_offset: reached.offset,
             epoch: reached.epoch,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_lay_behind_the_last_event_is_not_taken_for_read_when_reading_goes_on_before_it() {
+        let id = SourceId { topic: Arc::from("users.events"), partition: 0 };
+        let sequence = Sequence::start();
+        let mut source = Source { id, service: "users", sequence, next_offset: 0, unplaced: Vec::new() };
+        let (event, claim) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        source.passed(Verdict::Apply, 1, event, 0);
+        source.passed(Verdict::Claim, 2, claim, 1);
+        assert_eq!((source.resume_offset(), source.checkpoint().next_offset), (1, 2));
+        // The claim was at the end that the log has lost.
+        assert!(source.go_on_at(1));
+        assert_eq!((source.resume_offset(), source.checkpoint().next_offset), (1, 1));
+        assert!(!source.go_on_at(1));
     }
 }

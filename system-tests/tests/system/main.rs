@@ -12,6 +12,7 @@ mod independence;
 mod looked_after;
 mod lost_end;
 mod online_replay;
+mod outbox_full;
 mod quarantine;
 mod quickstart;
 mod said;
