@@ -6,7 +6,8 @@
 
 mod aggregate;
 mod ambient;
-mod answer;
+#[cfg(any(test, fuzzing))]
+pub mod any_bytes;
 mod command;
 pub mod command_line;
 mod committer;
@@ -26,6 +27,7 @@ mod log_tail;
 mod log_watch;
 mod metrics;
 mod outbox;
+mod outcome;
 mod parked;
 mod positions;
 mod recorded;
@@ -42,8 +44,6 @@ mod store;
 mod writer;
 
 pub use aggregate::{Aggregate, Followed, Said, Standing};
-pub use answer::Answer;
-pub use command::Decided;
 pub use directory::DirectoryError;
 pub use incoming::{At, IncomingError, IncomingFault};
 pub use log_tail::TailError;
@@ -56,7 +56,9 @@ pub use start::StartError;
 pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 
 #[cfg(test)]
-pub(crate) use {ambient::SystemAmbient, command::Cause, command::Request, running::Running};
+pub(crate) use {
+    ambient::SystemAmbient, command::Cause, command::Request, outcome::Outcome, running::Running,
+};
 
 #[cfg(test)]
 mod tests;

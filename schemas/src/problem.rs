@@ -1,15 +1,17 @@
 //! Error bodies of all HTTP interfaces: problem details as of RFC 9457.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Media type of a problem body.
 pub const MEDIA_TYPE: &str = "application/problem+json";
+/// What `type` begins with.
+const KIND_PREFIX: &str = "urn:daybook:problem:";
 /// The members that RFC 9457 itself defines.
 const MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "instance"];
 
 /// One problem: what went wrong with one request, and what to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     /// Stable identifier of the kind of problem: `urn:daybook:problem:` and a slug.
     #[serde(rename = "type")]
@@ -29,12 +31,18 @@ impl Problem {
     /// A problem of kind `slug`, such as `email-taken`.
     pub fn new(status: u16, slug: &str, title: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:daybook:problem:{slug}"),
+            kind: format!("{KIND_PREFIX}{slug}"),
             title: title.into(),
             status,
             detail: detail.into(),
             extensions: Map::new(),
         }
+    }
+
+    /// What tells it from problems of other kinds.
+    #[must_use]
+    pub fn slug(&self) -> &str {
+        self.kind.strip_prefix(KIND_PREFIX).unwrap_or(&self.kind)
     }
 
     /// Adds a member that a program can read, such as the name of the field. It must not be one of RFC 9457's own.

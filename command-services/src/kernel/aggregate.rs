@@ -31,6 +31,8 @@ pub trait Aggregate: Send + Sync + 'static {
     type Rejection: Into<Problem> + fmt::Debug;
     /// What a decision may know beyond its aggregate.
     type Facts;
+    /// What is shown of a state.
+    type Shown: Serialize;
 
     /// The aggregate a command is about.
     fn aggregate_id(command: &Self::Command) -> Uuid;
@@ -40,7 +42,7 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`.
     ///
-    /// Whoever is looked up here is what the command rests on: the answer's token names the event that told of it, so that
+    /// Whoever is looked up here is what the command depends on: the answer's token names the event that told of it, so that
     /// who reads with the token sees it as well.
     ///
     /// # Errors
@@ -48,7 +50,7 @@ pub trait Aggregate: Send + Sync + 'static {
     fn facts<E>(
         state: Option<&Self::State>,
         command: &Self::Command,
-        standing: impl Fn(usize, Uuid) -> Result<Standing, E>,
+        standing: impl FnMut(usize, Uuid) -> Result<Standing, E>,
     ) -> Result<Self::Facts, E>;
 
     /// Decides a command. No events: the command changes nothing.
@@ -63,6 +65,12 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// The state after an event.
     fn evolve(state: Option<Self::State>, event: &Self::Event) -> Self::State;
+
+    /// What the service shows of an aggregate, as JSON: to whoever reads it, and as the answer to a command.
+    ///
+    /// # Errors
+    /// The rejection of whoever asks for one that never was, or is gone.
+    fn shown(state: Option<&Self::State>) -> Result<&Self::Shown, Self::Rejection>;
 
     /// What no second aggregate may have while this one is in `state`.
     fn unique_keys(state: &Self::State) -> Vec<String>;

@@ -5,7 +5,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
-use super::answer::Answer;
+use super::idempotency::IdempotencyKey;
+use super::outcome::Outcome;
 use super::parked::Parked;
 use super::writer::Superseded;
 
@@ -13,27 +14,12 @@ use super::writer::Superseded;
 pub(crate) struct Request<A: Aggregate> {
     /// What is asked for.
     pub command: A::Command,
-    /// Turns what was decided into the answer.
-    pub present: Present<A>,
     /// Versions the aggregate may have, if the request named any.
     pub if_match: Option<IfMatch>,
     /// The client's key, if it gave one.
     pub idempotency: Option<IdempotencyKey>,
     /// Where the events come from.
     pub cause: Cause,
-}
-
-/// Turns what was decided into the answer.
-pub(super) type Present<A> = fn(&Decided<'_, A>) -> Answer;
-
-/// An accepted command.
-pub struct Decided<'a, A: Aggregate> {
-    /// The aggregate it was about.
-    pub aggregate_id: Uuid,
-    /// Its state afterwards.
-    pub state: &'a A::State,
-    /// Its version afterwards.
-    pub version: u64,
 }
 
 /// Condition on the version of an aggregate: the header `If-Match`.
@@ -54,15 +40,6 @@ impl IfMatch {
             Self::Versions(versions) => versions.contains(&version),
         }
     }
-}
-
-/// The client's key, and what it was used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct IdempotencyKey {
-    /// Hash of the key: all keys have one length in the store.
-    pub hash: [u8; 16],
-    /// Hash of method, path, condition and body.
-    pub fingerprint: [u8; 16],
 }
 
 /// Where events come from, for their envelopes.
@@ -149,10 +126,10 @@ pub(crate) enum Undecided {
     },
 }
 
-/// The answer, and whether it is an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The outcome, and whether it is that of an earlier request.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
-    pub(crate) answer: Answer,
+    pub(crate) outcome: Outcome,
     pub(crate) repeated: bool,
 }
 

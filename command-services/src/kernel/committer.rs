@@ -16,13 +16,13 @@ use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
 use super::ambient::{Ambient, now_ms};
-use super::answer::Answer;
 use super::command::{Job, Reply, Request, Undecided, version_conflict};
 use super::durability::Durability;
 use super::followed::FollowedPositions;
 use super::group::{Group, GroupError, Stopped};
 use super::idempotency::Forgetter;
-use super::metrics::{Metrics, Outcome};
+use super::metrics::{CountedAs, Metrics};
+use super::outcome::Outcome;
 use super::positions::Positions;
 use super::rows::Counter;
 use super::settings::Limits;
@@ -149,11 +149,11 @@ impl<A: Aggregate> Committer<A> {
 
     fn decide(&self, group: &mut Group<'_>, request: &Request<A>, unsent: u64) -> Result<Reply, Stopped> {
         if let Some(key) = &request.idempotency
-            && let Some(remembered) = group.remembered(&key.hash)?
+            && let Some(remembered) = group.remembered(key)?
             && !sabotage::strikes(Fault::DecideTwice)
         {
-            return match remembered.fingerprint == key.fingerprint {
-                true => Ok(Reply { answer: remembered.answer, repeated: true }),
+            return match remembered.fingerprint.is_of(key) {
+                true => Ok(Reply { outcome: remembered.outcome, repeated: true }),
                 false => Err(Undecided::KeyReused.into()),
             };
         }
@@ -170,17 +170,17 @@ impl<A: Aggregate> Committer<A> {
         let decided =
             catch_unwind(AssertUnwindSafe(|| group.decide(request, &self.followed, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
-        let mut answer = group.accept(change);
-        if !answer.written.is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
-            answer = Answer::problem(&version_conflict(0));
+        let mut outcome = group.accept(change);
+        if !outcome.written().is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
+            outcome = Outcome::Rejected(version_conflict(0));
         }
         if sabotage::strikes(Fault::EndUnasked) {
             std::process::abort();
         }
         if let Some(key) = &request.idempotency {
-            group.remember(key, &answer, millis(self.limits.idempotency_age_max))?;
+            group.remember(key, &outcome, millis(self.limits.idempotency_age_max))?;
         }
-        Ok(Reply { answer, repeated: false })
+        Ok(Reply { outcome, repeated: false })
     }
 
     fn write(&mut self, mut group: Group<'_>, gathered: &Gathered) -> Result<(), GroupError> {
@@ -216,7 +216,7 @@ impl<A: Aggregate> Committer<A> {
                 (Some(error), Ok(_)) => Err(store_fails(error)),
                 (_, reply) => reply,
             };
-            self.metrics.command(outcome(&reply));
+            self.metrics.command(counted_as(&reply));
             // Nobody waits any more if the client has gone; the command stands all the same.
             let _ = reply_to.send(reply);
         }
@@ -233,14 +233,16 @@ fn store_fails(error: &GroupError) -> Undecided {
     Undecided::StoreFails { detail: error.to_string() }
 }
 
-fn outcome(reply: &Result<Reply, Undecided>) -> Outcome {
+fn counted_as(reply: &Result<Reply, Undecided>) -> CountedAs {
     match reply {
-        Err(Undecided::KeyReused | Undecided::TooLarge { .. }) => Outcome::Rejected,
-        Err(_) => Outcome::Unavailable,
-        Ok(reply) if reply.repeated => Outcome::Repeated,
-        Ok(reply) if reply.answer.status >= 400 => Outcome::Rejected,
-        Ok(reply) if reply.answer.written.is_empty() => Outcome::Unchanged,
-        Ok(_) => Outcome::Accepted,
+        Err(Undecided::KeyReused | Undecided::TooLarge { .. }) => CountedAs::Rejected,
+        Err(_) => CountedAs::Unavailable,
+        Ok(reply) if reply.repeated => CountedAs::Repeated,
+        Ok(Reply { outcome: Outcome::Rejected(_), .. }) => CountedAs::Rejected,
+        Ok(Reply { outcome: Outcome::Accepted(accepted), .. }) if accepted.written.is_empty() => {
+            CountedAs::Unchanged
+        }
+        Ok(_) => CountedAs::Accepted,
     }
 }
 

@@ -17,6 +17,21 @@ pub(crate) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(bytes);
 }
 
+/// Appends a number in base 128, least significant digits first; all bytes but the last have their highest bit set.
+pub(crate) fn put_number(to: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        to.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+/// Appends bytes, and before them their length as [`put_number`] writes it.
+pub(crate) fn put_sized(to: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
+}
+
 /// Takes fields off the front of a stored value.
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
@@ -71,6 +86,32 @@ impl<'a> Fields<'a> {
     pub(crate) fn id(&mut self) -> Result<Option<Uuid>, Damaged> {
         let id = self.array().map(Uuid::from_bytes)?;
         Ok((!id.is_nil()).then_some(id))
+    }
+
+    /// A number as [`put_number`] writes it, in its shortest form only.
+    pub(crate) fn number(&mut self) -> Result<u64, Damaged> {
+        let mut number: u64 = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let [byte] = self.array()?;
+            let digits = u64::from(byte & 0x7f);
+            let fits = digits << shift >> shift == digits;
+            let is_last = byte & 0x80 == 0;
+            let is_needless = is_last && digits == 0 && shift > 0;
+            if !fits || is_needless {
+                return Err(self.damaged());
+            }
+            number |= digits << shift;
+            if is_last {
+                return Ok(number);
+            }
+        }
+        Err(self.damaged())
+    }
+
+    /// Bytes as [`put_sized`] writes them.
+    pub(crate) fn sized(&mut self) -> Result<&'a [u8], Damaged> {
+        let count = self.number()?;
+        self.take(usize::try_from(count).map_err(|_| self.damaged())?)
     }
 
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Damaged> {

@@ -3,7 +3,7 @@
 //! Nothing is written here. A group is an overlay over the store; the committer applies it as one atomic batch.
 
 mod change;
-mod looked_up;
+mod read_set;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,17 +14,18 @@ use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
-use super::answer::Answer;
-use super::command::{Decided, IdempotencyKey, Request, Undecided, version_conflict};
+use super::command::{Request, Undecided, version_conflict};
 use super::followed::FollowedPositions;
+use super::idempotency::{self, Fingerprint, IdempotencyKey, Remembered};
+use super::keys;
 use super::outbox::{self, OutboxRow, SealedEvent};
-use super::rows::{Counter, Remembered, Versioned};
+use super::outcome::{Accepted, Outcome};
+use super::rows::{Counter, Versioned};
 use super::seal::{Sealing, seal};
 use super::store::{Store, StoreError, Value, Writes};
-use super::{idempotency, keys};
 
 pub(crate) use change::{Change, GroupError, Stopped};
-use looked_up::LookedUp;
+use read_set::{ReadSet, look_up};
 
 /// The store, and over it what this group is going to write.
 pub(crate) struct Group<'s> {
@@ -76,11 +77,21 @@ impl<'s> Group<'s> {
         }
     }
 
-    /// The answer that an idempotency key got before.
-    pub(crate) fn remembered(&self, hash: &[u8; 16]) -> Result<Option<Remembered>, GroupError> {
+    /// What an idempotency key was used for.
+    pub(crate) fn remembered(&self, key: &IdempotencyKey) -> Result<Option<Remembered>, GroupError> {
+        let remembered = self.remembered_as(&key.hash)?;
+        if remembered.is_some() || key.before.hash == key.hash {
+            return Ok(remembered);
+        }
+        // A key in quotes was remembered with them before; now another key may be spelled as this one was.
+        let before = self.remembered_as(&key.before.hash)?;
+        Ok(before.filter(|remembered| matches!(remembered.fingerprint, Fingerprint::OfBytes(_))))
+    }
+
+    fn remembered_as(&self, hash: &[u8; 16]) -> Result<Option<Remembered>, GroupError> {
         let Some(value) = self.get(&keys::idempotency(hash))? else { return Ok(None) };
-        let remembered = Remembered::decode(&value)?;
-        Ok((remembered.expires_ms > self.now_ms).then_some(remembered))
+        let counts = Remembered::expires_ms(&value)? > self.now_ms;
+        Ok(counts.then(|| Remembered::decode(&value)).transpose()?)
     }
 
     /// Decides a command on what the store and the group's earlier commands say. Changes nothing.
@@ -97,18 +108,16 @@ impl<'s> Group<'s> {
         if let (Some(condition), true) = (&request.if_match, before.is_some())
             && !condition.holds(version)
         {
-            return Ok(Change::refused(&version_conflict(version)));
+            return Ok(Change::rejected(version_conflict(version)));
         }
         let state = before.as_ref().map(|before| &before.state);
-        let looked_up = LookedUp::new(self, followed);
-        let facts = A::facts(state, &request.command, |table, id| looked_up.standing(table, id))?;
+        let mut read_set = ReadSet::default();
+        let facts = A::facts(state, &request.command, |table, id| {
+            look_up(self, followed, table, id).map(|read| read_set.take(read))
+        })?;
         match A::decide(state, &request.command, &facts) {
-            Ok(events) => {
-                let mut change = self.change(request, before, &events, ambient)?;
-                change.answer.rests_on = looked_up.rests_on();
-                Ok(change)
-            }
-            Err(rejection) => Ok(Change::refused(&rejection.into())),
+            Ok(events) => self.change(request, before, &events, read_set, ambient),
+            Err(rejection) => Ok(Change::rejected(rejection.into())),
         }
     }
 
@@ -117,6 +126,7 @@ impl<'s> Group<'s> {
         request: &Request<A>,
         before: Option<Versioned<A::State>>,
         events: &[A::Event],
+        read_set: ReadSet,
         ambient: &dyn Ambient,
     ) -> Result<Change, Stopped> {
         let id = A::aggregate_id(&request.command);
@@ -126,23 +136,31 @@ impl<'s> Group<'s> {
         }
         let old_keys = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
         let sealing = Sealing { aggregate_id: id, version, time: ambient.now(), cause: &request.cause };
-        let sealed = seal::<A>(&sealing, events, &self.counters, ambient)?;
+        let mut sealed = seal::<A>(&sealing, events, &self.counters, ambient)?;
+        let created = before.is_none().then_some(id);
         let state = events.iter().fold(before.map(|before| before.state), |state, event| {
             version += 1;
             Some(A::evolve(state, event))
         });
         // Without a state and without events there is nothing an answer could show.
         let state = state.ok_or(Stopped::Undecided(Undecided::Fault))?;
-        let mut change = Change { sealed, ..Change::default() };
-        if let Some(taken) = self.claim(id, &old_keys, &A::unique_keys(&state), &mut change.writes)? {
-            return Ok(Change::refused(&A::taken(&taken).into()));
+        let mut writes = Writes::new();
+        if let Some(taken) = self.claim(id, &old_keys, &A::unique_keys(&state), &mut writes)? {
+            return Ok(Change::rejected(A::taken(&taken).into()));
         }
-        change.answer = (request.present)(&Decided { aggregate_id: id, state: &state, version });
-        change.answer.written.clone_from(&change.sealed.written);
+        let shown = A::shown(Some(&state)).ok().map(serde_json::to_vec).transpose();
+        let accepted = Accepted {
+            version,
+            created,
+            state: shown.map_err(|_| Undecided::Fault)?,
+            written: std::mem::take(&mut sealed.written),
+            depends_on: read_set.into_events(),
+        };
         if !events.is_empty() {
             let row = Versioned { version, state }.encode().map_err(|_| Undecided::Fault)?;
-            change.writes.push((keys::aggregate(id), Some(row)));
+            writes.push((keys::aggregate(id), Some(row)));
         }
+        let change = Change { outcome: Outcome::Accepted(accepted), writes, sealed };
         change.check_sizes()?;
         Ok(change)
     }
@@ -166,8 +184,8 @@ impl<'s> Group<'s> {
         Ok(None)
     }
 
-    /// Takes a decided command into the group; later ones of the group see it. Returns the answer.
-    pub(crate) fn accept(&mut self, change: Change) -> Answer {
+    /// Takes a decided command into the group; later ones of the group see it. Returns the outcome.
+    pub(crate) fn accept(&mut self, change: Change) -> Outcome {
         self.writes.extend(change.writes);
         for (partition, event) in change.sealed.events {
             self.events[partition].push(event);
@@ -175,22 +193,22 @@ impl<'s> Group<'s> {
         for (partition, counter) in change.sealed.counters {
             self.counters[partition] = counter;
         }
-        change.answer
+        change.outcome
     }
 
-    /// Keeps an answer under its idempotency key.
+    /// Keeps an outcome under its idempotency key.
     pub(crate) fn remember(
         &mut self,
         key: &IdempotencyKey,
-        answer: &Answer,
+        outcome: &Outcome,
         age_max_ms: u64,
     ) -> Result<(), GroupError> {
         let row = keys::idempotency(&key.hash);
         // One that has expired may still be there.
         self.keys_new += u64::from(self.get(&row)?.is_none());
         let expires_ms = self.now_ms.saturating_add(age_max_ms);
-        let remembered = Remembered { fingerprint: key.fingerprint, expires_ms, answer: answer.clone() };
-        self.writes.insert(row, Some(remembered.encode()));
+        let remembered = Remembered::encode(Fingerprint::OfValue(key.fingerprint), expires_ms, outcome);
+        self.writes.insert(row, Some(remembered));
         self.expiring.add(expires_ms, key.hash);
         Ok(())
     }

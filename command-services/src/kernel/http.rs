@@ -1,8 +1,10 @@
 //! HTTP for every command service: headers, bodies, errors, bounds, health. Knows no domain.
 
+mod answer;
 mod body;
 mod command;
 mod guard;
+mod idempotency_key;
 mod operations;
 mod refusal;
 mod request_headers;

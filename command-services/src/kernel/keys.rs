@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `A` aggregate id | version, state as JSON |
 //! | `U` unique key | aggregate id |
-//! | `I` hash of idempotency key | fingerprint, expiry, answer |
+//! | `I` hash of idempotency key | fingerprint, expiry, outcome |
 //! | `X` expiry, hash | hashes of the idempotency keys that expire then |
 //! | `O` partition, position | outbox row: a run of sealed events from that position on |
 //! | `C` partition | next position, id of the last event |

@@ -12,9 +12,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// What became of a command.
+/// What a command is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Outcome {
+pub(crate) enum CountedAs {
     /// Decided, and it wrote events.
     Accepted,
     /// Decided, and there was nothing to change.
@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
     Unavailable,
 }
 
-impl EncodeLabelValue for Outcome {
+impl EncodeLabelValue for CountedAs {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
         encoder.write_str(match self {
             Self::Accepted => "accepted",
@@ -41,7 +41,7 @@ impl EncodeLabelValue for Outcome {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
-    outcome: Outcome,
+    outcome: CountedAs,
 }
 
 /// All figures of one service.
@@ -111,7 +111,7 @@ impl Metrics {
         all.register("quarantined_events", "Events of other services that wait", events);
     }
 
-    pub(crate) fn command(&self, outcome: Outcome) {
+    pub(crate) fn command(&self, outcome: CountedAs) {
         self.commands.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 

@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::answer::Written;
+use super::outcome::Written;
 use super::writer::{Claimed, Lying, Superseded};
 use state::State;
 pub(crate) use state::{Look, Wait, distance};

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::aggregate::Standing;
-use super::answer::{Answer, Written};
 use super::fields::{Damaged, Fields};
+use super::outcome::Written;
 
 /// One aggregate: its version, from 1, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,30 +63,6 @@ pub(crate) fn decode_sent(value: &[u8]) -> Result<u64, Damaged> {
 /// The aggregate that has a unique key.
 pub(crate) fn decode_owner(value: &[u8]) -> Result<Uuid, Damaged> {
     Fields::of("unique key", value).array().map(Uuid::from_bytes)
-}
-
-/// What an idempotency key was used for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Remembered {
-    pub(crate) fingerprint: [u8; 16],
-    pub(crate) expires_ms: u64,
-    pub(crate) answer: Answer,
-}
-
-impl Remembered {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut value = Vec::with_capacity(64 + self.answer.body.len());
-        value.extend_from_slice(&self.fingerprint);
-        value.extend_from_slice(&self.expires_ms.to_be_bytes());
-        self.answer.encode(&mut value);
-        value
-    }
-
-    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
-        let mut fields = Fields::of("idempotency record", value);
-        let (fingerprint, expires_ms) = (fields.array()?, fields.u64()?);
-        Ok(Self { fingerprint, expires_ms, answer: Answer::decode(fields)? })
-    }
 }
 
 /// Hashes of idempotency keys that expire together.

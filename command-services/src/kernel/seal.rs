@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
-use super::answer::Written;
 use super::command::{Cause, Undecided};
 use super::outbox::SealedEvent;
+use super::outcome::Written;
 use super::rows::Counter;
 
 /// What all events of one command share.

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
-use super::answer::Answer;
 use super::command::{Request, Undecided};
 use super::committer::{self, Work};
 use super::durability::Durability;
@@ -18,7 +17,8 @@ use super::fields::Damaged;
 use super::followed::{AwaitError, FollowedPositions};
 use super::idempotency::InFlight;
 use super::keys;
-use super::metrics::{Metrics, Outcome};
+use super::metrics::{CountedAs, Metrics};
+use super::outcome::Outcome;
 use super::positions::Positions;
 use super::rows::Versioned;
 use super::settings::{AnswerAfter, Limits};
@@ -79,19 +79,19 @@ pub(crate) enum AfterError {
 }
 
 impl<A: Aggregate> Service<A> {
-    /// Decides a command; the answer is durable, and in Kafka if the service was told so.
-    pub(crate) async fn execute(&self, request: Request<A>) -> Result<Answer, ExecuteError> {
+    /// Decides a command; its outcome is durable, and in Kafka if the service was told so.
+    pub(crate) async fn execute(&self, request: Request<A>) -> Result<Outcome, ExecuteError> {
         if let Some(by) = self.positions.superseded() {
-            self.metrics.command(Outcome::Unavailable);
+            self.metrics.command(CountedAs::Unavailable);
             return Err(Undecided::Superseded { by }.into());
         }
         let waiting = committer::enqueue(&self.committer, request).inspect_err(|_| {
-            self.metrics.command(Outcome::Unavailable);
+            self.metrics.command(CountedAs::Unavailable);
         })?;
         let reply = waiting.await.map_err(|_| Undecided::Stopping)??;
         if self.answer_after == AnswerAfter::Kafka && !sabotage::strikes(Fault::AckBeforeKafka) {
             let wait = self.limits.kafka_wait_max;
-            let acknowledged = self.positions.acknowledged(&reply.answer.written);
+            let acknowledged = self.positions.acknowledged(reply.outcome.written());
             tokio::select! {
                 biased;
                 in_time = tokio::time::timeout(wait, acknowledged) => {
@@ -100,7 +100,7 @@ impl<A: Aggregate> Service<A> {
                 by = self.positions.until_superseded() => return Err(ExecuteError::Superseded { by }),
             }
         }
-        Ok(reply.answer)
+        Ok(reply.outcome)
     }
 
     /// The state of an aggregate, as far as it is durable.

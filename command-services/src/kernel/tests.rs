@@ -2,10 +2,14 @@
 
 mod toy;
 
+#[path = "../../../fuzz/random.rs"]
+mod random;
+
 mod bodies;
 mod commands;
 mod directory;
 mod durability;
+mod fingerprint;
 mod headers;
 mod idempotency;
 mod outbox;
@@ -13,6 +17,7 @@ mod positions;
 mod quarantine;
 mod recover;
 mod relay;
+mod remembered;
 mod start;
 mod store;
 mod tail;

@@ -1,1 +1,3 @@
+mod answered_before;
 mod recover;
+mod repeated;

@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use super::source::standing_row;
 use crate::kernel::aggregate::{Followed, Said};
-use crate::kernel::answer::Written;
 use crate::kernel::fields::Damaged;
 use crate::kernel::followed::{ParkedShown, QuarantineShown};
 use crate::kernel::group::GroupError;
 use crate::kernel::incoming::IncomingFault;
 use crate::kernel::keys::{self, WaitingAt};
+use crate::kernel::outcome::Written;
 use crate::kernel::parked::{Parked, WaitingEvent};
 use crate::kernel::store::{Store, VALUE_BYTES_MAX, Writes};
 

@@ -6,9 +6,9 @@ use schemas::sequence::{Sequence, Verdict};
 
 use super::quarantine::Quarantine;
 use crate::kernel::aggregate::{Followed, Said};
-use crate::kernel::answer::Written;
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::keys;
+use crate::kernel::outcome::Written;
 use crate::kernel::rows::{Reference, encode_reached};
 use crate::kernel::store::Writes;
 

@@ -2,13 +2,13 @@
 
 use schemas::problem::Problem;
 
-use crate::kernel::answer::Answer;
 use crate::kernel::command::Undecided;
 use crate::kernel::fields::Damaged;
+use crate::kernel::outcome::Outcome;
 use crate::kernel::seal::Sealed;
 use crate::kernel::store::{StoreError, VALUE_BYTES_MAX, Writes};
 
-/// What a row has besides its largest part: a key, lengths, the headers of an answer or of an event.
+/// What a row has besides its largest part: a key, lengths, the positions of an outcome, headers of an event.
 const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
 
 /// Why the store does not give what is needed.
@@ -57,23 +57,27 @@ impl From<GroupError> for Stopped {
 }
 
 /// What a command changes, once it is decided.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Change {
-    pub(crate) answer: Answer,
+    pub(crate) outcome: Outcome,
     pub(super) writes: Writes,
     pub(super) sealed: Sealed,
 }
 
 impl Change {
-    pub(super) fn refused(problem: &Problem) -> Self {
-        Self { answer: Answer::problem(problem), ..Self::default() }
+    pub(super) fn rejected(problem: Problem) -> Self {
+        Self { outcome: Outcome::Rejected(problem), writes: Writes::new(), sealed: Sealed::default() }
     }
 
     /// Refuses what would not fit into the store, before anything of it is written.
     pub(super) fn check_sizes(&self) -> Result<(), Undecided> {
         let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
         let events = self.sealed.events.iter().map(|(_, event)| event.value.len());
-        let bytes = rows.chain(events).chain([self.answer.body.len()]).max().unwrap_or(0);
+        let state = match &self.outcome {
+            Outcome::Accepted(accepted) => accepted.state.as_ref().map_or(0, Vec::len),
+            Outcome::Rejected(_) => 0,
+        };
+        let bytes = rows.chain(events).chain([state]).max().unwrap_or(0);
         if bytes + ROW_OVERHEAD_BYTES_MAX > VALUE_BYTES_MAX {
             Err(Undecided::TooLarge { bytes })
         } else {

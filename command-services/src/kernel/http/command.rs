@@ -2,18 +2,20 @@
 
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
-use schemas::problem::{MEDIA_TYPE, Problem};
+use schemas::problem::Problem;
 use uuid::Uuid;
 
+use super::answer;
 use super::body::Body;
+use super::idempotency_key::SentKey;
 use super::refusal::Refusal;
 use super::request_headers::RequestHeaders;
 use crate::kernel::aggregate::Aggregate;
-use crate::kernel::answer::Answer;
-use crate::kernel::command::{self, Cause, Present};
-use crate::kernel::idempotency::{self, Held};
+use crate::kernel::command::{self, Cause, Undecided};
+use crate::kernel::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
+use crate::kernel::outcome::Outcome;
 use crate::kernel::service::Service;
 
 /// Reads a request, has its command decided, and answers.
@@ -23,10 +25,10 @@ pub(crate) async fn command<A: Aggregate>(
     service: &Service<A>,
     request: Request,
     build: impl FnOnce(&Body) -> Result<A::Command, Refusal>,
-    present: Present<A>,
 ) -> Response {
-    match answer(service, request, build, present).await {
-        Ok(answer) => render::<A>(answer),
+    let (parts, body) = request.into_parts();
+    match execute(service, &parts, body, build).await {
+        Ok(outcome) => answer::outcome::<A>(&parts.method, parts.uri.path(), outcome),
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -37,29 +39,27 @@ pub(crate) async fn command_on<A: Aggregate>(
     request: Request,
     id_name: &str,
     build: impl FnOnce(Uuid, &Body) -> Result<A::Command, Refusal>,
-    present: Present<A>,
 ) -> Response {
     match path_id(&request, id_name) {
-        Ok(id) => command(service, request, |body| build(id, body), present).await,
+        Ok(id) => command(service, request, |body| build(id, body)).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn answer<A: Aggregate>(
+async fn execute<A: Aggregate>(
     service: &Service<A>,
-    request: Request,
+    parts: &Parts,
+    body: axum::body::Body,
     build: impl FnOnce(&Body) -> Result<A::Command, Refusal>,
-    present: Present<A>,
-) -> Result<Answer, Refusal> {
-    let (parts, body) = request.into_parts();
+) -> Result<Outcome, Refusal> {
     let headers = RequestHeaders::parse(&parts.headers)?;
     let has_body = parts.method != Method::DELETE;
     let timeout = service.limits.body_timeout;
     let body = if has_body { Body::read(&parts.headers, body, timeout).await? } else { Body::default() };
-    let idempotency = headers.idempotency_key.map(|key| hashes(key, &parts, &body));
-    // Held until the answer is known: a second request with this key meanwhile is refused.
-    let _held = idempotency.map(|key| hold(service, key.hash)).transpose()?;
     let command = build(&body)?;
+    let idempotency = headers.idempotency_key.map(|key| hashed(&key, parts, &body));
+    // Held until the outcome is known: a second request with this key meanwhile is refused.
+    let _held = idempotency.map(|key| hold(service, &key)).transpose()?;
     if let Some(token) = &headers.after {
         service.after(token, headers.wait).await?;
     }
@@ -68,20 +68,28 @@ async fn answer<A: Aggregate>(
         command_id: service.ambient.new_id(),
         traceparent: headers.traceparent,
     };
-    let request = command::Request { command, present, if_match: headers.if_match, idempotency, cause };
+    let request = command::Request { command, if_match: headers.if_match, idempotency, cause };
     Ok(service.execute(request).await?)
 }
 
-fn hashes(key: &str, parts: &Parts, body: &Body) -> command::IdempotencyKey {
-    let if_match = parts.headers.get(header::IF_MATCH).map(HeaderValue::as_bytes).unwrap_or_default();
-    let parts = [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), if_match, body.bytes()];
-    idempotency::hashes(key, &parts)
+fn hashed(sent: &SentKey<'_>, parts: &Parts, body: &Body) -> IdempotencyKey {
+    let request = RequestParts {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        condition: parts.headers.get(header::IF_MATCH).map(HeaderValue::as_bytes).unwrap_or_default(),
+        body: body.bytes(),
+    };
+    IdempotencyKey::new(&sent.key, sent.header, &request)
 }
 
-fn hold<A: Aggregate>(service: &Service<A>, hash: [u8; 16]) -> Result<Held, Refusal> {
-    service.in_flight.hold(hash).ok_or_else(|| {
-        let detail = "a request with this Idempotency-Key is being worked on; repeat it when that is done";
-        Problem::new(409, "request-in-flight", "Request in flight", detail).into()
+fn hold<A: Aggregate>(service: &Service<A>, key: &IdempotencyKey) -> Result<Held, Refusal> {
+    service.in_flight.hold(key).map_err(|by| match by {
+        HeldBy::SameRequest => {
+            let detail =
+                "a request with this Idempotency-Key is being worked on; repeat it when that is done";
+            Problem::new(409, "request-in-flight", "Request in flight", detail).into()
+        }
+        HeldBy::OtherRequest => Undecided::KeyReused.into(),
     })
 }
 
@@ -94,32 +102,4 @@ pub(super) fn path_id(request: &Request, name: &str) -> Result<Uuid, Refusal> {
         let detail = format!("{name} is `{}`, expected a UUID", text.chars().take(60).collect::<String>());
         Problem::new(400, "malformed-id", "Malformed id", detail).with("field", name).into()
     })
-}
-
-/// An answer as HTTP.
-pub(super) fn render<A: Aggregate>(answer: Answer) -> Response {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let token = answer.token(A::TOPIC, A::FOLLOWS).map(|token| token.to_string());
-    let is_problem = status.is_client_error() || status.is_server_error();
-    let content_type = if is_problem { MEDIA_TYPE } else { "application/json" };
-    let content_type = (!answer.body.is_empty()).then(|| content_type.to_owned());
-    let mut headers = HeaderMap::new();
-    put(&mut headers, header::CONTENT_TYPE, content_type);
-    put(&mut headers, header::ETAG, answer.version.map(etag));
-    put(&mut headers, header::LOCATION, answer.location);
-    put(&mut headers, HeaderName::from_static(schemas::headers::TOKEN), token);
-    (status, headers, answer.body).into_response()
-}
-
-fn put(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
-    // All values are made of ids, numbers and fixed text.
-    let value = value.and_then(|value| HeaderValue::try_from(value).ok());
-    if let Some(value) = value {
-        headers.insert(name, value);
-    }
-}
-
-/// A version as a strong entity tag.
-fn etag(version: u64) -> String {
-    format!("\"{version}\"")
 }

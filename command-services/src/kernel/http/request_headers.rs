@@ -8,18 +8,17 @@ use schemas::headers;
 use schemas::token::Token;
 use uuid::Uuid;
 
+use super::idempotency_key::SentKey;
 use super::refusal::Refusal;
 use crate::kernel::command::IfMatch;
 
-/// Longest idempotency key.
-const IDEMPOTENCY_KEY_CHARS_MAX: usize = 200;
 /// Most versions that one `If-Match` may name.
 const VERSIONS_MAX: usize = 16;
 
 /// What the headers of a command say.
 #[derive(Debug)]
 pub(super) struct RequestHeaders<'r> {
-    pub(super) idempotency_key: Option<&'r str>,
+    pub(super) idempotency_key: Option<SentKey<'r>>,
     pub(super) if_match: Option<IfMatch>,
     pub(super) after: Option<Token>,
     pub(super) wait: Option<Duration>,
@@ -30,7 +29,7 @@ pub(super) struct RequestHeaders<'r> {
 impl<'r> RequestHeaders<'r> {
     pub(super) fn parse(from: &'r HeaderMap) -> Result<Self, Refusal> {
         Ok(Self {
-            idempotency_key: text(from, headers::IDEMPOTENCY_KEY)?.map(idempotency_key).transpose()?,
+            idempotency_key: text(from, headers::IDEMPOTENCY_KEY)?.map(SentKey::parse).transpose()?,
             if_match: text(from, header::IF_MATCH.as_str())?.map(if_match).transpose()?,
             after: text(from, headers::AFTER)?.map(after).transpose()?,
             wait: text(from, headers::WAIT_MS)?.map(wait).transpose()?,
@@ -48,17 +47,6 @@ fn text<'r>(from: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Refusal>
     }
     let text = value.to_str().map_err(|_| Refusal::header(name, format!("{name} is not visible ASCII")))?;
     Ok(Some(text.trim()))
-}
-
-fn idempotency_key(text: &str) -> Result<&str, Refusal> {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_CHARS_MAX || !visible {
-        let detail = format!(
-            "Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters without spaces"
-        );
-        return Err(Refusal::header(headers::IDEMPOTENCY_KEY, detail));
-    }
-    Ok(text)
 }
 
 fn if_match(text: &str) -> Result<IfMatch, Refusal> {

@@ -4,38 +4,25 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::command::{path_id, render};
-use super::refusal::Refusal;
+use super::answer;
+use super::command::path_id;
+use super::refusal::{Refusal, fault};
 use crate::kernel::aggregate::Aggregate;
-use crate::kernel::answer::Answer;
-use crate::kernel::command::Decided;
 use crate::kernel::service::Service;
 
-/// Answers with the state of the aggregate that the path names; `present` refuses what is gone, `unknown` what never was.
-pub(crate) async fn show<A: Aggregate>(
-    service: &Service<A>,
-    request: Request,
-    id_name: &str,
-    present: fn(&Decided<'_, A>) -> Result<Answer, A::Rejection>,
-    unknown: A::Rejection,
-) -> Response {
+/// Answers with the state of the aggregate that the path names, or with why it is not shown.
+pub(crate) async fn show<A: Aggregate>(service: &Service<A>, request: Request, id_name: &str) -> Response {
     let shown = match path_id(&request, id_name) {
-        Ok(id) => load(service, id, present, unknown).await,
+        Ok(id) => load(service, id).await,
         Err(refusal) => Err(refusal),
     };
-    match shown {
-        Ok(answer) => render::<A>(answer),
-        Err(refusal) => refusal.into_response(),
-    }
+    shown.map_or_else(IntoResponse::into_response, |(version, state)| answer::state(version, state))
 }
 
-async fn load<A: Aggregate>(
-    service: &Service<A>,
-    id: Uuid,
-    present: fn(&Decided<'_, A>) -> Result<Answer, A::Rejection>,
-    unknown: A::Rejection,
-) -> Result<Answer, Refusal> {
-    let Some(row) = service.load(id).await? else { return Err(Refusal::from(unknown.into())) };
-    let shown = present(&Decided { aggregate_id: id, state: &row.state, version: row.version });
-    shown.map_err(|rejection| Refusal::from(rejection.into()))
+async fn load<A: Aggregate>(service: &Service<A>, id: Uuid) -> Result<(u64, Vec<u8>), Refusal> {
+    let row = service.load(id).await?;
+    let shown = A::shown(row.as_ref().map(|row| &row.state)).map_err(|rejection| rejection.into())?;
+    let state = serde_json::to_vec(shown).map_err(|error| fault(format!("the state is no JSON: {error}")))?;
+    // Only what is there is shown.
+    Ok((row.as_ref().map_or(0, |row| row.version), state))
 }

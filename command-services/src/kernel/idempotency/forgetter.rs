@@ -7,9 +7,10 @@
 
 use super::super::group::GroupError;
 use super::super::keys;
-use super::super::rows::{Remembered, decode_hashes};
+use super::super::rows::decode_hashes;
 use super::super::settings::Limits;
 use super::super::store::{Store, Writes};
+use super::Remembered;
 
 /// Expiry rows looked at with one commit. One commit makes at most one, so this forgets faster than keys can come.
 const EXPIRY_ROWS_MAX: usize = 4;
@@ -92,7 +93,7 @@ fn forget(store: &Store, expires_ms: u64, hashes: &[u8], writes: &mut Writes) ->
         let key = keys::idempotency(&hash);
         // A key that was used again since expires later, by another row.
         let of_this_row = match store.get(&key)? {
-            Some(value) => Remembered::decode(&value)?.expires_ms <= expires_ms,
+            Some(value) => Remembered::expires_ms(&value)? <= expires_ms,
             None => false,
         };
         writes.extend(of_this_row.then_some((key, None)));

@@ -13,6 +13,10 @@ async fn a_malformed_header_is_named() {
     for (name, value) in [
         ("idempotency-key", ""),
         ("idempotency-key", "two words"),
+        ("idempotency-key", "\"\""),
+        ("idempotency-key", "\"open"),
+        ("idempotency-key", "\"two\" strings"),
+        ("idempotency-key", "\"an \\escape\""),
         ("idempotency-key", &*long),
         ("if-match", "7"),
         ("daybook-after", "toys.events"),
@@ -31,8 +35,12 @@ async fn a_malformed_header_is_named() {
         .header("idempotency-key", "b");
     twice.send(&toys.router).await.is_problem(400, "malformed-header");
     let longest = "k".repeat(200);
-    let fine = Call::post("/toys", &json!({"name": "bear"})).header("idempotency-key", &longest);
-    fine.send(&toys.router).await.is(201);
+    for (name, longest) in
+        [("bear", longest.clone()), ("duck", format!("\"{}\"", longest.replace('k', "\\\\")))]
+    {
+        let fine = Call::post("/toys", &json!({"name": name})).header("idempotency-key", &longest);
+        fine.send(&toys.router).await.is(201);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

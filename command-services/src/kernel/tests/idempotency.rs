@@ -7,11 +7,16 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::toy::{Toys, router};
-use crate::kernel::idempotency::hashes;
+use crate::kernel::idempotency::{IdempotencyKey, RequestParts};
 use crate::testing::{Call, Log, TestService, broker};
 
 fn make(name: &str, key: &str) -> Call {
     Call::post("/toys", &json!({"name": name})).header("idempotency-key", key)
+}
+
+/// Makes a toy with the body spelled like this.
+fn spelled(body: &str, key: &str) -> Call {
+    make("", key).body(body.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,6 +57,39 @@ async fn a_key_belongs_to_one_request() {
         .await
         .is_problem(422, "idempotency-key-reused");
     make("bear", "k1").send(&toys.router).await.is(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_json_spelled_otherwise_is_the_same_request() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let first = make("bear", "k1").send(&toys.router).await;
+    for body in ["{ \"name\" :\t\"bear\" }\n", "{\"na\\u006de\":\"\\u0062ear\"}"] {
+        let again = spelled(body, "k1").send(&toys.router).await;
+        assert_eq!((&first.is(201).body, &first.headers), (&again.is(201).body, &again.headers), "{body}");
+    }
+    spelled("{\"name\":\"Bear\"}", "k1").send(&toys.router).await.is_problem(422, "idempotency-key-reused");
+    let twice = spelled("{\"name\":\"bear\",\"name\":\"bear\"}", "k1").send(&toys.router).await;
+    twice.is_problem(422, "invalid-body").names("name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_quotes_and_the_bare_one_are_one_key() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let first = make("bear", "k1").send(&toys.router).await;
+    let quoted = make("bear", "\"k1\"").send(&toys.router).await;
+    assert_eq!(first.is(201).body, quoted.is(201).body);
+    let spaced = make("duck", "\"a key \\\"of\\\" four \\\\ words\"").send(&toys.router).await;
+    let again = make("duck", "\"a key \\\"of\\\" four \\\\ words\"").send(&toys.router).await;
+    assert_eq!(spaced.is(201).body, again.is(201).body);
+    // A bare key with a quote within is what it was, and so is the same one in quotes.
+    let within = make("fox", "a\"b").send(&toys.router).await;
+    let escaped = make("fox", "\"a\\\"b\"").send(&toys.router).await;
+    assert_eq!(within.is(201).body, escaped.is(201).body);
+    // `"k1"`, with these quotes as a part of it, is another key.
+    make("owl", "\"\\\"k1\\\"\"").send(&toys.router).await.is(201);
+    make("bear", "\"k1\"").send(&toys.router).await.is(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,8 +136,18 @@ async fn sixteen_clients_with_one_key_make_one_event() {
 async fn a_key_that_is_being_worked_on_is_refused() {
     let broker = broker();
     let toys = TestService::<Toys>::start(broker.kafka(""), router);
-    let held = toys.service().in_flight.hold(hashes("k1", &[]).hash);
+    let body = &json!({"name": "bear"}).to_string();
+    let request = RequestParts { method: "POST", path: "/toys", condition: b"", body: body.as_bytes() };
+    let key = IdempotencyKey::new("k1", "k1", &request);
+    let held = toys.service().in_flight.hold(&key).unwrap();
     make("bear", "k1").send(&toys.router).await.is_problem(409, "request-in-flight");
+    spelled("{ \"name\": \"be\\u0061r\" }", "k1")
+        .send(&toys.router)
+        .await
+        .is_problem(409, "request-in-flight");
+    // It can never get the answer to that one.
+    make("duck", "k1").send(&toys.router).await.is_problem(422, "idempotency-key-reused");
+    spelled("{\"name\": ", "k1").send(&toys.router).await.is_problem(400, "malformed-body");
     make("duck", "k2").send(&toys.router).await.is(201);
     drop(held);
     make("bear", "k1").send(&toys.router).await.is(201);

@@ -2,9 +2,8 @@
 
 use schemas::sequence::Reached;
 
-use crate::kernel::answer::{Answer, RestsOn, Written};
 use crate::kernel::outbox::{OutboxRow, ROW_BYTES_MAX, SealedEvent, rows};
-use crate::kernel::rows::{Counter, Remembered, decode_reached, encode_reached};
+use crate::kernel::rows::{Counter, decode_reached, encode_reached};
 
 fn event(bytes: usize) -> SealedEvent {
     SealedEvent { key: "key".to_owned(), traceparent: String::new(), value: vec![b'x'; bytes] }
@@ -30,25 +29,6 @@ fn an_outbox_row_is_read_back_and_every_cut_is_noticed() {
     let whole: Vec<_> = (0..value.len()).filter(|end| OutboxRow::decode(&value[..*end]).is_ok()).collect();
     // A row may end behind any of its events; which ones belong to it is for the positions to say.
     assert_eq!(whole.len(), 3, "{whole:?}");
-}
-
-#[test]
-fn a_remembered_answer_is_read_back() {
-    let answer = Answer {
-        status: 201,
-        version: Some(7),
-        location: Some("/toys/1".to_owned()),
-        written: vec![Written { partition: 3, position: 9 }, Written { partition: 0, position: u64::MAX }],
-        rests_on: vec![RestsOn { table: 1, at: Written { partition: 5, position: 2 } }],
-        body: b"{}".to_vec(),
-    };
-    for answer in [answer, Answer::empty(204)] {
-        let remembered = Remembered { fingerprint: [7; 16], expires_ms: 99, answer };
-        let value = remembered.encode();
-        assert_eq!(Remembered::decode(&value), Ok(remembered));
-        let damaged = Remembered::decode(&value[..20]).unwrap_err().to_string();
-        assert!(damaged.contains("idempotency record") && damaged.contains("--recover"), "{damaged}");
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::kernel::answer::Written;
+use crate::kernel::outcome::Written;
 use crate::kernel::positions::{Positions, Wait};
 
 const SOON: Duration = Duration::from_millis(1);

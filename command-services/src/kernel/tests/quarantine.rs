@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::kernel::answer::Written;
 use crate::kernel::follower::quarantine::{PARKED_EVENTS_PER_KEY_MAX, Quarantine};
 use crate::kernel::incoming::IncomingFault;
 use crate::kernel::keys;
+use crate::kernel::outcome::Written;
 use crate::kernel::parked::Parked;
 use crate::kernel::rows::Reference;
 use crate::kernel::store::Store;

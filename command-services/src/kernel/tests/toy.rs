@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::kernel::http::{Body, command, command_on, guarded, show};
-use crate::kernel::{Aggregate, Answer, Decided, Service, Standing};
+use crate::kernel::{Aggregate, Service, Standing};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Toys;
@@ -102,6 +102,7 @@ impl Aggregate for Toys {
     type Event = ToyEvent;
     type Rejection = ToyRejection;
     type Facts = ();
+    type Shown = Toy;
 
     fn aggregate_id(command: &ToyCommand) -> Uuid {
         match command {
@@ -119,7 +120,7 @@ impl Aggregate for Toys {
     fn facts<E>(
         _: Option<&Toy>,
         _: &ToyCommand,
-        _: impl Fn(usize, Uuid) -> Result<Standing, E>,
+        _: impl FnMut(usize, Uuid) -> Result<Standing, E>,
     ) -> Result<(), E> {
         Ok(())
     }
@@ -151,6 +152,10 @@ impl Aggregate for Toys {
                 Toy { coats: state.map_or(0, |toy| toy.coats), ..nameless(*toy_id) }
             }
         }
+    }
+
+    fn shown(state: Option<&Toy>) -> Result<&Toy, ToyRejection> {
+        state.ok_or(ToyRejection::Unknown)
     }
 
     fn unique_keys(state: &Toy) -> Vec<String> {
@@ -187,24 +192,20 @@ pub(super) fn router(service: Arc<Service<Toys>>) -> Router {
 async fn make(State(service): Shared, request: Request) -> Response {
     let toy_id = service.ambient.new_id();
     let build = |body: &Body| body.parse::<Make>().map(|make| ToyCommand::Make(toy_id, make.name));
-    command(&service, request, build, |made| Answer { status: 201, ..shown(made) }).await
+    command(&service, request, build).await
 }
 
 async fn show_toy(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "toy_id", |toy| Ok(shown(toy)), ToyRejection::Unknown).await
+    show(&service, request, "toy_id").await
 }
 
 async fn paint(State(service): Shared, request: Request) -> Response {
     let build =
         |toy_id, body: &Body| body.parse::<Paint>().map(|paint| ToyCommand::Paint(toy_id, paint.coats));
-    command_on(&service, request, "toy_id", build, shown).await
+    command_on(&service, request, "toy_id", build).await
 }
 
 async fn lose(State(service): Shared, request: Request) -> Response {
     let build = |toy_id, _: &Body| Ok(ToyCommand::Lose(toy_id));
-    command_on(&service, request, "toy_id", build, |_| Answer::empty(204)).await
-}
-
-fn shown(decided: &Decided<'_, Toys>) -> Answer {
-    Answer::json(200, decided.version, decided.state)
+    command_on(&service, request, "toy_id", build).await
 }

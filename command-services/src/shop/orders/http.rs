@@ -9,10 +9,9 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::rejection::OrderRejection;
 use super::rules::{OrderCommand, Orders, PlaceOrder};
+use crate::kernel::Service;
 use crate::kernel::http::{Body, command, command_on, guarded, show};
-use crate::kernel::{Answer, Decided, Service};
 
 type Shared = State<Arc<Service<Orders>>>;
 
@@ -43,28 +42,14 @@ async fn place(State(service): Shared, request: Request) -> Response {
         let Place { user_id, product_id, quantity } = body.parse()?;
         Ok(OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity }))
     };
-    command(&service, request, build, placed).await
+    command(&service, request, build).await
 }
 
 async fn show_order(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "order_id", |decided| Ok(shown(decided)), OrderRejection::Unknown).await
+    show(&service, request, "order_id").await
 }
 
 async fn cancel(State(service): Shared, request: Request) -> Response {
     let build = |order_id, _: &Body| Ok(OrderCommand::Cancel(order_id));
-    command_on(&service, request, "order_id", build, cancelled).await
-}
-
-fn placed(decided: &Decided<'_, Orders>) -> Answer {
-    let location = Some(format!("/orders/{}", decided.aggregate_id));
-    Answer { status: 201, location, ..shown(decided) }
-}
-
-fn cancelled(_: &Decided<'_, Orders>) -> Answer {
-    Answer::empty(204)
-}
-
-/// A cancelled order is still there to be looked at.
-fn shown(decided: &Decided<'_, Orders>) -> Answer {
-    Answer::json(200, decided.version, decided.state)
+    command_on(&service, request, "order_id", build).await
 }

@@ -79,6 +79,7 @@ impl Aggregate for Orders {
     type Event = OrderEvent;
     type Rejection = OrderRejection;
     type Facts = Option<OrderFacts>;
+    type Shown = OrderState;
 
     fn aggregate_id(command: &OrderCommand) -> Uuid {
         match command {
@@ -96,7 +97,7 @@ impl Aggregate for Orders {
     fn facts<E>(
         state: Option<&OrderState>,
         command: &OrderCommand,
-        standing: impl Fn(usize, Uuid) -> Result<Standing, E>,
+        mut standing: impl FnMut(usize, Uuid) -> Result<Standing, E>,
     ) -> Result<Option<OrderFacts>, E> {
         let (user_id, product_id) = match (command, state) {
             (OrderCommand::Place(place), _) => (place.user_id, place.product_id),
@@ -128,6 +129,11 @@ impl Aggregate for Orders {
             (OrderEvent::Cancelled(_), Some(state)) => OrderState { status: OrderStatus::Cancelled, ..state },
             (OrderEvent::Cancelled(cancelled), None) => never_placed(cancelled),
         }
+    }
+
+    /// A cancelled order is still there to be looked at.
+    fn shown(state: Option<&OrderState>) -> Result<&OrderState, OrderRejection> {
+        state.ok_or(OrderRejection::Unknown)
     }
 
     fn unique_keys(_: &OrderState) -> Vec<String> {

@@ -9,10 +9,9 @@ use axum::routing::{get, post};
 use schemas::shop::products::ProductDetails;
 use serde::Deserialize;
 
-use super::rejection::ProductRejection;
-use super::rules::{ProductChange, ProductCommand, ProductState, Products};
+use super::rules::{ProductChange, ProductCommand, Products};
+use crate::kernel::Service;
 use crate::kernel::http::{Body, command, command_on, guarded, show};
-use crate::kernel::{Answer, Decided, Service};
 use crate::shop::fields::present;
 
 type Shared = State<Arc<Service<Products>>>;
@@ -51,11 +50,11 @@ async fn create(State(service): Shared, request: Request) -> Response {
         let Create { title, image, price_cents } = body.parse()?;
         Ok(ProductCommand::Create(ProductDetails { product_id, title, image, price_cents }))
     };
-    command(&service, request, build, created).await
+    command(&service, request, build).await
 }
 
 async fn show_product(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "product_id", shown, ProductRejection::Unknown).await
+    show(&service, request, "product_id").await
 }
 
 async fn change(State(service): Shared, request: Request) -> Response {
@@ -63,30 +62,10 @@ async fn change(State(service): Shared, request: Request) -> Response {
         let Change { title, image, price_cents } = body.parse()?;
         Ok(ProductCommand::Change(product_id, ProductChange { title, image, price_cents }))
     };
-    command_on(&service, request, "product_id", build, changed).await
+    command_on(&service, request, "product_id", build).await
 }
 
 async fn discontinue(State(service): Shared, request: Request) -> Response {
     let build = |product_id, _: &Body| Ok(ProductCommand::Discontinue(product_id));
-    command_on(&service, request, "product_id", build, discontinued).await
-}
-
-fn created(decided: &Decided<'_, Products>) -> Answer {
-    let location = Some(format!("/products/{}", decided.aggregate_id));
-    Answer { status: 201, location, ..changed(decided) }
-}
-
-fn changed(decided: &Decided<'_, Products>) -> Answer {
-    shown(decided).unwrap_or_else(|gone| Answer::problem(&gone.into()))
-}
-
-fn discontinued(_: &Decided<'_, Products>) -> Answer {
-    Answer::empty(204)
-}
-
-fn shown(decided: &Decided<'_, Products>) -> Result<Answer, ProductRejection> {
-    match decided.state {
-        ProductState::Offered(details) => Ok(Answer::json(200, decided.version, details)),
-        ProductState::Discontinued(_) => Err(ProductRejection::Discontinued),
-    }
+    command_on(&service, request, "product_id", build).await
 }

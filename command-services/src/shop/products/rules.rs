@@ -58,6 +58,7 @@ impl Aggregate for Products {
     type Event = ProductEvent;
     type Rejection = ProductRejection;
     type Facts = ();
+    type Shown = ProductDetails;
 
     fn aggregate_id(command: &ProductCommand) -> Uuid {
         match command {
@@ -73,7 +74,7 @@ impl Aggregate for Products {
     fn facts<E>(
         _: Option<&ProductState>,
         _: &ProductCommand,
-        _: impl Fn(usize, Uuid) -> Result<Standing, E>,
+        _: impl FnMut(usize, Uuid) -> Result<Standing, E>,
     ) -> Result<(), E> {
         Ok(())
     }
@@ -100,6 +101,10 @@ impl Aggregate for Products {
             }
             ProductEvent::Discontinued(discontinued) => ProductState::Discontinued(discontinued.clone()),
         }
+    }
+
+    fn shown(state: Option<&ProductState>) -> Result<&ProductDetails, ProductRejection> {
+        offered(state)
     }
 
     fn unique_keys(_: &ProductState) -> Vec<String> {

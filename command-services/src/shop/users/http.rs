@@ -9,10 +9,9 @@ use axum::routing::{get, post};
 use schemas::shop::users::UserDetails;
 use serde::Deserialize;
 
-use super::rejection::UserRejection;
-use super::rules::{UserChange, UserCommand, UserState, Users};
+use super::rules::{UserChange, UserCommand, Users};
+use crate::kernel::Service;
 use crate::kernel::http::{Body, command, command_on, guarded, show};
-use crate::kernel::{Answer, Decided, Service};
 use crate::shop::fields::present;
 
 type Shared = State<Arc<Service<Users>>>;
@@ -50,11 +49,11 @@ async fn sign_up(State(service): Shared, request: Request) -> Response {
         let SignUp { email, name, address } = body.parse()?;
         Ok(UserCommand::SignUp(UserDetails { user_id, email, name, address }))
     };
-    command(&service, request, build, signed_up).await
+    command(&service, request, build).await
 }
 
 async fn show_user(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "user_id", shown, UserRejection::Unknown).await
+    show(&service, request, "user_id").await
 }
 
 async fn change(State(service): Shared, request: Request) -> Response {
@@ -62,30 +61,10 @@ async fn change(State(service): Shared, request: Request) -> Response {
         let Change { email, name, address } = body.parse()?;
         Ok(UserCommand::Change(user_id, UserChange { email, name, address }))
     };
-    command_on(&service, request, "user_id", build, changed).await
+    command_on(&service, request, "user_id", build).await
 }
 
 async fn delete(State(service): Shared, request: Request) -> Response {
     let build = |user_id, _: &Body| Ok(UserCommand::Delete(user_id));
-    command_on(&service, request, "user_id", build, deleted).await
-}
-
-fn signed_up(decided: &Decided<'_, Users>) -> Answer {
-    let location = Some(format!("/users/{}", decided.aggregate_id));
-    Answer { status: 201, location, ..changed(decided) }
-}
-
-fn changed(decided: &Decided<'_, Users>) -> Answer {
-    shown(decided).unwrap_or_else(|gone| Answer::problem(&gone.into()))
-}
-
-fn deleted(_: &Decided<'_, Users>) -> Answer {
-    Answer::empty(204)
-}
-
-fn shown(decided: &Decided<'_, Users>) -> Result<Answer, UserRejection> {
-    match decided.state {
-        UserState::Active(details) => Ok(Answer::json(200, decided.version, details)),
-        UserState::Deleted(_) => Err(UserRejection::Deleted),
-    }
+    command_on(&service, request, "user_id", build).await
 }

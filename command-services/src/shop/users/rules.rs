@@ -56,6 +56,7 @@ impl Aggregate for Users {
     type Event = UserEvent;
     type Rejection = UserRejection;
     type Facts = ();
+    type Shown = UserDetails;
 
     fn aggregate_id(command: &UserCommand) -> Uuid {
         match command {
@@ -71,7 +72,7 @@ impl Aggregate for Users {
     fn facts<E>(
         _: Option<&UserState>,
         _: &UserCommand,
-        _: impl Fn(usize, Uuid) -> Result<Standing, E>,
+        _: impl FnMut(usize, Uuid) -> Result<Standing, E>,
     ) -> Result<(), E> {
         Ok(())
     }
@@ -96,6 +97,10 @@ impl Aggregate for Users {
             UserEvent::SignedUp(details) | UserEvent::Changed(details) => UserState::Active(details.clone()),
             UserEvent::Deleted(deleted) => UserState::Deleted(deleted.clone()),
         }
+    }
+
+    fn shown(state: Option<&UserState>) -> Result<&UserDetails, UserRejection> {
+        active(state)
     }
 
     fn unique_keys(state: &UserState) -> Vec<String> {

@@ -1,0 +1,59 @@
+//! What one decision reads of other services' aggregates, and the events which it depends on by that.
+
+use event_log::sabotage::{self, Fault};
+use uuid::Uuid;
+
+use super::{Group, Stopped};
+use crate::kernel::aggregate::Standing;
+use crate::kernel::command::Undecided;
+use crate::kernel::followed::FollowedPositions;
+use crate::kernel::keys;
+use crate::kernel::outcome::DependsOn;
+use crate::kernel::parked::Parked;
+use crate::kernel::rows::Reference;
+
+/// What is known of another service's aggregate, and the event that said so.
+pub(super) struct Read {
+    standing: Standing,
+    said_by: Option<DependsOn>,
+}
+
+/// Looks into a table that is followed. While events of the aggregate wait, or have not been followed yet, nothing is known.
+pub(super) fn look_up(
+    group: &Group<'_>,
+    followed: &FollowedPositions,
+    table: usize,
+    id: Uuid,
+) -> Result<Read, Stopped> {
+    if let Some(row) = group.get(&keys::parked(table, id))? {
+        let (topic, parked) = (followed.topic(table), Parked::decode(&row)?);
+        return Err(Undecided::Quarantined { topic, key: id, parked }.into());
+    }
+    let row = group.get(&keys::reference(table, id))?;
+    followed.decides(row.is_some())?;
+    let Some(row) = row else {
+        let trusted = sabotage::strikes(Fault::TrustStranger);
+        let standing = if trusted { Standing::Present } else { Standing::Unknown };
+        return Ok(Read { standing, said_by: None });
+    };
+    let reference = Reference::decode(&row)?;
+    // A service follows a handful of topics.
+    let said_by = DependsOn { table: table as u16, at: reference.said_at };
+    Ok(Read { standing: reference.standing, said_by: Some(said_by) })
+}
+
+/// The events that a decision depends on, each once, in the order in which they were read.
+#[derive(Debug, Default)]
+pub(super) struct ReadSet(Vec<DependsOn>);
+
+impl ReadSet {
+    /// Adds what was read, and returns what it said.
+    pub(super) fn take(&mut self, read: Read) -> Standing {
+        self.0.extend(read.said_by.filter(|said_by| !self.0.contains(said_by)));
+        read.standing
+    }
+
+    pub(super) fn into_events(self) -> Vec<DependsOn> {
+        self.0
+    }
+}

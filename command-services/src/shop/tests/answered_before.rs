@@ -1,0 +1,100 @@
+//! Requests that were answered before outcomes were kept, repeated after the upgrade.
+//!
+//! The fixture is what A, B and C of commit f1d0a6b answered to a number of requests, and the rows that they kept. They
+//! remembered for 500 years.
+
+use axum::http::{HeaderMap, Method};
+use serde::Deserialize;
+
+use crate::kernel::Aggregate;
+use crate::shop::orders::Orders;
+use crate::shop::products::Products;
+use crate::shop::users::Users;
+use crate::testing::{Call, Reply, Shop, TestService};
+
+const FIXTURE: &str = include_str!("../../../fixtures/answered-f1d0a6b.json");
+
+#[derive(Deserialize)]
+struct Answered {
+    what: String,
+    service: String,
+    request: Request,
+    row: Row,
+    answer: Answer,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+}
+
+/// In hexadecimal digits.
+#[derive(Deserialize)]
+struct Row {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Request {
+    fn call(&self) -> Call {
+        let call = Call::new(Method::from_bytes(self.method.as_bytes()).unwrap(), &self.path);
+        // What it had waited for has long been there, and does not make it another request.
+        let headers = self.headers.iter().filter(|(name, _)| name != "daybook-after");
+        let call = headers.fold(call, |call, (name, value)| call.header(name, value));
+        match &self.body {
+            Some(body) => call.header("content-type", "application/json").body(body.clone()),
+            None => call,
+        }
+    }
+}
+
+impl Answered {
+    #[track_caller]
+    fn is(&self, reply: &Reply) {
+        assert_eq!(reply.status, self.answer.status, "{}: {reply:?}", self.what);
+        assert_eq!(reply.body, self.answer.body, "{}", self.what);
+        let headers =
+            self.answer.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        assert_eq!(reply.headers, headers.collect::<HeaderMap>(), "{}", self.what);
+    }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(digits).collect()
+}
+
+async fn repeat<A: Aggregate>(service: &TestService<A>, all: &[Answered]) {
+    let all: Vec<_> = all.iter().filter(|answered| answered.service == A::SERVICE).collect();
+    let rows = all.iter().map(|answered| (bytes(&answered.row.key), Some(bytes(&answered.row.value))));
+    service.service().store.apply(rows.collect()).unwrap();
+    for answered in all {
+        answered.is(&answered.request.call().send(&service.router).await);
+        let other = answered.request.call().header("if-match", "\"77\"");
+        if !answered.request.headers.iter().any(|(name, _)| name == "if-match") {
+            other.send(&service.router).await.is_problem(422, "idempotency-key-reused");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_kept_before_the_upgrade_is_given_again() {
+    let shop = Shop::start();
+    let all: Vec<Answered> = serde_json::from_str(FIXTURE).unwrap();
+    repeat::<Users>(&shop.users, &all).await;
+    repeat::<Products>(&shop.products, &all).await;
+    repeat::<Orders>(&shop.orders, &all).await;
+    for rows in [shop.users.rows(b'O'), shop.products.rows(b'O'), shop.orders.rows(b'O')] {
+        assert!(rows.is_empty(), "something was decided anew: {rows:?}");
+    }
+}
