@@ -45,6 +45,10 @@ impl Fingerprint {
 }
 
 impl Remembered {
+    /// What stands before the outcome.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const HEAD_BYTES: usize = 26;
+
     pub(crate) fn encode(fingerprint: Fingerprint, expires_ms: u64, outcome: &Outcome) -> Vec<u8> {
         let (kind, hash) = match fingerprint {
             Fingerprint::OfBytes(hash) => (OF_BYTES, hash),

@@ -81,6 +81,16 @@ fn a_record_that_was_cut_or_is_no_record_is_refused_by_name() {
         bytes[at] = byte;
         Remembered::decode(&bytes)
     };
+    // A partition that no topic has; a number in more digits than it needs, and one in more than 64 bits.
+    let number_of_65_bits = [&b"\x01\x00"[..], &[0xff; 9], b"\x02\x00\x00"].concat();
+    for accepted in [
+        &b"\x01\x00\x02\x01\x80\x80\x80\x80\x08\x00\x00"[..],
+        b"\x01\x00\x82\x00\x00\x00",
+        &number_of_65_bits,
+    ] {
+        let bytes = [&HASH[..], &[0; 8], &[2, 1], accepted].concat();
+        assert!(Remembered::decode(&bytes).is_err(), "{}", accepted.escape_ascii());
+    }
     // Another format, another kind of fingerprint, another outcome, another flag.
     assert!(with(24, 3).is_err() && with(25, 2).is_err() && with(26, 3).is_err() && with(27, 4).is_err());
 }
