@@ -21,6 +21,7 @@ mod group;
 pub(crate) mod http;
 mod idempotency;
 mod incoming;
+mod integrity;
 mod keep;
 mod keys;
 mod log_tail;

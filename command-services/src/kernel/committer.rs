@@ -8,7 +8,7 @@ mod failing;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use event_log::sabotage::{self, Fault};
@@ -21,12 +21,13 @@ use super::durability::Durability;
 use super::followed::FollowedPositions;
 use super::group::{Group, GroupError, Stopped};
 use super::idempotency::Forgetter;
+use super::integrity::{Attempt, IntegrityError};
 use super::metrics::{CountedAs, Metrics};
 use super::outcome::Outcome;
 use super::positions::Positions;
 use super::rows::Counter;
 use super::settings::Limits;
-use super::store::{Store, Writes};
+use super::store::{SYNC_PAUSE, Store, Writes};
 
 /// Most commands in one group: enough to make the sync cheap, few enough that the batch stays small for sled.
 const GROUP_COMMANDS_MAX: usize = 256;
@@ -35,8 +36,9 @@ const GROUP_COMMANDS_MAX: usize = 256;
 pub(crate) enum Work<A: Aggregate> {
     /// Decide a command.
     Command(Box<Job<A>>),
-    /// Write rows followed from another topic, with their checkpoint. They need no sync: what is lost is followed again.
-    Follow { writes: Writes, done: oneshot::Sender<()> },
+    /// Write rows followed from another topic, with their checkpoint. Nobody waits for their sync: what is lost is followed
+    /// again, from the checkpoint that is there then. Rows that rest on checkpoints of an earlier opening are dropped.
+    Follow { opening: u64, writes: Writes, done: oneshot::Sender<()> },
     /// Stop once everything before this is done.
     Stop,
 }
@@ -53,6 +55,8 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) limits: Limits,
     pub(crate) work: Receiver<Work<A>>,
     pub(crate) forgetter: Forgetter,
+    /// The batch that is being applied, or that could not be.
+    pub(crate) attempt: Option<Attempt>,
 }
 
 type Waiting = (oneshot::Sender<Result<Reply, Undecided>>, Result<Reply, Undecided>);
@@ -80,15 +84,23 @@ pub(crate) fn enqueue<A: Aggregate>(
 
 impl<A: Aggregate> Committer<A> {
     /// Works until told to stop.
-    pub(crate) fn run(mut self) {
-        while let Ok(first) = self.work.recv() {
-            let (group, stop) = self.gather(first);
+    ///
+    /// # Errors
+    /// The store failed, and what it is now must not be gone on with.
+    pub(crate) fn run(mut self) -> Result<(), IntegrityError> {
+        loop {
+            let (group, stop) = match self.work.recv_timeout(SYNC_PAUSE) {
+                Ok(first) => self.gather(first),
+                // Something may have to be synced.
+                Err(RecvTimeoutError::Timeout) => (Vec::new(), false),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
             let well = match self.commit(group) {
                 Ok(()) => true,
-                Err(error) => self.wait_until_well(&error),
+                Err(error) => self.wait_until_well(&error, stop)?,
             };
             if stop || !well {
-                return;
+                return Ok(());
             }
         }
     }
@@ -137,11 +149,11 @@ impl<A: Aggregate> Committer<A> {
                     });
                     gathered.waiting.push((job.reply_to, reply));
                 }
-                Work::Follow { writes, done } => {
+                Work::Follow { opening, writes, done } if opening == self.followed.opening() => {
                     group.write(writes);
                     gathered.followed.push(done);
                 }
-                Work::Stop => {}
+                Work::Follow { .. } | Work::Stop => {}
             }
         }
         unreadable.map_or(Ok(()), Err)
@@ -189,24 +201,40 @@ impl<A: Aggregate> Committer<A> {
         }
         let (keys_new, keys_forgotten) = group.keys();
         let (writes, counters) = group.finish(&self.counters);
+        if gathered.waiting.is_empty() {
+            self.apply(writes)?;
+            return if self.store.is_sync_due() { self.sync() } else { Ok(()) };
+        }
         if writes.is_empty() {
             return Ok(());
         }
-        if gathered.waiting.is_empty() {
-            return Ok(self.store.apply(writes)?);
-        }
         let written = self.durability.begin();
-        self.store.apply(writes)?;
-        let began = Instant::now();
+        self.apply(writes)?;
         if !sabotage::strikes(Fault::SkipSync) {
-            self.store.sync()?;
+            self.sync()?;
         }
-        self.metrics.synced(began.elapsed());
         self.counters = counters;
         self.forgetter.written(keys_new, keys_forgotten);
         self.durability.reached(written);
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         self.metrics.group(gathered.waiting.len());
+        Ok(())
+    }
+
+    fn apply(&mut self, writes: Writes) -> Result<(), GroupError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.attempt = Some(Attempt::of(&self.store, &writes)?);
+        self.store.apply(writes)?;
+        self.attempt = None;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), GroupError> {
+        let began = Instant::now();
+        self.store.sync()?;
+        self.metrics.synced(began.elapsed());
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct FollowedPositions {
 
 #[derive(Debug, Clone, Default)]
 struct State {
+    /// How often the store has been opened afresh.
+    opening: u64,
     /// Next position per followed topic and partition; empty until the topics are known.
     next: Vec<Vec<u64>>,
     ready: bool,
@@ -118,10 +120,30 @@ impl FollowedPositions {
         super::log_watch::sentence(&self.state.borrow().faults)
     }
 
-    pub(crate) fn publish(&self, next: Vec<Vec<u64>>, ready: bool) {
+    /// The follower: how far it is, on the checkpoints of this opening of the store.
+    pub(crate) fn publish(&self, opening: u64, next: Vec<Vec<u64>>, ready: bool) {
+        self.state.send_if_modified(|state| {
+            let counts = state.opening == opening;
+            if counts {
+                state.next = next;
+                state.ready |= ready;
+            }
+            counts
+        });
+    }
+
+    /// How often the store has been opened afresh. What is followed rests on checkpoints of one opening.
+    pub(crate) fn opening(&self) -> u64 {
+        self.state.borrow().opening
+    }
+
+    /// The committer: the store was opened afresh, and may have lost what was followed last. Nothing counts as followed
+    /// until the follower has begun again at the checkpoints that are there.
+    pub(crate) fn begin_anew(&self) {
         self.state.send_modify(|state| {
-            state.next = next;
-            state.ready |= ready;
+            state.opening += 1;
+            state.ready = self.follows.is_empty();
+            state.next.clear();
         });
     }
 
@@ -198,7 +220,13 @@ mod tests {
         assert_eq!(decides(), [true, false]);
         followed.go_on();
         assert_eq!(decides(), [false, false]);
-        followed.publish(vec![vec![1]], true);
+        followed.publish(0, vec![vec![1]], true);
+        assert_eq!(decides(), [true, true]);
+        followed.begin_anew();
+        assert_eq!(decides(), [false, false]);
+        followed.publish(0, vec![vec![1]], true);
+        assert_eq!(decides(), [false, false], "it rests on what the store had before");
+        followed.publish(1, vec![vec![1]], true);
         assert_eq!(decides(), [true, true]);
         followed.stop("a gap".to_owned());
         assert_eq!(decides(), [true, true]);

@@ -29,6 +29,9 @@ use source::{Batch, Source};
 
 /// Records handed over together.
 const BATCH_RECORDS_MAX: usize = 500;
+/// Bytes of rows handed over together, but for those of the last record: most of what is read is a few bytes, but events
+/// that wait are large, and one batch must stay small beside what may lie unsynced (see `store`).
+const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// How long one poll waits; a stop is noticed in between.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause before Kafka, or a topic that does not exist yet, is asked again.
@@ -64,6 +67,8 @@ pub(crate) enum FollowError {
          restore the topic from a backup"
     )]
     WentBack { topic: String, partition: i32, high: i64, next_position: u64 },
+    #[error("the store was opened afresh")]
+    Reopened,
     #[error("the service stops")]
     Stopping,
 }
@@ -76,16 +81,42 @@ pub(crate) struct Follower<A: Aggregate> {
     pub(crate) positions: Arc<FollowedPositions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stopping: Arc<AtomicBool>,
+    /// The opening of the store whose checkpoints it goes on from.
+    pub(crate) opening: u64,
 }
 
 impl<A: Aggregate> Follower<A> {
     /// Works until the service stops or something cannot be taken.
-    pub(crate) fn run(self) {
-        match self.follow() {
+    pub(crate) fn run(mut self) {
+        match self.follow_for_ever() {
             Ok(()) | Err(FollowError::Stopping) => {}
             Err(error) => {
                 tracing::error!(error = %error, "following other services' topics has stopped");
                 self.positions.stop(error.to_string());
+            }
+        }
+    }
+
+    /// Begins again at the checkpoints whenever the store was opened afresh, or cannot be read: it may have lost what was
+    /// followed last.
+    fn follow_for_ever(&mut self) -> Result<(), FollowError> {
+        loop {
+            self.opening = self.positions.opening();
+            match self.follow() {
+                Err(FollowError::Reopened) => {
+                    tracing::warn!(
+                        "the store was opened afresh; following goes on from the checkpoints in it"
+                    );
+                }
+                Err(error @ FollowError::Store(GroupError::Store(_))) => {
+                    tracing::warn!("not following: {error}; trying again");
+                    self.positions.stop(error.to_string());
+                    std::thread::sleep(RETRY_PAUSE);
+                }
+                ended => return ended,
+            }
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(FollowError::Stopping);
             }
         }
     }
@@ -133,7 +164,7 @@ impl<A: Aggregate> Follower<A> {
                 Polled::End { .. } => Ok(()),
                 Polled::Nothing => self.hand_over(sources, quarantine, &mut batch),
             });
-            if taken.is_err() || batch.records >= BATCH_RECORDS_MAX {
+            if taken.is_err() || batch.records >= BATCH_RECORDS_MAX || batch.bytes >= BATCH_BYTES_MAX {
                 self.hand_over(sources, quarantine, &mut batch)?;
             }
             taken?;
@@ -165,6 +196,7 @@ impl<A: Aggregate> Follower<A> {
         quarantine: &mut Quarantine,
         batch: &mut Batch,
     ) -> Result<(), FollowError> {
+        self.check_opening()?;
         if batch.records == 0 {
             return self.check_partitions();
         }
@@ -178,6 +210,10 @@ impl<A: Aggregate> Follower<A> {
         self.check_partitions()
     }
 
+    fn check_opening(&self) -> Result<(), FollowError> {
+        if self.positions.opening() == self.opening { Ok(()) } else { Err(FollowError::Reopened) }
+    }
+
     /// Stops by name rather than miss the events of keys that have moved to partitions which are not read.
     fn check_partitions(&self) -> Result<(), FollowError> {
         match self.positions.misfit() {
@@ -188,11 +224,13 @@ impl<A: Aggregate> Follower<A> {
         }
     }
 
-    /// Hands rows to the committer until it has written them.
+    /// Hands rows to the committer until it has written them, or has opened the store afresh.
     fn write(&self, writes: Writes) -> Result<(), FollowError> {
         while !self.stopping.load(Ordering::Relaxed) {
+            self.check_opening()?;
             let (done, written) = oneshot::channel();
-            match self.committer.try_send(Work::Follow { writes: writes.clone(), done }) {
+            let opening = self.opening;
+            match self.committer.try_send(Work::Follow { opening, writes: writes.clone(), done }) {
                 Ok(()) if written.blocking_recv().is_ok() => return Ok(()),
                 // The store fails at present, or many commands wait.
                 Ok(()) | Err(TrySendError::Full(_)) => std::thread::sleep(POLL_TIMEOUT),
@@ -214,7 +252,7 @@ impl<A: Aggregate> Follower<A> {
             of_table.map(|source| source.sequence.next_position()).collect()
         };
         let ready = sources.iter().all(|source| source.next_offset >= source.ready_offset);
-        self.positions.publish((0..A::FOLLOWS.len()).map(next).collect(), ready);
+        self.positions.publish(self.opening, (0..A::FOLLOWS.len()).map(next).collect(), ready);
     }
 
     /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.

@@ -13,6 +13,8 @@ use super::store::{Store, Writes};
 
 /// Rows pruned at a time: a small batch between two looks at the outbox.
 const PRUNE_ROWS_MAX: usize = 256;
+/// Bytes of rows pruned at a time, of all partitions: one batch must stay small beside what may lie unsynced (see `store`).
+const PRUNE_BYTES_MAX: usize = 128 * 1024;
 /// How often the age of the oldest rows is looked at.
 pub(crate) const AGE_PAUSE: Duration = Duration::from_secs(10);
 
@@ -44,7 +46,8 @@ impl Keeper {
         &self.marked
     }
 
-    /// Writes the acknowledged prefixes, and prunes. Not synced: after a crash the relay repeats what was not marked.
+    /// Writes the acknowledged prefixes, and prunes. Not synced: after a crash the relay repeats what was not marked. While
+    /// as much lies unsynced as may, nothing is written: the committer syncs within a second.
     pub(crate) fn mark(
         &mut self,
         store: &Store,
@@ -52,7 +55,11 @@ impl Keeper {
         places: &Places,
         now_ms: u64,
     ) -> Result<(), GroupError> {
+        if store.is_full_of_unsynced() {
+            return Ok(());
+        }
         let mut writes = Writes::new();
+        let mut bytes_left = PRUNE_BYTES_MAX;
         let check_age = self.looked_at_age.is_none_or(|at| at.elapsed() >= AGE_PAUSE);
         for (index, acknowledged) in acknowledged.iter().enumerate() {
             if self.marked[index] != *acknowledged {
@@ -65,7 +72,7 @@ impl Keeper {
                 oldest_ms: now_ms.saturating_sub(self.kept_age_max.as_millis() as u64),
             };
             if check_age || self.kept_from[index] < front.surplus {
-                self.prune(store, index, &front, &mut writes)?;
+                self.prune(store, index, &front, &mut writes, &mut bytes_left)?;
             }
         }
         if check_age {
@@ -85,6 +92,7 @@ impl Keeper {
         index: usize,
         front: &Front,
         writes: &mut Writes,
+        bytes_left: &mut usize,
     ) -> Result<(), GroupError> {
         let span = keys::outbox_span(index as i32, 0, front.acknowledged);
         for (key, value) in store.scan(&span, PRUNE_ROWS_MAX)? {
@@ -92,9 +100,10 @@ impl Keeper {
             let row = OutboxRow::decode(&value)?;
             let end = first + row.events.len() as u64;
             let superfluous = end <= front.surplus || row.committed_ms < front.oldest_ms;
-            if end > front.acknowledged || !superfluous {
+            if end > front.acknowledged || !superfluous || *bytes_left == 0 {
                 break;
             }
+            *bytes_left = bytes_left.saturating_sub(value.len());
             writes.push((key.to_vec(), None));
             self.kept_from[index] = end;
         }

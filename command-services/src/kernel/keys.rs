@@ -14,6 +14,7 @@
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `Q` table, id | the first event of another service's aggregate that cannot be read: why the aggregate is parked |
 //! | `W` table, id, position | an event of a parked aggregate |
+//! | `D` | why the store must not be gone on with; only in one that was found damaged |
 //! | `P` number | bytes written for trial after a failure, removed at once |
 
 use uuid::Uuid;
@@ -38,6 +39,10 @@ pub(crate) fn aggregates() -> Span {
 /// The aggregate a row is about.
 pub(crate) fn aggregate_id(key: &[u8]) -> Uuid {
     key.get(1..).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default()
+}
+
+pub(crate) fn damage() -> Vec<u8> {
+    key(b'D', &[])
 }
 
 pub(crate) fn trial(number: u8) -> Vec<u8> {

@@ -54,6 +54,17 @@ pub(crate) fn outbox_rows(
     rows.iter().map(|(key, value)| row(key, value)).collect()
 }
 
+/// Outbox rows of one partition that begin at `from` or later.
+pub(crate) fn rows_from(
+    store: &Store,
+    partition: i32,
+    from: u64,
+    rows_max: usize,
+) -> Result<Vec<(u64, OutboxRow)>, GroupError> {
+    let rows = store.scan(&keys::outbox_span(partition, from, u64::MAX), rows_max)?;
+    rows.iter().map(|(key, value)| row(key, value)).collect()
+}
+
 fn row(key: &[u8], value: &[u8]) -> Result<(u64, OutboxRow), GroupError> {
     let row = OutboxRow::decode(value)?;
     Ok((keys::outbox_position(key).unwrap_or_default(), row))

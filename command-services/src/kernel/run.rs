@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::aggregate::Aggregate;
 use super::ambient::SystemAmbient;
 use super::directory::DirectoryError;
+use super::integrity::IntegrityError;
 use super::positions::Positions;
 use super::running::Running;
 use super::service::Service;
@@ -46,6 +47,9 @@ pub enum RunError {
     /// A thread panicked.
     #[error("the {0} ended by a fault of this program; its log says more")]
     Panicked(&'static str),
+    /// The store failed, and must not be gone on with as it came back.
+    #[error(transparent)]
+    Integrity(Box<IntegrityError>),
     /// The store could not be closed in order.
     #[error("the store could not be synced at the end: {0}")]
     Close(#[source] StoreError),

@@ -16,6 +16,7 @@ use super::followed::FollowedPositions;
 use super::follower::Follower;
 use super::group::GroupError;
 use super::idempotency::{Forgetter, InFlight};
+use super::integrity::IntegrityError;
 use super::keep::Keeper;
 use super::log_watch::LogWatch;
 use super::metrics::Metrics;
@@ -31,9 +32,9 @@ use super::writer::Unsaved;
 pub(crate) struct Running<A: Aggregate> {
     pub(crate) service: Arc<Service<A>>,
     stopping: Arc<AtomicBool>,
-    /// Says so when a thread has panicked.
+    /// Says so when a thread has panicked, or must not go on.
     pub(crate) faults: watch::Sender<bool>,
-    committer: JoinHandle<()>,
+    committer: JoinHandle<Result<(), IntegrityError>>,
     relay: JoinHandle<()>,
     follower: Option<JoinHandle<()>>,
     // Released last.
@@ -74,7 +75,7 @@ impl<A: Aggregate> Running<A> {
         let faults = watch::Sender::new(false);
         let follower = follower.map(|follower| spawn("follower", &faults, move || follower.run()));
         Ok(Self {
-            committer: spawn("committer", &faults, move || committer.run())?,
+            committer: spawn("committer", &faults, run_committer(committer, faults.clone()))?,
             relay: spawn("relay", &faults, move || relay.run())?,
             follower: follower.transpose()?,
             service,
@@ -89,7 +90,8 @@ impl<A: Aggregate> Running<A> {
         self.stopping.store(true, Ordering::Relaxed);
         // An error means that the committer has ended already.
         let _ = self.service.committer.send(Work::Stop);
-        let committer = join("committer", self.committer);
+        let committer = join("committer", self.committer)
+            .and_then(|ended| ended.map_err(|error| RunError::Integrity(Box::new(error))));
         self.service.positions.stop(Instant::now() + self.service.limits.drain_timeout);
         let relay = join("relay", self.relay);
         let follower = self.follower.map_or(Ok(()), |follower| join("follower", follower));
@@ -129,7 +131,22 @@ fn committer<A: Aggregate>(
         limits: service.limits.clone(),
         work,
         forgetter,
+        attempt: None,
     })
+}
+
+/// A committer that must not go on ends the service.
+fn run_committer<A: Aggregate>(
+    committer: Committer<A>,
+    faults: watch::Sender<bool>,
+) -> impl FnOnce() -> Result<(), IntegrityError> {
+    move || {
+        let ended = committer.run();
+        if ended.is_err() {
+            faults.send_replace(true);
+        }
+        ended
+    }
 }
 
 fn relay<A: Aggregate>(
@@ -164,18 +181,19 @@ fn follower<A: Aggregate>(
         positions: Arc::clone(&service.followed),
         metrics: Arc::clone(&service.metrics),
         stopping: Arc::clone(stopping),
+        opening: 0,
     })
 }
 
-fn spawn(
+fn spawn<T: Send + 'static>(
     name: &str,
     faults: &watch::Sender<bool>,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, RunError> {
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, RunError> {
     let fault = ReportsPanic(faults.clone());
     let work = move || {
         let _fault = fault;
-        work();
+        work()
     };
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(RunError::Thread)
 }
@@ -191,6 +209,6 @@ impl Drop for ReportsPanic {
     }
 }
 
-fn join(name: &'static str, thread: JoinHandle<()>) -> Result<(), RunError> {
+fn join<T>(name: &'static str, thread: JoinHandle<T>) -> Result<T, RunError> {
     thread.join().map_err(|_| RunError::Panicked(name))
 }

@@ -10,6 +10,7 @@ use super::ambient::Ambient;
 use super::comparison::{CompareError, OwnTopic};
 use super::directory::{Directory, DirectoryError, Marker};
 use super::group::GroupError;
+use super::integrity::{self, IntegrityError};
 use super::keys::LAYOUT;
 use super::recorded;
 use super::recover::{self, RecoverError};
@@ -36,6 +37,9 @@ pub enum StartError {
     /// Its store is damaged.
     #[error("{0}")]
     Damaged(String),
+    /// Its store must not be gone on with.
+    #[error(transparent)]
+    Integrity(Box<IntegrityError>),
     /// Log and store could not be compared, or do not fit together.
     #[error(transparent)]
     Compare(#[from] CompareError),
@@ -55,6 +59,15 @@ impl From<GroupError> for StartError {
         match error {
             GroupError::Store(error) => Self::Store(error),
             GroupError::Damaged(damaged) => Self::Damaged(damaged.to_string()),
+        }
+    }
+}
+
+impl From<IntegrityError> for StartError {
+    fn from(error: IntegrityError) -> Self {
+        match error {
+            IntegrityError::Store(error) => error.into(),
+            error => Self::Integrity(Box::new(error)),
         }
     }
 }
@@ -91,7 +104,11 @@ pub(crate) fn start<A: Aggregate>(
     topics::ensure(kafka, A::TOPIC, &spec)?;
     let instance = directory.instance(|| ambient.new_id())?;
     let mut claimant = Claimant { own: own_topic::<A>(settings), instance, ambient: Arc::clone(ambient) };
-    let open = || Store::open(&directory.store(), settings.limits.cache_bytes_max);
+    let open = || -> Result<Store, StartError> {
+        let store = Store::open(&directory.store(), settings.limits.cache_bytes_max)?;
+        integrity::check(&store, partitions)?;
+        Ok(store)
+    };
     let store = (marked && !settings.recover).then(open).transpose()?;
     let log = OwnLog::read(&claimant.own, store.as_ref(), claimant.instance.epoch());
     let mut log = log.map_err(|error| match error {

@@ -4,6 +4,16 @@
 //! file's size nor empties the disk's own cache: after a power cut the data may be gone. So [`Store::sync`] calls
 //! `fdatasync` on a handle of its own to the same file, after sled has handed its buffers to the system.
 //!
+//! **What nobody waits for is synced as well**: what is followed, the relay's marks, its prunes. Losing those would do no
+//! harm, but they would take others with them. sled moves pages, and writes new ones over the segment where the old ones
+//! were as soon as the new ones are stable *in its own eyes*, which again is no more than `sync_file_range`. After a power
+//! cut the old place may be overwritten and the new one not there: rows that were durable long ago are gone, and the store
+//! cannot be opened. By sled's rules there is a whole segment at least between where a page was moved to and the write
+//! over its old segment. So at most one segment, 1 MiB, of sled's log may be unsynced. How much it is, is not reckoned
+//! from what sled is given (it rewrites whole pages, and others beside them), but read off its log's own sequence number.
+//! [`Store::is_sync_due`] is true from half a segment on, or after half a second; the committer looks after each write and
+//! twice a second, and the relay writes nothing while half a segment waits. One batch may come on top.
+//!
 //! **Values stay small.** An item of more than a quarter of a segment goes into a file of its own under `blobs`, which
 //! sled does not sync. A tree node holds up to 16 entries (some more before it splits), so a value may have at most
 //! [`VALUE_BYTES_MAX`], which is checked before anything is written.
@@ -11,17 +21,31 @@
 //! **A failed write is for ever** within one opened database: sled remembers its first I/O error. [`Store::reopen`]
 //! opens it afresh, from what the system has of the file. That is what the disk has, unless a sync failed and the system
 //! forgot that it did; nothing was acknowledged then, and the log decides at the next start.
+//!
+//! **A batch that fails on its way may be there in part**: what sled had inserted before it met a page that it cannot read
+//! counts by itself. So after any failure nothing more is written before the store has been opened afresh, where whoever
+//! writes finds out what became of the batch (`integrity`).
+//!
+//! **What an opening left unfinished is removed before the next.** sled notes where its pages are at each opening, as
+//! `snap.<lsn>.generating` first. One that was cut short, by a full disk or a kill, it would take for the newest note and
+//! call the store corrupt, for ever. The note before it and the log are complete: that one goes after the renaming only.
 
-use std::fs::{File, TryLockError};
+mod unsynced;
+
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::keys::Span;
+use unsynced::{UNSYNCED_BYTES_MAX, Unsynced};
+
+pub(crate) use unsynced::SYNC_PAUSE;
 
 /// Segment size of sled's log.
 const SEGMENT_BYTES: usize = 1024 * 1024;
@@ -58,6 +82,9 @@ pub enum StoreError {
     /// The data could not be brought to the disk.
     #[error("the store cannot be synced to disk")]
     Sync(#[source] io::Error),
+    /// A write or a sync failed before.
+    #[error("an earlier write of the store failed; it takes no more until it has been opened afresh")]
+    Failed,
     /// The store was closed after an error and has not been opened again.
     #[error("the store is closed after an earlier failure")]
     Closed,
@@ -96,6 +123,48 @@ pub(crate) struct Store {
 struct Opened {
     db: sled::Db,
     file: File,
+    unsynced: Unsynced,
+    /// A write or a sync has failed: nothing more is written.
+    failed: AtomicBool,
+}
+
+impl Opened {
+    /// How far sled has written its log, as a log sequence number.
+    fn written_to(&self) -> i64 {
+        self.db.context.pagecache.log.stable_offset()
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        self.unsynced.begin_write();
+        self.attempt(work)
+    }
+
+    /// sled panics where it meets damage that it does not expect.
+    fn attempt<T>(&self, work: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(StoreError::Failed);
+        }
+        let written = catch_unwind(AssertUnwindSafe(|| work(&self.db)));
+        let detail = match written {
+            Ok(Ok(written)) => return Ok(written),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "sled met damage that it does not expect".to_owned(),
+        };
+        self.failed.store(true, Ordering::SeqCst);
+        Err(StoreError::Database { doing: "write", detail })
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.unsynced.begin_sync();
+        self.attempt(|db| db.flush())?;
+        let written_to = self.written_to();
+        self.file.sync_data().map_err(|error| {
+            self.failed.store(true, Ordering::SeqCst);
+            StoreError::Sync(error)
+        })?;
+        self.unsynced.synced(written_to);
+        Ok(())
+    }
 }
 
 impl Store {
@@ -109,12 +178,12 @@ impl Store {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.with("read", |db| Ok(db.get(key)?.map(Value)))
+        self.with(|db| Ok(db.get(key)?.map(Value)))
     }
 
     /// Entries from `span.0` up to before `span.1`, in key order, at most `count_max`.
     pub(crate) fn scan(&self, span: &Span, count_max: usize) -> Result<Vec<(Value, Value)>, StoreError> {
-        self.with("read", |db| {
+        self.with(|db| {
             let entries = db.range(&span.0[..]..&span.1[..]).take(count_max);
             entries.map(|entry| entry.map(|(key, value)| (Value(key), Value(value)))).collect()
         })
@@ -122,7 +191,7 @@ impl Store {
 
     /// The last entry of `span`.
     pub(crate) fn last(&self, span: &Span) -> Result<Option<(Value, Value)>, StoreError> {
-        self.with("read", |db| {
+        self.with(|db| {
             let last = db.range(&span.0[..]..&span.1[..]).next_back();
             last.map(|entry| entry.map(|(key, value)| (Value(key), Value(value)))).transpose()
         })
@@ -142,7 +211,7 @@ impl Store {
                 None => batch.remove(key),
             }
         }
-        self.with("write", |db| db.apply_batch(batch))
+        self.opened(|opened| opened.write(|db| db.apply_batch(batch)))
     }
 
     /// Writes entries one by one, in the order in which they come: the fastest way into sled if their keys ascend. For a
@@ -159,16 +228,34 @@ impl Store {
             if bytes > VALUE_BYTES_MAX {
                 return Err(StoreError::TooLarge { bytes });
             }
-            self.with("write", |db| db.insert(key, value))?;
+            self.opened(|opened| opened.write(|db| db.insert(key, value)))?;
         }
         Ok(())
     }
 
     /// Returns when everything applied so far survives a power cut.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.with("write", |db| db.flush())?;
-        let opened = self.read();
-        opened.as_ref().ok_or(StoreError::Closed)?.file.sync_data().map_err(StoreError::Sync)
+        self.opened(Opened::sync)
+    }
+
+    /// Whether so much lies unsynced, or for so long, that it has to be synced now.
+    pub(crate) fn is_sync_due(&self) -> bool {
+        self.opened(|opened| Ok(opened.unsynced.is_due(opened.written_to()))).unwrap_or(false)
+    }
+
+    /// Whether so much lies unsynced that what nobody waits for has to wait for a sync.
+    pub(crate) fn is_full_of_unsynced(&self) -> bool {
+        self.unsynced_bytes() >= UNSYNCED_BYTES_MAX
+    }
+
+    /// Bytes of sled's log that are written and not synced; what it still has in memory is not counted.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        self.opened(|opened| Ok(opened.unsynced.bytes(opened.written_to()))).unwrap_or(0)
+    }
+
+    /// Where it is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Closes the database and opens it again: what the file holds counts.
@@ -190,14 +277,13 @@ impl Store {
         self.opened.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&sled::Db) -> sled::Result<T>,
-    ) -> Result<T, StoreError> {
-        let opened = self.read();
-        let opened = opened.as_ref().ok_or(StoreError::Closed)?;
-        work(&opened.db).map_err(|error| StoreError::Database { doing, detail: error.to_string() })
+    fn opened<T>(&self, work: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        work(self.read().as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let failed = |error: sled::Error| StoreError::Database { doing: "read", detail: error.to_string() };
+        self.opened(|opened| read(&opened.db).map_err(failed))
     }
 }
 
@@ -210,11 +296,30 @@ fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
         // We sync when a group of commands is complete, not by the clock.
         .flush_every_ms(None);
     wait_unlocked(&dir.join("db"));
+    remove_unfinished(dir).map_err(|error| failed(error.to_string()))?;
     let db = config.open().map_err(|error| failed(error.to_string()))?;
     let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string()))?;
-    // The file's own name must survive as well.
-    sync_dir(dir).map_err(|error| failed(error.to_string()))?;
-    Ok(Opened { db, file })
+    // What the opening wrote, and what a process that was killed had not synced; the file's own name as well.
+    file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string()))?;
+    let unsynced = Unsynced::none(db.context.pagecache.log.stable_offset());
+    Ok(Opened { db, file, unsynced, failed: AtomicBool::new(false) })
+}
+
+/// Removes what an opening that was cut short has left.
+fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::warn!(file = %entry.path().display(), "an earlier opening of the store was cut short; what it left is removed");
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// sled keeps its lock on the file for a moment after a database was dropped, since its threads end a little later. Nobody

@@ -10,6 +10,7 @@ use event_log::embedded::EmbeddedBroker;
 use event_log::process::ConnectionLimits;
 use event_log::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::kernel::{
     Aggregate, AnswerAfter, Cause, Limits, Outcome, Request, RunError, Running, Service, Settings,
@@ -136,8 +137,18 @@ impl<A: Aggregate> TestService<A> {
 
     /// Waits for no request, stops, and returns how it ended.
     pub(crate) fn end(mut self) -> Result<(), RunError> {
+        self.ended()
+    }
+
+    /// The same; its directory stays.
+    pub(crate) fn ended(&mut self) -> Result<(), RunError> {
         self.router = Router::new();
         self.running.take().map_or(Ok(()), Running::stop)
+    }
+
+    /// Says so when the service ends by itself.
+    pub(crate) fn faults(&self) -> watch::Receiver<bool> {
+        self.running.as_ref().unwrap().faults.subscribe()
     }
 
     /// Rows of the store whose key begins with this letter.
@@ -244,6 +255,20 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
             fs::copy(entry.path(), to).unwrap();
         }
     }
+}
+
+/// Copies the store of a service that is at rest, with everything in it durable.
+pub(crate) fn synced_copy<A: Aggregate>(service: &TestService<A>, to: &Path) {
+    service.service().store.sync().unwrap();
+    copy_dir(&service.settings.data_dir.join("store"), to);
+}
+
+/// The store fails under a service that is at rest; whoever opens it again finds that copy.
+pub(crate) fn fail_and_come_back_as<A: Aggregate>(service: &TestService<A>, copy: &Path) {
+    service.service().store.close().unwrap();
+    let at = service.settings.data_dir.join("store");
+    fs::remove_dir_all(&at).unwrap();
+    copy_dir(copy, &at);
 }
 
 /// Writes records past the service, each into its partition, in this order.

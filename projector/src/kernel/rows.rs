@@ -2,9 +2,15 @@
 //!
 //! A store has two trees: *loose* entries, which change one by one, and *blocks*, which a replay writes in order and
 //! nobody changes.
+//!
+//! **What an opening left unfinished is removed before the next.** sled notes where its pages are at each opening, as
+//! `snap.<lsn>.generating` first. One that was cut short, by a full disk or a kill, it would take for the newest note and
+//! call the store corrupt, for ever. The note before it and the log are complete: that one goes after the renaming only.
 
 mod blocks;
 
+use std::fs;
+use std::io;
 use std::ops::{Deref, Range, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -95,6 +101,7 @@ impl Rows {
         let deadline = Instant::now() + RELEASE_TIMEOUT;
         let mut was_free = false;
         loop {
+            remove_unfinished(path).map_err(|error| StoreError::new("open", path, error))?;
             match config.open() {
                 Ok(loose) => {
                     let blocks =
@@ -150,6 +157,23 @@ impl Rows {
     fn error(&self, action: &'static str, error: sled::Error) -> StoreError {
         StoreError::new(action, &self.path, error)
     }
+}
+
+/// Removes what an opening that was cut short has left. Nobody else opens the store: the caller holds the directory.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::warn!(file = %entry.path().display(), "an earlier opening of the read model was cut short; what it left is removed");
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn config(path: &Path) -> sled::Config {

@@ -21,6 +21,30 @@ fn rows_and_checkpoint_come_back() {
     assert_eq!((again.digest(), again.checkpoint()), before);
 }
 
+/// A full disk, or a kill, in the middle of an opening.
+#[test]
+fn what_an_opening_that_was_cut_short_has_left_does_not_matter() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gen");
+    let log = transcript(100, 3);
+    let generation = fresh(&path);
+    project(&generation, &log.records);
+    let before = (generation.digest(), generation.checkpoint());
+    drop(generation);
+    drop(open(&path));
+    let rows = path.join("rows");
+    let files = fs::read_dir(&rows).unwrap().map(|entry| entry.unwrap().path());
+    let mut notes = files.filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with("snap."));
+    let whole = fs::read(notes.next().unwrap()).unwrap();
+    for bytes in [0, whole.len() / 2, whole.len()] {
+        let left = rows.join("snap.00000000FFFFFFFF.generating");
+        fs::write(&left, &whole[..bytes]).unwrap();
+        let again = open(&path);
+        assert_eq!((again.digest(), again.checkpoint()), before, "{bytes} bytes");
+        assert!(!left.exists(), "{bytes} bytes");
+    }
+}
+
 #[test]
 fn a_generation_in_use_is_refused_with_its_holder() {
     let directory = tempfile::tempdir().unwrap();

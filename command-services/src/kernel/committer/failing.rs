@@ -1,4 +1,5 @@
-//! What the committer does while the store fails: it acknowledges nothing, and tries to get the store back.
+//! What the committer does while the store fails: it acknowledges nothing, and tries to get the store back. One that is
+//! back and not what it must be is not gone on with.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use super::{Committer, Work, store_fails};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::group::GroupError;
 use crate::kernel::idempotency::Forgetter;
+use crate::kernel::integrity::{self, IntegrityError};
 use crate::kernel::keys;
 use crate::kernel::recorded;
 use crate::kernel::store::{Store, StoreError, VALUE_BYTES_MAX};
@@ -20,31 +22,54 @@ const TRIAL_VALUE_BYTES: usize = VALUE_BYTES_MAX - 64;
 
 impl<A: Aggregate> Committer<A> {
     /// Refuses everything until the store can be opened, read and written again: what it then holds counts. Returns false
-    /// if the service stops before that.
-    pub(super) fn wait_until_well(&mut self, error: &GroupError) -> bool {
+    /// if the service stops before that; after the `stop` there is one attempt.
+    ///
+    /// # Errors
+    /// It can be opened and must not be gone on with. Everything waiting is refused; the process has to end.
+    pub(super) fn wait_until_well(&mut self, error: &GroupError, stop: bool) -> Result<bool, IntegrityError> {
         tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
         self.metrics.store_failures.inc();
         self.durability.failed(error.to_string());
         loop {
             match self.reopen() {
                 Ok(()) => break,
-                Err(error) => tracing::error!(error = %error, "the store still fails"),
+                Err(error) if error.may_pass() => tracing::error!(error = %error, "the store still fails"),
+                Err(error) => {
+                    tracing::error!(error = %error, "the store must not be gone on with; the service ends");
+                    integrity::note(&self.store, &error);
+                    return Err(error);
+                }
             }
-            if !self.refuse_for(REOPEN_PAUSE, error) {
-                return false;
+            if stop || !self.refuse_for(REOPEN_PAUSE, error) {
+                return Ok(false);
             }
         }
         tracing::info!("the store can be written again");
-        true
+        Ok(true)
     }
 
-    fn reopen(&mut self) -> Result<(), GroupError> {
+    fn reopen(&mut self) -> Result<(), IntegrityError> {
         self.store.reopen()?;
+        // What was followed and not synced may be gone, and the checkpoints with it.
+        self.followed.begin_anew();
+        self.check()?;
+        self.attempt = None;
         try_writing(&self.store)?;
-        self.counters = recorded::counters(&self.store, self.counters.len())?;
         self.forgetter = Forgetter::open(&self.store, &self.limits)?;
         self.durability.well_again();
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
+        Ok(())
+    }
+
+    /// Looks at what the store came back with, before anything is written to it.
+    fn check(&mut self) -> Result<(), IntegrityError> {
+        let counters = recorded::counters(&self.store, self.counters.len())?;
+        integrity::check_durable(&self.store, &counters, &self.positions.look().durable)?;
+        if let Some(attempt) = &self.attempt {
+            attempt.check(&self.store)?;
+        }
+        integrity::check(&self.store, counters.len() as i32)?;
+        self.counters = counters;
         Ok(())
     }
 

@@ -40,8 +40,8 @@ impl Source {
             let said_at = Written { partition: self.partition, position: envelope.position };
             match read {
                 Ok(_) if sabotage::strikes(Fault::ForgetFact) => {}
-                Ok(said) => batch.writes.extend(standing_row(self.table, said, said_at)),
-                Err(unreadable) => batch.writes.extend(quarantine.park(self.table, envelope, unreadable)?),
+                Ok(said) => batch.write(standing_row(self.table, said, said_at)),
+                Err(unreadable) => batch.write(quarantine.park(self.table, envelope, unreadable)?),
             }
         }
         match judged.verdict {
@@ -72,8 +72,19 @@ pub(super) struct Batch {
     pub(super) writes: Writes,
     pub(super) touched: Vec<usize>,
     pub(super) records: usize,
+    /// Bytes of what is to be written.
+    pub(super) bytes: usize,
     /// Events among them, also repeated ones.
     pub(super) followed: u64,
     /// Records of superseded writers among them.
     pub(super) superseded: u64,
+}
+
+impl Batch {
+    fn write(&mut self, writes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) {
+        for (key, value) in writes {
+            self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            self.writes.push((key, value));
+        }
+    }
 }

@@ -3,4 +3,5 @@
 mod follow;
 mod http;
 mod quarantine;
+mod reopened;
 mod rules;
