@@ -13,6 +13,7 @@ mod positions;
 mod quarantine;
 mod recover;
 mod relay;
+mod relay_stands_still;
 mod start;
 mod store;
 mod tail;
