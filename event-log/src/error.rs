@@ -51,6 +51,23 @@ pub enum LogError {
         /// What the partition holds: first offset and end offset; none if that could not be learned.
         held: Option<(i64, i64)>,
     },
+    /// A partition cannot be read up to where it is known to reach.
+    #[error(
+        "topic {topic} partition {partition} can be read up to offset {end} only, and reached to offset {wanted} just \
+         before (waited {waited_ms} ms): it is being restored, or has lost its end; check its replicas and try again"
+    )]
+    EndsBefore {
+        /// Full name.
+        topic: String,
+        /// Kafka's partition number.
+        partition: i32,
+        /// Everything before this offset was read.
+        end: i64,
+        /// Everything before this offset was to be read.
+        wanted: i64,
+        /// How long it was waited for more.
+        waited_ms: u128,
+    },
     /// The topic or the partition does not exist.
     #[error(
         "topic {topic} has no partition {partition}; create the topic, or correct --topic-prefix or --partitions"

@@ -29,7 +29,7 @@ impl Kafka {
 
     /// A client that only asks: metadata, watermarks, admin requests.
     pub(crate) fn inspector_config(&self) -> ClientConfig {
-        self.with_options(self.own_config(&[]))
+        self.with_options(self.own_config(INSPECTOR))
     }
 
     /// `sources` is the number of partitions that the reader is going to read.
@@ -95,7 +95,15 @@ const COMMON: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
+/// Our records are never transactional, and lie in the log up to its high watermark. The last stable offset, which
+/// librdkafka goes by otherwise, is where a foreign program's open transaction begins: all of ours behind it would be
+/// hidden for as long as that one likes.
+const BY_HIGH_WATERMARK: (&str, &str) = ("isolation.level", "read_uncommitted");
+
+const INSPECTOR: &[(&str, &str)] = &[BY_HIGH_WATERMARK];
+
 const READER: &[(&str, &str)] = &[
+    BY_HIGH_WATERMARK,
     // librdkafka assigns partitions only to a consumer with a group. It is never joined and nothing is committed.
     ("group.id", "daybook-without-group"),
     ("enable.auto.commit", "false"),
@@ -145,6 +153,14 @@ mod tests {
         assert_eq!(kafka.writer_config().get("linger.ms"), Some("7"));
         assert_eq!(kafka.reader_config(3, FetchAhead::default()).get("fetch.max.bytes"), Some("5000000"));
         assert_eq!(kafka.inspector_config().get("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn whoever_reads_or_asks_for_ends_goes_by_the_high_watermark() {
+        let kafka = kafka(&[]);
+        for config in [kafka.inspector_config(), kafka.reader_config(1, FetchAhead::default())] {
+            assert_eq!(config.get("isolation.level"), Some("read_uncommitted"));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod reader;
 mod writer;
 
 pub mod embedded;
+pub mod foreign;
 pub mod health_check;
 pub mod process;
 pub mod sabotage;
@@ -30,5 +31,5 @@ pub use error::LogError;
 pub use fetch_ahead::FetchAhead;
 pub use kafka::Kafka;
 pub use partitioner::partition_for_key;
-pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Start};
+pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Span, Start, read_spans};
 pub use writer::{Delivery, DeliveryError, Outgoing, SendError, Writer};

@@ -10,7 +10,7 @@ const WHY_PARTITION: &str = "Daybook chooses the partition itself, as Kafka's de
 const WHY_REPORTED: &str = "every record's delivery must be reported";
 const WHY_NO_GROUP: &str = "Daybook keeps its checkpoints in its own stores and uses no consumer group";
 const WHY_NO_RESET: &str = "a missing offset must stop the reader, not move it";
-const WHY_COMMITTED: &str = "events of an aborted transaction must not be read";
+const WHY_HIGH_WATERMARK: &str = "another program's open transaction would hide the events behind it, and two services could write one topic";
 const WHY_TOPICS: &str =
     "a topic that the broker creates by itself may drop events; Daybook creates its topics";
 const WHY_OWN: &str = "Daybook needs it as it is";
@@ -33,7 +33,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("group.id", WHY_NO_GROUP),
     ("group.instance.id", WHY_NO_GROUP),
     ("group.protocol", WHY_NO_GROUP),
-    ("isolation.level", WHY_COMMITTED),
+    ("isolation.level", WHY_HIGH_WATERMARK),
     ("log.queue", WHY_OWN),
     ("max.in.flight", WHY_IN_ORDER),
     ("max.in.flight.requests.per.connection", WHY_IN_ORDER),
@@ -76,6 +76,17 @@ mod tests {
         for key in ["acks", "enable.idempotence", "group.id", "auto.offset.reset", "bootstrap.servers"] {
             let sentence = check(key, "1").unwrap_err();
             assert!(sentence.starts_with(&format!("--kafka {key} cannot be set: ")), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn nobody_can_have_events_hidden_behind_an_open_transaction() {
+        for value in ["read_committed", "read_uncommitted"] {
+            let sentence = check("isolation.level", value).unwrap_err();
+            assert!(
+                sentence.contains("isolation.level") && sentence.contains("open transaction"),
+                "{sentence}"
+            );
         }
     }
 

@@ -10,6 +10,7 @@ mod native_message;
 mod native_topic;
 mod record;
 mod source;
+mod spans;
 mod turn;
 mod wake;
 
@@ -24,6 +25,7 @@ use rdkafka::message::BorrowedMessage;
 
 pub use batch::{BatchItem, BatchRecord};
 pub use record::Record;
+pub use spans::{Span, read_spans};
 
 use crate::client::Context;
 use crate::{FetchAhead, Kafka, LogError};
@@ -115,6 +117,18 @@ impl Reader {
                 return Ok(Polled::Nothing);
             }
         }
+    }
+
+    /// The offset of what comes next of a source: everything before it has been returned, or is no record (a foreign
+    /// transaction's mark). It asks one of librdkafka's threads, so it is for the ends of partitions, not for each record.
+    #[must_use]
+    pub fn next_offset(&self, source: usize) -> i64 {
+        let Some(source) = self.sources.get(source) else { return 0 };
+        let returned = source.next_offset.get();
+        // Marks are passed over inside librdkafka; as long as nothing was passed it knows no offset.
+        let positions = self.consumer.position().unwrap_or_default();
+        let found = positions.find_partition(&source.full_topic, source.partition);
+        found.and_then(|found| found.offset().to_raw()).map_or(returned, |passed| passed.max(returned))
     }
 
     // One look at every queue, beginning with the one whose turn it is.

@@ -103,6 +103,12 @@ pub(crate) enum Undecided {
         /// Its first event that cannot be read.
         parked: Parked,
     },
+    /// The events of a partition can no longer be sent.
+    #[error("{reason}; no command is accepted until then")]
+    RelayHalted {
+        /// Which, and why.
+        reason: String,
+    },
     /// Another process writes the topic.
     #[error("{by}; this process accepts no command any more, repeat the request there")]
     Superseded {

@@ -1,15 +1,16 @@
 //! The comparison of the own store with the log, on Kafka: at every start, and whenever the log may have changed.
 
-use event_log::Kafka;
 use event_log::topics::TopicError;
+use event_log::{Kafka, LogError};
 
 use super::group::GroupError;
 use super::incoming::IncomingError;
 use super::keys;
 use super::log_tail::{Compared, Resume, Tail, TailError, compare};
 use super::recorded::{self, Recorded};
-use super::rows::Counter;
+use super::rows::{Counter, encode_reached};
 use super::store::Store;
+use super::writer::OwnLog;
 
 /// Why store and log could not be compared, or do not fit together.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,12 @@ pub enum CompareError {
     /// The log ends with something that this service did not write.
     #[error(transparent)]
     Incoming(#[from] IncomingError),
+}
+
+impl From<LogError> for CompareError {
+    fn from(error: LogError) -> Self {
+        Self::Topic(error.into())
+    }
 }
 
 /// A service's own topic.
@@ -77,11 +84,17 @@ impl OwnTopic {
     }
 
     /// Per partition: the positions that the log has, which the relay goes on behind. Says loudly what the log has lost,
-    /// and notes in the store what is to be sent again.
-    pub(crate) fn resume(&self, store: &Store, tails: &[Option<Tail>]) -> Result<Vec<u64>, CompareError> {
+    /// and notes in the store what is to be sent again, and where the last event lies: the next comparison begins there.
+    pub(crate) fn resume(&self, store: &Store, log: &OwnLog) -> Result<Vec<u64>, CompareError> {
         let topic = self.full_name();
-        let compared = self.compare(store, tails)?;
+        let compared = self.compare(store, &log.tails())?;
         let mut writes = Vec::new();
+        let marks = recorded::marks(store, self.partitions)?;
+        for ((partition, reached), mark) in (0..).zip(log.reached()).zip(marks) {
+            if reached.last_id.is_some() && reached != mark {
+                writes.push((keys::mark(partition), Some(encode_reached(&reached))));
+            }
+        }
         for (partition, (recorded, resume)) in (0..).zip(&compared) {
             tell(&topic, partition, recorded, *resume);
             if resume.sent != recorded.sent {

@@ -116,7 +116,7 @@ pub(crate) fn at(record: &Record<'_>, prefix: &str) -> At {
 pub(crate) struct Judged<'r> {
     pub(crate) verdict: Verdict,
     epoch: u32,
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// The event, if it is to be applied.
     pub(crate) event: Option<Envelope<'r>>,
     /// Who writes from here on, if it is a claim.

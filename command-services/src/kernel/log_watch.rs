@@ -63,8 +63,8 @@ impl LogWatch {
     }
 
     fn compare_ends(&self, before: &mut Vec<Watermarks>, now: Vec<Watermarks>) {
-        if let Some(reason) = went_back(&self.own.full_name(), before, &now) {
-            self.positions.distrust_log(reason);
+        if let Some((partition, reason)) = went_back(&self.own.full_name(), before, &now) {
+            self.positions.distrust_log(partition, reason);
         }
         for (partition, marks) in now.iter().enumerate() {
             self.positions.check_end(partition, marks.high);
@@ -81,15 +81,15 @@ impl LogWatch {
     }
 }
 
-/// The first partition whose end lies before where it was.
-fn went_back(topic: &str, before: &[Watermarks], now: &[Watermarks]) -> Option<String> {
+/// The first partition whose end lies before where it was, and what to say of it.
+fn went_back(topic: &str, before: &[Watermarks], now: &[Watermarks]) -> Option<(i32, String)> {
     let (partition, (before, now)) =
         (0..).zip(before.iter().zip(now)).find(|(_, (before, now))| now.high < before.high)?;
-    let partition: i32 = partition;
-    Some(format!(
+    let said = format!(
         "topic {topic} partition {partition} ended at offset {} and now ends at offset {}: the log has lost its end",
         before.high, now.high
-    ))
+    );
+    Some((partition, said))
 }
 
 /// All of them as one text; none if there are none.
@@ -108,7 +108,8 @@ mod tests {
             |ends: &[i64]| -> Vec<_> { ends.iter().map(|high| Watermarks { low: 0, high: *high }).collect() };
         assert_eq!(went_back("t", &[], &marks(&[3, 5])), None);
         assert_eq!(went_back("t", &marks(&[3, 5]), &marks(&[3, 6])), None);
-        let said = went_back("t", &marks(&[3, 5]), &marks(&[4, 2])).unwrap();
+        let (partition, said) = went_back("t", &marks(&[3, 5]), &marks(&[4, 2])).unwrap();
+        assert_eq!(partition, 1);
         assert!(said.contains("topic t partition 1 ended at offset 5 and now ends at offset 2"), "{said}");
     }
 }

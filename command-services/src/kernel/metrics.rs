@@ -54,6 +54,8 @@ pub(crate) struct Metrics {
     pub(crate) unsent_events: Gauge<u64, AtomicU64>,
     pub(crate) relayed_events: Counter,
     pub(crate) relay_failures: Counter,
+    pub(crate) compared_records: Counter,
+    pub(crate) halted_partitions: Gauge<u64, AtomicU64>,
     pub(crate) store_failures: Counter,
     pub(crate) followed_events: Counter,
     pub(crate) superseded_records: Counter,
@@ -72,6 +74,8 @@ impl Metrics {
             unsent_events: Gauge::default(),
             relayed_events: Counter::default(),
             relay_failures: Counter::default(),
+            compared_records: Counter::default(),
+            halted_partitions: Gauge::default(),
             store_failures: Counter::default(),
             followed_events: Counter::default(),
             superseded_records: Counter::default(),
@@ -95,6 +99,10 @@ impl Metrics {
         all.register("relayed_events", "Events acknowledged by Kafka", relayed);
         let failures = self.relay_failures.clone();
         all.register("relay_failures", "Times the relay had to begin anew", failures);
+        let compared = self.compared_records.clone();
+        all.register("relay_compared_records", "Records read to compare the log with the store", compared);
+        let halted = self.halted_partitions.clone();
+        all.register("relay_halted_partitions", "Partitions of which nothing more can be sent", halted);
         all.register("store_failures", "Writes or syncs that failed", self.store_failures.clone());
         all.register("followed_events", "Events of other services applied", self.followed_events.clone());
         let superseded = self.superseded_records.clone();

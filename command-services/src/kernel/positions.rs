@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::outcome::Written;
 use super::writer::{Claimed, Lying, Superseded};
 use state::State;
-pub(crate) use state::{Look, Wait, distance};
+pub(crate) use state::{Failure, Look, Wait, distance};
 
 /// Positions of all partitions of the own topic.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ impl Positions {
     }
 
     /// The log may no longer be what it was: the present writer must not write on.
-    pub(crate) fn distrust_log(&self, reason: String) {
-        self.fail(self.lock(), reason);
+    pub(crate) fn distrust_log(&self, partition: i32, reason: String) {
+        self.fail(self.lock(), Failure { partition: Some(partition), reason });
     }
 
     /// The relay begins with a new writer; deliveries of earlier ones are ignored from here on.
@@ -75,7 +75,7 @@ impl Positions {
     pub(crate) fn check_end(&self, partition: usize, end: i64) {
         let state = self.lock();
         if let Some(fault) = state.end_fault(partition, end) {
-            self.fail(state, fault);
+            self.fail(state, Failure { partition: i32::try_from(partition).ok(), reason: fault });
         }
     }
 
@@ -87,7 +87,7 @@ impl Positions {
             Ok(true) => {}
             Ok(false) => return false,
             Err(reason) => {
-                self.fail(state, reason);
+                self.fail(state, Failure { partition: Some(partition), reason });
                 return false;
             }
         }
@@ -101,11 +101,22 @@ impl Positions {
     }
 
     /// A record was refused, or the writer failed.
-    pub(crate) fn delivery_failed(&self, session: u64, reason: String) {
+    pub(crate) fn delivery_failed(&self, session: u64, failure: Failure) {
         let state = self.lock();
         if state.session == session {
-            self.fail(state, reason);
+            self.fail(state, failure);
         }
+    }
+
+    /// The relay: nothing more can be sent of a partition, until the process is started anew.
+    pub(crate) fn halt(&self, partition: usize, reason: String) {
+        self.lock().halted.insert(partition, reason);
+    }
+
+    /// Why nothing more can be sent of some partitions, if that is so.
+    pub(crate) fn halted(&self) -> Option<String> {
+        let reasons: Vec<String> = self.lock().halted.values().cloned().collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     /// The relay: this is why nothing gets through at present.
@@ -123,8 +134,8 @@ impl Positions {
         self.lock().trouble()
     }
 
-    fn fail(&self, mut state: MutexGuard<'_, State>, reason: String) {
-        state.failed.get_or_insert(reason);
+    fn fail(&self, mut state: MutexGuard<'_, State>, failure: Failure) {
+        state.failed.get_or_insert(failure);
         drop(state);
         self.changed.notify_all();
     }

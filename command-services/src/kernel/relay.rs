@@ -5,8 +5,12 @@
 //! record for good, or was away, the relay claims the topic anew, compares log and store up to its claim, and begins
 //! again behind the last position that the log has, with a new writer, for as long as it takes. A log that has lost its
 //! end gets it again that way. What an earlier writer had under way comes to lie behind the claim and counts for nothing.
+//!
+//! What can never pass, a hole in the outbox or a row that is not what was sealed, halts its partition: the others go on,
+//! and the service accepts no more commands.
 
 mod error;
+mod pauses;
 mod session;
 mod swapped;
 
@@ -26,6 +30,8 @@ use super::recorded::outbox_rows;
 use super::store::Store;
 use super::writer::{ClaimError, Claimant, Claimed};
 use error::RelayError;
+use pauses::Pauses;
+use schemas::sequence::Reached;
 use session::Session;
 
 /// Events handed to the producer and not acknowledged. Enough for full batches to every partition, a few megabytes.
@@ -34,15 +40,14 @@ const IN_FLIGHT_MAX: u64 = 10_000;
 const RUN_ROWS_MAX: usize = 64;
 /// How long an acknowledgement may go unmarked. A crash within it repeats at most what was sent meanwhile.
 const MARK_PAUSE: Duration = Duration::from_millis(100);
-/// Pause before the first new attempt, doubled up to [`RETRY_PAUSE_MAX`].
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What the relay works with.
 pub(crate) struct Relay {
     pub(crate) claimant: Claimant,
     /// The claims of the start; later writers claim anew.
     pub(crate) claimed: Option<Claimed>,
+    /// How far the log was read by comparisons that did not succeed, so that the next one need not read it again.
+    pub(crate) read: Option<Vec<Reached>>,
     pub(crate) store: Arc<Store>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) metrics: Arc<Metrics>,
@@ -53,10 +58,9 @@ pub(crate) struct Relay {
 impl Relay {
     /// Works until the service stops.
     pub(crate) fn run(mut self) {
-        let mut pause = RETRY_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
-            let before = self.positions.look().acknowledged;
-            match self.relay_until_failure() {
+            let partition = match self.relay_until_failure() {
                 Ok(()) | Err(RelayError::Stopping) => break,
                 Err(RelayError::Superseded(superseded) | RelayError::Claim(ClaimError::Lost(superseded))) => {
                     tracing::error!("{superseded}");
@@ -66,15 +70,14 @@ impl Relay {
                 Err(error) => {
                     tracing::error!(topic = self.claimant.own.topic, error = %error, "the relay begins anew behind what the log has");
                     self.positions.set_trouble(error.to_string());
+                    error.partition()
                 }
-            }
+            };
             self.metrics.relay_failures.inc();
             if self.stopping_time_is_over() {
                 break;
             }
-            self.positions.pause(pause);
-            let progressed = distance(&before, &self.positions.look().acknowledged) > 0;
-            pause = if progressed { RETRY_PAUSE } else { RETRY_PAUSE_MAX.min(pause * 2) };
+            self.positions.pause(pauses.next(partition, &self.positions.look().acknowledged));
         }
         self.mark();
     }
@@ -92,13 +95,13 @@ impl Relay {
                 in_flight_max: session.in_flight_max,
                 timeout: self.look_again(&session),
             });
-            if let Some(reason) = look.failed {
-                return Err(RelayError::Delivery(reason));
+            if let Some(failure) = look.failed {
+                return Err(RelayError::Delivery(failure));
             }
             self.mark();
             self.send_some(&mut session, &look)?;
             if let Some(by) = look.stop_by
-                && (distance(&look.acknowledged, &look.durable) == 0 || by <= Instant::now())
+                && (look.is_drained() || by <= Instant::now())
             {
                 return Ok(());
             }
@@ -113,18 +116,39 @@ impl Relay {
 
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
         session.in_flight_max = IN_FLIGHT_MAX;
+        let mut unreadable = None;
         for (index, durable) in look.durable.iter().enumerate() {
+            if look.halted.contains_key(&index) {
+                continue;
+            }
             let in_flight = distance(&look.acknowledged, &session.sent);
             if in_flight >= IN_FLIGHT_MAX {
                 break;
             }
-            if !self.send_partition(session, index, *durable)? {
+            match self.send_partition(session, index, *durable) {
+                Ok(true) => {}
                 // The producer's queue is full before our own bound: wait for some of it.
-                session.in_flight_max = distance(&look.acknowledged, &session.sent).max(1);
-                break;
+                Ok(false) => {
+                    session.in_flight_max = distance(&look.acknowledged, &session.sent).max(1);
+                    break;
+                }
+                Err(error) if error.never_passes() => self.halt(index, &error),
+                // The rows of other partitions may be readable.
+                Err(error @ RelayError::Outbox { .. }) => {
+                    unreadable.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        unreadable.map_or(Ok(()), Err)
+    }
+
+    /// Nothing more of this partition is sent by this process.
+    fn halt(&self, index: usize, error: &RelayError) {
+        let topic = self.claimant.own.topic;
+        tracing::error!(topic, partition = index, error = %error, "the relay sends nothing more of a partition; commands are refused");
+        self.positions.halt(index, error.to_string());
+        self.metrics.halted_partitions.inc();
     }
 
     /// Sends some rows of one partition; false if the producer's queue is full.
@@ -134,7 +158,8 @@ impl Relay {
         if from >= durable {
             return Ok(true);
         }
-        let mut rows = outbox_rows(&self.store, partition, from, durable, RUN_ROWS_MAX)?;
+        let rows = outbox_rows(&self.store, partition, from, durable, RUN_ROWS_MAX);
+        let mut rows = rows.map_err(|source| RelayError::Outbox { partition, source })?;
         if durable - from > 1 && sabotage::strikes(Fault::Reorder) {
             swapped::first_two(&mut rows, from);
         }
@@ -194,7 +219,7 @@ impl Relay {
                 self.positions.sending(partition as usize, -1);
                 Ok(false)
             }
-            Err(error) => Err(error.into()),
+            Err(source) => Err(RelayError::Send { partition, source }),
         }
     }
 

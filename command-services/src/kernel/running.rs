@@ -161,6 +161,7 @@ fn relay<A: Aggregate>(
     Ok(Relay {
         claimant,
         claimed: Some(claimed),
+        read: None,
         store: Arc::clone(&service.store),
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),

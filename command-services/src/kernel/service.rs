@@ -85,6 +85,10 @@ impl<A: Aggregate> Service<A> {
             self.metrics.command(CountedAs::Unavailable);
             return Err(Undecided::Superseded { by }.into());
         }
+        if let Some(reason) = self.positions.halted() {
+            self.metrics.command(CountedAs::Unavailable);
+            return Err(Undecided::RelayHalted { reason }.into());
+        }
         let waiting = committer::enqueue(&self.committer, request).inspect_err(|_| {
             self.metrics.command(CountedAs::Unavailable);
         })?;
@@ -123,6 +127,6 @@ impl<A: Aggregate> Service<A> {
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
         let failure = self.durability.failure().map(|failure| format!("the store fails: {failure}"));
-        failure.or_else(|| self.followed.not_ready())
+        failure.or_else(|| self.positions.halted()).or_else(|| self.followed.not_ready())
     }
 }

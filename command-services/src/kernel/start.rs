@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use event_log::LogError;
 use event_log::topics::{self, TopicError, TopicSpec};
+use schemas::sequence::Reached;
 
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
@@ -110,7 +111,11 @@ pub(crate) fn start<A: Aggregate>(
         Ok(store)
     };
     let store = (marked && !settings.recover).then(open).transpose()?;
-    let log = OwnLog::read(&claimant.own, store.as_ref(), claimant.instance.epoch());
+    let marks = match &store {
+        Some(store) => recorded::marks(store, partitions)?,
+        None => vec![Reached::default(); partitions as usize],
+    };
+    let log = OwnLog::read(&claimant.own, &marks, claimant.instance.epoch());
     let mut log = log.map_err(|error| match error {
         CompareError::Incoming(error) if settings.recover => RecoverError::Incoming(error).into(),
         error => StartError::from(error),
@@ -128,12 +133,12 @@ pub(crate) fn start<A: Aggregate>(
         directory.write_marker(&marker)?;
     }
     let claimed = claimant.claim(&mut log)?;
-    let tails = match settings.recover {
-        true => recover::recover::<A>(kafka, &directory, partitions, settings.limits.cache_bytes_max)?,
-        false => log.tails(),
-    };
+    if settings.recover {
+        let up_to = recover::UpTo { ends: &claimed.ends, tails: &log.tails() };
+        recover::recover::<A>(kafka, &directory, &up_to, settings.limits.cache_bytes_max)?;
+    }
     let store = store.map_or_else(open, Ok)?;
-    let sent = claimant.own.resume(&store, &tails)?;
+    let sent = claimant.own.resume(&store, &log)?;
     let counters = recorded::counters(&store, sent.len())?;
     Ok((Started { directory, store: Arc::new(store), counters, sent }, (claimant, claimed)))
 }

@@ -21,6 +21,7 @@ mod recover;
 mod relay;
 mod remembered;
 mod reopened;
+mod relay_stands_still;
 mod start;
 mod store;
 mod tail;

@@ -1,6 +1,8 @@
 //! Reading: order, starts, ends, following.
 
-use event_log::{LogError, Polled, Reader};
+use std::time::Duration;
+
+use event_log::{LogError, Polled, Reader, Span, read_spans};
 
 use crate::support::{
     DEADLINE, Seen, embedded, next, outgoing, read_error, read_to_ends, records_of, soon_unknown, start,
@@ -149,4 +151,29 @@ fn dropping_a_reader_with_records_unread_ends_at_once() {
         std::thread::yield_now();
     }
     dropping.join().unwrap();
+}
+
+/// As after an election, or in a log that has lost its end.
+#[test]
+fn a_partition_that_ends_before_it_was_to_be_read_is_waited_for_and_then_named() {
+    let broker = embedded(&[("users", 2)]);
+    write(&broker.kafka, "users", 1, &["0", "1"]);
+    let spans =
+        [0, 1].map(|partition| Span { start: start("users", partition, 0), end: 3 * i64::from(partition) });
+    let mut seen = Vec::new();
+    let silence = Duration::from_millis(700);
+    let short = read_spans::<LogError>(&broker.kafka, &spans, silence, |record| {
+        seen.push(record.offset());
+        Ok(())
+    });
+    assert_eq!(seen, [0, 1]);
+    let error = short.unwrap_err();
+    assert!(matches!(error, LogError::EndsBefore { partition: 1, end: 2, wanted: 3, .. }), "{error}");
+    // What comes meanwhile is read.
+    let reading = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| read_spans::<LogError>(&broker.kafka, &spans, DEADLINE, |_| Ok(())));
+        write(&broker.kafka, "users", 1, &["2", "beyond"]);
+        reading.join().unwrap()
+    });
+    reading.unwrap();
 }

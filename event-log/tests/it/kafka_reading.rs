@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use event_log::foreign::ForeignTransaction;
 use event_log::topics::{self, TopicSpec, TopicWatch, Watermarks};
-use event_log::{Kafka, LogError, Outgoing, Reader};
+use event_log::{Kafka, LogError, Outgoing, Reader, Span, read_spans};
 use futures_executor::block_on;
 use rdkafka::admin::AdminOptions;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka_topics::admin;
 use crate::support::{
@@ -97,35 +97,53 @@ fn the_tail_record_comes_with_key_and_headers() {
     assert_eq!(topics::tail_record(&kafka, "users", 0).unwrap(), None);
 }
 
+/// Kafka answers before a transaction's mark lies in the log.
+fn wait_for_end(kafka: &Kafka, end: i64) {
+    let watcher = TopicWatch::open(kafka).unwrap();
+    let began = Instant::now();
+    while watcher.all_watermarks(&[("users", 1)]).unwrap()[0].high < end {
+        assert!(began.elapsed() < DEADLINE, "the log does not reach offset {end}");
+    }
+}
+
 #[test]
 #[ignore = "needs DAYBOOK_TEST_BROKERS"]
 fn the_tail_record_is_found_before_a_foreign_transactions_marks() {
     let kafka = kafka_with("users", &["0"]);
-    let full_name = kafka.topic_name("users");
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &kafka.brokers)
-        .set("transactional.id", &full_name)
-        .create()
-        .unwrap();
-    producer.init_transactions(DEADLINE).unwrap();
-    for (value, keep) in [("kept", true), ("dropped", false), ("dropped", false)] {
-        producer.begin_transaction().unwrap();
-        producer.send(BaseRecord::to(&full_name).partition(1).key("k").payload(value)).unwrap();
-        producer.flush(DEADLINE).unwrap();
-        if keep {
-            producer.commit_transaction(DEADLINE).unwrap();
-        } else {
-            producer.abort_transaction(DEADLINE).unwrap();
-        }
+    let foreign = ForeignTransaction::begin(&kafka, &kafka.topic_name("users")).unwrap();
+    foreign.write("users", 1, b"k", b"kept").unwrap();
+    foreign.commit().unwrap();
+    for _ in 0..2 {
+        foreign.write("users", 1, b"k", b"dropped").unwrap();
+        foreign.abort().unwrap();
     }
-    // Kafka answers before the transaction's mark lies in the log.
-    let watcher = TopicWatch::open(&kafka).unwrap();
-    let began = Instant::now();
-    while watcher.all_watermarks(&[("users", 1)]).unwrap()[0].high < 7 {
-        assert!(began.elapsed() < DEADLINE, "the last mark does not come");
-    }
+    wait_for_end(&kafka, 7);
     let tail = topics::tail_record(&kafka, "users", 1).unwrap().unwrap();
-    assert_eq!((tail.offset, tail.value), (1, Some(b"kept".to_vec())));
-    let seen = batches_to_ends(&Reader::open(&kafka, &[start("users", 1, 0)]).unwrap(), 1);
-    assert_eq!(records_of(&seen, 0), [(0, "0".to_owned()), (1, "kept".to_owned())]);
+    assert_eq!((tail.offset, tail.value), (5, Some(b"dropped".to_vec())));
+    let reader = Reader::open(&kafka, &[start("users", 1, 0)]).unwrap();
+    let seen = batches_to_ends(&reader, 1);
+    let dropped = |offset| (offset, "dropped".to_owned());
+    assert_eq!(records_of(&seen, 0), [(0, "0".to_owned()), (1, "kept".to_owned()), dropped(3), dropped(5)]);
+    assert_eq!(reader.next_offset(0), 7, "behind the last mark");
+    // A span that ends with marks has been read all the same.
+    let spans = [Span { start: start("users", 1, 6), end: 7 }];
+    read_spans::<LogError>(&kafka, &spans, DEADLINE, |_| panic!("there is no record")).unwrap();
+}
+
+#[test]
+#[ignore = "needs DAYBOOK_TEST_BROKERS"]
+fn another_programs_open_transaction_hides_nothing() {
+    let kafka = kafka_with("users", &["0"]);
+    let foreign = ForeignTransaction::begin(&kafka, &kafka.topic_name("users")).unwrap();
+    foreign.write("users", 1, b"k", b"foreign").unwrap();
+    write(&kafka, "users", 1, &["2"]);
+    assert_eq!(topics::watermarks(&kafka, "users", 1).unwrap(), Watermarks { low: 0, high: 3 });
+    let reader = Reader::open(&kafka, &[start("users", 1, 0)]).unwrap();
+    let seen = read_to_ends(&reader, 1);
+    let all = ["0", "foreign", "2"].map(str::to_owned);
+    assert_eq!(records_of(&seen, 0), (0..).zip(all).collect::<Vec<_>>());
+    assert_eq!(topics::tail_record(&kafka, "users", 1).unwrap().unwrap().offset, 2);
+    let found = topics::records_at(&kafka, &[start("users", 1, 2)]).unwrap();
+    assert_eq!(found[0].as_ref().and_then(|record| record.value.as_deref()), Some(&b"2"[..]));
+    foreign.abort().unwrap();
 }

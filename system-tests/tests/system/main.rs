@@ -12,6 +12,7 @@ mod independence;
 mod looked_after;
 mod lost_end;
 mod online_replay;
+mod open_transaction;
 mod outbox_full;
 mod quarantine;
 mod quickstart;

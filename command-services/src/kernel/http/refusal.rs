@@ -77,6 +77,7 @@ impl From<Undecided> for Refusal {
                 let problem = Problem::new(503, "quarantined", "Events wait in quarantine", detail);
                 Self::from(problem.with("quarantined", vec![key.to_string()])).retry()
             }
+            Undecided::RelayHalted { .. } => Self::unavailable("relay-halted", "Relay halted", detail),
             Undecided::Superseded { .. } => Self::unavailable("superseded", "Another writer", detail),
             Undecided::Stopping => Self::unavailable("stopping", "Service is stopping", detail),
             Undecided::Fault => fault(detail),

@@ -1,5 +1,6 @@
 //! Where all partitions stand at one moment. Pure: whoever holds the lock asks it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::kernel::keep::Places;
@@ -14,13 +15,23 @@ pub(super) struct State {
     pub(super) session: u64,
     /// Where the present writer's records come to lie.
     pub(super) lying: Lying,
-    pub(super) failed: Option<String>,
+    pub(super) failed: Option<Failure>,
+    /// Partitions of which the relay can send nothing more, and why.
+    pub(super) halted: BTreeMap<usize, String>,
     /// What the relay met last, until Kafka acknowledges something again.
     pub(super) trouble: Option<String>,
     /// What is wrong with the topic itself, as long as it is.
     pub(super) log_fault: Option<String>,
     pub(super) relay_waits_for_deliveries: bool,
     pub(super) stop_by: Option<Instant>,
+}
+
+/// Why a writer is of no more use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The partition that it is about, if it is about one.
+    pub(crate) partition: Option<i32>,
+    pub(crate) reason: String,
 }
 
 /// What the relay finds when it looks.
@@ -31,7 +42,9 @@ pub(crate) struct Look {
     /// Where the last acknowledged events lie.
     pub(crate) places: Places,
     /// Why the present writer is of no more use.
-    pub(crate) failed: Option<String>,
+    pub(crate) failed: Option<Failure>,
+    /// Partitions of which nothing more can be sent.
+    pub(crate) halted: BTreeMap<usize, String>,
     /// The service stops: go on until then, or until everything is acknowledged.
     pub(crate) stop_by: Option<Instant>,
 }
@@ -55,6 +68,7 @@ impl State {
             session: 0,
             lying: Lying::default(),
             failed: None,
+            halted: BTreeMap::new(),
             trouble: None,
             log_fault: None,
             relay_waits_for_deliveries: false,
@@ -114,8 +128,8 @@ impl State {
     }
 
     pub(super) fn something_to_do(&self, wait: Wait<'_>) -> bool {
-        let to_send = !self.is_full(wait) && distance(wait.sent, &self.durable) > 0;
-        let drained = self.stop_by.is_some() && self.unsent() == 0;
+        let to_send = !self.is_full(wait) && distance_but(&self.halted, wait.sent, &self.durable) > 0;
+        let drained = self.stop_by.is_some() && self.look().is_drained();
         self.failed.is_some() || to_send || drained
     }
 
@@ -131,9 +145,23 @@ impl State {
             acknowledged: self.acknowledged.clone(),
             places: self.lying.places(),
             failed: self.failed.clone(),
+            halted: self.halted.clone(),
             stop_by: self.stop_by,
         }
     }
+}
+
+impl Look {
+    /// Whether Kafka has all that can be sent.
+    pub(crate) fn is_drained(&self) -> bool {
+        distance_but(&self.halted, &self.acknowledged, &self.durable) == 0
+    }
+}
+
+/// As [`distance`], over the partitions of which something can be sent.
+fn distance_but(halted: &BTreeMap<usize, String>, from: &[u64], to: &[u64]) -> u64 {
+    let ends = from.iter().zip(to).enumerate().filter(|(index, _)| !halted.contains_key(index));
+    ends.map(|(_, (from, to))| to.saturating_sub(*from)).sum()
 }
 
 /// How far `to` is ahead of `from`, over all partitions.

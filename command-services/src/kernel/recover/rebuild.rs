@@ -52,7 +52,7 @@ impl<'s> Rebuild<'s> {
 
     /// Takes a record of the log; what it was, if it is to be applied.
     pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<Option<Tail>, TakeError> {
-        let index = record.source();
+        let index = record.partition() as usize;
         let judged = incoming::judge(record, A::SERVICE, &self.sequences[index])?;
         if let Some(envelope) = &judged.event {
             self.apply::<A>(envelope)?;

@@ -8,7 +8,8 @@ use event_log::{Delivery, Writer, topics};
 use super::error::RelayError;
 use super::{IN_FLIGHT_MAX, Relay};
 use crate::kernel::metrics::Metrics;
-use crate::kernel::positions::Positions;
+use crate::kernel::positions::{Failure, Positions};
+use crate::kernel::recorded;
 use crate::kernel::writer::{Claimed, OwnLog};
 
 /// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
@@ -37,13 +38,17 @@ impl Relay {
             &self.claimant.own.kafka,
             move |delivery| deliver(&positions, &metrics, session, &delivery),
             // Who comes back may have lost the end of the log, and would take the next event behind the gap.
-            move |reason| brokers_lost.delivery_failed(session, format!("Kafka was lost: {reason}")),
+            move |reason| {
+                let reason = format!("Kafka was lost: {reason}");
+                brokers_lost.delivery_failed(session, Failure { partition: None, reason });
+            },
         )?;
         let epoch = claimed.epoch;
         Ok(Session { writer, epoch, sent: self.positions.look().acknowledged, in_flight_max: IN_FLIGHT_MAX })
     }
 
-    /// Waits for a broker, claims the topic anew, and finds out what the log has.
+    /// Waits for a broker, finds out what the log has, and claims the topic anew if they fit together: who cannot go on has
+    /// nothing to claim. What came to lie before the claims meanwhile is compared as well.
     fn claim(&mut self) -> Result<Claimed, RelayError> {
         while let Err(error) = topics::wait_reachable(&self.claimant.own.kafka, REACHABLE_TIMEOUT) {
             if self.stopping_time_is_over() {
@@ -51,15 +56,31 @@ impl Relay {
             }
             self.positions.set_trouble(error.to_string());
         }
-        let mut log = OwnLog::read(&self.claimant.own, Some(&self.store), self.claimant.instance.epoch())?;
+        let mut log = self.compare()?;
+        let claimed = self.claimant.claim(&mut log)?;
+        let sent = self.claimant.own.resume(&self.store, &log)?;
+        self.positions.set_acknowledged(&sent);
+        Ok(claimed)
+    }
+
+    /// Reads the log from where it was last known to be the own one, and compares it with the store.
+    fn compare(&mut self) -> Result<OwnLog, RelayError> {
+        let own = &self.claimant.own;
+        let marks = match &self.read {
+            Some(read) => read.clone(),
+            None => recorded::marks(&self.store, own.partitions)?,
+        };
+        let (mut log, ends) = OwnLog::open(own, &marks, self.claimant.instance.epoch())?;
+        let read = log.read_to(own, &ends);
+        self.metrics.compared_records.inc_by(log.records);
         if let Some(superseded) = self.claimant.superseded(&log) {
             self.positions.set_last_acknowledged(log.partitions.iter().map(|partition| partition.own_end));
             return Err(RelayError::Superseded(Box::new(superseded)));
         }
-        let claimed = self.claimant.claim(&mut log)?;
-        let sent = self.claimant.own.resume(&self.store, &log.tails())?;
-        self.positions.set_acknowledged(&sent);
-        Ok(claimed)
+        let compared = read.and_then(|()| own.compare(&self.store, &log.tails()).map(drop));
+        self.read = compared.is_err().then(|| log.reached());
+        compared?;
+        Ok(log)
     }
 }
 
@@ -70,6 +91,9 @@ fn deliver(positions: &Positions, metrics: &Metrics, session: u64, delivery: &De
                 metrics.relayed_events.inc();
             }
         }
-        Err(error) => positions.delivery_failed(session, error.to_string()),
+        Err(error) => {
+            let failure = Failure { partition: Some(delivery.partition), reason: error.to_string() };
+            positions.delivery_failed(session, failure);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::kernel::outcome::Written;
-use crate::kernel::positions::{Positions, Wait};
+use crate::kernel::positions::{Failure, Positions, Wait};
 
 const SOON: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(60);
@@ -22,7 +22,8 @@ fn acknowledgements_count_in_order_only() {
     assert!(!positions.delivered(session, 0, 2, 0), "position 1 has not been acknowledged");
     let look = positions.look();
     assert_eq!(look.acknowledged, [1, 3]);
-    assert!(look.failed.is_some_and(|reason| reason.contains("out of order")));
+    let failure = look.failed.unwrap();
+    assert!(failure.partition == Some(0) && failure.reason.contains("out of order"), "{failure:?}");
 }
 
 #[test]
@@ -31,11 +32,12 @@ fn an_earlier_writers_deliveries_no_longer_count() {
     let first = positions.begin_session();
     let second = positions.begin_session();
     assert!(!positions.delivered(first, 0, 0, 0));
-    positions.delivery_failed(first, "late".to_owned());
+    let failure = |reason: &str| Failure { partition: None, reason: reason.to_owned() };
+    positions.delivery_failed(first, failure("late"));
     let look = positions.look();
     assert!(look.failed.is_none() && look.acknowledged == [0]);
-    positions.delivery_failed(second, "now".to_owned());
-    assert_eq!(positions.look().failed.as_deref(), Some("now"));
+    positions.delivery_failed(second, failure("now"));
+    assert_eq!(positions.look().failed, Some(failure("now")));
     positions.begin_session();
     assert_eq!(positions.look().failed, None);
 }
@@ -92,4 +94,14 @@ async fn whoever_waits_for_kafka_is_woken_when_all_is_there() {
     assert!(!waiter.is_finished());
     assert!(positions.delivered(session, 1, 0, 0));
     tokio::time::timeout(LONG, waiter).await.unwrap().unwrap();
+}
+
+#[test]
+fn a_halted_partition_wakes_nobody_and_keeps_no_stop_waiting() {
+    let positions = Positions::new(vec![5, 3], vec![2, 3]);
+    positions.halt(0, "a hole".to_owned());
+    assert_eq!(positions.wait(wait(&[2, 3], 10, SOON)).acknowledged, [2, 3], "there is nothing to send");
+    positions.stop(Instant::now() + LONG);
+    assert!(positions.wait(wait(&[2, 3], 10, LONG)).is_drained());
+    assert_eq!((positions.unsent(), positions.halted().as_deref()), (3, Some("a hole")));
 }

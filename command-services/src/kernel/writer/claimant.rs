@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use event_log::{LogError, Outgoing, SendError, Writer as LogWriter};
 use schemas::claim::{self, Claim, Writer};
 use schemas::envelope::{CONTENT_TYPE, EPOCH_MAX, Source};
-use schemas::sequence::Verdict;
+use uuid::Uuid;
 
+use super::own_log::InForce;
 use super::superseded::OtherInstance;
 use super::{Instance, InstanceError, OwnLog, Superseded};
 use crate::kernel::ambient::Ambient;
@@ -57,6 +58,17 @@ pub enum ClaimError {
         /// The partition.
         partition: i32,
     },
+    /// The claim was acknowledged, and cannot be read back.
+    #[error(
+        "Kafka acknowledged the claim to partition {partition} at offset {offset}, and the log does not have it there; this \
+         process sends nothing, check the brokers' logs and start again"
+    )]
+    NotThere {
+        /// The partition.
+        partition: i32,
+        /// Where it should lie.
+        offset: i64,
+    },
     /// The epoch cannot be noted.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -87,6 +99,13 @@ pub(crate) struct Claimed {
 }
 
 type Acknowledgements = Receiver<(i32, Result<i64, String>)>;
+
+/// A claim that Kafka acknowledged.
+struct Acknowledged {
+    partition: i32,
+    offset: i64,
+    id: Uuid,
+}
 
 impl Claimant {
     /// Refuses if any partition is written by another instance.
@@ -130,18 +149,24 @@ impl Claimant {
         let all: Vec<i32> = (0..self.own.partitions).collect();
         let (first, rest) = all.split_at(1.min(all.len()));
         for partitions in [first, rest] {
+            let mut ids = vec![Uuid::nil(); all.len()];
             for partition in partitions {
-                self.send(&writer, epoch, *partition)?;
+                ids[*partition as usize] = self.send(&writer, epoch, *partition)?;
             }
             let offsets = wait(&acknowledgements, partitions.len())?;
-            self.settle(log, epoch, &offsets)?;
+            let acknowledged = |(partition, offset): (i32, i64)| {
+                let id = ids[partition as usize];
+                Acknowledged { partition, offset, id }
+            };
+            self.read_back(log, epoch, &offsets.into_iter().map(acknowledged).collect::<Vec<_>>())?;
         }
         let ends = log.partitions.iter().map(|partition| partition.next_offset).collect();
         tracing::info!(topic = self.own.topic, epoch, instance = %self.instance.id(), "this process writes the topic");
         Ok(Claimed { epoch, ends })
     }
 
-    fn send(&self, writer: &LogWriter, epoch: u32, partition: i32) -> Result<(), ClaimError> {
+    /// Sends the claim; returns its id.
+    fn send(&self, writer: &LogWriter, epoch: u32, partition: i32) -> Result<Uuid, ClaimError> {
         let claim = Claim {
             id: self.ambient.new_id(),
             source: Source { service: self.own.service.into(), partition },
@@ -157,31 +182,53 @@ impl Claimant {
         let key = self.instance.id().to_string();
         let headers = [("content-type", CONTENT_TYPE.as_bytes())];
         let (topic, key, value) = (self.own.topic, key.as_bytes(), &value[..]);
-        Ok(writer.send(Outgoing { topic, partition, key, value, headers: &headers, tag: 0 })?)
+        writer.send(Outgoing { topic, partition, key, value, headers: &headers, tag: 0 })?;
+        Ok(claim.id)
     }
 
-    /// Reads what came to lie before the own claims, which are in force then, or not.
-    fn settle(&self, log: &mut OwnLog, epoch: u32, claims: &[(i32, i64)]) -> Result<(), ClaimError> {
+    /// Reads the own claims back from where they were acknowledged, and every record before them. What was not read back
+    /// is not in force: another writer's claim may lie before it.
+    fn read_back(&self, log: &mut OwnLog, epoch: u32, claims: &[Acknowledged]) -> Result<(), ClaimError> {
         let mut ends: Vec<i64> = log.partitions.iter().map(|partition| partition.next_offset).collect();
-        for (partition, offset) in claims {
-            let end = &mut ends[*partition as usize];
-            if *offset < *end {
-                return Err(ClaimError::WentBack { partition: *partition });
+        for claim in claims {
+            let end = &mut ends[claim.partition as usize];
+            if claim.offset < *end {
+                return Err(ClaimError::WentBack { partition: claim.partition });
             }
-            *end = *offset;
+            *end = claim.offset + 1;
         }
         log.read_to(&self.own, &ends)?;
-        for (partition, offset) in claims {
-            let at = &mut log.partitions[*partition as usize];
-            let verdict = at.sequence.check_claim(epoch);
-            if verdict != Verdict::Claim {
-                let by = at.writer.take().ok_or(ClaimError::WentBack { partition: *partition })?.1;
-                return Err(ClaimError::Lost(Box::new(self.by(*partition, by))));
+        for Acknowledged { partition, offset, id } in claims {
+            let found = log.partitions[*partition as usize].claim.as_ref();
+            match standing(found, *offset, *id, epoch) {
+                Standing::InForce => {}
+                Standing::Lost(by) => {
+                    return Err(ClaimError::Lost(Box::new(self.by(*partition, by.clone()))));
+                }
+                Standing::NotThere => {
+                    return Err(ClaimError::NotThere { partition: *partition, offset: *offset });
+                }
             }
-            at.sequence.pass(verdict, epoch, self.instance.id(), *offset);
-            at.next_offset = offset + 1;
         }
         Ok(())
+    }
+}
+
+/// What became of an own claim.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing<'a> {
+    InForce,
+    /// This one came first, with the same epoch or a higher one.
+    Lost(&'a Writer),
+    NotThere,
+}
+
+/// `found` is the claim that is in force once everything up to the own one has been read.
+fn standing(found: Option<&InForce>, offset: i64, id: Uuid, epoch: u32) -> Standing<'_> {
+    match found {
+        Some(found) if found.id == id && found.offset == offset => Standing::InForce,
+        Some(found) if found.id != id && found.epoch >= epoch => Standing::Lost(&found.writer),
+        _ => Standing::NotThere,
     }
 }
 
@@ -190,6 +237,10 @@ fn wait(acknowledgements: &Acknowledgements, count: usize) -> Result<Vec<(i32, i
     let mut offsets = Vec::with_capacity(count);
     while offsets.len() < count {
         match acknowledgements.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok((partition, Ok(offset))) if offset < 0 => {
+                let reason = "Kafka does not say where it lies".to_owned();
+                return Err(ClaimError::Refused { partition, reason });
+            }
             Ok((partition, Ok(offset))) => offsets.push((partition, offset)),
             Ok((partition, Err(reason))) => return Err(ClaimError::Refused { partition, reason }),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -203,4 +254,35 @@ fn wait(acknowledgements: &Acknowledgements, count: usize) -> Result<Vec<(i32, i
 fn host_name() -> String {
     let name = std::fs::read_to_string(HOST_NAME).unwrap_or_default();
     if name.trim().is_empty() { "unknown".to_owned() } else { name.trim().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_force(offset: i64, id: u128, epoch: u32) -> InForce {
+        let writer = Writer {
+            instance: Uuid::nil(),
+            host: "host".to_owned(),
+            claimed_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        InForce { offset, id: Uuid::from_u128(id), epoch, writer }
+    }
+
+    #[test]
+    fn a_claim_is_in_force_only_where_it_was_read_back() {
+        let own = |found: Option<&InForce>| match standing(found, 7, Uuid::from_u128(1), 4) {
+            Standing::InForce => "in force",
+            Standing::Lost(_) => "lost",
+            Standing::NotThere => "not there",
+        };
+        assert_eq!(own(Some(&in_force(7, 1, 4))), "in force");
+        // What lies before it was not read, so nobody knows.
+        assert_eq!(own(None), "not there");
+        assert_eq!(own(Some(&in_force(3, 2, 3))), "not there");
+        assert_eq!(own(Some(&in_force(6, 1, 4))), "not there");
+        for epoch in [4, 5] {
+            assert_eq!(own(Some(&in_force(3, 2, epoch))), "lost");
+        }
+    }
 }

@@ -3,23 +3,20 @@
 //! What was acknowledged and marked before need not be read again as long as the log has it where it was. Else a
 //! partition is read from its beginning, because what is in force at a place follows from all that lies before it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event_log::topics::{self, Watermarks};
-use event_log::{LogError, Polled, Reader, Record, Start};
+use event_log::{Record, Span, Start, read_spans};
 use schemas::claim::Writer;
 use schemas::envelope;
 use schemas::place::{self, Compared, Place};
 use schemas::sequence::{Reached, Sequence, Verdict};
+use uuid::Uuid;
 
 use crate::kernel::comparison::{CompareError, OwnTopic};
 use crate::kernel::incoming::{self, IncomingError};
 use crate::kernel::log_tail::Tail;
-use crate::kernel::recorded;
-use crate::kernel::store::Store;
 
-/// How long one poll waits; the silence is looked at in between.
-const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a broker that is to have more may stay silent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
@@ -27,6 +24,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct OwnLog {
     pub(crate) partitions: Vec<OwnPartition>,
+    /// Records that were read.
+    pub(crate) records: u64,
     /// Events of a higher epoch are somebody else's.
     own_epoch: u32,
 }
@@ -39,22 +38,40 @@ pub(crate) struct OwnPartition {
     pub(crate) own_end: u64,
     /// Offset of the first record that has not been read.
     pub(crate) next_offset: i64,
-    /// Who claimed it last, and the epoch, if a claim that is in force was read.
-    pub(crate) writer: Option<(u32, Writer)>,
+    /// The claim that is in force, if it was read.
+    pub(crate) claim: Option<InForce>,
     /// Whether nothing has been read of a log whose beginning is gone: it begins at any position.
     begins_anywhere: bool,
 }
 
+/// A claim that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InForce {
+    /// Where it lies.
+    pub(crate) offset: i64,
+    /// Id of the claim.
+    pub(crate) id: Uuid,
+    pub(crate) epoch: u32,
+    pub(crate) writer: Writer,
+}
+
 impl OwnLog {
-    /// Reads every partition to its present end. `store` says what was marked before.
-    pub(crate) fn read(own: &OwnTopic, store: Option<&Store>, own_epoch: u32) -> Result<Self, CompareError> {
+    /// Reads every partition to its present end, from `marks` on as far as the log has what they name.
+    pub(crate) fn read(own: &OwnTopic, marks: &[Reached], own_epoch: u32) -> Result<Self, CompareError> {
+        let (mut log, ends) = Self::open(own, marks, own_epoch)?;
+        log.read_to(own, &ends)?;
+        Ok(log)
+    }
+
+    /// Finds where to read from, as [`OwnLog::read`], and where every partition ends at present. Reads nothing yet.
+    pub(crate) fn open(
+        own: &OwnTopic,
+        marks: &[Reached],
+        own_epoch: u32,
+    ) -> Result<(Self, Vec<i64>), CompareError> {
         let all: Vec<_> = (0..own.partitions).map(|partition| (own.topic, partition)).collect();
         let held = topics::all_watermarks(&own.kafka, &all)?;
-        let marks = match store {
-            Some(store) => recorded::marks(store, own.partitions)?,
-            None => vec![Reached::default(); all.len()],
-        };
-        let places = places(own, &marks, &held)?;
+        let places = places(own, marks, &held)?;
         let begin = |((mark, held), place): ((&Reached, &Watermarks), Place)| match place {
             Place::At(offset) if offset == mark.offset => {
                 OwnPartition::new(Sequence::resume(*mark), offset, false)
@@ -63,49 +80,30 @@ impl OwnLog {
             _ => OwnPartition::new(Sequence::start(), held.low, held.low > 0),
         };
         let partitions = marks.iter().zip(&held).zip(places).map(begin).collect();
-        let mut log = Self { partitions, own_epoch };
-        let ends: Vec<_> = held.iter().map(|held| held.high).collect();
-        log.read_to(own, &ends)?;
-        Ok(log)
+        let ends = held.iter().map(|held| held.high).collect();
+        Ok((Self { partitions, records: 0, own_epoch }, ends))
     }
 
-    /// Reads every partition on, up to these offsets.
+    /// Reads every partition on, up to these offsets: all of it, or it is an error.
     pub(crate) fn read_to(&mut self, own: &OwnTopic, ends: &[i64]) -> Result<(), CompareError> {
-        let short = |index: &usize| self.partitions[*index].next_offset < ends[*index];
-        let short: Vec<usize> = (0..ends.len()).filter(short).collect();
-        if short.is_empty() {
-            return Ok(());
-        }
-        let start = |index: &usize| Start {
-            topic: own.topic.to_owned(),
-            partition: *index as i32,
-            offset: self.partitions[*index].next_offset,
+        let span = |((partition, at), end): ((i32, &OwnPartition), &i64)| Span {
+            start: Start { topic: own.topic.to_owned(), partition, offset: at.next_offset },
+            end: *end,
         };
-        let starts: Vec<_> = short.iter().map(start).collect();
-        let reader = Reader::open(&own.kafka, &starts).map_err(topics::TopicError::from)?;
-        let mut left: Vec<bool> = vec![true; short.len()];
-        let mut heard = Instant::now();
-        while left.contains(&true) {
-            match reader.poll(POLL_TIMEOUT).map_err(topics::TopicError::from)? {
-                Polled::Record(record) => {
-                    heard = Instant::now();
-                    let index = short[record.source()];
-                    if record.offset() < ends[index] {
-                        self.partitions[index].take(own, &record, self.own_epoch)?;
-                    }
-                    left[record.source()] = record.offset() + 1 < ends[index];
-                }
-                Polled::End { source } => left[source] = false,
-                Polled::Nothing if heard.elapsed() > SILENCE_MAX => {
-                    let brokers = own.kafka.brokers.clone();
-                    let waited_ms = SILENCE_MAX.as_millis();
-                    let silent = LogError::Unreachable { brokers, waited_ms, reason: None };
-                    return Err(topics::TopicError::from(silent).into());
-                }
-                Polled::Nothing => {}
-            }
+        let spans: Vec<_> = (0..).zip(&self.partitions).zip(ends).map(span).collect();
+        read_spans(&own.kafka, &spans, SILENCE_MAX, |record| {
+            self.records += 1;
+            self.partitions[record.partition() as usize].take(own, record, self.own_epoch)
+        })?;
+        for (at, end) in self.partitions.iter_mut().zip(ends) {
+            at.next_offset = at.next_offset.max(*end);
         }
         Ok(())
+    }
+
+    /// How far each partition has been read: right behind its last event.
+    pub(crate) fn reached(&self) -> Vec<Reached> {
+        self.partitions.iter().map(|at| at.sequence.reached()).collect()
     }
 
     /// The last event of every partition.
@@ -125,16 +123,16 @@ impl OwnLog {
     /// Partitions whose writer, as far as its claim was read, is one of these.
     pub(crate) fn claimed_by(&self, is: impl Fn(u32, &Writer) -> bool) -> Option<(i32, Writer)> {
         let claims =
-            (0..).zip(&self.partitions).filter_map(|(partition, at)| Some((partition, at.writer.as_ref()?)));
-        let mut found = claims.filter(|(_, (epoch, writer))| is(*epoch, writer));
-        found.next().map(|(partition, (_, writer))| (partition, writer.clone()))
+            (0..).zip(&self.partitions).filter_map(|(partition, at)| Some((partition, at.claim.as_ref()?)));
+        let mut found = claims.filter(|(_, claim)| is(claim.epoch, &claim.writer));
+        found.next().map(|(partition, claim)| (partition, claim.writer.clone()))
     }
 }
 
 impl OwnPartition {
     fn new(sequence: Sequence, next_offset: i64, begins_anywhere: bool) -> Self {
         let own_end = sequence.next_position();
-        Self { sequence, own_end, next_offset, writer: None, begins_anywhere }
+        Self { sequence, own_end, next_offset, claim: None, begins_anywhere }
     }
 
     fn take(&mut self, own: &OwnTopic, record: &Record<'_>, own_epoch: u32) -> Result<(), CompareError> {
@@ -156,7 +154,8 @@ impl OwnPartition {
             self.own_end = self.sequence.next_position();
         }
         if judged.verdict == Verdict::Claim {
-            self.writer = judged.writer.map(|writer| (self.sequence.epoch(), writer));
+            let (offset, id, epoch) = (record.offset(), judged.id, self.sequence.epoch());
+            self.claim = judged.writer.map(|writer| InForce { offset, id, epoch, writer });
         }
         Ok(())
     }

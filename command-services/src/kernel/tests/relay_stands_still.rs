@@ -1,0 +1,120 @@
+//! A relay that cannot go on: what it claims and reads meanwhile, what it says, and what goes on without it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::start::make;
+use super::toy::{Toys, router};
+use crate::kernel::keys;
+use crate::kernel::outbox::{OutboxRow, SealedEvent};
+use crate::kernel::recorded;
+use crate::testing::{Call, Log, PARTITIONS, TestService, broker, eventually, write_raw};
+
+/// Attempts of the relay that are looked at.
+const ATTEMPTS: u64 = 4;
+
+/// What another store would write behind the last event of partition 0, with the epoch in force: the next position, an
+/// event of its own.
+fn foreign_next(log: &Log, epoch: u32) -> Vec<u8> {
+    let mut event: Value = serde_json::from_slice(&log.partitions[0].last().unwrap().1).unwrap();
+    let position: u64 = event["sequence"].as_str().unwrap().parse().unwrap();
+    event["sequence"] = json!(format!("{:020}", position + 1));
+    event["id"] = json!(Uuid::now_v7());
+    event["writerepoch"] = json!(epoch);
+    event.to_string().into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_log_refuses_it_the_relay_claims_nothing_and_reads_the_log_once() {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    let mut toys = TestService::<Toys>::start_with(kafka.clone(), router, |settings| {
+        settings.limits.drain_timeout = Duration::ZERO;
+    });
+    make(&toys, 60, "toy").await;
+    toys.relayed();
+    let log = Log::read(&kafka, "toys.events");
+    // No mark is of use, as after a log that lost its end.
+    toys.restart(|_| {}).unwrap();
+    let unmark = (0..PARTITIONS).map(|partition| (keys::mark(partition), None)).collect();
+    toys.service().store.apply(unmark).unwrap();
+    write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log, 2))]);
+    let metrics = &toys.service().metrics;
+    let read = metrics.compared_records.get();
+    eventually("some attempts", || (metrics.relay_failures.get() > ATTEMPTS).then_some(()));
+    let trouble = toys.service().positions.trouble().unwrap();
+    assert!(trouble.contains("the store is older than the log"), "{trouble}");
+    let records = 60 + 2 * PARTITIONS as u64 + 1;
+    let read = metrics.compared_records.get() - read;
+    toys.stop();
+    assert_eq!(Log::read(&kafka, "toys.events").claims(), vec![vec![1, 2]; PARTITIONS as usize]);
+    // What lies behind the last event, the claims, is read each time.
+    assert!(read <= records + ATTEMPTS * PARTITIONS as u64, "{read} of {records} records read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovered_store_knows_where_the_log_is_its_own() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, 60, "toy").await;
+    toys.relayed();
+    toys.restart(|settings| settings.recover = true).unwrap();
+    let store = &toys.service().store;
+    let marks = recorded::marks(store, PARTITIONS).unwrap();
+    let counters = recorded::counters(store, PARTITIONS as usize).unwrap();
+    for (mark, counter) in marks.iter().zip(&counters) {
+        assert!(counter.next > 0);
+        assert_eq!((mark.next_position, mark.last_id), (counter.next, counter.last_id));
+    }
+    // So a comparison reads what lies behind: the claim of the recovery, and the new one.
+    let positions = &toys.service().positions;
+    eventually("the first writer", || (positions.look().places.epoch == 2).then_some(()));
+    positions.distrust_log(0, "an election".to_owned());
+    let metrics = &toys.service().metrics;
+    let claims = || Log::read(&broker.kafka(""), "toys.events").claims();
+    eventually("a new writer", || (claims() == vec![vec![1, 2, 3]; PARTITIONS as usize]).then_some(()));
+    toys.relayed();
+    let read = metrics.compared_records.get();
+    assert!((1..=2 * PARTITIONS as u64).contains(&read), "{read} records read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_be_sent_halts_its_partition_and_commands_and_no_other_partition() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.drain_timeout = Duration::ZERO;
+    });
+    make(&toys, 30, "toy").await;
+    toys.relayed();
+    let service = toys.service();
+    let durable = service.positions.look().durable;
+    let kept = recorded::outbox_rows(&service.store, 2, 0, durable[2], 1).unwrap();
+    let (committed_ms, event) = (kept[0].1.committed_ms, kept[0].1.events[0].clone());
+    let unsealed = SealedEvent { value: b"{}".to_vec(), ..event.clone() };
+    let row = |partition: i32, event: SealedEvent| {
+        let key = keys::outbox(partition, durable[partition as usize]);
+        (key, Some(OutboxRow::encode(committed_ms, &[event])))
+    };
+    // Partition 0 has a hole, 1 something that nobody sealed, 2 one more event.
+    service.store.apply(vec![row(1, unsealed), row(2, event)]).unwrap();
+    service.positions.set_durable(durable.iter().map(|end| end + 1).collect());
+
+    let acknowledged = || service.positions.look().acknowledged[2];
+    eventually("the last partition's event to be sent", || (acknowledged() > durable[2]).then_some(()));
+    let missing = format!("partition 0: the outbox has no event at position {}", durable[0]);
+    let unsealed = format!("partition 1: the outbox has at position {} what was not sealed", durable[1]);
+    let ready = Call::get("/health/ready").send(&toys.router).await;
+    let refused = Call::post("/toys", &json!({"name": "one more"})).send(&toys.router).await;
+    ready.is_problem(503, "not-ready");
+    refused.is_problem(503, "relay-halted");
+    for said in [ready.text("detail"), refused.text("detail")] {
+        assert!(said.contains(&missing) && said.contains(&unsealed), "{said}");
+    }
+    let metrics = service.metrics.render();
+    assert!(metrics.contains("daybook_relay_halted_partitions 2"), "{metrics}");
+    toys.stop();
+    let log = Log::read(&broker.kafka(""), "toys.events");
+    assert_eq!(log.claims(), vec![vec![1]; PARTITIONS as usize], "no writer was given up for it");
+}
