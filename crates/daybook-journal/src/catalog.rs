@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::record::Event;
@@ -113,6 +114,13 @@ impl Catalog {
         self.places.get(partition)?.first_key_value().map(|(position, _)| *position)
     }
 
+    /// Numbers of the records that count in a segment: of one that lies in two segments the later copy does.
+    pub(crate) fn numbers(&self, segment: u64) -> Range<u64> {
+        let start = |segment: &Segment| segment.footer.numbers.start;
+        let newer = self.segments.range(segment + 1..).next();
+        self.segments.get(&segment).map_or(0, start)..newer.map_or(u64::MAX, |(_, newer)| start(newer))
+    }
+
     pub(crate) fn key(&self, hash: &[u8; 16]) -> Option<Place> {
         self.keys.get(hash).copied()
     }
@@ -135,7 +143,8 @@ impl Catalog {
     }
 }
 
-/// Adds a record to what a segment's footer is going to say. Returns the first position of each partition in it.
+/// Adds a record to what a segment's footer is going to say. Returns the positions at which events that follow one another
+/// begin in it: one for each partition that a group has events of, more where what is carried has gaps.
 pub(crate) fn note(footer: &mut Footer, scanned: &Scanned, events: &[Event]) -> Vec<(usize, u64)> {
     let Scanned { block, frame, record } = scanned;
     footer.numbers.end = frame.number + 1;
@@ -145,6 +154,7 @@ pub(crate) fn note(footer: &mut Footer, scanned: &Scanned, events: &[Event]) -> 
     footer.oldest_segment = frame.oldest_segment;
     footer.keys.extend(record.group.keys.iter().map(|key| (key.hash, *block)));
     let mut firsts: Vec<(usize, u64)> = Vec::new();
+    let mut following: BTreeMap<usize, u64> = BTreeMap::new();
     for event in events {
         let partition = event.partition as usize;
         let Some(of_partition) = footer.partitions.get_mut(partition) else { continue };
@@ -154,7 +164,7 @@ pub(crate) fn note(footer: &mut Footer, scanned: &Scanned, events: &[Event]) -> 
             state.next = event.position + 1;
             state.last_id = Some(event.id);
         }
-        if !firsts.iter().any(|(seen, _)| *seen == partition) {
+        if following.insert(partition, event.position + 1) != Some(event.position) {
             firsts.push((partition, event.position));
             of_partition.at.push(EventsAt { position: event.position, block: *block });
         }

@@ -72,10 +72,7 @@ impl Directory {
 
     /// Makes the directory, durably, and removes what an interrupted process left half made.
     pub(crate) fn prepare(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
-        if let Some(parent) = self.path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
+        self.make()?;
         for name in [SPARE_NEW, SEGMENT_NEW] {
             match fs::remove_file(self.path.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -83,6 +80,23 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// What lies above the directory is made and synced before it is made itself: where it is there, all of that is durable
+    /// whenever a process was interrupted, and only its own name need be synced.
+    fn make(&self) -> io::Result<()> {
+        let parent = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        if !self.path.is_dir() {
+            fs::create_dir_all(parent)?;
+            // What may not be opened is none that was made here.
+            let above = parent.ancestors().skip(1).map_while(|above| File::open(above).ok());
+            above.map(|above| above.sync_all()).collect::<io::Result<()>>()?;
+            fs::create_dir(&self.path)?;
+        }
+        File::open(parent)?.sync_all()
     }
 
     pub(crate) fn has_spare(&self, bytes: u64) -> bool {

@@ -497,22 +497,12 @@ impl Reader {
             let wanted = catalog.segments.values().filter(|segment| segment.footer.numbers.end > number);
             wanted.map(|segment| (segment.footer.segment, segment.begin, segment.end)).collect()
         };
-        let mut next = number;
-        let records = segments
-            .into_iter()
-            .flat_map(move |(segment, begin, end)| self.walk(segment, begin, end, number));
-        // A record may lie in two segments.
-        records.filter(move |record| match record {
-            Ok(record) if record.number < next => false,
-            Ok(record) => {
-                next = record.number + 1;
-                true
-            }
-            Err(_) => true,
-        })
+        let walk = move |(segment, begin, end)| self.walk(segment, begin, end, number);
+        segments.into_iter().flat_map(walk)
     }
 
-    /// The records of a segment from number `from` on. What is damaged is one error, and what comes behind it goes on.
+    /// The records that count in a segment, from number `from` on. What is damaged is one error, and what comes behind it
+    /// goes on.
     pub(crate) fn walk(
         &self,
         segment: u64,
@@ -521,12 +511,14 @@ impl Reader {
         from: u64,
     ) -> impl Iterator<Item = Result<Record, ReadError>> + '_ {
         let mut block = begin;
+        let mut numbers = self.shared.read().numbers(segment);
         std::iter::from_fn(move || {
-            while block < end {
+            while block < end && !numbers.is_empty() {
                 let place = Place { segment, block };
                 match self.record(place) {
                     Ok((frame, record)) => {
                         block += frame.blocks();
+                        numbers.start = record.number + 1;
                         if record.number >= from {
                             return Some(Ok(record));
                         }
@@ -536,6 +528,7 @@ impl Reader {
                             .find(|block| self.frame(Place { block: *block, ..place }).is_ok());
                         block = behind.unwrap_or(end);
                         let next = self.frame(Place { segment, block }).map(|frame| frame.number);
+                        numbers.start = next.as_ref().map_or(numbers.start, |next| *next);
                         if behind.is_none() || next.is_ok_and(|next| next > from) {
                             return Some(Err(error));
                         }

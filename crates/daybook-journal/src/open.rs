@@ -128,6 +128,8 @@ pub struct Found {
     directory: Directory,
     newest: Option<Newest>,
     segments: Vec<Segment>,
+    /// The first of those that lack between others.
+    lacking: Option<u64>,
     tail: Tail,
 }
 
@@ -148,7 +150,7 @@ pub fn find(path: &Path) -> Result<Found, OpenError> {
     if let Some(path) = listing.foreign.into_iter().next() {
         return Err(OpenError::Foreign { path });
     }
-    let mut found = Found { directory, newest: None, segments: Vec::new(), tail: Tail::Whole };
+    let mut found = Found { directory, newest: None, segments: Vec::new(), lacking: None, tail: Tail::Whole };
     for number in listing.segments {
         found.take(number)?;
     }
@@ -206,7 +208,18 @@ impl Found {
         &self.directory
     }
 
+    /// Of segments before such as lack none can be needed; whether one that lacks was, the last record says.
+    fn skip_gap(&mut self, number: u64) {
+        let expected = self.segments.last().map(|before| before.footer.segment + 1);
+        if expected.is_some_and(|expected| expected != number) {
+            self.lacking = expected;
+            self.segments.clear();
+            self.newest = None;
+        }
+    }
+
     fn take(&mut self, number: u64) -> Result<(), OpenError> {
+        self.skip_gap(number);
         let failed = |source| io_error(&self.directory, "be read", source);
         let file = self.directory.open_segment(number).map_err(failed)?;
         let path = self.directory.segment(number);
@@ -220,7 +233,10 @@ impl Found {
         let closed = read_footer(&file).map_err(failed)?.filter(|(footer, _)| footer.segment == number);
         let file = Arc::new(file);
         let (segment, unsure) = match closed {
-            Some((footer, end)) => (Segment { file, footer, begin, end, bytes, closed: true }, None),
+            Some((footer, end)) => {
+                self.tail = Tail::Whole;
+                (Segment { file, footer, begin, end, bytes, closed: true }, None)
+            }
             None => {
                 let content = std::fs::read(&path).map_err(failed)?;
                 let (footer, end, last, tail) = scan_open(&content, begin, &header, &path)?;
@@ -242,10 +258,6 @@ impl Found {
             return Err(line());
         }
         let (Some(before), Some(newest)) = (self.segments.last(), &self.newest) else { return Ok(()) };
-        if number != before.footer.segment + 1 {
-            let path = self.directory.path().to_owned();
-            return Err(OpenError::Missing { path, segment: before.footer.segment + 1 });
-        }
         let end = before.footer.numbers.end;
         let goes_on = header.first_number == end && header.prior == before.footer.last_sum;
         let copies = header.first_number + 1 == end;
@@ -275,7 +287,8 @@ impl Found {
         self.segments.retain(|segment| segment.footer.segment >= oldest);
         match self.segments.first() {
             Some(first) if first.footer.segment > oldest => {
-                Err(OpenError::Missing { path: self.directory.path().to_owned(), segment: oldest })
+                let segment = self.lacking.map_or(oldest, |lacking| lacking.max(oldest));
+                Err(OpenError::Missing { path: self.directory.path().to_owned(), segment })
             }
             _ => Ok(()),
         }
@@ -303,13 +316,14 @@ impl Found {
         let directory = &self.directory;
         let io = |doing| move |source| io_error(directory, doing, source);
         directory.prepare().map_err(io("be prepared"))?;
-        self.remove_unneeded().map_err(io("be freed of what is not needed"))?;
         if !self.directory.has_spare(segment_bytes) {
             self.directory.make_spare(segment_bytes).map_err(io("take a new segment"))?;
         }
         let header = self.next_header(identity, new_id, now_ms);
         let (begin, copied) = self.first_blocks(&header);
         let file = self.directory.begin_segment(header.segment, &begin).map_err(io("begin a segment"))?;
+        // The record that says what is not needed may have been the unsure one.
+        self.remove_unneeded().map_err(io("be freed of what is not needed"))?;
         for segment in self.segments.iter().filter(|segment| !segment.closed) {
             // Not closed, it is read at the next start: slower, and no loss.
             if let Err(error) = close_segment(&segment.file, segment.end, &segment.footer) {

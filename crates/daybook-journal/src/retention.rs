@@ -168,23 +168,26 @@ fn needed(reader: &Reader, oldest: &Oldest, needed_from: &[u64]) -> Result<Vec<V
         catalog.oldest().map(|segment| (segment.begin, segment.end))
     };
     let Some((begin, end)) = bounds else { return Ok(Vec::new()) };
+    let wanted =
+        |event: &Event| needed_from.get(event.partition as usize).is_some_and(|from| event.position >= *from);
+    let mut events: Vec<Event> = Vec::new();
+    for record in reader.walk(oldest.segment, begin, end, 0) {
+        events.extend(record?.group.events.into_iter().filter(wanted));
+    }
+    // What was carried lies behind what is newer, and may lie there twice.
+    events.sort_by_key(|event| (event.partition, event.position));
+    events.dedup_by_key(|event| (event.partition, event.position));
     let mut records: Vec<Vec<Event>> = Vec::new();
     let mut bytes = RECORD_BYTES_MAX;
     let empty = Group::default().bytes();
-    for record in reader.walk(oldest.segment, begin, end, 0) {
-        let record = record?;
-        let wanted = |event: &Event| {
-            needed_from.get(event.partition as usize).is_some_and(|from| event.position >= *from)
-        };
-        for event in record.group.events.into_iter().filter(wanted) {
-            bytes += event.bytes();
-            if bytes > RECORD_BYTES_MAX {
-                bytes = empty + event.bytes();
-                records.push(Vec::new());
-            }
-            if let Some(last) = records.last_mut() {
-                last.push(event);
-            }
+    for event in events {
+        bytes += event.bytes();
+        if bytes > RECORD_BYTES_MAX {
+            bytes = empty + event.bytes();
+            records.push(Vec::new());
+        }
+        if let Some(last) = records.last_mut() {
+            last.push(event);
         }
     }
     Ok(records)

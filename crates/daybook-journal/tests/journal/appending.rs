@@ -34,6 +34,7 @@ fn a_process_that_was_killed_goes_on_in_a_fresh_segment_with_a_copy_of_its_last_
     assert_eq!(found.last_number(), 5);
     append(&mut journal, 5, 9, 100);
     assert_has(&journal, 9);
+    drop(journal);
     fs::remove_file(&both[1]).unwrap();
     let before = begin(killed.path()).unwrap();
     assert_has(&before, 5);

@@ -95,8 +95,26 @@ fn a_damaged_footer_costs_a_reading_and_nothing_else() {
     for byte in [bytes - BLOCK + 4, bytes - 2 * BLOCK + 20] {
         let damaged = copy(directory.path());
         flip(&segments(damaged.path())[0], byte);
+        assert_eq!(find(damaged.path()).unwrap().tail(), &Tail::Whole);
         assert_has(&begin(damaged.path()).unwrap(), 40);
     }
+}
+
+#[test]
+fn of_a_record_that_lies_in_two_segments_the_later_one_counts() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 5, 10);
+    let killed = copy(directory.path());
+    drop(begin(killed.path()).unwrap());
+    // Where the process was killed, record 5 had not come to the disk; the footer behind it has.
+    flip(&segments(killed.path())[0], 5 * BLOCK + 100);
+    assert_has(&begin(killed.path()).unwrap(), 5);
+    flip(&segments(killed.path())[0], 4 * BLOCK + 100);
+    let journal = begin(killed.path()).unwrap();
+    let numbers: Vec<_> =
+        journal.reader().records_from(1).map(|record| record.map(|r| r.number).ok()).collect();
+    assert_eq!(numbers, [Some(1), Some(2), Some(3), None, Some(5)]);
 }
 
 #[test]

@@ -76,6 +76,76 @@ fn a_partition_that_stands_still_is_carried_and_read_in_order() {
 }
 
 #[test]
+fn what_is_carried_again_with_newer_events_before_and_gaps_between_is_found_by_its_position() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    let event = |partition, position, bytes| daybook_journal::Event {
+        partition,
+        position,
+        id: id(partition, position),
+        key: String::new(),
+        traceparent: String::new(),
+        value: vec![0; bytes],
+    };
+    // Partition 0 is slow, and Kafka has nothing of it; partition 1 is fast and sent at once.
+    for round in 0..90 {
+        let events = vec![event(0, round, 100), event(1, round, 9000)];
+        journal
+            .append(daybook_journal::Group { events, ..daybook_journal::Group::default() }, NOW_MS)
+            .unwrap();
+        retire_all(&mut journal, &RETENTION, [0, round + 1], NOW_MS);
+    }
+    assert!(segments(directory.path()).len() < 8);
+    for killed in [false, true] {
+        let copied = copy(directory.path());
+        let again = killed.then(|| begin(copied.path()).unwrap());
+        let reader = again.as_ref().unwrap_or(&journal).reader();
+        for position in 0..90 {
+            let events = reader.events(0, position).unwrap();
+            assert!(events.is_some(), "killed {killed}: position {position} was never sent and is not found");
+        }
+    }
+}
+
+/// A journal, and the segments of it that were declared as not needed and are still there.
+fn with_unneeded_segments() -> (tempfile::TempDir, Vec<std::path::PathBuf>) {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 100, 3000);
+    let before = copy(directory.path());
+    let gone = retire_all(&mut journal, &RETENTION, [50, 50], NOW_MS);
+    let after = copy(directory.path());
+    let unneeded = segments(before.path()).into_iter().take(gone).map(|segment| {
+        let back = after.path().join(segment.file_name().unwrap());
+        std::fs::copy(&segment, &back).unwrap();
+        back
+    });
+    let unneeded = unneeded.collect();
+    (after, unneeded)
+}
+
+#[test]
+fn a_segment_that_is_not_needed_stays_until_the_record_that_says_so_was_written_again() {
+    let (directory, unneeded) = with_unneeded_segments();
+    let spare = directory.path().join("spare");
+    std::fs::remove_file(&spare).unwrap();
+    std::fs::create_dir_all(spare.join("in-the-way")).unwrap();
+    begin(directory.path()).unwrap_err();
+    assert!(unneeded.iter().all(|segment| segment.exists()));
+    std::fs::remove_dir_all(&spare).unwrap();
+    begin(directory.path()).unwrap();
+    assert!(!unneeded.iter().any(|segment| segment.exists()));
+}
+
+#[test]
+fn a_segment_that_is_not_needed_and_could_not_be_removed_is_no_gap() {
+    let (directory, unneeded) = with_unneeded_segments();
+    std::fs::remove_file(&unneeded[1]).unwrap();
+    begin(directory.path()).unwrap();
+    assert!(!unneeded.iter().any(|segment| segment.exists()));
+}
+
+#[test]
 fn what_the_index_does_not_have_or_a_young_key_holds_stays() {
     let directory = directory();
     let mut journal = begin(directory.path()).unwrap();
