@@ -92,8 +92,8 @@ impl Directory {
         if !self.path.is_dir() {
             fs::create_dir_all(parent)?;
             // What may not be opened is none that was made here.
-            let above = parent.ancestors().skip(1).map_while(|above| File::open(above).ok());
-            above.map(|above| above.sync_all()).collect::<io::Result<()>>()?;
+            let mut above = parent.ancestors().skip(1).map_while(|above| File::open(above).ok());
+            above.try_for_each(|above| above.sync_all())?;
             fs::create_dir(&self.path)?;
         }
         File::open(parent)?.sync_all()
