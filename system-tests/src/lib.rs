@@ -8,6 +8,7 @@ pub mod broker;
 pub mod kafka;
 pub mod log;
 pub mod mounted;
+pub mod power_cut;
 pub mod process;
 pub mod reader;
 pub mod site;

@@ -6,14 +6,26 @@ use std::process::Command;
 use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("daybook-journal", &[]),
     ("schemas", &[]),
     ("event-log", &[]),
     ("command-services", &["schemas", "event-log"]),
     ("projector", &["schemas", "event-log"]),
     ("query-api", &["schemas", "event-log", "projector"]),
     ("quickstart", &["schemas", "event-log", "command-services", "projector", "query-api"]),
-    ("system-tests", &["schemas", "event-log", "command-services", "projector", "query-api", "quickstart"]),
+    (
+        "system-tests",
+        &[
+            "daybook-journal",
+            "schemas",
+            "event-log",
+            "command-services",
+            "projector",
+            "query-api",
+            "quickstart",
+        ],
+    ),
     ("benchmarks", &["schemas", "event-log", "command-services", "projector", "query-api", "quickstart"]),
 ];
 

@@ -1,0 +1,188 @@
+//! What lies where: segments, the records that have events of a partition, and those that have idempotency keys.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::record::Event;
+use crate::scan::Scanned;
+use crate::segment::{EventsAt, Footer, PartitionEvents};
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Number of its segment.
+    pub segment: u64,
+    /// Its first block.
+    pub block: u32,
+}
+
+/// The events of one record.
+pub type Events = Arc<Vec<Event>>;
+
+/// One segment as a start or a reader needs it.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    pub(crate) file: Arc<File>,
+    pub(crate) footer: Footer,
+    /// The block behind its header.
+    pub(crate) begin: u32,
+    /// The block behind its last record.
+    pub(crate) end: u32,
+    /// Bytes of the file.
+    pub(crate) bytes: u64,
+    pub(crate) closed: bool,
+}
+
+/// All segments.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) segments: BTreeMap<u64, Segment>,
+    /// Per partition, by position: the record that begins with it.
+    places: Vec<BTreeMap<u64, Place>>,
+    keys: HashMap<[u8; 16], Place>,
+    recent: VecDeque<(Place, Events, usize)>,
+    recent_bytes: usize,
+    recent_bytes_max: usize,
+}
+
+impl Catalog {
+    pub(crate) fn new(partitions: usize, recent_bytes_max: usize) -> Self {
+        let places = (0..partitions).map(|_| BTreeMap::new()).collect();
+        Self { places, recent_bytes_max, ..Self::default() }
+    }
+
+    /// Takes a segment in. Of a record that lies in two segments the later one counts.
+    pub(crate) fn add(&mut self, segment: Segment) {
+        let number = segment.footer.segment;
+        for (places, events) in self.places.iter_mut().zip(&segment.footer.partitions) {
+            places
+                .extend(events.at.iter().map(|at| (at.position, Place { segment: number, block: at.block })));
+        }
+        let keys = segment.footer.keys.iter();
+        self.keys.extend(keys.map(|(hash, block)| (*hash, Place { segment: number, block: *block })));
+        self.segments.insert(number, segment);
+    }
+
+    /// Takes a record of the newest segment in.
+    pub(crate) fn appended(&mut self, scanned: &Scanned, events: &Events) {
+        let Some(mut newest) = self.segments.last_entry() else { return };
+        let segment = newest.get_mut();
+        let place = Place { segment: segment.footer.segment, block: scanned.block };
+        let firsts = note(&mut segment.footer, scanned, events);
+        segment.end = scanned.block + scanned.frame.blocks();
+        for (partition, position) in firsts {
+            self.places[partition].insert(position, place);
+        }
+        self.keys.extend(scanned.record.group.keys.iter().map(|key| (key.hash, place)));
+        self.remember(place, events);
+    }
+
+    fn remember(&mut self, place: Place, events: &Events) {
+        let bytes = events.iter().map(Event::bytes).sum();
+        self.recent.push_back((place, Arc::clone(events), bytes));
+        self.recent_bytes += bytes;
+        while self.recent_bytes > self.recent_bytes_max {
+            let Some((_, _, bytes)) = self.recent.pop_front() else { return };
+            self.recent_bytes -= bytes;
+        }
+    }
+
+    /// The events of a record that was appended lately.
+    pub(crate) fn recent(&self, place: Place) -> Option<Events> {
+        let found = self.recent.binary_search_by_key(&place, |(place, _, _)| *place).ok()?;
+        self.recent.get(found).map(|(_, events, _)| Arc::clone(events))
+    }
+
+    /// Forgets a segment, which is about to be removed.
+    pub(crate) fn remove(&mut self, number: u64) {
+        self.segments.remove(&number);
+        for places in &mut self.places {
+            places.retain(|_, place| place.segment != number);
+        }
+        self.keys.retain(|_, place| place.segment != number);
+    }
+
+    /// The record in which `position` would be, if it is kept.
+    pub(crate) fn events_at(&self, partition: usize, position: u64) -> Option<Place> {
+        self.places.get(partition)?.range(..=position).next_back().map(|(_, place)| *place)
+    }
+
+    /// First position of a partition that is kept.
+    pub(crate) fn kept_from(&self, partition: usize) -> Option<u64> {
+        self.places.get(partition)?.first_key_value().map(|(position, _)| *position)
+    }
+
+    /// Numbers of the records that count in a segment: of one that lies in two segments the later copy does.
+    pub(crate) fn numbers(&self, segment: u64) -> Range<u64> {
+        let start = |segment: &Segment| segment.footer.numbers.start;
+        let newer = self.segments.range(segment + 1..).next();
+        self.segments.get(&segment).map_or(0, start)..newer.map_or(u64::MAX, |(_, newer)| start(newer))
+    }
+
+    pub(crate) fn key(&self, hash: &[u8; 16]) -> Option<Place> {
+        self.keys.get(hash).copied()
+    }
+
+    pub(crate) fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn file(&self, number: u64) -> Option<Arc<File>> {
+        self.segments.get(&number).map(|segment| Arc::clone(&segment.file))
+    }
+
+    /// Bytes of all segments.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.values().map(|segment| segment.bytes).sum()
+    }
+
+    pub(crate) fn oldest(&self) -> Option<&Segment> {
+        self.segments.values().next()
+    }
+}
+
+/// Adds a record to what a segment's footer is going to say. Returns the positions at which events that follow one another
+/// begin in it: one for each partition that a group has events of, more where what is carried has gaps.
+pub(crate) fn note(footer: &mut Footer, scanned: &Scanned, events: &[Event]) -> Vec<(usize, u64)> {
+    let Scanned { block, frame, record } = scanned;
+    footer.numbers.end = frame.number + 1;
+    footer.last_sum = frame.sum();
+    footer.last_committed_ms = frame.committed_ms;
+    footer.index_synced = frame.index_synced;
+    footer.oldest_segment = frame.oldest_segment;
+    footer.keys.extend(record.group.keys.iter().map(|key| (key.hash, *block)));
+    let mut firsts: Vec<(usize, u64)> = Vec::new();
+    let mut following: BTreeMap<usize, u64> = BTreeMap::new();
+    for event in events {
+        let partition = event.partition as usize;
+        let Some(of_partition) = footer.partitions.get_mut(partition) else { continue };
+        of_partition.bytes += event.bytes() as u64;
+        // What is carried was counted where it was written first.
+        if let Some(state) = footer.states.get_mut(partition).filter(|state| event.position >= state.next) {
+            state.next = event.position + 1;
+            state.last_id = Some(event.id);
+        }
+        if following.insert(partition, event.position + 1) != Some(event.position) {
+            firsts.push((partition, event.position));
+            of_partition.at.push(EventsAt { position: event.position, block: *block });
+        }
+    }
+    firsts
+}
+
+/// What the footer of a segment says that has no record yet.
+pub(crate) fn empty_footer(header: &crate::segment::Header) -> Footer {
+    Footer {
+        segment: header.segment,
+        numbers: header.first_number..header.first_number,
+        last_sum: header.prior,
+        last_committed_ms: 0,
+        index_synced: header.index_synced,
+        oldest_segment: header.oldest_segment,
+        partitions: header.partitions.iter().map(|_| PartitionEvents::default()).collect(),
+        states: header.partitions.clone(),
+        keys: Vec::new(),
+    }
+}

@@ -1,0 +1,196 @@
+//! The journal's directory: which files there are, how one is made, how its name becomes durable.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::frame::BLOCK_BYTES;
+use crate::segment::{Footer, Header, Trailer, table_bytes};
+
+const SUFFIX: &str = ".journal";
+/// A segment of zeros that waits to be used.
+const SPARE: &str = "spare";
+/// One that is being filled with zeros.
+const SPARE_NEW: &str = "spare.new";
+/// One that is being given its header.
+const SEGMENT_NEW: &str = "segment.new";
+/// Zeros written at a time.
+const ZEROS_BYTES: usize = 1024 * 1024;
+
+/// The directory of a journal.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    path: PathBuf,
+}
+
+/// What a directory holds.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Numbers of the segments, ascending.
+    pub(crate) segments: Vec<u64>,
+    /// Files that are none of ours.
+    pub(crate) foreign: Vec<PathBuf>,
+}
+
+impl Directory {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn segment(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:020}{SUFFIX}"))
+    }
+
+    fn spare(&self) -> PathBuf {
+        self.path.join(SPARE)
+    }
+
+    /// Says what there is; nothing if the directory does not exist.
+    pub(crate) fn list(&self) -> io::Result<Listing> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
+            entries => entries?,
+        };
+        let mut listing = Listing::default();
+        for entry in entries {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            match name.strip_suffix(SUFFIX).and_then(|number| number.parse().ok()) {
+                Some(number) => listing.segments.push(number),
+                None if [SPARE, SPARE_NEW, SEGMENT_NEW].contains(&&*name) => {}
+                None => listing.foreign.push(self.path.join(&*name)),
+            }
+        }
+        listing.segments.sort_unstable();
+        Ok(listing)
+    }
+
+    /// Makes the directory, durably, and removes what an interrupted process left half made.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        self.make()?;
+        for name in [SPARE_NEW, SEGMENT_NEW] {
+            match fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What lies above the directory is made and synced before it is made itself: where it is there, all of that is durable
+    /// whenever a process was interrupted, and only its own name need be synced.
+    fn make(&self) -> io::Result<()> {
+        let parent = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        if !self.path.is_dir() {
+            fs::create_dir_all(parent)?;
+            // What may not be opened is none that was made here.
+            let mut above = parent.ancestors().skip(1).map_while(|above| File::open(above).ok());
+            above.try_for_each(|above| above.sync_all())?;
+            fs::create_dir(&self.path)?;
+        }
+        File::open(parent)?.sync_all()
+    }
+
+    pub(crate) fn has_spare(&self, bytes: u64) -> bool {
+        fs::metadata(self.spare()).is_ok_and(|metadata| metadata.len() == bytes)
+    }
+
+    /// Makes a spare segment: zeros that are on the disk before it has its name. Writing into them later changes no
+    /// metadata, as writing into a hole or into what was only reserved would.
+    pub(crate) fn make_spare(&self, bytes: u64) -> io::Result<()> {
+        let new = self.path.join(SPARE_NEW);
+        let made = fill_with_zeros(&new, bytes).and_then(|()| fs::rename(&new, self.spare()));
+        if made.is_err() {
+            // A half made one takes the very room that is missing. What remains is removed at the next start.
+            let _ = fs::remove_file(&new);
+        }
+        made.and_then(|()| self.sync())
+    }
+
+    /// Turns the spare into segment `number` which begins with `begin`: durable under its name, or not there at all.
+    pub(crate) fn begin_segment(&self, number: u64, begin: &[u8]) -> io::Result<File> {
+        let new = self.path.join(SEGMENT_NEW);
+        fs::rename(self.spare(), &new)?;
+        let file = OpenOptions::new().read(true).write(true).open(&new)?;
+        file.write_all_at(begin, 0)?;
+        file.sync_all()?;
+        fs::rename(&new, self.segment(number))?;
+        self.sync()?;
+        Ok(file)
+    }
+
+    pub(crate) fn open_segment(&self, number: u64) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.segment(number))
+    }
+
+    pub(crate) fn remove_segment(&self, number: u64) -> io::Result<()> {
+        fs::remove_file(self.segment(number))?;
+        self.sync()
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn fill_with_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut left = bytes;
+    while left > 0 {
+        let some = left.min(ZEROS_BYTES as u64);
+        // At most `ZEROS_BYTES`.
+        file.write_all(&zeros[..some as usize])?;
+        left -= some;
+    }
+    file.sync_all()
+}
+
+/// Writes a segment's footer behind its records, and cuts off the zeros that are left. What was acknowledged lies before.
+pub(crate) fn close_segment(file: &File, end_block: u32, footer: &Footer) -> io::Result<()> {
+    let mut tail = footer.encode();
+    let footer_bytes = tail.len() as u32;
+    tail.resize(tail.len().next_multiple_of(BLOCK_BYTES), 0);
+    tail.extend_from_slice(&Trailer { footer_block: end_block, footer_bytes }.encode());
+    let begin = u64::from(end_block) * BLOCK_BYTES as u64;
+    file.write_all_at(&tail, begin)?;
+    file.set_len(begin + tail.len() as u64)?;
+    file.sync_all()
+}
+
+/// The footer of a segment, if it is closed and its footer can be read.
+pub(crate) fn read_footer(file: &File) -> io::Result<Option<(Footer, u32)>> {
+    let bytes = file.metadata()?.len();
+    let Some(last) = bytes.checked_sub(BLOCK_BYTES as u64) else { return Ok(None) };
+    let mut block = [0; BLOCK_BYTES];
+    file.read_exact_at(&mut block, last)?;
+    let Some(trailer) = Trailer::decode(&block) else { return Ok(None) };
+    let begin = u64::from(trailer.footer_block) * BLOCK_BYTES as u64;
+    if begin + u64::from(trailer.footer_bytes) > last {
+        return Ok(None);
+    }
+    let mut footer = vec![0; trailer.footer_bytes as usize];
+    file.read_exact_at(&mut footer, begin)?;
+    Ok(Footer::decode(&footer).ok().map(|footer| (footer, trailer.footer_block)))
+}
+
+/// The header of a segment, and the block behind it.
+pub(crate) fn read_header(file: &File) -> io::Result<Result<(Header, u32), crate::Damaged>> {
+    let bytes = file.metadata()?.len();
+    let mut begin = vec![0; (BLOCK_BYTES as u64).min(bytes) as usize];
+    file.read_exact_at(&mut begin, 0)?;
+    if let Some(table) = table_bytes(&begin).filter(|table| *table > begin.len() && *table as u64 <= bytes) {
+        begin.resize(table, 0);
+        file.read_exact_at(&mut begin, 0)?;
+    }
+    let blocks = table_bytes(&begin).map_or(1, crate::frame::blocks);
+    Ok(Header::decode(&begin).map(|header| (header, blocks)))
+}

@@ -1,0 +1,569 @@
+//! Appending to the journal, and reading from it while it is written.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::catalog::{Catalog, Events, Place, Segment, empty_footer};
+use crate::directory::{Directory, close_segment};
+use crate::fields::Damaged;
+use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, blocks};
+use crate::open::any_record;
+use crate::record::{Event, Group, KeyOutcome, Record};
+use crate::scan::Scanned;
+use crate::segment::{Header, Identity, Mark};
+use crate::spare::Spare;
+
+/// How long an append may wait for a new segment that is being filled with zeros.
+const SPARE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Blocks at the end of the last segment that commands do not get while there is no spare one: notes and carried events
+/// need some room on a full disk as well.
+const RESERVED_BLOCKS: u32 = (2 * RECORD_BYTES_MAX / BLOCK_BYTES) as u32;
+
+/// Why a group was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing was written, and it may be tried again: there is no room for a new segment.
+    #[error("the journal has no room: {detail}; free some on its disk")]
+    NoRoom {
+        /// The system's reason.
+        detail: String,
+    },
+    /// Nothing was written: the group is larger than a record may be.
+    #[error(
+        "a group of {bytes} bytes is larger than a record of the journal, which takes up to {RECORD_BYTES_MAX}"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Nothing was written: an event does not come behind the last one of its partition.
+    #[error("position {found} of partition {partition} does not follow: {expected} is next")]
+    Position {
+        /// The partition.
+        partition: i32,
+        /// Its next position.
+        expected: u64,
+        /// The event's position.
+        found: u64,
+    },
+    /// What is on the disk is not known any more. Nothing can be appended until a new process has opened the journal.
+    #[error(
+        "the journal cannot be {doing}: {source}; what is on the disk is not known, so the process must end"
+    )]
+    Failed {
+        /// What was tried.
+        doing: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// An earlier append has failed.
+    #[error("the journal has failed before: {0}")]
+    Unusable(String),
+}
+
+/// Why something of the journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file system does not do as asked.
+    #[error("{} cannot be read at byte {byte}: {source}", path.display())]
+    Io {
+        /// The segment.
+        path: PathBuf,
+        /// Where in it.
+        byte: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// One or more records are not what was written.
+    #[error("{} at byte {byte}: {damaged}", path.display())]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// Where in it.
+        byte: u64,
+        /// What is wrong.
+        damaged: Damaged,
+    },
+}
+
+/// What the relay knows of a partition, for the header of the next segment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    acknowledged: u64,
+    mark: Mark,
+}
+
+#[derive(Debug)]
+struct Shared {
+    directory: Directory,
+    id: Uuid,
+    catalog: RwLock<Catalog>,
+    sent: Mutex<Vec<Sent>>,
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Catalog> {
+        self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one writer of a journal.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    spare: Spare,
+    identity: Identity,
+    live: Live,
+    segment_bytes: u64,
+    /// The number of the next record.
+    number: u64,
+    prior: u32,
+    index_synced: u64,
+    oldest_segment: u64,
+    /// Next position of each partition.
+    next: Vec<u64>,
+    buffer: Vec<u8>,
+    failed: Option<String>,
+}
+
+/// The segment that is written.
+#[derive(Debug)]
+struct Live {
+    segment: u64,
+    file: Arc<File>,
+    end: u32,
+    blocks: u32,
+}
+
+/// Reads the journal beside its writer. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+/// What [`Journal::start`] begins with.
+pub(crate) struct Start {
+    pub(crate) directory: Directory,
+    pub(crate) header: Header,
+    pub(crate) fresh: Segment,
+    pub(crate) catalog: Catalog,
+    pub(crate) segment_bytes: u64,
+}
+
+impl Journal {
+    pub(crate) fn start(start: Start) -> io::Result<Self> {
+        let Start { directory, header, fresh, catalog, segment_bytes } = start;
+        let spare = Spare::start(directory.clone(), segment_bytes)?;
+        let sent = header.partitions.iter();
+        let sent = sent.map(|state| Sent { acknowledged: state.acknowledged, mark: state.mark }).collect();
+        let (catalog, sent) = (RwLock::new(catalog), Mutex::new(sent));
+        let footer = &fresh.footer;
+        Ok(Self {
+            spare,
+            live: Live {
+                segment: footer.segment,
+                file: fresh.file,
+                end: fresh.end,
+                // Bounded by `Settings::segment_bytes`.
+                blocks: (segment_bytes / BLOCK_BYTES as u64) as u32,
+            },
+            segment_bytes,
+            number: footer.numbers.end,
+            prior: footer.last_sum,
+            index_synced: footer.index_synced,
+            oldest_segment: footer.oldest_segment,
+            next: footer.states.iter().map(|state| state.next).collect(),
+            buffer: Vec::with_capacity(RECORD_BYTES_MAX),
+            failed: None,
+            shared: Arc::new(Shared { directory, id: header.journal, catalog, sent }),
+            identity: header.identity,
+        })
+    }
+
+    /// A reader of this journal.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Up to this record the index is known to be synced.
+    pub(crate) fn synced(&self) -> u64 {
+        self.index_synced
+    }
+
+    /// Number of the last record.
+    #[must_use]
+    pub fn last_number(&self) -> u64 {
+        self.number - 1
+    }
+
+    /// Why there is no room for a new segment at present, if the disk refuses it.
+    #[must_use]
+    pub fn no_room(&self) -> Option<String> {
+        self.spare.failure()
+    }
+
+    /// The index was synced up to this record; the next record says so.
+    pub fn index_synced(&mut self, number: u64) {
+        self.index_synced = self.index_synced.max(number.min(self.last_number()));
+    }
+
+    /// Appends a group and returns its number once it is on the disk.
+    ///
+    /// # Errors
+    /// [`AppendError::Failed`] if that is not known; every other error says that nothing was written.
+    pub fn append(&mut self, group: Group, now_ms: u64) -> Result<u64, AppendError> {
+        self.check_positions(&group.events)?;
+        self.write(Kind::Group, group, now_ms)
+    }
+
+    /// Appends what the journal itself knows: how far the index was synced, which segment is the oldest that is needed.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn note(&mut self, now_ms: u64) -> Result<u64, AppendError> {
+        self.write(Kind::Note, Group::default(), now_ms)
+    }
+
+    /// Appends events of an older segment once more.
+    pub(crate) fn carry(&mut self, events: Vec<Event>, now_ms: u64) -> Result<u64, AppendError> {
+        self.write(Kind::Carried, Group { events, ..Group::default() }, now_ms)
+    }
+
+    /// Says durably that segments before this one are not needed, and removes them.
+    pub(crate) fn forget_before(&mut self, segment: u64, now_ms: u64) -> Result<(), AppendError> {
+        let before = std::mem::replace(&mut self.oldest_segment, segment);
+        if let Err(error) = self.note(now_ms) {
+            self.oldest_segment = before;
+            return Err(error);
+        }
+        for number in before..segment {
+            self.shared.write().remove(number);
+            // What could not be removed is removed at the next start.
+            if let Err(error) = self.shared.directory.remove_segment(number) {
+                tracing::warn!(segment = number, %error, "a segment of the journal could not be removed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the journal in order: the next start needs to read no record.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn close(mut self, now_ms: u64) -> Result<(), AppendError> {
+        self.note(now_ms)?;
+        self.close_live().map_err(|source| AppendError::Failed { doing: "closed", source })
+    }
+
+    fn check_positions(&self, events: &[Event]) -> Result<(), AppendError> {
+        let mut next = self.next.clone();
+        for event in events {
+            let (partition, found) = (event.partition, event.position);
+            let expected = next.get_mut(partition as usize).filter(|expected| **expected == found);
+            let Some(expected) = expected else {
+                let expected = self.next.get(partition as usize).copied().unwrap_or_default();
+                return Err(AppendError::Position { partition, expected, found });
+            };
+            *expected += 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, kind: Kind, group: Group, now_ms: u64) -> Result<u64, AppendError> {
+        if let Some(failure) = &self.failed {
+            return Err(AppendError::Unusable(failure.clone()));
+        }
+        let bytes = group.bytes();
+        if bytes > RECORD_BYTES_MAX {
+            return Err(AppendError::TooLarge { bytes });
+        }
+        self.make_room(blocks(bytes), kind, now_ms)?;
+        let frame = self.encode(kind, &group, now_ms);
+        let at = u64::from(self.live.end) * BLOCK_BYTES as u64;
+        let written = self.live.file.write_all_at(&self.buffer, at);
+        written.map_err(|source| self.fail("written", source))?;
+        self.live.file.sync_data().map_err(|source| self.fail("synced", source))?;
+        Ok(self.written(frame, group))
+    }
+
+    fn fail(&mut self, doing: &'static str, source: io::Error) -> AppendError {
+        self.failed = Some(format!("it could not be {doing}: {source}"));
+        AppendError::Failed { doing, source }
+    }
+
+    /// Puts the record into the buffer, filled up to whole blocks.
+    fn encode(&mut self, kind: Kind, group: &Group, now_ms: u64) -> Frame {
+        self.buffer.clear();
+        self.buffer.resize(FRAME_BYTES, 0);
+        group.encode(&mut self.buffer);
+        let body = &self.buffer[FRAME_BYTES..];
+        let frame = Frame {
+            kind,
+            journal: self.shared.id,
+            segment: self.live.segment,
+            number: self.number,
+            index_synced: self.index_synced,
+            oldest_segment: self.oldest_segment,
+            committed_ms: now_ms,
+            prior: self.prior,
+            body_bytes: body.len() as u32,
+            body_checksum: crc32c::crc32c(body),
+        };
+        self.buffer[..FRAME_BYTES].copy_from_slice(&frame.encode());
+        self.buffer.resize(self.buffer.len().next_multiple_of(BLOCK_BYTES), 0);
+        frame
+    }
+
+    /// The record is on the disk: readers may see it.
+    fn written(&mut self, frame: Frame, mut group: Group) -> u64 {
+        let block = self.live.end;
+        self.live.end += frame.blocks();
+        self.number += 1;
+        self.prior = frame.sum();
+        if frame.kind == Kind::Group {
+            for event in &group.events {
+                self.next[event.partition as usize] = event.position + 1;
+            }
+        }
+        let events = Arc::new(std::mem::take(&mut group.events));
+        let Frame { kind, number, index_synced, committed_ms, .. } = frame;
+        let record = Record { kind, number, index_synced, committed_ms, group };
+        self.shared.write().appended(&Scanned { block, frame, record }, &events);
+        number
+    }
+
+    /// Changes to a new segment if the record does not fit into the present one.
+    fn make_room(&mut self, wanted: u32, kind: Kind, now_ms: u64) -> Result<(), AppendError> {
+        let left = self.live.blocks.saturating_sub(self.live.end);
+        let reserves = kind == Kind::Group && !self.spare.is_ready();
+        let reserve = if reserves { RESERVED_BLOCKS.min(self.live.blocks / 4) } else { 0 };
+        if wanted + reserve <= left {
+            return Ok(());
+        }
+        let no_room = |source: io::Error| AppendError::NoRoom { detail: source.to_string() };
+        self.spare.wait(SPARE_TIMEOUT).map_err(no_room)?;
+        if wanted <= left {
+            return Ok(());
+        }
+        self.change_segment(now_ms)
+    }
+
+    fn change_segment(&mut self, now_ms: u64) -> Result<(), AppendError> {
+        let header = self.next_header(now_ms);
+        let mut begin = header.encode();
+        let header_blocks = blocks(begin.len());
+        begin.resize(begin.len().next_multiple_of(BLOCK_BYTES), 0);
+        let file = self.shared.directory.begin_segment(header.segment, &begin);
+        // Whether the new segment is there is not known; a start finds out.
+        let file = Arc::new(file.map_err(|source| self.fail("given a new segment", source))?);
+        self.spare.taken();
+        if let Err(error) = self.close_live() {
+            tracing::warn!(segment = self.live.segment, %error, "a segment of the journal was not closed");
+        }
+        self.live =
+            Live { segment: header.segment, file: Arc::clone(&file), end: header_blocks, ..self.live };
+        let footer = empty_footer(&header);
+        let bytes = self.segment_bytes;
+        let fresh = Segment { file, footer, begin: header_blocks, end: header_blocks, bytes, closed: false };
+        self.shared.write().add(fresh);
+        Ok(())
+    }
+
+    fn next_header(&self, now_ms: u64) -> Header {
+        let mut partitions = self.states();
+        for (state, sent) in partitions.iter_mut().zip(self.shared.sent().iter()) {
+            state.acknowledged = sent.acknowledged;
+            state.mark = sent.mark;
+        }
+        Header {
+            journal: self.shared.id,
+            identity: self.identity.clone(),
+            segment: self.live.segment + 1,
+            first_number: self.number,
+            prior: self.prior,
+            index_synced: self.index_synced,
+            oldest_segment: self.oldest_segment,
+            created_ms: now_ms,
+            partitions,
+        }
+    }
+
+    fn states(&self) -> Vec<crate::PartitionState> {
+        let catalog = self.shared.read();
+        catalog.segments.values().next_back().map(|live| live.footer.states.clone()).unwrap_or_default()
+    }
+
+    fn close_live(&self) -> io::Result<()> {
+        let footer = {
+            let mut catalog = self.shared.write();
+            let Some(mut newest) = catalog.segments.last_entry() else { return Ok(()) };
+            let footer = &mut newest.get_mut().footer;
+            for (state, sent) in footer.states.iter_mut().zip(self.shared.sent().iter()) {
+                state.acknowledged = sent.acknowledged;
+                state.mark = sent.mark;
+            }
+            footer.clone()
+        };
+        close_segment(&self.live.file, self.live.end, &footer)?;
+        let bytes = self.live.file.metadata()?.len();
+        let mut catalog = self.shared.write();
+        if let Some(mut newest) = catalog.segments.last_entry() {
+            let segment = newest.get_mut();
+            (segment.bytes, segment.closed) = (bytes, true);
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// The relay: Kafka has acknowledged a partition up to before this position, and its last event lies at this mark.
+    pub fn sent(&self, partition: usize, acknowledged: u64, mark: Option<Mark>) {
+        if let Some(sent) = self.shared.sent().get_mut(partition) {
+            sent.acknowledged = acknowledged;
+            sent.mark = mark.unwrap_or(sent.mark);
+        }
+    }
+
+    /// The events of the record that has `position` of a partition, if it is kept.
+    ///
+    /// # Errors
+    /// If the record cannot be read back as it was written.
+    pub fn events(&self, partition: usize, position: u64) -> Result<Option<Events>, ReadError> {
+        let (place, recent) = {
+            let catalog = self.shared.read();
+            let Some(place) = catalog.events_at(partition, position) else { return Ok(None) };
+            (place, catalog.recent(place))
+        };
+        let events = match recent {
+            Some(events) => events,
+            None => Arc::new(self.record(place)?.1.group.events),
+        };
+        let has = |event: &Event| event.partition as usize == partition && event.position == position;
+        Ok(events.iter().any(has).then_some(events))
+    }
+
+    /// What became of the request with this idempotency key, and when that was decided.
+    ///
+    /// # Errors
+    /// If the record cannot be read back as it was written.
+    pub fn outcome(&self, hash: &[u8; 16]) -> Result<Option<(u64, KeyOutcome)>, ReadError> {
+        let place = self.shared.read().key(hash);
+        let Some(place) = place else { return Ok(None) };
+        let record = self.record(place)?.1;
+        let key = record.group.keys.into_iter().rev().find(|key| key.hash == *hash);
+        Ok(key.map(|key| (record.committed_ms, key)))
+    }
+
+    /// First position of a partition that is kept; none if none is.
+    #[must_use]
+    pub fn kept_from(&self, partition: usize) -> Option<u64> {
+        self.shared.read().kept_from(partition)
+    }
+
+    /// Idempotency keys that are remembered.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.shared.read().key_count()
+    }
+
+    /// Bytes of all segments.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.shared.read().bytes()
+    }
+
+    /// All records from this number on, in their order; each once.
+    ///
+    /// # Errors
+    /// What cannot be read is one error, and what comes behind it goes on.
+    pub fn records_from(&self, number: u64) -> impl Iterator<Item = Result<Record, ReadError>> + '_ {
+        let segments: Vec<_> = {
+            let catalog = self.shared.read();
+            let wanted = catalog.segments.values().filter(|segment| segment.footer.numbers.end > number);
+            wanted.map(|segment| (segment.footer.segment, segment.begin, segment.end)).collect()
+        };
+        let walk = move |(segment, begin, end)| self.walk(segment, begin, end, number);
+        segments.into_iter().flat_map(walk)
+    }
+
+    /// The records that count in a segment, from number `from` on. What is damaged is one error, and what comes behind it
+    /// goes on.
+    pub(crate) fn walk(
+        &self,
+        segment: u64,
+        begin: u32,
+        end: u32,
+        from: u64,
+    ) -> impl Iterator<Item = Result<Record, ReadError>> + '_ {
+        let mut block = begin;
+        let mut numbers = self.shared.read().numbers(segment);
+        std::iter::from_fn(move || {
+            while block < end && !numbers.is_empty() {
+                let place = Place { segment, block };
+                match self.record(place) {
+                    Ok((frame, record)) => {
+                        block += frame.blocks();
+                        numbers.start = record.number + 1;
+                        if record.number >= from {
+                            return Some(Ok(record));
+                        }
+                    }
+                    Err(error) => {
+                        let behind = (block + 1..end)
+                            .find(|block| self.frame(Place { block: *block, ..place }).is_ok());
+                        block = behind.unwrap_or(end);
+                        let next = self.frame(Place { segment, block }).map(|frame| frame.number);
+                        numbers.start = next.as_ref().map_or(numbers.start, |next| *next);
+                        if behind.is_none() || next.is_ok_and(|next| next > from) {
+                            return Some(Err(error));
+                        }
+                    }
+                }
+            }
+            None
+        })
+    }
+
+    fn frame(&self, place: Place) -> Result<Frame, ReadError> {
+        Ok(self.record(place)?.0)
+    }
+
+    pub(crate) fn record(&self, place: Place) -> Result<(Frame, Record), ReadError> {
+        let Place { segment, block } = place;
+        let path = self.shared.directory.segment(segment);
+        let byte = u64::from(block) * BLOCK_BYTES as u64;
+        let io = |source| ReadError::Io { path: path.clone(), byte, source };
+        let file = self.shared.read().file(segment);
+        let file = file.ok_or_else(|| io(io::ErrorKind::NotFound.into()))?;
+        let mut bytes = vec![0; BLOCK_BYTES];
+        file.read_exact_at(&mut bytes, byte).map_err(io)?;
+        let frame = Frame::decode(&bytes);
+        let frame = frame.map_err(|damaged| ReadError::Damaged { path: path.clone(), byte, damaged })?;
+        let whole = frame.blocks() as usize * BLOCK_BYTES;
+        if whole > BLOCK_BYTES {
+            bytes.resize(whole, 0);
+            file.read_exact_at(&mut bytes[BLOCK_BYTES..], byte + BLOCK_BYTES as u64).map_err(io)?;
+        }
+        let record = any_record(&bytes, self.shared.id, segment);
+        record.map_err(|damaged| ReadError::Damaged { path: path.clone(), byte, damaged })
+    }
+
+    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.shared.read()
+    }
+}

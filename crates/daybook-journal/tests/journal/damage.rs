@@ -1,0 +1,165 @@
+//! What a disk does to files that lie there: nothing of it is taken for what was written, and the place is named.
+
+use std::fs;
+
+use daybook_journal::{OpenError, Tail, find};
+
+use crate::support::{NOW_MS, append, assert_has, begin, begin_with, copy, directory, flip, segments};
+
+const BLOCK: usize = daybook_journal::BLOCK_BYTES;
+
+#[test]
+fn a_torn_end_is_cut_off_unless_the_index_knows_the_record() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 3, 10);
+    // Blocks: header, records 1 to 3.
+    for byte in [3 * BLOCK, 3 * BLOCK + 90] {
+        let torn = copy(directory.path());
+        flip(&segments(torn.path())[0], byte);
+        let found = find(torn.path()).unwrap();
+        assert!(matches!(found.tail(), Tail::Torn { number: 3, .. }), "{:?}", found.tail());
+        let refused = begin_with(found, 3).unwrap_err();
+        assert!(matches!(refused, OpenError::Acknowledged { number: 3, .. }), "{refused}");
+        let mut journal = begin_with(find(torn.path()).unwrap(), 2).unwrap();
+        assert_has(&journal, 2);
+        // The number is given again, and what was cut off does not come back.
+        append(&mut journal, 2, 4, 10);
+        let killed = copy(torn.path());
+        assert_has(&begin(killed.path()).unwrap(), 4);
+    }
+}
+
+#[test]
+fn a_damaged_record_before_others_is_named_and_nothing_is_cut() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 4, 10);
+    for number in 1..4 {
+        let damaged = copy(directory.path());
+        flip(&segments(damaged.path())[0], number * BLOCK + 100);
+        match find(damaged.path()) {
+            Err(OpenError::Acknowledged { number: found, byte, .. }) => {
+                assert_eq!((found, byte), (number as u64, (number * BLOCK) as u64));
+            }
+            other => panic!("record {number}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_a_live_segment_is_noticed_or_harmless() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 4, 10);
+    let whole = fs::read(&segments(directory.path())[0]).unwrap();
+    for byte in (0..5 * BLOCK).step_by(89) {
+        let damaged = copy(directory.path());
+        flip(&segments(damaged.path())[0], byte);
+        match find(damaged.path()) {
+            Err(_) => {}
+            Ok(found) if matches!(found.tail(), Tail::Torn { .. }) => assert_eq!(found.last_number(), 3),
+            Ok(found) => {
+                assert_eq!(whole[byte], 0, "byte {byte}");
+                assert_has(&begin_with(found, 4).unwrap(), 4);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_record_of_a_closed_segment_is_named_when_it_is_read() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 40, 3000);
+    journal.close(NOW_MS).unwrap();
+    flip(&segments(directory.path())[0], BLOCK + 200);
+    let journal = begin(directory.path()).unwrap();
+    let reader = journal.reader();
+    let error = reader.events(0, 0).unwrap_err();
+    assert!(error.to_string().contains("at byte 4096"), "{error}");
+    assert!(reader.outcome(&crate::support::hash(0)).is_err());
+    assert!(reader.events(1, 0).unwrap().is_some());
+    assert!(reader.records_from(1).next().unwrap().is_err());
+    assert!(reader.records_from(2).all(|record| record.is_ok()));
+}
+
+#[test]
+fn a_damaged_footer_costs_a_reading_and_nothing_else() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 40, 3000);
+    journal.close(NOW_MS).unwrap();
+    let first = segments(directory.path()).remove(0);
+    let bytes = fs::metadata(&first).unwrap().len() as usize;
+    for byte in [bytes - BLOCK + 4, bytes - 2 * BLOCK + 20] {
+        let damaged = copy(directory.path());
+        flip(&segments(damaged.path())[0], byte);
+        assert_eq!(find(damaged.path()).unwrap().tail(), &Tail::Whole);
+        assert_has(&begin(damaged.path()).unwrap(), 40);
+    }
+}
+
+#[test]
+fn of_a_record_that_lies_in_two_segments_the_later_one_counts() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 5, 10);
+    let killed = copy(directory.path());
+    drop(begin(killed.path()).unwrap());
+    // Where the process was killed, record 5 had not come to the disk; the footer behind it has.
+    flip(&segments(killed.path())[0], 5 * BLOCK + 100);
+    assert_has(&begin(killed.path()).unwrap(), 5);
+    flip(&segments(killed.path())[0], 4 * BLOCK + 100);
+    let journal = begin(killed.path()).unwrap();
+    let numbers: Vec<_> =
+        journal.reader().records_from(1).map(|record| record.map(|r| r.number).ok()).collect();
+    assert_eq!(numbers, [Some(1), Some(2), Some(3), None, Some(5)]);
+}
+
+#[test]
+fn a_segment_that_is_gone_is_missed() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 65, 3000);
+    journal.close(NOW_MS).unwrap();
+    let count = segments(directory.path()).len();
+    assert!(count > 3);
+    for gone in 0..count - 1 {
+        let damaged = copy(directory.path());
+        fs::remove_file(&segments(damaged.path())[gone]).unwrap();
+        match find(damaged.path()) {
+            Err(OpenError::Missing { segment, .. }) => assert_eq!(segment, gone as u64 + 1),
+            other => panic!("segment {}: {other:?}", gone + 1),
+        }
+    }
+    // Of the newest one only the index or the log can know.
+    let damaged = copy(directory.path());
+    fs::remove_file(&segments(damaged.path())[count - 1]).unwrap();
+    assert!(begin_with(find(damaged.path()).unwrap(), 65).is_err());
+}
+
+#[test]
+fn a_segment_of_another_journal_is_not_taken() {
+    let (here, there) = (directory(), directory());
+    for directory in [&here, &there] {
+        let mut journal = begin(directory.path()).unwrap();
+        append(&mut journal, 0, 30, 3000);
+        journal.close(NOW_MS).unwrap();
+    }
+    // The same id, since the test gives it; but another history.
+    let mut journal = begin(there.path()).unwrap();
+    append(&mut journal, 30, 33, 3000);
+    journal.close(NOW_MS).unwrap();
+    let mut journal = begin(here.path()).unwrap();
+    append(&mut journal, 30, 32, 2999);
+    journal.close(NOW_MS).unwrap();
+    let mut journal = begin(here.path()).unwrap();
+    append(&mut journal, 32, 33, 3000);
+    journal.close(NOW_MS).unwrap();
+    let newest = segments(here.path()).pop().unwrap();
+    let older = segments(here.path()).len() - 2;
+    fs::copy(&segments(there.path())[older], &segments(here.path())[older]).unwrap();
+    let refused = find(here.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::Line { .. }), "{refused} {}", newest.display());
+}

@@ -1,0 +1,9 @@
+//! The journal on a real file system: what is appended is there, in order and once, whatever became of the last write.
+// Helpers outside of `#[test]` functions fail a test by panicking as well.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod appending;
+mod damage;
+mod power_cut;
+mod retention;
+mod support;

@@ -1,0 +1,167 @@
+//! What is not needed goes, and nothing else: a partition that stands still and a quiet one are carried.
+
+use daybook_journal::{Journal, Retention};
+
+use crate::support::{NOW_MS, append, assert_has, begin, copy, directory, hash, id, segments};
+
+const RETENTION: Retention = Retention {
+    journal_bytes_max: 1024 * 1024,
+    kept_bytes_max: 128 * 1024,
+    kept_events_max: 10,
+    kept_age_ms_max: 1_000_000,
+    key_age_ms_min: 0,
+    key_age_ms_max: 0,
+};
+
+fn retire_all(journal: &mut Journal, retention: &Retention, acknowledged: [u64; 2], now_ms: u64) -> usize {
+    journal.index_synced(journal.last_number());
+    (0..100).take_while(|_| journal.retire(retention, &acknowledged, now_ms).unwrap()).count()
+}
+
+#[test]
+fn segments_that_nothing_needs_are_removed_and_a_start_does_not_miss_them() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 100, 3000);
+    let before = segments(directory.path()).len();
+    let gone = retire_all(&mut journal, &RETENTION, [50, 50], NOW_MS);
+    assert!(gone > 3, "{gone}");
+    // A note may have begun another segment.
+    assert!(segments(directory.path()).len() <= before - gone + 1);
+    let reader = journal.reader();
+    assert!(reader.bytes() <= 3 * 64 * 1024, "{}", reader.bytes());
+    assert!(reader.outcome(&hash(0)).unwrap().is_none());
+    for _ in 0..2 {
+        let killed = copy(directory.path());
+        let journal = begin(killed.path()).unwrap();
+        assert!(journal.reader().events(0, 49).unwrap().is_some());
+        assert_eq!(journal.reader().kept_from(0), reader.kept_from(0));
+    }
+}
+
+#[test]
+fn a_partition_that_stands_still_is_carried_and_read_in_order() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 3, 500);
+    let mut next = [2, 1];
+    for round in 0..60 {
+        // Only partition 1 goes on.
+        let group = |position| daybook_journal::Group {
+            events: vec![daybook_journal::Event {
+                partition: 1,
+                position,
+                id: id(1, position),
+                key: String::new(),
+                traceparent: String::new(),
+                value: vec![0; 9000],
+            }],
+            ..daybook_journal::Group::default()
+        };
+        journal.append(group(next[1]), NOW_MS + round).unwrap();
+        next[1] += 1;
+        retire_all(&mut journal, &RETENTION, [0, next[1]], NOW_MS);
+        assert!(journal.reader().bytes() <= RETENTION.kept_bytes_max + 2 * 64 * 1024);
+    }
+    for killed in [false, true] {
+        let copied = copy(directory.path());
+        let again = killed.then(|| begin(copied.path()).unwrap());
+        let reader = again.as_ref().unwrap_or(&journal).reader();
+        assert_eq!(reader.kept_from(0), Some(0));
+        for position in 0..2 {
+            let events = reader.events(0, position).unwrap().expect("it was never sent");
+            assert!(events.iter().any(|event| event.id == id(0, position)));
+        }
+    }
+}
+
+#[test]
+fn what_is_carried_again_with_newer_events_before_and_gaps_between_is_found_by_its_position() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    let event = |partition, position, bytes| daybook_journal::Event {
+        partition,
+        position,
+        id: id(partition, position),
+        key: String::new(),
+        traceparent: String::new(),
+        value: vec![0; bytes],
+    };
+    // Partition 0 is slow, and Kafka has nothing of it; partition 1 is fast and sent at once.
+    for round in 0..90 {
+        let events = vec![event(0, round, 100), event(1, round, 9000)];
+        journal
+            .append(daybook_journal::Group { events, ..daybook_journal::Group::default() }, NOW_MS)
+            .unwrap();
+        retire_all(&mut journal, &RETENTION, [0, round + 1], NOW_MS);
+    }
+    assert!(segments(directory.path()).len() < 8);
+    for killed in [false, true] {
+        let copied = copy(directory.path());
+        let again = killed.then(|| begin(copied.path()).unwrap());
+        let reader = again.as_ref().unwrap_or(&journal).reader();
+        for position in 0..90 {
+            let events = reader.events(0, position).unwrap();
+            assert!(events.is_some(), "killed {killed}: position {position} was never sent and is not found");
+        }
+    }
+}
+
+/// A journal, and the segments of it that were declared as not needed and are still there.
+fn with_unneeded_segments() -> (tempfile::TempDir, Vec<std::path::PathBuf>) {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 100, 3000);
+    let before = copy(directory.path());
+    let gone = retire_all(&mut journal, &RETENTION, [50, 50], NOW_MS);
+    let after = copy(directory.path());
+    let unneeded = segments(before.path()).into_iter().take(gone).map(|segment| {
+        let back = after.path().join(segment.file_name().unwrap());
+        std::fs::copy(&segment, &back).unwrap();
+        back
+    });
+    let unneeded = unneeded.collect();
+    (after, unneeded)
+}
+
+#[test]
+fn a_segment_that_is_not_needed_stays_until_the_record_that_says_so_was_written_again() {
+    let (directory, unneeded) = with_unneeded_segments();
+    let spare = directory.path().join("spare");
+    std::fs::remove_file(&spare).unwrap();
+    std::fs::create_dir_all(spare.join("in-the-way")).unwrap();
+    begin(directory.path()).unwrap_err();
+    assert!(unneeded.iter().all(|segment| segment.exists()));
+    std::fs::remove_dir_all(&spare).unwrap();
+    begin(directory.path()).unwrap();
+    assert!(!unneeded.iter().any(|segment| segment.exists()));
+}
+
+#[test]
+fn a_segment_that_is_not_needed_and_could_not_be_removed_is_no_gap() {
+    let (directory, unneeded) = with_unneeded_segments();
+    std::fs::remove_file(&unneeded[1]).unwrap();
+    begin(directory.path()).unwrap();
+    assert!(!unneeded.iter().any(|segment| segment.exists()));
+}
+
+#[test]
+fn what_the_index_does_not_have_or_a_young_key_holds_stays() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 60, 3000);
+    assert!(!journal.retire(&RETENTION, &[30, 30], NOW_MS).unwrap(), "the index was never synced");
+    let young = Retention { key_age_ms_min: 5_000, key_age_ms_max: 5_000, ..RETENTION };
+    assert_eq!(retire_all(&mut journal, &young, [30, 30], NOW_MS), 0);
+    assert_has(&journal, 60);
+    assert!(retire_all(&mut journal, &young, [30, 30], NOW_MS + 10_000) > 1);
+}
+
+#[test]
+fn while_nothing_is_sent_nothing_is_carried_in_circles() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 100, 3000);
+    assert_eq!(retire_all(&mut journal, &RETENTION, [0, 0], NOW_MS), 0);
+    assert_has(&journal, 100);
+}

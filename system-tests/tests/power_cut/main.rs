@@ -1,0 +1,11 @@
+//! Power cuts: what real processes write is recorded, and images of what a disk may have at random points are opened.
+//!
+//! `DAYBOOK_POWER_CUTS` is the number of points, 40 if left out; `DAYBOOK_POWER_CUT_SEED` makes other choices.
+// Helpers outside of `#[test]` functions fail a test by panicking as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod expected;
+mod image;
+mod journal;
+mod recording;
+mod replay;
