@@ -35,6 +35,14 @@ pub(crate) struct Segment {
     pub(crate) closed: bool,
 }
 
+impl Segment {
+    /// Per partition: no event of the segment has this position or a later one; none if it has no event.
+    pub(crate) fn ends(&self) -> Vec<Option<u64>> {
+        let partitions = self.footer.partitions.iter().zip(&self.footer.states);
+        partitions.map(|(events, state)| (!events.at.is_empty()).then_some(state.next)).collect()
+    }
+}
+
 /// All segments.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {

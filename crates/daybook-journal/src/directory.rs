@@ -70,21 +70,10 @@ impl Directory {
         Ok(listing)
     }
 
-    /// Makes the directory, durably, and removes what an interrupted process left half made.
-    pub(crate) fn prepare(&self) -> io::Result<()> {
-        self.make()?;
-        for name in [SPARE_NEW, SEGMENT_NEW] {
-            match fs::remove_file(self.path.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// What lies above the directory is made and synced before it is made itself: where it is there, all of that is durable
-    /// whenever a process was interrupted, and only its own name need be synced.
-    fn make(&self) -> io::Result<()> {
+    /// Makes the directory, durably. What lies above it is made and synced before it is made itself: where it is there, all of
+    /// that is durable whenever a process was interrupted, and only its own name need be synced. What an interrupted
+    /// process left half made in it is written over.
+    pub(crate) fn make(&self) -> io::Result<()> {
         let parent = match self.path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),

@@ -16,7 +16,7 @@ use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, bloc
 use crate::open::any_record;
 use crate::record::{Event, Group, KeyOutcome, Record};
 use crate::scan::Scanned;
-use crate::segment::{Header, Identity, Mark};
+use crate::segment::{Header, Identity, Mark, PartitionState};
 use crate::spare::Spare;
 
 /// How long an append may wait for a new segment that is being filled with zeros.
@@ -168,9 +168,7 @@ impl Journal {
     pub(crate) fn start(start: Start) -> io::Result<Self> {
         let Start { directory, header, fresh, catalog, segment_bytes } = start;
         let spare = Spare::start(directory.clone(), segment_bytes)?;
-        let sent = header.partitions.iter();
-        let sent = sent.map(|state| Sent { acknowledged: state.acknowledged, mark: state.mark }).collect();
-        let (catalog, sent) = (RwLock::new(catalog), Mutex::new(sent));
+        let reader = Reader::of(directory, header.journal, catalog, &header.partitions);
         let footer = &fresh.footer;
         Ok(Self {
             spare,
@@ -179,7 +177,7 @@ impl Journal {
                 file: fresh.file,
                 end: fresh.end,
                 // Bounded by `Settings::segment_bytes`.
-                blocks: (segment_bytes / BLOCK_BYTES as u64) as u32,
+                blocks: (fresh.bytes / BLOCK_BYTES as u64) as u32,
             },
             segment_bytes,
             number: footer.numbers.end,
@@ -189,7 +187,7 @@ impl Journal {
             next: footer.states.iter().map(|state| state.next).collect(),
             buffer: Vec::with_capacity(RECORD_BYTES_MAX),
             failed: None,
-            shared: Arc::new(Shared { directory, id: header.journal, catalog, sent }),
+            shared: reader.shared,
             identity: header.identity,
         })
     }
@@ -375,13 +373,22 @@ impl Journal {
         if let Err(error) = self.close_live() {
             tracing::warn!(segment = self.live.segment, %error, "a segment of the journal was not closed");
         }
-        self.live =
-            Live { segment: header.segment, file: Arc::clone(&file), end: header_blocks, ..self.live };
+        self.live = Live {
+            segment: header.segment,
+            file: Arc::clone(&file),
+            end: header_blocks,
+            blocks: self.segment_blocks(),
+        };
         let footer = empty_footer(&header);
         let bytes = self.segment_bytes;
         let fresh = Segment { file, footer, begin: header_blocks, end: header_blocks, bytes, closed: false };
         self.shared.write().add(fresh);
         Ok(())
+    }
+
+    /// Blocks of a whole segment. Bounded by `Settings::segment_bytes`.
+    fn segment_blocks(&self) -> u32 {
+        (self.segment_bytes / BLOCK_BYTES as u64) as u32
     }
 
     fn next_header(&self, now_ms: u64) -> Header {
@@ -403,7 +410,7 @@ impl Journal {
         }
     }
 
-    fn states(&self) -> Vec<crate::PartitionState> {
+    fn states(&self) -> Vec<PartitionState> {
         let catalog = self.shared.read();
         catalog.segments.values().next_back().map(|live| live.footer.states.clone()).unwrap_or_default()
     }
@@ -431,6 +438,12 @@ impl Journal {
 }
 
 impl Reader {
+    pub(crate) fn of(directory: Directory, id: Uuid, catalog: Catalog, states: &[PartitionState]) -> Self {
+        let sent = |state: &PartitionState| Sent { acknowledged: state.acknowledged, mark: state.mark };
+        let sent = Mutex::new(states.iter().map(sent).collect());
+        Self { shared: Arc::new(Shared { directory, id, catalog: RwLock::new(catalog), sent }) }
+    }
+
     /// The relay: Kafka has acknowledged a partition up to before this position, and its last event lies at this mark.
     pub fn sent(&self, partition: usize, acknowledged: u64, mark: Option<Mark>) {
         if let Some(sent) = self.shared.sent().get_mut(partition) {

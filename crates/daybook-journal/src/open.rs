@@ -13,9 +13,12 @@ use crate::catalog::{Catalog, Segment, empty_footer, note};
 use crate::directory::{Directory, close_segment, read_footer, read_header};
 use crate::fields::Damaged;
 use crate::frame::{BLOCK_BYTES, Frame, blocks};
-use crate::journal::{Journal, Start};
+use crate::journal::{Journal, Reader, Start};
 use crate::scan::{End, Expected, Scanned, next, scan};
 use crate::segment::{Header, Identity, PartitionState};
+
+/// Of a whole segment, the part that one has for records which is begun on a full disk.
+const SMALL_SEGMENT_FRACTION: u64 = 32;
 
 /// Sizes that a service may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,21 @@ impl Default for Settings {
         // Zeros for a new segment are written in some 50 ms, and a start reads at most one segment whole.
         Self { segment_bytes: 16 * 1024 * 1024, recent_bytes_max: 8 * 1024 * 1024 }
     }
+}
+
+/// What a process begins with.
+#[derive(Debug, Clone)]
+pub struct Beginning<'a> {
+    /// Whose journal it is.
+    pub identity: &'a Identity,
+    /// The last record that the index has; 0 if it has none.
+    pub index_number: u64,
+    /// Of a journal that is made anew: its id.
+    pub new_id: Uuid,
+    /// Of a journal that is made anew: where each partition stands before its first record.
+    pub initial: &'a [PartitionState],
+    /// In milliseconds since 1970.
+    pub now_ms: u64,
 }
 
 /// Why a journal cannot be opened.
@@ -296,35 +314,27 @@ impl Found {
 
     /// Begins to write: a torn end is cut off, what is unsure is written once more, and the old segment is closed.
     ///
-    /// `index_number` is the last record that the index has: a record that was applied was acknowledged, so its absence
-    /// is damage and not a torn end. Whoever has read the log compares it with [`Found::partitions`] before, for the same
-    /// reason. `new_id` is the id of a journal that is made anew.
+    /// A record that the index has was acknowledged, so its absence is damage and not a torn end. Whoever has read the log
+    /// compares it with [`Found::partitions`] before, for the same reason.
     ///
     /// # Errors
     /// If the journal belongs to somebody else, lacks what was acknowledged, or cannot be written.
-    pub fn begin(
-        self,
-        identity: &Identity,
-        index_number: u64,
-        new_id: Uuid,
-        now_ms: u64,
-        settings: &Settings,
-    ) -> Result<Journal, OpenError> {
-        self.check_identity(identity)?;
-        self.check_end(index_number)?;
+    pub fn begin(self, beginning: &Beginning<'_>, settings: &Settings) -> Result<Journal, OpenError> {
+        self.check_identity(beginning.identity)?;
+        self.check_end(beginning.index_number)?;
         let segment_bytes = settings.segment_bytes.next_multiple_of(BLOCK_BYTES as u64);
         let directory = &self.directory;
         let io = |doing| move |source| io_error(directory, doing, source);
-        directory.prepare().map_err(io("be prepared"))?;
-        if !self.directory.has_spare(segment_bytes) {
-            self.directory.make_spare(segment_bytes).map_err(io("take a new segment"))?;
-        }
-        let header = self.next_header(identity, new_id, now_ms);
+        directory.make().map_err(io("be made"))?;
+        let header = self.next_header(beginning);
         let (begin, copied) = self.first_blocks(&header);
+        let fresh_bytes = self.spare(segment_bytes, begin.len() as u64).map_err(io("take a new segment"))?;
         let file = self.directory.begin_segment(header.segment, &begin).map_err(io("begin a segment"))?;
         // The record that says what is not needed may have been the unsure one.
         self.remove_unneeded().map_err(io("be freed of what is not needed"))?;
-        for segment in self.segments.iter().filter(|segment| !segment.closed) {
+        // On a full disk a footer would take what the next start needs.
+        let has_room = fresh_bytes == segment_bytes;
+        for segment in self.segments.iter().filter(|segment| has_room && !segment.closed) {
             // Not closed, it is read at the next start: slower, and no loss.
             if let Err(error) = close_segment(&segment.file, segment.end, &segment.footer) {
                 tracing::warn!(segment = segment.footer.segment, %error, "a segment of the journal was not closed");
@@ -336,19 +346,51 @@ impl Found {
             footer: empty_footer(&header),
             begin: header_blocks,
             end: header_blocks,
-            bytes: segment_bytes,
+            bytes: fresh_bytes,
             closed: false,
         };
         if let Some(copied) = &copied {
             note(&mut fresh.footer, copied, &copied.record.group.events);
             fresh.end += copied.frame.blocks();
         }
-        let mut catalog = Catalog::new(header.partitions.len(), settings.recent_bytes_max);
-        self.segments.into_iter().for_each(|segment| catalog.add(segment));
+        let directory = self.directory.clone();
+        let mut catalog = self.into_catalog(header.partitions.len(), settings.recent_bytes_max);
         catalog.add(fresh.clone());
-        let start = Start { directory: self.directory.clone(), header, fresh, catalog, segment_bytes };
-        let directory = self.directory;
+        let start = Start { directory: directory.clone(), header, fresh, catalog, segment_bytes };
         Journal::start(start).map_err(|source| io_error(&directory, "start its thread", source))
+    }
+
+    /// Reads what there is, beside nobody: for who takes over from a journal that is put aside.
+    #[must_use]
+    pub fn into_reader(self) -> Reader {
+        let (directory, id) = (self.directory.clone(), self.id().unwrap_or_default());
+        let partitions = self.partitions().to_vec();
+        Reader::of(directory, id, self.into_catalog(partitions.len(), 0), &partitions)
+    }
+
+    fn into_catalog(self, partitions: usize, recent_bytes_max: usize) -> Catalog {
+        let mut catalog = Catalog::new(partitions, recent_bytes_max);
+        self.segments.into_iter().for_each(|segment| catalog.add(segment));
+        catalog
+    }
+
+    /// Sees to it that there is a spare segment, and says how large it is. Where the disk has no room for a whole one, the
+    /// zeros at the end of the old segment give some, and a few blocks are enough to start, to relay what waits, and to
+    /// take commands again once there is room.
+    fn spare(&self, wanted: u64, begin: u64) -> io::Result<u64> {
+        if self.directory.has_spare(wanted) {
+            return Ok(wanted);
+        }
+        match self.directory.make_spare(wanted) {
+            Err(error) if is_full(&error) => {
+                for segment in self.segments.iter().filter(|segment| !segment.closed) {
+                    segment.file.set_len(u64::from(segment.end) * BLOCK_BYTES as u64)?;
+                }
+                let small = begin + (wanted / SMALL_SEGMENT_FRACTION).next_multiple_of(BLOCK_BYTES as u64);
+                self.directory.make_spare(small).map(|()| small)
+            }
+            made => made.map(|()| wanted),
+        }
     }
 
     fn check_identity(&self, expected: &Identity) -> Result<(), OpenError> {
@@ -387,8 +429,8 @@ impl Found {
         Ok(())
     }
 
-    fn next_header(&self, identity: &Identity, new_id: Uuid, now_ms: u64) -> Header {
-        let nothing = vec![PartitionState::default(); identity.partitions.max(0) as usize];
+    fn next_header(&self, beginning: &Beginning<'_>) -> Header {
+        let Beginning { identity, new_id, now_ms, .. } = *beginning;
         let Some((last, newest)) = self.segments.last().zip(self.newest.as_ref()) else {
             return Header {
                 journal: new_id,
@@ -399,7 +441,7 @@ impl Found {
                 index_synced: 0,
                 oldest_segment: 1,
                 created_ms: now_ms,
-                partitions: nothing,
+                partitions: beginning.initial.to_vec(),
             };
         };
         let footer = &last.footer;
@@ -433,6 +475,12 @@ impl Found {
         });
         (bytes, copied)
     }
+}
+
+/// Whether the system refuses more bytes, and may take them again.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull)
 }
 
 /// Reads a segment that is not closed.

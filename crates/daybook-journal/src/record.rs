@@ -10,8 +10,8 @@ const WHAT: &str = "the body of a record";
 const EVENT_BYTES_MIN: usize = 4 + 8 + 16 + 12;
 /// Least bytes of a write: a length and whether it puts or removes.
 const WRITE_BYTES_MIN: usize = 5;
-/// Least bytes of an outcome: key, fingerprint and a length.
-const KEY_BYTES_MIN: usize = 36;
+/// Least bytes of an outcome: key and a length.
+const KEY_BYTES_MIN: usize = 20;
 
 /// One sealed event, ready for Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +44,7 @@ pub struct Write {
 pub struct KeyOutcome {
     /// Hash of the key.
     pub hash: [u8; 16],
-    /// Hash of the request.
-    pub fingerprint: [u8; 16],
-    /// The outcome, as the service encodes it.
+    /// The outcome and of which request it was, as the service encodes it.
     pub outcome: Vec<u8>,
 }
 
@@ -159,12 +157,11 @@ impl KeyOutcome {
 
     fn encode(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.hash);
-        to.extend_from_slice(&self.fingerprint);
         put_bytes(to, &self.outcome);
     }
 
     fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
-        Ok(Self { hash: fields.array()?, fingerprint: fields.array()?, outcome: fields.bytes()?.to_vec() })
+        Ok(Self { hash: fields.array()?, outcome: fields.bytes()?.to_vec() })
     }
 }
 
@@ -226,7 +223,7 @@ mod tests {
                 Write { key: b"A1".to_vec(), value: Some(b"state".to_vec()) },
                 Write { key: b"U1".to_vec(), value: None },
             ],
-            keys: vec![KeyOutcome { hash: [1; 16], fingerprint: [2; 16], outcome: b"done".to_vec() }],
+            keys: vec![KeyOutcome { hash: [1; 16], outcome: b"done".to_vec() }],
         }
     }
 

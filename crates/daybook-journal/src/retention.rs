@@ -12,6 +12,9 @@ use crate::frame::RECORD_BYTES_MAX;
 use crate::journal::{AppendError, Journal, ReadError, Reader};
 use crate::record::{Event, Group};
 
+/// Of the most keys that may be, one in so many is room in which the oldest are forgotten early.
+const KEYS_ROOM_FRACTION: u64 = 8;
+
 /// Bounds on what is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
@@ -27,6 +30,8 @@ pub struct Retention {
     pub key_age_ms_min: u64,
     /// A key is forgotten then.
     pub key_age_ms_max: u64,
+    /// Keys remembered at most; towards it the oldest are forgotten early.
+    pub keys_max: u64,
 }
 
 /// Why a segment was not removed although it could be.
@@ -80,6 +85,10 @@ struct Oldest {
     bytes: u64,
     /// Bytes of all segments.
     journal_bytes: u64,
+    /// Keys in all segments.
+    keys: u64,
+    /// Per partition: the position behind its last event, if it has any.
+    ends: Vec<Option<u64>>,
 }
 
 impl Oldest {
@@ -93,13 +102,17 @@ impl Oldest {
             has_keys: !oldest.footer.keys.is_empty(),
             bytes: oldest.bytes,
             journal_bytes: catalog.bytes(),
+            keys: catalog.key_count() as u64,
+            ends: oldest.ends(),
         })
     }
 
     fn may_go(&self, retention: &Retention, now_ms: u64) -> bool {
         let age_ms = now_ms.saturating_sub(self.last_committed_ms);
-        // Half of the bound is for keys and kept events; beyond it the oldest go early.
-        let crowded = self.journal_bytes > retention.journal_bytes_max / 2;
+        // Half of the bytes and most of the keys are there to be used; beyond that the oldest go early.
+        let many_keys =
+            self.has_keys && self.keys > retention.keys_max - retention.keys_max / KEYS_ROOM_FRACTION;
+        let crowded = self.journal_bytes > retention.journal_bytes_max / 2 || many_keys;
         let key_age_ms = if crowded { retention.key_age_ms_min } else { retention.key_age_ms_max };
         let keys_may_go = !self.has_keys || age_ms >= key_age_ms;
         let events_may_go =
@@ -178,6 +191,10 @@ fn needed(reader: &Reader, oldest: &Oldest, needed_from: &[u64]) -> Result<Vec<V
     events.sort_by_key(|event| (event.partition, event.position));
     events.dedup_by_key(|event| (event.partition, event.position));
     let mut records: Vec<Vec<Event>> = Vec::new();
+    let is_needed = |(end, from): (&Option<u64>, &u64)| end.is_some_and(|end| end > *from);
+    if !oldest.ends.iter().zip(needed_from).any(is_needed) {
+        return Ok(records);
+    }
     let mut bytes = RECORD_BYTES_MAX;
     let empty = Group::default().bytes();
     for event in events {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use daybook_journal::{
-    Event, Found, Group, Identity, Journal, KeyOutcome, Kind, OpenError, Record, Retention, Settings, Write,
-    find,
+    Beginning, Event, Found, Group, Identity, Journal, KeyOutcome, Kind, OpenError, PartitionState, Record,
+    Retention, Settings, Write, find,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -28,6 +28,7 @@ const RETENTION: Retention = Retention {
     kept_age_ms_max: 1_000_000,
     key_age_ms_min: 0,
     key_age_ms_max: 0,
+    keys_max: u64::MAX,
 };
 const NOW_MS: u64 = 1_795_000_000_000;
 
@@ -71,7 +72,7 @@ impl Attempt {
         });
         let events = events.collect();
         let bytes = self.numbers().map(u64::to_be_bytes).concat();
-        let outcome = KeyOutcome { hash: self.hash(), fingerprint: [9; 16], outcome: bytes.clone() };
+        let outcome = KeyOutcome { hash: self.hash(), outcome: bytes.clone() };
         Group { events, writes: vec![Write { key: bytes, value: None }], keys: vec![outcome] }
     }
 
@@ -116,7 +117,8 @@ pub fn begin(found: Found, index_number: u64) -> Result<Journal, OpenError> {
     let identity =
         Identity { topic: "t".to_owned(), cluster: "c".to_owned(), layout: 3, partitions: PARTITIONS as i32 };
     let settings = Settings { segment_bytes: 64 * 1024, recent_bytes_max: 4096 };
-    found.begin(&identity, index_number, Uuid::from_u128(77), NOW_MS, &settings)
+    let (new_id, initial) = (Uuid::from_u128(77), &[PartitionState::default(); PARTITIONS]);
+    found.begin(&Beginning { identity: &identity, index_number, new_id, initial, now_ms: NOW_MS }, &settings)
 }
 
 /// Next positions of what was found.

@@ -7,8 +7,9 @@ const DOCUMENTS: [&str; 4] = ["ARCHITECTURE.md", "README.md", "schemas/README.md
 /// The document with the code map.
 const CODE_MAP: &str = "ARCHITECTURE.md";
 /// Folders at the top level that a path in a document may begin with.
-const TOP_LEVEL: [&str; 10] = [
+const TOP_LEVEL: [&str; 11] = [
     ".ci/",
+    "crates/",
     "schemas/",
     "event-log/",
     "command-services/",

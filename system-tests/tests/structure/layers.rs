@@ -10,7 +10,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("daybook-journal", &[]),
     ("schemas", &[]),
     ("event-log", &[]),
-    ("command-services", &["schemas", "event-log"]),
+    ("command-services", &["daybook-journal", "schemas", "event-log"]),
     ("projector", &["schemas", "event-log"]),
     ("query-api", &["schemas", "event-log", "projector"]),
     ("quickstart", &["schemas", "event-log", "command-services", "projector", "query-api"]),

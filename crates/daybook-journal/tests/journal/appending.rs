@@ -2,10 +2,13 @@
 
 use std::fs;
 
-use daybook_journal::{AppendError, BLOCK_BYTES, Event, Group, RECORD_BYTES_MAX, Tail, find, print};
+use daybook_journal::{
+    AppendError, BLOCK_BYTES, Beginning, Event, Group, PartitionState, RECORD_BYTES_MAX, Tail, find, print,
+};
 
 use crate::support::{
-    NOW_MS, append, assert_has, begin, begin_with, copy, directory, group, identity, segments, settings,
+    NOW_MS, append, assert_has, begin, begin_as, begin_with, copy, directory, group, identity, segments,
+    settings,
 };
 
 #[test]
@@ -108,8 +111,25 @@ fn the_journal_of_another_topic_is_refused() {
     begin(directory.path()).unwrap().close(NOW_MS).unwrap();
     let other = daybook_journal::Identity { topic: "other".to_owned(), ..identity() };
     let found = find(directory.path()).unwrap();
-    let refused = found.begin(&other, 0, uuid::Uuid::from_u128(1), NOW_MS, &settings()).unwrap_err();
+    let refused = begin_as(found, 0, &other, &settings()).unwrap_err();
     assert!(refused.to_string().contains("\"other\""), "{refused}");
+}
+
+#[test]
+fn a_journal_may_begin_behind_what_a_log_has_and_is_read_without_being_written() {
+    let directory = directory();
+    let initial = [PartitionState { next: 2, ..PartitionState::default() }, PartitionState::default()];
+    let (identity, new_id) = (identity(), uuid::Uuid::from_u128(5));
+    let beginning = Beginning { identity: &identity, index_number: 0, new_id, initial: &initial, now_ms: 0 };
+    let mut journal = find(directory.path()).unwrap().begin(&beginning, &settings()).unwrap();
+    assert!(journal.append(group(0, 10), NOW_MS).is_err());
+    journal.append(group(4, 10), NOW_MS).unwrap();
+    let files = || segments(directory.path()).into_iter().map(|path| fs::read(path).unwrap());
+    let before: Vec<_> = files().collect();
+    let reader = find(directory.path()).unwrap().into_reader();
+    assert_eq!((reader.kept_from(0), reader.kept_from(1)), (Some(2), None));
+    assert!(reader.events(0, 2).unwrap().is_some());
+    assert!(before.into_iter().eq(files()));
 }
 
 #[test]

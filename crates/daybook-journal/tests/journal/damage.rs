@@ -163,3 +163,17 @@ fn a_segment_of_another_journal_is_not_taken() {
     let refused = find(here.path()).unwrap_err();
     assert!(matches!(refused, OpenError::Line { .. }), "{refused} {}", newest.display());
 }
+
+#[test]
+fn a_segment_that_was_written_behind_another_history_is_not_taken() {
+    let (here, there) = (directory(), directory());
+    for (directory, bytes) in [(&here, 10), (&there, 11)] {
+        let mut journal = begin(directory.path()).unwrap();
+        append(&mut journal, 0, 3, bytes);
+        journal.close(NOW_MS).unwrap();
+        begin(directory.path()).unwrap().close(NOW_MS).unwrap();
+    }
+    fs::copy(&segments(there.path())[1], &segments(here.path())[1]).unwrap();
+    let refused = find(here.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::Line { number: 5, .. }), "{refused}");
+}

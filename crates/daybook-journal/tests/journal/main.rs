@@ -4,6 +4,8 @@
 
 mod appending;
 mod damage;
+mod format;
+mod full;
 mod power_cut;
 mod retention;
 mod support;

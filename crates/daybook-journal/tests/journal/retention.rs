@@ -11,6 +11,7 @@ const RETENTION: Retention = Retention {
     kept_age_ms_max: 1_000_000,
     key_age_ms_min: 0,
     key_age_ms_max: 0,
+    keys_max: 1_000,
 };
 
 fn retire_all(journal: &mut Journal, retention: &Retention, acknowledged: [u64; 2], now_ms: u64) -> usize {
@@ -164,4 +165,18 @@ fn while_nothing_is_sent_nothing_is_carried_in_circles() {
     append(&mut journal, 0, 100, 3000);
     assert_eq!(retire_all(&mut journal, &RETENTION, [0, 0], NOW_MS), 0);
     assert_has(&journal, 100);
+}
+
+#[test]
+fn of_too_many_keys_the_oldest_go_once_they_are_old_enough() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 60, 3000);
+    let many = Retention { key_age_ms_min: 5_000, key_age_ms_max: 1_000_000, ..RETENTION };
+    let few = Retention { keys_max: 40, ..many.clone() };
+    assert_eq!(retire_all(&mut journal, &few, [30, 30], NOW_MS + 1_000), 0, "all are young");
+    assert_eq!(retire_all(&mut journal, &many, [30, 30], NOW_MS + 10_000), 0, "there are not too many");
+    assert!(retire_all(&mut journal, &few, [30, 30], NOW_MS + 10_000) > 0);
+    assert!(journal.reader().keys() <= 40);
+    assert!(journal.reader().keys() > 20, "no more than needed");
 }

@@ -4,7 +4,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use daybook_journal::{Event, Found, Group, Identity, Journal, KeyOutcome, OpenError, Settings, Write, find};
+use daybook_journal::{
+    Beginning, Event, Found, Group, Identity, Journal, KeyOutcome, OpenError, PartitionState, Settings,
+    Write, find,
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -29,7 +32,18 @@ pub(crate) fn begin(path: &Path) -> Result<Journal, OpenError> {
 }
 
 pub(crate) fn begin_with(found: Found, index_number: u64) -> Result<Journal, OpenError> {
-    found.begin(&identity(), index_number, Uuid::from_u128(77), NOW_MS, &settings())
+    begin_as(found, index_number, &identity(), &settings())
+}
+
+pub(crate) fn begin_as(
+    found: Found,
+    index_number: u64,
+    identity: &Identity,
+    settings: &Settings,
+) -> Result<Journal, OpenError> {
+    let (new_id, initial) = (Uuid::from_u128(77), &[PartitionState::default(); PARTITIONS as usize]);
+    let beginning = Beginning { identity, index_number, new_id, initial, now_ms: NOW_MS };
+    found.begin(&beginning, settings)
 }
 
 /// A group of one event, one write and one key, all of which say `position`. Every partition in turn.
@@ -44,8 +58,7 @@ pub(crate) fn group(number: u64, value_bytes: usize) -> Group {
         value: vec![b'v'; value_bytes],
     };
     let write = Write { key: format!("A{number}").into_bytes(), value: Some(number.to_be_bytes().to_vec()) };
-    let outcome =
-        KeyOutcome { hash: hash(number), fingerprint: [9; 16], outcome: number.to_be_bytes().to_vec() };
+    let outcome = KeyOutcome { hash: hash(number), outcome: number.to_be_bytes().to_vec() };
     Group { events: vec![event], writes: vec![write], keys: vec![outcome] }
 }
 
