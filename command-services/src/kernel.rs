@@ -1,7 +1,7 @@
 //! What every command service has: store, committer, outbox, relay, follower, HTTP. Knows no users, products or orders.
 //!
-//! A command's way: `http` reads it, `committer` decides it in a `group` on the `store` and writes state, unique keys,
-//! idempotency record and outbox row as one synced batch, `http` answers. From there `relay` brings the outbox to Kafka.
+//! A command's way: `http` reads it, `committer` decides it in a `group` on the `store` and appends state, unique keys,
+//! idempotency record and outbox row to the journal as one synced record, applies that to the store, `http` answers. From there `relay` brings the outbox to Kafka.
 //! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
 
 mod aggregate;
@@ -13,16 +13,18 @@ pub mod command_line;
 mod committer;
 mod comparison;
 mod directory;
-mod durability;
 mod fields;
 mod followed;
 mod follower;
 mod group;
+mod health;
 pub(crate) mod http;
 mod idempotency;
 mod incoming;
+mod index;
 mod integrity;
 mod keep;
+mod kept;
 mod keys;
 mod log_tail;
 mod log_watch;

@@ -32,7 +32,7 @@ impl Bench<'_> {
         let load = service.sign_ups(0, self.scale.seconds).await?;
         service.drained().await?;
         service.stop().await?;
-        let store = std::fs::metadata(directory.path().join("store/db"))?.len() / load.answers().max(1);
+        let store = std::fs::metadata(directory.path().join("store/index/db"))?.len() / load.answers().max(1);
         let kept = tokio::task::spawn_blocking(move || event_bytes(&settings)).await??;
         let told = format!("as it is kept; the store's file took {} bytes an event in all", grouped(store));
         self.table.row("kept for healing", &brokers(1), &format!("{kept} bytes/event"), &told);

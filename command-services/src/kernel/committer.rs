@@ -1,14 +1,17 @@
-//! The one thread that writes the store: takes what waits, decides it, writes it as one batch, syncs once, answers all.
+//! The one thread that writes: takes what waits, decides it, appends it to the journal as one record, applies that to the
+//! store, answers all.
 //!
-//! While one group syncs, the next one gathers in the queue; so the number of commands per sync follows the load by
+//! While one group is appended, the next one gathers in the queue; so the number of commands per sync follows the load by
 //! itself. Nothing is answered before its group is durable, not even a rejection: it may rest on a command of the same
-//! group.
+//! group. And nothing is in the store before it is durable, so whatever reads the store shows nothing that can be lost.
 
 mod failing;
 
+use daybook_journal::{AppendError, Journal, Retention};
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use event_log::sabotage::{self, Fault};
@@ -17,27 +20,41 @@ use tokio::sync::oneshot;
 use super::aggregate::Aggregate;
 use super::ambient::{Ambient, now_ms};
 use super::command::{Job, Reply, Request, Undecided, version_conflict};
-use super::durability::Durability;
 use super::followed::FollowedPositions;
-use super::group::{Group, GroupError, Stopped};
+use super::group::{Finished, Group, GroupError, Stopped};
+use super::health::Health;
 use super::idempotency::Forgetter;
-use super::integrity::{Attempt, IntegrityError};
+use super::index::{self, Syncing};
+use super::integrity::IntegrityError;
 use super::metrics::{CountedAs, Metrics};
 use super::outcome::Outcome;
 use super::positions::Positions;
 use super::rows::Counter;
 use super::settings::Limits;
-use super::store::{SYNC_PAUSE, Store, Writes};
+use super::store::{Store, StoreError, Writes};
 
 /// Most commands in one group: enough to make the sync cheap, few enough that the batch stays small for sled.
 const GROUP_COMMANDS_MAX: usize = 256;
+/// Bytes of a group from which on the rest of what has gathered becomes another one: a record has twice as many at most,
+/// and what the last command and the forgetting of keys add is far less.
+const GROUP_BYTES_MAX: usize = daybook_journal::RECORD_BYTES_MAX / 2;
+/// Records are needed until the store has them on disk; nothing else rests on them yet.
+const RETENTION: Retention = Retention {
+    journal_bytes_max: u64::MAX,
+    kept_bytes_max: 0,
+    kept_events_max: 0,
+    kept_age_ms_max: 0,
+    key_age_ms_min: 0,
+    key_age_ms_max: 0,
+    keys_max: u64::MAX,
+};
 
 /// What the committer is asked to do.
 pub(crate) enum Work<A: Aggregate> {
     /// Decide a command.
     Command(Box<Job<A>>),
-    /// Write rows followed from another topic, with their checkpoint. Nobody waits for their sync: what is lost is followed
-    /// again, from the checkpoint that is there then. Rows that rest on checkpoints of an earlier opening are dropped.
+    /// Write rows followed from another topic, with their checkpoint. Nobody waits for their sync, and the journal has
+    /// nothing of them: what is lost is followed again, from the checkpoint that is there then. Rows that rest on checkpoints of an earlier opening are dropped.
     Follow { opening: u64, writes: Writes, done: oneshot::Sender<()> },
     /// Stop once everything before this is done.
     Stop,
@@ -48,15 +65,32 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) store: Arc<Store>,
     pub(crate) counters: Vec<Counter>,
     pub(crate) positions: Arc<Positions>,
-    pub(crate) durability: Arc<Durability>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) journal: Journal,
+    pub(crate) syncing: Arc<Syncing>,
     pub(crate) followed: Arc<FollowedPositions>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) work: Receiver<Work<A>>,
     pub(crate) forgetter: Forgetter,
-    /// The batch that is being applied, or that could not be.
-    pub(crate) attempt: Option<Attempt>,
+}
+
+/// Why a group was not written, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// The store fails. If the journal has the group, it is done again once the store is well.
+    #[error("{0}")]
+    Store(#[from] GroupError),
+    /// The journal has not taken it.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 type Waiting = (oneshot::Sender<Result<Reply, Undecided>>, Result<Reply, Undecided>);
@@ -86,22 +120,31 @@ impl<A: Aggregate> Committer<A> {
     /// Works until told to stop.
     ///
     /// # Errors
-    /// The store failed, and what it is now must not be gone on with.
+    /// Journal or store failed, and must not be gone on with.
     pub(crate) fn run(mut self) -> Result<(), IntegrityError> {
-        loop {
-            let (group, stop) = match self.work.recv_timeout(SYNC_PAUSE) {
-                Ok(first) => self.gather(first),
-                // Something may have to be synced.
-                Err(RecvTimeoutError::Timeout) => (Vec::new(), false),
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            };
+        while let Ok(first) = self.work.recv() {
+            let (group, stop) = self.gather(first);
             let well = match self.commit(group) {
                 Ok(()) => true,
                 Err(error) => self.wait_until_well(&error, stop)?,
             };
             if stop || !well {
-                return Ok(());
+                break;
             }
+        }
+        self.close()
+    }
+
+    /// Everything is on disk, and the next start has nothing to do again.
+    fn close(mut self) -> Result<(), IntegrityError> {
+        if let Err(error) = self.syncing.sync() {
+            tracing::warn!(%error, "the store could not be synced at the end; the next start does again what it lacks");
+        }
+        self.journal.index_synced(self.syncing.synced());
+        match self.journal.close(now_ms(&*self.ambient)) {
+            // What was acknowledged is on disk; the next start reads more of it.
+            Err(AppendError::NoRoom { .. } | AppendError::Unusable(_)) | Ok(()) => Ok(()),
+            Err(error) => Err(IntegrityError::Journal(error)),
         }
     }
 
@@ -118,25 +161,32 @@ impl<A: Aggregate> Committer<A> {
         (group, false)
     }
 
-    fn commit(&mut self, works: Vec<Work<A>>) -> Result<(), GroupError> {
-        let store = Arc::clone(&self.store);
-        let mut group = Group::new(&store, &self.counters, now_ms(&*self.ambient));
-        let mut gathered = Gathered::default();
-        let written =
-            self.decide_all(&mut group, works, &mut gathered).and_then(|()| self.write(group, &gathered));
-        self.answer(gathered, written.as_ref().err());
-        written
+    fn commit(&mut self, works: Vec<Work<A>>) -> Result<(), CommitError> {
+        let mut works = works.into_iter();
+        while works.len() > 0 {
+            let store = Arc::clone(&self.store);
+            let mut group = Group::new(&store, &self.counters, now_ms(&*self.ambient));
+            let mut gathered = Gathered::default();
+            let decided = self.decide_some(&mut group, &mut works, &mut gathered);
+            let written = decided.map_err(CommitError::from).and_then(|()| self.write(group, &gathered));
+            self.answer(gathered, written.as_ref().err());
+            written?;
+        }
+        Ok(())
     }
 
-    fn decide_all(
+    /// Decides what has gathered, as far as it fits into one record.
+    fn decide_some(
         &self,
         group: &mut Group<'_>,
-        works: Vec<Work<A>>,
+        works: &mut impl Iterator<Item = Work<A>>,
         gathered: &mut Gathered,
     ) -> Result<(), GroupError> {
         let unsent = self.positions.unsent();
         let mut unreadable = None;
-        for work in works {
+        while group.bytes() < GROUP_BYTES_MAX
+            && let Some(work) = works.next()
+        {
             match work {
                 Work::Command(job) => {
                     let reply = match &unreadable {
@@ -195,50 +245,47 @@ impl<A: Aggregate> Committer<A> {
         Ok(Reply { outcome, repeated: false })
     }
 
-    fn write(&mut self, mut group: Group<'_>, gathered: &Gathered) -> Result<(), GroupError> {
+    fn write(&mut self, mut group: Group<'_>, gathered: &Gathered) -> Result<(), CommitError> {
         if !gathered.waiting.is_empty() {
             group.forget(self.forgetter.forgettable(&self.store, now_ms(&*self.ambient))?);
         }
         let (keys_new, keys_forgotten) = group.keys();
-        let (writes, counters) = group.finish(&self.counters);
-        if gathered.waiting.is_empty() {
-            self.apply(writes)?;
-            return if self.store.is_sync_due() { self.sync() } else { Ok(()) };
+        let Finished { followed, decided, counters } = group.finish(&self.counters);
+        if !followed.is_empty() {
+            self.store.apply(followed)?;
+            self.syncing.applied(0);
         }
-        if writes.is_empty() {
+        if decided.is_empty() {
             return Ok(());
         }
-        let written = self.durability.begin();
-        self.apply(writes)?;
-        if !sabotage::strikes(Fault::SkipSync) {
-            self.sync()?;
+        if sabotage::strikes(Fault::SkipSync) {
+            self.store.apply(decided)?;
+        } else {
+            self.append(decided)?;
         }
         self.counters = counters;
         self.forgetter.written(keys_new, keys_forgotten);
-        self.durability.reached(written);
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         self.metrics.group(gathered.waiting.len());
         Ok(())
     }
 
-    fn apply(&mut self, writes: Writes) -> Result<(), GroupError> {
-        if writes.is_empty() {
-            return Ok(());
-        }
-        self.attempt = Some(Attempt::of(&self.store, &writes)?);
-        self.store.apply(writes)?;
-        self.attempt = None;
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), GroupError> {
-        let began = Instant::now();
-        self.store.sync()?;
+    /// Brings a batch to the disk as a record of the journal, then into the store.
+    fn append(&mut self, decided: Writes) -> Result<(), CommitError> {
+        index::read_before(&self.store, &decided)?;
+        let (began, now_ms) = (Instant::now(), now_ms(&*self.ambient));
+        self.journal.index_synced(self.syncing.synced());
+        let number = self.journal.append(index::group(decided.clone()), now_ms)?;
         self.metrics.synced(began.elapsed());
+        index::apply(&self.store, number, decided)?;
+        self.syncing.applied(number);
+        if let Err(error) = self.journal.retire(&RETENTION, &[], now_ms) {
+            tracing::warn!(%error, "a segment of the journal that is not needed could not be removed");
+        }
         Ok(())
     }
 
-    fn answer(&self, gathered: Gathered, failure: Option<&GroupError>) {
+    fn answer(&self, gathered: Gathered, failure: Option<&CommitError>) {
         for (reply_to, reply) in gathered.waiting {
             let reply = match (failure, reply) {
                 (Some(error), Ok(_)) => Err(store_fails(error)),
@@ -257,7 +304,7 @@ impl<A: Aggregate> Committer<A> {
     }
 }
 
-fn store_fails(error: &GroupError) -> Undecided {
+fn store_fails(error: &impl std::fmt::Display) -> Undecided {
     Undecided::StoreFails { detail: error.to_string() }
 }
 

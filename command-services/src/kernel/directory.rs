@@ -16,6 +16,15 @@ const LOCK: &str = "LOCK";
 const MARKER: &str = "daybook.json";
 const MARKER_NEW: &str = "daybook.json.new";
 const STORE: &str = "store";
+/// Below it: the journal, and what is made of it.
+const JOURNAL: &str = "journal";
+const INDEX: &str = "index";
+/// A store from before there was a journal, on its way below the new one.
+const MOVING: &str = "store.moving";
+/// sled's file: where it lies in the store itself, the store is one from before.
+const BEFORE_JOURNAL: &str = "db";
+/// Layout of a store from before there was a journal.
+const LAYOUT_BEFORE_JOURNAL: u32 = 2;
 /// Which instance it is; see `writer`.
 const WRITER: &str = Instance::FILE;
 const WRITER_NEW: &str = Instance::FILE_NEW;
@@ -108,8 +117,32 @@ impl Directory {
         };
         let found: Marker = serde_json::from_str(&text)
             .map_err(|error| DirectoryError::Marker { path: path.clone(), reason: error.to_string() })?;
-        compare(&path, &found, expected)?;
+        let before = Marker { layout: LAYOUT_BEFORE_JOURNAL, ..expected.clone() };
+        if found == before && expected.layout == LAYOUT {
+            // First, so that a program from before does not take what is half moved for an empty store.
+            self.write_marker(expected)?;
+        } else {
+            compare(&path, &found, expected)?;
+        }
+        self.move_index().map_err(|source| self.unusable(source))?;
         Ok(true)
+    }
+
+    /// Brings a store from before there was a journal to where its index is now. Killed anywhere, it goes on.
+    fn move_index(&self) -> io::Result<()> {
+        let (store, moving) = (self.store(), self.path.join(MOVING));
+        if store.join(BEFORE_JOURNAL).exists() {
+            tracing::info!(store = %store.display(), "a store from before there was a journal is taken over");
+            fs::rename(&store, &moving)?;
+            sync_dir(&self.path)?;
+        }
+        if moving.exists() {
+            fs::create_dir_all(&store)?;
+            fs::rename(&moving, self.index())?;
+            sync_dir(&store)?;
+            sync_dir(&self.path)?;
+        }
+        Ok(())
     }
 
     fn refuse_unmarked(&self) -> Result<bool, DirectoryError> {
@@ -129,9 +162,14 @@ impl Directory {
         Instance::open(&self.path, new_id)
     }
 
-    /// Where the store is.
+    /// Where the store is: journal and index.
     pub(crate) fn store(&self) -> PathBuf {
         self.path.join(STORE)
+    }
+
+    /// Where the index is.
+    pub(crate) fn index(&self) -> PathBuf {
+        index_of(&self.store())
     }
 
     /// An empty place to build another store in; what is left of an earlier attempt is removed.
@@ -161,7 +199,8 @@ impl Directory {
     /// A process that ended between the two steps of [`Directory::replace_store`] left no store in its place. The old one
     /// is put back, so that nothing it has not sent is forgotten.
     fn undo_half_replacement(&self) -> io::Result<()> {
-        if self.store().exists() || !self.path.join(RECOVERING).exists() {
+        let has_store = self.store().exists() || self.path.join(MOVING).exists();
+        if has_store || !self.path.join(RECOVERING).exists() {
             return Ok(());
         }
         let Some(number) = self.last_old()? else { return Ok(()) };
@@ -191,6 +230,16 @@ impl Directory {
     }
 }
 
+/// The journal of a store.
+pub(super) fn journal_of(store: &Path) -> PathBuf {
+    store.join(JOURNAL)
+}
+
+/// The index of a store.
+pub(super) fn index_of(store: &Path) -> PathBuf {
+    store.join(INDEX)
+}
+
 /// Writes a file of a directory, durably and whole: under the name `new` first.
 pub(super) fn replace_file(dir: &Path, name: &str, new: &str, content: &[u8]) -> io::Result<()> {
     let new = dir.join(new);
@@ -207,7 +256,7 @@ fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
         let entry = entry.map_err(unusable)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, RECOVERING, LOST_AND_FOUND];
+        let ours = [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, MOVING, RECOVERING, LOST_AND_FOUND];
         let ours = ours.contains(&&*name);
         if !ours && !name.starts_with(OLD_PREFIX) {
             return Err(DirectoryError::Foreign { path: entry.path() });

@@ -1,6 +1,6 @@
 //! The commands of one commit: each is decided on the store as the ones before it leave it.
 //!
-//! Nothing is written here. A group is an overlay over the store; the committer applies it as one atomic batch.
+//! Nothing is written here. A group is an overlay over the store; the committer writes it as one record of the journal.
 
 mod change;
 mod read_set;
@@ -37,6 +37,17 @@ pub(crate) struct Group<'s> {
     expiring: idempotency::Expiring,
     keys_new: u64,
     keys_forgotten: u64,
+    bytes: usize,
+}
+
+/// What a group writes.
+pub(crate) struct Finished {
+    /// Rows that were followed: the log has what they say.
+    pub(crate) followed: Writes,
+    /// What its commands have decided, for the journal.
+    pub(crate) decided: Writes,
+    /// Where the partitions stand afterwards.
+    pub(crate) counters: Vec<Counter>,
 }
 
 /// A value of the overlay or of the store.
@@ -67,6 +78,7 @@ impl<'s> Group<'s> {
             expiring: idempotency::Expiring::default(),
             keys_new: 0,
             keys_forgotten: 0,
+            bytes: 0,
         }
     }
 
@@ -186,6 +198,7 @@ impl<'s> Group<'s> {
 
     /// Takes a decided command into the group; later ones of the group see it. Returns the outcome.
     pub(crate) fn accept(&mut self, change: Change) -> Outcome {
+        self.bytes += change.bytes();
         self.writes.extend(change.writes);
         for (partition, event) in change.sealed.events {
             self.events[partition].push(event);
@@ -208,6 +221,7 @@ impl<'s> Group<'s> {
         self.keys_new += u64::from(self.get(&row)?.is_none());
         let expires_ms = self.now_ms.saturating_add(age_max_ms);
         let remembered = Remembered::encode(Fingerprint::OfValue(key.fingerprint), expires_ms, outcome);
+        self.bytes += row.len() + remembered.len();
         self.writes.insert(row, Some(remembered));
         self.expiring.add(expires_ms, key.hash);
         Ok(())
@@ -216,6 +230,11 @@ impl<'s> Group<'s> {
     /// Idempotency keys that the store will have more, and fewer, once this group is written.
     pub(crate) fn keys(&self) -> (u64, u64) {
         (self.keys_new, self.keys_forgotten)
+    }
+
+    /// Bytes that its commands write, or somewhat fewer: what is written once for all of them is not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Adds writes that are not a command's.
@@ -234,8 +253,8 @@ impl<'s> Group<'s> {
         }
     }
 
-    /// The batch, and where the partitions stand after it.
-    pub(crate) fn finish(mut self, before: &[Counter]) -> (Writes, Vec<Counter>) {
+    /// What is written, and where the partitions stand after it.
+    pub(crate) fn finish(mut self, before: &[Counter]) -> Finished {
         self.writes.extend(self.expiring.row());
         for (index, events) in self.events.iter().enumerate() {
             let partition = index as i32;
@@ -247,6 +266,7 @@ impl<'s> Group<'s> {
                 self.writes.insert(keys::counter(partition), Some(self.counters[index].encode()));
             }
         }
-        (self.writes.into_iter().collect(), self.counters)
+        let (followed, decided) = self.writes.into_iter().partition(|(key, _)| keys::is_followed(key));
+        Finished { followed, decided, counters: self.counters }
     }
 }

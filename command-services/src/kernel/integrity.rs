@@ -1,18 +1,18 @@
 //! Whether a store that was just opened may be gone on with: at the start, and after a failure.
 //!
-//! sled opens what it can still read, and what lies behind damage is dropped without a word; a batch that failed on its
-//! way may be there in part. So what must hold is looked at: the outbox has every event from its first row to the
-//! counter, nothing is missing that was durable, and the batch that failed is there whole or not at all. A store that
-//! fails this is not gone on with: the process ends with the reason, which is noted in the store for the next start.
+//! sled opens what it can still read, and what lies behind damage is dropped without a word. What the journal has is done
+//! again before; then what must hold is looked at: the outbox has every event from its first row to the counter, and
+//! nothing is missing that was durable. A store that fails this is not gone on with: the process ends with the reason.
 
+use daybook_journal::AppendError;
 use uuid::Uuid;
 
 use super::fields::Damaged;
 use super::group::GroupError;
-use super::keys;
+use super::index::RedoError;
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
-use super::store::{Store, StoreError, Writes};
+use super::store::{Store, StoreError};
 
 /// Outbox rows looked at together.
 const SCAN_ROWS_MAX: usize = 256;
@@ -86,22 +86,18 @@ pub enum IntegrityError {
         /// Position of the next event when it was last durable.
         durable: u64,
     },
-    /// A batch is there in part.
-    #[error(
-        "the store in {dir} is damaged: of {changes} changes that belong together it has {applied}; nothing of them was \
-         acknowledged; {REMEDY}"
-    )]
-    Torn {
-        /// The store's directory.
-        dir: String,
-        /// Changes of the batch.
-        changes: usize,
-        /// Those that are there.
-        applied: usize,
-    },
-    /// It was found damaged before.
-    #[error("{0} (found when it was last in use)")]
-    Noted(String),
+    /// The store could not be brought to where the journal is.
+    #[error(transparent)]
+    Redo(#[from] RedoError),
+    /// What of the journal is on the disk is not known.
+    #[error("{0}")]
+    JournalFailed(String),
+    /// The journal was not closed in order.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    /// The disk has no room for the journal.
+    #[error("the journal has no room: {0}")]
+    NoRoom(String),
 }
 
 /// What `--recover` does with the old outbox.
@@ -125,17 +121,19 @@ impl From<Damaged> for IntegrityError {
 }
 
 impl IntegrityError {
-    /// Whether this is about the disk, which may be well again later, and not about what is in the store.
+    /// Whether this is about the disk, which may be well again later, and not about what is on it.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(GroupError::Store(_)))
+        matches!(
+            self,
+            Self::Store(GroupError::Store(_))
+                | Self::Redo(RedoError::Store(GroupError::Store(_)))
+                | Self::NoRoom(_)
+        )
     }
 }
 
-/// Looks at a store that was just opened: its outbox, and what was noted about it.
+/// Looks at the outbox of a store that was just opened and has all that the journal has.
 pub(crate) fn check(store: &Store, partitions: i32) -> Result<(), IntegrityError> {
-    if let Some(noted) = store.get(&keys::damage())? {
-        return Err(IntegrityError::Noted(String::from_utf8_lossy(&noted).into_owned()));
-    }
     (0..partitions).try_for_each(|partition| check_outbox(store, partition))
 }
 
@@ -200,43 +198,4 @@ pub(crate) fn check_durable(
         }
     }
     Ok(())
-}
-
-/// Notes in a store why it must not be gone on with, so that the next start knows as well.
-pub(crate) fn note(store: &Store, error: &IntegrityError) {
-    let row = (keys::damage(), Some(error.to_string().into_bytes()));
-    if let Err(error) = store.apply(vec![row]).and_then(|()| store.sync()) {
-        tracing::error!(%error, "what is wrong with the store could not be noted in it");
-    }
-}
-
-/// A batch that is about to be applied, as far as it changes anything.
-#[derive(Debug)]
-pub(crate) struct Attempt {
-    changes: Writes,
-}
-
-impl Attempt {
-    /// Reads every row that is to be written: one that cannot be read is met before anything has been changed.
-    pub(crate) fn of(store: &Store, writes: &Writes) -> Result<Self, StoreError> {
-        let mut changes = Writes::new();
-        for (key, value) in writes {
-            if store.get(key)?.as_deref() != value.as_deref() {
-                changes.push((key.clone(), value.clone()));
-            }
-        }
-        Ok(Self { changes })
-    }
-
-    /// The store has all of it or nothing, if what came before it is there.
-    pub(crate) fn check(&self, store: &Store) -> Result<(), IntegrityError> {
-        let (changes, mut applied) = (self.changes.len(), 0);
-        for (key, value) in &self.changes {
-            applied += usize::from(store.get(key)?.as_deref() == value.as_deref());
-        }
-        if applied == 0 || applied == changes {
-            return Ok(());
-        }
-        Err(IntegrityError::Torn { dir: store.dir().display().to_string(), changes, applied })
-    }
 }

@@ -14,7 +14,7 @@
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `Q` table, id | the first event of another service's aggregate that cannot be read: why the aggregate is parked |
 //! | `W` table, id, position | an event of a parked aggregate |
-//! | `D` | why the store must not be gone on with; only in one that was found damaged |
+//! | `N` | number of the last record of the journal that was done here |
 //! | `P` number | bytes written for trial after a failure, removed at once |
 
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::fields::{Damaged, Fields};
 
 /// Version of keys and values; a store of another version is refused.
-pub(super) const LAYOUT: u32 = 2;
+pub(super) const LAYOUT: u32 = 3;
 
 /// All keys that start with these bytes, as bounds of a scan.
 pub(crate) type Span = (Vec<u8>, Vec<u8>);
@@ -41,8 +41,14 @@ pub(crate) fn aggregate_id(key: &[u8]) -> Uuid {
     key.get(1..).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default()
 }
 
-pub(crate) fn damage() -> Vec<u8> {
-    key(b'D', &[])
+/// The last record of the journal that was done.
+pub(crate) fn number() -> Vec<u8> {
+    key(b'N', &[])
+}
+
+/// Whether a row is the follower's: what was followed is not in the journal, since the log has it.
+pub(crate) fn is_followed(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'R' | b'F' | b'Q' | b'W'))
 }
 
 pub(crate) fn trial(number: u8) -> Vec<u8> {

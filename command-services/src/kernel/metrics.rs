@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     pub(crate) relay_failures: Counter,
     pub(crate) compared_records: Counter,
     pub(crate) halted_partitions: Gauge<u64, AtomicU64>,
+    pub(crate) store_syncs: Counter,
     pub(crate) store_failures: Counter,
     pub(crate) followed_events: Counter,
     pub(crate) superseded_records: Counter,
@@ -76,6 +77,7 @@ impl Metrics {
             relay_failures: Counter::default(),
             compared_records: Counter::default(),
             halted_partitions: Gauge::default(),
+            store_syncs: Counter::default(),
             store_failures: Counter::default(),
             followed_events: Counter::default(),
             superseded_records: Counter::default(),
@@ -92,7 +94,8 @@ impl Metrics {
         all.register("commands", "Commands by outcome", self.commands.clone());
         all.register("group_commands", "Commands that shared one sync", self.group_commands.clone());
         let sync = self.sync_seconds.clone();
-        all.register_with_unit("sync", "Time of one sync to disk", Unit::Seconds, sync);
+        all.register_with_unit("sync", "Time of one record of the journal to disk", Unit::Seconds, sync);
+        all.register("store_syncs", "Syncs of the store behind the journal", self.store_syncs.clone());
         let unsent = self.unsent_events.clone();
         all.register("outbox_unsent_events", "Events that Kafka has not acknowledged yet", unsent);
         let relayed = self.relayed_events.clone();

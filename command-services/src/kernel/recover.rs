@@ -19,7 +19,7 @@ use event_log::topics::{self, TopicError};
 use event_log::{Kafka, LogError, Record, Span, Start, read_spans};
 
 use super::aggregate::Aggregate;
-use super::directory::{Directory, DirectoryError};
+use super::directory::{Directory, DirectoryError, index_of};
 use super::incoming::{self, IncomingError};
 use super::log_tail::Tail;
 use super::store::{Store, StoreError};
@@ -99,7 +99,7 @@ pub(crate) fn recover<A: Aggregate>(
     let topic = kafka.topic_name(A::TOPIC);
     refuse_front_deleted(kafka, A::TOPIC, partitions)?;
     let mut old = OldOutbox::open(&directory.store(), partitions, cache_bytes);
-    let store = Store::open(&directory.recovering()?, cache_bytes)?;
+    let store = Store::open(&index_of(&directory.recovering()?), cache_bytes)?;
     let mut rebuild = Rebuild::new(&store, partitions);
     read::<A>(&mut rebuild, &mut old, kafka, up_to.ends)?;
     let tails = rebuild.tails();

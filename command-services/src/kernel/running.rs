@@ -11,17 +11,21 @@ use tokio::sync::watch;
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
 use super::committer::{Committer, Work};
-use super::durability::Durability;
+use super::directory::Directory;
 use super::followed::FollowedPositions;
 use super::follower::Follower;
 use super::group::GroupError;
+use super::health::Health;
 use super::idempotency::{Forgetter, InFlight};
+use super::index::{self, Syncing};
 use super::integrity::IntegrityError;
 use super::keep::Keeper;
+use super::kept::Kept;
 use super::log_watch::LogWatch;
 use super::metrics::Metrics;
 use super::positions::Positions;
 use super::relay::Relay;
+use super::rows::Counter;
 use super::run::RunError;
 use super::service::Service;
 use super::settings::Settings;
@@ -37,23 +41,26 @@ pub(crate) struct Running<A: Aggregate> {
     committer: JoinHandle<Result<(), IntegrityError>>,
     relay: JoinHandle<()>,
     follower: Option<JoinHandle<()>>,
+    pub(crate) syncing: Arc<Syncing>,
+    syncer: JoinHandle<()>,
     // Released last.
-    started: Started,
+    directory: Directory,
 }
 
 impl<A: Aggregate> Running<A> {
     /// Opens and compares everything, then starts the threads. Blocks.
     pub(crate) fn start(settings: &Settings, ambient: Arc<dyn Ambient>) -> Result<Self, RunError> {
         let (started, claim) = start::<A>(settings, &ambient)?;
+        let Started { directory, kept, counters, sent } = started;
         let metrics = Arc::new(Metrics::new());
-        let durable = started.counters.iter().map(|counter| counter.next).collect();
-        let positions = Arc::new(Positions::new(durable, started.sent.clone()));
+        let durable = counters.iter().map(|counter| counter.next).collect();
+        let positions = Arc::new(Positions::new(durable, sent.clone()));
         let (sender, work) = mpsc::sync_channel(settings.limits.queued_commands_max);
         let service = Arc::new(Service {
-            store: Arc::clone(&started.store),
+            store: Arc::clone(&kept.store),
             committer: sender,
             positions,
-            durability: Arc::new(Durability::new()),
+            health: Arc::new(Health::default()),
             followed: Arc::new(FollowedPositions::new(A::FOLLOWS)),
             in_flight: InFlight::default(),
             ambient,
@@ -62,8 +69,9 @@ impl<A: Aggregate> Running<A> {
             answer_after: settings.answer_after,
         });
         let stopping = Arc::new(AtomicBool::new(false));
-        let committer = committer(&service, &started, work).map_err(StartError::from)?;
-        let relay = relay(&service, &started, settings, claim).map_err(StartError::from)?;
+        let syncing = Arc::clone(&kept.syncing);
+        let committer = committer(&service, kept, counters, work).map_err(StartError::from)?;
+        let relay = relay(&service, sent, settings, claim).map_err(StartError::from)?;
         let follower = follower(&service, settings, &stopping);
         let watch = LogWatch {
             own: own_topic::<A>(settings),
@@ -74,14 +82,17 @@ impl<A: Aggregate> Running<A> {
         watch.start().map_err(RunError::Thread)?;
         let faults = watch::Sender::new(false);
         let follower = follower.map(|follower| spawn("follower", &faults, move || follower.run()));
+        let (syncer, counted) = (Arc::clone(&syncing), Arc::clone(&service.metrics));
         Ok(Self {
+            syncer: spawn("store-sync", &faults, move || syncer.run(&counted))?,
             committer: spawn("committer", &faults, run_committer(committer, faults.clone()))?,
             relay: spawn("relay", &faults, move || relay.run())?,
             follower: follower.transpose()?,
             service,
             stopping,
             faults,
-            started,
+            syncing,
+            directory,
         })
     }
 
@@ -108,30 +119,34 @@ impl<A: Aggregate> Running<A> {
             let unsaved = Unsaved::of(&look.acknowledged, &look.durable);
             Err(RunError::Superseded { by: Box::new(by), unsaved })
         });
-        let closed = self.started.store.close().map_err(RunError::Close);
-        drop(self.started.directory);
-        committer.and(relay).and(follower).and(superseded).and(closed)
+        let syncer = index::join(&self.syncing, self.syncer).then_some(());
+        let syncer = syncer.ok_or(RunError::Panicked("thread that syncs the store"));
+        let closed = self.service.store.close().map_err(RunError::Close);
+        drop(self.directory);
+        committer.and(relay).and(follower).and(syncer).and(superseded).and(closed)
     }
 }
 
 fn committer<A: Aggregate>(
     service: &Service<A>,
-    started: &Started,
+    kept: Kept,
+    counters: Vec<Counter>,
     work: mpsc::Receiver<Work<A>>,
 ) -> Result<Committer<A>, GroupError> {
     let forgetter = Forgetter::open(&service.store, &service.limits)?;
     Ok(Committer {
-        store: Arc::clone(&service.store),
-        counters: started.counters.clone(),
+        store: kept.store,
+        journal: kept.journal,
+        syncing: kept.syncing,
+        counters,
         positions: Arc::clone(&service.positions),
-        durability: Arc::clone(&service.durability),
+        health: Arc::clone(&service.health),
         followed: Arc::clone(&service.followed),
         ambient: Arc::clone(&service.ambient),
         metrics: Arc::clone(&service.metrics),
         limits: service.limits.clone(),
         work,
         forgetter,
-        attempt: None,
     })
 }
 
@@ -151,13 +166,12 @@ fn run_committer<A: Aggregate>(
 
 fn relay<A: Aggregate>(
     service: &Service<A>,
-    started: &Started,
+    sent: Vec<u64>,
     settings: &Settings,
     (claimant, claimed): Claim,
 ) -> Result<Relay, GroupError> {
     let limits = &settings.limits;
-    let keeper =
-        Keeper::open(&service.store, started.sent.clone(), limits.kept_events_max, limits.kept_age_max)?;
+    let keeper = Keeper::open(&service.store, sent, limits.kept_events_max, limits.kept_age_max)?;
     Ok(Relay {
         claimant,
         claimed: Some(claimed),

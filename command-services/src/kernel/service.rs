@@ -12,9 +12,9 @@ use super::aggregate::Aggregate;
 use super::ambient::Ambient;
 use super::command::{Request, Undecided};
 use super::committer::{self, Work};
-use super::durability::Durability;
 use super::fields::Damaged;
 use super::followed::{AwaitError, FollowedPositions};
+use super::health::Health;
 use super::idempotency::InFlight;
 use super::keys;
 use super::metrics::{CountedAs, Metrics};
@@ -30,7 +30,7 @@ pub(crate) struct Service<A: Aggregate> {
     pub(crate) store: Arc<Store>,
     pub(crate) committer: SyncSender<Work<A>>,
     pub(crate) positions: Arc<Positions>,
-    pub(crate) durability: Arc<Durability>,
+    pub(crate) health: Arc<Health>,
     pub(crate) followed: Arc<FollowedPositions>,
     pub(crate) in_flight: InFlight,
     pub(crate) ambient: Arc<dyn Ambient>,
@@ -112,7 +112,9 @@ impl<A: Aggregate> Service<A> {
         let store = Arc::clone(&self.store);
         let read = tokio::task::spawn_blocking(move || store.get(&keys::aggregate(id)));
         let row = read.await.map_err(|_| LoadError::Interrupted)??;
-        self.durability.visible_is_durable().await.map_err(LoadError::Failing)?;
+        if let Some(failure) = self.health.failure() {
+            return Err(LoadError::Failing(failure));
+        }
         Ok(row.map(|row| Versioned::decode(&row)).transpose()?)
     }
 
@@ -126,7 +128,7 @@ impl<A: Aggregate> Service<A> {
 
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        let failure = self.durability.failure().map(|failure| format!("the store fails: {failure}"));
+        let failure = self.health.failure().map(|failure| format!("the store fails: {failure}"));
         failure.or_else(|| self.positions.halted()).or_else(|| self.followed.not_ready())
     }
 }

@@ -7,17 +7,17 @@ use event_log::topics::{self, TopicError, TopicSpec};
 use schemas::sequence::Reached;
 
 use super::aggregate::Aggregate;
-use super::ambient::Ambient;
+use super::ambient::{Ambient, now_ms};
 use super::comparison::{CompareError, OwnTopic};
 use super::directory::{Directory, DirectoryError, Marker};
 use super::group::GroupError;
-use super::integrity::{self, IntegrityError};
+use super::kept::{Kept, KeptError, Opening};
 use super::keys::LAYOUT;
 use super::recorded;
 use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
-use super::store::{Store, StoreError};
+use super::store::StoreError;
 use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog};
 
 /// Why a service does not start.
@@ -38,9 +38,9 @@ pub enum StartError {
     /// Its store is damaged.
     #[error("{0}")]
     Damaged(String),
-    /// Its store must not be gone on with.
+    /// Its journal and store cannot be begun with.
     #[error(transparent)]
-    Integrity(Box<IntegrityError>),
+    Kept(Box<KeptError>),
     /// Log and store could not be compared, or do not fit together.
     #[error(transparent)]
     Compare(#[from] CompareError),
@@ -64,11 +64,11 @@ impl From<GroupError> for StartError {
     }
 }
 
-impl From<IntegrityError> for StartError {
-    fn from(error: IntegrityError) -> Self {
+impl From<KeptError> for StartError {
+    fn from(error: KeptError) -> Self {
         match error {
-            IntegrityError::Store(error) => error.into(),
-            error => Self::Integrity(Box::new(error)),
+            KeptError::Store(error) => error.into(),
+            error => Self::Kept(Box::new(error)),
         }
     }
 }
@@ -77,7 +77,7 @@ impl From<IntegrityError> for StartError {
 pub(crate) struct Started {
     /// Held as long as the service runs.
     pub(crate) directory: Directory,
-    pub(crate) store: Arc<Store>,
+    pub(crate) kept: Kept,
     pub(crate) counters: Vec<Counter>,
     /// Per partition: positions that the log has.
     pub(crate) sent: Vec<u64>,
@@ -105,14 +105,19 @@ pub(crate) fn start<A: Aggregate>(
     topics::ensure(kafka, A::TOPIC, &spec)?;
     let instance = directory.instance(|| ambient.new_id())?;
     let mut claimant = Claimant { own: own_topic::<A>(settings), instance, ambient: Arc::clone(ambient) };
-    let open = || -> Result<Store, StartError> {
-        let store = Store::open(&directory.store(), settings.limits.cache_bytes_max)?;
-        integrity::check(&store, partitions)?;
-        Ok(store)
+    let open = || {
+        let opening = Opening {
+            topic: &marker.topic,
+            partitions,
+            cache_bytes_max: settings.limits.cache_bytes_max,
+            new_id: ambient.new_id(),
+            now_ms: now_ms(&**ambient),
+        };
+        Kept::open(&directory.store(), &opening)
     };
-    let store = (marked && !settings.recover).then(open).transpose()?;
-    let marks = match &store {
-        Some(store) => recorded::marks(store, partitions)?,
+    let kept = (marked && !settings.recover).then(open).transpose()?;
+    let marks = match &kept {
+        Some(kept) => recorded::marks(&kept.store, partitions)?,
         None => vec![Reached::default(); partitions as usize],
     };
     let log = OwnLog::read(&claimant.own, &marks, claimant.instance.epoch());
@@ -121,8 +126,8 @@ pub(crate) fn start<A: Aggregate>(
         error => StartError::from(error),
     })?;
     // Whoever claims shuts others out, so what can be refused is refused before.
-    match &store {
-        Some(store) => drop(claimant.own.compare(store, &log.tails())?),
+    match &kept {
+        Some(kept) => drop(claimant.own.compare(&kept.store, &log.tails())?),
         None if settings.recover => {}
         None => claimant.own.refuse_to_begin_anew(&log.tails())?,
     }
@@ -137,10 +142,10 @@ pub(crate) fn start<A: Aggregate>(
         let up_to = recover::UpTo { ends: &claimed.ends, tails: &log.tails() };
         recover::recover::<A>(kafka, &directory, &up_to, settings.limits.cache_bytes_max)?;
     }
-    let store = store.map_or_else(open, Ok)?;
-    let sent = claimant.own.resume(&store, &log)?;
-    let counters = recorded::counters(&store, sent.len())?;
-    Ok((Started { directory, store: Arc::new(store), counters, sent }, (claimant, claimed)))
+    let kept = kept.map_or_else(open, Ok)?;
+    let sent = claimant.own.resume(&kept.store, &log)?;
+    let counters = recorded::counters(&kept.store, sent.len())?;
+    Ok((Started { directory, kept, counters, sent }, (claimant, claimed)))
 }
 
 /// What the service writes to.

@@ -257,16 +257,16 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-/// Copies the store of a service that is at rest, with everything in it durable.
+/// Copies the index of a service that is at rest, with everything in it durable.
 pub(crate) fn synced_copy<A: Aggregate>(service: &TestService<A>, to: &Path) {
-    service.service().store.sync().unwrap();
-    copy_dir(&service.settings.data_dir.join("store"), to);
+    service.running.as_ref().unwrap().syncing.sync().unwrap();
+    copy_dir(&service.settings.data_dir.join("store/index"), to);
 }
 
-/// The store fails under a service that is at rest; whoever opens it again finds that copy.
+/// The index fails under a service that is at rest; whoever opens it again finds that copy.
 pub(crate) fn fail_and_come_back_as<A: Aggregate>(service: &TestService<A>, copy: &Path) {
     service.service().store.close().unwrap();
-    let at = service.settings.data_dir.join("store");
+    let at = service.settings.data_dir.join("store/index");
     fs::remove_dir_all(&at).unwrap();
     copy_dir(copy, &at);
 }

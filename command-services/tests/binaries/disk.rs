@@ -17,11 +17,14 @@ const KIB: u32 = 1024;
 const FILE_BYTES_MAX: u32 = 3 * KIB * KIB;
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn sign_up(address: &str, number: usize) -> (u16, Value) {
+fn user(number: usize) -> Value {
     let email = format!("{number}@example.org");
     // Long fields fill the disk sooner.
-    let body = json!({"email": email, "name": "n".repeat(200), "address": "a".repeat(500)});
-    let (status, body) = request(address, "POST", "/users", &body.to_string()).unwrap();
+    json!({"email": email, "name": "n".repeat(200), "address": "a".repeat(500)})
+}
+
+fn sign_up(address: &str, number: usize) -> (u16, Value) {
+    let (status, body) = request(address, "POST", "/users", &user(number).to_string()).unwrap();
     (status, serde_json::from_str(&body).unwrap())
 }
 
@@ -74,9 +77,47 @@ fn a_full_disk_refuses_commands_until_there_is_space_and_loses_nothing() {
     assert!(acknowledged.keys().all(|user_id| in_log.contains_key(user_id)));
 }
 
-/// The same command under a shell that limits the size of files, without the signal that would end the process.
+/// A write that fails in the middle of what is on the disk already: nobody knows what became of it.
+#[test]
+fn a_journal_that_cannot_be_written_ends_the_process() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let command = users_on(&broker, &dir.path().join("data"));
+    let service = Service::start(trapped(&command, "exec \"$@\""));
+    let acknowledged: Vec<_> = (0..20)
+        .map(|number| {
+            let (status, body) = sign_up(&service.address, number);
+            assert_eq!(status, 201, "{body}");
+            body["user_id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let limited = ["--pid", &service.pid(), "--fsize=8192"];
+    assert!(Command::new("prlimit").args(limited).status().unwrap().success());
+    // It may be gone before it has answered.
+    let answer = request(&service.address, "POST", "/users", &user(20).to_string());
+    assert!(answer.is_none_or(|(status, _)| status == 503));
+    let (status, said) = service.ended();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("the journal cannot be written"), "{said}");
+
+    let service = Service::start(users_on(&broker, &dir.path().join("data")));
+    for user_id in &acknowledged {
+        assert_eq!(request(&service.address, "GET", &format!("/users/{user_id}"), "").unwrap().0, 200);
+    }
+    assert_eq!(sign_up(&service.address, 21).0, 201);
+    let (status, said) = service.terminate();
+    assert!(status.success(), "{said}");
+    let in_log = signed_up(&broker.kafka(""));
+    assert!(acknowledged.iter().all(|user_id| in_log.contains_key(user_id)));
+}
+
+/// The same command under a shell that limits the size of files.
 fn limited(command: &Command) -> Command {
-    let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", FILE_BYTES_MAX / 512);
+    trapped(command, &format!("ulimit -S -f {}; exec \"$@\"", FILE_BYTES_MAX / 512))
+}
+
+/// The same command under a shell, without the signal that would end a process which writes too much.
+fn trapped(command: &Command, script: &str) -> Command {
+    let script = format!("trap '' XFSZ; {script}");
     let mut limited = Command::new("sh");
     limited.args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {

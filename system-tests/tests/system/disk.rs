@@ -135,9 +135,9 @@ fn a_disk_that_takes_no_writes_for_a_while_refuses_commands_as_long() {
     let mut process = start(&broker, directory.path());
     let mut users = Users::at(&mut process);
     users.sign_up().unwrap();
-    disk.forbid_writes("store/db");
+    disk.forbid_writes("store/index/db");
     users.assert_refuses();
-    disk.allow_writes("store/db");
+    disk.allow_writes("store/index/db");
     users.goes_on();
     assert_eq!(process.terminate().code(), Some(0));
     assert_in_log(&broker, &users);

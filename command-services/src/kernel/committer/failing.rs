@@ -1,12 +1,13 @@
-//! What the committer does while the store fails: it acknowledges nothing, and tries to get the store back. One that is
-//! back and not what it must be is not gone on with.
+//! What the committer does while the store or the journal fails: it acknowledges nothing, and tries to get them back. What
+//! must not be gone on with ends the process.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use super::{Committer, Work, store_fails};
+use daybook_journal::AppendError;
+
+use super::{CommitError, Committer, Work, store_fails};
 use crate::kernel::aggregate::Aggregate;
-use crate::kernel::group::GroupError;
 use crate::kernel::idempotency::Forgetter;
 use crate::kernel::integrity::{self, IntegrityError};
 use crate::kernel::keys;
@@ -21,22 +22,29 @@ const TRIAL_VALUES: u8 = 100;
 const TRIAL_VALUE_BYTES: usize = VALUE_BYTES_MAX - 64;
 
 impl<A: Aggregate> Committer<A> {
-    /// Refuses everything until the store can be opened, read and written again: what it then holds counts. Returns false
-    /// if the service stops before that; after the `stop` there is one attempt.
+    /// Refuses everything until the store can be opened, read and written again, has all that the journal has, and the
+    /// journal has room. Returns false if the service stops before that; after the `stop` there is one attempt.
     ///
     /// # Errors
-    /// It can be opened and must not be gone on with. Everything waiting is refused; the process has to end.
-    pub(super) fn wait_until_well(&mut self, error: &GroupError, stop: bool) -> Result<bool, IntegrityError> {
+    /// They must not be gone on with. Everything waiting is refused; the process has to end.
+    pub(super) fn wait_until_well(
+        &mut self,
+        error: &CommitError,
+        stop: bool,
+    ) -> Result<bool, IntegrityError> {
         tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
         self.metrics.store_failures.inc();
-        self.durability.failed(error.to_string());
+        self.health.failed(error.to_string());
+        if let CommitError::Journal(AppendError::Failed { .. } | AppendError::Unusable(_)) = error {
+            // Of what a failed sync was about, the system may have forgotten that it is not on the disk.
+            return Err(IntegrityError::JournalFailed(error.to_string()));
+        }
         loop {
             match self.reopen() {
                 Ok(()) => break,
                 Err(error) if error.may_pass() => tracing::error!(error = %error, "the store still fails"),
                 Err(error) => {
                     tracing::error!(error = %error, "the store must not be gone on with; the service ends");
-                    integrity::note(&self.store, &error);
                     return Err(error);
                 }
             }
@@ -49,31 +57,24 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn reopen(&mut self) -> Result<(), IntegrityError> {
-        self.store.reopen()?;
+        self.syncing.reopen(&self.journal.reader())?;
         // What was followed and not synced may be gone, and the checkpoints with it.
         self.followed.begin_anew();
-        self.check()?;
-        self.attempt = None;
+        let counters = recorded::counters(&self.store, self.counters.len())?;
+        integrity::check_durable(&self.store, &counters, &self.positions.look().durable)?;
+        integrity::check(&self.store, counters.len() as i32)?;
+        self.counters = counters;
         try_writing(&self.store)?;
+        if let Some(reason) = self.journal.no_room() {
+            return Err(IntegrityError::NoRoom(reason));
+        }
         self.forgetter = Forgetter::open(&self.store, &self.limits)?;
-        self.durability.well_again();
+        self.health.well_again();
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         Ok(())
     }
 
-    /// Looks at what the store came back with, before anything is written to it.
-    fn check(&mut self) -> Result<(), IntegrityError> {
-        let counters = recorded::counters(&self.store, self.counters.len())?;
-        integrity::check_durable(&self.store, &counters, &self.positions.look().durable)?;
-        if let Some(attempt) = &self.attempt {
-            attempt.check(&self.store)?;
-        }
-        integrity::check(&self.store, counters.len() as i32)?;
-        self.counters = counters;
-        Ok(())
-    }
-
-    fn refuse_for(&self, pause: Duration, error: &GroupError) -> bool {
+    fn refuse_for(&self, pause: Duration, error: &CommitError) -> bool {
         let until = Instant::now() + pause;
         loop {
             match self.work.recv_timeout(until.saturating_duration_since(Instant::now())) {

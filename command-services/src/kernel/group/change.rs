@@ -69,6 +69,15 @@ impl Change {
         Self { outcome: Outcome::Rejected(problem), writes: Writes::new(), sealed: Sealed::default() }
     }
 
+    /// Bytes that it writes.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let events = self.sealed.events.iter();
+        let events =
+            events.map(|(_, event)| event.key.len() + event.traceparent.len() + event.value.len() + 64);
+        rows.chain(events).sum()
+    }
+
     /// Refuses what would not fit into the store, before anything of it is written.
     pub(super) fn check_sizes(&self) -> Result<(), Undecided> {
         let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));

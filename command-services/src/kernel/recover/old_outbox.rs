@@ -10,7 +10,9 @@ use schemas::envelope;
 use uuid::Uuid;
 
 use super::leftover::{Fault, Leftover, leftover};
+use crate::kernel::directory::{index_of, journal_of};
 use crate::kernel::group::GroupError;
+use crate::kernel::index;
 use crate::kernel::log_tail::Tail;
 use crate::kernel::outbox::OutboxRow;
 use crate::kernel::recorded::{Recorded, outbox_rows, recorded};
@@ -78,9 +80,23 @@ impl OldOutbox {
     }
 }
 
+/// Brings the old store to where its journal is, as far as that can be read.
+fn redo(dir: &Path, store: &Store) -> Result<u64, String> {
+    let found = daybook_journal::find(&journal_of(dir)).map_err(|error| error.to_string())?;
+    let synced = found.index_synced();
+    index::redo(store, &found.into_reader(), synced).map_err(|error| error.to_string())
+}
+
 impl Opened {
     fn open(dir: &Path, partitions: i32, cache_bytes: u64) -> Result<Self, GroupError> {
-        let store = Store::open(dir, cache_bytes)?;
+        let store = Store::open(&index_of(dir), cache_bytes)?;
+        if let Err(reason) = redo(dir, &store) {
+            tracing::error!(
+                old_store = %dir.display(),
+                reason,
+                "the old store's journal cannot be read; what only it had is not taken over"
+            );
+        }
         let partition = |number| {
             let recorded = recorded(&store, number)?;
             Ok(Partition { recorded, compared: None, fault: None })

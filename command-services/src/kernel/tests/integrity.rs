@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::store::damage;
 use super::toy::{Toy, Toys, router};
 use crate::kernel::group::GroupError;
-use crate::kernel::integrity::{self, Attempt, IntegrityError};
+use crate::kernel::integrity::{self, IntegrityError};
 use crate::kernel::keys;
 use crate::kernel::outbox::OutboxRow;
 use crate::kernel::recorded::recorded;
@@ -27,7 +26,7 @@ async fn make(toys: &TestService<Toys>, name: &str) -> String {
 
 /// Changes the store of a service that does not run.
 fn change(toys: &TestService<Toys>, change: impl FnOnce(&Store) -> Writes) {
-    let store = Store::open(&toys.settings.data_dir.join("store"), 1 << 20).unwrap();
+    let store = Store::open(&toys.settings.data_dir.join("store/index"), 1 << 20).unwrap();
     store.apply(change(&store)).unwrap();
     store.close().unwrap();
 }
@@ -122,44 +121,6 @@ fn without_the_last_row(store: &Store) -> Writes {
     vec![(keys::outbox(partition, rows.last().unwrap().0), None)]
 }
 
-fn put(key: &[u8], value: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
-    (key.to_vec(), Some(value.to_vec()))
-}
-
-#[test]
-fn a_batch_that_is_there_in_part_is_told_from_one_that_is_there_or_not() {
-    let dir = TempDir::new().unwrap();
-    let store = Store::open(dir.path(), 1 << 20).unwrap();
-    store.apply(vec![put(b"Aa", b"1"), put(b"Ab", b"same"), put(b"Ac", b"1"), put(b"Ad", b"1")]).unwrap();
-    let batch = || vec![put(b"Aa", b"2"), put(b"Ab", b"same"), (b"Ac".to_vec(), None), put(b"Ae", b"2")];
-    let attempt = Attempt::of(&store, &batch()).unwrap();
-    attempt.check(&store).unwrap();
-    store.apply(batch()).unwrap();
-    attempt.check(&store).unwrap();
-    for half in [put(b"Aa", b"1"), put(b"Ac", b"1"), (b"Ae".to_vec(), None)] {
-        store.apply(batch()).unwrap();
-        store.apply(vec![half]).unwrap();
-        let torn = attempt.check(&store);
-        assert!(matches!(torn, Err(IntegrityError::Torn { changes: 3, applied: 2, .. })), "{torn:?}");
-    }
-    // It came back from before a batch that the attempt rested on.
-    store.apply(vec![put(b"Aa", b"0"), (b"Ae".to_vec(), None), put(b"Ac", b"0")]).unwrap();
-    attempt.check(&store).unwrap();
-}
-
-#[test]
-fn what_was_found_is_known_at_the_next_opening() {
-    let dir = TempDir::new().unwrap();
-    let store = Store::open(dir.path(), 1 << 20).unwrap();
-    integrity::check(&store, 3).unwrap();
-    let torn = IntegrityError::Torn { dir: "here".to_owned(), changes: 3, applied: 1 };
-    integrity::note(&store, &torn);
-    store.close().unwrap();
-    let store = Store::open(dir.path(), 1 << 20).unwrap();
-    let noted = integrity::check(&store, 3).unwrap_err().to_string();
-    assert!(noted.contains(&torn.to_string()) && noted.contains("--recover"), "{noted}");
-}
-
 /// The row of a name that is given up is not read before: its page would be met in the middle of the write.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_cannot_be_read_tears_no_group() {
@@ -171,7 +132,7 @@ async fn a_page_that_cannot_be_read_tears_no_group() {
     }
     toys.relayed();
     toys.stop();
-    let store = toys.settings.data_dir.join("store");
+    let store = toys.settings.data_dir.join("store/index");
     let lost = Uuid::parse_str(&ids[TOYS / 2]).unwrap();
     // The value of the unique key's row is the id; keys have less of it, and JSON has it as text.
     damage(&store, lost.as_bytes());

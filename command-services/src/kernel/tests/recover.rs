@@ -55,9 +55,9 @@ async fn a_rebuilt_store_equals_the_one_that_lived_on() {
     assert!(lived_on.len() > 80, "{}", lived_on.len());
     toys.restart(|settings| settings.recover = true).unwrap();
     assert_same(&lived_on, &what_matters(&toys));
-    assert!(toys.settings.data_dir.join("store.old-000001/db").exists());
+    assert!(toys.settings.data_dir.join("store.old-000001/index/db").exists());
     toys.restart(|_| {}).unwrap();
-    assert!(toys.settings.data_dir.join("store.old-000002/db").exists());
+    assert!(toys.settings.data_dir.join("store.old-000002/index/db").exists());
     toys.restart(|settings| settings.recover = false).unwrap();
     assert_same(&lived_on, &what_matters(&toys));
     live(&toys).await;
@@ -122,7 +122,7 @@ async fn a_log_with_a_gap_rebuilds_nothing() {
     for part in ["--recover did not succeed", "topic toys.events partition 0 offset", "gap"] {
         assert!(refused.contains(part), "{part} in {refused}");
     }
-    assert!(dir.join("store/db").exists() && !dir.join("store.old-000001").exists());
+    assert!(dir.join("store/index/db").exists() && !dir.join("store.old-000001").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,9 +11,9 @@ use super::integrity::make_once_it_is_well;
 use super::toy::{Toys, router};
 use crate::kernel::SystemAmbient;
 use crate::kernel::committer::{Committer, Work};
-use crate::kernel::durability::Durability;
 use crate::kernel::followed::FollowedPositions;
 use crate::kernel::idempotency::Forgetter;
+use crate::kernel::kept::{Kept, Opening};
 use crate::kernel::keys;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::positions::Positions;
@@ -21,7 +21,7 @@ use crate::kernel::rows::Counter;
 use crate::kernel::settings::Limits;
 use crate::kernel::store::Store;
 use crate::testing::{
-    Call, TestService, broker, eventually, fail_and_come_back_as, kafka_is_away, synced_copy,
+    Call, Log, TestService, broker, copy_dir, eventually, fail_and_come_back_as, kafka_is_away, synced_copy,
 };
 
 async fn make(toys: &TestService<Toys>, name: &str) {
@@ -42,26 +42,84 @@ fn ends_saying(toys: &mut TestService<Toys>, parts: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_comes_back_older_than_what_was_durable_ends_the_process_and_is_refused() {
+async fn a_store_that_comes_back_older_is_brought_to_where_the_journal_is() {
     let (broker, copy) = (broker(), TempDir::new().unwrap());
     // So that nothing but the service itself knows what was acknowledged.
     let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, kafka_is_away);
     make(&toys, "bear").await;
     synced_copy(&toys, copy.path());
-    let before = toys.service().positions.look().durable;
-    make(&toys, "car").await;
+    for name in ["car", "doll", "boat"] {
+        make(&toys, name).await;
+    }
     let durable = toys.service().positions.look().durable;
-    let partition = (0..3).find(|partition| before[*partition] != durable[*partition]).unwrap();
     fail_and_come_back_as(&toys, copy.path());
-    let refused = Call::post("/toys", &json!({"name": "boat"})).send(&toys.router).await;
+    let refused = Call::post("/toys", &json!({"name": "ship"})).send(&toys.router).await;
     refused.is_problem(503, "store-fails");
-    let positions = [
-        format!("partition {partition} up to before position {}", before[partition]),
-        format!("before position {} was on disk and acknowledged", durable[partition]),
-    ];
-    let said = ends_saying(&mut toys, &[&positions[0], &positions[1], "--recover"]);
+    make_once_it_is_well(&toys, "ball").await;
+    let after = toys.service().positions.look().durable;
+    assert_eq!(after.iter().sum::<u64>(), durable.iter().sum::<u64>() + 1);
+    // A name of what came after the copy is taken.
+    let taken = Call::post("/toys", &json!({"name": "doll"})).send(&toys.router).await;
+    assert_eq!(taken.status, 409);
+    toys.restart(|settings| settings.kafka.options.clear()).unwrap();
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_lacks_is_done_again_at_the_start() {
+    let (broker, older, killed) = (broker(), TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, kafka_is_away);
+    make(&toys, "bear").await;
+    synced_copy(&toys, older.path());
+    let bear = durable(&toys);
+    for name in ["car", "doll"] {
+        make(&toys, name).await;
+    }
+    // As a process that was killed leaves it, with a store from before.
+    copy_dir(&toys.settings.data_dir, killed.path());
+    std::fs::remove_dir_all(killed.path().join("store/index")).unwrap();
+    copy_dir(older.path(), &killed.path().join("store/index"));
+    let all = durable(&toys);
+    toys.stop();
+    toys.restart(|settings| settings.data_dir = killed.path().to_owned()).unwrap();
+    assert_eq!((bear, durable(&toys)), (1, all));
+    let taken = Call::post("/toys", &json!({"name": "doll"})).send(&toys.router).await;
+    assert_eq!(taken.status, 409);
+    toys.stop();
+}
+
+/// Events that are decided and on disk.
+fn durable(toys: &TestService<Toys>) -> u64 {
+    toys.service().positions.look().durable.iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_older_than_the_journal_goes_back_is_refused() {
+    let (broker, copy) = (broker(), TempDir::new().unwrap());
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, "bear").await;
+    toys.relayed();
+    toys.stop();
+    let index = toys.settings.data_dir.join("store/index");
+    copy_dir(&index, copy.path());
+    // Each start begins a segment, and what the store has by then is not needed any more.
+    for name in ["car", "doll"] {
+        toys.restart(|_| {}).unwrap();
+        make(&toys, name).await;
+        toys.relayed();
+        toys.stop();
+    }
+    toys.restart(|_| {}).unwrap();
+    make(&toys, "boat").await;
+    toys.relayed();
+    toys.stop();
+    std::fs::remove_dir_all(&index).unwrap();
+    copy_dir(copy.path(), &index);
     let refused = toys.restart(|_| {}).unwrap_err().to_string();
-    assert!(refused.contains(&said), "{refused}");
+    assert!(refused.contains("came back older than it was") && refused.contains("--recover"), "{refused}");
+    toys.restart(|settings| settings.recover = true).unwrap();
+    make(&toys, "ship").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +157,14 @@ async fn a_store_that_comes_back_as_it_was_is_gone_on_with() {
 #[test]
 fn a_stop_that_meets_a_failing_disk_ends() {
     let dir = TempDir::new().unwrap();
-    let store = Arc::new(Store::open(&dir.path().join("store"), 1 << 20).unwrap());
+    let opening = Opening {
+        topic: "toys.events",
+        partitions: 1,
+        cache_bytes_max: 1 << 20,
+        new_id: uuid::Uuid::from_u128(1),
+        now_ms: 0,
+    };
+    let Kept { store, journal, syncing } = Kept::open(dir.path(), &opening).unwrap();
     let limits = Limits::default();
     let (sender, work) = sync_channel(2);
     let committer = Committer::<Toys> {
@@ -107,18 +172,19 @@ fn a_stop_that_meets_a_failing_disk_ends() {
         store: Arc::clone(&store),
         counters: vec![Counter::default()],
         positions: Arc::new(Positions::new(vec![0], vec![0])),
-        durability: Arc::new(Durability::new()),
+        health: Arc::default(),
+        journal,
+        syncing,
         followed: Arc::new(FollowedPositions::new(&[])),
         ambient: Arc::new(SystemAmbient),
         metrics: Arc::new(Metrics::new()),
         limits,
         work,
-        attempt: None,
     };
     // It cannot be written, and not be opened again.
     store.close().unwrap();
-    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
-    std::fs::write(dir.path().join("store"), "in the way").unwrap();
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    std::fs::write(dir.path().join("index"), "in the way").unwrap();
     let (done, _done) = oneshot::channel();
     let writes = vec![(b"R".to_vec(), Some(b"row".to_vec()))];
     sender.send(Work::Follow { opening: 0, writes, done }).unwrap();

@@ -48,7 +48,7 @@ fn outbox(toys: &TestService<Toys>) -> Vec<Row> {
 /// Outbox rows of the store that `--recover` has put aside.
 fn outbox_put_aside(toys: &mut TestService<Toys>) -> Vec<Row> {
     toys.stop();
-    let store = Store::open(&toys.settings.data_dir.join("store.old-000001"), 1 << 20).unwrap();
+    let store = Store::open(&toys.settings.data_dir.join("store.old-000001/index"), 1 << 20).unwrap();
     let rows = store.scan(&(vec![b'O'], vec![b'O' + 1]), usize::MAX).unwrap();
     rows.iter().map(|(key, value)| outbox_row(key, value)).collect()
 }

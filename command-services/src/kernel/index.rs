@@ -1,0 +1,210 @@
+//! The store as an index of the journal: what a group writes is redone here from its record, as often as it takes.
+//!
+//! Writes are absolute, so doing a record twice is doing it once. The number of the last record that was done lies in the
+//! store, written with the record's last write. It says what was done, and not what a power cut leaves of it: that is the
+//! number before which a sync began, which the journal keeps. An opening redoes from the smaller of the two.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use daybook_journal::{Group, ReadError, Reader, Write};
+
+use super::fields::Fields;
+use super::group::GroupError;
+use super::keys;
+use super::metrics::Metrics;
+use super::store::{SYNC_PAUSE, Store, StoreError, Writes};
+
+/// How often a long redoing is told.
+const TOLD_RECORDS: u64 = 10_000;
+
+/// Why the index could not be brought to where the journal is.
+#[derive(Debug, thiserror::Error)]
+pub enum RedoError {
+    /// The store fails.
+    #[error("{0}")]
+    Store(#[from] GroupError),
+    /// A record that is needed cannot be read.
+    #[error(
+        "a record that the store does not have cannot be read from the journal: {0}; keep a copy of the directory, then start \
+             with --recover to rebuild the store from the log"
+    )]
+    Journal(#[from] ReadError),
+    /// The journal begins too late.
+    #[error(
+        "the store came back older than it was: it has the journal's records up to {found}, and the journal begins at {first}; see \
+         what is wrong with the disk, then start with --recover to rebuild the store from the log"
+    )]
+    Older {
+        /// The last record that the store has.
+        found: u64,
+        /// The first record that the journal has.
+        first: u64,
+    },
+}
+
+impl From<StoreError> for RedoError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The last record of the journal that the store has.
+pub(crate) fn number(store: &Store) -> Result<u64, GroupError> {
+    let row = store.get(&keys::number())?;
+    Ok(row.map(|row| Fields::of("record number", &row).u64()).transpose()?.unwrap_or(0))
+}
+
+/// A group of a batch; the batch is what its record does again.
+pub(crate) fn group(writes: Writes) -> Group {
+    let writes = writes.into_iter().map(|(key, value)| Write { key, value }).collect();
+    Group { writes, ..Group::default() }
+}
+
+/// Reads every row that is to be written, so that a page of it that cannot be read is met before anything is durable.
+pub(crate) fn read_before(store: &Store, writes: &Writes) -> Result<(), StoreError> {
+    writes.iter().try_for_each(|(key, _)| store.get(key).map(drop))
+}
+
+/// Does what a record says.
+pub(crate) fn apply(store: &Store, number: u64, writes: Writes) -> Result<(), StoreError> {
+    let mut writes = writes;
+    writes.push((keys::number(), Some(number.to_be_bytes().to_vec())));
+    store.apply(writes)
+}
+
+/// Does all records again that the store may not have; `synced` is what the journal says of it. Returns how many.
+pub(crate) fn redo(store: &Store, journal: &Reader, synced: u64) -> Result<u64, RedoError> {
+    let found = number(store)?;
+    let from = found.min(synced) + 1;
+    let (mut expected, mut done) = (from, 0);
+    for record in journal.records_from(from) {
+        let record = record?;
+        if record.number > expected {
+            return Err(RedoError::Older { found: expected - 1, first: record.number });
+        }
+        expected = record.number + 1;
+        let writes = record.group.writes.into_iter().map(|write| (write.key, write.value));
+        apply(store, record.number, writes.collect())?;
+        done += 1;
+        if done % TOLD_RECORDS == 0 {
+            tracing::info!(
+                record = record.number,
+                "doing again what the journal has and the store may not have"
+            );
+        }
+    }
+    Ok(done)
+}
+
+/// What the committer and the thread that syncs know of each other.
+#[derive(Debug)]
+pub(crate) struct Syncing {
+    store: Arc<Store>,
+    /// The last record that was applied.
+    applied: AtomicU64,
+    /// Up to this record everything is on disk.
+    synced: AtomicU64,
+    /// Held while the store is synced, and while it is opened afresh.
+    turn: Mutex<()>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    due: bool,
+    stopping: bool,
+}
+
+impl Syncing {
+    /// Begins with a store that is on disk up to this record.
+    pub(crate) fn new(store: Arc<Store>, synced: u64) -> Self {
+        Self {
+            store,
+            applied: AtomicU64::new(synced),
+            synced: AtomicU64::new(synced),
+            turn: Mutex::new(()),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The committer: this record was applied; 0 if something else was.
+    pub(crate) fn applied(&self, number: u64) {
+        self.applied.fetch_max(number, Ordering::SeqCst);
+        if self.store.is_sync_due() {
+            self.lock().due = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Up to this record everything is on disk.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::SeqCst)
+    }
+
+    /// Opens the store afresh and does again what it may have lost.
+    ///
+    /// # Errors
+    /// The store fails, or records are missing.
+    pub(crate) fn reopen(&self, journal: &Reader) -> Result<(), RedoError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.reopen()?;
+        self.applied.store(self.synced(), Ordering::SeqCst);
+        redo(&self.store, journal, self.synced())?;
+        self.applied.store(number(&self.store)?, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Syncs what was applied so far.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let applied = self.applied.load(Ordering::SeqCst);
+        self.store.sync()?;
+        self.synced.fetch_max(applied, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Syncs whenever that is due, until told to stop. A sync that fails is noticed by the next write.
+    pub(crate) fn run(&self, metrics: &Metrics) {
+        while self.wait_until_due() {
+            if !self.store.is_sync_due() {
+                continue;
+            }
+            match self.sync() {
+                Ok(()) => {
+                    metrics.store_syncs.inc();
+                }
+                Err(error) => tracing::error!(%error, "the store could not be synced"),
+            }
+        }
+    }
+
+    /// False if it is to stop.
+    fn wait_until_due(&self) -> bool {
+        let state = self.lock();
+        let waits = |state: &mut State| !state.due && !state.stopping;
+        let waited = self.changed.wait_timeout_while(state, SYNC_PAUSE, waits);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.due = false;
+        !state.stopping
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops the thread that syncs, and waits for its end. Returns whether it ended in order.
+pub(crate) fn join(syncing: &Syncing, thread: JoinHandle<()>) -> bool {
+    syncing.stop();
+    thread.join().is_ok()
+}
