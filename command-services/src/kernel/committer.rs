@@ -170,7 +170,10 @@ impl<A: Aggregate> Committer<A> {
             let decided = self.decide_some(&mut group, &mut works, &mut gathered);
             let written = decided.map_err(CommitError::from).and_then(|()| self.write(group, &gathered));
             self.answer(gathered, written.as_ref().err());
-            written?;
+            if let Err(error) = written {
+                works.for_each(|work| refuse(work, &error));
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -301,6 +304,14 @@ impl<A: Aggregate> Committer<A> {
                 let _ = done.send(());
             }
         }
+    }
+}
+
+/// Answers a command that is not decided. Whoever follows hands its rows over once more.
+fn refuse<A: Aggregate>(work: Work<A>, error: &CommitError) {
+    if let Work::Command(job) = work {
+        // Nobody waits any more if the client has gone.
+        let _ = job.reply_to.send(Err(store_fails(error)));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use daybook_journal::{Group, ReadError, Reader, Write};
+use daybook_journal::{Group, Journal, ReadError, Reader, Write};
 
 use super::fields::Fields;
 use super::group::GroupError;
@@ -74,10 +74,19 @@ pub(crate) fn apply(store: &Store, number: u64, writes: Writes) -> Result<(), St
     store.apply(writes)
 }
 
-/// Does all records again that the store may not have; `synced` is what the journal says of it. Returns how many.
-pub(crate) fn redo(store: &Store, journal: &Reader, synced: u64) -> Result<u64, RedoError> {
+/// How far a journal goes, and how far it says that the store was synced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    /// Number of the last record.
+    pub(crate) last: u64,
+    /// Up to this record the store was synced.
+    pub(crate) synced: u64,
+}
+
+/// Does all records again that the store may not have. Returns how many.
+pub(crate) fn redo(store: &Store, journal: &Reader, reach: Reach) -> Result<u64, RedoError> {
     let found = number(store)?;
-    let from = found.min(synced) + 1;
+    let from = found.min(reach.synced) + 1;
     let (mut expected, mut done) = (from, 0);
     for record in journal.records_from(from) {
         let record = record?;
@@ -94,6 +103,9 @@ pub(crate) fn redo(store: &Store, journal: &Reader, synced: u64) -> Result<u64, 
                 "doing again what the journal has and the store may not have"
             );
         }
+    }
+    if expected <= reach.last {
+        return Err(RedoError::Older { found: expected - 1, first: reach.last + 1 });
     }
     Ok(done)
 }
@@ -149,11 +161,12 @@ impl Syncing {
     ///
     /// # Errors
     /// The store fails, or records are missing.
-    pub(crate) fn reopen(&self, journal: &Reader) -> Result<(), RedoError> {
+    pub(crate) fn reopen(&self, journal: &Journal) -> Result<(), RedoError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.store.reopen()?;
         self.applied.store(self.synced(), Ordering::SeqCst);
-        redo(&self.store, journal, self.synced())?;
+        let reach = Reach { last: journal.last_number(), synced: self.synced() };
+        redo(&self.store, &journal.reader(), reach)?;
         self.applied.store(number(&self.store)?, Ordering::SeqCst);
         Ok(())
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::directory::{index_of, journal_of};
 use super::group::GroupError;
-use super::index::{self, RedoError, Syncing};
+use super::index::{self, Reach, RedoError, Syncing};
 use super::integrity::{self, IntegrityError};
 use super::keys::LAYOUT;
 use super::store::{Store, StoreError};
@@ -69,7 +69,8 @@ impl Kept {
     pub(crate) fn open(store_dir: &Path, opening: &Opening<'_>) -> Result<Self, KeptError> {
         let found = find(&journal_of(store_dir))?;
         let store = Arc::new(Store::open(&index_of(store_dir), opening.cache_bytes_max)?);
-        let (index_number, synced) = (index::number(&store)?, found.index_synced());
+        let index_number = index::number(&store)?;
+        let reach = Reach { last: found.last_number(), synced: found.index_synced() };
         let identity = Identity {
             topic: opening.topic.to_owned(),
             cluster: String::new(),
@@ -80,7 +81,7 @@ impl Kept {
         let Opening { new_id, now_ms, .. } = *opening;
         let beginning = Beginning { identity: &identity, index_number, new_id, initial: &initial, now_ms };
         let mut journal = found.begin(&beginning, &Settings::default())?;
-        let done = index::redo(&store, &journal.reader(), synced).map_err(IntegrityError::from)?;
+        let done = index::redo(&store, &journal.reader(), reach).map_err(IntegrityError::from)?;
         if done > 0 {
             tracing::info!(records = done, "the store was brought to where the journal is");
         }

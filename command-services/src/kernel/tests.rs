@@ -11,6 +11,7 @@ mod directory;
 mod fingerprint;
 mod headers;
 mod idempotency;
+mod index;
 mod integrity;
 mod keep;
 mod outbox;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use daybook_journal::AppendError;
 
-use super::{CommitError, Committer, Work, store_fails};
+use super::{CommitError, Committer, Work, refuse};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::idempotency::Forgetter;
 use crate::kernel::integrity::{self, IntegrityError};
@@ -57,7 +57,7 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn reopen(&mut self) -> Result<(), IntegrityError> {
-        self.syncing.reopen(&self.journal.reader())?;
+        self.syncing.reopen(&self.journal)?;
         // What was followed and not synced may be gone, and the checkpoints with it.
         self.followed.begin_anew();
         let counters = recorded::counters(&self.store, self.counters.len())?;
@@ -78,9 +78,8 @@ impl<A: Aggregate> Committer<A> {
         let until = Instant::now() + pause;
         loop {
             match self.work.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Work::Command(job)) => drop(job.reply_to.send(Err(store_fails(error)))),
-                Ok(Work::Follow { .. }) => {}
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Ok(work) => refuse(work, error),
                 Err(RecvTimeoutError::Timeout) => return true,
             }
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::leftover::{Fault, Leftover, leftover};
 use crate::kernel::directory::{index_of, journal_of};
 use crate::kernel::group::GroupError;
-use crate::kernel::index;
+use crate::kernel::index::{self, Reach};
 use crate::kernel::log_tail::Tail;
 use crate::kernel::outbox::OutboxRow;
 use crate::kernel::recorded::{Recorded, outbox_rows, recorded};
@@ -83,8 +83,8 @@ impl OldOutbox {
 /// Brings the old store to where its journal is, as far as that can be read.
 fn redo(dir: &Path, store: &Store) -> Result<u64, String> {
     let found = daybook_journal::find(&journal_of(dir)).map_err(|error| error.to_string())?;
-    let synced = found.index_synced();
-    index::redo(store, &found.into_reader(), synced).map_err(|error| error.to_string())
+    let reach = Reach { last: found.last_number(), synced: found.index_synced() };
+    index::redo(store, &found.into_reader(), reach).map_err(|error| error.to_string())
 }
 
 impl Opened {

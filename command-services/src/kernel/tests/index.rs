@@ -1,0 +1,71 @@
+//! The store is brought to where the journal is.
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::kernel::index::{self, Reach, RedoError, redo};
+use crate::kernel::kept::{Kept, Opening};
+use crate::kernel::store::Writes;
+
+fn opened(dir: &TempDir) -> Kept {
+    let opening = Opening {
+        topic: "toys.events",
+        partitions: 1,
+        cache_bytes_max: 1 << 20,
+        new_id: Uuid::from_u128(1),
+        now_ms: 0,
+    };
+    Kept::open(dir.path(), &opening).unwrap()
+}
+
+fn put(value: u8) -> Writes {
+    vec![(b"Akey".to_vec(), Some(vec![value]))]
+}
+
+#[test]
+fn records_are_done_again_in_order_from_where_both_say_that_all_is_there() {
+    let dir = TempDir::new().unwrap();
+    let Kept { store, mut journal, .. } = opened(&dir);
+    for value in 1..=4 {
+        let number = journal.append(index::group(put(value)), 0).unwrap();
+        assert_eq!(number, u64::from(value));
+    }
+    index::apply(&store, 2, put(2)).unwrap();
+    let reader = journal.reader();
+    let reach = |synced| Reach { last: 4, synced };
+    // What the store says that it has, a power cut may have taken.
+    for (synced, done) in [(0, 4), (1, 3), (4, 2)] {
+        index::apply(&store, 2, put(2)).unwrap();
+        assert_eq!(redo(&store, &reader, reach(synced)).unwrap(), done, "synced up to {synced}");
+        assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [4]);
+        assert_eq!(index::number(&store).unwrap(), 4);
+    }
+    assert_eq!(redo(&store, &reader, reach(4)).unwrap(), 0);
+}
+
+#[test]
+fn a_journal_that_lacks_what_the_store_needs_is_named() {
+    let dir = TempDir::new().unwrap();
+    let Kept { store, mut journal, .. } = opened(&dir);
+    journal.append(index::group(put(1)), 0).unwrap();
+    let short = redo(&store, &journal.reader(), Reach { last: 2, synced: 0 });
+    assert!(matches!(short, Err(RedoError::Older { found: 1, first: 3 })), "{short:?}");
+}
+
+#[test]
+fn a_stopped_service_has_nothing_to_do_again() {
+    let dir = TempDir::new().unwrap();
+    let Kept { store, mut journal, syncing } = opened(&dir);
+    let number = journal.append(index::group(put(1)), 0).unwrap();
+    index::apply(&store, number, put(1)).unwrap();
+    syncing.applied(number);
+    syncing.sync().unwrap();
+    assert_eq!(syncing.synced(), number);
+    journal.index_synced(syncing.synced());
+    journal.close(0).unwrap();
+    store.close().unwrap();
+    let found = daybook_journal::find(&dir.path().join("journal")).unwrap();
+    assert_eq!((found.last_number(), found.index_synced()), (2, 1));
+    let Kept { store, .. } = opened(&dir);
+    assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [1]);
+}
