@@ -18,16 +18,27 @@ pub fn sabotaged() -> PathBuf {
     BUILT.get_or_init(|| build(&arguments)).join("sabotaged")
 }
 
+/// A test of a crate without binaries and without `event-log`: where Cargo is asked for a test as well, it chooses the
+/// features of all dependencies as `cargo test --workspace` does, and so builds none of them a second time.
+const SAME_FEATURES: [&str; 2] = ["--test", "schemas"];
+
 /// Cargo builds other packages' binaries for tests only when their own tests are built too; so ask for them.
 fn build(what: &[&str]) -> PathBuf {
     let directory = target_directory();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--workspace"]).args(what).current_dir(root());
+    // No benchmark is started from here.
+    command
+        .args(["build", "--quiet", "--workspace", "--exclude", "benchmarks"])
+        .args(what)
+        .current_dir(root());
     // Where this program lies, whatever the environment says now: it is there that they are looked for.
     command.arg("--target-dir").arg(directory.parent().expect("target"));
     if directory.ends_with("release") {
+        // With the features that users get.
         command.arg("--release");
+    } else {
+        command.args(SAME_FEATURES);
     }
     let status = command.status().expect("cargo runs");
     assert!(status.success(), "the binaries could not be built");

@@ -62,6 +62,7 @@ fn wait_created(
     loop {
         if let Some(actual) = inspector.partition_count(topic)?
             && inspector.has_leaders(topic, actual)?
+            && inspector.leaders_answer(topic, actual)?
         {
             tracing::info!(topic = kafka.topic_name(topic), partitions = actual, "topic created");
             return Ok(actual);
@@ -71,7 +72,7 @@ fn wait_created(
                 topic: kafka.topic_name(topic),
                 partitions: spec.partitions,
                 replication_factor: spec.replication_factor,
-                reason: "its partitions still have no leader".to_owned(),
+                reason: "its partitions still have no leader that answers for them".to_owned(),
             });
         }
         thread::sleep(CREATED_POLL_INTERVAL);

@@ -62,6 +62,19 @@ impl Inspector {
         Ok(leaders.is_some_and(|leaders| i32::try_from(leaders) == Ok(partitions)))
     }
 
+    /// Whether the leader of every one of the topic's partitions answers for it. One that has only just become the leader
+    /// says for a moment that there is no such topic.
+    pub(super) fn leaders_answer(&self, topic: &str, partitions: i32) -> Result<bool, TopicError> {
+        for partition in 0..partitions {
+            match self.watermarks(topic, partition) {
+                Ok(_) => {}
+                Err(TopicError::Missing { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
     pub(super) fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, TopicError> {
         let full_topic = self.kafka.topic_name(topic);
         let began = Instant::now();

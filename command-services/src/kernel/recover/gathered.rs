@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use crate::kernel::store::{Store, StoreError};
 
-/// Bytes of keys and values gathered before they are written; a few times that in memory.
-const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of keys and values gathered before they are written; a few times that in memory. So few in tests that some
+/// thousand events are written in several parts.
+const GATHERED_BYTES_MAX: usize = if cfg!(test) { 64 * 1024 } else { 16 * 1024 * 1024 };
 
 /// The new store, and over it what is not written yet.
 pub(super) struct Gathered<'s> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::Fallible;
@@ -24,17 +25,97 @@ const CUT_PAUSE_MS_MAX: u64 = 300;
 /// Services, for choosing one.
 const SERVICES: usize = 4;
 
+/// A kind of harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    ServiceKilled,
+    ServiceKilledBesidePausedBroker,
+    ServicePaused,
+    BrokerPaused,
+    BrokerKilled,
+    ConnectionsCut,
+    AllBrokersKilled,
+    ServiceStartedWithoutKafka,
+    Replay,
+    ReadModelRemoved,
+}
+
+impl Kind {
+    /// Each with how many of a hundred faults are of it, once every kind has been there.
+    const ALL: [(Self, usize); 10] = [
+        (Self::ServiceKilled, 18),
+        (Self::ServiceKilledBesidePausedBroker, 12),
+        (Self::ServicePaused, 12),
+        (Self::BrokerPaused, 12),
+        (Self::BrokerKilled, 8),
+        (Self::ConnectionsCut, 6),
+        (Self::AllBrokersKilled, 4),
+        (Self::ServiceStartedWithoutKafka, 8),
+        (Self::Replay, 12),
+        (Self::ReadModelRemoved, 8),
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ServiceKilled => "service killed",
+            Self::ServiceKilledBesidePausedBroker => "service killed beside a paused broker",
+            Self::ServicePaused => "service paused",
+            Self::BrokerPaused => "broker paused",
+            Self::BrokerKilled => "broker killed",
+            Self::ConnectionsCut => "connections cut",
+            Self::AllBrokersKilled => "all brokers killed",
+            Self::ServiceStartedWithoutKafka => "service started without Kafka",
+            Self::Replay => "replay of D beside it",
+            Self::ReadModelRemoved => "D's directory removed",
+        }
+    }
+}
+
+/// Which kind of harm comes next: each once before any comes twice, so that a short campaign leaves none out.
+struct Kinds {
+    /// Those that have not been there yet.
+    outstanding: Vec<Kind>,
+    /// Each as often as it is to be drawn.
+    drawn_from: Vec<Kind>,
+}
+
+impl Kinds {
+    fn new() -> Self {
+        let drawn_from = Kind::ALL.iter().flat_map(|(kind, share)| std::iter::repeat_n(*kind, *share));
+        Self { outstanding: Kind::ALL.map(|(kind, _)| kind).to_vec(), drawn_from: drawn_from.collect() }
+    }
+
+    /// How long to go on when `duration` is wanted.
+    fn patience(&self, duration: Duration) -> Duration {
+        if self.outstanding.is_empty() { duration } else { 2 * duration }
+    }
+
+    /// `None` only if there were no kinds.
+    fn next(&mut self, random: &mut StdRng) -> Option<Kind> {
+        if self.outstanding.is_empty() {
+            return self.drawn_from.choose(random).copied();
+        }
+        let index = random.random_range(0..self.outstanding.len());
+        Some(self.outstanding.swap_remove(index))
+    }
+}
+
 /// How often what was done.
 pub(crate) type Counts = BTreeMap<&'static str, usize>;
 
-/// Does harm until `duration` has passed or `stop` is set, then leaves everything running.
+/// Does harm until `duration` has passed or `stop` is set, then leaves everything running. Goes on for up to twice as long
+/// while a kind of fault has not been there yet.
 pub(crate) fn harm(world: &mut World, seed: u64, duration: Duration, stop: &AtomicBool) -> Fallible<Counts> {
-    let deadline = Instant::now() + duration;
+    let began = Instant::now();
     let mut random = StdRng::seed_from_u64(seed);
-    let mut counts = Counts::new();
-    while rest(&mut random, deadline, stop) {
-        let name = one(world, &mut random)?;
-        *counts.entry(name).or_default() += 1;
+    // Those that were never reached are told, too.
+    let mut counts: Counts = Kind::ALL.iter().map(|(kind, _)| (kind.name(), 0)).collect();
+    let mut kinds = Kinds::new();
+    while rest(&mut random, began + kinds.patience(duration), stop)
+        && let Some(kind) = kinds.next(&mut random)
+    {
+        one(kind, world, &mut random)?;
+        *counts.entry(kind.name()).or_default() += 1;
         world.look();
     }
     world.cluster.all_up()?;
@@ -65,46 +146,41 @@ fn away(random: &mut StdRng) {
 }
 
 /// One fault, from its beginning to its mending.
-fn one(world: &mut World, random: &mut StdRng) -> Fallible<&'static str> {
+fn one(kind: Kind, world: &mut World, random: &mut StdRng) -> Fallible<()> {
+    // Drawn for every fault, so that the choices do not hang on which fault it was.
     let service = random.random_range(0..SERVICES);
     let broker = random.random_range(1..=world.cluster.brokers);
-    // Drawn for every fault, so that the choices do not hang on which fault it was.
-    let kind = random.random_range(0..100);
-    let name = match kind {
-        0..18 => "service killed",
-        18..30 => "service killed beside a paused broker",
-        30..42 => "service paused",
-        42..54 => "broker paused",
-        54..62 => "broker killed",
-        62..68 => "connections cut",
-        68..72 => "all brokers killed",
-        72..80 => "service started without Kafka",
-        80..92 => "replay of D beside it",
-        _ => "D's directory removed",
-    };
-    progress(&format!("{name}{}", whom(world, kind, service, broker)));
+    progress(&format!("{}{}", kind.name(), whom(world, kind, service, broker)));
     match kind {
-        0..18 => kill_service(world, service, random)?,
-        18..30 => kill_beside_paused(world, service, broker, random)?,
-        30..42 => pause_service(world, service, random)?,
-        42..54 => pause_broker(world, broker, random)?,
-        54..62 => kill_broker(world, broker, random)?,
-        62..68 => cut_connections(world, broker, random),
-        68..72 => kill_all_brokers(world, random)?,
-        72..80 => start_without_kafka(world, service, random)?,
-        80..92 => replay(world, random),
-        _ => remove_read_model(world)?,
+        Kind::ServiceKilled => kill_service(world, service, random),
+        Kind::ServiceKilledBesidePausedBroker => kill_beside_paused(world, service, broker, random),
+        Kind::ServicePaused => pause_service(world, service, random),
+        Kind::BrokerPaused => pause_broker(world, broker, random),
+        Kind::BrokerKilled => kill_broker(world, broker, random),
+        Kind::ConnectionsCut => {
+            cut_connections(world, broker, random);
+            Ok(())
+        }
+        Kind::AllBrokersKilled => kill_all_brokers(world, random),
+        Kind::ServiceStartedWithoutKafka => start_without_kafka(world, service, random),
+        Kind::Replay => {
+            replay(world, random);
+            Ok(())
+        }
+        Kind::ReadModelRemoved => remove_read_model(world),
     }
-    Ok(name)
 }
 
-fn whom(world: &World, kind: i32, service: usize, broker: usize) -> String {
+fn whom(world: &World, kind: Kind, service: usize, broker: usize) -> String {
     match kind {
-        0..42 | 72..80 => {
+        Kind::ServiceKilled
+        | Kind::ServiceKilledBesidePausedBroker
+        | Kind::ServicePaused
+        | Kind::ServiceStartedWithoutKafka => {
             world.services.get(service).map_or_else(String::new, |service| format!(": {}", service.name))
         }
-        42..68 => format!(": {broker}"),
-        _ => String::new(),
+        Kind::BrokerPaused | Kind::BrokerKilled | Kind::ConnectionsCut => format!(": {broker}"),
+        Kind::AllBrokersKilled | Kind::Replay | Kind::ReadModelRemoved => String::new(),
     }
 }
 
@@ -205,4 +281,26 @@ fn remove_read_model(world: &mut World) -> Fallible<()> {
     std::fs::remove_dir_all(&read_model).map_err(|error| format!("{}: {error}", read_model.display()))?;
     query.start();
     query.ready()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_fault_comes_once_before_any_comes_twice_and_is_waited_for() {
+        for seed in 0..100 {
+            let (mut kinds, mut random) = (Kinds::new(), StdRng::seed_from_u64(seed));
+            assert_eq!(kinds.patience(Duration::from_secs(60)), Duration::from_secs(120));
+            let first: Vec<Kind> = Kind::ALL.iter().filter_map(|_| kinds.next(&mut random)).collect();
+            assert!(Kind::ALL.iter().all(|(kind, _)| first.contains(kind)), "{first:?} of seed {seed}");
+            assert!(kinds.next(&mut random).is_some());
+            assert_eq!(kinds.patience(Duration::from_secs(60)), Duration::from_secs(60));
+        }
+    }
+
+    #[test]
+    fn the_shares_of_the_kinds_are_hundredths() {
+        assert_eq!(Kinds::new().drawn_from.len(), 100);
+    }
 }

@@ -13,7 +13,7 @@ use crate::{sabotage, spoil};
 /// out, also because a service did not come back after a fault.
 #[derive(clap::Parser, Debug, Clone)]
 pub(crate) struct Flags {
-    /// How long clients work and faults happen
+    /// How long clients work and faults happen; up to twice as long until each kind of fault has happened once
     #[arg(long, default_value = "5", value_name = "N", value_parser = minutes)]
     pub(crate) minutes: Duration,
 
