@@ -26,6 +26,7 @@ use super::health::Health;
 use super::idempotency::Forgetter;
 use super::index::{self, Syncing};
 use super::integrity::IntegrityError;
+use super::keys;
 use super::metrics::{CountedAs, Metrics};
 use super::outcome::Outcome;
 use super::positions::Positions;
@@ -255,8 +256,7 @@ impl<A: Aggregate> Committer<A> {
         let (keys_new, keys_forgotten) = group.keys();
         let Finished { followed, decided, counters } = group.finish(&self.counters);
         if !followed.is_empty() {
-            self.store.apply(followed)?;
-            self.syncing.applied(0);
+            self.follow(followed)?;
         }
         if decided.is_empty() {
             return Ok(());
@@ -273,8 +273,20 @@ impl<A: Aggregate> Committer<A> {
         Ok(())
     }
 
+    /// Writes rows that were followed, then their checkpoints: a batch that fails on its way may be there in part.
+    fn follow(&self, followed: Writes) -> Result<(), CommitError> {
+        self.syncing.wait_for_room()?;
+        index::read_before(&self.store, &followed)?;
+        let (checkpoints, rows) = followed.into_iter().partition(|(key, _)| keys::is_checkpoint(key));
+        self.store.apply(rows)?;
+        self.store.apply(checkpoints)?;
+        self.syncing.applied(0);
+        Ok(())
+    }
+
     /// Brings a batch to the disk as a record of the journal, then into the store.
     fn append(&mut self, decided: Writes) -> Result<(), CommitError> {
+        self.syncing.wait_for_room()?;
         index::read_before(&self.store, &decided)?;
         let (began, now_ms) = (Instant::now(), now_ms(&*self.ambient));
         self.journal.index_synced(self.syncing.synced());

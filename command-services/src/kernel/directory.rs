@@ -132,6 +132,10 @@ impl Directory {
     fn move_index(&self) -> io::Result<()> {
         let (store, moving) = (self.store(), self.path.join(MOVING));
         if store.join(BEFORE_JOURNAL).exists() {
+            if self.index().exists() || journal_of(&store).exists() {
+                let detail = "a store from before there was a journal lies over a newer one: move its files (db, conf, blobs, snap.*) away";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, detail));
+            }
             tracing::info!(store = %store.display(), "a store from before there was a journal is taken over");
             fs::rename(&store, &moving)?;
             sync_dir(&self.path)?;
@@ -189,6 +193,7 @@ impl Directory {
             if let Some(aside) = &aside {
                 fs::rename(self.store(), aside)?;
             }
+            sync_dir(&self.path.join(RECOVERING))?;
             fs::rename(self.path.join(RECOVERING), self.store())?;
             sync_dir(&self.path)?;
             Ok(aside)

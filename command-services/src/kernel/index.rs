@@ -83,19 +83,23 @@ pub(crate) struct Reach {
     pub(crate) synced: u64,
 }
 
-/// Does all records again that the store may not have. Returns how many.
+/// Does all records again that the store may not have. Returns how many. Nothing is written before all that is needed has
+/// been seen to be readable: a store that was set back half way would be worse than one that is left as it is.
 pub(crate) fn redo(store: &Store, journal: &Reader, reach: Reach) -> Result<u64, RedoError> {
     let found = number(store)?;
-    let from = found.min(reach.synced) + 1;
-    let (mut expected, mut done) = (from, 0);
+    if found > reach.last {
+        // Whether that is damage of the journal, whoever begins with it finds out. Nothing older is put over it.
+        return Ok(0);
+    }
+    let from = first_to_do(journal, found, reach)?;
+    let mut done = 0;
     for record in journal.records_from(from) {
         let record = record?;
-        if record.number > expected {
-            return Err(RedoError::Older { found: expected - 1, first: record.number });
-        }
-        expected = record.number + 1;
         let writes = record.group.writes.into_iter().map(|write| (write.key, write.value));
         apply(store, record.number, writes.collect())?;
+        if store.is_full_of_unsynced() {
+            store.sync()?;
+        }
         done += 1;
         if done % TOLD_RECORDS == 0 {
             tracing::info!(
@@ -104,10 +108,37 @@ pub(crate) fn redo(store: &Store, journal: &Reader, reach: Reach) -> Result<u64,
             );
         }
     }
-    if expected <= reach.last {
-        return Err(RedoError::Older { found: expected - 1, first: reach.last + 1 });
-    }
     Ok(done)
+}
+
+/// The record from which on all are readable, and none before it is needed.
+fn first_to_do(journal: &Reader, found: u64, reach: Reach) -> Result<u64, RedoError> {
+    let (mut from, mut damaged) = (found.min(reach.synced) + 1, None);
+    let mut expected = from;
+    for record in journal.records_from(from) {
+        match record {
+            Ok(record) if record.number == expected => expected += 1,
+            // What is missing lies before this record, and the store says that it has it.
+            Ok(record) if record.number <= found + 1 => {
+                (from, expected) = (record.number, record.number + 1);
+                tracing::warn!(before = record.number, "the journal lacks records that the store has");
+            }
+            Ok(record) => {
+                let older = RedoError::Older { found: expected - 1, first: record.number };
+                return Err(damaged.map_or(older, RedoError::Journal));
+            }
+            Err(error) => damaged = Some(error),
+        }
+    }
+    if expected <= reach.last && expected <= found {
+        // Only what the store says that it has.
+        return Ok(reach.last + 1);
+    }
+    if expected <= reach.last {
+        let older = RedoError::Older { found: expected - 1, first: reach.last + 1 };
+        return Err(damaged.map_or(older, RedoError::Journal));
+    }
+    Ok(from)
 }
 
 /// What the committer and the thread that syncs know of each other.
@@ -169,6 +200,11 @@ impl Syncing {
         redo(&self.store, &journal.reader(), reach)?;
         self.applied.store(number(&self.store)?, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Whoever is about to write: waits for a sync if as much lies unsynced as may.
+    pub(crate) fn wait_for_room(&self) -> Result<(), StoreError> {
+        if self.store.is_full_of_unsynced() { self.sync() } else { Ok(()) }
     }
 
     /// Syncs what was applied so far.

@@ -13,20 +13,26 @@ use super::integrity::{self, IntegrityError};
 use super::keys::LAYOUT;
 use super::store::{Store, StoreError};
 
+/// What helps where bytes are not what they were.
+const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
+                      the log and what of the journal can be read";
+
 /// Why journal and store cannot be begun with.
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
     /// The journal cannot be opened.
-    #[error(
-        "{0}; keep a copy of the service's directory, then start with --recover to rebuild it from the log"
-    )]
+    #[error("{}{}", .0, remedy(.0))]
     Journal(#[from] OpenError),
     /// The store cannot be opened, read or written.
-    #[error("{0}")]
+    #[error("{0}; the store was being opened{REMEDY}")]
     Store(#[from] GroupError),
     /// They must not be gone on with.
     #[error(transparent)]
     Integrity(Box<IntegrityError>),
+}
+
+fn remedy(error: &OpenError) -> &'static str {
+    if error.is_damage() { REMEDY } else { "" }
 }
 
 impl From<StoreError> for KeptError {

@@ -51,6 +51,11 @@ pub(crate) fn is_followed(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'R' | b'F' | b'Q' | b'W'))
 }
 
+/// Whether a row is a checkpoint of the follower.
+pub(crate) fn is_checkpoint(key: &[u8]) -> bool {
+    key.first() == Some(&b'F')
+}
+
 pub(crate) fn trial(number: u8) -> Vec<u8> {
     key(b'P', &[&[number]])
 }

@@ -22,6 +22,7 @@ use event_log::{Outgoing, SendError};
 use schemas::envelope::{self, CONTENT_TYPE};
 
 use super::ambient::{Ambient, now_ms};
+use super::health::Health;
 use super::keep::{AGE_PAUSE, Keeper};
 use super::metrics::Metrics;
 use super::outbox::SealedEvent;
@@ -52,6 +53,7 @@ pub(crate) struct Relay {
     pub(crate) positions: Arc<Positions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) health: Arc<Health>,
     pub(crate) keeper: Keeper,
 }
 
@@ -117,6 +119,8 @@ impl Relay {
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
         session.in_flight_max = IN_FLIGHT_MAX;
         let mut unreadable = None;
+        // A store that is being brought to where the journal is may lack for a moment what it has again then.
+        let fails = self.health.failure().is_some();
         for (index, durable) in look.durable.iter().enumerate() {
             if look.halted.contains_key(&index) {
                 continue;
@@ -132,7 +136,13 @@ impl Relay {
                     session.in_flight_max = distance(&look.acknowledged, &session.sent).max(1);
                     break;
                 }
-                Err(error) if error.never_passes() => self.halt(index, &error),
+                Err(error) if error.never_passes() => {
+                    if fails || self.health.failure().is_some() {
+                        unreadable.get_or_insert(error);
+                    } else {
+                        self.halt(index, &error);
+                    }
+                }
                 // The rows of other partitions may be readable.
                 Err(error @ RelayError::Outbox { .. }) => {
                     unreadable.get_or_insert(error);
@@ -226,6 +236,10 @@ impl Relay {
     fn mark(&mut self) {
         let look = self.positions.look();
         self.metrics.unsent_events.set(distance(&look.acknowledged, &look.durable));
+        // Whoever looks at a store that came back must not be disturbed.
+        if self.health.failure().is_some() {
+            return;
+        }
         // What is not marked is sent again after a crash, and what is not pruned takes space: neither is worth stopping.
         if let Err(error) =
             self.keeper.mark(&self.store, &look.acknowledged, &look.places, now_ms(&*self.ambient))

@@ -121,7 +121,13 @@ impl<A: Aggregate> Running<A> {
         });
         let syncer = index::join(&self.syncing, self.syncer).then_some(());
         let syncer = syncer.ok_or(RunError::Panicked("thread that syncs the store"));
-        let closed = self.service.store.close().map_err(RunError::Close);
+        let closed = match (self.service.store.close(), self.service.health.failure()) {
+            (Err(error), Some(_)) => {
+                tracing::warn!(%error, "the store was failing and is not closed in order; the journal has what it lacks");
+                Ok(())
+            }
+            (closed, _) => closed.map_err(RunError::Close),
+        };
         drop(self.directory);
         committer.and(relay).and(follower).and(syncer).and(superseded).and(closed)
     }
@@ -180,6 +186,7 @@ fn relay<A: Aggregate>(
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),
         ambient: Arc::clone(&service.ambient),
+        health: Arc::clone(&service.health),
         keeper,
     })
 }

@@ -66,10 +66,7 @@ impl From<GroupError> for StartError {
 
 impl From<KeptError> for StartError {
     fn from(error: KeptError) -> Self {
-        match error {
-            KeptError::Store(error) => error.into(),
-            error => Self::Kept(Box::new(error)),
-        }
+        Self::Kept(Box::new(error))
     }
 }
 

@@ -11,8 +11,9 @@
 //! cannot be opened. By sled's rules there is a whole segment at least between where a page was moved to and the write
 //! over its old segment. So at most one segment, 1 MiB, of sled's log may be unsynced. How much it is, is not reckoned
 //! from what sled is given (it rewrites whole pages, and others beside them), but read off its log's own sequence number.
-//! [`Store::is_sync_due`] is true from half a segment on, or after half a second; the committer looks after each write and
-//! twice a second, and the relay writes nothing while half a segment waits. One batch may come on top.
+//! [`Store::is_sync_due`] is true from half a segment on, or after half a second. A thread of its own looks twice a second
+//! and whenever it is told (`index`); who is about to write a record waits for a sync while half a segment waits, and the
+//! relay marks nothing then. One batch may come on top.
 //!
 //! **Values stay small.** An item of more than a quarter of a segment goes into a file of its own under `blobs`, which
 //! sled does not sync. A tree node holds up to 16 entries (some more before it splits), so a value may have at most
@@ -20,7 +21,8 @@
 //!
 //! **A failed write is for ever** within one opened database: sled remembers its first I/O error. [`Store::reopen`]
 //! opens it afresh, from what the system has of the file. That is what the disk has, unless a sync failed and the system
-//! forgot that it did; nothing was acknowledged then, and the log decides at the next start.
+//! forgot that it did: what was written since the sync before is done again from the journal, but rows that sled had only
+//! moved are trusted.
 //!
 //! **A batch that fails on its way may be there in part**: what sled had inserted before it met a page that it cannot read
 //! counts by itself. So after any failure nothing more is written before the store has been opened afresh, where whoever
@@ -297,7 +299,10 @@ fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
         .flush_every_ms(None);
     wait_unlocked(&dir.join("db"));
     remove_unfinished(dir).map_err(|error| failed(error.to_string()))?;
-    let db = config.open().map_err(|error| failed(error.to_string()))?;
+    // sled panics where it meets damage that it does not expect.
+    let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    let opened = opened.map_err(|_| failed("sled met damage that it does not expect".to_owned()))?;
+    let db = opened.map_err(|error| failed(error.to_string()))?;
     let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string()))?;
     // What the opening wrote, and what a process that was killed had not synced; the file's own name as well.
     file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string()))?;

@@ -35,7 +35,7 @@ pub use catalog::{Events, Place};
 pub use fields::Damaged;
 pub use frame::{BLOCK_BYTES, Kind, RECORD_BYTES_MAX};
 pub use journal::{AppendError, Journal, ReadError, Reader};
-pub use open::{Beginning, Found, OpenError, Settings, Tail, find};
+pub use open::{Beginning, Found, OpenError, Settings, Tail, find, find_readable};
 pub use print::{PrintError, print};
 pub use record::{Event, Group, KeyOutcome, Record, Write};
 pub use retention::{Retention, RetireError};

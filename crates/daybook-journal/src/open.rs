@@ -122,6 +122,17 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether bytes are not what they were: rebuilding from the log helps where nothing brings them back.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Segment { .. } | Self::Acknowledged { .. } | Self::Line { .. } | Self::Missing { .. }
+        )
+    }
+}
+
 /// How the journal ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tail {
@@ -149,6 +160,8 @@ pub struct Found {
     /// The first of those that lack between others.
     lacking: Option<u64>,
     tail: Tail,
+    /// Whether what is damaged is passed over.
+    lenient: bool,
 }
 
 #[derive(Debug)]
@@ -163,16 +176,33 @@ struct Newest {
 /// # Errors
 /// If a segment that is needed is missing, or one cannot be read up to its end.
 pub fn find(path: &Path) -> Result<Found, OpenError> {
+    look(path, false)
+}
+
+/// As [`find`], for who takes over what can still be read and never writes: what is damaged, missing or foreign is passed
+/// over. Records have numbers, so that what is lacking between them can be told.
+///
+/// # Errors
+/// If the file system does not do as asked.
+pub fn find_readable(path: &Path) -> Result<Found, OpenError> {
+    look(path, true)
+}
+
+fn look(path: &Path, lenient: bool) -> Result<Found, OpenError> {
     let directory = Directory::new(path);
     let listing = directory.list().map_err(|source| io_error(&directory, "be listed", source))?;
-    if let Some(path) = listing.foreign.into_iter().next() {
+    if let Some(path) = listing.foreign.into_iter().next().filter(|_| !lenient) {
         return Err(OpenError::Foreign { path });
     }
-    let mut found = Found { directory, newest: None, segments: Vec::new(), lacking: None, tail: Tail::Whole };
+    let mut found =
+        Found { directory, newest: None, segments: Vec::new(), lacking: None, tail: Tail::Whole, lenient };
     for number in listing.segments {
         found.take(number)?;
     }
-    found.drop_unneeded()?;
+    let whole = found.drop_unneeded();
+    if !lenient {
+        whole?;
+    }
     Ok(found)
 }
 
@@ -229,7 +259,7 @@ impl Found {
     /// Of segments before such as lack none can be needed; whether one that lacks was, the last record says.
     fn skip_gap(&mut self, number: u64) {
         let expected = self.segments.last().map(|before| before.footer.segment + 1);
-        if expected.is_some_and(|expected| expected != number) {
+        if !self.lenient && expected.is_some_and(|expected| expected != number) {
             self.lacking = expected;
             self.segments.clear();
             self.newest = None;
@@ -241,12 +271,17 @@ impl Found {
         let failed = |source| io_error(&self.directory, "be read", source);
         let file = self.directory.open_segment(number).map_err(failed)?;
         let path = self.directory.segment(number);
-        let (header, begin) = read_header(&file).map_err(failed)?.map_err(|damaged| OpenError::Segment {
-            path: path.clone(),
-            byte: 0,
-            damaged,
-        })?;
-        self.check_line(&header, number, &path)?;
+        let (header, begin) = match read_header(&file).map_err(failed)? {
+            Ok(found) => found,
+            Err(damaged) if !self.lenient => return Err(OpenError::Segment { path, byte: 0, damaged }),
+            Err(_) => match header_of_records(&std::fs::read(&path).map_err(failed)?, number) {
+                Some(found) => found,
+                None => return Ok(()),
+            },
+        };
+        if !self.lenient {
+            self.check_line(&header, number, &path)?;
+        }
         let bytes = file.metadata().map_err(failed)?.len();
         let closed = read_footer(&file).map_err(failed)?.filter(|(footer, _)| footer.segment == number);
         let file = Arc::new(file);
@@ -257,12 +292,14 @@ impl Found {
             }
             None => {
                 let content = std::fs::read(&path).map_err(failed)?;
-                let (footer, end, last, tail) = scan_open(&content, begin, &header, &path)?;
+                let (footer, end, last, tail) = scan_open(&content, begin, &header, &path, self.lenient)?;
                 self.tail = tail;
                 (Segment { file, footer, begin, end, bytes, closed: false }, last)
             }
         };
-        self.check_copy(&segment, &header, &path)?;
+        if !self.lenient {
+            self.check_copy(&segment, &header, &path)?;
+        }
         self.newest = Some(Newest { header, unsure });
         self.segments.push(segment);
         Ok(())
@@ -409,7 +446,9 @@ impl Found {
         if index_number <= last {
             return Ok(());
         }
-        let newest = self.segments.last().map_or(0, |segment| segment.footer.segment);
+        let Some(newest) = self.segments.last().map(|segment| segment.footer.segment) else {
+            return Err(OpenError::Missing { path: self.directory.path().to_owned(), segment: 1 });
+        };
         let (byte, number, damaged) = match &self.tail {
             Tail::Torn { byte, number, damaged, .. } => (*byte, *number, damaged.clone()),
             Tail::Whole => (0, last + 1, Damaged { what: "a record", why: "it is not there" }),
@@ -489,6 +528,7 @@ fn scan_open(
     begin: u32,
     header: &Header,
     path: &Path,
+    lenient: bool,
 ) -> Result<(crate::segment::Footer, u32, Option<Scanned>, Tail), OpenError> {
     let expected = Expected {
         journal: header.journal,
@@ -496,7 +536,12 @@ fn scan_open(
         number: header.first_number,
         prior: header.prior,
     };
-    let (records, end) = scan(content, begin, expected);
+    let (mut records, mut end) = scan(content, begin, expected);
+    while lenient && let End::Damaged { block, .. } = end {
+        let (mut behind, next) = scan_behind(content, block, &expected);
+        records.append(&mut behind);
+        end = next;
+    }
     let mut footer = empty_footer(header);
     let mut end_block = begin;
     for scanned in &records {
@@ -515,6 +560,41 @@ fn scan_open(
         }
     };
     Ok((footer, end_block, records.into_iter().next_back(), tail))
+}
+
+/// The records behind a damaged one.
+fn scan_behind(content: &[u8], damaged: u32, expected: &Expected) -> (Vec<Scanned>, End) {
+    let at = |block: u32| content.get(block as usize * BLOCK_BYTES..).unwrap_or_default();
+    let last = blocks(content.len());
+    let mut behind = (damaged + 1..last)
+        .filter_map(|block| Some((block, any_record(at(block), expected.journal, expected.segment).ok()?.0)));
+    match behind.next() {
+        Some((block, frame)) => {
+            scan(content, block, Expected { number: frame.number, prior: frame.prior, ..*expected })
+        }
+        None => (Vec::new(), End::Zeros),
+    }
+}
+
+/// What the first record that can be read says of a segment whose header cannot be.
+fn header_of_records(content: &[u8], segment: u64) -> Option<(Header, u32)> {
+    let mut framed = (0..).zip(content.chunks(BLOCK_BYTES)).filter_map(|(block, bytes)| {
+        Frame::decode(bytes).ok().filter(|frame| frame.segment == segment).map(|frame| (block, frame))
+    });
+    let (begin, frame) = framed.next()?;
+    let identity = Identity { topic: String::new(), cluster: String::new(), layout: 0, partitions: 0 };
+    let header = Header {
+        journal: frame.journal,
+        identity,
+        segment,
+        first_number: frame.number,
+        prior: frame.prior,
+        index_synced: frame.index_synced,
+        oldest_segment: frame.oldest_segment,
+        created_ms: frame.committed_ms,
+        partitions: Vec::new(),
+    };
+    Some((header, begin))
 }
 
 /// The record at the beginning of `bytes`, whichever it is, if it is of this journal and segment.

@@ -75,7 +75,7 @@ impl Journal {
     }
 }
 
-/// The oldest segment, if it is closed.
+/// The oldest segment, if it is not the one that is written.
 struct Oldest {
     segment: u64,
     numbers: Range<u64>,
@@ -94,7 +94,7 @@ struct Oldest {
 impl Oldest {
     fn of(reader: &Reader) -> Option<Self> {
         let catalog = reader.catalog();
-        let oldest = catalog.oldest().filter(|oldest| oldest.closed)?;
+        let oldest = catalog.oldest().filter(|_| catalog.segments.len() > 1)?;
         Some(Self {
             segment: oldest.footer.segment,
             numbers: oldest.footer.numbers.clone(),

@@ -82,7 +82,7 @@ impl OldOutbox {
 
 /// Brings the old store to where its journal is, as far as that can be read.
 fn redo(dir: &Path, store: &Store) -> Result<u64, String> {
-    let found = daybook_journal::find(&journal_of(dir)).map_err(|error| error.to_string())?;
+    let found = daybook_journal::find_readable(&journal_of(dir)).map_err(|error| error.to_string())?;
     let reach = Reach { last: found.last_number(), synced: found.index_synced() };
     index::redo(store, &found.into_reader(), reach).map_err(|error| error.to_string())
 }

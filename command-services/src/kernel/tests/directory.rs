@@ -125,3 +125,17 @@ async fn a_directory_from_before_there_was_a_journal_is_taken_over() {
     assert!(fs::read_to_string(dir.join("daybook.json")).unwrap().contains("\"layout\": 3"));
     assert!(!dir.join("store/db").exists() && !dir.join("store.moving").exists());
 }
+
+#[test]
+fn a_store_from_before_that_lies_over_a_newer_one_is_refused_and_nothing_is_moved() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    toys.stop();
+    let store = toys.settings.data_dir.join("store");
+    fs::write(store.join("db"), "from a backup").unwrap();
+    let refused = toys.restart(|_| {}).unwrap_err().to_string();
+    assert!(refused.contains("lies over a newer one"), "{refused}");
+    assert!(store.join("journal").exists() && store.join("index").exists());
+    fs::remove_file(store.join("db")).unwrap();
+    toys.restart(|_| {}).unwrap();
+}

@@ -69,3 +69,36 @@ fn a_stopped_service_has_nothing_to_do_again() {
     let Kept { store, .. } = opened(&dir);
     assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [1]);
 }
+
+#[test]
+fn nothing_older_is_put_over_a_store_that_has_more_than_the_journal() {
+    let dir = TempDir::new().unwrap();
+    let Kept { store, mut journal, .. } = opened(&dir);
+    for value in 1..=2 {
+        journal.append(index::group(put(value)), 0).unwrap();
+    }
+    index::apply(&store, 3, put(3)).unwrap();
+    assert_eq!(redo(&store, &journal.reader(), Reach { last: 2, synced: 0 }).unwrap(), 0);
+    assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [3]);
+}
+
+#[test]
+fn a_damaged_record_that_the_store_has_costs_nothing_and_one_that_it_lacks_changes_nothing() {
+    for (has, done) in [(2, Some(2)), (1, None)] {
+        let dir = TempDir::new().unwrap();
+        let Kept { store, mut journal, .. } = opened(&dir);
+        for value in 1..=4 {
+            journal.append(index::group(put(value)), 0).unwrap();
+        }
+        index::apply(&store, has, put(9)).unwrap();
+        // Blocks: header, records 1 to 4.
+        let segment = dir.path().join("journal/00000000000000000001.journal");
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes[2 * daybook_journal::BLOCK_BYTES + 90] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+        let redone = redo(&store, &journal.reader(), Reach { last: 4, synced: 0 });
+        assert_eq!(redone.as_ref().ok().copied(), done, "{redone:?}");
+        let value = if done.is_some() { 4 } else { 9 };
+        assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [value]);
+    }
+}

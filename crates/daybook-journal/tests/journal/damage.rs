@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use daybook_journal::{OpenError, Tail, find};
+use daybook_journal::{OpenError, Tail, find, find_readable};
 
 use crate::support::{NOW_MS, append, assert_has, begin, begin_with, copy, directory, flip, segments};
 
@@ -176,4 +176,23 @@ fn a_segment_that_was_written_behind_another_history_is_not_taken() {
     fs::copy(&segments(there.path())[1], &segments(here.path())[1]).unwrap();
     let refused = find(here.path()).unwrap_err();
     assert!(matches!(refused, OpenError::Line { number: 5, .. }), "{refused}");
+}
+
+#[test]
+fn who_takes_over_reads_what_lies_behind_damage() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 5, 10);
+    let numbers = |path: &std::path::Path| {
+        let reader = find_readable(path).unwrap().into_reader();
+        reader.records_from(1).filter_map(Result::ok).map(|record| record.number).collect::<Vec<_>>()
+    };
+    // A record in the middle, the header, and a file that does not belong there.
+    let damaged = copy(directory.path());
+    flip(&segments(damaged.path())[0], 2 * BLOCK + 100);
+    assert_eq!(numbers(damaged.path()), [1, 3, 4, 5]);
+    flip(&segments(damaged.path())[0], 20);
+    assert_eq!(numbers(damaged.path()), [1, 3, 4, 5]);
+    fs::write(damaged.path().join("notes.txt"), "mine").unwrap();
+    assert_eq!(numbers(damaged.path()), [1, 3, 4, 5]);
 }
