@@ -31,8 +31,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        // Zeros for a new segment are written in some 50 ms, and a start reads at most one segment whole.
-        Self { segment_bytes: 16 * 1024 * 1024, recent_bytes_max: 8 * 1024 * 1024 }
+        // Two of them and a store fit on a small volume, and a start reads at most one whole.
+        Self { segment_bytes: 4 * 1024 * 1024, recent_bytes_max: 8 * 1024 * 1024 }
     }
 }
 
