@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::record::Event;
 use crate::scan::Scanned;
-use crate::segment::{EventsAt, Footer, PartitionEvents};
+use crate::segment::{EventsAt, Footer, PartitionEvents, PartitionState};
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +144,11 @@ impl Catalog {
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.bytes).sum()
+    }
+
+    /// Where each partition stands behind the last record.
+    pub(crate) fn states(&self) -> Vec<PartitionState> {
+        self.segments.values().next_back().map(|newest| newest.footer.states.clone()).unwrap_or_default()
     }
 
     pub(crate) fn oldest(&self) -> Option<&Segment> {

@@ -392,11 +392,7 @@ impl Journal {
     }
 
     fn next_header(&self, now_ms: u64) -> Header {
-        let mut partitions = self.states();
-        for (state, sent) in partitions.iter_mut().zip(self.shared.sent().iter()) {
-            state.acknowledged = sent.acknowledged;
-            state.mark = sent.mark;
-        }
+        let partitions = self.reader().partitions();
         Header {
             journal: self.shared.id,
             identity: self.identity.clone(),
@@ -408,11 +404,6 @@ impl Journal {
             created_ms: now_ms,
             partitions,
         }
-    }
-
-    fn states(&self) -> Vec<PartitionState> {
-        let catalog = self.shared.read();
-        catalog.segments.values().next_back().map(|live| live.footer.states.clone()).unwrap_or_default()
     }
 
     fn close_live(&self) -> io::Result<()> {
@@ -480,6 +471,22 @@ impl Reader {
         let record = self.record(place)?.1;
         let key = record.group.keys.into_iter().rev().find(|key| key.hash == *hash);
         Ok(key.map(|key| (record.committed_ms, key)))
+    }
+
+    /// Where each partition stands behind the last record, and what Kafka has of it as far as that was told.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<PartitionState> {
+        let mut states = self.shared.read().states();
+        for (state, sent) in states.iter_mut().zip(self.shared.sent().iter()) {
+            (state.acknowledged, state.mark) = (sent.acknowledged, sent.mark);
+        }
+        states
+    }
+
+    /// The journal's id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.shared.id
     }
 
     /// First position of a partition that is kept; none if none is.
