@@ -1,16 +1,17 @@
 //! What lies where: segments, the records that have events of a partition, and those that have idempotency keys.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::recent::Recent;
 use crate::record::Event;
 use crate::scan::Scanned;
 use crate::segment::{EventsAt, Footer, PartitionEvents, PartitionState};
 
 /// Where a record lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Number of its segment.
     pub segment: u64,
@@ -50,15 +51,14 @@ pub(crate) struct Catalog {
     /// Per partition, by position: the record that begins with it.
     places: Vec<BTreeMap<u64, Place>>,
     keys: HashMap<[u8; 16], Place>,
-    recent: VecDeque<(Place, Events, usize)>,
-    recent_bytes: usize,
-    recent_bytes_max: usize,
+    /// Of the records that were appended last.
+    recent: Recent,
 }
 
 impl Catalog {
     pub(crate) fn new(partitions: usize, recent_bytes_max: usize) -> Self {
         let places = (0..partitions).map(|_| BTreeMap::new()).collect();
-        Self { places, recent_bytes_max, ..Self::default() }
+        Self { places, recent: Recent::new(recent_bytes_max), ..Self::default() }
     }
 
     /// Takes a segment in. Of a record that lies in two segments the later one counts.
@@ -84,23 +84,16 @@ impl Catalog {
             self.places[partition].insert(position, place);
         }
         self.keys.extend(scanned.record.group.keys.iter().map(|key| (key.hash, place)));
-        self.remember(place, events);
-    }
-
-    fn remember(&mut self, place: Place, events: &Events) {
-        let bytes = events.iter().map(Event::bytes).sum();
-        self.recent.push_back((place, Arc::clone(events), bytes));
-        self.recent_bytes += bytes;
-        while self.recent_bytes > self.recent_bytes_max {
-            let Some((_, _, bytes)) = self.recent.pop_front() else { return };
-            self.recent_bytes -= bytes;
-        }
+        self.recent.put(place, events);
     }
 
     /// The events of a record that was appended lately.
     pub(crate) fn recent(&self, place: Place) -> Option<Events> {
-        let found = self.recent.binary_search_by_key(&place, |(place, _, _)| *place).ok()?;
-        self.recent.get(found).map(|(_, events, _)| Arc::clone(events))
+        self.recent.get(place)
+    }
+
+    pub(crate) fn recent_bytes_max(&self) -> usize {
+        self.recent.bytes_max()
     }
 
     /// Forgets a segment, which is about to be removed.

@@ -14,6 +14,7 @@ use crate::directory::{Directory, close_segment};
 use crate::fields::Damaged;
 use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, blocks};
 use crate::open::any_record;
+use crate::recent::Recent;
 use crate::record::{Event, Group, KeyOutcome, Record};
 use crate::scan::Scanned;
 use crate::segment::{Header, Identity, Mark, PartitionState};
@@ -104,6 +105,8 @@ struct Shared {
     directory: Directory,
     id: Uuid,
     catalog: RwLock<Catalog>,
+    /// Of the records that were read back last. A lock of its own: who reads back must not hold up who appends.
+    read_back: Mutex<Recent>,
     sent: Mutex<Vec<Sent>>,
 }
 
@@ -114,6 +117,10 @@ impl Shared {
 
     fn write(&self) -> RwLockWriteGuard<'_, Catalog> {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_back(&self) -> MutexGuard<'_, Recent> {
+        self.read_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
@@ -432,7 +439,8 @@ impl Reader {
     pub(crate) fn of(directory: Directory, id: Uuid, catalog: Catalog, states: &[PartitionState]) -> Self {
         let sent = |state: &PartitionState| Sent { acknowledged: state.acknowledged, mark: state.mark };
         let sent = Mutex::new(states.iter().map(sent).collect());
-        Self { shared: Arc::new(Shared { directory, id, catalog: RwLock::new(catalog), sent }) }
+        let read_back = Mutex::new(Recent::new(catalog.recent_bytes_max()));
+        Self { shared: Arc::new(Shared { directory, id, catalog: RwLock::new(catalog), read_back, sent }) }
     }
 
     /// The relay: Kafka has acknowledged a partition up to before this position, and its last event lies at this mark.
@@ -455,10 +463,22 @@ impl Reader {
         };
         let events = match recent {
             Some(events) => events,
-            None => Arc::new(self.record(place)?.1.group.events),
+            None => self.read_back(place)?,
         };
         let has = |event: &Event| event.partition as usize == partition && event.position == position;
         Ok(events.iter().any(has).then_some(events))
+    }
+
+    /// The events of a record that is not among those appended last. Who is behind asks for one record once for each
+    /// partition that it has events of; mostly it is decoded for the first of them only.
+    fn read_back(&self, place: Place) -> Result<Events, ReadError> {
+        let known = self.shared.read_back().get(place);
+        if let Some(events) = known {
+            return Ok(events);
+        }
+        let events = Arc::new(self.record(place)?.1.group.events);
+        self.shared.read_back().put(place, &events);
+        Ok(events)
     }
 
     /// What became of the request with this idempotency key, and when that was decided.

@@ -25,6 +25,7 @@ mod frame;
 mod journal;
 mod open;
 mod print;
+mod recent;
 mod record;
 mod retention;
 mod scan;

@@ -25,7 +25,8 @@ const SMALL_SEGMENT_FRACTION: u64 = 32;
 pub struct Settings {
     /// Bytes of a segment, rounded up to whole blocks; at least a few records.
     pub segment_bytes: u64,
-    /// Bytes of events that are kept in memory for who reads them soon after they were appended.
+    /// Bytes of events that are kept in memory for who reads them soon after they were appended, and once more so many of
+    /// those that were read back last.
     pub recent_bytes_max: usize,
 }
 

@@ -7,5 +7,6 @@ mod damage;
 mod format;
 mod full;
 mod power_cut;
+mod reading;
 mod retention;
 mod support;
