@@ -1,10 +1,11 @@
 //! What lies where: segments, the records that have events of a partition, and those that have idempotency keys.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::keys::{KeyAt, Keys};
 use crate::recent::Recent;
 use crate::record::Event;
 use crate::scan::Scanned;
@@ -26,7 +27,10 @@ pub type Events = Arc<Vec<Event>>;
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     pub(crate) file: Arc<File>,
+    /// Without its keys if the segment is closed and was taken into a [`Catalog`].
     pub(crate) footer: Footer,
+    /// How many idempotency keys it has.
+    pub(crate) key_count: usize,
     /// The block behind its header.
     pub(crate) begin: u32,
     /// The block behind its last record.
@@ -50,7 +54,11 @@ pub(crate) struct Catalog {
     pub(crate) segments: BTreeMap<u64, Segment>,
     /// Per partition, by position: the record that begins with it.
     places: Vec<BTreeMap<u64, Place>>,
-    keys: HashMap<[u8; 16], Place>,
+    keys: Keys,
+    /// Of all segments.
+    bytes: u64,
+    /// Per partition: of its events in all segments.
+    event_bytes: Vec<u64>,
     /// Of the records that were appended last.
     recent: Recent,
 }
@@ -58,18 +66,30 @@ pub(crate) struct Catalog {
 impl Catalog {
     pub(crate) fn new(partitions: usize, recent_bytes_max: usize) -> Self {
         let places = (0..partitions).map(|_| BTreeMap::new()).collect();
-        Self { places, recent: Recent::new(recent_bytes_max), ..Self::default() }
+        let event_bytes = vec![0; partitions];
+        Self { places, event_bytes, recent: Recent::new(recent_bytes_max), ..Self::default() }
+    }
+
+    /// Makes room for so many keys at once.
+    pub(crate) fn reserve_keys(&mut self, keys: usize) {
+        self.keys.reserve(keys);
     }
 
     /// Takes a segment in. Of a record that lies in two segments the later one counts.
-    pub(crate) fn add(&mut self, segment: Segment) {
+    pub(crate) fn add(&mut self, mut segment: Segment) {
         let number = segment.footer.segment;
         for (places, events) in self.places.iter_mut().zip(&segment.footer.partitions) {
             places
                 .extend(events.at.iter().map(|at| (at.position, Place { segment: number, block: at.block })));
         }
-        let keys = segment.footer.keys.iter();
-        self.keys.extend(keys.map(|(hash, block)| (*hash, Place { segment: number, block: *block })));
+        self.keys.extend(number, segment.footer.keys.iter().copied());
+        if segment.closed {
+            segment.footer.keys = Vec::new();
+        }
+        self.bytes += segment.bytes;
+        for (bytes, events) in self.event_bytes.iter_mut().zip(&segment.footer.partitions) {
+            *bytes += events.bytes;
+        }
         self.segments.insert(number, segment);
     }
 
@@ -80,10 +100,17 @@ impl Catalog {
         let place = Place { segment: segment.footer.segment, block: scanned.block };
         let firsts = note(&mut segment.footer, scanned, events);
         segment.end = scanned.block + scanned.frame.blocks();
+        segment.key_count += scanned.record.group.keys.len();
         for (partition, position) in firsts {
             self.places[partition].insert(position, place);
         }
-        self.keys.extend(scanned.record.group.keys.iter().map(|key| (key.hash, place)));
+        for event in events.iter() {
+            if let Some(bytes) = self.event_bytes.get_mut(event.partition as usize) {
+                *bytes += event.bytes() as u64;
+            }
+        }
+        let keys = &scanned.record.group.keys;
+        self.keys.extend(place.segment, keys.iter().map(|key| (key.hash, place.block)));
         self.recent.put(place, events);
     }
 
@@ -96,13 +123,32 @@ impl Catalog {
         self.recent.bytes_max()
     }
 
-    /// Forgets a segment, which is about to be removed.
-    pub(crate) fn remove(&mut self, number: u64) {
-        self.segments.remove(&number);
-        for places in &mut self.places {
-            places.retain(|_, place| place.segment != number);
+    /// The newest segment was closed, and has so many bytes now. Its footer has its keys.
+    pub(crate) fn closed(&mut self, bytes: u64) {
+        let Some(mut newest) = self.segments.last_entry() else { return };
+        let segment = newest.get_mut();
+        self.bytes = self.bytes - segment.bytes + bytes;
+        (segment.bytes, segment.closed) = (bytes, true);
+        segment.footer.keys = Vec::new();
+    }
+
+    /// Forgets a segment, which is about to be removed. `keys` are its keys if they are known.
+    pub(crate) fn remove(&mut self, number: u64, keys: Option<&[KeyAt]>) {
+        let Some(segment) = self.segments.remove(&number) else { return };
+        let partitions = self.places.iter_mut().zip(&mut self.event_bytes).zip(&segment.footer.partitions);
+        for ((places, bytes), events) in partitions {
+            *bytes -= events.bytes;
+            for at in &events.at {
+                if places.get(&at.position).is_some_and(|place| place.segment == number) {
+                    places.remove(&at.position);
+                }
+            }
         }
-        self.keys.retain(|_, place| place.segment != number);
+        self.bytes -= segment.bytes;
+        match keys {
+            Some(keys) => self.keys.forget(number, keys),
+            None => self.keys.forget_all_of(number),
+        }
     }
 
     /// The record in which `position` would be, if it is kept.
@@ -123,7 +169,7 @@ impl Catalog {
     }
 
     pub(crate) fn key(&self, hash: &[u8; 16]) -> Option<Place> {
-        self.keys.get(hash).copied()
+        self.keys.get(hash)
     }
 
     pub(crate) fn key_count(&self) -> usize {
@@ -136,12 +182,21 @@ impl Catalog {
 
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.bytes).sum()
+        self.bytes
+    }
+
+    /// Bytes of a partition's events in all segments.
+    pub(crate) fn event_bytes(&self, partition: usize) -> u64 {
+        self.event_bytes.get(partition).copied().unwrap_or_default()
     }
 
     /// Where each partition stands behind the last record.
     pub(crate) fn states(&self) -> Vec<PartitionState> {
-        self.segments.values().next_back().map(|newest| newest.footer.states.clone()).unwrap_or_default()
+        self.newest().map(|newest| newest.footer.states.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn newest(&self) -> Option<&Segment> {
+        self.segments.values().next_back()
     }
 
     pub(crate) fn oldest(&self) -> Option<&Segment> {

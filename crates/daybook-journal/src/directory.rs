@@ -144,15 +144,18 @@ fn fill_with_zeros(path: &Path, bytes: u64) -> io::Result<()> {
 }
 
 /// Writes a segment's footer behind its records, and cuts off the zeros that are left. What was acknowledged lies before.
-pub(crate) fn close_segment(file: &File, end_block: u32, footer: &Footer) -> io::Result<()> {
+/// Returns its bytes then.
+pub(crate) fn close_segment(file: &File, end_block: u32, footer: &Footer) -> io::Result<u64> {
     let mut tail = footer.encode();
     let footer_bytes = tail.len() as u32;
     tail.resize(tail.len().next_multiple_of(BLOCK_BYTES), 0);
     tail.extend_from_slice(&Trailer { footer_block: end_block, footer_bytes }.encode());
     let begin = u64::from(end_block) * BLOCK_BYTES as u64;
     file.write_all_at(&tail, begin)?;
-    file.set_len(begin + tail.len() as u64)?;
-    file.sync_all()
+    let bytes = begin + tail.len() as u64;
+    file.set_len(bytes)?;
+    file.sync_all()?;
+    Ok(bytes)
 }
 
 /// The footer of a segment, if it is closed and its footer can be read.

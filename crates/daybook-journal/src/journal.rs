@@ -10,9 +10,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Events, Place, Segment, empty_footer};
-use crate::directory::{Directory, close_segment};
+use crate::directory::{Directory, close_segment, read_footer};
 use crate::fields::Damaged;
 use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, blocks};
+use crate::keys::KeyAt;
 use crate::open::any_record;
 use crate::recent::Recent;
 use crate::record::{Event, Group, KeyOutcome, Record};
@@ -117,6 +118,20 @@ impl Shared {
 
     fn write(&self) -> RwLockWriteGuard<'_, Catalog> {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys of a segment, if they can be read.
+    fn keys_of(&self, segment: u64) -> Option<Vec<KeyAt>> {
+        let file = {
+            let catalog = self.read();
+            let segment = catalog.segments.get(&segment)?;
+            if !segment.closed || segment.key_count == 0 {
+                return Some(segment.footer.keys.clone());
+            }
+            Arc::clone(&segment.file)
+        };
+        let (footer, _) = read_footer(&file).ok()??;
+        (footer.segment == segment).then_some(footer.keys)
     }
 
     fn read_back(&self) -> MutexGuard<'_, Recent> {
@@ -257,7 +272,8 @@ impl Journal {
             return Err(error);
         }
         for number in before..segment {
-            self.shared.write().remove(number);
+            let keys = self.shared.keys_of(number);
+            self.shared.write().remove(number, keys.as_deref());
             // What could not be removed is removed at the next start.
             if let Err(error) = self.shared.directory.remove_segment(number) {
                 tracing::warn!(segment = number, %error, "a segment of the journal could not be removed");
@@ -368,6 +384,14 @@ impl Journal {
         self.change_segment(now_ms)
     }
 
+    /// Changes to a new segment although the present one has room. Does nothing while there is no spare one.
+    pub(crate) fn change_segment_early(&mut self, now_ms: u64) -> Result<(), AppendError> {
+        if self.failed.is_some() || !self.spare.is_ready() {
+            return Ok(());
+        }
+        self.change_segment(now_ms)
+    }
+
     fn change_segment(&mut self, now_ms: u64) -> Result<(), AppendError> {
         let header = self.next_header(now_ms);
         let mut begin = header.encode();
@@ -388,7 +412,8 @@ impl Journal {
         };
         let footer = empty_footer(&header);
         let bytes = self.segment_bytes;
-        let fresh = Segment { file, footer, begin: header_blocks, end: header_blocks, bytes, closed: false };
+        let (begin, end) = (header_blocks, header_blocks);
+        let fresh = Segment { file, footer, key_count: 0, begin, end, bytes, closed: false };
         self.shared.write().add(fresh);
         Ok(())
     }
@@ -424,13 +449,8 @@ impl Journal {
             }
             footer.clone()
         };
-        close_segment(&self.live.file, self.live.end, &footer)?;
-        let bytes = self.live.file.metadata()?.len();
-        let mut catalog = self.shared.write();
-        if let Some(mut newest) = catalog.segments.last_entry() {
-            let segment = newest.get_mut();
-            (segment.bytes, segment.closed) = (bytes, true);
-        }
+        let bytes = close_segment(&self.live.file, self.live.end, &footer)?;
+        self.shared.write().closed(bytes);
         Ok(())
     }
 }

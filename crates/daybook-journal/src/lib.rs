@@ -23,6 +23,7 @@ mod directory;
 mod fields;
 mod frame;
 mod journal;
+mod keys;
 mod open;
 mod print;
 mod recent;

@@ -289,13 +289,15 @@ impl Found {
         let (segment, unsure) = match closed {
             Some((footer, end)) => {
                 self.tail = Tail::Whole;
-                (Segment { file, footer, begin, end, bytes, closed: true }, None)
+                let key_count = footer.keys.len();
+                (Segment { file, footer, key_count, begin, end, bytes, closed: true }, None)
             }
             None => {
                 let content = std::fs::read(&path).map_err(failed)?;
                 let (footer, end, last, tail) = scan_open(&content, begin, &header, &path, self.lenient)?;
                 self.tail = tail;
-                (Segment { file, footer, begin, end, bytes, closed: false }, last)
+                let key_count = footer.keys.len();
+                (Segment { file, footer, key_count, begin, end, bytes, closed: false }, last)
             }
         };
         if !self.lenient {
@@ -357,11 +359,11 @@ impl Found {
     ///
     /// # Errors
     /// If the journal belongs to somebody else, lacks what was acknowledged, or cannot be written.
-    pub fn begin(self, beginning: &Beginning<'_>, settings: &Settings) -> Result<Journal, OpenError> {
+    pub fn begin(mut self, beginning: &Beginning<'_>, settings: &Settings) -> Result<Journal, OpenError> {
         self.check_identity(beginning.identity)?;
         self.check_end(beginning.index_number)?;
         let segment_bytes = settings.segment_bytes.next_multiple_of(BLOCK_BYTES as u64);
-        let directory = &self.directory;
+        let directory = &self.directory.clone();
         let io = |doing| move |source| io_error(directory, doing, source);
         directory.make().map_err(io("be made"))?;
         let header = self.next_header(beginning);
@@ -372,16 +374,20 @@ impl Found {
         self.remove_unneeded().map_err(io("be freed of what is not needed"))?;
         // On a full disk a footer would take what the next start needs.
         let has_room = fresh_bytes == segment_bytes;
-        for segment in self.segments.iter().filter(|segment| has_room && !segment.closed) {
+        for segment in self.segments.iter_mut().filter(|segment| has_room && !segment.closed) {
             // Not closed, it is read at the next start: slower, and no loss.
-            if let Err(error) = close_segment(&segment.file, segment.end, &segment.footer) {
-                tracing::warn!(segment = segment.footer.segment, %error, "a segment of the journal was not closed");
+            match close_segment(&segment.file, segment.end, &segment.footer) {
+                Ok(bytes) => (segment.bytes, segment.closed) = (bytes, true),
+                Err(error) => {
+                    tracing::warn!(segment = segment.footer.segment, %error, "a segment of the journal was not closed");
+                }
             }
         }
         let header_blocks = blocks(header.encode().len());
         let mut fresh = Segment {
             file: Arc::new(file),
             footer: empty_footer(&header),
+            key_count: 0,
             begin: header_blocks,
             end: header_blocks,
             bytes: fresh_bytes,
@@ -390,6 +396,7 @@ impl Found {
         if let Some(copied) = &copied {
             note(&mut fresh.footer, copied, &copied.record.group.events);
             fresh.end += copied.frame.blocks();
+            fresh.key_count = fresh.footer.keys.len();
         }
         let directory = self.directory.clone();
         let mut catalog = self.into_catalog(header.partitions.len(), settings.recent_bytes_max);
@@ -408,6 +415,7 @@ impl Found {
 
     fn into_catalog(self, partitions: usize, recent_bytes_max: usize) -> Catalog {
         let mut catalog = Catalog::new(partitions, recent_bytes_max);
+        catalog.reserve_keys(self.segments.iter().map(|segment| segment.key_count).sum());
         self.segments.into_iter().for_each(|segment| catalog.add(segment));
         catalog
     }

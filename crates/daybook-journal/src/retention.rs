@@ -3,11 +3,10 @@
 //! Only the oldest segment goes, so that one that is missing otherwise is noticed. What is still needed of it (events that
 //! Kafka does not have, and sent ones within their bounds) is written once more before: a partition that stands still, or
 //! one that is quiet, must not hold all that came after. Idempotency keys are not carried: a segment stays while it has
-//! one that is too young to be forgotten.
+//! one that is too young to be forgotten. Where the keys are few and many of them lie in the segment that is written, that
+//! one is changed early, since only a closed one goes.
 
-use std::ops::Range;
-
-use crate::catalog::Segment;
+use crate::catalog::{Catalog, Segment};
 use crate::frame::RECORD_BYTES_MAX;
 use crate::journal::{AppendError, Journal, ReadError, Reader};
 use crate::record::{Event, Group};
@@ -30,7 +29,7 @@ pub struct Retention {
     pub key_age_ms_min: u64,
     /// A key is forgotten then.
     pub key_age_ms_max: u64,
-    /// Keys remembered at most; towards it the oldest are forgotten early.
+    /// Keys remembered at most; towards it the oldest are forgotten early. A million take 52 MB of memory.
     pub keys_max: u64,
 }
 
@@ -46,7 +45,8 @@ pub enum RetireError {
 }
 
 impl Journal {
-    /// Removes the oldest segment if nothing needs it, carrying what is still needed of it. Returns whether it did.
+    /// Removes the oldest segment if nothing needs it, carrying what is still needed of it. Returns whether it did. Cheap
+    /// where there is nothing to do, so that it may be asked after each append.
     /// `acknowledged` is what Kafka has, per partition.
     ///
     /// # Errors
@@ -58,11 +58,15 @@ impl Journal {
         now_ms: u64,
     ) -> Result<bool, RetireError> {
         let reader = self.reader();
-        let Some(oldest) = Oldest::of(&reader) else { return Ok(false) };
-        if oldest.numbers.end > self.synced() + 1 || !oldest.may_go(retention, now_ms) {
+        if keys_need_a_segment(&reader.catalog(), retention) {
+            self.change_segment_early(now_ms)?;
+        }
+        // This is asked after each append: where nothing is to be done, it is found out by a few comparisons.
+        if !may_go(&reader.catalog(), self.synced(), retention, now_ms) {
             return Ok(false);
         }
-        let needed_from = needed_from(&reader, &oldest, retention, acknowledged, now_ms);
+        let Some(oldest) = Oldest::of(&reader.catalog()) else { return Ok(false) };
+        let needed_from = needed_from(&oldest, retention, acknowledged, now_ms);
         let needed = needed(&reader, &oldest, &needed_from)?;
         if !is_worth_it(&reader, &oldest, retention, acknowledged, &needed) {
             return Ok(false);
@@ -75,69 +79,71 @@ impl Journal {
     }
 }
 
-/// The oldest segment, if it is not the one that is written.
+/// Whether there are so many keys that the oldest are forgotten early.
+fn many_keys(catalog: &Catalog, retention: &Retention) -> bool {
+    let Retention { keys_max, .. } = *retention;
+    catalog.key_count() as u64 > keys_max - keys_max / KEYS_ROOM_FRACTION
+}
+
+/// Whether keys pile up in the segment that is written, where none can be forgotten. Each time that it is so takes new
+/// keys, so that segments are not changed in circles while what is before them has to stay.
+fn keys_need_a_segment(catalog: &Catalog, retention: &Retention) -> bool {
+    let keys = catalog.newest().map_or(0, |newest| newest.key_count as u64);
+    keys > retention.keys_max / KEYS_ROOM_FRACTION && many_keys(catalog, retention)
+}
+
+/// Whether the oldest segment may go as far as its age and the room say.
+fn may_go(catalog: &Catalog, index_synced: u64, retention: &Retention, now_ms: u64) -> bool {
+    let Some(oldest) = catalog.oldest().filter(|_| catalog.segments.len() > 1) else { return false };
+    let age_ms = now_ms.saturating_sub(oldest.footer.last_committed_ms);
+    let has_keys = oldest.key_count > 0;
+    // Half of the bytes and most of the keys are there to be used; beyond that the oldest go early.
+    let crowded =
+        catalog.bytes() > retention.journal_bytes_max / 2 || has_keys && many_keys(catalog, retention);
+    let key_age_ms = if crowded { retention.key_age_ms_min } else { retention.key_age_ms_max };
+    let keys_may_go = !has_keys || age_ms >= key_age_ms;
+    let events_may_go = catalog.bytes() > retention.kept_bytes_max || age_ms >= retention.kept_age_ms_max;
+    oldest.footer.numbers.end <= index_synced + 1 && keys_may_go && (events_may_go || crowded)
+}
+
+/// The oldest segment.
 struct Oldest {
     segment: u64,
-    numbers: Range<u64>,
     last_committed_ms: u64,
-    has_keys: bool,
     /// Its own bytes.
     bytes: u64,
     /// Bytes of all segments.
     journal_bytes: u64,
-    /// Keys in all segments.
-    keys: u64,
+    /// Per partition: bytes of its events in newer segments.
+    newer_bytes: Vec<u64>,
     /// Per partition: the position behind its last event, if it has any.
     ends: Vec<Option<u64>>,
 }
 
 impl Oldest {
-    fn of(reader: &Reader) -> Option<Self> {
-        let catalog = reader.catalog();
-        let oldest = catalog.oldest().filter(|_| catalog.segments.len() > 1)?;
+    fn of(catalog: &Catalog) -> Option<Self> {
+        let oldest = catalog.oldest()?;
+        let partitions = oldest.footer.partitions.iter().enumerate();
         Some(Self {
             segment: oldest.footer.segment,
-            numbers: oldest.footer.numbers.clone(),
             last_committed_ms: oldest.footer.last_committed_ms,
-            has_keys: !oldest.footer.keys.is_empty(),
             bytes: oldest.bytes,
             journal_bytes: catalog.bytes(),
-            keys: catalog.key_count() as u64,
+            newer_bytes: partitions
+                .map(|(partition, events)| catalog.event_bytes(partition) - events.bytes)
+                .collect(),
             ends: oldest.ends(),
         })
-    }
-
-    fn may_go(&self, retention: &Retention, now_ms: u64) -> bool {
-        let age_ms = now_ms.saturating_sub(self.last_committed_ms);
-        // Half of the bytes and most of the keys are there to be used; beyond that the oldest go early.
-        let many_keys =
-            self.has_keys && self.keys > retention.keys_max - retention.keys_max / KEYS_ROOM_FRACTION;
-        let crowded = self.journal_bytes > retention.journal_bytes_max / 2 || many_keys;
-        let key_age_ms = if crowded { retention.key_age_ms_min } else { retention.key_age_ms_max };
-        let keys_may_go = !self.has_keys || age_ms >= key_age_ms;
-        let events_may_go =
-            self.journal_bytes > retention.kept_bytes_max || age_ms >= retention.kept_age_ms_max;
-        keys_may_go && (events_may_go || crowded)
     }
 }
 
 /// Per partition: the position from which on events of the oldest segment are needed.
-fn needed_from(
-    reader: &Reader,
-    oldest: &Oldest,
-    retention: &Retention,
-    acknowledged: &[u64],
-    now_ms: u64,
-) -> Vec<u64> {
-    let catalog = reader.catalog();
+fn needed_from(oldest: &Oldest, retention: &Retention, acknowledged: &[u64], now_ms: u64) -> Vec<u64> {
     let share = retention.kept_bytes_max / acknowledged.len().max(1) as u64;
     let too_old = now_ms.saturating_sub(oldest.last_committed_ms) >= retention.kept_age_ms_max;
     let of = |(partition, acknowledged): (usize, &u64)| {
-        let newer = catalog.segments.range(oldest.segment + 1..);
-        let newer_bytes: u64 =
-            newer.filter_map(|(_, segment)| segment.footer.partitions.get(partition)).map(|p| p.bytes).sum();
         // A partition that has its share in newer segments keeps nothing of the oldest but what Kafka does not have.
-        let has_its_share = newer_bytes >= share;
+        let has_its_share = oldest.newer_bytes.get(partition).is_some_and(|bytes| *bytes >= share);
         if too_old || has_its_share {
             *acknowledged
         } else {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::fields::{Damaged, Fields, put_bytes, put_count};
 use crate::frame::BLOCK_BYTES;
+use crate::keys::KeyAt;
 
 const HEADER_MAGIC: [u8; 4] = *b"DBJs";
 const FOOTER_MAGIC: [u8; 4] = *b"DBJf";
@@ -111,7 +112,7 @@ pub(crate) struct Footer {
     /// Where each partition stood behind the segment's last record.
     pub(crate) states: Vec<PartitionState>,
     /// Idempotency keys, and the block of the record that has their outcome.
-    pub(crate) keys: Vec<([u8; 16], u32)>,
+    pub(crate) keys: Vec<KeyAt>,
 }
 
 impl Header {
@@ -218,8 +219,12 @@ impl Footer {
         let partitions = partitions.collect::<Result<_, _>>()?;
         let states = (0..fields.count(PartitionState::BYTES)?).map(|_| PartitionState::decode(&mut fields));
         let states = states.collect::<Result<_, _>>()?;
-        let keys = (0..fields.count(20)?).map(|_| Ok((fields.array()?, fields.u32()?)));
-        let keys = keys.collect::<Result<_, Damaged>>()?;
+        let count = fields.count(20)?;
+        // No larger than they are: at a start those of all segments lie in memory for a moment.
+        let mut keys = Vec::with_capacity(count);
+        for _ in 0..count {
+            keys.push((fields.array()?, fields.u32()?));
+        }
         fields.end()?;
         Ok(Self {
             segment,

@@ -4,6 +4,7 @@
 
 mod appending;
 mod damage;
+mod forgetting;
 mod format;
 mod full;
 mod power_cut;
