@@ -85,7 +85,8 @@ impl Kept {
         };
         let initial = vec![PartitionState::default(); opening.partitions.max(0) as usize];
         let Opening { new_id, now_ms, .. } = *opening;
-        let beginning = Beginning { identity: &identity, index_number, new_id, initial: &initial, now_ms };
+        let beginning =
+            Beginning { identity: &identity, index_number, new_id, initial: &initial, in_log: &[], now_ms };
         let mut journal = found.begin(&beginning, &Settings::default())?;
         let done = index::redo(&store, &journal.reader(), reach).map_err(IntegrityError::from)?;
         if done > 0 {

@@ -529,7 +529,8 @@ impl Reader {
         self.shared.id
     }
 
-    /// First position of a partition that is kept; none if none is.
+    /// First position of a partition that is kept; none if none is. Not every one behind it is there: where the log had more
+    /// than the journal when that was begun with, what the log has is not.
     #[must_use]
     pub fn kept_from(&self, partition: usize) -> Option<u64> {
         self.shared.read().kept_from(partition)

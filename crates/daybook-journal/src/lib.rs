@@ -37,7 +37,7 @@ pub use catalog::{Events, Place};
 pub use fields::Damaged;
 pub use frame::{BLOCK_BYTES, Kind, RECORD_BYTES_MAX};
 pub use journal::{AppendError, Journal, ReadError, Reader};
-pub use open::{Beginning, Found, OpenError, Settings, Tail, find, find_readable};
+pub use open::{Beginning, Found, LogEnd, OpenError, Settings, Tail, find, find_readable};
 pub use print::{PrintError, print};
 pub use record::{Event, Group, KeyOutcome, Record, Write};
 pub use retention::{Retention, RetireError};

@@ -48,8 +48,29 @@ pub struct Beginning<'a> {
     pub new_id: Uuid,
     /// Of a journal that is made anew: where each partition stands before its first record.
     pub initial: &'a [PartitionState],
+    /// What the log has of each partition; empty if it was not looked at. Where that is more than the journal has, the
+    /// journal goes on behind it, and the positions between are in none of its records.
+    pub in_log: &'a [LogEnd],
     /// In milliseconds since 1970.
     pub now_ms: u64,
+}
+
+/// Where a partition of the log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogEnd {
+    /// Position behind its last event.
+    pub next: u64,
+    /// Id of that event; none if there is none.
+    pub last_id: Option<Uuid>,
+}
+
+impl LogEnd {
+    /// A partition goes on behind what the log has if that is more.
+    fn raise(&self, state: &mut PartitionState) {
+        if self.next > state.next {
+            (state.next, state.last_id, state.acknowledged) = (self.next, self.last_id, self.next);
+        }
+    }
 }
 
 /// Why a journal cannot be opened.
@@ -478,6 +499,15 @@ impl Found {
     }
 
     fn next_header(&self, beginning: &Beginning<'_>) -> Header {
+        let mut header = self.header_behind(beginning);
+        for (state, in_log) in header.partitions.iter_mut().zip(beginning.in_log) {
+            in_log.raise(state);
+        }
+        header
+    }
+
+    /// The header of a segment that goes on where the journal ends.
+    fn header_behind(&self, beginning: &Beginning<'_>) -> Header {
         let Beginning { identity, new_id, now_ms, .. } = *beginning;
         let Some((last, newest)) = self.segments.last().zip(self.newest.as_ref()) else {
             return Header {

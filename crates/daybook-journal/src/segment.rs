@@ -74,7 +74,8 @@ pub(crate) struct Header {
     pub(crate) oldest_segment: u64,
     /// In milliseconds since 1970.
     pub(crate) created_ms: u64,
-    /// Where each partition stood before the segment's first record.
+    /// Where each partition stands at the segment's beginning: behind the record before it, or behind what the log had
+    /// more than that.
     pub(crate) partitions: Vec<PartitionState>,
 }
 

@@ -118,7 +118,9 @@ pub fn begin(found: Found, index_number: u64) -> Result<Journal, OpenError> {
         Identity { topic: "t".to_owned(), cluster: "c".to_owned(), layout: 3, partitions: PARTITIONS as i32 };
     let settings = Settings { segment_bytes: 64 * 1024, recent_bytes_max: 4096 };
     let (new_id, initial) = (Uuid::from_u128(77), &[PartitionState::default(); PARTITIONS]);
-    found.begin(&Beginning { identity: &identity, index_number, new_id, initial, now_ms: NOW_MS }, &settings)
+    let beginning =
+        Beginning { identity: &identity, index_number, new_id, initial, in_log: &[], now_ms: NOW_MS };
+    found.begin(&beginning, &settings)
 }
 
 /// Next positions of what was found.

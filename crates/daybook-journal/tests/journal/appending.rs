@@ -120,7 +120,8 @@ fn a_journal_may_begin_behind_what_a_log_has_and_is_read_without_being_written()
     let directory = directory();
     let initial = [PartitionState { next: 2, ..PartitionState::default() }, PartitionState::default()];
     let (identity, new_id) = (identity(), uuid::Uuid::from_u128(5));
-    let beginning = Beginning { identity: &identity, index_number: 0, new_id, initial: &initial, now_ms: 0 };
+    let beginning =
+        Beginning { identity: &identity, index_number: 0, new_id, initial: &initial, in_log: &[], now_ms: 0 };
     let mut journal = find(directory.path()).unwrap().begin(&beginning, &settings()).unwrap();
     assert!(journal.append(group(0, 10), NOW_MS).is_err());
     journal.append(group(4, 10), NOW_MS).unwrap();

@@ -42,7 +42,7 @@ pub(crate) fn begin_as(
     settings: &Settings,
 ) -> Result<Journal, OpenError> {
     let (new_id, initial) = (Uuid::from_u128(77), &[PartitionState::default(); PARTITIONS as usize]);
-    let beginning = Beginning { identity, index_number, new_id, initial, now_ms: NOW_MS };
+    let beginning = Beginning { identity, index_number, new_id, initial, in_log: &[], now_ms: NOW_MS };
     found.begin(&beginning, settings)
 }
 
