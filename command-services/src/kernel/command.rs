@@ -67,6 +67,17 @@ pub(crate) enum Undecided {
         /// How many.
         unsent: u64,
     },
+    /// The journal has as many bytes as it may.
+    #[error(
+        "the journal has {bytes} bytes, which is nearly as many as may be: {unsent} events wait to be sent to Kafka, and idempotency keys \
+         are too young to be forgotten; commands are taken again once there is room"
+    )]
+    JournalFull {
+        /// Bytes of its segments.
+        bytes: u64,
+        /// Events that Kafka does not have.
+        unsent: u64,
+    },
     /// Too many idempotency keys, and none of them old enough to be forgotten.
     #[error(
         "{kept} idempotency keys are remembered, which is as many as may, and none of them is old enough to be forgotten; try again later"

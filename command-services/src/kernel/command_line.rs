@@ -14,7 +14,7 @@ use event_log::settings::{KafkaFlags, SettingErrors};
 use tokio::net::TcpListener;
 
 use super::run::RunError;
-use super::settings::{AnswerAfter, Limits, Settings};
+use super::settings::{AnswerAfter, JOURNAL_BYTES_MIN, Limits, Settings};
 
 /// Flags of a command service. Taken as text and checked together, so that one run shows everything that is wrong.
 #[derive(clap::Parser, Clone, Debug)]
@@ -88,6 +88,13 @@ struct LimitFlags {
     /// How long sent events are kept at most
     #[arg(long, env = "DAYBOOK_KEPT_AGE_S_MAX", default_value = "604800", value_name = "S")]
     kept_age_s_max: String,
+    /// Bytes of sent events kept, over all partitions; --kept-events-max and --kept-age-s-max bound them as well
+    #[arg(long, env = "DAYBOOK_KEPT_BYTES_MAX", default_value = "268435456", value_name = "BYTES")]
+    kept_bytes_max: String,
+    /// Bytes of the journal: unsent and kept events, and idempotency keys; towards it kept events and old keys go early, past
+    /// it commands get 503
+    #[arg(long, env = "DAYBOOK_JOURNAL_BYTES_MAX", default_value = "4294967296", value_name = "BYTES")]
+    journal_bytes_max: String,
     /// Memory for the store's cache
     #[arg(long, env = "DAYBOOK_CACHE_BYTES_MAX", default_value = "134217728", value_name = "BYTES")]
     cache_bytes_max: String,
@@ -216,6 +223,8 @@ fn check_limits(flags: &LimitFlags, errors: &mut SettingErrors) -> Option<Limits
     let unsent = number("--unsent-events-max", &flags.unsent_events_max, 1..=1_000_000_000);
     let kept = number("--kept-events-max", &flags.kept_events_max, 0..=1_000_000_000);
     let kept_s = number("--kept-age-s-max", &flags.kept_age_s_max, 0..=S_MAX);
+    let kept_bytes = number("--kept-bytes-max", &flags.kept_bytes_max, 0..=1 << 50);
+    let journal_bytes = number("--journal-bytes-max", &flags.journal_bytes_max, JOURNAL_BYTES_MIN..=1 << 50);
     let cache = number("--cache-bytes-max", &flags.cache_bytes_max, 1 << 20..=1 << 40);
     let start_ms = number("--start-timeout-ms", &flags.start_timeout_ms, 1..=MS_MAX);
     let drain_ms = number("--drain-timeout-ms", &flags.drain_timeout_ms, 0..=MS_MAX);
@@ -232,6 +241,8 @@ fn check_limits(flags: &LimitFlags, errors: &mut SettingErrors) -> Option<Limits
         unsent_events_max: unsent?,
         kept_events_max: kept?,
         kept_age_max: Duration::from_secs(kept_s?),
+        kept_bytes_max: kept_bytes?,
+        journal_bytes_max: journal_bytes?,
         cache_bytes_max: cache?,
         start_timeout: Duration::from_millis(start_ms?),
         drain_timeout: Duration::from_millis(drain_ms?),

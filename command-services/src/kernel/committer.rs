@@ -6,14 +6,15 @@
 //! group. And nothing is in the store before it is durable, so whatever reads the store shows nothing that can be lost.
 
 mod failing;
-
-use daybook_journal::{AppendError, Journal, Retention};
+mod held_back;
+mod retiring;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use daybook_journal::{AppendError, Journal, Reader};
 use event_log::sabotage::{self, Fault};
 use tokio::sync::oneshot;
 
@@ -23,7 +24,6 @@ use super::command::{Job, Reply, Request, Undecided, version_conflict};
 use super::followed::FollowedPositions;
 use super::group::{Finished, Group, GroupError, Stopped};
 use super::health::Health;
-use super::idempotency::Forgetter;
 use super::index::{self, Syncing};
 use super::integrity::IntegrityError;
 use super::keys;
@@ -33,22 +33,20 @@ use super::positions::Positions;
 use super::rows::Counter;
 use super::settings::Limits;
 use super::store::{Store, StoreError, Writes};
+use retiring::LOOK_PAUSE;
+
+pub(crate) use held_back::HeldBack;
+pub(crate) use retiring::Retiring;
 
 /// Most commands in one group: enough to make the sync cheap, few enough that the batch stays small for sled.
 const GROUP_COMMANDS_MAX: usize = 256;
 /// Bytes of a group from which on the rest of what has gathered becomes another one: a record has twice as many at most,
-/// and what the last command and the forgetting of keys add is far less.
+/// and what the last command adds is far less.
 const GROUP_BYTES_MAX: usize = daybook_journal::RECORD_BYTES_MAX / 2;
-/// Records are needed until the store has them on disk; nothing else rests on them yet.
-const RETENTION: Retention = Retention {
-    journal_bytes_max: u64::MAX,
-    kept_bytes_max: 0,
-    kept_events_max: 0,
-    kept_age_ms_max: 0,
-    key_age_ms_min: 0,
-    key_age_ms_max: 0,
-    keys_max: u64::MAX,
-};
+
+/// Of the bytes that a journal may have, those that commands leave for the segment that is written, for the spare one, and
+/// for what is carried into them.
+const JOURNAL_BYTES_RESERVED: u64 = 16 * 1024 * 1024;
 
 /// What the committer is asked to do.
 pub(crate) enum Work<A: Aggregate> {
@@ -74,7 +72,12 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) work: Receiver<Work<A>>,
-    pub(crate) forgetter: Forgetter,
+    /// Reads the journal.
+    pub(crate) reader: Reader,
+    pub(crate) retiring: Retiring,
+    pub(crate) held_back: HeldBack,
+    /// How often the index had what was not written to it.
+    pub(crate) index_failures: u32,
 }
 
 /// Why a group was not written, or not wholly.
@@ -123,10 +126,21 @@ impl<A: Aggregate> Committer<A> {
     /// # Errors
     /// Journal or store failed, and must not be gone on with.
     pub(crate) fn run(mut self) -> Result<(), IntegrityError> {
-        while let Ok(first) = self.work.recv() {
+        loop {
+            let first = match self.work.recv_timeout(LOOK_PAUSE) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.retire();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let (group, stop) = self.gather(first);
             let well = match self.commit(group) {
-                Ok(()) => true,
+                Ok(()) => {
+                    self.retire();
+                    true
+                }
                 Err(error) => self.wait_until_well(&error, stop)?,
             };
             if stop || !well {
@@ -166,7 +180,8 @@ impl<A: Aggregate> Committer<A> {
         let mut works = works.into_iter();
         while works.len() > 0 {
             let store = Arc::clone(&self.store);
-            let mut group = Group::new(&store, &self.counters, now_ms(&*self.ambient));
+            let journal = self.reader.clone();
+            let mut group = Group::new(&store, &journal, &self.counters, now_ms(&*self.ambient));
             let mut gathered = Gathered::default();
             let decided = self.decide_some(&mut group, &mut works, &mut gathered);
             let written = decided.map_err(CommitError::from).and_then(|()| self.write(group, &gathered));
@@ -186,7 +201,7 @@ impl<A: Aggregate> Committer<A> {
         works: &mut impl Iterator<Item = Work<A>>,
         gathered: &mut Gathered,
     ) -> Result<(), GroupError> {
-        let unsent = self.positions.unsent();
+        let full = self.fullness();
         let mut unreadable = None;
         while group.bytes() < GROUP_BYTES_MAX
             && let Some(work) = works.next()
@@ -194,7 +209,7 @@ impl<A: Aggregate> Committer<A> {
             match work {
                 Work::Command(job) => {
                     let reply = match &unreadable {
-                        None => self.decide(group, &job.request, unsent),
+                        None => self.decide(group, &job.request, full.as_ref()),
                         Some(error) => Err(Stopped::Undecided(store_fails(error))),
                     };
                     let reply = reply.map_err(|stopped| match stopped {
@@ -213,7 +228,22 @@ impl<A: Aggregate> Committer<A> {
         unreadable.map_or(Ok(()), Err)
     }
 
-    fn decide(&self, group: &mut Group<'_>, request: &Request<A>, unsent: u64) -> Result<Reply, Stopped> {
+    /// Why no command may write anything at present, if it is so.
+    fn fullness(&self) -> Option<Undecided> {
+        let (unsent, bytes) = (self.positions.unsent(), self.reader.bytes());
+        if unsent >= self.limits.unsent_events_max {
+            return Some(Undecided::OutboxFull { unsent });
+        }
+        let full = bytes.saturating_add(JOURNAL_BYTES_RESERVED) > self.limits.journal_bytes_max;
+        full.then_some(Undecided::JournalFull { bytes, unsent })
+    }
+
+    fn decide(
+        &self,
+        group: &mut Group<'_>,
+        request: &Request<A>,
+        full: Option<&Undecided>,
+    ) -> Result<Reply, Stopped> {
         if let Some(key) = &request.idempotency
             && let Some(remembered) = group.remembered(key)?
             && !sabotage::strikes(Fault::DecideTwice)
@@ -226,11 +256,11 @@ impl<A: Aggregate> Committer<A> {
         if let Some(by) = self.positions.superseded() {
             return Err(Undecided::Superseded { by }.into());
         }
-        if unsent >= self.limits.unsent_events_max {
-            return Err(Undecided::OutboxFull { unsent }.into());
+        if let Some(full) = full {
+            return Err(full.clone().into());
         }
-        if request.idempotency.is_some() && self.forgetter.is_full(group.keys().0) {
-            return Err(Undecided::KeysFull { kept: self.forgetter.kept() }.into());
+        if request.idempotency.is_some() && group.keys() >= self.limits.idempotency_keys_max {
+            return Err(Undecided::KeysFull { kept: group.keys() }.into());
         }
         // A panic in a domain's rule must not take the service with it; nothing has been changed by then.
         let decided =
@@ -244,30 +274,29 @@ impl<A: Aggregate> Committer<A> {
             std::process::abort();
         }
         if let Some(key) = &request.idempotency {
-            group.remember(key, &outcome, millis(self.limits.idempotency_age_max))?;
+            group.remember(key, &outcome, millis(self.limits.idempotency_age_max));
         }
         Ok(Reply { outcome, repeated: false })
     }
 
-    fn write(&mut self, mut group: Group<'_>, gathered: &Gathered) -> Result<(), CommitError> {
-        if !gathered.waiting.is_empty() {
-            group.forget(self.forgetter.forgettable(&self.store, now_ms(&*self.ambient))?);
-        }
-        let (keys_new, keys_forgotten) = group.keys();
+    fn write(&mut self, group: Group<'_>, gathered: &Gathered) -> Result<(), CommitError> {
         let Finished { followed, decided, counters } = group.finish(&self.counters);
         if !followed.is_empty() {
             self.follow(followed)?;
         }
-        if decided.is_empty() {
+        if decided.events.is_empty() && decided.writes.is_empty() && decided.keys.is_empty() {
             return Ok(());
         }
         if sabotage::strikes(Fault::SkipSync) {
-            self.store.apply(decided)?;
-        } else {
-            self.append(decided)?;
+            self.held_back.hold(&self.store, decided)?;
+            self.counters = counters;
+            return Ok(());
         }
+        for held in self.held_back.take() {
+            self.append(held)?;
+        }
+        self.append(decided)?;
         self.counters = counters;
-        self.forgetter.written(keys_new, keys_forgotten);
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         self.metrics.group(gathered.waiting.len());
         Ok(())
@@ -284,19 +313,17 @@ impl<A: Aggregate> Committer<A> {
         Ok(())
     }
 
-    /// Brings a batch to the disk as a record of the journal, then into the store.
-    fn append(&mut self, decided: Writes) -> Result<(), CommitError> {
+    /// Brings a group to the disk as a record of the journal, then into the store.
+    fn append(&mut self, decided: daybook_journal::Group) -> Result<(), CommitError> {
+        let writes = index::writes(&decided);
         self.syncing.wait_for_room()?;
-        index::read_before(&self.store, &decided)?;
-        let (began, now_ms) = (Instant::now(), now_ms(&*self.ambient));
+        index::read_before(&self.store, &writes)?;
+        let began = Instant::now();
         self.journal.index_synced(self.syncing.synced());
-        let number = self.journal.append(index::group(decided.clone()), now_ms)?;
+        let number = self.journal.append(decided, now_ms(&*self.ambient))?;
         self.metrics.synced(began.elapsed());
-        index::apply(&self.store, number, decided)?;
+        index::apply(&self.store, number, self.journal.id(), writes)?;
         self.syncing.applied(number);
-        if let Err(error) = self.journal.retire(&RETENTION, &[], now_ms) {
-            tracing::warn!(%error, "a segment of the journal that is not needed could not be removed");
-        }
         Ok(())
     }
 

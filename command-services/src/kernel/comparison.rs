@@ -1,26 +1,24 @@
-//! The comparison of the own store with the log, on Kafka: at every start, and whenever the log may have changed.
+//! The comparison of the own journal with the log, on Kafka: at every start, and whenever the log may have changed.
 
+use daybook_journal::{ReadError, Reader};
 use event_log::topics::TopicError;
 use event_log::{Kafka, LogError};
 
-use super::group::GroupError;
 use super::incoming::IncomingError;
-use super::keys;
 use super::log_tail::{Compared, Resume, Tail, TailError, compare};
 use super::recorded::{self, Recorded};
-use super::rows::{Counter, encode_reached};
-use super::store::Store;
+use super::rows::Counter;
 use super::writer::OwnLog;
 
-/// Why store and log could not be compared, or do not fit together.
+/// Why journal and log could not be compared, or do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// The topic cannot be looked at.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The store cannot be read or written, or is damaged.
-    #[error("{0}")]
-    Store(#[from] GroupError),
+    /// The journal cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Journal(#[from] ReadError),
     /// They do not fit together.
     #[error(transparent)]
     Tail(#[from] TailError),
@@ -64,19 +62,19 @@ impl OwnTopic {
         Ok(())
     }
 
-    /// Compares store and log without changing anything.
+    /// Compares journal and log, of which `recorded` is what is known, without changing anything.
     pub(crate) fn compare(
         &self,
-        store: &Store,
+        journal: &Reader,
+        recorded: Vec<Recorded>,
         tails: &[Option<Tail>],
     ) -> Result<Vec<(Recorded, Resume)>, CompareError> {
         let topic = self.full_name();
         let mut compared = Vec::new();
-        for (partition, tail) in (0..).zip(tails) {
-            let recorded = recorded::recorded(store, partition)?;
-            let kept =
-                tail.map(|tail| recorded::kept_id(store, partition, tail.position)).transpose()?.flatten();
-            let at = Compared { topic: &topic, partition, dir: &self.dir };
+        for ((partition, tail), recorded) in (0_usize..).zip(tails).zip(recorded) {
+            let kept = tail.map(|tail| recorded::kept_id(journal, partition, tail.position));
+            let kept = kept.transpose()?.flatten();
+            let at = Compared { topic: &topic, partition: partition as i32, dir: &self.dir };
             let resume = compare(&at, &recorded, *tail, kept)?;
             compared.push((recorded, resume));
         }
@@ -84,25 +82,13 @@ impl OwnTopic {
     }
 
     /// Per partition: the positions that the log has, which the relay goes on behind. Says loudly what the log has lost,
-    /// and notes in the store what is to be sent again, and where the last event lies: the next comparison begins there.
-    pub(crate) fn resume(&self, store: &Store, log: &OwnLog) -> Result<Vec<u64>, CompareError> {
+    /// and tells the journal what is to be sent again, and where the last event lies: the next comparison begins there.
+    pub(crate) fn resume(&self, journal: &Reader, log: &OwnLog) -> Result<Vec<u64>, CompareError> {
         let topic = self.full_name();
-        let compared = self.compare(store, &log.tails())?;
-        let mut writes = Vec::new();
-        let marks = recorded::marks(store, self.partitions)?;
-        for ((partition, reached), mark) in (0..).zip(log.reached()).zip(marks) {
-            if reached.last_id.is_some() && reached != mark {
-                writes.push((keys::mark(partition), Some(encode_reached(&reached))));
-            }
-        }
-        for (partition, (recorded, resume)) in (0..).zip(&compared) {
-            tell(&topic, partition, recorded, *resume);
-            if resume.sent != recorded.sent {
-                writes.push((keys::sent(partition), Some(resume.sent.to_be_bytes().to_vec())));
-            }
-        }
-        if !writes.is_empty() {
-            store.apply(writes).map_err(GroupError::from)?;
+        let compared = self.compare(journal, recorded::recorded(journal), &log.tails())?;
+        for ((partition, reached), (recorded, resume)) in log.reached().iter().enumerate().zip(&compared) {
+            tell(&topic, partition as i32, recorded, *resume);
+            journal.sent(partition, resume.sent, reached.last_id.map(|_| recorded::mark(reached)));
         }
         Ok(compared.iter().map(|(_, resume)| resume.sent).collect())
     }

@@ -8,6 +8,7 @@ use event_log::process::{DirectoryLock, LockError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::before::is_from_before;
 use super::keys::LAYOUT;
 use super::store::sync_dir;
 use super::writer::{Instance, InstanceError};
@@ -19,10 +20,9 @@ const STORE: &str = "store";
 /// Below it: the journal, and what is made of it.
 const JOURNAL: &str = "journal";
 const INDEX: &str = "index";
-/// A store from before there was a journal, on its way below the new one.
-const MOVING: &str = "store.moving";
-/// sled's file: where it lies in the store itself, the store is one from before.
-const BEFORE_JOURNAL: &str = "db";
+/// An index that was of no more use, and one that is being built.
+const ASIDE: &str = "index.aside";
+const BUILDING: &str = "index.building";
 /// Layout of a store from before there was a journal.
 const LAYOUT_BEFORE_JOURNAL: u32 = 2;
 /// Which instance it is; see `writer`.
@@ -41,6 +41,17 @@ pub(crate) struct Marker {
     /// Full name.
     pub(crate) topic: String,
     pub(crate) partitions: i32,
+}
+
+/// What the marker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// Nothing: there is none yet.
+    Not,
+    /// The store is of today's layout.
+    Today,
+    /// The store is from before there was a journal.
+    Before,
 }
 
 /// Why a directory cannot be used.
@@ -107,8 +118,8 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Reads the marker and compares it; false if there is none yet.
-    pub(crate) fn check_marker(&self, expected: &Marker) -> Result<bool, DirectoryError> {
+    /// Reads the marker and compares it.
+    pub(crate) fn check_marker(&self, expected: &Marker) -> Result<Marked, DirectoryError> {
         let path = self.path.join(MARKER);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -119,39 +130,19 @@ impl Directory {
             .map_err(|error| DirectoryError::Marker { path: path.clone(), reason: error.to_string() })?;
         let before = Marker { layout: LAYOUT_BEFORE_JOURNAL, ..expected.clone() };
         if found == before && expected.layout == LAYOUT {
-            // First, so that a program from before does not take what is half moved for an empty store.
-            self.write_marker(expected)?;
-        } else {
-            compare(&path, &found, expected)?;
+            return Ok(if is_from_before(&self.store()) { Marked::Before } else { Marked::Today });
         }
-        self.move_index().map_err(|source| self.unusable(source))?;
-        Ok(true)
+        compare(&path, &found, expected)?;
+        // What was to replace a store from before was whole when the marker was written.
+        if is_from_before(&self.store()) {
+            self.replace_store()?;
+        }
+        Ok(Marked::Today)
     }
 
-    /// Brings a store from before there was a journal to where its index is now. Killed anywhere, it goes on.
-    fn move_index(&self) -> io::Result<()> {
-        let (store, moving) = (self.store(), self.path.join(MOVING));
-        if store.join(BEFORE_JOURNAL).exists() {
-            if self.index().exists() || journal_of(&store).exists() {
-                let detail = "a store from before there was a journal lies over a newer one: move its files (db, conf, blobs, snap.*) away";
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, detail));
-            }
-            tracing::info!(store = %store.display(), "a store from before there was a journal is taken over");
-            fs::rename(&store, &moving)?;
-            sync_dir(&self.path)?;
-        }
-        if moving.exists() {
-            fs::create_dir_all(&store)?;
-            fs::rename(&moving, self.index())?;
-            sync_dir(&store)?;
-            sync_dir(&self.path)?;
-        }
-        Ok(())
-    }
-
-    fn refuse_unmarked(&self) -> Result<bool, DirectoryError> {
+    fn refuse_unmarked(&self) -> Result<Marked, DirectoryError> {
         let path = self.store();
-        if path.exists() { Err(DirectoryError::Foreign { path }) } else { Ok(false) }
+        if path.exists() { Err(DirectoryError::Foreign { path }) } else { Ok(Marked::Not) }
     }
 
     /// Writes the marker, durably and whole.
@@ -169,11 +160,6 @@ impl Directory {
     /// Where the store is: journal and index.
     pub(crate) fn store(&self) -> PathBuf {
         self.path.join(STORE)
-    }
-
-    /// Where the index is.
-    pub(crate) fn index(&self) -> PathBuf {
-        index_of(&self.store())
     }
 
     /// An empty place to build another store in; what is left of an earlier attempt is removed.
@@ -204,8 +190,7 @@ impl Directory {
     /// A process that ended between the two steps of [`Directory::replace_store`] left no store in its place. The old one
     /// is put back, so that nothing it has not sent is forgotten.
     fn undo_half_replacement(&self) -> io::Result<()> {
-        let has_store = self.store().exists() || self.path.join(MOVING).exists();
-        if has_store || !self.path.join(RECOVERING).exists() {
+        if self.store().exists() || !self.path.join(RECOVERING).exists() {
             return Ok(());
         }
         let Some(number) = self.last_old()? else { return Ok(()) };
@@ -245,6 +230,16 @@ pub(super) fn index_of(store: &Path) -> PathBuf {
     store.join(INDEX)
 }
 
+/// Where an index goes that is of no more use.
+pub(super) fn aside_of(store: &Path) -> PathBuf {
+    store.join(ASIDE)
+}
+
+/// Where an index is built.
+pub(super) fn building_of(store: &Path) -> PathBuf {
+    store.join(BUILDING)
+}
+
 /// Writes a file of a directory, durably and whole: under the name `new` first.
 pub(super) fn replace_file(dir: &Path, name: &str, new: &str, content: &[u8]) -> io::Result<()> {
     let new = dir.join(new);
@@ -261,7 +256,7 @@ fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
         let entry = entry.map_err(unusable)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, MOVING, RECOVERING, LOST_AND_FOUND];
+        let ours = [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, RECOVERING, LOST_AND_FOUND];
         let ours = ours.contains(&&*name);
         if !ours && !name.starts_with(OLD_PREFIX) {
             return Err(DirectoryError::Foreign { path: entry.path() });

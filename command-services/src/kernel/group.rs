@@ -5,10 +5,10 @@
 mod change;
 mod read_set;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 
+use daybook_journal::{Event, KeyOutcome, Reader, Write};
 use event_log::sabotage::{self, Fault};
 use uuid::Uuid;
 
@@ -16,9 +16,8 @@ use super::aggregate::Aggregate;
 use super::ambient::Ambient;
 use super::command::{Request, Undecided, version_conflict};
 use super::followed::FollowedPositions;
-use super::idempotency::{self, Fingerprint, IdempotencyKey, Remembered};
+use super::idempotency::{Fingerprint, IdempotencyKey, Remembered};
 use super::keys;
-use super::outbox::{self, OutboxRow, SealedEvent};
 use super::outcome::{Accepted, Outcome};
 use super::rows::{Counter, Versioned};
 use super::seal::{Sealing, seal};
@@ -30,13 +29,13 @@ use read_set::{ReadSet, look_up};
 /// The store, and over it what this group is going to write.
 pub(crate) struct Group<'s> {
     store: &'s Store,
+    journal: &'s Reader,
     now_ms: u64,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     counters: Vec<Counter>,
-    events: Vec<Vec<SealedEvent>>,
-    expiring: idempotency::Expiring,
-    keys_new: u64,
-    keys_forgotten: u64,
+    events: Vec<Event>,
+    /// What is remembered from now on, by the hashes of the keys.
+    keys: HashMap<[u8; 16], Vec<u8>>,
     bytes: usize,
 }
 
@@ -45,7 +44,7 @@ pub(crate) struct Finished {
     /// Rows that were followed: the log has what they say.
     pub(crate) followed: Writes,
     /// What its commands have decided, for the journal.
-    pub(crate) decided: Writes,
+    pub(crate) decided: daybook_journal::Group,
     /// Where the partitions stand afterwards.
     pub(crate) counters: Vec<Counter>,
 }
@@ -68,16 +67,15 @@ impl Deref for Found<'_> {
 }
 
 impl<'s> Group<'s> {
-    pub(crate) fn new(store: &'s Store, counters: &[Counter], now_ms: u64) -> Self {
+    pub(crate) fn new(store: &'s Store, journal: &'s Reader, counters: &[Counter], now_ms: u64) -> Self {
         Self {
             store,
+            journal,
             now_ms,
             writes: BTreeMap::new(),
             counters: counters.to_vec(),
-            events: counters.iter().map(|_| Vec::new()).collect(),
-            expiring: idempotency::Expiring::default(),
-            keys_new: 0,
-            keys_forgotten: 0,
+            events: Vec::new(),
+            keys: HashMap::new(),
             bytes: 0,
         }
     }
@@ -101,9 +99,14 @@ impl<'s> Group<'s> {
     }
 
     fn remembered_as(&self, hash: &[u8; 16]) -> Result<Option<Remembered>, GroupError> {
-        let Some(value) = self.get(&keys::idempotency(hash))? else { return Ok(None) };
-        let counts = Remembered::expires_ms(&value)? > self.now_ms;
-        Ok(counts.then(|| Remembered::decode(&value)).transpose()?)
+        let remembered = match self.keys.get(hash) {
+            Some(pending) => Remembered::decode(pending)?,
+            None => match self.journal.outcome(hash)? {
+                Some((_, KeyOutcome { outcome, .. })) => Remembered::decode(&outcome)?,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(remembered).filter(|remembered| remembered.expires_ms > self.now_ms))
     }
 
     /// Decides a command on what the store and the group's earlier commands say. Changes nothing.
@@ -200,9 +203,7 @@ impl<'s> Group<'s> {
     pub(crate) fn accept(&mut self, change: Change) -> Outcome {
         self.bytes += change.bytes();
         self.writes.extend(change.writes);
-        for (partition, event) in change.sealed.events {
-            self.events[partition].push(event);
-        }
+        self.events.extend(change.sealed.events);
         for (partition, counter) in change.sealed.counters {
             self.counters[partition] = counter;
         }
@@ -210,26 +211,16 @@ impl<'s> Group<'s> {
     }
 
     /// Keeps an outcome under its idempotency key.
-    pub(crate) fn remember(
-        &mut self,
-        key: &IdempotencyKey,
-        outcome: &Outcome,
-        age_max_ms: u64,
-    ) -> Result<(), GroupError> {
-        let row = keys::idempotency(&key.hash);
-        // One that has expired may still be there.
-        self.keys_new += u64::from(self.get(&row)?.is_none());
+    pub(crate) fn remember(&mut self, key: &IdempotencyKey, outcome: &Outcome, age_max_ms: u64) {
         let expires_ms = self.now_ms.saturating_add(age_max_ms);
         let remembered = Remembered::encode(Fingerprint::OfValue(key.fingerprint), expires_ms, outcome);
-        self.bytes += row.len() + remembered.len();
-        self.writes.insert(row, Some(remembered));
-        self.expiring.add(expires_ms, key.hash);
-        Ok(())
+        self.bytes += key.hash.len() + remembered.len();
+        self.keys.insert(key.hash, remembered);
     }
 
-    /// Idempotency keys that the store will have more, and fewer, once this group is written.
-    pub(crate) fn keys(&self) -> (u64, u64) {
-        (self.keys_new, self.keys_forgotten)
+    /// Idempotency keys that are remembered, with those of this group.
+    pub(crate) fn keys(&self) -> u64 {
+        (self.journal.keys() + self.keys.len()) as u64
     }
 
     /// Bytes that its commands write, or somewhat fewer: what is written once for all of them is not counted.
@@ -242,31 +233,20 @@ impl<'s> Group<'s> {
         self.writes.extend(writes);
     }
 
-    /// Adds the writes that forget idempotency keys, except where this group has just written the same key anew.
-    pub(crate) fn forget(&mut self, writes: Writes) {
-        for (key, value) in writes {
-            let is_idempotency = keys::is_idempotency(&key);
-            if let Entry::Vacant(entry) = self.writes.entry(key) {
-                self.keys_forgotten += u64::from(is_idempotency);
-                entry.insert(value);
-            }
-        }
-    }
-
     /// What is written, and where the partitions stand after it.
     pub(crate) fn finish(mut self, before: &[Counter]) -> Finished {
-        self.writes.extend(self.expiring.row());
-        for (index, events) in self.events.iter().enumerate() {
-            let partition = index as i32;
-            for row in outbox::rows(events) {
-                let key = keys::outbox(partition, before[index].next + row.start as u64);
-                self.writes.insert(key, Some(OutboxRow::encode(self.now_ms, &events[row])));
-            }
-            if !events.is_empty() {
-                self.writes.insert(keys::counter(partition), Some(self.counters[index].encode()));
+        for (partition, (counter, before)) in (0..).zip(self.counters.iter().zip(before)) {
+            if counter != before {
+                self.writes.insert(keys::counter(partition), Some(counter.encode()));
             }
         }
         let (followed, decided) = self.writes.into_iter().partition(|(key, _)| keys::is_followed(key));
+        let decided: Writes = decided;
+        let decided = daybook_journal::Group {
+            events: self.events,
+            writes: decided.into_iter().map(|(key, value)| Write { key, value }).collect(),
+            keys: self.keys.into_iter().map(|(hash, outcome)| KeyOutcome { hash, outcome }).collect(),
+        };
         Finished { followed, decided, counters: self.counters }
     }
 }

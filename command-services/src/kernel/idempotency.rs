@@ -1,17 +1,14 @@
-//! Idempotency keys: what they are hashed to, which are being worked on, and when they expire.
+//! Idempotency keys: what they are hashed to, and which are being worked on. What is remembered of them lies in the journal.
 
 mod answered;
 mod fingerprint;
-mod forgetter;
 mod remembered;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::keys;
 pub(crate) use fingerprint::RequestParts;
-pub(crate) use forgetter::Forgetter;
 pub(crate) use remembered::{Fingerprint, Remembered};
 
 /// A client's key, and the request that it stands for.
@@ -86,25 +83,5 @@ impl InFlight {
 impl Drop for Held {
     fn drop(&mut self) {
         self.keys.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.hash);
-    }
-}
-
-/// Keys that one commit remembers, which expire together.
-#[derive(Debug, Default)]
-pub(crate) struct Expiring {
-    expires_ms: u64,
-    hashes: Vec<[u8; 16]>,
-}
-
-impl Expiring {
-    pub(crate) fn add(&mut self, expires_ms: u64, hash: [u8; 16]) {
-        self.expires_ms = expires_ms;
-        self.hashes.push(hash);
-    }
-
-    /// The row that finds them again when they have expired.
-    pub(crate) fn row(&self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-        let first = self.hashes.first()?;
-        Some((keys::expiry(self.expires_ms, first), Some(self.hashes.concat())))
     }
 }

@@ -1,14 +1,16 @@
-//! The store as an index of the journal: what a group writes is redone here from its record, as often as it takes.
+//! The store as an index of the journal: what a group writes is done here from its record, as often as it takes.
 //!
 //! Writes are absolute, so doing a record twice is doing it once. The number of the last record that was done lies in the
 //! store, written with the record's last write. It says what was done, and not what a power cut leaves of it: that is the
 //! number before which a sync began, which the journal keeps. An opening redoes from the smaller of the two.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use daybook_journal::{Group, Journal, ReadError, Reader, Write};
+use daybook_journal::{Group, Journal, ReadError, Reader};
+use uuid::Uuid;
 
 use super::fields::Fields;
 use super::group::GroupError;
@@ -25,16 +27,16 @@ pub enum RedoError {
     /// The store fails.
     #[error("{0}")]
     Store(#[from] GroupError),
+    /// A sync failed, so that what is on the disk is not known.
+    #[error("an earlier sync of the store failed, so what is on the disk is not known")]
+    Distrusted,
     /// A record that is needed cannot be read.
-    #[error(
-        "a record that the store does not have cannot be read from the journal: {0}; keep a copy of the directory, then start \
-             with --recover to rebuild the store from the log"
-    )]
+    #[error("a record that the store does not have cannot be read from the journal: {0}")]
     Journal(#[from] ReadError),
     /// The journal begins too late.
     #[error(
-        "the store came back older than it was: it has the journal's records up to {found}, and the journal begins at {first}; see \
-         what is wrong with the disk, then start with --recover to rebuild the store from the log"
+        "the store is older than it was: it has the journal's records up to {found}, and of the later ones the journal has those \
+             from {first} on"
     )]
     Older {
         /// The last record that the store has.
@@ -50,16 +52,34 @@ impl From<StoreError> for RedoError {
     }
 }
 
-/// The last record of the journal that the store has.
-pub(crate) fn number(store: &Store) -> Result<u64, GroupError> {
-    let row = store.get(&keys::number())?;
-    Ok(row.map(|row| Fields::of("record number", &row).u64()).transpose()?.unwrap_or(0))
+/// The last record that was done in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) number: u64,
+    /// Id of the journal that has it.
+    pub(crate) journal: Uuid,
 }
 
-/// A group of a batch; the batch is what its record does again.
-pub(crate) fn group(writes: Writes) -> Group {
-    let writes = writes.into_iter().map(|(key, value)| Write { key, value }).collect();
-    Group { writes, ..Group::default() }
+/// The last record of the journal that the store has; none if it has none.
+pub(crate) fn done(store: &Store) -> Result<Option<Done>, GroupError> {
+    let Some(row) = store.get(&keys::number())? else { return Ok(None) };
+    let mut fields = Fields::of("record number", &row);
+    Ok(Some(Done { number: fields.u64()?, journal: fields.array().map(Uuid::from_bytes)? }))
+}
+
+/// Number of the last record of the journal that the store has; 0 if it has none.
+pub(crate) fn number(store: &Store) -> Result<u64, GroupError> {
+    Ok(done(store)?.map_or(0, |done| done.number))
+}
+
+/// The row that says which record was done last.
+pub(crate) fn done_row(number: u64, journal: Uuid) -> (Vec<u8>, Vec<u8>) {
+    (keys::number(), [&number.to_be_bytes()[..], journal.as_bytes()].concat())
+}
+
+/// The batch that does what a group says.
+pub(crate) fn writes(group: &Group) -> Writes {
+    group.writes.iter().map(|write| (write.key.clone(), write.value.clone())).collect()
 }
 
 /// Reads every row that is to be written, so that a page of it that cannot be read is met before anything is durable.
@@ -68,9 +88,10 @@ pub(crate) fn read_before(store: &Store, writes: &Writes) -> Result<(), StoreErr
 }
 
 /// Does what a record says.
-pub(crate) fn apply(store: &Store, number: u64, writes: Writes) -> Result<(), StoreError> {
+pub(crate) fn apply(store: &Store, number: u64, journal: Uuid, writes: Writes) -> Result<(), StoreError> {
     let mut writes = writes;
-    writes.push((keys::number(), Some(number.to_be_bytes().to_vec())));
+    let (key, row) = done_row(number, journal);
+    writes.push((key, Some(row)));
     store.apply(writes)
 }
 
@@ -95,8 +116,7 @@ pub(crate) fn redo(store: &Store, journal: &Reader, reach: Reach) -> Result<u64,
     let mut done = 0;
     for record in journal.records_from(from) {
         let record = record?;
-        let writes = record.group.writes.into_iter().map(|write| (write.key, write.value));
-        apply(store, record.number, writes.collect())?;
+        apply(store, record.number, journal.id(), writes(&record.group))?;
         if store.is_full_of_unsynced() {
             store.sync()?;
         }
@@ -145,6 +165,10 @@ fn first_to_do(journal: &Reader, found: u64, reach: Reach) -> Result<u64, RedoEr
 #[derive(Debug)]
 pub(crate) struct Syncing {
     store: Arc<Store>,
+    /// The directory of journal and store.
+    dir: PathBuf,
+    /// A sync of the file failed: the system may have forgotten that what was written is not on the disk.
+    distrusted: AtomicBool,
     /// The last record that was applied.
     applied: AtomicU64,
     /// Up to this record everything is on disk.
@@ -163,9 +187,11 @@ struct State {
 
 impl Syncing {
     /// Begins with a store that is on disk up to this record.
-    pub(crate) fn new(store: Arc<Store>, synced: u64) -> Self {
+    pub(crate) fn new(store: Arc<Store>, synced: u64, dir: PathBuf) -> Self {
         Self {
             store,
+            dir,
+            distrusted: AtomicBool::new(false),
             applied: AtomicU64::new(synced),
             synced: AtomicU64::new(synced),
             turn: Mutex::new(()),
@@ -183,6 +209,11 @@ impl Syncing {
         }
     }
 
+    /// The directory of journal and store.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Up to this record everything is on disk.
     pub(crate) fn synced(&self) -> u64 {
         self.synced.load(Ordering::SeqCst)
@@ -194,6 +225,9 @@ impl Syncing {
     /// The store fails, or records are missing.
     pub(crate) fn reopen(&self, journal: &Journal) -> Result<(), RedoError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.distrusted.load(Ordering::SeqCst) {
+            return Err(RedoError::Distrusted);
+        }
         self.store.reopen()?;
         self.applied.store(self.synced(), Ordering::SeqCst);
         let reach = Reach { last: journal.last_number(), synced: self.synced() };
@@ -211,7 +245,9 @@ impl Syncing {
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let applied = self.applied.load(Ordering::SeqCst);
-        self.store.sync()?;
+        self.store.sync().inspect_err(|error| {
+            self.distrusted.fetch_or(matches!(error, StoreError::Sync(_)), Ordering::SeqCst);
+        })?;
         self.synced.fetch_max(applied, Ordering::SeqCst);
         Ok(())
     }

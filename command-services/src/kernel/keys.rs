@@ -1,28 +1,24 @@
 //! Keys of the store: one tree, one letter per kind of row, numbers big-endian so that key order is number order.
 //!
+//! Events that are to be sent and idempotency keys lie in the journal, and nowhere else.
+//!
 //! | key | value |
 //! | --- | --- |
 //! | `A` aggregate id | version, state as JSON |
 //! | `U` unique key | aggregate id |
-//! | `I` hash of idempotency key | fingerprint, expiry, outcome |
-//! | `X` expiry, hash | hashes of the idempotency keys that expire then |
-//! | `O` partition, position | outbox row: a run of sealed events from that position on |
 //! | `C` partition | next position, id of the last event |
-//! | `S` partition | number of positions that Kafka has acknowledged |
-//! | `T` partition | place in the log right behind the last event that was marked as sent |
 //! | `R` table, id | standing of another service's aggregate, and where that was said |
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `Q` table, id | the first event of another service's aggregate that cannot be read: why the aggregate is parked |
 //! | `W` table, id, position | an event of a parked aggregate |
-//! | `N` | number of the last record of the journal that was done here |
-//! | `P` number | bytes written for trial after a failure, removed at once |
+//! | `N` | number of the last record of the journal that was done here, id of that journal |
 
 use uuid::Uuid;
 
 use super::fields::{Damaged, Fields};
 
 /// Version of keys and values; a store of another version is refused.
-pub(super) const LAYOUT: u32 = 3;
+pub(super) const LAYOUT: u32 = 4;
 
 /// All keys that start with these bytes, as bounds of a scan.
 pub(crate) type Span = (Vec<u8>, Vec<u8>);
@@ -51,72 +47,27 @@ pub(crate) fn is_followed(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'R' | b'F' | b'Q' | b'W'))
 }
 
+/// Whether a row is of a kind that there is today.
+pub(crate) fn is_of_today(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'A' | b'U' | b'C')) || is_followed(key)
+}
+
+/// Whether a row says where a partition stands.
+pub(crate) fn is_counter(key: &[u8]) -> bool {
+    key.first() == Some(&b'C')
+}
+
 /// Whether a row is a checkpoint of the follower.
 pub(crate) fn is_checkpoint(key: &[u8]) -> bool {
     key.first() == Some(&b'F')
-}
-
-pub(crate) fn trial(number: u8) -> Vec<u8> {
-    key(b'P', &[&[number]])
 }
 
 pub(crate) fn unique(text: &str) -> Vec<u8> {
     key(b'U', &[text.as_bytes()])
 }
 
-pub(crate) fn idempotency(hash: &[u8; 16]) -> Vec<u8> {
-    key(b'I', &[hash])
-}
-
-/// All rows of idempotency keys after this one, or from the first on.
-pub(crate) fn idempotencies(after: Option<&[u8]>) -> Span {
-    let from = after.map_or_else(|| key(b'I', &[]), |after| [after, &[0]].concat());
-    (from, key(b'I' + 1, &[]))
-}
-
-pub(crate) fn is_idempotency(key: &[u8]) -> bool {
-    key.first() == Some(&b'I')
-}
-
-pub(crate) fn expiry(expires_ms: u64, hash: &[u8; 16]) -> Vec<u8> {
-    key(b'X', &[&expires_ms.to_be_bytes(), hash])
-}
-
-/// All expiry rows; those that expire first come first.
-pub(crate) fn expiries() -> Span {
-    (key(b'X', &[]), key(b'X' + 1, &[]))
-}
-
-/// When an expiry row expires.
-pub(crate) fn expires_ms(key: &[u8]) -> u64 {
-    let bytes = key.get(1..9).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(u64::from_be_bytes).unwrap_or_default()
-}
-
-pub(crate) fn outbox(partition: i32, position: u64) -> Vec<u8> {
-    key(b'O', &[&partition.to_be_bytes(), &position.to_be_bytes()])
-}
-
-/// Rows of one partition that begin at `from` or later and before `to`.
-pub(crate) fn outbox_span(partition: i32, from: u64, to: u64) -> Span {
-    (outbox(partition, from), outbox(partition, to))
-}
-
-/// The position at which an outbox row begins.
-pub(crate) fn outbox_position(key: &[u8]) -> Option<u64> {
-    key.get(5..)?.try_into().ok().map(u64::from_be_bytes)
-}
-
 pub(crate) fn counter(partition: i32) -> Vec<u8> {
     key(b'C', &[&partition.to_be_bytes()])
-}
-
-pub(crate) fn sent(partition: i32) -> Vec<u8> {
-    key(b'S', &[&partition.to_be_bytes()])
-}
-
-pub(crate) fn mark(partition: i32) -> Vec<u8> {
-    key(b'T', &[&partition.to_be_bytes()])
 }
 
 pub(crate) fn reference(table: usize, id: Uuid) -> Vec<u8> {

@@ -1,89 +1,91 @@
-//! What the store says about the own topic's partitions: counters, sent prefixes, kept outbox rows.
+//! What the journal says about the own topic's partitions: where each stands, what of it is sent, which events it has.
 
-use schemas::envelope;
+use daybook_journal::{Events, Mark, PartitionState, ReadError, Reader};
 use schemas::sequence::Reached;
 use uuid::Uuid;
 
-use super::group::GroupError;
-use super::keys;
-use super::outbox::OutboxRow;
-use super::rows::{Counter, decode_reached, decode_sent};
-use super::store::Store;
+use super::rows::Counter;
 
-/// One partition as the store knows it.
+/// One partition as the journal knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) counter: Counter,
     /// Positions that Kafka acknowledged, as far as it was noted.
     pub(crate) sent: u64,
-    /// First position that an outbox row still has; the counter's next if there is none.
+    /// First position that the journal still has the event of; the counter's next if there is none.
     pub(crate) kept_from: u64,
 }
 
+/// An event of a record.
+#[derive(Debug, Clone)]
+pub(crate) struct Recalled {
+    events: Events,
+    index: usize,
+}
+
+impl std::ops::Deref for Recalled {
+    type Target = daybook_journal::Event;
+
+    fn deref(&self) -> &Self::Target {
+        &self.events[self.index]
+    }
+}
+
 /// Where all partitions stand.
-pub(crate) fn counters(store: &Store, partitions: usize) -> Result<Vec<Counter>, GroupError> {
-    (0..partitions as i32).map(|partition| counter(store, partition)).collect()
+pub(crate) fn counters(journal: &Reader) -> Vec<Counter> {
+    journal.partitions().iter().map(counter).collect()
 }
 
-fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
-    let value = store.get(&keys::counter(partition))?;
-    Ok(value.map(|value| Counter::decode(&value)).transpose()?.unwrap_or_default())
+fn counter(state: &PartitionState) -> Counter {
+    Counter { next: state.next, last_id: state.last_id }
 }
 
-/// Everything about one partition.
-pub(crate) fn recorded(store: &Store, partition: i32) -> Result<Recorded, GroupError> {
-    let counter = counter(store, partition)?;
-    let sent = store.get(&keys::sent(partition))?;
-    let sent = sent.map(|value| decode_sent(&value)).transpose()?.unwrap_or(0);
-    let first = store.scan(&keys::outbox_span(partition, 0, u64::MAX), 1)?;
-    let kept_from = first.first().and_then(|(key, _)| keys::outbox_position(key));
-    Ok(Recorded { counter, sent, kept_from: kept_from.unwrap_or(counter.next) })
+/// Everything about all partitions.
+pub(crate) fn recorded(journal: &Reader) -> Vec<Recorded> {
+    let of = |(partition, state): (usize, &PartitionState)| {
+        let kept_from = journal.kept_from(partition).unwrap_or(state.next).min(state.next);
+        Recorded { counter: counter(state), sent: state.acknowledged, kept_from }
+    };
+    journal.partitions().iter().enumerate().map(of).collect()
 }
 
-/// Outbox rows of one partition from the one that has `from` on, with the position each begins at.
-pub(crate) fn outbox_rows(
-    store: &Store,
-    partition: i32,
+/// Events of one partition from the one at `from` on, up to before `to`: those that lie in one record. None if there is no
+/// event at `from`.
+pub(crate) fn events_from(
+    journal: &Reader,
+    partition: usize,
     from: u64,
     to: u64,
-    rows_max: usize,
-) -> Result<Vec<(u64, OutboxRow)>, GroupError> {
-    let before = store.last(&keys::outbox_span(partition, 0, from.saturating_add(1)))?;
-    let first = before.and_then(|(key, _)| keys::outbox_position(&key)).unwrap_or(from);
-    let rows = store.scan(&keys::outbox_span(partition, first, to), rows_max)?;
-    rows.iter().map(|(key, value)| row(key, value)).collect()
+) -> Result<Vec<Recalled>, ReadError> {
+    let Some(events) = journal.events(partition, from)? else { return Ok(Vec::new()) };
+    let mut next = from;
+    let mut run = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        if event.partition as usize == partition && event.position == next && next < to {
+            run.push(Recalled { events: Events::clone(&events), index });
+            next += 1;
+        }
+    }
+    Ok(run)
 }
 
-/// Outbox rows of one partition that begin at `from` or later.
-pub(crate) fn rows_from(
-    store: &Store,
-    partition: i32,
-    from: u64,
-    rows_max: usize,
-) -> Result<Vec<(u64, OutboxRow)>, GroupError> {
-    let rows = store.scan(&keys::outbox_span(partition, from, u64::MAX), rows_max)?;
-    rows.iter().map(|(key, value)| row(key, value)).collect()
-}
-
-fn row(key: &[u8], value: &[u8]) -> Result<(u64, OutboxRow), GroupError> {
-    let row = OutboxRow::decode(value)?;
-    Ok((keys::outbox_position(key).unwrap_or_default(), row))
-}
-
-/// Id of the event at a position, if its row is still kept.
-pub(crate) fn kept_id(store: &Store, partition: i32, position: u64) -> Result<Option<Uuid>, GroupError> {
-    let rows = outbox_rows(store, partition, position, position + 1, 1)?;
-    let Some((first, row)) = rows.first() else { return Ok(None) };
-    let event = position.checked_sub(*first).and_then(|index| row.events.get(index as usize));
-    let opened = event.map(|event| envelope::open(Some(&event.value), Vec::new));
-    Ok(opened.and_then(Result::ok).map(|envelope| envelope.id))
+/// Id of the event at a position, if it is still kept.
+pub(crate) fn kept_id(journal: &Reader, partition: usize, position: u64) -> Result<Option<Uuid>, ReadError> {
+    let run = events_from(journal, partition, position, position + 1)?;
+    Ok(run.first().map(|event| event.id))
 }
 
 /// How far the log is known to be the own one, per partition: right behind the event that was marked last.
-pub(crate) fn marks(store: &Store, partitions: i32) -> Result<Vec<Reached>, GroupError> {
-    let mark = |partition| -> Result<Reached, GroupError> {
-        let value = store.get(&keys::mark(partition))?;
-        Ok(value.map(|value| decode_reached(&value)).transpose()?.unwrap_or_default())
+pub(crate) fn marks(journal: &Reader) -> Vec<Reached> {
+    let of = |state: &PartitionState| {
+        let Mark { offset, epoch, next_position, last_id } = state.mark;
+        Reached { offset, epoch, next_position, last_id }
     };
-    (0..partitions).map(mark).collect()
+    journal.partitions().iter().map(of).collect()
+}
+
+/// The place in the log as the journal notes it.
+pub(crate) fn mark(reached: &Reached) -> Mark {
+    let Reached { offset, epoch, next_position, last_id } = *reached;
+    Mark { offset, epoch, next_position, last_id }
 }

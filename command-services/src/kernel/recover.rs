@@ -1,10 +1,12 @@
-//! `--recover`: the store rebuilt from the own topic, from offset zero to this process's claims, beside the old one.
+//! What is rebuilt from the own topic, from offset zero to this process's claims, beside what is there.
 //!
-//! Events that the old store has not sent are taken over, where it can still be read and they fit behind the log's end.
-//! What else the log does not have is not rebuilt: idempotency keys are forgotten, sent rows are no longer kept.
+//! An index of no more use is built again from the log and from what the journal has beyond it. `--recover` makes the
+//! journal anew as well: events that the old one has not sent are taken over, where they can still be read and fit behind
+//! the log's end. What else the log does not have is not rebuilt: idempotency keys are forgotten, sent events are no longer
+//! kept.
 //!
-//! Memory is bounded by the caches of both stores, the rows gathered for the new one (see `gathered`), and what a reader
-//! fetches ahead. A process that is killed meanwhile leaves the old store in its place, and the next one begins anew.
+//! Memory is bounded by the store's cache, the rows gathered for it (see `gathered`), and what a reader fetches ahead. A
+//! process that is killed meanwhile leaves what was there in its place, and the next one begins anew.
 
 mod gathered;
 mod leftover;
@@ -13,20 +15,28 @@ mod rebuild;
 mod report;
 mod take_over;
 
+use std::fs;
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daybook_journal::{AppendError, PartitionState, ReadError};
 use event_log::topics::{self, TopicError};
 use event_log::{Kafka, LogError, Record, Span, Start, read_spans};
+use schemas::sequence::Reached;
 
 use super::aggregate::Aggregate;
-use super::directory::{Directory, DirectoryError, index_of};
+use super::directory::{Directory, DirectoryError, Marker, building_of, index_of};
 use super::incoming::{self, IncomingError};
+use super::kept::{self, Begun, Kept, KeptError, Opening};
 use super::log_tail::Tail;
-use super::store::{Store, StoreError};
+use super::recorded::{self, events_from};
+use super::store::{Store, StoreError, sync_dir};
+use super::writer::OwnLog;
 use old_outbox::OldOutbox;
 use rebuild::Rebuild;
 use report::report;
-use take_over::take_over;
+use take_over::{Taken, take_over};
 
 pub use rebuild::TakeError;
 
@@ -68,9 +78,40 @@ pub enum RecoverError {
     /// The new store cannot be opened or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The new store cannot be put into its place.
+    #[error("the new store cannot be put into its place: {0}")]
+    Place(#[from] io::Error),
+    /// What only the journal has cannot be read from it.
+    #[error(
+        "position {position} of partition {partition} is not in the log and cannot be read from the journal ({detail}); keep a copy \
+         of the directory, then start with --recover, which takes over what can be read and names what cannot"
+    )]
+    Unreadable {
+        /// The partition.
+        partition: usize,
+        /// The position.
+        position: u64,
+        /// Why.
+        detail: String,
+    },
+    /// The new journal cannot be written.
+    #[error("the new journal cannot be written: {0}")]
+    Append(#[from] AppendError),
+    /// The new journal cannot be made.
+    #[error(transparent)]
+    Kept(Box<KeptError>),
+    /// What was built is not there.
+    #[error("what was rebuilt is not there any more: somebody else changes the directory")]
+    Gone,
     /// The directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+}
+
+impl From<KeptError> for RecoverError {
+    fn from(error: KeptError) -> Self {
+        Self::Kept(Box::new(error))
+    }
 }
 
 impl From<TakeError> for RecoverError {
@@ -83,44 +124,120 @@ impl From<TakeError> for RecoverError {
 pub(crate) struct UpTo<'a> {
     /// Right behind the claims.
     pub(crate) ends: &'a [i64],
-    /// The last event of every partition.
-    pub(crate) tails: &'a [Option<Tail>],
+    /// All of it up to there.
+    pub(crate) log: &'a OwnLog,
 }
 
-/// Rebuilds the store from exactly that and puts it in the place of the old one.
+/// What was begun with, and its index: built again if there is none that can be used.
+pub(crate) fn with_index<A: Aggregate>(
+    begun: Begun,
+    kafka: &Kafka,
+    opening: &Opening<'_>,
+    up_to: &UpTo<'_>,
+) -> Result<Kept, RecoverError> {
+    let Begun { dir, journal, index } = begun;
+    let reason = match index {
+        Ok(store) => return Ok(Kept::new(store, journal, dir)),
+        Err(reason) => reason,
+    };
+    tracing::warn!(
+        topic = opening.topic,
+        reason,
+        "the store's index is built again from the log and the journal"
+    );
+    let (began, building) = (Instant::now(), building_of(&dir));
+    if building.exists() {
+        fs::remove_dir_all(&building)?;
+    }
+    let store = Store::open(&building, opening.cache_bytes_max)?;
+    let mut rebuild = Rebuild::new(&store, opening.partitions);
+    read::<A>(&mut rebuild, kafka, up_to.ends, |_, _| {})?;
+    let tails = rebuild.tails();
+    refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
+    let reader = journal.reader();
+    for (partition, end) in recorded::counters(&reader).iter().enumerate() {
+        let mut at = tails.get(partition).copied().flatten().map_or(0, |tail| tail.position + 1);
+        while at < end.next {
+            let unreadable = |detail| RecoverError::Unreadable { partition, position: at, detail };
+            let run = events_from(&reader, partition, at, end.next);
+            let run = run.map_err(|error: ReadError| unreadable(error.to_string()))?;
+            if run.is_empty() {
+                return Err(unreadable("it is not there".to_owned()));
+            }
+            for event in &run {
+                rebuild.append::<A>(partition as i32, &event.value)?;
+            }
+            at += run.len() as u64;
+        }
+    }
+    rebuild.claim_unique_keys::<A>()?;
+    rebuild.finish(journal.last_number(), journal.id())?;
+    let events = rebuild.done;
+    store.close()?;
+    if index_of(&dir).exists() {
+        let aside = kept::put_aside(&dir)?;
+        tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
+    }
+    fs::rename(&building, index_of(&dir))?;
+    sync_dir(&dir)?;
+    let store = Arc::new(Store::open(&index_of(&dir), opening.cache_bytes_max)?);
+    let seconds = began.elapsed().as_secs_f64();
+    tracing::info!(topic = opening.topic, events, seconds, "the store's index was built again");
+    Ok(Kept::new(store, journal, dir))
+}
+
+/// Rebuilds journal and index from exactly that and puts them in the place of the old ones.
 pub(crate) fn recover<A: Aggregate>(
     kafka: &Kafka,
     directory: &Directory,
+    marker: &Marker,
+    opening: &Opening<'_>,
     up_to: &UpTo<'_>,
-    cache_bytes: u64,
 ) -> Result<(), RecoverError> {
-    let began = Instant::now();
-    let partitions = up_to.ends.len() as i32;
-    let topic = kafka.topic_name(A::TOPIC);
+    let (began, partitions) = (Instant::now(), opening.partitions);
     refuse_front_deleted(kafka, A::TOPIC, partitions)?;
-    let mut old = OldOutbox::open(&directory.store(), partitions, cache_bytes);
-    let store = Store::open(&index_of(&directory.recovering()?), cache_bytes)?;
+    let mut old = OldOutbox::open(&directory.store(), partitions, opening.cache_bytes_max);
+    let recovering = directory.recovering()?;
+    let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
+    let store = Store::open(&index_of(&recovering), opening.cache_bytes_max)?;
     let mut rebuild = Rebuild::new(&store, partitions);
-    read::<A>(&mut rebuild, &mut old, kafka, up_to.ends)?;
+    read::<A>(&mut rebuild, kafka, up_to.ends, |partition, logged| old.compare(partition, logged))?;
     let tails = rebuild.tails();
-    refuse_changed(&topic, up_to.tails, &tails)?;
-    let taken = match &old {
-        OldOutbox::Open(old) => take_over::<A>(old, &mut rebuild, &tails)?,
+    refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
+    let mut taken = Taken { rebuild, journal, gathered: Vec::new(), bytes: 0, now_ms: opening.now_ms };
+    let fates = match &old {
+        OldOutbox::Open(old) => take_over::<A>(old, &mut taken, &tails)?,
         OldOutbox::Absent | OldOutbox::Unreadable(_) => Vec::new(),
     };
+    let (mut rebuild, mut journal) = taken.written()?;
     rebuild.claim_unique_keys::<A>()?;
-    rebuild.finish(&tails)?;
+    rebuild.finish(journal.last_number(), journal.id())?;
     let events = rebuild.done;
     store.close()?;
-    old.close();
+    journal.index_synced(journal.last_number());
+    journal.close(opening.now_ms)?;
+    // The marker of a store from before changes once there is something to replace it, and before it is replaced.
+    directory.write_marker(marker)?;
     let aside = directory.replace_store()?;
-    report(&topic, &old, aside.as_deref(), &taken);
+    report(opening.topic, &old, aside.as_deref(), &fates);
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!(topic = A::TOPIC, events, seconds, "the store was rebuilt from the log");
     Ok(())
 }
 
-fn refuse_front_deleted(kafka: &Kafka, topic: &str, partitions: i32) -> Result<(), RecoverError> {
+/// What a new journal begins behind.
+fn states(log: &OwnLog) -> Vec<PartitionState> {
+    let state = |reached: &Reached| PartitionState {
+        next: reached.next_position,
+        last_id: reached.last_id,
+        acknowledged: reached.next_position,
+        mark: recorded::mark(reached),
+    };
+    log.reached().iter().map(state).collect()
+}
+
+/// Refuses if the log does not go back to its first event any more.
+pub(crate) fn refuse_front_deleted(kafka: &Kafka, topic: &str, partitions: i32) -> Result<(), RecoverError> {
     let all: Vec<_> = (0..partitions).map(|partition| (topic, partition)).collect();
     for (partition, marks) in (0..).zip(topics::all_watermarks(kafka, &all)?) {
         if marks.low > 0 {
@@ -144,12 +261,12 @@ fn refuse_changed(topic: &str, compared: &[Option<Tail>], read: &[Option<Tail>])
     }
 }
 
-/// Reads every partition up to these offsets, and compares it with what the old outbox still has.
+/// Reads every partition up to these offsets; `seen` is told of every event.
 fn read<A: Aggregate>(
     rebuild: &mut Rebuild<'_>,
-    old: &mut OldOutbox,
     kafka: &Kafka,
     ends: &[i64],
+    mut seen: impl FnMut(i32, Tail),
 ) -> Result<(), RecoverError> {
     let span = |(partition, end): (i32, &i64)| Span {
         start: Start { topic: A::TOPIC.to_owned(), partition, offset: 0 },
@@ -161,7 +278,7 @@ fn read<A: Aggregate>(
     read_spans(kafka, &spans, SILENCE_MAX, |record| {
         let taken = rebuild.take::<A>(record).map_err(|error| located(error, record, kafka))?;
         if let Some(logged) = taken {
-            old.compare(record.partition(), logged);
+            seen(record.partition(), logged);
         }
         if told_at.elapsed() >= PROGRESS_PAUSE {
             told_at = Instant::now();

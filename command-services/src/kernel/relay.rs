@@ -1,35 +1,30 @@
-//! The relay: outbox rows, in order of their positions, to Kafka; then marks what was acknowledged.
+//! The relay: events of the journal, in order of their positions, to Kafka; then notes what was acknowledged.
 //!
 //! **Guarantee**: per partition the log gets every position, in order. After a lost connection or a crash it may get
-//! some of them again, with the same event ids; readers recognise those. A row is never skipped: when Kafka refuses a
-//! record for good, or was away, the relay claims the topic anew, compares log and store up to its claim, and begins
+//! some of them again, with the same event ids; readers recognise those. An event is never skipped: when Kafka refuses a
+//! record for good, or was away, the relay claims the topic anew, compares log and journal up to its claim, and begins
 //! again behind the last position that the log has, with a new writer, for as long as it takes. A log that has lost its
 //! end gets it again that way. What an earlier writer had under way comes to lie behind the claim and counts for nothing.
 //!
-//! What can never pass, a hole in the outbox or a row that is not what was sealed, halts its partition: the others go on,
+//! What can never pass, a hole in the journal or an event that is not what was sealed, halts its partition: the others go on,
 //! and the service accepts no more commands.
 
 mod error;
 mod pauses;
 mod session;
-mod swapped;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daybook_journal::{Mark, Reader};
 use event_log::sabotage::{self, Fault};
 use event_log::{Outgoing, SendError};
 use schemas::envelope::{self, CONTENT_TYPE};
 
-use super::ambient::{Ambient, now_ms};
-use super::health::Health;
-use super::keep::{AGE_PAUSE, Keeper};
 use super::metrics::Metrics;
-use super::outbox::SealedEvent;
 use super::positions::{Look, Positions, Wait, distance};
-use super::recorded::outbox_rows;
-use super::store::Store;
-use super::writer::{ClaimError, Claimant, Claimed};
+use super::recorded::{self, Recalled, events_from};
+use super::writer::{ClaimError, Claimant, Claimed, Places};
 use error::RelayError;
 use pauses::Pauses;
 use schemas::sequence::Reached;
@@ -37,10 +32,12 @@ use session::Session;
 
 /// Events handed to the producer and not acknowledged. Enough for full batches to every partition, a few megabytes.
 const IN_FLIGHT_MAX: u64 = 10_000;
-/// Rows sent of one partition before the next has its turn.
-const RUN_ROWS_MAX: usize = 64;
-/// How long an acknowledgement may go unmarked. A crash within it repeats at most what was sent meanwhile.
+/// Events sent of one partition before the next has its turn.
+const RUN_EVENTS_MAX: u64 = 512;
+/// How long an acknowledgement may go unmarked.
 const MARK_PAUSE: Duration = Duration::from_millis(100);
+/// How long the relay sleeps with nothing to do, unless it is woken.
+const IDLE_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the relay works with.
 pub(crate) struct Relay {
@@ -49,12 +46,11 @@ pub(crate) struct Relay {
     pub(crate) claimed: Option<Claimed>,
     /// How far the log was read by comparisons that did not succeed, so that the next one need not read it again.
     pub(crate) read: Option<Vec<Reached>>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) journal: Reader,
     pub(crate) positions: Arc<Positions>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) ambient: Arc<dyn Ambient>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) keeper: Keeper,
+    /// Per partition: up to where the journal knows what is acknowledged.
+    pub(crate) marked: Vec<u64>,
 }
 
 impl Relay {
@@ -110,17 +106,15 @@ impl Relay {
         }
     }
 
-    /// Without unmarked or awaited acknowledgements, only a new commit or the age of kept rows is worth waking up for.
+    /// Without unmarked or awaited acknowledgements, only a new commit is worth waking up for.
     fn look_again(&self, session: &Session) -> Duration {
-        let awaited = distance(self.keeper.marked(), &session.sent) > 0;
-        if awaited { MARK_PAUSE } else { AGE_PAUSE }
+        let awaited = distance(&self.marked, &session.sent) > 0;
+        if awaited { MARK_PAUSE } else { IDLE_PAUSE }
     }
 
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
         session.in_flight_max = IN_FLIGHT_MAX;
         let mut unreadable = None;
-        // A store that is being brought to where the journal is may lack for a moment what it has again then.
-        let fails = self.health.failure().is_some();
         for (index, durable) in look.durable.iter().enumerate() {
             if look.halted.contains_key(&index) {
                 continue;
@@ -136,14 +130,8 @@ impl Relay {
                     session.in_flight_max = distance(&look.acknowledged, &session.sent).max(1);
                     break;
                 }
-                Err(error) if error.never_passes() => {
-                    if fails || self.health.failure().is_some() {
-                        unreadable.get_or_insert(error);
-                    } else {
-                        self.halt(index, &error);
-                    }
-                }
-                // The rows of other partitions may be readable.
+                Err(error) if error.never_passes() => self.halt(index, &error),
+                // The events of other partitions may be readable.
                 Err(error @ RelayError::Outbox { .. }) => {
                     unreadable.get_or_insert(error);
                 }
@@ -161,35 +149,26 @@ impl Relay {
         self.metrics.halted_partitions.inc();
     }
 
-    /// Sends some rows of one partition; false if the producer's queue is full.
+    /// Sends some events of one partition; false if the producer's queue is full.
     fn send_partition(&self, session: &mut Session, index: usize, durable: u64) -> Result<bool, RelayError> {
         let partition = index as i32;
-        let from = session.sent[index];
-        if from >= durable {
-            return Ok(true);
-        }
-        let rows = outbox_rows(&self.store, partition, from, durable, RUN_ROWS_MAX);
-        let mut rows = rows.map_err(|source| RelayError::Outbox { partition, source })?;
-        if durable - from > 1 && sabotage::strikes(Fault::Reorder) {
-            swapped::first_two(&mut rows, from);
-        }
-        for (first, row) in rows {
-            for (offset, event) in row.events.iter().enumerate() {
-                let (position, expected) = (first + offset as u64, session.sent[index]);
-                if position < expected || position >= durable {
-                    continue;
-                }
-                if position > expected {
-                    return Err(RelayError::Missing { partition, position: expected });
-                }
+        let to = durable.min(session.sent[index] + RUN_EVENTS_MAX);
+        while session.sent[index] < to {
+            let from = session.sent[index];
+            let run = events_from(&self.journal, index, from, to);
+            let mut run = run.map_err(|source| RelayError::Outbox { partition, source })?;
+            if run.is_empty() {
+                return Err(RelayError::Missing { partition, position: from });
+            }
+            if run.len() > 1 && sabotage::strikes(Fault::Reorder) {
+                run.swap(0, 1);
+            }
+            for (position, event) in (from..).zip(&run) {
                 if !self.send(session, partition, position, event)? {
                     return Ok(false);
                 }
                 session.sent[index] += 1;
             }
-        }
-        if session.sent[index] == from {
-            return Err(RelayError::Missing { partition, position: from });
         }
         Ok(true)
     }
@@ -199,7 +178,7 @@ impl Relay {
         session: &Session,
         partition: i32,
         position: u64,
-        event: &SealedEvent,
+        event: &Recalled,
     ) -> Result<bool, RelayError> {
         if sabotage::strikes(Fault::DropRow) {
             return Ok(true);
@@ -233,18 +212,27 @@ impl Relay {
         }
     }
 
+    /// Tells the journal what is acknowledged, and where the last of it lies: the next comparison begins there. A crash
+    /// forgets what was told since the last change of segments; then more is read and sent again.
     fn mark(&mut self) {
         let look = self.positions.look();
         self.metrics.unsent_events.set(distance(&look.acknowledged, &look.durable));
-        // Whoever looks at a store that came back must not be disturbed.
-        if self.health.failure().is_some() {
-            return;
+        for (partition, acknowledged) in look.acknowledged.iter().enumerate() {
+            if self.marked[partition] != *acknowledged {
+                self.journal.sent(
+                    partition,
+                    *acknowledged,
+                    self.place(partition, *acknowledged, &look.places),
+                );
+            }
         }
-        // What is not marked is sent again after a crash, and what is not pruned takes space: neither is worth stopping.
-        if let Err(error) =
-            self.keeper.mark(&self.store, &look.acknowledged, &look.places, now_ms(&*self.ambient))
-        {
-            tracing::warn!(topic = self.claimant.own.topic, error = %error, "acknowledged positions could not be marked");
-        }
+        self.marked.copy_from_slice(&look.acknowledged);
+    }
+
+    fn place(&self, partition: usize, acknowledged: u64, places: &Places) -> Option<Mark> {
+        let (offset, last) = (places.behind.get(partition).copied().flatten()?, acknowledged.checked_sub(1)?);
+        // What cannot be read is not marked.
+        let last_id = recorded::kept_id(&self.journal, partition, last).ok().flatten()?;
+        Some(Mark { offset, epoch: places.epoch, next_position: acknowledged, last_id: Some(last_id) })
     }
 }

@@ -55,24 +55,9 @@ impl Counter {
     }
 }
 
-/// Number of positions that Kafka has acknowledged.
-pub(crate) fn decode_sent(value: &[u8]) -> Result<u64, Damaged> {
-    Fields::of("sent prefix", value).u64()
-}
-
 /// The aggregate that has a unique key.
 pub(crate) fn decode_owner(value: &[u8]) -> Result<Uuid, Damaged> {
     Fields::of("unique key", value).array().map(Uuid::from_bytes)
-}
-
-/// Hashes of idempotency keys that expire together.
-pub(crate) fn decode_hashes(value: &[u8]) -> Result<Vec<[u8; 16]>, Damaged> {
-    let mut fields = Fields::of("expiry row", value);
-    let mut hashes = Vec::new();
-    while !fields.is_empty() {
-        hashes.push(fields.array()?);
-    }
-    Ok(hashes)
 }
 
 /// What another service's aggregate is, and which event of its topic said so.

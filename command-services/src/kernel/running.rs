@@ -10,16 +10,14 @@ use tokio::sync::watch;
 
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
-use super::committer::{Committer, Work};
+use super::committer::{Committer, HeldBack, Retiring, Work};
 use super::directory::Directory;
 use super::followed::FollowedPositions;
 use super::follower::Follower;
-use super::group::GroupError;
 use super::health::Health;
-use super::idempotency::{Forgetter, InFlight};
+use super::idempotency::InFlight;
 use super::index::{self, Syncing};
 use super::integrity::IntegrityError;
-use super::keep::Keeper;
 use super::kept::Kept;
 use super::log_watch::LogWatch;
 use super::metrics::Metrics;
@@ -29,7 +27,7 @@ use super::rows::Counter;
 use super::run::RunError;
 use super::service::Service;
 use super::settings::Settings;
-use super::start::{Claim, StartError, Started, own_topic, start};
+use super::start::{Claim, Started, own_topic, start};
 use super::writer::Unsaved;
 
 /// A service with its threads.
@@ -58,6 +56,7 @@ impl<A: Aggregate> Running<A> {
         let (sender, work) = mpsc::sync_channel(settings.limits.queued_commands_max);
         let service = Arc::new(Service {
             store: Arc::clone(&kept.store),
+            journal: kept.journal.reader(),
             committer: sender,
             positions,
             health: Arc::new(Health::default()),
@@ -70,8 +69,8 @@ impl<A: Aggregate> Running<A> {
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let syncing = Arc::clone(&kept.syncing);
-        let committer = committer(&service, kept, counters, work).map_err(StartError::from)?;
-        let relay = relay(&service, sent, settings, claim).map_err(StartError::from)?;
+        let relay = relay(&service, sent, claim);
+        let committer = committer(&service, kept, counters, work);
         let follower = follower(&service, settings, &stopping);
         let watch = LogWatch {
             own: own_topic::<A>(settings),
@@ -138,10 +137,10 @@ fn committer<A: Aggregate>(
     kept: Kept,
     counters: Vec<Counter>,
     work: mpsc::Receiver<Work<A>>,
-) -> Result<Committer<A>, GroupError> {
-    let forgetter = Forgetter::open(&service.store, &service.limits)?;
-    Ok(Committer {
+) -> Committer<A> {
+    Committer {
         store: kept.store,
+        reader: service.journal.clone(),
         journal: kept.journal,
         syncing: kept.syncing,
         counters,
@@ -152,8 +151,10 @@ fn committer<A: Aggregate>(
         metrics: Arc::clone(&service.metrics),
         limits: service.limits.clone(),
         work,
-        forgetter,
-    })
+        retiring: Retiring::new(&service.limits),
+        held_back: HeldBack::default(),
+        index_failures: 0,
+    }
 }
 
 /// A committer that must not go on ends the service.
@@ -170,25 +171,16 @@ fn run_committer<A: Aggregate>(
     }
 }
 
-fn relay<A: Aggregate>(
-    service: &Service<A>,
-    sent: Vec<u64>,
-    settings: &Settings,
-    (claimant, claimed): Claim,
-) -> Result<Relay, GroupError> {
-    let limits = &settings.limits;
-    let keeper = Keeper::open(&service.store, sent, limits.kept_events_max, limits.kept_age_max)?;
-    Ok(Relay {
+fn relay<A: Aggregate>(service: &Service<A>, sent: Vec<u64>, (claimant, claimed): Claim) -> Relay {
+    Relay {
         claimant,
         claimed: Some(claimed),
         read: None,
-        store: Arc::clone(&service.store),
+        journal: service.journal.clone(),
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),
-        ambient: Arc::clone(&service.ambient),
-        health: Arc::clone(&service.health),
-        keeper,
-    })
+        marked: sent,
+    }
 }
 
 fn follower<A: Aggregate>(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use daybook_journal::Event;
 use event_log::sabotage::{self, Fault};
 use jiff::Timestamp;
 use schemas::envelope::{self, Envelope, Source};
@@ -11,7 +12,6 @@ use uuid::Uuid;
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
 use super::command::{Cause, Undecided};
-use super::outbox::SealedEvent;
 use super::outcome::Written;
 use super::rows::Counter;
 
@@ -27,8 +27,7 @@ pub(crate) struct Sealing<'a> {
 /// The sealed events of one command.
 #[derive(Debug, Default)]
 pub(crate) struct Sealed {
-    /// With the index of their partition.
-    pub(crate) events: Vec<(usize, SealedEvent)>,
+    pub(crate) events: Vec<Event>,
     /// The counters that moved.
     pub(crate) counters: Vec<(usize, Counter)>,
     pub(crate) written: Vec<Written>,
@@ -51,7 +50,8 @@ pub(crate) fn seal<A: Aggregate>(
         let (id, version) = (ambient.new_id(), sealing.version + 1 + index as u64);
         let value = record::<A>(sealing, event, &at, id, version).map_err(|_| Undecided::Fault)?;
         let traceparent = sealing.cause.traceparent.clone().unwrap_or_default();
-        sealed.push(at, id, SealedEvent { key, traceparent, value });
+        let Written { partition, position } = at;
+        sealed.push(at, Event { partition, position, id, key, traceparent, value });
     }
     Ok(sealed)
 }
@@ -62,10 +62,10 @@ impl Sealed {
         moved.map_or(before[partition], |(_, counter)| *counter)
     }
 
-    fn push(&mut self, at: Written, id: Uuid, event: SealedEvent) {
+    fn push(&mut self, at: Written, event: Event) {
         let partition = at.partition as usize;
-        self.counters.push((partition, Counter { next: at.position + 1, last_id: Some(id) }));
-        self.events.push((partition, event));
+        self.counters.push((partition, Counter { next: at.position + 1, last_id: Some(event.id) }));
+        self.events.push(event);
         self.written.push(at);
     }
 }

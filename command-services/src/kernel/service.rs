@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use daybook_journal::Reader;
 use event_log::sabotage::{self, Fault};
 use schemas::token::Token;
 use uuid::Uuid;
@@ -28,6 +29,7 @@ use super::writer::Superseded;
 /// A running command service, as its HTTP handlers see it.
 pub(crate) struct Service<A: Aggregate> {
     pub(crate) store: Arc<Store>,
+    pub(crate) journal: Reader,
     pub(crate) committer: SyncSender<Work<A>>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) health: Arc<Health>,

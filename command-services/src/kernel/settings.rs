@@ -6,6 +6,9 @@ use std::time::Duration;
 use event_log::Kafka;
 use event_log::process::ConnectionLimits;
 
+/// Least bytes that a journal may have: a few segments, of which commands get some.
+pub(crate) const JOURNAL_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
 /// Everything a command service needs to run.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -56,7 +59,7 @@ pub struct Limits {
     pub kafka_wait_max: Duration,
     /// How long an idempotency key is remembered.
     pub idempotency_age_max: Duration,
-    /// Idempotency keys remembered at most; towards it the oldest are forgotten early. Some 300 bytes of disk each.
+    /// Idempotency keys remembered at most; towards it the oldest are forgotten early. Some 60 bytes of memory each.
     pub idempotency_keys_max: u64,
     /// No key is forgotten before; if that leaves too many, commands with new keys get 503.
     pub idempotency_age_min: Duration,
@@ -66,6 +69,11 @@ pub struct Limits {
     pub kept_events_max: u64,
     /// How long sent events are kept at most.
     pub kept_age_max: Duration,
+    /// Bytes of sent events kept, over all partitions.
+    pub kept_bytes_max: u64,
+    /// Bytes of the journal: unsent events, kept ones, and the outcomes under idempotency keys. Towards it the oldest of the
+    /// latter two go early; past it commands get 503.
+    pub journal_bytes_max: u64,
     /// sled's cache.
     pub cache_bytes_max: u64,
     /// How long the start waits for a broker.
@@ -89,6 +97,8 @@ impl Default for Limits {
             unsent_events_max: 1_000_000,
             kept_events_max: 20_000,
             kept_age_max: Duration::from_hours(7 * 24),
+            kept_bytes_max: 256 * 1024 * 1024,
+            journal_bytes_max: 4 * 1024 * 1024 * 1024,
             cache_bytes_max: 128 * 1024 * 1024,
             start_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),

@@ -8,16 +8,15 @@ use schemas::sequence::Reached;
 
 use super::aggregate::Aggregate;
 use super::ambient::{Ambient, now_ms};
+use super::before::{self, UpgradeError};
 use super::comparison::{CompareError, OwnTopic};
-use super::directory::{Directory, DirectoryError, Marker};
-use super::group::GroupError;
-use super::kept::{Kept, KeptError, Opening};
+use super::directory::{Directory, DirectoryError, Marked, Marker};
+use super::kept::{self, Begun, Kept, KeptError, Opening};
 use super::keys::LAYOUT;
 use super::recorded;
 use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
-use super::store::StoreError;
 use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog};
 
 /// Why a service does not start.
@@ -32,12 +31,6 @@ pub enum StartError {
     /// Its topic cannot be used.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// Its store cannot be opened or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Its store is damaged.
-    #[error("{0}")]
-    Damaged(String),
     /// Its journal and store cannot be begun with.
     #[error(transparent)]
     Kept(Box<KeptError>),
@@ -50,18 +43,12 @@ pub enum StartError {
     /// Its topic could not be claimed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// A directory from before there was a journal could not be taken over.
+    #[error("{0}")]
+    Upgrade(#[from] UpgradeError),
     /// The store could not be rebuilt.
-    #[error("--recover did not succeed, the old store is untouched: {0}")]
+    #[error("the store could not be rebuilt, and what was there is untouched: {0}")]
     Recover(#[from] RecoverError),
-}
-
-impl From<GroupError> for StartError {
-    fn from(error: GroupError) -> Self {
-        match error {
-            GroupError::Store(error) => Self::Store(error),
-            GroupError::Damaged(damaged) => Self::Damaged(damaged.to_string()),
-        }
-    }
 }
 
 impl From<KeptError> for StartError {
@@ -102,46 +89,63 @@ pub(crate) fn start<A: Aggregate>(
     topics::ensure(kafka, A::TOPIC, &spec)?;
     let instance = directory.instance(|| ambient.new_id())?;
     let mut claimant = Claimant { own: own_topic::<A>(settings), instance, ambient: Arc::clone(ambient) };
-    let open = || {
-        let opening = Opening {
-            topic: &marker.topic,
-            partitions,
-            cache_bytes_max: settings.limits.cache_bytes_max,
-            new_id: ambient.new_id(),
-            now_ms: now_ms(&**ambient),
-        };
-        Kept::open(&directory.store(), &opening)
+    let opening = Opening {
+        topic: &marker.topic,
+        partitions,
+        cache_bytes_max: settings.limits.cache_bytes_max,
+        new_id: ambient.new_id(),
+        now_ms: now_ms(&**ambient),
     };
-    let kept = (marked && !settings.recover).then(open).transpose()?;
-    let marks = match &kept {
-        Some(kept) => recorded::marks(&kept.store, partitions)?,
-        None => vec![Reached::default(); partitions as usize],
-    };
+    let store = directory.store();
+    if marked == Marked::Before && !settings.recover {
+        before::upgrade(&store, &directory.recovering()?, &opening)?;
+        directory.write_marker(&marker)?;
+        directory.replace_store()?;
+    }
+    let has_store = marked != Marked::Not && !settings.recover;
+    let looked = if has_store { kept::look(&store, &opening)? } else { None };
+    let nothing = || vec![Reached::default(); partitions as usize];
+    let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));
     let log = OwnLog::read(&claimant.own, &marks, claimant.instance.epoch());
     let mut log = log.map_err(|error| match error {
         CompareError::Incoming(error) if settings.recover => RecoverError::Incoming(error).into(),
         error => StartError::from(error),
     })?;
+    let tails = log.tails();
     // Whoever claims shuts others out, so what can be refused is refused before.
-    match &kept {
-        Some(kept) => drop(claimant.own.compare(&kept.store, &log.tails())?),
+    match &looked {
+        Some(looked) => drop(claimant.own.compare(&looked.reader, looked.recorded(&tails)?, &tails)?),
         None if settings.recover => {}
-        None => claimant.own.refuse_to_begin_anew(&log.tails())?,
+        None => claimant.own.refuse_to_begin_anew(&tails)?,
     }
     if !settings.take_over {
         claimant.refuse_others(&log).map_err(ClaimError::from)?;
     }
-    if !marked {
+    if marked == Marked::Not {
         directory.write_marker(&marker)?;
     }
-    let claimed = claimant.claim(&mut log)?;
-    if settings.recover {
-        let up_to = recover::UpTo { ends: &claimed.ends, tails: &log.tails() };
-        recover::recover::<A>(kafka, &directory, &up_to, settings.limits.cache_bytes_max)?;
+    // A disk that takes no new file is found out before anything is claimed.
+    let begun = match looked {
+        Some(looked) => Some(looked.begin(&opening, &tails)?),
+        None if settings.recover => None,
+        None => Some(Begun::make(&store, &opening)?),
+    };
+    if begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
+        recover::refuse_front_deleted(kafka, A::TOPIC, partitions)?;
     }
-    let kept = kept.map_or_else(open, Ok)?;
-    let sent = claimant.own.resume(&kept.store, &log)?;
-    let counters = recorded::counters(&kept.store, sent.len())?;
+    let claimed = claimant.claim(&mut log)?;
+    let up_to = recover::UpTo { ends: &claimed.ends, log: &log };
+    let begun = match begun {
+        Some(begun) => begun,
+        None => {
+            recover::recover::<A>(kafka, &directory, &marker, &opening, &up_to)?;
+            let looked = kept::look(&store, &opening)?.ok_or(RecoverError::Gone)?;
+            looked.begin(&opening, &log.tails())?
+        }
+    };
+    let kept = recover::with_index::<A>(begun, kafka, &opening, &up_to)?;
+    let sent = claimant.own.resume(&kept.journal.reader(), &log)?;
+    let counters = recorded::counters(&kept.journal.reader());
     Ok((Started { directory, kept, counters, sent }, (claimant, claimed)))
 }
 

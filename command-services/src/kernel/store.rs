@@ -54,6 +54,11 @@ const SEGMENT_BYTES: usize = 1024 * 1024;
 /// Largest key and value together: 20 of them in one node stay below a quarter of a segment.
 pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 
+/// What is said of a panic: sled has them where it meets damage, and where a write of its own threads fails.
+const PANICKED: &str = "sled met damage that it does not expect";
+/// The system's number for an input or output error.
+const EIO: i32 = 5;
+
 /// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two looks at the lock.
@@ -72,6 +77,8 @@ pub enum StoreError {
         dir: PathBuf,
         /// sled's words, or the system's.
         detail: String,
+        /// Whether what is there is not what was written; else the disk does not do as asked.
+        is_damage: bool,
     },
     /// The database cannot be read or written.
     #[error("the store cannot {doing}: {detail}")]
@@ -80,6 +87,8 @@ pub enum StoreError {
         doing: &'static str,
         /// sled's words.
         detail: String,
+        /// Whether what is there is not what was written; else the disk does not do as asked.
+        is_damage: bool,
     },
     /// The data could not be brought to the disk.
     #[error("the store cannot be synced to disk")]
@@ -96,6 +105,29 @@ pub enum StoreError {
         /// Its size with its key.
         bytes: usize,
     },
+}
+
+impl StoreError {
+    /// Whether what is there is not what was written, as far as can be told: another attempt would not help then.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Open { is_damage, .. } | Self::Database { is_damage, .. } => *is_damage,
+            _ => false,
+        }
+    }
+}
+
+/// Whether sled has met bytes that are not what it wrote, or the disk cannot give them back.
+fn is_damage(error: &sled::Error) -> bool {
+    match error {
+        sled::Error::Io(error) => {
+            let unreadable =
+                matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+            unreadable || error.raw_os_error() == Some(EIO)
+        }
+        sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => true,
+        _ => false,
+    }
 }
 
 /// Writes that take effect together: a value, or none to remove the key.
@@ -147,13 +179,13 @@ impl Opened {
             return Err(StoreError::Failed);
         }
         let written = catch_unwind(AssertUnwindSafe(|| work(&self.db)));
-        let detail = match written {
+        let (is_damage, detail) = match written {
             Ok(Ok(written)) => return Ok(written),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "sled met damage that it does not expect".to_owned(),
+            Ok(Err(error)) => (is_damage(&error), error.to_string()),
+            Err(_) => (true, PANICKED.to_owned()),
         };
         self.failed.store(true, Ordering::SeqCst);
-        Err(StoreError::Database { doing: "write", detail })
+        Err(StoreError::Database { doing: "write", detail, is_damage })
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -255,11 +287,6 @@ impl Store {
         self.opened(|opened| Ok(opened.unsynced.bytes(opened.written_to()))).unwrap_or(0)
     }
 
-    /// Where it is.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Closes the database and opens it again: what the file holds counts.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
@@ -284,13 +311,29 @@ impl Store {
     }
 
     fn with<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
-        let failed = |error: sled::Error| StoreError::Database { doing: "read", detail: error.to_string() };
-        self.opened(|opened| read(&opened.db).map_err(failed))
+        let failed = |error: sled::Error| {
+            let is_damage = is_damage(&error);
+            StoreError::Database { doing: "read", detail: error.to_string(), is_damage }
+        };
+        // sled panics where it meets damage that it does not expect.
+        let read = |opened: &Opened| match catch_unwind(AssertUnwindSafe(|| read(&opened.db))) {
+            Ok(read) => read.map_err(failed),
+            Err(_) => {
+                Err(StoreError::Database { doing: "read", detail: PANICKED.to_owned(), is_damage: true })
+            }
+        };
+        self.opened(read)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        close(self.opened.get_mut().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
 fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
-    let failed = |detail: String| StoreError::Open { dir: dir.to_owned(), detail };
+    let failed = |detail: String, is_damage| StoreError::Open { dir: dir.to_owned(), detail, is_damage };
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(cache_bytes)
@@ -298,14 +341,14 @@ fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
         // We sync when a group of commands is complete, not by the clock.
         .flush_every_ms(None);
     wait_unlocked(&dir.join("db"));
-    remove_unfinished(dir).map_err(|error| failed(error.to_string()))?;
+    remove_unfinished(dir).map_err(|error| failed(error.to_string(), false))?;
     // sled panics where it meets damage that it does not expect.
     let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-    let opened = opened.map_err(|_| failed("sled met damage that it does not expect".to_owned()))?;
-    let db = opened.map_err(|error| failed(error.to_string()))?;
-    let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string()))?;
+    let opened = opened.map_err(|_| failed(PANICKED.to_owned(), true))?;
+    let db = opened.map_err(|error| failed(error.to_string(), is_damage(&error)))?;
+    let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string(), false))?;
     // What the opening wrote, and what a process that was killed had not synced; the file's own name as well.
-    file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string()))?;
+    file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string(), false))?;
     let unsynced = Unsynced::none(db.context.pagecache.log.stable_offset());
     Ok(Opened { db, file, unsynced, failed: AtomicBool::new(false) })
 }

@@ -14,6 +14,6 @@ pub use claimant::ClaimError;
 pub(crate) use claimant::{Claimant, Claimed};
 pub(crate) use instance::Instance;
 pub use instance::InstanceError;
-pub(crate) use lying::Lying;
+pub(crate) use lying::{Lying, Places};
 pub(crate) use own_log::OwnLog;
 pub use superseded::{OtherInstance, Superseded, Unsaved};

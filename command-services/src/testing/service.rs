@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use daybook_journal::{Beginning, Event, Group, find};
 use event_log::embedded::EmbeddedBroker;
 use event_log::process::ConnectionLimits;
 use event_log::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::kernel::{
     Aggregate, AnswerAfter, Cause, Limits, Outcome, Request, RunError, Running, Service, Settings,
@@ -158,6 +160,30 @@ impl<A: Aggregate> TestService<A> {
         rows.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }
 
+    /// Stops, appends a group to the journal past the service, and starts again.
+    pub(crate) fn append(&mut self, group: Group) {
+        self.stop();
+        let found = find(&self.settings.data_dir.join("store/journal")).unwrap();
+        let identity = found.identity().unwrap().clone();
+        let beginning = Beginning {
+            identity: &identity,
+            index_number: 0,
+            new_id: Uuid::nil(),
+            initial: &[],
+            in_log: &[],
+            now_ms: 0,
+        };
+        let mut journal = found.begin(&beginning, &daybook_journal::Settings::default()).unwrap();
+        journal.append(group, 0).unwrap();
+        journal.close(0).unwrap();
+        self.restart(|_| {}).unwrap();
+    }
+
+    /// All events that the journal has, by partition and position.
+    pub(crate) fn journaled(&self) -> Vec<Event> {
+        journaled(&self.service().journal)
+    }
+
     /// Blocks until Kafka has everything.
     #[track_caller]
     pub(crate) fn relayed(&self) {
@@ -173,6 +199,19 @@ impl<A: Aggregate> Drop for TestService<A> {
             assert!(std::thread::panicking() || stopped.is_ok(), "{stopped:?}");
         }
     }
+}
+
+/// All events that a journal has, by partition and position.
+pub(crate) fn journaled(journal: &daybook_journal::Reader) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (partition, state) in journal.partitions().iter().enumerate() {
+        for position in journal.kept_from(partition).unwrap_or(state.next)..state.next {
+            let record = journal.events(partition, position).unwrap();
+            let is_it = |event: &&Event| event.partition as usize == partition && event.position == position;
+            events.extend(record.and_then(|record| record.iter().find(is_it).cloned()));
+        }
+    }
+    events
 }
 
 /// The whole of a topic, as it lies in Kafka.

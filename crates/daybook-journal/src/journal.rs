@@ -225,6 +225,12 @@ impl Journal {
         self.index_synced
     }
 
+    /// The journal's id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.shared.id
+    }
+
     /// Number of the last record.
     #[must_use]
     pub fn last_number(&self) -> u64 {

@@ -62,7 +62,7 @@ impl Journal {
             self.change_segment_early(now_ms)?;
         }
         // This is asked after each append: where nothing is to be done, it is found out by a few comparisons.
-        if !may_go(&reader.catalog(), self.synced(), retention, now_ms) {
+        if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, now_ms) {
             return Ok(false);
         }
         let Some(oldest) = Oldest::of(&reader.catalog()) else { return Ok(false) };
@@ -93,7 +93,13 @@ fn keys_need_a_segment(catalog: &Catalog, retention: &Retention) -> bool {
 }
 
 /// Whether the oldest segment may go as far as its age and the room say.
-fn may_go(catalog: &Catalog, index_synced: u64, retention: &Retention, now_ms: u64) -> bool {
+fn may_go(
+    catalog: &Catalog,
+    index_synced: u64,
+    retention: &Retention,
+    acknowledged: &[u64],
+    now_ms: u64,
+) -> bool {
     let Some(oldest) = catalog.oldest().filter(|_| catalog.segments.len() > 1) else { return false };
     let age_ms = now_ms.saturating_sub(oldest.footer.last_committed_ms);
     let has_keys = oldest.key_count > 0;
@@ -102,7 +108,12 @@ fn may_go(catalog: &Catalog, index_synced: u64, retention: &Retention, now_ms: u
         catalog.bytes() > retention.journal_bytes_max / 2 || has_keys && many_keys(catalog, retention);
     let key_age_ms = if crowded { retention.key_age_ms_min } else { retention.key_age_ms_max };
     let keys_may_go = !has_keys || age_ms >= key_age_ms;
-    let events_may_go = catalog.bytes() > retention.kept_bytes_max || age_ms >= retention.kept_age_ms_max;
+    let surplus = |(end, acknowledged): (Option<u64>, &u64)| {
+        end.is_none_or(|end| end <= acknowledged.saturating_sub(retention.kept_events_max))
+    };
+    let events_may_go = catalog.bytes() > retention.kept_bytes_max
+        || age_ms >= retention.kept_age_ms_max
+        || oldest.ends().into_iter().zip(acknowledged).all(surplus);
     oldest.footer.numbers.end <= index_synced + 1 && keys_may_go && (events_may_go || crowded)
 }
 

@@ -8,18 +8,14 @@ use daybook_journal::AppendError;
 
 use super::{CommitError, Committer, Work, refuse};
 use crate::kernel::aggregate::Aggregate;
-use crate::kernel::idempotency::Forgetter;
-use crate::kernel::integrity::{self, IntegrityError};
-use crate::kernel::keys;
+use crate::kernel::integrity::IntegrityError;
+use crate::kernel::kept::{put_aside, takes_writes};
 use crate::kernel::recorded;
-use crate::kernel::store::{Store, StoreError, VALUE_BYTES_MAX};
 
+/// An index that is damaged is opened afresh once: what sled has in memory may have been at fault.
+const INDEX_FAILURES_MAX: u32 = 2;
 /// Pause between two attempts to open a store that failed.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
-/// Values written for trial: together more than a segment of the store, so that the disk has to take a new one.
-const TRIAL_VALUES: u8 = 100;
-/// Size of each.
-const TRIAL_VALUE_BYTES: usize = VALUE_BYTES_MAX - 64;
 
 impl<A: Aggregate> Committer<A> {
     /// Refuses everything until the store can be opened, read and written again, has all that the journal has, and the
@@ -39,14 +35,16 @@ impl<A: Aggregate> Committer<A> {
             // Of what a failed sync was about, the system may have forgotten that it is not on the disk.
             return Err(IntegrityError::JournalFailed(error.to_string()));
         }
+        let of_the_index = matches!(error, CommitError::Store(error) if error.is_damage());
+        self.index_failures += u32::from(of_the_index);
+        if self.index_failures >= INDEX_FAILURES_MAX && takes_writes(self.syncing.dir()).is_ok() {
+            return Err(self.give_index_up(error));
+        }
         loop {
             match self.reopen() {
                 Ok(()) => break,
-                Err(error) if error.may_pass() => tracing::error!(error = %error, "the store still fails"),
-                Err(error) => {
-                    tracing::error!(error = %error, "the store must not be gone on with; the service ends");
-                    return Err(error);
-                }
+                Err(error) if error.is_of_the_index() => return Err(self.give_index_up(&error)),
+                Err(error) => tracing::error!(error = %error, "the store still fails"),
             }
             if stop || !self.refuse_for(REOPEN_PAUSE, error) {
                 return Ok(false);
@@ -57,21 +55,27 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn reopen(&mut self) -> Result<(), IntegrityError> {
+        takes_writes(self.syncing.dir()).map_err(|error| IntegrityError::NoRoom(error.to_string()))?;
         self.syncing.reopen(&self.journal)?;
         // What was followed and not synced may be gone, and the checkpoints with it.
         self.followed.begin_anew();
-        let counters = recorded::counters(&self.store, self.counters.len())?;
-        integrity::check_durable(&self.store, &counters, &self.positions.look().durable)?;
-        integrity::check(&self.store, counters.len() as i32)?;
-        self.counters = counters;
-        try_writing(&self.store)?;
         if let Some(reason) = self.journal.no_room() {
             return Err(IntegrityError::NoRoom(reason));
         }
-        self.forgetter = Forgetter::open(&self.store, &self.limits)?;
+        // What the journal has was decided, also where the store could not be told at once.
+        self.counters = recorded::counters(&self.reader);
         self.health.well_again();
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         Ok(())
+    }
+
+    /// The disk is well, and the index is not: it goes aside, and the next start builds it again.
+    fn give_index_up(&self, error: &impl std::fmt::Display) -> IntegrityError {
+        let reason = error.to_string();
+        match put_aside(self.syncing.dir()) {
+            Ok(aside) => IntegrityError::IndexAside { reason, aside },
+            Err(error) => IntegrityError::NoRoom(format!("{error}; {reason}")),
+        }
     }
 
     fn refuse_for(&self, pause: Duration, error: &CommitError) -> bool {
@@ -84,14 +88,4 @@ impl<A: Aggregate> Committer<A> {
             }
         }
     }
-}
-
-/// A disk that is full lets a store be opened, and takes what still fits into the last segment. Ready means more than that.
-fn try_writing(store: &Store) -> Result<(), StoreError> {
-    for number in 0..TRIAL_VALUES {
-        store.apply(vec![(keys::trial(number), Some(vec![0; TRIAL_VALUE_BYTES]))])?;
-    }
-    store.sync()?;
-    store.apply((0..TRIAL_VALUES).map(|number| (keys::trial(number), None)).collect())?;
-    store.sync()
 }

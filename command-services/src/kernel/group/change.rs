@@ -1,5 +1,6 @@
 //! What one command changes, or why it changes nothing.
 
+use daybook_journal::{Event, ReadError};
 use schemas::problem::Problem;
 
 use crate::kernel::command::Undecided;
@@ -11,13 +12,26 @@ use crate::kernel::store::{StoreError, VALUE_BYTES_MAX, Writes};
 /// What a row has besides its largest part: a key, lengths, the positions of an outcome, headers of an event.
 const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
 
-/// Why the store does not give what is needed.
+/// Why store or journal do not give what is needed.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Damaged(#[from] Damaged),
+    #[error("the journal cannot be read: {0}")]
+    Journal(#[from] ReadError),
+}
+
+impl GroupError {
+    /// Whether what is there is not what was written: another attempt would not help.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Damaged(_) => true,
+            Self::Journal(error) => matches!(error, ReadError::Damaged { .. }),
+        }
+    }
 }
 
 /// Why one command of a group was not decided.
@@ -52,6 +66,9 @@ impl From<GroupError> for Stopped {
         match error {
             GroupError::Store(error) => error.into(),
             GroupError::Damaged(damaged) => damaged.into(),
+            GroupError::Journal(error) => {
+                Self::Undecided(Undecided::StoreFails { detail: error.to_string() })
+            }
         }
     }
 }
@@ -72,16 +89,13 @@ impl Change {
     /// Bytes that it writes.
     pub(super) fn bytes(&self) -> usize {
         let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
-        let events = self.sealed.events.iter();
-        let events =
-            events.map(|(_, event)| event.key.len() + event.traceparent.len() + event.value.len() + 64);
-        rows.chain(events).sum()
+        rows.chain(self.sealed.events.iter().map(Event::bytes)).sum()
     }
 
     /// Refuses what would not fit into the store, before anything of it is written.
     pub(super) fn check_sizes(&self) -> Result<(), Undecided> {
         let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
-        let events = self.sealed.events.iter().map(|(_, event)| event.value.len());
+        let events = self.sealed.events.iter().map(|event| event.value.len());
         let state = match &self.outcome {
             Outcome::Accepted(accepted) => accepted.state.as_ref().map_or(0, Vec::len),
             Outcome::Rejected(_) => 0,

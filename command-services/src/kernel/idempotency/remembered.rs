@@ -78,13 +78,6 @@ impl Remembered {
         let outcome = Outcome::decode(&mut fields)?;
         if fields.is_empty() { Ok(Self { fingerprint, expires_ms, outcome }) } else { Err(fields.damaged()) }
     }
-
-    /// When it expires, without a look at the rest.
-    pub(crate) fn expires_ms(value: &[u8]) -> Result<u64, Damaged> {
-        let mut fields = fields(value);
-        let _: [u8; 16] = fields.array()?;
-        fields.u64()
-    }
 }
 
 fn fields(value: &[u8]) -> Fields<'_> {

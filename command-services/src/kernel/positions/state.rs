@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::kernel::keep::Places;
-use crate::kernel::writer::Lying;
+use crate::kernel::writer::{Lying, Places};
 
 /// Where all partitions stand.
 #[derive(Debug, Clone)]

@@ -35,11 +35,11 @@ pub(super) enum Fault {
     Other { position: u64, log: Uuid, store: Uuid },
     /// The old outbox begins too late.
     #[error(
-        "the log ends before position {in_log} and the old outbox begins at position {kept_from}: what lies between them is in neither"
+        "the log ends before position {in_log} and the old journal begins at position {kept_from}: what lies between them is in neither"
     )]
     Gap { in_log: u64, kept_from: u64 },
-    /// A row cannot be read.
-    #[error("the old outbox cannot be read at position {position}: {detail}")]
+    /// An event cannot be read.
+    #[error("the old journal cannot be read at position {position}: {detail}")]
     Unreadable { position: u64, detail: String },
     /// An event that does not continue what the log says.
     #[error("position {position}: {fault}")]

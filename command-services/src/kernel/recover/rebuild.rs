@@ -10,9 +10,9 @@ use super::gathered::Gathered;
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::fields::Damaged;
 use crate::kernel::incoming::{self, IncomingFault};
+use crate::kernel::index;
 use crate::kernel::keys;
 use crate::kernel::log_tail::Tail;
-use crate::kernel::outbox::{OutboxRow, SealedEvent};
 use crate::kernel::rows::{Counter, Versioned, decode_owner};
 use crate::kernel::store::{Store, StoreError};
 
@@ -64,12 +64,8 @@ impl<'s> Rebuild<'s> {
     }
 
     /// Takes an event that the log does not have yet, behind all that were taken of its partition.
-    pub(super) fn append<A: Aggregate>(
-        &mut self,
-        partition: i32,
-        event: &SealedEvent,
-    ) -> Result<(), TakeError> {
-        let envelope = envelope::open(Some(&event.value), Vec::new).map_err(IncomingFault::Envelope)?;
+    pub(super) fn append<A: Aggregate>(&mut self, partition: i32, event: &[u8]) -> Result<(), TakeError> {
+        let envelope = envelope::open(Some(event), Vec::new).map_err(IncomingFault::Envelope)?;
         let (index, id) = (partition as usize, envelope.id);
         incoming::check_source(&envelope.source, id, A::SERVICE, partition)?;
         // Who sends it will be in force, and gives it its epoch.
@@ -110,11 +106,6 @@ impl<'s> Rebuild<'s> {
         self.sequences.iter().map(tail).collect()
     }
 
-    /// Keeps events that the log does not have as an outbox row that begins at `position`.
-    pub(super) fn keep(&mut self, partition: i32, position: u64, row: &OutboxRow) -> Result<(), StoreError> {
-        self.rows.put(keys::outbox(partition, position), OutboxRow::encode(row.committed_ms, &row.events))
-    }
-
     /// Unique keys follow from the final states only. They cannot be built while reading: a key that passed from one
     /// aggregate to another of another partition would depend on how the partitions come in.
     pub(super) fn claim_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
@@ -143,17 +134,16 @@ impl<'s> Rebuild<'s> {
         Ok(())
     }
 
-    /// Notes where each partition stands, and that the log has all up to its tail; then makes everything durable.
-    pub(super) fn finish(&mut self, tails: &[Option<Tail>]) -> Result<(), TakeError> {
-        for ((partition, sequence), tail) in (0..).zip(&self.sequences).zip(tails) {
+    /// Notes where each partition stands, and that all up to this record of the journal is there; then makes it durable.
+    pub(super) fn finish(&mut self, number: u64, journal: Uuid) -> Result<(), TakeError> {
+        for (partition, sequence) in (0..).zip(&self.sequences) {
             let counter = Counter { next: sequence.next_position(), last_id: sequence.last_id() };
             if counter.next > 0 {
-                let sent = tail.map_or(0, |tail| tail.position + 1);
                 self.rows.put(keys::counter(partition), counter.encode())?;
-                self.rows.put(keys::sent(partition), sent.to_be_bytes().to_vec())?;
             }
         }
         self.rows.write()?;
+        self.store.fill([index::done_row(number, journal)])?;
         Ok(self.store.sync()?)
     }
 }

@@ -1,47 +1,87 @@
-//! Events of the old outbox that the log does not have, taken into the new store behind the log's end.
+//! Events of the old journal that the log does not have, taken into the new one behind the log's end.
 
 use std::ops::Range;
 
+use daybook_journal::{Event, Group, Journal, RECORD_BYTES_MAX};
+
+use super::RecoverError;
 use super::leftover::{Fault, Leftover, Misfit};
 use super::old_outbox::Opened;
 use super::rebuild::{Rebuild, TakeError};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::log_tail::Tail;
-use crate::kernel::outbox::OutboxRow;
 
 /// What came of one partition's leftover.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TakenOver {
     pub(super) partition: i32,
-    /// Now in the new store, to be sent.
+    /// Now in the new journal, to be sent.
     pub(super) taken: Range<u64>,
-    /// Left behind in the old store, and why.
+    /// Left behind in the old one, and why.
     pub(super) misfit: Option<Misfit>,
-    /// Events of the log that the old store does not know.
+    /// Events of the log that the old journal does not know.
     pub(super) behind: u64,
+}
+
+/// The new journal and its index, and events on their way into them.
+pub(super) struct Taken<'s> {
+    pub(super) rebuild: Rebuild<'s>,
+    pub(super) journal: Journal,
+    pub(super) gathered: Vec<Event>,
+    /// Bytes of what is gathered.
+    pub(super) bytes: usize,
+    /// In milliseconds since 1970.
+    pub(super) now_ms: u64,
+}
+
+impl<'s> Taken<'s> {
+    fn take<A: Aggregate>(&mut self, event: &Event) -> Result<(), RecoverError> {
+        self.rebuild.append::<A>(event.partition, &event.value)?;
+        if self.bytes + event.bytes() > RECORD_BYTES_MAX / 2 {
+            self.write()?;
+        }
+        self.bytes += event.bytes();
+        self.gathered.push(event.clone());
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), RecoverError> {
+        self.bytes = 0;
+        let events = std::mem::take(&mut self.gathered);
+        if !events.is_empty() {
+            self.journal.append(Group { events, ..Group::default() }, self.now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is gathered.
+    pub(super) fn written(mut self) -> Result<(Rebuild<'s>, Journal), RecoverError> {
+        self.write()?;
+        Ok((self.rebuild, self.journal))
+    }
 }
 
 /// Takes over what fits behind the log's ends.
 pub(super) fn take_over<A: Aggregate>(
     old: &Opened,
-    rebuild: &mut Rebuild<'_>,
+    taken: &mut Taken<'_>,
     ends: &[Option<Tail>],
-) -> Result<Vec<TakenOver>, TakeError> {
+) -> Result<Vec<TakenOver>, RecoverError> {
     let leftovers = (0..).zip(old.leftovers(ends));
-    leftovers.map(|(number, leftover)| take_partition::<A>(old, rebuild, number, leftover)).collect()
+    leftovers.map(|(number, leftover)| take_partition::<A>(old, taken, number, leftover)).collect()
 }
 
 fn take_partition<A: Aggregate>(
     old: &Opened,
-    rebuild: &mut Rebuild<'_>,
+    into: &mut Taken<'_>,
     partition: i32,
     leftover: Leftover,
-) -> Result<TakenOver, TakeError> {
+) -> Result<TakenOver, RecoverError> {
     let Leftover { fitting, misfit, behind } = leftover;
     let mut at = fitting.start;
     while at < fitting.end {
-        let (taken, fault) = match old.row_from(partition, at) {
-            Ok(row) => take_row::<A>(rebuild, partition, at, row)?,
+        let (taken, fault) = match old.events_from(partition, at, fitting.end) {
+            Ok(events) => take_some::<A>(into, &events)?,
             Err(fault) => (0, Some(fault)),
         };
         at += taken;
@@ -53,27 +93,23 @@ fn take_partition<A: Aggregate>(
     Ok(TakenOver { partition, taken: fitting, misfit, behind })
 }
 
-/// Takes a row that begins at position `at`, as far as its events fit: how many did, and why not all.
-fn take_row<A: Aggregate>(
-    rebuild: &mut Rebuild<'_>,
-    partition: i32,
-    at: u64,
-    mut row: OutboxRow,
-) -> Result<(u64, Option<Fault>), TakeError> {
-    let (mut taken, mut fault) = (0, None);
-    for event in &row.events {
-        match rebuild.append::<A>(partition, event) {
+/// Takes events as far as they fit: how many did, and why not all.
+fn take_some<A: Aggregate>(
+    into: &mut Taken<'_>,
+    events: &[Event],
+) -> Result<(u64, Option<Fault>), RecoverError> {
+    let mut taken = 0;
+    for event in events {
+        match into.take::<A>(event) {
             Ok(()) => taken += 1,
-            Err(TakeError::Fault(found)) => {
-                fault = Some(Fault::Event { position: at + taken as u64, fault: found });
-                break;
-            }
+            Err(RecoverError::Rebuild(error)) => match *error {
+                TakeError::Fault(fault) => {
+                    return Ok((taken, Some(Fault::Event { position: event.position, fault })));
+                }
+                error => return Err(error.into()),
+            },
             Err(error) => return Err(error),
         }
     }
-    row.events.truncate(taken);
-    if taken > 0 {
-        rebuild.keep(partition, at, &row)?;
-    }
-    Ok((taken as u64, fault))
+    Ok((taken, None))
 }

@@ -1,15 +1,24 @@
 //! Why a writer had to be given up, or a partition.
 
+use daybook_journal::ReadError;
 use event_log::{LogError, SendError};
 
 use crate::kernel::comparison::CompareError;
-use crate::kernel::group::GroupError;
 use crate::kernel::positions::Failure;
 use crate::kernel::writer::{ClaimError, Superseded};
 
 /// What to do about a partition of which nothing more can be sent.
 const HALTED: &str = "nothing more of it is sent: keep a copy of the service's directory, then start with --recover, which \
                       names what it cannot take over";
+
+/// The same behind another sentence.
+const AND_HALTED: &str = "; nothing more of it is sent: keep a copy of the service's directory, then start with --recover, which names \
+                          what it cannot take over";
+
+/// Whether bytes are not what was written: reading them again does not help.
+fn is_damage(error: &ReadError) -> bool {
+    matches!(error, ReadError::Damaged { .. })
+}
 
 /// Why a writer had to be given up, or a partition.
 #[derive(Debug, thiserror::Error)]
@@ -18,10 +27,8 @@ pub(super) enum RelayError {
     Open(#[from] LogError),
     #[error("partition {partition}: {source}")]
     Send { partition: i32, source: SendError },
-    #[error("partition {partition}: the outbox cannot be read: {source}")]
-    Outbox { partition: i32, source: GroupError },
-    #[error(transparent)]
-    Store(#[from] GroupError),
+    #[error("partition {partition}: the journal cannot be read: {source}{}", if is_damage(source) { AND_HALTED } else { "" })]
+    Outbox { partition: i32, source: ReadError },
     #[error(transparent)]
     Compare(#[from] CompareError),
     #[error(transparent)]
@@ -29,14 +36,14 @@ pub(super) enum RelayError {
     #[error("{0}")]
     Superseded(Box<Superseded>),
     #[error(
-        "partition {partition}: the outbox has at position {position} what was not sealed by this program; {HALTED}"
+        "partition {partition}: the journal has at position {position} what was not sealed by this program; {HALTED}"
     )]
     Unsealed { partition: i32, position: u64 },
     #[error("{}", .0.reason)]
     Delivery(Failure),
     #[error("the service stops before Kafka is back")]
     Stopping,
-    #[error("partition {partition}: the outbox has no event at position {position}; {HALTED}")]
+    #[error("partition {partition}: the journal has no event at position {position}; {HALTED}")]
     Missing { partition: i32, position: u64 },
 }
 
@@ -45,7 +52,7 @@ impl RelayError {
     pub(super) fn never_passes(&self) -> bool {
         match self {
             Self::Missing { .. } | Self::Unsealed { .. } => true,
-            Self::Outbox { source, .. } => matches!(source, GroupError::Damaged(_)),
+            Self::Outbox { source, .. } => is_damage(source),
             _ => false,
         }
     }

@@ -58,17 +58,17 @@ impl Relay {
         }
         let mut log = self.compare()?;
         let claimed = self.claimant.claim(&mut log)?;
-        let sent = self.claimant.own.resume(&self.store, &log)?;
+        let sent = self.claimant.own.resume(&self.journal, &log)?;
         self.positions.set_acknowledged(&sent);
         Ok(claimed)
     }
 
-    /// Reads the log from where it was last known to be the own one, and compares it with the store.
+    /// Reads the log from where it was last known to be the own one, and compares it with the journal.
     fn compare(&mut self) -> Result<OwnLog, RelayError> {
         let own = &self.claimant.own;
         let marks = match &self.read {
             Some(read) => read.clone(),
-            None => recorded::marks(&self.store, own.partitions)?,
+            None => recorded::marks(&self.journal),
         };
         let (mut log, ends) = OwnLog::open(own, &marks, self.claimant.instance.epoch())?;
         let read = log.read_to(own, &ends);
@@ -77,7 +77,9 @@ impl Relay {
             self.positions.set_last_acknowledged(log.partitions.iter().map(|partition| partition.own_end));
             return Err(RelayError::Superseded(Box::new(superseded)));
         }
-        let compared = read.and_then(|()| own.compare(&self.store, &log.tails()).map(drop));
+        let compared = read.and_then(|()| {
+            own.compare(&self.journal, recorded::recorded(&self.journal), &log.tails()).map(drop)
+        });
         self.read = compared.is_err().then(|| log.reached());
         compared?;
         Ok(log)

@@ -5,10 +5,8 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
-use crate::kernel::keys;
-use crate::kernel::store::Store;
 use crate::kernel::{DirectoryError, RunError, Running, StartError};
-use crate::testing::{Call, TestService, broker, settings};
+use crate::testing::{TestService, broker, settings};
 
 fn refusal(started: Result<Running<Toys>, RunError>) -> (u8, String) {
     match started {
@@ -68,7 +66,7 @@ fn the_marker_must_fit() {
     let text = fs::read_to_string(&marker).unwrap();
     for (from, to, says) in [
         ("\"service\": \"toys\"", "\"service\": \"users\"", "service users"),
-        ("\"layout\": 3", "\"layout\": 99", "layout version 99"),
+        ("\"layout\": 4", "\"layout\": 99", "layout version 99"),
         ("toys.events", "p.toys.events", "topic p.toys.events"),
         ("\"partitions\": 3", "\"partitions\": 6", "partitions 6"),
     ] {
@@ -82,60 +80,5 @@ fn the_marker_must_fit() {
     let RunError::Start(start_error) = error else { panic!("{error:?}") };
     assert!(matches!(*start_error, StartError::Directory(DirectoryError::Marker { .. })));
     fs::write(&marker, text).unwrap();
-    toys.restart(|_| {}).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_directory_from_before_there_was_a_journal_is_taken_over() {
-    let broker = broker();
-    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
-    let make = |name: &str| Call::post("/toys", &serde_json::json!({"name": name}));
-    make("bear").send(&toys.router).await.is(201);
-    toys.relayed();
-    toys.stop();
-    let dir = toys.settings.data_dir.clone();
-    let layout = |from: u32, to: u32| {
-        let marker = fs::read_to_string(dir.join("daybook.json")).unwrap();
-        assert!(marker.contains(&format!("\"layout\": {from}")), "{marker}");
-        let changed = marker.replace(&format!("\"layout\": {from}"), &format!("\"layout\": {to}"));
-        fs::write(dir.join("daybook.json"), changed).unwrap();
-    };
-    // The store as it was before, at each step on its way.
-    for (step, number) in ["as it was", "marked", "moved away", "with its new place"].into_iter().zip(1..) {
-        let store = Store::open(&dir.join("store/index"), 1 << 20).unwrap();
-        store.apply(vec![(keys::number(), None)]).unwrap();
-        store.close().unwrap();
-        fs::rename(dir.join("store/index"), dir.join("store.moving")).unwrap();
-        fs::remove_dir_all(dir.join("store")).unwrap();
-        match number {
-            1 | 2 => fs::rename(dir.join("store.moving"), dir.join("store")).unwrap(),
-            4 => fs::create_dir(dir.join("store")).unwrap(),
-            _ => {}
-        }
-        if number == 1 {
-            layout(3, 2);
-        }
-        toys.restart(|_| {}).unwrap_or_else(|error| panic!("{step}: {error}"));
-        make("bear").send(&toys.router).await.is(409);
-        make(step).send(&toys.router).await.is(201);
-        toys.relayed();
-        toys.stop();
-    }
-    // A program from before refuses it by its marker.
-    assert!(fs::read_to_string(dir.join("daybook.json")).unwrap().contains("\"layout\": 3"));
-    assert!(!dir.join("store/db").exists() && !dir.join("store.moving").exists());
-}
-
-#[test]
-fn a_store_from_before_that_lies_over_a_newer_one_is_refused_and_nothing_is_moved() {
-    let broker = broker();
-    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
-    toys.stop();
-    let store = toys.settings.data_dir.join("store");
-    fs::write(store.join("db"), "from a backup").unwrap();
-    let refused = toys.restart(|_| {}).unwrap_err().to_string();
-    assert!(refused.contains("lies over a newer one"), "{refused}");
-    assert!(store.join("journal").exists() && store.join("index").exists());
-    fs::remove_file(store.join("db")).unwrap();
     toys.restart(|_| {}).unwrap();
 }

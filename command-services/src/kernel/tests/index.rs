@@ -1,21 +1,28 @@
 //! The store is brought to where the journal is.
 
+use daybook_journal::{Group, Write};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::kernel::index::{self, Reach, RedoError, redo};
-use crate::kernel::kept::{Kept, Opening};
+use crate::kernel::kept::{self, Begun, Kept, Opening};
 use crate::kernel::store::Writes;
 
+const ID: Uuid = Uuid::from_u128(1);
+
 fn opened(dir: &TempDir) -> Kept {
-    let opening = Opening {
-        topic: "toys.events",
-        partitions: 1,
-        cache_bytes_max: 1 << 20,
-        new_id: Uuid::from_u128(1),
-        now_ms: 0,
+    let opening =
+        Opening { topic: "toys.events", partitions: 1, cache_bytes_max: 1 << 20, new_id: ID, now_ms: 0 };
+    let begun = match kept::look(dir.path(), &opening).unwrap() {
+        Some(looked) => looked.begin(&opening, &[None]).unwrap(),
+        None => Begun::make(dir.path(), &opening).unwrap(),
     };
-    Kept::open(dir.path(), &opening).unwrap()
+    Kept::new(begun.index.unwrap(), begun.journal, begun.dir)
+}
+
+fn group(writes: Writes) -> Group {
+    let writes = writes.into_iter().map(|(key, value)| Write { key, value }).collect();
+    Group { writes, ..Group::default() }
 }
 
 fn put(value: u8) -> Writes {
@@ -27,15 +34,15 @@ fn records_are_done_again_in_order_from_where_both_say_that_all_is_there() {
     let dir = TempDir::new().unwrap();
     let Kept { store, mut journal, .. } = opened(&dir);
     for value in 1..=4 {
-        let number = journal.append(index::group(put(value)), 0).unwrap();
+        let number = journal.append(group(put(value)), 0).unwrap();
         assert_eq!(number, u64::from(value));
     }
-    index::apply(&store, 2, put(2)).unwrap();
+    index::apply(&store, 2, ID, put(2)).unwrap();
     let reader = journal.reader();
     let reach = |synced| Reach { last: 4, synced };
     // What the store says that it has, a power cut may have taken.
     for (synced, done) in [(0, 4), (1, 3), (4, 2)] {
-        index::apply(&store, 2, put(2)).unwrap();
+        index::apply(&store, 2, ID, put(2)).unwrap();
         assert_eq!(redo(&store, &reader, reach(synced)).unwrap(), done, "synced up to {synced}");
         assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [4]);
         assert_eq!(index::number(&store).unwrap(), 4);
@@ -47,7 +54,7 @@ fn records_are_done_again_in_order_from_where_both_say_that_all_is_there() {
 fn a_journal_that_lacks_what_the_store_needs_is_named() {
     let dir = TempDir::new().unwrap();
     let Kept { store, mut journal, .. } = opened(&dir);
-    journal.append(index::group(put(1)), 0).unwrap();
+    journal.append(group(put(1)), 0).unwrap();
     let short = redo(&store, &journal.reader(), Reach { last: 2, synced: 0 });
     assert!(matches!(short, Err(RedoError::Older { found: 1, first: 3 })), "{short:?}");
 }
@@ -56,8 +63,8 @@ fn a_journal_that_lacks_what_the_store_needs_is_named() {
 fn a_stopped_service_has_nothing_to_do_again() {
     let dir = TempDir::new().unwrap();
     let Kept { store, mut journal, syncing } = opened(&dir);
-    let number = journal.append(index::group(put(1)), 0).unwrap();
-    index::apply(&store, number, put(1)).unwrap();
+    let number = journal.append(group(put(1)), 0).unwrap();
+    index::apply(&store, number, ID, put(1)).unwrap();
     syncing.applied(number);
     syncing.sync().unwrap();
     assert_eq!(syncing.synced(), number);
@@ -75,9 +82,9 @@ fn nothing_older_is_put_over_a_store_that_has_more_than_the_journal() {
     let dir = TempDir::new().unwrap();
     let Kept { store, mut journal, .. } = opened(&dir);
     for value in 1..=2 {
-        journal.append(index::group(put(value)), 0).unwrap();
+        journal.append(group(put(value)), 0).unwrap();
     }
-    index::apply(&store, 3, put(3)).unwrap();
+    index::apply(&store, 3, ID, put(3)).unwrap();
     assert_eq!(redo(&store, &journal.reader(), Reach { last: 2, synced: 0 }).unwrap(), 0);
     assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [3]);
 }
@@ -88,9 +95,9 @@ fn a_damaged_record_that_the_store_has_costs_nothing_and_one_that_it_lacks_chang
         let dir = TempDir::new().unwrap();
         let Kept { store, mut journal, .. } = opened(&dir);
         for value in 1..=4 {
-            journal.append(index::group(put(value)), 0).unwrap();
+            journal.append(group(put(value)), 0).unwrap();
         }
-        index::apply(&store, has, put(9)).unwrap();
+        index::apply(&store, has, ID, put(9)).unwrap();
         // Blocks: header, records 1 to 4.
         let segment = dir.path().join("journal/00000000000000000001.journal");
         let mut bytes = std::fs::read(&segment).unwrap();

@@ -1,14 +1,14 @@
 //! A relay that cannot go on: what it claims and reads meanwhile, what it says, and what goes on without it.
 
+use std::path::Path;
 use std::time::Duration;
 
+use daybook_journal::{Event, Group, Mark};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::start::make;
 use super::toy::{Toys, router};
-use crate::kernel::keys;
-use crate::kernel::outbox::{OutboxRow, SealedEvent};
 use crate::kernel::recorded;
 use crate::testing::{Call, Log, PARTITIONS, TestService, broker, eventually, write_raw};
 
@@ -38,8 +38,9 @@ async fn while_the_log_refuses_it_the_relay_claims_nothing_and_reads_the_log_onc
     let log = Log::read(&kafka, "toys.events");
     // No mark is of use, as after a log that lost its end.
     toys.restart(|_| {}).unwrap();
-    let unmark = (0..PARTITIONS).map(|partition| (keys::mark(partition), None)).collect();
-    toys.service().store.apply(unmark).unwrap();
+    for (partition, end) in toys.service().positions.look().acknowledged.iter().enumerate() {
+        toys.service().journal.sent(partition, *end, Some(Mark::default()));
+    }
     write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log, 2))]);
     let metrics = &toys.service().metrics;
     let read = metrics.compared_records.get();
@@ -61,9 +62,8 @@ async fn a_recovered_store_knows_where_the_log_is_its_own() {
     make(&toys, 60, "toy").await;
     toys.relayed();
     toys.restart(|settings| settings.recover = true).unwrap();
-    let store = &toys.service().store;
-    let marks = recorded::marks(store, PARTITIONS).unwrap();
-    let counters = recorded::counters(store, PARTITIONS as usize).unwrap();
+    let journal = &toys.service().journal;
+    let (marks, counters) = (recorded::marks(journal), recorded::counters(journal));
     for (mark, counter) in marks.iter().zip(&counters) {
         assert!(counter.next > 0);
         assert_eq!((mark.next_position, mark.last_id), (counter.next, counter.last_id));
@@ -88,33 +88,56 @@ async fn what_can_never_be_sent_halts_its_partition_and_commands_and_no_other_pa
     });
     make(&toys, 30, "toy").await;
     toys.relayed();
-    let service = toys.service();
-    let durable = service.positions.look().durable;
-    let kept = recorded::outbox_rows(&service.store, 2, 0, durable[2], 1).unwrap();
-    let (committed_ms, event) = (kept[0].1.committed_ms, kept[0].1.events[0].clone());
-    let unsealed = SealedEvent { value: b"{}".to_vec(), ..event.clone() };
-    let row = |partition: i32, event: SealedEvent| {
-        let key = keys::outbox(partition, durable[partition as usize]);
-        (key, Some(OutboxRow::encode(committed_ms, &[event])))
+    let durable = toys.service().positions.look().durable;
+    let sample = toys.journaled()[0].clone();
+    let next = |partition: i32, value: &[u8]| Event {
+        partition,
+        position: durable[partition as usize],
+        value: value.to_vec(),
+        ..sample.clone()
     };
-    // Partition 0 has a hole, 1 something that nobody sealed, 2 one more event.
-    service.store.apply(vec![row(1, unsealed), row(2, event)]).unwrap();
-    service.positions.set_durable(durable.iter().map(|end| end + 1).collect());
-
+    // Partition 0 gets what cannot be read later, 1 something that nobody sealed, 2 one more event.
+    let (unreadable, unsealed) = (next(0, b"to be damaged"), next(1, b"{}"));
+    let events = vec![unsealed, next(2, &sample.value)];
+    toys.settings.kafka.options = vec![("linger.ms".to_owned(), "900000".to_owned())];
+    toys.append(Group { events, ..Group::default() });
+    toys.append(Group { events: vec![unreadable], ..Group::default() });
+    toys.stop();
+    flip(&toys.settings.data_dir.join("store/journal"), b"to be damaged");
+    toys.restart(|settings| settings.kafka.options.clear()).unwrap();
+    let service = toys.service();
     let acknowledged = || service.positions.look().acknowledged[2];
     eventually("the last partition's event to be sent", || (acknowledged() > durable[2]).then_some(()));
-    let missing = format!("partition 0: the outbox has no event at position {}", durable[0]);
-    let unsealed = format!("partition 1: the outbox has at position {} what was not sealed", durable[1]);
+    let unreadable = "partition 0: the journal cannot be read";
+    let unsealed = format!("partition 1: the journal has at position {} what was not sealed", durable[1]);
     let ready = Call::get("/health/ready").send(&toys.router).await;
     let refused = Call::post("/toys", &json!({"name": "one more"})).send(&toys.router).await;
     ready.is_problem(503, "not-ready");
     refused.is_problem(503, "relay-halted");
     for said in [ready.text("detail"), refused.text("detail")] {
-        assert!(said.contains(&missing) && said.contains(&unsealed), "{said}");
+        assert!(
+            said.contains(unreadable) && said.contains(&unsealed) && said.contains("--recover"),
+            "{said}"
+        );
     }
     let metrics = service.metrics.render();
     assert!(metrics.contains("daybook_relay_halted_partitions 2"), "{metrics}");
     toys.stop();
     let log = Log::read(&broker.kafka(""), "toys.events");
-    assert_eq!(log.claims(), vec![vec![1]; PARTITIONS as usize], "no writer was given up for it");
+    assert_eq!(log.claims(), vec![vec![1, 2, 3, 4]; PARTITIONS as usize], "no writer was given up for it");
+}
+
+/// Flips a bit of every file of a directory that has these bytes, within them.
+fn flip(dir: &Path, bytes: &[u8]) {
+    let mut flipped = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let mut content = std::fs::read(&path).unwrap();
+        let found: Vec<_> = content.windows(bytes.len()).enumerate().filter(|(_, at)| *at == bytes).collect();
+        let found: Vec<_> = found.into_iter().map(|(at, _)| at).collect();
+        found.iter().for_each(|at| content[*at] ^= 1);
+        flipped += found.len();
+        std::fs::write(&path, content).unwrap();
+    }
+    assert!(flipped > 0);
 }

@@ -10,16 +10,13 @@ use tokio::sync::oneshot;
 use super::integrity::make_once_it_is_well;
 use super::toy::{Toys, router};
 use crate::kernel::SystemAmbient;
-use crate::kernel::committer::{Committer, Work};
+use crate::kernel::committer::{Committer, HeldBack, Retiring, Work};
 use crate::kernel::followed::FollowedPositions;
-use crate::kernel::idempotency::Forgetter;
-use crate::kernel::kept::{Kept, Opening};
-use crate::kernel::keys;
+use crate::kernel::kept::{Begun, Kept, Opening};
 use crate::kernel::metrics::Metrics;
 use crate::kernel::positions::Positions;
 use crate::kernel::rows::Counter;
 use crate::kernel::settings::Limits;
-use crate::kernel::store::Store;
 use crate::testing::{
     Call, Log, TestService, broker, copy_dir, eventually, fail_and_come_back_as, kafka_is_away, synced_copy,
 };
@@ -95,9 +92,12 @@ fn durable(toys: &TestService<Toys>) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_older_than_the_journal_goes_back_is_refused() {
+async fn a_store_that_is_older_than_the_journal_goes_back_is_built_again() {
     let (broker, copy) = (broker(), TempDir::new().unwrap());
-    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.kept_bytes_max = 0;
+        settings.limits.kept_events_max = 0;
+    });
     make(&toys, "bear").await;
     toys.relayed();
     toys.stop();
@@ -116,29 +116,36 @@ async fn a_store_that_is_older_than_the_journal_goes_back_is_refused() {
     toys.stop();
     std::fs::remove_dir_all(&index).unwrap();
     copy_dir(copy.path(), &index);
-    let refused = toys.restart(|_| {}).unwrap_err().to_string();
-    assert!(refused.contains("came back older than it was") && refused.contains("--recover"), "{refused}");
-    toys.restart(|settings| settings.recover = true).unwrap();
+    toys.restart(|_| {}).unwrap();
+    assert!(toys.settings.data_dir.join("store/index.aside").exists());
+    for name in ["bear", "car", "doll", "boat"] {
+        Call::post("/toys", &json!({"name": name})).send(&toys.router).await.is_problem(409, "name-taken");
+    }
     make(&toys, "ship").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_comes_back_with_a_hole_ends_the_process() {
+async fn an_index_that_cannot_be_gone_on_with_goes_aside_and_is_built_again() {
     let (broker, copy) = (broker(), TempDir::new().unwrap());
     let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
     for number in 0..20 {
         make(&toys, &format!("toy {number}")).await;
     }
     toys.relayed();
+    toys.restart(kafka_is_away).unwrap();
+    make(&toys, "unsent").await;
     synced_copy(&toys, copy.path());
-    let damaged = Store::open(copy.path(), 1 << 20).unwrap();
-    let (key, _) = damaged.last(&keys::outbox_span(0, 0, u64::MAX)).unwrap().unwrap();
-    let position = keys::outbox_position(&key).unwrap();
-    damaged.apply(vec![(key.to_vec(), None)]).unwrap();
-    damaged.close().unwrap();
+    std::fs::write(copy.path().join("db"), vec![7; 1 << 20]).unwrap();
     fail_and_come_back_as(&toys, copy.path());
     Call::post("/toys", &json!({"name": "boat"})).send(&toys.router).await.is_problem(503, "store-fails");
-    ends_saying(&mut toys, &[&format!("no event at position {position} of partition 0"), "--recover"]);
+    ends_saying(&mut toys, &["put aside as", "index.aside", "loses nothing"]);
+    toys.restart(|settings| settings.kafka.options.clear()).unwrap();
+    for name in ["toy 7", "unsent"] {
+        Call::post("/toys", &json!({"name": name})).send(&toys.router).await.is_problem(409, "name-taken");
+    }
+    make(&toys, "boat").await;
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 22);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,11 +171,15 @@ fn a_stop_that_meets_a_failing_disk_ends() {
         new_id: uuid::Uuid::from_u128(1),
         now_ms: 0,
     };
-    let Kept { store, journal, syncing } = Kept::open(dir.path(), &opening).unwrap();
+    let Begun { journal, index, dir: store_dir } = Begun::make(dir.path(), &opening).unwrap();
+    let Kept { store, journal, syncing } = Kept::new(index.unwrap(), journal, store_dir);
     let limits = Limits::default();
     let (sender, work) = sync_channel(2);
     let committer = Committer::<Toys> {
-        forgetter: Forgetter::open(&store, &limits).unwrap(),
+        reader: journal.reader(),
+        retiring: Retiring::new(&limits),
+        held_back: HeldBack::default(),
+        index_failures: 0,
         store: Arc::clone(&store),
         counters: vec![Counter::default()],
         positions: Arc::new(Positions::new(vec![0], vec![0])),

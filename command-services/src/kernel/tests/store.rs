@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::kernel::keys;
 use crate::kernel::store::{Store, StoreError, VALUE_BYTES_MAX};
 use crate::testing::eventually;
 
@@ -59,18 +58,18 @@ fn a_lock_that_is_let_go_of_a_moment_later_is_waited_for() {
 fn scans_are_bounded_and_in_order() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
-    let row = |position: u64| put(&keys::outbox(1, position), b"x");
-    store.apply((0..20).map(|n| row(n * 100)).collect()).unwrap();
-    store.apply(vec![put(&keys::outbox(0, 9_999), b"x"), put(&keys::outbox(2, 0), b"x")]).unwrap();
+    let key = |kind: u8, number: u64| [&[kind][..], &number.to_be_bytes()].concat();
+    let number = |key: &[u8]| u64::from_be_bytes(key[1..].try_into().unwrap());
+    store.apply((0..20).map(|n| put(&key(1, n * 100), b"x")).collect()).unwrap();
+    store.apply(vec![put(&key(0, 9_999), b"x"), put(&key(2, 0), b"x")]).unwrap();
     let positions = |from, to, max| {
-        let found = store.scan(&keys::outbox_span(1, from, to), max).unwrap();
-        found.iter().filter_map(|(key, _)| keys::outbox_position(key)).collect::<Vec<_>>()
+        let found = store.scan(&(key(1, from), key(1, to)), max).unwrap();
+        found.iter().map(|(key, _)| number(key)).collect::<Vec<_>>()
     };
     assert_eq!(positions(0, u64::MAX, 3), [0, 100, 200]);
     assert_eq!(positions(150, 401, 9), [200, 300, 400]);
-    let (last, _) = store.last(&keys::outbox_span(1, 0, 1_850)).unwrap().unwrap();
-    assert_eq!(keys::outbox_position(&last), Some(1_800));
-    assert!(store.last(&keys::outbox_span(3, 0, u64::MAX)).unwrap().is_none());
+    let last = |kind, to| store.last(&(key(kind, 0), key(kind, to))).unwrap().map(|(key, _)| number(&key));
+    assert_eq!((last(1, 1_850), last(3, u64::MAX)), (Some(1_800), None));
 }
 
 #[test]

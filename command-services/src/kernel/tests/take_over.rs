@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use daybook_journal::Event;
 use event_log::embedded::EmbeddedBroker;
 use schemas::envelope;
 use serde_json::json;
@@ -12,9 +13,7 @@ use uuid::Uuid;
 use super::recover::{assert_same, live, what_matters};
 use super::start::make;
 use super::toy::{Toys, router};
-use crate::kernel::outbox::OutboxRow;
-use crate::kernel::store::Store;
-use crate::testing::{Call, Log, TestService, broker, copy_dir, kafka_is_away, write_raw};
+use crate::testing::{Call, Log, TestService, broker, copy_dir, journaled, kafka_is_away, write_raw};
 
 /// Of a service that was started once.
 const EPOCH: u32 = 1;
@@ -33,24 +32,18 @@ async fn half_sent(broker: &EmbeddedBroker) -> (TestService<Toys>, BTreeMap<Vec<
     (toys, lived_on)
 }
 
-/// An outbox row with its partition and the position at which it begins.
-type Row = (i32, u64, OutboxRow);
-
-fn outbox_row(key: &[u8], value: &[u8]) -> Row {
-    let (partition, position) = (key[1..5].try_into().unwrap(), key[5..].try_into().unwrap());
-    (i32::from_be_bytes(partition), u64::from_be_bytes(position), OutboxRow::decode(value).unwrap())
+/// Events that Kafka does not have.
+fn unsent(toys: &TestService<Toys>) -> Vec<Event> {
+    let acknowledged = toys.service().positions.look().acknowledged;
+    let is_unsent = |event: &Event| event.position >= acknowledged[event.partition as usize];
+    toys.journaled().into_iter().filter(is_unsent).collect()
 }
 
-fn outbox(toys: &TestService<Toys>) -> Vec<Row> {
-    toys.rows(b'O').iter().map(|(key, value)| outbox_row(key, value)).collect()
-}
-
-/// Outbox rows of the store that `--recover` has put aside.
-fn outbox_put_aside(toys: &mut TestService<Toys>) -> Vec<Row> {
+/// Events of the journal that `--recover` has put aside.
+fn put_aside(toys: &mut TestService<Toys>) -> Vec<Event> {
     toys.stop();
-    let store = Store::open(&toys.settings.data_dir.join("store.old-000001/index"), 1 << 20).unwrap();
-    let rows = store.scan(&(vec![b'O'], vec![b'O' + 1]), usize::MAX).unwrap();
-    rows.iter().map(|(key, value)| outbox_row(key, value)).collect()
+    let aside = toys.settings.data_dir.join("store.old-000001/journal");
+    journaled(&daybook_journal::find(&aside).unwrap().into_reader())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,28 +62,26 @@ async fn unsent_events_are_taken_over_with_their_effects() {
     assert_same(&lived_on, &what_matters(&toys));
 }
 
-/// As a relay leaves it that was killed before it had noted what Kafka took, in the middle of a row.
+/// As a relay leaves it that was killed before it had noted what Kafka took, in the middle of a record.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_of_which_the_log_has_the_beginning_is_taken_over_from_there() {
+async fn a_record_of_which_the_log_has_the_beginning_is_taken_over_from_there() {
     let broker = broker();
     let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, kafka_is_away);
     let made = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
     let path = format!("/toys/{}", made.text("toy_id"));
     Call::patch(&path, &json!({"coats": 5})).send(&toys.router).await.is(200);
     let lived_on = what_matters(&toys);
-    let rows = outbox(&toys);
+    let events = toys.journaled();
     toys.stop();
-    let (partition, _, painted) = &rows[1];
-    let known = [&rows[0].2.events[..], &painted.events[..2]].concat();
-    let sent = known.iter().map(|event| envelope::with_epoch(&event.value, EPOCH).unwrap());
-    let sent: Vec<_> = sent.collect();
-    let known: Vec<_> = sent.iter().map(|value| (*partition, &value[..])).collect();
+    let known = events[..3].iter().map(|event| envelope::with_epoch(&event.value, EPOCH).unwrap());
+    let known: Vec<_> = known.collect();
+    let known: Vec<_> = known.iter().map(|value| (events[0].partition, &value[..])).collect();
     write_raw(&broker.kafka(""), "toys.events", &known);
     toys.settings.kafka.options.clear();
     toys.restart(|settings| settings.recover = true).unwrap();
     assert_same(&lived_on, &what_matters(&toys));
-    let kept: Vec<_> = outbox(&toys).iter().map(|row| (row.1, row.2.events.len())).collect();
-    assert_eq!(kept, [(3, 3)], "what the log had is not kept");
+    let kept: Vec<_> = toys.journaled().iter().map(|event| event.position).collect();
+    assert_eq!(kept, [3, 4, 5], "what the log had is not kept");
     toys.relayed();
     let log = Log::read(&broker.kafka(""), "toys.events");
     assert_eq!((log.events().len(), log.partitions.iter().flatten().count()), (6, 6), "nothing twice");
@@ -121,19 +112,21 @@ async fn what_lies_behind_a_gap_is_left_in_the_old_store() {
     let (first, second) = (broker(), broker());
     let mut toys = TestService::<Toys>::start_with(first.kafka(""), router, |settings| {
         settings.limits.kept_events_max = 0;
+        settings.limits.kept_bytes_max = 0;
     });
     make(&toys, 30, "sent").await;
     toys.relayed();
-    crate::testing::eventually("all rows to go", || toys.rows(b'O').is_empty().then_some(()));
     toys.restart(kafka_is_away).unwrap();
+    crate::testing::eventually("all events to go", || toys.journaled().is_empty().then_some(()));
     make(&toys, 30, "unsent").await;
-    let unsent = outbox(&toys);
+    let unsent = unsent(&toys);
     toys.stop();
     toys.settings.kafka = second.kafka("");
     toys.restart(|settings| settings.recover = true).unwrap();
     assert_eq!(what_matters(&toys), BTreeMap::new());
     assert_eq!(Log::read(&second.kafka(""), "toys.events").events().len(), 0);
-    assert_eq!(outbox_put_aside(&mut toys), unsent);
+    let aside = put_aside(&mut toys);
+    assert!(unsent.iter().all(|event| aside.contains(event)) && !unsent.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +140,7 @@ async fn events_whose_positions_others_have_are_left_in_the_old_store() {
     copy_dir(&toys.settings.data_dir, copy.path());
     toys.restart(kafka_is_away).unwrap();
     make(&toys, 200, "unsent").await;
-    let unsent = outbox(&toys);
+    let unsent = unsent(&toys);
     toys.stop();
     toys.settings.kafka.options.clear();
     let own_dir = toys.settings.data_dir.clone();
@@ -162,7 +155,8 @@ async fn events_whose_positions_others_have_are_left_in_the_old_store() {
     .unwrap();
     assert_same(&others, &what_matters(&toys));
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 60);
-    assert_eq!(outbox_put_aside(&mut toys), unsent);
+    let aside = put_aside(&mut toys);
+    assert!(unsent.iter().all(|event| aside.contains(event)) && !unsent.is_empty());
 }
 
 /// A process ended between putting the old store aside and the new one in its place.

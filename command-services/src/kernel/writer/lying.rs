@@ -4,7 +4,15 @@
 //! A record that lies further on, or a partition that ends further on, means that somebody else wrote as well.
 
 use super::Claimed;
-use crate::kernel::keep::Places;
+
+/// Where acknowledged events lie.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    /// Epoch of the writer that sent them.
+    pub(crate) epoch: u32,
+    /// Per partition: the offset right behind the last one, if this writer has sent any.
+    pub(crate) behind: Vec<Option<i64>>,
+}
 
 /// Offsets of the present writer's records, per partition.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,74 @@
+//! When the committer looks whether the oldest segment of the journal is still needed, and what that depends on.
+
+use std::time::{Duration, Instant};
+
+use daybook_journal::{AppendError, Retention, RetireError};
+
+use super::{Committer, millis};
+use crate::kernel::aggregate::Aggregate;
+use crate::kernel::ambient::now_ms;
+use crate::kernel::settings::Limits;
+
+/// Pause between two looks: far shorter than it takes to fill a segment.
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Segments removed at one look: enough to keep up, few enough that commands wait for milliseconds only.
+const SEGMENTS_MAX: usize = 2;
+
+/// The bounds of the journal, and when they were looked at.
+#[derive(Debug)]
+pub(crate) struct Retiring {
+    retention: Retention,
+    looked_at: Option<Instant>,
+}
+
+impl Retiring {
+    /// Bounds as the service was told.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let retention = Retention {
+            journal_bytes_max: limits.journal_bytes_max,
+            kept_bytes_max: limits.kept_bytes_max,
+            kept_events_max: limits.kept_events_max,
+            kept_age_ms_max: millis(limits.kept_age_max),
+            key_age_ms_min: millis(limits.idempotency_age_min),
+            key_age_ms_max: millis(limits.idempotency_age_max),
+            keys_max: limits.idempotency_keys_max,
+        };
+        Self { retention, looked_at: None }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_PAUSE);
+        if due {
+            self.looked_at = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl<A: Aggregate> Committer<A> {
+    /// Removes segments that nothing needs any more. What stands in the way of that takes space, and no more.
+    pub(super) fn retire(&mut self) {
+        if !self.retiring.is_due() {
+            return;
+        }
+        // Then keys are refused until some are forgotten, and what is not synced stands in the way of that.
+        let crowded = self.reader.keys() as u64 >= self.retiring.retention.keys_max;
+        if crowded && let Err(error) = self.syncing.sync() {
+            tracing::error!(%error, "the store could not be synced");
+        }
+        self.journal.index_synced(self.syncing.synced());
+        let (acknowledged, now_ms) = (self.positions.look().acknowledged, now_ms(&*self.ambient));
+        for _ in 0..SEGMENTS_MAX {
+            match self.journal.retire(&self.retiring.retention, &acknowledged, now_ms) {
+                Ok(true) => {}
+                // A journal that failed or has no room says so at the next command.
+                Ok(false)
+                | Err(RetireError::Append(AppendError::NoRoom { .. } | AppendError::Unusable(_))) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "a segment of the journal that is not needed could not be removed");
+                    return;
+                }
+            }
+        }
+    }
+}

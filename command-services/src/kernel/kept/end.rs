@@ -1,0 +1,97 @@
+//! Whether a journal that ends too early may be gone on with: if the log has what is missing. Pure.
+//!
+//! A torn end is what a power cut leaves of a record that nobody was told of; it is cut off. But if the index has taken
+//! the record, or the log has events that the journal lacks, it was acknowledged, and the journal is damaged.
+
+/// How far each has got. Positions are those of the next event, per partition.
+pub(super) struct Ends<'a> {
+    pub(super) journal: &'a [u64],
+    /// None if the index cannot be read.
+    pub(super) index: Option<Vec<u64>>,
+    pub(super) log: &'a [u64],
+    /// Whether the journal ends with something that is no whole record.
+    pub(super) is_torn: bool,
+    /// Whether the index has taken a record that the journal does not have.
+    pub(super) index_is_ahead: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// Nothing is missing. Where the log has more nevertheless, the comparison of both says so.
+    Whole,
+    /// The journal has lost its end, and the log has all its events.
+    InLog,
+}
+
+/// Events that were acknowledged, and are neither in the journal nor in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "positions {from} to {to} of partition {partition} were decided and are neither in the journal nor in the log"
+)]
+pub struct MissingEnd {
+    /// The partition.
+    pub partition: usize,
+    /// First position that is missing.
+    pub from: u64,
+    /// Last position that is missing.
+    pub to: u64,
+}
+
+pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, MissingEnd> {
+    let log_is_ahead = ends.log.iter().zip(ends.journal).any(|(log, journal)| log > journal);
+    if !ends.index_is_ahead && !(ends.is_torn && log_is_ahead) {
+        return Ok(Judged::Whole);
+    }
+    let index = ends.index.as_deref().unwrap_or_default();
+    for (partition, ((journal, log), index)) in ends.journal.iter().zip(ends.log).zip(index).enumerate() {
+        let from = *journal.max(log);
+        if *index > from {
+            return Err(MissingEnd { partition, from, to: index - 1 });
+        }
+    }
+    Ok(Judged::InLog)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(
+        journal: [u64; 2],
+        index: Option<[u64; 2]>,
+        log: [u64; 2],
+        (is_torn, index_is_ahead): (bool, bool),
+    ) -> Result<Judged, MissingEnd> {
+        let index = index.map(|index| index.to_vec());
+        judge(&Ends { journal: &journal, index, log: &log, is_torn, index_is_ahead })
+    }
+
+    #[test]
+    fn a_torn_end_that_nobody_knows_of_is_cut_off() {
+        for log in [[3, 0], [3, 5]] {
+            assert_eq!(judged([3, 5], Some([3, 5]), log, (true, false)), Ok(Judged::Whole));
+            assert_eq!(judged([3, 5], None, log, (true, false)), Ok(Judged::Whole));
+        }
+    }
+
+    #[test]
+    fn an_end_that_the_log_has_is_taken_from_there() {
+        assert_eq!(judged([3, 5], Some([3, 6]), [3, 6], (true, true)), Ok(Judged::InLog));
+        assert_eq!(judged([3, 5], Some([3, 6]), [2, 6], (false, true)), Ok(Judged::InLog), "some is unsent");
+        assert_eq!(judged([3, 5], None, [3, 6], (true, false)), Ok(Judged::InLog));
+    }
+
+    #[test]
+    fn an_end_that_is_nowhere_is_named() {
+        let missing = MissingEnd { partition: 1, from: 5, to: 7 };
+        assert_eq!(judged([3, 5], Some([3, 8]), [3, 4], (true, true)), Err(missing));
+        let missing = MissingEnd { partition: 1, from: 6, to: 7 };
+        assert_eq!(judged([3, 5], Some([3, 8]), [3, 6], (false, true)), Err(missing));
+    }
+
+    #[test]
+    fn a_log_that_has_more_than_a_whole_journal_is_for_the_comparison_to_judge() {
+        assert_eq!(judged([3, 5], Some([3, 5]), [3, 9], (false, false)), Ok(Judged::Whole));
+    }
+}
