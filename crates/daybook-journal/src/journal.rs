@@ -259,6 +259,11 @@ impl Journal {
         self.write(Kind::Note, Group::default(), now_ms)
     }
 
+    /// Bytes of a record of what is carried: not so many that much of a segment's end is left empty.
+    pub(crate) fn carried_bytes_max(&self) -> usize {
+        RECORD_BYTES_MAX.min(self.segment_bytes as usize / 4)
+    }
+
     /// Appends events of an older segment once more.
     pub(crate) fn carry(&mut self, events: Vec<Event>, now_ms: u64) -> Result<u64, AppendError> {
         self.write(Kind::Carried, Group { events, ..Group::default() }, now_ms)

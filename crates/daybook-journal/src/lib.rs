@@ -25,6 +25,7 @@ mod frame;
 mod journal;
 mod keys;
 mod open;
+mod places;
 mod print;
 mod recent;
 mod record;

@@ -79,11 +79,35 @@ pub(crate) struct Header {
     pub(crate) partitions: Vec<PartitionState>,
 }
 
-/// Where events of one partition lie: the record that begins with `position`.
+/// Events of one partition that follow one another in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EventsAt {
-    pub(crate) position: u64,
+pub(crate) struct Run {
+    /// Position of the first.
+    pub(crate) first: u64,
+    /// How many they are.
+    pub(crate) count: u32,
+    /// Their bytes.
+    pub(crate) bytes: u32,
+    /// Where the record lies.
     pub(crate) block: u32,
+}
+
+impl Run {
+    const BYTES: usize = 8 + 4 + 4 + 4;
+
+    /// The position behind the last.
+    pub(crate) fn end(&self) -> u64 {
+        self.first.saturating_add(u64::from(self.count))
+    }
+
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.first.to_be_bytes());
+        [self.count, self.bytes, self.block].iter().for_each(|n| to.extend_from_slice(&n.to_be_bytes()));
+    }
+
+    fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
+        Ok(Self { first: fields.u64()?, count: fields.u32()?, bytes: fields.u32()?, block: fields.u32()? })
+    }
 }
 
 /// What one partition has in a segment.
@@ -91,8 +115,15 @@ pub(crate) struct EventsAt {
 pub(crate) struct PartitionEvents {
     /// Bytes of its events.
     pub(crate) bytes: u64,
-    /// The records that have events of it, by position.
-    pub(crate) at: Vec<EventsAt>,
+    /// In the order in which they were written.
+    pub(crate) runs: Vec<Run>,
+}
+
+impl PartitionEvents {
+    pub(crate) fn push(&mut self, run: Run) {
+        self.bytes += u64::from(run.bytes);
+        self.runs.push(run);
+    }
 }
 
 /// What a closed segment holds, so that a start need not read it.
@@ -193,12 +224,8 @@ impl Footer {
         to.extend_from_slice(&self.last_sum.to_be_bytes());
         put_count(&mut to, self.partitions.len());
         for partition in &self.partitions {
-            to.extend_from_slice(&partition.bytes.to_be_bytes());
-            put_count(&mut to, partition.at.len());
-            for at in &partition.at {
-                to.extend_from_slice(&at.position.to_be_bytes());
-                to.extend_from_slice(&at.block.to_be_bytes());
-            }
+            put_count(&mut to, partition.runs.len());
+            partition.runs.iter().for_each(|run| run.encode(&mut to));
         }
         put_count(&mut to, self.states.len());
         self.states.iter().for_each(|state| state.encode(&mut to));
@@ -216,7 +243,7 @@ impl Footer {
         let numbers = fields.u64()?..fields.u64()?;
         let (last_committed_ms, index_synced, oldest_segment) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let last_sum = fields.u32()?;
-        let partitions = (0..fields.count(12)?).map(|_| PartitionEvents::decode(&mut fields));
+        let partitions = (0..fields.count(4)?).map(|_| PartitionEvents::decode(&mut fields));
         let partitions = partitions.collect::<Result<_, _>>()?;
         let states = (0..fields.count(PartitionState::BYTES)?).map(|_| PartitionState::decode(&mut fields));
         let states = states.collect::<Result<_, _>>()?;
@@ -243,12 +270,11 @@ impl Footer {
 
 impl PartitionEvents {
     fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
-        let bytes = fields.u64()?;
-        let at = (0..fields.count(12)?).map(|_| {
-            let (position, block) = (fields.u64()?, fields.u32()?);
-            Ok(EventsAt { position, block })
-        });
-        Ok(Self { bytes, at: at.collect::<Result<_, Damaged>>()? })
+        let mut events = Self::default();
+        for _ in 0..fields.count(Run::BYTES)? {
+            events.push(Run::decode(fields)?);
+        }
+        Ok(events)
     }
 }
 
@@ -350,7 +376,9 @@ mod tests {
     }
 
     fn footer() -> Footer {
-        let at = vec![EventsAt { position: 3, block: 1 }, EventsAt { position: 9, block: 5 }];
+        let mut events = PartitionEvents::default();
+        events.push(Run { first: 3, count: 6, bytes: 1_000, block: 1 });
+        events.push(Run { first: 9, count: 1, bytes: 30, block: 5 });
         Footer {
             segment: 4,
             numbers: 100..140,
@@ -358,7 +386,7 @@ mod tests {
             last_committed_ms: 6,
             index_synced: 7,
             oldest_segment: 2,
-            partitions: vec![PartitionEvents { bytes: 8, at }, PartitionEvents::default()],
+            partitions: vec![events, PartitionEvents::default()],
             states: vec![PartitionState::default()],
             keys: vec![([1; 16], 1), ([2; 16], 5)],
         }
