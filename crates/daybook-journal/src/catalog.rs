@@ -5,12 +5,13 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::footer::{Footer, PartitionEvents, Run};
 use crate::keys::{KeyAt, Keys};
 use crate::places::Places;
 use crate::recent::Recent;
 use crate::record::Event;
 use crate::scan::Scanned;
-use crate::segment::{Footer, PartitionEvents, PartitionState, Run};
+use crate::segment::PartitionState;
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::Place;
-use crate::segment::Run;
+use crate::footer::Run;
 
 /// Positions that follow one another, up to before `end`, and the record that has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

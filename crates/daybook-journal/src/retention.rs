@@ -7,9 +7,11 @@
 //! one is changed early, since only a closed one goes.
 
 use crate::catalog::{Catalog, Segment};
-use crate::journal::{AppendError, Journal, ReadError, Reader};
+use crate::errors::{AppendError, ReadError};
+use crate::footer::{PartitionEvents, Run};
+use crate::journal::Journal;
+use crate::reader::Reader;
 use crate::record::{Event, Group};
-use crate::segment::{PartitionEvents, Run};
 
 /// Of the most keys that may be, one in so many is room in which the oldest are forgotten early.
 const KEYS_ROOM_FRACTION: u64 = 8;

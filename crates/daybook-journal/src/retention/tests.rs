@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{Leave, Retention, bytes_from, may_go};
-use crate::segment::{PartitionEvents, Run};
+use crate::footer::{PartitionEvents, Run};
 use crate::{Beginning, Event, Group, Identity, Journal, Kind, PartitionState, Settings, find};
 
 const PARTITIONS: usize = 2;
