@@ -1,5 +1,6 @@
 //! Reading from a journal, also while it is written.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -92,14 +93,15 @@ impl Reader {
     /// # Errors
     /// If the record cannot be read back as it was written.
     pub fn events(&self, partition: usize, position: u64) -> Result<Option<Events>, ReadError> {
-        let (place, recent) = {
+        // The file together with the place: the segment may be removed in the very next moment.
+        let (place, recent, file) = {
             let catalog = self.shared.read();
             let Some(place) = catalog.events_at(partition, position) else { return Ok(None) };
-            (place, catalog.recent(place))
+            (place, catalog.recent(place), catalog.file(place.segment))
         };
         let events = match recent {
             Some(events) => events,
-            None => self.read_back(place)?,
+            None => self.read_back(place, file)?,
         };
         let has = |event: &Event| event.partition as usize == partition && event.position == position;
         Ok(events.iter().any(has).then_some(events))
@@ -107,12 +109,12 @@ impl Reader {
 
     /// The events of a record that is not among those appended last. Who is behind asks for one record once for each
     /// partition that it has events of; mostly it is decoded for the first of them only.
-    fn read_back(&self, place: Place) -> Result<Events, ReadError> {
+    fn read_back(&self, place: Place, file: Option<Arc<File>>) -> Result<Events, ReadError> {
         let known = self.shared.read_back().get(place);
         if let Some(events) = known {
             return Ok(events);
         }
-        let events = Arc::new(self.record(place)?.1.group.events);
+        let events = Arc::new(self.record_of(place, file)?.1.group.events);
         self.shared.read_back().put(place, &events);
         Ok(events)
     }
@@ -122,9 +124,12 @@ impl Reader {
     /// # Errors
     /// If the record cannot be read back as it was written.
     pub fn outcome(&self, hash: &[u8; 16]) -> Result<Option<(u64, KeyOutcome)>, ReadError> {
-        let place = self.shared.read().key(hash);
-        let Some(place) = place else { return Ok(None) };
-        let record = self.record(place)?.1;
+        let (place, file) = {
+            let catalog = self.shared.read();
+            let Some(place) = catalog.key(hash) else { return Ok(None) };
+            (place, catalog.file(place.segment))
+        };
+        let record = self.record_of(place, file)?.1;
         let key = record.group.keys.into_iter().rev().find(|key| key.hash == *hash);
         Ok(key.map(|key| (record.committed_ms, key)))
     }
@@ -221,11 +226,16 @@ impl Reader {
     }
 
     pub(crate) fn record(&self, place: Place) -> Result<(Frame, Record), ReadError> {
+        let file = self.shared.read().file(place.segment);
+        self.record_of(place, file)
+    }
+
+    /// `file` is its segment's; none if that is not there any more.
+    fn record_of(&self, place: Place, file: Option<Arc<File>>) -> Result<(Frame, Record), ReadError> {
         let Place { segment, block } = place;
         let path = self.shared.directory.segment(segment);
         let byte = u64::from(block) * BLOCK_BYTES as u64;
         let io = |source| ReadError::Io { path: path.clone(), byte, source };
-        let file = self.shared.read().file(segment);
         let file = file.ok_or_else(|| io(io::ErrorKind::NotFound.into()))?;
         let mut bytes = vec![0; BLOCK_BYTES];
         file.read_exact_at(&mut bytes, byte).map_err(io)?;
