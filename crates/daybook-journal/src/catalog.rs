@@ -157,6 +157,11 @@ impl Catalog {
         self.keys.get(hash)
     }
 
+    /// How many keys have their outcome in such places. Looks at all.
+    pub(crate) fn keys_in(&self, is_there: impl Fn(Place) -> bool) -> usize {
+        self.keys.places().filter(|place| is_there(*place)).count()
+    }
+
     pub(crate) fn key_count(&self) -> usize {
         self.keys.len()
     }

@@ -221,3 +221,20 @@ fn bytes_from_a_position_on_count_the_runs_behind_it_and_a_part_of_its_own() {
     let from = [0, 6, 7, 15, 20, 21].map(|from| bytes_from(&events, from));
     assert_eq!(from, [1_057, 1_032, 1_007, 507, 7, 0]);
 }
+
+#[test]
+fn of_a_damaged_record_what_was_carried_before_a_kill_is_not_lost() {
+    let mut tested = Tested::new();
+    for _ in 0..12 {
+        tested.append(&[0, 0, 1, 1], 4_000);
+    }
+    tested.acknowledged = [0, tested.next[1]];
+    tested.retire(0, Some(1));
+    let oldest = tested.directory.path().join("00000000000000000001.journal");
+    let mut bytes = std::fs::read(&oldest).unwrap();
+    bytes[crate::BLOCK_BYTES + 200] ^= 1;
+    std::fs::write(&oldest, bytes).unwrap();
+    let lost = tested.journal().reader().check();
+    assert_eq!(lost.len(), 1);
+    assert_eq!((lost[0].segment, &lost[0].numbers, &lost[0].events), (1, &(1..2), &vec![(1, 0..2)]));
+}
