@@ -64,7 +64,6 @@ impl Journal {
             self.change_segment_early(now_ms)?;
         }
         // This is asked after each append: where nothing is to be done, it is found out by a few comparisons.
-        // This is asked after each append: where nothing is to be done, it is found out by a few comparisons.
         if !may_go(&reader.catalog(), self.synced(), retention, now_ms) {
             return Ok(false);
         }
