@@ -5,11 +5,13 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::footer::{Footer, PartitionEvents, Run};
 use crate::keys::{KeyAt, Keys};
+use crate::places::Places;
 use crate::recent::Recent;
 use crate::record::Event;
 use crate::scan::Scanned;
-use crate::segment::{EventsAt, Footer, PartitionEvents, PartitionState};
+use crate::segment::PartitionState;
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,20 +42,12 @@ pub(crate) struct Segment {
     pub(crate) closed: bool,
 }
 
-impl Segment {
-    /// Per partition: no event of the segment has this position or a later one; none if it has no event.
-    pub(crate) fn ends(&self) -> Vec<Option<u64>> {
-        let partitions = self.footer.partitions.iter().zip(&self.footer.states);
-        partitions.map(|(events, state)| (!events.at.is_empty()).then_some(state.next)).collect()
-    }
-}
-
 /// All segments.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) segments: BTreeMap<u64, Segment>,
-    /// Per partition, by position: the record that begins with it.
-    places: Vec<BTreeMap<u64, Place>>,
+    /// Per partition.
+    places: Vec<Places>,
     keys: Keys,
     /// Of all segments.
     bytes: u64,
@@ -65,7 +59,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn new(partitions: usize, recent_bytes_max: usize) -> Self {
-        let places = (0..partitions).map(|_| BTreeMap::new()).collect();
+        let places = (0..partitions).map(|_| Places::default()).collect();
         let event_bytes = vec![0; partitions];
         Self { places, event_bytes, recent: Recent::new(recent_bytes_max), ..Self::default() }
     }
@@ -79,8 +73,7 @@ impl Catalog {
     pub(crate) fn add(&mut self, mut segment: Segment) {
         let number = segment.footer.segment;
         for (places, events) in self.places.iter_mut().zip(&segment.footer.partitions) {
-            places
-                .extend(events.at.iter().map(|at| (at.position, Place { segment: number, block: at.block })));
+            events.runs.iter().for_each(|run| places.put(number, run));
         }
         self.keys.extend(number, segment.footer.keys.iter().copied());
         if segment.closed {
@@ -98,16 +91,12 @@ impl Catalog {
         let Some(mut newest) = self.segments.last_entry() else { return };
         let segment = newest.get_mut();
         let place = Place { segment: segment.footer.segment, block: scanned.block };
-        let firsts = note(&mut segment.footer, scanned, events);
+        let runs = note(&mut segment.footer, scanned, events);
         segment.end = scanned.block + scanned.frame.blocks();
         segment.key_count += scanned.record.group.keys.len();
-        for (partition, position) in firsts {
-            self.places[partition].insert(position, place);
-        }
-        for event in events.iter() {
-            if let Some(bytes) = self.event_bytes.get_mut(event.partition as usize) {
-                *bytes += event.bytes() as u64;
-            }
+        for (partition, run) in runs {
+            self.places[partition].put(place.segment, &run);
+            self.event_bytes[partition] += u64::from(run.bytes);
         }
         let keys = &scanned.record.group.keys;
         self.keys.extend(place.segment, keys.iter().map(|key| (key.hash, place.block)));
@@ -138,11 +127,7 @@ impl Catalog {
         let partitions = self.places.iter_mut().zip(&mut self.event_bytes).zip(&segment.footer.partitions);
         for ((places, bytes), events) in partitions {
             *bytes -= events.bytes;
-            for at in &events.at {
-                if places.get(&at.position).is_some_and(|place| place.segment == number) {
-                    places.remove(&at.position);
-                }
-            }
+            places.forget(number, &events.runs);
         }
         self.bytes -= segment.bytes;
         match keys {
@@ -151,14 +136,14 @@ impl Catalog {
         }
     }
 
-    /// The record in which `position` would be, if it is kept.
+    /// The record that has `position`, if it is kept.
     pub(crate) fn events_at(&self, partition: usize, position: u64) -> Option<Place> {
-        self.places.get(partition)?.range(..=position).next_back().map(|(_, place)| *place)
+        self.places.get(partition)?.at(position)
     }
 
     /// First position of a partition that is kept.
     pub(crate) fn kept_from(&self, partition: usize) -> Option<u64> {
-        self.places.get(partition)?.first_key_value().map(|(position, _)| *position)
+        self.places.get(partition)?.first()
     }
 
     /// Numbers of the records that count in a segment: of one that lies in two segments the later copy does.
@@ -170,6 +155,11 @@ impl Catalog {
 
     pub(crate) fn key(&self, hash: &[u8; 16]) -> Option<Place> {
         self.keys.get(hash)
+    }
+
+    /// How many keys have their outcome in such places. Looks at all.
+    pub(crate) fn keys_in(&self, is_there: impl Fn(Place) -> bool) -> usize {
+        self.keys.places().filter(|place| is_there(*place)).count()
     }
 
     pub(crate) fn key_count(&self) -> usize {
@@ -204,9 +194,8 @@ impl Catalog {
     }
 }
 
-/// Adds a record to what a segment's footer is going to say. Returns the positions at which events that follow one another
-/// begin in it: one for each partition that a group has events of, more where what is carried has gaps.
-pub(crate) fn note(footer: &mut Footer, scanned: &Scanned, events: &[Event]) -> Vec<(usize, u64)> {
+/// Adds a record to what a segment's footer is going to say. Returns what it has of which partition.
+pub(crate) fn note(footer: &mut Footer, scanned: &Scanned, events: &[Event]) -> Vec<(usize, Run)> {
     let Scanned { block, frame, record } = scanned;
     footer.numbers.end = frame.number + 1;
     footer.last_sum = frame.sum();
@@ -214,23 +203,38 @@ pub(crate) fn note(footer: &mut Footer, scanned: &Scanned, events: &[Event]) -> 
     footer.index_synced = frame.index_synced;
     footer.oldest_segment = frame.oldest_segment;
     footer.keys.extend(record.group.keys.iter().map(|key| (key.hash, *block)));
-    let mut firsts: Vec<(usize, u64)> = Vec::new();
-    let mut following: BTreeMap<usize, u64> = BTreeMap::new();
     for event in events {
-        let partition = event.partition as usize;
-        let Some(of_partition) = footer.partitions.get_mut(partition) else { continue };
-        of_partition.bytes += event.bytes() as u64;
         // What is carried was counted where it was written first.
-        if let Some(state) = footer.states.get_mut(partition).filter(|state| event.position >= state.next) {
+        let state = footer.states.get_mut(event.partition as usize);
+        if let Some(state) = state.filter(|state| event.position >= state.next) {
             state.next = event.position + 1;
             state.last_id = Some(event.id);
         }
-        if following.insert(partition, event.position + 1) != Some(event.position) {
-            firsts.push((partition, event.position));
-            of_partition.at.push(EventsAt { position: event.position, block: *block });
+    }
+    let mut runs = runs(events, *block);
+    runs.retain(|(partition, _)| *partition < footer.partitions.len());
+    runs.iter().for_each(|(partition, run)| footer.partitions[*partition].push(*run));
+    runs
+}
+
+/// The events of a record, in pieces that follow one another: one for each partition that a group has events of, more where
+/// what is carried has gaps.
+fn runs(events: &[Event], block: u32) -> Vec<(usize, Run)> {
+    let mut runs: Vec<(usize, Run)> = Vec::new();
+    let mut last_of: BTreeMap<usize, usize> = BTreeMap::new();
+    for event in events {
+        // Bounded by `RECORD_BYTES_MAX`.
+        let (partition, bytes) = (event.partition as usize, event.bytes() as u32);
+        let last = last_of.get(&partition).and_then(|last| runs.get_mut(*last));
+        match last.filter(|(_, run)| run.end() == event.position) {
+            Some((_, run)) => (run.count, run.bytes) = (run.count + 1, run.bytes + bytes),
+            None => {
+                last_of.insert(partition, runs.len());
+                runs.push((partition, Run { first: event.position, count: 1, bytes, block }));
+            }
         }
     }
-    firsts
+    runs
 }
 
 /// What the footer of a segment says that has no record yet.

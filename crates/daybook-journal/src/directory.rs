@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::footer::{Footer, Trailer};
 use crate::frame::BLOCK_BYTES;
-use crate::segment::{Footer, Header, Trailer, table_bytes};
+use crate::segment::{Header, table_bytes};
 
 const SUFFIX: &str = ".journal";
 /// A segment of zeros that waits to be used.

@@ -1,24 +1,19 @@
-//! Appending to the journal, and reading from it while it is written.
+//! Appending to a journal.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
-use crate::catalog::{Catalog, Events, Place, Segment, empty_footer};
-use crate::directory::{Directory, close_segment, read_footer};
-use crate::fields::Damaged;
+use crate::catalog::{Catalog, Segment, empty_footer};
+use crate::directory::{Directory, close_segment};
+use crate::errors::AppendError;
 use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, blocks};
-use crate::keys::KeyAt;
-use crate::open::any_record;
-use crate::recent::Recent;
-use crate::record::{Event, Group, KeyOutcome, Record};
+use crate::reader::{Reader, Shared};
+use crate::record::{Event, Group, Record};
 use crate::scan::Scanned;
-use crate::segment::{Header, Identity, Mark, PartitionState};
+use crate::segment::{Header, Identity};
 use crate::spare::Spare;
 
 /// How long an append may wait for a new segment that is being filled with zeros.
@@ -26,122 +21,6 @@ const SPARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Blocks at the end of the last segment that commands do not get while there is no spare one: notes and carried events
 /// need some room on a full disk as well.
 const RESERVED_BLOCKS: u32 = (2 * RECORD_BYTES_MAX / BLOCK_BYTES) as u32;
-
-/// Why a group was not appended.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// Nothing was written, and it may be tried again: there is no room for a new segment.
-    #[error("the journal has no room: {detail}; free some on its disk")]
-    NoRoom {
-        /// The system's reason.
-        detail: String,
-    },
-    /// Nothing was written: the group is larger than a record may be.
-    #[error(
-        "a group of {bytes} bytes is larger than a record of the journal, which takes up to {RECORD_BYTES_MAX}"
-    )]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-    /// Nothing was written: an event does not come behind the last one of its partition.
-    #[error("position {found} of partition {partition} does not follow: {expected} is next")]
-    Position {
-        /// The partition.
-        partition: i32,
-        /// Its next position.
-        expected: u64,
-        /// The event's position.
-        found: u64,
-    },
-    /// What is on the disk is not known any more. Nothing can be appended until a new process has opened the journal.
-    #[error(
-        "the journal cannot be {doing}: {source}; what is on the disk is not known, so the process must end"
-    )]
-    Failed {
-        /// What was tried.
-        doing: &'static str,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// An earlier append has failed.
-    #[error("the journal has failed before: {0}")]
-    Unusable(String),
-}
-
-/// Why something of the journal cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The file system does not do as asked.
-    #[error("{} cannot be read at byte {byte}: {source}", path.display())]
-    Io {
-        /// The segment.
-        path: PathBuf,
-        /// Where in it.
-        byte: u64,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// One or more records are not what was written.
-    #[error("{} at byte {byte}: {damaged}", path.display())]
-    Damaged {
-        /// The segment.
-        path: PathBuf,
-        /// Where in it.
-        byte: u64,
-        /// What is wrong.
-        damaged: Damaged,
-    },
-}
-
-/// What the relay knows of a partition, for the header of the next segment.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sent {
-    acknowledged: u64,
-    mark: Mark,
-}
-
-#[derive(Debug)]
-struct Shared {
-    directory: Directory,
-    id: Uuid,
-    catalog: RwLock<Catalog>,
-    /// Of the records that were read back last. A lock of its own: who reads back must not hold up who appends.
-    read_back: Mutex<Recent>,
-    sent: Mutex<Vec<Sent>>,
-}
-
-impl Shared {
-    fn read(&self) -> RwLockReadGuard<'_, Catalog> {
-        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Catalog> {
-        self.catalog.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The keys of a segment, if they can be read.
-    fn keys_of(&self, segment: u64) -> Option<Vec<KeyAt>> {
-        let file = {
-            let catalog = self.read();
-            let segment = catalog.segments.get(&segment)?;
-            if !segment.closed || segment.key_count == 0 {
-                return Some(segment.footer.keys.clone());
-            }
-            Arc::clone(&segment.file)
-        };
-        let (footer, _) = read_footer(&file).ok()??;
-        (footer.segment == segment).then_some(footer.keys)
-    }
-
-    fn read_back(&self) -> MutexGuard<'_, Recent> {
-        self.read_back.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The one writer of a journal.
 #[derive(Debug)]
@@ -169,12 +48,6 @@ struct Live {
     file: Arc<File>,
     end: u32,
     blocks: u32,
-}
-
-/// Reads the journal beside its writer. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Reader {
-    shared: Arc<Shared>,
 }
 
 /// What [`Journal::start`] begins with.
@@ -263,6 +136,11 @@ impl Journal {
     /// As [`Journal::append`].
     pub fn note(&mut self, now_ms: u64) -> Result<u64, AppendError> {
         self.write(Kind::Note, Group::default(), now_ms)
+    }
+
+    /// Bytes of a record of what is carried: not so many that much of a segment's end is left empty.
+    pub(crate) fn carried_bytes_max(&self) -> usize {
+        RECORD_BYTES_MAX.min(self.segment_bytes as usize / 4)
     }
 
     /// Appends events of an older segment once more.
@@ -458,179 +336,5 @@ impl Journal {
         let bytes = close_segment(&self.live.file, self.live.end, &footer)?;
         self.shared.write().closed(bytes);
         Ok(())
-    }
-}
-
-impl Reader {
-    pub(crate) fn of(directory: Directory, id: Uuid, catalog: Catalog, states: &[PartitionState]) -> Self {
-        let sent = |state: &PartitionState| Sent { acknowledged: state.acknowledged, mark: state.mark };
-        let sent = Mutex::new(states.iter().map(sent).collect());
-        let read_back = Mutex::new(Recent::new(catalog.recent_bytes_max()));
-        Self { shared: Arc::new(Shared { directory, id, catalog: RwLock::new(catalog), read_back, sent }) }
-    }
-
-    /// The relay: Kafka has acknowledged a partition up to before this position, and its last event lies at this mark.
-    pub fn sent(&self, partition: usize, acknowledged: u64, mark: Option<Mark>) {
-        if let Some(sent) = self.shared.sent().get_mut(partition) {
-            sent.acknowledged = acknowledged;
-            sent.mark = mark.unwrap_or(sent.mark);
-        }
-    }
-
-    /// The events of the record that has `position` of a partition, if it is kept.
-    ///
-    /// # Errors
-    /// If the record cannot be read back as it was written.
-    pub fn events(&self, partition: usize, position: u64) -> Result<Option<Events>, ReadError> {
-        let (place, recent) = {
-            let catalog = self.shared.read();
-            let Some(place) = catalog.events_at(partition, position) else { return Ok(None) };
-            (place, catalog.recent(place))
-        };
-        let events = match recent {
-            Some(events) => events,
-            None => self.read_back(place)?,
-        };
-        let has = |event: &Event| event.partition as usize == partition && event.position == position;
-        Ok(events.iter().any(has).then_some(events))
-    }
-
-    /// The events of a record that is not among those appended last. Who is behind asks for one record once for each
-    /// partition that it has events of; mostly it is decoded for the first of them only.
-    fn read_back(&self, place: Place) -> Result<Events, ReadError> {
-        let known = self.shared.read_back().get(place);
-        if let Some(events) = known {
-            return Ok(events);
-        }
-        let events = Arc::new(self.record(place)?.1.group.events);
-        self.shared.read_back().put(place, &events);
-        Ok(events)
-    }
-
-    /// What became of the request with this idempotency key, and when that was decided.
-    ///
-    /// # Errors
-    /// If the record cannot be read back as it was written.
-    pub fn outcome(&self, hash: &[u8; 16]) -> Result<Option<(u64, KeyOutcome)>, ReadError> {
-        let place = self.shared.read().key(hash);
-        let Some(place) = place else { return Ok(None) };
-        let record = self.record(place)?.1;
-        let key = record.group.keys.into_iter().rev().find(|key| key.hash == *hash);
-        Ok(key.map(|key| (record.committed_ms, key)))
-    }
-
-    /// Where each partition stands behind the last record, and what Kafka has of it as far as that was told.
-    #[must_use]
-    pub fn partitions(&self) -> Vec<PartitionState> {
-        let mut states = self.shared.read().states();
-        for (state, sent) in states.iter_mut().zip(self.shared.sent().iter()) {
-            (state.acknowledged, state.mark) = (sent.acknowledged, sent.mark);
-        }
-        states
-    }
-
-    /// The journal's id.
-    #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.shared.id
-    }
-
-    /// First position of a partition that is kept; none if none is. Not every one behind it is there: where the log had more
-    /// than the journal when that was begun with, what the log has is not.
-    #[must_use]
-    pub fn kept_from(&self, partition: usize) -> Option<u64> {
-        self.shared.read().kept_from(partition)
-    }
-
-    /// Idempotency keys that are remembered.
-    #[must_use]
-    pub fn keys(&self) -> usize {
-        self.shared.read().key_count()
-    }
-
-    /// Bytes of all segments.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.shared.read().bytes()
-    }
-
-    /// All records from this number on, in their order; each once.
-    ///
-    /// # Errors
-    /// What cannot be read is one error, and what comes behind it goes on.
-    pub fn records_from(&self, number: u64) -> impl Iterator<Item = Result<Record, ReadError>> + '_ {
-        let segments: Vec<_> = {
-            let catalog = self.shared.read();
-            let wanted = catalog.segments.values().filter(|segment| segment.footer.numbers.end > number);
-            wanted.map(|segment| (segment.footer.segment, segment.begin, segment.end)).collect()
-        };
-        let walk = move |(segment, begin, end)| self.walk(segment, begin, end, number);
-        segments.into_iter().flat_map(walk)
-    }
-
-    /// The records that count in a segment, from number `from` on. What is damaged is one error, and what comes behind it
-    /// goes on.
-    pub(crate) fn walk(
-        &self,
-        segment: u64,
-        begin: u32,
-        end: u32,
-        from: u64,
-    ) -> impl Iterator<Item = Result<Record, ReadError>> + '_ {
-        let mut block = begin;
-        let mut numbers = self.shared.read().numbers(segment);
-        std::iter::from_fn(move || {
-            while block < end && !numbers.is_empty() {
-                let place = Place { segment, block };
-                match self.record(place) {
-                    Ok((frame, record)) => {
-                        block += frame.blocks();
-                        numbers.start = record.number + 1;
-                        if record.number >= from {
-                            return Some(Ok(record));
-                        }
-                    }
-                    Err(error) => {
-                        let behind = (block + 1..end)
-                            .find(|block| self.frame(Place { block: *block, ..place }).is_ok());
-                        block = behind.unwrap_or(end);
-                        let next = self.frame(Place { segment, block }).map(|frame| frame.number);
-                        numbers.start = next.as_ref().map_or(numbers.start, |next| *next);
-                        if behind.is_none() || next.is_ok_and(|next| next > from) {
-                            return Some(Err(error));
-                        }
-                    }
-                }
-            }
-            None
-        })
-    }
-
-    fn frame(&self, place: Place) -> Result<Frame, ReadError> {
-        Ok(self.record(place)?.0)
-    }
-
-    pub(crate) fn record(&self, place: Place) -> Result<(Frame, Record), ReadError> {
-        let Place { segment, block } = place;
-        let path = self.shared.directory.segment(segment);
-        let byte = u64::from(block) * BLOCK_BYTES as u64;
-        let io = |source| ReadError::Io { path: path.clone(), byte, source };
-        let file = self.shared.read().file(segment);
-        let file = file.ok_or_else(|| io(io::ErrorKind::NotFound.into()))?;
-        let mut bytes = vec![0; BLOCK_BYTES];
-        file.read_exact_at(&mut bytes, byte).map_err(io)?;
-        let frame = Frame::decode(&bytes);
-        let frame = frame.map_err(|damaged| ReadError::Damaged { path: path.clone(), byte, damaged })?;
-        let whole = frame.blocks() as usize * BLOCK_BYTES;
-        if whole > BLOCK_BYTES {
-            bytes.resize(whole, 0);
-            file.read_exact_at(&mut bytes[BLOCK_BYTES..], byte + BLOCK_BYTES as u64).map_err(io)?;
-        }
-        let record = any_record(&bytes, self.shared.id, segment);
-        record.map_err(|damaged| ReadError::Damaged { path: path.clone(), byte, damaged })
-    }
-
-    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
-        self.shared.read()
     }
 }

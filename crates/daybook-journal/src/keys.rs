@@ -49,8 +49,16 @@ impl Keys {
     }
 
     pub(crate) fn get(&self, hash: &[u8; 16]) -> Option<Place> {
-        let Short { segment, block } = *self.records.get(hash)?;
-        Some(Place { segment: self.base + u64::from(segment), block })
+        self.records.get(hash).map(|record| self.long(record))
+    }
+
+    /// Of all keys, in no order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.records.values().map(|record| self.long(record))
+    }
+
+    fn long(&self, record: &Short) -> Place {
+        Place { segment: self.base + u64::from(record.segment), block: record.block }
     }
 
     /// Forgets those of a segment's keys that no later segment has.

@@ -18,27 +18,38 @@
 //!
 //! The bytes are described in `FORMAT.md` beside this crate's manifest.
 
+mod beginning;
 mod catalog;
+mod check;
 mod directory;
+mod errors;
 mod fields;
+mod footer;
 mod frame;
 mod journal;
 mod keys;
 mod open;
+mod places;
 mod print;
+mod reader;
 mod recent;
 mod record;
 mod retention;
 mod scan;
 mod segment;
 mod spare;
+mod unclosed;
 
+pub use beginning::{Beginning, LogEnd, Settings};
 pub use catalog::{Events, Place};
+pub use check::Lost;
+pub use errors::{AppendError, OpenError, ReadError};
 pub use fields::Damaged;
 pub use frame::{BLOCK_BYTES, Kind, RECORD_BYTES_MAX};
-pub use journal::{AppendError, Journal, ReadError, Reader};
-pub use open::{Beginning, Found, LogEnd, OpenError, Settings, Tail, find, find_readable};
+pub use journal::Journal;
+pub use open::{Found, Tail, find, find_readable};
 pub use print::{PrintError, print};
+pub use reader::Reader;
 pub use record::{Event, Group, KeyOutcome, Record, Write};
 pub use retention::{Retention, RetireError};
 pub use segment::{Identity, Mark, PartitionState};

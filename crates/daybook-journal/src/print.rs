@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::open::{Found, OpenError, Tail, find};
+use crate::errors::OpenError;
+use crate::open::{Found, Tail, find};
 use crate::record::{Event, Record};
 use crate::scan::{End, Expected, scan};
 use crate::segment::Header;

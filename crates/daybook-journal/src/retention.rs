@@ -7,8 +7,10 @@
 //! one is changed early, since only a closed one goes.
 
 use crate::catalog::{Catalog, Segment};
-use crate::frame::RECORD_BYTES_MAX;
-use crate::journal::{AppendError, Journal, ReadError, Reader};
+use crate::errors::{AppendError, ReadError};
+use crate::footer::{PartitionEvents, Run};
+use crate::journal::Journal;
+use crate::reader::Reader;
 use crate::record::{Event, Group};
 
 /// Of the most keys that may be, one in so many is room in which the oldest are forgotten early.
@@ -65,17 +67,40 @@ impl Journal {
         if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, now_ms) {
             return Ok(false);
         }
-        let Some(oldest) = Oldest::of(&reader.catalog()) else { return Ok(false) };
-        let needed_from = needed_from(&oldest, retention, acknowledged, now_ms);
-        let needed = needed(&reader, &oldest, &needed_from)?;
-        if !is_worth_it(&reader, &oldest, retention, acknowledged, &needed) {
+        let most = self.carried_bytes_max();
+        let Some(leave) = Leave::of(&reader, retention, acknowledged, now_ms, most)? else {
             return Ok(false);
-        }
-        for events in needed {
+        };
+        for events in leave.carried {
             self.carry(events, now_ms)?;
         }
-        self.forget_before(oldest.segment + 1, now_ms)?;
+        self.forget_before(leave.segment + 1, now_ms)?;
         Ok(true)
+    }
+}
+
+/// How the oldest segment is let go.
+struct Leave {
+    segment: u64,
+    /// What is written once more before, cut into records.
+    carried: Vec<Vec<Event>>,
+}
+
+impl Leave {
+    /// None if it is not worth it. A record of what is carried has `most` bytes at most, or a single event.
+    fn of(
+        reader: &Reader,
+        retention: &Retention,
+        acknowledged: &[u64],
+        now_ms: u64,
+        most: usize,
+    ) -> Result<Option<Self>, ReadError> {
+        let Some((segment, needed_from)) = worth_it(&reader.catalog(), retention, acknowledged, now_ms)
+        else {
+            return Ok(None);
+        };
+        let carried = needed_from.map_or(Ok(Vec::new()), |from| needed(reader, segment, &from));
+        Ok(Some(Self { segment, carried: records(carried?, most) }))
     }
 }
 
@@ -117,44 +142,39 @@ fn may_go(
     oldest.footer.numbers.end <= index_synced + 1 && keys_may_go && (events_may_go || crowded)
 }
 
-/// The oldest segment.
-struct Oldest {
-    segment: u64,
-    last_committed_ms: u64,
-    /// Its own bytes.
-    bytes: u64,
-    /// Bytes of all segments.
-    journal_bytes: u64,
-    /// Per partition: bytes of its events in newer segments.
-    newer_bytes: Vec<u64>,
-    /// Per partition: the position behind its last event, if it has any.
-    ends: Vec<Option<u64>>,
-}
-
-impl Oldest {
-    fn of(catalog: &Catalog) -> Option<Self> {
-        let oldest = catalog.oldest()?;
-        let partitions = oldest.footer.partitions.iter().enumerate();
-        Some(Self {
-            segment: oldest.footer.segment,
-            last_committed_ms: oldest.footer.last_committed_ms,
-            bytes: oldest.bytes,
-            journal_bytes: catalog.bytes(),
-            newer_bytes: partitions
-                .map(|(partition, events)| catalog.event_bytes(partition) - events.bytes)
-                .collect(),
-            ends: oldest.ends(),
-        })
-    }
+/// The oldest segment, if carrying what is needed of it brings room, and per partition from where on that is; none if
+/// nothing is. Of a segment that is mostly needed, what is carried takes what its removal gives. That is done all the same
+/// where the journal is crowded and most of it is not needed: the segments behind it bring the room. No record is read.
+fn worth_it(
+    catalog: &Catalog,
+    retention: &Retention,
+    acknowledged: &[u64],
+    now_ms: u64,
+) -> Option<(u64, Option<Vec<u64>>)> {
+    let oldest = catalog.oldest()?;
+    let needed_from = needed_from(catalog, oldest, retention, acknowledged, now_ms);
+    let partitions = oldest.footer.partitions.iter().zip(&needed_from);
+    let carried: u64 = partitions.map(|(events, from)| bytes_from(events, *from)).sum();
+    let half = retention.journal_bytes_max / 2;
+    let is_worth_it =
+        carried <= oldest.bytes / 2 || catalog.bytes() > half && unsent_bytes(catalog, acknowledged) <= half;
+    is_worth_it.then_some((oldest.footer.segment, (carried > 0).then_some(needed_from)))
 }
 
 /// Per partition: the position from which on events of the oldest segment are needed.
-fn needed_from(oldest: &Oldest, retention: &Retention, acknowledged: &[u64], now_ms: u64) -> Vec<u64> {
+fn needed_from(
+    catalog: &Catalog,
+    oldest: &Segment,
+    retention: &Retention,
+    acknowledged: &[u64],
+    now_ms: u64,
+) -> Vec<u64> {
     let share = retention.kept_bytes_max / acknowledged.len().max(1) as u64;
-    let too_old = now_ms.saturating_sub(oldest.last_committed_ms) >= retention.kept_age_ms_max;
+    let too_old = now_ms.saturating_sub(oldest.footer.last_committed_ms) >= retention.kept_age_ms_max;
     let of = |(partition, acknowledged): (usize, &u64)| {
+        let own = oldest.footer.partitions.get(partition).map_or(0, |events| events.bytes);
         // A partition that has its share in newer segments keeps nothing of the oldest but what Kafka does not have.
-        let has_its_share = oldest.newer_bytes.get(partition).is_some_and(|bytes| *bytes >= share);
+        let has_its_share = catalog.event_bytes(partition) - own >= share;
         if too_old || has_its_share {
             *acknowledged
         } else {
@@ -164,24 +184,17 @@ fn needed_from(oldest: &Oldest, retention: &Retention, acknowledged: &[u64], now
     acknowledged.iter().enumerate().map(of).collect()
 }
 
-/// Whether carrying brings room. Of a segment that is mostly needed, what is carried takes what its removal gives. That
-/// is done all the same where the journal is crowded and most of it is not needed: the segments behind it bring the room.
-fn is_worth_it(
-    reader: &Reader,
-    oldest: &Oldest,
-    retention: &Retention,
-    acknowledged: &[u64],
-    needed: &[Vec<Event>],
-) -> bool {
-    let carried: u64 = needed.iter().flatten().map(|event| event.bytes() as u64).sum();
-    let half = retention.journal_bytes_max / 2;
-    let crowded = oldest.journal_bytes > half;
-    carried <= oldest.bytes / 2 || crowded && unsent_bytes(reader, acknowledged) <= half
+/// Bytes of a partition's events from a position on. Of a run in which it lies, by count.
+fn bytes_from(events: &PartitionEvents, from: u64) -> u64 {
+    let of_run = |run: &Run| {
+        let wanted = run.end().saturating_sub(from.max(run.first));
+        (u64::from(run.bytes) * wanted).div_ceil(u64::from(run.count).max(1))
+    };
+    events.runs.iter().map(of_run).sum()
 }
 
 /// Bytes of the events that Kafka does not have, or somewhat more: segments are counted whole.
-fn unsent_bytes(reader: &Reader, acknowledged: &[u64]) -> u64 {
-    let catalog = reader.catalog();
+fn unsent_bytes(catalog: &Catalog, acknowledged: &[u64]) -> u64 {
     let of_segment = |segment: &Segment| -> u64 {
         let footer = &segment.footer;
         let partitions = footer.partitions.iter().zip(&footer.states).zip(acknowledged);
@@ -191,32 +204,35 @@ fn unsent_bytes(reader: &Reader, acknowledged: &[u64]) -> u64 {
     catalog.segments.values().map(of_segment).sum()
 }
 
-/// The events of the oldest segment that are needed, cut into records.
-fn needed(reader: &Reader, oldest: &Oldest, needed_from: &[u64]) -> Result<Vec<Vec<Event>>, ReadError> {
-    let bounds = {
-        let catalog = reader.catalog();
-        catalog.oldest().map(|segment| (segment.begin, segment.end))
-    };
+/// The events of the oldest segment that are needed and were not carried already, when that was interrupted.
+fn needed(reader: &Reader, segment: u64, needed_from: &[u64]) -> Result<Vec<Event>, ReadError> {
+    let bounds = reader.catalog().oldest().map(|segment| (segment.begin, segment.end));
     let Some((begin, end)) = bounds else { return Ok(Vec::new()) };
-    let wanted =
-        |event: &Event| needed_from.get(event.partition as usize).is_some_and(|from| event.position >= *from);
     let mut events: Vec<Event> = Vec::new();
-    for record in reader.walk(oldest.segment, begin, end, 0) {
-        events.extend(record?.group.events.into_iter().filter(wanted));
+    for record in reader.walk(segment, begin, end, 0) {
+        let record = record?;
+        let catalog = reader.catalog();
+        let wanted = |event: &Event| {
+            let partition = event.partition as usize;
+            let place = catalog.events_at(partition, event.position);
+            needed_from.get(partition).is_some_and(|from| event.position >= *from)
+                && place.is_none_or(|place| place.segment == segment)
+        };
+        events.extend(record.group.events.into_iter().filter(wanted));
     }
     // What was carried lies behind what is newer, and may lie there twice.
     events.sort_by_key(|event| (event.partition, event.position));
     events.dedup_by_key(|event| (event.partition, event.position));
+    Ok(events)
+}
+
+/// Cuts events into records of so many bytes at most.
+fn records(events: Vec<Event>, most: usize) -> Vec<Vec<Event>> {
     let mut records: Vec<Vec<Event>> = Vec::new();
-    let is_needed = |(end, from): (&Option<u64>, &u64)| end.is_some_and(|end| end > *from);
-    if !oldest.ends.iter().zip(needed_from).any(is_needed) {
-        return Ok(records);
-    }
-    let mut bytes = RECORD_BYTES_MAX;
-    let empty = Group::default().bytes();
+    let (empty, mut bytes) = (Group::default().bytes(), most);
     for event in events {
         bytes += event.bytes();
-        if bytes > RECORD_BYTES_MAX {
+        if bytes > most {
             bytes = empty + event.bytes();
             records.push(Vec::new());
         }
@@ -224,5 +240,8 @@ fn needed(reader: &Reader, oldest: &Oldest, needed_from: &[u64]) -> Result<Vec<V
             last.push(event);
         }
     }
-    Ok(records)
+    records
 }
+
+#[cfg(test)]
+mod tests;

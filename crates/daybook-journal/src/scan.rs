@@ -76,6 +76,12 @@ pub(crate) fn next(rest: &[u8], expected: &Expected) -> Result<(Frame, Record), 
     Record::decode(rest)
 }
 
+/// The record at the beginning of `bytes`, whichever it is, if it is of this journal and segment.
+pub(crate) fn any_record(bytes: &[u8], journal: Uuid, segment: u64) -> Result<(Frame, Record), Damaged> {
+    let frame = Frame::decode(bytes)?;
+    next(bytes, &Expected { journal, segment, number: frame.number, prior: frame.prior })
+}
+
 fn end(segment: &[u8], block: u32, damaged: Damaged, expected: &Expected) -> End {
     let rest = at(segment, block);
     match later(rest, expected) {

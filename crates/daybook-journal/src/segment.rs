@@ -1,21 +1,14 @@
-//! The first and the last blocks of a segment: its header, and the footer of one that is closed. Pure.
-
-use std::ops::Range;
+//! What a segment begins with: its header. And what header and footer have in common. Pure.
 
 use uuid::Uuid;
 
 use crate::fields::{Damaged, Fields, put_bytes, put_count};
-use crate::frame::BLOCK_BYTES;
-use crate::keys::KeyAt;
 
 const HEADER_MAGIC: [u8; 4] = *b"DBJs";
-const FOOTER_MAGIC: [u8; 4] = *b"DBJf";
-const TRAILER_MAGIC: [u8; 4] = *b"DBJe";
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 /// Magic, version and three zeros, length.
 const PREFIX_BYTES: usize = 12;
-const CHECKSUM_BYTES: usize = 4;
-const TRAILER_BYTES: usize = 20;
+pub(crate) const CHECKSUM_BYTES: usize = 4;
 /// Largest header or footer that is believed: more than any segment needs.
 const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -79,43 +72,6 @@ pub(crate) struct Header {
     pub(crate) partitions: Vec<PartitionState>,
 }
 
-/// Where events of one partition lie: the record that begins with `position`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EventsAt {
-    pub(crate) position: u64,
-    pub(crate) block: u32,
-}
-
-/// What one partition has in a segment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct PartitionEvents {
-    /// Bytes of its events.
-    pub(crate) bytes: u64,
-    /// The records that have events of it, by position.
-    pub(crate) at: Vec<EventsAt>,
-}
-
-/// What a closed segment holds, so that a start need not read it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Footer {
-    pub(crate) segment: u64,
-    /// Numbers of its records.
-    pub(crate) numbers: Range<u64>,
-    /// Checksum of its last record, or of the one before if it has none.
-    pub(crate) last_sum: u32,
-    /// When its last record was committed; 0 if it has none.
-    pub(crate) last_committed_ms: u64,
-    /// What its last record says: up to where the index was synced.
-    pub(crate) index_synced: u64,
-    /// What its last record says: the oldest segment that was needed.
-    pub(crate) oldest_segment: u64,
-    pub(crate) partitions: Vec<PartitionEvents>,
-    /// Where each partition stood behind the segment's last record.
-    pub(crate) states: Vec<PartitionState>,
-    /// Idempotency keys, and the block of the record that has their outcome.
-    pub(crate) keys: Vec<KeyAt>,
-}
-
 impl Header {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut to = prefix(HEADER_MAGIC);
@@ -163,9 +119,9 @@ impl Header {
 }
 
 impl PartitionState {
-    const BYTES: usize = 8 + 16 + 8 + 8 + 4 + 8 + 16;
+    pub(crate) const BYTES: usize = 8 + 16 + 8 + 8 + 4 + 8 + 16;
 
-    fn encode(&self, to: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.next.to_be_bytes());
         to.extend_from_slice(self.last_id.unwrap_or_default().as_bytes());
         to.extend_from_slice(&self.acknowledged.to_be_bytes());
@@ -175,7 +131,7 @@ impl PartitionState {
         to.extend_from_slice(self.mark.last_id.unwrap_or_default().as_bytes());
     }
 
-    fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
+    pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
         let (next, last_id, acknowledged) = (fields.u64()?, fields.id_or_none()?, fields.u64()?);
         let (offset, epoch) = (fields.i64()?, fields.u32()?);
         let mark = Mark { offset, epoch, next_position: fields.u64()?, last_id: fields.id_or_none()? };
@@ -183,114 +139,14 @@ impl PartitionState {
     }
 }
 
-impl Footer {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut to = prefix(FOOTER_MAGIC);
-        let Range { start, end } = self.numbers;
-        let numbers =
-            [self.segment, start, end, self.last_committed_ms, self.index_synced, self.oldest_segment];
-        numbers.iter().for_each(|number| to.extend_from_slice(&number.to_be_bytes()));
-        to.extend_from_slice(&self.last_sum.to_be_bytes());
-        put_count(&mut to, self.partitions.len());
-        for partition in &self.partitions {
-            to.extend_from_slice(&partition.bytes.to_be_bytes());
-            put_count(&mut to, partition.at.len());
-            for at in &partition.at {
-                to.extend_from_slice(&at.position.to_be_bytes());
-                to.extend_from_slice(&at.block.to_be_bytes());
-            }
-        }
-        put_count(&mut to, self.states.len());
-        self.states.iter().for_each(|state| state.encode(&mut to));
-        put_count(&mut to, self.keys.len());
-        for (hash, block) in &self.keys {
-            to.extend_from_slice(hash);
-            to.extend_from_slice(&block.to_be_bytes());
-        }
-        finish(to)
-    }
-
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
-        let mut fields = table("the footer of a segment", FOOTER_MAGIC, bytes)?;
-        let segment = fields.u64()?;
-        let numbers = fields.u64()?..fields.u64()?;
-        let (last_committed_ms, index_synced, oldest_segment) = (fields.u64()?, fields.u64()?, fields.u64()?);
-        let last_sum = fields.u32()?;
-        let partitions = (0..fields.count(12)?).map(|_| PartitionEvents::decode(&mut fields));
-        let partitions = partitions.collect::<Result<_, _>>()?;
-        let states = (0..fields.count(PartitionState::BYTES)?).map(|_| PartitionState::decode(&mut fields));
-        let states = states.collect::<Result<_, _>>()?;
-        let count = fields.count(20)?;
-        // No larger than they are: at a start those of all segments lie in memory for a moment.
-        let mut keys = Vec::with_capacity(count);
-        for _ in 0..count {
-            keys.push((fields.array()?, fields.u32()?));
-        }
-        fields.end()?;
-        Ok(Self {
-            segment,
-            numbers,
-            last_sum,
-            last_committed_ms,
-            index_synced,
-            oldest_segment,
-            partitions,
-            states,
-            keys,
-        })
-    }
-}
-
-impl PartitionEvents {
-    fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
-        let bytes = fields.u64()?;
-        let at = (0..fields.count(12)?).map(|_| {
-            let (position, block) = (fields.u64()?, fields.u32()?);
-            Ok(EventsAt { position, block })
-        });
-        Ok(Self { bytes, at: at.collect::<Result<_, Damaged>>()? })
-    }
-}
-
-/// The last block of a closed segment: where its footer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Trailer {
-    pub(crate) footer_block: u32,
-    pub(crate) footer_bytes: u32,
-}
-
-impl Trailer {
-    pub(crate) fn encode(&self) -> [u8; BLOCK_BYTES] {
-        let mut to = [0; BLOCK_BYTES];
-        to[..4].copy_from_slice(&TRAILER_MAGIC);
-        to[4] = VERSION;
-        to[8..12].copy_from_slice(&self.footer_block.to_be_bytes());
-        to[12..16].copy_from_slice(&self.footer_bytes.to_be_bytes());
-        let checksum = crc32c::crc32c(&to[..TRAILER_BYTES - CHECKSUM_BYTES]);
-        to[16..TRAILER_BYTES].copy_from_slice(&checksum.to_be_bytes());
-        to
-    }
-
-    /// None if the block is no trailer: the segment is not closed.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (fields, checksum) = bytes.get(..TRAILER_BYTES)?.split_at(TRAILER_BYTES - CHECKSUM_BYTES);
-        let is_whole = checksum == crc32c::crc32c(fields).to_be_bytes();
-        if !is_whole || fields[..4] != TRAILER_MAGIC || fields[4] != VERSION {
-            return None;
-        }
-        let mut fields = Fields::of("the trailer of a segment", &fields[8..]);
-        Some(Self { footer_block: fields.u32().ok()?, footer_bytes: fields.u32().ok()? })
-    }
-}
-
-fn prefix(magic: [u8; 4]) -> Vec<u8> {
+pub(crate) fn prefix(magic: [u8; 4]) -> Vec<u8> {
     let mut to = magic.to_vec();
     to.extend_from_slice(&[VERSION, 0, 0, 0, 0, 0, 0, 0]);
     to
 }
 
 /// Writes a table's length into its prefix and its checksum behind it.
-fn finish(mut table: Vec<u8>) -> Vec<u8> {
+pub(crate) fn finish(mut table: Vec<u8>) -> Vec<u8> {
     // Bounded by the records of a segment.
     let bytes = (table.len() + CHECKSUM_BYTES) as u32;
     table[8..PREFIX_BYTES].copy_from_slice(&bytes.to_be_bytes());
@@ -305,7 +161,7 @@ pub(crate) fn table_bytes(begin: &[u8]) -> Option<usize> {
     (length <= TABLE_BYTES_MAX).then_some(length)
 }
 
-fn table<'b>(what: &'static str, magic: [u8; 4], bytes: &'b [u8]) -> Result<Fields<'b>, Damaged> {
+pub(crate) fn table<'b>(what: &'static str, magic: [u8; 4], bytes: &'b [u8]) -> Result<Fields<'b>, Damaged> {
     let damaged = |why| Damaged { what, why };
     if bytes.get(..4) != Some(&magic[..]) {
         return Err(damaged("it does not begin as one"));
@@ -349,53 +205,25 @@ mod tests {
         }
     }
 
-    fn footer() -> Footer {
-        let at = vec![EventsAt { position: 3, block: 1 }, EventsAt { position: 9, block: 5 }];
-        Footer {
-            segment: 4,
-            numbers: 100..140,
-            last_sum: 5,
-            last_committed_ms: 6,
-            index_synced: 7,
-            oldest_segment: 2,
-            partitions: vec![PartitionEvents { bytes: 8, at }, PartitionEvents::default()],
-            states: vec![PartitionState::default()],
-            keys: vec![([1; 16], 1), ([2; 16], 5)],
-        }
-    }
-
     #[test]
-    fn header_footer_and_trailer_are_read_back_as_they_were_written() {
+    fn a_header_is_read_back_as_it_was_written() {
         assert_eq!(Header::decode(&header().encode()), Ok(header()));
-        assert_eq!(Footer::decode(&footer().encode()), Ok(footer()));
-        let trailer = Trailer { footer_block: 3, footer_bytes: 99 };
-        assert_eq!(Trailer::decode(&trailer.encode()), Some(trailer));
     }
 
     #[test]
-    fn no_flipped_bit_of_a_header_footer_or_trailer_goes_unnoticed() {
-        let (header, footer) = (header().encode(), footer().encode());
-        let trailer = Trailer { footer_block: 3, footer_bytes: 99 }.encode();
-        let flipped = |whole: &[u8], bit: usize| {
-            let mut bytes = whole.to_vec();
+    fn no_flipped_bit_of_a_header_goes_unnoticed() {
+        let whole = header().encode();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            bytes
-        };
-        for bit in 0..header.len() * 8 {
-            assert!(Header::decode(&flipped(&header, bit)).is_err(), "bit {bit}");
-        }
-        for bit in 0..footer.len() * 8 {
-            assert!(Footer::decode(&flipped(&footer, bit)).is_err(), "bit {bit}");
-        }
-        for bit in 0..TRAILER_BYTES * 8 {
-            assert_eq!(Trailer::decode(&flipped(&trailer, bit)), None, "bit {bit}");
+            assert!(Header::decode(&bytes).is_err(), "bit {bit}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_a_table_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = (Header::decode(&bytes), Footer::decode(&bytes), Trailer::decode(&bytes));
+            let _ = Header::decode(&bytes);
         }
     }
 }

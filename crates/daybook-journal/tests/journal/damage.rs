@@ -196,3 +196,42 @@ fn who_takes_over_reads_what_lies_behind_damage() {
     fs::write(damaged.path().join("notes.txt"), "mine").unwrap();
     assert_eq!(numbers(damaged.path()), [1, 3, 4, 5]);
 }
+
+/// Segment, numbers, events and keys of what is lost.
+type Lost = (u64, std::ops::Range<u64>, Vec<(usize, std::ops::Range<u64>)>, usize);
+
+fn lost(path: &std::path::Path) -> Vec<Lost> {
+    let lost = begin(path).unwrap().reader().check();
+    lost.into_iter().map(|lost| (lost.segment, lost.numbers, lost.events, lost.keys)).collect()
+}
+
+#[test]
+fn what_is_lost_with_damaged_records_is_told() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 40, 3000);
+    journal.close(NOW_MS).unwrap();
+    assert_eq!(lost(copy(directory.path()).path()), []);
+    // Records 2, 3 and 5 of the first segment, and the last of it, which is number 15.
+    let damaged = copy(directory.path());
+    for record in [2, 3, 5, 15] {
+        flip(&segments(damaged.path())[0], record * BLOCK + 200);
+    }
+    let expected = [
+        (1, 2..4, vec![(0, 1..2), (1, 0..1)], 2),
+        (1, 5..6, vec![(0, 2..3)], 1),
+        (1, 15..16, vec![(0, 7..8)], 1),
+    ];
+    assert_eq!(lost(damaged.path()), expected);
+}
+
+#[test]
+fn what_lies_in_another_record_as_well_is_not_lost() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 5, 10);
+    let killed = copy(directory.path());
+    drop(begin(killed.path()).unwrap());
+    flip(&segments(killed.path())[0], 5 * BLOCK + 100);
+    assert_eq!(lost(killed.path()), []);
+}

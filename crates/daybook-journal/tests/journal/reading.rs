@@ -1,10 +1,11 @@
-//! Reading back: a record is decoded once for all partitions that it has events of, and nothing piles up in memory.
+//! Reading back: a record is decoded once for all partitions that it has events of, nothing piles up in memory, and a segment
+//! that is removed meanwhile is no error.
 
 use std::sync::Arc;
 
-use daybook_journal::{BLOCK_BYTES, Group, Journal, Settings, find};
+use daybook_journal::{BLOCK_BYTES, Event, Group, Journal, Retention, Settings, find};
 
-use crate::support::{NOW_MS, begin, begin_as, directory, flip, group, identity, segments};
+use crate::support::{NOW_MS, begin, begin_as, directory, flip, group, hash, id, identity, segments};
 
 /// Begins again, with room in memory for two records of [`write`].
 fn begin_again(path: &std::path::Path) -> Journal {
@@ -46,4 +47,45 @@ fn what_was_read_back_goes_when_others_come() {
     assert!(reader.events(1, 1).unwrap().is_some());
     assert!(reader.events(1, 2).unwrap().is_some());
     assert!(reader.events(1, 0).is_err(), "the first of three has gone");
+}
+
+/// An event of partition 0 that is never sent, and the keys of many groups of partition 1 that fill segments.
+fn write_and_retire(journal: &mut Journal, rounds: u64) {
+    let retention = Retention {
+        journal_bytes_max: 128 * 1024,
+        kept_bytes_max: 0,
+        kept_events_max: 0,
+        kept_age_ms_max: 0,
+        key_age_ms_min: 0,
+        key_age_ms_max: 0,
+        keys_max: 1_000,
+    };
+    journal.append(group(0, 5_000), NOW_MS).unwrap();
+    for position in 0..rounds {
+        let odd = group(2 * position + 1, 20_000);
+        journal.append(odd, NOW_MS).unwrap();
+        journal.index_synced(journal.last_number());
+        journal.retire(&retention, &[0, position + 1], NOW_MS).unwrap();
+    }
+}
+
+#[test]
+fn a_segment_that_is_removed_while_it_is_read_is_no_error() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    let reader = journal.reader();
+    let is_it = |event: &Event| event.id == id(0, 0);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(move || write_and_retire(&mut journal, 100));
+        let mut seen = false;
+        while !writing.is_finished() {
+            let events = reader.events(0, 0).unwrap();
+            assert!(!seen || events.is_some(), "what was never sent is gone");
+            seen = events.is_some_and(|events| events.iter().any(is_it));
+            for number in 0..200 {
+                reader.outcome(&hash(number)).unwrap();
+            }
+        }
+    });
+    assert!(reader.events(0, 0).unwrap().is_some());
 }

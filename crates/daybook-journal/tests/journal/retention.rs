@@ -2,7 +2,7 @@
 
 use daybook_journal::{Journal, Retention};
 
-use crate::support::{NOW_MS, append, assert_has, begin, copy, directory, hash, id, segments};
+use crate::support::{NOW_MS, append, assert_has, begin, copy, directory, flip, hash, id, segments};
 
 const RETENTION: Retention = Retention {
     journal_bytes_max: 1024 * 1024,
@@ -165,6 +165,18 @@ fn while_nothing_is_sent_nothing_is_carried_in_circles() {
     append(&mut journal, 0, 100, 3000);
     assert_eq!(retire_all(&mut journal, &RETENTION, [0, 0], NOW_MS), 0);
     assert_has(&journal, 100);
+}
+
+#[test]
+fn no_record_is_read_to_find_out_that_nothing_goes_or_that_nothing_is_needed() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 100, 3000);
+    journal.index_synced(journal.last_number());
+    // Whoever reads it cannot.
+    flip(&segments(directory.path())[0], daybook_journal::BLOCK_BYTES + 200);
+    assert!(!journal.retire(&RETENTION, &[0, 0], NOW_MS).unwrap());
+    assert!(journal.retire(&RETENTION, &[50, 50], NOW_MS).unwrap());
 }
 
 #[test]

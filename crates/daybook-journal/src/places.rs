@@ -1,0 +1,101 @@
+//! Which record has which positions of a partition. Of a position that several have the later one counts: an interrupted
+//! carrying leaves records that have some positions of older ones.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::Place;
+use crate::footer::Run;
+
+/// Positions that follow one another, up to before `end`, and the record that has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    end: u64,
+    place: Place,
+}
+
+/// One partition. No position is in two spans.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// By first position.
+    spans: BTreeMap<u64, Span>,
+}
+
+impl Places {
+    /// Takes a run of a segment in which is not older than any other that is here.
+    pub(crate) fn put(&mut self, segment: u64, run: &Run) {
+        let (first, end) = (run.first, run.end());
+        if first == end {
+            return;
+        }
+        let before = self.spans.range_mut(..first).next_back().filter(|(_, span)| span.end > first);
+        let cut = before.map(|(_, span)| std::mem::replace(span, Span { end: first, ..*span }));
+        let within: Vec<_> = self.spans.range(first..end).map(|(first, _)| *first).collect();
+        let within = within.iter().filter_map(|first| self.spans.remove(first));
+        let behind = cut.into_iter().chain(within).filter(|span| span.end > end).last();
+        if let Some(span) = behind {
+            self.spans.insert(end, span);
+        }
+        self.spans.insert(first, Span { end, place: Place { segment, block: run.block } });
+    }
+
+    /// The record that has a position.
+    pub(crate) fn at(&self, position: u64) -> Option<Place> {
+        let (_, span) = self.spans.range(..=position).next_back()?;
+        (position < span.end).then_some(span.place)
+    }
+
+    /// The first position that a record has.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.spans.first_key_value().map(|(position, _)| *position)
+    }
+
+    /// Forgets a segment, of which these are all runs.
+    pub(crate) fn forget(&mut self, segment: u64, runs: &[Run]) {
+        for run in runs.iter().filter(|run| run.first < run.end()) {
+            let spans = self.spans.range(run.first..run.end());
+            let of_segment = spans.filter(|(_, span)| span.place.segment == segment);
+            let firsts: Vec<_> = of_segment.map(|(first, _)| *first).collect();
+            for first in firsts {
+                self.spans.remove(&first);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_position_is_in_the_latest_record_that_has_it(
+            runs in proptest::collection::vec((0_u64..30, 0_u32..12), 0..24), gone in 0_u64..8,
+        ) {
+            // Three runs to a segment; each lies in a block of its own.
+            let runs: Vec<_> = (0..).zip(&runs).map(|(block, (first, count))| {
+                (u64::from(block) / 3, Run { first: *first, count: *count, bytes: 1, block })
+            }).collect();
+            let mut places = Places::default();
+            runs.iter().for_each(|(segment, run)| places.put(*segment, run));
+            // As it is done: the oldest go first.
+            for gone in 0..gone {
+                let of_it: Vec<_> =
+                    runs.iter().filter(|(segment, _)| *segment == gone).map(|(_, run)| *run).collect();
+                places.forget(gone, &of_it);
+            }
+            let expected = |position: u64| {
+                let has = |(segment, run): &&(u64, Run)| {
+                    *segment >= gone && (run.first..run.end()).contains(&position)
+                };
+                let latest = runs.iter().rev().find(has);
+                latest.map(|(segment, run)| Place { segment: *segment, block: run.block })
+            };
+            for position in 0..45 {
+                prop_assert_eq!(places.at(position), expected(position), "position {}", position);
+            }
+            prop_assert_eq!(places.first(), (0..45).find(|position| expected(*position).is_some()));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A segment without a footer: its records are read, and they say what its footer would.
+
+use std::path::Path;
+
+use crate::catalog::{empty_footer, note};
+use crate::errors::OpenError;
+use crate::footer::Footer;
+use crate::frame::{BLOCK_BYTES, Frame, blocks};
+use crate::open::Tail;
+use crate::scan::{End, Expected, Scanned, any_record, scan};
+use crate::segment::{Header, Identity};
+
+/// Reads a segment that is not closed.
+pub(crate) fn scan_open(
+    content: &[u8],
+    begin: u32,
+    header: &Header,
+    path: &Path,
+    lenient: bool,
+) -> Result<(Footer, u32, Option<Scanned>, Tail), OpenError> {
+    let expected = Expected {
+        journal: header.journal,
+        segment: header.segment,
+        number: header.first_number,
+        prior: header.prior,
+    };
+    let (mut records, mut end) = scan(content, begin, expected);
+    while lenient && let End::Damaged { block, .. } = end {
+        let (mut behind, next) = scan_behind(content, block, &expected);
+        records.append(&mut behind);
+        end = next;
+    }
+    let mut footer = empty_footer(header);
+    let mut end_block = begin;
+    for scanned in &records {
+        note(&mut footer, scanned, &scanned.record.group.events);
+        end_block = scanned.block + scanned.frame.blocks();
+    }
+    let byte = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
+    let (segment, number) = (header.segment, footer.numbers.end);
+    let tail = match end {
+        End::Zeros => Tail::Whole,
+        End::Torn { block, damaged } => Tail::Torn { segment, byte: byte(block), number, damaged },
+        End::Damaged { block, damaged, later } => {
+            let proof = format!("record {later} behind it was begun only after it was on the disk");
+            let path = path.to_owned();
+            return Err(OpenError::Acknowledged { path, byte: byte(block), number, damaged, proof });
+        }
+    };
+    Ok((footer, end_block, records.into_iter().next_back(), tail))
+}
+
+/// The records behind a damaged one.
+fn scan_behind(content: &[u8], damaged: u32, expected: &Expected) -> (Vec<Scanned>, End) {
+    let at = |block: u32| content.get(block as usize * BLOCK_BYTES..).unwrap_or_default();
+    let last = blocks(content.len());
+    let mut behind = (damaged + 1..last)
+        .filter_map(|block| Some((block, any_record(at(block), expected.journal, expected.segment).ok()?.0)));
+    match behind.next() {
+        Some((block, frame)) => {
+            scan(content, block, Expected { number: frame.number, prior: frame.prior, ..*expected })
+        }
+        None => (Vec::new(), End::Zeros),
+    }
+}
+
+/// What the first record that can be read says of a segment whose header cannot be.
+pub(crate) fn header_of_records(content: &[u8], segment: u64) -> Option<(Header, u32)> {
+    let mut framed = (0..).zip(content.chunks(BLOCK_BYTES)).filter_map(|(block, bytes)| {
+        Frame::decode(bytes).ok().filter(|frame| frame.segment == segment).map(|frame| (block, frame))
+    });
+    let (begin, frame) = framed.next()?;
+    let identity = Identity { topic: String::new(), cluster: String::new(), layout: 0, partitions: 0 };
+    let header = Header {
+        journal: frame.journal,
+        identity,
+        segment,
+        first_number: frame.number,
+        prior: frame.prior,
+        index_synced: frame.index_synced,
+        oldest_segment: frame.oldest_segment,
+        created_ms: frame.committed_ms,
+        partitions: Vec::new(),
+    };
+    Some((header, begin))
+}
