@@ -42,6 +42,7 @@ mod seal;
 mod service;
 mod settings;
 mod start;
+mod starting;
 mod store;
 mod writer;
 
@@ -59,7 +60,8 @@ pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 
 #[cfg(test)]
 pub(crate) use {
-    ambient::SystemAmbient, command::Cause, command::Request, outcome::Outcome, running::Running,
+    ambient::SystemAmbient, ambient::now_ms, command::Cause, command::Request, outcome::Outcome,
+    running::Running, starting::Starting, store::Store,
 };
 
 #[cfg(test)]

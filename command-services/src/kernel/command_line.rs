@@ -146,7 +146,12 @@ where
     };
     let result = run(checked.settings, listener).await;
     let code = result.as_ref().map_or_else(RunError::exit_code, |()| 0);
-    ended(result, code)
+    let leaves_threads = result.as_ref().is_err_and(RunError::leaves_threads);
+    let ended = ended(result, code);
+    if leaves_threads {
+        std::process::exit(i32::from(code));
+    }
+    ended
 }
 
 /// Completes when the process is asked to stop.

@@ -177,6 +177,8 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn commit(&mut self, works: Vec<Work<A>>) -> Result<(), CommitError> {
+        let health = Arc::clone(&self.health);
+        let _writing = health.writing();
         let mut works = works.into_iter();
         while works.len() > 0 {
             let store = Arc::clone(&self.store);

@@ -1,11 +1,28 @@
 //! Whether commands can be written at present, for those who ask.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Why the store or the journal cannot be written, as long as it is so.
+/// After so long without an answer of the disk, commands are refused at once.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+/// After so long the process ends: whoever starts it again may find another disk, or says where it hangs.
+const HUNG_AFTER: Duration = Duration::from_secs(60);
+
+/// Why journal or store cannot be written, as long as it is so.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     failure: Mutex<Option<String>>,
+    /// Since when the disk has not answered.
+    writing_since: Mutex<Option<Instant>>,
+}
+
+/// Held while the disk is at work.
+pub(crate) struct Writing<'h>(&'h Health);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        *self.0.since() = None;
+    }
 }
 
 impl Health {
@@ -19,12 +36,37 @@ impl Health {
         *self.lock() = None;
     }
 
+    /// The committer: the disk is asked for something.
+    pub(crate) fn writing(&self) -> Writing<'_> {
+        *self.since() = Some(Instant::now());
+        Writing(self)
+    }
+
     /// Why nothing can be written.
     pub(crate) fn failure(&self) -> Option<String> {
         self.lock().clone()
     }
 
+    /// Says so if the disk has not answered for long.
+    pub(crate) fn stuck(&self) -> Option<String> {
+        let waited = self.waited().filter(|waited| *waited >= STUCK_AFTER)?;
+        Some(format!("the disk has not answered for {} s", waited.as_secs()))
+    }
+
+    /// How long the disk has not answered, if that is longer than the process waits for it.
+    pub(crate) fn hung(&self) -> Option<Duration> {
+        self.waited().filter(|waited| *waited >= HUNG_AFTER)
+    }
+
+    fn waited(&self) -> Option<Duration> {
+        self.since().map(|since| since.elapsed())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

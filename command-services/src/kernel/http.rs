@@ -5,8 +5,8 @@ mod body;
 mod command;
 mod guard;
 mod idempotency_key;
-mod operations;
-mod refusal;
+pub(crate) mod operations;
+pub(crate) mod refusal;
 mod request_headers;
 mod show;
 

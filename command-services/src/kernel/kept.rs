@@ -6,6 +6,7 @@
 mod aside;
 mod end;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ use super::keys::LAYOUT;
 use super::log_tail;
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
-use super::store::{Store, StoreError};
+use super::starting::Starting;
+use super::store::{EIO, Store, StoreError};
 pub(crate) use aside::{put_aside, takes_writes};
 use end::{Ends, Judged, MissingEnd, judge};
 
@@ -66,6 +68,26 @@ pub enum KeptError {
     },
 }
 
+impl KeptError {
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Journal(OpenError::Io { source, .. }) | Self::Read(ReadError::Io { source, .. }) => {
+                is_of_the_disk(source)
+            }
+            Self::Store(error) => !error.is_damage(),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a disk that is full, read-only or failing is at fault.
+pub(crate) fn is_of_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut};
+    let of_the_disk = [FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut];
+    of_the_disk.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
+}
+
 fn remedy(error: &OpenError) -> &'static str {
     if error.is_damage() { REMEDY } else { "" }
 }
@@ -77,7 +99,7 @@ impl From<StoreError> for KeptError {
 }
 
 /// Whose they are, and when they are opened.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Opening<'a> {
     /// Full name of the own topic.
     pub(crate) topic: &'a str,
@@ -87,6 +109,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) new_id: Uuid,
     /// In milliseconds since 1970.
     pub(crate) now_ms: u64,
+    /// Is told how far it is.
+    pub(crate) starting: &'a Starting,
 }
 
 /// What a directory has, before anything of it is changed.
@@ -196,6 +220,7 @@ impl Looked {
         opening: &Opening<'_>,
         tails: &[Option<log_tail::Tail>],
     ) -> Result<Begun, KeptError> {
+        opening.starting.says("doing again what the journal has and the store may not have");
         let in_log = self.in_log(tails)?;
         let reach = Reach { last: self.found.last_number(), synced: self.found.index_synced() };
         if in_log.is_some() {

@@ -28,9 +28,10 @@ use schemas::sequence::Reached;
 use super::aggregate::Aggregate;
 use super::directory::{Directory, DirectoryError, Marker, building_of, index_of};
 use super::incoming::{self, IncomingError};
-use super::kept::{self, Begun, Kept, KeptError, Opening};
+use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk};
 use super::log_tail::Tail;
 use super::recorded::{self, events_from};
+use super::starting::Starting;
 use super::store::{Store, StoreError, sync_dir};
 use super::writer::OwnLog;
 use old_outbox::OldOutbox;
@@ -108,6 +109,20 @@ pub enum RecoverError {
     Directory(#[from] DirectoryError),
 }
 
+impl RecoverError {
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Place(error) => is_of_the_disk(error),
+            Self::Store(error) => !error.is_damage(),
+            Self::Rebuild(error) => matches!(&**error, TakeError::Store(error) if !error.is_damage()),
+            Self::Kept(error) => error.is_of_the_disk(),
+            Self::Append(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<KeptError> for RecoverError {
     fn from(error: KeptError) -> Self {
         Self::Kept(Box::new(error))
@@ -151,7 +166,7 @@ pub(crate) fn with_index<A: Aggregate>(
     }
     let store = Store::open(&building, opening.cache_bytes_max)?;
     let mut rebuild = Rebuild::new(&store, opening.partitions);
-    read::<A>(&mut rebuild, kafka, up_to.ends, |_, _| {})?;
+    read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, |_, _| {})?;
     let tails = rebuild.tails();
     refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
     let reader = journal.reader();
@@ -201,7 +216,8 @@ pub(crate) fn recover<A: Aggregate>(
     let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
     let store = Store::open(&index_of(&recovering), opening.cache_bytes_max)?;
     let mut rebuild = Rebuild::new(&store, partitions);
-    read::<A>(&mut rebuild, kafka, up_to.ends, |partition, logged| old.compare(partition, logged))?;
+    let compare = |partition, logged| old.compare(partition, logged);
+    read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, compare)?;
     let tails = rebuild.tails();
     refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
     let mut taken = Taken { rebuild, journal, gathered: Vec::new(), bytes: 0, now_ms: opening.now_ms };
@@ -266,6 +282,7 @@ fn read<A: Aggregate>(
     rebuild: &mut Rebuild<'_>,
     kafka: &Kafka,
     ends: &[i64],
+    starting: &Starting,
     mut seen: impl FnMut(i32, Tail),
 ) -> Result<(), RecoverError> {
     let span = |(partition, end): (i32, &i64)| Span {
@@ -275,6 +292,7 @@ fn read<A: Aggregate>(
     let spans: Vec<_> = (0..).zip(ends).map(span).collect();
     let total = ends.iter().sum::<i64>();
     let mut told_at = Instant::now();
+    starting.says("rebuilding the store from the log");
     read_spans(kafka, &spans, SILENCE_MAX, |record| {
         let taken = rebuild.take::<A>(record).map_err(|error| located(error, record, kafka))?;
         if let Some(logged) = taken {
@@ -282,6 +300,7 @@ fn read<A: Aggregate>(
         }
         if told_at.elapsed() >= PROGRESS_PAUSE {
             told_at = Instant::now();
+            starting.says(format!("rebuilding the store from the log, {} of {total} records", rebuild.done));
             tracing::info!(topic = A::TOPIC, done = rebuild.done, total, "rebuilding the store from the log");
         }
         Ok(())

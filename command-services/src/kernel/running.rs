@@ -28,6 +28,7 @@ use super::run::RunError;
 use super::service::Service;
 use super::settings::Settings;
 use super::start::{Claim, Started, own_topic, start};
+use super::starting::Starting;
 use super::writer::Unsaved;
 
 /// A service with its threads.
@@ -46,9 +47,13 @@ pub(crate) struct Running<A: Aggregate> {
 }
 
 impl<A: Aggregate> Running<A> {
-    /// Opens and compares everything, then starts the threads. Blocks.
-    pub(crate) fn start(settings: &Settings, ambient: Arc<dyn Ambient>) -> Result<Self, RunError> {
-        let (started, claim) = start::<A>(settings, &ambient)?;
+    /// Opens and compares everything, telling how far it is, then starts the threads. Blocks.
+    pub(crate) fn start(
+        settings: &Settings,
+        ambient: Arc<dyn Ambient>,
+        starting: &Starting,
+    ) -> Result<Self, RunError> {
+        let (started, claim) = start::<A>(settings, &ambient, starting)?;
         let Started { directory, kept, counters, sent } = started;
         let metrics = Arc::new(Metrics::new());
         let durable = counters.iter().map(|counter| counter.next).collect();

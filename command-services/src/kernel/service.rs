@@ -91,6 +91,10 @@ impl<A: Aggregate> Service<A> {
             self.metrics.command(CountedAs::Unavailable);
             return Err(Undecided::RelayHalted { reason }.into());
         }
+        if let Some(detail) = self.health.stuck() {
+            self.metrics.command(CountedAs::Unavailable);
+            return Err(Undecided::StoreFails { detail }.into());
+        }
         let waiting = committer::enqueue(&self.committer, request).inspect_err(|_| {
             self.metrics.command(CountedAs::Unavailable);
         })?;
@@ -131,6 +135,9 @@ impl<A: Aggregate> Service<A> {
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
         let failure = self.health.failure().map(|failure| format!("the store fails: {failure}"));
-        failure.or_else(|| self.positions.halted()).or_else(|| self.followed.not_ready())
+        failure
+            .or_else(|| self.health.stuck())
+            .or_else(|| self.positions.halted())
+            .or_else(|| self.followed.not_ready())
     }
 }

@@ -11,12 +11,13 @@ use super::ambient::{Ambient, now_ms};
 use super::before::{self, UpgradeError};
 use super::comparison::{CompareError, OwnTopic};
 use super::directory::{Directory, DirectoryError, Marked, Marker};
-use super::kept::{self, Begun, Kept, KeptError, Opening};
+use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk};
 use super::keys::LAYOUT;
 use super::recorded;
 use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
+use super::starting::Starting;
 use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog};
 
 /// Why a service does not start.
@@ -57,6 +58,19 @@ impl From<KeptError> for StartError {
     }
 }
 
+impl StartError {
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
+            Self::Kept(error) => error.is_of_the_disk(),
+            Self::Recover(error) => error.is_of_the_disk(),
+            Self::Upgrade(error) => error.is_of_the_disk(),
+            _ => false,
+        }
+    }
+}
+
 /// A service that may begin.
 pub(crate) struct Started {
     /// Held as long as the service runs.
@@ -74,6 +88,7 @@ pub(crate) type Claim = (Claimant, Claimed);
 pub(crate) fn start<A: Aggregate>(
     settings: &Settings,
     ambient: &Arc<dyn Ambient>,
+    starting: &Starting,
 ) -> Result<(Started, Claim), StartError> {
     let (kafka, partitions) = (&settings.kafka, settings.partitions);
     let marker = Marker {
@@ -84,6 +99,7 @@ pub(crate) fn start<A: Aggregate>(
     };
     let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
     let marked = directory.check_marker(&marker)?;
+    starting.says("waiting for a Kafka broker");
     topics::wait_reachable(kafka, settings.limits.start_timeout)?;
     let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
     topics::ensure(kafka, A::TOPIC, &spec)?;
@@ -95,9 +111,11 @@ pub(crate) fn start<A: Aggregate>(
         cache_bytes_max: settings.limits.cache_bytes_max,
         new_id: ambient.new_id(),
         now_ms: now_ms(&**ambient),
+        starting,
     };
     let store = directory.store();
     if marked == Marked::Before && !settings.recover {
+        starting.says("taking over a directory from before there was a journal");
         before::upgrade(&store, &directory.recovering()?, &opening)?;
         directory.write_marker(&marker)?;
         directory.replace_store()?;
@@ -106,6 +124,7 @@ pub(crate) fn start<A: Aggregate>(
     let looked = if has_store { kept::look(&store, &opening)? } else { None };
     let nothing = || vec![Reached::default(); partitions as usize];
     let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));
+    starting.says("reading the end of the log");
     let log = OwnLog::read(&claimant.own, &marks, claimant.instance.epoch());
     let mut log = log.map_err(|error| match error {
         CompareError::Incoming(error) if settings.recover => RecoverError::Incoming(error).into(),
@@ -133,6 +152,7 @@ pub(crate) fn start<A: Aggregate>(
     if begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
         recover::refuse_front_deleted(kafka, A::TOPIC, partitions)?;
     }
+    starting.says("claiming the topic");
     let claimed = claimant.claim(&mut log)?;
     let up_to = recover::UpTo { ends: &claimed.ends, log: &log };
     let begun = match begun {

@@ -57,7 +57,7 @@ pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 /// What is said of a panic: sled has them where it meets damage, and where a write of its own threads fails.
 const PANICKED: &str = "sled met damage that it does not expect";
 /// The system's number for an input or output error.
-const EIO: i32 = 5;
+pub(crate) const EIO: i32 = 5;
 
 /// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -125,8 +125,7 @@ fn is_damage(error: &sled::Error) -> bool {
                 matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
             unreadable || error.raw_os_error() == Some(EIO)
         }
-        sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => true,
-        _ => false,
+        _ => true,
     }
 }
 

@@ -1,3 +1,4 @@
 mod answered_before;
 mod recover;
 mod repeated;
+mod upgraded;

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::kernel::{
-    Aggregate, AnswerAfter, Cause, Limits, Outcome, Request, RunError, Running, Service, Settings,
-    SystemAmbient,
+    Aggregate, AnswerAfter, Cause, Limits, Outcome, Request, RunError, Running, Service, Settings, Starting,
+    SystemAmbient, now_ms,
 };
 
 /// How long a test waits for what must come.
@@ -111,7 +111,7 @@ impl<A: Aggregate> TestService<A> {
         let dir = TempDir::new().unwrap();
         let mut settings = settings(kafka, &dir.path().join("data"));
         change(&mut settings);
-        let running = Running::start(&settings, Arc::new(SystemAmbient)).unwrap();
+        let running = Running::start(&settings, Arc::new(SystemAmbient), &Starting::default()).unwrap();
         let running_router = router(Arc::clone(&running.service));
         Self { settings, router: running_router, running: Some(running), make_router: router, _dir: dir }
     }
@@ -131,7 +131,7 @@ impl<A: Aggregate> TestService<A> {
     pub(crate) fn restart(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), RunError> {
         self.stop();
         change(&mut self.settings);
-        let running = Running::start(&self.settings, Arc::new(SystemAmbient))?;
+        let running = Running::start(&self.settings, Arc::new(SystemAmbient), &Starting::default())?;
         self.router = (self.make_router)(Arc::clone(&running.service));
         self.running = Some(running);
         Ok(())
@@ -164,18 +164,18 @@ impl<A: Aggregate> TestService<A> {
     pub(crate) fn append(&mut self, group: Group) {
         self.stop();
         let found = find(&self.settings.data_dir.join("store/journal")).unwrap();
-        let identity = found.identity().unwrap().clone();
+        let (identity, now_ms) = (found.identity().unwrap().clone(), now_ms(&SystemAmbient));
         let beginning = Beginning {
             identity: &identity,
             index_number: 0,
             new_id: Uuid::nil(),
             initial: &[],
             in_log: &[],
-            now_ms: 0,
+            now_ms,
         };
         let mut journal = found.begin(&beginning, &daybook_journal::Settings::default()).unwrap();
-        journal.append(group, 0).unwrap();
-        journal.close(0).unwrap();
+        journal.append(group, now_ms).unwrap();
+        journal.close(now_ms).unwrap();
         self.restart(|_| {}).unwrap();
     }
 

@@ -100,7 +100,7 @@ impl Journal {
 
     /// The journal's id.
     #[must_use]
-    pub fn id(&self) -> Uuid {
+    pub fn id(&self) -> uuid::Uuid {
         self.shared.id
     }
 

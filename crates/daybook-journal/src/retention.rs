@@ -48,7 +48,7 @@ pub enum RetireError {
 
 impl Journal {
     /// Removes the oldest segment if nothing needs it, carrying what is still needed of it. Returns whether it did. Cheap
-    /// where there is nothing to do, so that it may be asked after each append.
+    /// where there is nothing to do, so that it may be asked often.
     /// `acknowledged` is what Kafka has, per partition.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Journal {
         if keys_need_a_segment(&reader.catalog(), retention) {
             self.change_segment_early(now_ms)?;
         }
-        // This is asked after each append: where nothing is to be done, it is found out by a few comparisons.
+        // This is asked often: where nothing is to be done, it is found out without reading.
         if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, now_ms) {
             return Ok(false);
         }
@@ -133,12 +133,13 @@ fn may_go(
         catalog.bytes() > retention.journal_bytes_max / 2 || has_keys && many_keys(catalog, retention);
     let key_age_ms = if crowded { retention.key_age_ms_min } else { retention.key_age_ms_max };
     let keys_may_go = !has_keys || age_ms >= key_age_ms;
-    let surplus = |(end, acknowledged): (Option<u64>, &u64)| {
-        end.is_none_or(|end| end <= acknowledged.saturating_sub(retention.kept_events_max))
+    let is_surplus = |(events, acknowledged): (&PartitionEvents, &u64)| {
+        let kept_from = acknowledged.saturating_sub(retention.kept_events_max);
+        events.runs.iter().all(|run| run.end() <= kept_from)
     };
     let events_may_go = catalog.bytes() > retention.kept_bytes_max
         || age_ms >= retention.kept_age_ms_max
-        || oldest.ends().into_iter().zip(acknowledged).all(surplus);
+        || oldest.footer.partitions.iter().zip(acknowledged).all(is_surplus);
     oldest.footer.numbers.end <= index_synced + 1 && keys_may_go && (events_may_go || crowded)
 }
 

@@ -14,7 +14,7 @@ use crate::kernel::directory::index_of;
 use crate::kernel::group::GroupError;
 use crate::kernel::idempotency::Remembered;
 use crate::kernel::index;
-use crate::kernel::kept::{self, KeptError, Opening};
+use crate::kernel::kept::{self, KeptError, Opening, is_of_the_disk};
 use crate::kernel::keys;
 use crate::kernel::recorded::{self, Recorded};
 use crate::kernel::store::{Store, StoreError};
@@ -68,6 +68,20 @@ pub enum UpgradeError {
         /// Its id in the outbox.
         found: Uuid,
     },
+}
+
+impl UpgradeError {
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Left(error) => is_of_the_disk(error),
+            Self::New(error) => !error.is_damage(),
+            Self::Old(error) => !error.is_damage(),
+            Self::Kept(error) => error.is_of_the_disk(),
+            Self::Journal(_) => true,
+            Self::Missing { .. } | Self::LastEvent { .. } => false,
+        }
+    }
 }
 
 /// Builds journal and index of today in the empty place `to`, from the store in `from`.

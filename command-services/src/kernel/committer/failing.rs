@@ -1,6 +1,7 @@
 //! What the committer does while the store or the journal fails: it acknowledges nothing, and tries to get them back. What
 //! must not be gone on with ends the process.
 
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn reopen(&mut self) -> Result<(), IntegrityError> {
+        let health = Arc::clone(&self.health);
+        let _writing = health.writing();
         takes_writes(self.syncing.dir()).map_err(|error| IntegrityError::NoRoom(error.to_string()))?;
         self.syncing.reopen(&self.journal)?;
         // What was followed and not synced may be gone, and the checkpoints with it.

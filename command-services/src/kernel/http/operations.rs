@@ -13,7 +13,7 @@ use crate::kernel::aggregate::Aggregate;
 use crate::kernel::service::Service;
 
 /// The process answers.
-pub(super) async fn live() -> Response {
+pub(crate) async fn live() -> Response {
     Json(json!({"status": "live"})).into_response()
 }
 

@@ -16,7 +16,11 @@ fn refusal(started: Result<Running<Toys>, RunError>) -> (u8, String) {
 }
 
 fn start(settings: &crate::kernel::Settings) -> Result<Running<Toys>, RunError> {
-    Running::start(settings, std::sync::Arc::new(crate::kernel::SystemAmbient))
+    Running::start(
+        settings,
+        std::sync::Arc::new(crate::kernel::SystemAmbient),
+        &crate::kernel::Starting::default(),
+    )
 }
 
 #[test]

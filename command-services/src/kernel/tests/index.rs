@@ -6,13 +6,20 @@ use uuid::Uuid;
 
 use crate::kernel::index::{self, Reach, RedoError, redo};
 use crate::kernel::kept::{self, Begun, Kept, Opening};
+use crate::kernel::starting::Starting;
 use crate::kernel::store::Writes;
 
 const ID: Uuid = Uuid::from_u128(1);
 
 fn opened(dir: &TempDir) -> Kept {
-    let opening =
-        Opening { topic: "toys.events", partitions: 1, cache_bytes_max: 1 << 20, new_id: ID, now_ms: 0 };
+    let opening = Opening {
+        topic: "toys.events",
+        partitions: 1,
+        cache_bytes_max: 1 << 20,
+        new_id: ID,
+        now_ms: 0,
+        starting: &Starting::default(),
+    };
     let begun = match kept::look(dir.path(), &opening).unwrap() {
         Some(looked) => looked.begin(&opening, &[None]).unwrap(),
         None => Begun::make(dir.path(), &opening).unwrap(),

@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
-use crate::kernel::{Running, Settings, SystemAmbient};
+use crate::kernel::{Running, Settings, Starting, SystemAmbient};
 use crate::testing::{Call, Log, TestService, broker, settings, write_raw};
 
 /// Toys are made, painted and lost, and names come and go.
@@ -138,7 +138,8 @@ async fn an_event_that_cannot_be_read_is_named() {
             "data": {"toy_id": id, "name": "bear"}
         })
     };
-    let start = |settings: &Settings| Running::<Toys>::start(settings, Arc::new(SystemAmbient));
+    let start =
+        |settings: &Settings| Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default());
     write_raw(&kafka, "toys.events", &[(2, event("toy.sold.v1").to_string().as_bytes())]);
     let refused = start(&recovering(kafka.clone(), &dir)).err().unwrap().to_string();
     for part in ["topic toys.events partition 2 offset 0", id, "toy.sold.v1"] {

@@ -17,6 +17,7 @@ use crate::kernel::metrics::Metrics;
 use crate::kernel::positions::Positions;
 use crate::kernel::rows::Counter;
 use crate::kernel::settings::Limits;
+use crate::kernel::starting::Starting;
 use crate::testing::{
     Call, Log, TestService, broker, copy_dir, eventually, fail_and_come_back_as, kafka_is_away, synced_copy,
 };
@@ -170,6 +171,7 @@ fn a_stop_that_meets_a_failing_disk_ends() {
         cache_bytes_max: 1 << 20,
         new_id: uuid::Uuid::from_u128(1),
         now_ms: 0,
+        starting: &Starting::default(),
     };
     let Begun { journal, index, dir: store_dir } = Begun::make(dir.path(), &opening).unwrap();
     let Kept { store, journal, syncing } = Kept::new(index.unwrap(), journal, store_dir);

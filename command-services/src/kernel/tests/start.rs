@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
-use crate::kernel::{RunError, Running, Settings, SystemAmbient};
+use crate::kernel::{RunError, Running, Settings, Starting, SystemAmbient};
 use crate::testing::{Call, Log, TestService, broker, copy_dir, settings, write_raw};
 
 pub(super) async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
@@ -35,7 +35,7 @@ fn refusal(started: Result<(), RunError>) -> String {
 }
 
 fn start(settings: &Settings) -> Result<(), RunError> {
-    Running::<Toys>::start(settings, Arc::new(SystemAmbient))?.stop()
+    Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default())?.stop()
 }
 
 #[tokio::test(flavor = "multi_thread")]

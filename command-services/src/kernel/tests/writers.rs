@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
-use crate::kernel::{AnswerAfter, RunError, Running, Settings, SystemAmbient};
+use crate::kernel::{AnswerAfter, RunError, Running, Settings, Starting, SystemAmbient};
 use crate::testing::{
     Call, Log, PARTITIONS, TestService, broker, copy_dir, eventually, kafka_is_away, settings, write_raw,
 };
@@ -22,7 +22,7 @@ async fn make(toys: &TestService<Toys>, names: &[&str]) {
 }
 
 fn start(settings: &Settings) -> Result<Running<Toys>, RunError> {
-    Running::<Toys>::start(settings, Arc::new(SystemAmbient))
+    Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default())
 }
 
 /// Settings of another instance, which knows nothing.

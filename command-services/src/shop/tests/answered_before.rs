@@ -17,18 +17,25 @@ const FIXTURE: &str = include_str!("../../../fixtures/answered-f1d0a6b.json");
 
 #[derive(Deserialize)]
 struct Answered {
-    what: String,
+    #[serde(flatten)]
+    asked: Asked,
     service: String,
-    request: Request,
     row: Row,
+}
+
+/// A request and what was answered to it.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    what: String,
+    pub(super) request: Request,
     answer: Answer,
 }
 
 #[derive(Deserialize)]
-struct Request {
+pub(super) struct Request {
     method: String,
     path: String,
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     body: Option<String>,
 }
 
@@ -47,7 +54,7 @@ struct Answer {
 }
 
 impl Request {
-    fn call(&self) -> Call {
+    pub(super) fn call(&self) -> Call {
         let call = Call::new(Method::from_bytes(self.method.as_bytes()).unwrap(), &self.path);
         // What it had waited for has long been there, and does not make it another request.
         let headers = self.headers.iter().filter(|(name, _)| name != "daybook-after");
@@ -59,9 +66,9 @@ impl Request {
     }
 }
 
-impl Answered {
+impl Asked {
     #[track_caller]
-    fn is(&self, reply: &Reply) {
+    pub(super) fn is(&self, reply: &Reply) {
         assert_eq!(reply.status, self.answer.status, "{}: {reply:?}", self.what);
         assert_eq!(reply.body, self.answer.body, "{}", self.what);
         let headers =
@@ -84,6 +91,7 @@ async fn repeat<A: Aggregate>(service: &mut TestService<A>, all: &[Answered]) {
     };
     service.append(Group { keys: all.iter().map(key).collect(), ..Group::default() });
     for answered in all {
+        let answered = &answered.asked;
         answered.is(&answered.request.call().send(&service.router).await);
         let other = answered.request.call().header("if-match", "\"77\"");
         if !answered.request.headers.iter().any(|(name, _)| name == "if-match") {

@@ -1,0 +1,47 @@
+//! What a service says while it starts: it lives, it is not ready, and this is how far it is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::http::operations::live;
+use super::http::refusal::Refusal;
+
+/// How far a start is, in words.
+#[derive(Debug, Default)]
+pub(crate) struct Starting {
+    said: Mutex<String>,
+}
+
+impl Starting {
+    /// The start has come to this.
+    pub(crate) fn says(&self, what: impl Into<String>) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The routes of a service that starts.
+pub(crate) fn router(starting: Arc<Starting>) -> Router {
+    Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(not_ready))
+        .fallback(refused)
+        .with_state(starting)
+}
+
+async fn not_ready(State(starting): State<Arc<Starting>>) -> Response {
+    let detail = format!("the service is starting: {}", starting.said());
+    Refusal::unavailable("not-ready", "Not ready", detail).into_response()
+}
+
+async fn refused(State(starting): State<Arc<Starting>>) -> Response {
+    let detail = format!("the service is starting: {}; try again", starting.said());
+    Refusal::unavailable("starting", "Service is starting", detail).into_response()
+}
