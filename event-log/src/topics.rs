@@ -39,11 +39,12 @@ pub struct Watermarks {
     pub high: i64,
 }
 
-/// Waits until a broker answers.
+/// Waits until a broker answers. Returns the id of its cluster; none, as empty text, of the mock cluster, which has another
+/// each time.
 ///
 /// # Errors
 /// [`LogError::Unreachable`] after `deadline`, naming the brokers and the last error.
-pub fn wait_reachable(kafka: &Kafka, deadline: Duration) -> Result<(), LogError> {
+pub fn wait_reachable(kafka: &Kafka, deadline: Duration) -> Result<String, LogError> {
     Inspector::open(kafka)?.wait_reachable(deadline)
 }
 

@@ -114,6 +114,7 @@ impl ShopSettings {
             data_dir: self.data_dir.join(service),
             recover: false,
             take_over: false,
+            adopt_cluster: false,
             answer_after: AnswerAfter::Disk,
             limits: Limits::default(),
             connections: ConnectionLimits::default(),

@@ -43,6 +43,7 @@ pub(super) fn settings(broker: &Broker, purpose: &str, brokers: i32, data_dir: &
         data_dir: data_dir.to_owned(),
         recover: false,
         take_over: false,
+        adopt_cluster: false,
         answer_after: AnswerAfter::Disk,
         limits: Limits::default(),
         connections: ConnectionLimits::default(),

@@ -14,6 +14,8 @@ use super::writer::Superseded;
 pub(crate) struct Request<A: Aggregate> {
     /// What is asked for.
     pub command: A::Command,
+    /// The aggregate's id was made for this request, so there is no such aggregate yet.
+    pub is_fresh: bool,
     /// Versions the aggregate may have, if the request named any.
     pub if_match: Option<IfMatch>,
     /// The client's key, if it gave one.

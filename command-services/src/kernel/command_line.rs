@@ -1,11 +1,13 @@
 //! The command line of a command service, and its `main`.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use daybook_journal::PrintError;
 use event_log::health_check;
 use event_log::process::{
     ConnectionFlags, EXIT_FAILED, EXIT_USAGE, LogFlags, LogFormat, init_logging, shutdown_signal,
@@ -13,6 +15,7 @@ use event_log::process::{
 use event_log::settings::{KafkaFlags, SettingErrors};
 use tokio::net::TcpListener;
 
+use super::directory::journal_in;
 use super::run::RunError;
 use super::settings::{AnswerAfter, JOURNAL_BYTES_MIN, Limits, Settings};
 
@@ -32,9 +35,15 @@ struct Flags {
     /// Become the writer of the topic in the place of another instance, which is shut out by that
     #[arg(long, env = "DAYBOOK_TAKE_OVER")]
     take_over: bool,
+    /// Go on although the brokers are of another Kafka cluster than the store was used with
+    #[arg(long, env = "DAYBOOK_ADOPT_CLUSTER")]
+    adopt_cluster: bool,
     /// Answer a command when it is on this disk, or when Kafka has it as well: disk or kafka
     #[arg(long, env = "DAYBOOK_ANSWER_AFTER", default_value = "disk", value_name = "WHERE")]
     answer_after: String,
+    /// Print what the journal in --data-dir holds, and exit; reads only, also beside a running service
+    #[arg(long)]
+    journal: bool,
     /// Ask the service that listens on --listen whether it lives, and exit with 0 or 1
     #[arg(long)]
     health_check: bool,
@@ -133,6 +142,9 @@ where
     if flags.health_check {
         return ended(health_check::check(checked.listen), EXIT_FAILED);
     }
+    if flags.journal {
+        return ended(print_journal(&checked.settings.data_dir), EXIT_FAILED);
+    }
     init_logging(checked.log);
     let listener = match TcpListener::bind(checked.listen).await {
         Ok(listener) => listener,
@@ -152,6 +164,15 @@ where
         std::process::exit(i32::from(code));
     }
     ended
+}
+
+fn print_journal(data_dir: &Path) -> Result<(), PrintError> {
+    let mut out = io::stdout().lock();
+    match daybook_journal::print(&journal_in(data_dir), &mut out) {
+        // Whoever reads has read enough.
+        Err(PrintError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Completes when the process is asked to stop.
@@ -191,6 +212,7 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
         data_dir: flags.data_dir.clone(),
         recover: flags.recover,
         take_over: flags.take_over,
+        adopt_cluster: flags.adopt_cluster,
         answer_after: answer_after?,
         limits: limits?,
         connections: connections?,

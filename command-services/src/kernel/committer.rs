@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use daybook_journal::{AppendError, Journal, Reader};
+use daybook_journal::{AppendError, Appended, Journal, Reader};
 use event_log::sabotage::{self, Fault};
 use tokio::sync::oneshot;
 
@@ -307,7 +307,6 @@ impl<A: Aggregate> Committer<A> {
     /// Writes rows that were followed, then their checkpoints: a batch that fails on its way may be there in part.
     fn follow(&self, followed: Writes) -> Result<(), CommitError> {
         self.syncing.wait_for_room()?;
-        index::read_before(&self.store, &followed)?;
         let (checkpoints, rows) = followed.into_iter().partition(|(key, _)| keys::is_checkpoint(key));
         self.store.apply(rows)?;
         self.store.apply(checkpoints)?;
@@ -317,14 +316,12 @@ impl<A: Aggregate> Committer<A> {
 
     /// Brings a group to the disk as a record of the journal, then into the store.
     fn append(&mut self, decided: daybook_journal::Group) -> Result<(), CommitError> {
-        let writes = index::writes(&decided);
         self.syncing.wait_for_room()?;
-        index::read_before(&self.store, &writes)?;
         let began = Instant::now();
         self.journal.index_synced(self.syncing.synced());
-        let number = self.journal.append(decided, now_ms(&*self.ambient))?;
+        let Appended { number, writes } = self.journal.append_for_index(decided, now_ms(&*self.ambient))?;
         self.metrics.synced(began.elapsed());
-        index::apply(&self.store, number, self.journal.id(), writes)?;
+        index::apply(&self.store, number, self.journal.id(), index::batch(writes))?;
         self.syncing.applied(number);
         Ok(())
     }

@@ -220,6 +220,11 @@ impl Directory {
     }
 }
 
+/// The journal in a service's directory.
+pub(super) fn journal_in(data_dir: &Path) -> PathBuf {
+    journal_of(&data_dir.join(STORE))
+}
+
 /// The journal of a store.
 pub(super) fn journal_of(store: &Path) -> PathBuf {
     store.join(JOURNAL)

@@ -117,7 +117,7 @@ impl<'s> Group<'s> {
         ambient: &dyn Ambient,
     ) -> Result<Change, Stopped> {
         let id = A::aggregate_id(&request.command);
-        let row = self.get(&keys::aggregate(id))?;
+        let row = if request.is_fresh { None } else { self.get(&keys::aggregate(id))? };
         let before = row.map(|value| Versioned::<A::State>::decode(&value)).transpose()?;
         let version = before.as_ref().map_or(0, |before| before.version);
         if let (Some(condition), true) = (&request.if_match, before.is_some())

@@ -11,6 +11,6 @@ mod request_headers;
 mod show;
 
 pub(crate) use body::Body;
-pub(crate) use command::{command, command_on};
+pub(crate) use command::{command_on, command_on_new};
 pub(crate) use guard::guarded;
 pub(crate) use show::show;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use daybook_journal::{Group, Journal, ReadError, Reader};
+use daybook_journal::{Journal, ReadError, Reader, Write};
 use uuid::Uuid;
 
 use super::fields::Fields;
@@ -77,14 +77,9 @@ pub(crate) fn done_row(number: u64, journal: Uuid) -> (Vec<u8>, Vec<u8>) {
     (keys::number(), [&number.to_be_bytes()[..], journal.as_bytes()].concat())
 }
 
-/// The batch that does what a group says.
-pub(crate) fn writes(group: &Group) -> Writes {
-    group.writes.iter().map(|write| (write.key.clone(), write.value.clone())).collect()
-}
-
-/// Reads every row that is to be written, so that a page of it that cannot be read is met before anything is durable.
-pub(crate) fn read_before(store: &Store, writes: &Writes) -> Result<(), StoreError> {
-    writes.iter().try_for_each(|(key, _)| store.get(key).map(drop))
+/// The batch that does what these writes of a group say.
+pub(crate) fn batch(writes: Vec<Write>) -> Writes {
+    writes.into_iter().map(|write| (write.key, write.value)).collect()
 }
 
 /// Does what a record says.
@@ -116,7 +111,7 @@ pub(crate) fn redo(store: &Store, journal: &Reader, reach: Reach) -> Result<u64,
     let mut done = 0;
     for record in journal.records_from(from) {
         let record = record?;
-        apply(store, record.number, journal.id(), writes(&record.group))?;
+        apply(store, record.number, journal.id(), batch(record.group.writes))?;
         if store.is_full_of_unsynced() {
             store.sync()?;
         }

@@ -58,6 +58,20 @@ pub enum KeptError {
         /// The journal that is there; nil if there is none.
         journal: Uuid,
     },
+    /// The brokers are of another cluster.
+    #[error(
+        "the store in {dir} belongs to the Kafka cluster {known}, and the brokers are of cluster {found}: correct --brokers; or, if the \
+         topics were moved there, start with --adopt-cluster, which compares them with the store as at every start and sends again what \
+         they lack"
+    )]
+    OtherCluster {
+        /// The store's directory.
+        dir: String,
+        /// The cluster that it was last used with.
+        known: String,
+        /// The one that answers.
+        found: String,
+    },
     /// The end of the journal is gone, and not all of it is in the log.
     #[error("the journal in {dir} has lost its end: {missing}{REMEDY}")]
     End {
@@ -103,6 +117,10 @@ impl From<StoreError> for KeptError {
 pub(crate) struct Opening<'a> {
     /// Full name of the own topic.
     pub(crate) topic: &'a str,
+    /// Id of the Kafka cluster; empty if it has none.
+    pub(crate) cluster: &'a str,
+    /// Whether that may be another one than before.
+    pub(crate) adopt_cluster: bool,
     pub(crate) partitions: i32,
     pub(crate) cache_bytes_max: u64,
     /// Id of a journal that is made anew.
@@ -136,6 +154,7 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>) -> Result<Option<Looked>, 
         FoundIndex::Open { done, .. } => done.map(|done| done.journal),
         FoundIndex::Unusable(_) => None,
     };
+    refuse_other_cluster(dir, &found, opening)?;
     let journal = found.id();
     if let Some(index) = of.filter(|of| Some(*of) != journal) {
         let (dir, journal) = (dir.display().to_string(), journal.unwrap_or_default());
@@ -146,6 +165,21 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>) -> Result<Option<Looked>, 
     }
     let reader = find(&journal_of(dir))?.into_reader();
     Ok(Some(Looked { dir: dir.to_owned(), found, reader, index }))
+}
+
+/// A log of another cluster is another log, whatever its topics are called.
+fn refuse_other_cluster(dir: &Path, found: &Found, opening: &Opening<'_>) -> Result<(), KeptError> {
+    let known = found.identity().map(|identity| &*identity.cluster).filter(|known| !known.is_empty());
+    match known {
+        Some(known) if known != opening.cluster && !opening.cluster.is_empty() && !opening.adopt_cluster => {
+            Err(KeptError::OtherCluster {
+                dir: dir.display().to_string(),
+                known: known.to_owned(),
+                found: opening.cluster.to_owned(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn open_index(dir: &Path, opening: &Opening<'_>) -> Result<FoundIndex, KeptError> {
@@ -268,7 +302,7 @@ fn begin_journal(
 ) -> Result<Journal, KeptError> {
     let identity = Identity {
         topic: opening.topic.to_owned(),
-        cluster: String::new(),
+        cluster: opening.cluster.to_owned(),
         layout: LAYOUT,
         partitions: opening.partitions,
     };

@@ -61,6 +61,8 @@ pub(crate) struct Metrics {
     pub(crate) followed_events: Counter,
     pub(crate) superseded_records: Counter,
     pub(crate) topic_faults: Gauge<u64, AtomicU64>,
+    pub(crate) journal_bytes: Gauge<u64, AtomicU64>,
+    pub(crate) idempotency_keys: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_keys: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_events: Gauge<u64, AtomicU64>,
 }
@@ -82,6 +84,8 @@ impl Metrics {
             followed_events: Counter::default(),
             superseded_records: Counter::default(),
             topic_faults: Gauge::default(),
+            journal_bytes: Gauge::default(),
+            idempotency_keys: Gauge::default(),
             quarantined_keys: Gauge::default(),
             quarantined_events: Gauge::default(),
         };
@@ -116,6 +120,9 @@ impl Metrics {
         );
         let faults = self.topic_faults.clone();
         all.register("topic_faults", "What is wrong with topics that are written or followed", faults);
+        all.register("journal_bytes", "Bytes of the journal", self.journal_bytes.clone());
+        let remembered = self.idempotency_keys.clone();
+        all.register("idempotency_keys", "Idempotency keys that are remembered", remembered);
         let keys = self.quarantined_keys.clone();
         all.register("quarantined_keys", "Aggregates of other services of which events wait", keys);
         let events = self.quarantined_events.clone();

@@ -24,6 +24,8 @@ pub struct Settings {
     pub recover: bool,
     /// Claim the topic although another instance is its writer, which is shut out by that.
     pub take_over: bool,
+    /// Go on with another Kafka cluster than before.
+    pub adopt_cluster: bool,
     /// What must have happened before a command is answered.
     pub answer_after: AnswerAfter,
     /// Bounds.

@@ -100,13 +100,16 @@ pub(crate) fn start<A: Aggregate>(
     let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
     let marked = directory.check_marker(&marker)?;
     starting.says("waiting for a Kafka broker");
-    topics::wait_reachable(kafka, settings.limits.start_timeout)?;
+    let cluster = topics::wait_reachable(kafka, settings.limits.start_timeout)?;
     let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
     topics::ensure(kafka, A::TOPIC, &spec)?;
     let instance = directory.instance(|| ambient.new_id())?;
-    let mut claimant = Claimant { own: own_topic::<A>(settings), instance, ambient: Arc::clone(ambient) };
+    let own = own_topic::<A>(settings);
+    let mut claimant = Claimant { own, cluster: cluster.clone(), instance, ambient: Arc::clone(ambient) };
     let opening = Opening {
         topic: &marker.topic,
+        cluster: &cluster,
+        adopt_cluster: settings.adopt_cluster,
         partitions,
         cache_bytes_max: settings.limits.cache_bytes_max,
         new_id: ambient.new_id(),

@@ -40,6 +40,7 @@ pub(crate) fn settings(kafka: Kafka, dir: &Path) -> Settings {
         data_dir: dir.to_owned(),
         recover: false,
         take_over: false,
+        adopt_cluster: false,
         answer_after: AnswerAfter::Disk,
         limits: Limits { cache_bytes_max: 16 << 20, ..Limits::default() },
         connections: ConnectionLimits::default(),
@@ -84,7 +85,8 @@ pub(crate) fn keeps_moving<T: PartialEq>(
 pub(crate) fn execute<A: Aggregate>(service: &Service<A>, command: A::Command) -> impl Future<Output = ()> {
     let id = service.ambient.new_id();
     let cause = Cause { correlation_id: id, command_id: id, traceparent: None };
-    let executed = service.execute(Request { command, if_match: None, idempotency: None, cause });
+    let executed =
+        service.execute(Request { command, is_fresh: false, if_match: None, idempotency: None, cause });
     async { assert!(matches!(executed.await, Ok(Outcome::Accepted(_)))) }
 }
 

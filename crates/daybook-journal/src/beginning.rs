@@ -162,7 +162,7 @@ impl Found {
 
     fn check_identity(&self, expected: &Identity) -> Result<(), OpenError> {
         match self.identity() {
-            Some(found) if found != expected => Err(OpenError::Identity {
+            Some(found) if !found.is_of(expected) => Err(OpenError::Identity {
                 path: self.directory.path().to_owned(),
                 found: Box::new(found.clone()),
                 expected: Box::new(expected.clone()),

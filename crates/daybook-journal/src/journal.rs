@@ -11,7 +11,7 @@ use crate::directory::{Directory, close_segment};
 use crate::errors::AppendError;
 use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, blocks};
 use crate::reader::{Reader, Shared};
-use crate::record::{Event, Group, Record};
+use crate::record::{Event, Group, Record, Write};
 use crate::scan::Scanned;
 use crate::segment::{Header, Identity};
 use crate::spare::Spare;
@@ -21,6 +21,15 @@ const SPARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Blocks at the end of the last segment that commands do not get while there is no spare one: notes and carried events
 /// need some room on a full disk as well.
 const RESERVED_BLOCKS: u32 = (2 * RECORD_BYTES_MAX / BLOCK_BYTES) as u32;
+
+/// A group that is on the disk.
+#[derive(Debug)]
+pub struct Appended {
+    /// Its record's number.
+    pub number: u64,
+    /// Its writes of the index.
+    pub writes: Vec<Write>,
+}
 
 /// The one writer of a journal.
 #[derive(Debug)]
@@ -126,8 +135,17 @@ impl Journal {
     /// # Errors
     /// [`AppendError::Failed`] if that is not known; every other error says that nothing was written.
     pub fn append(&mut self, group: Group, now_ms: u64) -> Result<u64, AppendError> {
+        Ok(self.append_for_index(group, now_ms)?.number)
+    }
+
+    /// The same for who does its writes next: they are given back.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_for_index(&mut self, mut group: Group, now_ms: u64) -> Result<Appended, AppendError> {
         self.check_positions(&group.events)?;
-        self.write(Kind::Group, group, now_ms)
+        let number = self.write(Kind::Group, &mut group, now_ms)?;
+        Ok(Appended { number, writes: group.writes })
     }
 
     /// Appends what the journal itself knows: how far the index was synced, which segment is the oldest that is needed.
@@ -135,7 +153,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`].
     pub fn note(&mut self, now_ms: u64) -> Result<u64, AppendError> {
-        self.write(Kind::Note, Group::default(), now_ms)
+        self.write(Kind::Note, &mut Group::default(), now_ms)
     }
 
     /// Bytes of a record of what is carried: not so many that much of a segment's end is left empty.
@@ -145,7 +163,7 @@ impl Journal {
 
     /// Appends events of an older segment once more.
     pub(crate) fn carry(&mut self, events: Vec<Event>, now_ms: u64) -> Result<u64, AppendError> {
-        self.write(Kind::Carried, Group { events, ..Group::default() }, now_ms)
+        self.write(Kind::Carried, &mut Group { events, ..Group::default() }, now_ms)
     }
 
     /// Says durably that segments before this one are not needed, and removes them.
@@ -189,7 +207,7 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&mut self, kind: Kind, group: Group, now_ms: u64) -> Result<u64, AppendError> {
+    fn write(&mut self, kind: Kind, group: &mut Group, now_ms: u64) -> Result<u64, AppendError> {
         if let Some(failure) = &self.failed {
             return Err(AppendError::Unusable(failure.clone()));
         }
@@ -198,7 +216,7 @@ impl Journal {
             return Err(AppendError::TooLarge { bytes });
         }
         self.make_room(blocks(bytes), kind, now_ms)?;
-        let frame = self.encode(kind, &group, now_ms);
+        let frame = self.encode(kind, group, now_ms);
         let at = u64::from(self.live.end) * BLOCK_BYTES as u64;
         let written = self.live.file.write_all_at(&self.buffer, at);
         written.map_err(|source| self.fail("written", source))?;
@@ -235,7 +253,7 @@ impl Journal {
     }
 
     /// The record is on the disk: readers may see it.
-    fn written(&mut self, frame: Frame, mut group: Group) -> u64 {
+    fn written(&mut self, frame: Frame, group: &mut Group) -> u64 {
         let block = self.live.end;
         self.live.end += frame.blocks();
         self.number += 1;
@@ -246,7 +264,9 @@ impl Journal {
             }
         }
         let events = Arc::new(std::mem::take(&mut group.events));
+        let keys = std::mem::take(&mut group.keys);
         let Frame { kind, number, index_synced, committed_ms, .. } = frame;
+        let group = Group { keys, ..Group::default() };
         let record = Record { kind, number, index_synced, committed_ms, group };
         self.shared.write().appended(&Scanned { block, frame, record }, &events);
         number

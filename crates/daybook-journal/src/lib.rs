@@ -46,7 +46,7 @@ pub use check::Lost;
 pub use errors::{AppendError, OpenError, ReadError};
 pub use fields::Damaged;
 pub use frame::{BLOCK_BYTES, Kind, RECORD_BYTES_MAX};
-pub use journal::Journal;
+pub use journal::{Appended, Journal};
 pub use open::{Found, Tail, find, find_readable};
 pub use print::{PrintError, print};
 pub use reader::Reader;

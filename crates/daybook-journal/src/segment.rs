@@ -25,6 +25,15 @@ pub struct Identity {
     pub partitions: i32,
 }
 
+impl Identity {
+    /// Whether both are of one topic with as many partitions, and of one layout. Whether the cluster may be another one is
+    /// for the caller to judge; a journal that goes on has that of whoever began with it last.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        let Self { topic, cluster: _, layout, partitions } = self;
+        (topic, layout, partitions) == (&other.topic, &other.layout, &other.partitions)
+    }
+}
+
 /// Where in the log the event lies that was marked last as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark {

@@ -35,14 +35,14 @@ impl Inspector {
         Ok(Inspector { kafka: kafka.clone(), consumer })
     }
 
-    pub(super) fn wait_reachable(&self, deadline: Duration) -> Result<(), LogError> {
+    pub(super) fn wait_reachable(&self, deadline: Duration) -> Result<String, LogError> {
         let began = Instant::now();
         loop {
             let left = deadline.saturating_sub(began.elapsed());
             let cluster = self.consumer.client().fetch_cluster_id(left.min(REACHABLE_STEP));
             self.serve_client();
-            if cluster.is_some() {
-                return Ok(());
+            if let Some(cluster) = cluster {
+                return Ok(if self.kafka.embedded { String::new() } else { cluster });
             }
             if began.elapsed() >= deadline {
                 return Err(self.unreachable(deadline));

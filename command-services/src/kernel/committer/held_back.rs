@@ -13,7 +13,7 @@ pub(crate) struct HeldBack(Vec<Group>);
 impl HeldBack {
     /// Shows what the group has decided, as if it were on the disk.
     pub(super) fn hold(&mut self, store: &Store, group: Group) -> Result<(), StoreError> {
-        let shown = index::writes(&group).into_iter().filter(|(key, _)| !keys::is_counter(key));
+        let shown = index::batch(group.writes.clone()).into_iter().filter(|(key, _)| !keys::is_counter(key));
         store.apply(shown.collect())?;
         self.0.push(group);
         Ok(())

@@ -18,22 +18,32 @@ use crate::kernel::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
 use crate::kernel::outcome::Outcome;
 use crate::kernel::service::Service;
 
-/// Reads a request, has its command decided, and answers.
+/// Reads a request for a new aggregate, gives it its id, has its command decided, and answers.
 ///
-/// `build` makes the command of the body; a request without a body gets an empty one.
-pub(crate) async fn command<A: Aggregate>(
+/// `build` makes the command of id and body; a request without a body gets an empty one.
+pub(crate) async fn command_on_new<A: Aggregate>(
     service: &Service<A>,
     request: Request,
+    build: impl FnOnce(Uuid, &Body) -> Result<A::Command, Refusal>,
+) -> Response {
+    let id = service.ambient.new_id();
+    command(service, request, true, |body| build(id, body)).await
+}
+
+async fn command<A: Aggregate>(
+    service: &Service<A>,
+    request: Request,
+    is_fresh: bool,
     build: impl FnOnce(&Body) -> Result<A::Command, Refusal>,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    match execute(service, &parts, body, build).await {
+    match execute(service, &parts, body, is_fresh, build).await {
         Ok(outcome) => answer::outcome::<A>(&parts.method, parts.uri.path(), outcome),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// [`command`] on the aggregate whose id ends the path.
+/// The same for the aggregate whose id ends the path.
 pub(crate) async fn command_on<A: Aggregate>(
     service: &Service<A>,
     request: Request,
@@ -41,7 +51,7 @@ pub(crate) async fn command_on<A: Aggregate>(
     build: impl FnOnce(Uuid, &Body) -> Result<A::Command, Refusal>,
 ) -> Response {
     match path_id(&request, id_name) {
-        Ok(id) => command(service, request, |body| build(id, body)).await,
+        Ok(id) => command(service, request, false, |body| build(id, body)).await,
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -50,6 +60,7 @@ async fn execute<A: Aggregate>(
     service: &Service<A>,
     parts: &Parts,
     body: axum::body::Body,
+    is_fresh: bool,
     build: impl FnOnce(&Body) -> Result<A::Command, Refusal>,
 ) -> Result<Outcome, Refusal> {
     let headers = RequestHeaders::parse(&parts.headers)?;
@@ -68,7 +79,7 @@ async fn execute<A: Aggregate>(
         command_id: service.ambient.new_id(),
         traceparent: headers.traceparent,
     };
-    let request = command::Request { command, if_match: headers.if_match, idempotency, cause };
+    let request = command::Request { command, is_fresh, if_match: headers.if_match, idempotency, cause };
     Ok(service.execute(request).await?)
 }
 

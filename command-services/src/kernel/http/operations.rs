@@ -34,6 +34,8 @@ pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) 
 /// Figures for Prometheus.
 pub(super) async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
     service.metrics.unsent_events.set(service.positions.unsent());
+    service.metrics.journal_bytes.set(service.journal.bytes());
+    service.metrics.idempotency_keys.set(service.journal.keys() as u64);
     let quarantine = service.followed.quarantine();
     service.metrics.quarantined_keys.set(quarantine.keys);
     service.metrics.quarantined_events.set(quarantine.events);

@@ -39,6 +39,10 @@ pub(super) enum RelayError {
         "partition {partition}: the journal has at position {position} what was not sealed by this program; {HALTED}"
     )]
     Unsealed { partition: i32, position: u64 },
+    #[error(
+        "the brokers are of cluster {found} now, and were of {known}: nothing is sent to another cluster; correct --brokers"
+    )]
+    OtherCluster { known: String, found: String },
     #[error("{}", .0.reason)]
     Delivery(Failure),
     #[error("the service stops before Kafka is back")]

@@ -50,11 +50,15 @@ impl Relay {
     /// Waits for a broker, finds out what the log has, and claims the topic anew if they fit together: who cannot go on has
     /// nothing to claim. What came to lie before the claims meanwhile is compared as well.
     fn claim(&mut self) -> Result<Claimed, RelayError> {
-        while let Err(error) = topics::wait_reachable(&self.claimant.own.kafka, REACHABLE_TIMEOUT) {
-            if self.stopping_time_is_over() {
-                return Err(RelayError::Stopping);
+        let found = loop {
+            match topics::wait_reachable(&self.claimant.own.kafka, REACHABLE_TIMEOUT) {
+                Ok(found) => break found,
+                Err(_) if self.stopping_time_is_over() => return Err(RelayError::Stopping),
+                Err(error) => self.positions.set_trouble(error.to_string()),
             }
-            self.positions.set_trouble(error.to_string());
+        };
+        if found != self.claimant.cluster {
+            return Err(RelayError::OtherCluster { known: self.claimant.cluster.clone(), found });
         }
         let mut log = self.compare()?;
         let claimed = self.claimant.claim(&mut log)?;

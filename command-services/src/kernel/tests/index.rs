@@ -14,6 +14,8 @@ const ID: Uuid = Uuid::from_u128(1);
 fn opened(dir: &TempDir) -> Kept {
     let opening = Opening {
         topic: "toys.events",
+        cluster: "",
+        adopt_cluster: false,
         partitions: 1,
         cache_bytes_max: 1 << 20,
         new_id: ID,

@@ -167,6 +167,8 @@ fn a_stop_that_meets_a_failing_disk_ends() {
     let dir = TempDir::new().unwrap();
     let opening = Opening {
         topic: "toys.events",
+        cluster: "",
+        adopt_cluster: false,
         partitions: 1,
         cache_bytes_max: 1 << 20,
         new_id: uuid::Uuid::from_u128(1),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::kernel::http::{Body, command, command_on, guarded, show};
+use crate::kernel::http::{Body, command_on, command_on_new, guarded, show};
 use crate::kernel::{Aggregate, Service, Standing};
 
 #[derive(Debug, Clone, Copy)]
@@ -190,9 +190,8 @@ pub(super) fn router(service: Arc<Service<Toys>>) -> Router {
 }
 
 async fn make(State(service): Shared, request: Request) -> Response {
-    let toy_id = service.ambient.new_id();
-    let build = |body: &Body| body.parse::<Make>().map(|make| ToyCommand::Make(toy_id, make.name));
-    command(&service, request, build).await
+    let build = |toy_id, body: &Body| body.parse::<Make>().map(|make| ToyCommand::Make(toy_id, make.name));
+    command_on_new(&service, request, build).await
 }
 
 async fn show_toy(State(service): Shared, request: Request) -> Response {

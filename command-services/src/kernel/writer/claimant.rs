@@ -85,6 +85,8 @@ pub enum ClaimError {
 /// Who claims for a service.
 pub(crate) struct Claimant {
     pub(crate) own: OwnTopic,
+    /// Id of the cluster that it was begun with.
+    pub(crate) cluster: String,
     pub(crate) instance: Instance,
     pub(crate) ambient: Arc<dyn Ambient>,
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::rules::{OrderCommand, Orders, PlaceOrder};
 use crate::kernel::Service;
-use crate::kernel::http::{Body, command, command_on, guarded, show};
+use crate::kernel::http::{Body, command_on, command_on_new, guarded, show};
 
 type Shared = State<Arc<Service<Orders>>>;
 
@@ -37,12 +37,11 @@ fn one() -> i64 {
 }
 
 async fn place(State(service): Shared, request: Request) -> Response {
-    let order_id = service.ambient.new_id();
-    let build = |body: &Body| {
+    let build = |order_id, body: &Body| {
         let Place { user_id, product_id, quantity } = body.parse()?;
         Ok(OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity }))
     };
-    command(&service, request, build).await
+    command_on_new(&service, request, build).await
 }
 
 async fn show_order(State(service): Shared, request: Request) -> Response {

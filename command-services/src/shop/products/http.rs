@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::rules::{ProductChange, ProductCommand, Products};
 use crate::kernel::Service;
-use crate::kernel::http::{Body, command, command_on, guarded, show};
+use crate::kernel::http::{Body, command_on, command_on_new, guarded, show};
 use crate::shop::fields::present;
 
 type Shared = State<Arc<Service<Products>>>;
@@ -45,12 +45,11 @@ struct Change {
 }
 
 async fn create(State(service): Shared, request: Request) -> Response {
-    let product_id = service.ambient.new_id();
-    let build = |body: &Body| {
+    let build = |product_id, body: &Body| {
         let Create { title, image, price_cents } = body.parse()?;
         Ok(ProductCommand::Create(ProductDetails { product_id, title, image, price_cents }))
     };
-    command(&service, request, build).await
+    command_on_new(&service, request, build).await
 }
 
 async fn show_product(State(service): Shared, request: Request) -> Response {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::rules::{UserChange, UserCommand, Users};
 use crate::kernel::Service;
-use crate::kernel::http::{Body, command, command_on, guarded, show};
+use crate::kernel::http::{Body, command_on, command_on_new, guarded, show};
 use crate::shop::fields::present;
 
 type Shared = State<Arc<Service<Users>>>;
@@ -44,12 +44,11 @@ struct Change {
 }
 
 async fn sign_up(State(service): Shared, request: Request) -> Response {
-    let user_id = service.ambient.new_id();
-    let build = |body: &Body| {
+    let build = |user_id, body: &Body| {
         let SignUp { email, name, address } = body.parse()?;
         Ok(UserCommand::SignUp(UserDetails { user_id, email, name, address }))
     };
-    command(&service, request, build).await
+    command_on_new(&service, request, build).await
 }
 
 async fn show_user(State(service): Shared, request: Request) -> Response {
