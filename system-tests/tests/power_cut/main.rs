@@ -7,5 +7,7 @@
 mod expected;
 mod image;
 mod journal;
+mod points;
 mod recording;
 mod replay;
+mod services;
