@@ -24,7 +24,7 @@ fn whatever_a_power_cut_leaves_all_that_was_acknowledged_is_there_once_and_in_or
         }
     }
     eprintln!("journal: {sums:?}");
-    figures.end("journal");
+    let figures = figures.end("journal");
     // One record that is being written, or one that a killed process left and the footer behind it.
     assert!(figures.unsynced_journal_bytes_max <= 2 * RECORD_BYTES_MAX, "{figures:?}");
 }

@@ -10,6 +10,20 @@ use super::story::{Draft, Story, Went};
 /// Users about whom a client goes on to send commands.
 const USERS_AT_WORK: usize = 6;
 
+/// Has every one of them do something at the same time, until all are done.
+pub(crate) async fn all_at_once<C, F>(clients: Vec<C>, act: impl Fn(C) -> F) -> Vec<C>
+where
+    C: Send + 'static,
+    F: Future<Output = C> + Send + 'static,
+{
+    let at_work: Vec<_> = clients.into_iter().map(|client| tokio::spawn(act(client))).collect();
+    let mut clients = Vec::new();
+    for task in at_work {
+        clients.push(task.await.expect("no panic of a client"));
+    }
+    clients
+}
+
 /// One client, which sends one command after the other.
 pub(crate) struct Shopper {
     number: usize,
@@ -64,7 +78,8 @@ impl Shopper {
     }
 
     async fn sign_up(&mut self, url: &str) -> Went {
-        let body = json!({ "email": self.email(self.stories.len()), "name": self.text(), "address": self.text() });
+        let email = self.email(self.stories.len());
+        let body = json!({ "email": email, "name": self.text(200), "address": self.text(500) });
         let draft = self.draft(Method::POST, "/users".to_owned(), body, 201);
         self.stories.push(Story::default());
         let story = self.stories.last_mut().expect("one was just added");
@@ -84,7 +99,7 @@ impl Shopper {
 
     fn change(&mut self, at: usize) -> Draft {
         let path = self.path(at);
-        let body = json!({ "name": format!("{} {}", self.sent, self.number), "address": self.text() });
+        let body = json!({ "name": format!("{} {}", self.sent, self.number), "address": self.text(500) });
         let version = self.random.random_bool(0.5).then(|| self.stories[at].version());
         Draft { if_match: version, ..self.draft(Method::PATCH, path, body, 200) }
     }
@@ -103,8 +118,8 @@ impl Shopper {
     }
 
     /// Long enough for the journal to need another segment now and then.
-    fn text(&mut self) -> String {
-        let letters = self.random.random_range(1..=200);
+    fn text(&mut self, letters_max: usize) -> String {
+        let letters = self.random.random_range(1..=letters_max);
         (0..letters).map(|_| ['ä', '€', '𝄞', 'a'][self.random.random_range(0..4)]).collect()
     }
 }

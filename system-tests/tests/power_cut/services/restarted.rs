@@ -33,14 +33,14 @@ pub(crate) struct Restarted {
 }
 
 impl Restarted {
-    pub(crate) async fn start(which: Which, kafka: &Kafka, directory: &Path, recover: bool) -> Self {
+    pub(crate) async fn start(which: Which, kafka: &Kafka, directory: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let (kafka, directory) = (kafka.clone(), directory.to_owned());
         let task = tokio::spawn(async move {
-            let settings = || Settings { recover, ..settings(kafka.clone(), &directory) };
+            let settings = || settings(kafka.clone(), &directory);
             match which {
                 Which::Users => shop::users::run(settings(), listener, stopped).await.map_err(said),
                 Which::Products => shop::products::run(settings(), listener, stopped).await.map_err(said),

@@ -21,6 +21,11 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// Without key, version and token.
+    pub(crate) fn new(method: Method, path: &str, body: Value, expects: u16) -> Self {
+        Self { method, path: path.to_owned(), body, key: None, if_match: None, after: String::new(), expects }
+    }
+
     pub(crate) async fn send(&self, client: &Client, url: &str) -> Result<Answer, ClientError> {
         let mut request = client.request(self.method.clone(), &format!("{url}{}", self.path)).after(&self.after);
         if !self.body.is_null() {
@@ -52,6 +57,11 @@ impl Command {
     /// The answer, if somebody had it before `ns`.
     pub(crate) fn told_before(&self, ns: u64) -> Option<&Answer> {
         self.answered.as_ref().filter(|(at, _)| *at < ns).map(|(_, answer)| answer)
+    }
+
+    /// Whether the answer came at `ns` or later.
+    pub(crate) fn told_since(&self, ns: u64) -> bool {
+        self.answered.as_ref().is_some_and(|(at, _)| *at >= ns)
     }
 
     pub(crate) fn answer(&self) -> Option<&Answer> {

@@ -11,13 +11,18 @@ use serde_json::Value;
 use super::log::{self, Event};
 use super::story::{Command, Story};
 
+/// Of so many aggregates that nobody had spoken of lately, one is asked for: others at each cut.
+const ASKED_EVERY: u64 = 4;
+/// Of so many keys one is repeated.
+const REPEATED_EVERY: u64 = 10;
+/// What was said so shortly before the cut is looked at as a whole.
+const LATELY_NS: u64 = 100_000_000;
+
 /// What had been told before a cut.
 #[derive(Clone, Copy)]
 pub(crate) struct Told<'s> {
     pub(crate) stories: &'s [Story],
     pub(crate) ns: u64,
-    /// Of every how many answered keys one is repeated; those of the last commands are anyway.
-    pub(crate) repeat_every: usize,
 }
 
 /// What tells the first event of one aggregate from that of any other: a client uses it once.
@@ -26,12 +31,20 @@ pub(crate) type Mark = fn(&Value) -> String;
 impl Told<'_> {
     /// Every aggregate is shown with at least what was told of it, and with nothing that nobody asked for.
     pub(crate) async fn is_shown(&self, client: &Client, url: &str) -> Result<(), String> {
-        for story in self.stories {
-            let Some(path) = &story.path else { continue };
+        for (story, number) in self.stories.iter().zip(self.ns..) {
+            let Some(path) = story.path.as_ref().filter(|_| self.is_looked_at(&story.commands, number, ASKED_EVERY)) else {
+                continue;
+            };
             let answer = client.get(&format!("{url}{path}")).send().await.map_err(|error| error.to_string())?;
             self.shown(story, &answer).map_err(|failure| format!("{path}: {failure}: {answer:?}"))?;
         }
         Ok(())
+    }
+
+    /// Whether one of the commands was under way lately, or it is this one's turn.
+    fn is_looked_at(&self, commands: &[Command], number: u64, every: u64) -> bool {
+        let lately = |command: &Command| command.under_way_at(self.ns) || command.told_since(self.ns - LATELY_NS);
+        number % every == 0 || commands.iter().any(lately)
     }
 
     fn shown(&self, story: &Story, answer: &Answer) -> Result<(), String> {
@@ -67,10 +80,8 @@ impl Told<'_> {
 
     /// Whoever repeats a command with its key gets the first answer again, or that of a command that is decided now.
     pub(crate) async fn is_repeated(&self, client: &Client, url: &str) -> Result<(), String> {
-        let keyed: Vec<&Command> = self.keyed().collect();
-        for (index, command) in keyed.iter().enumerate() {
-            let is_last = command.told_before(self.ns).is_none();
-            if !is_last && index % self.repeat_every != 0 {
+        for (command, number) in self.keyed().zip(self.ns..) {
+            if !self.is_looked_at(std::slice::from_ref(command), number, REPEATED_EVERY) {
                 continue;
             }
             let draft = &command.draft;
