@@ -195,6 +195,14 @@ impl Figures {
         }
     }
 
+    /// No more is uncertain at any time than a command service allows for, and something is.
+    #[track_caller]
+    pub(crate) fn gaps_are_bounded(&self, clients: usize) {
+        let (journal, sled) = (self.unsynced_journal_bytes_max, self.unsynced_sled_bytes_max);
+        let bounds = (unsynced_journal_bytes_max(clients), UNSYNCED_SLED_BYTES_MAX);
+        assert!((1..=bounds.0).contains(&journal) && (1..=bounds.1).contains(&sled), "{journal}, {sled}: {bounds:?}");
+    }
+
     /// Says what was seen; fails if any image was not as it must be.
     #[track_caller]
     pub(crate) fn end(self, what: &str) -> Self {
@@ -208,6 +216,15 @@ impl Figures {
         self
     }
 }
+
+/// Most bytes of a command service's journal that may be uncertain: one record, with the commands that so many clients sent
+/// at once. Each has a state, an event and an outcome, of some two thousand bytes at most.
+pub(crate) const fn unsynced_journal_bytes_max(clients: usize) -> u64 {
+    clients as u64 * 8 * 1024
+}
+
+/// Most bytes of a command service's sled that may be uncertain: a segment, and a batch with the pages that it rewrites.
+pub(crate) const UNSYNCED_SLED_BYTES_MAX: u64 = 1024 * 1024 + 256 * 1024;
 
 /// Half of the points anywhere, half of them where files change: rotation, a start, a copied end, a removal.
 fn points(changing: &[bool], random: &mut StdRng) -> Vec<usize> {

@@ -40,7 +40,7 @@ async fn whatever_a_power_cut_leaves_what_was_followed_is_known_again() {
         let look = |recorded: Arc<Recorded>, image: Arc<Image>| async move { recorded.look(&image).await };
         figures.look_at(&workshop.eras, asked.seed, recorded, look).await;
     }
-    figures.end("orders");
+    figures.end("orders").gaps_are_bounded(CLIENTS);
 }
 
 async fn record(asked: Asked) -> (Workshop, Recorded) {

@@ -23,9 +23,9 @@ use crate::recording;
 const CLIENTS: usize = 8;
 /// Processes between two power cuts.
 const LIVES: u64 = 2;
-const MEETINGS: usize = 5;
+const MEETINGS: usize = 20;
 /// Commands of a client that are projected by a process, if it is not killed before.
-const COMMANDS: usize = 200;
+const COMMANDS: usize = 100;
 /// A process is killed behind one of so many entries.
 const ENTRIES: u64 = 800;
 /// Of every how many users the answers are compared.

@@ -33,7 +33,7 @@ async fn whatever_a_power_cut_leaves_a_service_has_all_that_it_acknowledged_and_
         let look = |recorded: Arc<Recorded>, image: Arc<Image>| async move { recorded.look(&image).await };
         figures.look_at(&workshop.eras, asked.seed, recorded, look).await;
     }
-    figures.end("users");
+    figures.end("users").gaps_are_bounded(CLIENTS);
 }
 
 async fn record(asked: Asked) -> (Workshop, Recorded) {
