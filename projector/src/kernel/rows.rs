@@ -12,6 +12,7 @@ mod blocks;
 use std::fs;
 use std::io;
 use std::ops::{Deref, Range, RangeBounds};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,17 +103,19 @@ impl Rows {
         let mut was_free = false;
         loop {
             remove_unfinished(path).map_err(|error| StoreError::new("open", path, error))?;
-            match config.open() {
+            // sled panics where it meets damage that it does not expect.
+            let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+            let panicked = |_| damage("open", path, "sled met damage that it does not expect");
+            match opened.map_err(panicked)? {
                 Ok(loose) => {
-                    let blocks =
-                        loose.open_tree(BLOCKS).map_err(|error| StoreError::new("open", path, error))?;
+                    let blocks = loose.open_tree(BLOCKS).map_err(|error| failed("open", path, error))?;
                     return Ok(Self { loose, blocks, path: path.to_owned() });
                 }
                 Err(error) => {
                     let is_free = !files::is_locked(&path.join("db"));
                     // Free the first time: it may have been let go of between the attempt and this look.
                     if (is_free && was_free) || Instant::now() >= deadline {
-                        return Err(StoreError::new("open", path, error));
+                        return Err(failed("open", path, error));
                     }
                     was_free = is_free;
                     thread::sleep(RELEASE_POLL_INTERVAL);
@@ -155,8 +158,19 @@ impl Rows {
     }
 
     fn error(&self, action: &'static str, error: sled::Error) -> StoreError {
-        StoreError::new(action, &self.path, error)
+        failed(action, &self.path, error)
     }
+}
+
+fn failed(action: &'static str, path: &Path, error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Corruption { .. } => damage(action, path, error),
+        error => StoreError::new(action, path, error),
+    }
+}
+
+fn damage(action: &'static str, path: &Path, error: impl ToString) -> StoreError {
+    StoreError { is_damage: true, ..StoreError::new(action, path, error) }
 }
 
 /// Removes what an opening that was cut short has left. Nobody else opens the store: the caller holds the directory.
