@@ -24,7 +24,9 @@ fn whatever_a_power_cut_leaves_all_that_was_acknowledged_is_there_once_and_in_or
         }
     }
     let Sums { kills, torn, untold, records } = sums;
-    eprintln!("journal: {kills} kills, {torn} images with a torn end, {untold} with a group that nobody was told of, {records} records");
+    eprintln!(
+        "journal: {kills} kills, {torn} images with a torn end, {untold} with a group that nobody was told of, {records} records"
+    );
     let figures = figures.end("journal");
     // One record that is being written, or one that a killed process left and the footer behind it.
     assert!(figures.unsynced_journal_bytes_max <= 2 * RECORD_BYTES_MAX, "{figures:?}");

@@ -177,7 +177,8 @@ impl Figures {
     }
 
     async fn add_next(&mut self, at_work: &mut JoinSet<(Arc<Image>, Result<(), String>)>) {
-        let (image, looked) = at_work.join_next().await.expect("one at work").expect("no panic while looking");
+        let (image, looked) =
+            at_work.join_next().await.expect("one at work").expect("no panic while looking");
         self.add(Arc::into_inner(image).expect("nobody looks at it any more"), looked);
     }
 
@@ -200,7 +201,10 @@ impl Figures {
     pub(crate) fn gaps_are_bounded(&self, clients: usize) {
         let (journal, sled) = (self.unsynced_journal_bytes_max, self.unsynced_sled_bytes_max);
         let bounds = (unsynced_journal_bytes_max(clients), UNSYNCED_SLED_BYTES_MAX);
-        assert!((1..=bounds.0).contains(&journal) && (1..=bounds.1).contains(&sled), "{journal}, {sled}: {bounds:?}");
+        assert!(
+            (1..=bounds.0).contains(&journal) && (1..=bounds.1).contains(&sled),
+            "{journal}, {sled}: {bounds:?}"
+        );
     }
 
     /// Says what was seen; fails if any image was not as it must be.
@@ -240,7 +244,10 @@ fn points(changing: &[bool], random: &mut StdRng) -> Vec<usize> {
 fn changes_files(entry: &Entry) -> bool {
     !matches!(
         entry.operation,
-        Operation::Write { .. } | Operation::SyncBegin { .. } | Operation::SyncEnd { .. } | Operation::SyncRange
+        Operation::Write { .. }
+            | Operation::SyncBegin { .. }
+            | Operation::SyncEnd { .. }
+            | Operation::SyncRange
     )
 }
 

@@ -76,7 +76,11 @@ impl Era {
     pub(crate) fn read(base: (Tree, Inodes), directory: &Path, log: &Path, random: &mut StdRng) -> Self {
         let era = Self { base, entries: log::read(log) };
         let replayed = era.disk_behind().cut(Kept::Everything, random);
-        assert!(replayed == tree::read(directory).0, "the recorder has missed something of {}", directory.display());
+        assert!(
+            replayed == tree::read(directory).0,
+            "the recorder has missed something of {}",
+            directory.display()
+        );
         era
     }
 

@@ -38,7 +38,8 @@ impl Buyer {
     /// Has users and products made, whether or not service C is there.
     pub(crate) async fn meet(&mut self, pairs: usize) {
         for _ in 0..pairs {
-            let mut pair = self.feed.pair(&format!("{}-{}", self.number, self.there.len() + self.gone.len())).await;
+            let mut pair =
+                self.feed.pair(&format!("{}-{}", self.number, self.there.len() + self.gone.len())).await;
             if self.random.random_bool(0.2) {
                 pair.user.token = self.feed.delete(&pair).await;
                 self.gone.push(pair);
@@ -70,9 +71,10 @@ impl Buyer {
         }
         let to_cancel = self.stories.iter().rposition(|story| story.is_known() && story.version() == 1);
         let (at, draft) = match (to_cancel, choice) {
-            (Some(at), 8..) => {
-                (at, Draft::new(Method::DELETE, self.stories[at].path.as_ref().expect("a path"), Value::Null, 204))
-            }
+            (Some(at), 8..) => (
+                at,
+                Draft::new(Method::DELETE, self.stories[at].path.as_ref().expect("a path"), Value::Null, 204),
+            ),
             _ => (self.stories.len(), self.order()),
         };
         if at == self.stories.len() {

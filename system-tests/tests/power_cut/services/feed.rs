@@ -38,11 +38,15 @@ impl Feed {
     }
 
     pub(crate) async fn pair(&self, name: &str) -> Pair {
-        let user = json!({ "email": format!("{name}@example.org"), "name": name, "address": "1 Main Street" });
+        let user =
+            json!({ "email": format!("{name}@example.org"), "name": name, "address": "1 Main Street" });
         // Long, for D's rows to be more than it has in one piece of its file.
         let title = format!("{name} {}", "𝄞".repeat(480));
         let product = json!({ "title": title, "image": title, "price_cents": 4900 });
-        Pair { user: self.made(&self.users.url, "user", user).await, product: self.made(&self.products.url, "product", product).await }
+        Pair {
+            user: self.made(&self.users.url, "user", user).await,
+            product: self.made(&self.products.url, "product", product).await,
+        }
     }
 
     /// The user of a pair goes; the token of that.

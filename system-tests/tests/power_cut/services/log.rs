@@ -53,9 +53,14 @@ impl Watch {
 }
 
 fn watch(kafka: &Kafka, topics: &[&'static str], stopped: &AtomicBool) -> Watched {
-    let of_topic = |topic: &&'static str| (0..PARTITIONS).map(|partition| (*topic, partition)).collect::<Vec<_>>();
+    let of_topic =
+        |topic: &&'static str| (0..PARTITIONS).map(|partition| (*topic, partition)).collect::<Vec<_>>();
     let sources: Vec<(&'static str, i32)> = topics.iter().flat_map(of_topic).collect();
-    let start = |(topic, partition): &(&str, i32)| Start { topic: (*topic).to_owned(), partition: *partition, offset: 0 };
+    let start = |(topic, partition): &(&str, i32)| Start {
+        topic: (*topic).to_owned(),
+        partition: *partition,
+        offset: 0,
+    };
     let reader = Reader::open(kafka, &sources.iter().map(start).collect::<Vec<_>>()).expect("a reader");
     let mut seen = Vec::new();
     let mut wanted = None;
@@ -79,7 +84,8 @@ impl Watched {
     /// What a service had sent and nobody had seen then is missing: as if it had been lost on its way, or with the log's end.
     pub(crate) fn at(&self, ns: u64, whole: &[&str]) -> TestBroker {
         let broker = TestBroker::embedded();
-        let writer = Writer::open(broker.kafka(), |delivery| assert!(delivery.result.is_ok())).expect("a writer");
+        let writer =
+            Writer::open(broker.kafka(), |delivery| assert!(delivery.result.is_ok())).expect("a writer");
         for seen in self.0.iter().filter(|seen| seen.ns < ns || whole.contains(&seen.topic)) {
             let Seen { topic, partition, key, value, .. } = seen;
             let record = Outgoing { topic, partition: *partition, key, value, headers: &[], tag: 0 };

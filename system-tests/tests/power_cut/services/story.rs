@@ -27,7 +27,8 @@ impl Draft {
     }
 
     pub(crate) async fn send(&self, client: &Client, url: &str) -> Result<Answer, ClientError> {
-        let mut request = client.request(self.method.clone(), &format!("{url}{}", self.path)).after(&self.after);
+        let mut request =
+            client.request(self.method.clone(), &format!("{url}{}", self.path)).after(&self.after);
         if !self.body.is_null() {
             request = request.json(&self.body);
         }
@@ -102,7 +103,9 @@ impl Story {
     /// Sends the last command again if it was not answered and has a key.
     pub(crate) async fn retry(&mut self, client: &Client, url: &str) -> Went {
         match self.commands.last() {
-            Some(last) if last.answered.is_none() && last.draft.key.is_some() => self.send_last(client, url).await,
+            Some(last) if last.answered.is_none() && last.draft.key.is_some() => {
+                self.send_last(client, url).await
+            }
             _ => Went::Answered,
         }
     }
@@ -135,7 +138,8 @@ impl Story {
 
     /// The version that somebody had been told of before `ns`.
     pub(crate) fn version_at(&self, ns: u64) -> u64 {
-        self.commands.iter().filter(|command| command.accepted() && command.told_before(ns).is_some()).count() as u64
+        self.commands.iter().filter(|command| command.accepted() && command.told_before(ns).is_some()).count()
+            as u64
     }
 
     /// Accepted commands with the versions that they make.

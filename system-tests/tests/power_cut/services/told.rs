@@ -32,10 +32,13 @@ impl Told<'_> {
     /// Every aggregate is shown with at least what was told of it, and with nothing that nobody asked for.
     pub(crate) async fn is_shown(&self, client: &Client, url: &str) -> Result<(), String> {
         for (story, number) in self.stories.iter().zip(self.ns..) {
-            let Some(path) = story.path.as_ref().filter(|_| self.is_looked_at(&story.commands, number, ASKED_EVERY)) else {
+            let Some(path) =
+                story.path.as_ref().filter(|_| self.is_looked_at(&story.commands, number, ASKED_EVERY))
+            else {
                 continue;
             };
-            let answer = client.get(&format!("{url}{path}")).send().await.map_err(|error| error.to_string())?;
+            let answer =
+                client.get(&format!("{url}{path}")).send().await.map_err(|error| error.to_string())?;
             self.shown(story, &answer).map_err(|failure| format!("{path}: {failure}: {answer:?}"))?;
         }
         Ok(())
@@ -43,7 +46,8 @@ impl Told<'_> {
 
     /// Whether one of the commands was under way lately, or it is this one's turn.
     fn is_looked_at(&self, commands: &[Command], number: u64, every: u64) -> bool {
-        let lately = |command: &Command| command.under_way_at(self.ns) || command.told_since(self.ns - LATELY_NS);
+        let lately =
+            |command: &Command| command.under_way_at(self.ns) || command.told_since(self.ns - LATELY_NS);
         number % every == 0 || commands.iter().any(lately)
     }
 
@@ -98,7 +102,8 @@ impl Told<'_> {
     /// Commands with keys that had been sent, of every story in their order.
     fn keyed(&self) -> impl Iterator<Item = &Command> {
         let commands = self.stories.iter().flat_map(|story| &story.commands);
-        let sent = |command: &&Command| command.told_before(self.ns).is_some() || command.under_way_at(self.ns);
+        let sent =
+            |command: &&Command| command.told_before(self.ns).is_some() || command.under_way_at(self.ns);
         commands.filter(|command| command.draft.key.is_some()).filter(sent)
     }
 
@@ -111,10 +116,15 @@ impl Told<'_> {
         for (at, event) in &events {
             let last = last_of.entry(&event.subject).or_default();
             if event.version != *last + 1 {
-                return Err(format!("{at:?} has version {} of {} behind {last}", event.version, event.subject));
+                return Err(format!(
+                    "{at:?} has version {} of {} behind {last}",
+                    event.version, event.subject
+                ));
             }
             *last = event.version;
-            if let Some(before) = (event.version == 1).then(|| firsts.insert(mark(&event.data), *at)).flatten() {
+            if let Some(before) =
+                (event.version == 1).then(|| firsts.insert(mark(&event.data), *at)).flatten()
+            {
                 return Err(format!("{at:?} does again what {before:?} has done: {event:?}"));
             }
         }
@@ -134,7 +144,11 @@ impl Told<'_> {
             let at = written(answer, topic)?;
             match events.get(&at) {
                 Some(event) if event.subject == id && event.version == version => {}
-                found => return Err(format!("version {version} of {id} was to be at {at:?}, where there is {found:?}")),
+                found => {
+                    return Err(format!(
+                        "version {version} of {id} was to be at {at:?}, where there is {found:?}"
+                    ));
+                }
             }
         }
         let (told, last) = (story.version_at(self.ns), last_of.get(id).copied().unwrap_or(0));
@@ -164,7 +178,8 @@ fn is_result(command: &Command, state: &Value) -> bool {
 }
 
 fn is_same(first: &Answer, again: &Answer) -> bool {
-    let parts = |answer: &Answer| (answer.status, answer.token.clone(), answer.etag.clone(), answer.body.clone());
+    let parts =
+        |answer: &Answer| (answer.status, answer.token.clone(), answer.etag.clone(), answer.body.clone());
     parts(first) == parts(again)
 }
 

@@ -93,6 +93,9 @@ impl Recorded {
 
 async fn goes_on(client: &Client, url: &str) -> Result<(), String> {
     let body: Value = json!({ "email": "new@example.org", "name": "Ada", "address": "1 Row" });
-    let answer = Draft::new(Method::POST, "/users", body, 201).send(client, url).await.map_err(|error| error.to_string())?;
+    let answer = Draft::new(Method::POST, "/users", body, 201)
+        .send(client, url)
+        .await
+        .map_err(|error| error.to_string())?;
     (answer.status == 201).then_some(()).ok_or(format!("nobody can sign up: {answer:?}"))
 }
