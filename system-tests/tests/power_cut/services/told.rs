@@ -48,7 +48,7 @@ impl Told<'_> {
     fn is_looked_at(&self, commands: &[Command], number: u64, every: u64) -> bool {
         let lately =
             |command: &Command| command.under_way_at(self.ns) || command.told_since(self.ns - LATELY_NS);
-        number % every == 0 || commands.iter().any(lately)
+        number.is_multiple_of(every) || commands.iter().any(lately)
     }
 
     fn shown(&self, story: &Story, answer: &Answer) -> Result<(), String> {
