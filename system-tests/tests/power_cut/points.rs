@@ -32,7 +32,7 @@ const AT_ONCE: usize = 8;
 /// A command service may refuse to start because sled calls its index corrupted: of some images it reads what it had not
 /// synced as damage. Nothing is there then that could be compared. To be `false` as soon as an index that cannot be opened
 /// is made anew from the journal.
-const MAY_BE_REFUSED: bool = true;
+pub(crate) const MAY_BE_REFUSED: bool = true;
 
 /// How much is asked for.
 #[derive(Debug, Clone, Copy)]

@@ -10,6 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use system_tests::broker::TestBroker;
 use system_tests::process::Process;
+use system_tests::site::QUERY_API;
 use system_tests::wait;
 
 use super::buyer::Buyer;
@@ -59,7 +60,7 @@ async fn record(asked: Asked) -> (Workshop, Recorded) {
         }
     };
     let mut buyers: Vec<Buyer> = (0..CLIENTS).map(|number| Buyer::new(number, asked.seed, &feed)).collect();
-    let mut workshop = Workshop::new("query-api");
+    let mut workshop = Workshop::new(QUERY_API);
     for _ in 0..asked.eras {
         workshop.begin_era();
         for _ in 0..LIVES {
