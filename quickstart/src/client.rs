@@ -19,6 +19,8 @@ pub struct Answer {
     pub token: Option<String>,
     /// `Daybook-As-Of`, if the answer carries one.
     pub as_of: Option<String>,
+    /// `ETag`, if the answer carries one: a command service puts the version of what it shows there.
+    pub etag: Option<String>,
     /// The body as JSON; null if it is empty, a string if it is plain text.
     pub body: Value,
 }
@@ -124,9 +126,9 @@ impl Request {
         let status = response.status().as_u16();
         let header =
             |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (token, as_of) = (header(headers::TOKEN), header(headers::AS_OF));
+        let (token, as_of, etag) = (header(headers::TOKEN), header(headers::AS_OF), header("etag"));
         let body = response.bytes().await.map_err(failed)?;
-        Ok(Answer { status, token, as_of, body: json_or_text(&body) })
+        Ok(Answer { status, token, as_of, etag, body: json_or_text(&body) })
     }
 
     /// Sends it and insists on a 2xx status.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use event_log::sabotage::{self, Fault};
 
+use crate::power_cut::recorder::Recorder;
 use crate::{binaries, wait};
 
 /// Every process logs this once it accepts connections.
@@ -42,6 +43,18 @@ impl Process {
     pub fn start_sabotaged(name: &str, fault: Fault, arguments: &[String]) -> Self {
         let mut command = command(&binaries::sabotaged(), arguments);
         command.arg0(name).env(sabotage::VARIABLE, fault.name());
+        Self::spawn(name, command)
+    }
+
+    /// Starts a binary; what it does below `directory` is appended to `log`, and behind entry `kill_at` it is killed.
+    pub fn start_recorded(
+        name: &str,
+        arguments: &[String],
+        (recorder, directory, log): (&Recorder, &Path, &Path),
+        kill_at: Option<u64>,
+    ) -> Self {
+        let mut command = command(&binaries::path(name), arguments);
+        recorder.record(&mut command, directory, log, kill_at);
         Self::spawn(name, command)
     }
 
@@ -95,6 +108,15 @@ impl Process {
                 panic!("{} ended with {status} before it listened:\n{}", self.name, self.log());
             }
             self.log().lines().find_map(listening)
+        })
+    }
+
+    /// The same, for a process that may end before that, and then listens nowhere.
+    pub fn address_if_it_lives(&mut self) -> Option<SocketAddr> {
+        let what = format!("{} listens or ends", self.name);
+        wait::until(&what, || match self.has_ended() {
+            Some(_) => Some(None),
+            None => self.log().lines().find_map(listening).map(Some),
         })
     }
 

@@ -109,7 +109,7 @@ impl Directory {
     /// Makes the directory if it is missing, and locks it. Writes nothing into one that holds anything foreign.
     pub(crate) fn open(path: &Path, service: &str) -> Result<Self, DirectoryError> {
         let unusable = |source| DirectoryError::Unusable { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(unusable)?;
+        make(path).map_err(unusable)?;
         refuse_foreign(path)?;
         let holder = format!("{service}, pid {}", std::process::id());
         let lock = DirectoryLock::acquire(path, LOCK, &holder)?;
@@ -253,6 +253,16 @@ pub(super) fn replace_file(dir: &Path, name: &str, new: &str, content: &[u8]) ->
     file.sync_all()?;
     fs::rename(&new, dir.join(name))?;
     sync_dir(dir)
+}
+
+/// Makes the directory with all that lies above it. Its name is durable before anything is claimed in its name: a log that
+/// knows an instance of which a power cut has left nothing would be refused to everybody.
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    // Each time: who made it may have been killed right behind. What may not be opened was not made here.
+    let path = fs::canonicalize(path)?;
+    let mut above = path.ancestors().skip(1).map_while(|above| File::open(above).ok());
+    above.try_for_each(|above| above.sync_all())
 }
 
 fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {

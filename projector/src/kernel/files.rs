@@ -30,6 +30,14 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// Writes a file in its place: it and its name are durable when this returns. Until then it may have any content.
+pub(super) fn write(path: &Path, content: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    sync_parent(path)
+}
+
 /// Makes the names in the directory of `path` durable.
 pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {

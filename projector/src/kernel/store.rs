@@ -19,12 +19,14 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What the system or the store said.
     pub detail: String,
+    /// The files are not what was written: nothing but another generation helps.
+    pub is_damage: bool,
 }
 
 impl StoreError {
     /// What was tried, where, and what the system or the store said.
     pub fn new(action: &'static str, path: &Path, error: impl ToString) -> Self {
-        Self { action, path: path.to_owned(), detail: error.to_string() }
+        Self { action, path: path.to_owned(), detail: error.to_string(), is_damage: false }
     }
 }
 
@@ -108,4 +110,16 @@ pub enum GenerationError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl GenerationError {
+    /// Whether it was found damaged, as a power cut may leave it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage,
+            Self::Checkpoint { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -27,6 +27,17 @@ use mend::Probed;
 pub use opener::OpenError;
 use opener::{Opener, stop};
 
+/// What there was to serve at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A generation, which is served now.
+    Served,
+    /// None that this program reads.
+    Nothing,
+    /// One that cannot be read.
+    Unreadable,
+}
+
 /// Owns what is served.
 pub(super) struct Keeper<E: 'static> {
     api: Arc<Api>,
@@ -51,21 +62,25 @@ impl<E: EventData + 'static> Keeper<E> {
         Self { api, read_model, opener, follower: None, refused: None, probed: Probed::default() }
     }
 
-    /// Serves the published generation at once, while its follower catches up. Returns whether there is one that this
-    /// program reads: one of another layout is about to be replaced. With `replacing`, so is one that cannot be read.
-    pub(super) async fn serve_current(&mut self, replacing: bool) -> Result<bool, OpenError> {
-        let Some(name) = self.current().await? else { return Ok(false) };
-        match self.opener.open(&self.read_model, &name).await {
+    /// Serves the published generation at once, while its follower catches up. One of another layout is about to be
+    /// replaced, and one that was damaged, as a power cut may leave it: the log gives all of it again. With `replacing`, so is
+    /// one that cannot be read for any other reason.
+    pub(super) async fn serve_current(&mut self, replacing: bool) -> Result<Found, OpenError> {
+        let Some(name) = self.current().await? else { return Ok(Found::Nothing) };
+        let error = match self.opener.open(&self.read_model, &name).await {
             Ok(candidate) => {
                 self.serve(candidate);
-                Ok(true)
+                return Ok(Found::Served);
             }
-            Err(error) if error.is_foreign_layout() || (replacing && !error.is_in_use()) => {
-                self.refuse(Refused { name, again: false, reason: error.to_string() });
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+            Err(error) => error,
+        };
+        let found = match () {
+            () if error.is_foreign_layout() => Found::Nothing,
+            () if error.is_damage() || (replacing && !error.is_in_use()) => Found::Unreadable,
+            () => return Err(error),
+        };
+        self.refuse(Refused { name, again: false, reason: error.to_string() });
+        Ok(found)
     }
 
     /// Looks for newly published generations until told to stop; then stops the follower.

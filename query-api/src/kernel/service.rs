@@ -15,8 +15,8 @@ use super::api::Api;
 use super::blocking::blocking;
 pub use super::builder::BuildError;
 use super::builder::Builder;
-use super::keeper::Keeper;
 pub use super::keeper::OpenError;
+use super::keeper::{Found, Keeper};
 use super::ownership::Ownership;
 use super::router::router;
 use super::settings::Settings;
@@ -62,8 +62,8 @@ impl StartError {
 }
 
 impl Service {
-    /// Serves `routes` from the published generation as soon as it has caught up, if there is one; else, or if the settings
-    /// ask for it, begins to build one. `holder` says who this is, to others who find the read model in use.
+    /// Serves `routes` from the published generation as soon as it has caught up, if there is one that is not damaged; else,
+    /// or if the settings ask for it, begins to build one. `holder` says who this is, to others who find the read model in use.
     ///
     /// # Errors
     /// [`StartError`]; nothing has been changed then.
@@ -88,9 +88,10 @@ impl Service {
             stopped: stopped.clone(),
         };
         let ownership = tokio::spawn(ownership.keep(lock));
-        let build = settings.replay || !found;
-        let builder =
-            Builder { settings: settings.clone(), read_model, projection, holder, api: api.clone() };
+        // What cannot be read is replaced although it is published.
+        let settings = Settings { replay: settings.replay || found == Found::Unreadable, ..settings.clone() };
+        let build = settings.replay || found == Found::Nothing;
+        let builder = Builder { settings, read_model, projection, holder, api: api.clone() };
         Ok(Self {
             router: router(routes, api.clone()),
             api,

@@ -205,3 +205,20 @@ async fn replay_rebuilds_beside_what_is_served() {
     assert_eq!(get(&service.router(), "/status").await.ok()["rebuild"], Value::Null);
     service.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_and_damaged_is_built_anew_at_the_start() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
+    let before = get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    let rows = setting.settings().data_dir.join("gen-000001/rows");
+    let note = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("snap.");
+    let note = std::fs::read_dir(rows).unwrap().map(Result::unwrap).find(note).unwrap();
+    std::fs::write(note.path(), [0; 100]).unwrap();
+    let service = setting.serve().await;
+    serving(&service.router(), "gen-000002").await;
+    assert_eq!(get_after(&service.router(), &path(), &token).await.ok(), before);
+    service.stop().await.unwrap();
+}

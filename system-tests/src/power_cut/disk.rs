@@ -120,7 +120,8 @@ impl Disk {
         })
     }
 
-    /// Bytes written to files whose name at present is one of `wanted`, and not certain.
+    /// Bytes written to files whose name at present is one of `wanted`, and not certain. Zeros do not count: they say that a
+    /// place is free.
     pub fn unsynced_bytes(&self, wanted: impl Fn(&str) -> bool) -> u64 {
         let files = self.stored.iter().filter_map(|stored| match stored {
             Stored::Directory { now, .. } => Some(now.iter().filter(|(name, _)| wanted(name))),
@@ -210,8 +211,8 @@ impl Stored {
     fn pending_bytes(&self) -> u64 {
         let Self::File(file) = self else { return 0 };
         let bytes = |change: &Change| match change {
-            Change::Write { data, .. } => data.len() as u64,
-            Change::Truncate(_) | Change::Extend(_) => 0,
+            Change::Write { data, .. } if data.iter().any(|byte| *byte != 0) => data.len() as u64,
+            Change::Write { .. } | Change::Truncate(_) | Change::Extend(_) => 0,
         };
         file.pending.iter().map(|(_, change)| bytes(change)).sum()
     }

@@ -30,11 +30,15 @@ pub fn read(directory: &Path) -> (Tree, Inodes) {
 
 fn visit(directory: &Path, prefix: &str, tree: &mut Tree, inodes: &mut Inodes) {
     for entry in fs::read_dir(directory).expect("a directory that can be read") {
-        let path = entry.expect("an entry of a directory").path();
+        let entry = entry.expect("an entry of a directory");
+        let (path, kind) = (entry.path(), entry.file_type().expect("a known kind of file"));
+        if !kind.is_file() && !kind.is_dir() {
+            continue; // A socket holds nothing.
+        }
         let name = path.file_name().expect("a name").to_str().expect("names in UTF-8");
         let name = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         inodes.insert(name.clone(), inode(&path));
-        if path.is_dir() {
+        if kind.is_dir() {
             visit(&path, &name, tree, inodes);
             tree.insert(name, Node::Directory);
         } else {

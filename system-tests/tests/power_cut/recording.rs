@@ -63,7 +63,7 @@ impl Recording {
         let mut tree = Tree::new();
         for era in 0..eras {
             let era = workshop.era(era, &tree, random);
-            tree = disk_behind(&era).cut(KINDS[random.random_range(0..KINDS.len())], random);
+            tree = era.disk_behind().cut(KINDS[random.random_range(0..KINDS.len())], random);
             recorded.push(era);
         }
         let notes = notes::read(&workshop.notes());
@@ -71,11 +71,25 @@ impl Recording {
     }
 }
 
-/// The disk at the end of what was recorded.
-fn disk_behind(era: &Era) -> Disk {
-    let mut disk = Disk::new(&era.base.0, &era.base.1);
-    era.entries.iter().for_each(|entry| disk.apply(entry));
-    disk
+impl Era {
+    /// What was recorded in `log` of a directory that was `base` before; nothing was missed.
+    pub(crate) fn read(base: (Tree, Inodes), directory: &Path, log: &Path, random: &mut StdRng) -> Self {
+        let era = Self { base, entries: log::read(log) };
+        let replayed = era.disk_behind().cut(Kept::Everything, random);
+        assert!(
+            replayed == tree::read(directory).0,
+            "the recorder has missed something of {}",
+            directory.display()
+        );
+        era
+    }
+
+    /// The disk at the end of what was recorded.
+    pub(crate) fn disk_behind(&self) -> Disk {
+        let mut disk = Disk::new(&self.base.0, &self.base.1);
+        self.entries.iter().for_each(|entry| disk.apply(entry));
+        disk
+    }
 }
 
 impl Workshop {
@@ -92,10 +106,7 @@ impl Workshop {
         for life in 1..=LIVES {
             self.live(&directory, &log, number * LIVES + life, random.random_range(1..=ENTRIES));
         }
-        let era = Era { base, entries: log::read(&log) };
-        let replayed = disk_behind(&era).cut(Kept::Everything, random);
-        assert!(replayed == tree::read(&directory).0, "the recorder has missed something of era {number}");
-        era
+        Era::read(base, &directory, &log, random)
     }
 
     fn live(&mut self, directory: &Path, log: &Path, life: u64, kill_at: u64) {

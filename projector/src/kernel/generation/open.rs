@@ -11,6 +11,7 @@ use super::directory::{
 use super::{Generation, State, meta, parked};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
+use crate::kernel::files;
 use crate::kernel::keys;
 use crate::kernel::layout::Layout;
 use crate::kernel::rows::Rows;
@@ -34,8 +35,9 @@ impl Generation {
             return Err(GenerationError::NotEmpty { path: path.to_owned() });
         }
         let lock = lock(path, holder)?;
-        fs::write(path.join(BUILDING_FILE), "").map_err(io_error)?;
-        fs::write(path.join(LAYOUT_FILE), layout.to_string()).map_err(io_error)?;
+        // Before anything that the build's journal could count on.
+        files::write(&path.join(BUILDING_FILE), "").map_err(io_error)?;
+        files::write(&path.join(LAYOUT_FILE), &layout.to_string()).map_err(io_error)?;
         fs::create_dir_all(path.join(BUILD_DIRECTORY)).map_err(io_error)?;
         let rows = path.join(ROWS_DIRECTORY);
         if rows.exists() {

@@ -36,6 +36,12 @@ impl OpenError {
         matches!(self, Self::Generation(GenerationError::InUse { .. }))
     }
 
+    /// Whether its files are not what was written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Generation(error) if error.is_damage())
+    }
+
     /// Whether its rows mean something else to another version of this program.
     #[must_use]
     pub fn is_foreign_layout(&self) -> bool {
