@@ -61,7 +61,7 @@ pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 #[cfg(test)]
 pub(crate) use {
     ambient::SystemAmbient, ambient::now_ms, command::Cause, command::Request, outcome::Outcome,
-    running::Running, starting::Starting, store::Store,
+    rows::counted, running::Running, starting::Starting, store::Store,
 };
 
 #[cfg(test)]

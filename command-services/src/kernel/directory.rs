@@ -30,6 +30,8 @@ const WRITER: &str = Instance::FILE;
 const WRITER_NEW: &str = Instance::FILE_NEW;
 const RECOVERING: &str = "store.recovering";
 const OLD_PREFIX: &str = "store.old-";
+/// In a store that was built and is whole.
+const BUILT: &str = "built";
 /// A volume of its own has this at its root.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -72,6 +74,15 @@ pub enum DirectoryError {
     #[error("{} is not a file of this service; choose an empty directory with --data-dir, or move the file away", path.display())]
     Foreign {
         /// The file.
+        path: PathBuf,
+    },
+    /// A store from before lies where one of today is expected.
+    #[error(
+        "{} is a store from before there was a journal, and was taken over already: it comes from a backup, or the newer one was moved \
+         away; bring back what belongs to this directory, or use another one with --data-dir", path.display()
+    )]
+    Before {
+        /// The store.
         path: PathBuf,
     },
     /// The marker cannot be read.
@@ -135,6 +146,9 @@ impl Directory {
         compare(&path, &found, expected)?;
         // What was to replace a store from before was whole when the marker was written.
         if is_from_before(&self.store()) {
+            if !self.path.join(RECOVERING).join(BUILT).exists() {
+                return Err(DirectoryError::Before { path: self.store() });
+            }
             self.replace_store()?;
         }
         Ok(Marked::Today)
@@ -169,6 +183,14 @@ impl Directory {
             fs::remove_dir_all(&path).map_err(|source| self.unusable(source))?;
         }
         Ok(path)
+    }
+
+    /// What was built in the place that [`Directory::recovering`] gave is whole.
+    pub(crate) fn recovered(&self) -> Result<(), DirectoryError> {
+        let path = self.path.join(RECOVERING);
+        let written = File::create(path.join(BUILT)).and_then(|file| file.sync_all());
+        let written = written.and_then(|()| sync_dir(&path)).and_then(|()| sync_dir(&self.path));
+        written.map_err(|source| self.unusable(source))
     }
 
     /// Puts the rebuilt store in the place of the old one, which is kept aside; returns where.
@@ -289,12 +311,9 @@ fn compare(path: &Path, found: &Marker, expected: &Marker) -> Result<(), Directo
         () if found.service != expected.service => {
             other("service", &found.service, &expected.service, "choose another directory with --data-dir")
         }
-        () if found.layout != expected.layout => other(
-            "layout version",
-            &found.layout,
-            &LAYOUT,
-            "use the version of this program that wrote it, or an empty directory with --recover",
-        ),
+        () if found.layout != expected.layout => {
+            other("layout version", &found.layout, &LAYOUT, "use the version of this program that wrote it")
+        }
         () if found.topic != expected.topic => other(
             "topic",
             &found.topic,

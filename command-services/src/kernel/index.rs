@@ -145,7 +145,7 @@ fn first_to_do(journal: &Reader, found: u64, reach: Reach) -> Result<u64, RedoEr
             Err(error) => damaged = Some(error),
         }
     }
-    if expected <= reach.last && expected <= found {
+    if expected <= reach.last && reach.last <= found && !matches!(damaged, Some(ReadError::Io { .. })) {
         // Only what the store says that it has.
         return Ok(reach.last + 1);
     }

@@ -26,6 +26,7 @@ use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::starting::Starting;
 use super::store::{EIO, Store, StoreError};
+use super::writer::{OwnLog, OwnPartition};
 pub(crate) use aside::{put_aside, takes_writes};
 use end::{Ends, Judged, MissingEnd, judge};
 
@@ -40,7 +41,7 @@ pub enum KeptError {
     #[error("{}{}", .0, remedy(.0))]
     Journal(#[from] OpenError),
     /// The index cannot be opened, read or written, and that is for the disk to mend.
-    #[error("{0}; the store was being opened{REMEDY}")]
+    #[error("{0}; the store was being opened, and is again as soon as the disk lets it")]
     Store(#[from] GroupError),
     /// What the index needs cannot be read from the journal.
     #[error("{0}{REMEDY}")]
@@ -55,8 +56,27 @@ pub enum KeptError {
         dir: String,
         /// The journal that the index is made of.
         index: Uuid,
-        /// The journal that is there; nil if there is none.
+        /// The journal that is there.
         journal: Uuid,
+    },
+    /// There is no journal beside the index.
+    #[error(
+        "the store in {dir} was made of journal {index}, and there is no journal beside it: bring {dir}/journal back; without it, what \
+         Kafka does not have is lost"
+    )]
+    NoJournal {
+        /// The store's directory.
+        dir: String,
+        /// The journal that the index is made of.
+        index: Uuid,
+    },
+    /// The index cannot be put aside.
+    #[error("the index in {} cannot be put aside: {source}", dir.display())]
+    Aside {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The system's reason.
+        source: io::Error,
     },
     /// The brokers are of another cluster.
     #[error(
@@ -89,6 +109,7 @@ impl KeptError {
             Self::Journal(OpenError::Io { source, .. }) | Self::Read(ReadError::Io { source, .. }) => {
                 is_of_the_disk(source)
             }
+            Self::Aside { source, .. } => is_of_the_disk(source),
             Self::Store(error) => !error.is_damage(),
             _ => false,
         }
@@ -157,13 +178,16 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>) -> Result<Option<Looked>, 
     refuse_other_cluster(dir, &found, opening)?;
     let journal = found.id();
     if let Some(index) = of.filter(|of| Some(*of) != journal) {
-        let (dir, journal) = (dir.display().to_string(), journal.unwrap_or_default());
-        return Err(KeptError::OtherJournal { dir, index, journal });
+        let dir = dir.display().to_string();
+        return Err(match journal {
+            Some(journal) => KeptError::OtherJournal { dir, index, journal },
+            None => KeptError::NoJournal { dir, index },
+        });
     }
     if journal.is_none() {
         return Ok(None);
     }
-    let reader = find(&journal_of(dir))?.into_reader();
+    let reader = found.clone().into_reader();
     Ok(Some(Looked { dir: dir.to_owned(), found, reader, index }))
 }
 
@@ -190,8 +214,7 @@ fn open_index(dir: &Path, opening: &Opening<'_>) -> Result<FoundIndex, KeptError
     let opened = Store::open(&path, opening.cache_bytes_max).map_err(GroupError::from);
     let opened = opened.and_then(|store| {
         let done = index::done(&store)?;
-        let counters = (0..opening.partitions).map(|partition| counter(&store, partition));
-        let counters = counters.collect::<Result<_, GroupError>>()?;
+        let counters = counters(&store, opening.partitions.max(0) as usize)?;
         Ok(FoundIndex::Open { store: Arc::new(store), done, counters })
     });
     opened.or_else(|error| match error.is_damage() && takes_writes(dir).is_ok() {
@@ -200,17 +223,20 @@ fn open_index(dir: &Path, opening: &Opening<'_>) -> Result<FoundIndex, KeptError
     })
 }
 
+fn counters(store: &Store, partitions: usize) -> Result<Vec<Counter>, GroupError> {
+    (0..partitions as i32).map(|partition| counter(store, partition)).collect()
+}
+
 fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
     let row = store.get(&keys::counter(partition))?;
     Ok(row.map(|row| Counter::decode(&row)).transpose()?.unwrap_or_default())
 }
 
 impl Looked {
-    /// What the journal says of all partitions; where it has lost its end and the log has it, as the log says. `tails` is
-    /// what the log has of this service's own.
-    pub(crate) fn recorded(&self, tails: &[Option<log_tail::Tail>]) -> Result<Vec<Recorded>, KeptError> {
+    /// What the journal says of all partitions; where it has lost its end and the log has it, as the log says.
+    pub(crate) fn recorded(&self, log: &OwnLog) -> Result<Vec<Recorded>, KeptError> {
         let mut recorded = recorded::recorded(&self.reader);
-        for (recorded, end) in recorded.iter_mut().zip(self.in_log(tails)?.unwrap_or_default()) {
+        for (recorded, end) in recorded.iter_mut().zip(self.in_log(log)?.unwrap_or_default()) {
             if end.next > recorded.counter.next {
                 recorded.counter = Counter { next: end.next, last_id: end.last_id };
                 recorded.kept_from = end.next;
@@ -220,7 +246,8 @@ impl Looked {
     }
 
     /// What the log has, if the journal has lost its end and goes on behind that.
-    fn in_log(&self, tails: &[Option<log_tail::Tail>]) -> Result<Option<Vec<LogEnd>>, KeptError> {
+    fn in_log(&self, log: &OwnLog) -> Result<Option<Vec<LogEnd>>, KeptError> {
+        let tails = log.tails();
         let (number, counters) = match &self.index {
             FoundIndex::Open { done, counters, .. } => {
                 (done.map_or(0, |done| done.number), Some(&counters[..]))
@@ -233,29 +260,20 @@ impl Looked {
             index: counters.map(|counters| counters.iter().map(|counter| counter.next).collect()),
             log: &tails.iter().map(|tail| tail.map_or(0, |tail| tail.position + 1)).collect::<Vec<_>>(),
             is_torn: matches!(self.found.tail(), Tail::Torn { .. }),
+            goes_on: states.iter().zip(&log.partitions).all(|(state, at)| goes_on(state, at)),
             index_is_ahead: number > self.found.last_number(),
         };
         match judge(&ends) {
             Ok(Judged::Whole) => Ok(None),
-            Ok(Judged::InLog) => {
-                let end = |tail: &Option<log_tail::Tail>| LogEnd {
-                    next: tail.map_or(0, |tail| tail.position + 1),
-                    last_id: tail.map(|tail| tail.id),
-                };
-                Ok(Some(tails.iter().map(end).collect()))
-            }
+            Ok(Judged::InLog) => Ok(Some(ends_of(&tails))),
             Err(missing) => Err(KeptError::End { dir: self.dir.display().to_string(), missing }),
         }
     }
 
     /// Begins to write the journal, in a new file, and does again what the index may not have.
-    pub(crate) fn begin(
-        self,
-        opening: &Opening<'_>,
-        tails: &[Option<log_tail::Tail>],
-    ) -> Result<Begun, KeptError> {
+    pub(crate) fn begin(mut self, opening: &Opening<'_>, log: &OwnLog) -> Result<Begun, KeptError> {
         opening.starting.says("doing again what the journal has and the store may not have");
-        let in_log = self.in_log(tails)?;
+        let in_log = self.in_log(log)?;
         let reach = Reach { last: self.found.last_number(), synced: self.found.index_synced() };
         if in_log.is_some() {
             tracing::error!(
@@ -265,13 +283,20 @@ impl Looked {
                  is not known any more"
             );
         }
+        if in_log.is_some() && index_of(&self.dir).exists() {
+            // Before the journal says that it has all: an index that lacks something must not be found beside it.
+            drop(self.index);
+            put_aside(&self.dir).map_err(|source| KeptError::Aside { dir: self.dir.clone(), source })?;
+            self.index = FoundIndex::Unusable("the journal has lost its end".to_owned());
+        }
+        let ends_in_log = in_log.is_some();
         let journal = begin_journal(self.found, opening, &[], in_log.as_deref().unwrap_or_default())?;
         let index = match (self.index, in_log) {
             (_, Some(_)) => Err("the journal has lost its end".to_owned()),
             (FoundIndex::Unusable(reason), None) => Err(reason),
             (FoundIndex::Open { store, .. }, None) => redo(store, &journal.reader(), reach, &self.dir)?,
         };
-        Ok(Begun { dir: self.dir, journal, index })
+        Ok(Begun { dir: self.dir, journal, index, ends_in_log })
     }
 }
 
@@ -287,8 +312,15 @@ fn redo(
             if done > 0 {
                 tracing::info!(records = done, "the store was brought to where the journal is");
             }
-            Ok(Ok(store))
+            let counters = counters(&store, journal.partitions().len())?;
+            // What a record does not say, such as what was taken over or taken from the log, it cannot do again.
+            if counters == recorded::counters(journal) {
+                Ok(Ok(store))
+            } else {
+                Ok(Err("it lacks events that the journal counts".to_owned()))
+            }
         }
+        Err(RedoError::Journal(error @ ReadError::Io { .. })) => Err(error.into()),
         Err(RedoError::Store(error)) if !error.is_damage() || takes_writes(dir).is_err() => Err(error.into()),
         Err(error) => Ok(Err(error.to_string())),
     }
@@ -320,11 +352,29 @@ pub(crate) fn make_journal(
     begin_journal(find(&journal_of(dir))?, opening, initial, &[])
 }
 
+/// Where the log ends.
+fn ends_of(tails: &[Option<log_tail::Tail>]) -> Vec<LogEnd> {
+    let end = |tail: &Option<log_tail::Tail>| LogEnd {
+        next: tail.map_or(0, |tail| tail.position + 1),
+        last_id: tail.map(|tail| tail.id),
+    };
+    tails.iter().map(end).collect()
+}
+
+/// Whether the log's events go on where the journal's end: it has the journal's last one at its place.
+fn goes_on(state: &PartitionState, at: &OwnPartition) -> bool {
+    let (Some(last), Some(id)) = (state.next.checked_sub(1), state.last_id) else { return true };
+    let is_longer = at.sequence.next_position() > state.next;
+    !is_longer || at.sequence.check(u32::MAX, last, id).is_ok()
+}
+
 /// A journal that takes records, and its index, unless that is to be built again for the reason given.
 pub(crate) struct Begun {
     pub(crate) dir: PathBuf,
     pub(crate) journal: Journal,
     pub(crate) index: Result<Arc<Store>, String>,
+    /// Whether the journal has lost its end, and goes on behind what the log has.
+    ends_in_log: bool,
 }
 
 impl Begun {
@@ -333,7 +383,20 @@ impl Begun {
         let initial = vec![PartitionState::default(); opening.partitions.max(0) as usize];
         let journal = make_journal(dir, opening, &initial)?;
         let store = Store::open(&index_of(dir), opening.cache_bytes_max)?;
-        Ok(Self { dir: dir.to_owned(), journal, index: Ok(Arc::new(store)) })
+        Ok(Self { dir: dir.to_owned(), journal, index: Ok(Arc::new(store)), ends_in_log: false })
+    }
+
+    /// The log was read again, up to this process's claims: what an earlier one had under way may have come to lie there, and
+    /// a journal that lost its end goes on behind that as well.
+    pub(crate) fn behind(mut self, opening: &Opening<'_>, log: &OwnLog) -> Result<Self, KeptError> {
+        let ends = ends_of(&log.tails());
+        let reached = self.journal.reader().partitions();
+        let has_more = ends.iter().zip(&reached).any(|(end, state)| end.next > state.next);
+        if self.ends_in_log && has_more {
+            drop(self.journal);
+            self.journal = begin_journal(find(&journal_of(&self.dir))?, opening, &[], &ends)?;
+        }
+        Ok(self)
     }
 }
 

@@ -95,6 +95,15 @@ pub enum RecoverError {
         /// Why.
         detail: String,
     },
+    /// The disk does not give what only the journal has.
+    #[error("the journal cannot be read: {0}")]
+    ReadOne(#[from] ReadError),
+    /// The old journal cannot be read at all.
+    #[error(
+        "the old journal cannot be read: {0}; commands that were answered and not sent to Kafka may be in it, so see what is wrong with \
+         the disk. If nothing brings it back, move {1} away, and start with --recover once more, which gives up what only it had"
+    )]
+    OldUnreadable(String, String),
     /// The new journal cannot be written.
     #[error("the new journal cannot be written: {0}")]
     Append(#[from] AppendError),
@@ -117,10 +126,17 @@ impl RecoverError {
             Self::Store(error) => !error.is_damage(),
             Self::Rebuild(error) => matches!(&**error, TakeError::Store(error) if !error.is_damage()),
             Self::Kept(error) => error.is_of_the_disk(),
-            Self::Append(_) => true,
+            Self::Append(error) => is_of_the_disk_too(error),
+            Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
+            Self::ReadOne(ReadError::Io { .. }) => true,
             _ => false,
         }
     }
+}
+
+/// Whether an append failed for the disk, and not for what was appended.
+pub(crate) fn is_of_the_disk_too(error: &AppendError) -> bool {
+    matches!(error, AppendError::NoRoom { .. } | AppendError::Failed { .. })
 }
 
 impl From<KeptError> for RecoverError {
@@ -150,7 +166,7 @@ pub(crate) fn with_index<A: Aggregate>(
     opening: &Opening<'_>,
     up_to: &UpTo<'_>,
 ) -> Result<Kept, RecoverError> {
-    let Begun { dir, journal, index } = begun;
+    let Begun { dir, journal, index, .. } = begun;
     let reason = match index {
         Ok(store) => return Ok(Kept::new(store, journal, dir)),
         Err(reason) => reason,
@@ -164,6 +180,11 @@ pub(crate) fn with_index<A: Aggregate>(
     if building.exists() {
         fs::remove_dir_all(&building)?;
     }
+    // First, so that there are never three.
+    if index_of(&dir).exists() {
+        let aside = kept::put_aside(&dir)?;
+        tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
+    }
     let store = Store::open(&building, opening.cache_bytes_max)?;
     let mut rebuild = Rebuild::new(&store, opening.partitions);
     read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, |_, _| {})?;
@@ -175,7 +196,10 @@ pub(crate) fn with_index<A: Aggregate>(
         while at < end.next {
             let unreadable = |detail| RecoverError::Unreadable { partition, position: at, detail };
             let run = events_from(&reader, partition, at, end.next);
-            let run = run.map_err(|error: ReadError| unreadable(error.to_string()))?;
+            let run = run.map_err(|error| match error {
+                error @ ReadError::Io { .. } => error.into(),
+                error @ ReadError::Damaged { .. } => unreadable(error.to_string()),
+            })?;
             if run.is_empty() {
                 return Err(unreadable("it is not there".to_owned()));
             }
@@ -189,10 +213,6 @@ pub(crate) fn with_index<A: Aggregate>(
     rebuild.finish(journal.last_number(), journal.id())?;
     let events = rebuild.done;
     store.close()?;
-    if index_of(&dir).exists() {
-        let aside = kept::put_aside(&dir)?;
-        tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
-    }
     fs::rename(&building, index_of(&dir))?;
     sync_dir(&dir)?;
     let store = Arc::new(Store::open(&index_of(&dir), opening.cache_bytes_max)?);
@@ -212,6 +232,9 @@ pub(crate) fn recover<A: Aggregate>(
     let (began, partitions) = (Instant::now(), opening.partitions);
     refuse_front_deleted(kafka, A::TOPIC, partitions)?;
     let mut old = OldOutbox::open(&directory.store(), partitions, opening.cache_bytes_max);
+    if let OldOutbox::Unreadable(reason) = &old {
+        return Err(RecoverError::OldUnreadable(reason.clone(), directory.store().display().to_string()));
+    }
     let recovering = directory.recovering()?;
     let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
     let store = Store::open(&index_of(&recovering), opening.cache_bytes_max)?;
@@ -232,6 +255,7 @@ pub(crate) fn recover<A: Aggregate>(
     store.close()?;
     journal.index_synced(journal.last_number());
     journal.close(opening.now_ms)?;
+    directory.recovered()?;
     // The marker of a store from before changes once there is something to replace it, and before it is replaced.
     directory.write_marker(marker)?;
     let aside = directory.replace_store()?;

@@ -55,6 +55,13 @@ impl Counter {
     }
 }
 
+/// The write that counts an event.
+#[cfg(test)]
+pub(crate) fn counted(event: &daybook_journal::Event) -> daybook_journal::Write {
+    let counter = Counter { next: event.position + 1, last_id: Some(event.id) };
+    daybook_journal::Write { key: super::keys::counter(event.partition), value: Some(counter.encode()) }
+}
+
 /// The aggregate that has a unique key.
 pub(crate) fn decode_owner(value: &[u8]) -> Result<Uuid, Damaged> {
     Fields::of("unique key", value).array().map(Uuid::from_bytes)

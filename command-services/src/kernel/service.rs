@@ -115,6 +115,9 @@ impl<A: Aggregate> Service<A> {
 
     /// The state of an aggregate, as far as it is durable.
     pub(crate) async fn load(&self, id: Uuid) -> Result<Option<Versioned<A::State>>, LoadError> {
+        if let Some(failure) = self.health.failure() {
+            return Err(LoadError::Failing(failure));
+        }
         let store = Arc::clone(&self.store);
         let read = tokio::task::spawn_blocking(move || store.get(&keys::aggregate(id)));
         let row = read.await.map_err(|_| LoadError::Interrupted)??;

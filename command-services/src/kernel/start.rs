@@ -66,6 +66,8 @@ impl StartError {
             Self::Kept(error) => error.is_of_the_disk(),
             Self::Recover(error) => error.is_of_the_disk(),
             Self::Upgrade(error) => error.is_of_the_disk(),
+            Self::Instance(error) => error.is_of_the_disk(),
+            Self::Claim(ClaimError::Instance(error)) => error.is_of_the_disk(),
             _ => false,
         }
     }
@@ -120,6 +122,7 @@ pub(crate) fn start<A: Aggregate>(
     if marked == Marked::Before && !settings.recover {
         starting.says("taking over a directory from before there was a journal");
         before::upgrade(&store, &directory.recovering()?, &opening)?;
+        directory.recovered()?;
         directory.write_marker(&marker)?;
         directory.replace_store()?;
     }
@@ -136,7 +139,7 @@ pub(crate) fn start<A: Aggregate>(
     let tails = log.tails();
     // Whoever claims shuts others out, so what can be refused is refused before.
     match &looked {
-        Some(looked) => drop(claimant.own.compare(&looked.reader, looked.recorded(&tails)?, &tails)?),
+        Some(looked) => drop(claimant.own.compare(&looked.reader, looked.recorded(&log)?, &tails)?),
         None if settings.recover => {}
         None => claimant.own.refuse_to_begin_anew(&tails)?,
     }
@@ -148,7 +151,7 @@ pub(crate) fn start<A: Aggregate>(
     }
     // A disk that takes no new file is found out before anything is claimed.
     let begun = match looked {
-        Some(looked) => Some(looked.begin(&opening, &tails)?),
+        Some(looked) => Some(looked.begin(&opening, &log)?),
         None if settings.recover => None,
         None => Some(Begun::make(&store, &opening)?),
     };
@@ -159,11 +162,11 @@ pub(crate) fn start<A: Aggregate>(
     let claimed = claimant.claim(&mut log)?;
     let up_to = recover::UpTo { ends: &claimed.ends, log: &log };
     let begun = match begun {
-        Some(begun) => begun,
+        Some(begun) => begun.behind(&opening, &log)?,
         None => {
             recover::recover::<A>(kafka, &directory, &marker, &opening, &up_to)?;
             let looked = kept::look(&store, &opening)?.ok_or(RecoverError::Gone)?;
-            looked.begin(&opening, &log.tails())?
+            looked.begin(&opening, &log)?
         }
     };
     let kept = recover::with_index::<A>(begun, kafka, &opening, &up_to)?;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::kernel::{
     Aggregate, AnswerAfter, Cause, Limits, Outcome, Request, RunError, Running, Service, Settings, Starting,
-    SystemAmbient, now_ms,
+    SystemAmbient, counted, now_ms,
 };
 
 /// How long a test waits for what must come.
@@ -162,8 +162,11 @@ impl<A: Aggregate> TestService<A> {
         rows.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }
 
-    /// Stops, appends a group to the journal past the service, and starts again.
-    pub(crate) fn append(&mut self, group: Group) {
+    /// Stops, appends a group to the journal past the service, counted as its own are, and starts again.
+    pub(crate) fn append(&mut self, mut group: Group) {
+        for event in &group.events {
+            group.writes.push(counted(event));
+        }
         self.stop();
         let found = find(&self.settings.data_dir.join("store/journal")).unwrap();
         let (identity, now_ms) = (found.identity().unwrap().clone(), now_ms(&SystemAmbient));

@@ -130,7 +130,10 @@ impl Found {
     #[must_use]
     pub fn into_reader(self) -> Reader {
         let (directory, id) = (self.directory.clone(), self.id().unwrap_or_default());
-        let partitions = self.partitions().to_vec();
+        let mut partitions = self.partitions().to_vec();
+        // One whose header could not be read may know of fewer.
+        let most = self.segments.iter().map(|segment| segment.footer.states.len()).max().unwrap_or(0);
+        partitions.resize(most, PartitionState::default());
         Reader::of(directory, id, self.into_catalog(partitions.len(), 0), &partitions)
     }
 

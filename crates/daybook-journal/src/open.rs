@@ -37,7 +37,7 @@ pub enum Tail {
 }
 
 /// What a directory holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Found {
     pub(crate) directory: Directory,
     pub(crate) newest: Option<Newest>,
@@ -49,7 +49,7 @@ pub struct Found {
     lenient: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Newest {
     pub(crate) header: Header,
     /// The last record, if the newest segment has one and is not closed: it may lie in the system's cache only.
@@ -159,10 +159,12 @@ impl Found {
         let (header, begin) = match read_header(&file).map_err(failed)? {
             Ok(found) => found,
             Err(damaged) if !self.lenient => return Err(OpenError::Segment { path, byte: 0, damaged }),
-            Err(_) => match header_of_records(&std::fs::read(&path).map_err(failed)?, number) {
-                Some(found) => found,
-                None => return Ok(()),
-            },
+            Err(_) => {
+                match header_of_records(&std::fs::read(&path).map_err(failed)?, number, self.partitions()) {
+                    Some(found) => found,
+                    None => return Ok(()),
+                }
+            }
         };
         if !self.lenient {
             self.check_line(&header, number, &path)?;

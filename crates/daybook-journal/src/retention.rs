@@ -99,7 +99,7 @@ impl Leave {
         else {
             return Ok(None);
         };
-        let carried = needed_from.map_or(Ok(Vec::new()), |from| needed(reader, segment, &from));
+        let carried = needed_from.map_or(Ok(Vec::new()), |from| needed(reader, segment, &from, acknowledged));
         Ok(Some(Self { segment, carried: records(carried?, most) }))
     }
 }
@@ -126,7 +126,7 @@ fn may_go(
     now_ms: u64,
 ) -> bool {
     let Some(oldest) = catalog.oldest().filter(|_| catalog.segments.len() > 1) else { return false };
-    let age_ms = now_ms.saturating_sub(oldest.footer.last_committed_ms);
+    let age_ms = now_ms.saturating_sub(committed_ms(catalog, now_ms));
     let has_keys = oldest.key_count > 0;
     // Half of the bytes and most of the keys are there to be used; beyond that the oldest go early.
     let crowded =
@@ -141,6 +141,14 @@ fn may_go(
         || age_ms >= retention.kept_age_ms_max
         || oldest.footer.partitions.iter().zip(acknowledged).all(is_surplus);
     oldest.footer.numbers.end <= index_synced + 1 && keys_may_go && (events_may_go || crowded)
+}
+
+/// When the oldest segment was written last. One that was written while the clock was ahead is as old as the first behind it
+/// that was not: what lies behind it came later.
+fn committed_ms(catalog: &Catalog, now_ms: u64) -> u64 {
+    let written = catalog.segments.values().filter(|segment| !segment.footer.numbers.is_empty());
+    let mut committed_ms = written.map(|segment| segment.footer.last_committed_ms);
+    committed_ms.find(|committed_ms| *committed_ms <= now_ms).unwrap_or(now_ms)
 }
 
 /// The oldest segment, if carrying what is needed of it brings room, and per partition from where on that is; none if
@@ -171,12 +179,14 @@ fn needed_from(
     now_ms: u64,
 ) -> Vec<u64> {
     let share = retention.kept_bytes_max / acknowledged.len().max(1) as u64;
-    let too_old = now_ms.saturating_sub(oldest.footer.last_committed_ms) >= retention.kept_age_ms_max;
+    let too_old = now_ms.saturating_sub(committed_ms(catalog, now_ms)) >= retention.kept_age_ms_max;
+    // What is sent must not keep out what is new.
+    let crowded = catalog.bytes() > retention.journal_bytes_max / 2;
     let of = |(partition, acknowledged): (usize, &u64)| {
         let own = oldest.footer.partitions.get(partition).map_or(0, |events| events.bytes);
         // A partition that has its share in newer segments keeps nothing of the oldest but what Kafka does not have.
         let has_its_share = catalog.event_bytes(partition) - own >= share;
-        if too_old || has_its_share {
+        if too_old || has_its_share || crowded {
             *acknowledged
         } else {
             acknowledged.saturating_sub(retention.kept_events_max)
@@ -206,12 +216,34 @@ fn unsent_bytes(catalog: &Catalog, acknowledged: &[u64]) -> u64 {
 }
 
 /// The events of the oldest segment that are needed and were not carried already, when that was interrupted.
-fn needed(reader: &Reader, segment: u64, needed_from: &[u64]) -> Result<Vec<Event>, ReadError> {
-    let bounds = reader.catalog().oldest().map(|segment| (segment.begin, segment.end));
+fn needed(
+    reader: &Reader,
+    segment: u64,
+    needed_from: &[u64],
+    acknowledged: &[u64],
+) -> Result<Vec<Event>, ReadError> {
+    let (bounds, is_all_sent) = {
+        let catalog = reader.catalog();
+        let oldest = catalog.oldest();
+        let is_sent = |(events, acknowledged): (&PartitionEvents, &u64)| {
+            events.runs.iter().all(|run| run.end() <= *acknowledged)
+        };
+        let is_all_sent =
+            oldest.is_some_and(|oldest| oldest.footer.partitions.iter().zip(acknowledged).all(is_sent));
+        (oldest.map(|segment| (segment.begin, segment.end)), is_all_sent)
+    };
     let Some((begin, end)) = bounds else { return Ok(Vec::new()) };
     let mut events: Vec<Event> = Vec::new();
     for record in reader.walk(segment, begin, end, 0) {
-        let record = record?;
+        let record = match record {
+            Ok(record) => record,
+            // What Kafka has must not keep what is behind it from going.
+            Err(error) if is_all_sent => {
+                tracing::warn!(segment, %error, "sent events of the journal cannot be read, and are kept no longer");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let catalog = reader.catalog();
         let wanted = |event: &Event| {
             let partition = event.partition as usize;

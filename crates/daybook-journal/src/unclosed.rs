@@ -8,7 +8,7 @@ use crate::footer::Footer;
 use crate::frame::{BLOCK_BYTES, Frame, blocks};
 use crate::open::Tail;
 use crate::scan::{End, Expected, Scanned, any_record, scan};
-use crate::segment::{Header, Identity};
+use crate::segment::{Header, Identity, PartitionState};
 
 /// Reads a segment that is not closed.
 pub(crate) fn scan_open(
@@ -65,11 +65,23 @@ fn scan_behind(content: &[u8], damaged: u32, expected: &Expected) -> (Vec<Scanne
 }
 
 /// What the first record that can be read says of a segment whose header cannot be.
-pub(crate) fn header_of_records(content: &[u8], segment: u64) -> Option<(Header, u32)> {
+/// `before` is where partitions stood behind the segment before it.
+pub(crate) fn header_of_records(
+    content: &[u8],
+    segment: u64,
+    before: &[PartitionState],
+) -> Option<(Header, u32)> {
     let mut framed = (0..).zip(content.chunks(BLOCK_BYTES)).filter_map(|(block, bytes)| {
         Frame::decode(bytes).ok().filter(|frame| frame.segment == segment).map(|frame| (block, frame))
     });
     let (begin, frame) = framed.next()?;
+    let at = |block: u32| content.get(block as usize * BLOCK_BYTES..).unwrap_or_default();
+    let records =
+        (begin..blocks(content.len())).filter_map(|block| any_record(at(block), frame.journal, segment).ok());
+    let highest = records.flat_map(|(_, record)| record.group.events).map(|event| event.partition).max();
+    let mut partitions = before.to_vec();
+    let count = highest.and_then(|highest| usize::try_from(highest).ok()).map_or(0, |highest| highest + 1);
+    partitions.resize(count.max(before.len()), PartitionState::default());
     let identity = Identity { topic: String::new(), cluster: String::new(), layout: 0, partitions: 0 };
     let header = Header {
         journal: frame.journal,
@@ -80,7 +92,7 @@ pub(crate) fn header_of_records(content: &[u8], segment: u64) -> Option<(Header,
         index_synced: frame.index_synced,
         oldest_segment: frame.oldest_segment,
         created_ms: frame.committed_ms,
-        partitions: Vec::new(),
+        partitions,
     };
     Some((header, begin))
 }

@@ -29,11 +29,6 @@ const NEAR_ENTRIES: usize = 8;
 /// Images that are looked at at the same time.
 const AT_ONCE: usize = 8;
 
-/// A command service may refuse to start because sled calls its index corrupted: of some images it reads what it had not
-/// synced as damage. Nothing is there then that could be compared. To be `false` as soon as an index that cannot be opened
-/// is made anew from the journal.
-pub(crate) const MAY_BE_REFUSED: bool = true;
-
 /// How much is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
@@ -124,8 +119,6 @@ pub(crate) struct Figures {
     /// Most bytes that were written and not certain, of the journal's segments and of sled's files.
     pub(crate) unsynced_journal_bytes_max: u64,
     pub(crate) unsynced_sled_bytes_max: u64,
-    /// See [`MAY_BE_REFUSED`].
-    refused: usize,
     failures: Vec<String>,
 }
 
@@ -187,10 +180,6 @@ impl Figures {
         self.images += 1;
         self.while_files_change += usize::from(image.while_files_change);
         if let Err(failure) = looked {
-            if MAY_BE_REFUSED && failure.contains("index cannot be opened") {
-                self.refused += 1;
-                return;
-            }
             let Image { name, directory, .. } = image;
             self.failures.push(format!("{name}: {failure} (in {})", directory.keep().display()));
         }
@@ -210,10 +199,10 @@ impl Figures {
     /// Says what was seen; fails if any image was not as it must be.
     #[track_caller]
     pub(crate) fn end(self, what: &str) -> Self {
-        let Self { entries, images, while_files_change, refused, operations, .. } = &self;
+        let Self { entries, images, while_files_change, operations, .. } = &self;
         eprintln!(
             "{what}: {entries} entries: {operations:?}\n{images} images, {while_files_change} of them while files were changed, \
-             {refused} refused; at most {} bytes of the journal and {} of sled were not synced",
+             at most {} bytes of the journal and {} of sled were not synced",
             self.unsynced_journal_bytes_max, self.unsynced_sled_bytes_max,
         );
         assert!(self.failures.is_empty(), "{} images:\n{}", self.failures.len(), self.failures.join("\n"));

@@ -17,6 +17,7 @@ use crate::kernel::index;
 use crate::kernel::kept::{self, KeptError, Opening, is_of_the_disk};
 use crate::kernel::keys;
 use crate::kernel::recorded::{self, Recorded};
+use crate::kernel::recover::is_of_the_disk_too;
 use crate::kernel::store::{Store, StoreError};
 
 /// Rows copied together.
@@ -78,7 +79,7 @@ impl UpgradeError {
             Self::New(error) => !error.is_damage(),
             Self::Old(error) => !error.is_damage(),
             Self::Kept(error) => error.is_of_the_disk(),
-            Self::Journal(_) => true,
+            Self::Journal(error) => is_of_the_disk_too(error),
             Self::Missing { .. } | Self::LastEvent { .. } => false,
         }
     }
@@ -172,9 +173,16 @@ impl Into {
             let Some((last, _)) = rows.last() else { return Ok(()) };
             span.0 = [last, &[0][..]].concat();
             for (key, value) in rows {
-                let remembered = Remembered::decode(&value).map_err(GroupError::from)?;
-                let hash = key.get(1..).and_then(|hash| hash.try_into().ok());
-                let Some(hash) = hash.filter(|_| remembered.expires_ms > self.now_ms) else { continue };
+                let hash: Option<[u8; 16]> = key.get(1..).and_then(|hash| hash.try_into().ok());
+                let expires_ms = match Remembered::decode(&value) {
+                    Ok(remembered) => remembered.expires_ms,
+                    Err(error) => {
+                        // All others are worth more than to be given up for it.
+                        tracing::error!(?hash, %error, "what became of the request with one idempotency key is not known any more");
+                        continue;
+                    }
+                };
+                let Some(hash) = hash.filter(|_| expires_ms > self.now_ms) else { continue };
                 let key = KeyOutcome { hash, outcome: value.to_vec() };
                 self.add(key.outcome.len() + 32, |group, key| group.keys.push(key), key)?;
             }

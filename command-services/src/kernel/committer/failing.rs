@@ -41,8 +41,12 @@ impl<A: Aggregate> Committer<A> {
         if self.index_failures >= INDEX_FAILURES_MAX && takes_writes(self.syncing.dir()).is_ok() {
             return Err(self.give_index_up(error));
         }
+        let has_no_room = matches!(error, CommitError::Journal(AppendError::NoRoom { .. }));
         loop {
-            match self.reopen() {
+            // What Kafka has meanwhile may give the room.
+            self.retire();
+            let well = if has_no_room { self.has_room() } else { self.reopen() };
+            match well {
                 Ok(()) => break,
                 Err(error) if error.is_of_the_index() => return Err(self.give_index_up(&error)),
                 Err(error) => tracing::error!(error = %error, "the store still fails"),
@@ -53,6 +57,17 @@ impl<A: Aggregate> Committer<A> {
         }
         tracing::info!("the store can be written again");
         Ok(true)
+    }
+
+    /// Nothing has failed but that a segment could not be made.
+    fn has_room(&self) -> Result<(), IntegrityError> {
+        match self.journal.no_room() {
+            Some(reason) => Err(IntegrityError::NoRoom(reason)),
+            None => {
+                self.health.well_again();
+                Ok(())
+            }
+        }
     }
 
     fn reopen(&mut self) -> Result<(), IntegrityError> {

@@ -1,5 +1,6 @@
 //! When the committer looks whether the oldest segment of the journal is still needed, and what that depends on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daybook_journal::{AppendError, Retention, RetireError};
@@ -26,7 +27,8 @@ impl Retiring {
     pub(crate) fn new(limits: &Limits) -> Self {
         let retention = Retention {
             journal_bytes_max: limits.journal_bytes_max,
-            kept_bytes_max: limits.kept_bytes_max,
+            // The rest is for what Kafka does not have, and for keys.
+            kept_bytes_max: limits.kept_bytes_max.min(limits.journal_bytes_max / 4),
             kept_events_max: limits.kept_events_max,
             kept_age_ms_max: millis(limits.kept_age_max),
             key_age_ms_min: millis(limits.idempotency_age_min),
@@ -51,6 +53,8 @@ impl<A: Aggregate> Committer<A> {
         if !self.retiring.is_due() {
             return;
         }
+        let health = Arc::clone(&self.health);
+        let _writing = health.writing();
         // Then keys are refused until some are forgotten, and what is not synced stands in the way of that.
         let crowded = self.reader.keys() as u64 >= self.retiring.retention.keys_max;
         if crowded && let Err(error) = self.syncing.sync() {

@@ -3,6 +3,9 @@
 //! A torn end is what a power cut leaves of a record that nobody was told of; it is cut off. But if the index has taken
 //! the record, or the log has events that the journal lacks, it was acknowledged, and the journal is damaged.
 
+/// Most events of one record: what fits into it of the smallest that there are.
+const RECORD_EVENTS_MAX: u64 = (daybook_journal::RECORD_BYTES_MAX / 256) as u64;
+
 /// How far each has got. Positions are those of the next event, per partition.
 pub(super) struct Ends<'a> {
     pub(super) journal: &'a [u64],
@@ -13,6 +16,8 @@ pub(super) struct Ends<'a> {
     pub(super) is_torn: bool,
     /// Whether the index has taken a record that the journal does not have.
     pub(super) index_is_ahead: bool,
+    /// Whether the log goes on where the journal ends: with its last events, and not with those of somebody else.
+    pub(super) goes_on: bool,
 }
 
 /// What is to be done.
@@ -39,8 +44,11 @@ pub struct MissingEnd {
 }
 
 pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, MissingEnd> {
-    let log_is_ahead = ends.log.iter().zip(ends.journal).any(|(log, journal)| log > journal);
-    if !ends.index_is_ahead && !(ends.is_torn && log_is_ahead) {
+    let ahead: u64 =
+        ends.log.iter().zip(ends.journal).map(|(log, journal)| log.saturating_sub(*journal)).sum();
+    // Of what was torn, the log can have one record. If it has more, this is an old copy, torn when it was made.
+    let of_the_torn = ends.is_torn && (1..=RECORD_EVENTS_MAX).contains(&ahead);
+    if !ends.goes_on || !(ends.index_is_ahead || of_the_torn) {
         return Ok(Judged::Whole);
     }
     let index = ends.index.as_deref().unwrap_or_default();
@@ -64,7 +72,7 @@ mod tests {
         (is_torn, index_is_ahead): (bool, bool),
     ) -> Result<Judged, MissingEnd> {
         let index = index.map(|index| index.to_vec());
-        judge(&Ends { journal: &journal, index, log: &log, is_torn, index_is_ahead })
+        judge(&Ends { journal: &journal, index, log: &log, is_torn, index_is_ahead, goes_on: true })
     }
 
     #[test]
@@ -88,6 +96,22 @@ mod tests {
         assert_eq!(judged([3, 5], Some([3, 8]), [3, 4], (true, true)), Err(missing));
         let missing = MissingEnd { partition: 1, from: 6, to: 7 };
         assert_eq!(judged([3, 5], Some([3, 8]), [3, 6], (false, true)), Err(missing));
+    }
+
+    #[test]
+    fn a_torn_copy_of_long_ago_and_a_fork_are_for_the_comparison_to_judge() {
+        let more = 5 + RECORD_EVENTS_MAX;
+        assert_eq!(judged([3, 5], Some([3, 5]), [3, more], (true, false)), Ok(Judged::InLog));
+        assert_eq!(judged([3, 5], Some([3, 5]), [3, more + 1], (true, false)), Ok(Judged::Whole));
+        let forked = Ends {
+            journal: &[5],
+            index: Some(vec![6]),
+            log: &[6],
+            is_torn: true,
+            index_is_ahead: true,
+            goes_on: false,
+        };
+        assert_eq!(judge(&forked), Ok(Judged::Whole));
     }
 
     #[test]

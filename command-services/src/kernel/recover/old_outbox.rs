@@ -122,7 +122,8 @@ impl Opened {
         partition.fault = match partition.id_at(kept, number, position) {
             Ok(Some(id)) if id == logged.id => None,
             Ok(Some(store)) => Some(Fault::Other { position, log: logged.id, store }),
-            Ok(None) => Some(Fault::Unreadable { position, detail: NO_EVENT.to_owned() }),
+            // There is nothing that could say something else.
+            Ok(None) => return,
             Err(detail) => Some(Fault::Unreadable { position, detail }),
         };
     }

@@ -8,6 +8,7 @@ use crate::kernel::index::{self, Reach, RedoError, redo};
 use crate::kernel::kept::{self, Begun, Kept, Opening};
 use crate::kernel::starting::Starting;
 use crate::kernel::store::Writes;
+use crate::kernel::writer::OwnLog;
 
 const ID: Uuid = Uuid::from_u128(1);
 
@@ -23,7 +24,7 @@ fn opened(dir: &TempDir) -> Kept {
         starting: &Starting::default(),
     };
     let begun = match kept::look(dir.path(), &opening).unwrap() {
-        Some(looked) => looked.begin(&opening, &[None]).unwrap(),
+        Some(looked) => looked.begin(&opening, &OwnLog::empty(1)).unwrap(),
         None => Begun::make(dir.path(), &opening).unwrap(),
     };
     Kept::new(begun.index.unwrap(), begun.journal, begun.dir)

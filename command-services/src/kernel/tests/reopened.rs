@@ -175,7 +175,7 @@ fn a_stop_that_meets_a_failing_disk_ends() {
         now_ms: 0,
         starting: &Starting::default(),
     };
-    let Begun { journal, index, dir: store_dir } = Begun::make(dir.path(), &opening).unwrap();
+    let Begun { journal, index, dir: store_dir, .. } = Begun::make(dir.path(), &opening).unwrap();
     let Kept { store, journal, syncing } = Kept::new(index.unwrap(), journal, store_dir);
     let limits = Limits::default();
     let (sender, work) = sync_channel(2);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::kernel::directory::replace_file;
+use crate::kernel::kept::is_of_the_disk;
 
 /// Why the directory does not say, or cannot note, which instance it is.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,13 @@ pub enum InstanceError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+impl InstanceError {
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Unwritable { source, .. } if is_of_the_disk(source))
+    }
 }
 
 /// One directory's identity as a writer.

@@ -63,6 +63,13 @@ impl OwnLog {
         Ok(log)
     }
 
+    /// A log without a record.
+    #[cfg(test)]
+    pub(crate) fn empty(partitions: usize) -> Self {
+        let partition = |_| OwnPartition::new(Sequence::start(), 0, false);
+        Self { partitions: (0..partitions).map(partition).collect(), records: 0, own_epoch: 0 }
+    }
+
     /// Finds where to read from, as [`OwnLog::read`], and where every partition ends at present. Reads nothing yet.
     pub(crate) fn open(
         own: &OwnTopic,

@@ -8,14 +8,10 @@ use system_tests::power_cut::loss::KINDS;
 use system_tests::power_cut::recorder::Recorder;
 use system_tests::power_cut::tree::{self, Inodes, Tree};
 use system_tests::process::Process;
-use system_tests::site::QUERY_API;
 use tempfile::TempDir;
 
-use crate::points::{MAY_BE_REFUSED, data};
+use crate::points::data;
 use crate::recording::{self, Era};
-
-/// The first kinds are those that leave nothing in part.
-const WHOLE_KINDS: usize = 2;
 
 /// Where all of it is written.
 pub(crate) struct Workshop {
@@ -61,10 +57,7 @@ impl Workshop {
 
     pub(crate) fn end_era(&mut self, random: &mut StdRng) {
         let era = Era::read(std::mem::take(&mut self.base), &self.era_directory(), &self.log(), random);
-        // An era whose processes do not start would show nothing.
-        let kinds =
-            if MAY_BE_REFUSED && self.binary != QUERY_API { &KINDS[..WHOLE_KINDS] } else { &KINDS[..] };
-        self.tree = era.disk_behind().cut(kinds[random.random_range(0..kinds.len())], random);
+        self.tree = era.disk_behind().cut(KINDS[random.random_range(0..KINDS.len())], random);
         self.eras.push(era);
     }
 }

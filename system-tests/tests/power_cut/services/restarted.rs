@@ -88,6 +88,7 @@ fn settings(kafka: Kafka, directory: &Path) -> Settings {
         data_dir: directory.to_owned(),
         recover: false,
         take_over: false,
+        adopt_cluster: false,
         answer_after: AnswerAfter::Disk,
         limits: Limits { cache_bytes_max: 16 << 20, ..Limits::default() },
         connections: ConnectionLimits::default(),
