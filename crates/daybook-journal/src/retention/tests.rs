@@ -12,12 +12,14 @@ use crate::footer::{PartitionEvents, Run};
 use crate::{Beginning, Event, Group, Identity, Journal, Kind, PartitionState, Settings, find};
 
 const PARTITIONS: usize = 2;
+/// Beyond it sent events are not needed.
+const CROWDED_BYTES: u64 = 150 * 1024;
 const NOW_MS: u64 = 1_795_000_000_000;
 
-/// Crowded as soon as there are two segments, and nothing of an age.
+/// Crowded from the third segment on, and nothing of an age.
 fn retention(kept_events_max: u64) -> Retention {
     Retention {
-        journal_bytes_max: 128 * 1024,
+        journal_bytes_max: 2 * CROWDED_BYTES,
         kept_bytes_max: u64::MAX,
         kept_events_max,
         kept_age_ms_max: u64::MAX,
@@ -125,6 +127,7 @@ impl Tested {
         let (retention, acknowledged) = (retention(kept_events_max), self.acknowledged);
         let journal = self.journal();
         journal.index_synced(journal.last_number());
+        let crowded = journal.reader().bytes() > CROWDED_BYTES;
         let gone = match killed_after {
             None => journal.retire(&retention, &acknowledged, NOW_MS).unwrap(),
             Some(records) => {
@@ -134,7 +137,8 @@ impl Tested {
             }
         };
         for (needed, acknowledged) in self.needed_from.iter_mut().zip(acknowledged).filter(|_| gone) {
-            *needed = (*needed).max(acknowledged.saturating_sub(kept_events_max));
+            let kept = if crowded { 0 } else { kept_events_max };
+            *needed = (*needed).max(acknowledged.saturating_sub(kept));
         }
     }
 
