@@ -195,6 +195,30 @@ fn who_takes_over_reads_what_lies_behind_damage() {
     assert_eq!(numbers(damaged.path()), [1, 3, 4, 5]);
     fs::write(damaged.path().join("notes.txt"), "mine").unwrap();
     assert_eq!(numbers(damaged.path()), [1, 3, 4, 5]);
+    // Events are found by their positions as well, and the ends are known.
+    let reader = find_readable(damaged.path()).unwrap().into_reader();
+    assert_eq!(reader.partitions().iter().map(|state| state.next).collect::<Vec<_>>(), [3, 2]);
+    for (partition, position, is_there) in
+        [(0, 0, true), (1, 0, false), (0, 1, true), (1, 1, true), (0, 2, true)]
+    {
+        let found = reader.events(partition, position).unwrap();
+        assert_eq!(found.is_some(), is_there, "partition {partition} position {position}");
+    }
+}
+
+#[test]
+fn a_lost_header_behind_whole_segments_hides_no_event() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 40, 3000);
+    let killed = copy(directory.path());
+    flip(segments(killed.path()).last().unwrap(), 20);
+    let reader = find_readable(killed.path()).unwrap().into_reader();
+    for number in 0..40 {
+        let (partition, position) = (number % 2, number as u64 / 2);
+        assert!(reader.events(partition, position).unwrap().is_some(), "{number}");
+    }
+    assert_eq!(reader.partitions().iter().map(|state| state.next).collect::<Vec<_>>(), [20, 20]);
 }
 
 /// Segment, numbers, events and keys of what is lost.
