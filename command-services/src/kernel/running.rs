@@ -26,7 +26,7 @@ use super::relay::Relay;
 use super::rows::Counter;
 use super::run::RunError;
 use super::service::Service;
-use super::settings::Settings;
+use super::settings::{AnswerAfter, Settings};
 use super::start::{Claim, Started, own_topic, start};
 use super::starting::Starting;
 use super::writer::Unsaved;
@@ -185,6 +185,7 @@ fn relay<A: Aggregate>(service: &Service<A>, sent: Vec<u64>, (claimant, claimed)
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),
         marked: sent,
+        is_awaited: service.answer_after == AnswerAfter::Kafka,
     }
 }
 

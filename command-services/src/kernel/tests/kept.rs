@@ -35,7 +35,7 @@ fn flip_last_record(data: &Path) {
 async fn without_its_last_record(toys: &mut TestService<Toys>) -> TempDir {
     // Enough for every partition to have some.
     for number in 0..30 {
-        make(toys, &format!("toy {number}")).await.is(201);
+        make(toys, &format!("toy-{number}")).await.is(201);
     }
     toys.relayed();
     let killed = TempDir::new().unwrap();
@@ -51,9 +51,9 @@ async fn a_last_record_that_the_log_has_is_taken_from_there() {
     let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
     let killed = without_its_last_record(&mut toys).await;
     toys.restart(|settings| settings.data_dir = killed.path().to_owned()).unwrap();
-    assert_taken(&toys, &["toy 0", "toy 17", "toy 29"]).await;
+    assert_taken(&toys, &["toy-0", "toy-17", "toy-29"]).await;
     // Of the others the keys are known.
-    make(&toys, "toy 28").await.is(201);
+    make(&toys, "toy-28").await.is(201);
     make(&toys, "boat").await.is(201);
     toys.relayed();
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 31);
@@ -70,7 +70,7 @@ async fn a_start_that_ends_before_its_index_was_built_leaves_no_index_that_lacks
     toys.restart(|settings| settings.data_dir = killed.path().to_owned()).unwrap_err();
     fs::remove_file(in_the_way).unwrap();
     toys.restart(|_| {}).unwrap();
-    assert_taken(&toys, &["toy 0", "toy 17", "toy 29"]).await;
+    assert_taken(&toys, &["toy-0", "toy-17", "toy-29"]).await;
     toys.stop();
 }
 
