@@ -78,6 +78,8 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) held_back: HeldBack,
     /// How often the index had what was not written to it.
     pub(crate) index_failures: u32,
+    /// Why the index does not have what is in the journal.
+    pub(crate) behind: Option<StoreError>,
 }
 
 /// Why a group was not written, or not wholly.
@@ -187,7 +189,13 @@ impl<A: Aggregate> Committer<A> {
             let mut gathered = Gathered::default();
             let decided = self.decide_some(&mut group, &mut works, &mut gathered);
             let written = decided.map_err(CommitError::from).and_then(|()| self.write(group, &gathered));
+            let behind = self.behind.take();
+            if let Some(error) = &behind {
+                // Before the answers: nobody must read what the index has now.
+                self.health.failed(error.to_string());
+            }
             self.answer(gathered, written.as_ref().err());
+            let written = written.and(behind.map_or(Ok(()), |error| Err(error.into())));
             if let Err(error) = written {
                 works.for_each(|work| refuse(work, &error));
                 return Err(error);
@@ -314,15 +322,18 @@ impl<A: Aggregate> Committer<A> {
         Ok(())
     }
 
-    /// Brings a group to the disk as a record of the journal, then into the store.
+    /// Brings a group to the disk as a record of the journal, then into the store. It is decided once the journal has it: what
+    /// the store does not take is done again there before anything else is.
     fn append(&mut self, decided: daybook_journal::Group) -> Result<(), CommitError> {
         self.syncing.wait_for_room()?;
         let began = Instant::now();
         self.journal.index_synced(self.syncing.synced());
         let Appended { number, writes } = self.journal.append_for_index(decided, now_ms(&*self.ambient))?;
         self.metrics.synced(began.elapsed());
-        index::apply(&self.store, number, self.journal.id(), index::batch(writes))?;
-        self.syncing.applied(number);
+        match index::apply(&self.store, number, self.journal.id(), index::batch(writes)) {
+            Ok(()) => self.syncing.applied(number),
+            Err(error) => self.behind = Some(error),
+        }
         Ok(())
     }
 

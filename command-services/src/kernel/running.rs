@@ -159,6 +159,7 @@ fn committer<A: Aggregate>(
         retiring: Retiring::new(&service.limits),
         held_back: HeldBack::default(),
         index_failures: 0,
+        behind: None,
     }
 }
 

@@ -184,6 +184,7 @@ fn a_stop_that_meets_a_failing_disk_ends() {
         retiring: Retiring::new(&limits),
         held_back: HeldBack::default(),
         index_failures: 0,
+        behind: None,
         store: Arc::clone(&store),
         counters: vec![Counter::default()],
         positions: Arc::new(Positions::new(vec![0], vec![0])),
