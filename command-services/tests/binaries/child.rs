@@ -47,7 +47,12 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts it and waits until it listens.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_until(command, "listening on ")
+    }
+
+    /// Starts it and waits until it says where it answers, behind these words.
+    pub(crate) fn start_until(mut command: Command, words: &'static str) -> Self {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (said, says) = mpsc::channel();
@@ -55,9 +60,10 @@ impl Service {
             let mut all = String::new();
             for line in stderr.lines() {
                 let line = line.unwrap();
-                if let Some((_, address)) = line.split_once("listening on ") {
+                if let Some((_, address)) = line.split_once(words) {
                     let address = address.split_whitespace().next().unwrap().to_owned();
-                    said.send(address).unwrap();
+                    // Nobody waits for the same words once more.
+                    let _ = said.send(address);
                 }
                 all += &line;
                 all.push('\n');

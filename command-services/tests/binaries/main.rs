@@ -9,4 +9,5 @@ mod disk;
 mod kill;
 mod log;
 mod recover;
+mod starting;
 mod stop;

@@ -12,17 +12,22 @@ use crate::kernel::writer::OwnLog;
 
 const ID: Uuid = Uuid::from_u128(1);
 
-fn opened(dir: &TempDir) -> Kept {
-    let opening = Opening {
+fn opening<'a>(cluster: &'a str, starting: &'a Starting) -> Opening<'a> {
+    Opening {
         topic: "toys.events",
-        cluster: "",
+        cluster,
         adopt_cluster: false,
         partitions: 1,
         cache_bytes_max: 1 << 20,
         new_id: ID,
         now_ms: 0,
-        starting: &Starting::default(),
-    };
+        starting,
+    }
+}
+
+fn opened(dir: &TempDir) -> Kept {
+    let starting = Starting::default();
+    let opening = opening("", &starting);
     let begun = match kept::look(dir.path(), &opening).unwrap() {
         Some(looked) => looked.begin(&opening, &OwnLog::empty(1)).unwrap(),
         None => Begun::make(dir.path(), &opening).unwrap(),
@@ -118,4 +123,25 @@ fn a_damaged_record_that_the_store_has_costs_nothing_and_one_that_it_lacks_chang
         let value = if done.is_some() { 4 } else { 9 };
         assert_eq!(&*store.get(b"Akey").unwrap().unwrap(), [value]);
     }
+}
+
+#[test]
+fn a_store_is_of_one_cluster_unless_another_one_is_adopted() {
+    let (dir, starting) = (TempDir::new().unwrap(), Starting::default());
+    let begin = |cluster, adopt_cluster| {
+        let opening = Opening { adopt_cluster, ..opening(cluster, &starting) };
+        let begun = match kept::look(dir.path(), &opening)? {
+            Some(looked) => looked.begin(&opening, &OwnLog::empty(1))?,
+            None => Begun::make(dir.path(), &opening)?,
+        };
+        begun.journal.close(0).unwrap();
+        Ok::<(), kept::KeptError>(())
+    };
+    begin("one", false).unwrap();
+    begin("one", false).unwrap();
+    let refused = begin("two", false).unwrap_err().to_string();
+    assert!(refused.contains("cluster one") && refused.contains("--adopt-cluster"), "{refused}");
+    begin("two", true).unwrap();
+    begin("two", false).unwrap();
+    begin("one", false).unwrap_err();
 }
