@@ -5,6 +5,7 @@
 
 pub mod binaries;
 pub mod broker;
+pub mod injector;
 pub mod kafka;
 pub mod log;
 pub mod mounted;

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use event_log::sabotage::{self, Fault};
 
@@ -14,12 +15,15 @@ use crate::{binaries, wait};
 
 /// Every process logs this once it accepts connections.
 const LISTENING: &str = "listening on ";
+/// A command service logs this as soon as it says how far its start is.
+const HEALTH: &str = "health is answered on ";
 
 /// A running process; killed when dropped.
 pub struct Process {
     name: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 /// What a process left behind.
@@ -37,6 +41,13 @@ impl Process {
     /// Starts a binary; its log is kept for [`Process::log`].
     pub fn start(name: &str, arguments: &[String]) -> Self {
         Self::spawn(name, command(&binaries::path(name), arguments))
+    }
+
+    /// Starts a binary whose command was changed by `prepare`.
+    pub fn start_with(name: &str, arguments: &[String], prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command(&binaries::path(name), arguments);
+        prepare(&mut command);
+        Self::spawn(name, command)
     }
 
     /// Starts the service `name` with a fault built in.
@@ -64,14 +75,14 @@ impl Process {
         let stderr = child.stderr.take().expect("a pipe");
         let log = Arc::new(Mutex::new(String::new()));
         let copy = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 let mut log = copy.lock().expect("no panic while logging");
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        Self { name: name.to_owned(), child, log }
+        Self { name: name.to_owned(), child, log, reader: Some(reader) }
     }
 
     /// All that it has logged so far.
@@ -100,6 +111,15 @@ impl Process {
         wait::until(&what, || self.child.try_wait().expect("a child of ours"))
     }
 
+    /// Waits until it has ended; how, and all that it said.
+    pub fn last_words(&mut self) -> (ExitStatus, String) {
+        let status = self.ended();
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("no panic while reading");
+        }
+        (status, self.log())
+    }
+
     /// Waits until it listens, and says where.
     pub fn address(&mut self) -> SocketAddr {
         let what = format!("{} listens", self.name);
@@ -118,6 +138,22 @@ impl Process {
             Some(_) => Some(None),
             None => self.log().lines().find_map(listening).map(Some),
         })
+    }
+
+    /// Waits until it listens, and says where; or how it ended before.
+    pub fn listens(&mut self) -> Result<SocketAddr, ExitStatus> {
+        let what = format!("{} listens or ends", self.name);
+        wait::until(&what, || match self.log().lines().find_map(listening) {
+            Some(address) => Some(Ok(address)),
+            None => self.child.try_wait().expect("a child of ours").map(Err),
+        })
+    }
+
+    /// Waits until it answers for its health, and says where. That is before it listens for anything else.
+    pub fn health_address(&mut self) -> SocketAddr {
+        let what = format!("{} answers for its health", self.name);
+        let said = |line: &str| line.split_once(HEALTH)?.1.split_whitespace().next()?.parse().ok();
+        wait::until(&what, || self.log().lines().find_map(said))
     }
 
     /// SIGKILL: it has no chance to finish anything.

@@ -281,7 +281,11 @@ fn ended<E: std::error::Error>(result: Result<(), E>, code: u8) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let causes = std::iter::successors(error.source(), |cause| cause.source());
-            complain(&causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")));
+            // Some sentences have their cause in them.
+            let said = causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
+                if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+            });
+            complain(&said);
             ExitCode::from(code)
         }
     }

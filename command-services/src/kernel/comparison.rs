@@ -10,6 +10,10 @@ use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::writer::OwnLog;
 
+/// What helps where the journal is not what was written.
+const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
+                      the log and what of the journal can be read";
+
 /// Why journal and log could not be compared, or do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
@@ -17,7 +21,7 @@ pub enum CompareError {
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// The journal cannot be read.
-    #[error("the journal cannot be read: {0}")]
+    #[error("what the log ends with cannot be compared with the journal: {}{}", .0, remedy(.0))]
     Journal(#[from] ReadError),
     /// They do not fit together.
     #[error(transparent)]
@@ -25,6 +29,13 @@ pub enum CompareError {
     /// The log ends with something that this service did not write.
     #[error(transparent)]
     Incoming(#[from] IncomingError),
+}
+
+fn remedy(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::Damaged { .. } => REMEDY,
+        ReadError::Io { .. } => "",
+    }
 }
 
 impl From<LogError> for CompareError {

@@ -5,7 +5,7 @@
 //! number before which a sync began, which the journal keeps. An opening redoes from the smaller of the two.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -27,8 +27,8 @@ pub enum RedoError {
     /// The store fails.
     #[error("{0}")]
     Store(#[from] GroupError),
-    /// A sync failed, so that what is on the disk is not known.
-    #[error("an earlier sync of the store failed, so what is on the disk is not known")]
+    /// The disk failed, so that what is on it is not known.
+    #[error("the disk failed while the store was written or synced, so what is on it is not known")]
     Distrusted,
     /// A record that is needed cannot be read.
     #[error("a record that the store does not have cannot be read from the journal: {0}")]
@@ -162,8 +162,6 @@ pub(crate) struct Syncing {
     store: Arc<Store>,
     /// The directory of journal and store.
     dir: PathBuf,
-    /// A sync of the file failed: the system may have forgotten that what was written is not on the disk.
-    distrusted: AtomicBool,
     /// The last record that was applied.
     applied: AtomicU64,
     /// Up to this record everything is on disk.
@@ -186,7 +184,6 @@ impl Syncing {
         Self {
             store,
             dir,
-            distrusted: AtomicBool::new(false),
             applied: AtomicU64::new(synced),
             synced: AtomicU64::new(synced),
             turn: Mutex::new(()),
@@ -220,7 +217,7 @@ impl Syncing {
     /// The store fails, or records are missing.
     pub(crate) fn reopen(&self, journal: &Journal) -> Result<(), RedoError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.distrusted.load(Ordering::SeqCst) {
+        if self.store.is_distrusted() {
             return Err(RedoError::Distrusted);
         }
         self.store.reopen()?;
@@ -240,9 +237,7 @@ impl Syncing {
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let applied = self.applied.load(Ordering::SeqCst);
-        self.store.sync().inspect_err(|error| {
-            self.distrusted.fetch_or(matches!(error, StoreError::Sync(_)), Ordering::SeqCst);
-        })?;
+        self.store.sync()?;
         self.synced.fetch_max(applied, Ordering::SeqCst);
         Ok(())
     }

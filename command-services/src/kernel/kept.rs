@@ -227,7 +227,8 @@ fn counters(store: &Store, partitions: usize) -> Result<Vec<Counter>, GroupError
     (0..partitions as i32).map(|partition| counter(store, partition)).collect()
 }
 
-fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
+/// Where a partition stands as an index has it.
+pub(crate) fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
     let row = store.get(&keys::counter(partition))?;
     Ok(row.map(|row| Counter::decode(&row)).transpose()?.unwrap_or_default())
 }
@@ -279,8 +280,16 @@ impl Looked {
             tracing::error!(
                 store = %self.dir.display(),
                 after_record = reach.last,
-                "the journal has lost its end; its events are all in the log, and what became of requests with idempotency keys in it \
-                 is not known any more"
+                "the journal has lost its end; the events of it that are known of are all in the log, but not what may have been decided \
+                 after them, and what became of requests with idempotency keys in it is not known any more"
+            );
+        }
+        if let Tail::Torn { segment, byte, number, damaged } = self.found.tail() {
+            tracing::warn!(
+                store = %self.dir.display(),
+                "segment {segment} of the journal ends at byte {byte} with what is no whole record ({damaged}); it is cut off. A power cut \
+                 leaves that of record {number} if nobody was told of it. If there was none, the disk has lost what the journal ended \
+                 with, and commands that were answered last may be lost"
             );
         }
         if in_log.is_some() && index_of(&self.dir).exists() {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use daybook_journal::ReadError;
 use event_log::LogError;
+use event_log::process::LockError;
 use event_log::topics::{self, TopicError, TopicSpec};
 use schemas::sequence::Reached;
 
@@ -63,6 +65,10 @@ impl StartError {
     pub(crate) fn is_of_the_disk(&self) -> bool {
         match self {
             Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
+            Self::Directory(DirectoryError::Lock(LockError::Io { source, .. })) => is_of_the_disk(source),
+            Self::Instance(InstanceError::Unwritable { source, .. })
+            | Self::Claim(ClaimError::Instance(InstanceError::Unwritable { source, .. }))
+            | Self::Compare(CompareError::Journal(ReadError::Io { source, .. })) => is_of_the_disk(source),
             Self::Kept(error) => error.is_of_the_disk(),
             Self::Recover(error) => error.is_of_the_disk(),
             Self::Upgrade(error) => error.is_of_the_disk(),

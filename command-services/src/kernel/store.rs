@@ -20,9 +20,8 @@
 //! [`VALUE_BYTES_MAX`], which is checked before anything is written.
 //!
 //! **A failed write is for ever** within one opened database: sled remembers its first I/O error. [`Store::reopen`]
-//! opens it afresh, from what the system has of the file. That is what the disk has, unless a sync failed and the system
-//! forgot that it did: what was written since the sync before is done again from the journal, but rows that sled had only
-//! moved are trusted.
+//! opens it afresh, from what the system has of the file. That is what the disk has, unless the disk failed: then the
+//! system may have forgotten that what was written is not there, and the database is given up (`index`).
 //!
 //! **A batch that fails on its way may be there in part**: what sled had inserted before it met a page that it cannot read
 //! counts by itself. So after any failure nothing more is written before the store has been opened afresh, where whoever
@@ -32,6 +31,7 @@
 //! `snap.<lsn>.generating` first. One that was cut short, by a full disk or a kill, it would take for the newest note and
 //! call the store corrupt, for ever. The note before it and the log are complete: that one goes after the renaming only.
 
+mod damage;
 mod unsynced;
 
 use std::fs::{self, File, TryLockError};
@@ -45,8 +45,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::keys::Span;
+use damage::{is_damage, is_eio};
 use unsynced::{UNSYNCED_BYTES_MAX, Unsynced};
 
+pub(crate) use damage::EIO;
 pub(crate) use unsynced::SYNC_PAUSE;
 
 /// Segment size of sled's log.
@@ -56,8 +58,6 @@ pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 
 /// What is said of a panic: sled has them where it meets damage, and where a write of its own threads fails.
 const PANICKED: &str = "sled met damage that it does not expect";
-/// The system's number for an input or output error.
-pub(crate) const EIO: i32 = 5;
 
 /// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,16 +117,9 @@ impl StoreError {
     }
 }
 
-/// Whether sled has met bytes that are not what it wrote, or the disk cannot give them back.
-fn is_damage(error: &sled::Error) -> bool {
-    match error {
-        sled::Error::Io(error) => {
-            let unreadable =
-                matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
-            unreadable || error.raw_os_error() == Some(EIO)
-        }
-        _ => true,
-    }
+/// The system's error, if it is one; else sled has met bytes that are not what it wrote.
+fn io_error(error: &sled::Error) -> Option<&io::Error> {
+    if let sled::Error::Io(error) = error { Some(error) } else { None }
 }
 
 /// Writes that take effect together: a value, or none to remove the key.
@@ -159,6 +152,8 @@ struct Opened {
     unsynced: Unsynced,
     /// A write or a sync has failed: nothing more is written.
     failed: AtomicBool,
+    /// It failed with an input or output error: what was written before may not be on the disk, and no sync says so again.
+    distrusted: AtomicBool,
 }
 
 impl Opened {
@@ -180,7 +175,10 @@ impl Opened {
         let written = catch_unwind(AssertUnwindSafe(|| work(&self.db)));
         let (is_damage, detail) = match written {
             Ok(Ok(written)) => return Ok(written),
-            Ok(Err(error)) => (is_damage(&error), error.to_string()),
+            Ok(Err(error)) => {
+                self.distrusted.fetch_or(is_eio(io_error(&error)), Ordering::SeqCst);
+                (is_damage(io_error(&error)), error.to_string())
+            }
             Err(_) => (true, PANICKED.to_owned()),
         };
         self.failed.store(true, Ordering::SeqCst);
@@ -193,6 +191,7 @@ impl Opened {
         let written_to = self.written_to();
         self.file.sync_data().map_err(|error| {
             self.failed.store(true, Ordering::SeqCst);
+            self.distrusted.store(true, Ordering::SeqCst);
             StoreError::Sync(error)
         })?;
         self.unsynced.synced(written_to);
@@ -286,6 +285,11 @@ impl Store {
         self.opened(|opened| Ok(opened.unsynced.bytes(opened.written_to()))).unwrap_or(0)
     }
 
+    /// Whether what it wrote may not be on the disk, so that it must not be gone on with.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.opened(|opened| Ok(opened.distrusted.load(Ordering::SeqCst))).unwrap_or(false)
+    }
+
     /// Closes the database and opens it again: what the file holds counts.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
@@ -311,7 +315,7 @@ impl Store {
 
     fn with<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
         let failed = |error: sled::Error| {
-            let is_damage = is_damage(&error);
+            let is_damage = is_damage(io_error(&error));
             StoreError::Database { doing: "read", detail: error.to_string(), is_damage }
         };
         // sled panics where it meets damage that it does not expect.
@@ -344,12 +348,13 @@ fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
     // sled panics where it meets damage that it does not expect.
     let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
     let opened = opened.map_err(|_| failed(PANICKED.to_owned(), true))?;
-    let db = opened.map_err(|error| failed(error.to_string(), is_damage(&error)))?;
+    let db = opened.map_err(|error| failed(error.to_string(), is_damage(io_error(&error))))?;
     let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string(), false))?;
     // What the opening wrote, and what a process that was killed had not synced; the file's own name as well.
     file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string(), false))?;
     let unsynced = Unsynced::none(db.context.pagecache.log.stable_offset());
-    Ok(Opened { db, file, unsynced, failed: AtomicBool::new(false) })
+    let (failed, distrusted) = (AtomicBool::new(false), AtomicBool::new(false));
+    Ok(Opened { db, file, unsynced, failed, distrusted })
 }
 
 /// Removes what an opening that was cut short has left.

@@ -160,7 +160,8 @@ impl Found {
             Ok(found) => found,
             Err(damaged) if !self.lenient => return Err(OpenError::Segment { path, byte: 0, damaged }),
             Err(_) => {
-                match header_of_records(&std::fs::read(&path).map_err(failed)?, number, self.partitions()) {
+                let content = std::fs::read(&path).map_err(failed)?;
+                match header_of_records(&content, number, self.partitions()) {
                     Some(found) => found,
                     None => return Ok(()),
                 }
@@ -205,8 +206,29 @@ impl Found {
         let end = before.footer.numbers.end;
         let goes_on = header.first_number == end && header.prior == before.footer.last_sum;
         let copies = header.first_number + 1 == end;
-        let same = header.journal == newest.header.journal;
-        if same && (goes_on || copies) { Ok(()) } else { Err(line()) }
+        match header.journal == newest.header.journal {
+            true if goes_on || copies => Ok(()),
+            true if header.first_number > end && !before.closed => Err(self.lost_end(before, header)),
+            _ => Err(line()),
+        }
+    }
+
+    /// The segment before the one with this header has lost its footer, and records before that.
+    fn lost_end(&self, before: &Segment, header: &Header) -> OpenError {
+        let (byte, damaged) = match &self.tail {
+            Tail::Torn { byte, damaged, .. } => (*byte, damaged.clone()),
+            Tail::Whole => {
+                let damaged = Damaged { what: "a record", why: "it is not there" };
+                (u64::from(before.end) * BLOCK_BYTES as u64, damaged)
+            }
+        };
+        OpenError::Acknowledged {
+            path: self.directory.segment(before.footer.segment),
+            byte,
+            number: before.footer.numbers.end,
+            damaged,
+            proof: format!("the segment behind it begins with record {}", header.first_number),
+        }
     }
 
     /// A record that lies in two segments must be the same.
@@ -219,9 +241,11 @@ impl Found {
         let mut block = [0; BLOCK_BYTES];
         let at = u64::from(segment.begin) * BLOCK_BYTES as u64;
         std::os::unix::fs::FileExt::read_exact_at(&*segment.file, &mut block, at).map_err(failed)?;
-        let same = Frame::decode(&block).is_ok_and(|frame| frame.sum() == before.footer.last_sum);
-        let line = || OpenError::Line { path: path.to_owned(), number: header.first_number };
-        if same { Ok(()) } else { Err(line()) }
+        match Frame::decode(&block) {
+            Ok(frame) if frame.sum() == before.footer.last_sum => Ok(()),
+            Ok(_) => Err(OpenError::Line { path: path.to_owned(), number: header.first_number }),
+            Err(damaged) => Err(OpenError::Segment { path: path.to_owned(), byte: at, damaged }),
+        }
     }
 
     /// Segments that a record declared as no longer needed may still be there; those that were not must be.

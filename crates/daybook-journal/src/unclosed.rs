@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::catalog::{empty_footer, note};
 use crate::errors::OpenError;
+use crate::fields::Damaged;
 use crate::footer::Footer;
 use crate::frame::{BLOCK_BYTES, Frame, blocks};
 use crate::open::Tail;
@@ -39,6 +40,11 @@ pub(crate) fn scan_open(
     let byte = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
     let (segment, number) = (header.segment, footer.numbers.end);
     let tail = match end {
+        // Segments are made of whole blocks.
+        End::Zeros if !content.len().is_multiple_of(BLOCK_BYTES) => {
+            let damaged = Damaged { what: "a segment", why: "it ends in the middle of a block" };
+            Tail::Torn { segment, byte: content.len() as u64, number, damaged }
+        }
         End::Zeros => Tail::Whole,
         End::Torn { block, damaged } => Tail::Torn { segment, byte: byte(block), number, damaged },
         End::Damaged { block, damaged, later } => {
@@ -64,24 +70,25 @@ fn scan_behind(content: &[u8], damaged: u32, expected: &Expected) -> (Vec<Scanne
     }
 }
 
-/// What the first record that can be read says of a segment whose header cannot be.
-/// `before` is where partitions stood behind the segment before it.
+/// What the records that can be read say of a segment whose header cannot be. `before` is where the partitions stood behind
+/// the segment before it, as far as that is known.
 pub(crate) fn header_of_records(
     content: &[u8],
     segment: u64,
     before: &[PartitionState],
 ) -> Option<(Header, u32)> {
-    let mut framed = (0..).zip(content.chunks(BLOCK_BYTES)).filter_map(|(block, bytes)| {
+    let framed = (0..).zip(content.chunks(BLOCK_BYTES)).filter_map(|(block, bytes)| {
         Frame::decode(bytes).ok().filter(|frame| frame.segment == segment).map(|frame| (block, frame))
     });
-    let (begin, frame) = framed.next()?;
-    let at = |block: u32| content.get(block as usize * BLOCK_BYTES..).unwrap_or_default();
-    let records =
-        (begin..blocks(content.len())).filter_map(|block| any_record(at(block), frame.journal, segment).ok());
-    let highest = records.flat_map(|(_, record)| record.group.events).map(|event| event.partition).max();
-    let mut partitions = before.to_vec();
-    let count = highest.and_then(|highest| usize::try_from(highest).ok()).map_or(0, |highest| highest + 1);
-    partitions.resize(count.max(before.len()), PartitionState::default());
+    let framed: Vec<(u32, Frame)> = framed.collect();
+    let (begin, frame) = *framed.first()?;
+    let events = framed.iter().filter_map(|(block, frame)| {
+        any_record(content.get(*block as usize * BLOCK_BYTES..)?, frame.journal, segment).ok()
+    });
+    let partitions =
+        events.flat_map(|(_, record)| record.group.events).map(|event| event.partition as usize + 1);
+    let mut states = before.to_vec();
+    states.resize(partitions.max().unwrap_or(0).max(before.len()), PartitionState::default());
     let identity = Identity { topic: String::new(), cluster: String::new(), layout: 0, partitions: 0 };
     let header = Header {
         journal: frame.journal,
@@ -92,7 +99,7 @@ pub(crate) fn header_of_records(
         index_synced: frame.index_synced,
         oldest_segment: frame.oldest_segment,
         created_ms: frame.committed_ms,
-        partitions,
+        partitions: states,
     };
     Some((header, begin))
 }

@@ -3,6 +3,8 @@
 //! A torn end is what a power cut leaves of a record that nobody was told of; it is cut off. But if the index has taken
 //! the record, or the log has events that the journal lacks, it was acknowledged, and the journal is damaged.
 
+use std::ops::RangeInclusive;
+
 /// Most events of one record: what fits into it of the smallest that there are.
 const RECORD_EVENTS_MAX: u64 = (daybook_journal::RECORD_BYTES_MAX / 256) as u64;
 
@@ -29,18 +31,19 @@ pub(super) enum Judged {
     InLog,
 }
 
-/// Events that were acknowledged, and are neither in the journal nor in the log.
+/// Events that were acknowledged, and are neither in the journal nor in the log: partitions, and positions of each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "positions {from} to {to} of partition {partition} were decided and are neither in the journal nor in the log"
+    "{} were decided and are neither in the journal nor in the log, nor is what may have been decided after them",
+    listed(.0)
 )]
-pub struct MissingEnd {
-    /// The partition.
-    pub partition: usize,
-    /// First position that is missing.
-    pub from: u64,
-    /// Last position that is missing.
-    pub to: u64,
+pub struct MissingEnd(pub Vec<(usize, RangeInclusive<u64>)>);
+
+fn listed(missing: &[(usize, RangeInclusive<u64>)]) -> String {
+    let of = |(partition, positions): &(usize, RangeInclusive<u64>)| {
+        format!("positions {} to {} of partition {partition}", positions.start(), positions.end())
+    };
+    missing.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, MissingEnd> {
@@ -52,13 +55,13 @@ pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, MissingEnd> {
         return Ok(Judged::Whole);
     }
     let index = ends.index.as_deref().unwrap_or_default();
-    for (partition, ((journal, log), index)) in ends.journal.iter().zip(ends.log).zip(index).enumerate() {
+    let ends = ends.journal.iter().zip(ends.log).zip(index).enumerate();
+    let missing = ends.filter_map(|(partition, ((journal, log), index))| {
         let from = *journal.max(log);
-        if *index > from {
-            return Err(MissingEnd { partition, from, to: index - 1 });
-        }
-    }
-    Ok(Judged::InLog)
+        (*index > from).then(|| (partition, from..=index - 1))
+    });
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() { Ok(Judged::InLog) } else { Err(MissingEnd(missing)) }
 }
 
 #[cfg(test)]
@@ -92,10 +95,13 @@ mod tests {
 
     #[test]
     fn an_end_that_is_nowhere_is_named() {
-        let missing = MissingEnd { partition: 1, from: 5, to: 7 };
-        assert_eq!(judged([3, 5], Some([3, 8]), [3, 4], (true, true)), Err(missing));
-        let missing = MissingEnd { partition: 1, from: 6, to: 7 };
-        assert_eq!(judged([3, 5], Some([3, 8]), [3, 6], (false, true)), Err(missing));
+        let ahead = judged([3, 5], Some([3, 8]), [3, 4], (true, true));
+        assert_eq!(ahead, Err(MissingEnd(vec![(1, 5..=7)])));
+        let ahead = judged([3, 5], Some([5, 8]), [3, 6], (false, true));
+        let missing = MissingEnd(vec![(0, 3..=4), (1, 6..=7)]);
+        let said = missing.to_string();
+        assert_eq!(ahead, Err(missing));
+        assert!(said.contains("positions 3 to 4 of partition 0, positions 6 to 7 of partition 1"), "{said}");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) struct Leftover {
     pub(super) misfit: Option<Misfit>,
     /// Events of the log that the old store does not know.
     pub(super) behind: u64,
+    /// Positions that were given, as the old index says, and of which neither journal nor log has the event.
+    pub(super) lost: Range<u64>,
 }
 
 /// Events of the old store that cannot be taken over.
@@ -57,7 +59,7 @@ pub(super) fn leftover(old: &Recorded, fault: Option<Fault>, in_log: u64) -> Lef
         fault => (in_log..in_log, in_log..next, fault),
     };
     let misfit = fault.filter(|_| !misfits.is_empty()).map(|fault| Misfit { positions: misfits, fault });
-    Leftover { fitting, misfit, behind: in_log.saturating_sub(next) }
+    Leftover { fitting, misfit, behind: in_log.saturating_sub(next), lost: 0..0 }
 }
 
 #[cfg(test)]
@@ -91,7 +93,7 @@ mod tests {
             (3..9, 9, 9..9, 0),
             (3..9, 12, 12..12, 3),
         ] {
-            assert_eq!(judged(kept, in_log, None), Leftover { fitting, misfit: None, behind });
+            assert_eq!(judged(kept, in_log, None), Leftover { fitting, misfit: None, behind, lost: 0..0 });
         }
     }
 

@@ -10,11 +10,13 @@ use uuid::Uuid;
 
 use super::leftover::{Fault, Leftover, leftover};
 use crate::kernel::before::{StoreBefore, is_from_before};
-use crate::kernel::directory::journal_of;
+use crate::kernel::directory::{index_of, journal_of};
 use crate::kernel::group::GroupError;
+use crate::kernel::kept;
 use crate::kernel::log_tail::Tail;
 use crate::kernel::recorded::{Recorded, events_from, recorded};
 use crate::kernel::rows::Counter;
+use crate::kernel::store::Store;
 
 /// A position of which there is no event.
 const NO_EVENT: &str = "there is no such event";
@@ -59,6 +61,8 @@ impl Kept {
 
 struct Partition {
     recorded: Recorded,
+    /// The next position as the old index has it; 0 if that cannot be read.
+    indexed: u64,
     /// Events that the log's next ones are compared with.
     compared: Vec<Event>,
     fault: Option<Fault>,
@@ -76,7 +80,10 @@ impl OldOutbox {
             return Self::Absent;
         }
         match daybook_journal::find_readable(&dir) {
-            Ok(found) => Self::Open(Opened::new(found.into_reader(), partitions)),
+            Ok(found) => {
+                let indexed = indexed(store, partitions, cache_bytes);
+                Self::Open(Opened::new(found.into_reader(), partitions, &indexed))
+            }
             Err(error) => Self::Unreadable(error.to_string()),
         }
     }
@@ -89,13 +96,24 @@ impl OldOutbox {
     }
 }
 
+/// The next position of each partition as the index of `store` has it; nothing if that cannot be read.
+fn indexed(store: &Path, partitions: i32, cache_bytes: u64) -> Vec<u64> {
+    let index = index_of(store);
+    let Some(index) = index.exists().then(|| Store::open(&index, cache_bytes).ok()).flatten() else {
+        return Vec::new();
+    };
+    let next = |partition| kept::counter(&index, partition).map_or(0, |counter| counter.next);
+    (0..partitions).map(next).collect()
+}
+
 impl Opened {
-    fn new(journal: Reader, partitions: i32) -> Self {
+    fn new(journal: Reader, partitions: i32, indexed: &[u64]) -> Self {
         let mut of = recorded(&journal).into_iter();
         let nothing = || Recorded { counter: Counter::default(), sent: 0, kept_from: 0 };
-        let partition = |_| {
+        let partition = |number: i32| {
             let recorded = of.next().unwrap_or_else(nothing);
-            Partition { recorded, compared: Vec::new(), fault: None }
+            let indexed = indexed.get(number as usize).copied().unwrap_or(0);
+            Partition { recorded, indexed, compared: Vec::new(), fault: None }
         };
         let partitions = (0..partitions).map(partition).collect();
         Self { kept: Kept::Journal(journal), partitions }
@@ -105,7 +123,7 @@ impl Opened {
         let store = StoreBefore::open(store, cache_bytes)?;
         let partition = |partition| {
             let recorded = store.recorded(partition)?;
-            Ok(Partition { recorded, compared: Vec::new(), fault: None })
+            Ok(Partition { recorded, indexed: 0, compared: Vec::new(), fault: None })
         };
         let partitions = (0..partitions).map(partition).collect::<Result<_, GroupError>>()?;
         Ok(Self { kept: Kept::Before(store), partitions })
@@ -132,7 +150,9 @@ impl Opened {
     pub(super) fn leftovers(&self, ends: &[Option<Tail>]) -> Vec<Leftover> {
         let of = |(partition, end): (&Partition, &Option<Tail>)| {
             let in_log = end.map_or(0, |tail| tail.position + 1);
-            leftover(&partition.recorded, partition.fault.clone(), in_log)
+            let known = partition.recorded.counter.next.max(in_log);
+            let lost = known..partition.indexed.max(known);
+            Leftover { lost, ..leftover(&partition.recorded, partition.fault.clone(), in_log) }
         };
         self.partitions.iter().zip(ends).map(of).collect()
     }

@@ -38,7 +38,7 @@ pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partiti
 }
 
 fn report_partition(topic: &str, old_store: &str, of: &TakenOver) {
-    let TakenOver { partition, taken, misfit, behind } = of;
+    let TakenOver { partition, taken, misfit, behind, lost } = of;
     if *behind > 0 {
         tracing::warn!(
             topic,
@@ -47,6 +47,18 @@ fn report_partition(topic: &str, old_store: &str, of: &TakenOver) {
             old_store,
             "the old store ends before the log does: it is an old copy, or has lost its end; commands that it had answered last \
              and not yet sent to Kafka may be lost"
+        );
+    }
+    if !lost.is_empty() {
+        tracing::error!(
+            topic,
+            partition,
+            from_position = lost.start,
+            to_position = lost.end - 1,
+            events = count(lost),
+            old_store,
+            "events that the old store's index knows of are neither in the log nor in the old journal: commands that had been answered are \
+             lost"
         );
     }
     if !taken.is_empty() {

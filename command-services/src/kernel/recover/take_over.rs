@@ -21,6 +21,8 @@ pub(super) struct TakenOver {
     pub(super) misfit: Option<Misfit>,
     /// Events of the log that the old journal does not know.
     pub(super) behind: u64,
+    /// In neither.
+    pub(super) lost: Range<u64>,
 }
 
 /// The new journal and its index, and events on their way into them.
@@ -77,7 +79,7 @@ fn take_partition<A: Aggregate>(
     partition: i32,
     leftover: Leftover,
 ) -> Result<TakenOver, RecoverError> {
-    let Leftover { fitting, misfit, behind } = leftover;
+    let Leftover { fitting, misfit, behind, lost } = leftover;
     let mut at = fitting.start;
     while at < fitting.end {
         let (taken, fault) = match old.events_from(partition, at, fitting.end) {
@@ -87,10 +89,10 @@ fn take_partition<A: Aggregate>(
         at += taken;
         if let Some(fault) = fault {
             let misfit = Some(Misfit { positions: at..fitting.end, fault });
-            return Ok(TakenOver { partition, taken: fitting.start..at, misfit, behind });
+            return Ok(TakenOver { partition, taken: fitting.start..at, misfit, behind, lost });
         }
     }
-    Ok(TakenOver { partition, taken: fitting, misfit, behind })
+    Ok(TakenOver { partition, taken: fitting, misfit, behind, lost })
 }
 
 /// Takes events as far as they fit: how many did, and why not all.

@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
+use crate::kernel::directory::{Directory, Marker};
 use crate::kernel::{DirectoryError, RunError, Running, StartError};
 use crate::testing::{TestService, broker, settings};
 
@@ -85,4 +86,18 @@ fn the_marker_must_fit() {
     assert!(matches!(*start_error, StartError::Directory(DirectoryError::Marker { .. })));
     fs::write(&marker, text).unwrap();
     toys.restart(|_| {}).unwrap();
+}
+
+/// It has no journal, and would take what it does not know for an empty store.
+#[test]
+fn a_program_from_before_there_was_a_journal_refuses_a_directory_of_today() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    toys.stop();
+    let directory = Directory::open(&toys.settings.data_dir, "toys").unwrap();
+    let (topic, partitions) = ("toys.events".to_owned(), toys.settings.partitions);
+    let before = Marker { service: "toys".to_owned(), layout: 2, topic, partitions };
+    let refused = directory.check_marker(&before).unwrap_err().to_string();
+    assert!(refused.contains("says layout version 4, but this process has"), "{refused}");
+    assert!(refused.contains("use the version of this program that wrote it"), "{refused}");
 }

@@ -259,3 +259,48 @@ fn what_lies_in_another_record_as_well_is_not_lost() {
     flip(&segments(killed.path())[0], 5 * BLOCK + 100);
     assert_eq!(lost(killed.path()), []);
 }
+
+#[test]
+fn who_takes_over_reads_segments_whose_headers_are_damaged() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 6, 10);
+    drop(journal);
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 6, 12, 10);
+    let states = journal.reader().partitions();
+    for damaged in [&[0][..], &[1], &[0, 1]] {
+        let copied = copy(directory.path());
+        damaged.iter().for_each(|segment| flip(&segments(copied.path())[*segment], 28));
+        let reader = daybook_journal::find_readable(copied.path()).unwrap().into_reader();
+        for (partition, state) in states.iter().enumerate() {
+            let next = reader.partitions().get(partition).map(|state| state.next);
+            assert_eq!(next, Some(state.next), "partition {partition}, {damaged:?}");
+            for position in 0..state.next {
+                assert!(
+                    reader.events(partition, position).unwrap().is_some(),
+                    "{partition} {position}, {damaged:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_was_cut_before_others_is_named() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 6, 10);
+    journal.close(NOW_MS).unwrap();
+    drop(begin(directory.path()).unwrap());
+    // The third record is gone, cut, or whole with nothing behind it.
+    for (byte, lost) in [(3 * BLOCK, 3), (3 * BLOCK + 20, 3), (3 * BLOCK + 300, 4)] {
+        let cut = copy(directory.path());
+        let file = &segments(cut.path())[0];
+        fs::File::options().write(true).open(file).unwrap().set_len(byte as u64).unwrap();
+        match find(cut.path()) {
+            Err(OpenError::Acknowledged { path, number, .. }) => assert_eq!((&path, number), (file, lost)),
+            other => panic!("byte {byte}: {other:?}"),
+        }
+    }
+}
