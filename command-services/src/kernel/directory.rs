@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use daybook_journal::Identity;
 use event_log::process::{DirectoryLock, LockError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -75,6 +76,24 @@ pub enum DirectoryError {
     Foreign {
         /// The file.
         path: PathBuf,
+    },
+    /// The marker is gone, and the store is there.
+    #[error(
+        "{marker} is missing in {}, beside a store that has the events of topic {topic} ({partitions} partitions, layout {layout}): bring \
+         the file back, from a backup or written anew with these four members: service, layout, topic, partitions. Do not move the \
+         store away: what Kafka does not have yet is in it", path.display()
+    )]
+    Unmarked {
+        /// The directory.
+        path: PathBuf,
+        /// Name of the file.
+        marker: &'static str,
+        /// Full name of the topic.
+        topic: String,
+        /// Its partitions.
+        partitions: i32,
+        /// Layout of the store.
+        layout: u32,
     },
     /// A store from before lies where one of today is expected.
     #[error(
@@ -156,7 +175,19 @@ impl Directory {
 
     fn refuse_unmarked(&self) -> Result<Marked, DirectoryError> {
         let path = self.store();
-        if path.exists() { Err(DirectoryError::Foreign { path }) } else { Ok(Marked::Not) }
+        if !path.exists() {
+            return Ok(Marked::Not);
+        }
+        let journal = journal_of(&path);
+        // Whose store it is, the journal says.
+        let found = daybook_journal::find_readable(&journal).ok().and_then(|found| found.identity().cloned());
+        match found.filter(|identity| !identity.topic.is_empty()) {
+            Some(Identity { topic, partitions, layout, .. }) => {
+                let (path, marker) = (self.path.clone(), MARKER);
+                Err(DirectoryError::Unmarked { path, marker, topic, partitions, layout })
+            }
+            None => Err(DirectoryError::Foreign { path }),
+        }
     }
 
     /// Writes the marker, durably and whole.

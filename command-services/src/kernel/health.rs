@@ -12,6 +12,8 @@ const HUNG_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     failure: Mutex<Option<String>>,
+    /// Why nothing can be written, although all can be read.
+    no_room: Mutex<Option<String>>,
     /// Since when the disk has not answered.
     writing_since: Mutex<Option<Instant>>,
 }
@@ -31,9 +33,15 @@ impl Health {
         *self.lock() = Some(failure);
     }
 
+    /// The committer: nothing can be written, and what is there can be read.
+    pub(crate) fn no_room(&self, reason: String) {
+        *self.no_room.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
     /// The committer: everything can be written again.
     pub(crate) fn well_again(&self) {
         *self.lock() = None;
+        *self.no_room.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The committer: the disk is asked for something.
@@ -42,9 +50,14 @@ impl Health {
         Writing(self)
     }
 
-    /// Why nothing can be written.
+    /// Why nothing can be written, or trusted that is read.
     pub(crate) fn failure(&self) -> Option<String> {
         self.lock().clone()
+    }
+
+    /// Why nothing can be written.
+    pub(crate) fn unwritable(&self) -> Option<String> {
+        self.failure().or_else(|| self.no_room.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Says so if the disk has not answered for long.

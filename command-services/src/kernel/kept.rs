@@ -191,6 +191,16 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>) -> Result<Option<Looked>, 
     Ok(Some(Looked { dir: dir.to_owned(), found, reader, index }))
 }
 
+/// Refuses a directory `store` whose journal, as far as it can be read, is of another cluster. For who makes it anew: what
+/// it has not sent belongs to that one.
+pub(crate) fn refuse_other_clusters_store(dir: &Path, opening: &Opening<'_>) -> Result<(), KeptError> {
+    match daybook_journal::find_readable(&journal_of(dir)) {
+        Ok(found) => refuse_other_cluster(dir, &found, opening),
+        // Whether that is to be given up, is asked later.
+        Err(_) => Ok(()),
+    }
+}
+
 /// A log of another cluster is another log, whatever its topics are called.
 fn refuse_other_cluster(dir: &Path, found: &Found, opening: &Opening<'_>) -> Result<(), KeptError> {
     let known = found.identity().map(|identity| &*identity.cluster).filter(|known| !known.is_empty());

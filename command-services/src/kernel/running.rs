@@ -111,7 +111,7 @@ impl<A: Aggregate> Running<A> {
         let relay = join("relay", self.relay);
         let follower = self.follower.map_or(Ok(()), |follower| join("follower", follower));
         let unsent = self.service.positions.unsent();
-        if unsent > 0 {
+        if unsent > 0 && self.service.positions.superseded().is_none() {
             tracing::warn!(
                 service = A::SERVICE,
                 unsent,

@@ -137,7 +137,7 @@ impl<A: Aggregate> Service<A> {
 
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        let failure = self.health.failure().map(|failure| format!("the store fails: {failure}"));
+        let failure = self.health.unwritable().map(|failure| format!("the store fails: {failure}"));
         failure
             .or_else(|| self.health.stuck())
             .or_else(|| self.positions.halted())

@@ -105,6 +105,7 @@ pub(crate) fn start<A: Aggregate>(
         topic: kafka.topic_name(A::TOPIC),
         partitions,
     };
+    starting.says("opening the directory");
     let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
     let marked = directory.check_marker(&marker)?;
     starting.says("waiting for a Kafka broker");
@@ -132,7 +133,11 @@ pub(crate) fn start<A: Aggregate>(
         directory.write_marker(&marker)?;
         directory.replace_store()?;
     }
+    if settings.recover {
+        kept::refuse_other_clusters_store(&store, &opening)?;
+    }
     let has_store = marked != Marked::Not && !settings.recover;
+    starting.says("opening journal and index");
     let looked = if has_store { kept::look(&store, &opening)? } else { None };
     let nothing = || vec![Reached::default(); partitions as usize];
     let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));

@@ -69,8 +69,7 @@ const UNLOCK_POLL: Duration = Duration::from_millis(10);
 pub enum StoreError {
     /// The database cannot be opened.
     #[error(
-        "the store in {dir} cannot be opened: {detail}; see that the disk has space and may be written, and if the store is damaged \
-         start with --recover to rebuild it from the log"
+        "the store in {dir} cannot be opened: {detail}; see that the disk has space and may be written, and that nobody else has it open"
     )]
     Open {
         /// Directory of the database.

@@ -90,7 +90,9 @@ impl Found {
         let header = self.next_header(beginning);
         let (begin, copied) = self.first_blocks(&header);
         let fresh_bytes = self.spare(segment_bytes, begin.len() as u64).map_err(io("take a new segment"))?;
-        let file = self.directory.begin_segment(header.segment, &begin).map_err(io("begin a segment"))?;
+        let spare = self.directory.open_spare().map_err(io("open its spare segment"))?;
+        let file =
+            self.directory.begin_segment(spare, header.segment, &begin).map_err(io("begin a segment"))?;
         // The record that says what is not needed may have been the unsure one.
         self.remove_unneeded().map_err(io("be freed of what is not needed"))?;
         // On a full disk a footer would take what the next start needs.

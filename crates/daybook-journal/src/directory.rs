@@ -105,15 +105,22 @@ impl Directory {
         made.and_then(|()| self.sync())
     }
 
+    /// Opens the spare segment, and the directory. What the system has too few of, such as open files, is found out here,
+    /// before anything is changed.
+    pub(crate) fn open_spare(&self) -> io::Result<OpenSpare> {
+        let file = OpenOptions::new().read(true).write(true).open(self.spare())?;
+        Ok(OpenSpare { file, directory: File::open(&self.path)? })
+    }
+
     /// Turns the spare into segment `number` which begins with `begin`: durable under its name, or not there at all.
-    pub(crate) fn begin_segment(&self, number: u64, begin: &[u8]) -> io::Result<File> {
+    pub(crate) fn begin_segment(&self, spare: OpenSpare, number: u64, begin: &[u8]) -> io::Result<File> {
+        let OpenSpare { file, directory } = spare;
         let new = self.path.join(SEGMENT_NEW);
         fs::rename(self.spare(), &new)?;
-        let file = OpenOptions::new().read(true).write(true).open(&new)?;
         file.write_all_at(begin, 0)?;
         file.sync_all()?;
         fs::rename(&new, self.segment(number))?;
-        self.sync()?;
+        directory.sync_all()?;
         Ok(file)
     }
 
@@ -129,6 +136,13 @@ impl Directory {
     pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// The spare segment and its directory, opened.
+#[derive(Debug)]
+pub(crate) struct OpenSpare {
+    file: File,
+    directory: File,
 }
 
 fn fill_with_zeros(path: &Path, bytes: u64) -> io::Result<()> {

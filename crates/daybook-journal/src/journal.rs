@@ -301,7 +301,9 @@ impl Journal {
         let mut begin = header.encode();
         let header_blocks = blocks(begin.len());
         begin.resize(begin.len().next_multiple_of(BLOCK_BYTES), 0);
-        let file = self.shared.directory.begin_segment(header.segment, &begin);
+        let no_room = |source: io::Error| AppendError::NoRoom { detail: source.to_string() };
+        let spare = self.shared.directory.open_spare().map_err(no_room)?;
+        let file = self.shared.directory.begin_segment(spare, header.segment, &begin);
         // Whether the new segment is there is not known; a start finds out.
         let file = Arc::new(file.map_err(|source| self.fail("given a new segment", source))?);
         self.spare.taken();

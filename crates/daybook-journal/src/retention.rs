@@ -107,7 +107,9 @@ impl Leave {
 /// Whether there are so many keys that the oldest are forgotten early.
 fn many_keys(catalog: &Catalog, retention: &Retention) -> bool {
     let Retention { keys_max, .. } = *retention;
-    catalog.key_count() as u64 > keys_max - keys_max / KEYS_ROOM_FRACTION
+    // At the bound there are many, however low it is.
+    let many = (keys_max - keys_max / KEYS_ROOM_FRACTION).min(keys_max.saturating_sub(1));
+    catalog.key_count() as u64 > many
 }
 
 /// Whether keys pile up in the segment that is written, where none can be forgotten. Each time that it is so takes new

@@ -31,7 +31,12 @@ impl<A: Aggregate> Committer<A> {
     ) -> Result<bool, IntegrityError> {
         tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
         self.metrics.store_failures.inc();
-        self.health.failed(error.to_string());
+        let has_no_room = matches!(error, CommitError::Journal(AppendError::NoRoom { .. }));
+        if has_no_room {
+            self.health.no_room(error.to_string());
+        } else {
+            self.health.failed(error.to_string());
+        }
         if let CommitError::Journal(AppendError::Failed { .. } | AppendError::Unusable(_)) = error {
             // Of what a failed sync was about, the system may have forgotten that it is not on the disk.
             return Err(IntegrityError::JournalFailed(error.to_string()));
@@ -41,7 +46,6 @@ impl<A: Aggregate> Committer<A> {
         if self.index_failures >= INDEX_FAILURES_MAX && takes_writes(self.syncing.dir()).is_ok() {
             return Err(self.give_index_up(error));
         }
-        let has_no_room = matches!(error, CommitError::Journal(AppendError::NoRoom { .. }));
         loop {
             // What Kafka has meanwhile may give the room.
             self.retire();

@@ -101,3 +101,21 @@ fn a_program_from_before_there_was_a_journal_refuses_a_directory_of_today() {
     assert!(refused.contains("says layout version 4, but this process has"), "{refused}");
     assert!(refused.contains("use the version of this program that wrote it"), "{refused}");
 }
+
+#[test]
+fn a_store_whose_marker_is_gone_is_named_and_not_to_be_moved_away() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    toys.stop();
+    let marker = toys.settings.data_dir.join("daybook.json");
+    let text = fs::read_to_string(&marker).unwrap();
+    fs::remove_file(&marker).unwrap();
+    for recover in [false, true] {
+        toys.settings.recover = recover;
+        let (code, sentence) = refusal(start(&toys.settings));
+        assert!(code == 1 && sentence.contains("topic toys.events (3 partitions, layout 4)"), "{sentence}");
+        assert!(sentence.contains("Do not move the store away"), "{sentence}");
+    }
+    fs::write(&marker, text).unwrap();
+    toys.restart(|settings| settings.recover = false).unwrap();
+}

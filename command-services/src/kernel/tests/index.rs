@@ -144,4 +144,7 @@ fn a_store_is_of_one_cluster_unless_another_one_is_adopted() {
     begin("two", true).unwrap();
     begin("two", false).unwrap();
     begin("one", false).unwrap_err();
+    // Nor is it recovered into another one.
+    kept::refuse_other_clusters_store(dir.path(), &opening("one", &starting)).unwrap_err();
+    kept::refuse_other_clusters_store(dir.path(), &opening("two", &starting)).unwrap();
 }
