@@ -1,7 +1,8 @@
 //! What every command service has: store, committer, outbox, relay, follower, HTTP. Knows no users, products or orders.
 //!
 //! A command's way: `http` reads it, `committer` decides it in a `group` on the `store` and appends state, unique keys,
-//! idempotency record and outbox row to the journal as one synced record, applies that to the store, `http` answers. From there `relay` brings the outbox to Kafka.
+//! outcome under its key and sealed events to the journal as one synced record, applies the state to the store, `http` answers.
+//! From the journal `relay` brings the events to Kafka.
 //! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
 
 mod aggregate;

@@ -71,14 +71,17 @@ pub(crate) enum Undecided {
     },
     /// The journal has as many bytes as it may.
     #[error(
-        "the journal has {bytes} bytes, which is nearly as many as may be: {unsent} events wait to be sent to Kafka, and idempotency keys \
-         are too young to be forgotten; commands are taken again once there is room"
+        "the journal has {bytes} bytes, which is nearly as many as may be (--journal-bytes-max): {unsent} events wait to be sent to Kafka, \
+         and {keys} idempotency keys are remembered, for --idempotency-age-s-min at least; commands are taken again once events are sent \
+         or keys are old enough"
     )]
     JournalFull {
         /// Bytes of its segments.
         bytes: u64,
         /// Events that Kafka does not have.
         unsent: u64,
+        /// Idempotency keys that are remembered.
+        keys: usize,
     },
     /// Too many idempotency keys, and none of them old enough to be forgotten.
     #[error(

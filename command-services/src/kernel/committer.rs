@@ -245,7 +245,7 @@ impl<A: Aggregate> Committer<A> {
             return Some(Undecided::OutboxFull { unsent });
         }
         let full = bytes.saturating_add(JOURNAL_BYTES_RESERVED) > self.limits.journal_bytes_max;
-        full.then_some(Undecided::JournalFull { bytes, unsent })
+        full.then_some(Undecided::JournalFull { bytes, unsent, keys: self.reader.keys() })
     }
 
     fn decide(

@@ -1,18 +1,17 @@
 //! What a service keeps itself: the journal, and the index that is made of it. Found, judged and begun with at every start.
 //!
 //! The journal is what counts. An index that cannot be opened, or cannot be brought to where the journal is, is put aside
-//! and built again from the log and the journal; see `rebuilt`.
+//! and built again from the log and the journal; see `recover`.
 
 mod aside;
 mod end;
+mod error;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daybook_journal::{
-    Beginning, Found, Identity, Journal, LogEnd, OpenError, PartitionState, ReadError, Reader, Settings,
-    Tail, find,
+    Beginning, Found, Identity, Journal, LogEnd, PartitionState, ReadError, Reader, Settings, Tail, find,
 };
 use uuid::Uuid;
 
@@ -25,113 +24,12 @@ use super::log_tail;
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::starting::Starting;
-use super::store::{EIO, Store, StoreError};
+use super::store::Store;
 use super::writer::{OwnLog, OwnPartition};
 pub(crate) use aside::{put_aside, takes_writes};
-use end::{Ends, Judged, MissingEnd, judge};
+use end::{Ends, Judged, judge};
 
-/// What helps where bytes are not what they were.
-const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
-                      the log and what of the journal can be read";
-
-/// Why journal and index cannot be begun with.
-#[derive(Debug, thiserror::Error)]
-pub enum KeptError {
-    /// The journal cannot be opened.
-    #[error("{}{}", .0, remedy(.0))]
-    Journal(#[from] OpenError),
-    /// The index cannot be opened, read or written, and that is for the disk to mend.
-    #[error("{0}; the store was being opened, and is again as soon as the disk lets it")]
-    Store(#[from] GroupError),
-    /// What the index needs cannot be read from the journal.
-    #[error("{0}{REMEDY}")]
-    Read(#[from] ReadError),
-    /// The index was made of another journal.
-    #[error(
-        "the store in {dir} was made of journal {index}, and the journal beside it is {journal}: bring back what belongs together, or \
-         move {dir}/index away, which is built again from the log and the journal"
-    )]
-    OtherJournal {
-        /// The store's directory.
-        dir: String,
-        /// The journal that the index is made of.
-        index: Uuid,
-        /// The journal that is there.
-        journal: Uuid,
-    },
-    /// There is no journal beside the index.
-    #[error(
-        "the store in {dir} was made of journal {index}, and there is no journal beside it: bring {dir}/journal back; without it, what \
-         Kafka does not have is lost"
-    )]
-    NoJournal {
-        /// The store's directory.
-        dir: String,
-        /// The journal that the index is made of.
-        index: Uuid,
-    },
-    /// The index cannot be put aside.
-    #[error("the index in {} cannot be put aside: {source}", dir.display())]
-    Aside {
-        /// The store's directory.
-        dir: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The brokers are of another cluster.
-    #[error(
-        "the store in {dir} belongs to the Kafka cluster {known}, and the brokers are of cluster {found}: correct --brokers; or, if the \
-         topics were moved there, start with --adopt-cluster, which compares them with the store as at every start and sends again what \
-         they lack"
-    )]
-    OtherCluster {
-        /// The store's directory.
-        dir: String,
-        /// The cluster that it was last used with.
-        known: String,
-        /// The one that answers.
-        found: String,
-    },
-    /// The end of the journal is gone, and not all of it is in the log.
-    #[error("the journal in {dir} has lost its end: {missing}{REMEDY}")]
-    End {
-        /// The store's directory.
-        dir: String,
-        /// What is missing.
-        missing: MissingEnd,
-    },
-}
-
-impl KeptError {
-    /// Whether the disk does not do as asked, so that another attempt may succeed.
-    pub(crate) fn is_of_the_disk(&self) -> bool {
-        match self {
-            Self::Journal(OpenError::Io { source, .. }) | Self::Read(ReadError::Io { source, .. }) => {
-                is_of_the_disk(source)
-            }
-            Self::Aside { source, .. } => is_of_the_disk(source),
-            Self::Store(error) => !error.is_damage(),
-            _ => false,
-        }
-    }
-}
-
-/// Whether a disk that is full, read-only or failing is at fault.
-pub(crate) fn is_of_the_disk(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut};
-    let of_the_disk = [FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut];
-    of_the_disk.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
-}
-
-fn remedy(error: &OpenError) -> &'static str {
-    if error.is_damage() { REMEDY } else { "" }
-}
-
-impl From<StoreError> for KeptError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error.into())
-    }
-}
+pub(crate) use error::{KeptError, is_of_the_disk};
 
 /// Whose they are, and when they are opened.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! file's size nor empties the disk's own cache: after a power cut the data may be gone. So [`Store::sync`] calls
 //! `fdatasync` on a handle of its own to the same file, after sled has handed its buffers to the system.
 //!
-//! **What nobody waits for is synced as well**: what is followed, the relay's marks, its prunes. Losing those would do no
+//! **What nobody waits for is synced as well**: what is followed, and what a record has in the journal. Losing those would do no
 //! harm, but they would take others with them. sled moves pages, and writes new ones over the segment where the old ones
 //! were as soon as the new ones are stable *in its own eyes*, which again is no more than `sync_file_range`. After a power
 //! cut the old place may be overwritten and the new one not there: rows that were durable long ago are gone, and the store

@@ -238,13 +238,13 @@ impl Reader {
         let io = |source| ReadError::Io { path: path.clone(), byte, source };
         let file = file.ok_or_else(|| io(io::ErrorKind::NotFound.into()))?;
         let mut bytes = vec![0; BLOCK_BYTES];
-        file.read_exact_at(&mut bytes, byte).map_err(io)?;
+        read_blocks(&file, &mut bytes, byte).map_err(io)?;
         let frame = Frame::decode(&bytes);
         let frame = frame.map_err(|damaged| ReadError::Damaged { path: path.clone(), byte, damaged })?;
         let whole = frame.blocks() as usize * BLOCK_BYTES;
         if whole > BLOCK_BYTES {
             bytes.resize(whole, 0);
-            file.read_exact_at(&mut bytes[BLOCK_BYTES..], byte + BLOCK_BYTES as u64).map_err(io)?;
+            read_blocks(&file, &mut bytes[BLOCK_BYTES..], byte + BLOCK_BYTES as u64).map_err(io)?;
         }
         let record = any_record(&bytes, self.shared.id, segment);
         record.map_err(|damaged| ReadError::Damaged { path: path.clone(), byte, damaged })
@@ -253,4 +253,21 @@ impl Reader {
     pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
         self.shared.read()
     }
+}
+
+/// Reads blocks that begin in a file. What fills the last one up may have been cut off: then there are zeros, and whether
+/// a record is whole its checksum says.
+fn read_blocks(file: &File, to: &mut [u8], at: u64) -> io::Result<()> {
+    let mut read = 0;
+    while read < to.len() {
+        match file.read_at(&mut to[read..], at + read as u64) {
+            Ok(0) if read == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => break,
+            Ok(some) => read += some,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    to[read..].fill(0);
+    Ok(())
 }

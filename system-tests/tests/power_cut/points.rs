@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::recording::{self, Era};
 
 /// Points of a path where nothing else is asked for.
-const POINTS: u64 = 40;
+const POINTS: u64 = 20;
 const SEED: u64 = 12;
 /// Points of one era: more of them make more eras.
 const POINTS_OF_ERA: u64 = 20;

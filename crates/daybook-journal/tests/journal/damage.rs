@@ -304,3 +304,17 @@ fn a_segment_that_was_cut_before_others_is_named() {
         }
     }
 }
+
+#[test]
+fn a_record_of_which_only_what_fills_its_block_up_was_cut_off_is_read() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 5, 100);
+    let killed = copy(directory.path());
+    let live = segments(killed.path()).pop().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(live).unwrap();
+    file.set_len(6 * BLOCK as u64 - 88).unwrap();
+    let reader = find(killed.path()).unwrap().into_reader();
+    assert!(reader.events(0, 2).unwrap().is_some());
+    assert_has(&begin(killed.path()).unwrap(), 5);
+}
