@@ -143,7 +143,15 @@ where
         return ended(health_check::check(checked.listen), EXIT_FAILED);
     }
     if flags.journal {
-        return ended(print_journal(&checked.settings.data_dir), EXIT_FAILED);
+        let journal = journal_in(&checked.settings.data_dir);
+        if !journal.exists() {
+            complain(&format!(
+                "there is no journal in {}; choose another directory with --data-dir",
+                journal.display()
+            ));
+            return ExitCode::from(EXIT_FAILED);
+        }
+        return ended(print_journal(&journal), EXIT_FAILED);
     }
     init_logging(checked.log);
     let listener = match TcpListener::bind(checked.listen).await {
@@ -166,9 +174,9 @@ where
     ended
 }
 
-fn print_journal(data_dir: &Path) -> Result<(), PrintError> {
+fn print_journal(journal: &Path) -> Result<(), PrintError> {
     let mut out = io::stdout().lock();
-    match daybook_journal::print(&journal_in(data_dir), &mut out) {
+    match daybook_journal::print(journal, &mut out) {
         // Whoever reads has read enough.
         Err(PrintError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
