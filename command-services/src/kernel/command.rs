@@ -91,6 +91,15 @@ pub(crate) enum Undecided {
         /// How many.
         kept: u64,
     },
+    /// What was kept under its idempotency key is damaged.
+    #[error(
+        "what became of the request with this Idempotency-Key cannot be read any more ({detail}); read the resource to see whether it \
+         took effect, and use a new key"
+    )]
+    KeyUnreadable {
+        /// Where, and why.
+        detail: String,
+    },
     /// The disk does not take writes.
     #[error(
         "the command could not be written to disk: {detail}; repeat it with the same Idempotency-Key once the disk is well"

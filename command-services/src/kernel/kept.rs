@@ -256,7 +256,7 @@ fn begin_journal(
         partitions: opening.partitions,
     };
     let Opening { new_id, now_ms, .. } = *opening;
-    let beginning = Beginning { identity: &identity, index_number: 0, new_id, initial, in_log, now_ms };
+    let beginning = Beginning { identity: &identity, new_id, initial, in_log, now_ms };
     Ok(found.begin(&beginning, &Settings::default())?)
 }
 

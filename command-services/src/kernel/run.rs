@@ -61,9 +61,6 @@ pub enum RunError {
     /// A thread panicked.
     #[error("the {0} ended by a fault of this program; its log says more")]
     Panicked(&'static str),
-    /// It was asked to stop while it started.
-    #[error("stopped before the start was over; nothing was accepted")]
-    StartInterrupted,
     /// The disk does not answer.
     #[error(
         "the disk has not answered for {waited_s} s: the process ends without waiting for it; what was acknowledged is on disk. A next start \
@@ -95,15 +92,12 @@ impl RunError {
 
     /// Whether threads are left that may never end: the process must not wait for them.
     pub(crate) fn leaves_threads(&self) -> bool {
-        matches!(self, Self::Hung { .. } | Self::StartInterrupted)
+        matches!(self, Self::Hung { .. })
     }
 
     /// The process's exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if let Self::StartInterrupted = self {
-            return 0;
-        }
         let start = if let Self::Start(start) = self { Some(&**start) } else { None };
         match start {
             Some(StartError::Directory(DirectoryError::Lock(LockError::InUse { .. }))) => EXIT_IN_USE,
@@ -128,8 +122,9 @@ pub(crate) async fn run<A: Aggregate>(
     let running = tokio::select! {
         running = start_as_soon_as_it_may::<A>(&settings, &starting) => running?,
         () = &mut shutdown => {
+            // What a start leaves unfinished the next one does; its thread ends with the process, or stops what it began.
             tracing::info!(service = A::SERVICE, "stopping before the start was over");
-            return Err(RunError::StartInterrupted);
+            return Ok(());
         }
     };
     early.end().await;

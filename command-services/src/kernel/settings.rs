@@ -61,7 +61,7 @@ pub struct Limits {
     pub kafka_wait_max: Duration,
     /// How long an idempotency key is remembered.
     pub idempotency_age_max: Duration,
-    /// Idempotency keys remembered at most; towards it the oldest are forgotten early. Some 60 bytes of memory each.
+    /// Idempotency keys remembered at most; towards it the oldest are forgotten early. Some 70 bytes of memory each.
     pub idempotency_keys_max: u64,
     /// No key is forgotten before; if that leaves too many, commands with new keys get 503.
     pub idempotency_age_min: Duration,

@@ -170,14 +170,8 @@ impl<A: Aggregate> TestService<A> {
         self.stop();
         let found = find(&self.settings.data_dir.join("store/journal")).unwrap();
         let (identity, now_ms) = (found.identity().unwrap().clone(), now_ms(&SystemAmbient));
-        let beginning = Beginning {
-            identity: &identity,
-            index_number: 0,
-            new_id: Uuid::nil(),
-            initial: &[],
-            in_log: &[],
-            now_ms,
-        };
+        let beginning =
+            Beginning { identity: &identity, new_id: Uuid::nil(), initial: &[], in_log: &[], now_ms };
         let mut journal = found.begin(&beginning, &daybook_journal::Settings::default()).unwrap();
         journal.append(group, now_ms).unwrap();
         journal.close(now_ms).unwrap();

@@ -8,10 +8,9 @@ use uuid::Uuid;
 use crate::catalog::{Catalog, Segment, empty_footer, note};
 use crate::directory::close_segment;
 use crate::errors::OpenError;
-use crate::fields::Damaged;
 use crate::frame::{BLOCK_BYTES, Frame, blocks};
 use crate::journal::{Journal, Start};
-use crate::open::{Found, Tail, io_error};
+use crate::open::{Found, io_error};
 use crate::reader::Reader;
 use crate::scan::Scanned;
 use crate::segment::{Header, Identity, PartitionState};
@@ -41,8 +40,6 @@ impl Default for Settings {
 pub struct Beginning<'a> {
     /// Whose journal it is.
     pub identity: &'a Identity,
-    /// The last record that the index has; 0 if it has none.
-    pub index_number: u64,
     /// Of a journal that is made anew: its id.
     pub new_id: Uuid,
     /// Of a journal that is made anew: where each partition stands before its first record.
@@ -75,14 +72,13 @@ impl LogEnd {
 impl Found {
     /// Begins to write: a torn end is cut off, what is unsure is written once more, and the old segment is closed.
     ///
-    /// A record that the index has was acknowledged, so its absence is damage and not a torn end. Whoever has read the log
-    /// compares it with [`Found::partitions`] before, for the same reason.
+    /// A torn end may have been acknowledged nevertheless: the caller knows, by its index and by the log. It compares them
+    /// with [`Found::last_number`] and [`Found::partitions`] before.
     ///
     /// # Errors
-    /// If the journal belongs to somebody else, lacks what was acknowledged, or cannot be written.
+    /// If the journal belongs to somebody else, or cannot be written.
     pub fn begin(mut self, beginning: &Beginning<'_>, settings: &Settings) -> Result<Journal, OpenError> {
         self.check_identity(beginning.identity)?;
-        self.check_end(beginning.index_number)?;
         let segment_bytes = settings.segment_bytes.next_multiple_of(BLOCK_BYTES as u64);
         let directory = &self.directory.clone();
         let io = |doing| move |source| io_error(directory, doing, source);
@@ -174,23 +170,6 @@ impl Found {
             }),
             _ => Ok(()),
         }
-    }
-
-    fn check_end(&self, index_number: u64) -> Result<(), OpenError> {
-        let last = self.last_number();
-        if index_number <= last {
-            return Ok(());
-        }
-        let Some(newest) = self.segments.last().map(|segment| segment.footer.segment) else {
-            return Err(OpenError::Missing { path: self.directory.path().to_owned(), segment: 1 });
-        };
-        let (byte, number, damaged) = match &self.tail {
-            Tail::Torn { byte, number, damaged, .. } => (*byte, *number, damaged.clone()),
-            Tail::Whole => (0, last + 1, Damaged { what: "a record", why: "it is not there" }),
-        };
-        let proof = format!("the index has taken record {index_number}");
-        let path = self.directory.segment(newest);
-        Err(OpenError::Acknowledged { path, byte, number, damaged, proof })
     }
 
     fn remove_unneeded(&self) -> io::Result<()> {

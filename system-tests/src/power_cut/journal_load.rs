@@ -109,17 +109,16 @@ fn acknowledged(next: &[u64]) -> [u64; PARTITIONS] {
     [next[0].saturating_sub(2), next[1] / 100 * 100]
 }
 
-/// Begins with what was found. The index has all up to `index_number`.
+/// Begins with what was found.
 ///
 /// # Errors
 /// Those of [`Found::begin`].
-pub fn begin(found: Found, index_number: u64) -> Result<Journal, OpenError> {
+pub fn begin(found: Found) -> Result<Journal, OpenError> {
     let identity =
         Identity { topic: "t".to_owned(), cluster: "c".to_owned(), layout: 3, partitions: PARTITIONS as i32 };
     let settings = Settings { segment_bytes: 64 * 1024, recent_bytes_max: 4096 };
     let (new_id, initial) = (Uuid::from_u128(77), &[PartitionState::default(); PARTITIONS]);
-    let beginning =
-        Beginning { identity: &identity, index_number, new_id, initial, in_log: &[], now_ms: NOW_MS };
+    let beginning = Beginning { identity: &identity, new_id, initial, in_log: &[], now_ms: NOW_MS };
     found.begin(&beginning, &settings)
 }
 
@@ -143,7 +142,7 @@ pub fn live(directory: &Path, notes: &Path, life: u64, groups: u64) {
     let mut random = StdRng::seed_from_u64(life);
     let found = find(directory).expect("the journal can be read");
     let mut next = next(&found);
-    let mut journal = begin(found, 0).expect("the journal can be opened");
+    let mut journal = begin(found).expect("the journal can be opened");
     notes.write(begun(&journal));
     for number in 1..=groups {
         let attempt = Attempt { life, number, next };

@@ -25,7 +25,10 @@ pub(crate) fn check(directory: &Path, expected: &Expected<'_>) -> Result<Seen, S
     let found = find(directory).map_err(|error| format!("it cannot be read: {error}"))?;
     let torn = matches!(found.tail(), Tail::Torn { .. });
     let next = journal_load::next(&found);
-    let journal = journal_load::begin(found, expected.last);
+    if found.last_number() < expected.last {
+        return Err(format!("record {} was acknowledged and is not there", expected.last));
+    }
+    let journal = journal_load::begin(found);
     let mut journal = journal.map_err(|error| format!("it cannot be opened: {error}"))?;
     let records = compare(&journal, expected)?;
     let attempt = Attempt { life: LAST_LIFE, number: 1, next };
@@ -33,7 +36,10 @@ pub(crate) fn check(directory: &Path, expected: &Expected<'_>) -> Result<Seen, S
     let number = appended.map_err(|error| format!("nothing can be appended to it: {error}"))?;
     drop(journal);
     let found = find(directory).map_err(|error| format!("opened once, it cannot be read: {error}"))?;
-    let journal = journal_load::begin(found, number);
+    if found.last_number() < number {
+        return Err("opened once, it has lost what was appended then".to_owned());
+    }
+    let journal = journal_load::begin(found);
     let journal = journal.map_err(|error| format!("opened once, it cannot be opened again: {error}"))?;
     let again = read(&journal)?;
     let same = again.len() == records.len() + 1 && again.starts_with(&records);

@@ -1,7 +1,6 @@
 //! What the committer does while the store or the journal fails: it acknowledges nothing, and tries to get them back. What
 //! must not be gone on with ends the process.
 
-use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -75,9 +74,11 @@ impl<A: Aggregate> Committer<A> {
     }
 
     fn reopen(&mut self) -> Result<(), IntegrityError> {
-        let health = Arc::clone(&self.health);
-        let _writing = health.writing();
-        takes_writes(self.syncing.dir()).map_err(|error| IntegrityError::NoRoom(error.to_string()))?;
+        {
+            // A disk that hangs does so here; a large store may take long to be opened.
+            let _writing = self.health.writing();
+            takes_writes(self.syncing.dir()).map_err(|error| IntegrityError::NoRoom(error.to_string()))?;
+        }
         self.syncing.reopen(&self.journal)?;
         // What was followed and not synced may be gone, and the checkpoints with it.
         self.followed.begin_anew();

@@ -66,6 +66,10 @@ impl From<GroupError> for Stopped {
         match error {
             GroupError::Store(error) => error.into(),
             GroupError::Damaged(damaged) => damaged.into(),
+            // Only idempotency keys are looked up in the journal.
+            GroupError::Journal(error @ ReadError::Damaged { .. }) => {
+                Self::Undecided(Undecided::KeyUnreadable { detail: error.to_string() })
+            }
             GroupError::Journal(error) => {
                 Self::Undecided(Undecided::StoreFails { detail: error.to_string() })
             }

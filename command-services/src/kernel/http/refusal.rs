@@ -72,6 +72,7 @@ impl From<Undecided> for Refusal {
             Undecided::KeysFull { .. } => {
                 Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
             }
+            Undecided::KeyUnreadable { .. } => Self::unavailable("key-unreadable", "Key unreadable", detail),
             Undecided::StoreFails { .. } => Self::unavailable("store-fails", "Store fails", detail),
             Undecided::CatchingUp { .. } => Self::unavailable("catching-up", "Catching up", detail),
             Undecided::Quarantined { key, .. } => {

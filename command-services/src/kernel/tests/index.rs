@@ -1,6 +1,6 @@
 //! The store is brought to where the journal is.
 
-use daybook_journal::{Group, Write};
+use daybook_journal::{Group, PartitionState, Write};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -147,4 +147,17 @@ fn a_store_is_of_one_cluster_unless_another_one_is_adopted() {
     // Nor is it recovered into another one.
     kept::refuse_other_clusters_store(dir.path(), &opening("one", &starting)).unwrap_err();
     kept::refuse_other_clusters_store(dir.path(), &opening("two", &starting)).unwrap();
+}
+
+/// Such as one that `--recover` made: it begins behind the log, and no record of it says what lies before.
+#[test]
+fn an_index_that_counts_less_than_its_journal_is_not_gone_on_with() {
+    let (dir, starting) = (TempDir::new().unwrap(), Starting::default());
+    let opening = opening("", &starting);
+    let behind = PartitionState { next: 3, last_id: Some(Uuid::from_u128(3)), ..PartitionState::default() };
+    kept::make_journal(dir.path(), &opening, &[behind]).unwrap().close(0).unwrap();
+    std::fs::create_dir(dir.path().join("index")).unwrap();
+    let looked = kept::look(dir.path(), &opening).unwrap().unwrap();
+    let begun = looked.begin(&opening, &OwnLog::empty(1)).unwrap();
+    assert_eq!(begun.index.err().as_deref(), Some("it lacks events that the journal counts"));
 }

@@ -56,7 +56,6 @@ fn begin(path: &Path) -> Journal {
     let identity = Identity { topic: "t".to_owned(), cluster: String::new(), layout: 1, partitions: 2 };
     let beginning = Beginning {
         identity: &identity,
-        index_number: 0,
         new_id: Uuid::from_u128(7),
         initial: &[PartitionState::default(); PARTITIONS],
         in_log: &[],

@@ -7,8 +7,7 @@ use daybook_journal::{
 };
 
 use crate::support::{
-    NOW_MS, append, assert_has, begin, begin_as, begin_with, copy, directory, group, identity, segments,
-    settings,
+    NOW_MS, append, assert_has, begin, begin_as, copy, directory, group, identity, segments, settings,
 };
 
 #[test]
@@ -111,7 +110,7 @@ fn the_journal_of_another_topic_is_refused() {
     begin(directory.path()).unwrap().close(NOW_MS).unwrap();
     let other = daybook_journal::Identity { topic: "other".to_owned(), ..identity() };
     let found = find(directory.path()).unwrap();
-    let refused = begin_as(found, 0, &other, &settings()).unwrap_err();
+    let refused = begin_as(found, &other, &settings()).unwrap_err();
     assert!(refused.to_string().contains("\"other\""), "{refused}");
 }
 
@@ -120,8 +119,7 @@ fn a_journal_may_begin_behind_what_a_log_has_and_is_read_without_being_written()
     let directory = directory();
     let initial = [PartitionState { next: 2, ..PartitionState::default() }, PartitionState::default()];
     let (identity, new_id) = (identity(), uuid::Uuid::from_u128(5));
-    let beginning =
-        Beginning { identity: &identity, index_number: 0, new_id, initial: &initial, in_log: &[], now_ms: 0 };
+    let beginning = Beginning { identity: &identity, new_id, initial: &initial, in_log: &[], now_ms: 0 };
     let mut journal = find(directory.path()).unwrap().begin(&beginning, &settings()).unwrap();
     assert!(journal.append(group(0, 10), NOW_MS).is_err());
     journal.append(group(4, 10), NOW_MS).unwrap();
@@ -139,16 +137,4 @@ fn a_foreign_file_is_named_and_not_touched() {
     fs::write(directory.path().join("notes.txt"), "mine").unwrap();
     let refused = find(directory.path()).unwrap_err();
     assert!(refused.to_string().contains("notes.txt"), "{refused}");
-}
-
-#[test]
-fn an_index_that_has_more_than_the_journal_is_damage() {
-    let directory = directory();
-    let mut journal = begin(directory.path()).unwrap();
-    append(&mut journal, 0, 3, 10);
-    let killed = copy(directory.path());
-    assert!(begin_with(find(killed.path()).unwrap(), 3).is_ok());
-    let killed = copy(directory.path());
-    let refused = begin_with(find(killed.path()).unwrap(), 4).unwrap_err();
-    assert!(refused.to_string().contains("record 4"), "{refused}");
 }

@@ -14,8 +14,7 @@ fn in_log() -> [LogEnd; 2] {
 
 fn begin_behind(path: &Path, in_log: &[LogEnd]) -> Journal {
     let (identity, new_id, initial) = (identity(), Uuid::from_u128(77), [PartitionState::default(); 2]);
-    let beginning =
-        Beginning { identity: &identity, index_number: 0, new_id, initial: &initial, in_log, now_ms: NOW_MS };
+    let beginning = Beginning { identity: &identity, new_id, initial: &initial, in_log, now_ms: NOW_MS };
     find(path).unwrap().begin(&beginning, &settings()).unwrap()
 }
 

@@ -55,7 +55,7 @@ fn append_until_full(journal: &mut daybook_journal::Journal, mut count: u64) -> 
 /// With segments of 256 KiB.
 fn begin_large(path: &Path) -> daybook_journal::Journal {
     let settings = Settings { segment_bytes: 256 * 1024, ..settings() };
-    begin_as(find(path).unwrap(), 0, &identity(), &settings).unwrap()
+    begin_as(find(path).unwrap(), &identity(), &settings).unwrap()
 }
 
 fn start_again(path: &Path, count: u64) -> daybook_journal::Journal {

@@ -10,7 +10,7 @@ use crate::support::{NOW_MS, begin, begin_as, directory, flip, group, hash, id, 
 /// Begins again, with room in memory for two records of [`write`].
 fn begin_again(path: &std::path::Path) -> Journal {
     let settings = Settings { segment_bytes: 64 * 1024, recent_bytes_max: 7_000 };
-    begin_as(find(path).unwrap(), 0, &identity(), &settings).unwrap()
+    begin_as(find(path).unwrap(), &identity(), &settings).unwrap()
 }
 
 /// Records of one block each, with an event of each partition.

@@ -28,21 +28,12 @@ pub(crate) fn directory() -> TempDir {
 }
 
 pub(crate) fn begin(path: &Path) -> Result<Journal, OpenError> {
-    begin_with(find(path)?, 0)
+    begin_as(find(path)?, &identity(), &settings())
 }
 
-pub(crate) fn begin_with(found: Found, index_number: u64) -> Result<Journal, OpenError> {
-    begin_as(found, index_number, &identity(), &settings())
-}
-
-pub(crate) fn begin_as(
-    found: Found,
-    index_number: u64,
-    identity: &Identity,
-    settings: &Settings,
-) -> Result<Journal, OpenError> {
+pub(crate) fn begin_as(found: Found, identity: &Identity, settings: &Settings) -> Result<Journal, OpenError> {
     let (new_id, initial) = (Uuid::from_u128(77), &[PartitionState::default(); PARTITIONS as usize]);
-    let beginning = Beginning { identity, index_number, new_id, initial, in_log: &[], now_ms: NOW_MS };
+    let beginning = Beginning { identity, new_id, initial, in_log: &[], now_ms: NOW_MS };
     found.begin(&beginning, settings)
 }
 
