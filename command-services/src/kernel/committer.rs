@@ -122,6 +122,16 @@ pub(crate) fn enqueue<A: Aggregate>(
     Ok(reply)
 }
 
+/// Why no command may write anything at present, if it is so.
+pub(crate) fn fullness(limits: &Limits, positions: &Positions, journal: &Reader) -> Option<Undecided> {
+    let (unsent, bytes) = (positions.unsent(), journal.bytes());
+    if unsent >= limits.unsent_events_max {
+        return Some(Undecided::OutboxFull { unsent });
+    }
+    let full = bytes.saturating_add(JOURNAL_BYTES_RESERVED) > limits.journal_bytes_max;
+    full.then_some(Undecided::JournalFull { bytes, unsent, keys: journal.keys() })
+}
+
 impl<A: Aggregate> Committer<A> {
     /// Works until told to stop.
     ///
@@ -211,7 +221,7 @@ impl<A: Aggregate> Committer<A> {
         works: &mut impl Iterator<Item = Work<A>>,
         gathered: &mut Gathered,
     ) -> Result<(), GroupError> {
-        let full = self.fullness();
+        let full = fullness(&self.limits, &self.positions, &self.reader);
         let mut unreadable = None;
         while group.bytes() < GROUP_BYTES_MAX
             && let Some(work) = works.next()
@@ -236,16 +246,6 @@ impl<A: Aggregate> Committer<A> {
             }
         }
         unreadable.map_or(Ok(()), Err)
-    }
-
-    /// Why no command may write anything at present, if it is so.
-    fn fullness(&self) -> Option<Undecided> {
-        let (unsent, bytes) = (self.positions.unsent(), self.reader.bytes());
-        if unsent >= self.limits.unsent_events_max {
-            return Some(Undecided::OutboxFull { unsent });
-        }
-        let full = bytes.saturating_add(JOURNAL_BYTES_RESERVED) > self.limits.journal_bytes_max;
-        full.then_some(Undecided::JournalFull { bytes, unsent, keys: self.reader.keys() })
     }
 
     fn decide(

@@ -27,7 +27,7 @@ use super::starting::Starting;
 use super::store::Store;
 use super::writer::{OwnLog, OwnPartition};
 pub(crate) use aside::{put_aside, takes_writes};
-use end::{Ends, Judged, judge};
+use end::{Ends, Judged, Missing, judge};
 
 pub(crate) use error::{KeptError, is_of_the_disk};
 
@@ -119,6 +119,9 @@ fn open_index(dir: &Path, opening: &Opening<'_>) -> Result<FoundIndex, KeptError
     if !path.exists() {
         return Ok(FoundIndex::Unusable("there is none".to_owned()));
     }
+    if !path.is_dir() {
+        return Ok(FoundIndex::Unusable("what lies in its place is no directory".to_owned()));
+    }
     let opened = Store::open(&path, opening.cache_bytes_max).map_err(GroupError::from);
     let opened = opened.and_then(|store| {
         let done = index::done(&store)?;
@@ -152,6 +155,33 @@ impl Looked {
             }
         }
         Ok(recorded)
+    }
+
+    /// A part of the journal that cannot be read is done without where the log has all that was decided in it. What the index
+    /// took of it, the index has or it is built again.
+    pub(crate) fn refuse_unsent_damage(&self, log: &OwnLog) -> Result<(), KeptError> {
+        let damage: Vec<_> = self.found.damage().map(ToString::to_string).collect();
+        if damage.is_empty() {
+            return Ok(());
+        }
+        let states = self.reader.partitions();
+        let partitions = states.iter().zip(ends_of(&log.tails())).enumerate();
+        let missing = partitions.flat_map(|(partition, (state, end))| {
+            let missing = self.reader.missing(partition, end.next..state.next.max(end.next));
+            missing.into_iter().map(move |positions| (partition, positions.start..=positions.end - 1))
+        });
+        let missing = Missing(missing.collect());
+        if !missing.0.is_empty() {
+            return Err(KeptError::Unsent { damage: damage.join("; "), missing });
+        }
+        for damage in damage {
+            tracing::error!(
+                store = %self.dir.display(),
+                "{damage}. The log has all events that were decided there, and the journal is gone on with; what became of requests with \
+                 idempotency keys in it is not known any more"
+            );
+        }
+        Ok(())
     }
 
     /// What the log has, if the journal has lost its end and goes on behind that.

@@ -135,6 +135,11 @@ impl<A: Aggregate> Service<A> {
         Ok(in_time.map_err(|_| AfterError::Timeout { waited_ms: wait.as_millis() })??)
     }
 
+    /// Why no command may write anything at present although the service is ready: that passes once Kafka has taken events.
+    pub(crate) fn refuses(&self) -> Option<String> {
+        committer::fullness(&self.limits, &self.positions, &self.journal).map(|full| full.to_string())
+    }
+
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
         let failure = self.health.unwritable().map(|failure| format!("the store fails: {failure}"));

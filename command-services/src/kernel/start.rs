@@ -150,7 +150,10 @@ pub(crate) fn start<A: Aggregate>(
     let tails = log.tails();
     // Whoever claims shuts others out, so what can be refused is refused before.
     match &looked {
-        Some(looked) => drop(claimant.own.compare(&looked.reader, looked.recorded(&log)?, &tails)?),
+        Some(looked) => {
+            looked.refuse_unsent_damage(&log)?;
+            claimant.own.compare(&looked.reader, looked.recorded(&log)?, &tails)?;
+        }
         None if settings.recover => {}
         None => claimant.own.refuse_to_begin_anew(&tails)?,
     }

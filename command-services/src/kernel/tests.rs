@@ -13,6 +13,7 @@ mod headers;
 mod idempotency;
 mod index;
 mod integrity;
+mod journal_damage;
 mod kept;
 mod positions;
 mod quarantine;

@@ -93,7 +93,10 @@ impl Found {
         self.remove_unneeded().map_err(io("be freed of what is not needed"))?;
         // On a full disk a footer would take what the next start needs.
         let has_room = fresh_bytes == segment_bytes;
-        for segment in self.segments.iter_mut().filter(|segment| has_room && !segment.closed) {
+        let damaged: Vec<_> =
+            self.segments.iter().map(|segment| self.is_damaged(segment.footer.segment)).collect();
+        let whole = self.segments.iter_mut().zip(damaged).filter(|(_, is_damaged)| !is_damaged);
+        for (segment, _) in whole.filter(|(segment, _)| has_room && !segment.closed) {
             // Not closed, it is read at the next start: slower, and no loss.
             match close_segment(&segment.file, segment.end, &segment.footer) {
                 Ok(bytes) => (segment.bytes, segment.closed) = (bytes, true),
@@ -151,7 +154,8 @@ impl Found {
         }
         match self.directory.make_spare(wanted) {
             Err(error) if is_full(&error) => {
-                for segment in self.segments.iter().filter(|segment| !segment.closed) {
+                let is_whole = |segment: &&Segment| !self.is_damaged(segment.footer.segment);
+                for segment in self.segments.iter().filter(is_whole).filter(|segment| !segment.closed) {
                     segment.file.set_len(u64::from(segment.end) * BLOCK_BYTES as u64)?;
                 }
                 let small = begin + (wanted / SMALL_SEGMENT_FRACTION).next_multiple_of(BLOCK_BYTES as u64);

@@ -141,6 +141,11 @@ impl Catalog {
         self.places.get(partition)?.at(position)
     }
 
+    /// Of these positions of a partition, those that no record has.
+    pub(crate) fn missing(&self, partition: usize, positions: Range<u64>) -> Vec<Range<u64>> {
+        self.places.get(partition).map_or_else(Vec::new, |places| places.missing(positions))
+    }
+
     /// First position of a partition that is kept.
     pub(crate) fn kept_from(&self, partition: usize) -> Option<u64> {
         self.places.get(partition)?.first()
@@ -155,11 +160,6 @@ impl Catalog {
 
     pub(crate) fn key(&self, hash: &[u8; 16]) -> Option<Place> {
         self.keys.get(hash)
-    }
-
-    /// How many keys have their outcome in such places. Looks at all.
-    pub(crate) fn keys_in(&self, is_there: impl Fn(Place) -> bool) -> usize {
-        self.keys.places().filter(|place| is_there(*place)).count()
     }
 
     pub(crate) fn key_count(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -221,7 +221,20 @@ impl Journal {
         let written = self.live.file.write_all_at(&self.buffer, at);
         written.map_err(|source| self.fail("written", source))?;
         self.live.file.sync_data().map_err(|source| self.fail("synced", source))?;
+        self.check_place().map_err(|source| self.fail("found as it was written", source))?;
         Ok(self.written(frame, group))
+    }
+
+    /// What lies in a file that somebody has removed or cut, no start would find.
+    fn check_place(&self) -> io::Result<()> {
+        let metadata = self.live.file.metadata()?;
+        let done = match metadata.nlink() {
+            0 => "removed",
+            _ if metadata.len() < u64::from(self.live.blocks) * BLOCK_BYTES as u64 => "cut",
+            _ => return Ok(()),
+        };
+        let path = self.shared.directory.segment(self.live.segment);
+        Err(io::Error::other(format!("somebody has {done} {} while it was written", path.display())))
     }
 
     fn fail(&mut self, doing: &'static str, source: io::Error) -> AppendError {

@@ -52,11 +52,6 @@ impl Keys {
         self.records.get(hash).map(|record| self.long(record))
     }
 
-    /// Of all keys, in no order.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        self.records.values().map(|record| self.long(record))
-    }
-
     fn long(&self, record: &Short) -> Place {
         Place { segment: self.base + u64::from(record.segment), block: record.block }
     }

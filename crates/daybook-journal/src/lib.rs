@@ -20,7 +20,6 @@
 
 mod beginning;
 mod catalog;
-mod check;
 mod directory;
 mod errors;
 mod fields;
@@ -42,7 +41,6 @@ mod unclosed;
 
 pub use beginning::{Beginning, LogEnd, Settings};
 pub use catalog::{Events, Place};
-pub use check::Lost;
 pub use errors::{AppendError, OpenError, ReadError};
 pub use fields::Damaged;
 pub use frame::{BLOCK_BYTES, Kind, RECORD_BYTES_MAX};

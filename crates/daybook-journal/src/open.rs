@@ -1,9 +1,11 @@
 //! What a directory holds of a journal.
 //!
 //! [`find`] reads: the footers of closed segments, and the records of such as are not. [`Found::begin`] writes. In between
-//! the caller looks at its index and at the log, which may know of a record that the journal's end no longer has.
+//! the caller looks at its index and at the log, which may know of a record that the journal's end no longer has, and may
+//! have what was lost with a segment before the newest one.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,11 +44,19 @@ pub struct Found {
     pub(crate) directory: Directory,
     pub(crate) newest: Option<Newest>,
     pub(crate) segments: Vec<Segment>,
-    /// The first of those that lack between others.
-    lacking: Option<u64>,
     pub(crate) tail: Tail,
-    /// Whether what is damaged is passed over.
+    damage: Vec<Damage>,
+    /// Number that the next segment should have.
+    expected: Option<u64>,
+    /// Whether the newest segment may be damaged as well, and there may be foreign files.
     lenient: bool,
+}
+
+/// What cannot be read of segments before the newest one.
+#[derive(Debug, Clone)]
+struct Damage {
+    segments: Range<u64>,
+    error: Arc<OpenError>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,16 +66,17 @@ pub(crate) struct Newest {
     pub(crate) unsure: Option<Scanned>,
 }
 
-/// Looks at a directory without changing anything; one that does not exist holds nothing.
+/// Looks at a directory without changing anything; one that does not exist holds nothing. Segments before the newest one may
+/// be damaged or missing: [`Found::damage`] says so, and whether what was lost is needed the caller finds out.
 ///
 /// # Errors
-/// If a segment that is needed is missing, or one cannot be read up to its end.
+/// If the newest segment cannot be read up to its end, or segments do not belong behind each other.
 pub fn find(path: &Path) -> Result<Found, OpenError> {
     look(path, false)
 }
 
-/// As [`find`], for who takes over what can still be read and never writes: what is damaged, missing or foreign is passed
-/// over. Records have numbers, so that what is lacking between them can be told.
+/// As [`find`], for who takes over what can still be read and never writes: a damaged newest segment and what is foreign are
+/// passed over as well. Records have numbers, so that what is lacking between them can be told.
 ///
 /// # Errors
 /// If the file system does not do as asked.
@@ -79,15 +90,20 @@ fn look(path: &Path, lenient: bool) -> Result<Found, OpenError> {
     if let Some(path) = listing.foreign.into_iter().next().filter(|_| !lenient) {
         return Err(OpenError::Foreign { path });
     }
-    let mut found =
-        Found { directory, newest: None, segments: Vec::new(), lacking: None, tail: Tail::Whole, lenient };
+    let mut found = Found {
+        directory,
+        newest: None,
+        segments: Vec::new(),
+        tail: Tail::Whole,
+        damage: Vec::new(),
+        expected: None,
+        lenient,
+    };
+    let newest = listing.segments.last().copied();
     for number in listing.segments {
-        found.take(number)?;
+        found.take(number, Some(number) == newest)?;
     }
-    let whole = found.drop_unneeded();
-    if !lenient {
-        whole?;
-    }
+    found.drop_unneeded();
     Ok(found)
 }
 
@@ -141,25 +157,48 @@ impl Found {
         &self.directory
     }
 
-    /// Of segments before such as lack none can be needed; whether one that lacks was, the last record says.
-    fn skip_gap(&mut self, number: u64) {
-        let expected = self.segments.last().map(|before| before.footer.segment + 1);
-        if !self.lenient && expected.is_some_and(|expected| expected != number) {
-            self.lacking = expected;
-            self.segments.clear();
-            self.newest = None;
-        }
+    /// What of segments before the newest one cannot be read. What it was is not known; where partitions stood behind it is.
+    pub fn damage(&self) -> impl Iterator<Item = &OpenError> {
+        self.damage.iter().map(|damage| &*damage.error)
     }
 
-    fn take(&mut self, number: u64) -> Result<(), OpenError> {
-        self.skip_gap(number);
-        let failed = |source| io_error(&self.directory, "be read", source);
-        let file = self.directory.open_segment(number).map_err(failed)?;
-        let path = self.directory.segment(number);
+    /// Whether something of this segment cannot be read.
+    pub(crate) fn is_damaged(&self, segment: u64) -> bool {
+        self.damage.iter().any(|damage| damage.segments.contains(&segment))
+    }
+
+    fn note_damage(&mut self, segment: u64, error: OpenError) {
+        self.damage.push(Damage { segments: segment..segment + 1, error: Arc::new(error) });
+    }
+
+    /// Of a segment that is not the newest one damage is noted, of the newest one it is an error.
+    fn pass_over(&mut self, segment: u64, is_newest: bool, error: OpenError) -> Result<(), OpenError> {
+        if is_newest && !self.lenient {
+            return Err(error);
+        }
+        self.note_damage(segment, error);
+        Ok(())
+    }
+
+    fn miss(&mut self, segments: Range<u64>) {
+        let error = OpenError::Missing { path: self.directory.path().to_owned(), segment: segments.start };
+        self.damage.push(Damage { segments, error: Arc::new(error) });
+    }
+
+    fn take(&mut self, number: u64, is_newest: bool) -> Result<(), OpenError> {
+        let expected = self.expected.replace(number + 1).unwrap_or(number);
+        if expected != number {
+            self.miss(expected..number);
+        }
+        let directory = self.directory.clone();
+        let failed = |source| io_error(&directory, "be read", source);
+        let file = directory.open_segment(number).map_err(failed)?;
+        let path = directory.segment(number);
         let (header, begin) = match read_header(&file).map_err(failed)? {
             Ok(found) => found,
-            Err(damaged) if !self.lenient => return Err(OpenError::Segment { path, byte: 0, damaged }),
-            Err(_) => {
+            Err(damaged) => {
+                let error = OpenError::Segment { path: path.clone(), byte: 0, damaged };
+                self.pass_over(number, is_newest, error)?;
                 let content = std::fs::read(&path).map_err(failed)?;
                 match header_of_records(&content, number, self.partitions()) {
                     Some(found) => found,
@@ -181,34 +220,52 @@ impl Found {
             }
             None => {
                 let content = std::fs::read(&path).map_err(failed)?;
-                let (footer, end, last, tail) = scan_open(&content, begin, &header, &path, self.lenient)?;
+                let scanned = match scan_open(&content, begin, &header, &path, false) {
+                    Err(error) => {
+                        self.pass_over(number, is_newest, error)?;
+                        scan_open(&content, begin, &header, &path, true)
+                    }
+                    scanned => scanned,
+                };
+                let (footer, end, last, tail) = scanned?;
                 self.tail = tail;
                 let key_count = footer.keys.len();
                 (Segment { file, footer, key_count, begin, end, bytes, closed: false }, last)
             }
         };
-        if !self.lenient {
-            self.check_copy(&segment, &header, &path)?;
+        if let Err(error) = self.check_copy(&segment, &header, &path) {
+            match error {
+                OpenError::Segment { .. } => self.pass_over(number, is_newest, error)?,
+                OpenError::Line { .. } if self.lenient => {}
+                error => return Err(error),
+            }
         }
         self.newest = Some(Newest { header, unsure });
         self.segments.push(segment);
         Ok(())
     }
 
-    /// A segment must be the next one, of the same journal, and begin where the one before it ends: behind its last
-    /// record, or with a copy of that.
-    fn check_line(&self, header: &Header, number: u64, path: &Path) -> Result<(), OpenError> {
+    /// A segment must be of the same journal, and begin where the one before it ends: behind its last record, or with a copy
+    /// of that. Where something before it cannot be read, it may begin later.
+    fn check_line(&mut self, header: &Header, number: u64, path: &Path) -> Result<(), OpenError> {
         let line = || OpenError::Line { path: path.to_owned(), number: header.first_number };
         if header.segment != number {
             return Err(line());
         }
         let (Some(before), Some(newest)) = (self.segments.last(), &self.newest) else { return Ok(()) };
-        let end = before.footer.numbers.end;
+        let (before_number, end) = (before.footer.segment, before.footer.numbers.end);
         let goes_on = header.first_number == end && header.prior == before.footer.last_sum;
         let copies = header.first_number + 1 == end;
         match header.journal == newest.header.journal {
             true if goes_on || copies => Ok(()),
-            true if header.first_number > end && !before.closed => Err(self.lost_end(before, header)),
+            true if header.first_number > end && (before_number + 1 != number || self.is_damaged(number)) => {
+                Ok(())
+            }
+            true if header.first_number > end && !before.closed => {
+                let error = self.lost_end(before, header);
+                self.note_damage(before_number, error);
+                Ok(())
+            }
             _ => Err(line()),
         }
     }
@@ -234,7 +291,7 @@ impl Found {
     /// A record that lies in two segments must be the same.
     fn check_copy(&self, segment: &Segment, header: &Header, path: &Path) -> Result<(), OpenError> {
         let Some(before) = self.segments.last() else { return Ok(()) };
-        if header.first_number == before.footer.numbers.end {
+        if header.first_number + 1 != before.footer.numbers.end {
             return Ok(());
         }
         let failed = |source| io_error(&self.directory, "be read", source);
@@ -248,17 +305,23 @@ impl Found {
         }
     }
 
-    /// Segments that a record declared as no longer needed may still be there; those that were not must be.
-    fn drop_unneeded(&mut self) -> Result<(), OpenError> {
-        let Some(last) = self.segments.last() else { return Ok(()) };
+    /// Segments that a record declared as no longer needed may still be there, and may be damaged; those that were not must
+    /// be.
+    fn drop_unneeded(&mut self) {
+        let Some(last) = self.segments.last() else { return };
         let oldest = last.footer.oldest_segment;
         self.segments.retain(|segment| segment.footer.segment >= oldest);
-        match self.segments.first() {
-            Some(first) if first.footer.segment > oldest => {
-                let segment = self.lacking.map_or(oldest, |lacking| lacking.max(oldest));
-                Err(OpenError::Missing { path: self.directory.path().to_owned(), segment })
-            }
-            _ => Ok(()),
+        self.damage.retain(|damage| damage.segments.end > oldest);
+        let missing_before = self
+            .damage
+            .extract_if(.., |damage| damage.segments.start < oldest)
+            .map(|damage| damage.segments.end);
+        for end in missing_before.collect::<Vec<_>>() {
+            self.miss(oldest..end);
+        }
+        let first = self.segments.first().map_or(oldest, |first| first.footer.segment);
+        if (oldest..first).any(|segment| !self.is_damaged(segment)) {
+            self.miss(oldest..first);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! carrying leaves records that have some positions of older ones.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::catalog::Place;
 use crate::footer::Run;
@@ -42,6 +43,23 @@ impl Places {
     pub(crate) fn at(&self, position: u64) -> Option<Place> {
         let (_, span) = self.spans.range(..=position).next_back()?;
         (position < span.end).then_some(span.place)
+    }
+
+    /// Of these positions, those that no record has.
+    pub(crate) fn missing(&self, positions: Range<u64>) -> Vec<Range<u64>> {
+        let before = self.spans.range(..positions.start).next_back().map(|(_, span)| span.end);
+        let mut from = positions.start.max(before.unwrap_or(0));
+        let mut missing = Vec::new();
+        for (first, span) in self.spans.range(positions.clone()) {
+            if *first > from {
+                missing.push(from..*first);
+            }
+            from = span.end;
+        }
+        if positions.end > from {
+            missing.push(from..positions.end);
+        }
+        missing
     }
 
     /// The first position that a record has.
@@ -94,6 +112,10 @@ mod tests {
             };
             for position in 0..45 {
                 prop_assert_eq!(places.at(position), expected(position), "position {}", position);
+            }
+            for (from, to) in [(0, 45), (3, 17), (20, 21), (9, 9)] {
+                let missing: Vec<_> = places.missing(from..to).into_iter().flatten().collect();
+                prop_assert_eq!(missing, (from..to).filter(|at| expected(*at).is_none()).collect::<Vec<_>>());
             }
             prop_assert_eq!(places.first(), (0..45).find(|position| expected(*position).is_some()));
         }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -155,6 +156,12 @@ impl Reader {
     #[must_use]
     pub fn kept_from(&self, partition: usize) -> Option<u64> {
         self.shared.read().kept_from(partition)
+    }
+
+    /// Of these positions of a partition, those that are in no record.
+    #[must_use]
+    pub fn missing(&self, partition: usize, positions: Range<u64>) -> Vec<Range<u64>> {
+        self.shared.read().missing(partition, positions)
     }
 
     /// Idempotency keys that are remembered.

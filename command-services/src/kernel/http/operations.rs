@@ -21,11 +21,13 @@ pub(crate) async fn live() -> Response {
 pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
     match service.not_ready() {
         None => {
+            let commands = json!({"refused": service.refuses()});
             let relay =
                 json!({"unsent_events": service.positions.unsent(), "trouble": service.positions.trouble()});
             let following =
                 json!({"trouble": service.followed.trouble(), "quarantine": service.followed.quarantine()});
-            Json(json!({"status": "ready", "relay": relay, "following": following})).into_response()
+            Json(json!({"status": "ready", "commands": commands, "relay": relay, "following": following}))
+                .into_response()
         }
         Some(reason) => Refusal::unavailable("not-ready", "Not ready", reason).into_response(),
     }

@@ -15,8 +15,10 @@ const TRIAL_BYTES: usize = 2 * 1024 * 1024;
 /// Puts the index of a store aside and returns where it is now. One is kept, the last.
 pub(crate) fn put_aside(store: &Path) -> io::Result<PathBuf> {
     let (index, aside) = (index_of(store), aside_of(store));
-    if aside.exists() {
+    if aside.is_dir() {
         fs::remove_dir_all(&aside)?;
+    } else if aside.exists() {
+        fs::remove_file(&aside)?;
     }
     fs::rename(&index, &aside)?;
     sync_dir(store)?;

@@ -3,6 +3,7 @@
 //! A torn end is what a power cut leaves of a record that nobody was told of; it is cut off. But if the index has taken
 //! the record, or the log has events that the journal lacks, it was acknowledged, and the journal is damaged.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// Most events of one record: what fits into it of the smallest that there are.
@@ -32,21 +33,25 @@ pub(super) enum Judged {
 }
 
 /// Events that were acknowledged, and are neither in the journal nor in the log: partitions, and positions of each.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{} were decided and are neither in the journal nor in the log, nor is what may have been decided after them",
-    listed(.0)
-)]
-pub struct MissingEnd(pub Vec<(usize, RangeInclusive<u64>)>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing(pub Vec<(usize, RangeInclusive<u64>)>);
 
-fn listed(missing: &[(usize, RangeInclusive<u64>)]) -> String {
-    let of = |(partition, positions): &(usize, RangeInclusive<u64>)| {
-        format!("positions {} to {} of partition {partition}", positions.start(), positions.end())
-    };
-    missing.iter().map(of).collect::<Vec<_>>().join(", ")
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (partition, positions)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(
+                f,
+                "{comma}positions {} to {} of partition {partition}",
+                positions.start(),
+                positions.end()
+            )?;
+        }
+        write!(f, " were decided and are neither in the journal nor in the log")
+    }
 }
 
-pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, MissingEnd> {
+pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, Missing> {
     let ahead: u64 =
         ends.log.iter().zip(ends.journal).map(|(log, journal)| log.saturating_sub(*journal)).sum();
     // Of what was torn, the log can have one record. If it has more, this is an old copy, torn when it was made.
@@ -61,7 +66,7 @@ pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, MissingEnd> {
         (*index > from).then(|| (partition, from..=index - 1))
     });
     let missing: Vec<_> = missing.collect();
-    if missing.is_empty() { Ok(Judged::InLog) } else { Err(MissingEnd(missing)) }
+    if missing.is_empty() { Ok(Judged::InLog) } else { Err(Missing(missing)) }
 }
 
 #[cfg(test)]
@@ -73,7 +78,7 @@ mod tests {
         index: Option<[u64; 2]>,
         log: [u64; 2],
         (is_torn, index_is_ahead): (bool, bool),
-    ) -> Result<Judged, MissingEnd> {
+    ) -> Result<Judged, Missing> {
         let index = index.map(|index| index.to_vec());
         judge(&Ends { journal: &journal, index, log: &log, is_torn, index_is_ahead, goes_on: true })
     }
@@ -96,9 +101,9 @@ mod tests {
     #[test]
     fn an_end_that_is_nowhere_is_named() {
         let ahead = judged([3, 5], Some([3, 8]), [3, 4], (true, true));
-        assert_eq!(ahead, Err(MissingEnd(vec![(1, 5..=7)])));
+        assert_eq!(ahead, Err(Missing(vec![(1, 5..=7)])));
         let ahead = judged([3, 5], Some([5, 8]), [3, 6], (false, true));
-        let missing = MissingEnd(vec![(0, 3..=4), (1, 6..=7)]);
+        let missing = Missing(vec![(0, 3..=4), (1, 6..=7)]);
         let said = missing.to_string();
         assert_eq!(ahead, Err(missing));
         assert!(said.contains("positions 3 to 4 of partition 0, positions 6 to 7 of partition 1"), "{said}");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use daybook_journal::{OpenError, ReadError};
 use uuid::Uuid;
 
-use super::end::MissingEnd;
+use super::end::Missing;
 use crate::kernel::group::GroupError;
 use crate::kernel::store::{EIO, StoreError};
 
@@ -73,12 +73,22 @@ pub enum KeptError {
         found: String,
     },
     /// The end of the journal is gone, and not all of it is in the log.
-    #[error("the journal in {dir} has lost its end: {missing}{REMEDY}")]
+    #[error(
+        "the journal in {dir} has lost its end: {missing}, nor is what may have been decided after them{REMEDY}"
+    )]
     End {
         /// The store's directory.
         dir: String,
         /// What is missing.
-        missing: MissingEnd,
+        missing: Missing,
+    },
+    /// Events that were not sent are gone with a part of the journal.
+    #[error("{damage}: {missing}{REMEDY}")]
+    Unsent {
+        /// What of the journal cannot be read.
+        damage: String,
+        /// What is gone with it.
+        missing: Missing,
     },
 }
 

@@ -138,3 +138,22 @@ fn a_foreign_file_is_named_and_not_touched() {
     let refused = find(directory.path()).unwrap_err();
     assert!(refused.to_string().contains("notes.txt"), "{refused}");
 }
+
+#[test]
+fn a_segment_that_is_removed_or_cut_under_its_writer_is_noticed_before_anything_is_acknowledged() {
+    for remove in [true, false] {
+        let directory = directory();
+        let mut journal = begin(directory.path()).unwrap();
+        append(&mut journal, 0, 3, 10);
+        let live = &segments(directory.path())[0];
+        if remove {
+            fs::remove_file(live).unwrap();
+        } else {
+            fs::File::options().write(true).open(live).unwrap().set_len(2 * BLOCK_BYTES as u64).unwrap();
+        }
+        let refused = journal.append(group(3, 10), NOW_MS).unwrap_err();
+        assert!(matches!(refused, AppendError::Failed { .. }), "{refused}");
+        assert!(refused.to_string().contains("somebody has"), "{refused}");
+        assert!(journal.append(group(3, 10), NOW_MS).is_err());
+    }
+}
