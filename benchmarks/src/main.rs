@@ -11,6 +11,7 @@ mod figures;
 mod guarantees;
 mod load;
 mod loader;
+mod one_client;
 mod reads;
 mod rebuild;
 mod replay;
@@ -40,7 +41,7 @@ struct Flags {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// The four below, one after the other.
+    /// The five below, one after the other.
     All,
     /// Replay from offset zero against a bare consumer that only counts.
     Replay,
@@ -48,6 +49,8 @@ enum What {
     Reads,
     /// Commands of 64 clients against one fsync per command on the same disk.
     Commands,
+    /// How long one client waits for a command, against one write and fdatasync plus one POST to a bare axum route.
+    OneClient,
     /// Time from sending a command until D's answer shows it, at 500 commands/s.
     Visible,
     /// Everything about the rebuild in one table: speed, memory, room, kills, reads beside it. Wants --events 10000000.
@@ -124,6 +127,9 @@ async fn measure(broker: &broker::Broker, what: &What, scale: &Scale) -> Outcome
     }
     if all || matches!(what, What::Commands) {
         commands::measure(broker, scale).await?;
+    }
+    if all || matches!(what, What::OneClient) {
+        one_client::measure(broker, scale).await?;
     }
     if all || matches!(what, What::Visible) {
         visible::measure(broker, scale).await?;

@@ -5,7 +5,7 @@
 //! the log's end. What else the log does not have is not rebuilt: idempotency keys are forgotten, sent events are no longer
 //! kept.
 //!
-//! Memory is bounded by the store's cache, the rows gathered for it (see `gathered`), and what a reader fetches ahead. A
+//! Memory is bounded by the store's cache, the rows gathered for it, twice (see `gathered`), and what a reader fetches ahead. A
 //! process that is killed meanwhile leaves what was there in its place, and the next one begins anew.
 
 mod gathered;
@@ -185,7 +185,7 @@ pub(crate) fn with_index<A: Aggregate>(
         let aside = kept::put_aside(&dir)?;
         tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
     }
-    let store = Store::open(&building, opening.cache_bytes_max)?;
+    let store = Arc::new(Store::open(&building, opening.cache_bytes_max)?);
     let mut rebuild = Rebuild::new(&store, opening.partitions);
     read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, |_, _| {})?;
     let tails = rebuild.tails();
@@ -237,7 +237,7 @@ pub(crate) fn recover<A: Aggregate>(
     }
     let recovering = directory.recovering()?;
     let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
-    let store = Store::open(&index_of(&recovering), opening.cache_bytes_max)?;
+    let store = Arc::new(Store::open(&index_of(&recovering), opening.cache_bytes_max)?);
     let mut rebuild = Rebuild::new(&store, partitions);
     let compare = |partition, logged| old.compare(partition, logged);
     read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, compare)?;
@@ -307,7 +307,7 @@ fn refuse_changed(topic: &str, compared: &[Option<Tail>], read: &[Option<Tail>])
 
 /// Reads every partition up to these offsets; `seen` is told of every event.
 fn read<A: Aggregate>(
-    rebuild: &mut Rebuild<'_>,
+    rebuild: &mut Rebuild,
     kafka: &Kafka,
     ends: &[i64],
     starting: &Starting,

@@ -250,11 +250,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`]; what came before is written.
-    pub(crate) fn fill(
+    pub(crate) fn fill<B: AsRef<[u8]>>(
         &self,
-        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        entries: impl IntoIterator<Item = (B, B)>,
     ) -> Result<(), StoreError> {
         for (key, value) in entries {
+            let (key, value) = (key.as_ref(), value.as_ref());
             let bytes = key.len() + value.len();
             if bytes > VALUE_BYTES_MAX {
                 return Err(StoreError::TooLarge { bytes });

@@ -1,5 +1,7 @@
 //! The store while it is being rebuilt: events in, rows out.
 
+use std::sync::Arc;
+
 use event_log::Record;
 use schemas::envelope::{self, Envelope};
 use schemas::event_data::EventData as _;
@@ -37,17 +39,18 @@ pub enum TakeError {
 }
 
 /// The store that is being built, and where each partition stands.
-pub(super) struct Rebuild<'s> {
-    store: &'s Store,
-    rows: Gathered<'s>,
+pub(super) struct Rebuild {
+    store: Arc<Store>,
+    rows: Gathered,
     sequences: Vec<Sequence>,
     pub(super) done: u64,
 }
 
-impl<'s> Rebuild<'s> {
-    pub(super) fn new(store: &'s Store, partitions: i32) -> Self {
+impl Rebuild {
+    pub(super) fn new(store: &Arc<Store>, partitions: i32) -> Self {
         let sequences = (0..partitions).map(|_| Sequence::start()).collect();
-        Self { store, rows: Gathered::new(store), sequences, done: 0 }
+        let (store, rows) = (Arc::clone(store), Gathered::new(Arc::clone(store)));
+        Self { store, rows, sequences, done: 0 }
     }
 
     /// Takes a record of the log; what it was, if it is to be applied.

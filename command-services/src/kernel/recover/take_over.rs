@@ -26,8 +26,8 @@ pub(super) struct TakenOver {
 }
 
 /// The new journal and its index, and events on their way into them.
-pub(super) struct Taken<'s> {
-    pub(super) rebuild: Rebuild<'s>,
+pub(super) struct Taken {
+    pub(super) rebuild: Rebuild,
     pub(super) journal: Journal,
     pub(super) gathered: Vec<Event>,
     /// Bytes of what is gathered.
@@ -36,7 +36,7 @@ pub(super) struct Taken<'s> {
     pub(super) now_ms: u64,
 }
 
-impl<'s> Taken<'s> {
+impl Taken {
     fn take<A: Aggregate>(&mut self, event: &Event) -> Result<(), RecoverError> {
         self.rebuild.append::<A>(event.partition, &event.value)?;
         if self.bytes + event.bytes() > RECORD_BYTES_MAX / 2 {
@@ -57,7 +57,7 @@ impl<'s> Taken<'s> {
     }
 
     /// Writes what is gathered.
-    pub(super) fn written(mut self) -> Result<(Rebuild<'s>, Journal), RecoverError> {
+    pub(super) fn written(mut self) -> Result<(Rebuild, Journal), RecoverError> {
         self.write()?;
         Ok((self.rebuild, self.journal))
     }
@@ -66,7 +66,7 @@ impl<'s> Taken<'s> {
 /// Takes over what fits behind the log's ends.
 pub(super) fn take_over<A: Aggregate>(
     old: &Opened,
-    taken: &mut Taken<'_>,
+    taken: &mut Taken,
     ends: &[Option<Tail>],
 ) -> Result<Vec<TakenOver>, RecoverError> {
     let leftovers = (0..).zip(old.leftovers(ends));
@@ -75,7 +75,7 @@ pub(super) fn take_over<A: Aggregate>(
 
 fn take_partition<A: Aggregate>(
     old: &Opened,
-    into: &mut Taken<'_>,
+    into: &mut Taken,
     partition: i32,
     leftover: Leftover,
 ) -> Result<TakenOver, RecoverError> {
@@ -96,10 +96,7 @@ fn take_partition<A: Aggregate>(
 }
 
 /// Takes events as far as they fit: how many did, and why not all.
-fn take_some<A: Aggregate>(
-    into: &mut Taken<'_>,
-    events: &[Event],
-) -> Result<(u64, Option<Fault>), RecoverError> {
+fn take_some<A: Aggregate>(into: &mut Taken, events: &[Event]) -> Result<(u64, Option<Fault>), RecoverError> {
     let mut taken = 0;
     for event in events {
         match into.take::<A>(event) {
