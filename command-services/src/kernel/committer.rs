@@ -5,6 +5,7 @@
 //! itself. Nothing is answered before its group is durable, not even a rejection: it may rest on a command of the same
 //! group. And nothing is in the store before it is durable, so whatever reads the store shows nothing that can be lost.
 
+mod clock;
 mod failing;
 mod held_back;
 mod retiring;
@@ -35,6 +36,7 @@ use super::settings::Limits;
 use super::store::{Store, StoreError, Writes};
 use retiring::LOOK_PAUSE;
 
+pub(crate) use clock::Clock;
 pub(crate) use held_back::HeldBack;
 pub(crate) use retiring::Retiring;
 
@@ -75,6 +77,7 @@ pub(crate) struct Committer<A: Aggregate> {
     /// Reads the journal.
     pub(crate) reader: Reader,
     pub(crate) retiring: Retiring,
+    pub(crate) clock: Clock,
     pub(crate) held_back: HeldBack,
     /// How often the index had what was not written to it.
     pub(crate) index_failures: u32,
@@ -195,7 +198,9 @@ impl<A: Aggregate> Committer<A> {
         while works.len() > 0 {
             let store = Arc::clone(&self.store);
             let journal = self.reader.clone();
-            let mut group = Group::new(&store, &journal, &self.counters, now_ms(&*self.ambient));
+            let now_ms = now_ms(&*self.ambient);
+            let ahead_ms = self.clock.ahead_ms(now_ms, Instant::now());
+            let mut group = Group::new(&store, &journal, &self.counters, now_ms).with_clock_ahead(ahead_ms);
             let mut gathered = Gathered::default();
             let decided = self.decide_some(&mut group, &mut works, &mut gathered);
             let written = decided.map_err(CommitError::from).and_then(|()| self.write(group, &gathered));

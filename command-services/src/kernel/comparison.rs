@@ -5,7 +5,7 @@ use event_log::topics::TopicError;
 use event_log::{Kafka, LogError};
 
 use super::incoming::IncomingError;
-use super::log_tail::{Compared, Resume, Tail, TailError, compare};
+use super::log_tail::{Compared, Outbox, Resume, Tail, TailError, compare};
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::writer::OwnLog;
@@ -68,7 +68,12 @@ impl OwnTopic {
         let nothing = Recorded { counter: Counter::default(), sent: 0, kept_from: 0 };
         let topic = self.full_name();
         for (partition, tail) in (0..).zip(tails) {
-            compare(&Compared { topic: &topic, partition, dir: &self.dir }, &nothing, *tail, None)?;
+            compare(
+                &Compared { topic: &topic, partition, dir: &self.dir },
+                &nothing,
+                *tail,
+                &Outbox::default(),
+            )?;
         }
         Ok(())
     }
@@ -83,10 +88,9 @@ impl OwnTopic {
         let topic = self.full_name();
         let mut compared = Vec::new();
         for ((partition, tail), recorded) in (0_usize..).zip(tails).zip(recorded) {
-            let kept = tail.map(|tail| recorded::kept_id(journal, partition, tail.position));
-            let kept = kept.transpose()?.flatten();
+            let outbox = outbox(journal, partition, &recorded, *tail)?;
             let at = Compared { topic: &topic, partition: partition as i32, dir: &self.dir };
-            let resume = compare(&at, &recorded, *tail, kept)?;
+            let resume = compare(&at, &recorded, *tail, &outbox)?;
             compared.push((recorded, resume));
         }
         Ok(compared)
@@ -103,6 +107,27 @@ impl OwnTopic {
         }
         Ok(compared.iter().map(|(_, resume)| resume.sent).collect())
     }
+}
+
+/// What is compared with the end of a partition. Where the log has all, nothing of the journal is needed.
+fn outbox(
+    journal: &Reader,
+    partition: usize,
+    recorded: &Recorded,
+    tail: Option<Tail>,
+) -> Result<Outbox, ReadError> {
+    let (next, in_log) = (recorded.counter.next, tail.map_or(0, |tail| tail.position.saturating_add(1)));
+    if in_log >= next {
+        return Ok(Outbox::default());
+    }
+    let id = match tail.map(|tail| recorded::kept_id(journal, partition, tail.position)) {
+        // Kafka acknowledged it to this very journal.
+        Some(Err(ReadError::Damaged { .. })) if recorded.sent >= in_log => None,
+        kept => kept.transpose()?.flatten(),
+    };
+    // Of what Kafka never had, the relay says what is missing.
+    let had = recorded.sent.max(recorded.kept_from).min(next).max(in_log);
+    Ok(Outbox { id, lacks: journal.missing(partition, in_log..had).into_iter().next() })
 }
 
 fn tell(topic: &str, partition: i32, recorded: &Recorded, resume: Resume) {

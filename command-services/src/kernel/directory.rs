@@ -105,7 +105,7 @@ pub enum DirectoryError {
         path: PathBuf,
     },
     /// The marker cannot be read.
-    #[error("{} is not readable as a marker of this service: {reason}; choose another directory with --data-dir", path.display())]
+    #[error("{} is not readable as a marker of this service: {reason}; bring the file back from a copy, or, if the directory was never this service's, choose another one with --data-dir", path.display())]
     Marker {
         /// The file.
         path: PathBuf,
@@ -210,9 +210,7 @@ impl Directory {
     /// An empty place to build another store in; what is left of an earlier attempt is removed.
     pub(crate) fn recovering(&self) -> Result<PathBuf, DirectoryError> {
         let path = self.path.join(RECOVERING);
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(|source| self.unusable(source))?;
-        }
+        remove(&path).map_err(|source| self.unusable(source))?;
         Ok(path)
     }
 
@@ -358,5 +356,15 @@ fn compare(path: &Path, found: &Marker, expected: &Marker) -> Result<(), Directo
             "correct --partitions: with another number, keys would move to other partitions",
         ),
         () => Ok(()),
+    }
+}
+
+/// Removes what is there, if it is: a directory, or something that somebody has put in its place.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Group<'s> {
     store: &'s Store,
     journal: &'s Reader,
     now_ms: u64,
+    /// How far the clock was set forward lately.
+    ahead_ms: u64,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     counters: Vec<Counter>,
     events: Vec<Event>,
@@ -72,12 +74,18 @@ impl<'s> Group<'s> {
             store,
             journal,
             now_ms,
+            ahead_ms: 0,
             writes: BTreeMap::new(),
             counters: counters.to_vec(),
             events: Vec::new(),
             keys: HashMap::new(),
             bytes: 0,
         }
+    }
+
+    /// The same, where the clock was set forward by so much: no key is older by that.
+    pub(crate) fn with_clock_ahead(self, ahead_ms: u64) -> Self {
+        Self { ahead_ms, ..self }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Found<'_>>, StoreError> {
@@ -106,7 +114,8 @@ impl<'s> Group<'s> {
                 None => return Ok(None),
             },
         };
-        Ok(Some(remembered).filter(|remembered| remembered.expires_ms > self.now_ms))
+        Ok(Some(remembered)
+            .filter(|remembered| remembered.expires_ms.saturating_add(self.ahead_ms) > self.now_ms))
     }
 
     /// Decides a command on what the store and the group's earlier commands say. Changes nothing.

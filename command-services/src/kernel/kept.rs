@@ -174,12 +174,28 @@ impl Looked {
         if !missing.0.is_empty() {
             return Err(KeptError::Unsent { damage: damage.join("; "), missing });
         }
+        self.refuse_unknown_ends(log, &damage)?;
         for damage in damage {
             tracing::error!(
                 store = %self.dir.display(),
                 "{damage}. The log has all events that were decided there, and the journal is gone on with; what became of requests with \
                  idempotency keys in it is not known any more"
             );
+        }
+        Ok(())
+    }
+
+    /// Where the log ends with an event that Kafka never acknowledged here, and that is gone with the damage, the log may be
+    /// somebody else's, and what comes next does not belong behind it.
+    fn refuse_unknown_ends(&self, log: &OwnLog, damage: &[String]) -> Result<(), KeptError> {
+        let states = self.reader.partitions();
+        for (partition, (state, end)) in states.iter().zip(ends_of(&log.tails())).enumerate() {
+            let Some(position) = end.next.checked_sub(1).filter(|_| end.next < state.next) else { continue };
+            let is_known = state.acknowledged >= end.next
+                || self.reader.missing(partition, position..end.next).is_empty();
+            if !is_known {
+                return Err(KeptError::Unknown { damage: damage.join("; "), partition, position });
+            }
         }
         Ok(())
     }
@@ -203,7 +219,7 @@ impl Looked {
             index_is_ahead: number > self.found.last_number(),
         };
         match judge(&ends) {
-            Ok(Judged::Whole) => Ok(None),
+            Ok(Judged::Whole) => self.found.lost_newest().map_or(Ok(None), |lost| Err(lost.into())),
             Ok(Judged::InLog) => Ok(Some(ends_of(&tails))),
             Err(missing) => Err(KeptError::End { dir: self.dir.display().to_string(), missing }),
         }

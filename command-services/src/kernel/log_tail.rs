@@ -3,6 +3,8 @@
 //! The log's last record may be a repetition of an earlier one, if a relay lost its connection just before. Then a few
 //! events seem to be missing that are not; they are sent once more, which readers recognise.
 
+use std::ops::Range;
+
 use uuid::Uuid;
 
 use super::recorded::Recorded;
@@ -64,21 +66,21 @@ pub enum TailError {
     },
     /// The log lost events that the store no longer has as rows.
     #[error(
-        "topic {topic} partition {partition} ends before position {from}, but Kafka had acknowledged positions {from} to {to}: \
-         the log has lost its end, and the outbox in {dir} only keeps events from position {kept_from} on; restore the topic \
-         from a replica or a backup, or start with --recover to give those events up"
+        "topic {topic} partition {partition} ends before position {log}, but Kafka had acknowledged positions {from} to {to}: \
+         the log has lost its end, and the outbox in {dir} does not keep those events any more; restore the topic from a replica or a \
+         backup, or start with --recover to give them up"
     )]
     Lost {
         /// Full name of the topic.
         topic: String,
         /// The partition.
         partition: i32,
-        /// First position that is missing.
+        /// Events that the log has.
+        log: u64,
+        /// First position that is missing in both.
         from: u64,
-        /// Last position that is missing in both.
+        /// Last position of these.
         to: u64,
-        /// First position that the outbox still has.
-        kept_from: u64,
         /// The service's directory.
         dir: String,
     },
@@ -92,12 +94,21 @@ pub(crate) struct Compared<'a> {
     pub(crate) dir: &'a str,
 }
 
-/// Compares one partition. `kept_id` is the id that the outbox has at the tail's position, if it still has it.
+/// What the outbox has of a partition that the log may lack.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outbox {
+    /// Id of the event at the tail's position, if it is still kept and the log is behind the store.
+    pub(crate) id: Option<Uuid>,
+    /// The first positions behind the log that it does not have although Kafka had acknowledged them.
+    pub(crate) lacks: Option<Range<u64>>,
+}
+
+/// Compares one partition.
 pub(crate) fn compare(
     at: &Compared<'_>,
     recorded: &Recorded,
     tail: Option<Tail>,
-    kept_id: Option<Uuid>,
+    outbox: &Outbox,
 ) -> Result<Resume, TailError> {
     let (topic, partition, dir) = (at.topic.to_owned(), at.partition, at.dir.to_owned());
     let next = recorded.counter.next;
@@ -105,15 +116,15 @@ pub(crate) fn compare(
     if let Some(tail) = tail.filter(|_| in_log > next) {
         return Err(TailError::Ahead { topic, partition, log: tail.position, store: next, dir });
     }
-    let known_id = if in_log == next { recorded.counter.last_id } else { kept_id };
+    let known_id = if in_log == next { recorded.counter.last_id } else { outbox.id };
     if let (Some(tail), Some(store)) = (tail, known_id)
         && tail.id != store
     {
         return Err(TailError::Fork { topic, partition, position: tail.position, log: tail.id, store, dir });
     }
-    if in_log < next && recorded.kept_from > in_log {
-        let (from, to) = (in_log, recorded.kept_from - 1);
-        return Err(TailError::Lost { topic, partition, from, to, kept_from: recorded.kept_from, dir });
+    if let Some(lacks) = &outbox.lacks {
+        let (from, to) = (lacks.start, lacks.end - 1);
+        return Err(TailError::Lost { topic, partition, log: in_log, from, to, dir });
     }
     Ok(Resume { sent: in_log, lost: recorded.sent.saturating_sub(in_log) })
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
-use super::committer::{Committer, HeldBack, Retiring, Work};
+use super::committer::{Clock, Committer, HeldBack, Retiring, Work};
 use super::directory::Directory;
 use super::followed::FollowedPositions;
 use super::follower::Follower;
@@ -157,6 +157,7 @@ fn committer<A: Aggregate>(
         limits: service.limits.clone(),
         work,
         retiring: Retiring::new(&service.limits),
+        clock: Clock::new(service.limits.idempotency_age_min),
         held_back: HeldBack::default(),
         index_failures: 0,
         behind: None,

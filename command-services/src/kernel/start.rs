@@ -1,6 +1,7 @@
 //! What happens before a service takes its first command: directory, topic, store, and the comparison with the log.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use daybook_journal::ReadError;
 use event_log::LogError;
@@ -28,6 +29,9 @@ pub enum StartError {
     /// Its directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The clock was never set.
+    #[error("the system's clock says a time before 1970, with which neither Kafka nor HTTP can work; set it")]
+    Clock,
     /// Kafka cannot be reached.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -105,6 +109,9 @@ pub(crate) fn start<A: Aggregate>(
         topic: kafka.topic_name(A::TOPIC),
         partitions,
     };
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        return Err(StartError::Clock);
+    }
     starting.says("opening the directory");
     let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
     let marked = directory.check_marker(&marker)?;
@@ -139,6 +146,11 @@ pub(crate) fn start<A: Aggregate>(
     let has_store = marked != Marked::Not && !settings.recover;
     starting.says("opening journal and index");
     let looked = if has_store { kept::look(&store, &opening)? } else { None };
+    if has_store && looked.is_none() && claimant.instance.epoch() > 0 {
+        // Who has claimed had a journal by then.
+        let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
+        return Err(KeptError::NothingKept { dir, epoch }.into());
+    }
     let nothing = || vec![Reached::default(); partitions as usize];
     let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));
     starting.says("reading the end of the log");

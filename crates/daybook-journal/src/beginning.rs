@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::catalog::{Catalog, Segment, empty_footer, note};
 use crate::directory::close_segment;
 use crate::errors::OpenError;
+use crate::footer::Footer;
 use crate::frame::{BLOCK_BYTES, Frame, blocks};
 use crate::journal::{Journal, Start};
 use crate::open::{Found, io_error};
@@ -83,14 +84,17 @@ impl Found {
         let directory = &self.directory.clone();
         let io = |doing| move |source| io_error(directory, doing, source);
         directory.make().map_err(io("be made"))?;
-        let header = self.next_header(beginning);
+        let (header, replaces) = (self.next_header(beginning), self.replaces_newest());
         let (begin, copied) = self.first_blocks(&header);
         let fresh_bytes = self.spare(segment_bytes, begin.len() as u64).map_err(io("take a new segment"))?;
         let spare = self.directory.open_spare().map_err(io("open its spare segment"))?;
         let file =
             self.directory.begin_segment(spare, header.segment, &begin).map_err(io("begin a segment"))?;
         // The record that says what is not needed may have been the unsure one.
-        self.remove_unneeded().map_err(io("be freed of what is not needed"))?;
+        self.remove_unneeded(header.segment).map_err(io("be freed of what is not needed"))?;
+        if replaces {
+            self.segments.pop();
+        }
         // On a full disk a footer would take what the next start needs.
         let has_room = fresh_bytes == segment_bytes;
         let damaged: Vec<_> =
@@ -176,10 +180,20 @@ impl Found {
         }
     }
 
-    fn remove_unneeded(&self) -> io::Result<()> {
-        let Some(first) = self.segments.first() else { return Ok(()) };
+    /// A segment that has nothing but what is written once more is replaced by the one that is begun, in one renaming: starts
+    /// that come to nothing must not leave one each.
+    fn replaces_newest(&self) -> bool {
+        self.segments.last().is_some_and(|newest| {
+            let Footer { segment, numbers, .. } = &newest.footer;
+            !newest.closed && !self.is_damaged(*segment) && numbers.end - numbers.start <= 1
+        })
+    }
+
+    /// `fresh` is the segment that was begun.
+    fn remove_unneeded(&self, fresh: u64) -> io::Result<()> {
+        let first = self.segments.first().map_or(fresh, |first| first.footer.segment);
         for number in self.directory.list()?.segments {
-            if number < first.footer.segment {
+            if number < first {
                 self.directory.remove_segment(number)?;
             }
         }
@@ -216,7 +230,7 @@ impl Found {
         Header {
             journal: newest.header.journal,
             identity: identity.clone(),
-            segment: footer.segment + 1,
+            segment: footer.segment + u64::from(!self.replaces_newest()),
             first_number,
             prior,
             index_synced: footer.index_synced,

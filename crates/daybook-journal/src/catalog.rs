@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::directory::read_content;
 use crate::footer::{Footer, PartitionEvents, Run};
+use crate::frame::{BLOCK_BYTES, Frame, Kind};
 use crate::keys::{KeyAt, Keys};
 use crate::places::Places;
 use crate::recent::Recent;
@@ -40,6 +43,27 @@ pub(crate) struct Segment {
     /// Bytes of the file.
     pub(crate) bytes: u64,
     pub(crate) closed: bool,
+}
+
+impl Segment {
+    /// A segment is closed once there is the next one, or, with a note as its last record, when a process ends in order.
+    pub(crate) fn proves_another(&self) -> io::Result<bool> {
+        if !self.closed {
+            return Ok(false);
+        }
+        let content = read_content(&self.file, true)?;
+        let records = content.get(..self.end as usize * BLOCK_BYTES).unwrap_or_default();
+        let mut frames = records.chunks(BLOCK_BYTES).rev().filter_map(|block| Frame::decode(block).ok());
+        let is_last =
+            |frame: &Frame| frame.segment == self.footer.segment && frame.sum() == self.footer.last_sum;
+        Ok(frames.find(is_last).is_some_and(|last| last.kind != Kind::Note))
+    }
+
+    /// Whether it begins with a copy of the last record of the one before it, and has nothing of that, and nothing else.
+    pub(crate) fn lost_its_copy_of(&self, before: &Self) -> bool {
+        let (numbers, end) = (&self.footer.numbers, before.footer.numbers.end);
+        !self.closed && numbers.is_empty() && numbers.start + 1 == end
+    }
 }
 
 /// All segments.

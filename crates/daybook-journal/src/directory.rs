@@ -173,6 +173,31 @@ pub(crate) fn close_segment(file: &File, end_block: u32, footer: &Footer) -> io:
     Ok(bytes)
 }
 
+/// How a disk says that it cannot give what it has.
+const EIO: i32 = 5;
+
+/// Whether an error is how a disk, or somebody who changed its files, says that bytes are gone.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, UnexpectedEof};
+    error.raw_os_error() == Some(EIO) || matches!(error.kind(), IsADirectory | UnexpectedEof)
+}
+
+/// All bytes of a segment. If `lenient`, zeros stand where the disk gives nothing.
+pub(crate) fn read_content(file: &File, lenient: bool) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; file.metadata()?.len() as usize];
+    match file.read_exact_at(&mut content, 0) {
+        Err(error) if lenient && is_unreadable(&error) => {}
+        read => return read.map(|()| content),
+    }
+    for (block, bytes) in (0..).zip(content.chunks_mut(BLOCK_BYTES)) {
+        match file.read_exact_at(bytes, block * BLOCK_BYTES as u64) {
+            Err(error) if is_unreadable(&error) => bytes.fill(0),
+            read => read?,
+        }
+    }
+    Ok(content)
+}
+
 /// The footer of a segment, if it is closed and its footer can be read.
 pub(crate) fn read_footer(file: &File) -> io::Result<Option<(Footer, u32)>> {
     let bytes = file.metadata()?.len();

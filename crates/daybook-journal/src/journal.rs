@@ -1,6 +1,6 @@
 //! Appending to a journal.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
@@ -227,13 +227,19 @@ impl Journal {
 
     /// What lies in a file that somebody has removed or cut, no start would find.
     fn check_place(&self) -> io::Result<()> {
-        let metadata = self.live.file.metadata()?;
-        let done = match metadata.nlink() {
-            0 => "removed",
-            _ if metadata.len() < u64::from(self.live.blocks) * BLOCK_BYTES as u64 => "cut",
-            _ => return Ok(()),
-        };
         let path = self.shared.directory.segment(self.live.segment);
+        let written = self.live.file.metadata()?;
+        let found = match fs::metadata(&path) {
+            Ok(found) => Some((found.dev(), found.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let done = match found {
+            None => "removed",
+            Some(found) if found != (written.dev(), written.ino()) => "replaced",
+            Some(_) if written.len() < u64::from(self.live.blocks) * BLOCK_BYTES as u64 => "cut",
+            Some(_) => return Ok(()),
+        };
         Err(io::Error::other(format!("somebody has {done} {} while it was written", path.display())))
     }
 

@@ -4,6 +4,7 @@
 //! the caller looks at its index and at the log, which may know of a record that the journal's end no longer has, and may
 //! have what was lost with a segment before the newest one.
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -12,13 +13,17 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::catalog::Segment;
-use crate::directory::{Directory, read_footer, read_header};
+use crate::directory::{Directory, is_unreadable, read_content, read_footer, read_header};
 use crate::errors::OpenError;
 use crate::fields::Damaged;
+use crate::footer::Footer;
 use crate::frame::{BLOCK_BYTES, Frame};
 use crate::scan::Scanned;
 use crate::segment::{Header, Identity, PartitionState};
 use crate::unclosed::{header_of_records, scan_open};
+
+/// How a disk, or who changed its files, says that bytes are gone.
+const NOT_GIVEN: Damaged = Damaged { what: "a segment", why: "the disk does not give its bytes" };
 
 /// How the journal ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub struct Found {
     pub(crate) segments: Vec<Segment>,
     pub(crate) tail: Tail,
     damage: Vec<Damage>,
+    /// Number of the newest segment, if there was another one.
+    lost: Option<u64>,
     /// Number that the next segment should have.
     expected: Option<u64>,
     /// Whether the newest segment may be damaged as well, and there may be foreign files.
@@ -67,16 +74,17 @@ pub(crate) struct Newest {
 }
 
 /// Looks at a directory without changing anything; one that does not exist holds nothing. Segments before the newest one may
-/// be damaged or missing: [`Found::damage`] says so, and whether what was lost is needed the caller finds out.
+/// be damaged or missing, and records before the last one: [`Found::damage`] says so, and whether what was lost is needed the
+/// caller finds out.
 ///
 /// # Errors
-/// If the newest segment cannot be read up to its end, or segments do not belong behind each other.
+/// If the newest segment does not say whose it is, or segments do not belong behind each other.
 pub fn find(path: &Path) -> Result<Found, OpenError> {
     look(path, false)
 }
 
-/// As [`find`], for who takes over what can still be read and never writes: a damaged newest segment and what is foreign are
-/// passed over as well. Records have numbers, so that what is lacking between them can be told.
+/// As [`find`], for who takes over what can still be read and never writes: what is foreign is passed over as well. Records have
+/// numbers, so that what is lacking between them can be told.
 ///
 /// # Errors
 /// If the file system does not do as asked.
@@ -96,6 +104,7 @@ fn look(path: &Path, lenient: bool) -> Result<Found, OpenError> {
         segments: Vec::new(),
         tail: Tail::Whole,
         damage: Vec::new(),
+        lost: None,
         expected: None,
         lenient,
     };
@@ -104,6 +113,7 @@ fn look(path: &Path, lenient: bool) -> Result<Found, OpenError> {
         found.take(number, Some(number) == newest)?;
     }
     found.drop_unneeded();
+    found.lost = found.find_lost()?;
     Ok(found)
 }
 
@@ -157,6 +167,12 @@ impl Found {
         &self.directory
     }
 
+    /// Whether there must have been another segment behind the newest one: what was in it is not known.
+    #[must_use]
+    pub fn lost_newest(&self) -> Option<OpenError> {
+        self.lost.map(|segment| OpenError::Missing { path: self.directory.path().to_owned(), segment })
+    }
+
     /// What of segments before the newest one cannot be read. What it was is not known; where partitions stood behind it is.
     pub fn damage(&self) -> impl Iterator<Item = &OpenError> {
         self.damage.iter().map(|damage| &*damage.error)
@@ -185,64 +201,106 @@ impl Found {
         self.damage.push(Damage { segments, error: Arc::new(error) });
     }
 
+    /// What was read; or that the disk does not give it, which of the newest segment is an error, since it may pass.
+    fn given<T>(
+        &self,
+        read: io::Result<T>,
+        path: &Path,
+        is_newest: bool,
+    ) -> Result<Result<T, Damaged>, OpenError> {
+        match read {
+            Ok(read) => Ok(Ok(read)),
+            Err(error) if is_unreadable(&error) && (self.lenient || !is_newest) => Ok(Err(NOT_GIVEN)),
+            Err(source) => Err(OpenError::Io { path: path.to_owned(), doing: "be read", source }),
+        }
+    }
+
     fn take(&mut self, number: u64, is_newest: bool) -> Result<(), OpenError> {
         let expected = self.expected.replace(number + 1).unwrap_or(number);
         if expected != number {
             self.miss(expected..number);
         }
-        let directory = self.directory.clone();
-        let failed = |source| io_error(&directory, "be read", source);
-        let file = directory.open_segment(number).map_err(failed)?;
-        let path = directory.segment(number);
-        let (header, begin) = match read_header(&file).map_err(failed)? {
-            Ok(found) => found,
+        let path = self.directory.segment(number);
+        let damaged_at = |damaged| OpenError::Segment { path: path.clone(), byte: 0, damaged };
+        let file = match self.given(self.directory.open_segment(number), &path, is_newest)? {
+            Ok(file) => file,
             Err(damaged) => {
-                let error = OpenError::Segment { path: path.clone(), byte: 0, damaged };
-                self.pass_over(number, is_newest, error)?;
-                let content = std::fs::read(&path).map_err(failed)?;
-                match header_of_records(&content, number, self.partitions()) {
-                    Some(found) => found,
-                    None => return Ok(()),
-                }
+                self.note_damage(number, damaged_at(damaged));
+                return Ok(());
             }
         };
+        let Some((header, begin)) = self.header(&file, number, is_newest)? else { return Ok(()) };
         if !self.lenient {
             self.check_line(&header, number, &path)?;
         }
+        let failed = |source| OpenError::Io { path: path.clone(), doing: "be read", source };
         let bytes = file.metadata().map_err(failed)?.len();
-        let closed = read_footer(&file).map_err(failed)?.filter(|(footer, _)| footer.segment == number);
-        let file = Arc::new(file);
-        let (segment, unsure) = match closed {
+        let closed = self.given(read_footer(&file), &path, is_newest)?.unwrap_or_default();
+        let closed = closed.filter(|(footer, _)| footer.segment == number);
+        let (mut segment, unsure) = match closed {
             Some((footer, end)) => {
                 self.tail = Tail::Whole;
-                let key_count = footer.keys.len();
+                let (key_count, file) = (footer.keys.len(), Arc::new(file));
                 (Segment { file, footer, key_count, begin, end, bytes, closed: true }, None)
             }
             None => {
-                let content = std::fs::read(&path).map_err(failed)?;
+                let content = self.content(&file, is_newest).map_err(failed)?;
                 let scanned = match scan_open(&content, begin, &header, &path, false) {
                     Err(error) => {
-                        self.pass_over(number, is_newest, error)?;
+                        self.note_damage(number, error);
                         scan_open(&content, begin, &header, &path, true)
                     }
                     scanned => scanned,
                 };
                 let (footer, end, last, tail) = scanned?;
                 self.tail = tail;
-                let key_count = footer.keys.len();
+                let (key_count, file) = (footer.keys.len(), Arc::new(file));
                 (Segment { file, footer, key_count, begin, end, bytes, closed: false }, last)
             }
         };
-        if let Err(error) = self.check_copy(&segment, &header, &path) {
-            match error {
-                OpenError::Segment { .. } => self.pass_over(number, is_newest, error)?,
-                OpenError::Line { .. } if self.lenient => {}
-                error => return Err(error),
+        match self.segments.last() {
+            Some(before) if segment.lost_its_copy_of(before) => {
+                // Nothing came behind the copy, so the record still lies where it was copied from.
+                let Footer { numbers, last_sum, last_committed_ms, .. } = &before.footer;
+                segment.footer.numbers = numbers.end..numbers.end;
+                (segment.footer.last_sum, segment.footer.last_committed_ms) = (*last_sum, *last_committed_ms);
+                self.tail = Tail::Whole;
             }
+            _ => match self.check_copy(&segment, &header, &path) {
+                Err(error @ OpenError::Segment { .. }) => self.note_damage(number, error),
+                Err(error) if !self.lenient => return Err(error),
+                _ => {}
+            },
         }
         self.newest = Some(Newest { header, unsure });
         self.segments.push(segment);
         Ok(())
+    }
+
+    /// The header of a segment, and the block behind it; where it cannot be read, what the records say. None if none of them
+    /// can be read either.
+    fn header(
+        &mut self,
+        file: &File,
+        number: u64,
+        is_newest: bool,
+    ) -> Result<Option<(Header, u32)>, OpenError> {
+        let path = self.directory.segment(number);
+        match self.given(read_header(file), &path, is_newest)?.and_then(|header| header) {
+            Ok(found) => Ok(Some(found)),
+            Err(damaged) => {
+                let error = OpenError::Segment { path: path.clone(), byte: 0, damaged };
+                self.pass_over(number, is_newest, error)?;
+                let failed = |source| OpenError::Io { path, doing: "be read", source };
+                let content = self.content(file, is_newest).map_err(failed)?;
+                Ok(header_of_records(&content, number, self.identity(), self.partitions()))
+            }
+        }
+    }
+
+    /// All bytes of a segment; of one that may be damaged, zeros where the disk gives nothing.
+    fn content(&self, file: &File, is_newest: bool) -> io::Result<Vec<u8>> {
+        read_content(file, self.lenient || !is_newest)
     }
 
     /// A segment must be of the same journal, and begin where the one before it ends: behind its last record, or with a copy
@@ -294,15 +352,30 @@ impl Found {
         if header.first_number + 1 != before.footer.numbers.end {
             return Ok(());
         }
-        let failed = |source| io_error(&self.directory, "be read", source);
         let mut block = [0; BLOCK_BYTES];
         let at = u64::from(segment.begin) * BLOCK_BYTES as u64;
-        std::os::unix::fs::FileExt::read_exact_at(&*segment.file, &mut block, at).map_err(failed)?;
+        match std::os::unix::fs::FileExt::read_exact_at(&*segment.file, &mut block, at) {
+            Err(error) if is_unreadable(&error) => {
+                return Err(OpenError::Segment { path: path.to_owned(), byte: at, damaged: NOT_GIVEN });
+            }
+            read => {
+                read.map_err(|source| OpenError::Io { path: path.to_owned(), doing: "be read", source })?
+            }
+        }
         match Frame::decode(&block) {
             Ok(frame) if frame.sum() == before.footer.last_sum => Ok(()),
             Ok(_) => Err(OpenError::Line { path: path.to_owned(), number: header.first_number }),
             Err(damaged) => Err(OpenError::Segment { path: path.to_owned(), byte: at, damaged }),
         }
+    }
+
+    /// Number of the segment that must have been behind the newest one.
+    fn find_lost(&self) -> Result<Option<u64>, OpenError> {
+        let Some(last) = self.segments.last() else { return Ok(None) };
+        let number = last.footer.segment;
+        let failed =
+            |source| OpenError::Io { path: self.directory.segment(number), doing: "be read", source };
+        Ok(last.proves_another().map_err(failed)?.then_some(number + 1))
     }
 
     /// Segments that a record declared as no longer needed may still be there, and may be damaged; those that were not must

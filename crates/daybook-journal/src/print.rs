@@ -34,6 +34,12 @@ pub fn print(path: &Path, out: &mut impl Write) -> Result<(), PrintError> {
             identity.topic, identity.partitions, identity.layout, identity.cluster
         )?;
     }
+    for damage in found.damage() {
+        writeln!(out, "damaged: {damage}")?;
+    }
+    if let Some(lost) = found.lost_newest() {
+        writeln!(out, "damaged: {lost}")?;
+    }
     segments(&found, out)?;
     if let Tail::Torn { segment, byte, number, damaged } = found.tail() {
         writeln!(out, "segment {segment} byte {byte}: no whole record {number}: {damaged}")?;

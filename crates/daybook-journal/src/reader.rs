@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::catalog::{Catalog, Events, Place};
 use crate::directory::{Directory, read_footer};
 use crate::errors::ReadError;
+use crate::fields::Damaged;
 use crate::frame::{BLOCK_BYTES, Frame};
 use crate::keys::KeyAt;
 use crate::recent::Recent;
@@ -242,7 +243,14 @@ impl Reader {
         let Place { segment, block } = place;
         let path = self.shared.directory.segment(segment);
         let byte = u64::from(block) * BLOCK_BYTES as u64;
-        let io = |source| ReadError::Io { path: path.clone(), byte, source };
+        let io = |source: io::Error| match source.kind() {
+            // Somebody has cut the file: that does not pass.
+            io::ErrorKind::UnexpectedEof => {
+                let damaged = Damaged { what: "a record", why: "the segment ends before it" };
+                ReadError::Damaged { path: path.clone(), byte, damaged }
+            }
+            _ => ReadError::Io { path: path.clone(), byte, source },
+        };
         let file = file.ok_or_else(|| io(io::ErrorKind::NotFound.into()))?;
         let mut bytes = vec![0; BLOCK_BYTES];
         read_blocks(&file, &mut bytes, byte).map_err(io)?;

@@ -31,6 +31,8 @@ pub struct Retention {
     pub key_age_ms_min: u64,
     /// A key is forgotten then.
     pub key_age_ms_max: u64,
+    /// How far the clock was set forward lately: ages are told without it.
+    pub clock_ahead_ms: u64,
     /// Keys remembered at most; towards it the oldest are forgotten early. A million take 52 MB of memory.
     pub keys_max: u64,
 }
@@ -60,15 +62,16 @@ impl Journal {
         now_ms: u64,
     ) -> Result<bool, RetireError> {
         let reader = self.reader();
+        let aged_ms = now_ms.saturating_sub(retention.clock_ahead_ms);
         if keys_need_a_segment(&reader.catalog(), retention) {
             self.change_segment_early(now_ms)?;
         }
         // This is asked often: where nothing is to be done, it is found out without reading.
-        if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, now_ms) {
+        if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, aged_ms) {
             return Ok(false);
         }
         let most = self.carried_bytes_max();
-        let Some(leave) = Leave::of(&reader, retention, acknowledged, now_ms, most)? else {
+        let Some(leave) = Leave::of(&reader, retention, acknowledged, aged_ms, most)? else {
             return Ok(false);
         };
         for events in leave.carried {

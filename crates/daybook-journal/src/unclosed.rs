@@ -70,11 +70,13 @@ fn scan_behind(content: &[u8], damaged: u32, expected: &Expected) -> (Vec<Scanne
     }
 }
 
-/// What the records that can be read say of a segment whose header cannot be. `before` is where the partitions stood behind
+/// What the records that can be read say of a segment whose header cannot be. `identity` is whose the segment before it is,
+/// `before` where the partitions stood behind
 /// the segment before it, as far as that is known.
 pub(crate) fn header_of_records(
     content: &[u8],
     segment: u64,
+    identity: Option<&Identity>,
     before: &[PartitionState],
 ) -> Option<(Header, u32)> {
     let framed = (0..).zip(content.chunks(BLOCK_BYTES)).filter_map(|(block, bytes)| {
@@ -89,7 +91,8 @@ pub(crate) fn header_of_records(
         events.flat_map(|(_, record)| record.group.events).map(|event| event.partition as usize + 1);
     let mut states = before.to_vec();
     states.resize(partitions.max().unwrap_or(0).max(before.len()), PartitionState::default());
-    let identity = Identity { topic: String::new(), cluster: String::new(), layout: 0, partitions: 0 };
+    let unknown = || Identity { topic: String::new(), cluster: String::new(), layout: 0, partitions: 0 };
+    let identity = identity.cloned().unwrap_or_else(unknown);
     let header = Header {
         journal: frame.journal,
         identity,

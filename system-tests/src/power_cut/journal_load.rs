@@ -28,6 +28,7 @@ const RETENTION: Retention = Retention {
     kept_age_ms_max: 1_000_000,
     key_age_ms_min: 0,
     key_age_ms_max: 0,
+    clock_ahead_ms: 0,
     keys_max: u64::MAX,
 };
 const NOW_MS: u64 = 1_795_000_000_000;

@@ -33,6 +33,7 @@ impl Retiring {
             kept_age_ms_max: millis(limits.kept_age_max),
             key_age_ms_min: millis(limits.idempotency_age_min),
             key_age_ms_max: millis(limits.idempotency_age_max),
+            clock_ahead_ms: 0,
             keys_max: limits.idempotency_keys_max,
         };
         Self { retention, looked_at: None }
@@ -62,6 +63,7 @@ impl<A: Aggregate> Committer<A> {
         }
         self.journal.index_synced(self.syncing.synced());
         let (acknowledged, now_ms) = (self.positions.look().acknowledged, now_ms(&*self.ambient));
+        self.retiring.retention.clock_ahead_ms = self.clock.ahead_ms(now_ms, Instant::now());
         for _ in 0..SEGMENTS_MAX {
             match self.journal.retire(&self.retiring.retention, &acknowledged, now_ms) {
                 Ok(true) => {}

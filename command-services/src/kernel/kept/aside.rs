@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::kernel::directory::{aside_of, index_of};
+use crate::kernel::directory::{aside_of, index_of, remove};
 use crate::kernel::store::sync_dir;
 
 /// A file that is written, synced and removed to see whether the disk takes that.
@@ -15,11 +15,7 @@ const TRIAL_BYTES: usize = 2 * 1024 * 1024;
 /// Puts the index of a store aside and returns where it is now. One is kept, the last.
 pub(crate) fn put_aside(store: &Path) -> io::Result<PathBuf> {
     let (index, aside) = (index_of(store), aside_of(store));
-    if aside.is_dir() {
-        fs::remove_dir_all(&aside)?;
-    } else if aside.exists() {
-        fs::remove_file(&aside)?;
-    }
+    remove(&aside)?;
     fs::rename(&index, &aside)?;
     sync_dir(store)?;
     Ok(aside)

@@ -42,13 +42,24 @@ pub enum KeptError {
     /// There is no journal beside the index.
     #[error(
         "the store in {dir} was made of journal {index}, and there is no journal beside it: bring {dir}/journal back; without it, what \
-         Kafka does not have is lost"
+         Kafka does not have is lost. If nothing brings it back, start with --recover, which takes what the log has"
     )]
     NoJournal {
         /// The store's directory.
         dir: String,
         /// The journal that the index is made of.
         index: Uuid,
+    },
+    /// There is neither a journal nor an index, where there were both.
+    #[error(
+        "there is no journal in {dir}, and this directory has written to the topic before (epoch {epoch}): bring {dir}/journal back; without \
+         it, what Kafka does not have is lost. If nothing brings it back, start with --recover, which takes what the log has"
+    )]
+    NothingKept {
+        /// The store's directory.
+        dir: String,
+        /// Epoch of its last claim.
+        epoch: u32,
     },
     /// The index cannot be put aside.
     #[error("the index in {} cannot be put aside: {source}", dir.display())]
@@ -83,12 +94,28 @@ pub enum KeptError {
         missing: Missing,
     },
     /// Events that were not sent are gone with a part of the journal.
-    #[error("{damage}: {missing}{REMEDY}")]
+    #[error(
+        "{damage}: {missing}{REMEDY}. What was decided behind them in these partitions and was not sent is given up by that as well, since \
+         the log takes nothing behind a gap"
+    )]
     Unsent {
         /// What of the journal cannot be read.
         damage: String,
         /// What is gone with it.
         missing: Missing,
+    },
+    /// The log may be somebody else's.
+    #[error(
+        "{damage}: whether the event at position {position} of partition {partition}, with which the log ends, is the one that was decided \
+         here cannot be told without it{REMEDY}"
+    )]
+    Unknown {
+        /// What of the journal cannot be read.
+        damage: String,
+        /// The partition.
+        partition: usize,
+        /// The position.
+        position: u64,
     },
 }
 

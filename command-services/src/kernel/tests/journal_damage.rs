@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
+use daybook_journal::BLOCK_BYTES;
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::recover::what_matters;
 use super::start::make;
 use super::toy::{Toys, router};
-use crate::testing::{Call, Log, TestService, broker, kafka_is_away};
+use crate::testing::{Call, Log, TestService, broker, copy_dir, kafka_is_away};
 
 const NAMED: &str = "bear";
 
@@ -96,5 +98,67 @@ async fn a_file_in_the_place_of_the_index_is_put_aside() {
         fs::write(&index, "x").unwrap();
         toys.restart(|_| {}).unwrap();
         assert_eq!(what_matters(&toys), lived_on);
+    }
+}
+
+/// Of a segment that is not needed, nothing is read that would refuse a start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_that_the_log_has_refuses_no_start() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, 5, "sent").await;
+    toys.relayed();
+    toys.stop();
+    let first = &segments(&toys)[0];
+    let mut bytes = fs::read(first).unwrap();
+    // Every record: the events with which the log ends are among them.
+    for block in (1..bytes.len() / BLOCK_BYTES - 2).map(|block| block * BLOCK_BYTES) {
+        bytes[block + 100] ^= 1;
+    }
+    fs::write(first, bytes).unwrap();
+    toys.restart(|_| {}).unwrap();
+    make(&toys, 5, "after").await;
+    toys.relayed();
+    assert_eq!(Log::read(&toys.settings.kafka, "toys.events").events().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_has_claimed_and_has_no_journal_is_refused() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, kafka_is_away);
+    make(&toys, 5, "unsent").await;
+    toys.stop();
+    let store = toys.settings.data_dir.join("store");
+    segments(&toys).iter().for_each(|segment| fs::remove_file(segment).unwrap());
+    fs::remove_dir_all(store.join("index")).unwrap();
+    toys.settings.kafka.options.clear();
+    let refused = toys.restart(|_| {}).expect_err("there was a journal").to_string();
+    for part in ["there is no journal in ", "epoch 1", "--recover"] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+    toys.restart(|settings| settings.recover = true).unwrap();
+}
+
+/// The newest segment and the index are gone, and the segment before says that there was one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newest_segment_that_is_gone_together_with_the_index_is_refused() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, kafka_is_away);
+    make(&toys, 5, "unsent").await;
+    let killed = TempDir::new().unwrap();
+    copy_dir(&toys.settings.data_dir, killed.path());
+    toys.stop();
+    toys.settings.data_dir = killed.path().to_owned();
+    fs::remove_dir_all(killed.path().join("store/index")).unwrap();
+    // Killed before it had decided anything new: two segments, and then only the first.
+    toys.restart(|_| {}).unwrap();
+    make(&toys, 5, "more").await;
+    toys.stop();
+    let lost = segments(&toys).pop().unwrap();
+    fs::remove_file(lost).unwrap();
+    fs::remove_dir_all(killed.path().join("store/index")).unwrap();
+    let refused = toys.restart(|_| {}).expect_err("a segment is gone").to_string();
+    for part in ["lacks segment 2", "--recover"] {
+        assert!(refused.contains(part), "{part} in {refused}");
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::integrity::make_once_it_is_well;
 use super::toy::{Toys, router};
 use crate::kernel::SystemAmbient;
-use crate::kernel::committer::{Committer, HeldBack, Retiring, Work};
+use crate::kernel::committer::{Clock, Committer, HeldBack, Retiring, Work};
 use crate::kernel::followed::FollowedPositions;
 use crate::kernel::kept::{Begun, Kept, Opening};
 use crate::kernel::metrics::Metrics;
@@ -182,6 +182,7 @@ fn a_stop_that_meets_a_failing_disk_ends() {
     let committer = Committer::<Toys> {
         reader: journal.reader(),
         retiring: Retiring::new(&limits),
+        clock: Clock::new(limits.idempotency_age_min),
         held_back: HeldBack::default(),
         index_failures: 0,
         behind: None,

@@ -55,6 +55,7 @@ async fn an_old_copy_of_the_store_is_refused() {
     make(&toys, 1, "after").await;
     toys.relayed();
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 41);
+    toys.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ fn retention(kept_events_max: u64) -> Retention {
         kept_age_ms_max: u64::MAX,
         key_age_ms_min: 0,
         key_age_ms_max: 0,
+        clock_ahead_ms: 0,
         keys_max: 1_000,
     }
 }

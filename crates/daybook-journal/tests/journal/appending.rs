@@ -38,6 +38,8 @@ fn a_process_that_was_killed_goes_on_in_a_fresh_segment_with_a_copy_of_its_last_
     assert_has(&journal, 9);
     drop(journal);
     fs::remove_file(&both[1]).unwrap();
+    // Only who ends in order ends with a closed segment.
+    assert!(find(killed.path()).unwrap().lost_newest().is_some());
     let before = begin(killed.path()).unwrap();
     assert_has(&before, 5);
 }
@@ -140,17 +142,24 @@ fn a_foreign_file_is_named_and_not_touched() {
 }
 
 #[test]
-fn a_segment_that_is_removed_or_cut_under_its_writer_is_noticed_before_anything_is_acknowledged() {
-    for remove in [true, false] {
+fn a_segment_that_is_removed_replaced_or_cut_under_its_writer_is_noticed_before_anything_is_acknowledged() {
+    type Harm = fn(&std::path::Path);
+    let harms: [Harm; 4] = [
+        |live| fs::remove_file(live).unwrap(),
+        |live| fs::rename(live, live.with_extension("bak")).unwrap(),
+        |live| {
+            fs::copy(live, live.with_extension("copy")).unwrap();
+            fs::rename(live.with_extension("copy"), live).unwrap();
+        },
+        |live| {
+            fs::File::options().write(true).open(live).unwrap().set_len(2 * BLOCK_BYTES as u64).unwrap();
+        },
+    ];
+    for harm in harms {
         let directory = directory();
         let mut journal = begin(directory.path()).unwrap();
         append(&mut journal, 0, 3, 10);
-        let live = &segments(directory.path())[0];
-        if remove {
-            fs::remove_file(live).unwrap();
-        } else {
-            fs::File::options().write(true).open(live).unwrap().set_len(2 * BLOCK_BYTES as u64).unwrap();
-        }
+        harm(&segments(directory.path())[0]);
         let refused = journal.append(group(3, 10), NOW_MS).unwrap_err();
         assert!(matches!(refused, AppendError::Failed { .. }), "{refused}");
         assert!(refused.to_string().contains("somebody has"), "{refused}");

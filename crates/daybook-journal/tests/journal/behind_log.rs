@@ -107,6 +107,7 @@ fn what_lies_before_the_gap_is_carried_and_the_segment_behind_it_may_be_the_olde
         kept_age_ms_max: 0,
         key_age_ms_min: 0,
         key_age_ms_max: 0,
+        clock_ahead_ms: 0,
         keys_max: 1_000,
     };
     // Of the second partition Kafka lacks the last one; of the first it has all before the gap but one.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use daybook_journal::{OpenError, Tail, find, find_readable};
+use daybook_journal::{OpenError, Tail, find, find_readable, print};
 
 use crate::support::{NOW_MS, append, assert_has, begin, copy, directory, flip, segments};
 
@@ -36,13 +36,14 @@ fn a_damaged_record_before_others_is_named_and_nothing_is_cut() {
     append(&mut journal, 0, 4, 10);
     for number in 1..4 {
         let damaged = copy(directory.path());
-        flip(&segments(damaged.path())[0], number * BLOCK + 100);
-        match find(damaged.path()) {
-            Err(OpenError::Acknowledged { number: found, byte, .. }) => {
-                assert_eq!((found, byte), (number as u64, (number * BLOCK) as u64));
-            }
-            other => panic!("record {number}: {other:?}"),
-        }
+        let live = &segments(damaged.path())[0];
+        flip(live, number * BLOCK + 100);
+        let before = fs::read(live).unwrap();
+        let (said, has) = passed_over(damaged.path(), 4);
+        let named = format!("at byte {}: record {number} was acknowledged and is damaged", number * BLOCK);
+        assert!(said.len() == 1 && said[0].contains(&named), "{said:?}");
+        assert_eq!(has, (0..4).filter(|group| group + 1 != number as u64).collect::<Vec<_>>());
+        assert_eq!(fs::read(live).unwrap(), before);
     }
 }
 
@@ -58,12 +59,31 @@ fn every_flipped_byte_of_a_live_segment_is_noticed_or_harmless() {
         match find(damaged.path()) {
             Err(_) => {}
             Ok(found) if matches!(found.tail(), Tail::Torn { .. }) => assert_eq!(found.last_number(), 3),
+            Ok(found) if found.damage().count() > 0 => assert_eq!(found.last_number(), 4),
             Ok(_) => {
                 assert_eq!(whole[byte], 0, "byte {byte}");
                 assert_has(&begin(damaged.path()).unwrap(), 4);
             }
         }
     }
+}
+
+#[test]
+fn a_newest_segment_that_must_have_been_there_is_missed() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 40, 3000);
+    let killed = copy(directory.path());
+    let count = segments(killed.path()).len();
+    fs::remove_file(&segments(killed.path())[count - 1]).unwrap();
+    let missed = find(killed.path()).unwrap().lost_newest();
+    assert!(
+        matches!(missed, Some(OpenError::Missing { segment, .. }) if segment == count as u64),
+        "{missed:?}"
+    );
+    // What ended in order, ended with that segment.
+    journal.close(NOW_MS).unwrap();
+    assert!(find(directory.path()).unwrap().lost_newest().is_none());
 }
 
 #[test]
@@ -145,6 +165,9 @@ fn a_segment_that_is_gone_is_missed_and_the_others_are_gone_on_with() {
         let (said, has) = passed_over(damaged.path(), 65);
         assert!(said[0].contains(&format!("lacks segment {},", gone + 1)) && said.len() == 1, "{said:?}");
         assert!((44..65).contains(&has.len()), "segment {gone}: {has:?}");
+        let mut printed = Vec::new();
+        print(damaged.path(), &mut printed).unwrap();
+        assert!(String::from_utf8(printed).unwrap().contains(&format!("damaged: {}", said[0])));
         let journal = begin(damaged.path()).unwrap();
         assert_eq!(journal.reader().partitions(), states, "it goes on where it was");
     }

@@ -16,6 +16,7 @@ const FEW: Retention = Retention {
     kept_age_ms_max: 1_000_000,
     key_age_ms_min: 5_000,
     key_age_ms_max: 1_000_000,
+    clock_ahead_ms: 0,
     keys_max: 8,
 };
 

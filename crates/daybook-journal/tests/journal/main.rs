@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod appending;
+mod begun_again;
 mod behind_log;
 mod damage;
 mod forgetting;

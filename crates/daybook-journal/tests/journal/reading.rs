@@ -58,6 +58,7 @@ fn write_and_retire(journal: &mut Journal, rounds: u64) {
         kept_age_ms_max: 0,
         key_age_ms_min: 0,
         key_age_ms_max: 0,
+        clock_ahead_ms: 0,
         keys_max: 1_000,
     };
     journal.append(group(0, 5_000), NOW_MS).unwrap();
