@@ -1,6 +1,7 @@
 //! The store while it is being rebuilt: events in, rows out.
 
 use event_log::Record;
+use event_log::sabotage::{self, Fault};
 use schemas::envelope::{self, Envelope};
 use schemas::event_data::EventData as _;
 use schemas::sequence::{Sequence, Verdict};
@@ -116,6 +117,10 @@ impl<'s> Rebuild<'s> {
             let Some((last, _)) = rows.last() else { return Ok(()) };
             span.0 = [last, &[0][..]].concat();
             for (key, row) in &rows {
+                if sabotage::strikes(Fault::ForgetAggregate) {
+                    self.store.apply(vec![(key.to_vec(), None)])?;
+                    continue;
+                }
                 self.claim::<A>(keys::aggregate_id(key), &Versioned::decode(row)?)?;
             }
         }
@@ -129,7 +134,9 @@ impl<'s> Rebuild<'s> {
                 tracing::error!(unique, %owner, other = %id, "two aggregates have one unique key; the first keeps it");
                 continue;
             }
-            self.rows.put(key, id.as_bytes().to_vec())?;
+            if !sabotage::strikes(Fault::ForgetKey) {
+                self.rows.put(key, id.as_bytes().to_vec())?;
+            }
         }
         Ok(())
     }
