@@ -31,7 +31,6 @@ pub(super) struct Done {
 }
 
 /// What is sent.
-#[derive(Clone)]
 pub(super) struct Sent {
     method: Method,
     url: String,
