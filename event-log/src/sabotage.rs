@@ -45,6 +45,14 @@ pub enum Fault {
     ForgetFact,
     /// The process ends, and says nothing.
     EndUnasked,
+    /// An index that is built again lacks an aggregate.
+    ForgetAggregate,
+    /// An index that is built again lacks a unique key, which is free then.
+    ForgetKey,
+    /// Commands are still refused after the disk has room again.
+    StayFull,
+    /// An index is gone on with although the disk failed while it was written or synced.
+    TrustDisk,
     /// A projected event changes no row.
     HideRow,
     /// What an event adds is added twice.
@@ -57,7 +65,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::DropRow,
         Self::DoubleSend,
         Self::Reorder,
@@ -72,6 +80,10 @@ impl Fault {
         Self::TrustStranger,
         Self::ForgetFact,
         Self::EndUnasked,
+        Self::ForgetAggregate,
+        Self::ForgetKey,
+        Self::StayFull,
+        Self::TrustDisk,
         Self::HideRow,
         Self::DoubleRow,
         Self::StaleRead,
@@ -96,6 +108,10 @@ impl Fault {
             Self::TrustStranger => "trust-stranger",
             Self::ForgetFact => "forget-fact",
             Self::EndUnasked => "end-unasked",
+            Self::ForgetAggregate => "forget-aggregate",
+            Self::ForgetKey => "forget-key",
+            Self::StayFull => "stay-full",
+            Self::TrustDisk => "trust-disk",
             Self::HideRow => "hide-row",
             Self::DoubleRow => "double-row",
             Self::StaleRead => "stale-read",

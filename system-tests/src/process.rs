@@ -50,10 +50,16 @@ impl Process {
         Self::spawn(name, command)
     }
 
-    /// Starts the service `name` with a fault built in.
-    pub fn start_sabotaged(name: &str, fault: Fault, arguments: &[String]) -> Self {
+    /// Starts the service `name` with a fault built in; its command was changed by `prepare`.
+    pub fn start_sabotaged(
+        name: &str,
+        fault: Fault,
+        arguments: &[String],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut command = command(&binaries::sabotaged(), arguments);
         command.arg0(name).env(sabotage::VARIABLE, fault.name());
+        prepare(&mut command);
         Self::spawn(name, command)
     }
 

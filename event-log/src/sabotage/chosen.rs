@@ -69,11 +69,15 @@ fn is_due(fault: Fault, occasion: u64) -> bool {
         Fault::BackInTime => every(5, 6),
         // Occasions are rare by themselves.
         Fault::Reorder => every(3, 5),
+        // One of two is enough to be missed, and the others show that the index was built again all the same.
+        Fault::ForgetAggregate | Fault::ForgetKey => every(0, 2),
         Fault::AckBeforeKafka
         | Fault::DecideTwice
         | Fault::TwinKey
         | Fault::TrustStranger
-        | Fault::StaleRead => true,
+        | Fault::StaleRead
+        | Fault::StayFull
+        | Fault::TrustDisk => true,
         // Now and then a sync comes through: it is what a kill takes the store back to.
         Fault::SkipSync => !every(0, 10),
     }

@@ -5,6 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use daybook_journal::AppendError;
+use event_log::sabotage::{self, Fault};
 
 use super::{CommitError, Committer, Work, refuse};
 use crate::kernel::aggregate::Aggregate;
@@ -50,7 +51,8 @@ impl<A: Aggregate> Committer<A> {
             self.retire();
             let well = if has_no_room { self.has_room() } else { self.reopen() };
             match well {
-                Ok(()) => break,
+                Ok(()) if !sabotage::strikes(Fault::StayFull) => break,
+                Ok(()) => {}
                 Err(error) if error.is_of_the_index() => return Err(self.give_index_up(&error)),
                 Err(error) => tracing::error!(error = %error, "the store still fails"),
             }

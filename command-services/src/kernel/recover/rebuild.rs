@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use event_log::Record;
+use event_log::sabotage::{self, Fault};
 use schemas::envelope::{self, Envelope};
 use schemas::event_data::EventData as _;
 use schemas::sequence::{Sequence, Verdict};
@@ -119,6 +120,10 @@ impl Rebuild {
             let Some((last, _)) = rows.last() else { return Ok(()) };
             span.0 = [last, &[0][..]].concat();
             for (key, row) in &rows {
+                if sabotage::strikes(Fault::ForgetAggregate) {
+                    self.store.apply(vec![(key.to_vec(), None)])?;
+                    continue;
+                }
                 self.claim::<A>(keys::aggregate_id(key), &Versioned::decode(row)?)?;
             }
         }
@@ -132,7 +137,9 @@ impl Rebuild {
                 tracing::error!(unique, %owner, other = %id, "two aggregates have one unique key; the first keeps it");
                 continue;
             }
-            self.rows.put(key, id.as_bytes().to_vec())?;
+            if !sabotage::strikes(Fault::ForgetKey) {
+                self.rows.put(key, id.as_bytes().to_vec())?;
+            }
         }
         Ok(())
     }

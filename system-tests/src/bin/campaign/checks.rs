@@ -1,6 +1,7 @@
 //! What must hold after a campaign, each rule one pure function of the evidence.
 
 mod commands;
+mod disks;
 mod log;
 mod processes;
 mod reads;
@@ -53,6 +54,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "same-key-same-answer", judge: commands::same_key_same_answer },
     Check { name: "every-event-asked-for", judge: commands::every_event_asked_for },
     Check { name: "order-of-commands", judge: commands::order_kept },
+    Check { name: "known-stays-known", judge: commands::known_stays_known },
     Check { name: "records-readable", judge: log::readable },
     Check { name: "positions-contiguous", judge: log::positions_contiguous },
     Check { name: "in-the-log-once", judge: log::in_the_log_once },
@@ -66,6 +68,9 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "d-equals-replay", judge: rows::verified },
     Check { name: "c-equals-replay", judge: rows::standing },
     Check { name: "nothing-ended-unasked", judge: processes::unasked },
+    Check { name: "full-disk-goes-by", judge: disks::full },
+    Check { name: "failed-disk-ends", judge: disks::failed },
+    Check { name: "index-built-again", judge: disks::no_index },
     Check { name: "questions-answered", judge: processes::answered },
 ];
 

@@ -19,10 +19,13 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::history::{Asked, Effect, History};
+use commands::Earlier;
 use known::Known;
 
 /// Longest pause between two things that a client does.
 const PAUSE_MS_MAX: u64 = 30;
+/// How often a client repeats what it did some time ago: so seldom that a fault or two lie between.
+const REPEATS_EARLIER: f64 = 0.005;
 /// How often a client orders what is not there.
 const STRANGERS: f64 = 0.02;
 /// E-mail addresses to choose from at first. For each user there are two more: some are taken, and some are free.
@@ -81,19 +84,24 @@ struct Client {
     field: Arc<Field>,
     /// What the last answer about each user rested on.
     seen: BTreeMap<Uuid, Token>,
+    /// A command to be sent again.
+    earlier: Option<Earlier>,
 }
 
 impl Client {
     fn new(number: usize, seed: u64, field: Arc<Field>) -> Self {
         // Seeds of clients lie apart from each other and from that of the faults.
         let random = StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64));
-        Self { number, random, field, seen: BTreeMap::new() }
+        Self { number, random, field, seen: BTreeMap::new(), earlier: None }
     }
 
     /// Works until it is told to stop.
     async fn work(mut self) {
         while !self.field.stop.load(Ordering::Relaxed) {
             self.step().await;
+            if self.random.random_bool(REPEATS_EARLIER) {
+                self.repeat_earlier().await;
+            }
             let pause = self.random.random_range(0..=PAUSE_MS_MAX);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }

@@ -1,6 +1,7 @@
 //! What the checks look at: the history, the log, and what D and C say in the end. Plain data.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 
 use schemas::shop::ShopEvent;
 use uuid::Uuid;
@@ -78,6 +79,68 @@ pub(crate) struct Verified {
     pub(crate) said: String,
 }
 
+/// What was done to the disk of a service, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DiskFault {
+    /// It had no room for a while.
+    Full(FullDisk),
+    /// One write or sync failed.
+    Failed(FailedDisk),
+    /// There was no index, or none to be trusted, when the service was started.
+    NoIndex {
+        /// Name of the service.
+        service: &'static str,
+        /// Whether it said that it had built the index again.
+        built_again: bool,
+    },
+}
+
+/// What a service did while its disk had no room, and afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FullDisk {
+    /// Name of the service.
+    pub(crate) service: &'static str,
+    /// Whether it refused a command because of that.
+    pub(crate) refused: bool,
+    /// Whether it decided one after that, before there was room.
+    pub(crate) decided: bool,
+    /// Its answer to whether it lives.
+    pub(crate) live: Option<u16>,
+    /// D's answer to a question meanwhile.
+    pub(crate) query: Option<u16>,
+    /// Whether the same process decided commands again once there was room.
+    pub(crate) went_on: bool,
+}
+
+/// What a service did when one write or sync failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailedDisk {
+    /// Name of the service.
+    pub(crate) service: &'static str,
+    /// Of what the call was.
+    pub(crate) part: Part,
+    /// Exit code and last line of the process, if it ended.
+    pub(crate) ended: Option<(Option<i32>, String)>,
+}
+
+/// What a command service has on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What counts.
+    Journal,
+    /// What is made of it, and of the log.
+    Index,
+}
+
+impl Display for Part {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Journal => "journal",
+            Self::Index => "index",
+        })
+    }
+}
+
 /// Everything that is judged.
 #[derive(Debug, Clone)]
 pub(crate) struct Evidence {
@@ -101,6 +164,10 @@ pub(crate) struct Evidence {
     pub(crate) verified: Verified,
     /// Services that ended without being told to, and replays that found a difference.
     pub(crate) unasked: Vec<String>,
+    /// Faults of disks, and what came of each.
+    pub(crate) disk_faults: Vec<DiskFault>,
+    /// How often an index was built again.
+    pub(crate) indexes_built: usize,
     /// Services that did not stop or start when all was at rest, and questions that they left without an answer.
     pub(crate) missing: Vec<String>,
 }

@@ -1,5 +1,7 @@
 //! Harm, chosen from the seed, one after the other, each mended before the next. A replay of D goes on beside them.
 
+pub(crate) mod disks;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::Fallible;
+use crate::evidence::Part;
 use crate::report::progress;
 use crate::world::{QUERY, World};
 
@@ -38,22 +41,38 @@ enum Kind {
     ServiceStartedWithoutKafka,
     Replay,
     ReadModelRemoved,
+    DiskFull,
+    JournalFailed,
+    IndexFailed,
+    IndexDamaged,
+    IndexRemoved,
 }
 
 impl Kind {
     /// Each with how many of a hundred faults are of it, once every kind has been there.
-    const ALL: [(Self, usize); 10] = [
-        (Self::ServiceKilled, 18),
-        (Self::ServiceKilledBesidePausedBroker, 12),
-        (Self::ServicePaused, 12),
-        (Self::BrokerPaused, 12),
-        (Self::BrokerKilled, 8),
-        (Self::ConnectionsCut, 6),
+    const ALL: [(Self, usize); 15] = [
+        (Self::ServiceKilled, 14),
+        (Self::ServiceKilledBesidePausedBroker, 10),
+        (Self::ServicePaused, 8),
+        (Self::BrokerPaused, 8),
+        (Self::BrokerKilled, 7),
+        (Self::ConnectionsCut, 5),
         (Self::AllBrokersKilled, 4),
-        (Self::ServiceStartedWithoutKafka, 8),
-        (Self::Replay, 12),
-        (Self::ReadModelRemoved, 8),
+        (Self::ServiceStartedWithoutKafka, 7),
+        (Self::Replay, 9),
+        (Self::ReadModelRemoved, 6),
+        (Self::DiskFull, 5),
+        (Self::JournalFailed, 4),
+        (Self::IndexFailed, 4),
+        (Self::IndexDamaged, 5),
+        (Self::IndexRemoved, 4),
     ];
+
+    /// Whether it is done to the disk of a service that takes commands.
+    fn is_of_a_disk(self) -> bool {
+        use Kind::{DiskFull, IndexDamaged, IndexFailed, IndexRemoved, JournalFailed};
+        matches!(self, DiskFull | JournalFailed | IndexFailed | IndexDamaged | IndexRemoved)
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -67,6 +86,11 @@ impl Kind {
             Self::ServiceStartedWithoutKafka => "service started without Kafka",
             Self::Replay => "replay of D beside it",
             Self::ReadModelRemoved => "D's directory removed",
+            Self::DiskFull => "disk full",
+            Self::JournalFailed => "journal failed",
+            Self::IndexFailed => "index failed",
+            Self::IndexDamaged => "index damaged",
+            Self::IndexRemoved => "index removed",
         }
     }
 }
@@ -141,15 +165,20 @@ fn rest(random: &mut StdRng, deadline: Instant, stop: &AtomicBool) -> bool {
     Instant::now() < deadline && !stop.load(Ordering::Relaxed)
 }
 
+fn a_while(random: &mut StdRng) -> Duration {
+    Duration::from_millis(random.random_range(0..AWAY_MS_MAX))
+}
+
 fn away(random: &mut StdRng) {
-    std::thread::sleep(Duration::from_millis(random.random_range(0..AWAY_MS_MAX)));
+    std::thread::sleep(a_while(random));
 }
 
 /// One fault, from its beginning to its mending.
 fn one(kind: Kind, world: &mut World, random: &mut StdRng) -> Fallible<()> {
     // Drawn for every fault, so that the choices do not hang on which fault it was.
     let service = random.random_range(0..SERVICES);
-    let broker = random.random_range(1..=world.cluster.brokers);
+    let (writer, broker) = (random.random_range(0..QUERY), random.random_range(1..=world.cluster.brokers));
+    let service = if kind.is_of_a_disk() { writer } else { service };
     progress(&format!("{}{}", kind.name(), whom(world, kind, service, broker)));
     match kind {
         Kind::ServiceKilled => kill_service(world, service, random),
@@ -168,6 +197,11 @@ fn one(kind: Kind, world: &mut World, random: &mut StdRng) -> Fallible<()> {
             Ok(())
         }
         Kind::ReadModelRemoved => remove_read_model(world),
+        Kind::DiskFull => disks::fill(world, service, a_while(random)),
+        Kind::JournalFailed => disks::fail(world, service, Part::Journal, random),
+        Kind::IndexFailed => disks::fail(world, service, Part::Index, random),
+        Kind::IndexDamaged => disks::damage_index(world, service, random),
+        Kind::IndexRemoved => disks::remove_index(world, service),
     }
 }
 
@@ -176,7 +210,12 @@ fn whom(world: &World, kind: Kind, service: usize, broker: usize) -> String {
         Kind::ServiceKilled
         | Kind::ServiceKilledBesidePausedBroker
         | Kind::ServicePaused
-        | Kind::ServiceStartedWithoutKafka => {
+        | Kind::ServiceStartedWithoutKafka
+        | Kind::DiskFull
+        | Kind::JournalFailed
+        | Kind::IndexFailed
+        | Kind::IndexDamaged
+        | Kind::IndexRemoved => {
             world.services.get(service).map_or_else(String::new, |service| format!(": {}", service.name))
         }
         Kind::BrokerPaused | Kind::BrokerKilled | Kind::ConnectionsCut => format!(": {broker}"),

@@ -15,6 +15,7 @@ use crate::Fallible;
 use crate::evidence::{Evidence, Logged, Verified, split_repeats};
 use crate::history::History;
 use crate::log;
+use crate::world::service::Service;
 use crate::world::{ORDERS, QUERY, World};
 use questions::{Answers, Questions};
 
@@ -49,6 +50,8 @@ pub(crate) fn evidence(
     missing.extend(unanswered);
     let verified = verify(world);
     let unasked = std::mem::take(&mut world.unasked);
+    let disk_faults = std::mem::take(&mut world.disk_faults);
+    let indexes_built = world.services.iter().map(Service::indexes_built).sum();
     let (superseded, unreadable) = (whole.superseded, whole.unreadable);
     Ok(Evidence {
         history,
@@ -61,6 +64,8 @@ pub(crate) fn evidence(
         standing,
         verified,
         unasked,
+        disk_faults,
+        indexes_built,
         missing,
     })
 }

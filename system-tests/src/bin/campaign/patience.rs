@@ -11,6 +11,8 @@ pub(crate) struct Patience {
     pub(crate) command: Duration,
     /// Until an answer comes that rests on the whole log.
     pub(crate) answer: Duration,
+    /// Until a service has met what was done to its disk, and again until it has got over it.
+    pub(crate) disk: Duration,
 }
 
 impl Patience {
@@ -20,6 +22,7 @@ impl Patience {
         ready: Duration::from_secs(120),
         command: Duration::from_secs(180),
         answer: Duration::from_secs(90),
+        disk: Duration::from_secs(60),
     };
 
     /// Where a service may have stopped for good.
@@ -27,5 +30,6 @@ impl Patience {
         ready: Duration::from_secs(60),
         command: Duration::from_secs(2),
         answer: Duration::from_secs(10),
+        disk: Duration::from_secs(10),
     };
 }

@@ -57,6 +57,7 @@ pub(crate) fn counts(evidence: &Evidence, faults: &Counts, replays: (usize, usiz
         evidence.repeats.len(),
         evidence.superseded
     ));
+    say(&format!("indexes    {} built again", evidence.indexes_built));
     say(&format!(
         "faults     {} ({done} replays published, {gave_up} gave up)",
         faults.values().sum::<usize>()

@@ -32,15 +32,26 @@ enum Harm {
     KillWithoutKafka,
     /// The same, and its disk is lost with it.
     LoseDiskWithoutKafka,
+    /// The disk of the one that has the fault has no room for a while.
+    FillDisk,
+    /// A write or sync of its index fails.
+    FailIndex,
+    /// Its index is removed.
+    RemoveIndex,
 }
 
 impl Harm {
     /// Flags of the service that has the fault.
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::None | Self::KillWithoutKafka => &[],
             Self::LoseDiskWithoutKafka => &["--answer-after", "kafka"],
+            _ => &[],
         }
+    }
+
+    /// Whether there is no Kafka in the end.
+    fn is_without_kafka(self) -> bool {
+        matches!(self, Self::KillWithoutKafka | Self::LoseDiskWithoutKafka)
     }
 }
 
@@ -80,6 +91,16 @@ pub(crate) const ALL: &[Sabotage] = &[
     sabotage(Fault::TrustStranger, ORDERS, 3, &["orders-of-the-known"]),
     sabotage(Fault::ForgetFact, ORDERS, 2, &["c-equals-replay"]),
     sabotage(Fault::EndUnasked, PRODUCTS, 1, &["nothing-ended-unasked"]),
+    Sabotage {
+        harm: Harm::RemoveIndex,
+        ..sabotage(Fault::ForgetAggregate, USERS, 1, &["known-stays-known"])
+    },
+    Sabotage { harm: Harm::RemoveIndex, ..sabotage(Fault::ForgetKey, USERS, 1, &["emails-unique"]) },
+    Sabotage { harm: Harm::FillDisk, ..sabotage(Fault::StayFull, PRODUCTS, 1, &["full-disk-goes-by"]) },
+    Sabotage {
+        harm: Harm::FailIndex,
+        ..sabotage(Fault::TrustDisk, ORDERS, 1, &["failed-disk-ends", "index-built-again"])
+    },
     sabotage(Fault::HideRow, QUERY, 20, &["d-equals-replay", "users-in-d", "products-in-d"]),
     sabotage(Fault::DoubleRow, QUERY, 3, &["d-equals-replay", "users-in-d"]),
     sabotage(Fault::StaleRead, QUERY, 5, &["reads-see-their-write"]),

@@ -2,6 +2,7 @@
 //! and sure to reach every rule; that a fault of a service ends in such evidence is shown by `sabotage`.
 
 mod answers;
+mod disks;
 mod log;
 
 use crate::evidence::Evidence;
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[Spoil] = &[
     Spoil { name: "refuse-and-do", found_by: "unacknowledged-at-most-once", spoil: answers::refuse_and_do },
     Spoil { name: "other-answer", found_by: "same-key-same-answer", spoil: answers::other_answer },
     Spoil { name: "ghost-event", found_by: "every-event-asked-for", spoil: log::ghost_event },
+    Spoil { name: "forget-user", found_by: "known-stays-known", spoil: answers::forget_user },
     Spoil { name: "garble", found_by: "records-readable", spoil: log::garble },
     Spoil { name: "twin-email", found_by: "emails-unique", spoil: log::twin_email },
     Spoil { name: "order-of-nobody", found_by: "orders-of-the-known", spoil: log::order_of_nobody },
@@ -49,6 +51,16 @@ pub(crate) const ALL: &[Spoil] = &[
     Spoil { name: "flip-digest", found_by: "d-equals-replay", spoil: answers::flip_digest },
     Spoil { name: "forget-in-c", found_by: "c-equals-replay", spoil: answers::forget_in_c },
     Spoil { name: "end-unasked", found_by: "nothing-ended-unasked", spoil: answers::end_unasked },
+    Spoil { name: "take-all", found_by: "full-disk-goes-by", spoil: disks::take_all },
+    Spoil { name: "take-some", found_by: "full-disk-goes-by", spoil: disks::take_some },
+    Spoil { name: "play-dead", found_by: "full-disk-goes-by", spoil: disks::play_dead },
+    Spoil { name: "drag-d-along", found_by: "full-disk-goes-by", spoil: disks::drag_d_along },
+    Spoil { name: "stay-full", found_by: "full-disk-goes-by", spoil: disks::stay_full },
+    // It ends, and says nothing.
+    Spoil { name: "end-in-silence", found_by: "failed-disk-ends", spoil: disks::end_in_silence },
+    Spoil { name: "end-well", found_by: "failed-disk-ends", spoil: disks::end_well },
+    Spoil { name: "trust-disk", found_by: "failed-disk-ends", spoil: disks::trust_disk },
+    Spoil { name: "leave-index", found_by: "index-built-again", spoil: disks::leave_index },
     // D has stopped, and answers nothing that rests on the whole log.
     Spoil { name: "keep-silent", found_by: "questions-answered", spoil: answers::keep_silent },
 ];

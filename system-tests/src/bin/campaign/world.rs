@@ -1,6 +1,7 @@
 //! The processes: Kafka, services A, B, C and D, and replays, all on ports of their own that never change.
 
 pub(crate) mod cluster;
+pub(crate) mod disk;
 mod proxy;
 pub(crate) mod replays;
 pub(crate) mod service;
@@ -14,6 +15,7 @@ use quickstart::shop::Urls;
 use tokio::runtime::Handle;
 
 use crate::Fallible;
+use crate::evidence::DiskFault;
 use crate::patience::Patience;
 use cluster::Cluster;
 use replays::Replays;
@@ -72,6 +74,8 @@ pub(crate) struct World {
     pub(crate) replays: Replays,
     /// What ended without being told to.
     pub(crate) unasked: Vec<String>,
+    /// What was done to disks, and what came of it.
+    pub(crate) disk_faults: Vec<DiskFault>,
     topic_prefix: String,
     /// How long is waited for the services.
     pub(crate) patience: Patience,
@@ -93,6 +97,7 @@ impl World {
                     shared.iter().cloned().chain(own.iter().map(|flag| (*flag).to_owned())).collect();
                 let (data, ready) = (plan.directory.join(data), plan.patience.ready);
                 let service = Service::new(name, &data, port, &flags, ready, client.clone(), handle.clone());
+                let service = if index == QUERY { service } else { service.with_disk() };
                 match plan.harmful.filter(|harmful| harmful.service == index) {
                     Some(harmful) => service.with(harmful.fault, harmful.flags),
                     None => service,
@@ -101,8 +106,9 @@ impl World {
         );
         let services = services.collect();
         let replays = Replays::new(&shared, &plan.directory.join(SERVICES[QUERY].1));
-        let (unasked, topic_prefix) = (Vec::new(), plan.topic_prefix.to_owned());
-        let mut world = Self { cluster, services, replays, unasked, topic_prefix, patience: plan.patience };
+        let (unasked, disk_faults) = (Vec::new(), Vec::new());
+        let (topic_prefix, patience) = (plan.topic_prefix.to_owned(), plan.patience);
+        let mut world = Self { cluster, services, replays, unasked, disk_faults, topic_prefix, patience };
         for index in 0..world.services.len() {
             world.service(index)?.start();
         }

@@ -111,6 +111,33 @@ pub(super) fn every_event_asked_for(evidence: &Evidence) -> Judged {
     judged
 }
 
+/// Nobody is told that there never was what somebody had been told to be there.
+pub(super) fn known_stays_known(evidence: &Evidence) -> Judged {
+    const UNKNOWN: &str = "-unknown";
+    let made: BTreeMap<_, _> = evidence.history.commands.iter().filter_map(made).collect();
+    let mut judged = Judged::default();
+    for command in &evidence.history.commands {
+        let Some(id) = command.on else { continue };
+        let Some((made, _)) = made.get(&id).filter(|(_, ended_us)| *ended_us < command.began_us()) else {
+            continue;
+        };
+        let wrong = match command.clear().map(|clear| &clear.outcome) {
+            Some(Outcome::Refused { problem, .. }) if problem.ends_with(UNKNOWN) => {
+                Some(format!("refused with {problem} long after it was made"))
+            }
+            _ => None,
+        };
+        judged.case(wrong, &[id, *made, command.id]);
+    }
+    judged
+}
+
+/// What a command made; which command it was, and when that was known.
+fn made(command: &Command) -> Option<(Uuid, (Uuid, u64))> {
+    let (_, id) = command.accepted().filter(|_| command.on.is_none())?;
+    Some((id, (command.id, command.clear()?.ended_us)))
+}
+
 /// Of two commands on one aggregate, the one that was answered before the other was sent has the lower version.
 pub(super) fn order_kept(evidence: &Evidence) -> Judged {
     let written = by_command(evidence);

@@ -31,17 +31,29 @@ pub(super) struct Done {
 }
 
 /// What is sent.
-struct Sent<'c> {
+pub(super) struct Sent {
     method: Method,
     url: String,
-    body: Option<&'c Value>,
+    body: Option<Value>,
     after: String,
+}
+
+/// A command that was acknowledged some time ago.
+pub(super) struct Earlier {
+    sent: Sent,
+    /// Where it stands in the history.
+    at: usize,
 }
 
 impl Client {
     /// Makes something of service A or B.
     pub(super) async fn create_at(&mut self, path: &str, asked: Asked, body: &Value) -> Option<Done> {
-        let sent = Sent { method: Method::POST, url: self.url(path), body: Some(body), after: String::new() };
+        let sent = Sent {
+            method: Method::POST,
+            url: self.url(path),
+            body: Some(body.clone()),
+            after: String::new(),
+        };
         self.command(asked, None, sent).await
     }
 
@@ -54,7 +66,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Option<Done> {
         let method = if body.is_some() { Method::PATCH } else { Method::DELETE };
-        let sent = Sent { method, url: self.url(path), body, after: String::new() };
+        let sent = Sent { method, url: self.url(path), body: body.cloned(), after: String::new() };
         self.command(asked, Some(on), sent).await
     }
 
@@ -65,7 +77,7 @@ impl Client {
         let with_tokens = self.random.random_bool(WITH_TOKENS);
         let with_tokens = with_tokens && !product.token.is_empty();
         let after = if with_tokens { format!("{},{}", user.token, product.token) } else { String::new() };
-        let sent = Sent { method: Method::POST, url: self.url("/orders"), body: Some(&body), after };
+        let sent = Sent { method: Method::POST, url: self.url("/orders"), body: Some(body), after };
         self.command(Asked::Order { user: user.id, product: product.id }, None, sent).await
     }
 
@@ -79,7 +91,7 @@ impl Client {
         format!("{base}{path}")
     }
 
-    async fn command(&mut self, asked: Asked, on: Option<Uuid>, sent: Sent<'_>) -> Option<Done> {
+    async fn command(&mut self, asked: Asked, on: Option<Uuid>, sent: Sent) -> Option<Done> {
         let mut command =
             Command { id: Uuid::now_v7(), client: self.number, asked, on, attempts: Vec::new() };
         let deadline = Instant::now() + self.field.patience;
@@ -94,15 +106,34 @@ impl Client {
             self.attempt(&sent, &mut command).await;
         }
         let done = command.accepted().map(|(token, id)| Done { id, token: token.clone() });
-        self.field.history().commands.push(command);
+        let at = {
+            let commands = &mut self.field.history().commands;
+            commands.push(command);
+            commands.len() - 1
+        };
+        if done.is_some() && self.earlier.is_none() {
+            self.earlier = Some(Earlier { sent, at });
+        }
         done
     }
 
-    async fn attempt(&self, sent: &Sent<'_>, command: &mut Command) {
+    /// Sends a command of some time ago once more: what became of it must still be known, whatever happened to the service
+    /// since then.
+    pub(super) async fn repeat_earlier(&mut self) {
+        let Some(Earlier { sent, at }) = self.earlier.take() else { return };
+        let Some(mut command) = self.field.history().commands.get(at).cloned() else { return };
+        self.attempt(&sent, &mut command).await;
+        let again = command.attempts.pop();
+        if let Some(command) = self.field.history().commands.get_mut(at) {
+            command.attempts.extend(again);
+        }
+    }
+
+    async fn attempt(&self, sent: &Sent, command: &mut Command) {
         let id = command.id.to_string();
         let mut request: Request = self.field.http.request(sent.method.clone(), &sent.url).after(&sent.after);
         request = request.header(headers::IDEMPOTENCY_KEY, &id).header(headers::CORRELATION_ID, &id);
-        if let Some(body) = sent.body {
+        if let Some(body) = &sent.body {
             request = request.json(body);
         }
         let began_us = self.field.now_us();

@@ -6,18 +6,21 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use event_log::sabotage::STRIKES;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use super::run::Run;
 use super::{Harm, Sabotage};
 use crate::checks::CHECKS;
 use crate::clients::{self, Field};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Part};
+use crate::faults::{self, disks};
 use crate::patience::Patience;
 use crate::report::{keep_history, keep_log};
 use crate::world::cluster::Cluster;
 use crate::world::service::Service;
 use crate::world::{Harmful, Plan, World};
-use crate::{Fallible, faults, gather};
+use crate::{Fallible, gather};
 
 /// Pause between two looks at whether the fault has struck.
 const LOOK: Duration = Duration::from_millis(100);
@@ -87,12 +90,13 @@ impl Attempt<'_> {
         match self.sabotage.harm {
             Harm::None => self.until_struck(world, run),
             Harm::KillWithoutKafka | Harm::LoseDiskWithoutKafka => self.kill_without_kafka(world)?,
+            Harm::FillDisk | Harm::FailIndex | Harm::RemoveIndex => self.harm_disk(world, run)?,
         }
         field.stop();
         while let Some(ended) = run.handle.block_on(clients.join_next()) {
             ended?;
         }
-        if self.sabotage.harm != Harm::None {
+        if self.sabotage.harm.is_without_kafka() {
             self.bring_back(world)?;
         }
         let history = std::mem::take(&mut *field.history());
@@ -121,13 +125,28 @@ impl Attempt<'_> {
         Ok(())
     }
 
+    /// Before, clients make something that can be missed afterwards.
+    fn harm_disk(&self, world: &mut World, run: &Run<'_>) -> Fallible<()> {
+        std::thread::sleep(WORK);
+        let service = self.sabotage.service;
+        let mut random = StdRng::seed_from_u64(run.seed);
+        match self.sabotage.harm {
+            Harm::FillDisk => disks::fill(world, service, AFTERMATH)?,
+            Harm::FailIndex => disks::fail(world, service, Part::Index, &mut random)?,
+            _ => disks::remove_index(world, service)?,
+        }
+        std::thread::sleep(WORK);
+        world.look();
+        Ok(())
+    }
+
     /// Starts what was killed, once nobody asks for anything any more that it could lose otherwise.
     fn bring_back(&self, world: &mut World) -> Fallible<()> {
         world.cluster.all_up()?;
         let killed = world.service(self.sabotage.service)?;
         match self.sabotage.harm {
             Harm::LoseDiskWithoutKafka => killed.start_on_new_disk()?,
-            Harm::None | Harm::KillWithoutKafka => killed.start(),
+            _ => killed.start(),
         }
         // A service that refuses to start has noticed; that is not what it is about.
         let back = killed.ready();

@@ -14,6 +14,15 @@ pub(super) fn refuse_and_do(evidence: &mut Evidence) -> Option<()> {
     Some(())
 }
 
+pub(super) fn forget_user(evidence: &mut Evidence) -> Option<()> {
+    let mut done = evidence.history.commands.iter_mut().rev();
+    let command = done.find(|command| command.on.is_some() && command.accepted().is_some())?;
+    for attempt in &mut command.attempts {
+        attempt.outcome = Outcome::Refused { status: 404, problem: "spoiled-unknown".to_owned() };
+    }
+    Some(())
+}
+
 pub(super) fn other_answer(evidence: &mut Evidence) -> Option<()> {
     let command = evidence.history.commands.iter_mut().find(|command| command.accepted().is_some())?;
     let mut again = command.clear()?.clone();

@@ -3,13 +3,17 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use event_log::sabotage::Fault;
-use quickstart::client::Client;
+use quickstart::client::{Answer, Client, Method};
+use schemas::headers;
 use system_tests::process::Process;
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
+use super::disk::{BUILT_AGAIN, Disk, INDEX_ASIDE};
 use crate::Fallible;
 
 /// Longest time from SIGTERM to the end: the outbox is drained for up to 10 s.
@@ -33,6 +37,8 @@ pub(crate) struct Service {
     process: Option<Process>,
     /// Its Kafka was away when it was started, so that it may give up.
     may_end: bool,
+    /// What it writes to, if that can be made to fail.
+    disk: Option<Disk>,
     client: Client,
     handle: Handle,
 }
@@ -61,6 +67,7 @@ impl Service {
             ready_max,
             process: None,
             may_end: false,
+            disk: None,
             client,
             handle,
         }
@@ -71,6 +78,17 @@ impl Service {
         self.fault = Some(fault);
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
+    }
+
+    /// The same service with a disk that can be made to fail.
+    pub(crate) fn with_disk(mut self) -> Self {
+        self.disk = Some(Disk::new(&self.data_dir));
+        self
+    }
+
+    /// What it writes to.
+    pub(crate) fn disk(&mut self) -> Fallible<&mut Disk> {
+        self.disk.as_mut().ok_or_else(|| format!("nothing can be done to the disk of {}", self.name).into())
     }
 
     /// Starts it.
@@ -89,9 +107,14 @@ impl Service {
 
     fn start_with(&mut self, flags: &[String]) {
         self.may_end = false;
+        let prepare = |command: &mut Command| {
+            if let Some(disk) = &self.disk {
+                disk.under(command);
+            }
+        };
         self.process = Some(match self.fault {
-            Some(fault) => Process::start_sabotaged(self.name, fault, flags),
-            None => Process::start(self.name, flags),
+            Some(fault) => Process::start_sabotaged(self.name, fault, flags, prepare),
+            None => Process::start_with(self.name, flags, prepare),
         });
     }
 
@@ -120,12 +143,28 @@ impl Service {
 
     /// SIGTERM; it has to end with exit code 0.
     pub(crate) fn stop(&mut self) -> Fallible<()> {
+        let Some((status, said)) = self.terminate()? else { return Ok(()) };
+        if self.has_met_damage(status, &said) {
+            // It had to give its index up; what it has not sent yet, the next one sends.
+            self.start();
+            self.ready()?;
+            return self.stop();
+        }
+        if status.code() == Some(0) {
+            Ok(())
+        } else {
+            Err(format!("{} ended with {status} after SIGTERM", self.name).into())
+        }
+    }
+
+    /// SIGTERM; how it ended, and all that it said.
+    fn terminate(&mut self) -> Fallible<Option<(ExitStatus, String)>> {
         self.signal(libc::SIGTERM);
-        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let Some(mut process) = self.process.take() else { return Ok(None) };
         let deadline = Instant::now() + END_MAX;
-        let status = loop {
+        loop {
             match process.has_ended() {
-                Some(status) => break status,
+                Some(_) => break,
                 None if Instant::now() >= deadline => {
                     self.keep_log(&process);
                     return Err(format!(
@@ -137,13 +176,65 @@ impl Service {
                 }
                 None => std::thread::sleep(POLL),
             }
-        };
-        self.keep_log(&process);
-        if status.code() == Some(0) {
-            Ok(())
-        } else {
-            Err(format!("{} ended with {status} after SIGTERM", self.name).into())
         }
+        let ended = process.last_words();
+        self.keep_log(&process);
+        Ok(Some(ended))
+    }
+
+    /// How it has ended, if it has, and all that it said.
+    pub(crate) fn ended(&mut self) -> Option<(ExitStatus, String)> {
+        let process = self.process.as_mut()?;
+        process.has_ended()?;
+        Some(process.last_words())
+    }
+
+    /// Whether it ended because of the damage that was done to its index, and so may have.
+    fn has_met_damage(&self, status: ExitStatus, said: &str) -> bool {
+        let last = said.lines().next_back().unwrap_or_default();
+        self.may_meet_damage(said) && status.code() == Some(1) && last.contains(INDEX_ASIDE)
+    }
+
+    /// Whether there is damage in the index that a process which said this may meet.
+    fn may_meet_damage(&self, said: &str) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.is_damaged) && !said.contains(BUILT_AGAIN)
+    }
+
+    /// Whether there is damage in the index that its process may meet.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.may_meet_damage(&self.process.as_ref().map(Process::log).unwrap_or_default())
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// Status and problem of its answer to a command about what never was: refused, and remembered under its key, without an
+    /// event. None if there is no answer.
+    pub(crate) fn command_in_vain(&self) -> Option<(u16, String)> {
+        let url = format!("{}/{}/{}", self.url, self.name, Uuid::now_v7());
+        let request = self.client.request(Method::DELETE, &url);
+        let key = Uuid::now_v7().to_string();
+        let answer = self.handle.block_on(request.header(headers::IDEMPOTENCY_KEY, &key).send()).ok()?;
+        let Answer { status, body, .. } = answer;
+        Some((status, body["type"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// Status of its answer to `GET`, if there is one.
+    pub(crate) fn get(&self, path: &str) -> Option<u16> {
+        let request = self.client.get(&format!("{}{path}", self.url));
+        self.handle.block_on(request.send()).ok().map(|answer| answer.status)
+    }
+
+    /// Whether the process that runs has built its index again.
+    pub(crate) fn has_built_index(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.log().contains(BUILT_AGAIN))
+    }
+
+    /// How often its processes have built the index again.
+    pub(crate) fn indexes_built(&self) -> usize {
+        self.log().matches(BUILT_AGAIN).count()
     }
 
     /// Waits until it answers that it is ready, and starts it if it may have given up.
@@ -170,15 +261,20 @@ impl Service {
         }
     }
 
-    /// A sentence, if it ended though nobody told it to; it is started again then.
+    /// A sentence, if it ended though nobody told it to, and nothing that was done to it is a reason to; it is started again
+    /// then, as it is for a good reason.
     pub(crate) fn ended_unasked(&mut self) -> Option<String> {
-        let status = self.process.as_mut()?.has_ended()?;
+        let (status, log) = self.ended()?;
         if self.may_end {
             return None;
         }
-        let log = self.process.as_ref().map(Process::log).unwrap_or_default();
+        let has_met_damage = self.has_met_damage(status, &log);
         self.kill();
         self.start();
+        if has_met_damage {
+            crate::report::progress(&format!("{} has met the damage of its index", self.name));
+            return None;
+        }
         Some(format!("{} ended with {status}, and nobody had told it to:\n{}", self.name, last_lines(&log)))
     }
 
@@ -198,8 +294,12 @@ impl Service {
         self.data_dir.with_extension("log")
     }
 
-    /// Appends the log of a process to the service's file.
-    fn keep_log(&self, process: &Process) {
+    /// Appends the log of a process to the service's file. An index that it has built is sound.
+    fn keep_log(&mut self, process: &Process) {
+        let is_damaged = self.may_meet_damage(&process.log());
+        if let Some(disk) = &mut self.disk {
+            disk.is_damaged = is_damaged;
+        }
         let path = self.log_path();
         let file = OpenOptions::new().create(true).append(true).open(&path);
         if let Err(error) = file.and_then(|mut file| file.write_all(process.log().as_bytes())) {

@@ -10,7 +10,9 @@ use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use schemas::token::Token;
 use uuid::Uuid;
 
-use crate::evidence::{Evidence, Logged, SeenProduct, Standing, Verified};
+use crate::evidence::{
+    DiskFault, Evidence, FailedDisk, FullDisk, Logged, Part, SeenProduct, Standing, Verified,
+};
 use crate::history::{After, Asked, Attempt, Command, Effect, History, Outcome, Read, Seen, SeenOrder};
 
 pub(super) const JILL: Uuid = Uuid::from_u128(1);
@@ -66,6 +68,17 @@ fn done(
 /// Where Jill and the pants are told of.
 fn rests_on() -> Token {
     "users.events/0@0,products.events/0@0".parse().unwrap()
+}
+
+/// One of each kind, and the service did well.
+fn disk_faults() -> Vec<DiskFault> {
+    let (service, live, query) = ("users", Some(200), Some(404));
+    let reason = "the journal cannot be synced, so what is on the disk is not known".to_owned();
+    vec![
+        DiskFault::Full(FullDisk { service, refused: true, decided: false, live, query, went_on: true }),
+        DiskFault::Failed(FailedDisk { service, part: Part::Journal, ended: Some((Some(1), reason)) }),
+        DiskFault::NoIndex { service, built_again: true },
+    ]
 }
 
 /// Two users, one product, one order that was taken back, and reads of it.
@@ -134,6 +147,8 @@ pub(super) fn sound() -> Evidence {
         standing: BTreeMap::from(standing),
         verified: Verified { same: true, said: String::new() },
         unasked: Vec::new(),
+        disk_faults: disk_faults(),
+        indexes_built: 1,
         missing: Vec::new(),
     }
 }
