@@ -9,6 +9,7 @@ mod full;
 mod hanging;
 mod index;
 mod journal;
+mod journal_full;
 mod kafka_away;
 mod running;
 mod verdict;
