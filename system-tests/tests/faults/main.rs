@@ -4,6 +4,7 @@
 
 mod at_rest;
 mod cases;
+mod cold_partition;
 mod damage;
 mod full;
 mod hanging;

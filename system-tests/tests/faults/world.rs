@@ -155,6 +155,12 @@ impl World {
         Some(post(address, &uuid::Uuid::now_v7().to_string(), &request)?.0)
     }
 
+    /// Changes a user, without a key.
+    pub(crate) fn change(&self, address: SocketAddr, user_id: &str, number: usize) -> Option<Answer> {
+        let body = json!({"name": format!("{number}"), "address": "𝄞".repeat(500)}).to_string();
+        Some(request_of(address, "PATCH", &format!("/users/{user_id}"), "", &body)?.0)
+    }
+
     /// So many users sign up, and one in four asks in vain besides.
     pub(crate) fn fill(&mut self, address: SocketAddr, users: usize) {
         for number in 0..users {
