@@ -26,7 +26,7 @@ const FLAGS: [&str; 8] = [
 /// What is kept, and besides a segment that goes next, one that is written and a spare one, of 4 MiB each.
 const JOURNAL_BYTES_MAX: u64 = 8 * 1024 * 1024 + 4 * 4 * 1024 * 1024;
 /// Segments that have to go.
-const SEGMENTS: u64 = 4;
+const SEGMENTS: u64 = 6;
 /// More users than it takes until each partition has one.
 const USERS_MAX: usize = 200;
 /// Far more changes than so many segments hold.

@@ -7,6 +7,7 @@ mod cases;
 mod cold_partition;
 mod damage;
 mod full;
+mod grown;
 mod hanging;
 mod index;
 mod journal;

@@ -21,7 +21,7 @@ const COMMANDS_BEFORE: [usize; 2] = [60, 20];
 const AWAY: [&str; 4] = ["--kafka", "linger.ms=900000", "--drain-timeout-ms", "0"];
 /// The processes between two power cuts: each is killed behind one of so many entries, of which a start with a rebuild has
 /// some eighty. The first one is mostly killed in the middle of it.
-const ENTRIES: [u64; 2] = [80, 160];
+const ENTRIES: [u64; 2] = [80, 240];
 /// Commands of a client that a process takes, if it is not killed before.
 const COMMANDS: usize = 1;
 const INDEX: &str = "data/store/index";

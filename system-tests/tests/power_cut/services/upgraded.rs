@@ -24,10 +24,9 @@ use super::restarted::{Restarted, Which};
 use super::users::{TOPIC, goes_on};
 use crate::points::{Asked, Figures, Image, data};
 
-/// Starts between two power cuts.
-const LIVES: usize = 2;
-/// A process is killed behind one of so many entries: to take the directory over has some hundred.
-const ENTRIES: u64 = 200;
+/// The processes between two power cuts: each is killed behind one of so many entries. To take the directory over has some
+/// hundred: the first one is mostly killed in the middle of it, the second one mostly not.
+const ENTRIES: [u64; 2] = [120, 400];
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
@@ -63,8 +62,8 @@ fn record(asked: Asked) -> (Workshop, Recorded) {
     });
     for _ in 0..asked.eras {
         workshop.begin_era();
-        for _ in 0..LIVES {
-            let kill_at = random.random_range(1..=ENTRIES);
+        for entries in ENTRIES {
+            let kill_at = random.random_range(1..=entries);
             let mut process = workshop.start(&broker.flags(), Some(kill_at));
             if process.address_if_it_lives().is_some() && process.has_ended().is_none() {
                 process.terminate();
