@@ -45,6 +45,8 @@ pub struct Found {
     /// The first of those that lack between others.
     lacking: Option<u64>,
     pub(crate) tail: Tail,
+    /// The last segment, if nothing of it can be read and that was passed over.
+    unreadable_end: Option<u64>,
     /// Whether what is damaged is passed over.
     lenient: bool,
 }
@@ -79,8 +81,15 @@ fn look(path: &Path, lenient: bool) -> Result<Found, OpenError> {
     if let Some(path) = listing.foreign.into_iter().next().filter(|_| !lenient) {
         return Err(OpenError::Foreign { path });
     }
-    let mut found =
-        Found { directory, newest: None, segments: Vec::new(), lacking: None, tail: Tail::Whole, lenient };
+    let mut found = Found {
+        directory,
+        newest: None,
+        segments: Vec::new(),
+        lacking: None,
+        tail: Tail::Whole,
+        unreadable_end: None,
+        lenient,
+    };
     for number in listing.segments {
         found.take(number)?;
     }
@@ -132,6 +141,12 @@ impl Found {
         &self.tail
     }
 
+    /// Number of the last segment, if nothing of it can be read: what it held nobody can tell.
+    #[must_use]
+    pub fn unreadable_end(&self) -> Option<u64> {
+        self.unreadable_end
+    }
+
     /// Segments from the oldest on: number, numbers of the records, bytes, and whether it is closed.
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
@@ -163,7 +178,10 @@ impl Found {
                 let content = std::fs::read(&path).map_err(failed)?;
                 match header_of_records(&content, number, self.partitions()) {
                     Some(found) => found,
-                    None => return Ok(()),
+                    None => {
+                        self.unreadable_end = Some(number);
+                        return Ok(());
+                    }
                 }
             }
         };
@@ -191,6 +209,7 @@ impl Found {
             self.check_copy(&segment, &header, &path)?;
         }
         self.newest = Some(Newest { header, unsure });
+        self.unreadable_end = None;
         self.segments.push(segment);
         Ok(())
     }
