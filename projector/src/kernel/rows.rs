@@ -29,9 +29,9 @@ const SLED_CACHE_BYTES: u64 = 64 << 20;
 const SLED_SEGMENT_BYTES: usize = 1 << 20;
 /// With so much of sled's log unsynced it is synced. What is written before the next look comes on top: a batch at most, which
 /// [`BATCH_BYTES_MAX`] keeps so small that all of it stays below a segment.
-const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 2;
+const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 4;
 /// Keys and values of one batch while following, in bytes: what sled makes of them, pages that it writes anew and all, has to
-/// stay below half a segment, since no sync can come in the middle of a batch.
+/// stay well below a segment, since no sync can come in the middle of a batch.
 pub(super) const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// With so many bytes of batches since sled was last made to write what it has in memory, it is made to do so again: what it
 /// has there, up to a segment, is not in what it says to have written.
