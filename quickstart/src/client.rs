@@ -102,6 +102,13 @@ impl Request {
         self
     }
 
+    /// With a JSON body that is sent as it is spelled.
+    #[must_use]
+    pub fn json_as_is(mut self, body: &str) -> Self {
+        self.builder = self.builder.header("content-type", "application/json").body(body.to_owned());
+        self
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {

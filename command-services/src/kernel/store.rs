@@ -245,8 +245,7 @@ impl Store {
         self.opened(|opened| opened.write(|db| db.apply_batch(batch)))
     }
 
-    /// Writes entries one by one, in the order in which they come: the fastest way into sled if their keys ascend. For a
-    /// store that nobody else has open yet.
+    /// Writes entries one by one, in their order: the fastest way into sled if keys ascend. For a store of nobody else yet.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`]; what came before is written.
@@ -270,7 +269,7 @@ impl Store {
         self.opened(Opened::sync)
     }
 
-    /// Whether so much lies unsynced, or for so long, that it has to be synced now.
+    /// Whether so much lies unsynced, or for so long, that a sync is due.
     pub(crate) fn is_sync_due(&self) -> bool {
         self.opened(|opened| Ok(opened.unsynced.is_due(opened.written_to()))).unwrap_or(false)
     }
@@ -285,9 +284,12 @@ impl Store {
         self.opened(|opened| Ok(opened.unsynced.bytes(opened.written_to()))).unwrap_or(0)
     }
 
-    /// Whether what it wrote may not be on the disk, so that it must not be gone on with.
+    /// Whether what it wrote may not be on the disk, so that it must not be gone on with. What a write of sled's own threads
+    /// met, sled tells whoever comes next: that may be somebody who reads.
     pub(crate) fn is_distrusted(&self) -> bool {
-        self.opened(|opened| Ok(opened.distrusted.load(Ordering::SeqCst))).unwrap_or(false)
+        let own = |db: &sled::Db| db.context.global_error().is_err_and(|error| is_eio(io_error(&error)));
+        let any = |opened: &Opened| Ok(opened.distrusted.load(Ordering::SeqCst) || own(&opened.db));
+        self.opened(any).unwrap_or(false)
     }
 
     /// Closes the database and opens it again: what the file holds counts.

@@ -22,7 +22,6 @@ use crate::scan::Scanned;
 use crate::segment::{Header, Identity, PartitionState};
 use crate::unclosed::{header_of_records, scan_open};
 
-/// How a disk, or who changed its files, says that bytes are gone.
 const NOT_GIVEN: Damaged = Damaged { what: "a segment", why: "the disk does not give its bytes" };
 
 /// How the journal ends.
@@ -59,7 +58,6 @@ pub struct Found {
     lenient: bool,
 }
 
-/// What cannot be read of segments before the newest one.
 #[derive(Debug, Clone)]
 struct Damage {
     segments: Range<u64>,
@@ -167,7 +165,14 @@ impl Found {
         &self.directory
     }
 
-    /// Whether there must have been another segment behind the newest one: what was in it is not known.
+    /// Number of the last segment, if nothing of it can be read or it is gone: what it held nobody can tell.
+    #[must_use]
+    pub fn unreadable_end(&self) -> Option<u64> {
+        let read = self.segments.last().map_or(0, |last| last.footer.segment);
+        self.expected.map(|behind| behind - 1).filter(|listed| *listed > read).or(self.lost)
+    }
+
+    /// Whether there must have been another segment behind the newest one.
     #[must_use]
     pub fn lost_newest(&self) -> Option<OpenError> {
         self.lost.map(|segment| OpenError::Missing { path: self.directory.path().to_owned(), segment })
@@ -244,7 +249,7 @@ impl Found {
                 (Segment { file, footer, key_count, begin, end, bytes, closed: true }, None)
             }
             None => {
-                let content = self.content(&file, is_newest).map_err(failed)?;
+                let content = read_content(&file, self.lenient || !is_newest).map_err(failed)?;
                 let scanned = match scan_open(&content, begin, &header, &path, false) {
                     Err(error) => {
                         self.note_damage(number, error);
@@ -292,15 +297,10 @@ impl Found {
                 let error = OpenError::Segment { path: path.clone(), byte: 0, damaged };
                 self.pass_over(number, is_newest, error)?;
                 let failed = |source| OpenError::Io { path, doing: "be read", source };
-                let content = self.content(file, is_newest).map_err(failed)?;
+                let content = read_content(file, self.lenient || !is_newest).map_err(failed)?;
                 Ok(header_of_records(&content, number, self.identity(), self.partitions()))
             }
         }
-    }
-
-    /// All bytes of a segment; of one that may be damaged, zeros where the disk gives nothing.
-    fn content(&self, file: &File, is_newest: bool) -> io::Result<Vec<u8>> {
-        read_content(file, self.lenient || !is_newest)
     }
 
     /// A segment must be of the same journal, and begin where the one before it ends: behind its last record, or with a copy

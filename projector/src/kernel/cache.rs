@@ -26,6 +26,8 @@ pub(super) trait Table<E>: Send {
     fn forget(&mut self);
     /// Rows and parts to be written.
     fn changed(&self) -> usize;
+    /// Bytes of these, estimated from above.
+    fn changed_bytes(&self) -> usize;
     /// Bytes in memory, estimated from above.
     fn bytes(&self) -> usize;
 }
@@ -43,6 +45,8 @@ pub(super) struct CachedTable<V: View> {
     changed: Vec<Uuid>,
     parts: UnsavedParts,
     row_bytes: usize,
+    /// Of that, the bytes of changed rows.
+    changed_row_bytes: usize,
     /// Everything written to parts since the last commit; a part written twice counts twice.
     part_bytes: usize,
 }
@@ -54,6 +58,7 @@ impl<V: View> Default for CachedTable<V> {
             changed: Vec::new(),
             parts: UnsavedParts::new(),
             row_bytes: 0,
+            changed_row_bytes: 0,
             part_bytes: 0,
         }
     }
@@ -71,11 +76,14 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
         self.part_bytes += parts.bytes_written();
         let bytes = entry_bytes::<V>(entry.row.as_ref());
         self.row_bytes = self.row_bytes + bytes - entry.bytes;
-        entry.bytes = bytes;
-        if !entry.changed {
+        self.changed_row_bytes += bytes;
+        if entry.changed {
+            self.changed_row_bytes -= entry.bytes;
+        } else {
             entry.changed = true;
             self.changed.push(key);
         }
+        entry.bytes = bytes;
         Ok(())
     }
 
@@ -97,7 +105,7 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
             }
         }
         self.parts.clear();
-        self.part_bytes = 0;
+        (self.changed_row_bytes, self.part_bytes) = (0, 0);
         Ok(())
     }
 
@@ -109,6 +117,10 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
 
     fn changed(&self) -> usize {
         self.changed.len() + self.parts.len()
+    }
+
+    fn changed_bytes(&self) -> usize {
+        self.changed_row_bytes + self.part_bytes
     }
 
     fn bytes(&self) -> usize {

@@ -16,7 +16,8 @@ use super::cache::Table;
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::Projection;
-use super::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX};
+use super::quarantine::{Course, Intake};
+use super::rows::BATCH_BYTES_MAX;
 use super::source::{self, Source, Stamp};
 use super::stop::StopReason;
 use super::view::EventMeta;
@@ -169,9 +170,10 @@ impl<E: EventData> Engine<E> {
     #[must_use]
     pub fn full(&self) -> bool {
         let changed: usize = self.tables.iter().map(|table| table.changed()).sum();
+        let changed_bytes: usize = self.tables.iter().map(|table| table.changed_bytes()).sum();
         let (parked, parked_bytes) = self.intake.uncommitted();
         changed + parked >= self.limits.changed_rows_max
-            || parked_bytes >= UNCOMMITTED_BYTES_MAX
+            || changed_bytes + parked_bytes >= BATCH_BYTES_MAX
             || self.cache_bytes() > self.limits.cache_bytes_max
     }
 

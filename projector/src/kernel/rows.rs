@@ -14,7 +14,7 @@ use std::io;
 use std::ops::{Deref, Range, RangeBounds};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,15 @@ const SLED_CACHE_BYTES: u64 = 64 << 20;
 /// ones than sled's 512 KiB; in 2 MiB the kernel takes far longer to copy each byte (measured on Linux 6 with ext4: two
 /// thirds more processor time for 400 MiB of blocks than in 1 MiB).
 const SLED_SEGMENT_BYTES: usize = 1 << 20;
-/// With so much of sled's log unsynced it is synced; the batch that is being written comes on top.
-const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 2;
+/// With so much of sled's log unsynced it is synced. What is written before the next look comes on top: a batch at most, which
+/// [`BATCH_BYTES_MAX`] keeps so small that all of it stays below a segment.
+const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 4;
+/// Keys and values of one batch while following, in bytes: what sled makes of them, pages that it writes anew and all, has to
+/// stay well below a segment, since no sync can come in the middle of a batch.
+pub(super) const BATCH_BYTES_MAX: usize = 64 * 1024;
+/// With so many bytes of batches since sled was last made to write what it has in memory, it is made to do so again: what it
+/// has there, up to a segment, is not in what it says to have written.
+const UNWRITTEN_BYTES_MAX: usize = BATCH_BYTES_MAX;
 /// How often sled syncs what has been written while following; what a power cut loses, the log gives again.
 const SYNC_EVERY_MS: u64 = 500;
 /// How long sled may take to let go of a store that has been closed.
@@ -53,6 +60,8 @@ struct Durable {
     file: File,
     /// Everything before this log sequence number.
     to: AtomicI64,
+    /// Bytes of batches that sled may still have in memory.
+    unwritten: AtomicUsize,
 }
 
 /// Bytes of a row, without copying them out of the store.
@@ -87,15 +96,21 @@ impl Deref for Bytes {
 
 /// Changes of loose entries that are written whole or not at all.
 #[derive(Default)]
-pub(super) struct Batch(sled::Batch);
+pub(super) struct Batch {
+    changes: sled::Batch,
+    /// Of keys and values.
+    bytes: usize,
+}
 
 impl Batch {
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.0.insert(key, value);
+        self.bytes += key.len() + value.len();
+        self.changes.insert(key, value);
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
-        self.0.remove(key);
+        self.bytes += key.len();
+        self.changes.remove(key);
     }
 }
 
@@ -112,7 +127,7 @@ impl Rows {
         let file = File::open(path.join("db")).map_err(failed)?;
         // What the opening has written, and what a process before has left.
         file.sync_data().map_err(failed)?;
-        rows.durable = Some(Durable { file, to: AtomicI64::new(rows.written_to()) });
+        rows.durable = Some(Durable { file, to: rows.written_to().into(), unwritten: 0.into() });
         Ok(rows)
     }
 
@@ -120,8 +135,13 @@ impl Rows {
         self.loose.context.pagecache.log.stable_offset()
     }
 
-    fn sync_if_due(&self) -> Result<(), StoreError> {
+    /// Behind a batch of so many bytes.
+    fn sync_if_due(&self, bytes: usize) -> Result<(), StoreError> {
         let Some(durable) = &self.durable else { return Ok(()) };
+        if durable.unwritten.fetch_add(bytes, Ordering::SeqCst) + bytes >= UNWRITTEN_BYTES_MAX {
+            self.flush()?;
+            durable.unwritten.store(0, Ordering::SeqCst);
+        }
         if self.written_to() - durable.to.load(Ordering::SeqCst) < UNSYNCED_BYTES_MAX {
             return Ok(());
         }
@@ -171,8 +191,9 @@ impl Rows {
     }
 
     pub(super) fn apply(&self, batch: Batch) -> Result<(), StoreError> {
-        self.loose.apply_batch(batch.0).map_err(|error| self.error("write", error))?;
-        self.sync_if_due()
+        let Batch { changes, bytes } = batch;
+        self.loose.apply_batch(changes).map_err(|error| self.error("write", error))?;
+        self.sync_if_due(bytes)
     }
 
     /// Loose entries in the order of their keys.

@@ -120,14 +120,32 @@ impl Disk {
         })
     }
 
-    /// Bytes written to files whose name at present is one of `wanted`, and not certain. Zeros do not count: they say that a
+    /// Bytes written to files whose path at present is one of `wanted`, and not certain. Zeros do not count: they say that a
     /// place is free.
     pub fn unsynced_bytes(&self, wanted: impl Fn(&str) -> bool) -> u64 {
-        let files = self.stored.iter().filter_map(|stored| match stored {
-            Stored::Directory { now, .. } => Some(now.iter().filter(|(name, _)| wanted(name))),
+        self.unsynced_bytes_in(ROOT, "", &wanted)
+    }
+
+    fn unsynced_bytes_in(&self, id: Id, prefix: &str, wanted: &impl Fn(&str) -> bool) -> u64 {
+        let Stored::Directory { now, .. } = &self.stored[id] else { panic!("a file has no names") };
+        let bytes = |(name, id): (&String, &Id)| {
+            let path = format!("{prefix}{name}");
+            match &self.stored[*id] {
+                Stored::Directory { .. } => self.unsynced_bytes_in(*id, &format!("{path}/"), wanted),
+                file @ Stored::File(_) if wanted(&path) => file.pending_bytes(),
+                Stored::File(_) => 0,
+            }
+        };
+        now.iter().map(bytes).sum()
+    }
+
+    /// Whether a file or directory has this path at present.
+    pub fn has(&self, path: &str) -> bool {
+        let step = |id: Id, part: &str| match &self.stored[id] {
+            Stored::Directory { now, .. } => now.get(part).copied(),
             Stored::File(_) => None,
-        });
-        files.flatten().map(|(_, id)| self.stored[*id].pending_bytes()).sum()
+        };
+        path.split('/').try_fold(ROOT, step).is_some()
     }
 
     fn add(&mut self, inode: u64, stored: Stored) -> Id {

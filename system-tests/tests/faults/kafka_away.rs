@@ -1,6 +1,7 @@
 //! Requests with fresh keys that no rule allows, while Kafka is away for long: they write no events, and still take room.
 
 use std::fs;
+use std::path::Path;
 
 use system_tests::wait;
 
@@ -12,8 +13,9 @@ const REQUESTS: usize = 1_200;
 /// Segments that so few keys and events may take.
 const JOURNAL_BYTES_MAX: u64 = 20 * 1024 * 1024;
 
-fn journal_bytes(world: &World) -> u64 {
-    let entries = fs::read_dir(world.store().join("journal")).expect("a journal");
+/// Bytes of all files of a store's journal.
+pub(crate) fn journal_bytes(store: &Path) -> u64 {
+    let entries = fs::read_dir(store.join("journal")).expect("a journal");
     // One may be removed in this very moment.
     entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
@@ -31,7 +33,7 @@ fn when_no_key_may_be_forgotten_fresh_ones_are_refused_by_name_until_some_may() 
     let refused = refused.expect("a bound");
     assert_eq!((refused.status, refused.problem()), (503, "idempotency-keys-full"), "{}", refused.body);
     assert_eq!(world.told.len().to_string(), KEYS_MAX);
-    assert!(journal_bytes(&world) <= JOURNAL_BYTES_MAX);
+    assert!(journal_bytes(&world.store()) <= JOURNAL_BYTES_MAX);
     for told in &world.told {
         assert_eq!(told.repeated(address).as_ref(), Some(&told.answer));
     }
@@ -66,7 +68,11 @@ fn when_keys_may_be_forgotten_early_the_journal_stays_small_with_unsent_events_i
             assert!(answer.status == 422 || answer.problem() == "idempotency-keys-full", "{}", answer.body);
             (answer.status == 422).then_some(())
         });
-        assert!(journal_bytes(&world) <= JOURNAL_BYTES_MAX, "{} bytes", journal_bytes(&world));
+        assert!(
+            journal_bytes(&world.store()) <= JOURNAL_BYTES_MAX,
+            "{} bytes",
+            journal_bytes(&world.store())
+        );
     }
     process.kill();
     assert!(world.logged().is_empty(), "Kafka was away");

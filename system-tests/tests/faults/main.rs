@@ -4,11 +4,14 @@
 
 mod at_rest;
 mod cases;
+mod cold_partition;
 mod damage;
 mod full;
+mod grown;
 mod hanging;
 mod index;
 mod journal;
+mod journal_full;
 mod kafka_away;
 mod running;
 mod verdict;

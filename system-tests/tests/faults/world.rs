@@ -15,6 +15,7 @@ use system_tests::{log, wait};
 use tempfile::TempDir;
 
 pub(crate) const TOPIC: &str = "users.events";
+const PREFIX: &str = "daybook-faults-";
 
 /// A log, a directory, and what was asked of the service that has it.
 pub(crate) struct World {
@@ -68,7 +69,15 @@ pub(crate) enum Kafka {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let directory = TempDir::with_prefix("daybook-faults-").expect("a temporary directory");
+        Self::with(TempDir::with_prefix(PREFIX).expect("a temporary directory"))
+    }
+
+    /// In memory where there is a place for that: for many commands, whose syncs are not what matters.
+    pub(crate) fn in_memory() -> Self {
+        TempDir::with_prefix_in(PREFIX, "/dev/shm").map_or_else(|_| Self::new(), Self::with)
+    }
+
+    fn with(directory: TempDir) -> Self {
         Self { broker: TestBroker::embedded(), directory, told: Vec::new(), unanswered: None, asked: 0 }
     }
 
@@ -144,6 +153,12 @@ impl World {
     pub(crate) fn in_vain(&self, address: SocketAddr) -> Option<Answer> {
         let request = json!({"email": "nobody", "name": "n", "address": "a"}).to_string();
         Some(post(address, &uuid::Uuid::now_v7().to_string(), &request)?.0)
+    }
+
+    /// Changes a user, without a key.
+    pub(crate) fn change(&self, address: SocketAddr, user_id: &str, number: usize) -> Option<Answer> {
+        let body = json!({"name": format!("{number}"), "address": "𝄞".repeat(500)}).to_string();
+        Some(request_of(address, "PATCH", &format!("/users/{user_id}"), "", &body)?.0)
     }
 
     /// So many users sign up, and one in four asks in vain besides.

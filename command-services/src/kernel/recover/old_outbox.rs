@@ -35,6 +35,8 @@ pub(super) enum OldOutbox {
 pub(super) struct Opened {
     kept: Kept,
     partitions: Vec<Partition>,
+    /// The journal's last segment, if nothing of it can be read.
+    pub(super) unreadable_end: Option<u64>,
 }
 
 enum Kept {
@@ -81,8 +83,10 @@ impl OldOutbox {
         }
         match daybook_journal::find_readable(&dir) {
             Ok(found) => {
-                let indexed = indexed(store, partitions, cache_bytes);
-                Self::Open(Opened::new(found.into_reader(), partitions, &indexed))
+                let (indexed, unreadable_end) =
+                    (indexed(store, partitions, cache_bytes), found.unreadable_end());
+                let opened = Opened::new(found.into_reader(), partitions, &indexed);
+                Self::Open(Opened { unreadable_end, ..opened })
             }
             Err(error) => Self::Unreadable(error.to_string()),
         }
@@ -116,7 +120,7 @@ impl Opened {
             Partition { recorded, indexed, compared: Vec::new(), fault: None }
         };
         let partitions = (0..partitions).map(partition).collect();
-        Self { kept: Kept::Journal(journal), partitions }
+        Self { kept: Kept::Journal(journal), partitions, unreadable_end: None }
     }
 
     fn before(store: &Path, partitions: i32, cache_bytes: u64) -> Result<Self, GroupError> {
@@ -126,7 +130,7 @@ impl Opened {
             Ok(Partition { recorded, indexed: 0, compared: Vec::new(), fault: None })
         };
         let partitions = (0..partitions).map(partition).collect::<Result<_, GroupError>>()?;
-        Ok(Self { kept: Kept::Before(store), partitions })
+        Ok(Self { kept: Kept::Before(store), partitions, unreadable_end: None })
     }
 
     fn compare(&mut self, number: i32, logged: Tail) {

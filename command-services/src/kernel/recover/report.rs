@@ -21,7 +21,16 @@ pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partiti
             "the old store cannot be read: commands that it had answered and not yet sent to Kafka are lost unless it is repaired; \
              how many cannot be told"
         ),
-        OldOutbox::Open(_) => {
+        OldOutbox::Open(opened) => {
+            if let Some(segment) = opened.unreadable_end {
+                tracing::error!(
+                    topic,
+                    old_store,
+                    segment,
+                    "nothing of the old journal's last segment can be read: beside what is named, commands may have been decided in it of \
+                     which neither Kafka nor the old index knows, and are lost"
+                );
+            }
             partitions.iter().for_each(|partition| report_partition(topic, &old_store, partition));
             let taken: u64 = partitions.iter().map(|partition| count(&partition.taken)).sum();
             let left = partitions.iter().filter_map(|partition| partition.misfit.as_ref());

@@ -1,5 +1,8 @@
 //! Clients that load service A: they sign users up, change and delete them, half of it with idempotency keys.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use quickstart::client::{Client, Method};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -22,6 +25,19 @@ where
         clients.push(task.await.expect("no panic of a client"));
     }
     clients
+}
+
+/// Has every one of them send so many commands to the service at this address.
+pub(crate) async fn live(shoppers: Vec<Shopper>, address: SocketAddr, commands: usize) -> Vec<Shopper> {
+    let url = Arc::new(format!("http://{address}"));
+    let live = |mut shopper: Shopper| {
+        let url = Arc::clone(&url);
+        async move {
+            shopper.live(&url, commands).await;
+            shopper
+        }
+    };
+    all_at_once(shoppers, live).await
 }
 
 /// One client, which sends one command after the other.

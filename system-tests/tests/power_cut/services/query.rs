@@ -41,7 +41,7 @@ async fn whatever_a_power_cut_leaves_the_read_model_becomes_what_it_would_have_b
         let look = |recorded: Arc<Recorded>, image: Arc<Image>| async move { recorded.look(&image).await };
         figures.look_at(&workshop.eras, asked.seed, recorded, look).await;
     }
-    figures.end("query-api");
+    figures.end("query-api").gap_of_a_read_model_is_bounded();
 }
 
 async fn record(asked: Asked) -> (Workshop, Recorded) {

@@ -30,6 +30,18 @@ impl Workshop {
         Self { directory, recorder, binary, tree: Tree::new(), base: Default::default(), eras: Vec::new() }
     }
 
+    /// What is on the disk before the next era is changed.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Tree)) {
+        change(&mut self.tree);
+    }
+
+    /// What was done since the era began is on the disk as a whole, and is not looked at.
+    pub(crate) fn end_prologue(&mut self) {
+        self.tree = tree::read(&self.era_directory()).0;
+        std::fs::remove_dir_all(self.era_directory()).unwrap();
+        std::fs::remove_file(self.log()).unwrap();
+    }
+
     fn era_directory(&self) -> PathBuf {
         self.directory.path().join(format!("era-{}", self.eras.len()))
     }

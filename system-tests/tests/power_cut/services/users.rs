@@ -8,7 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use system_tests::broker::TestBroker;
 
-use super::load::{Shopper, all_at_once};
+use super::load::{Shopper, live};
 use super::log::{Watch, Watched};
 use super::recorder::Workshop;
 use super::restarted::{Restarted, Which};
@@ -16,7 +16,7 @@ use super::story::{Draft, Story};
 use super::told::Told;
 use crate::points::{Asked, Figures, Image, data};
 
-const TOPIC: &str = "users.events";
+pub(crate) const TOPIC: &str = "users.events";
 const CLIENTS: usize = 8;
 /// Processes between two power cuts.
 const LIVES: u64 = 2;
@@ -48,36 +48,31 @@ async fn record(asked: Asked) -> (Workshop, Recorded) {
             let kill_at = random.random_range(1..=ENTRIES);
             let mut process = workshop.start(&broker.flags(), Some(kill_at));
             let Some(address) = process.address_if_it_lives() else { continue };
-            let url = Arc::new(format!("http://{address}"));
-            let live = |mut shopper: Shopper| {
-                let url = Arc::clone(&url);
-                async move {
-                    shopper.live(&url, COMMANDS).await;
-                    shopper
-                }
-            };
-            shoppers = all_at_once(shoppers, live).await;
+            shoppers = live(shoppers, address, COMMANDS).await;
             if process.has_ended().is_none() {
                 process.terminate();
             }
         }
         workshop.end_era(&mut random);
     }
-    let stories = shoppers.into_iter().flat_map(|shopper| shopper.stories).collect();
-    let client = Client::new().expect("an HTTP client");
-    (workshop, Recorded { stories, log: watch.stop(), client })
+    (workshop, Recorded::of(shoppers, watch))
 }
 
 /// What clients and the log know.
-struct Recorded {
+pub(crate) struct Recorded {
     stories: Vec<Story>,
     log: Watched,
     client: Client,
 }
 
 impl Recorded {
+    pub(crate) fn of(shoppers: Vec<Shopper>, watch: Watch) -> Self {
+        let stories = shoppers.into_iter().flat_map(|shopper| shopper.stories).collect();
+        Self { stories, log: watch.stop(), client: Client::new().expect("an HTTP client") }
+    }
+
     /// Starts the service on an image, asks it, and looks at the log behind it.
-    async fn look(&self, image: &Image) -> Result<(), String> {
+    pub(crate) async fn look(&self, image: &Image) -> Result<(), String> {
         let Self { stories, log, client } = self;
         let told = Told { stories, ns: image.ns };
         let broker = log.at(image.ns, &[]);
@@ -91,7 +86,7 @@ impl Recorded {
     }
 }
 
-async fn goes_on(client: &Client, url: &str) -> Result<(), String> {
+pub(crate) async fn goes_on(client: &Client, url: &str) -> Result<(), String> {
     let body: Value = json!({ "email": "new@example.org", "name": "Ada", "address": "1 Row" });
     let answer = Draft::new(Method::POST, "/users", body, 201)
         .send(client, url)
