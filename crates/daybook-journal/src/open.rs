@@ -72,11 +72,10 @@ pub(crate) struct Newest {
 }
 
 /// Looks at a directory without changing anything; one that does not exist holds nothing. Segments before the newest one may
-/// be damaged or missing, and records before the last one: [`Found::damage`] says so, and whether what was lost is needed the
-/// caller finds out.
+/// be damaged or missing: [`Found::damage`] says so, and whether what was lost is needed the caller finds out.
 ///
 /// # Errors
-/// If the newest segment does not say whose it is, or segments do not belong behind each other.
+/// If the newest segment cannot be read up to its end, or segments do not belong behind each other.
 pub fn find(path: &Path) -> Result<Found, OpenError> {
     look(path, false)
 }
@@ -252,7 +251,8 @@ impl Found {
                 let content = read_content(&file, self.lenient || !is_newest).map_err(failed)?;
                 let scanned = match scan_open(&content, begin, &header, &path, false) {
                     Err(error) => {
-                        self.note_damage(number, error);
+                        // What the newest one has lost, no header behind it tells.
+                        self.pass_over(number, is_newest, error)?;
                         scan_open(&content, begin, &header, &path, true)
                     }
                     scanned => scanned,

@@ -36,14 +36,13 @@ fn a_damaged_record_before_others_is_named_and_nothing_is_cut() {
     append(&mut journal, 0, 4, 10);
     for number in 1..4 {
         let damaged = copy(directory.path());
-        let live = &segments(damaged.path())[0];
-        flip(live, number * BLOCK + 100);
-        let before = fs::read(live).unwrap();
-        let (said, has) = passed_over(damaged.path(), 4);
-        let named = format!("at byte {}: record {number} was acknowledged and is damaged", number * BLOCK);
-        assert!(said.len() == 1 && said[0].contains(&named), "{said:?}");
-        assert_eq!(has, (0..4).filter(|group| group + 1 != number as u64).collect::<Vec<_>>());
-        assert_eq!(fs::read(live).unwrap(), before);
+        flip(&segments(damaged.path())[0], number * BLOCK + 100);
+        match find(damaged.path()) {
+            Err(OpenError::Acknowledged { number: found, byte, .. }) => {
+                assert_eq!((found, byte), (number as u64, (number * BLOCK) as u64));
+            }
+            other => panic!("record {number}: {other:?}"),
+        }
     }
 }
 
@@ -59,7 +58,6 @@ fn every_flipped_byte_of_a_live_segment_is_noticed_or_harmless() {
         match find(damaged.path()) {
             Err(_) => {}
             Ok(found) if matches!(found.tail(), Tail::Torn { .. }) => assert_eq!(found.last_number(), 3),
-            Ok(found) if found.damage().count() > 0 => assert_eq!(found.last_number(), 4),
             Ok(_) => {
                 assert_eq!(whole[byte], 0, "byte {byte}");
                 assert_has(&begin(damaged.path()).unwrap(), 4);
