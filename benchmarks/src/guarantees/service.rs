@@ -14,14 +14,14 @@ use tokio::task::JoinHandle;
 
 use crate::Outcome;
 use crate::broker::Broker;
-use crate::load::{self, Connection, Load, get};
+use crate::load::{self, Answer, Connection, Load, get};
 use crate::loader::PARTITIONS;
 
 /// Clients that each have one command in flight.
 pub(super) const CLIENTS: usize = 64;
 /// How long an outbox may take to be sent: minutes where it takes seconds.
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
-/// Pause between two looks at the outbox.
+/// Pause between two looks at the outbox, or at a service that starts.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const UNSENT: &str = "outbox_unsent_events";
 
@@ -72,19 +72,23 @@ impl Service {
             let _ = stopped.await;
         });
         let service = Self { address, stop, task: run(listener, shutdown) };
-        // The connection waits in the listener's queue until the service takes it; one that does not start drops it.
-        match service.get("/health/live").await {
-            Ok(_) => Ok(service),
-            Err(error) => {
-                service.stop().await?;
-                Err(error)
+        // While it starts it says so; one that does not start ends.
+        while !service.task.is_finished() {
+            if matches!(service.ask("/health/ready").await, Ok(answer) if answer.status == 200) {
+                return Ok(service);
             }
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
+        service.stop().await?;
+        Err("the service has ended before it was ready".into())
+    }
+
+    async fn ask(&self, path: &str) -> Outcome<Answer> {
+        Connection::open(self.address).await?.send(&get(path, "")).await
     }
 
     async fn get(&self, path: &str) -> Outcome<String> {
-        let answer = Connection::open(self.address).await?.send(&get(path, "")).await?;
-        Ok(String::from_utf8(answer.body)?)
+        Ok(String::from_utf8(self.ask(path).await?.body)?)
     }
 
     /// Lets [`CLIENTS`] sign users up for some seconds.

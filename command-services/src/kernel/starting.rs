@@ -23,7 +23,8 @@ impl Starting {
     }
 
     fn said(&self) -> String {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if said.is_empty() { "it has just begun".to_owned() } else { said }
     }
 }
 
