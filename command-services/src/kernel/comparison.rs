@@ -122,7 +122,7 @@ fn outbox(
     }
     let id = match tail.map(|tail| recorded::kept_id(journal, partition, tail.position)) {
         // Kafka acknowledged it to this very journal.
-        Some(Err(ReadError::Damaged { .. })) if recorded.sent >= in_log => None,
+        Some(Err(_)) if recorded.sent >= in_log => None,
         kept => kept.transpose()?.flatten(),
     };
     // Of what Kafka never had, the relay says what is missing.

@@ -146,8 +146,8 @@ pub(crate) fn start<A: Aggregate>(
     let has_store = marked != Marked::Not && !settings.recover;
     starting.says("opening journal and index");
     let looked = if has_store { kept::look(&store, &opening)? } else { None };
-    if has_store && looked.is_none() && claimant.instance.epoch() > 0 {
-        // Who has claimed had a journal by then.
+    if !settings.recover && looked.is_none() && claimant.instance.epoch() > 0 {
+        // Who has claimed had a journal by then, or was about to make it of the log.
         let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
         return Err(KeptError::NothingKept { dir, epoch }.into());
     }

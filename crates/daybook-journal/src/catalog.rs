@@ -59,6 +59,18 @@ impl Segment {
         Ok(frames.find(is_last).is_some_and(|last| last.kind != Kind::Note))
     }
 
+    /// The copy that it begins with cannot be read: the record it was made of counts.
+    pub(crate) fn leave_out_copy(&mut self) {
+        let copy = self.begin;
+        for events in &mut self.footer.partitions {
+            events.runs.retain(|run| run.block != copy);
+            events.bytes = events.runs.iter().map(|run| u64::from(run.bytes)).sum();
+        }
+        self.footer.keys.retain(|(_, block)| *block != copy);
+        self.key_count = self.footer.keys.len();
+        self.footer.numbers.start += 1;
+    }
+
     /// Whether it begins with a copy of the last record of the one before it, and has nothing of that, and nothing else.
     pub(crate) fn lost_its_copy_of(&self, before: &Self) -> bool {
         let (numbers, end) = (&self.footer.numbers, before.footer.numbers.end);

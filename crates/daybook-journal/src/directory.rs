@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::footer::{Footer, Trailer};
-use crate::frame::BLOCK_BYTES;
+use crate::frame::{BLOCK_BYTES, Frame};
 use crate::segment::{Header, table_bytes};
 
 const SUFFIX: &str = ".journal";
@@ -196,6 +196,17 @@ pub(crate) fn read_content(file: &File, lenient: bool) -> io::Result<Vec<u8>> {
         }
     }
     Ok(content)
+}
+
+/// The bytes of the record that begins at `byte` of a segment, as far as its first block tells how many there are.
+pub(crate) fn read_record(file: &File, byte: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; BLOCK_BYTES];
+    file.read_exact_at(&mut bytes, byte)?;
+    if let Ok(frame) = Frame::decode(&bytes) {
+        bytes.resize(frame.blocks() as usize * BLOCK_BYTES, 0);
+        file.read_exact_at(&mut bytes[BLOCK_BYTES..], byte + BLOCK_BYTES as u64)?;
+    }
+    Ok(bytes)
 }
 
 /// The footer of a segment, if it is closed and its footer can be read.

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::catalog::Segment;
-use crate::directory::{Directory, is_unreadable, read_content, read_footer, read_header};
+use crate::directory::{Directory, is_unreadable, read_content, read_footer, read_header, read_record};
 use crate::errors::OpenError;
 use crate::fields::Damaged;
 use crate::footer::Footer;
-use crate::frame::{BLOCK_BYTES, Frame};
-use crate::scan::Scanned;
+use crate::frame::BLOCK_BYTES;
+use crate::scan::{Scanned, any_record};
 use crate::segment::{Header, Identity, PartitionState};
 use crate::unclosed::{header_of_records, scan_open};
 
@@ -269,10 +269,12 @@ impl Found {
                 let Footer { numbers, last_sum, last_committed_ms, .. } = &before.footer;
                 segment.footer.numbers = numbers.end..numbers.end;
                 (segment.footer.last_sum, segment.footer.last_committed_ms) = (*last_sum, *last_committed_ms);
-                self.tail = Tail::Whole;
             }
             _ => match self.check_copy(&segment, &header, &path) {
-                Err(error @ OpenError::Segment { .. }) => self.note_damage(number, error),
+                Err(error @ OpenError::Segment { .. }) => {
+                    segment.leave_out_copy();
+                    self.note_damage(number, error);
+                }
                 Err(error) if !self.lenient => return Err(error),
                 _ => {}
             },
@@ -352,20 +354,14 @@ impl Found {
         if header.first_number + 1 != before.footer.numbers.end {
             return Ok(());
         }
-        let mut block = [0; BLOCK_BYTES];
         let at = u64::from(segment.begin) * BLOCK_BYTES as u64;
-        match std::os::unix::fs::FileExt::read_exact_at(&*segment.file, &mut block, at) {
-            Err(error) if is_unreadable(&error) => {
-                return Err(OpenError::Segment { path: path.to_owned(), byte: at, damaged: NOT_GIVEN });
-            }
-            read => {
-                read.map_err(|source| OpenError::Io { path: path.to_owned(), doing: "be read", source })?
-            }
-        }
-        match Frame::decode(&block) {
-            Ok(frame) if frame.sum() == before.footer.last_sum => Ok(()),
+        let damaged_at = |damaged| OpenError::Segment { path: path.to_owned(), byte: at, damaged };
+        let read = read_record(&segment.file, at);
+        let bytes = self.given(read, path, false)?.map_err(damaged_at)?;
+        match any_record(&bytes, header.journal, header.segment) {
+            Ok((frame, _)) if frame.sum() == before.footer.last_sum => Ok(()),
             Ok(_) => Err(OpenError::Line { path: path.to_owned(), number: header.first_number }),
-            Err(damaged) => Err(OpenError::Segment { path: path.to_owned(), byte: at, damaged }),
+            Err(damaged) => Err(damaged_at(damaged)),
         }
     }
 

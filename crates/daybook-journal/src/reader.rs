@@ -218,8 +218,10 @@ impl Reader {
                             .find(|block| self.frame(Place { block: *block, ..place }).is_ok());
                         block = behind.unwrap_or(end);
                         let next = self.frame(Place { segment, block }).map(|frame| frame.number);
-                        numbers.start = next.as_ref().map_or(numbers.start, |next| *next);
-                        if behind.is_none() || next.is_ok_and(|next| next > from) {
+                        // A copy of what lies in the segment before is not missed.
+                        let is_missed = next.as_ref().is_ok_and(|next| *next > from.max(numbers.start));
+                        numbers.start = next.unwrap_or(numbers.start);
+                        if behind.is_none() || is_missed {
                             return Some(Err(error));
                         }
                     }

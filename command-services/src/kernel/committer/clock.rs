@@ -1,4 +1,4 @@
-//! Whether the clock was set forward, by which nothing grows old: what is kept for a time is kept for that time all the same.
+//! Whether the clock was set forward: what is there grows no older by that until it is as old as any key has to become.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ impl Clock {
         if step_ms >= STEP_MS_MIN {
             tracing::error!(
                 step_s = step_ms / 1_000,
-                "the clock was set forward; idempotency keys and kept events are not older by that, and none is forgotten early"
+                "the clock was set forward; idempotency keys and kept events are not older by that until --idempotency-age-s-min has passed"
             );
             self.ahead = Some((ahead.saturating_add(step_ms), now + self.age_min));
         } else if ahead > 0 {

@@ -53,7 +53,8 @@ pub enum KeptError {
     /// There is neither a journal nor an index, where there were both.
     #[error(
         "there is no journal in {dir}, and this directory has written to the topic before (epoch {epoch}): bring {dir}/journal back; without \
-         it, what Kafka does not have is lost. If nothing brings it back, start with --recover, which takes what the log has"
+         it, what Kafka does not have is lost. If nothing brings it back, or a --recover was interrupted, start with --recover, which takes \
+         what the log has"
     )]
     NothingKept {
         /// The store's directory.

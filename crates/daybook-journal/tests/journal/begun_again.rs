@@ -47,8 +47,10 @@ fn a_copied_record_that_was_lost_lies_where_it_was_copied_from() {
     drop(begin(killed.path()).unwrap());
     let newest = segments(killed.path()).pop().unwrap();
     flip(&newest, BLOCK + 100);
+    // Whether there was anything behind it nobody can tell, so it is told as a torn end.
     let found = find(killed.path()).unwrap();
-    assert_eq!((found.tail(), found.last_number()), (&Tail::Whole, 5));
+    assert!(matches!(found.tail(), Tail::Torn { .. }));
+    assert_eq!(found.last_number(), 5);
     let mut journal = begin(killed.path()).unwrap();
     assert_has(&journal, 5);
     append(&mut journal, 5, 7, 10);
@@ -105,4 +107,22 @@ fn a_segment_whose_header_is_lost_is_of_whom_the_one_before_is() {
     let found = find_readable(directory.path()).unwrap();
     assert_eq!(found.identity(), Some(&identity()));
     assert_eq!(found.last_number(), 9);
+}
+
+#[test]
+fn a_damaged_copy_hides_nothing_of_what_it_was_made_of() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 5, 10);
+    drop(journal);
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 5, 9, 10);
+    journal.close(NOW_MS).unwrap();
+    // In the frame and in the body of the copy of record 5, which the closed segment begins with.
+    for byte in [BLOCK + 10, BLOCK + 100] {
+        let damaged = copy(directory.path());
+        flip(&segments(damaged.path())[1], byte);
+        assert_eq!(find(damaged.path()).unwrap().damage().count(), 1, "byte {byte}");
+        assert_has(&begin(damaged.path()).unwrap(), 9);
+    }
 }
