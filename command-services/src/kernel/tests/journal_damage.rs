@@ -162,3 +162,44 @@ async fn a_newest_segment_that_is_gone_together_with_the_index_is_refused() {
         assert!(refused.contains(part), "{part} in {refused}");
     }
 }
+
+/// A copy of the directory has sent what this one has lost with a segment: whether that is the same, it cannot tell any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_ends_with_what_was_lost_and_never_acknowledged_is_refused() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, kafka_is_away);
+    make(&toys, 20, "one").await;
+    toys.stop();
+    let (own, other) = (toys.settings.data_dir.clone(), TempDir::new().unwrap());
+    copy_dir(&own, other.path());
+    toys.restart(kafka_is_away).unwrap();
+    make(&toys, 20, "two").await;
+    toys.stop();
+    toys.settings.kafka.options.clear();
+    toys.restart(|settings| settings.data_dir = other.path().to_owned()).unwrap();
+    toys.relayed();
+    toys.stop();
+    toys.settings.data_dir = own;
+    fs::remove_file(&segments(&toys)[0]).unwrap();
+    let refused = toys.restart(|_| {}).expect_err("nobody can tell").to_string();
+    for part in ["lacks segment 1", "cannot be told without it", "--recover"] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_what_was_lost_here_as_well_is_refused_before_any_claim() {
+    let (first, second) = (broker(), broker());
+    let mut toys = TestService::<Toys>::start(first.kafka(""), router);
+    for life in ["one", "two", "three"] {
+        make(&toys, 20, life).await;
+        toys.relayed();
+        toys.restart(|_| {}).unwrap();
+    }
+    toys.stop();
+    fs::remove_file(&segments(&toys)[1]).unwrap();
+    toys.restart(|_| {}).unwrap();
+    let refused = toys.restart(|settings| settings.kafka = second.kafka("")).expect_err("it is nowhere");
+    assert!(refused.to_string().contains("neither in the journal nor in the log"), "{refused}");
+    assert!(Log::read(&second.kafka(""), "toys.events").claims().iter().all(Vec::is_empty));
+}

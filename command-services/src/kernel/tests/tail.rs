@@ -65,6 +65,14 @@ fn what_is_no_longer_kept_cannot_be_sent_again() {
 }
 
 #[test]
+fn a_log_that_lost_its_end_into_a_hole_of_the_outbox_is_refused() {
+    let at = Compared { topic: "t", partition: 3, dir: "d" };
+    let outbox = Outbox { id: Some(id(5)), lacks: Some(7..8) };
+    let refused = compare(&at, &store(9, 9, 0), log(5), &outbox).unwrap_err();
+    assert!(matches!(refused, TailError::Lost { log: 6, from: 7, to: 7, .. }), "{refused}");
+}
+
+#[test]
 fn a_log_ahead_of_the_store_is_refused() {
     let refused = compared(&store(5, 5, 0), log(5)).unwrap_err();
     let TailError::Ahead { log: 5, store: 5, .. } = refused else { panic!("{refused:?}") };
