@@ -128,7 +128,8 @@ async fn a_token_of_an_event_that_waits_is_not_reached() {
     let before = setting.log.write(&signed_up(1));
     write_unknown(&setting.log, &user_deleted(1));
     let token = setting.log.write(&user_deleted(1));
-    parked(&router, 1).await;
+    // Before the second event is read, the answer would be that it is not projected yet.
+    status(&router, "both events wait", |status| status["quarantine_events"] == 2).await;
     let headers = [("daybook-after", token.as_str()), ("daybook-wait-ms", "10")];
     let answer = get_with(&router, &path, &headers).await;
     assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:quarantined");
