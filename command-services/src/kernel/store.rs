@@ -12,8 +12,8 @@
 //! over its old segment. So at most one segment, 1 MiB, of sled's log may be unsynced. How much it is, is not reckoned
 //! from what sled is given (it rewrites whole pages, and others beside them), but read off its log's own sequence number.
 //! [`Store::is_sync_due`] is true from half a segment on, or after half a second. A thread of its own looks twice a second
-//! and whenever it is told (`index`); who is about to write a record waits for a sync while half a segment waits, and the
-//! relay marks nothing then. One batch may come on top.
+//! and whenever it is told (`index`); who writes a record waits for a sync while half a segment waits, and the relay marks
+//! nothing then. A batch may come on top, or a buffer of sled (a segment) that its threads are behind with.
 //!
 //! **Values stay small.** An item of more than a quarter of a segment goes into a file of its own under `blobs`, which
 //! sled does not sync. A tree node holds up to 16 entries (some more before it splits), so a value may have at most

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 /// Held as long as it lives; the system releases it if the process dies. The file stays, and says who held it last.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    // Never read: open and locked is all it has to be.
-    _file: File,
+    file: File,
 }
 
 /// Why a directory is not ours.
@@ -55,7 +54,15 @@ impl DirectoryLock {
             TryLockError::Error(source) => io_error(source),
         })?;
         file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(io_error)?;
-        Ok(DirectoryLock { _file: file })
+        Ok(DirectoryLock { file })
+    }
+}
+
+impl Drop for DirectoryLock {
+    /// Closing the file would not do: a child that another thread starts has it, too, until it executes its program.
+    fn drop(&mut self) {
+        // Nobody can be told. Closing the file is what is left then.
+        let _closed_next = self.file.unlock();
     }
 }
 
@@ -69,6 +76,15 @@ fn holder_named_in(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_free_as_soon_as_it_is_dropped_whoever_has_inherited_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DirectoryLock::acquire(dir.path(), "LOCK", "users, pid 12").unwrap();
+        let _inherited = first.file.try_clone().unwrap();
+        drop(first);
+        DirectoryLock::acquire(dir.path(), "LOCK", "users, pid 13").unwrap();
+    }
 
     #[test]
     fn the_second_is_told_who_was_first() {

@@ -192,7 +192,8 @@ fn a_sync_is_due_before_sled_has_written_a_segment_and_soon_after_a_single_write
         store.sync().unwrap();
     }
     println!("{most} bytes at most, {} rows each", number / 40);
-    assert!(most <= 1 << 20, "{most}");
+    // Half a segment, and one of sled's buffers, which its own threads write when they come to it.
+    assert!(most <= 3 << 19, "{most}");
 }
 
 #[test]
