@@ -1,14 +1,16 @@
-//! What surrounds the work of every Daybook process: its exit codes, log, stop signal, directory lock and connections.
+//! What surrounds the work of every Daybook process: its exit codes, log, stop signal, directories and connections.
 
 mod connections;
 mod directory_lock;
 mod logging;
 mod shutdown;
+mod sled_directory;
 
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};
 pub use logging::{LogFlags, LogFormat, init_logging};
 pub use shutdown::{listening, shutdown_signal};
+pub use sled_directory::prepare_sled_directory;
 
 /// Failed or refused.
 pub const EXIT_FAILED: u8 = 1;

@@ -26,15 +26,11 @@
 //! **A batch that fails on its way may be there in part**: what sled had inserted before it met a page that it cannot read
 //! counts by itself. So after any failure nothing more is written before the store has been opened afresh, where whoever
 //! writes finds out what became of the batch (`integrity`).
-//!
-//! **What an opening left unfinished is removed before the next.** sled notes where its pages are at each opening, as
-//! `snap.<lsn>.generating` first. One that was cut short, by a full disk or a kill, it would take for the newest note and
-//! call the store corrupt, for ever. The note before it and the log are complete: that one goes after the renaming only.
 
 mod damage;
 mod unsynced;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +39,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use event_log::process::prepare_sled_directory;
 
 use super::keys::Span;
 use damage::{is_damage, is_eio};
@@ -346,34 +344,17 @@ fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
         // We sync when a group of commands is complete, not by the clock.
         .flush_every_ms(None);
     wait_unlocked(&dir.join("db"));
-    remove_unfinished(dir).map_err(|error| failed(error.to_string(), false))?;
+    prepare_sled_directory(dir).map_err(|error| failed(error.to_string(), false))?;
     // sled panics where it meets damage that it does not expect.
     let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
     let opened = opened.map_err(|_| failed(PANICKED.to_owned(), true))?;
     let db = opened.map_err(|error| failed(error.to_string(), is_damage(io_error(&error))))?;
     let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string(), false))?;
-    // What the opening wrote, and what a process that was killed had not synced; the file's own name as well.
+    // What the opening wrote; the file's own name as well.
     file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string(), false))?;
     let unsynced = Unsynced::none(db.context.pagecache.log.stable_offset());
     let (failed, distrusted) = (AtomicBool::new(false), AtomicBool::new(false));
     Ok(Opened { db, file, unsynced, failed, distrusted })
-}
-
-/// Removes what an opening that was cut short has left.
-fn remove_unfinished(dir: &Path) -> io::Result<()> {
-    if !dir.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            tracing::warn!(file = %entry.path().display(), "an earlier opening of the store was cut short; what it left is removed");
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// sled keeps its lock on the file for a moment after a database was dropped, since its threads end a little later. Nobody

@@ -2,21 +2,18 @@
 //!
 //! A store has two trees: *loose* entries, which change one by one, and *blocks*, which a replay writes in order and
 //! nobody changes.
-//!
-//! **What an opening left unfinished is removed before the next.** sled notes where its pages are at each opening, as
-//! `snap.<lsn>.generating` first. One that was cut short, by a full disk or a kill, it would take for the newest note and
-//! call the store corrupt, for ever. The note before it and the log are complete: that one goes after the renaming only.
 
 mod blocks;
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
 use std::ops::{Deref, Range, RangeBounds};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use event_log::process::prepare_sled_directory;
 
 use super::files;
 use super::store::StoreError;
@@ -31,8 +28,9 @@ const SLED_SEGMENT_BYTES: usize = 1 << 20;
 /// [`BATCH_BYTES_MAX`] keeps so small that all of it stays below a segment.
 const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 4;
 /// Keys and values of one batch while following, in bytes: what sled makes of them, pages that it writes anew and all, has to
-/// stay well below a segment, since no sync can come in the middle of a batch.
-pub(super) const BATCH_BYTES_MAX: usize = 64 * 1024;
+/// stay well below a segment, since no sync can come in the middle of a batch. Thirteen times as much was seen, on a busy
+/// machine.
+pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// With so many bytes of batches since sled was last made to write what it has in memory, it is made to do so again: what it
 /// has there, up to a segment, is not in what it says to have written.
 const UNWRITTEN_BYTES_MAX: usize = BATCH_BYTES_MAX;
@@ -125,7 +123,7 @@ impl Rows {
         let mut rows = Self::open_with(path, &config(path).flush_every_ms(Some(SYNC_EVERY_MS)))?;
         let failed = |error| StoreError::new("sync", path, error);
         let file = File::open(path.join("db")).map_err(failed)?;
-        // What the opening has written, and what a process before has left.
+        // What the opening has written.
         file.sync_data().map_err(failed)?;
         rows.durable = Some(Durable { file, to: rows.written_to().into(), unwritten: 0.into() });
         Ok(rows)
@@ -158,7 +156,7 @@ impl Rows {
         let deadline = Instant::now() + RELEASE_TIMEOUT;
         let mut was_free = false;
         loop {
-            remove_unfinished(path).map_err(|error| StoreError::new("open", path, error))?;
+            prepare_sled_directory(path).map_err(|error| StoreError::new("open", path, error))?;
             // sled panics where it meets damage that it does not expect.
             let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
             let panicked = |_| damage("open", path, "sled met damage that it does not expect");
@@ -229,23 +227,6 @@ fn failed(action: &'static str, path: &Path, error: sled::Error) -> StoreError {
 
 fn damage(action: &'static str, path: &Path, error: impl ToString) -> StoreError {
     StoreError { is_damage: true, ..StoreError::new(action, path, error) }
-}
-
-/// Removes what an opening that was cut short has left. Nobody else opens the store: the caller holds the directory.
-fn remove_unfinished(path: &Path) -> io::Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            tracing::warn!(file = %entry.path().display(), "an earlier opening of the read model was cut short; what it left is removed");
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn config(path: &Path) -> sled::Config {
