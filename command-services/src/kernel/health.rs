@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// After so long the process ends: whoever starts it again may find another disk, or says where it hangs.
 const HUNG_AFTER: Duration = Duration::from_secs(60);
+/// Between two looks whether it answers.
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// If two looks are further apart, the process itself stood still (SIGSTOP, a paused machine): the disk had no time to answer.
+const STOOD_STILL_AFTER: Duration = Duration::from_secs(5);
 
 /// Why journal or store cannot be written, as long as it is so.
 #[derive(Debug, Default)]
@@ -71,6 +75,17 @@ impl Health {
         self.waited().filter(|waited| *waited >= HUNG_AFTER)
     }
 
+    /// Whoever looks, at `now`, and before at `then`: the time in which the process stood still does not count.
+    pub(crate) fn looked(&self, then: Instant, now: Instant) {
+        let apart = now.saturating_duration_since(then);
+        if apart < STOOD_STILL_AFTER {
+            return;
+        }
+        if let Some(since) = self.since().as_mut() {
+            *since = (*since + (apart - LOOK_PAUSE)).min(now);
+        }
+    }
+
     fn waited(&self) -> Option<Duration> {
         self.since().map(|since| since.elapsed())
     }
@@ -81,5 +96,34 @@ impl Health {
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
         self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_has_not_been_asked_while_the_process_stood_still() {
+        let (health, began) = (Health::default(), Instant::now());
+        let _writing = health.writing();
+        *health.since() = began.checked_sub(Duration::from_secs(62));
+        let last_look = began.checked_sub(Duration::from_secs(61)).unwrap();
+        health.looked(last_look, began);
+        assert_eq!(health.hung(), None);
+        assert_eq!(health.stuck(), None);
+        // Waited before and after it is counted.
+        *health.since() = began.checked_sub(Duration::from_secs(92));
+        health.looked(began.checked_sub(Duration::from_secs(30)).unwrap(), began);
+        assert!(health.hung().is_some());
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_while_the_process_runs_hangs() {
+        let (health, began) = (Health::default(), Instant::now());
+        let _writing = health.writing();
+        *health.since() = began.checked_sub(Duration::from_secs(62));
+        health.looked(began.checked_sub(LOOK_PAUSE).unwrap(), began);
+        assert!(health.hung().is_some());
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use event_log::process::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, LockError};
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::aggregate::Aggregate;
 use super::ambient::SystemAmbient;
 use super::directory::DirectoryError;
-use super::health::Health;
+use super::health::{Health, LOOK_PAUSE};
 use super::integrity::IntegrityError;
 use super::positions::Positions;
 use super::running::Running;
@@ -35,8 +35,6 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long requests that came while the service started may take to be answered.
 const EARLY_END_MAX: Duration = Duration::from_secs(1);
-/// Pause between two looks whether the disk answers.
-const HUNG_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a service ended otherwise than asked.
 #[derive(Debug, thiserror::Error)]
@@ -264,7 +262,11 @@ async fn until_stop_or_fault(
 }
 
 async fn until_hung(health: &Health) {
+    let mut looked = Instant::now();
     while health.hung().is_none() {
-        tokio::time::sleep(HUNG_PAUSE).await;
+        tokio::time::sleep(LOOK_PAUSE).await;
+        let now = Instant::now();
+        health.looked(looked, now);
+        looked = now;
     }
 }
