@@ -24,16 +24,16 @@ const SLED_CACHE_BYTES: u64 = 64 << 20;
 /// ones than sled's 512 KiB; in 2 MiB the kernel takes far longer to copy each byte (measured on Linux 6 with ext4: two
 /// thirds more processor time for 400 MiB of blocks than in 1 MiB).
 const SLED_SEGMENT_BYTES: usize = 1 << 20;
-/// With so much of sled's log unsynced it is synced. What is written before the next look comes on top: a batch at most, which
-/// [`BATCH_BYTES_MAX`] keeps so small that all of it stays below a segment.
+/// With so much of sled's log unsynced it is synced. What is written before the next look comes on top: a batch at most, and
+/// what sled still had in memory, which [`BATCH_BYTES_MAX`] and [`UNWRITTEN_BYTES_MAX`] keep so small that all of it stays
+/// below a segment.
 const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 4;
 /// Keys and values of one batch while following, in bytes: what sled makes of them, pages that it writes anew and all, has to
-/// stay well below a segment, since no sync can come in the middle of a batch. Thirteen times as much was seen, on a busy
-/// machine.
+/// stay well below a segment, since no sync can come in the middle of a batch. 19 times as much was seen.
 pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// With so many bytes of batches since sled was last made to write what it has in memory, it is made to do so again: what it
 /// has there, up to a segment, is not in what it says to have written.
-const UNWRITTEN_BYTES_MAX: usize = BATCH_BYTES_MAX;
+const UNWRITTEN_BYTES_MAX: usize = BATCH_BYTES_MAX / 8;
 /// How often sled syncs what has been written while following; what a power cut loses, the log gives again.
 const SYNC_EVERY_MS: u64 = 500;
 /// How long sled may take to let go of a store that has been closed.

@@ -228,8 +228,9 @@ pub(crate) const fn unsynced_journal_bytes_max(clients: usize) -> u64 {
 
 /// Sled writes over an old segment when there is another one of its log behind what replaces it.
 const SLED_SEGMENT_BYTES: u64 = 1024 * 1024;
-/// Most bytes of a command service's sled that may be uncertain: a segment, and a batch with the pages that it rewrites.
-pub(crate) const UNSYNCED_SLED_BYTES_MAX: u64 = SLED_SEGMENT_BYTES + 256 * 1024;
+/// Most bytes of a command service's sled that may be uncertain: half a segment, and one of sled's buffers, a segment, which
+/// its own threads write when they come to it.
+pub(crate) const UNSYNCED_SLED_BYTES_MAX: u64 = SLED_SEGMENT_BYTES * 3 / 2;
 
 /// Half of the points anywhere, half of them where files change: rotation, a start, a copied end, a removal.
 fn points(changing: &[bool], random: &mut StdRng) -> Vec<usize> {
