@@ -8,8 +8,8 @@
 //! changed. What has changed since lies *loose*, one stored value each, and comes before the block's: its first byte
 //! says whether the row is there or was removed. Events that wait ([`super::quarantine`]) lie under number 0, too.
 //!
-//! A finished generation takes rows, digest and checkpoint in one atomic batch. Its last batches may be missing after a
-//! power cut, never a part of one: the log gives them again. While it is being built (the file `BUILDING` stands beside
+//! A finished generation takes rows, digest and checkpoint in one atomic batch, and shows them in one step ([`moments`]). Its
+//! last batches may be missing after a power cut, never a part of one: the log gives them again. While it is being built (the file `BUILDING` stands beside
 //! the rows) it is never served. `finish` syncs everything before it removes that file.
 
 mod commit;
@@ -17,11 +17,12 @@ mod directory;
 mod finish;
 mod lookup;
 mod meta;
+mod moments;
 mod open;
 mod parked;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use event_log::process::DirectoryLock;
 
@@ -38,28 +39,22 @@ use directory::BUILD_DIRECTORY;
 pub(super) use directory::lock;
 pub use directory::{build_path, bytes_on_disk, is_unfinished, layout_of};
 pub use lookup::{StoredRow, StoredRows};
+pub use moments::Moment;
+use moments::Moments;
 
 /// One generation, open. Readers of many threads and one writer share it.
 pub struct Generation {
     path: PathBuf,
     rows: Rows,
-    state: RwLock<Arc<State>>,
+    moments: Moments,
     has_blocks: bool,
     _lock: DirectoryLock,
 }
 
-/// What changes with a commit, beside the rows.
-#[derive(Debug, Clone, Default)]
-struct State {
-    checkpoint: Arc<Checkpoint>,
-    digest: Digest,
-    quarantine: Arc<Quarantine>,
-}
-
 impl Generation {
-    fn with(path: &Path, rows: Rows, state: State, lock: DirectoryLock) -> Self {
-        let has_blocks = rows.has_blocks();
-        Self { path: path.to_owned(), rows, state: RwLock::new(Arc::new(state)), has_blocks, _lock: lock }
+    fn with(path: &Path, rows: Rows, moment: Moment, lock: DirectoryLock) -> Self {
+        let (has_blocks, moments) = (rows.has_blocks(), Moments::new(path, moment));
+        Self { path: path.to_owned(), rows, moments, has_blocks, _lock: lock }
     }
 
     /// Its directory.
@@ -74,36 +69,35 @@ impl Generation {
         self.path.join(BUILD_DIRECTORY)
     }
 
-    /// How far it has got. Read it before the rows to know what they hold at least.
+    /// How far it has got, its digest and what waits, as of one commit. Taken before rows are read, it says what they hold at
+    /// least. Waits while a batch is being written, as reading a row does.
+    #[must_use]
+    pub fn moment(&self) -> Arc<Moment> {
+        self.moments.now()
+    }
+
+    /// As of the last commit that is complete. Does not wait, also while the disk hangs; rows may be newer.
+    #[must_use]
+    pub fn last_moment(&self) -> Arc<Moment> {
+        self.moments.last()
+    }
+
+    /// How far it had got with the last commit ([`Generation::last_moment`]).
     #[must_use]
     pub fn checkpoint(&self) -> Arc<Checkpoint> {
-        self.state().checkpoint.clone()
+        self.last_moment().checkpoint.clone()
     }
 
-    /// How far it has got, and the digest of all rows as of just then, as kept up to date by every commit.
-    #[must_use]
-    pub fn checkpoint_and_digest(&self) -> (Arc<Checkpoint>, Digest) {
-        let state = self.state();
-        (state.checkpoint.clone(), state.digest)
-    }
-
-    /// What waits, as of the last commit. Read it with or before the rows.
+    /// What waited as of the last commit ([`Generation::last_moment`]).
     #[must_use]
     pub fn quarantine(&self) -> Arc<Quarantine> {
-        self.state().quarantine.clone()
+        self.last_moment().quarantine.clone()
     }
 
-    /// How far it has got and what waits, as of one commit.
-    #[must_use]
-    pub fn checkpoint_and_quarantine(&self) -> (Arc<Checkpoint>, Arc<Quarantine>) {
-        let state = self.state();
-        (state.checkpoint.clone(), state.quarantine.clone())
-    }
-
-    /// The digest of all rows, as kept up to date by every commit.
+    /// The digest of all rows as of the last commit ([`Generation::last_moment`]).
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.state().digest
+        self.last_moment().digest
     }
 
     /// Hands everything committed to the operating system.
@@ -130,13 +124,5 @@ impl Generation {
     /// [`StoreError`].
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
         bytes_on_disk(&self.path)
-    }
-
-    fn state(&self) -> Arc<State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn show(&self, state: State) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
 }

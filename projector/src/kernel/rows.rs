@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use event_log::process::prepare_sled_directory;
 
 use super::files;
-use super::store::StoreError;
+use super::store::{Failure, StoreError};
 
 /// sled's own cache of pages.
 const SLED_CACHE_BYTES: u64 = 64 << 20;
@@ -41,6 +41,8 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const RELEASE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 const BLOCKS: &str = "blocks";
+/// What a panic of sled means: it panics where it meets damage that it does not expect.
+const UNEXPECTED_DAMAGE: &str = "sled met damage that it does not expect";
 
 /// An open store.
 pub(super) struct Rows {
@@ -96,6 +98,7 @@ impl Deref for Bytes {
 #[derive(Default)]
 pub(super) struct Batch {
     changes: sled::Batch,
+    keys: Vec<sled::IVec>,
     /// Of keys and values.
     bytes: usize,
 }
@@ -103,12 +106,21 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
         self.bytes += key.len() + value.len();
+        let key = sled::IVec::from(key);
+        self.keys.push(key.clone());
         self.changes.insert(key, value);
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
         self.bytes += key.len();
+        let key = sled::IVec::from(key);
+        self.keys.push(key.clone());
         self.changes.remove(key);
+    }
+
+    /// Of all keys and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -121,10 +133,10 @@ impl Rows {
     /// A store that exists.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut rows = Self::open_with(path, &config(path).flush_every_ms(Some(SYNC_EVERY_MS)))?;
-        let failed = |error| StoreError::new("sync", path, error);
-        let file = File::open(path.join("db")).map_err(failed)?;
+        let not_synced = |error| StoreError::of(Failure::Write, "sync", path, error);
+        let file = File::open(path.join("db")).map_err(not_synced)?;
         // What the opening has written.
-        file.sync_data().map_err(failed)?;
+        file.sync_data().map_err(not_synced)?;
         rows.durable = Some(Durable { file, to: rows.written_to().into(), unwritten: 0.into() });
         Ok(rows)
     }
@@ -133,8 +145,8 @@ impl Rows {
         self.loose.context.pagecache.log.stable_offset()
     }
 
-    /// Behind a batch of so many bytes.
-    fn sync_if_due(&self, bytes: usize) -> Result<(), StoreError> {
+    /// Syncs behind a batch of so many bytes, if enough is unsynced. If that fails, the batch is there all the same.
+    pub(super) fn sync_if_due(&self, bytes: usize) -> Result<(), StoreError> {
         let Some(durable) = &self.durable else { return Ok(()) };
         if durable.unwritten.fetch_add(bytes, Ordering::SeqCst) + bytes >= UNWRITTEN_BYTES_MAX {
             self.flush()?;
@@ -145,9 +157,19 @@ impl Rows {
         }
         self.flush()?;
         let written_to = self.written_to();
-        durable.file.sync_data().map_err(|error| StoreError::new("sync", &self.path, error))?;
+        let synced = durable.file.sync_data();
+        synced.map_err(|error| StoreError::of(Failure::Write, "sync", &self.path, error))?;
         durable.to.fetch_max(written_to, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// From now on a sync is always due, and fails.
+    #[cfg(test)]
+    pub(super) fn fail_to_sync(&mut self) {
+        let (pipe, _) = std::io::pipe().unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(pipe));
+        self.durable =
+            Some(Durable { file, to: i64::MIN.saturating_add(1 << 40).into(), unwritten: 0.into() });
     }
 
     // sled lets go of its lock a moment after a store was closed; the caller holds the directory, so that moment is all
@@ -157,19 +179,20 @@ impl Rows {
         let mut was_free = false;
         loop {
             prepare_sled_directory(path).map_err(|error| StoreError::new("open", path, error))?;
-            // sled panics where it meets damage that it does not expect.
             let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-            let panicked = |_| damage("open", path, "sled met damage that it does not expect");
+            let panicked = |_| StoreError::of(Failure::Damage, "open", path, UNEXPECTED_DAMAGE);
             match opened.map_err(panicked)? {
                 Ok(loose) => {
-                    let blocks = loose.open_tree(BLOCKS).map_err(|error| failed("open", path, error))?;
+                    let blocks = loose
+                        .open_tree(BLOCKS)
+                        .map_err(|error| failed(Failure::Other, "open", path, error))?;
                     return Ok(Self { loose, blocks, path: path.to_owned(), durable: None });
                 }
                 Err(error) => {
                     let is_free = !files::is_locked(&path.join("db"));
                     // Free the first time: it may have been let go of between the attempt and this look.
                     if (is_free && was_free) || Instant::now() >= deadline {
-                        return Err(failed("open", path, error));
+                        return Err(failed(Failure::Other, "open", path, error));
                     }
                     was_free = is_free;
                     thread::sleep(RELEASE_POLL_INTERVAL);
@@ -188,10 +211,16 @@ impl Rows {
         self.loose.insert(key, value).map(drop).map_err(|error| self.error("write", error))
     }
 
+    /// Reads what a batch changes: sled takes a batch key by key, so a page that cannot be read is better met before.
+    pub(super) fn read_before(&self, batch: &Batch) -> Result<(), StoreError> {
+        batch.keys.iter().try_for_each(|key| self.get(key).map(drop))
+    }
+
+    /// Writes a batch; nothing of it is synced. If that fails, part of it may be seen, and be there after the next opening.
     pub(super) fn apply(&self, batch: Batch) -> Result<(), StoreError> {
-        let Batch { changes, bytes } = batch;
-        self.loose.apply_batch(changes).map_err(|error| self.error("write", error))?;
-        self.sync_if_due(bytes)
+        let applied = catch_unwind(AssertUnwindSafe(|| self.loose.apply_batch(batch.changes)));
+        let panicked = |_| StoreError::of(Failure::Damage, "write", &self.path, UNEXPECTED_DAMAGE);
+        applied.map_err(panicked)?.map_err(|error| self.error("write", error))
     }
 
     /// Loose entries in the order of their keys.
@@ -213,20 +242,18 @@ impl Rows {
             .map_err(|error| self.error("read", error))
     }
 
+    /// A write that failed in one of sled's own threads is told to whoever comes next, and be it to read.
     fn error(&self, action: &'static str, error: sled::Error) -> StoreError {
-        failed(action, &self.path, error)
+        match self.loose.context.global_error() {
+            Err(write) => failed(Failure::Write, action, &self.path, write),
+            Ok(()) => failed(Failure::Other, action, &self.path, error),
+        }
     }
 }
 
-fn failed(action: &'static str, path: &Path, error: sled::Error) -> StoreError {
-    match error {
-        sled::Error::Corruption { .. } => damage(action, path, error),
-        error => StoreError::new(action, path, error),
-    }
-}
-
-fn damage(action: &'static str, path: &Path, error: impl ToString) -> StoreError {
-    StoreError { is_damage: true, ..StoreError::new(action, path, error) }
+fn failed(failure: Failure, action: &'static str, path: &Path, error: sled::Error) -> StoreError {
+    let failure = if matches!(error, sled::Error::Corruption { .. }) { Failure::Damage } else { failure };
+    StoreError::of(failure, action, path, error)
 }
 
 fn config(path: &Path) -> sled::Config {

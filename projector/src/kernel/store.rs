@@ -19,14 +19,36 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What the system or the store said.
     pub detail: String,
+    /// What kind of failure it is.
+    pub failure: Failure,
+}
+
+/// What decides which remedy helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk did not take a write, which sled never forgets: once the disk takes writes again the store has to be opened
+    /// afresh.
+    Write,
     /// The files are not what was written: nothing but another generation helps.
-    pub is_damage: bool,
+    Damage,
+    /// Anything else, such as a read that failed: it may pass.
+    Other,
 }
 
 impl StoreError {
     /// What was tried, where, and what the system or the store said.
     pub fn new(action: &'static str, path: &Path, error: impl ToString) -> Self {
-        Self { action, path: path.to_owned(), detail: error.to_string(), is_damage: false }
+        Self { action, path: path.to_owned(), detail: error.to_string(), failure: Failure::Other }
+    }
+
+    pub(super) fn of(failure: Failure, action: &'static str, path: &Path, error: impl ToString) -> Self {
+        Self { failure, ..Self::new(action, path, error) }
+    }
+
+    /// Whether the files are not what was written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        self.failure == Failure::Damage
     }
 }
 
@@ -117,7 +139,7 @@ impl GenerationError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Store(error) => error.is_damage,
+            Self::Store(error) => error.is_damage(),
             Self::Checkpoint { .. } => true,
             _ => false,
         }

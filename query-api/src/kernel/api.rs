@@ -94,9 +94,11 @@ impl Api {
             catch_up.pass(&serving, after.wait.min(self.wait_max)).await?;
         }
         let Some(token) = &after.token else { return Ok(serving) };
-        let (checkpoint, quarantine) = serving.generation.checkpoint_and_quarantine();
-        positions::check_known(&checkpoint, token, headers::AFTER)?;
-        if positions::reached(&checkpoint, &quarantine, token) || sabotage::strikes(Fault::StaleRead) {
+        let moment = serving.generation.moment();
+        positions::check_known(&moment.checkpoint, token, headers::AFTER)?;
+        if positions::reached(&moment.checkpoint, &moment.quarantine, token)
+            || sabotage::strikes(Fault::StaleRead)
+        {
             return Ok(serving);
         }
         self.wait(token, after.wait.min(self.wait_max)).await

@@ -22,8 +22,8 @@ impl Grounds {
     /// Those of an answer that is about to be read from `serving`.
     #[must_use]
     pub fn of(serving: &Serving) -> Self {
-        let (checkpoint, quarantine) = serving.generation.checkpoint_and_quarantine();
-        Self { checkpoint, quarantine }
+        let moment = serving.generation.moment();
+        Self { checkpoint: moment.checkpoint.clone(), quarantine: moment.quarantine.clone() }
     }
 
     /// The value of `Daybook-As-Of`.

@@ -3,8 +3,8 @@
 //! Why it is never stale: a row is kept together with how many events of its topic were projected *before* it was read
 //! ([`ReadAt`]), so it holds at least those. An answer that begins when more events have been projected finds that the
 //! row does not cover them, and reads it anew. A row is read and put in its place under one lock, and only ever
-//! replaced by one that was read later; since every answer takes its rows from here, none goes back in time. Each
-//! generation that is served counts for itself.
+//! replaced by one that was read later. Whoever has seen a row of an event, here or past this cache, gets grounds that count
+//! it, so none of his answers goes back in time. Each generation that is served counts for itself.
 //!
 //! What it costs: one event of the topic makes every row of it be read once more, when it is next asked for. It is meant
 //! for topics that change seldom and are read all the time.

@@ -98,10 +98,15 @@ pub fn ready(serving: Option<&Serving>) -> bool {
 /// The whole status. What is measured, and the time, come from the caller.
 #[must_use]
 pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Timestamp) -> Status {
-    let progress = serving.map(|serving| serving.progress.borrow().clone());
-    let progress = progress.as_deref();
+    // Positions, what waits and digest belong together, and nobody waits for a disk to learn them.
+    let moment = serving.map(|serving| serving.generation.last_moment());
+    let progress = serving.zip(moment.as_ref()).map(|(serving, moment)| Progress {
+        checkpoint: moment.checkpoint.clone(),
+        ..Progress::clone(&serving.progress.borrow())
+    });
+    let progress = progress.as_ref();
     let stopped = progress.and_then(stop_reason);
-    let quarantine = serving.map(|serving| serving.generation.quarantine()).unwrap_or_default();
+    let quarantine = moment.as_ref().map(|moment| moment.quarantine.clone()).unwrap_or_default();
     Status {
         generation: serving.map(|serving| serving.name.clone()),
         layout: api.layout.clone(),
@@ -129,7 +134,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
         skipped_events: quarantine.skipped().len(),
         topic_faults: progress.map(topic_faults).unwrap_or_default(),
-        digest: serving.map(|serving| serving.generation.digest().to_string()),
+        digest: moment.map(|moment| moment.digest.to_string()),
         bytes_per_event: bytes_per_event(progress, measured.bytes_on_disk),
         bytes_on_disk: measured.bytes_on_disk,
     }

@@ -17,6 +17,7 @@ mod quarantined;
 #[path = "../../../fuzz/random.rs"]
 mod random;
 mod refused;
+mod routes;
 mod setting;
 mod stopped;
 mod swaps;

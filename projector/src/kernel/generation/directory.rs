@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use event_log::process::{DirectoryLock, LockError};
 
 use crate::kernel::files;
-use crate::kernel::store::{GenerationError, StoreError};
+use crate::kernel::store::{Failure, GenerationError, StoreError};
 
 pub(super) const ROWS_DIRECTORY: &str = "rows";
 pub(super) const BUILDING_FILE: &str = "BUILDING";
@@ -16,6 +16,8 @@ pub(super) const BUILD_DIRECTORY: &str = "build";
 /// The layout, for those who cannot open the rows.
 pub(super) const LAYOUT_FILE: &str = "LAYOUT";
 pub(super) const LOCK_FILE: &str = "LOCK";
+/// Why the rows are not whole: a batch was taken in part, and not because the disk took no writes.
+const TORN_FILE: &str = "TORN";
 
 /// Bytes of all files of the generation in `path`, which need not be open.
 ///
@@ -51,9 +53,40 @@ pub(super) fn remove_build(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Notes that a batch was taken in part, if the next opening would find that part: sled gives up a whole batch if a write of it
+/// failed, and what it took before it met damage it keeps.
+pub(super) fn note_torn(path: &Path, error: &StoreError) {
+    if error.failure == Failure::Write {
+        return;
+    }
+    if let Err(failed) = files::write(&path.join(TORN_FILE), &error.detail) {
+        tracing::error!(%failed, "it cannot be noted that {} holds part of a batch; rebuild it", path.display());
+    }
+}
+
+/// Its rows are gone.
+pub(super) fn forget_torn(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path.join(TORN_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::new("create", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a generation that holds part of a batch.
+pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
+    match fs::read_to_string(path.join(TORN_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::new("open", path, error)),
+        Ok(why) => {
+            let detail = format!("it holds a part of a batch ({why})");
+            Err(StoreError::of(Failure::Damage, "open", path, detail))
+        }
+    }
+}
+
 /// Whether something else lies there.
 pub(super) fn has_foreign_files(path: &Path) -> io::Result<bool> {
-    let ours = [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
+    let ours = [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, TORN_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         if !ours.iter().any(|known| name == *known) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use super::directory::{BUILDING_FILE, ROWS_DIRECTORY, remove_build};
-use super::{Generation, State, meta};
+use super::{Generation, Moment, meta};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::files;
@@ -48,9 +48,7 @@ impl Generation {
         let mut batch = Batch::default();
         meta::put_digest(&mut batch, digest);
         checkpoint.sources().for_each(|(source, at)| meta::put_source(&mut batch, source, at));
-        self.rows.apply(batch)?;
         let quarantine = self.quarantine();
-        self.show(State { checkpoint: Arc::new(checkpoint), digest, quarantine });
-        Ok(())
+        self.write(batch, Moment { checkpoint: Arc::new(checkpoint), digest, quarantine }).map(drop)
     }
 }

@@ -10,7 +10,7 @@ use crate::kernel::codec::RowError;
 use crate::kernel::digest::{Digest, RowHash};
 use crate::kernel::keys::{self, RowKey};
 use crate::kernel::rows::Bytes;
-use crate::kernel::store::StoreError;
+use crate::kernel::store::{Failure, StoreError};
 use crate::kernel::view::PartStore;
 
 /// First byte of a loose row that was removed; nothing follows.
@@ -36,7 +36,9 @@ impl Generation {
     }
 
     pub(in crate::kernel) fn stored(&self, key: &RowKey) -> Result<Option<Bytes>, StoreError> {
-        match self.rows.get(key.bytes())? {
+        let loose = self.rows.get(key.bytes())?;
+        self.moments.check_whole()?;
+        match loose {
             Some(loose) => self.present(&loose),
             None if self.has_blocks => self.in_block(key),
             None => Ok(None),
@@ -111,7 +113,7 @@ impl Generation {
     }
 
     pub(super) fn damaged(&self, error: RowError) -> StoreError {
-        StoreError::new("read", &self.path, error)
+        StoreError::of(Failure::Damage, "read", &self.path, error)
     }
 }
 
@@ -216,6 +218,7 @@ impl StoredRows<'_> {
     fn take_loose(&mut self) -> Result<Option<Step>, StoreError> {
         let Some(entry) = self.loose.next() else { return Ok(None) };
         let (key, value) = entry?;
+        self.generation.moments.check_whole()?;
         Ok(Some((key.to_vec(), self.generation.present(&value)?)))
     }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::directory::{
-    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, has_foreign_files, is_unfinished, layout_of,
-    lock, remove_build,
+    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_not_torn, forget_torn,
+    has_foreign_files, is_unfinished, layout_of, lock, remove_build,
 };
-use super::{Generation, State, meta, parked};
+use super::{Generation, Moment, meta, parked};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::files;
@@ -43,9 +43,10 @@ impl Generation {
         if rows.exists() {
             fs::remove_dir_all(&rows).map_err(io_error)?;
         }
+        forget_torn(path)?;
         let rows = Rows::fill(&rows)?;
         rows.put(keys::LAYOUT, layout.to_string().as_bytes())?;
-        let generation = Self::with(path, rows, State::default(), lock);
+        let generation = Self::with(path, rows, Moment::default(), lock);
         generation.set_state(start.clone(), Digest::default())?;
         Ok(generation)
     }
@@ -88,11 +89,12 @@ impl Generation {
         }
         let lock = lock(path, holder)?;
         check(path)?;
+        check_not_torn(path)?;
         let rows = open(&path.join(ROWS_DIRECTORY))?;
         meta::check_layout(path, &rows, layout)?;
         let checkpoint = Arc::new(meta::checkpoint(path, &rows)?);
         let digest = meta::digest(path, &rows)?;
         let quarantine = Arc::new(parked::read(path, &rows)?);
-        Ok(Self::with(path, rows, State { checkpoint, digest, quarantine }, lock))
+        Ok(Self::with(path, rows, Moment { checkpoint, digest, quarantine }, lock))
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Commit, Generation, State};
+use super::{Commit, Generation, Moment};
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::keys;
 use crate::kernel::quarantine::{ParkedKey, ParkedRecord, Quarantine, SkippedEvent};
@@ -41,17 +41,21 @@ impl Generation {
     pub(in crate::kernel) fn put_parked(&self, record: &ParkedRecord) -> Result<(), StoreError> {
         let key = keys::parked(&record.source, &record.key, record.position);
         self.rows.put(&key, &record.encode())?;
-        let mut state = State::clone(&self.state());
-        Arc::make_mut(&mut state.quarantine).add(record);
-        self.show(state);
-        Ok(())
+        self.show_quarantine(|quarantine| quarantine.add(record))
     }
 
     /// From now on these events are left out when they come.
-    pub(in crate::kernel) fn set_skipped(&self, skipped: Vec<SkippedEvent>) {
-        let mut state = State::clone(&self.state());
-        Arc::make_mut(&mut state.quarantine).set_skipped(skipped);
-        self.show(state);
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store took a part of a batch only.
+    pub(in crate::kernel) fn set_skipped(&self, skipped: Vec<SkippedEvent>) -> Result<(), StoreError> {
+        self.show_quarantine(|quarantine| quarantine.set_skipped(skipped))
+    }
+
+    fn show_quarantine(&self, change: impl FnOnce(&mut Quarantine)) -> Result<(), StoreError> {
+        let mut moment = Moment::clone(&self.last_moment());
+        change(Arc::make_mut(&mut moment.quarantine));
+        self.moments.change(|| Ok(moment)).map(drop)
     }
 }
 

@@ -98,7 +98,7 @@ pub fn leave_out<E: EventData>(
         let is_left_out = |record: &ParkedRecord| skipped.iter().any(|event| event.is(record));
         released.add(without(generation, projection, records, is_left_out)?);
     }
-    generation.set_skipped(skipped);
+    generation.set_skipped(skipped)?;
     Ok(released)
 }
 

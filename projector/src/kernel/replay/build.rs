@@ -123,7 +123,7 @@ impl<'b, E: EventData> Build<'b, E> {
         {
             return Ok(Err(unfoldable));
         }
-        self.generation.set_skipped(self.journal.read().skipped.clone());
+        self.generation.set_skipped(self.journal.read().skipped.clone())?;
         on_progress(self.pace.progress(&self.work.meter));
         let superseded = self.journal.read().superseded;
         let duplicates = self.journal.read().duplicates;

@@ -10,7 +10,7 @@ use schemas::event_data::EventData;
 use super::options::{ReplayError, ReplayOptions};
 use crate::kernel::catch_up::catch_up;
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::generation::Generation;
+use crate::kernel::generation::{Generation, Moment};
 use crate::kernel::projection::Projection;
 use crate::kernel::read_model::ReadModel;
 use crate::kernel::store::GenerationError;
@@ -156,10 +156,10 @@ impl<E: EventData> Comparing<'_, E> {
     }
 
     fn judge(&self, held: Held) -> Result<Comparison, String> {
-        let (checkpoint, digest) = self.new.checkpoint_and_digest();
+        let Moment { checkpoint, digest, quarantine } = Moment::clone(&self.new.moment());
         let digest = digest.to_string();
         let together = checkpoint.covers(&held.checkpoint) && held.checkpoint.covers(&checkpoint);
-        let parked = parked_differently(&held.parked, &self.new.quarantine());
+        let parked = parked_differently(&held.parked, &quarantine);
         if together && held.digest == digest && parked.is_empty() {
             return Ok(Comparison::Equal { with: held.generation, digest });
         }

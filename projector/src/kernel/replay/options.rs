@@ -13,7 +13,7 @@ use super::compare::Comparison;
 use crate::kernel::bulk::RUNS_MERGED_MAX;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
-use crate::kernel::generation::Generation;
+use crate::kernel::generation::{Generation, Moment};
 use crate::kernel::quarantine::{Quarantine, SkippedEvent};
 use crate::kernel::read_model::ReadModelError;
 use crate::kernel::stop::StopReason;
@@ -133,7 +133,7 @@ impl ReplayReport {
         resumed: bool,
         duplicates: u64,
     ) -> Self {
-        let (checkpoint, digest) = generation.checkpoint_and_digest();
+        let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
         Self {
             generation: name,
             path,
@@ -145,7 +145,7 @@ impl ReplayReport {
             checkpoint,
             bytes_on_disk: 0,
             elapsed: Duration::ZERO,
-            quarantine: generation.quarantine(),
+            quarantine,
             compared: Comparison::Nothing,
             retired: Vec::new(),
         }
@@ -153,9 +153,9 @@ impl ReplayReport {
 
     /// Notes what the generation is in the end.
     pub(super) fn measure(&mut self, generation: &Generation, began: Instant) -> Result<(), StoreError> {
-        (self.checkpoint, self.digest) = generation.checkpoint_and_digest();
+        Moment { checkpoint: self.checkpoint, digest: self.digest, quarantine: self.quarantine } =
+            Moment::clone(&generation.moment());
         self.events = self.checkpoint.events();
-        self.quarantine = generation.quarantine();
         self.bytes_on_disk = generation.bytes_on_disk()?;
         self.elapsed = began.elapsed();
         Ok(())

@@ -16,7 +16,7 @@ use super::ranges::{RangeDigests, RangeRows, StoredKey};
 pub use admin::Client;
 
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::generation::Generation;
+use crate::kernel::generation::{Generation, Moment};
 use crate::kernel::layout::Layout;
 use crate::kernel::projection::Projection;
 use crate::kernel::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
@@ -232,8 +232,8 @@ impl Held {
     /// Where a generation is.
     #[must_use]
     pub fn of(name: &str, generation: &Generation, layout: String) -> Self {
-        let (checkpoint, digest) = generation.checkpoint_and_digest();
-        let parked = generation.quarantine().keys().cloned().collect();
+        let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
+        let parked = quarantine.keys().cloned().collect();
         let (generation, checkpoint) = (name.to_owned(), Checkpoint::clone(&checkpoint));
         Self { generation, layout, checkpoint, digest: digest.to_string(), parked }
     }
