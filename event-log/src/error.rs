@@ -120,6 +120,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether it may pass by itself or by what somebody does to Kafka: whoever reads on opens a new reader after a pause.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Settings { .. } | Self::StartNegative { .. })
+    }
+
     pub(crate) fn unreachable(brokers: &str, waited: Duration, reason: Option<String>) -> LogError {
         LogError::Unreachable { brokers: brokers.to_owned(), waited_ms: waited.as_millis(), reason }
     }

@@ -101,6 +101,7 @@ fn behind(from: &Checkpoint, to: &Checkpoint) -> Vec<(usize, i64)> {
 fn silent() -> StopReason {
     let waited_s = SILENCE_MAX.as_secs();
     StopReason::Log {
+        passes: true,
         error: format!("Kafka gave no record for {waited_s} s, and there should be more; try again"),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The follower commits as soon as polling yields nothing, so that an event alone is visible at once, and in batches
 //! while there is more than it can take. Kafka being away never stops it. What does stop it is told in its
-//! [`Progress`]; everything before that place has been committed, and readers go on.
+//! [`Progress`]; everything before that place has been committed, and readers go on. What may pass is tried again, with a
+//! pause that grows.
 
 mod catching;
 mod end_offsets;
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Limits};
 use super::generation::Generation;
-use super::progress::Progress;
+use super::progress::{Progress, State};
 use super::projection::Projection;
 use super::store::StoreError;
 use end_offsets::{EndOffsets, Unfit};
@@ -87,6 +88,8 @@ impl Follower {
             hold: hold.clone(),
             asking,
             unfit,
+            going: State::Building,
+            pause: following::retry_pause(),
         };
         let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run())?;
         Ok(Self { generation, progress, stopping, hold, repairs, thread: Some(thread) })

@@ -7,7 +7,7 @@ use schemas::event_data::{DataError, EventError};
 use schemas::sequence::SequenceError;
 use uuid::Uuid;
 
-use super::store::{ReadError, StoreError};
+use super::store::{Failure, ReadError, StoreError};
 use super::view::FoldError;
 
 /// Which record is meant.
@@ -132,6 +132,8 @@ pub enum StopReason {
     Log {
         /// What Kafka's client said, with the remedy.
         error: String,
+        /// Whether that may pass.
+        passes: bool,
     },
     /// The rows cannot be written.
     #[error(transparent)]
@@ -170,6 +172,18 @@ impl StopReason {
             Self::Log { .. } => "log-unreadable",
             Self::Store(_) => "store-failed",
             Self::Defect { .. } => "defect",
+        }
+    }
+
+    /// Whether it may pass without another program and without a change of events: the log is then read again after a pause.
+    /// A failed write is the store's for good, until it is opened afresh.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Log { passes, .. } => *passes,
+            Self::LogWentBack { .. } | Self::FrontDeleted { .. } | Self::PartitionsChanged { .. } => true,
+            Self::Store(error) => error.failure == Failure::Other,
+            _ => false,
         }
     }
 
@@ -229,6 +243,6 @@ impl StopReason {
 
 impl From<LogError> for StopReason {
     fn from(error: LogError) -> Self {
-        Self::Log { error: error.to_string() }
+        Self::Log { passes: error.may_pass(), error: error.to_string() }
     }
 }

@@ -1,4 +1,4 @@
-//! Which partitions have been read up to the end that was seen at the start.
+//! Which partitions have been read up to the end that was seen at the start, and which the present reader has heard of.
 
 use event_log::topics::Watermarks;
 
@@ -6,11 +6,28 @@ use event_log::topics::Watermarks;
 pub(super) struct Catching {
     ends: Vec<i64>,
     reached: Vec<bool>,
+    heard: Vec<bool>,
 }
 
 impl Catching {
     pub(super) fn new(log: &[Watermarks]) -> Self {
-        Self { ends: log.iter().map(|held| held.high).collect(), reached: vec![false; log.len()] }
+        let ends = log.iter().map(|held| held.high).collect();
+        Self { ends, reached: vec![false; log.len()], heard: vec![false; log.len()] }
+    }
+
+    /// A new reader takes over.
+    pub(super) fn hear_anew(&mut self) {
+        self.heard.fill(false);
+    }
+
+    /// The reader gave a record of a partition, or its end.
+    pub(super) fn hear(&mut self, source: usize) {
+        self.heard[source] = true;
+    }
+
+    /// Whether the reader has got all partitions to speak.
+    pub(super) fn heard_all(&self) -> bool {
+        self.heard.iter().all(|heard| *heard)
     }
 
     /// A partition ended here for the reader.
@@ -41,5 +58,16 @@ mod tests {
         catching.reach(1);
         assert!(!catching.caught_up(|_| 2));
         assert!(catching.caught_up(|_| 3));
+    }
+
+    #[test]
+    fn it_has_heard_of_all_once_each_partition_has_spoken_to_the_present_reader() {
+        let mut catching = Catching::new(&[Watermarks { low: 0, high: 3 }; 2]);
+        catching.hear(0);
+        assert!(!catching.heard_all());
+        catching.hear(1);
+        assert!(catching.heard_all());
+        catching.hear_anew();
+        assert!(!catching.heard_all());
     }
 }

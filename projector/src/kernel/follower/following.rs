@@ -1,9 +1,10 @@
 //! The follower's thread: pass after pass over the log, from the checkpoint on, until it is asked to stop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::Kafka;
+use event_log::process::Pause;
 use schemas::event_data::EventData;
 use tokio::sync::watch;
 
@@ -12,7 +13,7 @@ use super::end_offsets::Unfit;
 use super::log::{Found, RETRY_AFTER};
 use super::pass::{Ended, RecordPlace};
 use super::repair::Asking;
-use super::telling::{TellPanic, publish_state};
+use super::telling::TellPanic;
 use super::{Hold, Stopping};
 use crate::kernel::engine::Engine;
 use crate::kernel::generation::Generation;
@@ -22,6 +23,9 @@ use crate::kernel::stop::StopReason;
 
 /// How often a stopped follower looks whether something is asked of it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Pause before the log is read again after what may pass, doubled each time up to [`RETRY_PAUSE_MAX`].
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What the thread works with.
 pub(super) struct Following<E: 'static> {
@@ -34,33 +38,41 @@ pub(super) struct Following<E: 'static> {
     pub(super) hold: Hold,
     pub(super) asking: Asking,
     pub(super) unfit: Unfit,
+    /// What it is doing but for a stop.
+    pub(super) going: State,
+    pub(super) pause: Pause,
+}
+
+/// Growing, as long as what may pass lasts.
+pub(super) fn retry_pause() -> Pause {
+    Pause::new(RETRY_PAUSE, RETRY_PAUSE_MAX)
 }
 
 impl<E: EventData> Following<E> {
     pub(super) fn run(mut self) {
         let _guard = TellPanic(self.progress.clone());
         while let Err(reason) = self.follow().and_then(|()| self.commit()) {
-            tracing::error!("the projection stopped: {reason}");
-            let before = self.progress.borrow().state.clone();
-            publish_state(&self.progress, State::Stopped(Arc::new(reason)));
+            let again = reason.may_pass().then(|| Instant::now() + self.pause.next());
+            self.tell_stopped(reason);
             self.hold.end();
-            if !self.wait_for_repair() {
+            if !self.wait_to_go_on(again) {
                 return;
             }
-            tracing::warn!("events left the quarantine; following goes on");
             self.hold.go_on();
-            publish_state(&self.progress, before);
         }
         self.hold.end();
     }
 
-    /// Stopped, it still releases events and leaves them out: that may be what it takes to go on. Returns whether it did
-    /// so; `false` for the request to stop.
-    fn wait_for_repair(&mut self) -> bool {
+    /// Stopped, it still releases events and leaves them out: that may be what it takes to go on, or it goes on at `again`, where
+    /// the log is read anew from the checkpoint. `false` for the request to stop.
+    fn wait_to_go_on(&mut self, again: Option<Instant>) -> bool {
         self.engine.forget(&self.generation.checkpoint());
         while !self.stopping.wait(LOOK_EVERY) {
+            if self.hold.is_wanted() {
+                continue;
+            }
             // With nothing to be committed, it does not fail.
-            if !self.hold.is_wanted() && self.repair().is_ok_and(|repaired| repaired) {
+            if self.repair().is_ok_and(|repaired| repaired) || again.is_some_and(|at| Instant::now() >= at) {
                 return true;
             }
         }
@@ -84,6 +96,8 @@ impl<E: EventData> Following<E> {
 
     /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&mut self) -> Result<(), StopReason> {
+        // Of a look before the stop.
+        let _before = self.unfit.take();
         let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
         let mut catching = Catching::new(&found.log);
         loop {

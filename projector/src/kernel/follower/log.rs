@@ -38,16 +38,12 @@ enum Wait {
 
 impl<E: EventData> Following<E> {
     /// Where to go on, once the log has it; `None` if the request to stop came first. While the end of the log is
-    /// missing, the state is [`State::Stopped`].
+    /// missing, the state is [`State::Stopped`], and stays so until all partitions are read again.
     pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
-        let before = self.progress.borrow().state.clone();
         let mut told = String::new();
         loop {
             let problem = match self.look()? {
-                Ok(found) => {
-                    self.healed(before);
-                    return Ok(Some(found));
-                }
+                Ok(found) => return Ok(Some(found)),
                 Err(Wait::ForLog(problem)) => problem,
                 Err(Wait::ForEnd(reason)) => {
                     let problem = reason.to_string();
@@ -68,13 +64,6 @@ impl<E: EventData> Following<E> {
             if self.stopping.wait(RETRY_AFTER) {
                 return Ok(None);
             }
-        }
-    }
-
-    fn healed(&self, before: State) {
-        if matches!(self.progress.borrow().state, State::Stopped(_)) {
-            tracing::warn!("the log has again what was projected from it; following goes on");
-            publish_state(&self.progress, before);
         }
     }
 
@@ -120,6 +109,7 @@ fn missing(topic: &str, projected: bool) -> Wait {
         return Wait::ForLog(format!("topic {topic} does not exist yet"));
     }
     Wait::ForEnd(StopReason::Log {
+        passes: true,
         error: format!(
             "topic {topic} does not exist any more, but was projected: restore it from a backup, or start the service that owns \
              it, which makes it anew and sends again what it has kept"

@@ -45,6 +45,7 @@ impl<E: EventData> Following<E> {
         for (source, start) in starts.iter().enumerate() {
             self.engine.go_on_at(source, start.offset);
         }
+        catching.hear_anew();
         let ended = match Reader::open(&self.kafka, starts) {
             Ok(reader) => self.read(&reader, catching, before),
             Err(error) => Err(Ended::Stopped(error.into())),
@@ -67,11 +68,13 @@ impl<E: EventData> Following<E> {
             let due = match self.poll(reader)? {
                 Polled::Record(record) if before == Some((record.source(), record.offset())) => return Ok(()),
                 Polled::Record(record) => {
+                    catching.hear(record.source());
                     self.apply(&record)?;
                     let commit_at = *commit_at.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
                     self.engine.full() || Instant::now() >= commit_at
                 }
                 Polled::End { source } => {
+                    catching.hear(source);
                     catching.reach(source);
                     false
                 }
@@ -109,7 +112,7 @@ impl<E: EventData> Following<E> {
     /// Commits what has been read, and looks whether the topics are still fit to be projected.
     fn settle(&mut self, catching: &mut Catching) -> Result<(), Ended> {
         self.commit().map_err(Ended::Stopped)?;
-        self.tell_when_caught_up(catching);
+        self.tell_how_it_goes(catching);
         match self.unfit.take() {
             Some(reason) => Err(Ended::Stopped(reason)),
             None => Ok(()),

@@ -31,11 +31,33 @@ impl<E: EventData> Following<E> {
         Ok(())
     }
 
-    pub(super) fn tell_when_caught_up(&self, catching: &mut Catching) {
-        let building = matches!(self.progress.borrow().state, State::Building);
-        if building && catching.caught_up(|source| self.engine.next_offset(source)) {
-            publish_state(&self.progress, State::Following);
+    /// Tells when it has caught up, and when what had stopped it is over: then all partitions are read again.
+    pub(super) fn tell_how_it_goes(&mut self, catching: &mut Catching) {
+        if matches!(self.going, State::Building)
+            && catching.caught_up(|source| self.engine.next_offset(source))
+        {
+            self.going = State::Following;
         }
+        let told = self.progress.borrow().state.clone();
+        match told {
+            State::Stopped(_) if !catching.heard_all() => return,
+            State::Stopped(_) => tracing::warn!("all partitions are read again; following goes on"),
+            State::Building if matches!(self.going, State::Following) => {}
+            State::Building | State::Following => return,
+        }
+        self.pause.reset();
+        publish_state(&self.progress, self.going.clone());
+    }
+
+    /// Tells that it stopped, once as long as the reason is the same.
+    pub(super) fn tell_stopped(&mut self, reason: StopReason) {
+        let same =
+            |told: &State| matches!(told, State::Stopped(told) if told.to_string() == reason.to_string());
+        if same(&self.progress.borrow().state) {
+            return;
+        }
+        tracing::error!("the projection stopped: {reason}");
+        publish_state(&self.progress, State::Stopped(Arc::new(reason)));
     }
 }
 
