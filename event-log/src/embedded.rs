@@ -5,6 +5,7 @@
 
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -31,20 +32,33 @@ pub enum EmbeddedError {
         /// librdkafka's words.
         reason: String,
     },
+    /// A broker or a partition is not as asked.
+    #[error("the embedded broker cannot be changed: {reason}")]
+    Change {
+        /// librdkafka's words.
+        reason: String,
+    },
 }
 
-/// A running mock cluster of one broker; dropping it stops it and forgets its records.
+/// A running mock cluster, mostly of one broker; dropping it stops it and forgets its records.
 pub struct EmbeddedBroker {
     bootstrap: String,
     // Both taken when dropped: closing the channel ends the thread.
-    requests: Option<mpsc::Sender<CreateTopic>>,
+    requests: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct CreateTopic {
-    topic: String,
-    partitions: i32,
+struct Request {
+    what: Asked,
     done: mpsc::Sender<Result<(), String>>,
+}
+
+enum Asked {
+    CreateTopic { topic: String, partitions: i32 },
+    SetLeader { topic: String, partition: i32, broker: Option<i32> },
+    BrokerDown(i32),
+    BrokerUp(i32),
+    RoundTrip { broker: i32, time: Duration },
 }
 
 impl EmbeddedBroker {
@@ -53,12 +67,20 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Start`].
     pub fn start() -> Result<EmbeddedBroker, EmbeddedError> {
+        EmbeddedBroker::start_with(1)
+    }
+
+    /// The same with so many brokers, numbered from 1; each has a port of its own.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Start`].
+    pub fn start_with(brokers: i32) -> Result<EmbeddedBroker, EmbeddedError> {
         let start_error = |reason: String| EmbeddedError::Start { reason };
         let (started_sender, started) = mpsc::channel();
         let (requests, receiver) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("embedded-broker".to_owned())
-            .spawn(move || run(&started_sender, &receiver))
+            .spawn(move || run(brokers, &started_sender, &receiver))
             .map_err(|error| start_error(error.to_string()))?;
         let bootstrap =
             started.recv().map_err(|_| start_error("its thread ended".to_owned()))?.map_err(start_error)?;
@@ -70,11 +92,47 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::CreateTopic`].
     pub fn create_topic(&self, full_name: &str, partitions: i32) -> Result<(), EmbeddedError> {
-        self.request_topic(full_name, partitions).map_err(|reason| EmbeddedError::CreateTopic {
-            topic: full_name.to_owned(),
-            partitions,
-            reason,
-        })
+        let topic = full_name.to_owned();
+        self.ask(Asked::CreateTopic { topic: topic.clone(), partitions })
+            .map_err(|reason| EmbeddedError::CreateTopic { topic, partitions, reason })
+    }
+
+    /// Makes a broker the leader of a partition, or nobody. The last crashes the process if a client that knows another
+    /// leader still reads or writes the partition: librdkafka's mock does not expect that.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn set_leader(
+        &self,
+        full_name: &str,
+        partition: i32,
+        broker: Option<i32>,
+    ) -> Result<(), EmbeddedError> {
+        self.change(Asked::SetLeader { topic: full_name.to_owned(), partition, broker })
+    }
+
+    /// Takes a broker away: its connections are cut, and new ones refused. It stays the leader of its partitions.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn broker_down(&self, broker: i32) -> Result<(), EmbeddedError> {
+        self.change(Asked::BrokerDown(broker))
+    }
+
+    /// Brings a broker back, with all that it had.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn broker_up(&self, broker: i32) -> Result<(), EmbeddedError> {
+        self.change(Asked::BrokerUp(broker))
+    }
+
+    /// Lets a broker take so long for every answer.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn round_trip(&self, broker: i32, time: Duration) -> Result<(), EmbeddedError> {
+        self.change(Asked::RoundTrip { broker, time })
     }
 
     /// The address for this and other processes.
@@ -94,11 +152,14 @@ impl EmbeddedBroker {
         }
     }
 
-    fn request_topic(&self, full_name: &str, partitions: i32) -> Result<(), String> {
+    fn change(&self, what: Asked) -> Result<(), EmbeddedError> {
+        self.ask(what).map_err(|reason| EmbeddedError::Change { reason })
+    }
+
+    fn ask(&self, what: Asked) -> Result<(), String> {
         let ended = || "the embedded broker has ended".to_owned();
         let (done, answer) = mpsc::channel();
-        let request = CreateTopic { topic: full_name.to_owned(), partitions, done };
-        self.requests.as_ref().ok_or_else(ended)?.send(request).map_err(|_| ended())?;
+        self.requests.as_ref().ok_or_else(ended)?.send(Request { what, done }).map_err(|_| ended())?;
         answer.recv().map_err(|_| ended())?
     }
 }
@@ -115,8 +176,8 @@ impl Drop for EmbeddedBroker {
 }
 
 // rdkafka's handle of the cluster cannot move between threads, so it lives in one.
-fn run(started: &mpsc::Sender<Result<String, String>>, requests: &mpsc::Receiver<CreateTopic>) {
-    let cluster = match MockCluster::new(1) {
+fn run(brokers: i32, started: &mpsc::Sender<Result<String, String>>, requests: &mpsc::Receiver<Request>) {
+    let cluster = match MockCluster::new(brokers) {
         Ok(cluster) => cluster,
         Err(error) => {
             report(started, Err(error.to_string()));
@@ -125,14 +186,20 @@ fn run(started: &mpsc::Sender<Result<String, String>>, requests: &mpsc::Receiver
     };
     report(started, Ok(cluster.bootstrap_servers()));
     for request in requests {
-        report(&request.done, create_topic(&cluster, &request));
+        report(&request.done, answer(&cluster, request.what).map_err(|error| error.to_string()));
     }
 }
 
-fn create_topic<C: ClientContext>(cluster: &MockCluster<'_, C>, request: &CreateTopic) -> Result<(), String> {
-    match cluster.create_topic(&request.topic, request.partitions, 1) {
-        Err(KafkaError::MockCluster(RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
-        created => created.map_err(|error| error.to_string()),
+fn answer<C: ClientContext>(cluster: &MockCluster<'_, C>, asked: Asked) -> Result<(), KafkaError> {
+    match asked {
+        Asked::CreateTopic { topic, partitions } => match cluster.create_topic(&topic, partitions, 1) {
+            Err(KafkaError::MockCluster(RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+            created => created,
+        },
+        Asked::SetLeader { topic, partition, broker } => cluster.partition_leader(&topic, partition, broker),
+        Asked::BrokerDown(broker) => cluster.broker_down(broker),
+        Asked::BrokerUp(broker) => cluster.broker_up(broker),
+        Asked::RoundTrip { broker, time } => cluster.broker_round_trip_time(broker, time),
     }
 }
 

@@ -25,6 +25,19 @@ pub enum LogError {
         /// The last thing librdkafka said about it, if anything.
         reason: Option<String>,
     },
+    /// Some of what is read came, and nothing of one partition.
+    #[error(
+        "nothing comes of topic {topic} partition {partition} (waited {waited_ms} ms), although other partitions are read; check the \
+         broker that leads it"
+    )]
+    Silent {
+        /// Full name.
+        topic: String,
+        /// Kafka's partition number.
+        partition: i32,
+        /// How long it was waited for.
+        waited_ms: u128,
+    },
     /// A start that names no offset a record can have.
     #[error("cannot read topic {topic} partition {partition} from offset {offset}: offsets begin at 0")]
     StartNegative {

@@ -3,6 +3,7 @@
 //! A topic that drops events cannot be the truth, so [`ensure`] refuses one whose settings would.
 
 mod create;
+mod ends;
 mod ensure;
 mod error;
 mod inspector;
@@ -12,6 +13,7 @@ mod watch;
 
 use std::time::Duration;
 
+pub use ends::Held;
 pub use ensure::ensure;
 pub use error::TopicError;
 pub use records_at::records_at;
@@ -19,7 +21,7 @@ pub use tail::{OwnedRecord, tail_record};
 pub use watch::TopicWatch;
 
 use crate::{Kafka, LogError};
-use inspector::Inspector;
+use inspector::{ANSWER_TIMEOUT, Inspector};
 
 /// How a topic is created if it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +58,26 @@ pub fn partition_count(kafka: &Kafka, topic: &str) -> Result<Option<i32>, TopicE
     Inspector::open(kafka)?.partition_count(topic)
 }
 
+/// What several partitions hold, in the order asked for, over one connection; those that nobody answers for at present are
+/// [`TopicError::PartitionAway`].
+///
+/// # Errors
+/// [`TopicError::Missing`]; [`TopicError::Log`] if no broker answers, or a topic has no such partition;
+/// [`TopicError::Inspect`].
+pub fn held<T: AsRef<str>>(kafka: &Kafka, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
+    Inspector::open(kafka)?.held(partitions, ANSWER_TIMEOUT)
+}
+
 /// What one partition holds.
 ///
 /// # Errors
-/// [`TopicError::Missing`], [`TopicError::Log`] if no broker answers, [`TopicError::Inspect`].
+/// As [`held`], and [`TopicError::PartitionAway`].
 pub fn watermarks(kafka: &Kafka, topic: &str, partition: i32) -> Result<Watermarks, TopicError> {
-    Inspector::open(kafka)?.watermarks(topic, partition)
+    let mut held = held(kafka, &[(topic, partition)])?;
+    held.pop().unwrap_or_else(|| Err(TopicError::Missing { topic: kafka.topic_name(topic) }))
 }
 
-/// What several partitions hold, in the order asked for, over one connection.
+/// What several partitions hold, in the order asked for, over one connection: all of them, or it is an error.
 ///
 /// # Errors
 /// As [`watermarks`], for the first partition that fails.
@@ -72,5 +85,5 @@ pub fn all_watermarks<T: AsRef<str>>(
     kafka: &Kafka,
     partitions: &[(T, i32)],
 ) -> Result<Vec<Watermarks>, TopicError> {
-    Inspector::open(kafka)?.all_watermarks(partitions)
+    Inspector::open(kafka)?.all_watermarks(partitions, ANSWER_TIMEOUT)
 }

@@ -22,7 +22,8 @@ pub struct Span {
 ///
 /// # Errors
 /// What `visit` returns; as [`Reader::open`] and [`Reader::poll`]; after `silence_max` without a record
-/// [`LogError::EndsBefore`] if a partition ended too early, else [`LogError::Unreachable`].
+/// [`LogError::EndsBefore`] if a partition ended too early, [`LogError::Silent`] if nothing has come of one and something of
+/// others, else [`LogError::Unreachable`].
 pub fn read_spans<E: From<LogError>>(
     kafka: &Kafka,
     spans: &[Span],
@@ -36,7 +37,7 @@ pub fn read_spans<E: From<LogError>>(
     let starts: Vec<Start> = spans.iter().map(|span| span.start.clone()).collect();
     let reader = Reader::open(kafka, &starts)?;
     let mut states = vec![State::Open; spans.len()];
-    let mut heard = Instant::now();
+    let (mut heard, mut has_heard) = (Instant::now(), false);
     while states.iter().any(|state| *state != State::Read) {
         match reader.poll(POLL_TIMEOUT)? {
             Polled::Record(record) => {
@@ -45,15 +46,16 @@ pub fn read_spans<E: From<LogError>>(
                     visit(&record)?;
                 }
                 states[source].reach(record.offset() + 1, end);
-                heard = Instant::now();
+                (heard, has_heard) = (Instant::now(), true);
             }
             // Comes again behind what comes.
             Polled::End { source } => {
                 let at = reader.next_offset(source);
                 states[source].end(at, spans[source].end);
+                has_heard = true;
             }
             Polled::Nothing if heard.elapsed() >= silence_max => {
-                return Err(silent(kafka, &spans, &states, silence_max).into());
+                return Err(silent(kafka, &spans, &states, has_heard, silence_max).into());
             }
             Polled::Nothing => {}
         }
@@ -89,18 +91,23 @@ impl State {
     }
 }
 
-fn silent(kafka: &Kafka, spans: &[&Span], states: &[State], waited: Duration) -> LogError {
+fn silent(kafka: &Kafka, spans: &[&Span], states: &[State], has_heard: bool, waited: Duration) -> LogError {
+    let waited_ms = waited.as_millis();
+    let of = |span: &Span| (kafka.topic_name(&span.start.topic), span.start.partition);
     let ended = spans.iter().zip(states).find_map(|(span, state)| match state {
         State::EndedAt(offset) => Some((span, *offset)),
         State::Open | State::Read => None,
     });
-    let Some((span, end)) = ended else { return LogError::unreachable(&kafka.brokers, waited, None) };
-    LogError::EndsBefore {
-        topic: kafka.topic_name(&span.start.topic),
-        partition: span.start.partition,
-        end,
-        wanted: span.end,
-        waited_ms: waited.as_millis(),
+    if let Some((span, end)) = ended {
+        let (topic, partition) = of(span);
+        return LogError::EndsBefore { topic, partition, end, wanted: span.end, waited_ms };
+    }
+    match spans.iter().zip(states).find(|(_, state)| **state == State::Open) {
+        Some((span, _)) if has_heard => {
+            let (topic, partition) = of(span);
+            LogError::Silent { topic, partition, waited_ms }
+        }
+        _ => LogError::unreachable(&kafka.brokers, waited, None),
     }
 }
 

@@ -61,7 +61,6 @@ fn wait_created(
     let began = Instant::now();
     loop {
         if let Some(actual) = inspector.partition_count(topic)?
-            && inspector.has_leaders(topic, actual)?
             && inspector.leaders_answer(topic, actual)?
         {
             tracing::info!(topic = kafka.topic_name(topic), partitions = actual, "topic created");

@@ -74,6 +74,20 @@ pub enum TopicError {
         /// The broker's words.
         reason: String,
     },
+    /// Nobody answers for one of its partitions at present.
+    #[error("topic {topic} partition {partition} {}", away(*leader, replicas, *waited_ms))]
+    PartitionAway {
+        /// Full name.
+        topic: String,
+        /// Kafka's partition number.
+        partition: i32,
+        /// The broker that should answer, if there is one.
+        leader: Option<i32>,
+        /// The brokers that have the partition.
+        replicas: Vec<i32>,
+        /// How long the leader was asked.
+        waited_ms: u128,
+    },
     /// A question about it was not answered.
     #[error(
         "cannot learn {what} of topic {topic}: {reason}; check Kafka's state and the rights of this user"
@@ -89,4 +103,28 @@ pub enum TopicError {
     /// The log itself cannot be reached or read.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+impl TopicError {
+    /// Whether one partition is not answered for at present, while others may be.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::PartitionAway { .. })
+    }
+}
+
+fn away(leader: Option<i32>, replicas: &[i32], waited_ms: u128) -> String {
+    match leader {
+        Some(leader) => format!(
+            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms; check that broker. The other \
+             partitions go on"
+        ),
+        None => {
+            let brokers: Vec<_> = replicas.iter().map(i32::to_string).collect();
+            let brokers = brokers.join(", ");
+            format!(
+                "has no leader: the brokers that have it are away ({brokers}); start them again. The other partitions go on"
+            )
+        }
+    }
 }

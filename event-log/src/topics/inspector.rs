@@ -1,14 +1,13 @@
 //! A client that only asks.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::{TopicError, Watermarks};
+use super::TopicError;
 use crate::client::Context;
 use crate::{Kafka, LogError};
 
@@ -18,12 +17,12 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long to wait for an answer before log lines are written out again.
 const REACHABLE_STEP: Duration = Duration::from_millis(500);
 
-/// How often a partition is asked for again that is just getting its leader.
-const ELECTING_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How many brokers are asked about a topic before it counts as not answered.
+const METADATA_TRIES: u32 = 3;
 
 pub(super) struct Inspector {
-    kafka: Kafka,
-    consumer: BaseConsumer<Context>,
+    pub(super) kafka: Kafka,
+    pub(super) consumer: BaseConsumer<Context>,
 }
 
 impl Inspector {
@@ -51,63 +50,24 @@ impl Inspector {
     }
 
     pub(super) fn partition_count(&self, topic: &str) -> Result<Option<i32>, TopicError> {
-        self.with_metadata(topic, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX))
+        self.with_metadata(topic, ANSWER_TIMEOUT, |found| {
+            i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)
+        })
     }
 
-    /// Whether every one of the topic's partitions has a leader; a topic just created has none for a moment.
-    pub(super) fn has_leaders(&self, topic: &str, partitions: i32) -> Result<bool, TopicError> {
-        let leaders = self.with_metadata(topic, |found| {
-            found.partitions().iter().filter(|partition| partition.leader() >= 0).count()
-        })?;
-        Ok(leaders.is_some_and(|leaders| i32::try_from(leaders) == Ok(partitions)))
-    }
-
-    /// Whether the leader of every one of the topic's partitions answers for it. One that has only just become the leader
-    /// says for a moment that there is no such topic.
-    pub(super) fn leaders_answer(&self, topic: &str, partitions: i32) -> Result<bool, TopicError> {
-        for partition in 0..partitions {
-            match self.watermarks(topic, partition) {
-                Ok(_) => {}
-                Err(TopicError::Missing { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    pub(super) fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, TopicError> {
-        let full_topic = self.kafka.topic_name(topic);
-        let began = Instant::now();
-        loop {
-            let left = ANSWER_TIMEOUT.saturating_sub(began.elapsed());
-            match self.consumer.fetch_watermarks(&full_topic, partition, left) {
-                Ok((low, high)) => return Ok(Watermarks { low, high }),
-                Err(error) if is_electing(&error) && !left.is_zero() => thread::sleep(ELECTING_POLL_INTERVAL),
-                Err(error) => return Err(self.failed(full_topic, "the offsets", &error)),
-            }
-        }
-    }
-
-    pub(super) fn all_watermarks<T: AsRef<str>>(
-        &self,
-        partitions: &[(T, i32)],
-    ) -> Result<Vec<Watermarks>, TopicError> {
-        self.serve_client();
-        partitions.iter().map(|(topic, partition)| self.watermarks(topic.as_ref(), *partition)).collect()
-    }
-
-    fn with_metadata<T>(
+    /// What the brokers say of a topic; none if there is no such topic.
+    pub(super) fn with_metadata<T>(
         &self,
         topic: &str,
+        patience: Duration,
         take: impl Fn(&MetadataTopic) -> T,
     ) -> Result<Option<T>, TopicError> {
         use RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as NO_LEADER_YET;
         use RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN;
         let full_topic = self.kafka.topic_name(topic);
         let metadata = self
-            .consumer
-            .fetch_metadata(Some(&full_topic), ANSWER_TIMEOUT)
-            .map_err(|error| self.failed(full_topic.clone(), "the partitions", &error))?;
+            .metadata(&full_topic, patience)
+            .map_err(|error| self.failed(full_topic.clone(), "the partitions", &error, patience))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == full_topic) else {
             return Ok(None);
         };
@@ -122,7 +82,27 @@ impl Inspector {
         }
     }
 
-    fn failed(&self, topic: String, what: &'static str, error: &KafkaError) -> TopicError {
+    // Any broker may be asked; one that stands still takes the question and never answers it.
+    fn metadata(&self, full_topic: &str, patience: Duration) -> Result<Metadata, KafkaError> {
+        let ask = || self.consumer.fetch_metadata(Some(full_topic), patience / METADATA_TRIES);
+        let mut answer = ask();
+        for _ in 1..METADATA_TRIES {
+            match &answer {
+                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {}
+                _ => break,
+            }
+            answer = ask();
+        }
+        answer
+    }
+
+    pub(super) fn failed(
+        &self,
+        topic: String,
+        what: &'static str,
+        error: &KafkaError,
+        waited: Duration,
+    ) -> TopicError {
         use RDKafkaErrorCode as Code;
         self.serve_client();
         match error.rdkafka_error_code() {
@@ -132,10 +112,8 @@ impl Inspector {
                 | Code::OperationTimedOut
                 | Code::Resolve
                 | Code::Authentication,
-            ) => self.unreachable(ANSWER_TIMEOUT).into(),
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-                TopicError::Missing { topic }
-            }
+            ) => self.unreachable(waited).into(),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => TopicError::Missing { topic },
             _ => TopicError::Inspect { topic, what, reason: error.to_string() },
         }
     }
@@ -145,13 +123,7 @@ impl Inspector {
     }
 
     // Log lines and errors wait inside the client until somebody asks for them.
-    fn serve_client(&self) {
+    pub(super) fn serve_client(&self) {
         while self.consumer.poll(Duration::ZERO).is_some() {}
     }
-}
-
-/// A topic just created, or a broker just back: metadata names a leader that does not know yet that it is one.
-fn is_electing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable))
 }

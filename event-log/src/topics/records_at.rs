@@ -14,7 +14,8 @@ const FETCH_AHEAD: FetchAhead = FetchAhead { bytes_max: 0 };
 /// The first record at or after each start; none where the partition ends before. One connection for all.
 ///
 /// # Errors
-/// [`TopicError::Log`]: as [`Reader::poll`] for an offset that is not in the log, and if no broker answers in time.
+/// [`TopicError::Log`]: as [`Reader::poll`] for an offset that is not in the log; if a partition or every broker does not
+/// answer in time.
 pub fn records_at(kafka: &Kafka, starts: &[Start]) -> Result<Vec<Option<OwnedRecord>>, TopicError> {
     let mut found: Vec<Option<OwnedRecord>> = vec![None; starts.len()];
     let mut looked_at = vec![false; starts.len()];
@@ -25,7 +26,7 @@ pub fn records_at(kafka: &Kafka, starts: &[Start]) -> Result<Vec<Option<OwnedRec
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     while looked_at.contains(&false) {
         if Instant::now() >= deadline {
-            return Err(LogError::unreachable(&kafka.brokers, ANSWER_TIMEOUT, None).into());
+            return Err(silent(kafka, starts, &looked_at).into());
         }
         match reader.poll(POLL_TIMEOUT)? {
             Polled::Record(record) => {
@@ -38,4 +39,16 @@ pub fn records_at(kafka: &Kafka, starts: &[Start]) -> Result<Vec<Option<OwnedRec
         }
     }
     Ok(found)
+}
+
+fn silent(kafka: &Kafka, starts: &[Start], looked_at: &[bool]) -> LogError {
+    let silent = starts.iter().zip(looked_at).find(|(_, looked_at)| !**looked_at);
+    match silent {
+        Some((start, _)) if looked_at.contains(&true) => LogError::Silent {
+            topic: kafka.topic_name(&start.topic),
+            partition: start.partition,
+            waited_ms: ANSWER_TIMEOUT.as_millis(),
+        },
+        _ => LogError::unreachable(&kafka.brokers, ANSWER_TIMEOUT, None),
+    }
 }

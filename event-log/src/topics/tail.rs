@@ -25,7 +25,7 @@ pub struct OwnedRecord {
 /// The last record of a partition; none if it holds no record.
 ///
 /// # Errors
-/// As [`watermarks`]; [`TopicError::Inspect`] if it cannot be read in time.
+/// As [`watermarks`]; [`TopicError::Log`] if it cannot be read in time.
 pub fn tail_record(kafka: &Kafka, topic: &str, partition: i32) -> Result<Option<OwnedRecord>, TopicError> {
     let Watermarks { low, high } = watermarks(kafka, topic, partition)?;
     // The last offsets may hold no record but a foreign transaction's marks: look further back, each time twice as far.
@@ -55,7 +55,9 @@ fn last_record_from(kafka: &Kafka, start: &Start) -> Result<Option<OwnedRecord>,
             Polled::Nothing => {}
         }
     }
-    Err(LogError::unreachable(&kafka.brokers, ANSWER_TIMEOUT, None).into())
+    let (topic, partition) = (kafka.topic_name(&start.topic), start.partition);
+    // Its end was told a moment ago.
+    Err(LogError::Silent { topic, partition, waited_ms: ANSWER_TIMEOUT.as_millis() }.into())
 }
 
 impl From<&Record<'_>> for OwnedRecord {

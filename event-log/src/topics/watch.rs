@@ -4,12 +4,16 @@
 //! log once, when it is first seen, and once more when it is over; what it leads to is the caller's.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::create::Admin;
 use super::ensure::{check_partitions, wrong_settings};
 use super::inspector::Inspector;
-use super::{TopicError, Watermarks};
+use super::{Held, TopicError, Watermarks};
 use crate::{Kafka, LogError};
+
+/// How long a leader may take to answer: the ends of the other partitions are waited for as well.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Looks at topics over a connection that is kept.
 pub struct TopicWatch {
@@ -45,7 +49,15 @@ impl TopicWatch {
         Ok(TopicWatch { kafka: kafka.clone(), inspector: Inspector::open(kafka)?, known: HashMap::new() })
     }
 
-    /// As [`super::all_watermarks`].
+    /// As [`super::held`], but a leader that does not answer is not waited for as long.
+    ///
+    /// # Errors
+    /// As [`super::held`].
+    pub fn held<T: AsRef<str>>(&self, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
+        self.inspector.held(partitions, LOOK_PATIENCE)
+    }
+
+    /// The same, where every one of them is needed.
     ///
     /// # Errors
     /// As [`super::all_watermarks`].
@@ -53,7 +65,7 @@ impl TopicWatch {
         &self,
         partitions: &[(T, i32)],
     ) -> Result<Vec<Watermarks>, TopicError> {
-        self.inspector.all_watermarks(partitions)
+        self.inspector.all_watermarks(partitions, LOOK_PATIENCE)
     }
 
     /// What is wrong with these topics, each given by its bare name and the number of its partitions:
@@ -92,11 +104,12 @@ impl TopicWatch {
         Ok(found)
     }
 
-    /// The first partition of which that is so.
+    /// The first partition of which that is known.
     fn front_deleted(&self, topic: &str, partitions: i32) -> Result<Option<TopicError>, TopicError> {
         let all: Vec<_> = (0..partitions).map(|partition| (topic, partition)).collect();
-        let held = self.inspector.all_watermarks(&all)?;
-        let front = (0..).zip(held).find(|(_, held): &(i32, Watermarks)| held.low > 0);
+        let mut held =
+            (0..).zip(self.held(&all)?).filter_map(|(partition, held)| Some((partition, held.ok()?)));
+        let front = held.find(|(_, held): &(i32, Watermarks)| held.low > 0);
         Ok(front.map(|(partition, held)| TopicError::FrontDeleted {
             topic: self.kafka.topic_name(topic),
             partition,
@@ -182,7 +195,7 @@ mod tests {
     }
 
     fn unreachable() -> TopicError {
-        LogError::unreachable("nowhere", std::time::Duration::ZERO, None).into()
+        LogError::unreachable("nowhere", Duration::ZERO, None).into()
     }
 
     #[test]

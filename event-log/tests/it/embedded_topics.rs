@@ -1,8 +1,9 @@
 //! Inspecting topics where no admin request is answered.
 
 use event_log::topics::{self, TopicError, TopicSpec, TopicWatch, Watermarks};
+use event_log::{LogError, Span, read_spans};
 
-use crate::support::{DEADLINE, embedded, write};
+use crate::support::{DEADLINE, embedded, embedded_with, start, write};
 
 const SPEC: TopicSpec = TopicSpec { partitions: 2, replication_factor: 1 };
 
@@ -77,4 +78,64 @@ fn ensure_takes_the_topic_as_it_is_and_checks_its_partitions() {
 fn a_broker_that_is_there_is_reachable() {
     let broker = embedded(&[]);
     topics::wait_reachable(&broker.kafka, DEADLINE).unwrap();
+}
+
+const ALL: [(&str, i32); 3] = [("users", 0), ("users", 1), ("users", 2)];
+
+#[test]
+fn a_partition_without_a_leader_is_no_missing_topic() {
+    let broker = embedded(&[("users", 3)]);
+    broker.broker.set_leader("test.users", 1, None).unwrap();
+    let held = topics::held(&broker.kafka, &ALL).unwrap();
+    assert!(held[0].is_ok() && held[2].is_ok(), "{held:?}");
+    let away = held[1].clone().unwrap_err();
+    assert!(away.is_away() && away.to_string().contains("partition 1 has no leader"), "{away}");
+    let first = topics::all_watermarks(&broker.kafka, &ALL).unwrap_err();
+    assert!(first.is_away(), "{first}");
+
+    let mut watch = TopicWatch::open(&broker.kafka).unwrap();
+    assert_eq!(watch.look(&[("users", 3)]), [], "nothing is wrong with the topic");
+    assert!(watch.held(&ALL).unwrap()[1].is_err());
+    broker.broker.set_leader("test.users", 1, Some(1)).unwrap();
+    assert!(watch.held(&ALL).unwrap()[1].is_ok(), "nothing is remembered");
+}
+
+/// Before anybody has noticed that it is away.
+#[test]
+fn a_leader_that_does_not_answer_is_named_and_costs_the_others_nothing() {
+    let broker = embedded_with(2, &[("users", 3)]);
+    for (partition, leader) in [(0, 1), (1, 2), (2, 2)] {
+        broker.broker.set_leader("test.users", partition, Some(leader)).unwrap();
+    }
+    broker.broker.broker_down(2).unwrap();
+    let watch = TopicWatch::open(&broker.kafka).unwrap();
+    let held = watch.held(&ALL).unwrap();
+    assert_eq!(held[0], Ok(Watermarks { low: 0, high: 0 }));
+    for away in &held[1..] {
+        let away = away.clone().unwrap_err();
+        assert!(away.is_away() && away.to_string().contains("its leader, broker 2,"), "{away}");
+    }
+}
+
+#[test]
+fn a_partition_that_the_topic_does_not_have_is_no_partition_that_is_away() {
+    let broker = embedded(&[("users", 1)]);
+    let error = topics::held(&broker.kafka, &ALL[..2]).unwrap_err();
+    assert!(matches!(&error, TopicError::Log(LogError::NoSuchPartition { partition: 1, .. })), "{error}");
+}
+
+/// While a broker answers for one of them.
+#[test]
+fn a_silent_partition_is_named_and_not_the_cluster() {
+    let broker = embedded_with(2, &[("users", 2)]);
+    for (partition, leader) in [(0, 1), (1, 2)] {
+        broker.broker.set_leader("test.users", partition, Some(leader)).unwrap();
+        write(&broker.kafka, "users", partition, &["x"]);
+    }
+    broker.broker.broker_down(2).unwrap();
+    let spans = [0, 1].map(|partition| Span { start: start("users", partition, 0), end: 1 });
+    let silence = std::time::Duration::from_millis(700);
+    let silent = read_spans::<LogError>(&broker.kafka, &spans, silence, |_| Ok(())).unwrap_err();
+    assert!(matches!(&silent, LogError::Silent { partition: 1, .. }), "{silent}");
+    assert!(silent.may_pass(), "{silent}");
 }

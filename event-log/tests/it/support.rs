@@ -13,18 +13,23 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Embedded {
     // Kept: dropping it stops the broker.
-    _broker: EmbeddedBroker,
+    pub(crate) broker: EmbeddedBroker,
     pub(crate) kafka: Kafka,
 }
 
 /// A fresh embedded broker with the given topics (bare names).
 pub(crate) fn embedded(topics: &[(&str, i32)]) -> Embedded {
-    let broker = EmbeddedBroker::start().unwrap();
+    embedded_with(1, topics)
+}
+
+/// The same of so many brokers.
+pub(crate) fn embedded_with(brokers: i32, topics: &[(&str, i32)]) -> Embedded {
+    let broker = EmbeddedBroker::start_with(brokers).unwrap();
     let kafka = broker.kafka("test.");
     for (topic, partitions) in topics {
         broker.create_topic(&kafka.topic_name(topic), *partitions).unwrap();
     }
-    Embedded { _broker: broker, kafka }
+    Embedded { broker, kafka }
 }
 
 /// Apache Kafka, with a topic prefix that no other test has.

@@ -48,7 +48,11 @@ impl BuildError {
     fn passing(&self) -> bool {
         match self {
             Self::Replay(ReplayError::Topic(error)) => {
-                matches!(error, TopicError::Missing { .. } | TopicError::Inspect { .. } | TopicError::Log(_))
+                error.is_away()
+                    || matches!(
+                        error,
+                        TopicError::Missing { .. } | TopicError::Inspect { .. } | TopicError::Log(_)
+                    )
             }
             _ => false,
         }

@@ -1,0 +1,159 @@
+//! What partitions hold, or why that cannot be told of some of them at present.
+//!
+//! Metadata is asked first: a partition without a leader is known by it, and is asked for no further. What the client
+//! remembers of leaders is fresh by that, too. A leader that does not answer is waited for once, whatever it leads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::inspector::{ANSWER_TIMEOUT, Inspector};
+use super::{TopicError, Watermarks};
+use crate::LogError;
+
+/// How often a partition is asked for again that is just getting its leader.
+const ELECTING_POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What a partition holds, or [`TopicError::PartitionAway`].
+pub type Held = Result<Watermarks, TopicError>;
+
+/// Who has a partition.
+struct Placed {
+    /// None while there is none.
+    leader: Option<i32>,
+    replicas: Vec<i32>,
+}
+
+/// A question to many partitions.
+struct Asking<'i> {
+    inspector: &'i Inspector,
+    patience: Duration,
+    began: Instant,
+    /// Brokers that did not answer.
+    silent: BTreeSet<i32>,
+}
+
+impl Inspector {
+    /// What partitions hold, in the order asked for. Each leader may take as long as `patience`.
+    pub(super) fn held<T: AsRef<str>>(
+        &self,
+        partitions: &[(T, i32)],
+        patience: Duration,
+    ) -> Result<Vec<Held>, TopicError> {
+        self.serve_client();
+        let mut topics: BTreeMap<&str, Vec<Placed>> = BTreeMap::new();
+        for (topic, _) in partitions {
+            if !topics.contains_key(topic.as_ref()) {
+                topics.insert(topic.as_ref(), self.placed(topic.as_ref(), patience)?);
+            }
+        }
+        let mut asking = Asking { inspector: self, patience, began: Instant::now(), silent: BTreeSet::new() };
+        let held = partitions.iter().map(|(topic, partition)| {
+            let (topic, partition) = (topic.as_ref(), *partition);
+            let placed = usize::try_from(partition).ok().and_then(|index| topics.get(topic)?.get(index));
+            let placed = placed.ok_or_else(|| LogError::NoSuchPartition {
+                topic: self.kafka.topic_name(topic),
+                partition,
+            })?;
+            match asking.held(topic, partition, placed) {
+                Err(error) if !error.is_away() => Err(error),
+                held => Ok(held),
+            }
+        });
+        held.collect()
+    }
+
+    /// The same, where every one of them is needed.
+    pub(super) fn all_watermarks<T: AsRef<str>>(
+        &self,
+        partitions: &[(T, i32)],
+        patience: Duration,
+    ) -> Result<Vec<Watermarks>, TopicError> {
+        self.held(partitions, patience)?.into_iter().collect()
+    }
+
+    /// Whether the leader of every one of the topic's partitions answers for it; a topic just created has none for a moment.
+    pub(super) fn leaders_answer(&self, topic: &str, partitions: i32) -> Result<bool, TopicError> {
+        let all: Vec<_> = (0..partitions).map(|partition| (topic, partition)).collect();
+        match self.held(&all, ANSWER_TIMEOUT) {
+            Ok(held) => Ok(held.iter().all(Result::is_ok)),
+            // The broker that was asked has not heard of it, or not of all of it.
+            Err(TopicError::Missing { .. } | TopicError::Log(LogError::NoSuchPartition { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who has the topic's partitions, by their numbers.
+    fn placed(&self, topic: &str, patience: Duration) -> Result<Vec<Placed>, TopicError> {
+        let placed = self.with_metadata(topic, patience, |found| {
+            let mut partitions: Vec<_> = found.partitions().iter().collect();
+            partitions.sort_by_key(|partition| partition.id());
+            let placed = partitions.into_iter().map(|partition| Placed {
+                leader: Some(partition.leader()).filter(|leader| *leader >= 0),
+                replicas: partition.replicas().to_vec(),
+            });
+            placed.collect()
+        })?;
+        placed.ok_or_else(|| TopicError::Missing { topic: self.kafka.topic_name(topic) })
+    }
+}
+
+impl Asking<'_> {
+    fn held(&mut self, topic: &str, partition: i32, placed: &Placed) -> Held {
+        let topic = self.inspector.kafka.topic_name(topic);
+        let away = |waited: Duration| TopicError::PartitionAway {
+            topic: topic.clone(),
+            partition,
+            leader: placed.leader,
+            replicas: placed.replicas.clone(),
+            waited_ms: waited.as_millis(),
+        };
+        let Some(leader) = placed.leader else { return Err(away(Duration::ZERO)) };
+        if self.silent.contains(&leader) {
+            return Err(away(self.patience));
+        }
+        loop {
+            let asked = self.inspector.consumer.fetch_watermarks(&topic, partition, self.patience);
+            match asked {
+                Ok((low, high)) => return Ok(Watermarks { low, high }),
+                Err(error) if is_electing(&error) && self.began.elapsed() < self.patience => {
+                    thread::sleep(ELECTING_POLL_INTERVAL);
+                }
+                Err(error) if is_electing(&error) => return Err(away(self.began.elapsed())),
+                Err(error) if is_silence(&error) => {
+                    self.inspector.serve_client();
+                    self.silent.insert(leader);
+                    return Err(away(self.patience));
+                }
+                Err(error) => return Err(self.inspector.failed(topic, "the offsets", &error, self.patience)),
+            }
+        }
+    }
+}
+
+/// A topic just created, or a broker just back: metadata names a leader that does not know yet that it is one. Such a one
+/// may even say that there is no such topic.
+fn is_electing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+        )
+    )
+}
+
+fn is_silence(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
+    )
+}
