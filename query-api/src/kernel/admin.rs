@@ -118,7 +118,7 @@ async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, Strin
         Ok(answer) => Ok(Json(answer.map_err(|error| error.to_string()))),
         Err(error) => {
             tracing::error!(%error, "the quarantine was asked for something that ended without a result");
-            Err(Refusal::unreadable())
+            Err(Refusal::fault())
         }
     }
 }
@@ -147,7 +147,7 @@ async fn answer<T: serde::Serialize + Send + 'static>(
         Ok(Err(error)) => Err(Refusal::damaged(&error)),
         Err(error) => {
             tracing::error!(%error, "reading rows ended without a result");
-            Err(Refusal::unreadable())
+            Err(Refusal::fault())
         }
     }
 }
