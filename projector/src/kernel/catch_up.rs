@@ -3,15 +3,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use event_log::topics::{self, TopicError};
 use event_log::{Kafka, Polled, Reader, Start};
 use schemas::event_data::EventData;
 
 use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Incoming, Limits};
 use super::generation::Generation;
+use super::place::places;
 use super::projection::Projection;
 use super::sources;
-use super::stop::StopReason;
+use super::stop::{RecordAt, StopReason};
 
 /// Bytes of rows kept in memory.
 const CACHE_BYTES_MAX: usize = 64 << 20;
@@ -20,8 +22,8 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// Longest silence of a broker that is to have more.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// Projects into `generation` up to `to`, if it is behind, in every partition. Ends early, without an error, once
-/// `cancelled` is true.
+/// Projects into `generation` up to the events of `to`, if it is behind, in every partition, wherever the log has them now.
+/// Ends early, without an error, once `cancelled` is true.
 ///
 /// # Errors
 /// [`StopReason`] if the log cannot be projected so far, or falls silent before.
@@ -49,29 +51,36 @@ fn follow<E: EventData>(
     to: &Checkpoint,
     cancelled: &AtomicBool,
 ) -> Result<(), StopReason> {
-    let from = generation.checkpoint();
-    let behind = behind(&from, to);
-    if behind.is_empty() {
+    let behind = Behind::of(&generation.checkpoint(), to);
+    if behind.partitions.is_empty() {
         return Ok(());
     }
-    let all = sources::starts(&from);
-    let starts: Vec<_> = behind.iter().map(|(source, _)| one_before(&all[*source])).collect();
+    let starts = behind.starts(kafka)?;
+    for ((index, _), start) in behind.partitions.iter().zip(&starts) {
+        engine.go_on_at(*index, start.offset);
+    }
     let reader = Reader::open(kafka, &starts)?;
-    let mut left: Vec<bool> = vec![true; behind.len()];
+    let mut left = behind.partitions.len();
     let mut heard = Instant::now();
-    while left.contains(&true) && !cancelled.load(Ordering::Relaxed) {
+    while left > 0 && !cancelled.load(Ordering::Relaxed) {
         match reader.poll(POLL_TIMEOUT)? {
             Polled::Record(record) => {
                 heard = Instant::now();
-                let (source, end) = behind[record.source()];
-                let offset = record.offset();
-                if offset < end {
-                    let incoming = Incoming { source, offset, key: record.key(), value: record.value() };
+                let (source, end) = behind.partitions[record.source()];
+                // What comes after the place belongs to whoever follows from there.
+                if engine.next_position(source) < end {
+                    let (key, value) = (record.key(), record.value());
+                    let incoming = Incoming { source, offset: record.offset(), key, value };
                     engine.apply(generation, incoming, || record.headers())?;
+                    left -= usize::from(engine.next_position(source) >= end);
                 }
-                left[record.source()] = offset + 1 < end;
             }
-            Polled::End { source } => left[source] = false,
+            Polled::End { source } => {
+                let (index, end) = behind.partitions[source];
+                if engine.next_position(index) < end {
+                    return Err(behind.ended_early(source, engine.next_offset(index)));
+                }
+            }
             Polled::Nothing if heard.elapsed() > SILENCE_MAX => return Err(silent()),
             Polled::Nothing => {}
         }
@@ -83,19 +92,45 @@ fn follow<E: EventData>(
     Ok(())
 }
 
-/// The record before the next is read again, so that a log which is not the one that was projected so far is noticed (a
-/// fork) before anything is projected from it.
-fn one_before(start: &Start) -> Start {
-    Start { offset: (start.offset - 1).max(0), ..start.clone() }
+/// Partitions in which a generation has not got as far as it is to get.
+struct Behind {
+    /// How far it has got in them.
+    from: Checkpoint,
+    /// Index of each in the generation's checkpoint, and the position that is to come next at the end.
+    partitions: Vec<(usize, u64)>,
 }
 
-/// Partitions that are behind, by index, with the end offset to reach.
-fn behind(from: &Checkpoint, to: &Checkpoint) -> Vec<(usize, i64)> {
-    let end = |(index, (source, at)): (usize, (&super::SourceId, &super::SourceCheckpoint))| {
-        let end = to.get(&source.topic, source.partition)?.next_offset;
-        (at.next_offset < end).then_some((index, end))
-    };
-    from.sources().enumerate().filter_map(end).collect()
+impl Behind {
+    fn of(from: &Checkpoint, to: &Checkpoint) -> Self {
+        let (mut sources, mut partitions) = (Vec::new(), Vec::new());
+        for (index, (source, at)) in from.sources().enumerate() {
+            let end = to.get(&source.topic, source.partition).map_or(0, |to| to.next_position);
+            if at.next_position < end {
+                sources.push((source.clone(), *at));
+                partitions.push((index, end));
+            }
+        }
+        Self { from: Checkpoint::from_sources(sources), partitions }
+    }
+
+    /// Where the log has now what comes next. The event before it is looked at as well, so that a log which is not the one
+    /// that was projected so far is noticed (a fork) before anything is projected from it.
+    fn starts(&self, kafka: &Kafka) -> Result<Vec<Start>, StopReason> {
+        let unreachable = |error: TopicError| StopReason::Log { error: error.to_string() };
+        let log = topics::all_watermarks(kafka, &sources::partitions(&self.from)).map_err(unreachable)?;
+        sources::check_fronts(&self.from, &log, kafka.embedded)?;
+        let places = places(kafka, &self.from, &log).map_err(unreachable)?;
+        sources::starts_at(&self.from, &log, &places)
+    }
+
+    /// The log has less than is to be projected.
+    fn ended_early(&self, partition: usize, high: i64) -> StopReason {
+        let source = self.from.sources().nth(partition).map(|(source, _)| source.clone());
+        let (topic, partition) =
+            source.map_or_else(Default::default, |id| (id.topic.to_string(), id.partition));
+        let at = RecordAt { topic, partition, offset: high, event_id: None };
+        StopReason::LogWentBack { at: Box::new(at), high }
+    }
 }
 
 fn silent() -> StopReason {

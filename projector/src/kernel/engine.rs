@@ -195,6 +195,12 @@ impl<E: EventData> Engine<E> {
         self.sources[source].checkpoint().next_offset
     }
 
+    /// Position of the next event of a partition, by its index.
+    #[must_use]
+    pub fn next_position(&self, source: usize) -> u64 {
+        self.sources[source].next_position()
+    }
+
     /// Offset right behind the event of a partition that was applied last, by its index.
     #[must_use]
     pub fn resume_offset(&self, source: usize) -> i64 {

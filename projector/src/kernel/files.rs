@@ -74,8 +74,9 @@ pub(super) fn bytes_below(directory: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Whether some open file holds the lock of `path`. A file that cannot be asked counts as not locked.
+/// Whether some open file holds the lock of `path` for itself alone. A file that cannot be asked counts as not locked. Who
+/// asks shares the lock for a moment with others who ask, so that they do not take one another for its holder.
 pub(super) fn is_locked(path: &Path) -> bool {
-    let asked = File::open(path).map(|file| file.try_lock());
+    let asked = File::open(path).map(|file| file.try_lock_shared());
     matches!(asked, Ok(Err(TryLockError::WouldBlock)))
 }

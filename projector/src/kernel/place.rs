@@ -28,6 +28,13 @@ pub(super) fn places(
     })
 }
 
+/// Of every partition, whether the log still has everything where `checkpoint` says.
+pub(super) fn unmoved(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) -> Vec<bool> {
+    let all = checkpoint.sources().zip(log).zip(places);
+    all.map(|(((_, at), held), place)| at.next_offset <= held.high && *place == Place::At(at.resume_offset))
+        .collect()
+}
+
 fn compared(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Compared {
     Compared { reached: at.reached(), low: held.low, high: held.high }
 }

@@ -29,7 +29,6 @@ use super::checkpoint::Checkpoint;
 use super::generation::Generation;
 use super::projection::Projection;
 use super::read_model::{ReadModel, ReadModelError};
-use super::sources;
 use build::Build;
 pub use compare::Comparison;
 pub use options::{
@@ -140,24 +139,28 @@ impl<E: EventData + 'static> Building<'_, E> {
         place: Place,
         mut on_progress: impl FnMut(ReplayProgress),
     ) -> Result<(ReplayReport, Generation), ReplayError> {
-        let embedded = self.kafka.embedded;
-        if let Some(goal) = &self.options.goal {
-            sources::check(goal, &self.log, embedded)?;
-        }
+        let ends = log::ends(self.kafka, self.options.goal.as_deref(), &self.log)?;
         let start = zero(&self.projection, self.options);
         let Place { name, path } = place;
         let (mut again, mut resumed) = (None, false);
         loop {
             let (options, cancelled) = (self.options, self.cancelled);
             let build = Build::open(&name, &path, self.projection, &start, options, cancelled, again.take())?;
-            sources::check(&build.checkpoint(), &self.log, embedded)?;
+            // What was read whole needs nothing of the log any more.
+            if !build.is_read() && log::has_moved(self.kafka, &build.checkpoint(), &self.log)? {
+                tracing::warn!(
+                    "the log has its events at other offsets than when {name} was begun: it is begun anew"
+                );
+                again = Some(Vec::new());
+                continue;
+            }
             resumed |= build.resumed;
             let mut unfoldable = build.unfoldable();
             let build = match self.control {
                 Some(read_model) => build.controlled_by(read_model),
                 None => build,
             };
-            match build.run(self.kafka, &self.log, &mut on_progress) {
+            match build.run(self.kafka, &ends, &mut on_progress) {
                 Ok(Ok((generation, duplicates))) => {
                     let report = ReplayReport::new(name, path, &generation, resumed, duplicates);
                     return Ok((report, generation));

@@ -95,6 +95,26 @@ pub fn went_back(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) 
     lost.map(|(((source, at), held), _)| StopReason::LogWentBack { at: next(source, at), high: held.high })
 }
 
+/// Where a reader begins in a log that has moved, maybe: one start per partition.
+///
+/// # Errors
+/// [`StopReason::LogWentBack`] for the first partition that ends before what was projected.
+pub fn starts_at(
+    checkpoint: &Checkpoint,
+    log: &[Watermarks],
+    places: &[Place],
+) -> Result<Vec<Start>, StopReason> {
+    if let Some(reason) = went_back(checkpoint, log, places) {
+        return Err(reason);
+    }
+    let offsets = places.iter().filter_map(|place| match place {
+        Place::At(offset) => Some(*offset),
+        Place::Lost => None,
+    });
+    let starts = starts(checkpoint).into_iter().zip(offsets);
+    Ok(starts.map(|(start, offset)| Start { offset, ..start }).collect())
+}
+
 fn next(source: &SourceId, at: &SourceCheckpoint) -> Box<RecordAt> {
     Box::new(RecordAt {
         topic: source.topic.to_string(),

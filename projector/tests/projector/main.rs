@@ -12,6 +12,7 @@ mod follow;
 mod generations;
 mod hostile_input;
 mod log;
+mod moved;
 mod orders;
 mod parked_replays;
 mod parks;

@@ -17,7 +17,7 @@ use crate::broker::{Broker, until_events};
 use crate::follow::follow;
 use crate::log::{Log, cancelled, created, digest_of, open, placed, project, signed_up, user_deleted};
 use crate::parks::{write_nonsense, write_unknown};
-use crate::rebuilds::{options, rebuild};
+use crate::rebuilds::{options, rebuild, rewrite_journal};
 
 const USER: Uuid = Uuid::from_u128(0x77);
 const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
@@ -210,6 +210,30 @@ fn a_verification_counts_what_waits() {
     leave_out(&open(&report.path), shop::projection(), vec![event]).unwrap();
     let found = verified(&read_model);
     assert!(!found.is_sound() && found.parked_differently.contains(&key.key), "{found:?}");
+}
+
+/// Killed after everything was written and before that was noted, it writes what waits again.
+#[test]
+fn a_build_that_was_not_yet_noted_as_settled_parks_everything_once() {
+    let broker = Broker::start();
+    let log = broken_transcript(400, 86);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    // What it differs from keeps it from being published once it is settled.
+    let other = Broker::start();
+    other.write(&broken_transcript(400, 87).records);
+    rebuild(&other, directory.path(), &options()).unwrap();
+    let refused = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    assert!(matches!(refused, ReplayError::Differs { .. }), "{refused}");
+    rewrite_journal(&directory.path().join("gen-000002"), |journal| {
+        journal.replace("\"settled\":true", "\"settled\":false")
+    });
+    let because = ReplayOptions { accept_difference: Some("another log".to_owned()), ..options() };
+    let report = rebuild(&broker, directory.path(), &because).unwrap();
+    assert!(report.resumed, "{report:?}");
+    let (digest, waiting) = outcome_of(&log.records);
+    assert_eq!(report.digest, digest);
+    assert_eq!(report.quarantine.keys().cloned().collect::<Vec<_>>(), waiting);
 }
 
 /// A follower goes on with what a replay has parked.

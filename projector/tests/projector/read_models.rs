@@ -97,3 +97,18 @@ fn one_replay_at_a_time() {
     let sentence = read_model.lock_for_replay("the second").unwrap_err().to_string();
     assert!(sentence.contains("the first is rebuilding"), "{sentence}");
 }
+
+/// Somebody who looks has the lock's file open, too.
+#[test]
+fn who_only_looks_is_no_replay() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 1);
+    drop(read_model.lock_for_replay("a replay").unwrap());
+    let looking = fs::File::open(directory.path().join("REPLAY")).unwrap();
+    looking.try_lock_shared().unwrap();
+    assert_eq!(read_model.rebuild_at_work(), None);
+    assert!(matches!(read_model.set_rate(None), Err(ReadModelError::NoReplay { .. })));
+    drop(looking);
+    let _lock = read_model.lock_for_replay("a replay").unwrap();
+    assert_eq!(read_model.rebuild_at_work().unwrap().holder, "a replay");
+}

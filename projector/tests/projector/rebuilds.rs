@@ -27,6 +27,15 @@ pub(crate) fn rebuild(
     replay(&broker.kafka, &read_model, shop::projection(), options, |_| {}, &AtomicBool::new(false))
 }
 
+/// Changes the journal of an unfinished generation, as another process would.
+pub(crate) fn rewrite_journal(generation: &Path, change: impl FnOnce(&str) -> String) {
+    let path = generation.join("build/JOURNAL");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let after = change(&before);
+    assert_ne!(before, after);
+    std::fs::write(&path, after).unwrap();
+}
+
 #[test]
 fn runs_are_merged_in_steps_when_there_are_too_many() {
     let broker = Broker::start();
@@ -160,9 +169,9 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     let cancelled = AtomicBool::new(true);
     let stopped = replay(&broker.kafka, &read_model, shop::projection(), &aside, |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
-    let journal = directory.path().join("gen-000001/build/JOURNAL");
-    let text = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, text.replace("\"version\":2", "\"version\":99")).unwrap();
+    rewrite_journal(&directory.path().join("gen-000001"), |journal| {
+        journal.replace("\"version\":2", "\"version\":99")
+    });
     let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
     assert!(refused.contains("gen-000001 was left unfinished") && refused.contains("--discard"), "{refused}");
     assert_eq!(read_model.discard().unwrap(), ["gen-000001"]);

@@ -149,6 +149,10 @@ fn what_is_left_out_is_noted_beside_the_generations() {
     assert_eq!(read_model.note_skipped(first.clone()).unwrap(), std::slice::from_ref(&first));
     let read_model = ReadModel::open(directory.path()).unwrap();
     assert_eq!(read_model.skipped().unwrap(), std::slice::from_ref(&first));
+    // Said again, for another reason: the first one stays.
+    let again = SkippedEvent { why: "again".to_owned(), ..first.clone() };
+    assert_eq!(read_model.note_skipped(again).unwrap(), std::slice::from_ref(&first));
+    assert_eq!(read_model.skipped().unwrap(), std::slice::from_ref(&first));
     let second = named(&generation, "lamps/0@3");
     assert_eq!(read_model.note_skipped(second.clone()).unwrap(), [first, second.clone()]);
     std::fs::write(directory.path().join("SKIPPED"), "[{").unwrap();

@@ -1,10 +1,12 @@
-//! Answers those who look after the read model, on a Unix socket in its directory: who may write there may ask.
+//! Answers those who look after the read model, on a Unix socket in its directory: its own user may ask.
 //!
 //! `POST`, JSON both ways, asked by [`projector::kernel::verify::Served`]: `/hold` keeps the served generation from moving
 //! and says where it is, `/release` lets it go on, `/digests` and `/rows` read its rows; what is below `/quarantine` shows
 //! what waits, releases a key, and leaves events out. Queries are answered meanwhile.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -26,6 +28,9 @@ use super::refusal::Refusal;
 use super::serving::Serving;
 use super::stop_signal::StopSignal;
 
+/// Rights on the socket: read and write for its owner.
+const SOCKET_MODE: u32 = 0o600;
+
 /// Answers until `stopped`. The caller holds the read model's serving lock, so a socket that is there already was left
 /// behind.
 pub(super) fn serve(
@@ -39,6 +44,8 @@ pub(super) fn serve(
         _ => {}
     }
     let listener = UnixListener::bind(&path)?;
+    // Before anything is accepted: whatever the umask says, only this process's user may ask.
+    std::fs::set_permissions(&path, Permissions::from_mode(SOCKET_MODE))?;
     drop(open);
     let socket = read_model.directory().join(ADMIN_SOCKET);
     Ok(tokio::spawn(async move {
@@ -118,7 +125,7 @@ async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, Strin
         Ok(answer) => Ok(Json(answer.map_err(|error| error.to_string()))),
         Err(error) => {
             tracing::error!(%error, "the quarantine was asked for something that ended without a result");
-            Err(Refusal::unreadable())
+            Err(Refusal::fault())
         }
     }
 }
@@ -147,7 +154,7 @@ async fn answer<T: serde::Serialize + Send + 'static>(
         Ok(Err(error)) => Err(Refusal::damaged(&error)),
         Err(error) => {
             tracing::error!(%error, "reading rows ended without a result");
-            Err(Refusal::unreadable())
+            Err(Refusal::fault())
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn render(content: &impl Serialize, items: usize) -> Result<Vec<u8>, Refusal
         Ok(()) => Ok(body),
         Err(error) => {
             tracing::error!(%error, "an answer cannot be written as JSON");
-            Err(Refusal::unreadable())
+            Err(Refusal::fault())
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use event_log::topics::TopicError;
 use projector::kernel::{
-    Projection, ReadModel, ReadModelError, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay,
+    Projection, ReadModel, ReadModelError, ReplayError, ReplayOptions, ReplayProgress, ReplayReport,
+    StopReason, replay,
 };
 use schemas::event_data::EventData;
 use tokio::task::JoinHandle;
@@ -44,9 +45,10 @@ impl BuildError {
         matches!(self, Self::Replay(ReplayError::Cancelled { .. }))
     }
 
-    /// Kafka or a topic is not there yet: worth another try, for a while.
+    /// Kafka or a topic is not there yet, or not with all that an unfinished build has read: worth another try, for a while.
     fn passing(&self) -> bool {
         match self {
+            Self::Replay(ReplayError::Stopped(StopReason::LogWentBack { .. })) => true,
             Self::Replay(ReplayError::Topic(error)) => {
                 error.is_away()
                     || matches!(

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use super::api::Api;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Unreadable};
 use super::request_metrics::Count;
 
 /// Label of requests to paths outside the route table.
@@ -23,6 +23,9 @@ pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
     let response = bounded(&api, request, next).await;
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     api.request_metrics.answered(route, response.status(), began.elapsed());
+    if let Some(Unreadable(cause)) = response.extensions().get() {
+        api.request_metrics.unreadable.note(route, cause);
+    }
     response
 }
 

@@ -1,5 +1,8 @@
 //! Answers that are not what was asked for: problem details, and the headers that go with them.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -20,7 +23,12 @@ struct Parts {
     problem: Problem,
     as_of: Option<HeaderValue>,
     quarantined: Option<HeaderValue>,
+    unreadable: Option<Unreadable>,
 }
+
+/// Goes with an answer, for whoever counts: why rows could not be read.
+#[derive(Debug, Clone)]
+pub(super) struct Unreadable(pub(super) Arc<str>);
 
 impl Refusal {
     /// 400 because of one query parameter or path segment.
@@ -94,10 +102,20 @@ impl Refusal {
 
     /// 500 because the read model cannot be read. The cause is for the log, not for the client.
     #[must_use]
-    pub fn unreadable() -> Self {
+    pub fn unreadable(cause: &dyn Display) -> Self {
         let detail = "the read model could not be read; its operator finds the cause in the log, and a replay \
                       rebuilds it";
-        Problem::new(500, "read-model-unreadable", "The read model cannot be read", detail).into()
+        let problem = Problem::new(500, "read-model-unreadable", "The read model cannot be read", detail);
+        let mut refusal = Self::from(problem);
+        refusal.0.unreadable = Some(Unreadable(cause.to_string().into()));
+        refusal
+    }
+
+    /// 500 because of a defect of this program, which its log describes.
+    #[must_use]
+    pub fn fault() -> Self {
+        let detail = "the request met a fault of this service; its log says more";
+        Problem::new(500, "internal", "Internal fault", detail).into()
     }
 
     /// 500 with the cause, for those who look after the read model.
@@ -136,13 +154,13 @@ impl Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(Parts { problem, as_of: None, quarantined: None }))
+        Self(Box::new(Parts { problem, as_of: None, quarantined: None, unreadable: None }))
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Parts { problem, as_of, quarantined } = *self.0;
+        let Parts { problem, as_of, quarantined, unreadable } = *self.0;
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // Strings and numbers only, which JSON can always express.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -158,6 +176,9 @@ impl IntoResponse for Refusal {
         }
         if let Some(keys) = quarantined {
             found.insert(headers::QUARANTINED, keys);
+        }
+        if let Some(unreadable) = unreadable {
+            response.extensions_mut().insert(unreadable);
         }
         response
     }

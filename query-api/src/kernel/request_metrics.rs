@@ -1,7 +1,8 @@
 //! Counts and durations of requests, by route and status.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,6 +14,9 @@ use prometheus_client::registry::Registry;
 
 /// Upper bounds in seconds: from an answer out of memory to one that waited for its token.
 const BUCKETS_S: [f64; 10] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.0, 10.0];
+
+/// How often it is logged that rows cannot be read.
+const TELL_UNREADABLE_EVERY: Duration = Duration::from_secs(60);
 
 /// A number that goes up and down.
 pub(super) type Count = Gauge<i64, AtomicI64>;
@@ -28,6 +32,16 @@ pub(super) struct RequestMetrics {
     pub(super) waiting: Count,
     /// Requests whose token was not reached in time.
     pub(super) not_reached: Counter<u64, AtomicU64>,
+    /// Requests for rows that could not be read.
+    pub(super) unreadable: UnreadableRows,
+}
+
+/// Requests for rows that could not be read. Each is counted; one a minute is logged, so that a row which many ask for does
+/// not fill the log.
+#[derive(Debug, Default)]
+pub(super) struct UnreadableRows {
+    count: Counter<u64, AtomicU64>,
+    told: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +63,19 @@ impl Default for RequestMetrics {
             at_work: Gauge::default(),
             waiting: Gauge::default(),
             not_reached: Counter::default(),
+            unreadable: UnreadableRows::default(),
+        }
+    }
+}
+
+impl UnreadableRows {
+    pub(super) fn note(&self, route: &str, cause: &str) {
+        self.count.inc();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= TELL_UNREADABLE_EVERY) {
+            *told = Some(Instant::now());
+            let so_far = self.count.get();
+            tracing::error!(route, so_far, "the read model cannot be read: {cause}");
         }
     }
 }
@@ -72,5 +99,7 @@ impl RequestMetrics {
             "Requests whose token was not reached",
             self.not_reached.clone(),
         );
+        let unreadable = self.unreadable.count.clone();
+        registry.register("unreadable", "Requests for rows that could not be read", unreadable);
     }
 }

@@ -1,5 +1,6 @@
 //! The route table: what every query-api answers, whatever its domain, around the domain's own routes.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,6 +10,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answer;
 use super::api::Api;
@@ -31,9 +33,19 @@ pub(super) fn router(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     queries
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
+        // Within the guard, so that a panic is counted as what it is answered with.
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api.clone(), guard))
         .merge(watched.method_not_allowed_fallback(wrong_method))
+        .layer(CatchPanicLayer::custom(panicked))
         .with_state(api)
+}
+
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(said, "a request handler panicked");
+    Refusal::fault().into_response()
 }
 
 async fn show_status(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
@@ -58,7 +70,7 @@ async fn ready(State(api): State<Arc<Api>>) -> Response {
 async fn show_metrics(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
     let text = metrics::text(&api, &measured(&api).await).map_err(|error| {
         tracing::error!(%error, "metrics cannot be written");
-        Refusal::unreadable()
+        Refusal::fault()
     })?;
     let mut response = text.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));

@@ -54,10 +54,7 @@ impl Serving {
         let generation = self.generation.clone();
         match blocking(move || read(&generation)).await {
             Ok(result) => result,
-            Err(error) => {
-                tracing::error!(%error, "reading rows ended without a result");
-                Err(Refusal::unreadable())
-            }
+            Err(error) => Err(Refusal::unreadable(&error)),
         }
     }
 
@@ -73,9 +70,8 @@ impl Serving {
     }
 }
 
-/// Logs why rows could not be read, and hides it from the client.
+/// Hides from the client why rows could not be read; the guard around each request counts and logs it.
 #[must_use]
 pub fn unreadable(error: &ReadError) -> Refusal {
-    tracing::error!(%error, "the read model cannot be read");
-    Refusal::unreadable()
+    Refusal::unreadable(error)
 }

@@ -162,3 +162,13 @@ async fn a_first_build_waits_for_one_that_another_process_has_begun() {
     ready(&service.router()).await;
     service.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_its_own_user_may_ask_the_socket_beside_the_rows() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let socket = std::fs::metadata(setting.data_dir().join("ADMIN")).unwrap();
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    service.stop().await.unwrap();
+}

@@ -1,5 +1,6 @@
 //! A domain that has nothing of a shop: the kernel serves it all the same.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get as on_get;
 use projector::kernel::projection::ViewEntry;
 use projector::kernel::{
-    EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, Topic, View,
+    EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, StoreError, Topic, View,
 };
 use query_api::kernel::answer::{self, Rendered};
 use query_api::kernel::api::Api;
@@ -108,7 +109,17 @@ async fn lamp(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Ref
 fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/lamps/{lamp_id}", on_get(lamp))
+        .route("/panics", on_get(panics))
+        .route("/unreadable", on_get(async || Err::<Response, _>(unreadable_row())))
         .route("/stuck", on_get(async || std::future::pending::<Response>().await))
+}
+
+async fn panics() -> Response {
+    panic!("a panic on purpose")
+}
+
+fn unreadable_row() -> Refusal {
+    unreadable(&StoreError::new("read", Path::new("/read-model"), "a bad page").into())
 }
 
 async fn serve(setting: &Setting) -> Service {
@@ -147,5 +158,33 @@ async fn an_answer_that_takes_too_long_is_given_up() {
     let answer = get(&service.router(), "/stuck").await;
     assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:too-slow");
     assert_eq!(answer.header("retry-after"), "1");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_an_answer_and_is_counted() {
+    let setting = setting();
+    let service = serve(&setting).await;
+    let problem = get(&service.router(), "/panics").await.problem(500);
+    assert_eq!(problem["type"], "urn:daybook:problem:internal");
+    let metrics = get(&service.router(), "/metrics").await.text;
+    let counted = r#"daybook_query_http_requests_total{route="/panics",status="500"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    let at_work = "daybook_query_http_requests_at_work 0";
+    assert!(metrics.contains(at_work), "{metrics}");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_cannot_be_read_are_counted() {
+    let setting = setting();
+    let service = serve(&setting).await;
+    for _ in 0..3 {
+        let problem = get(&service.router(), "/unreadable").await.problem(500);
+        assert_eq!(problem["type"], "urn:daybook:problem:read-model-unreadable");
+        assert!(!problem.to_string().contains("a bad page"), "{problem}");
+    }
+    let metrics = get(&service.router(), "/metrics").await.text;
+    assert!(metrics.contains("daybook_query_unreadable_total 3"), "{metrics}");
     service.stop().await.unwrap();
 }

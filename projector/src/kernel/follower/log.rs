@@ -6,7 +6,6 @@ use std::time::Duration;
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{LogError, Start};
 use schemas::event_data::EventData;
-use schemas::place::Place;
 
 use super::following::Following;
 use super::telling::publish_state;
@@ -86,16 +85,8 @@ impl<E: EventData> Following<E> {
             Ok(places) => places,
             Err(error) => return unknown(error),
         };
-        if let Some(reason) = sources::went_back(&checkpoint, &log, &places) {
-            return Ok(Err(Wait::ForEnd(reason)));
-        }
-        let offsets = places.iter().filter_map(|place| match place {
-            Place::At(offset) => Some(*offset),
-            Place::Lost => None,
-        });
-        let starts = sources::starts(&checkpoint).into_iter().zip(offsets);
-        let starts = starts.map(|(start, offset)| Start { offset, ..start }).collect();
-        Ok(Ok(Found { log, starts }))
+        let starts = sources::starts_at(&checkpoint, &log, &places);
+        Ok(starts.map(|starts| Found { log, starts }).map_err(Wait::ForEnd))
     }
 
     /// Whether an error of the reader may mean that the log is no longer what it was.

@@ -30,7 +30,7 @@ pub struct ParkedKey {
 }
 
 /// Where one parked event stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::kernel) struct ParkedEvent {
     pub(in crate::kernel) key: String,
     pub(in crate::kernel) id: Uuid,
@@ -136,18 +136,24 @@ impl Quarantine {
             self.events.remove(&(record.source.clone(), record.position));
             self.keys.remove(&(record.source.clone(), record.key.clone()));
         }
+        // What is left of a key that was taken out is counted anew; all others are as they were.
+        self.count_missing_keys();
+        self.releases += 1;
+    }
+
+    fn count_missing_keys(&mut self) {
         let (events, keys) = (std::mem::take(&mut self.events), std::mem::take(&mut self.keys));
         for ((source, position), event) in &events {
-            // What is left of a key that was taken out is counted anew; all others are as they were.
             if !keys.contains_key(&(source.clone(), event.key.clone())) {
                 self.count(source, *position, event);
             }
         }
         self.keys.extend(keys);
         self.events = events;
-        self.releases += 1;
     }
 
+    /// Notes a record that waits; one that is noted already changes nothing. A place is taken once: what stood there before,
+    /// and is another record in a log that was healed, goes.
     pub(in crate::kernel) fn add(&mut self, record: &ParkedRecord) {
         let event = ParkedEvent {
             key: record.key.clone(),
@@ -156,8 +162,15 @@ impl Quarantine {
             bytes: record.bytes() as u64,
             reason: record.reason.clone(),
         };
-        self.count(&record.source, record.position, &event);
-        self.events.insert((record.source.clone(), record.position), event);
+        match self.events.insert((record.source.clone(), record.position), event.clone()) {
+            None => self.count(&record.source, record.position, &event),
+            Some(same) if same == event => {}
+            Some(other) => {
+                self.keys.remove(&(record.source.clone(), other.key));
+                self.keys.remove(&(record.source.clone(), event.key));
+                self.count_missing_keys();
+            }
+        }
     }
 
     pub(in crate::kernel) fn has_unplaced(&self) -> bool {
@@ -183,5 +196,47 @@ impl Quarantine {
             *key = ParkedKey { waiting: key.waiting, ..first };
         }
         key.waiting += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: &str, position: u64) -> ParkedRecord {
+        let source = SourceId { topic: "lamps".into(), partition: 0 };
+        let (id, value, reason) =
+            (Uuid::from_u128(position.into()), Some(vec![1]), Some("broken".to_owned()));
+        let (offset, key) = (position as i64, key.to_owned());
+        ParkedRecord {
+            source,
+            key,
+            position,
+            offset,
+            id,
+            has_event_id: true,
+            value,
+            headers: Vec::new(),
+            reason,
+        }
+    }
+
+    #[test]
+    fn what_is_added_again_is_counted_once() {
+        let mut quarantine = Quarantine::default();
+        for _ in 0..2 {
+            quarantine.add(&record("lamp", 3));
+            quarantine.add(&record("lamp", 4));
+        }
+        assert_eq!((quarantine.events(), quarantine.parked().count()), (2, 2));
+    }
+
+    #[test]
+    fn what_takes_the_place_of_another_record_leaves_nothing_of_it() {
+        let mut quarantine = Quarantine::default();
+        quarantine.add(&record("lamp", 3));
+        quarantine.add(&record("chair", 3));
+        let keys: Vec<_> = quarantine.keys().map(|parked| (parked.key.as_str(), parked.waiting)).collect();
+        assert_eq!(keys, [("chair", 1)]);
     }
 }

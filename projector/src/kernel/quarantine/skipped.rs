@@ -39,6 +39,14 @@ pub struct SkippedEvent {
     pub at: String,
 }
 
+impl SkippedEvent {
+    /// Whether both leave out the same event, whatever was said about it.
+    pub(in crate::kernel) fn is_of_same_event(&self, other: &Self) -> bool {
+        (&self.topic, self.partition, self.position, self.id)
+            == (&other.topic, other.partition, other.position, other.id)
+    }
+}
+
 /// How an event in quarantine is named: by its id, or by its position where it has no id that can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -29,8 +29,12 @@ impl ReadModel {
         if !files::is_locked(&lock) {
             return None;
         }
-        let holder = fs::read_to_string(lock).unwrap_or_default().trim().to_owned();
+        let holder = fs::read_to_string(&lock).unwrap_or_default().trim().to_owned();
         let progress = fs::read(self.directory.join(PROGRESS)).ok();
+        // One that has ended meanwhile leaves its name there.
+        if !files::is_locked(&lock) {
+            return None;
+        }
         Some(RebuildAtWork { holder, progress: progress.and_then(|json| serde_json::from_slice(&json).ok()) })
     }
 

@@ -26,14 +26,17 @@ impl ReadModel {
         skipped.map_err(|error| ReadModelError::Skipped { path, detail: error.to_string() })
     }
 
-    /// Notes one more event that is left out; returns all of them. Durable when it returns. The caller holds the lock of
-    /// replays, so that none begins without it.
+    /// Notes one more event that is left out, unless it is noted already; returns all of them. Durable when it returns. The
+    /// caller holds the lock of replays, so that none begins without it.
     ///
     /// # Errors
     /// [`ReadModelError`]; nothing is noted then.
     pub fn note_skipped(&self, event: SkippedEvent) -> Result<Vec<SkippedEvent>, ReadModelError> {
         let path = self.directory.join(FILE);
         let mut skipped = self.skipped()?;
+        if skipped.iter().any(|noted| noted.is_of_same_event(&event)) {
+            return Ok(skipped);
+        }
         if skipped.len() >= SKIPPED_EVENTS_MAX {
             return Err(ReadModelError::TooManySkipped { path, max: SKIPPED_EVENTS_MAX });
         }

@@ -6,14 +6,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use event_log::Kafka;
-use event_log::topics::Watermarks;
 use schemas::event_data::EventData;
 
 use super::begin::{begin, next_run, resume};
 use super::options::{ReplayError, ReplayOptions};
 use super::parked;
 use super::progress::{Pace, ReplayProgress};
-use super::share;
 use super::threads::Syncing;
 use super::unfoldable::{Folded, Unfoldable};
 use super::work::Work;
@@ -104,14 +102,14 @@ impl<'b, E: EventData> Build<'b, E> {
         self.journal.read().unfoldable.clone()
     }
 
-    /// Everything, up to a finished generation, unless events cannot be folded. `log` is what every partition holds.
+    /// Everything, up to a finished generation, unless events cannot be folded. `ends` are the end offsets of all partitions.
     pub(super) fn run(
         mut self,
         kafka: &Kafka,
-        log: &[Watermarks],
+        ends: &[i64],
         mut on_progress: impl FnMut(ReplayProgress),
     ) -> Result<Folded<(Generation, u64)>, ReplayError> {
-        let ends = self.ends(log);
+        let ends = self.ends(ends);
         self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
         on_progress(self.pace.progress(&self.work.meter));
         if !self.is_read() {
@@ -147,14 +145,15 @@ impl<'b, E: EventData> Build<'b, E> {
     }
 
     /// End offset of every partition; what has been written already goes no further.
-    fn ends(&self, log: &[Watermarks]) -> Vec<i64> {
-        let reached = self.checkpoint();
-        let goal = if self.is_read() { Some(&reached) } else { self.options.goal.as_deref() };
-        share::ends(goal, log)
+    fn ends(&self, ends: &[i64]) -> Vec<i64> {
+        if !self.is_read() {
+            return ends.to_vec();
+        }
+        self.checkpoint().sources().map(|(_, at)| at.next_offset).collect()
     }
 
     /// Whether the log has been read to the goal.
-    fn is_read(&self) -> bool {
+    pub(super) fn is_read(&self) -> bool {
         let journal = self.journal.read();
         journal.settled || !journal.units.is_empty()
     }

@@ -117,6 +117,7 @@ impl<E: EventData> Comparing<'_, E> {
             format!("{name} cannot follow the log to where the new generation is: {error}")
         })?;
         self.follow(self.new, &old.checkpoint())
+            .map_err(|error| format!("the new generation cannot follow the log to where {name} is: {error}"))
     }
 
     /// Another process follows with the old one: it is held where it is not behind, and the new one follows there.

@@ -7,10 +7,12 @@ use event_log::topics::{self, TopicError, TopicWatch, Watermarks};
 use event_log::{Kafka, Polled, Reader, Start};
 
 use schemas::envelope;
+use schemas::place::Place;
 use uuid::Uuid;
 
 use super::options::{ReplayError, ReplayOptions};
-use crate::kernel::checkpoint::SourceId;
+use crate::kernel::checkpoint::{Checkpoint, SourceId};
+use crate::kernel::place::{places, unmoved};
 use crate::kernel::projection::Projection;
 use crate::kernel::sources;
 use crate::kernel::stop::StopReason;
@@ -43,6 +45,38 @@ pub(super) fn look<E>(
     // Tells what does not keep this replay from its end, but would keep a later one.
     TopicWatch::open(kafka).map_err(TopicError::from)?.look(&sources::topics_of(&start));
     Ok(log)
+}
+
+/// Whether the log has the events of a build at other offsets than when they were read. What was read is then of no use: a
+/// build goes on at offsets.
+///
+/// # Errors
+/// [`StopReason::LogWentBack`] while the log does not have them at all.
+pub(super) fn has_moved(kafka: &Kafka, read: &Checkpoint, log: &[Watermarks]) -> Result<bool, ReplayError> {
+    let places = looked_up(kafka, read, log)?;
+    Ok(unmoved(read, log, &places).contains(&false))
+}
+
+/// End offset of every partition: of the goal if there is one, else of the log as it is. Where the events of the goal have
+/// moved nothing is read: who has the goal follows to it by position.
+///
+/// # Errors
+/// [`StopReason`] if the log does not have the goal.
+pub(super) fn ends(
+    kafka: &Kafka,
+    goal: Option<&Checkpoint>,
+    log: &[Watermarks],
+) -> Result<Vec<i64>, ReplayError> {
+    let Some(goal) = goal else { return Ok(log.iter().map(|held| held.high).collect()) };
+    let places = looked_up(kafka, goal, log)?;
+    let there = goal.sources().zip(unmoved(goal, log, &places)).zip(log);
+    Ok(there.map(|(((_, at), unmoved), held)| if unmoved { at.next_offset } else { held.low }).collect())
+}
+
+fn looked_up(kafka: &Kafka, checkpoint: &Checkpoint, log: &[Watermarks]) -> Result<Vec<Place>, ReplayError> {
+    sources::check_fronts(checkpoint, log, kafka.embedded)?;
+    let places = places(kafka, checkpoint, log)?;
+    sources::went_back(checkpoint, log, &places).map_or(Ok(places), |reason| Err(reason.into()))
 }
 
 /// Adds the event's id to the place of an event that could not be folded: of a change only the offset is kept.

@@ -1,20 +1,9 @@
 //! Which partitions each reading thread reads, and how far.
 
-use event_log::topics::Watermarks;
-
-use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::source::Source;
 
 /// A partition that one thread reads: its index in the checkpoint, its place, and its end offset.
 pub(super) type Share = (u32, Source, i64);
-
-/// End offset of every partition: of the goal if there is one, else of the log as it is.
-pub(super) fn ends(goal: Option<&Checkpoint>, log: &[Watermarks]) -> Vec<i64> {
-    match goal {
-        Some(goal) => goal.sources().map(|(_, at)| at.next_offset).collect(),
-        None => log.iter().map(|held| held.high).collect(),
-    }
-}
 
 /// The partitions of each thread that are not read yet: all topics' partitions of one number go together.
 pub(super) fn shares(sources: Vec<Source>, ends: &[i64], threads: usize) -> Vec<Vec<Share>> {
@@ -31,7 +20,7 @@ pub(super) fn shares(sources: Vec<Source>, ends: &[i64], threads: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
+    use crate::kernel::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
     use crate::kernel::projection::Projection;
     use crate::kernel::source;
 
@@ -57,11 +46,5 @@ mod tests {
         assert_eq!(names(1, &[6; 5]).len(), 1);
         assert_eq!(names(2, &[6, 5, 6, 6, 3]), two[..1], "partitions 1 are read");
         assert_eq!(names(9, &[0, 5, 6, 2, 3]), Vec::<Vec<String>>::new());
-    }
-
-    #[test]
-    fn a_goal_comes_before_the_ends_of_the_log() {
-        let (log, goal) = ([Watermarks { low: 0, high: 9 }], checkpoint(&[("a", 0, 4)]));
-        assert_eq!((ends(Some(&goal), &log), ends(None, &log)), (vec![4], vec![9]));
     }
 }

@@ -1,7 +1,7 @@
 //! The generation that is published, wherever it is open: here, or in the process that serves it.
 //!
-//! The process that serves a read model answers on a Unix socket in its directory (HTTP, JSON): who may write the
-//! directory may ask. There it can be *held*: it projects no further for a bounded while, so that others can compare it
+//! The process that serves a read model answers on a Unix socket in its directory (HTTP, JSON): who runs as
+//! its user may ask. There it can be *held*: it projects no further for a bounded while, so that others can compare it
 //! with what they have at the same place in the log; reads go on meanwhile.
 
 mod admin;
