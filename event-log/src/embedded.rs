@@ -10,6 +10,7 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::Kafka;
 
@@ -59,6 +60,7 @@ enum Asked {
     BrokerDown(i32),
     BrokerUp(i32),
     RoundTrip { broker: i32, time: Duration },
+    DenyReads { times: usize },
 }
 
 impl EmbeddedBroker {
@@ -135,6 +137,14 @@ impl EmbeddedBroker {
         self.change(Asked::RoundTrip { broker, time })
     }
 
+    /// Answers the next so many requests for records with the word that this client may not read them.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn deny_reads(&self, times: usize) -> Result<(), EmbeddedError> {
+        self.change(Asked::DenyReads { times })
+    }
+
     /// The address for this and other processes.
     #[must_use]
     pub fn bootstrap(&self) -> String {
@@ -197,6 +207,11 @@ fn answer<C: ClientContext>(cluster: &MockCluster<'_, C>, asked: Asked) -> Resul
             created => created,
         },
         Asked::SetLeader { topic, partition, broker } => cluster.partition_leader(&topic, partition, broker),
+        Asked::DenyReads { times } => {
+            let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+            cluster.request_errors(RDKafkaApiKey::Fetch, &vec![denied; times]);
+            Ok(())
+        }
         Asked::BrokerDown(broker) => cluster.broker_down(broker),
         Asked::BrokerUp(broker) => cluster.broker_up(broker),
         Asked::RoundTrip { broker, time } => cluster.broker_round_trip_time(broker, time),

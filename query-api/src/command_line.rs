@@ -41,7 +41,10 @@ fn serve_until_stopped(serve: Serve) -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    runtime.block_on(serve_on(serve))
+    let code = runtime.block_on(serve_on(serve));
+    // An opening that is at work may take minutes, and loses nothing when it is cut short.
+    runtime.shutdown_background();
+    code
 }
 
 async fn serve_on(serve: Serve) -> ExitCode {

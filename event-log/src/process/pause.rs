@@ -20,7 +20,7 @@ impl Pause {
 
     /// The pause after an attempt that failed.
     #[must_use = "whoever tries again waits for it"]
-    pub fn next(&mut self) -> Duration {
+    pub fn longer(&mut self) -> Duration {
         let next = self.last.map_or(self.first, |last| (last * 2).min(self.longest));
         self.last = Some(next);
         next
@@ -39,9 +39,9 @@ mod tests {
     #[test]
     fn it_grows_up_to_its_bound_and_begins_anew_after_a_success() {
         let mut pause = Pause::new(Duration::from_millis(500), Duration::from_secs(3));
-        let grown: Vec<_> = (0..5).map(|_| pause.next().as_millis()).collect();
+        let grown: Vec<_> = (0..5).map(|_| pause.longer().as_millis()).collect();
         assert_eq!(grown, [500, 1_000, 2_000, 3_000, 3_000]);
         pause.reset();
-        assert_eq!(pause.next(), Duration::from_millis(500));
+        assert_eq!(pause.longer(), Duration::from_millis(500));
     }
 }

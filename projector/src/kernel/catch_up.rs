@@ -116,7 +116,7 @@ impl Behind {
     /// Where the log has now what comes next. The event before it is looked at as well, so that a log which is not the one
     /// that was projected so far is noticed (a fork) before anything is projected from it.
     fn starts(&self, kafka: &Kafka) -> Result<Vec<Start>, StopReason> {
-        let unreachable = |error: TopicError| StopReason::Log { error: error.to_string() };
+        let unreachable = |error: TopicError| StopReason::Log { error: error.to_string(), passes: true };
         let log = topics::all_watermarks(kafka, &sources::partitions(&self.from)).map_err(unreachable)?;
         sources::check_fronts(&self.from, &log, kafka.embedded)?;
         let places = places(kafka, &self.from, &log).map_err(unreachable)?;

@@ -76,8 +76,19 @@ impl Checkpoint {
         })
     }
 
+    /// Events that `other` has projected and this one has not, over all partitions.
+    #[must_use]
+    pub fn behind(&self, other: &Self) -> u64 {
+        let missing = |(source, at): (&SourceId, &SourceCheckpoint)| {
+            let here = self.get(&source.topic, source.partition).map_or(0, |here| here.next_position);
+            at.next_position.saturating_sub(here)
+        };
+        other.sources().map(missing).sum()
+    }
+
     /// Records up to here, over all partitions.
-    pub(super) fn records(&self) -> u64 {
+    #[must_use]
+    pub fn records(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.next_offset.unsigned_abs()).sum()
     }
 

@@ -62,7 +62,9 @@ impl PartitionProgress {
 }
 
 impl Progress {
-    pub(super) fn start(checkpoint: Arc<Checkpoint>) -> Self {
+    /// That of a follower which has not yet looked at the log.
+    #[must_use]
+    pub fn start(checkpoint: Arc<Checkpoint>) -> Self {
         Self {
             checkpoint,
             state: State::Building,

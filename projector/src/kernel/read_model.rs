@@ -114,6 +114,14 @@ pub enum ReadModelError {
     Generation(#[from] GenerationError),
 }
 
+impl ReadModelError {
+    /// Whether the published generation is not there.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Current { .. })
+    }
+}
+
 impl ReadModel {
     /// Opens a read model's directory, and creates it if it is missing.
     ///

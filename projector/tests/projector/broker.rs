@@ -37,6 +37,11 @@ impl Broker {
         }
     }
 
+    /// Answers the next so many requests for records with a denial.
+    pub(crate) fn deny_reads(&self, times: usize) {
+        self.broker.deny_reads(times).unwrap();
+    }
+
     pub(crate) fn write(&self, records: &[Record]) {
         let writer = Writer::open(&self.kafka, |delivery| {
             delivery.result.unwrap();

@@ -36,6 +36,47 @@ pub(crate) fn until_stopped(follower: &Follower) -> Arc<StopReason> {
     })
 }
 
+/// All states of a follower from now on, until it is dropped.
+fn states_of(follower: &Follower) -> std::thread::JoinHandle<Vec<String>> {
+    let mut progress = follower.progress();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut states = Vec::new();
+        loop {
+            let state = match &progress.borrow_and_update().state {
+                State::Stopped(reason) => reason.slug().to_owned(),
+                other => format!("{other:?}"),
+            };
+            if states.last() != Some(&state) {
+                states.push(state);
+            }
+            if runtime.block_on(progress.changed()).is_err() {
+                return states;
+            }
+        }
+    })
+}
+
+#[test]
+fn what_may_not_be_read_for_a_while_is_followed_later() {
+    let broker = Broker::start();
+    let log = transcript(400, 21);
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    broker.write(&log.records[..200]);
+    let follower = follow(&broker, &generation);
+    until_following(&follower);
+    let states = states_of(&follower);
+    broker.deny_reads(3);
+    assert!(until_stopped(&follower).may_pass());
+    broker.write(&log.records[200..]);
+    until_events(&generation, events(&log.records));
+    until_following(&follower);
+    follower.stop().unwrap();
+    assert_eq!(generation.digest(), digest_of(&log.records));
+    assert_eq!(states.join().unwrap(), ["Following", "log-unreadable", "Following"]);
+}
+
 #[test]
 fn it_catches_up_follows_and_goes_on_after_a_restart() {
     let broker = Broker::start();

@@ -8,6 +8,7 @@ use event_log::sabotage::{self, Fault};
 use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Layout, Progress, ReadModel};
 use schemas::headers;
+use schemas::problem::Problem;
 use schemas::token::Token;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +22,7 @@ use super::rebuild::Rebuild;
 use super::refusal::Refusal;
 use super::request_metrics::RequestMetrics;
 use super::serving::Serving;
+use super::status::NextStatus;
 
 /// Shared by all requests and by the keeper, who alone changes what is served.
 pub struct Api {
@@ -28,7 +30,6 @@ pub struct Api {
     swaps: watch::Sender<u64>,
     wait_max: Duration,
     catch_up_max: Duration,
-    first_catch_up: ArcSwap<FirstCatchUp>,
     /// Layout of the generations that this program reads.
     pub(super) layout: String,
     /// Where the generations are.
@@ -44,11 +45,34 @@ pub struct Api {
     pub(super) build_trouble: ArcSwap<Option<String>>,
     /// Why the published generation is not the one that is served.
     pub(super) refused: ArcSwap<Option<String>>,
+    /// The published generation, if it is not the one that is served.
+    pub(super) next: ArcSwap<Option<NextStatus>>,
+    /// Why nothing is served, while that is so.
+    pub(super) absent: ArcSwap<Absent>,
+}
+
+/// Why nothing is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// What is published is being opened, or is tried again.
+    Opening,
+    /// There is nothing that this program can serve before it is built.
+    Building,
+}
+
+impl Absent {
+    /// As `/status` has it.
+    pub(super) fn state(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Building => "building",
+        }
+    }
 }
 
 impl Api {
     /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`, `catch_up_max` how long queries are kept from what is behind
-    /// the log at the start.
+    /// the log after an opening while it gets no further.
     #[must_use]
     pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
         Self {
@@ -58,13 +82,14 @@ impl Api {
             swaps: watch::Sender::new(0),
             wait_max,
             catch_up_max,
-            first_catch_up: ArcSwap::from_pointee(FirstCatchUp::begin(catch_up_max)),
             requests: Semaphore::new(REQUESTS_MAX),
             waiting: Semaphore::new(WAITING_MAX),
             request_metrics: RequestMetrics::default(),
             rebuild: ArcSwapOption::empty(),
             build_trouble: ArcSwap::default(),
             refused: ArcSwap::default(),
+            next: ArcSwap::default(),
+            absent: ArcSwap::from_pointee(Absent::Opening),
         }
     }
 
@@ -73,7 +98,7 @@ impl Api {
     /// # Errors
     /// 503 while the first generation is being built, or one is being opened afresh.
     pub fn serving(&self) -> Result<Arc<Serving>, Refusal> {
-        self.serving.load_full().ok_or_else(|| self.building())
+        self.serving.load_full().ok_or_else(|| self.nothing_served())
     }
 
     /// What is served now, if anything.
@@ -88,11 +113,10 @@ impl Api {
     /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if too many
     /// wait already.
     pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
-        let serving = self.serving()?;
-        if !self.first_catch_up.load().is_over() {
-            let catch_up = self.first_catch_up.load_full();
-            catch_up.pass(&serving, after.wait.min(self.wait_max)).await?;
-        }
+        let wait = after.wait.min(self.wait_max);
+        // One for both waits: the request's own time bounds them together.
+        let deadline = Instant::now() + wait;
+        let serving = self.caught_up(deadline).await?;
         let Some(token) = &after.token else { return Ok(serving) };
         let moment = serving.generation.moment();
         positions::check_known(&moment.checkpoint, token, headers::AFTER)?;
@@ -101,7 +125,26 @@ impl Api {
         {
             return Ok(serving);
         }
-        self.wait(token, after.wait.min(self.wait_max)).await
+        self.wait(token, deadline, wait).await
+    }
+
+    /// What is served, once it is not behind what was served before it was opened.
+    async fn caught_up(&self, deadline: Instant) -> Result<Arc<Serving>, Refusal> {
+        let serving = self.serving()?;
+        if serving.first_catch_up.is_decided() {
+            return Ok(serving);
+        }
+        // Subscribed before the first look, so that no swap is missed.
+        let mut swaps = self.swaps.subscribe();
+        loop {
+            let serving = self.serving()?;
+            tokio::select! {
+                biased;
+                () = serving.first_catch_up.decided() => return Ok(serving),
+                _ = swaps.changed() => {}
+                () = sleep_until(deadline) => return Err(catching_up(&serving)),
+            }
+        }
     }
 
     /// Serves another generation from now on. Only the keeper calls it, and only with one that is not behind.
@@ -114,15 +157,25 @@ impl Api {
         repairs: Repairs,
     ) {
         let number = *self.swaps.borrow() + 1;
-        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress, hold, repairs })));
+        let first_catch_up = match self.serving_now() {
+            Some(before) => before.first_catch_up.go_on(progress.clone(), self.catch_up_max),
+            None => FirstCatchUp::begin(progress.clone(), self.catch_up_max),
+        };
+        let serving = Serving { number, name, generation, progress, first_catch_up, hold, repairs };
+        self.serving.store(Some(Arc::new(serving)));
         self.swaps.send_replace(number);
     }
 
     /// Serves nothing until the next [`Api::serve`], so that the generation can be opened afresh. Only the keeper calls it.
     pub(super) fn serve_nothing(&self) {
+        self.absent.store(Arc::new(Absent::Opening));
         self.serving.store(None);
-        self.first_catch_up.store(Arc::new(FirstCatchUp::begin(self.catch_up_max)));
         self.swaps.send_modify(|number| *number += 1);
+    }
+
+    /// Whether nothing is served, and nothing will be before it is built.
+    pub(super) fn has_nothing_to_serve(&self) -> bool {
+        self.serving_now().is_none() && **self.absent.load() == Absent::Building
     }
 
     /// Longest time from a request to its answer.
@@ -130,17 +183,19 @@ impl Api {
         self.wait_max + REQUEST_TIMEOUT
     }
 
-    async fn wait(&self, token: &Token, wait: Duration) -> Result<Arc<Serving>, Refusal> {
+    async fn wait(&self, token: &Token, deadline: Instant, wait: Duration) -> Result<Arc<Serving>, Refusal> {
         let _permit = self.waiting.try_acquire().map_err(|_| Refusal::too_many_waiting())?;
         let _waiting = Counted::new(&self.request_metrics.waiting);
-        let deadline = Instant::now() + wait;
-        // Subscribed before the first look, so that no swap is missed.
         let mut swaps = self.swaps.subscribe();
         loop {
             let serving = self.serving()?;
+            let reached = async {
+                serving.first_catch_up.decided().await;
+                serving.reached(token).await;
+            };
             tokio::select! {
                 biased;
-                () = serving.reached(token) => return Ok(serving),
+                () = reached => return Ok(serving),
                 _ = swaps.changed() => {}
                 () = sleep_until(deadline) => return Err(self.not_reached(&serving, token, wait)),
             }
@@ -159,23 +214,44 @@ impl Api {
              older answer",
             headers::AFTER
         );
-        let problem = schemas::problem::Problem::new(503, "not-projected-yet", "Not projected yet", detail);
+        let problem = Problem::new(503, "not-projected-yet", "Not projected yet", detail);
         problem.with("asked", token.to_string()).with("current", current).with("waited_ms", waited_ms).into()
     }
 
-    fn building(&self) -> Refusal {
-        if *self.swaps.borrow() > 0 {
-            let detail =
-                "the read model is being opened afresh after its disk took no more writes; try again";
-            return Refusal::not_yet("reopening", "The read model is being opened again", detail);
+    fn nothing_served(&self) -> Refusal {
+        match **self.absent.load() {
+            Absent::Opening => self.opening(),
+            Absent::Building => self.building(),
         }
+    }
+
+    fn opening(&self) -> Refusal {
+        let title = "The read model is being opened";
+        let next = self.next.load();
+        let detail = match next.as_ref().as_ref().and_then(|next| next.why.as_ref()) {
+            Some(why) => format!("the read model cannot be opened yet, and is tried again: {why}"),
+            None => "the read model is being opened; try again".to_owned(),
+        };
+        Refusal::not_yet("opening", title, &detail)
+    }
+
+    fn building(&self) -> Refusal {
         let title = "The read model is being built";
-        let detail = "the first generation of the read model is still being built from the log; no answer would be \
-                      complete before that";
-        let problem = schemas::problem::Problem::new(503, "building", title, detail);
+        let detail = "the read model is being built from the log; no answer would be complete before that";
+        let problem = Problem::new(503, "building", title, detail);
         match self.rebuild.load_full() {
             Some(rebuild) => problem.with("done", rebuild.done).with("total", rebuild.total).into(),
             None => problem.into(),
         }
+    }
+}
+
+fn catching_up(serving: &Serving) -> Refusal {
+    let detail = "the read model has just been opened and is not yet where it may have been when its process ended; come again \
+                  after Retry-After";
+    let problem = Problem::new(503, "catching-up", "The read model is catching up", detail);
+    match serving.progress.borrow().lag_total() {
+        Some(lag) => problem.with("lag_total", lag).into(),
+        None => problem.into(),
     }
 }

@@ -56,8 +56,8 @@ pub struct Arguments {
     #[arg(long, env = "DAYBOOK_WAIT_MS_MAX", default_value_t = WAIT_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
     wait_ms_max: String,
 
-    /// How long queries wait after the start for the read model to catch up with the log, before they are answered from what
-    /// there is
+    /// How long queries wait for a read model that was just opened to catch up with the log while it gets no further, before
+    /// they are answered from what there is
     #[arg(long, env = "DAYBOOK_CATCH_UP_MS_MAX", default_value_t = CATCH_UP_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
     catch_up_ms_max: String,
 

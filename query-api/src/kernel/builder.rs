@@ -13,7 +13,7 @@ use projector::kernel::{
     StopReason, replay,
 };
 use schemas::event_data::EventData;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::api::Api;
@@ -56,6 +56,7 @@ impl BuildError {
                         TopicError::Missing { .. } | TopicError::Inspect { .. } | TopicError::Log(_)
                     )
             }
+            Self::Replay(ReplayError::Stopped(reason)) => reason.may_pass(),
             _ => false,
         }
     }
@@ -64,6 +65,15 @@ impl BuildError {
     fn others_at_work(&self) -> bool {
         matches!(self, Self::Replay(ReplayError::ReadModel(ReadModelError::ReplayAtWork { .. })))
     }
+}
+
+/// A generation that is to be built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Built whatever there is, because the settings say so.
+    pub(super) asked: bool,
+    /// Published, and of no use to this process.
+    pub(super) replaces: Option<String>,
 }
 
 /// Everything that a build needs.
@@ -76,26 +86,45 @@ pub(super) struct Builder<E: 'static> {
 }
 
 impl<E: EventData + 'static> Builder<E> {
-    /// Builds in the background; ends early when `stopped` says so.
-    pub(super) fn start(self, stopped: StopSignal) -> JoinHandle<Result<(), BuildError>> {
-        tokio::spawn(self.build(stopped))
+    /// Builds what is wanted, one after the other, until `stopped` says so. Fails if a build fails and there is nothing else to
+    /// serve.
+    pub(super) async fn run(
+        self,
+        mut wanted: mpsc::Receiver<Wanted>,
+        stopped: StopSignal,
+    ) -> Result<(), BuildError> {
+        loop {
+            let wanted = tokio::select! {
+                wanted = wanted.recv() => wanted,
+                () = stopped.requested() => None,
+            };
+            let Some(wanted) = wanted else { return Ok(()) };
+            match self.build(&wanted, &stopped).await {
+                Err(error) if self.api.has_nothing_to_serve() => return Err(error),
+                Err(error) => {
+                    tracing::error!("the rebuild failed, the read model stays as it was: {error}");
+                    self.api.build_trouble.store(Arc::new(Some(error.to_string())));
+                }
+                Ok(()) => {}
+            }
+        }
     }
 
-    async fn build(self, stopped: StopSignal) -> Result<(), BuildError> {
+    async fn build(&self, wanted: &Wanted, stopped: &StopSignal) -> Result<(), BuildError> {
         let give_up_at = Instant::now() + self.settings.start_timeout;
-        loop {
-            let error = match self.attempt(&stopped).await {
+        while !self.published_by_others(wanted) {
+            let error = match self.attempt(stopped).await {
                 Ok(report) => {
                     self.tell_built(&report);
                     return Ok(());
                 }
                 Err(error) => error,
             };
-            if error.cancelled() || self.published_by_others() {
+            if error.cancelled() {
                 return Ok(());
             }
             let worth_waiting = error.passing() && Instant::now() < give_up_at;
-            if !worth_waiting && (self.settings.replay || !error.others_at_work()) {
+            if !worth_waiting && (wanted.asked || !error.others_at_work()) {
                 return Err(error);
             }
             self.tell_trouble(&error);
@@ -104,6 +133,7 @@ impl<E: EventData + 'static> Builder<E> {
                 () = stopped.requested() => return Ok(()),
             }
         }
+        Ok(())
     }
 
     fn tell_built(&self, report: &ReplayReport) {
@@ -119,11 +149,13 @@ impl<E: EventData + 'static> Builder<E> {
         }
     }
 
-    /// Whether a process beside this one has built what the first build was for.
-    fn published_by_others(&self) -> bool {
-        let ours =
-            || self.read_model.current_is_foreign(&self.projection.layout()).is_ok_and(|foreign| !foreign);
-        !self.settings.replay && matches!(self.read_model.current(), Ok(Some(_))) && ours()
+    /// Whether what is wanted is there, built by whomever.
+    fn published_by_others(&self, wanted: &Wanted) -> bool {
+        let is_foreign = self.read_model.current_is_foreign(&self.projection.layout());
+        let Ok(Some(current)) = self.read_model.current() else { return false };
+        !wanted.asked
+            && wanted.replaces.as_ref() != Some(&current)
+            && is_foreign.is_ok_and(|foreign| !foreign)
     }
 
     async fn attempt(&self, stopped: &StopSignal) -> Result<ReplayReport, BuildError> {

@@ -1,63 +1,196 @@
-//! The first moments after a read model was opened: nobody is answered from before where it may have been before.
+//! The first moments of a generation that is served: nobody is answered from before where it may have been before.
 //!
 //! Rows are on disk up to half a second after they were served, so one whose process was killed, or whose disk was full,
 //! begins a little earlier than it ended. Whatever it answered from is in the log: who has projected what the log held at
-//! the start has that again. Queries wait for it, but not for ever: a log that cannot be reached must not keep what is there
-//! from being served.
+//! the start has that again. Queries wait for it as long as it gets further. While nothing of the log can be read they wait
+//! for a while, and are then answered from what there is.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
-use projector::kernel::State;
-use schemas::problem::Problem;
+use projector::kernel::{Progress, State};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::refusal::Refusal;
-use super::serving::Serving;
-
-/// Whether queries may be answered, and until when they have to wait at most.
-pub(super) struct FirstCatchUp {
-    over: AtomicBool,
-    until: Instant,
+/// How far the first catch-up is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CatchUp {
+    /// Queries wait.
+    Waiting,
+    /// It has caught up with the log as it was when it was opened.
+    Over,
+    /// The projection has stopped, for a reason that does not pass: answers are those of the last good state.
+    Stopped,
+    /// It did not get further for too long: queries are answered from what there is.
+    GivenUp,
 }
 
+impl CatchUp {
+    /// Whether waiting for more would help nobody.
+    pub(super) fn is_ready(self) -> bool {
+        matches!(self, Self::Over | Self::Stopped)
+    }
+}
+
+/// The first catch-up of one served generation. Where its follower is gone before it is decided, whatever is served next
+/// decides.
+pub(super) struct FirstCatchUp(watch::Receiver<CatchUp>);
+
 impl FirstCatchUp {
-    /// Queries wait for `wait_max` from now on at most.
-    pub(super) fn begin(wait_max: Duration) -> Self {
-        Self { over: AtomicBool::new(false), until: Instant::now() + wait_max }
+    /// Begins with what is served now; given up after `patience` without progress.
+    pub(super) fn begin(progress: watch::Receiver<Arc<Progress>>, patience: Duration) -> Self {
+        Self::begin_as(CatchUp::Waiting, progress, patience)
+    }
+
+    /// Of a generation that takes over from this one's, and is not behind it.
+    pub(super) fn go_on(&self, progress: watch::Receiver<Arc<Progress>>, patience: Duration) -> Self {
+        Self::begin_as(self.state(), progress, patience)
+    }
+
+    fn begin_as(state: CatchUp, progress: watch::Receiver<Arc<Progress>>, patience: Duration) -> Self {
+        let (sender, receiver) = watch::channel(state);
+        if state != CatchUp::Over {
+            tokio::spawn(decide(sender, progress, patience));
+        }
+        Self(receiver)
+    }
+
+    pub(super) fn state(&self) -> CatchUp {
+        *self.0.borrow()
     }
 
     /// Whether queries are answered at once.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
+    pub(super) fn is_decided(&self) -> bool {
+        self.state() != CatchUp::Waiting
     }
 
-    /// Waits until queries may be answered, for `wait` at most.
-    ///
-    /// # Errors
-    /// 503 past `wait`.
-    pub(super) async fn pass(&self, serving: &Serving, wait: Duration) -> Result<(), Refusal> {
-        let mut progress = serving.progress.clone();
-        tokio::select! {
-            biased;
-            // An error: another generation has taken over, which is not behind.
-            _ = progress.wait_for(|now| !matches!(now.state, State::Building)) => {}
-            () = sleep_until(self.until) => tracing::warn!(
-                "the end of the log was not reached in time: queries are answered from what there is"
-            ),
-            () = sleep_until(Instant::now() + wait) => return Err(catching_up(serving)),
+    /// Ends when queries may be answered; never, once the follower is gone before.
+    pub(super) async fn decided(&self) {
+        let mut state = self.0.clone();
+        let gone = state.wait_for(|state| *state != CatchUp::Waiting).await.is_err();
+        if gone {
+            std::future::pending().await
         }
-        self.over.store(true, Ordering::Relaxed);
-        Ok(())
     }
 }
 
-fn catching_up(serving: &Serving) -> Refusal {
-    let detail = "the read model has just been opened and is not yet where it may have been when its process ended; come again \
-                  after Retry-After";
-    let problem = Problem::new(503, "catching-up", "The read model is catching up", detail);
-    match serving.progress.borrow().lag_total() {
-        Some(lag) => problem.with("lag_total", lag).into(),
-        None => problem.into(),
+async fn decide(
+    state: watch::Sender<CatchUp>,
+    mut progress: watch::Receiver<Arc<Progress>>,
+    patience: Duration,
+) {
+    let mut read = progress.borrow().checkpoint.records();
+    let mut moved_at = Instant::now();
+    loop {
+        let now = progress.borrow_and_update().clone();
+        match &now.state {
+            State::Following => {
+                state.send_replace(CatchUp::Over);
+                return;
+            }
+            State::Stopped(reason) if !reason.may_pass() => tell(&state, CatchUp::Stopped),
+            State::Building | State::Stopped(_) => {}
+        }
+        if now.checkpoint.records() > read {
+            (read, moved_at) = (now.checkpoint.records(), Instant::now());
+        }
+        let waits = *state.borrow() == CatchUp::Waiting;
+        tokio::select! {
+            changed = progress.changed() => if changed.is_err() { return },
+            () = sleep_until(moved_at + patience), if waits => {
+                tracing::warn!("nothing of the log could be read in time: queries are answered from what there is");
+                tell(&state, CatchUp::GivenUp);
+            }
+            () = state.closed() => return,
+        }
+    }
+}
+
+fn tell(state: &watch::Sender<CatchUp>, now: CatchUp) {
+    state.send_if_modified(|state| std::mem::replace(state, now) != now);
+}
+
+#[cfg(test)]
+mod tests {
+    use projector::kernel::{Checkpoint, RecordAt, SourceCheckpoint, SourceId, StopReason};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn at(next_offset: i64, state: State) -> Arc<Progress> {
+        let source = SourceId { topic: "orders.events".into(), partition: 0 };
+        let at = SourceCheckpoint { next_offset, ..SourceCheckpoint::default() };
+        let progress = Progress::start(Arc::new(Checkpoint::from_sources([(source, at)])));
+        Arc::new(Progress { state, ..progress })
+    }
+
+    fn stopped(reason: StopReason) -> State {
+        State::Stopped(Arc::new(reason))
+    }
+
+    fn went_back() -> State {
+        let at = RecordAt { topic: "orders.events".into(), partition: 0, offset: 9, event_id: None };
+        stopped(StopReason::LogWentBack { at: Box::new(at), high: 2 })
+    }
+
+    /// Lets so much time go by, and everything that is due within it happen.
+    async fn pass(time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn queries_wait_as_long_as_it_gets_further() {
+        let (progress, receiver) = watch::channel(at(0, State::Building));
+        let catching = FirstCatchUp::begin(receiver, PATIENCE);
+        for read in 1..15 {
+            pass(Duration::from_secs(4)).await;
+            progress.send_replace(at(read, State::Building));
+            assert_eq!(catching.state(), CatchUp::Waiting);
+        }
+        progress.send_replace(at(15, State::Following));
+        catching.decided().await;
+        assert_eq!(catching.state(), CatchUp::Over);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_progress_it_is_given_up_counted_from_where_it_was_served() {
+        pass(Duration::from_secs(60)).await;
+        let (progress, receiver) = watch::channel(at(0, State::Building));
+        let catching = FirstCatchUp::begin(receiver, PATIENCE);
+        pass(Duration::from_secs(4)).await;
+        progress.send_replace(at(0, went_back()));
+        assert_eq!(catching.state(), CatchUp::Waiting);
+        pass(Duration::from_secs(2)).await;
+        assert_eq!(catching.state(), CatchUp::GivenUp, "a log that went back is no progress");
+        progress.send_replace(at(0, State::Following));
+        pass(Duration::from_secs(1)).await;
+        assert_eq!(catching.state(), CatchUp::Over, "in the end it has caught up after all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_pass_is_not_waited_for() {
+        let (progress, receiver) = watch::channel(at(0, State::Building));
+        let catching = FirstCatchUp::begin(receiver, PATIENCE);
+        progress.send_replace(at(0, stopped(StopReason::Defect { detail: String::new() })));
+        catching.decided().await;
+        assert_eq!(catching.state(), CatchUp::Stopped);
+        progress.send_replace(at(0, State::Following));
+        pass(Duration::from_secs(1)).await;
+        assert_eq!(catching.state(), CatchUp::Over, "somebody has mended it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_over_goes_on_where_the_one_before_was() {
+        let (progress, receiver) = watch::channel(at(0, State::Building));
+        let catching = FirstCatchUp::begin(receiver, PATIENCE);
+        let (next_progress, next_receiver) = watch::channel(at(0, State::Building));
+        let next = catching.go_on(next_receiver, PATIENCE);
+        drop(progress);
+        pass(Duration::from_secs(1)).await;
+        assert!(!catching.is_decided() && !next.is_decided(), "the one that was replaced decides nothing");
+        next_progress.send_replace(at(1, State::Following));
+        next.decided().await;
+        assert!(next.go_on(watch::channel(at(0, State::Building)).1, PATIENCE).is_decided());
     }
 }

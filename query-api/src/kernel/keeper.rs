@@ -1,53 +1,48 @@
 //! The keeper: the one task that opens generations, owns their follower, and changes which of them is served.
 //!
-//! A published generation is swapped in so that no answer goes back in time: it is opened and followed until it has
-//! projected whatever the served one has; then the served one's follower is stopped, so that it moves no further, and
-//! only when the new one has reached that very place requests are sent to it. Requests in between are answered from
-//! the old generation, those that wait for a token go on waiting. If anything fails on the way, the old one is followed
-//! again and stays.
+//! It goes in steps, none of which waits for long, so that it can always look after what is served and learn what has been
+//! published. A published generation is opened and followed until it has projected whatever the served one has; then it is
+//! swapped in ([`swap`]), so that no answer goes back in time. What fails on the way is tried again with a growing pause,
+//! unless nothing but another generation helps. Whatever lasts is told in `/status`.
 
 mod candidate;
 mod mend;
+mod next;
 mod opener;
+mod swap;
 
 use std::sync::Arc;
 
 use event_log::Kafka;
 use projector::kernel::{Follower, Projection, ReadModel};
 use schemas::event_data::EventData;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::api::Api;
+use super::api::{Absent, Api};
 use super::blocking::blocking;
-use super::limits::{CURRENT_LOOK_INTERVAL, SWAP_TIMEOUT};
-use super::serving::Serving;
+use super::builder::Wanted;
+use super::limits::CURRENT_LOOK_INTERVAL;
+use super::status::NextStatus;
 use super::stop_signal::StopSignal;
-use candidate::{Candidate, Refused};
-use mend::Probed;
-pub use opener::OpenError;
-use opener::{Opener, stop};
-
-/// What there was to serve at the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// A generation, which is served now.
-    Served,
-    /// None that this program reads.
-    Nothing,
-    /// One that cannot be read.
-    Unreadable,
-}
+use candidate::Candidate;
+use mend::{Mending, is_failed_write, probe};
+use next::{Moved, Next, Stage};
+use opener::{OpenError, Opener, stop};
 
 /// Owns what is served.
 pub(super) struct Keeper<E: 'static> {
     api: Arc<Api>,
     read_model: ReadModel,
-    opener: Opener<E>,
+    opener: Arc<Opener<E>>,
+    /// Of what is served; none for a moment after a swap that failed.
     follower: Option<Follower>,
-    /// A generation that cannot be served, so that it is neither tried nor told again and again.
-    refused: Option<Refused>,
-    /// The disk, after a store has failed.
-    probed: Probed,
+    next: Option<Next>,
+    mending: Mending,
+    /// Asks for a generation where there is none that can be served.
+    builds: mpsc::Sender<Wanted>,
+    /// What was asked for last, so that it is asked for once.
+    wanted: Option<Wanted>,
 }
 
 impl<E: EventData + 'static> Keeper<E> {
@@ -57,159 +52,168 @@ impl<E: EventData + 'static> Keeper<E> {
         read_model: ReadModel,
         projection: Projection<E>,
         holder: String,
+        builds: mpsc::Sender<Wanted>,
     ) -> Self {
-        let opener = Opener { kafka, projection, holder };
-        Self { api, read_model, opener, follower: None, refused: None, probed: Probed::default() }
+        let opener = Arc::new(Opener { kafka, projection, holder });
+        let mending = Mending::default();
+        Self { api, read_model, opener, follower: None, next: None, mending, builds, wanted: None }
     }
 
-    /// Serves the published generation at once, while its follower catches up. One of another layout is about to be
-    /// replaced, and one that was damaged, as a power cut may leave it: the log gives all of it again. With `replacing`, so is
-    /// one that cannot be read for any other reason.
-    pub(super) async fn serve_current(&mut self, replacing: bool) -> Result<Found, OpenError> {
-        let Some(name) = self.current().await? else { return Ok(Found::Nothing) };
-        let error = match self.opener.open(&self.read_model, &name).await {
-            Ok(candidate) => {
-                self.serve(candidate);
-                return Ok(Found::Served);
-            }
-            Err(error) => error,
-        };
-        let found = match () {
-            () if error.is_foreign_layout() => Found::Nothing,
-            () if error.is_damage() || (replacing && !error.is_in_use()) => Found::Unreadable,
-            () => return Err(error),
-        };
-        self.refuse(Refused { name, again: false, reason: error.to_string() });
-        Ok(found)
-    }
-
-    /// Looks for newly published generations until told to stop; then stops the follower.
+    /// Serves what is published until told to stop; then stops the followers.
     pub(super) async fn run(mut self, stopped: StopSignal) {
         let mut ticks = interval(CURRENT_LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.look(&stopped).await,
+                _ = ticks.tick() => self.look().await,
+                moved = next::moved(&mut self.next) => match moved {
+                    Moved::Opened(opened) => self.opened(opened),
+                    Moved::Further => {}
+                },
                 () = stopped.requested() => break,
             }
+            self.judge(&stopped).await;
+            self.tell();
         }
         if let Some(follower) = self.follower.take() {
             stop(follower).await;
         }
+        self.forget_next().await;
     }
 
-    async fn look(&mut self, stopped: &StopSignal) {
+    /// Looks after what is served, and at what is published.
+    async fn look(&mut self) {
         self.mend().await;
-        match self.current().await {
-            Ok(Some(name)) => self.consider(name, stopped).await,
-            Ok(None) => {}
-            Err(error) => {
-                self.refuse(Refused { name: "CURRENT".to_owned(), again: true, reason: error.to_string() })
+        self.follow_again();
+        let read_model = self.read_model.clone();
+        match blocking(move || read_model.current()).await.map_err(OpenError::from) {
+            Ok(Ok(Some(name))) => self.consider(name).await,
+            Ok(Ok(None)) => self.want(Wanted::default()),
+            Ok(Err(error)) => {
+                let is_gone = error.is_gone();
+                self.next_is("CURRENT").await.refuse(error.to_string());
+                if is_gone {
+                    self.want(Wanted::default());
+                }
             }
+            Err(error) => self.next_is("CURRENT").await.refuse(error.to_string()),
         }
     }
 
-    async fn consider(&mut self, name: String, stopped: &StopSignal) {
+    async fn consider(&mut self, name: String) {
         if self.api.serving_now().is_some_and(|serving| serving.name == name) {
-            self.forget_refused();
+            return self.forget_next().await;
+        }
+        let (opener, read_model) = (self.opener.clone(), self.read_model.clone());
+        let next = self.next_is(&name).await;
+        if next.is_due() {
+            next.open(tokio::task::spawn_blocking(move || opener.open(&read_model, &name)));
+        }
+    }
+
+    /// The generation of this name is to be served next, whatever was before.
+    async fn next_is(&mut self, name: &str) -> &mut Next {
+        if self.next.as_ref().is_some_and(|next| next.name != name) {
+            self.forget_next().await;
+        }
+        self.next.get_or_insert_with(|| Next::new(name.to_owned()))
+    }
+
+    /// One that is being opened closes itself when it is open.
+    async fn forget_next(&mut self) {
+        if let Some(Next { stage: Stage::CatchingUp(candidate), .. }) = self.next.take() {
+            stop(candidate.follower).await;
+        }
+    }
+
+    fn opened(&mut self, opened: Result<Candidate, OpenError>) {
+        let Some(next) = &mut self.next else { return };
+        let error = match opened {
+            Ok(candidate) => return next.catch_up(candidate),
+            Err(error) => error,
+        };
+        if !error.is_lasting() {
+            return next.failed(error.to_string());
+        }
+        let replaces = Some(next.name.clone());
+        next.refuse(error.to_string());
+        self.want(Wanted { replaces, ..Wanted::default() });
+    }
+
+    /// Asks for a generation, if nothing is served. It is asked for once.
+    fn want(&mut self, wanted: Wanted) {
+        if self.api.serving_now().is_some() || self.wanted.as_ref() == Some(&wanted) {
             return;
         }
-        if self.refused.as_ref().is_some_and(|refused| refused.name == name) {
-            return;
-        }
-        match self.opener.open(&self.read_model, &name).await {
-            Ok(candidate) => self.swap(candidate, stopped).await,
-            Err(error) => self.refuse(Refused { name, again: error.is_in_use(), reason: error.to_string() }),
-        }
-    }
-
-    async fn swap(&mut self, candidate: Candidate, stopped: &StopSignal) {
-        let served = self.api.serving_now();
-        match self.catch_up(&candidate, served.as_deref(), stopped).await {
-            Ok(()) => {
-                self.serve(candidate);
-            }
-            Err(refused) => {
-                stop(candidate.follower).await;
-                self.follow_again(served);
-                refused.into_iter().for_each(|refused| self.refuse(refused));
-            }
-        }
-    }
-
-    /// Brings the candidate to where the served generation is, and keeps that one from moving any further. Fails without
-    /// a reason to tell when this process is stopping.
-    async fn catch_up(
-        &mut self,
-        candidate: &Candidate,
-        served: Option<&Serving>,
-        stopped: &StopSignal,
-    ) -> Result<(), Option<Refused>> {
-        let Some(served) = served else { return Ok(()) };
-        let reached = served.generation.checkpoint();
-        tokio::select! {
-            result = candidate.cover(&reached) => result?,
-            newer = self.superseded(&candidate.name) => return Err(Some(candidate.refused(&newer))),
-            () = stopped.requested() => return Err(None),
-        }
-        if let Some(follower) = self.follower.take() {
-            stop(follower).await;
-        }
-        match timeout(SWAP_TIMEOUT, candidate.cover(&served.generation.checkpoint())).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Some(Refused { again: true, ..candidate.refused("it did not catch up in time") })),
-        }
-    }
-
-    /// Ends when `CURRENT` no longer names `name`.
-    async fn superseded(&self, name: &str) -> String {
-        loop {
-            sleep(CURRENT_LOOK_INTERVAL).await;
-            if let Ok(Some(newer)) = self.current().await
-                && newer != name
-            {
-                return format!("{newer} was published meanwhile");
-            }
+        // Before the builder can fail: it then ends the process, since there is nothing else to serve.
+        self.api.absent.store(Arc::new(Absent::Building));
+        if self.builds.try_send(wanted.clone()).is_ok() {
+            self.wanted = Some(wanted);
         }
     }
 
     fn serve(&mut self, candidate: Candidate) {
         tracing::info!(generation = candidate.name, "serving");
-        self.forget_refused();
-        let Candidate { name, generation, follower } = candidate;
-        let (progress, hold) = (follower.progress(), follower.holding());
-        self.api.serve(name, generation, progress, hold, follower.repairing());
+        (self.next, self.wanted) = (None, None);
+        let Candidate { name, generation, follower, progress } = candidate;
+        self.api.serve(name, generation, progress, follower.holding(), follower.repairing());
         self.follower = Some(follower);
     }
 
-    /// After a swap that failed half-way: the served generation moves on.
-    fn follow_again(&mut self, served: Option<Arc<Serving>>) {
-        let Some(served) = served.filter(|_| self.follower.is_none()) else { return };
-        match self.opener.follow(served.generation.clone()) {
-            Ok(follower) => {
-                let (name, generation) = (served.name.clone(), served.generation.clone());
-                self.serve(Candidate { name, generation, follower });
+    /// The served generation moves on, after a swap that failed half-way.
+    fn follow_again(&mut self) {
+        let Some(served) = self.api.serving_now().filter(|_| self.follower.is_none()) else { return };
+        match self.opener.follow(served.name.clone(), served.generation.clone()) {
+            Ok(Candidate { name, generation, follower, progress }) => {
+                self.api.serve(name, generation, progress, follower.holding(), follower.repairing());
+                self.follower = Some(follower);
             }
-            Err(error) => tracing::error!("{} is served but no longer followed: {error}", served.name),
+            Err(error) => tracing::error!("{} is served and not followed at present: {error}", served.name),
         }
     }
 
-    fn refuse(&mut self, refused: Refused) {
-        let told = format!("{} is published but not served: {}", refused.name, refused.reason);
-        if self.api.refused.load().as_ref().as_ref() != Some(&told) {
-            tracing::error!("{told}");
-            self.api.refused.store(Arc::new(Some(told)));
+    /// Lets go of a generation whose disk refused a write, if the disk takes writes again; the next look at what is published
+    /// opens it.
+    async fn mend(&mut self) {
+        let Some(serving) = self.api.serving_now() else { return };
+        let failed = is_failed_write(&serving.progress.borrow().state);
+        let reached = serving.generation.checkpoint();
+        if !failed || !self.mending.is_due(&reached) {
+            return;
         }
-        self.refused = (!refused.again).then_some(refused);
+        let path = serving.generation.path().to_owned();
+        drop(serving);
+        // What is wrong stands in the projection's state already.
+        if !matches!(blocking(move || probe(&path)).await, Ok(Ok(()))) {
+            return;
+        }
+        tracing::info!("the disk takes writes again; the read model is opened afresh");
+        self.mending.opened_afresh(reached);
+        self.api.serve_nothing();
+        if let Some(follower) = self.follower.take() {
+            stop(follower).await;
+        }
     }
 
-    fn forget_refused(&mut self) {
-        self.refused = None;
-        self.api.refused.store(Arc::default());
-    }
-
-    async fn current(&self) -> Result<Option<String>, OpenError> {
-        let read_model = self.read_model.clone();
-        Ok(blocking(move || read_model.current()).await??)
+    fn tell(&self) {
+        let served = self.api.serving_now();
+        let behind = |next: &Next| {
+            let (served, candidate) = (served.as_ref()?, next.candidate()?);
+            Some(candidate.generation.checkpoint().behind(&served.generation.checkpoint()))
+        };
+        let next = self.next.as_ref().map(|next| next.told(behind(next)));
+        if served.is_none() {
+            let opening = next.as_ref().is_some_and(|next| next.state != NextStatus::REFUSED);
+            let absent = if self.wanted.is_some() && !opening { Absent::Building } else { Absent::Opening };
+            self.api.absent.store(Arc::new(absent));
+        }
+        let refused = next.as_ref().and_then(NextStatus::refused);
+        if self.api.refused.load().as_ref() != &refused {
+            refused.iter().for_each(|told| tracing::error!("{told}"));
+            self.api.refused.store(Arc::new(refused));
+        }
+        if self.api.next.load().as_ref() != &next {
+            self.api.next.store(Arc::new(next));
+        }
     }
 }

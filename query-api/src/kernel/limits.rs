@@ -10,7 +10,7 @@ pub const WAIT_MS_MAX_LIMIT: u64 = 60_000;
 /// How long a request with `Daybook-After` and without `Daybook-Wait-Ms` waits.
 pub const WAIT_MS_DEFAULT: u64 = 2_000;
 
-/// Default of `--catch-up-ms-max`: how long queries are kept, after a start, from a read model that is behind the log. What
+/// Default of `--catch-up-ms-max`: how long queries are kept, after an opening, from a read model that gets no further. What
 /// a killed process had answered from is projected again within moments; while the log cannot be reached, what is there is
 /// better than nothing.
 pub const CATCH_UP_MS_MAX_DEFAULT: u64 = 5_000;
@@ -43,6 +43,8 @@ pub const READ_INLINE_ROWS_MAX: usize = 256;
 pub const CURRENT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Pause before something that failed for a passing reason (Kafka away, a topic not created yet) is tried again.
 pub const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Generations that are wanted and not yet begun; what is wanted past it is wanted again at the next look.
+pub const BUILDS_WANTED_MAX: usize = 4;
 /// How long requests in flight may take to end at a shutdown, on top of the longest wait.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// How long a new generation may take for the last few events before it takes over; the served one stands still

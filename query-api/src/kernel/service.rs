@@ -9,14 +9,15 @@ use event_log::process::{DirectoryLock, LockError};
 use projector::kernel::read_model::SERVING_LOCK;
 use projector::kernel::{Layout, Projection, ReadModel, ReadModelError};
 use schemas::event_data::EventData;
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::api::Api;
 use super::blocking::blocking;
 pub use super::builder::BuildError;
-use super::builder::Builder;
-pub use super::keeper::OpenError;
-use super::keeper::{Found, Keeper};
+use super::builder::{Builder, Wanted};
+use super::keeper::Keeper;
+use super::limits::BUILDS_WANTED_MAX;
 use super::ownership::Ownership;
 use super::router::router;
 use super::settings::Settings;
@@ -24,7 +25,6 @@ use super::stop_signal::{StopSignal, Stopper, stop_signal};
 
 /// A running query service without a port.
 pub struct Service {
-    api: Arc<Api>,
     router: Router,
     stopper: Stopper,
     keeper: JoinHandle<()>,
@@ -41,9 +41,6 @@ pub enum StartError {
     /// The read model's directory.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// The published generation cannot be served.
-    #[error(transparent)]
-    Open(#[from] OpenError),
     /// A defect of this program.
     #[error("starting ended without a result: {0}; restart the process, and report this")]
     Task(#[from] JoinError),
@@ -53,17 +50,14 @@ impl StartError {
     /// Whether another process has the directory.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        match self {
-            Self::Lock(LockError::InUse { .. }) => true,
-            Self::Open(error) => error.is_in_use(),
-            Self::Lock(LockError::Io { .. }) | Self::ReadModel(_) | Self::Task(_) => false,
-        }
+        matches!(self, Self::Lock(LockError::InUse { .. }))
     }
 }
 
 impl Service {
-    /// Serves `routes` from the published generation as soon as it has caught up, if there is one that is not damaged; else,
-    /// or if the settings ask for it, begins to build one. `holder` says who this is, to others who find the read model in use.
+    /// Answers `routes` from now on: from the published generation as soon as it is open and has caught up, if there is one that
+    /// is not damaged; else, or if the settings ask for it, one is built. `holder` says who this is, to others who find the read
+    /// model in use.
     ///
     /// # Errors
     /// [`StartError`]; nothing has been changed then.
@@ -78,8 +72,12 @@ impl Service {
         let wait_max = Duration::from_millis(settings.wait_ms_max);
         let api = Arc::new(Api::new(read_model.clone(), &layout, wait_max, settings.catch_up_max));
         let (kafka, holder) = (settings.kafka.clone(), holder.to_owned());
-        let mut keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone());
-        let found = keeper.serve_current(settings.replay).await?;
+        let (builds, wanted) = mpsc::channel(BUILDS_WANTED_MAX);
+        if settings.replay {
+            let asked = builds.send(Wanted { asked: true, replaces: None }).await;
+            debug_assert!(asked.is_ok(), "the receiver is still here");
+        }
+        let keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone(), builds);
         let (stopper, stopped) = stop_signal();
         let ownership = Ownership {
             read_model: read_model.clone(),
@@ -88,14 +86,11 @@ impl Service {
             stopped: stopped.clone(),
         };
         let ownership = tokio::spawn(ownership.keep(lock));
-        // What cannot be read is replaced although it is published.
-        let settings = Settings { replay: settings.replay || found == Found::Unreadable, ..settings.clone() };
-        let build = settings.replay || found == Found::Nothing;
-        let builder = Builder { settings, read_model, projection, holder, api: api.clone() };
+        let builder =
+            Builder { settings: settings.clone(), read_model, projection, holder, api: api.clone() };
         Ok(Self {
             router: router(routes, api.clone()),
-            api,
-            builder: build.then(|| builder.start(stopped.clone())),
+            builder: Some(tokio::spawn(builder.run(wanted, stopped.clone()))),
             keeper: spawn_keeper(keeper, stopped),
             ownership,
             stopper,
@@ -113,11 +108,9 @@ impl Service {
         let result = builder.await.unwrap_or_else(|error| Err(BuildError::Task(error)));
         self.builder = None;
         match result {
-            Err(error) if self.api.serving_now().is_none() => return error,
-            Err(error) => tracing::error!("the rebuild failed, the read model stays as it was: {error}"),
-            Ok(()) => {}
+            Err(error) => error,
+            Ok(()) => std::future::pending().await,
         }
-        std::future::pending().await
     }
 
     /// Ends a rebuild at work, stops the follower and closes the store.

@@ -8,6 +8,7 @@ use schemas::token::Token;
 use tokio::sync::watch;
 
 use super::blocking::blocking;
+use super::first_catch_up::FirstCatchUp;
 use super::limits::READ_INLINE_ROWS_MAX;
 use super::positions;
 use super::refusal::Refusal;
@@ -22,6 +23,8 @@ pub struct Serving {
     pub generation: Arc<Generation>,
     /// Its follower's progress; closed once that follower has been stopped.
     pub progress: watch::Receiver<Arc<Progress>>,
+    /// Whether it has caught up with the log as it was when it was opened.
+    pub(super) first_catch_up: FirstCatchUp,
     /// Keeps its follower from moving for a while.
     pub hold: Hold,
     /// Releases what waits in it.

@@ -7,6 +7,7 @@ use schemas::problem::Problem;
 use serde::Serialize;
 
 use super::api::Api;
+use super::first_catch_up::CatchUp;
 use super::limits::STATUS_KEYS_MAX;
 use super::rebuild::Rebuild;
 use super::serving::Serving;
@@ -18,7 +19,8 @@ pub struct Status {
     pub generation: Option<String>,
     /// Layout of the generations that this program reads.
     pub layout: String,
-    /// `building`: nothing is served yet; `following`; `stopped`: served as it was, and no longer followed.
+    /// `opening`, `building`: nothing is served yet; `catching-up`: queries wait until it is where it may have been before;
+    /// `following`; `stopped`: served as it was, and not followed at present.
     pub state: &'static str,
     /// Why it stopped.
     pub stopped: Option<Problem>,
@@ -26,6 +28,8 @@ pub struct Status {
     pub ready: bool,
     /// Why the published generation is not the one that is served.
     pub refused: Option<String>,
+    /// The published generation, if it is not the one that is served.
+    pub next: Option<NextStatus>,
     /// Why a generation that is to be built is not yet.
     pub build_trouble: Option<String>,
     /// All partitions that are projected.
@@ -62,6 +66,30 @@ pub struct Status {
     pub bytes_per_event: Option<f64>,
 }
 
+/// A published generation that is not served yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NextStatus {
+    /// Its name.
+    pub generation: String,
+    /// `opening`; `catching-up` with what is served; `waiting`: tried again; `refused`.
+    pub state: &'static str,
+    /// Why it gets no further at present, or never.
+    pub why: Option<String>,
+    /// Events that what is served has projected and it has not.
+    pub behind_events: Option<u64>,
+    /// Attempts to open it.
+    pub tries: u32,
+}
+
+impl NextStatus {
+    pub(super) const REFUSED: &str = "refused";
+
+    /// Why it is not served, if it does not get further.
+    pub(super) fn refused(&self) -> Option<String> {
+        Some(format!("{} is published but not served: {}", self.generation, self.why.as_ref()?))
+    }
+}
+
 /// What is measured for a status.
 #[derive(Debug, Default)]
 pub struct Measured {
@@ -92,7 +120,7 @@ pub struct Partition {
 /// take that away: its answers are those of the last good state, and to send readers elsewhere would help nobody.
 #[must_use]
 pub fn ready(serving: Option<&Serving>) -> bool {
-    serving.is_some_and(|serving| !matches!(serving.progress.borrow().state, State::Building))
+    serving.is_some_and(|serving| serving.first_catch_up.state().is_ready())
 }
 
 /// The whole status. What is measured, and the time, come from the caller.
@@ -111,13 +139,15 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         generation: serving.map(|serving| serving.name.clone()),
         layout: api.layout.clone(),
         state: match (serving, stopped) {
-            (None, _) => "building",
-            (Some(_), None) => "following",
+            (None, _) => api.absent.load().state(),
             (Some(_), Some(_)) => "stopped",
+            (Some(serving), None) if serving.first_catch_up.state() != CatchUp::Over => "catching-up",
+            (Some(_), None) => "following",
         },
         stopped: stopped.map(problem),
         ready: ready(serving),
         refused: api.refused.load().as_ref().clone(),
+        next: api.next.load().as_ref().clone(),
         build_trouble: api.build_trouble.load().as_ref().clone(),
         partitions: progress.map(partitions).unwrap_or_default(),
         lag_total: progress.and_then(Progress::lag_total),

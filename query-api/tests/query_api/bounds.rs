@@ -56,7 +56,7 @@ async fn one_request_too_many_is_refused_and_health_is_still_answered() {
     let mut settings = setting.settings();
     settings.kafka.brokers = "127.0.0.1:1".to_owned();
     settings.catch_up_max = Duration::from_secs(3_600);
-    let service = setting.try_start(&settings).await.unwrap();
+    let service = setting.open_with(&settings).await;
     let router = service.router();
     let asking = all_wait(&router, REQUESTS_MAX, "http_requests_at_work").await;
     let refused = get(&router, "/products").await;
@@ -79,6 +79,7 @@ async fn requests_at_work_are_answered_before_the_end() {
     let (stop, stopped) = oneshot::channel::<()>();
     let running =
         tokio::spawn(query_api::run(setting.settings(), listener, async { stopped.await.unwrap() }));
+    until("ready", async || metrics(address).await.contains("query_ready 1\n").then_some(())).await;
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /users/{}/products HTTP/1.1\r\nhost: d\r\ndaybook-after: {}\r\ndaybook-wait-ms: 60000\r\n\r\n",

@@ -10,6 +10,9 @@ use crate::http::{get, get_after, get_with};
 use crate::log::Log;
 use crate::setting::{Setting, ready, status};
 
+/// Longer than any test takes.
+const WAITING: &[(&str, &str)] = &[("daybook-wait-ms", "60000")];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_answered_before_the_first_generation_is_whole() {
     let setting = Setting::on(Log::without_topics());
@@ -60,8 +63,8 @@ async fn a_read_model_is_served_without_a_broker() {
     let mut settings = setting.settings();
     settings.kafka.brokers = "127.0.0.1:1".to_owned();
     settings.catch_up_max = Duration::from_millis(50);
-    let service = setting.try_start(&settings).await.unwrap();
-    assert_eq!(get(&service.router(), &path).await.text, before);
+    let service = setting.open_with(&settings).await;
+    assert_eq!(get_with(&service.router(), &path, WAITING).await.text, before);
     assert_eq!(
         get(&service.router(), "/health/ready").await.status,
         503,
@@ -77,7 +80,7 @@ async fn a_process_that_begins_behind_the_log_answers_once_it_has_caught_up() {
     let mut settings = setting.settings();
     let brokers = std::mem::replace(&mut settings.kafka.brokers, "127.0.0.1:1".to_owned());
     settings.catch_up_max = Duration::from_secs(3_600);
-    let service = setting.try_start(&settings).await.unwrap();
+    let service = setting.open_with(&settings).await;
     let refused = get_with(&service.router(), "/products", &[("daybook-wait-ms", "20")]).await;
     assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:catching-up");
     assert_eq!(refused.header("retry-after"), "1");
@@ -85,8 +88,8 @@ async fn a_process_that_begins_behind_the_log_answers_once_it_has_caught_up() {
 
     let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 1)]);
     settings.kafka.brokers = brokers;
-    let service = setting.try_start(&settings).await.unwrap();
-    let answer = get(&service.router(), &format!("/users/{}/products", id(1))).await;
+    let service = setting.open_with(&settings).await;
+    let answer = get_with(&service.router(), &format!("/users/{}/products", id(1)), WAITING).await;
     token.split(',').for_each(|at| assert!(answer.header("daybook-as-of").contains(at), "{}", answer.text));
     service.stop().await.unwrap();
 }

@@ -11,6 +11,7 @@ mod http;
 mod lifecycle;
 mod log;
 mod many_connections;
+mod opening;
 mod pages;
 mod program;
 mod quarantined;

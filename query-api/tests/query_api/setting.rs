@@ -43,6 +43,13 @@ impl Setting {
         query_api::start(settings, "a test").await
     }
 
+    /// A service that has opened what is published.
+    pub(crate) async fn open_with(&self, settings: &Settings) -> Service {
+        let service = self.try_start(settings).await.unwrap();
+        status(&service.router(), "open", |status| !status["generation"].is_null()).await;
+        service
+    }
+
     /// A service that answers.
     pub(crate) async fn serve(&self) -> Service {
         self.serve_with(&self.settings()).await

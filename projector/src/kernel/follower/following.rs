@@ -52,7 +52,7 @@ impl<E: EventData> Following<E> {
     pub(super) fn run(mut self) {
         let _guard = TellPanic(self.progress.clone());
         while let Err(reason) = self.follow().and_then(|()| self.commit()) {
-            let again = reason.may_pass().then(|| Instant::now() + self.pause.next());
+            let again = reason.may_pass().then(|| Instant::now() + self.pause.longer());
             self.tell_stopped(reason);
             self.hold.end();
             if !self.wait_to_go_on(again) {

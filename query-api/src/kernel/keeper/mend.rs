@@ -2,69 +2,68 @@
 //!
 //! sled remembers its first failed write for as long as a store is open, so that its follower cannot just go on. Until the
 //! disk is well, queries are answered from what had been projected. Opening takes a moment in which nothing is served; what
-//! had not reached the disk is projected again from the log.
+//! had not reached the disk is projected again from the log. What could not be read, or is damaged, no opening mends.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use projector::kernel::{State, StopReason};
-use schemas::event_data::EventData;
-
-use super::Keeper;
-use super::opener::stop;
-use crate::kernel::blocking::blocking;
+use event_log::process::Pause;
+use projector::kernel::store::Failure;
+use projector::kernel::{Checkpoint, State, StopReason};
+use tokio::time::Instant;
 
 /// Written beside the rows to see whether the disk takes writes, and removed again: as much as a few segments of a store.
 const PROBE_BYTES: usize = 4 << 20;
 const PROBE_FILE: &str = "probe";
-/// Pause between two probes.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause before the disk is probed, doubled up to [`PROBE_PAUSE_MAX`] while the generation gets no further.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
+const PROBE_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// When the disk was probed last.
-#[derive(Default)]
-pub(super) struct Probed(Option<Instant>);
+/// When the disk is probed next.
+pub(super) struct Mending {
+    pause: Pause,
+    due_at: Option<Instant>,
+    /// How far the generation had got when it was opened afresh.
+    opened_at: Option<Arc<Checkpoint>>,
+}
 
-impl Probed {
-    fn is_due(&mut self) -> bool {
-        let due = self.0.is_none_or(|at| at.elapsed() >= PROBE_INTERVAL);
-        if due {
-            self.0 = Some(Instant::now());
-        }
-        due
+impl Default for Mending {
+    fn default() -> Self {
+        Self { pause: Pause::new(PROBE_PAUSE, PROBE_PAUSE_MAX), due_at: None, opened_at: None }
     }
 }
 
-impl<E: EventData + 'static> Keeper<E> {
-    /// Lets go of a generation whose store has failed, if its disk takes writes again; the next look at what is published
-    /// opens it.
-    pub(super) async fn mend(&mut self) {
-        if !self.store_failed() || !self.probed.is_due() {
-            return;
+impl Mending {
+    /// Whether the disk is to be probed now, for a store that failed when the generation had got that far.
+    pub(super) fn is_due(&mut self, reached: &Arc<Checkpoint>) -> bool {
+        if self.opened_at.as_ref().is_some_and(|opened_at| opened_at != reached) {
+            *self = Self::default();
         }
-        let Some(serving) = self.api.serving_now() else { return };
-        let path = serving.generation.path().to_owned();
-        drop(serving);
-        // What is wrong stands in the projection's state already.
-        if !matches!(blocking(move || probe(&path)).await, Ok(Ok(()))) {
-            return;
+        let due_at = *self.due_at.get_or_insert_with(|| Instant::now() + self.pause.longer());
+        if due_at > Instant::now() {
+            return false;
         }
-        tracing::info!("the disk takes writes again; the read model is opened afresh");
-        self.api.serve_nothing();
-        if let Some(follower) = self.follower.take() {
-            stop(follower).await;
-        }
+        self.due_at = None;
+        true
     }
 
-    fn store_failed(&self) -> bool {
-        let state = self.follower.as_ref().map(|follower| follower.progress().borrow().state.clone());
-        matches!(state, Some(State::Stopped(reason)) if matches!(*reason, StopReason::Store(_)))
+    /// The generation is about to be opened afresh, from that far on.
+    pub(super) fn opened_afresh(&mut self, reached: Arc<Checkpoint>) {
+        self.opened_at = Some(reached);
     }
+}
+
+/// Whether an opening may help: the disk refused a write.
+pub(super) fn is_failed_write(state: &State) -> bool {
+    let State::Stopped(reason) = state else { return false };
+    matches!(&**reason, StopReason::Store(error) if error.failure == Failure::Write)
 }
 
 /// Fails as the store would.
-fn probe(directory: &Path) -> io::Result<()> {
+pub(super) fn probe(directory: &Path) -> io::Result<()> {
     let path = directory.join(PROBE_FILE);
     let written = File::create(&path).and_then(|mut file| {
         file.write_all(&vec![0; PROBE_BYTES])?;
@@ -73,4 +72,48 @@ fn probe(directory: &Path) -> io::Result<()> {
     // Also what could only be written in part.
     let removed = fs::remove_file(&path);
     written.and(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use projector::kernel::{SourceCheckpoint, SourceId, StoreError};
+
+    use super::*;
+
+    fn checkpoint(next_position: u64) -> Arc<Checkpoint> {
+        let source = SourceId { topic: "orders.events".into(), partition: 0 };
+        let at = SourceCheckpoint { next_position, ..Default::default() };
+        Arc::new(Checkpoint::from_sources([(source, at)]))
+    }
+
+    #[test]
+    fn only_a_failed_write_is_a_disk_that_may_take_writes_again() {
+        let stopped = |failure| {
+            let error = StoreError::new("read", Path::new("gen-000001"), "a reason");
+            State::Stopped(Arc::new(StopReason::Store(StoreError { failure, ..error })))
+        };
+        assert!(is_failed_write(&stopped(Failure::Write)));
+        assert!(!is_failed_write(&stopped(Failure::Other)));
+        assert!(!is_failed_write(&stopped(Failure::Damage)));
+        assert!(!is_failed_write(&State::Following));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_fails_at_the_same_place_is_probed_less_and_less_often() {
+        let mut mending = Mending::default();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let mut waited = 0;
+            while !mending.is_due(&checkpoint(3)) {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                waited += 1;
+            }
+            pauses.push(waited);
+            mending.opened_afresh(checkpoint(3));
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert!(!mending.is_due(&checkpoint(4)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(mending.is_due(&checkpoint(4)), "it had got further");
+    }
 }

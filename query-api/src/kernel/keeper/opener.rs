@@ -14,7 +14,7 @@ use crate::kernel::blocking::blocking;
 
 /// Why a generation cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(super) enum OpenError {
     /// It cannot be opened.
     #[error(transparent)]
     Generation(#[from] GenerationError),
@@ -30,27 +30,17 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether another process has the generation.
+    /// Whether nothing but another generation helps. Whatever else it is may pass: another process has the generation, the
+    /// disk is full, or the system gives no thread.
     #[must_use]
-    pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::Generation(GenerationError::InUse { .. }))
-    }
-
-    /// Whether its files are not what was written.
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Generation(error) if error.is_damage())
-    }
-
-    /// Whether its rows mean something else to another version of this program.
-    #[must_use]
-    pub fn is_foreign_layout(&self) -> bool {
-        matches!(self, Self::Generation(GenerationError::ForeignLayout { .. }))
+    pub(super) fn is_lasting(&self) -> bool {
+        let Self::Generation(error) = self else { return false };
+        error.is_damage()
+            || matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
     }
 }
 
 /// What it takes to open a generation and follow.
-#[derive(Clone)]
 pub(super) struct Opener<E: 'static> {
     pub(super) kafka: Kafka,
     pub(super) projection: Projection<E>,
@@ -58,24 +48,20 @@ pub(super) struct Opener<E: 'static> {
 }
 
 impl<E: EventData + 'static> Opener<E> {
-    /// Opens a generation and begins to follow into it.
-    pub(super) async fn open(&self, read_model: &ReadModel, name: &str) -> Result<Candidate, OpenError> {
-        let (read_model, path) = (read_model.clone(), read_model.path_of(name));
-        let (projection, holder) = (self.projection, self.holder.clone());
-        let open = move || -> Result<Generation, OpenError> {
-            let skipped = read_model.skipped()?;
-            let generation = Generation::open(&path, &projection.layout(), &holder)?;
-            leave_out(&generation, projection, skipped).map_err(GenerationError::from)?;
-            Ok(generation)
-        };
-        let generation = Arc::new(blocking(open).await??);
-        let follower = self.follow(generation.clone())?;
-        Ok(Candidate { name: name.to_owned(), generation, follower })
+    /// Opens a generation and begins to follow into it. Blocks.
+    pub(super) fn open(&self, read_model: &ReadModel, name: &str) -> Result<Candidate, OpenError> {
+        let skipped = read_model.skipped()?;
+        let generation =
+            Generation::open(&read_model.path_of(name), &self.projection.layout(), &self.holder)?;
+        leave_out(&generation, self.projection, skipped).map_err(GenerationError::from)?;
+        Ok(self.follow(name.to_owned(), Arc::new(generation))?)
     }
 
     /// Begins to follow into a generation that is open.
-    pub(super) fn follow(&self, generation: Arc<Generation>) -> std::io::Result<Follower> {
-        Follower::start(&self.kafka, generation, self.projection, FollowOptions::default())
+    pub(super) fn follow(&self, name: String, generation: Arc<Generation>) -> std::io::Result<Candidate> {
+        let follower =
+            Follower::start(&self.kafka, generation.clone(), self.projection, FollowOptions::default())?;
+        Ok(Candidate { name, generation, progress: follower.progress(), follower })
     }
 }
 

@@ -1,0 +1,161 @@
+//! The generation that is to be served next, and how far that is.
+
+use std::time::Duration;
+
+use event_log::process::Pause;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::candidate::Candidate;
+use super::opener::OpenError;
+use crate::kernel::status::NextStatus;
+
+/// Pause before an opening that failed is tried again, doubled up to [`OPEN_PAUSE_MAX`].
+const OPEN_PAUSE: Duration = Duration::from_millis(250);
+const OPEN_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// An opening that took long is not repeated at once: it read the whole store.
+const OPEN_PAUSE_PER_OPENING: u32 = 10;
+
+/// A published generation that is not served yet.
+pub(super) struct Next {
+    pub(super) name: String,
+    pub(super) stage: Stage,
+    /// Why it goes no further at present.
+    pub(super) why: Option<String>,
+    pause: Pause,
+    tries: u32,
+}
+
+/// How far it is.
+pub(super) enum Stage {
+    /// To be opened from then on.
+    Waiting(Instant),
+    /// Being opened since then, on a thread that may block.
+    Opening(Instant, JoinHandle<Result<Candidate, OpenError>>),
+    /// Open and followed.
+    CatchingUp(Candidate),
+    /// Not to be served by this process.
+    Refused,
+}
+
+impl Next {
+    pub(super) fn new(name: String) -> Self {
+        let pause = Pause::new(OPEN_PAUSE, OPEN_PAUSE_MAX);
+        Self { name, stage: Stage::Waiting(Instant::now()), why: None, pause, tries: 0 }
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        matches!(self.stage, Stage::Waiting(at) if at <= Instant::now())
+    }
+
+    pub(super) fn open(&mut self, opening: JoinHandle<Result<Candidate, OpenError>>) {
+        self.tries += 1;
+        self.stage = Stage::Opening(Instant::now(), opening);
+    }
+
+    /// Whatever the reason was, it is tried again.
+    pub(super) fn failed(&mut self, why: String) {
+        let took = match self.stage {
+            Stage::Opening(began, _) => began.elapsed(),
+            _ => Duration::ZERO,
+        };
+        let pause = self.pause.longer().max((took * OPEN_PAUSE_PER_OPENING).min(OPEN_PAUSE_MAX));
+        self.stage = Stage::Waiting(Instant::now() + pause);
+        self.why = Some(why);
+    }
+
+    pub(super) fn catch_up(&mut self, candidate: Candidate) {
+        self.stage = Stage::CatchingUp(candidate);
+        self.why = None;
+    }
+
+    pub(super) fn candidate(&self) -> Option<&Candidate> {
+        match &self.stage {
+            Stage::CatchingUp(candidate) => Some(candidate),
+            _ => None,
+        }
+    }
+
+    /// The candidate, to be judged; whoever takes it says what becomes of it.
+    pub(super) fn take_candidate(&mut self) -> Option<Candidate> {
+        self.candidate()?;
+        match std::mem::replace(&mut self.stage, Stage::Refused) {
+            Stage::CatchingUp(candidate) => Some(candidate),
+            _ => None,
+        }
+    }
+
+    /// It stands still, for a reason that may pass.
+    pub(super) fn wait(&mut self, candidate: Candidate, why: String) {
+        self.stage = Stage::CatchingUp(candidate);
+        self.why = Some(why);
+    }
+
+    pub(super) fn refuse(&mut self, why: String) {
+        self.stage = Stage::Refused;
+        self.why = Some(why);
+    }
+
+    /// What `/status` says of it; `behind_events` is what it has not projected and the served one has.
+    pub(super) fn told(&self, behind_events: Option<u64>) -> NextStatus {
+        let state = match (&self.stage, &self.why) {
+            (Stage::Refused, _) => NextStatus::REFUSED,
+            (_, Some(_)) => "waiting",
+            (Stage::CatchingUp(_), None) => "catching-up",
+            (Stage::Waiting(_) | Stage::Opening(..), None) => "opening",
+        };
+        let (generation, why) = (self.name.clone(), self.why.clone());
+        NextStatus { generation, state, why, behind_events, tries: self.tries }
+    }
+}
+
+/// What has happened to it.
+pub(super) enum Moved {
+    /// It was opened, or could not be.
+    Opened(Result<Candidate, OpenError>),
+    /// It has projected more, or stopped.
+    Further,
+}
+
+/// Ends when something has happened to what is to be served next.
+pub(super) async fn moved(next: &mut Option<Next>) -> Moved {
+    match next.as_mut().map(|next| &mut next.stage) {
+        Some(Stage::Opening(_, opening)) => Moved::Opened(opening.await.map_err(OpenError::from).flatten()),
+        Some(Stage::CatchingUp(candidate)) => {
+            // An error: its follower is gone, and has told why.
+            let _gone = candidate.progress.changed().await;
+            Moved::Further
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(next: &Next) -> Duration {
+        let Stage::Waiting(at) = next.stage else { panic!("it is tried again") };
+        at.duration_since(Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_opening_is_tried_again_later_each_time_and_the_longer_it_took() {
+        let mut next = Next::new("gen-000001".to_owned());
+        assert!(next.is_due());
+        let pauses: Vec<_> = (0..9)
+            .map(|_| {
+                next.failed("the disk".to_owned());
+                waits(&next).as_millis()
+            })
+            .collect();
+        assert_eq!(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        assert!(!next.is_due());
+        assert_eq!(next.told(None).state, "waiting");
+        let mut next = Next::new("gen-000001".to_owned());
+        next.open(tokio::spawn(std::future::pending()));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        next.failed("the disk".to_owned());
+        assert_eq!(waits(&next), Duration::from_secs(20));
+    }
+}

@@ -1,0 +1,142 @@
+//! What is published cannot be opened or served yet: it is told, waited for, and served once it can be.
+
+use std::time::Duration;
+
+use projector::kernel::{Checkpoint, Generation, ReadModel};
+use query_api::Settings;
+use serde_json::{Value, json};
+
+use crate::events::{created, id, placed, signed_up};
+use crate::http::{get, get_after, get_with};
+use crate::setting::{Setting, ready, status, until};
+
+/// Nobody answers there.
+const NO_BROKER: &str = "127.0.0.1:1";
+
+async fn published(setting: &Setting) -> String {
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 1)]);
+    get_after(&service.router(), "/products", &token).await.ok();
+    service.stop().await.unwrap();
+    token
+}
+
+fn is_waiting(status: &Value, for_what: &str) -> bool {
+    status["next"]["state"] == "waiting" && status["next"]["why"].as_str().unwrap().contains(for_what)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_that_fails_is_tried_again_whatever_the_reason() {
+    let setting = Setting::new();
+    let token = published(&setting).await;
+    let lock = setting.data_dir().join("gen-000001/LOCK");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let service = setting.try_start(&setting.settings()).await.unwrap();
+    let router = service.router();
+    let told = status(&router, "why", |status| is_waiting(status, "gen-000001")).await;
+    assert_eq!((&told["state"], &told["generation"]), (&json!("opening"), &Value::Null));
+    status(&router, "another try", |status| status["next"]["tries"].as_u64().unwrap() > 1).await;
+    assert_eq!(get(&router, "/products").await.problem(503)["type"], "urn:daybook:problem:opening");
+    assert_eq!(get(&router, "/health/live").await.status, 200);
+    assert_eq!(get(&router, "/health/ready").await.status, 503);
+    std::fs::remove_dir(&lock).unwrap();
+    ready(&router).await;
+    get_after(&router, "/products", &token).await.ok();
+    assert_eq!(get(&router, "/status").await.ok()["next"], Value::Null);
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name() {
+    let setting = Setting::new();
+    let token = published(&setting).await;
+    let path = setting.data_dir().join("gen-000001");
+    let looking = Generation::open(&path, &projector::shop::layout(), "projector, pid 12").unwrap();
+    let service = setting.try_start(&setting.settings()).await.unwrap();
+    let router = service.router();
+    status(&router, "who has it", |status| is_waiting(status, "projector, pid 12")).await;
+    let refused = get(&router, "/products").await.problem(503);
+    assert!(refused["detail"].as_str().unwrap().contains("projector, pid 12"), "{refused}");
+    drop(looking);
+    ready(&router).await;
+    get_after(&router, "/products", &token).await.ok();
+    service.stop().await.unwrap();
+}
+
+/// An empty generation of today's layout, finished.
+fn publish_empty(setting: &Setting, name: &str, version_added: u32) {
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let mut layout = projector::shop::layout();
+    layout.version += version_added;
+    let topics =
+        projector::shop::projection().topics.iter().map(|topic| (topic.name, crate::log::PARTITIONS));
+    let zero = Checkpoint::zero(topics);
+    Generation::create(&read_model.path_of(name), &layout, &zero, "a test").unwrap().finish().unwrap();
+    read_model.publish(name).unwrap();
+}
+
+fn without_a_broker(setting: &Setting, catch_up_max: Duration) -> Settings {
+    let mut settings = setting.settings();
+    settings.kafka.brokers = NO_BROKER.to_owned();
+    Settings { catch_up_max, ..settings }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_cannot_catch_up_yet_is_told_and_makes_room_for_another() {
+    let setting = Setting::new();
+    published(&setting).await;
+    let service = setting.open_with(&without_a_broker(&setting, Duration::from_millis(50))).await;
+    let router = service.router();
+    publish_empty(&setting, "gen-000002", 0);
+    let told = status(&router, "it catches up", |status| status["next"]["state"] == "catching-up").await;
+    assert_eq!(
+        (&told["next"]["generation"], &told["next"]["behind_events"]),
+        (&json!("gen-000002"), &json!(3))
+    );
+    assert_eq!(told["generation"], "gen-000001");
+    publish_empty(&setting, "gen-000003", 1);
+    let told = status(&router, "another layout", |status| status["next"]["state"] == "refused").await;
+    assert_eq!(told["next"]["generation"], "gen-000003");
+    assert!(told["refused"].as_str().unwrap().contains("gen-000003 is published but not served"), "{told}");
+    get_with(&router, "/products", &[("daybook-wait-ms", "60000")]).await.ok();
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_first_catch_up_goes_on_waiting_over_a_swap() {
+    let setting = Setting::new();
+    published(&setting).await;
+    let service = setting.open_with(&without_a_broker(&setting, Duration::from_secs(3_600))).await;
+    let router = service.router();
+    let path = format!("/users/{}/orders", id(1));
+    let asking = tokio::spawn({
+        let (router, path) = (router.clone(), path.clone());
+        async move { get_with(&router, &path, &[("daybook-wait-ms", "4000")]).await }
+    });
+    let at_work = "daybook_query_http_requests_at_work 1\n";
+    until("it waits", async || get(&router, "/metrics").await.text.contains(at_work).then_some(())).await;
+    // Copied as it is: with all that the served one has.
+    let (from, to) = (setting.data_dir().join("gen-000001"), setting.data_dir().join("gen-000002"));
+    copy(&from, &to);
+    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
+    status(&router, "the swap", |status| status["generation"] == "gen-000002").await;
+    let refused = asking.await.unwrap();
+    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:catching-up");
+    let refused = get_with(&router, &path, &[("daybook-wait-ms", "20")]).await;
+    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:catching-up");
+    assert_eq!(get(&router, "/health/ready").await.status, 503);
+    service.stop().await.unwrap();
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => std::fs::copy(entry.path(), target).map(drop).unwrap(),
+        }
+    }
+}
