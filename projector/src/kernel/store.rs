@@ -113,12 +113,12 @@ pub enum GenerationError {
 }
 
 impl GenerationError {
-    /// Whether it was found damaged, as a power cut may leave it.
+    /// Whether its files are not what was written, as a power cut may leave them, or are not there.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Store(error) => error.is_damage,
-            Self::Checkpoint { .. } => true,
+            Self::Checkpoint { .. } | Self::Missing { .. } => true,
             _ => false,
         }
     }

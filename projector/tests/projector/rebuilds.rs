@@ -191,7 +191,7 @@ fn so_many_old_generations_are_kept_as_asked_for() {
     assert_eq!(read_model.names().unwrap(), ["gen-000002", "gen-000003", "gen-000004"]);
     rebuild(&broker, directory.path(), &keep(0)).unwrap();
     assert_eq!(read_model.names().unwrap(), ["gen-000005"]);
-    assert!(read_model.roll_back().unwrap_err().to_string().contains("no generation older"));
+    assert!(read_model.roll_back().unwrap_err().to_string().contains("published before"));
 }
 
 /// Follows with the published generation until it holds so many events.
@@ -220,4 +220,25 @@ fn told_to_stop_it_names_an_event_that_cannot_be_folded_although_only_its_change
     let at = reason.at().unwrap();
     let opened = schemas::envelope::open(Some(&record.value), Vec::new).unwrap();
     assert_eq!((at.offset, at.event_id), (record.offset, Some(opened.id)), "{error}");
+}
+
+#[test]
+fn a_published_generation_that_was_removed_is_built_anew() {
+    let broker = Broker::start();
+    let log = transcript(100, 61);
+    broker.write(&log.records);
+    for wrong in ["gen-000001", "", "../elsewhere"] {
+        let directory = tempfile::tempdir().unwrap();
+        rebuild(&broker, directory.path(), &options()).unwrap();
+        std::fs::remove_dir_all(directory.path().join("gen-000001")).unwrap();
+        std::fs::write(directory.path().join("CURRENT"), format!("{wrong}\n")).unwrap();
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        assert!(read_model.discard().unwrap().is_empty());
+        let report = rebuild(&broker, directory.path(), &options()).unwrap();
+        let Comparison::NotComparable { reason } = &report.compared else { panic!("{:?}", report.compared) };
+        assert!(reason.contains(&format!("names `{wrong}`")), "{reason}");
+        assert_eq!(report.digest, digest_of(&log.records));
+        assert_eq!(read_model.current().unwrap().as_ref(), Some(&report.generation));
+        assert_ne!(report.generation, wrong);
+    }
 }

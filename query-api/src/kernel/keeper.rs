@@ -66,7 +66,15 @@ impl<E: EventData + 'static> Keeper<E> {
     /// replaced, and one that was damaged, as a power cut may leave it: the log gives all of it again. With `replacing`, so is
     /// one that cannot be read for any other reason.
     pub(super) async fn serve_current(&mut self, replacing: bool) -> Result<Found, OpenError> {
-        let Some(name) = self.current().await? else { return Ok(Found::Nothing) };
+        let name = match self.current().await {
+            Ok(Some(name)) => name,
+            Ok(None) => return Ok(Found::Nothing),
+            Err(error) if error.is_gone() => {
+                self.refuse(Refused { name: "CURRENT".to_owned(), again: true, reason: error.to_string() });
+                return Ok(Found::Nothing);
+            }
+            Err(error) => return Err(error),
+        };
         let error = match self.opener.open(&self.read_model, &name).await {
             Ok(candidate) => {
                 self.serve(candidate);

@@ -42,6 +42,12 @@ impl OpenError {
         matches!(self, Self::Generation(error) if error.is_damage())
     }
 
+    /// Whether what is published is not there.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::ReadModel(error) if error.is_gone())
+    }
+
     /// Whether its rows mean something else to another version of this program.
     #[must_use]
     pub fn is_foreign_layout(&self) -> bool {
