@@ -38,7 +38,7 @@ pub const PARKED_EVENTS_MAX: u64 = 10_000;
 pub const PARKED_BYTES_MAX: u64 = 64 << 20;
 /// Events that wait for one key: they are released in one atomic batch, see [`super::generation::BATCH_ROWS_MAX`].
 pub const PARKED_EVENTS_PER_KEY_MAX: u64 = 1_000;
-/// Bytes of one record that waits. sled puts what is much larger into a file of its own, which it does not sync.
+/// Bytes of one record that waits; it is stored in pieces.
 pub const PARKED_RECORD_BYTES_MAX: usize = 128 << 10;
 /// Bytes of a key that can be parked.
 pub const PARKED_KEY_BYTES_MAX: usize = 256;

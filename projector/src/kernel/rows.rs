@@ -31,6 +31,9 @@ const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 4;
 /// Keys and values of one batch while following, in bytes: what sled makes of them, pages that it writes anew and all, has to
 /// stay well below a segment, since no sync can come in the middle of a batch. 19 times as much was seen.
 pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024;
+/// Largest key and value together: 20 of them in one node stay below a quarter of a segment. What is larger sled puts into a
+/// file of its own, under `blobs`, which it does not sync; a node holds up to 16 entries, and some more before it splits.
+pub(super) const VALUE_BYTES_MAX: usize = SLED_SEGMENT_BYTES / 4 / 20;
 /// With so many bytes of batches since sled was last made to write what it has in memory, it is made to do so again: what it
 /// has there, up to a segment, is not in what it says to have written.
 const UNWRITTEN_BYTES_MAX: usize = BATCH_BYTES_MAX / 8;
@@ -101,6 +104,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Of keys and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
         self.bytes += key.len() + value.len();
         self.changes.insert(key, value);
@@ -159,7 +167,7 @@ impl Rows {
             prepare_sled_directory(path).map_err(|error| StoreError::new("open", path, error))?;
             // sled panics where it meets damage that it does not expect.
             let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-            let panicked = |_| damage("open", path, "sled met damage that it does not expect");
+            let panicked = |_| StoreError::damaged("open", path, "sled met damage that it does not expect");
             match opened.map_err(panicked)? {
                 Ok(loose) => {
                     let blocks = loose.open_tree(BLOCKS).map_err(|error| failed("open", path, error))?;
@@ -220,13 +228,9 @@ impl Rows {
 
 fn failed(action: &'static str, path: &Path, error: sled::Error) -> StoreError {
     match error {
-        sled::Error::Corruption { .. } => damage(action, path, error),
+        sled::Error::Corruption { .. } => StoreError::damaged(action, path, error),
         error => StoreError::new(action, path, error),
     }
-}
-
-fn damage(action: &'static str, path: &Path, error: impl ToString) -> StoreError {
-    StoreError { is_damage: true, ..StoreError::new(action, path, error) }
 }
 
 fn config(path: &Path) -> sled::Config {

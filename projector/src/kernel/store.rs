@@ -1,5 +1,6 @@
 //! What can go wrong with a generation on disk.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -27,6 +28,17 @@ impl StoreError {
     /// What was tried, where, and what the system or the store said.
     pub fn new(action: &'static str, path: &Path, error: impl ToString) -> Self {
         Self { action, path: path.to_owned(), detail: error.to_string(), is_damage: false }
+    }
+
+    /// The same of files that are not what was written.
+    pub fn damaged(action: &'static str, path: &Path, error: impl ToString) -> Self {
+        Self { is_damage: true, ..Self::new(action, path, error) }
+    }
+
+    /// An error of reading or writing a file of our own, which says of itself whether the file is damaged.
+    pub(super) fn of_file(action: &'static str, path: &Path, error: &io::Error) -> Self {
+        let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+        Self { is_damage: damage.contains(&error.kind()), ..Self::new(action, path, error) }
     }
 }
 

@@ -30,10 +30,12 @@ pub(crate) fn rebuild(
 /// Changes the journal of an unfinished generation, as another process would.
 pub(crate) fn rewrite_journal(generation: &Path, change: impl FnOnce(&str) -> String) {
     let path = generation.join("build/JOURNAL");
-    let before = std::fs::read_to_string(&path).unwrap();
-    let after = change(&before);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _sum) = text.split_once('\n').unwrap();
+    let after = change(before);
     assert_ne!(before, after);
-    std::fs::write(&path, after).unwrap();
+    let sum = blake3::hash(after.as_bytes()).to_hex();
+    std::fs::write(&path, format!("{after}\n{sum}\n")).unwrap();
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     let stopped = replay(&broker.kafka, &read_model, shop::projection(), &aside, |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     rewrite_journal(&directory.path().join("gen-000001"), |journal| {
-        journal.replace("\"version\":2", "\"version\":99")
+        journal.replace("\"version\":3", "\"version\":99")
     });
     let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
     assert!(refused.contains("gen-000001 was left unfinished") && refused.contains("--discard"), "{refused}");

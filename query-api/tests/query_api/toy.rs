@@ -146,7 +146,7 @@ async fn lamps_are_served_like_a_shop() {
     let answer = get_after(&service.router(), &path, &token).await;
     assert_eq!((answer.text.as_str(), answer.header("daybook-as-of")), ("2", token.as_str()));
     let status = get(&service.router(), "/status").await.ok();
-    assert_eq!(status["layout"], "1 (switches=9; store 4)");
+    assert_eq!(status["layout"], "1 (switches=9; store 5)");
     service.stop().await.unwrap();
 }
 

@@ -185,8 +185,11 @@ impl<'g, E: EventData> Folding<'g, E> {
             table.write(&mut commit)?;
         }
         commit.unpark(gone);
-        first.into_iter().for_each(|record| commit.park_again(record));
+        if let Some(first) = first.clone() {
+            commit.park_again(first)?;
+        }
         commit.finish([])?;
+        self.generation.remove_pieces(gone.iter().chain(&first))?;
         // Somebody has been told that it is done.
         self.generation.sync()
     }
