@@ -7,8 +7,8 @@
 //! A record takes its place in the sequence of positions whether it is projected or parked. One whose position cannot be
 //! read has the place that the record behind it leaves for it (`unplaced.rs`).
 //!
-//! Events leave it when a program that can project them is told to ([`release`]), or when somebody says that one is to be
-//! left out for ever ([`leave_out`]).
+//! Events leave it when a program that can project them is told to ([`release`]) or opens the generation to serve it
+//! ([`release_all`]), or when somebody says that one is to be left out for ever ([`leave_out`]).
 //!
 //! What waits is bounded; beyond the bounds the projection stops. Only what can be shown and named waits: a record with a
 //! key of printable text.
@@ -27,7 +27,7 @@ pub(in crate::kernel) use index::ParkedEvent;
 pub use index::{ParkedKey, Quarantine};
 pub(in crate::kernel) use intake::Intake;
 pub(in crate::kernel) use record::ParkedRecord;
-pub use release::{ReleaseError, Released, leave_out, release};
+pub use release::{ReleaseError, Released, leave_out, release, release_all};
 pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX};
 pub(in crate::kernel) use unplaced::{Unplaced, shown};
 pub(in crate::kernel) use waiting::Totals;

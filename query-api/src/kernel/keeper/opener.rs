@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_log::Kafka;
-use projector::kernel::quarantine::leave_out;
+use projector::kernel::quarantine::{Released, leave_out, release_all};
 use projector::kernel::{
     FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
 };
@@ -72,6 +72,11 @@ impl<E: EventData + 'static> Opener<E> {
             let skipped = read_model.skipped()?;
             let generation = Generation::open(&path, &projection.layout(), &holder)?;
             leave_out(&generation, projection, skipped).map_err(GenerationError::from)?;
+            let released = release_all(&generation, projection).map_err(GenerationError::from)?;
+            if released.projected > 0 {
+                let Released { projected, waiting, .. } = released;
+                tracing::info!(projected, waiting, "events that waited have been projected");
+            }
             Ok(generation)
         };
         let generation = Arc::new(blocking(open).await??);
