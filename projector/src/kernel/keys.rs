@@ -15,6 +15,10 @@ pub(super) const SOURCES: &[u8] = &[0, b's'];
 /// Start of the keys of all events that wait.
 pub(super) const PARKED: &[u8] = &[0, b'q'];
 
+/// Bytes of a sum in the key of a piece, and of all that stands there behind the key of the event.
+const PIECE_SUM_BYTES: usize = 8;
+const PIECE_BYTES: usize = PIECE_SUM_BYTES + size_of::<u16>();
+
 const KEY_BYTES: usize = size_of::<Uuid>();
 const ROW_BYTES: usize = 1 + KEY_BYTES;
 const PART_BYTES: usize = ROW_BYTES + size_of::<u32>();
@@ -94,6 +98,42 @@ pub(super) fn parked(source: &SourceId, key: &str, position: u64) -> Vec<u8> {
     bytes
 }
 
+/// Key of one piece of an event that waits and is not stored whole: that of the event, some of its sum, and a number.
+pub(super) fn parked_piece(parked: &[u8], sum: &[u8], number: u16) -> Vec<u8> {
+    [parked, &sum[..PIECE_SUM_BYTES], &number.to_be_bytes()].concat()
+}
+
+/// Behind the key of an event that waits and those of all its pieces.
+pub(super) fn parked_end(parked: &[u8]) -> Vec<u8> {
+    [parked, &[u8::MAX; PIECE_BYTES + 1]].concat()
+}
+
+/// What stands under a key of events that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ParkedKeyPart<'k> {
+    /// The event, or how it is put together.
+    Head,
+    /// One piece of it.
+    Piece { sum: &'k [u8], number: u16 },
+}
+
+/// Which of the two a key is.
+pub(super) fn parked_part(key: &[u8]) -> Result<ParkedKeyPart<'_>, RowError> {
+    let damaged = || RowError::impossible("key", format!("{key:?}"));
+    let behind_zero = |bytes: &[u8]| bytes.iter().position(|byte| *byte == 0).map(|zero| zero + 1);
+    let topic = behind_zero(key.get(PARKED.len()..).ok_or_else(damaged)?).ok_or_else(damaged)?;
+    let text = PARKED.len() + topic + size_of::<i32>();
+    let prefix = text + behind_zero(key.get(text..).ok_or_else(damaged)?).ok_or_else(damaged)?;
+    let piece = key.get(prefix + size_of::<u64>()..).ok_or_else(damaged)?;
+    match piece.split_last_chunk() {
+        None if piece.is_empty() => Ok(ParkedKeyPart::Head),
+        Some((sum, number)) if sum.len() == PIECE_SUM_BYTES => {
+            Ok(ParkedKeyPart::Piece { sum, number: u16::from_be_bytes(*number) })
+        }
+        _ => Err(damaged()),
+    }
+}
+
 /// What the keys of all waiting events of one key begin with.
 pub(super) fn parked_prefix(source: &SourceId, key: &str) -> Vec<u8> {
     let partition = source.partition.to_be_bytes();
@@ -129,6 +169,21 @@ mod tests {
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let start = scan_start(1, Some(a));
         assert!(RowKey::part(1, a, u32::MAX).bytes() < &start[..] && &start[..] < RowKey::row(1, b).bytes());
+    }
+
+    #[test]
+    fn the_pieces_of_an_event_that_waits_lie_behind_it_and_before_the_next_one() {
+        // Zeroes in the number of a partition and in positions are no ends of names.
+        let id = SourceId { topic: "users.events".into(), partition: 0 };
+        let (head, next) = (parked(&id, "a key", 0), parked(&id, "a key", 1));
+        let pieces = [parked_piece(&head, &[0; 16], 0), parked_piece(&head, &[u8::MAX; 16], u16::MAX)];
+        let end = parked_end(&head);
+        assert!([&head, &pieces[0], &pieces[1], &end, &next].is_sorted());
+        assert_eq!(parked_part(&head), Ok(ParkedKeyPart::Head));
+        let sum = &[u8::MAX; 8][..];
+        assert_eq!(parked_part(&pieces[1]), Ok(ParkedKeyPart::Piece { sum, number: u16::MAX }));
+        assert!(parked_part(&end).is_err() && parked_part(&head[..head.len() - 1]).is_err());
+        assert!(parked_part(PARKED).is_err());
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //! A record takes its place in the sequence of positions whether it is projected or parked. One whose position cannot be
 //! read has the place that the record behind it leaves for it (`unplaced.rs`).
 //!
-//! Events leave it when a program that can project them is told to ([`release`]), or when somebody says that one is to be
-//! left out for ever ([`leave_out`]).
+//! Events leave it when a program that can project them is told to ([`release`]) or opens the generation to serve it
+//! ([`release_all`]), or when somebody says that one is to be left out for ever ([`leave_out`]).
 //!
 //! What waits is bounded; beyond the bounds the projection stops. Only what can be shown and named waits: a record with a
 //! key of printable text.
@@ -27,7 +27,7 @@ pub(in crate::kernel) use index::ParkedEvent;
 pub use index::{ParkedKey, Quarantine};
 pub(in crate::kernel) use intake::Intake;
 pub(in crate::kernel) use record::ParkedRecord;
-pub use release::{ReleaseError, Released, leave_out, release};
+pub use release::{ReleaseError, Released, leave_out, release, release_all};
 pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX};
 pub(in crate::kernel) use unplaced::{Unplaced, shown};
 pub(in crate::kernel) use waiting::Totals;
@@ -38,7 +38,7 @@ pub const PARKED_EVENTS_MAX: u64 = 10_000;
 pub const PARKED_BYTES_MAX: u64 = 64 << 20;
 /// Events that wait for one key: they are released in one atomic batch, see [`super::generation::BATCH_ROWS_MAX`].
 pub const PARKED_EVENTS_PER_KEY_MAX: u64 = 1_000;
-/// Bytes of one record that waits. sled puts what is much larger into a file of its own, which it does not sync.
+/// Bytes of one record that waits; it is stored in pieces.
 pub const PARKED_RECORD_BYTES_MAX: usize = 128 << 10;
 /// Bytes of a key that can be parked.
 pub const PARKED_KEY_BYTES_MAX: usize = 256;

@@ -1,6 +1,7 @@
 //! The directory of the read model: generations, and the file `CURRENT` that names the one to serve.
 
 mod control;
+mod publication;
 mod removal;
 mod skipped;
 
@@ -13,12 +14,10 @@ use std::time::Duration;
 use event_log::process::{DirectoryLock, LockError};
 
 use super::files;
-use super::generation;
-use super::layout::Layout;
 use super::store::GenerationError;
 pub use control::RebuildAtWork;
+use publication::CURRENT;
 
-const CURRENT: &str = "CURRENT";
 /// Held by the one replay that may be at work.
 const REPLAY_LOCK: &str = "REPLAY";
 /// Held by the one process that serves the read model, whichever generation it serves.
@@ -88,7 +87,7 @@ pub enum ReadModelError {
         path: PathBuf,
     },
     /// There is no generation to go back to.
-    #[error("{} keeps no generation older than the published one; rebuild with `projector --replay`", path.display())]
+    #[error("{} keeps no generation that was published before the present one; rebuild with `projector --replay`", path.display())]
     NothingOlder {
         /// Directory of the read model.
         path: PathBuf,
@@ -115,7 +114,7 @@ pub enum ReadModelError {
 }
 
 impl ReadModelError {
-    /// Whether the published generation is not there.
+    /// Whether what is published is not there: nothing but a replay helps, which needs nothing of it.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Current { .. })
@@ -149,32 +148,6 @@ impl ReadModel {
         &self.directory
     }
 
-    /// Name of the generation to serve, such as `gen-000001`; `None` if none has been published.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Current`] if that generation is not there.
-    pub fn current(&self) -> Result<Option<String>, ReadModelError> {
-        let path = self.directory.join(CURRENT);
-        let name = match fs::read_to_string(&path) {
-            Ok(name) => name.trim_end().to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io_error("read", &path)(error)),
-        };
-        if number_of(&name).is_none() || !self.path_of(&name).is_dir() {
-            return Err(ReadModelError::Current { path, found: name });
-        }
-        Ok(Some(name))
-    }
-
-    /// Whether the generation to serve has another layout than `layout`, as far as can be said without opening it.
-    ///
-    /// # Errors
-    /// As [`ReadModel::current`].
-    pub fn current_is_foreign(&self, layout: &Layout) -> Result<bool, ReadModelError> {
-        let Some(name) = self.current()? else { return Ok(false) };
-        Ok(generation::layout_of(&self.path_of(&name)).as_deref() != Some(&*layout.to_string()))
-    }
-
     /// Names of all generations, oldest first.
     ///
     /// # Errors
@@ -186,40 +159,10 @@ impl ReadModel {
         Ok(names)
     }
 
-    /// Name of the generation to build next.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
-    pub fn next_name(&self) -> Result<String, ReadModelError> {
-        let last = self.names()?.last().and_then(|name| number_of(name)).unwrap_or(0);
-        Ok(format!("{PREFIX}{:0DIGITS$}", last + 1))
-    }
-
     /// Directory of a generation.
     #[must_use]
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.directory.join(name)
-    }
-
-    /// Names the generation to serve from now on. Durable when it returns.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`]; the one named before then stays.
-    pub fn publish(&self, name: &str) -> Result<(), ReadModelError> {
-        let path = self.directory.join(CURRENT);
-        files::replace(&path, &format!("{name}\n")).map_err(io_error("write", &path))
-    }
-
-    /// Names the generation before the current one, to serve that again; returns both names, the new one first.
-    ///
-    /// # Errors
-    /// [`ReadModelError::NothingOlder`] if none was kept.
-    pub fn roll_back(&self) -> Result<(String, String), ReadModelError> {
-        let nothing = || ReadModelError::NothingOlder { path: self.directory.clone() };
-        let current = self.current()?.ok_or_else(nothing)?;
-        let older = self.finished_before(&current)?.pop().ok_or_else(nothing)?;
-        self.publish(&older)?;
-        Ok((older, current))
     }
 
     /// Makes this process the one that rebuilds; `holder` says who it is.

@@ -142,7 +142,7 @@ impl<E: EventData + 'static> Building<'_, E> {
         let ends = log::ends(self.kafka, self.options.goal.as_deref(), &self.log)?;
         let start = zero(&self.projection, self.options);
         let Place { name, path } = place;
-        let (mut again, mut resumed) = (None, false);
+        let (mut again, mut resumed, mut was_damaged) = (None, false, false);
         loop {
             let (options, cancelled) = (self.options, self.cancelled);
             let build = Build::open(&name, &path, self.projection, &start, options, cancelled, again.take())?;
@@ -171,6 +171,12 @@ impl<E: EventData + 'static> Building<'_, E> {
                         events.len()
                     );
                     unfoldable.extend(events);
+                    again = Some(unfoldable);
+                }
+                // Once: what is damaged again is not a matter of chance.
+                Err(ReplayError::Store(error)) if error.is_damage() && !was_damaged => {
+                    tracing::warn!("{name} is begun anew: {error}");
+                    (was_damaged, resumed) = (true, false);
                     again = Some(unfoldable);
                 }
                 Err(error) => return Err(log::name_event(self.kafka, error)),

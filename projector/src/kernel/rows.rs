@@ -31,6 +31,9 @@ const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 4;
 /// Keys and values of one batch while following, in bytes: what sled makes of them, pages that it writes anew and all, has to
 /// stay well below a segment, since no sync can come in the middle of a batch. 19 times as much was seen.
 pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024;
+/// Largest key and value together: 20 of them in one node stay below a quarter of a segment. What is larger sled puts into a
+/// file of its own, under `blobs`, which it does not sync; a node holds up to 16 entries, and some more before it splits.
+pub(super) const VALUE_BYTES_MAX: usize = SLED_SEGMENT_BYTES / 4 / 20;
 /// With so many bytes of batches since sled was last made to write what it has in memory, it is made to do so again: what it
 /// has there, up to a segment, is not in what it says to have written.
 const UNWRITTEN_BYTES_MAX: usize = BATCH_BYTES_MAX / 8;
@@ -104,6 +107,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Of keys and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) {
         self.bytes += key.len() + value.len();
         let key = sled::IVec::from(key);
@@ -116,11 +124,6 @@ impl Batch {
         let key = sled::IVec::from(key);
         self.keys.push(key.clone());
         self.changes.remove(key);
-    }
-
-    /// Of all keys and values.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 
@@ -221,6 +224,13 @@ impl Rows {
         let applied = catch_unwind(AssertUnwindSafe(|| self.loose.apply_batch(batch.changes)));
         let panicked = |_| StoreError::of(Failure::Damage, "write", &self.path, UNEXPECTED_DAMAGE);
         applied.map_err(panicked)?.map_err(|error| self.error("write", error))
+    }
+
+    /// Writes a batch that nobody looks at before another one names what is in it.
+    pub(super) fn apply_unseen(&self, batch: Batch) -> Result<(), StoreError> {
+        let bytes = batch.bytes();
+        self.apply(batch)?;
+        self.sync_if_due(bytes)
     }
 
     /// Loose entries in the order of their keys.

@@ -1,5 +1,6 @@
 //! What can go wrong with a generation on disk.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -49,6 +50,18 @@ impl StoreError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         self.failure == Failure::Damage
+    }
+
+    /// The same of files that are not what was written.
+    pub fn damaged(action: &'static str, path: &Path, error: impl ToString) -> Self {
+        Self::of(Failure::Damage, action, path, error)
+    }
+
+    /// An error of reading or writing a file of our own, which says of itself whether the file is damaged.
+    pub(super) fn of_file(action: &'static str, path: &Path, error: &io::Error) -> Self {
+        let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+        let failure = if damage.contains(&error.kind()) { Failure::Damage } else { Failure::Other };
+        Self::of(failure, action, path, error)
     }
 }
 
@@ -135,12 +148,12 @@ pub enum GenerationError {
 }
 
 impl GenerationError {
-    /// Whether it was found damaged, as a power cut may leave it.
+    /// Whether its files are not what was written, as a power cut may leave them, or are not there.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Store(error) => error.is_damage(),
-            Self::Checkpoint { .. } => true,
+            Self::Checkpoint { .. } | Self::Missing { .. } => true,
             _ => false,
         }
     }

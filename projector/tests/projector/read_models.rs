@@ -112,3 +112,76 @@ fn who_only_looks_is_no_replay() {
     let _lock = read_model.lock_for_replay("a replay").unwrap();
     assert_eq!(read_model.rebuild_at_work().unwrap().holder, "a replay");
 }
+
+#[test]
+fn a_rollback_is_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 2);
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000002"));
+    let read_model = with_generations(directory.path(), 1);
+    assert_eq!(read_model.retire(1).unwrap(), ["gen-000002"], "what was rolled back from goes");
+    assert_eq!(read_model.names().unwrap(), ["gen-000001", "gen-000003"]);
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000003"));
+    assert!(matches!(read_model.roll_back(), Err(ReadModelError::NothingOlder { .. })));
+}
+
+#[test]
+fn a_rollback_never_goes_to_what_was_not_published() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 1);
+    drop(fresh(&read_model.path_of("gen-000002")));
+    let read_model = with_generations(directory.path(), 1);
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000003"));
+}
+
+/// Nothing of it says what was published after what.
+#[test]
+fn a_directory_of_an_older_program_is_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 3);
+    for name in read_model.names().unwrap() {
+        fs::remove_file(read_model.path_of(&name).join("BEFORE")).unwrap();
+    }
+    assert_eq!(read_model.retire(1).unwrap(), ["gen-000001"]);
+    let read_model = with_generations(directory.path(), 1);
+    assert_eq!(read_model.retire(2).unwrap(), Vec::<String>::new());
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000003", "gen-000004"));
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000002", "gen-000003"));
+}
+
+#[test]
+fn two_who_publish_at_once_both_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 2);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    read_model.publish("gen-000002").unwrap();
+                    // Nothing is older while the other one has just rolled back.
+                    let rolled_back = read_model.roll_back();
+                    assert!(
+                        matches!(rolled_back, Ok(_) | Err(ReadModelError::NothingOlder { .. })),
+                        "{rolled_back:?}"
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_name_that_was_published_is_not_given_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 3);
+    for name in read_model.names().unwrap() {
+        fs::remove_dir_all(read_model.path_of(&name)).unwrap();
+    }
+    assert_eq!(read_model.next_name().unwrap(), "gen-000004");
+    assert!(read_model.discard().unwrap().is_empty());
+    assert!(matches!(read_model.roll_back(), Err(ReadModelError::NothingOlder { .. })));
+}
+
+fn pair(now: &str, before: &str) -> (String, String) {
+    (now.to_owned(), before.to_owned())
+}

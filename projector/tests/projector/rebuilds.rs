@@ -30,10 +30,12 @@ pub(crate) fn rebuild(
 /// Changes the journal of an unfinished generation, as another process would.
 pub(crate) fn rewrite_journal(generation: &Path, change: impl FnOnce(&str) -> String) {
     let path = generation.join("build/JOURNAL");
-    let before = std::fs::read_to_string(&path).unwrap();
-    let after = change(&before);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _sum) = text.split_once('\n').unwrap();
+    let after = change(before);
     assert_ne!(before, after);
-    std::fs::write(&path, after).unwrap();
+    let sum = blake3::hash(after.as_bytes()).to_hex();
+    std::fs::write(&path, format!("{after}\n{sum}\n")).unwrap();
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     let stopped = replay(&broker.kafka, &read_model, shop::projection(), &aside, |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     rewrite_journal(&directory.path().join("gen-000001"), |journal| {
-        journal.replace("\"version\":2", "\"version\":99")
+        journal.replace("\"version\":3", "\"version\":99")
     });
     let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
     assert!(refused.contains("gen-000001 was left unfinished") && refused.contains("--discard"), "{refused}");
@@ -191,7 +193,7 @@ fn so_many_old_generations_are_kept_as_asked_for() {
     assert_eq!(read_model.names().unwrap(), ["gen-000002", "gen-000003", "gen-000004"]);
     rebuild(&broker, directory.path(), &keep(0)).unwrap();
     assert_eq!(read_model.names().unwrap(), ["gen-000005"]);
-    assert!(read_model.roll_back().unwrap_err().to_string().contains("no generation older"));
+    assert!(read_model.roll_back().unwrap_err().to_string().contains("published before"));
 }
 
 /// Follows with the published generation until it holds so many events.
@@ -220,4 +222,25 @@ fn told_to_stop_it_names_an_event_that_cannot_be_folded_although_only_its_change
     let at = reason.at().unwrap();
     let opened = schemas::envelope::open(Some(&record.value), Vec::new).unwrap();
     assert_eq!((at.offset, at.event_id), (record.offset, Some(opened.id)), "{error}");
+}
+
+#[test]
+fn a_published_generation_that_was_removed_is_built_anew() {
+    let broker = Broker::start();
+    let log = transcript(100, 61);
+    broker.write(&log.records);
+    for wrong in ["gen-000001", "", "../elsewhere"] {
+        let directory = tempfile::tempdir().unwrap();
+        rebuild(&broker, directory.path(), &options()).unwrap();
+        std::fs::remove_dir_all(directory.path().join("gen-000001")).unwrap();
+        std::fs::write(directory.path().join("CURRENT"), format!("{wrong}\n")).unwrap();
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        assert!(read_model.discard().unwrap().is_empty());
+        let report = rebuild(&broker, directory.path(), &options()).unwrap();
+        let Comparison::NotComparable { reason } = &report.compared else { panic!("{:?}", report.compared) };
+        assert!(reason.contains(&format!("names `{wrong}`")), "{reason}");
+        assert_eq!(report.digest, digest_of(&log.records));
+        assert_eq!(read_model.current().unwrap().as_ref(), Some(&report.generation));
+        assert_ne!(report.generation, wrong);
+    }
 }

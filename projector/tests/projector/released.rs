@@ -6,6 +6,7 @@ use std::time::Duration;
 use projector::kernel::follower::{Repair, RepairError};
 use projector::kernel::quarantine::{
     EventName, PARKED_EVENTS_PER_KEY_MAX, ReleaseError, Released, SkippedEvent, leave_out, release,
+    release_all,
 };
 use projector::kernel::{Digest, Generation, ParkedKey, Projection, ReadModel};
 use projector::shop;
@@ -75,6 +76,20 @@ fn a_release_that_still_fails_changes_nothing_and_says_why() {
     assert_eq!(state(&generation), before);
     let nobody = release(&generation, LAMPS, "nobody").unwrap_err();
     assert!(matches!(nobody, ReleaseError::NotParked { .. }), "{nobody}");
+}
+
+#[test]
+fn what_a_newer_program_can_project_is_released_when_it_opens() {
+    let (_directory, generation) = followed(LAMPS, &SWITCHED);
+    let before = state(&generation);
+    let nothing = release_all(&generation, LAMPS).unwrap();
+    assert_eq!(nothing, Released { projected: 0, left_out: 0, waiting: 5 });
+    assert_eq!((state(&generation), generation.quarantine().releases()), (before, 0), "nothing is written");
+    let released = release_all(&generation, UNBREAKABLE).unwrap();
+    assert_eq!(released, Released { projected: 5, left_out: 0, waiting: 0 });
+    let (_other, never_broken) = followed(UNBREAKABLE, &SWITCHED);
+    assert_eq!(state(&generation), state(&never_broken));
+    assert_eq!(release_all(&generation, UNBREAKABLE).unwrap(), Released::default());
 }
 
 #[test]

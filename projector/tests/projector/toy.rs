@@ -146,6 +146,6 @@ fn another_layout_is_refused_with_the_remedy() {
     drop(lamps(&path));
     let error = Generation::open(&path, &projector::shop::layout(), HOLDER).err().unwrap();
     let sentence = error.to_string();
-    assert!(sentence.contains("layout 7 (switches=255; store 4)"), "{sentence}");
+    assert!(sentence.contains("layout 7 (switches=255; store 5)"), "{sentence}");
     assert!(sentence.contains("projector --replay"), "{sentence}");
 }

@@ -10,6 +10,7 @@ mod hostile_input;
 mod http;
 mod lifecycle;
 mod log;
+mod lost_files;
 mod many_connections;
 mod opening;
 mod pages;

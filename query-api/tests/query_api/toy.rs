@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::events::id;
 use crate::http::{get, get_after};
 use crate::log::Log;
-use crate::setting::{Setting, ready};
+use crate::setting::{Setting, ready, status};
 
 const TOPIC: &str = "lamps.events";
 const SWITCHED: &str = "toy.lamp.switched.v1";
@@ -55,10 +55,12 @@ impl EventData for Switched {
     }
 }
 
-/// How often each lamp was switched.
-struct Switches;
+/// How often each lamp was switched. To a program for which it breaks, the one of [`BROKEN`] is not.
+struct Switches<const BREAKS: bool>;
 
-impl View for Switches {
+const BROKEN: u128 = 13;
+
+impl<const BREAKS: bool> View for Switches<BREAKS> {
     type Event = Switched;
     type Change = ();
     type Row = u8;
@@ -68,7 +70,15 @@ impl View for Switches {
     fn change(event: &Switched) -> Option<(Uuid, ())> {
         Some((event.lamp_id, ()))
     }
-    fn fold(row: Option<u8>, (): (), _: &EventMeta<'_>, _: &mut Parts<'_>) -> Result<Option<u8>, FoldError> {
+    fn fold(
+        row: Option<u8>,
+        (): (),
+        _: &EventMeta<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Result<Option<u8>, FoldError> {
+        if BREAKS && parts.key() == id(BROKEN) {
+            return Err(FoldError::Contradiction { key: parts.key(), detail: "broken".to_owned() });
+        }
         Ok(Some(row.unwrap_or(0) + 1))
     }
     fn put_change((): &(), _: &mut Vec<u8>) {}
@@ -92,15 +102,18 @@ impl View for Switches {
 const LAMPS: Projection<Switched> = Projection {
     layout_version: 1,
     topics: &[Topic { name: TOPIC, service: "lamps" }],
-    views: &[ViewEntry::of::<Switches>()],
+    views: &[ViewEntry::of::<Switches<false>>()],
 };
+/// The same of an older program.
+const BREAKING: Projection<Switched> = Projection { views: &[ViewEntry::of::<Switches<true>>()], ..LAMPS };
 
 async fn lamp(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
     let lamp_id = asked.id()?;
     let serving = api.serving_after(&asked.after).await?;
     let on = [Dependency { topic: TOPIC, partition: None }];
     let as_of = Grounds::of(&serving).as_of(&on);
-    let row = serving.generation.row(Switches::ID, lamp_id).map_err(|error| unreadable(&error.into()))?;
+    let row =
+        serving.generation.row(Switches::<false>::ID, lamp_id).map_err(|error| unreadable(&error.into()))?;
     let row = row.ok_or_else(|| Refusal::unknown("lamp", lamp_id))?;
     let rendered = Rendered { body: answer::render(&row[0], 1)?, marks: Marks::default() };
     Ok(answer::tagged(rendered, as_of, None))
@@ -123,8 +136,12 @@ fn unreadable_row() -> Refusal {
 }
 
 async fn serve(setting: &Setting) -> Service {
+    serve_as(LAMPS, setting).await
+}
+
+async fn serve_as(projection: Projection<Switched>, setting: &Setting) -> Service {
     let settings = query_api::Settings { wait_ms_max: 1_000, ..setting.settings() };
-    let service = Service::start(&settings, LAMPS, routes(), "a toy").await.unwrap();
+    let service = Service::start(&settings, projection, routes(), "a toy").await.unwrap();
     ready(&service.router()).await;
     service
 }
@@ -145,8 +162,8 @@ async fn lamps_are_served_like_a_shop() {
     let token = setting.log.write_to(TOPIC, id(5), &switched);
     let answer = get_after(&service.router(), &path, &token).await;
     assert_eq!((answer.text.as_str(), answer.header("daybook-as-of")), ("2", token.as_str()));
-    let status = get(&service.router(), "/status").await.ok();
-    assert_eq!(status["layout"], "1 (switches=9; store 4)");
+    let told = get(&service.router(), "/status").await.ok();
+    assert_eq!(told["layout"], "1 (switches=9; store 5)");
     service.stop().await.unwrap();
 }
 
@@ -186,5 +203,25 @@ async fn rows_that_cannot_be_read_are_counted() {
     }
     let metrics = get(&service.router(), "/metrics").await.text;
     assert!(metrics.contains("daybook_query_unreadable_total 3"), "{metrics}");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_program_takes_what_waits_when_it_starts() {
+    let setting = setting();
+    let service = serve_as(BREAKING, &setting).await;
+    let (switched, path) = (Switched { lamp_id: id(BROKEN) }, format!("/lamps/{}", id(BROKEN)));
+    setting.log.write_to(TOPIC, id(BROKEN), &switched);
+    let token = setting.log.write_to(TOPIC, id(BROKEN), &switched);
+    status(&service.router(), "both wait", |status| status["quarantine_events"] == 2).await;
+    service.stop().await.unwrap();
+    let service = serve_as(BREAKING, &setting).await;
+    assert_eq!(get(&service.router(), "/status").await.ok()["quarantine_events"], 2);
+    service.stop().await.unwrap();
+
+    let service = serve(&setting).await;
+    let answer = get_after(&service.router(), &path, &token).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, "2"), "{answer:?}");
+    assert_eq!(get(&service.router(), "/status").await.ok()["quarantine_events"], 0);
     service.stop().await.unwrap();
 }

@@ -18,7 +18,7 @@ const READ_BYTES: usize = 128 << 10;
 impl Run {
     /// Writes a run with all changes of `runs`, which follow one another. Nothing is synced.
     pub(in crate::kernel) fn merge(path: &Path, runs: &[Arc<Self>]) -> Result<File, StoreError> {
-        merge(path, runs).map_err(|error| StoreError::new("write", path, error))
+        merge(path, runs).map_err(|error| StoreError::of_file("write", path, &error))
     }
 }
 

@@ -6,9 +6,12 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::Run;
+use super::run::checksum;
 
 const KEY_BYTES: usize = size_of::<u128>();
-const HEAD_BYTES: usize = KEY_BYTES + size_of::<u32>();
+/// Key and length, which the checksum behind them covers, too.
+const SUMMED_BYTES: usize = KEY_BYTES + size_of::<u32>();
+const HEAD_BYTES: usize = SUMMED_BYTES + size_of::<u32>();
 
 /// A place in one section of a run.
 pub(super) struct Cursor {
@@ -55,14 +58,22 @@ impl Cursor {
             return Ok(false);
         }
         let head = &self.buffer[self.at..self.at + HEAD_BYTES];
-        let (key, length) = head.split_at(KEY_BYTES);
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the run is damaged: a group is cut off");
-        self.key = u128::from_be_bytes(key.try_into().map_err(|_| damaged())?);
-        let length = u32::from_le_bytes(length.try_into().map_err(|_| damaged())?) as usize;
+        let (key, rest) = head.split_at(KEY_BYTES);
+        let (length, sum) = rest.split_at(size_of::<u32>());
+        let damaged = |what: &str| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("the run is damaged: a group {what}"))
+        };
+        let cut_off = |_| damaged("is cut off");
+        self.key = u128::from_be_bytes(key.try_into().map_err(cut_off)?);
+        let length = u32::from_le_bytes(length.try_into().map_err(cut_off)?) as usize;
+        let sum = u32::from_le_bytes(sum.try_into().map_err(cut_off)?);
         if !self.want(HEAD_BYTES + length)? {
-            return Err(damaged());
+            return Err(damaged("is cut off"));
         }
-        let start = self.at + HEAD_BYTES;
+        let (head, start) = (&self.buffer[self.at..self.at + SUMMED_BYTES], self.at + HEAD_BYTES);
+        if checksum(head, &self.buffer[start..start + length]) != sum {
+            return Err(damaged("is not what was written"));
+        }
         self.group = start..start + length;
         Ok(true)
     }

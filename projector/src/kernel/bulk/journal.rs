@@ -1,6 +1,7 @@
 //! The journal of a build: what of it is durable, so that another process can go on.
 //!
-//! It is small, and replaced as a whole each time: a reader sees the state before or after, whatever happens.
+//! It is small, and replaced as a whole each time: a reader sees the state before or after, whatever happens. Its last line is
+//! the sum of what comes before: a flipped bit would leave out events, or take rows for written that are not.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use crate::kernel::store::StoreError;
 
 const FILE: &str = "JOURNAL";
 /// Counts up when the meaning of a journal or of runs changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The journal, and where it is kept.
 #[derive(Debug)]
@@ -76,6 +77,9 @@ pub(in crate::kernel) enum JournalError {
     /// It is of another version of this program, or of other rows.
     #[error("{reason}")]
     Foreign { reason: String },
+    /// It is not what was written.
+    #[error("its journal is damaged")]
+    Damaged,
     /// It cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -107,12 +111,19 @@ impl JournalFile {
             Err(error) => return Err(StoreError::new("read", &path, error).into()),
         };
         let foreign = |reason: String| Err(JournalError::Foreign { reason });
-        let journal: Journal = match serde_json::from_slice(&text) {
+        let Some(json) = summed(&text) else {
+            // Older ones have no sum.
+            return match serde_json::from_slice::<Journal>(&text) {
+                Ok(Journal { version, .. }) if version < VERSION => foreign(other_version(version)),
+                _ => Err(JournalError::Damaged),
+            };
+        };
+        let journal: Journal = match serde_json::from_slice(json) {
             Ok(journal) => journal,
             Err(error) => return foreign(format!("its journal cannot be read: {error}")),
         };
         if journal.version != VERSION {
-            return foreign(format!("its journal is of version {}, not {VERSION}", journal.version));
+            return foreign(other_version(journal.version));
         }
         if journal.layout != layout.to_string() {
             return foreign(format!("it has layout {}, this program writes {layout}", journal.layout));
@@ -132,8 +143,20 @@ impl JournalFile {
         let io_error =
             |error: &dyn std::fmt::Display| StoreError::new("write", &self.path, error.to_string());
         let text = serde_json::to_string(&*journal).map_err(|error| io_error(&error))?;
-        files::replace(&self.path, &text).map_err(|error| io_error(&error))
+        let sum = blake3::hash(text.as_bytes()).to_hex();
+        files::replace(&self.path, &format!("{text}\n{sum}\n")).map_err(|error| io_error(&error))
     }
+}
+
+/// What comes before the sum, if that is right.
+fn summed(text: &[u8]) -> Option<&[u8]> {
+    let (text, sum_at) = (text.strip_suffix(b"\n")?, text.iter().position(|byte| *byte == b'\n')?);
+    let (json, sum) = (&text[..sum_at], text.get(sum_at + 1..)?);
+    (sum == blake3::hash(json).to_hex().as_bytes()).then_some(json)
+}
+
+fn other_version(version: u32) -> String {
+    format!("its journal is of version {version}, not {VERSION}")
 }
 
 impl UnitEntry {
@@ -158,5 +181,30 @@ impl UnitEntry {
     /// Digest of its rows; `None` if they are still to be written.
     pub(in crate::kernel) fn digest(&self) -> Option<Result<Digest, NoDigest>> {
         self.digest.as_ref().map(|digest| digest.parse())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flipped_bit_of_a_journal_goes_unnoticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout { version: 1, views: vec![(1, "lamps")] };
+        let start = Checkpoint::zero([("lamps", 2)]);
+        let journal = JournalFile::create(directory.path(), &layout, &start, Vec::new(), Vec::new()).unwrap();
+        journal.update(|journal| journal.runs.push("000001.run".to_owned())).unwrap();
+        let expected = journal.read().clone();
+        let path = directory.path().join(FILE);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            std::fs::write(&path, flipped).unwrap();
+            if let Ok(found) = JournalFile::open(directory.path(), &layout) {
+                assert_eq!(*found.unwrap().read(), expected, "byte {at}");
+            }
+        }
     }
 }

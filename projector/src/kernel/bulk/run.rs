@@ -1,7 +1,7 @@
 //! A run: changes sorted by key, in a file that is written once.
 //!
-//! One section per view; in it groups of one key's changes (key, length, then each change with its length), in the order
-//! of the keys and of the log. Behind the sections a table says where each is, and where in it some of the keys are, so
+//! One section per view; in it groups of one key's changes (key, length, checksum, then each change with its length), in the
+//! order of the keys and of the log. Behind the sections a table says where each is, and where in it some of the keys are, so
 //! that a part of the key space can be read by itself.
 
 use std::fs::File;
@@ -19,9 +19,9 @@ const GROUP_BYTES_MAX: usize = 64 << 10;
 const TABLE_EVERY_BYTES: u64 = 128 << 10;
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
 /// Last bytes of every run: what it is.
-const MARK: &[u8; 4] = b"run1";
-/// Length of the table, then the mark.
-const TAIL_BYTES: usize = size_of::<u64>() + MARK.len();
+const MARK: &[u8; 4] = b"run2";
+/// Length of the table, its checksum, then the mark.
+const TAIL_BYTES: usize = size_of::<u64>() + size_of::<u32>() + MARK.len();
 
 /// Where the changes of one view lie in a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,9 +53,8 @@ impl Run {
     /// Opens a run for reading.
     pub(in crate::kernel) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| StoreError::new("open", path, error))?;
-        let damaged = |error: &dyn std::fmt::Display| StoreError::new("read", path, error.to_string());
-        let table = read_table(&file).map_err(|error| damaged(&error))?;
-        let sections = decode(&table).map_err(|error| damaged(&error))?;
+        let table = read_table(&file).map_err(|error| StoreError::of_file("read", path, &error))?;
+        let sections = decode(&table).map_err(|error| StoreError::damaged("read", path, error))?;
         Ok(Self { file, sections })
     }
 
@@ -111,10 +110,12 @@ impl RunWriter {
             self.table_at = self.at + TABLE_EVERY_BYTES;
         }
         let length = (group.len() as u32).to_le_bytes();
-        self.to.write_all(&key.to_be_bytes())?;
-        self.to.write_all(&length)?;
-        self.to.write_all(group)?;
-        self.at += (size_of::<u128>() + length.len() + group.len()) as u64;
+        let head = [&key.to_be_bytes()[..], &length].concat();
+        let sum = checksum(&head, group).to_le_bytes();
+        for bytes in [&head[..], &sum, group] {
+            self.to.write_all(bytes)?;
+            self.at += bytes.len() as u64;
+        }
         Ok(())
     }
 
@@ -124,11 +125,18 @@ impl RunWriter {
 
     pub(super) fn finish(mut self) -> io::Result<File> {
         let table_bytes = self.table.len() as u64;
+        let sum = checksum(&self.table, &[]);
         self.to.write_all(&self.table)?;
         self.to.write_all(&table_bytes.to_le_bytes())?;
+        self.to.write_all(&sum.to_le_bytes())?;
         self.to.write_all(MARK)?;
         self.to.into_inner().map_err(io::IntoInnerError::into_error)
     }
+}
+
+/// Of the head of a group and its changes, or of a table: a flipped bit would become a wrong row.
+pub(super) fn checksum(head: &[u8], rest: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(head), rest)
 }
 
 /// How many of the first entries are one group.
@@ -160,7 +168,8 @@ fn read_table(file: &File) -> io::Result<Vec<u8>> {
     let tail_at = length.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("it is cut off"))?;
     let mut tail = [0; TAIL_BYTES];
     file.read_exact_at(&mut tail, tail_at)?;
-    let (table_bytes, mark) = tail.split_at(size_of::<u64>());
+    let (table_bytes, rest) = tail.split_at(size_of::<u64>());
+    let (sum, mark) = rest.split_at(size_of::<u32>());
     if mark != MARK {
         return Err(damaged("it has no end mark"));
     }
@@ -168,6 +177,9 @@ fn read_table(file: &File) -> io::Result<Vec<u8>> {
     let table_at = tail_at.checked_sub(table_bytes).ok_or_else(|| damaged("its table is too long"))?;
     let mut table = vec![0; (tail_at - table_at) as usize];
     file.read_exact_at(&mut table, table_at)?;
+    if checksum(&table, &[]).to_le_bytes() != sum {
+        return Err(damaged("its table is not what was written"));
+    }
     Ok(table)
 }
 
@@ -192,4 +204,61 @@ pub(in crate::kernel) fn is_a_run_table(bytes: &[u8]) -> bool {
     sections.iter().for_each(|section| put_section(&mut written, section));
     assert_eq!(decode(&written), Ok(sections));
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{ChangeAt, Merge, Pack, Unit};
+    use super::*;
+
+    type Found = Vec<(usize, u128, Vec<u8>)>;
+
+    /// Everything that a merge reads of it.
+    fn found(path: &Path) -> Result<Found, StoreError> {
+        let run = Arc::new(Run::open(path)?);
+        let mut found = Vec::new();
+        for view in 0..run.sections.len() {
+            let unit = Unit { view, from: 0, to: None };
+            let unreadable = |error: io::Error| StoreError::new("read", path, error);
+            let mut merge = Merge::open(&[run.clone()], &unit, 64).map_err(unreadable)?;
+            while let Some((key, group)) = merge.next_group().map_err(unreadable)? {
+                found.push((view, key, group.to_vec()));
+            }
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn no_flipped_bit_of_a_run_goes_unnoticed() {
+        let packs: [Pack<u8>; 2] = [
+            |event, to| {
+                to.extend_from_slice(&[*event; 3]);
+                Some(uuid::Uuid::from_u128(u128::from(event % 5)))
+            },
+            |event, to| {
+                to.push(*event);
+                (event % 2 == 0).then(|| uuid::Uuid::from_u128(u128::from(*event) << 64))
+            },
+        ];
+        let mut sorter = Sorter::new(packs.len(), 1 << 20);
+        for event in 0..12 {
+            let at = ChangeAt { source: 1, offset: event.into(), position: event.into(), time_us: 7 };
+            sorter.collect(&packs, &event, &at);
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("000001.run");
+        drop(Run::write(&path, &mut sorter).unwrap());
+        let (whole, expected) = (std::fs::read(&path).unwrap(), found(&path).unwrap());
+        assert_eq!(expected.len(), 5 + 6);
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            std::fs::write(&path, flipped).unwrap();
+            if let Ok(found) = found(&path) {
+                assert_eq!(found, expected, "byte {at} of {}", whole.len());
+            }
+        }
+    }
 }

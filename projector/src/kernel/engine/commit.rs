@@ -17,7 +17,7 @@ impl<E: EventData> Engine<E> {
     /// [`StoreError`]; the engine must then be given up.
     pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
         let mut commit = stored.begin();
-        commit.park(self.intake.take_uncommitted());
+        commit.park(self.intake.take_uncommitted())?;
         commit.show_unplaced(self.sources.iter().flat_map(shown).collect());
         for table in &mut self.tables {
             table.write(&mut commit)?;

@@ -20,7 +20,7 @@ pub const BATCH_ROWS_MAX: usize = 1_000;
 
 /// Rows on their way into a generation; nothing of it changes before [`Commit::finish`].
 pub struct Commit<'g> {
-    generation: &'g Generation,
+    pub(super) generation: &'g Generation,
     pub(super) batch: Batch,
     digest: Digest,
     /// Changed only if something waits.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::record::ParkedRecord;
 use super::skipped::SkippedEvent;
-use crate::kernel::checkpoint::SourceId;
+use crate::kernel::checkpoint::{Checkpoint, SourceId};
 
 /// A key whose events wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,26 @@ impl Quarantine {
         self.events.iter().map(|((source, position), event)| (source, *position, event))
     }
 
+    /// Whether a generation with this quarantine can take the place of one with `served`, which has got as far as `reached`: no
+    /// event that is projected there waits here, or answers would go back in time.
+    ///
+    /// # Errors
+    /// The key of the first event that does.
+    pub fn covers(&self, served: &Self, reached: &Checkpoint) -> Result<(), String> {
+        let is_projected = |place: &(SourceId, u64)| {
+            let (source, position) = place;
+            reached.position_reached(&source.topic, source.partition, *position)
+                && !served.events.contains_key(place)
+        };
+        let taken_back = self.events.iter().find(|(place, _)| is_projected(place));
+        taken_back.map_or(Ok(()), |(_, event)| Err(event.key.clone()))
+    }
+
+    /// Partition and key of everything that waits.
+    pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &(SourceId, String)> {
+        self.keys.keys()
+    }
+
     /// Partitions in which events of a key wait.
     pub(super) fn sources_of(&self, key: &str) -> impl Iterator<Item = &SourceId> {
         self.keys.keys().filter(move |(_, parked)| parked == key).map(|(source, _)| source)
@@ -202,6 +222,7 @@ impl Quarantine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::checkpoint::SourceCheckpoint;
 
     fn record(key: &str, position: u64) -> ParkedRecord {
         let source = SourceId { topic: "lamps".into(), partition: 0 };
@@ -229,6 +250,24 @@ mod tests {
             quarantine.add(&record("lamp", 4));
         }
         assert_eq!((quarantine.events(), quarantine.parked().count()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_projected_in_one_and_waits_in_the_other_is_not_covered() {
+        let reached = |next_position| {
+            let at = SourceCheckpoint { next_position, ..SourceCheckpoint::default() };
+            Checkpoint::from_sources([(SourceId { topic: "lamps".into(), partition: 0 }, at)])
+        };
+        let (mut older, mut newer) = (Quarantine::default(), Quarantine::default());
+        older.add(&record("lamp", 3));
+        assert_eq!(older.covers(&newer, &reached(4)), Err("lamp".to_owned()));
+        // Served, it is not there yet.
+        assert_eq!(older.covers(&newer, &reached(3)), Ok(()));
+        assert_eq!(newer.covers(&older, &reached(4)), Ok(()));
+        newer.add(&record("lamp", 3));
+        newer.add(&record("lamp", 4));
+        assert_eq!(older.covers(&newer, &reached(5)), Ok(()));
+        assert_eq!(newer.covers(&older, &reached(5)), Err("lamp".to_owned()));
     }
 
     #[test]

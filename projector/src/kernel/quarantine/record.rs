@@ -27,6 +27,8 @@ pub(in crate::kernel) struct ParkedRecord {
     pub(in crate::kernel) reason: Option<String>,
 }
 
+/// Bytes of BLAKE3 over the rest, at the end.
+const SUM_BYTES: usize = 8;
 const HAS_EVENT_ID: u8 = 1;
 const HAS_VALUE: u8 = 2;
 const HAS_REASON: u8 = 4;
@@ -70,10 +72,19 @@ impl ParkedRecord {
             put_text(&mut to, name);
             put_bytes(&mut to, value);
         }
+        let sum = sum(&to);
+        to.extend_from_slice(&sum);
         to
     }
 
     pub(in crate::kernel) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
+        match bytes.split_last_chunk::<SUM_BYTES>() {
+            Some((fields, found)) if sum(fields) == *found => Self::decode_fields(fields),
+            _ => Err(RowError::impossible("sum", "the record is not what was written")),
+        }
+    }
+
+    fn decode_fields(bytes: &[u8]) -> Result<Self, RowError> {
         let mut reader = RowReader::new(bytes);
         let has = reader.byte("fields")?;
         if has & !ALL != 0 {
@@ -96,6 +107,12 @@ impl ParkedRecord {
         let has_event_id = has & HAS_EVENT_ID != 0;
         Ok(Self { source, key, position, offset, id, has_event_id, value, headers, reason })
     }
+}
+
+fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
+    let mut sum = [0; SUM_BYTES];
+    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..SUM_BYTES]);
+    sum
 }
 
 /// Bytes of a record's key, value and headers.
@@ -147,8 +164,21 @@ mod tests {
         }
 
         #[test]
+        fn no_flipped_bit_goes_unnoticed(value: Vec<u8>, at in any::<prop::sample::Index>(), bit in 0..8u8) {
+            let source = SourceId { topic: "lamps".into(), partition: 1 };
+            let (key, id, headers, reason) = ("lamp".to_owned(), Uuid::from_u128(1), Vec::new(), None);
+            let (value, has_event_id) = (Some(value), true);
+            let record =
+                ParkedRecord { source, key, position: 1, offset: 2, id, has_event_id, value, headers, reason };
+            let mut bytes = record.encode();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(ParkedRecord::decode(&bytes).is_err());
+        }
+
+        #[test]
         fn damaged_bytes_are_an_error_and_no_panic(bytes: Vec<u8>) {
-            let _ = ParkedRecord::decode(&bytes);
+            let _ = (ParkedRecord::decode(&bytes), ParkedRecord::decode_fields(&bytes));
         }
     }
 }

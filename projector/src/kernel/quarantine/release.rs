@@ -7,7 +7,7 @@ use schemas::event_data::{self, EventData};
 use schemas::sequence::SequenceError;
 use serde::{Deserialize, Serialize};
 
-use super::record::ParkedRecord;
+use super::record::{ParkedRecord, shortened};
 use super::skipped::SkippedEvent;
 use crate::kernel::cache::Table;
 use crate::kernel::checkpoint::SourceId;
@@ -102,6 +102,24 @@ pub fn leave_out<E: EventData>(
     Ok(released)
 }
 
+/// Projects what waits of every key, each up to the first event that still cannot be: what an older program could not project
+/// a newer one may. Whoever opens a generation to serve it does so, so that none that is served lacks what another one had.
+/// Nothing is written where nothing changes.
+///
+/// # Errors
+/// [`StoreError`]; keys before the one at which it failed are done.
+pub fn release_all<E: EventData>(
+    generation: &Generation,
+    projection: Projection<E>,
+) -> Result<Released, StoreError> {
+    let mut released = Released::default();
+    for (source, key) in generation.quarantine().waiting_keys() {
+        let records = generation.parked_of(source, key)?;
+        released.add(without(generation, projection, records, |_| false)?);
+    }
+    Ok(released)
+}
+
 /// Takes some of the waiting events of a key out, and projects the others as far as they can be.
 fn without<E: EventData>(
     generation: &Generation,
@@ -110,7 +128,7 @@ fn without<E: EventData>(
     is_left_out: impl Fn(&ParkedRecord) -> bool,
 ) -> Result<Released, StoreError> {
     let (left_out, mut rest): (Vec<_>, Vec<_>) = records.into_iter().partition(is_left_out);
-    let mut waiting = Vec::new();
+    let (mut waiting, mut changed) = (Vec::new(), !left_out.is_empty());
     let mut folding = Folding::new(generation, projection);
     while let Err((index, reason)) = folding.fold_all(&rest) {
         if let StopReason::Store(error) = reason {
@@ -119,13 +137,19 @@ fn without<E: EventData>(
         // The tables may hold half of the one that failed.
         folding = Folding::new(generation, projection);
         waiting = rest.split_off(index);
-        waiting[0].reason = Some(reason.cause());
+        let reason = Some(shortened(&reason.cause()));
+        changed |= waiting[0].reason != reason;
+        waiting[0].reason = reason;
     }
+    changed |= !rest.is_empty();
     let released = Released {
         projected: rest.len() as u64,
         left_out: left_out.len() as u64,
         waiting: waiting.len() as u64,
     };
+    if !changed {
+        return Ok(released);
+    }
     rest.extend(left_out);
     folding.commit(&rest, waiting.into_iter().next())?;
     Ok(released)
@@ -185,8 +209,11 @@ impl<'g, E: EventData> Folding<'g, E> {
             table.write(&mut commit)?;
         }
         commit.unpark(gone);
-        first.into_iter().for_each(|record| commit.park_again(record));
+        if let Some(first) = first.clone() {
+            commit.park_again(first)?;
+        }
         commit.finish([])?;
+        self.generation.remove_pieces(gone.iter().chain(&first))?;
         // Somebody has been told that it is done.
         self.generation.sync()
     }

@@ -3,28 +3,27 @@
 use std::fs;
 
 use super::{REMOVED_PREFIX, ReadModel, ReadModelError, io_error, number_of};
+use crate::kernel::files;
 use crate::kernel::generation;
 use crate::kernel::store::GenerationError;
 
 impl ReadModel {
-    /// Removes all generations older than the current but the last `keep`, unless they are in use. Returns their names.
+    /// Removes the generations that nobody needs any more, unless they are in use: all older than the current one, and all
+    /// that were published and are no more, but the last `keep` that were published before it. Returns their names.
     ///
     /// # Errors
     /// [`ReadModelError`].
     pub fn retire(&self, keep: usize) -> Result<Vec<String>, ReadModelError> {
         let Some(current) = self.current()? else { return Ok(Vec::new()) };
-        let mut older = self.finished_before(&current)?;
-        older.truncate(older.len().saturating_sub(keep));
-        self.remove_unused(older)
-    }
-
-    /// Names of the finished generations older than `name`, oldest first.
-    pub(super) fn finished_before(&self, name: &str) -> Result<Vec<String>, ReadModelError> {
-        let mut older = self.names()?;
-        older.retain(|older| {
-            number_of(older) < number_of(name) && !generation::is_unfinished(&self.path_of(older))
+        let mut stay = self.published_before(&current)?;
+        stay.truncate(keep);
+        let unfinished = self.unfinished()?;
+        let mut gone = self.names()?;
+        gone.retain(|name| {
+            let is_old = number_of(name) < number_of(&current) || self.was_published(name);
+            is_old && *name != current && !stay.contains(name) && !unfinished.contains(name)
         });
-        Ok(older)
+        self.remove_unused(gone)
     }
 
     /// Names of the generations that replays have begun and not finished, oldest first.
@@ -32,11 +31,13 @@ impl ReadModel {
     /// # Errors
     /// [`ReadModelError`].
     pub fn unfinished(&self) -> Result<Vec<String>, ReadModelError> {
-        // One that is published and has lost its rows is damaged, not unfinished.
-        let current = self.current()?;
+        // One that was published and has lost its rows is damaged, not unfinished.
+        let named = self.named()?;
         let mut unfinished = self.names()?;
-        unfinished
-            .retain(|name| generation::is_unfinished(&self.path_of(name)) && current.as_ref() != Some(name));
+        unfinished.retain(|name| {
+            let was_published = named.as_ref() == Some(name) || self.was_published(name);
+            generation::is_unfinished(&self.path_of(name)) && !was_published
+        });
         Ok(unfinished)
     }
 
@@ -54,7 +55,10 @@ impl ReadModel {
             let (path, aside) = (self.path_of(&name), self.path_of(&format!("removed-{name}")));
             // Held while it is renamed, so that nobody opens it meanwhile.
             match generation::lock(&path, "a process that removes it") {
-                Ok(_lock) => fs::rename(&path, &aside).map_err(io_error("rename", &path))?,
+                // Durable before anything of it is removed: else half of it might come back under its old name.
+                Ok(_lock) => fs::rename(&path, &aside)
+                    .and_then(|()| files::sync_parent(&aside))
+                    .map_err(io_error("rename", &path))?,
                 Err(GenerationError::InUse { .. }) => continue,
                 Err(error) => return Err(error.into()),
             }

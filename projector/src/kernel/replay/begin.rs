@@ -1,5 +1,6 @@
 //! Beginning a build, or going on with what an earlier replay has left of one.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
@@ -43,6 +44,7 @@ pub(super) fn resume<E>(
         Ok(Some(journal)) => journal,
         Ok(None) => return Ok(None),
         Err(JournalError::Store(error)) => return Err(error.into()),
+        Err(error @ JournalError::Damaged) => return Ok(given_up(name, &error)),
         Err(JournalError::Foreign { reason }) => return Err(abandoned(reason)),
     };
     if sources::partitions(&journal.read().checkpoint) != sources::partitions(start) {
@@ -59,9 +61,16 @@ pub(super) fn resume<E>(
     };
     match opened {
         Ok(generation) => Ok(Some((generation, journal))),
+        Err(error) if error.is_damage() => Ok(given_up(name, &error)),
         Err(error @ (GenerationError::InUse { .. } | GenerationError::Store(_))) => Err(error.into()),
         Err(error) => Err(abandoned(error.to_string())),
     }
+}
+
+/// What is damaged is begun anew: nothing of it is lost but time.
+fn given_up<T>(name: &str, error: &dyn Display) -> Option<T> {
+    tracing::warn!("{name} cannot be gone on with, and is begun anew: {error}");
+    None
 }
 
 /// Number of the next run. Removes runs, and records that wait with them, that the journal does not name: they were not

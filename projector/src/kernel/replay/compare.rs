@@ -1,5 +1,6 @@
 //! Before a new generation is published: does it say the same as the one that is served, at the same place in the log?
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,6 @@ use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::generation::{Generation, Moment};
 use crate::kernel::projection::Projection;
 use crate::kernel::read_model::ReadModel;
-use crate::kernel::store::GenerationError;
 use crate::kernel::verify::{Held, HoldError, Served, parked_differently};
 
 /// How long the served generation may take to get as far as the new one; it follows the log, so it is soon there.
@@ -65,6 +65,7 @@ pub(super) fn compare<E: EventData>(
         Ok(None) => return Ok(Comparison::Nothing),
         Ok(Some(served)) => comparing.with(&served),
         Err(HoldError::Generation(error)) => Ok(not_comparable(&error)),
+        Err(HoldError::ReadModel(error)) if error.is_gone() => Ok(not_comparable(&error)),
         Err(error) => Err(error.to_string()),
     };
     if cancelled.load(Ordering::Relaxed) {
@@ -184,7 +185,7 @@ fn held(served: &Served) -> Result<Held, String> {
     served.hold().map_err(|error| error.to_string())
 }
 
-fn not_comparable(error: &GenerationError) -> Comparison {
+fn not_comparable(error: &dyn Display) -> Comparison {
     tracing::warn!("the new generation is not compared with the published one: {error}");
     Comparison::NotComparable { reason: error.to_string() }
 }

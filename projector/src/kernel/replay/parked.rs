@@ -49,12 +49,12 @@ pub(super) fn read(build: &Path, journal: &Journal) -> Result<Vec<ParkedRecord>,
     let mut records = Vec::new();
     for name in &journal.parked {
         let path = build.join(name);
-        let bytes = fs::read(&path).map_err(|error| StoreError::new("read", &path, error))?;
+        let bytes = fs::read(&path).map_err(|error| StoreError::of_file("read", &path, &error))?;
         let mut reader = RowReader::new(&bytes);
         while !reader.is_at_end() {
             let record = reader.number("length").and_then(|length| reader.take(length, "record"));
             let record = record.and_then(ParkedRecord::decode);
-            records.push(record.map_err(|error| StoreError::new("read", &path, error))?);
+            records.push(record.map_err(|error| StoreError::damaged("read", &path, error))?);
         }
     }
     Ok(records)

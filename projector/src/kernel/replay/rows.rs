@@ -146,7 +146,7 @@ impl<E: EventData> Build<'_, E> {
 
     /// The digest of all units' rows, once it is certain that nothing was left out.
     fn total(&self, changes: u64) -> Result<Digest, StoreError> {
-        let damaged = |what: String| StoreError::new("read", &self.generation.build_path(), what);
+        let damaged = |what: String| StoreError::damaged("read", &self.generation.build_path(), what);
         let mut digest = Digest::default();
         let mut folded = 0;
         for unit in &self.journal.read().units {

@@ -1,7 +1,7 @@
 //! The writing half of a replay: each thread takes one unit of the key space after the other, merges the runs, folds
 //! every key, and writes its rows.
 
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -156,10 +156,10 @@ impl Writing<'_> {
     fn explain(&self, error: ChangeError) -> ReplayError {
         match error {
             ChangeError::Store(error) => error.into(),
-            ChangeError::Damaged(error) => self.unreadable(&error).into(),
+            ChangeError::Damaged(error) => self.damaged(error).into(),
             ChangeError::Fold(change, error) => {
                 let Some(id) = self.sources.get(change.source as usize) else {
-                    return self.unreadable(&"a change of an unknown partition").into();
+                    return self.damaged("a change of an unknown partition").into();
                 };
                 let (topic, partition) = (id.topic.to_string(), id.partition);
                 let at = RecordAt { topic, partition, offset: change.offset, event_id: None };
@@ -168,8 +168,11 @@ impl Writing<'_> {
         }
     }
 
-    fn unreadable(&self, error: &dyn std::fmt::Display) -> StoreError {
-        let build: PathBuf = self.generation.build_path();
-        StoreError::new("read", &build, error.to_string())
+    fn unreadable(&self, error: &io::Error) -> StoreError {
+        StoreError::of_file("read", &self.generation.build_path(), error)
+    }
+
+    fn damaged(&self, what: impl ToString) -> StoreError {
+        StoreError::damaged("read", &self.generation.build_path(), what)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_log::Kafka;
-use projector::kernel::quarantine::leave_out;
+use projector::kernel::quarantine::{Released, leave_out, release_all};
 use projector::kernel::{
     FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
 };
@@ -48,12 +48,17 @@ pub(super) struct Opener<E: 'static> {
 }
 
 impl<E: EventData + 'static> Opener<E> {
-    /// Opens a generation and begins to follow into it. Blocks.
+    /// Opens a generation, takes what waits in it and can be projected, and begins to follow into it. Blocks.
     pub(super) fn open(&self, read_model: &ReadModel, name: &str) -> Result<Candidate, OpenError> {
         let skipped = read_model.skipped()?;
         let generation =
             Generation::open(&read_model.path_of(name), &self.projection.layout(), &self.holder)?;
         leave_out(&generation, self.projection, skipped).map_err(GenerationError::from)?;
+        let released = release_all(&generation, self.projection).map_err(GenerationError::from)?;
+        if released.projected > 0 {
+            let Released { projected, waiting, .. } = released;
+            tracing::info!(projected, waiting, "events that waited have been projected");
+        }
         Ok(self.follow(name.to_owned(), Arc::new(generation))?)
     }
 

@@ -1,0 +1,176 @@
+//! Which generation is published, and which ones were before it.
+//!
+//! `CURRENT` names the one to serve. Each generation notes in a file `BEFORE` of its own what `CURRENT` named when it was
+//! published, so that a rollback goes to what was served before and not to what has the number before. A generation without
+//! that file was never published, or by a program that did not write it yet: then the numbers say what was before.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{DIGITS, PREFIX, ReadModel, ReadModelError, io_error, number_of};
+use crate::kernel::files;
+use crate::kernel::generation;
+use crate::kernel::layout::Layout;
+
+pub(super) const CURRENT: &str = "CURRENT";
+/// In the directory of a generation.
+const BEFORE: &str = "BEFORE";
+/// How long another process may take to publish; it writes two small files.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
+const PUBLISH_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+impl ReadModel {
+    /// What `CURRENT` says, whether or not it is a generation here; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Io`].
+    pub fn named(&self) -> Result<Option<String>, ReadModelError> {
+        let path = self.directory.join(CURRENT);
+        match fs::read_to_string(&path) {
+            Ok(name) => Ok(Some(name.trim_end().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read", &path)(error)),
+        }
+    }
+
+    /// Name of the generation to serve, such as `gen-000001`; `None` if none has been published.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Current`] if that generation is not there.
+    pub fn current(&self) -> Result<Option<String>, ReadModelError> {
+        match self.named()? {
+            Some(name) if !self.has(&name) => {
+                Err(ReadModelError::Current { path: self.directory.join(CURRENT), found: name })
+            }
+            named => Ok(named),
+        }
+    }
+
+    /// Whether the generation to serve is there and has another layout than `layout`, as far as can be said without opening
+    /// it.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Io`].
+    pub fn current_is_foreign(&self, layout: &Layout) -> Result<bool, ReadModelError> {
+        let Some(name) = self.named()?.filter(|name| self.has(name)) else { return Ok(false) };
+        Ok(generation::layout_of(&self.path_of(&name)).as_deref() != Some(&*layout.to_string()))
+    }
+
+    /// Name of the generation to build next: none that is there, and none that was published last.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Io`].
+    pub fn next_name(&self) -> Result<String, ReadModelError> {
+        let names = self.names()?.into_iter().chain(self.named()?);
+        let last = names.filter_map(|name| number_of(&name)).max().unwrap_or(0);
+        Ok(format!("{PREFIX}{:0DIGITS$}", last + 1))
+    }
+
+    /// Names the generation to serve from now on. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Io`]; the one named before then stays.
+    pub fn publish(&self, name: &str) -> Result<(), ReadModelError> {
+        let _one = self.publishing()?;
+        let before = self.named()?;
+        if before.as_deref() != Some(name) {
+            let path = self.path_of(name).join(BEFORE);
+            let before = before.unwrap_or_default();
+            files::replace(&path, &format!("{before}\n")).map_err(io_error("write", &path))?;
+        }
+        self.set_current(name)
+    }
+
+    /// Names the generation that was published before the current one, to serve that again; returns both names, the new one
+    /// first. If the current one is not there, the last finished one takes its place.
+    ///
+    /// # Errors
+    /// [`ReadModelError::NothingOlder`] if none was kept.
+    pub fn roll_back(&self) -> Result<(String, String), ReadModelError> {
+        let _one = self.publishing()?;
+        let nothing = || ReadModelError::NothingOlder { path: self.directory.clone() };
+        let current = self.named()?.ok_or_else(nothing)?;
+        let older = match self.has(&current) {
+            true => self.published_before(&current)?.into_iter().next(),
+            false => self.finished()?.pop(),
+        };
+        let older = older.ok_or_else(nothing)?;
+        self.set_current(&older)?;
+        Ok((older, current))
+    }
+
+    /// Names of the generations that were published before `name`, the last one first, as far as they are there.
+    pub(super) fn published_before(&self, name: &str) -> Result<Vec<String>, ReadModelError> {
+        let finished = self.finished()?;
+        let (mut chain, mut last) = (Vec::new(), name.to_owned());
+        loop {
+            let before = match self.noted_before(&last)? {
+                Some(noted) => Some(noted),
+                None => finished.iter().rfind(|older| number_of(older) < number_of(&last)).cloned(),
+            };
+            // A generation that was published again stands in its own past.
+            match before
+                .filter(|before| finished.contains(before) && before != name && !chain.contains(before))
+            {
+                Some(before) => {
+                    last.clone_from(&before);
+                    chain.push(before);
+                }
+                None => return Ok(chain),
+            }
+        }
+    }
+
+    /// Whether a generation was published at some time, as far as it says so.
+    pub(super) fn was_published(&self, name: &str) -> bool {
+        self.path_of(name).join(BEFORE).exists()
+    }
+
+    /// Names of all finished generations, oldest first.
+    pub(super) fn finished(&self) -> Result<Vec<String>, ReadModelError> {
+        let mut finished = self.names()?;
+        finished.retain(|name| !generation::is_unfinished(&self.path_of(name)));
+        Ok(finished)
+    }
+
+    /// What a generation notes; an empty text for the first one.
+    fn noted_before(&self, name: &str) -> Result<Option<String>, ReadModelError> {
+        let path = self.path_of(name).join(BEFORE);
+        match fs::read_to_string(&path) {
+            Ok(before) => Ok(Some(before.trim_end().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read", &path)(error)),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        number_of(name).is_some() && self.path_of(name).is_dir()
+    }
+
+    fn set_current(&self, name: &str) -> Result<(), ReadModelError> {
+        let path = self.directory.join(CURRENT);
+        files::replace(&path, &format!("{name}\n")).map_err(io_error("write", &path))
+    }
+
+    /// One process at a time, and one thread. The directory itself is locked, so that no file is added to it which an older
+    /// program would refuse.
+    fn publishing(&self) -> Result<File, ReadModelError> {
+        let lock_error = io_error("lock", &self.directory);
+        let deadline = Instant::now() + PUBLISH_TIMEOUT;
+        let directory = match File::open(&self.directory) {
+            Ok(directory) => directory,
+            Err(error) => return Err(lock_error(error)),
+        };
+        loop {
+            match directory.try_lock() {
+                Ok(()) => return Ok(directory),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(PUBLISH_POLL_INTERVAL);
+                }
+                Err(error) => return Err(lock_error(error.into())),
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A bit flips in a file of a build that is not finished: the build is begun anew, and nothing is missing from it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use projector::kernel::{ReadModel, ReplayError, ReplayOptions, ReplayProgress, replay};
+use projector::shop;
+
+use crate::broken::{broken_transcript, outcome_of, parked};
+use crate::broker::Broker;
+use crate::log::open;
+use crate::rebuilds::{options, rebuild};
+
+/// Leaves a build that was stopped while it read, with runs and records that wait.
+fn stopped(broker: &Broker, directory: &Path) -> PathBuf {
+    let read_model = ReadModel::open(directory).unwrap();
+    let cancelled = AtomicBool::new(false);
+    let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
+    let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
+    let stopped = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+    assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
+    directory.join("gen-000001/build")
+}
+
+/// In the middle of the first file whose name ends so.
+fn flip(build: &Path, ends: &str) {
+    let mut files: Vec<_> = fs::read_dir(build).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.retain(|file| file.to_str().unwrap().ends_with(ends) && file.metadata().unwrap().len() > 0);
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&files[0], bytes).unwrap();
+}
+
+#[test]
+fn a_build_that_was_damaged_is_begun_anew() {
+    let broker = Broker::start();
+    let log = broken_transcript(3_000, 92);
+    broker.write(&log.records);
+    let expected = outcome_of(&log.records);
+    for file in [".run", ".parked", "JOURNAL"] {
+        let directory = tempfile::tempdir().unwrap();
+        flip(&stopped(&broker, directory.path()), file);
+        let report = rebuild(&broker, directory.path(), &options());
+        let report = report.unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert_eq!((report.published, report.resumed), (true, false), "{file}");
+        let generation = open(&report.path);
+        assert_eq!((generation.digest(), parked(&generation)), expected, "{file}");
+    }
+}
