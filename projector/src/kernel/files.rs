@@ -30,6 +30,18 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// One line with a line of its checksum behind it.
+pub(super) fn with_sum(line: &str) -> String {
+    format!("{line}\n{}\n", blake3::hash(line.as_bytes()).to_hex())
+}
+
+/// The line before the checksum, if that is right.
+pub(super) fn without_sum(text: &[u8]) -> Option<&[u8]> {
+    let (text, sum_at) = (text.strip_suffix(b"\n")?, text.iter().position(|byte| *byte == b'\n')?);
+    let (line, sum) = (&text[..sum_at], text.get(sum_at + 1..)?);
+    (sum == blake3::hash(line).to_hex().as_bytes()).then_some(line)
+}
+
 /// Writes a file in its place: it and its name are durable when this returns. Until then it may have any content.
 pub(super) fn write(path: &Path, content: &str) -> io::Result<()> {
     let mut file = File::create(path)?;

@@ -10,11 +10,12 @@
 //!
 //! A finished generation takes rows, digest and checkpoint in one atomic batch, and shows them in one step ([`moments`]). Its
 //! last batches may be missing after a power cut, never a part of one: the log gives them again. While it is being built (the file `BUILDING` stands beside
-//! the rows) it is never served. `finish` syncs everything before it removes that file.
+//! the rows) it is never served. `finish` syncs everything, and notes in `FINISHED` what it is, before it removes that file.
 
 mod commit;
 mod directory;
 mod finish;
+mod finished;
 mod lookup;
 mod meta;
 mod moments;
@@ -48,13 +49,13 @@ pub struct Generation {
     rows: Rows,
     moments: Moments,
     has_blocks: bool,
-    _lock: DirectoryLock,
+    lock: DirectoryLock,
 }
 
 impl Generation {
     fn with(path: &Path, rows: Rows, moment: Moment, lock: DirectoryLock) -> Self {
         let (has_blocks, moments) = (rows.has_blocks(), Moments::new(path, moment));
-        Self { path: path.to_owned(), rows, moments, has_blocks, _lock: lock }
+        Self { path: path.to_owned(), rows, moments, has_blocks, lock }
     }
 
     /// Its directory.

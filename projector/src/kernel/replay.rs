@@ -67,6 +67,11 @@ pub fn replay<E: EventData + 'static>(
     if options.publish {
         report.compared = compare::compare(kafka, read_model, projection, &generation, options, cancelled)?;
     }
+    let accepted = match &report.compared {
+        Comparison::Accepted { why, .. } => Some(why.as_str()),
+        _ => None,
+    };
+    let generation = generation.proved(&projection.layout(), accepted, report.resumed)?;
     generation.finish()?;
     report.measure(&generation, began)?;
     // Closed first, so that whoever sees the new name can open it.
@@ -96,6 +101,7 @@ pub fn rebuild_aside<E: EventData + 'static>(
     let place = Place { name: path.display().to_string(), path };
     let building = Building { kafka, projection, options, cancelled, log, control: None };
     let (mut report, generation) = building.run(place, on_progress)?;
+    let generation = generation.proved(&projection.layout(), None, report.resumed)?;
     generation.finish()?;
     report.measure(&generation, began)?;
     Ok(report)

@@ -5,7 +5,9 @@ use std::fs;
 use projector::kernel::{Generation, GenerationError};
 use projector::shop;
 
+use crate::broker::Broker;
 use crate::log::{HOLDER, fresh, open, project, transcript, zero};
+use crate::rebuilds::{options, rebuild};
 
 #[test]
 fn rows_and_checkpoint_come_back() {
@@ -43,6 +45,78 @@ fn what_an_opening_that_was_cut_short_has_left_does_not_matter() {
         assert_eq!((again.digest(), again.checkpoint()), before, "{bytes} bytes");
         assert!(!left.exists(), "{bytes} bytes");
     }
+}
+
+/// A bad sector before anybody has opened it: sled gives up what lies behind it without a word.
+#[test]
+fn a_generation_opens_as_it_was_finished_or_not_at_all() {
+    let broker = Broker::start();
+    let log = transcript(6_000, 53);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    let (mut refused, mut opened) = (0, 0);
+    for tenth in 1..10 {
+        let copy = directory.path().join(format!("copy-{tenth}"));
+        copy_unopened(&report.path, &copy);
+        let rows = copy.join("rows/db");
+        let mut bytes = fs::read(&rows).unwrap();
+        let at = bytes.len() * tenth / 10;
+        bytes[at] ^= 1;
+        fs::write(&rows, bytes).unwrap();
+        match Generation::open(&copy, &shop::layout(), HOLDER) {
+            Ok(generation) => {
+                opened += 1;
+                assert_eq!(
+                    (generation.checkpoint(), generation.digest()),
+                    (report.checkpoint.clone(), report.digest)
+                );
+                assert!(
+                    generation.recount_digest().is_ok_and(|digest| digest == report.digest)
+                        || generation.recount_digest().is_err()
+                );
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.is_damage(), "{error}");
+            }
+        }
+    }
+    assert!(refused > 0, "{opened} of 9 were opened");
+}
+
+/// As a replay leaves it that does not open what it has built.
+fn copy_unopened(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_unopened(&entry.path(), &to.join(name)),
+            false if name.starts_with("snap.") => {}
+            false => drop(fs::copy(entry.path(), to.join(name)).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn what_is_published_was_opened_before_and_an_unfinished_one_that_is_damaged_is_begun_anew() {
+    let broker = Broker::start();
+    let log = transcript(600, 54);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let path = rebuild(&broker, directory.path(), &options()).unwrap().path;
+    let files = fs::read_dir(path.join("rows")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(files.into_iter().any(|name| name.to_str().unwrap().starts_with("snap.")), "sled has opened it");
+    // As if the process had been killed between the note and the end.
+    fs::write(path.join("BUILDING"), "").unwrap();
+    assert!(Generation::resume(&path, &shop::layout(), HOLDER).is_ok());
+    fs::remove_dir_all(path.join("rows")).unwrap();
+    let rows = sled::Config::new().path(path.join("rows")).segment_size(1 << 20).open().unwrap();
+    rows.insert([0, b'l'], shop::layout().to_string().as_bytes()).unwrap();
+    drop(rows);
+    let error = Generation::resume(&path, &shop::layout(), HOLDER).err().unwrap();
+    assert!(error.is_damage(), "{error}");
 }
 
 #[test]

@@ -191,6 +191,36 @@ async fn a_generation_that_is_behind_for_ever_is_not_served() {
     service.stop().await.unwrap();
 }
 
+/// It has got as far, and its rows are gone: whatever has happened to it, it is not served.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
+    let before = get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let layout = projector::shop::layout();
+    let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
+    let service = setting.serve().await;
+    let router = service.router();
+    let empty = Generation::create(&read_model.path_of("gen-000002"), &layout, &served, "a test").unwrap();
+    empty.finish().unwrap();
+    drop(empty);
+    read_model.publish("gen-000002").unwrap();
+    let told = status(&router, "refused", |status| status["next"]["state"] == "refused").await;
+    assert!(told["refused"].as_str().unwrap().contains("one of the two is damaged"), "{told}");
+    assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
+    let token = setting.log.write(&placed(101, USER, 10, 1));
+    get_after(&router, &path(), &token).await.ok();
+
+    let accepted = Generation::create(&read_model.path_of("gen-000003"), &layout, &served, "a test").unwrap();
+    accepted.proved(&layout, Some("a test says so"), false).unwrap().finish().unwrap();
+    read_model.publish("gen-000003").unwrap();
+    serving(&router, "gen-000003").await;
+    service.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_rebuilds_beside_what_is_served() {
     let setting = Setting::new();

@@ -111,7 +111,7 @@ impl JournalFile {
             Err(error) => return Err(StoreError::new("read", &path, error).into()),
         };
         let foreign = |reason: String| Err(JournalError::Foreign { reason });
-        let Some(json) = summed(&text) else {
+        let Some(json) = files::without_sum(&text) else {
             // Older ones have no sum.
             return match serde_json::from_slice::<Journal>(&text) {
                 Ok(Journal { version, .. }) if version < VERSION => foreign(other_version(version)),
@@ -143,20 +143,23 @@ impl JournalFile {
         let io_error =
             |error: &dyn std::fmt::Display| StoreError::new("write", &self.path, error.to_string());
         let text = serde_json::to_string(&*journal).map_err(|error| io_error(&error))?;
-        let sum = blake3::hash(text.as_bytes()).to_hex();
-        files::replace(&self.path, &format!("{text}\n{sum}\n")).map_err(|error| io_error(&error))
+        files::replace(&self.path, &files::with_sum(&text)).map_err(|error| io_error(&error))
     }
-}
-
-/// What comes before the sum, if that is right.
-fn summed(text: &[u8]) -> Option<&[u8]> {
-    let (text, sum_at) = (text.strip_suffix(b"\n")?, text.iter().position(|byte| *byte == b'\n')?);
-    let (json, sum) = (&text[..sum_at], text.get(sum_at + 1..)?);
-    (sum == blake3::hash(json).to_hex().as_bytes()).then_some(json)
 }
 
 fn other_version(version: u32) -> String {
     format!("its journal is of version {version}, not {VERSION}")
+}
+
+impl Journal {
+    /// Digest of all rows; `None` while some are still to be written.
+    pub(in crate::kernel) fn digest(&self) -> Option<Digest> {
+        let mut digest = Digest::default();
+        for unit in &self.units {
+            digest.merge(unit.digest()?.ok()?);
+        }
+        Some(digest)
+    }
 }
 
 impl UnitEntry {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use event_log::process::{DirectoryLock, LockError};
 
+use super::finished::FINISHED_FILE;
 use crate::kernel::files;
 use crate::kernel::store::{Failure, GenerationError, StoreError};
 
@@ -64,12 +65,17 @@ pub(super) fn note_torn(path: &Path, error: &StoreError) {
     }
 }
 
-/// Its rows are gone.
-pub(super) fn forget_torn(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path.join(TORN_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::new("create", path, error)),
-        _ => Ok(()),
+/// Its rows are gone, and with them what was noted of them.
+pub(super) fn forget_notes(path: &Path) -> Result<(), StoreError> {
+    for name in [TORN_FILE, FINISHED_FILE] {
+        match fs::remove_file(path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::new("create", path, error));
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// Refuses a generation that holds part of a batch.
@@ -86,7 +92,8 @@ pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
 
 /// Whether something else lies there.
 pub(super) fn has_foreign_files(path: &Path) -> io::Result<bool> {
-    let ours = [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, TORN_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
+    let ours =
+        [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         if !ours.iter().any(|known| name == *known) {

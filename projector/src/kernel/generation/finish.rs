@@ -4,12 +4,13 @@ use std::fs;
 use std::sync::Arc;
 
 use super::directory::{BUILDING_FILE, ROWS_DIRECTORY, remove_build};
-use super::{Generation, Moment, meta};
+use super::{Generation, Moment, finished, meta};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::files;
-use crate::kernel::rows::Batch;
-use crate::kernel::store::StoreError;
+use crate::kernel::layout::Layout;
+use crate::kernel::rows::{Batch, Rows};
+use crate::kernel::store::{GenerationError, StoreError};
 
 impl Generation {
     /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.
@@ -22,12 +23,41 @@ impl Generation {
         self.sync()
     }
 
+    /// Closes it and opens it again, to see that what was built is what is there; notes what that is. `accepted` says why it is
+    /// published although it says something else than the one before; with `recount` all rows are read, because they were not
+    /// all written by this process.
+    ///
+    /// # Errors
+    /// [`GenerationError`]; the generation then stays unfinished, and the next attempt begins it anew if it is damaged.
+    pub fn proved(
+        self,
+        layout: &Layout,
+        accepted: Option<&str>,
+        recount: bool,
+    ) -> Result<Self, GenerationError> {
+        self.sync()?;
+        self.note_finished(accepted)?;
+        let skipped = self.quarantine().skipped().to_vec();
+        let Self { path, rows, lock, .. } = self;
+        drop(rows);
+        let proved = Self::read(&path, Rows::open(&path.join(ROWS_DIRECTORY))?, layout, lock)?;
+        finished::check(&path, &proved.last_moment())?;
+        if recount && proved.recount_digest()? != proved.digest() {
+            return Err(StoreError::damaged("open", &path, "its rows are not what was written").into());
+        }
+        proved.set_skipped(skipped)?;
+        Ok(proved)
+    }
+
     /// Finishes it: from now on it can be opened to be served.
     ///
     /// # Errors
     /// [`StoreError`]; the generation then stays unfinished.
     pub fn finish(&self) -> Result<(), StoreError> {
         self.sync()?;
+        if !finished::is_noted(&self.path) {
+            self.note_finished(None)?;
+        }
         let building = self.path.join(BUILDING_FILE);
         let removed = fs::remove_file(&building).and_then(|()| files::sync_parent(&building));
         removed.map_err(|error| StoreError::new("finish", &self.path, error))?;

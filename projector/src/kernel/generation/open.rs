@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use event_log::process::DirectoryLock;
+
 use super::directory::{
-    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_not_torn, forget_torn,
+    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_not_torn, forget_notes,
     has_foreign_files, is_unfinished, layout_of, lock, remove_build,
 };
-use super::{Generation, Moment, meta, parked};
+use super::{Generation, Moment, finished, meta, parked};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::files;
@@ -43,7 +45,7 @@ impl Generation {
         if rows.exists() {
             fs::remove_dir_all(&rows).map_err(io_error)?;
         }
-        forget_torn(path)?;
+        forget_notes(path)?;
         let rows = Rows::fill(&rows)?;
         rows.put(keys::LAYOUT, layout.to_string().as_bytes())?;
         let generation = Self::with(path, rows, Moment::default(), lock);
@@ -91,6 +93,21 @@ impl Generation {
         check(path)?;
         check_not_torn(path)?;
         let rows = open(&path.join(ROWS_DIRECTORY))?;
+        let generation = Self::read(path, rows, layout, lock)?;
+        // One that is being built may have been noted, and not finished any more.
+        if finished::is_noted(path) || !is_unfinished(path) {
+            finished::check(path, &generation.last_moment())?;
+        }
+        Ok(generation)
+    }
+
+    /// What the store says of itself.
+    pub(super) fn read(
+        path: &Path,
+        rows: Rows,
+        layout: &Layout,
+        lock: DirectoryLock,
+    ) -> Result<Self, GenerationError> {
         meta::check_layout(path, &rows, layout)?;
         let checkpoint = Arc::new(meta::checkpoint(path, &rows)?);
         let digest = meta::digest(path, &rows)?;

@@ -8,7 +8,7 @@ use super::options::{ReplayError, ReplayOptions};
 use super::parked::PARKED_SUFFIX;
 use super::unfoldable::Unfoldable;
 use super::work::RUN_SUFFIX;
-use crate::kernel::bulk::{JournalError, JournalFile, UnitEntry};
+use crate::kernel::bulk::{Journal, JournalError, JournalFile, UnitEntry};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::generation::{self, Generation};
 use crate::kernel::projection::Projection;
@@ -60,11 +60,21 @@ pub(super) fn resume<E>(
         false => Generation::create(path, &layout, start, &options.holder),
     };
     match opened {
+        Ok(generation) if !is_as_settled(&generation, &journal.read()) => {
+            Ok(given_up(name, &"its rows are not what was written"))
+        }
         Ok(generation) => Ok(Some((generation, journal))),
         Err(error) if error.is_damage() => Ok(given_up(name, &error)),
         Err(error @ (GenerationError::InUse { .. } | GenerationError::Store(_))) => Err(error.into()),
         Err(error) => Err(abandoned(error.to_string())),
     }
+}
+
+/// Whether a generation is what its journal says of it; it may have been followed since it was settled.
+fn is_as_settled(generation: &Generation, journal: &Journal) -> bool {
+    let (now, then) = (generation.moment(), &journal.checkpoint);
+    let same_place = now.checkpoint.covers(then) && then.covers(&now.checkpoint);
+    !journal.settled || now.checkpoint.covers(then) && (!same_place || journal.digest() == Some(now.digest))
 }
 
 /// What is damaged is begun anew: nothing of it is lost but time.

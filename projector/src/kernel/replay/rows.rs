@@ -147,13 +147,10 @@ impl<E: EventData> Build<'_, E> {
     /// The digest of all units' rows, once it is certain that nothing was left out.
     fn total(&self, changes: u64) -> Result<Digest, StoreError> {
         let damaged = |what: String| StoreError::damaged("read", &self.generation.build_path(), what);
-        let mut digest = Digest::default();
-        let mut folded = 0;
-        for unit in &self.journal.read().units {
-            let rows = unit.digest().and_then(Result::ok);
-            digest.merge(rows.ok_or_else(|| damaged("the journal has no digest of a unit".to_owned()))?);
-            folded += unit.changes;
-        }
+        let journal = self.journal.read();
+        let digest =
+            journal.digest().ok_or_else(|| damaged("the journal has no digest of a unit".to_owned()))?;
+        let folded: u64 = journal.units.iter().map(|unit| unit.changes).sum();
         if folded != changes {
             return Err(damaged(format!(
                 "{changes} changes were sorted, {folded} were folded: a run is damaged"

@@ -18,6 +18,34 @@ use crate::kernel::limits::SWAP_TIMEOUT;
 use crate::kernel::serving::Serving;
 use crate::kernel::stop_signal::StopSignal;
 
+/// Why a candidate must not take over although it has got as far: it would take back what was shown, or one of the two does not
+/// say what the log says. The served one no longer moves.
+fn contradiction(candidate: &Candidate, served: &Serving) -> Option<String> {
+    let (new, old) = (candidate.generation.last_moment(), served.generation.last_moment());
+    if let Err(key) = new.quarantine.covers(&old.quarantine, &old.checkpoint) {
+        return Some(format!(
+            "events of key {key} wait in it, and have been projected in {}; start a version of this program that can project \
+             them",
+            served.name
+        ));
+    }
+    let same_place =
+        old.checkpoint.covers(&new.checkpoint) && old.quarantine.keys().eq(new.quarantine.keys());
+    // An older one is a rollback, and somebody's wish.
+    if !same_place || new.digest == old.digest || candidate.name < served.name {
+        return None;
+    }
+    match candidate.generation.accepted() {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(format!(
+            "its rows have digest {}, those of {} at the same place {}: one of the two is damaged; `projector --verify` says \
+             which",
+            new.digest, served.name, old.digest
+        )),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 impl<E: EventData + 'static> Keeper<E> {
     /// Serves the candidate, if there is one and it has got as far as what is served.
     pub(super) async fn judge(&mut self, stopped: &StopSignal) {
@@ -40,7 +68,10 @@ impl<E: EventData + 'static> Keeper<E> {
             () = stopped.requested() => Standing::Behind,
         };
         match standing {
-            Standing::There => return self.serve(candidate),
+            Standing::There => match contradiction(&candidate, served) {
+                None => return self.serve(candidate),
+                Some(why) => self.leave(candidate, Standing::Ended(why)).await,
+            },
             Standing::Behind => {
                 let why = "it did not catch up in time with what is served".to_owned();
                 self.leave(candidate, Standing::WriteFailed(why)).await;
