@@ -1,15 +1,17 @@
 //! One flipped bit of a published row is found, by name.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use projector::kernel::verify::{VerifyReport, verify};
+use projector::kernel::verify::{Held, VerifyReport, verify};
 use projector::kernel::{Comparison, ReadModel, ReplayOptions};
 use projector::shop;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{Log, created, open, placed, signed_up};
+use crate::log::{Log, created, open, placed, signed_up, transcript};
 use crate::rebuilds::{options, rebuild};
 
 const LIMIT: usize = 10;
@@ -128,4 +130,31 @@ fn a_bit_flipped_in_the_file_is_found_between_its_neighbours_and_a_replay_replac
     let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
     assert!(reason.contains("gen-000001"), "{reason}");
     assert!(verified(&broker, directory.path()).is_sound());
+}
+
+/// The process that serves stopped at a row that it cannot read: what it has kept says nothing then.
+#[test]
+fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 93).records);
+    let directory = tempfile::tempdir().unwrap();
+    let first = rebuild(&broker, directory.path(), &options()).unwrap();
+    let served = open(&first.path);
+    let held = Held::of("gen-000001", &served, shop::layout().to_string());
+    let held = Held { unreadable: Some("a bad page".to_owned()), ..held };
+    let listener = UnixListener::bind(directory.path().join("ADMIN")).unwrap();
+    let answering = std::thread::spawn(move || {
+        // It is asked to stand still, then released.
+        for answer in [serde_json::to_string(&held).unwrap(), "null".to_owned()] {
+            let (mut stream, _) = listener.accept().unwrap();
+            // In one piece, see the client.
+            let _request = stream.read(&mut [0; 1_024]).unwrap();
+            stream.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{answer}").as_bytes()).unwrap();
+        }
+    });
+    let second = rebuild(&broker, directory.path(), &options()).unwrap();
+    let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
+    assert!(reason.contains("gen-000001 cannot be read: a bad page"), "{reason}");
+    answering.join().unwrap();
+    drop(served);
 }
