@@ -12,6 +12,6 @@ mod whole;
 mod parked;
 
 pub use parked::parked_differently;
-pub use ranges::{RangeDigests, RangeRow, RangeRows, StoredKey};
-pub use served::{Client, Held, HoldError, QuarantineShown, Served, socket_path};
-pub use whole::{Difference, VerifyError, VerifyReport, verify};
+pub use ranges::{RangeDigest, RangeDigests, RangeRow, RangeRows, StoredKey};
+pub use served::{Client, Held, HoldError, QuarantineShown, Served, socket_path, unreadable_row};
+pub use whole::{Difference, RowName, Unreadable, VerifyError, VerifyReport, verify};

@@ -171,6 +171,15 @@ fn two_who_publish_at_once_both_do() {
 }
 
 #[test]
+fn a_rollback_from_what_is_gone_goes_to_what_was_published() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 2);
+    drop(fresh(&read_model.path_of("gen-000003")));
+    fs::remove_dir_all(read_model.path_of("gen-000002")).unwrap();
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000002"));
+}
+
+#[test]
 fn a_name_that_was_published_is_not_given_again() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 3);

@@ -1,15 +1,17 @@
 //! One flipped bit of a published row is found, by name.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use projector::kernel::verify::{VerifyReport, verify};
-use projector::kernel::{ReadModel, ReplayOptions};
+use projector::kernel::verify::{Held, VerifyReport, verify};
+use projector::kernel::{Comparison, ReadModel, ReplayOptions};
 use projector::shop;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{Log, created, placed, signed_up};
+use crate::log::{Log, created, open, placed, signed_up, transcript};
 use crate::rebuilds::{options, rebuild};
 
 const LIMIT: usize = 10;
@@ -81,4 +83,78 @@ fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     assert_eq!(found.differences.len(), 1, "{found:?}");
     assert_eq!(found.differences[0].key, products[123]);
     assert!(!directory.path().join("verify").exists());
+}
+
+/// Flips a bit of every copy of `needle` in sled's log, which knows by its checksums then that something is wrong there.
+fn flip_on_disk(rows: &Path, needle: &[u8]) {
+    let path = rows.join("db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let found: Vec<_> =
+        (0..=bytes.len() - needle.len()).filter(|at| bytes[*at..].starts_with(needle)).collect();
+    assert!(!found.is_empty(), "{needle:?} is not there");
+    found.iter().for_each(|at| bytes[*at] ^= 1);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_bit_flipped_in_the_file_is_found_between_its_neighbours_and_a_replay_replaces_it() {
+    const PRODUCTS: usize = 9_000;
+    const FLIPPED: usize = 2_000;
+    // So many bytes that sled does not look at all of them when it is opened.
+    let noise = "x".repeat(100);
+    let broker = Broker::start();
+    let mut log = Log::default();
+    let products: Vec<Uuid> = (0..PRODUCTS).map(|number| Uuid::from_u128(0x100 + number as u128)).collect();
+    for (number, product) in products.iter().enumerate() {
+        log.write(&created(*product, &format!("product {number:05} {noise}"), None));
+    }
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    // Once it has been opened, sled notices what is damaged when it is read, and not when it is opened again.
+    drop(open(&report.path));
+    flip_on_disk(&report.path.join("rows"), format!("product {FLIPPED:05}").as_bytes());
+    let found = verified(&broker, directory.path());
+    let [rows] = found.unreadable.as_slice() else { panic!("{found:?}") };
+    let (after, before) = (rows.after.as_ref().unwrap(), rows.before.as_ref().unwrap());
+    assert_eq!((after.view.as_str(), before.view.as_str()), ("products", "products"));
+    assert!((after.key..before.key).contains(&products[FLIPPED]), "{rows:?}");
+    assert!(found.is_unreadable_only());
+    assert!(found.differences.is_empty() && !found.is_sound(), "{found:?}");
+
+    let before = log.records.len();
+    log.write(&created(products[FLIPPED], "product new", None));
+    broker.write(&log.records[before..]);
+    let second = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert!(second.published);
+    let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
+    assert!(reason.contains("gen-000001"), "{reason}");
+    assert!(verified(&broker, directory.path()).is_sound());
+}
+
+/// The process that serves stopped at a row that it cannot read: what it has kept says nothing then.
+#[test]
+fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 93).records);
+    let directory = tempfile::tempdir().unwrap();
+    let first = rebuild(&broker, directory.path(), &options()).unwrap();
+    let served = open(&first.path);
+    let held = Held::of("gen-000001", &served, shop::layout().to_string());
+    let held = Held { unreadable: Some("a bad page".to_owned()), ..held };
+    let listener = UnixListener::bind(directory.path().join("ADMIN")).unwrap();
+    let answering = std::thread::spawn(move || {
+        // It is asked to stand still, then released.
+        for answer in [serde_json::to_string(&held).unwrap(), "null".to_owned()] {
+            let (mut stream, _) = listener.accept().unwrap();
+            // In one piece, see the client.
+            let _request = stream.read(&mut [0; 1_024]).unwrap();
+            stream.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{answer}").as_bytes()).unwrap();
+        }
+    });
+    let second = rebuild(&broker, directory.path(), &options()).unwrap();
+    let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
+    assert!(reason.contains("gen-000001 cannot be read: a bad page"), "{reason}");
+    answering.join().unwrap();
+    drop(served);
 }

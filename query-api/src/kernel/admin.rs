@@ -16,8 +16,10 @@ use axum::{Json, Router};
 use projector::kernel::follower::Repair;
 use projector::kernel::quarantine::{EventName, Released, SkippedEvent};
 use projector::kernel::read_model::ADMIN_SOCKET;
-use projector::kernel::verify::{Held, QuarantineShown, RangeDigests, RangeRows, StoredKey, socket_path};
-use projector::kernel::{ReadModel, StoreError};
+use projector::kernel::verify::{
+    Held, QuarantineShown, RangeDigests, RangeRows, StoredKey, socket_path, unreadable_row,
+};
+use projector::kernel::{ReadModel, State as Projected, StoreError};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
@@ -85,7 +87,12 @@ async fn hold(State(api): State<Arc<Api>>) -> Result<Json<Held>, Refusal> {
             "the projection did not come to a stand in time",
         ));
     }
-    Ok(Json(Held::of(&serving.name, &serving.generation, api.layout.clone())))
+    let held = Held::of(&serving.name, &serving.generation, api.layout.clone());
+    let unreadable = match &serving.progress.borrow().state {
+        Projected::Stopped(reason) => unreadable_row(reason),
+        _ => None,
+    };
+    Ok(Json(Held { unreadable, ..held }))
 }
 
 async fn release(State(api): State<Arc<Api>>) -> Result<Json<()>, Refusal> {

@@ -60,6 +60,16 @@ async fn roll_back(broker: TestBroker) {
     reader.goes_on(READS_AFTER).await;
     let order = site.order(&user, &product).await;
     assert_eq!(orders(&site, &user, &order.token).await, before + 1);
+
+    // What was rolled back from is not gone back to, whatever is built afterwards.
+    let newest = done(site.projector(&["--replay", "--json"]).await.expect("no panic"));
+    assert_eq!(newest["retired"], json!([newer]), "{newest}");
+    site.status_when("the second replay is taken up", |status| status["generation"] == newest["generation"])
+        .await;
+    let told = done(site.projector(&["--rollback", "--json"]).await.expect("no panic"));
+    assert_eq!((&told["generation"], &told["before"]), (&older, &newest["generation"]));
+    site.status_when("the older generation is taken up again", |status| status["generation"] == older).await;
+    reader.goes_on(READS_AFTER).await;
     reader.stop().await;
 }
 

@@ -1,6 +1,6 @@
 //! `--verify`.
 
-use projector::kernel::verify::{Difference, VerifyReport, verify};
+use projector::kernel::verify::{Difference, RowName, Unreadable, VerifyReport, verify};
 use projector::kernel::{ReadModel, ReplayOptions};
 use projector::shop;
 
@@ -31,10 +31,13 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) ->
     if report.is_sound() {
         return Ok(());
     }
-    Err(Failure::failed(format!(
-        "{} is not what the log says; rebuild it with `projector --replay --accept-difference WHY`",
-        report.generation
-    )))
+    let name = &report.generation;
+    Err(Failure::failed(match report.is_unreadable_only() {
+        true => format!("{name} cannot be read; rebuild it with `projector --replay`"),
+        false => format!(
+            "{name} is not what the log says; rebuild it with `projector --replay --accept-difference WHY`"
+        ),
+    }))
 }
 
 fn as_json(report: &VerifyReport) -> String {
@@ -50,6 +53,7 @@ fn as_text(report: &VerifyReport) -> String {
         digest_rebuilt,
         parked_differently,
         differences,
+        unreadable,
         more,
     } = report;
     let mut lines = vec![
@@ -65,6 +69,7 @@ fn as_text(report: &VerifyReport) -> String {
         parked_differently.iter().map(|key| format!("not the same events of key {key} wait in quarantine")),
     );
     lines.extend(differences.iter().map(line));
+    lines.extend(unreadable.iter().map(unread));
     lines.join("\n")
 }
 
@@ -73,4 +78,13 @@ fn line(difference: &Difference) -> String {
     let part = part.map_or_else(String::new, |part| format!(" part {part}"));
     let shown = |row: &Option<String>| row.clone().unwrap_or_else(|| "no row".to_owned());
     format!("{view} {key}{part}\n  served  {}\n  rebuilt {}", shown(served), shown(rebuilt))
+}
+
+fn unread(rows: &Unreadable) -> String {
+    let Unreadable { after, before, detail } = rows;
+    let shown = |row: &Option<RowName>, none: &str| {
+        row.as_ref().map_or_else(|| none.to_owned(), |RowName { view, key }| format!("{view} {key}"))
+    };
+    let (after, before) = (shown(after, "the first row"), shown(before, "the last row"));
+    format!("rows between {after} and {before} cannot be read: {detail}")
 }

@@ -222,7 +222,7 @@ mod tests {
         for view in 0..run.sections.len() {
             let unit = Unit { view, from: 0, to: None };
             let unreadable = |error: io::Error| StoreError::new("read", path, error);
-            let mut merge = Merge::open(&[run.clone()], &unit, 64).map_err(unreadable)?;
+            let mut merge = Merge::open(std::slice::from_ref(&run), &unit, 64).map_err(unreadable)?;
             while let Some((key, group)) = merge.next_group().map_err(unreadable)? {
                 found.push((view, key, group.to_vec()));
             }

@@ -20,7 +20,10 @@ pub(super) fn read(path: &Path, rows: &Rows) -> Result<Quarantine, GenerationErr
     while let Some(record) = joining.next().map_err(unreadable(path))? {
         quarantine.add(&record);
     }
-    remove(rows, joining.strays)?;
+    // They take room and nothing else: a disk that is full does not keep a generation from being opened.
+    if let Err(error) = remove(rows, joining.strays) {
+        tracing::warn!("what is left of records that no longer wait stays until the next opening: {error}");
+    }
     Ok(quarantine)
 }
 

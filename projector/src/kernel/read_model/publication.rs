@@ -84,7 +84,7 @@ impl ReadModel {
     }
 
     /// Names the generation that was published before the current one, to serve that again; returns both names, the new one
-    /// first. If the current one is not there, the last finished one takes its place.
+    /// first. If the current one is not there, the last one that was published takes its place.
     ///
     /// # Errors
     /// [`ReadModelError::NothingOlder`] if none was kept.
@@ -94,7 +94,11 @@ impl ReadModel {
         let current = self.named()?.ok_or_else(nothing)?;
         let older = match self.has(&current) {
             true => self.published_before(&current)?.into_iter().next(),
-            false => self.finished()?.pop(),
+            false => {
+                let finished = self.finished()?;
+                let published = finished.iter().rfind(|name| self.was_published(name));
+                published.or(finished.last()).cloned()
+            }
         };
         let older = older.ok_or_else(nothing)?;
         self.set_current(&older)?;
@@ -157,19 +161,22 @@ impl ReadModel {
     /// One process at a time, and one thread. The directory itself is locked, so that no file is added to it which an older
     /// program would refuse.
     fn publishing(&self) -> Result<File, ReadModelError> {
-        let lock_error = io_error("lock", &self.directory);
+        let directory = File::open(&self.directory).map_err(io_error("open", &self.directory))?;
         let deadline = Instant::now() + PUBLISH_TIMEOUT;
-        let directory = match File::open(&self.directory) {
-            Ok(directory) => directory,
-            Err(error) => return Err(lock_error(error)),
-        };
         loop {
             match directory.try_lock() {
                 Ok(()) => return Ok(directory),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     thread::sleep(PUBLISH_POLL_INTERVAL);
                 }
-                Err(error) => return Err(lock_error(error.into())),
+                Err(error @ TryLockError::WouldBlock) => {
+                    return Err(io_error("lock", &self.directory)(error.into()));
+                }
+                // A file system that locks no directories: two who publish at the same moment are rare.
+                Err(TryLockError::Error(error)) => {
+                    tracing::warn!("{} cannot be locked while publishing: {error}", self.directory.display());
+                    return Ok(directory);
+                }
             }
         }
     }

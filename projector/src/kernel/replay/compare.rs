@@ -14,7 +14,7 @@ use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::generation::{Generation, Moment};
 use crate::kernel::projection::Projection;
 use crate::kernel::read_model::ReadModel;
-use crate::kernel::verify::{Held, HoldError, Served, parked_differently};
+use crate::kernel::verify::{Held, HoldError, Served, parked_differently, unreadable_row};
 
 /// How long the served generation may take to get as far as the new one; it follows the log, so it is soon there.
 const COVER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,7 +63,11 @@ pub(super) fn compare<E: EventData>(
     let comparing = Comparing { kafka, projection, new, cancelled };
     let found = match Served::find_repaired(read_model, projection, &options.holder) {
         Ok(None) => return Ok(Comparison::Nothing),
-        Ok(Some(served)) => comparing.with(&served),
+        Ok(Some(served)) => match comparing.with(&served) {
+            Err(Unlike::Unreadable(reason)) => Ok(not_comparable(&reason)),
+            Err(Unlike::Differs(difference)) => Err(difference),
+            Ok(comparison) => Ok(comparison),
+        },
         Err(HoldError::Generation(error)) => Ok(not_comparable(&error)),
         Err(HoldError::ReadModel(error)) if error.is_gone() => Ok(not_comparable(&error)),
         Err(error) => Err(error.to_string()),
@@ -82,6 +86,20 @@ pub(super) fn compare<E: EventData>(
     }
 }
 
+/// Why two generations are not shown to be the same.
+enum Unlike {
+    /// A sentence about the difference.
+    Differs(String),
+    /// A row of the published one cannot be read: a sentence that says so.
+    Unreadable(String),
+}
+
+impl From<String> for Unlike {
+    fn from(difference: String) -> Self {
+        Self::Differs(difference)
+    }
+}
+
 struct Comparing<'c, E: 'static> {
     kafka: &'c Kafka,
     projection: Projection<E>,
@@ -90,10 +108,9 @@ struct Comparing<'c, E: 'static> {
 }
 
 impl<E: EventData> Comparing<'_, E> {
-    /// The error is a sentence about the difference.
-    fn with(&self, served: &Served) -> Result<Comparison, String> {
+    fn with(&self, served: &Served) -> Result<Comparison, Unlike> {
         let compared = match served {
-            Served::Here(name, old) => self.bring_both_together(name, old).and_then(|()| held(served)),
+            Served::Here(name, old) => self.bring_both_together(name, old).and_then(|()| Ok(held(served)?)),
             Served::There(_) => self.hold_and_follow(served),
         };
         let layout = self.projection.layout().to_string();
@@ -102,7 +119,7 @@ impl<E: EventData> Comparing<'_, E> {
                 let reason = format!("{generation} has layout {found}, the new one has layout {layout}");
                 Ok(Comparison::NotComparable { reason })
             }
-            held => self.judge(held),
+            held => Ok(self.judge(held)?),
         });
         // Whatever came of it; if this fails, it goes on by itself a little later.
         if let Err(error) = served.release() {
@@ -112,17 +129,21 @@ impl<E: EventData> Comparing<'_, E> {
     }
 
     /// Both are ours alone: each follows to where the other one is.
-    fn bring_both_together(&self, name: &str, old: &Generation) -> Result<(), String> {
-        let brought = self.follow(old, &self.new.checkpoint());
-        brought.map_err(|error| {
-            format!("{name} cannot follow the log to where the new generation is: {error}")
+    fn bring_both_together(&self, name: &str, old: &Generation) -> Result<(), Unlike> {
+        let brought = catch_up(self.kafka, old, self.projection, &self.new.checkpoint(), self.cancelled);
+        brought.map_err(|error| match unreadable_row(&error) {
+            Some(unreadable) => Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")),
+            None => Unlike::Differs(format!(
+                "{name} cannot follow the log to where the new generation is: {error}"
+            )),
         })?;
-        self.follow(self.new, &old.checkpoint())
-            .map_err(|error| format!("the new generation cannot follow the log to where {name} is: {error}"))
+        Ok(self.follow(self.new, &old.checkpoint()).map_err(|error| {
+            format!("the new generation cannot follow the log to where {name} is: {error}")
+        })?)
     }
 
     /// Another process follows with the old one: it is held where it is not behind, and the new one follows there.
-    fn hold_and_follow(&self, served: &Served) -> Result<Held, String> {
+    fn hold_and_follow(&self, served: &Served) -> Result<Held, Unlike> {
         let deadline = Instant::now() + COVER_TIMEOUT;
         let layout = self.projection.layout().to_string();
         for round in 0.. {
@@ -130,10 +151,15 @@ impl<E: EventData> Comparing<'_, E> {
             if held.layout != layout {
                 return Ok(held);
             }
+            if let Some(unreadable) = held.unreadable {
+                let name = held.generation;
+                return Err(Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")));
+            }
             let (there, here) = (&held.checkpoint, self.new.checkpoint());
             let covers = there.covers(&here);
             if covers && (round >= ROUNDS_MAX || there.events() - here.events() <= HELD_EVENTS_MAX) {
-                return self.follow(self.new, there).map(|()| held);
+                self.follow(self.new, there)?;
+                return Ok(held);
             }
             served.release().map_err(|error| error.to_string())?;
             if covers {
@@ -142,14 +168,14 @@ impl<E: EventData> Comparing<'_, E> {
             }
             if self.cancelled.load(Ordering::Relaxed) || Instant::now() > deadline {
                 let waited_s = COVER_TIMEOUT.as_secs();
-                return Err(format!(
-                    "{} did not get as far as the new generation within {waited_s} s",
-                    held.generation
-                ));
+                let name = &held.generation;
+                return Err(Unlike::Differs(format!(
+                    "{name} did not get as far as the new generation within {waited_s} s"
+                )));
             }
             thread::sleep(COVER_POLL_INTERVAL);
         }
-        Err("the rounds have no end of their own".to_owned())
+        Err(Unlike::Differs("the rounds have no end of their own".to_owned()))
     }
 
     fn follow(&self, generation: &Generation, to: &Checkpoint) -> Result<(), String> {

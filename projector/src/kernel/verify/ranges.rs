@@ -1,4 +1,7 @@
-//! Rows compared range by range: digests of ranges first, rows of a range only where they differ.
+//! Rows compared range by range: digests of ranges first, rows of a range only where they differ. A range of which rows cannot
+//! be read is one that differs, and does not keep the others from being compared.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +23,23 @@ pub struct RangeDigests {
     /// Stored keys, ascending; each belongs to the range that it begins.
     pub borders: Vec<StoredKey>,
     /// One more than borders.
-    pub digests: Vec<String>,
+    pub digests: Vec<RangeDigest>,
+}
+
+/// What the rows of one range add up to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RangeDigest {
+    /// Their digest.
+    Digest(String),
+    /// Some of them cannot be read: what the store said.
+    Unreadable(String),
+}
+
+impl From<Digest> for RangeDigest {
+    fn from(digest: Digest) -> Self {
+        Self::Digest(digest.to_string())
+    }
 }
 
 /// Rows of one range.
@@ -30,6 +49,8 @@ pub struct RangeRows {
     pub rows: Vec<RangeRow>,
     /// There are more than are told.
     pub more: bool,
+    /// Why the rows behind these cannot be read, if they cannot.
+    pub unreadable: Option<String>,
 }
 
 /// One stored row or part.
@@ -53,32 +74,34 @@ impl RangeDigests {
             let row = row?;
             if rows == RANGE_ROWS {
                 ranges.borders.push(hex::encode(row.stored_key()));
-                ranges.digests.push(std::mem::take(&mut digest).to_string());
+                ranges.digests.push(std::mem::take(&mut digest).into());
                 rows = 0;
             }
             digest.add(row.hash());
             rows += 1;
         }
-        ranges.digests.push(digest.to_string());
+        ranges.digests.push(digest.into());
         Ok(ranges)
     }
 
     /// Reads all rows of a generation within borders that were chosen elsewhere.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`] only for borders that are no hexadecimal digits.
     pub fn within(generation: &Generation, borders: Vec<StoredKey>) -> Result<Self, StoreError> {
-        let mut digests = vec![Digest::default(); borders.len() + 1];
-        let mut range = 0;
-        for row in generation.all_rows() {
-            let row = row?;
-            let key = hex::encode(row.stored_key());
-            while borders.get(range).is_some_and(|border| *border <= key) {
-                range += 1;
-            }
-            digests[range].add(row.hash());
+        let mut found = Self { borders, digests: Vec::new() };
+        for range in 0..=found.borders.len() {
+            let (from, to) = found.range(range);
+            let from = decoded(generation, from.map(String::as_str))?;
+            let digest = guarded(|| digest(generation, from, to));
+            found.digests.push(digest.map_or_else(RangeDigest::Unreadable, RangeDigest::from));
         }
-        Ok(Self { borders, digests: digests.iter().map(Digest::to_string).collect() })
+        Ok(found)
+    }
+
+    /// Where a range begins and ends.
+    fn range(&self, range: usize) -> (Option<&StoredKey>, Option<&StoredKey>) {
+        (range.checked_sub(1).and_then(|before| self.borders.get(before)), self.borders.get(range))
     }
 
     /// Ranges in which the other one, of the same borders, differs: where each begins and ends.
@@ -88,33 +111,61 @@ impl RangeDigests {
     ) -> impl Iterator<Item = (Option<&'s StoredKey>, Option<&'s StoredKey>)> {
         let differs = |range: &usize| self.digests.get(*range) != other.digests.get(*range);
         let ranges = (0..self.digests.len()).filter(differs);
-        ranges.map(|range| {
-            (range.checked_sub(1).and_then(|before| self.borders.get(before)), self.borders.get(range))
-        })
+        ranges.map(|range| self.range(range))
     }
 }
 
+fn digest(generation: &Generation, from: Vec<u8>, to: Option<&StoredKey>) -> Result<Digest, StoreError> {
+    let mut digest = Digest::default();
+    for row in generation.rows_from(from) {
+        let row = row?;
+        if to.is_some_and(|to| hex::encode(row.stored_key()) >= *to) {
+            break;
+        }
+        digest.add(row.hash());
+    }
+    Ok(digest)
+}
+
+/// What reading gives, or what was said when it could not go on: sled panics where it meets damage that it does not expect.
+fn guarded<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.detail),
+        Err(_) => Err("sled met damage that it does not expect".to_owned()),
+    }
+}
+
+fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreError> {
+    let decoded = key.map(hex::decode).transpose();
+    let decoded = decoded.map_err(|error| StoreError::new("read", generation.path(), error))?;
+    Ok(decoded.unwrap_or_default())
+}
+
 impl RangeRows {
-    /// The rows of a generation from `from` on, up to and without `to`.
+    /// The rows of a generation from `from` on, up to and without `to`, or as far as they can be read.
     ///
     /// # Errors
-    /// [`StoreError`]; a key that is no hexadecimal digits is none of ours.
+    /// [`StoreError`] only for a key that is no hexadecimal digits.
     pub fn read(generation: &Generation, from: Option<&str>, to: Option<&str>) -> Result<Self, StoreError> {
-        let from = from.map(hex::decode).transpose();
-        let from = from.map_err(|error| StoreError::new("read", generation.path(), error))?;
+        let from = decoded(generation, from)?;
         let mut found = Self::default();
-        for row in generation.rows_from(from.unwrap_or_default()) {
+        found.unreadable = guarded(|| found.fill(generation, from, to)).err();
+        Ok(found)
+    }
+
+    fn fill(&mut self, generation: &Generation, from: Vec<u8>, to: Option<&str>) -> Result<(), StoreError> {
+        for row in generation.rows_from(from) {
             let row = row?;
             let key = hex::encode(row.stored_key());
             if to.is_some_and(|to| *key >= *to) {
                 break;
             }
-            if found.rows.len() == ANSWER_ROWS_MAX {
-                found.more = true;
+            if self.rows.len() == ANSWER_ROWS_MAX {
+                self.more = true;
                 break;
             }
-            found.rows.push(RangeRow { key, value: hex::encode(&*row.value) });
+            self.rows.push(RangeRow { key, value: hex::encode(&*row.value) });
         }
-        Ok(found)
+        Ok(())
     }
 }

@@ -21,7 +21,9 @@ use crate::kernel::layout::Layout;
 use crate::kernel::projection::Projection;
 use crate::kernel::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
 use crate::kernel::read_model::{ReadModel, ReadModelError};
+use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
+use crate::kernel::view::FoldError;
 
 /// A generation while it moves no further.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct Held {
     pub digest: String,
     /// Keys whose events wait.
     pub parked: Vec<ParkedKey>,
+    /// Why it follows no further, if that is because one of its rows cannot be read.
+    #[serde(default)]
+    pub unreadable: Option<String>,
 }
 
 /// What waits in a generation, and what is left out of it.
@@ -235,7 +240,17 @@ impl Held {
         let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
         let parked = quarantine.keys().cloned().collect();
         let (generation, checkpoint) = (name.to_owned(), Checkpoint::clone(&checkpoint));
-        Self { generation, layout, checkpoint, digest: digest.to_string(), parked }
+        Self { generation, layout, checkpoint, digest: digest.to_string(), parked, unreadable: None }
+    }
+}
+
+/// Says so if a projection stopped because a row cannot be read: not the log is wrong then, but the generation.
+#[must_use]
+pub fn unreadable_row(reason: &StopReason) -> Option<String> {
+    match reason {
+        StopReason::Store(error) if error.action == "read" => Some(error.to_string()),
+        StopReason::Fold { error: FoldError::Read(error), .. } => Some(error.to_string()),
+        _ => None,
     }
 }
 

@@ -37,6 +37,26 @@ pub struct Difference {
     pub rebuilt: Option<String>,
 }
 
+/// A place in the order of the rows: one of them, or one of its parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowName {
+    /// Name of the view.
+    pub view: String,
+    /// Key of the row.
+    pub key: Uuid,
+}
+
+/// Rows of the published generation that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// None of them comes before this row; none if it is not known.
+    pub after: Option<RowName>,
+    /// They all come before this row; none if they may go on to the end.
+    pub before: Option<RowName>,
+    /// What the store said.
+    pub detail: String,
+}
+
 /// What a verification has found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
@@ -52,6 +72,8 @@ pub struct VerifyReport {
     pub parked_differently: Vec<String>,
     /// Rows that differ, in the order of their stored keys.
     pub differences: Vec<Difference>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// There are more than were asked for.
     pub more: bool,
 }
@@ -61,8 +83,18 @@ impl VerifyReport {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.differences.is_empty()
+            && self.unreadable.is_empty()
             && self.digest_kept == self.digest_rebuilt
             && self.parked_differently.is_empty()
+    }
+}
+
+impl VerifyReport {
+    /// Whether all that can be read is what the log says: then a replay publishes without being told to accept a difference,
+    /// once it has met what cannot be read.
+    #[must_use]
+    pub fn is_unreadable_only(&self) -> bool {
+        !self.unreadable.is_empty() && Self { unreadable: Vec::new(), ..self.clone() }.is_sound()
     }
 }
 
@@ -157,23 +189,32 @@ fn compare<E: EventData>(
     }
     let ours = RangeDigests::choose(rebuilt)?;
     let theirs = served.digests(&ours.borders)?;
-    let (mut differences, mut more) = (Vec::new(), false);
+    let (mut differences, mut unreadable, mut more) = (Vec::new(), Vec::new(), false);
     for (from, to) in ours.differing(&theirs) {
-        let (theirs, ours) = (
-            served.rows(from, to)?,
-            RangeRows::read(rebuilt, from.map(String::as_str), to.map(String::as_str))?,
-        );
+        let mut theirs = served.rows(from, to)?;
+        let mut ours = RangeRows::read(rebuilt, from.map(String::as_str), to.map(String::as_str))?;
+        if let Some(detail) = ours.unreadable {
+            return Err(StoreError::damaged("read", rebuilt.path(), detail).into());
+        }
         more |= theirs.more;
+        if let Some(detail) = theirs.unreadable.take() {
+            let last = theirs.rows.last().map(|row| row.key.clone());
+            // What comes behind is not missing.
+            ours.rows.retain(|row| last.as_ref().is_some_and(|last| row.key <= *last));
+            let named = |key: Option<&StoredKey>| Some(named(&projection, key?)?.0);
+            unreadable.push(Unreadable { after: named(last.as_ref().or(from)), before: named(to), detail });
+        }
         differences.extend(differing_rows(&projection, theirs, ours));
-        if differences.len() > limit {
+        if differences.len().max(unreadable.len()) > limit {
             break;
         }
     }
     if served.hold()?.checkpoint != held.checkpoint {
         return Err(VerifyError::Moved);
     }
-    more |= differences.len() > limit;
+    more |= differences.len().max(unreadable.len()) > limit;
     differences.truncate(limit);
+    unreadable.truncate(limit);
     Ok(VerifyReport {
         generation: held.generation,
         events: held.checkpoint.events(),
@@ -181,8 +222,16 @@ fn compare<E: EventData>(
         digest_kept: held.digest,
         digest_rebuilt: rebuilt.digest().to_string(),
         differences,
+        unreadable,
         more,
     })
+}
+
+/// The row of a stored key, and the number of its part.
+fn named<E>(projection: &Projection<E>, key: &StoredKey) -> Option<(RowName, Option<u32>)> {
+    let (view, key, part) = keys::decode(&hex::decode(key).ok()?).ok()?;
+    let name = projection.views.iter().find(|known| known.id == view).map(|known| known.name.to_owned());
+    Some((RowName { view: name.unwrap_or_else(|| format!("view {view}")), key }, part))
 }
 
 fn differing_rows<E>(projection: &Projection<E>, served: RangeRows, rebuilt: RangeRows) -> Vec<Difference> {
@@ -191,9 +240,7 @@ fn differing_rows<E>(projection: &Projection<E>, served: RangeRows, rebuilt: Ran
     rebuilt.rows.into_iter().for_each(|row| rows.entry(row.key).or_default().1 = Some(row.value));
     rows.retain(|_, (served, rebuilt)| served != rebuilt);
     let difference = |(key, (served, rebuilt)): (StoredKey, _)| {
-        let (view, key, part) = keys::decode(&hex::decode(key).ok()?).ok()?;
-        let name = projection.views.iter().find(|known| known.id == view).map(|known| known.name.to_owned());
-        let view = name.unwrap_or_else(|| format!("view {view}"));
+        let (RowName { view, key }, part) = named(projection, &key)?;
         Some(Difference { view, key, part, served, rebuilt })
     };
     rows.into_iter().filter_map(difference).collect()

@@ -94,7 +94,7 @@ impl<I: Iterator<Item = Result<(Bytes, Bytes), StoreError>>> Joining<I> {
     fn join(&mut self, head: &[u8], value: &[u8]) -> Result<ParkedRecord, JoinError> {
         let mut reader = RowReader::new(value);
         let whole = match reader.byte("head")? {
-            WHOLE => return Ok(self.only(head, ParkedRecord::decode(&value[1..])?)?),
+            WHOLE => return self.only(head, ParkedRecord::decode(&value[1..])?),
             CUT => reader.take(SUM_BYTES, "sum")?.to_vec(),
             other => return Err(RowError::impossible("head", other).into()),
         };
