@@ -69,6 +69,28 @@ pub(crate) enum Undecided {
         /// How many.
         unsent: u64,
     },
+    /// Of its partition so many events wait that the rest is left to the others.
+    #[error(
+        "{unsent} events of partition {partition} wait to be sent to Kafka, which is its share of as many as may; commands that write to it \
+         are taken again once Kafka takes them"
+    )]
+    PartitionFull {
+        /// The partition.
+        partition: usize,
+        /// How many.
+        unsent: u64,
+    },
+    /// What the log has of its partition is not known yet.
+    #[error(
+        "partition {partition} has not been compared with the log since this process started: {reason}; commands that write to it are \
+         taken once it has"
+    )]
+    PartitionAway {
+        /// The partition.
+        partition: usize,
+        /// Why it has not.
+        reason: String,
+    },
     /// The journal has as many bytes as it may.
     #[error(
         "the journal has {bytes} bytes, which is nearly as many as may be (--journal-bytes-max): {unsent} events wait to be sent to Kafka, \

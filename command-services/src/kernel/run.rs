@@ -30,7 +30,7 @@ const ANSWERING_AT_STOP_MAX: Duration = Duration::from_secs(10);
 
 /// How long threads may take to end, beside the time in which the outbox is handed over.
 const STOPPING_MAX: Duration = Duration::from_secs(15);
-/// Pause before a start is tried again that failed for the disk, doubled up to the longest.
+/// Pause before a start is tried again that failed for what may pass, doubled up to the longest.
 const START_PAUSE: Duration = Duration::from_secs(1);
 const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long requests that came while the service started may take to be answered.
@@ -83,9 +83,9 @@ impl From<StartError> for RunError {
 }
 
 impl RunError {
-    /// Whether the disk is at fault, which may be well again.
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Start(error) if error.is_of_the_disk())
+    /// Whether the disk is at fault, which may be well again, or a partition is away, which may come back.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Start(error) if error.is_of_the_disk() || error.is_of_a_partition())
     }
 
     /// Whether threads are left that may never end: the process must not wait for them.
@@ -172,7 +172,8 @@ impl Early {
     }
 }
 
-/// Starts. While the disk does not do as asked, it is tried again, with longer and longer pauses.
+/// Starts. While the disk does not do as asked, or nobody answers for a partition that is needed, it is tried again, with longer
+/// and longer pauses.
 async fn start_as_soon_as_it_may<A: Aggregate>(
     settings: &Settings,
     starting: &Arc<Starting>,

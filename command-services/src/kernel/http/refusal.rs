@@ -68,6 +68,8 @@ impl From<Undecided> for Refusal {
         match undecided {
             Undecided::QueueFull => Self::unavailable("busy", "Too many commands", detail),
             Undecided::OutboxFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
+            Undecided::PartitionFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
+            Undecided::PartitionAway { .. } => Self::unavailable("partition-away", "Partition away", detail),
             Undecided::JournalFull { .. } => Self::unavailable("journal-full", "Journal full", detail),
             Undecided::KeysFull { .. } => {
                 Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
