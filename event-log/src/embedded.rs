@@ -10,8 +10,11 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::Kafka;
+
+const NOT_ALLOWED: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
 
 /// Why the embedded broker cannot do something.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,7 @@ enum Asked {
     BrokerDown(i32),
     BrokerUp(i32),
     RoundTrip { broker: i32, time: Duration },
+    RefuseReads(usize),
 }
 
 impl EmbeddedBroker {
@@ -152,6 +156,14 @@ impl EmbeddedBroker {
         }
     }
 
+    /// Refuses so many requests of readers as it does one who may not read the topic.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn refuse_reads(&self, requests: usize) -> Result<(), EmbeddedError> {
+        self.change(Asked::RefuseReads(requests))
+    }
+
     fn change(&self, what: Asked) -> Result<(), EmbeddedError> {
         self.ask(what).map_err(|reason| EmbeddedError::Change { reason })
     }
@@ -199,6 +211,10 @@ fn answer<C: ClientContext>(cluster: &MockCluster<'_, C>, asked: Asked) -> Resul
         Asked::SetLeader { topic, partition, broker } => cluster.partition_leader(&topic, partition, broker),
         Asked::BrokerDown(broker) => cluster.broker_down(broker),
         Asked::BrokerUp(broker) => cluster.broker_up(broker),
+        Asked::RefuseReads(requests) => {
+            cluster.request_errors(RDKafkaApiKey::Fetch, &vec![NOT_ALLOWED; requests]);
+            Ok(())
+        }
         Asked::RoundTrip { broker, time } => cluster.broker_round_trip_time(broker, time),
     }
 }
