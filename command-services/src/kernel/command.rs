@@ -136,6 +136,12 @@ pub(crate) enum Undecided {
         /// Why it is not.
         reason: String,
     },
+    /// It depends on an aggregate that nothing is known of, while nothing new is heard.
+    #[error("nothing is known of what this depends on, and nothing new is heard: {reason}; try again")]
+    FollowingStopped {
+        /// Why it is not.
+        reason: String,
+    },
     /// It depends on another service's aggregate of which an event cannot be read.
     #[error(
         "what {topic} says of {key} is not known: its event {} at {topic}/{}@{} cannot be read: {}; try again once a version of this \

@@ -55,6 +55,7 @@ impl LogWatch {
                 // Kafka being away is the relay's news.
                 Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
             }
+            self.listen(&topics);
             if looks % LOOKS_PER_CHECK == 0 {
                 self.check(&mut topics);
             }
@@ -79,6 +80,24 @@ impl LogWatch {
             }
         }
         self.positions.set_unanswered(unanswered);
+    }
+
+    /// Which partitions that are followed can be heard at present.
+    fn listen(&self, topics: &TopicWatch) {
+        let places = self.followed.places();
+        let all: Vec<_> =
+            places.iter().map(|(table, partition)| (self.followed.topic(*table), *partition)).collect();
+        if all.is_empty() {
+            return;
+        }
+        let unanswered = match topics.held(&all) {
+            Ok(held) => {
+                let away = places.into_iter().zip(held);
+                away.filter_map(|(place, held)| Some((place, held.err()?.to_string()))).collect()
+            }
+            Err(error) => places.into_iter().map(|place| (place, error.to_string())).collect(),
+        };
+        self.followed.set_unanswered(unanswered);
     }
 
     fn check(&self, topics: &mut TopicWatch) {
