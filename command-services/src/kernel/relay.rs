@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daybook_journal::{Mark, Reader};
+use event_log::process::{Repeated, and_more, kind};
 use event_log::sabotage::{self, Fault};
 use event_log::{Outgoing, SendError};
 use schemas::envelope::{self, CONTENT_TYPE};
@@ -67,8 +68,17 @@ pub(crate) struct Relay {
     pub(crate) marked: Vec<u64>,
     /// Somebody waits for each event until Kafka has it.
     pub(crate) is_awaited: bool,
-    /// Partitions of which it was told that they acknowledge nothing.
-    pub(crate) stalled: BTreeSet<usize>,
+    pub(crate) told: Told,
+}
+
+/// What the relay has said in the log.
+#[derive(Default)]
+pub(crate) struct Told {
+    said: Repeated,
+    /// Since when it begins anew again and again, and what was acknowledged then.
+    failing: Option<(Instant, Vec<u64>)>,
+    /// Partitions that acknowledge nothing.
+    stalled: BTreeSet<usize>,
 }
 
 impl Relay {
@@ -83,26 +93,45 @@ impl Relay {
                     self.positions.set_superseded(*superseded);
                     return;
                 }
+                // What was met while it waited for Kafka is no news any more.
+                Err(_) if self.positions.is_over() => break,
                 Err(error) => error,
             };
             self.tell(&error);
-            if self.positions.is_over() {
-                break;
-            }
             self.positions.pause(pauses.next(error.partition(), &self.positions.look().acknowledged));
         }
         self.mark();
     }
 
-    fn tell(&self, error: &RelayError) {
+    /// Once when it begins, and once a minute from then on.
+    fn tell(&mut self, error: &RelayError) {
         let topic = self.claimant.own.topic;
         if let RelayError::Returned { .. } = error {
             tracing::info!(topic, "{error}");
             return;
         }
-        tracing::error!(topic, error = %error, "the relay begins anew behind what the log has");
-        self.positions.set_trouble(Failure { partition: error.partition(), reason: error.to_string() });
         self.metrics.relay_failures.inc();
+        let positions = &self.positions;
+        self.told.failing.get_or_insert_with(|| (Instant::now(), positions.look().acknowledged));
+        let reason = error.to_string();
+        if let Some(left_out) = self.told.said.say(&kind("", &reason), Instant::now()) {
+            let more = and_more(left_out);
+            tracing::error!(topic, error = %reason, "the relay begins anew behind what the log has{more}");
+        }
+        self.positions.set_trouble(Failure { partition: error.partition(), reason });
+    }
+
+    /// Once something was acknowledged since, or nothing waits.
+    fn tell_well(&mut self, look: &Look) {
+        let is_over = |(_, acknowledged): &mut (Instant, Vec<u64>)| {
+            look.is_drained() || distance(acknowledged, &look.acknowledged) > 0
+        };
+        if let Some((since, _)) = self.told.failing.take_if(is_over)
+            && let Some(left_out) = self.told.said.say("well", Instant::now())
+        {
+            let (topic, more) = (self.claimant.own.topic, and_more(left_out));
+            tracing::info!(topic, after_s = since.elapsed().as_secs(), "Kafka takes events again{more}");
+        }
     }
 
     fn relay_until_failure(&mut self) -> Result<(), RelayError> {
@@ -126,6 +155,7 @@ impl Relay {
             }
             self.mark();
             self.tell_stalled(&look);
+            self.tell_well(&look);
             let sent = session.sent.iter().sum::<u64>();
             if !self.send_some(&mut session, &look)? {
                 self.positions.pause(QUEUE_FULL_PAUSE);
@@ -156,7 +186,7 @@ impl Relay {
     fn tell_stalled(&mut self, look: &Look) {
         let topic = self.claimant.own.topic;
         for (partition, waited) in
-            look.stalled.iter().filter(|(partition, _)| !self.stalled.contains(partition))
+            look.stalled.iter().filter(|(partition, _)| !self.told.stalled.contains(partition))
         {
             let unsent = look.durable[*partition].saturating_sub(look.acknowledged[*partition]);
             tracing::warn!(
@@ -167,11 +197,11 @@ impl Relay {
                 "a partition acknowledges nothing; its events wait, and the others go on"
             );
         }
-        for partition in self.stalled.iter().filter(|partition| !look.stalled.contains_key(partition)) {
+        for partition in self.told.stalled.iter().filter(|partition| !look.stalled.contains_key(partition)) {
             tracing::info!(topic, partition, "a partition that acknowledged nothing goes on");
         }
-        self.stalled = look.stalled.keys().copied().collect();
-        self.metrics.stalled_partitions.set(self.stalled.len() as u64);
+        self.told.stalled = look.stalled.keys().copied().collect();
+        self.metrics.stalled_partitions.set(self.told.stalled.len() as u64);
     }
 
     /// Sends some of every partition; false if the producer's queue is full.

@@ -1,6 +1,5 @@
 //! A service's threads: started in order, stopped in order.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -23,7 +22,7 @@ use super::kept::Kept;
 use super::log_watch::LogWatch;
 use super::metrics::Metrics;
 use super::positions::Positions;
-use super::relay::Relay;
+use super::relay::{Relay, Told};
 use super::rows::Counter;
 use super::run::RunError;
 use super::service::Service;
@@ -191,7 +190,7 @@ fn relay<A: Aggregate>(service: &Service<A>, (claimant, claimed): Claim) -> Rela
         metrics: Arc::clone(&service.metrics),
         marked: service.positions.look().acknowledged,
         is_awaited: service.answer_after == AnswerAfter::Kafka,
-        stalled: BTreeSet::new(),
+        told: Told::default(),
     }
 }
 

@@ -22,7 +22,7 @@ use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
 use super::starting::Starting;
-use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog};
+use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog, Patience};
 
 /// How long a partition may be without a leader before a start goes on without it: an election takes less.
 const ELECTION_MAX: Duration = Duration::from_secs(3);
@@ -217,7 +217,7 @@ pub(crate) fn start<A: Aggregate>(
         recover::refuse_front_deleted(kafka, A::TOPIC, partitions)?;
     }
     starting.says("claiming the topic");
-    let claimed = claimant.claim(&mut log)?;
+    let claimed = claimant.claim(&mut log, &Patience::of_a_start())?;
     // One that is lost meanwhile is missed by those only who need all.
     let whole = log.whole();
     let ends: Vec<i64> = claimed.ends.iter().filter_map(|end| end.as_ref().ok()).copied().collect();

@@ -10,7 +10,7 @@ use super::error::RelayError;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::positions::{Failure, Positions};
 use crate::kernel::recorded;
-use crate::kernel::writer::{Claimed, OwnLog, OwnPartition};
+use crate::kernel::writer::{Claimed, OwnLog, OwnPartition, Patience};
 use schemas::sequence::Reached;
 
 /// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
@@ -50,8 +50,9 @@ impl Relay {
     /// Waits for a broker, finds out what the log has, and claims the topic anew if they fit together: who cannot go on has
     /// nothing to claim. What came to lie before the claims meanwhile is compared as well.
     fn claim(&mut self) -> Result<Claimed, RelayError> {
+        let waiting = topics::Waiting::open(&self.claimant.own.kafka)?;
         let found = loop {
-            match topics::wait_reachable(&self.claimant.own.kafka, REACHABLE_TIMEOUT) {
+            match waiting.wait_reachable(REACHABLE_TIMEOUT) {
                 Ok(found) => break found,
                 Err(_) if self.positions.is_over() => return Err(RelayError::Stopping),
                 Err(error) => {
@@ -62,22 +63,25 @@ impl Relay {
         if found != self.claimant.cluster {
             return Err(RelayError::OtherCluster { known: self.claimant.cluster.clone(), found });
         }
-        let mut log = self.compare()?;
-        let claimed = self.claimant.claim(&mut log)?;
+        let positions = Arc::clone(&self.positions);
+        let is_over = move || positions.is_over();
+        let patience = Patience::until(&is_over);
+        let mut log = self.compare(&patience)?;
+        let claimed = self.claimant.claim(&mut log, &patience)?;
         let sent = self.claimant.own.resume(&self.journal, &log)?;
         self.positions.set_acknowledged(&sent);
         Ok(claimed)
     }
 
     /// Reads the log from where it was last known to be the own one, and compares it with the journal.
-    fn compare(&mut self) -> Result<OwnLog, RelayError> {
+    fn compare(&mut self, patience: &Patience<'_>) -> Result<OwnLog, RelayError> {
         let own = &self.claimant.own;
         let marks = match &self.read {
             Some(read) => read.clone(),
             None => recorded::marks(&self.journal),
         };
-        let (mut log, ends) = OwnLog::open(own, &marks, self.claimant.instance.epoch())?;
-        let read = log.read_to(own, &ends);
+        let (mut log, ends) = OwnLog::open(own, &marks, self.claimant.instance.epoch(), patience)?;
+        let read = log.read_to(own, &ends, patience);
         self.metrics.compared_records.inc_by(log.records);
         if let Some(superseded) = self.claimant.superseded(&log) {
             let own_end = |at: &Result<OwnPartition, _>| Some(at.as_ref().ok()?.own_end);

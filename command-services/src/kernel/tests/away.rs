@@ -218,3 +218,18 @@ async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() 
     toys.stop();
     Log::read(&broker.kafka(""), TOPIC).events();
 }
+
+/// Half-dead: it takes every question, and answers none in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_a_claim_waits_for_kafka_ends_and_blames_nobody() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.drain_timeout = Duration::from_secs(600);
+    });
+    make(&toys, "toy").await;
+    toys.relayed();
+    broker.round_trip(1, Duration::from_secs(600)).unwrap();
+    toys.service().positions.distrust_log(0, "an election".to_owned());
+    eventually("the relay to ask Kafka", || toys.service().positions.look().failed.is_none().then_some(()));
+    assert!(toys.ended().is_ok());
+}

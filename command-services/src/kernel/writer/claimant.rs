@@ -13,12 +13,14 @@ use uuid::Uuid;
 
 use super::own_log::{InForce, OwnPartition};
 use super::superseded::OtherInstance;
-use super::{Instance, InstanceError, OwnLog, Superseded};
+use super::{Instance, InstanceError, OwnLog, Patience, Superseded};
 use crate::kernel::ambient::Ambient;
 use crate::kernel::comparison::{CompareError, OwnTopic};
 
 /// How long Kafka may take to acknowledge claims.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked meanwhile whether the service stops.
+const STOP_LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Where the system tells the machine's name.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
@@ -135,7 +137,7 @@ impl Claimant {
     /// Claims all known partitions, and reads on in `log` up to the claims. The first one that is answered for goes first: of
     /// several who claim at once, whoever is in force there goes on, and the others have claimed nothing else. A partition
     /// that nobody answers for any more is lost from `log`.
-    pub(crate) fn claim(&mut self, log: &mut OwnLog) -> Result<Claimed, ClaimError> {
+    pub(crate) fn claim(&mut self, log: &mut OwnLog, patience: &Patience<'_>) -> Result<Claimed, ClaimError> {
         let epoch = self.instance.epoch().max(log.epoch());
         if epoch >= EPOCH_MAX {
             return Err(ClaimError::NoEpochLeft { topic: self.own.full_name() });
@@ -155,7 +157,7 @@ impl Claimant {
         let mut has_first = false;
         while !left.is_empty() {
             let rest = left.split_off(if has_first { left.len() } else { 1 });
-            has_first |= self.claim_some(log, epoch, &left, &writer, &acknowledgements)?;
+            has_first |= self.claim_some(log, epoch, &left, &writer, &acknowledgements, patience)?;
             left = rest;
         }
         let end = |at: &Result<OwnPartition, TopicError>| match at {
@@ -178,18 +180,19 @@ impl Claimant {
         partitions: &[i32],
         writer: &LogWriter,
         acknowledgements: &Acknowledgements,
+        patience: &Patience<'_>,
     ) -> Result<bool, ClaimError> {
         let mut ids = BTreeMap::new();
         for partition in partitions {
             ids.insert(*partition, self.send(writer, epoch, *partition)?);
         }
-        let offsets = wait(acknowledgements, &ids)?;
+        let offsets = wait(acknowledgements, &ids, patience)?;
         let silent = ids.keys().filter(|partition| !offsets.contains_key(partition)).copied();
         self.lose_silent(log, &silent.collect::<Vec<_>>())?;
         let acknowledged = offsets.iter().filter_map(|(partition, offset)| {
             Some(Acknowledged { partition: *partition, offset: *offset, id: *ids.get(partition)? })
         });
-        self.read_back(log, epoch, &acknowledged.collect::<Vec<_>>())?;
+        self.read_back(log, epoch, &acknowledged.collect::<Vec<_>>(), patience)?;
         Ok(!offsets.is_empty())
     }
 
@@ -233,7 +236,13 @@ impl Claimant {
 
     /// Reads the own claims back from where they were acknowledged, and every record before them. What was not read back
     /// is not in force: another writer's claim may lie before it.
-    fn read_back(&self, log: &mut OwnLog, epoch: u32, claims: &[Acknowledged]) -> Result<(), ClaimError> {
+    fn read_back(
+        &self,
+        log: &mut OwnLog,
+        epoch: u32,
+        claims: &[Acknowledged],
+        patience: &Patience<'_>,
+    ) -> Result<(), ClaimError> {
         let known = |at: &Result<OwnPartition, TopicError>| Some(at.as_ref().ok()?.next_offset);
         let mut ends: Vec<_> = log.partitions.iter().map(known).collect();
         for claim in claims {
@@ -243,7 +252,7 @@ impl Claimant {
             }
             *end = Some(claim.offset + 1);
         }
-        log.read_to(&self.own, &ends)?;
+        log.read_to(&self.own, &ends, patience)?;
         for Acknowledged { partition, offset, id } in claims {
             let found = log.partitions[*partition as usize].as_ref().ok().and_then(|at| at.claim.as_ref());
             match standing(found, *offset, *id, epoch) {
@@ -282,11 +291,13 @@ fn standing(found: Option<&InForce>, offset: i64, id: Uuid, epoch: u32) -> Stand
 fn wait(
     acknowledgements: &Acknowledgements,
     claims: &BTreeMap<i32, Uuid>,
+    patience: &Patience<'_>,
 ) -> Result<BTreeMap<i32, i64>, ClaimError> {
     let deadline = Instant::now() + CLAIM_TIMEOUT;
     let mut offsets = BTreeMap::new();
     while offsets.len() < claims.len() {
-        match acknowledgements.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match acknowledgements.recv_timeout(left.min(STOP_LOOK_PAUSE)) {
             // Of an earlier one, which was not waited for any longer.
             Ok((partition, _)) if !claims.contains_key(&partition) => {}
             Ok((partition, Ok(offset))) if offset < 0 => {
@@ -295,6 +306,8 @@ fn wait(
             }
             Ok((partition, Ok(offset))) => drop(offsets.insert(partition, offset)),
             Ok((partition, Err(reason))) => return Err(ClaimError::Refused { partition, reason }),
+            Err(RecvTimeoutError::Timeout) if (patience.is_over)() => return Err(LogError::GivenUp.into()),
+            Err(RecvTimeoutError::Timeout) if left > STOP_LOOK_PAUSE => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use event_log::topics::{self, Held, TopicError, Watermarks};
-use event_log::{Record, Span, Start, read_spans};
+use event_log::{Record, Span, Start, read_spans_until};
 use schemas::claim::Writer;
 use schemas::envelope;
 use schemas::place::{self, Compared, Place};
@@ -19,6 +19,31 @@ use crate::kernel::log_tail::Tail;
 
 /// How long a broker that is to have more may stay silent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a leader may take to tell the ends at a start; one that does not is gone on without.
+const START_ANSWER_MAX: Duration = Duration::from_secs(15);
+/// The same while the service runs: who takes longer is claimed once the watch has heard of it.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long the log is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'p> {
+    answer_max: Duration,
+    /// Nobody waits any more.
+    pub(crate) is_over: &'p dyn Fn() -> bool,
+}
+
+impl<'p> Patience<'p> {
+    /// Of a service that runs.
+    pub(crate) fn until(is_over: &'p dyn Fn() -> bool) -> Self {
+        Self { answer_max: ANSWER_MAX, is_over }
+    }
+
+    /// Of a start.
+    pub(crate) fn of_a_start() -> Self {
+        Self { answer_max: START_ANSWER_MAX, is_over: &|| false }
+    }
+}
 
 /// What is known of every partition of the own topic, up to where it has been read.
 #[derive(Debug)]
@@ -63,8 +88,9 @@ pub(crate) struct InForce {
 impl OwnLog {
     /// Reads every partition that somebody answers for to its present end, from `marks` on as far as the log has what they name.
     pub(crate) fn read(own: &OwnTopic, marks: &[Reached], own_epoch: u32) -> Result<Self, CompareError> {
-        let (mut log, ends) = Self::open(own, marks, own_epoch)?;
-        log.read_to(own, &ends)?;
+        let patience = Patience::of_a_start();
+        let (mut log, ends) = Self::open(own, marks, own_epoch, &patience)?;
+        log.read_to(own, &ends, &patience)?;
         Ok(log)
     }
 
@@ -73,9 +99,10 @@ impl OwnLog {
         own: &OwnTopic,
         marks: &[Reached],
         own_epoch: u32,
+        patience: &Patience<'_>,
     ) -> Result<(Self, Vec<Option<i64>>), CompareError> {
         let all: Vec<_> = (0..own.partitions).map(|partition| (own.topic, partition)).collect();
-        let held = topics::held(&own.kafka, &all)?;
+        let held = topics::held_within(&own.kafka, &all, patience.answer_max)?;
         let known: Vec<_> = known(marks, &held).collect();
         let mut places = places(own, &known)?.into_iter();
         let partitions = marks.iter().zip(&held).map(|(mark, held)| {
@@ -94,13 +121,18 @@ impl OwnLog {
     }
 
     /// Reads every known partition on, up to these offsets: all of it, or it is an error.
-    pub(crate) fn read_to(&mut self, own: &OwnTopic, ends: &[Option<i64>]) -> Result<(), CompareError> {
+    pub(crate) fn read_to(
+        &mut self,
+        own: &OwnTopic,
+        ends: &[Option<i64>],
+        patience: &Patience<'_>,
+    ) -> Result<(), CompareError> {
         let span = |((partition, at), end): ((i32, &Result<OwnPartition, TopicError>), &Option<i64>)| {
             let offset = at.as_ref().ok()?.next_offset;
             Some(Span { start: Start { topic: own.topic.to_owned(), partition, offset }, end: (*end)? })
         };
         let spans: Vec<_> = (0..).zip(&self.partitions).zip(ends).filter_map(span).collect();
-        read_spans(&own.kafka, &spans, SILENCE_MAX, |record| {
+        read_spans_until(&own.kafka, &spans, SILENCE_MAX, patience.is_over, |record| {
             self.records += 1;
             match &mut self.partitions[record.partition() as usize] {
                 Ok(at) => at.take(own, record, self.own_epoch),
