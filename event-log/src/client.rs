@@ -1,11 +1,17 @@
 //! librdkafka's callbacks: its log lines and errors become `tracing` events.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Instant;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::process::{Repeated, and_more, kind};
+
+/// Of all clients of this process: each has words of its own for the same outage.
+static SAID: LazyLock<Mutex<Repeated>> = LazyLock::new(Mutex::default);
 
 /// Context of the clients that only read or ask. Remembers the last error, for the sentence in which we give up.
 #[derive(Default)]
@@ -41,6 +47,8 @@ impl ConsumerContext for Context {}
 /// One line of librdkafka's log.
 pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+    let Some(more) = say(&format!("{level:?} {facility}"), message) else { return };
+    let message = format!("{message}{more}");
     match level {
         // Set by ourselves on every writer, on purpose: nobody can do anything about it.
         _ if message.contains("enable.gapless.guarantee is experimental") => {
@@ -63,8 +71,16 @@ pub(crate) fn log_error(error: &KafkaError, reason: &str) -> bool {
             true
         }
         _ => {
-            tracing::warn!(target: "librdkafka", "{reason}");
+            if let Some(more) = say("error", reason) {
+                tracing::warn!(target: "librdkafka", "{reason}{more}");
+            }
             true
         }
     }
+}
+
+/// Whether a line is to be said, and what stands behind it.
+fn say(of: &str, message: &str) -> Option<String> {
+    let said = SAID.lock().unwrap_or_else(PoisonError::into_inner).say(&kind(of, message), Instant::now());
+    said.map(and_more)
 }

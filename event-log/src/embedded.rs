@@ -14,6 +14,8 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::Kafka;
 
+const NOT_ALLOWED: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+
 /// Why the embedded broker cannot do something.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
@@ -60,7 +62,7 @@ enum Asked {
     BrokerDown(i32),
     BrokerUp(i32),
     RoundTrip { broker: i32, time: Duration },
-    DenyReads { times: usize },
+    RefuseReads(usize),
 }
 
 impl EmbeddedBroker {
@@ -137,14 +139,6 @@ impl EmbeddedBroker {
         self.change(Asked::RoundTrip { broker, time })
     }
 
-    /// Answers the next so many requests for records with the word that this client may not read them.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
-    pub fn deny_reads(&self, times: usize) -> Result<(), EmbeddedError> {
-        self.change(Asked::DenyReads { times })
-    }
-
     /// The address for this and other processes.
     #[must_use]
     pub fn bootstrap(&self) -> String {
@@ -160,6 +154,14 @@ impl EmbeddedBroker {
             topic_prefix: topic_prefix.to_owned(),
             embedded: true,
         }
+    }
+
+    /// Refuses so many requests of readers as it does one who may not read the topic.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn refuse_reads(&self, requests: usize) -> Result<(), EmbeddedError> {
+        self.change(Asked::RefuseReads(requests))
     }
 
     fn change(&self, what: Asked) -> Result<(), EmbeddedError> {
@@ -207,13 +209,12 @@ fn answer<C: ClientContext>(cluster: &MockCluster<'_, C>, asked: Asked) -> Resul
             created => created,
         },
         Asked::SetLeader { topic, partition, broker } => cluster.partition_leader(&topic, partition, broker),
-        Asked::DenyReads { times } => {
-            let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-            cluster.request_errors(RDKafkaApiKey::Fetch, &vec![denied; times]);
-            Ok(())
-        }
         Asked::BrokerDown(broker) => cluster.broker_down(broker),
         Asked::BrokerUp(broker) => cluster.broker_up(broker),
+        Asked::RefuseReads(requests) => {
+            cluster.request_errors(RDKafkaApiKey::Fetch, &vec![NOT_ALLOWED; requests]);
+            Ok(())
+        }
         Asked::RoundTrip { broker, time } => cluster.broker_round_trip_time(broker, time),
     }
 }

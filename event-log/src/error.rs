@@ -114,6 +114,9 @@ pub enum LogError {
         /// librdkafka's words.
         reason: String,
     },
+    /// Whoever reads was asked to stop.
+    #[error("reading was given up at a stop")]
+    GivenUp,
     /// Not everything was acknowledged in time.
     #[error("{outstanding} records are still not acknowledged by Kafka after {waited_ms} ms")]
     FlushTimeout {

@@ -44,7 +44,7 @@ impl Kafka {
     pub(crate) fn writer_config(&self) -> ClientConfig {
         let mut config = self.own_config(WRITER);
         config.set("queue.buffering.max.messages", WRITER_QUEUE_RECORDS_MAX.to_string());
-        config.set("queue.buffering.max.kbytes", WRITER_QUEUE_KBYTES_MAX.to_string());
+        config.set("queue.buffering.max.kbytes", (WRITER_QUEUE_BYTES_MAX >> 10).to_string());
         self.with_options(config)
     }
 
@@ -82,8 +82,9 @@ impl fmt::Debug for Kafka {
 /// Records accepted by a writer and not yet acknowledged; past it `send` says so. Enough for full batches to every
 /// partition during a slow acknowledgement.
 const WRITER_QUEUE_RECORDS_MAX: usize = 50_000;
-/// The same in KiB.
-const WRITER_QUEUE_KBYTES_MAX: usize = 64 << 10;
+/// The same in bytes, of keys and values. All partitions share it: with room for all that a relay may have under way, those
+/// that take nothing keep nobody from sending to the others.
+pub const WRITER_QUEUE_BYTES_MAX: usize = 160 << 20;
 
 const COMMON: &[(&str, &str)] = &[
     ("client.id", "daybook"),

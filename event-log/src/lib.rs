@@ -29,7 +29,7 @@ pub mod topics;
 
 pub use error::LogError;
 pub use fetch_ahead::FetchAhead;
-pub use kafka::Kafka;
+pub use kafka::{Kafka, WRITER_QUEUE_BYTES_MAX};
 pub use partitioner::partition_for_key;
-pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Span, Start, read_spans};
+pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Span, Start, read_spans, read_spans_until};
 pub use writer::{Delivery, DeliveryError, Outgoing, SendError, Writer};

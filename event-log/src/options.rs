@@ -13,6 +13,8 @@ const WHY_NO_RESET: &str = "a missing offset must stop the reader, not move it";
 const WHY_HIGH_WATERMARK: &str = "another program's open transaction would hide the events behind it, and two services could write one topic";
 const WHY_TOPICS: &str =
     "a topic that the broker creates by itself may drop events; Daybook creates its topics";
+const WHY_QUEUE: &str =
+    "events of partitions that take nothing would fill a smaller queue and keep all others waiting";
 const WHY_OWN: &str = "Daybook needs it as it is";
 
 const REFUSED: &[(&str, &str)] = &[
@@ -41,6 +43,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("message.timeout.ms", WHY_IN_ORDER),
     ("metadata.broker.list", WHY_BROKERS),
     ("partitioner", WHY_PARTITION),
+    ("queue.buffering.max.kbytes", WHY_QUEUE),
+    ("queue.buffering.max.messages", WHY_QUEUE),
     ("queuing.strategy", WHY_IN_ORDER),
     ("request.required.acks", WHY_DURABLE),
     ("retries", WHY_IN_ORDER),
@@ -107,6 +111,9 @@ mod tests {
 
     #[test]
     fn an_alias_of_a_refused_option_is_refused_too() {
+        for key in ["queue.buffering.max.kbytes", "queue.buffering.max.messages"] {
+            assert!(check(key, "1000").unwrap_err().contains("keep all others waiting"), "{key}");
+        }
         for key in ["request.required.acks", "delivery.timeout.ms", "max.in.flight", "metadata.broker.list"] {
             assert!(check(key, "1").is_err(), "{key}");
         }

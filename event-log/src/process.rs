@@ -4,6 +4,7 @@ mod connections;
 mod directory_lock;
 mod logging;
 mod pause;
+mod repeated;
 mod shutdown;
 mod sled_directory;
 
@@ -11,6 +12,7 @@ pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};
 pub use logging::{LogFlags, LogFormat, init_logging};
 pub use pause::Pause;
+pub use repeated::{Repeated, and_more, kind};
 pub use shutdown::{listening, shutdown_signal};
 pub use sled_directory::prepare_sled_directory;
 

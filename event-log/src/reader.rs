@@ -25,7 +25,7 @@ use rdkafka::message::BorrowedMessage;
 
 pub use batch::{BatchItem, BatchRecord};
 pub use record::Record;
-pub use spans::{Span, read_spans};
+pub use spans::{Span, read_spans, read_spans_until};
 
 use crate::client::Context;
 use crate::{FetchAhead, Kafka, LogError};

@@ -50,6 +50,28 @@ pub fn wait_reachable(kafka: &Kafka, deadline: Duration) -> Result<String, LogEr
     Inspector::open(kafka)?.wait_reachable(deadline)
 }
 
+/// A client that waits for a broker, for as long as it takes: kept over many looks it does not begin each time with the same
+/// words in the log.
+pub struct Waiting(Inspector);
+
+impl Waiting {
+    /// Does not wait yet.
+    ///
+    /// # Errors
+    /// [`LogError::Settings`].
+    pub fn open(kafka: &Kafka) -> Result<Waiting, LogError> {
+        Inspector::open(kafka).map(Waiting)
+    }
+
+    /// As [`wait_reachable`].
+    ///
+    /// # Errors
+    /// As [`wait_reachable`].
+    pub fn wait_reachable(&self, deadline: Duration) -> Result<String, LogError> {
+        self.0.wait_reachable(deadline)
+    }
+}
+
 /// The number of partitions; none if there is no such topic.
 ///
 /// # Errors
@@ -65,7 +87,19 @@ pub fn partition_count(kafka: &Kafka, topic: &str) -> Result<Option<i32>, TopicE
 /// [`TopicError::Missing`]; [`TopicError::Log`] if no broker answers, or a topic has no such partition;
 /// [`TopicError::Inspect`].
 pub fn held<T: AsRef<str>>(kafka: &Kafka, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
-    Inspector::open(kafka)?.held(partitions, ANSWER_TIMEOUT)
+    held_within(kafka, partitions, ANSWER_TIMEOUT)
+}
+
+/// The same, where each leader may take so long.
+///
+/// # Errors
+/// As [`held`].
+pub fn held_within<T: AsRef<str>>(
+    kafka: &Kafka,
+    partitions: &[(T, i32)],
+    patience: Duration,
+) -> Result<Vec<Held>, TopicError> {
+    Inspector::open(kafka)?.held(partitions, patience)
 }
 
 /// What one partition holds.

@@ -18,7 +18,7 @@ const SEGMENT: &str = "00000000000000000000.log";
 const NOTES: [&str; 3] =
     [".kafka_cleanshutdown", "recovery-point-offset-checkpoint", "replication-offset-checkpoint"];
 
-/// One broker in a temporary directory; killed and wiped when dropped.
+/// One broker or three in a temporary directory; killed and wiped when dropped.
 pub struct OwnKafka {
     directory: TempDir,
     /// Its address, which it keeps.
@@ -28,9 +28,34 @@ pub struct OwnKafka {
 impl OwnKafka {
     /// Starts it on a free port.
     pub fn start() -> Self {
+        Self::start_with("1")
+    }
+
+    /// The same with `1` or `3` brokers, each on a port of its own.
+    pub fn start_with(brokers: &str) -> Self {
         let directory = TempDir::with_prefix("daybook-kafka-").expect("a temporary directory");
-        let brokers = script(&["up", "--fast-start", "--dir"], directory.path(), &[]);
+        let brokers = script(&["up", "--fast-start", "--dir"], directory.path(), &["--brokers", brokers]);
         Self { directory, brokers: brokers.trim().to_owned() }
+    }
+
+    /// SIGKILL to one broker; its address and data stay.
+    pub fn kill(&self, broker: &str) {
+        script(&["kill", "--dir"], self.directory.path(), &[broker]);
+    }
+
+    /// Starts one broker again.
+    pub fn start_broker(&self, broker: &str) {
+        script(&["start", "--fast-start", "--dir"], self.directory.path(), &[broker]);
+    }
+
+    /// The broker that leads a partition.
+    pub fn leader(&self, topic: &str, partition: i32) -> String {
+        let said = self.tool("kafka-topics", &["--describe", "--topic", topic]);
+        let of_it = format!("Partition: {partition}");
+        let line = said.lines().find(|line| line.split('\t').any(|word| word.trim() == of_it));
+        let leader =
+            line.and_then(|line| line.split('\t').find_map(|word| word.trim().strip_prefix("Leader: ")));
+        leader.unwrap_or_else(|| panic!("no leader of partition {partition} in {said}")).trim().to_owned()
     }
 
     /// Stops the broker in order; its address and data stay.

@@ -90,7 +90,7 @@ pub enum Standing {
     Gone,
 }
 
-/// Another service's topic, and what to remember of its events.
+/// Another service's topic, and what to remember of its events. Their key is the id of the aggregate that they are about.
 #[derive(Debug)]
 pub struct Followed {
     /// The topic, without prefix.

@@ -69,6 +69,28 @@ pub(crate) enum Undecided {
         /// How many.
         unsent: u64,
     },
+    /// Of its partition so many events wait that the rest is left to the others.
+    #[error(
+        "{unsent} events of partition {partition} wait to be sent to Kafka, which is its share of as many as may; commands that write to it \
+         are taken again once Kafka takes them"
+    )]
+    PartitionFull {
+        /// The partition.
+        partition: usize,
+        /// How many.
+        unsent: u64,
+    },
+    /// What the log has of its partition is not known yet.
+    #[error(
+        "partition {partition} has not been compared with the log since this process started: {reason}; commands that write to it are \
+         taken once it has"
+    )]
+    PartitionAway {
+        /// The partition.
+        partition: usize,
+        /// Why it has not.
+        reason: String,
+    },
     /// The journal has as many bytes as it may.
     #[error(
         "the journal has {bytes} bytes, which is nearly as many as may be (--journal-bytes-max): {unsent} events wait to be sent to Kafka, \
@@ -111,6 +133,12 @@ pub(crate) enum Undecided {
     /// It depends on what other services say, which is not known yet.
     #[error("what other services say is not known: {reason}; try again")]
     CatchingUp {
+        /// Why it is not.
+        reason: String,
+    },
+    /// It depends on an aggregate that nothing is known of, while nothing new is heard.
+    #[error("nothing is known of what this depends on, and nothing new is heard: {reason}; try again")]
+    FollowingStopped {
         /// Why it is not.
         reason: String,
     },

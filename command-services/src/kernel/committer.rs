@@ -5,6 +5,7 @@
 //! itself. Nothing is answered before its group is durable, not even a rejection: it may rest on a command of the same
 //! group. And nothing is in the store before it is durable, so whatever reads the store shows nothing that can be lost.
 
+mod answers;
 mod clock;
 mod failing;
 mod held_back;
@@ -28,14 +29,16 @@ use super::health::Health;
 use super::index::{self, Syncing};
 use super::integrity::IntegrityError;
 use super::keys;
-use super::metrics::{CountedAs, Metrics};
+use super::metrics::Metrics;
 use super::outcome::Outcome;
-use super::positions::Positions;
+use super::positions::{Positions, Shut};
 use super::rows::Counter;
 use super::settings::Limits;
 use super::store::{Store, StoreError, Writes};
+use answers::{refuse, store_fails};
 use retiring::LOOK_PAUSE;
 
+pub(crate) use answers::fullness;
 pub(crate) use clock::Clock;
 pub(crate) use held_back::HeldBack;
 pub(crate) use retiring::Retiring;
@@ -45,10 +48,6 @@ const GROUP_COMMANDS_MAX: usize = 256;
 /// Bytes of a group from which on the rest of what has gathered becomes another one: a record has twice as many at most,
 /// and what the last command adds is far less.
 const GROUP_BYTES_MAX: usize = daybook_journal::RECORD_BYTES_MAX / 2;
-
-/// Of the bytes that a journal may have, those that commands leave for the segment that is written, for the spare one, and
-/// for what is carried into them.
-const JOURNAL_BYTES_RESERVED: u64 = 16 * 1024 * 1024;
 
 /// What the committer is asked to do.
 pub(crate) enum Work<A: Aggregate> {
@@ -123,16 +122,6 @@ pub(crate) fn enqueue<A: Aggregate>(
         TrySendError::Disconnected(_) => Undecided::Stopping,
     })?;
     Ok(reply)
-}
-
-/// Why no command may write anything at present, if it is so.
-pub(crate) fn fullness(limits: &Limits, positions: &Positions, journal: &Reader) -> Option<Undecided> {
-    let (unsent, bytes) = (positions.unsent(), journal.bytes());
-    if unsent >= limits.unsent_events_max {
-        return Some(Undecided::OutboxFull { unsent });
-    }
-    let full = bytes.saturating_add(JOURNAL_BYTES_RESERVED) > limits.journal_bytes_max;
-    full.then_some(Undecided::JournalFull { bytes, unsent, keys: journal.keys() })
 }
 
 impl<A: Aggregate> Committer<A> {
@@ -227,6 +216,7 @@ impl<A: Aggregate> Committer<A> {
         gathered: &mut Gathered,
     ) -> Result<(), GroupError> {
         let full = fullness(&self.limits, &self.positions, &self.reader);
+        let shut = self.positions.shut(self.limits.unsent_events_max);
         let mut unreadable = None;
         while group.bytes() < GROUP_BYTES_MAX
             && let Some(work) = works.next()
@@ -234,7 +224,7 @@ impl<A: Aggregate> Committer<A> {
             match work {
                 Work::Command(job) => {
                     let reply = match &unreadable {
-                        None => self.decide(group, &job.request, full.as_ref()),
+                        None => self.decide(group, &job.request, full.as_ref(), &shut),
                         Some(error) => Err(Stopped::Undecided(store_fails(error))),
                     };
                     let reply = reply.map_err(|stopped| match stopped {
@@ -258,6 +248,7 @@ impl<A: Aggregate> Committer<A> {
         group: &mut Group<'_>,
         request: &Request<A>,
         full: Option<&Undecided>,
+        shut: &Shut,
     ) -> Result<Reply, Stopped> {
         if let Some(key) = &request.idempotency
             && let Some(remembered) = group.remembered(key)?
@@ -281,7 +272,7 @@ impl<A: Aggregate> Committer<A> {
         let decided =
             catch_unwind(AssertUnwindSafe(|| group.decide(request, &self.followed, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
-        let mut outcome = group.accept(change);
+        let mut outcome = group.accept(change.admit(shut)?);
         if !outcome.written().is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
             outcome = Outcome::Rejected(version_conflict(0));
         }
@@ -340,49 +331,6 @@ impl<A: Aggregate> Committer<A> {
             Err(error) => self.behind = Some(error),
         }
         Ok(())
-    }
-
-    fn answer(&self, gathered: Gathered, failure: Option<&CommitError>) {
-        for (reply_to, reply) in gathered.waiting {
-            let reply = match (failure, reply) {
-                (Some(error), Ok(_)) => Err(store_fails(error)),
-                (_, reply) => reply,
-            };
-            self.metrics.command(counted_as(&reply));
-            // Nobody waits any more if the client has gone; the command stands all the same.
-            let _ = reply_to.send(reply);
-        }
-        if failure.is_none() {
-            // An error means that the follower has ended.
-            for done in gathered.followed {
-                let _ = done.send(());
-            }
-        }
-    }
-}
-
-/// Answers a command that is not decided. Whoever follows hands its rows over once more.
-fn refuse<A: Aggregate>(work: Work<A>, error: &CommitError) {
-    if let Work::Command(job) = work {
-        // Nobody waits any more if the client has gone.
-        let _ = job.reply_to.send(Err(store_fails(error)));
-    }
-}
-
-fn store_fails(error: &impl std::fmt::Display) -> Undecided {
-    Undecided::StoreFails { detail: error.to_string() }
-}
-
-fn counted_as(reply: &Result<Reply, Undecided>) -> CountedAs {
-    match reply {
-        Err(Undecided::KeyReused | Undecided::TooLarge { .. }) => CountedAs::Rejected,
-        Err(_) => CountedAs::Unavailable,
-        Ok(reply) if reply.repeated => CountedAs::Repeated,
-        Ok(Reply { outcome: Outcome::Rejected(_), .. }) => CountedAs::Rejected,
-        Ok(Reply { outcome: Outcome::Accepted(accepted), .. }) if accepted.written.is_empty() => {
-            CountedAs::Unchanged
-        }
-        Ok(_) => CountedAs::Accepted,
     }
 }
 

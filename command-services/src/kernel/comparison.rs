@@ -8,7 +8,7 @@ use super::incoming::IncomingError;
 use super::log_tail::{Compared, Outbox, Resume, Tail, TailError, compare};
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
-use super::writer::OwnLog;
+use super::writer::{OwnLog, WholeLog};
 
 /// What helps where the journal is not what was written.
 const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
@@ -64,48 +64,57 @@ impl OwnTopic {
     }
 
     /// A directory without a store has no business with a topic that has events.
-    pub(crate) fn refuse_to_begin_anew(&self, tails: &[Option<Tail>]) -> Result<(), CompareError> {
+    pub(crate) fn refuse_to_begin_anew(&self, log: &WholeLog<'_>) -> Result<(), CompareError> {
         let nothing = Recorded { counter: Counter::default(), sent: 0, kept_from: 0 };
         let topic = self.full_name();
-        for (partition, tail) in (0..).zip(tails) {
+        for (partition, tail) in (0..).zip(log.tails()) {
             compare(
                 &Compared { topic: &topic, partition, dir: &self.dir },
                 &nothing,
-                *tail,
+                tail,
                 &Outbox::default(),
             )?;
         }
         Ok(())
     }
 
-    /// Compares journal and log, of which `recorded` is what is known, without changing anything.
+    /// Compares journal and log, of which `recorded` is what is known, without changing anything. Of partitions that nobody
+    /// answers for there is nothing to compare.
     pub(crate) fn compare(
         &self,
         journal: &Reader,
         recorded: Vec<Recorded>,
-        tails: &[Option<Tail>],
-    ) -> Result<Vec<(Recorded, Resume)>, CompareError> {
+        log: &OwnLog,
+    ) -> Result<Vec<Option<(Recorded, Resume)>>, CompareError> {
         let topic = self.full_name();
         let mut compared = Vec::new();
-        for ((partition, tail), recorded) in (0_usize..).zip(tails).zip(recorded) {
-            let outbox = outbox(journal, partition, &recorded, *tail)?;
-            let at = Compared { topic: &topic, partition: partition as i32, dir: &self.dir };
-            let resume = compare(&at, &recorded, *tail, &outbox)?;
-            compared.push((recorded, resume));
+        for ((partition, at), recorded) in (0_usize..).zip(&log.partitions).zip(recorded) {
+            let Ok(at) = at else {
+                compared.push(None);
+                continue;
+            };
+            let outbox = outbox(journal, partition, &recorded, at.tail())?;
+            let here = Compared { topic: &topic, partition: partition as i32, dir: &self.dir };
+            let resume = compare(&here, &recorded, at.tail(), &outbox)?;
+            compared.push(Some((recorded, resume)));
         }
         Ok(compared)
     }
 
-    /// Per partition: the positions that the log has, which the relay goes on behind. Says loudly what the log has lost,
-    /// and tells the journal what is to be sent again, and where the last event lies: the next comparison begins there.
-    pub(crate) fn resume(&self, journal: &Reader, log: &OwnLog) -> Result<Vec<u64>, CompareError> {
+    /// Per partition: the positions that the log has, which the relay goes on behind; none of those that nobody answers for.
+    /// Says loudly what the log has lost, and tells the journal what is to be sent again, and where the last event lies: the
+    /// next comparison begins there.
+    pub(crate) fn resume(&self, journal: &Reader, log: &OwnLog) -> Result<Vec<Option<u64>>, CompareError> {
         let topic = self.full_name();
-        let compared = self.compare(journal, recorded::recorded(journal), &log.tails())?;
-        for ((partition, reached), (recorded, resume)) in log.reached().iter().enumerate().zip(&compared) {
-            tell(&topic, partition as i32, recorded, *resume);
-            journal.sent(partition, resume.sent, reached.last_id.map(|_| recorded::mark(reached)));
+        let compared = self.compare(journal, recorded::recorded(journal), log)?;
+        for ((partition, at), compared) in log.partitions.iter().enumerate().zip(&compared) {
+            if let (Ok(at), Some((recorded, resume))) = (at, compared) {
+                tell(&topic, partition as i32, recorded, *resume);
+                let reached = at.sequence.reached();
+                journal.sent(partition, resume.sent, reached.last_id.map(|_| recorded::mark(&reached)));
+            }
         }
-        Ok(compared.iter().map(|(_, resume)| resume.sent).collect())
+        Ok(compared.iter().map(|compared| compared.as_ref().map(|(_, resume)| resume.sent)).collect())
     }
 }
 

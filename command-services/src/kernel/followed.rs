@@ -1,13 +1,21 @@
 //! How far other services' topics have been followed, and waiting for it.
 
+mod shown;
+
+use std::collections::BTreeMap;
+
+use event_log::partition_for_key;
 use event_log::topics::TopicError;
 use schemas::token::{Token, TokenPosition};
-use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::aggregate::Followed;
 use super::command::Undecided;
+pub(crate) use shown::{ParkedShown, QuarantineShown};
+
+/// A partition of a followed topic: the table that follows it, and Kafka's number.
+pub(crate) type Place = (usize, i32);
 
 /// Published by the follower, watched by requests.
 #[derive(Debug)]
@@ -22,46 +30,49 @@ struct State {
     opening: u64,
     /// Next position per followed topic and partition; empty until the topics are known.
     next: Vec<Vec<u64>>,
-    ready: bool,
+    /// Of the same partitions: whether each was followed to where it ended at the start.
+    ready: Vec<Vec<bool>>,
     stopped: Option<String>,
+    /// Partitions of which nothing can be heard at present, and why.
+    unanswered: BTreeMap<Place, String>,
     /// What is wrong with the topics, as long as it is.
     faults: Vec<TopicError>,
     quarantine: QuarantineShown,
 }
 
 impl State {
-    fn not_ready(&self) -> Option<String> {
+    fn not_ready(&self, follows: usize) -> Option<String> {
         match &self.stopped {
             Some(reason) => Some(format!("following has stopped: {reason}")),
-            None if !self.ready => {
+            None if !self.is_ready(follows) => {
                 Some("other services' topics are still being followed up to their ends".to_owned())
             }
             None => None,
         }
     }
-}
 
-/// What waits of the topics that are followed, for operators.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct QuarantineShown {
-    /// Aggregates of which events wait.
-    pub(crate) keys: u64,
-    /// Events that wait.
-    pub(crate) events: u64,
-    /// Some of the aggregates.
-    pub(crate) first: Vec<ParkedShown>,
-}
+    /// Whether all is followed that can be: who is not heard keeps the others from nothing.
+    fn is_ready(&self, follows: usize) -> bool {
+        let of = |(table, ready): (usize, &Vec<bool>)| {
+            let of = (0..).zip(ready).map(move |(partition, ready)| ((table, partition), *ready));
+            of.collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.ready.iter().enumerate().flat_map(of).collect();
+        let waits = all.iter().any(|(place, ready)| !ready && !self.unanswered.contains_key(place));
+        let some = all.iter().any(|(_, ready)| *ready);
+        follows == 0 || (self.ready.len() == follows && !waits && some)
+    }
 
-/// One aggregate of which events wait, and the first of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct ParkedShown {
-    pub(crate) topic: &'static str,
-    pub(crate) key: Uuid,
-    pub(crate) partition: i32,
-    pub(crate) position: u64,
-    pub(crate) event_id: Uuid,
-    pub(crate) reason: String,
-    pub(crate) events: u64,
+    /// Where the events of an aggregate lie, once the topic is known.
+    fn place(&self, table: usize, id: Uuid) -> Option<Place> {
+        let partitions = self.next.get(table)?.len() as i32;
+        (partitions > 0).then(|| (table, partition_for_key(id.to_string().as_bytes(), partitions)))
+    }
+
+    fn is_followed(&self, (table, partition): Place) -> bool {
+        let ready = self.ready.get(table).and_then(|of| of.get(usize::try_from(partition).ok()?));
+        ready == Some(&true)
+    }
 }
 
 /// Why a token's positions are not there.
@@ -76,8 +87,7 @@ pub(crate) enum AwaitError {
 impl FollowedPositions {
     /// A service that follows nothing is ready at once.
     pub(crate) fn new(follows: &'static [Followed]) -> Self {
-        let state = State { ready: follows.is_empty(), ..State::default() };
-        Self { follows, state: watch::Sender::new(state) }
+        Self { follows, state: watch::Sender::new(State::default()) }
     }
 
     /// Bare name of the topic that a table follows.
@@ -90,6 +100,26 @@ impl FollowedPositions {
         let state = self.state.borrow();
         let partitions = state.next.iter().map(|next| next.len() as i32);
         self.follows.iter().map(|followed| followed.topic).zip(partitions).collect()
+    }
+
+    /// All partitions that are followed; none before they are known.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let of = |(table, partitions): (usize, i32)| (0..partitions).map(move |partition| (table, partition));
+        self.topics().into_iter().map(|(_, partitions)| partitions).enumerate().flat_map(of).collect()
+    }
+
+    /// Follower and watch: of these partitions nothing can be heard at present.
+    pub(crate) fn set_unanswered(&self, unanswered: BTreeMap<Place, String>) {
+        self.state.send_if_modified(|state| {
+            let changed = state.unanswered != unanswered;
+            state.unanswered = unanswered;
+            changed
+        });
+    }
+
+    /// Whether nothing can be heard of a partition at present.
+    pub(crate) fn is_unanswered(&self, place: Place) -> bool {
+        self.state.borrow().unanswered.contains_key(&place)
     }
 
     /// The watch: this is wrong with the topics.
@@ -117,16 +147,23 @@ impl FollowedPositions {
 
     /// What is wrong with the topics although they are followed.
     pub(crate) fn trouble(&self) -> Option<String> {
-        super::log_watch::sentence(&self.state.borrow().faults)
+        let state = self.state.borrow();
+        let faults = super::log_watch::sentence(&state.faults).into_iter();
+        let mut said: Vec<_> = faults.chain(state.unanswered.values().cloned()).collect();
+        // No broker at all is the same sentence for all of them.
+        said.dedup();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// The follower: how far it is, on the checkpoints of this opening of the store.
-    pub(crate) fn publish(&self, opening: u64, next: Vec<Vec<u64>>, ready: bool) {
+    pub(crate) fn publish(&self, opening: u64, next: Vec<Vec<u64>>, mut ready: Vec<Vec<bool>>) {
         self.state.send_if_modified(|state| {
             let counts = state.opening == opening;
             if counts {
-                state.next = next;
-                state.ready |= ready;
+                for (was, is) in state.ready.iter().flatten().zip(ready.iter_mut().flatten()) {
+                    *is |= *was;
+                }
+                (state.next, state.ready) = (next, ready);
             }
             counts
         });
@@ -142,7 +179,7 @@ impl FollowedPositions {
     pub(crate) fn begin_anew(&self) {
         self.state.send_modify(|state| {
             state.opening += 1;
-            state.ready = self.follows.is_empty();
+            state.ready.clear();
             state.next.clear();
         });
     }
@@ -158,17 +195,26 @@ impl FollowedPositions {
 
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        self.state.borrow().not_ready()
+        self.state.borrow().not_ready(self.follows.len())
     }
 
-    /// Whether a decision may rest on the tables. Not before they have been followed to where the topics ended at the
-    /// start: what lies there may say otherwise. If following stops before, what is known is all that there is; what is
-    /// not known may be there all the same.
-    pub(crate) fn decides(&self, is_known: bool) -> Result<(), Undecided> {
+    /// Whether a decision may rest on what a table says of an aggregate. Not before its partition has been followed to where
+    /// it ended at the start: what lies there may say otherwise. If following stops before, what is known is all that there
+    /// is. That something is not known counts only while it would be heard of.
+    pub(crate) fn decides(&self, table: usize, id: Uuid, is_known: bool) -> Result<(), Undecided> {
         let state = self.state.borrow();
-        let decides = state.ready || (is_known && state.stopped.is_some());
-        let reason = (!decides).then(|| state.not_ready()).flatten();
-        reason.map_or(Ok(()), |reason| Err(Undecided::CatchingUp { reason }))
+        let place = state.place(table, id);
+        let silence = state.stopped.clone().or_else(|| state.unanswered.get(&place?).cloned());
+        match (place.is_some_and(|place| state.is_followed(place)), is_known, silence) {
+            (true, true, _) | (true, false, None) => Ok(()),
+            (true, false, Some(reason)) => Err(Undecided::FollowingStopped { reason }),
+            (false, true, Some(_)) if state.stopped.is_some() => Ok(()),
+            (false, _, silence) => {
+                let reason = silence.or_else(|| state.not_ready(self.follows.len()));
+                let reason = reason.unwrap_or_else(|| "its partition is still being followed".to_owned());
+                Err(Undecided::CatchingUp { reason })
+            }
+        }
     }
 
     /// Waits until all positions of a token that concern this service have been followed.
@@ -209,26 +255,62 @@ impl FollowedPositions {
 mod tests {
     use super::*;
 
+    const FOLLOWS: &[Followed] = &[Followed { topic: "others", service: "others", read: |_, _| Ok(None) }];
+
+    fn slug(decides: Result<(), Undecided>) -> &'static str {
+        match decides {
+            Ok(()) => "decided",
+            Err(Undecided::CatchingUp { .. }) => "catching up",
+            Err(Undecided::FollowingStopped { .. }) => "stopped",
+            Err(_) => "something else",
+        }
+    }
+
     #[test]
     fn while_it_catches_up_nothing_is_decided_and_after_a_stop_only_what_is_known() {
-        const FOLLOWS: &[Followed] =
-            &[Followed { topic: "others", service: "others", read: |_, _| Ok(None) }];
         let followed = FollowedPositions::new(FOLLOWS);
-        let decides = || [true, false].map(|is_known| followed.decides(is_known).is_ok());
+        let decides = || [true, false].map(|is_known| followed.decides(0, Uuid::nil(), is_known).is_ok());
+        let ready = |opening| followed.publish(opening, vec![vec![1]], vec![vec![true]]);
         assert_eq!(decides(), [false, false]);
         followed.stop("a gap".to_owned());
         assert_eq!(decides(), [true, false]);
         followed.go_on();
         assert_eq!(decides(), [false, false]);
-        followed.publish(0, vec![vec![1]], true);
+        ready(0);
         assert_eq!(decides(), [true, true]);
         followed.begin_anew();
         assert_eq!(decides(), [false, false]);
-        followed.publish(0, vec![vec![1]], true);
+        ready(0);
         assert_eq!(decides(), [false, false], "it rests on what the store had before");
-        followed.publish(1, vec![vec![1]], true);
+        ready(1);
         assert_eq!(decides(), [true, true]);
         followed.stop("a gap".to_owned());
-        assert_eq!(decides(), [true, true]);
+        assert_eq!(decides(), [true, false], "who came since was not heard of");
+        assert_eq!(slug(followed.decides(0, Uuid::nil(), false)), "stopped");
+    }
+
+    #[test]
+    fn a_partition_that_is_not_heard_keeps_those_only_that_lie_in_it() {
+        let followed = FollowedPositions::new(FOLLOWS);
+        let in_partition = |wanted: i32| {
+            let ids = (0..).map(Uuid::from_u128);
+            ids.into_iter().find(|id| partition_for_key(id.to_string().as_bytes(), 2) == wanted).unwrap()
+        };
+        let said = |partition| {
+            [true, false].map(|is_known| slug(followed.decides(0, in_partition(partition), is_known)))
+        };
+        followed.set_unanswered(BTreeMap::from([((0, 1), "no leader".to_owned())]));
+        followed.publish(0, vec![vec![1, 0]], vec![vec![true, false]]);
+        assert_eq!(said(0), ["decided", "decided"]);
+        assert_eq!(said(1), ["catching up", "catching up"], "it never was heard");
+        assert_eq!((followed.not_ready(), followed.trouble().as_deref()), (None, Some("no leader")));
+        followed.set_unanswered(BTreeMap::new());
+        assert!(followed.not_ready().is_some(), "there is something to follow");
+        followed.publish(0, vec![vec![1, 1]], vec![vec![false, true]]);
+        assert_eq!(said(1), ["decided", "decided"]);
+        assert_eq!(followed.not_ready(), None, "what was followed once stays so");
+        followed.set_unanswered(BTreeMap::from([((0, 1), "no leader".to_owned())]));
+        assert_eq!(said(1), ["decided", "stopped"], "who came since was not heard of");
+        assert_eq!(said(0), ["decided", "decided"]);
     }
 }

@@ -8,10 +8,11 @@ mod place;
 pub(super) mod quarantine;
 mod source;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::topics::TopicError;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
@@ -34,8 +35,11 @@ const BATCH_RECORDS_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// How long one poll waits; a stop is noticed in between.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
-/// Pause before Kafka, or a topic that does not exist yet, is asked again.
+/// Pause before Kafka, or a topic that does not exist yet, is asked again. After an error of the log it is doubled each time.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Whoever has followed for so long begins with the shortest pause again.
+const GOES_WELL_AFTER: Duration = Duration::from_secs(60);
 
 /// Why following stopped.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,8 @@ pub(crate) enum FollowError {
          restore the topic from a backup"
     )]
     WentBack { topic: String, partition: i32, high: i64, next_position: u64 },
+    #[error("a partition that nobody answered for is back")]
+    Returned,
     #[error("the store was opened afresh")]
     Reopened,
     #[error("the service stops")]
@@ -100,7 +106,9 @@ impl<A: Aggregate> Follower<A> {
     /// Begins again at the checkpoints whenever the store was opened afresh, or cannot be read: it may have lost what was
     /// followed last.
     fn follow_for_ever(&mut self) -> Result<(), FollowError> {
+        let mut pause = RETRY_PAUSE;
         loop {
+            let began = Instant::now();
             self.opening = self.positions.opening();
             match self.follow() {
                 Err(FollowError::Reopened) => {
@@ -113,11 +121,29 @@ impl<A: Aggregate> Follower<A> {
                     self.positions.stop(error.to_string());
                     std::thread::sleep(RETRY_PAUSE);
                 }
+                // A right that was taken away for a moment is no reason to stop for good, nor is anything else that may pass.
+                Err(FollowError::Log(error)) if error.may_pass() => {
+                    if began.elapsed() > GOES_WELL_AFTER {
+                        pause = RETRY_PAUSE;
+                    }
+                    tracing::warn!(pause_ms = pause.as_millis(), "not following: {error}; trying again");
+                    self.positions.stop(error.to_string());
+                    self.wait(pause);
+                    pause = RETRY_PAUSE_MAX.min(pause * 2);
+                }
                 ended => return ended,
             }
             if self.stopping.load(Ordering::Relaxed) {
                 return Err(FollowError::Stopping);
             }
+        }
+    }
+
+    /// Waits for so long, or until the service stops.
+    fn wait(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while !self.stopping.load(Ordering::Relaxed) && Instant::now() < until {
+            std::thread::sleep(POLL_TIMEOUT.min(until.saturating_duration_since(Instant::now())));
         }
     }
 
@@ -133,6 +159,11 @@ impl<A: Aggregate> Follower<A> {
             self.find_places(&mut sources)?;
             self.write(sources.iter().map(Source::checkpoint).collect())?;
             let Err(error) = self.read(&mut sources, &mut quarantine) else { return Ok(()) };
+            if let FollowError::Returned = error {
+                tracing::info!("{error}, and is followed again");
+                self.wait(RETRY_PAUSE);
+                continue;
+            }
             let Some(gap) = self.moved(&error, &sources) else { return Err(error) };
             tracing::warn!("the log may have gone back, the place is looked for again: {error}");
             std::thread::sleep(RETRY_PAUSE);
@@ -153,16 +184,30 @@ impl<A: Aggregate> Follower<A> {
             partition: source.partition,
             offset: source.next_offset,
         };
-        let starts: Vec<_> = sources.iter().map(start).collect();
+        let here: Vec<usize> = (0..sources.len()).filter(|source| sources[*source].away.is_none()).collect();
+        let starts: Vec<_> = here.iter().map(|source| start(&sources[*source])).collect();
         let reader = Reader::open(&self.kafka, &starts)?;
         self.publish(sources);
         let mut batch = Batch::default();
+        let mut unheard: BTreeSet<usize> = here.iter().copied().collect();
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
-                Polled::Record(record) => Ok(self.take(&record, sources, quarantine, &mut batch)?),
-                Polled::End { .. } => Ok(()),
-                Polled::Nothing => self.hand_over(sources, quarantine, &mut batch),
+                Polled::Record(record) => {
+                    let source = here[record.source()];
+                    self.heard(&mut unheard, |unheard| *unheard == source);
+                    Ok(self.take(&record, source, sources, quarantine, &mut batch)?)
+                }
+                Polled::End { source } => {
+                    self.heard(&mut unheard, |unheard| *unheard == here[source]);
+                    Ok(())
+                }
+                Polled::Nothing => {
+                    self.heard(&mut unheard, |unheard| {
+                        self.positions.is_unanswered(sources[*unheard].place())
+                    });
+                    self.hand_over(sources, quarantine, &mut batch)
+                }
             });
             if taken.is_err() || batch.records >= BATCH_RECORDS_MAX || batch.bytes >= BATCH_BYTES_MAX {
                 self.hand_over(sources, quarantine, &mut batch)?;
@@ -172,20 +217,30 @@ impl<A: Aggregate> Follower<A> {
         Ok(())
     }
 
+    /// What had stopped the following is over once something is heard of every partition that is read and answered for.
+    fn heard(&self, unheard: &mut BTreeSet<usize>, is_over: impl Fn(&usize) -> bool) {
+        let waited = !unheard.is_empty();
+        unheard.retain(|source| !is_over(source));
+        if waited && unheard.is_empty() {
+            self.positions.go_on();
+        }
+    }
+
     fn take(
         &self,
         record: &Record<'_>,
+        index: usize,
         sources: &mut [Source],
         quarantine: &mut Quarantine,
         batch: &mut Batch,
     ) -> Result<(), IncomingError> {
-        let source = &mut sources[record.source()];
+        let source = &mut sources[index];
         source.apply(&A::FOLLOWS[source.table], record, quarantine, batch).map_err(|fault| {
             IncomingError { at: incoming::at(record, &self.kafka.topic_prefix), fault: Box::new(fault) }
         })?;
         batch.records += 1;
-        if !batch.touched.contains(&record.source()) {
-            batch.touched.push(record.source());
+        if !batch.touched.contains(&index) {
+            batch.touched.push(index);
         }
         Ok(())
     }
@@ -198,6 +253,11 @@ impl<A: Aggregate> Follower<A> {
     ) -> Result<(), FollowError> {
         self.check_opening()?;
         if batch.records == 0 {
+            let is_back =
+                |source: &Source| source.away.is_some() && !self.positions.is_unanswered(source.place());
+            if sources.iter().any(is_back) {
+                return Err(FollowError::Returned);
+            }
             return self.check_partitions();
         }
         let Batch { mut writes, touched, followed, superseded, .. } = std::mem::take(batch);
@@ -251,8 +311,13 @@ impl<A: Aggregate> Follower<A> {
             let of_table = sources.iter().filter(move |source| source.table == table);
             of_table.map(|source| source.sequence.next_position()).collect()
         };
-        let ready = sources.iter().all(|source| source.next_offset >= source.ready_offset);
-        self.positions.publish(self.opening, (0..A::FOLLOWS.len()).map(next).collect(), ready);
+        let ready = |table| {
+            let of_table = sources.iter().filter(move |source| source.table == table);
+            of_table.map(Source::is_ready).collect()
+        };
+        let tables = 0..A::FOLLOWS.len();
+        let next = tables.clone().map(next).collect();
+        self.positions.publish(self.opening, next, tables.map(ready).collect());
     }
 
     /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.

@@ -23,7 +23,7 @@ use super::rows::{Counter, Versioned};
 use super::seal::{Sealing, seal};
 use super::store::{Store, StoreError, Value, Writes};
 
-pub(crate) use change::{Change, GroupError, Stopped};
+pub(crate) use change::{Admitted, Change, GroupError, Stopped};
 use read_set::{ReadSet, look_up};
 
 /// The store, and over it what this group is going to write.
@@ -209,7 +209,8 @@ impl<'s> Group<'s> {
     }
 
     /// Takes a decided command into the group; later ones of the group see it. Returns the outcome.
-    pub(crate) fn accept(&mut self, change: Change) -> Outcome {
+    pub(crate) fn accept(&mut self, change: Admitted) -> Outcome {
+        let change = change.into_change();
         self.bytes += change.bytes();
         self.writes.extend(change.writes);
         self.events.extend(change.sealed.events);

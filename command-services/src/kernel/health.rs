@@ -86,7 +86,8 @@ impl Health {
         }
     }
 
-    fn waited(&self) -> Option<Duration> {
+    /// How long the disk has not answered what it was asked last, if it was asked anything.
+    pub(crate) fn waited(&self) -> Option<Duration> {
         self.since().map(|since| since.elapsed())
     }
 

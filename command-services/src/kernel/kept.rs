@@ -25,7 +25,7 @@ use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::starting::Starting;
 use super::store::Store;
-use super::writer::{OwnLog, OwnPartition};
+use super::writer::{OwnPartition, WholeLog};
 pub(crate) use aside::{put_aside, takes_writes};
 use end::{Ends, Judged, Missing, judge};
 
@@ -146,7 +146,7 @@ pub(crate) fn counter(store: &Store, partition: i32) -> Result<Counter, GroupErr
 
 impl Looked {
     /// What the journal says of all partitions; where it has lost its end and the log has it, as the log says.
-    pub(crate) fn recorded(&self, log: &OwnLog) -> Result<Vec<Recorded>, KeptError> {
+    pub(crate) fn recorded(&self, log: Option<&WholeLog<'_>>) -> Result<Vec<Recorded>, KeptError> {
         let mut recorded = recorded::recorded(&self.reader);
         for (recorded, end) in recorded.iter_mut().zip(self.in_log(log)?.unwrap_or_default()) {
             if end.next > recorded.counter.next {
@@ -159,7 +159,7 @@ impl Looked {
 
     /// A part of the journal that cannot be read is done without where the log has all that was decided in it. What the index
     /// took of it, the index has or it is built again.
-    pub(crate) fn refuse_unsent_damage(&self, log: &OwnLog) -> Result<(), KeptError> {
+    pub(crate) fn refuse_unsent_damage(&self, log: &WholeLog<'_>) -> Result<(), KeptError> {
         let damage: Vec<_> = self.found.damage().map(ToString::to_string).collect();
         if damage.is_empty() {
             return Ok(());
@@ -187,7 +187,7 @@ impl Looked {
 
     /// Where the log ends with an event that Kafka never acknowledged here, and that is gone with the damage, the log may be
     /// somebody else's, and what comes next does not belong behind it.
-    fn refuse_unknown_ends(&self, log: &OwnLog, damage: &[String]) -> Result<(), KeptError> {
+    fn refuse_unknown_ends(&self, log: &WholeLog<'_>, damage: &[String]) -> Result<(), KeptError> {
         let states = self.reader.partitions();
         for (partition, (state, end)) in states.iter().zip(ends_of(&log.tails())).enumerate() {
             let Some(position) = end.next.checked_sub(1).filter(|_| end.next < state.next) else { continue };
@@ -200,8 +200,18 @@ impl Looked {
         Ok(())
     }
 
-    /// What the log has, if the journal has lost its end and goes on behind that.
-    fn in_log(&self, log: &OwnLog) -> Result<Option<Vec<LogEnd>>, KeptError> {
+    /// Whether nothing is wrong with them, so that no more of the log is needed than what is compared partition by partition.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_ahead = |done: &Option<Done>| done.is_some_and(|done| done.number > self.found.last_number());
+        matches!(&self.index, FoundIndex::Open { done, .. } if !is_ahead(done))
+            && !matches!(self.found.tail(), Tail::Torn { .. })
+            && self.found.damage().next().is_none()
+            && self.found.lost_newest().is_none()
+    }
+
+    /// What the log has, if the journal has lost its end and goes on behind that. Without the whole log it was found sound.
+    fn in_log(&self, log: Option<&WholeLog<'_>>) -> Result<Option<Vec<LogEnd>>, KeptError> {
+        let Some(log) = log else { return Ok(None) };
         let tails = log.tails();
         let (number, counters) = match &self.index {
             FoundIndex::Open { done, counters, .. } => {
@@ -215,7 +225,7 @@ impl Looked {
             index: counters.map(|counters| counters.iter().map(|counter| counter.next).collect()),
             log: &tails.iter().map(|tail| tail.map_or(0, |tail| tail.position + 1)).collect::<Vec<_>>(),
             is_torn: matches!(self.found.tail(), Tail::Torn { .. }),
-            goes_on: states.iter().zip(&log.partitions).all(|(state, at)| goes_on(state, at)),
+            goes_on: states.iter().zip(log.partitions()).all(|(state, at)| goes_on(state, at)),
             index_is_ahead: number > self.found.last_number(),
         };
         match judge(&ends) {
@@ -226,7 +236,11 @@ impl Looked {
     }
 
     /// Begins to write the journal, in a new file, and does again what the index may not have.
-    pub(crate) fn begin(mut self, opening: &Opening<'_>, log: &OwnLog) -> Result<Begun, KeptError> {
+    pub(crate) fn begin(
+        mut self,
+        opening: &Opening<'_>,
+        log: Option<&WholeLog<'_>>,
+    ) -> Result<Begun, KeptError> {
         opening.starting.says("doing again what the journal has and the store may not have");
         let in_log = self.in_log(log)?;
         let reach = Reach { last: self.found.last_number(), synced: self.found.index_synced() };
@@ -341,6 +355,11 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
+    /// Whether it cannot be gone on with as it is: something is to be taken from the log.
+    pub(crate) fn needs_whole_log(&self) -> bool {
+        self.ends_in_log || self.index.is_err()
+    }
+
     /// Makes both, in an empty place.
     pub(crate) fn make(dir: &Path, opening: &Opening<'_>) -> Result<Self, KeptError> {
         let initial = vec![PartitionState::default(); opening.partitions.max(0) as usize];
@@ -351,7 +370,7 @@ impl Begun {
 
     /// The log was read again, up to this process's claims: what an earlier one had under way may have come to lie there, and
     /// a journal that lost its end goes on behind that as well.
-    pub(crate) fn behind(mut self, opening: &Opening<'_>, log: &OwnLog) -> Result<Self, KeptError> {
+    pub(crate) fn behind(mut self, opening: &Opening<'_>, log: &WholeLog<'_>) -> Result<Self, KeptError> {
         let ends = ends_of(&log.tails());
         let reached = self.journal.reader().partitions();
         let has_more = ends.iter().zip(&reached).any(|(end, state)| end.next > state.next);

@@ -5,13 +5,14 @@
 //! at once. Partitions that were added to a topic that is followed stop the following. Everything else is told in the log
 //! and by `/health/ready` as long as it lasts, and commands go on.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use event_log::LogError;
-use event_log::topics::{TopicError, TopicWatch, Watermarks};
+use event_log::topics::{Held, TopicError, TopicWatch, Watermarks};
 
 use super::comparison::OwnTopic;
 use super::followed::FollowedPositions;
@@ -47,13 +48,14 @@ impl LogWatch {
     fn watch(&self) -> Result<(), LogError> {
         let mut topics = TopicWatch::open(&self.own.kafka)?;
         let all: Vec<_> = (0..self.own.partitions).map(|partition| (self.own.topic, partition)).collect();
-        let (mut before, mut looks) = (Vec::new(), 0);
+        let (mut before, mut looks) = (vec![None; all.len()], 0);
         while !self.positions.wait_for_stop(LOOK_PAUSE) {
-            match topics.all_watermarks(&all) {
-                Ok(now) => self.compare_ends(&mut before, now),
+            match topics.held(&all) {
+                Ok(now) => self.compare_ends(&mut before, &now),
                 // Kafka being away is the relay's news.
                 Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
             }
+            self.listen(&topics);
             if looks % LOOKS_PER_CHECK == 0 {
                 self.check(&mut topics);
             }
@@ -62,14 +64,40 @@ impl LogWatch {
         Ok(())
     }
 
-    fn compare_ends(&self, before: &mut Vec<Watermarks>, now: Vec<Watermarks>) {
-        if let Some((partition, reason)) = went_back(&self.own.full_name(), before, &now) {
+    /// An end that is not told at present is compared with the last one that was.
+    fn compare_ends(&self, before: &mut [Option<Watermarks>], now: &[Held]) {
+        if let Some((partition, reason)) = went_back(&self.own.full_name(), before, now) {
             self.positions.distrust_log(partition, reason);
         }
-        for (partition, marks) in now.iter().enumerate() {
-            self.positions.check_end(partition, marks.high);
+        let mut unanswered = BTreeMap::new();
+        for (partition, (before, now)) in before.iter_mut().zip(now).enumerate() {
+            match now {
+                Ok(marks) => {
+                    self.positions.check_end(partition, marks.high);
+                    *before = Some(*marks);
+                }
+                Err(away) => drop(unanswered.insert(partition, away.to_string())),
+            }
         }
-        *before = now;
+        self.positions.set_unanswered(unanswered);
+    }
+
+    /// Which partitions that are followed can be heard at present.
+    fn listen(&self, topics: &TopicWatch) {
+        let places = self.followed.places();
+        let all: Vec<_> =
+            places.iter().map(|(table, partition)| (self.followed.topic(*table), *partition)).collect();
+        if all.is_empty() {
+            return;
+        }
+        let unanswered = match topics.held(&all) {
+            Ok(held) => {
+                let away = places.into_iter().zip(held);
+                away.filter_map(|(place, held)| Some((place, held.err()?.to_string()))).collect()
+            }
+            Err(error) => places.into_iter().map(|place| (place, error.to_string())).collect(),
+        };
+        self.followed.set_unanswered(unanswered);
     }
 
     fn check(&self, topics: &mut TopicWatch) {
@@ -82,14 +110,14 @@ impl LogWatch {
 }
 
 /// The first partition whose end lies before where it was, and what to say of it.
-fn went_back(topic: &str, before: &[Watermarks], now: &[Watermarks]) -> Option<(i32, String)> {
-    let (partition, (before, now)) =
-        (0..).zip(before.iter().zip(now)).find(|(_, (before, now))| now.high < before.high)?;
-    let said = format!(
-        "topic {topic} partition {partition} ended at offset {} and now ends at offset {}: the log has lost its end",
-        before.high, now.high
-    );
-    Some((partition, said))
+fn went_back(topic: &str, before: &[Option<Watermarks>], now: &[Held]) -> Option<(i32, String)> {
+    (0..).zip(before.iter().zip(now)).find_map(|(partition, (before, now))| {
+        let (before, now) = (before.as_ref()?.high, now.as_ref().ok()?.high);
+        let said = format!(
+            "topic {topic} partition {partition} ended at offset {before} and now ends at offset {now}: the log has lost its end"
+        );
+        (now < before).then_some((partition, said))
+    })
 }
 
 /// All of them as one text; none if there are none.
@@ -104,12 +132,16 @@ mod tests {
 
     #[test]
     fn an_end_that_went_back_is_named() {
-        let marks =
-            |ends: &[i64]| -> Vec<_> { ends.iter().map(|high| Watermarks { low: 0, high: *high }).collect() };
-        assert_eq!(went_back("t", &[], &marks(&[3, 5])), None);
-        assert_eq!(went_back("t", &marks(&[3, 5]), &marks(&[3, 6])), None);
-        let (partition, said) = went_back("t", &marks(&[3, 5]), &marks(&[4, 2])).unwrap();
+        let marks = |high| Watermarks { low: 0, high };
+        let before = |ends: [i64; 2]| ends.map(|end| Some(marks(end)));
+        let now = |ends: [i64; 2]| ends.map(|end| Held::Ok(marks(end)));
+        assert_eq!(went_back("t", &[None, None], &now([3, 5])), None);
+        assert_eq!(went_back("t", &before([3, 5]), &now([3, 6])), None);
+        let (partition, said) = went_back("t", &before([3, 5]), &now([4, 2])).unwrap();
         assert_eq!(partition, 1);
         assert!(said.contains("topic t partition 1 ended at offset 5 and now ends at offset 2"), "{said}");
+        let away = Err(TopicError::Missing { topic: "t".to_owned() });
+        let (partition, _) = went_back("t", &before([3, 5]), &[away, now([0, 4])[1].clone()]).unwrap();
+        assert_eq!(partition, 1, "one that is away hides no other");
     }
 }

@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     pub(crate) relay_failures: Counter,
     pub(crate) compared_records: Counter,
     pub(crate) halted_partitions: Gauge<u64, AtomicU64>,
+    pub(crate) stalled_partitions: Gauge<u64, AtomicU64>,
     pub(crate) store_syncs: Counter,
     pub(crate) store_failures: Counter,
     pub(crate) followed_events: Counter,
@@ -79,6 +80,7 @@ impl Metrics {
             relay_failures: Counter::default(),
             compared_records: Counter::default(),
             halted_partitions: Gauge::default(),
+            stalled_partitions: Gauge::default(),
             store_syncs: Counter::default(),
             store_failures: Counter::default(),
             followed_events: Counter::default(),
@@ -110,6 +112,12 @@ impl Metrics {
         all.register("relay_compared_records", "Records read to compare the log with the store", compared);
         let halted = self.halted_partitions.clone();
         all.register("relay_halted_partitions", "Partitions of which nothing more can be sent", halted);
+        let stalled = self.stalled_partitions.clone();
+        all.register(
+            "relay_stalled_partitions",
+            "Partitions that acknowledge nothing of what is under way",
+            stalled,
+        );
         all.register("store_failures", "Writes or syncs that failed", self.store_failures.clone());
         all.register("followed_events", "Events of other services applied", self.followed_events.clone());
         let superseded = self.superseded_records.clone();

@@ -4,18 +4,23 @@
 //! for it. The relay sees nothing that is not durable: an event in Kafka that its own service forgets in a power cut
 //! would look like an event of somebody else.
 
+mod look;
+mod shut;
 mod shut_out;
 mod state;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
 use super::outcome::Written;
-use super::writer::{Claimed, Lying, Superseded};
+use super::writer::{Claimed, Superseded};
+pub(crate) use look::{Failure, Look, Rest, Wait, distance};
+pub(crate) use shut::Shut;
 use state::State;
-pub(crate) use state::{Failure, Look, Wait, distance};
 
 /// Positions of all partitions of the own topic.
 #[derive(Debug)]
@@ -27,9 +32,11 @@ pub(crate) struct Positions {
 }
 
 impl Positions {
-    pub(crate) fn new(durable: Vec<u64>, acknowledged: Vec<u64>) -> Self {
-        let senders = acknowledged.iter().map(|acknowledged| watch::Sender::new(*acknowledged)).collect();
-        let state = Mutex::new(State::new(durable, acknowledged));
+    /// `noted` is what the journal knows to be acknowledged. What the log has, a comparison must tell first: until then no
+    /// partition takes events.
+    pub(crate) fn new(durable: Vec<u64>, noted: Vec<u64>) -> Self {
+        let senders = noted.iter().map(|acknowledged| watch::Sender::new(*acknowledged)).collect();
+        let state = Mutex::new(State::new(durable, noted));
         let superseded = watch::Sender::new(None);
         Self { state, changed: Condvar::new(), acknowledged: senders, superseded }
     }
@@ -40,14 +47,14 @@ impl Positions {
         self.changed.notify_all();
     }
 
-    /// The relay has compared store and log: this is what the log has, whatever was acknowledged before.
-    pub(crate) fn set_acknowledged(&self, acknowledged: &[u64]) {
-        let mut state = self.lock();
-        state.acknowledged.copy_from_slice(acknowledged);
-        state.trouble = None;
-        drop(state);
-        for (sender, acknowledged) in self.acknowledged.iter().zip(acknowledged) {
-            sender.send_replace(*acknowledged);
+    /// Journal and log were compared: this is what the log has, whatever was acknowledged before. Of partitions that nobody
+    /// answers for (none) nothing changes.
+    pub(crate) fn set_acknowledged(&self, in_log: &[Option<u64>]) {
+        self.lock().set_acknowledged(in_log);
+        for (sender, in_log) in self.acknowledged.iter().zip(in_log) {
+            if let Some(in_log) = in_log {
+                sender.send_replace(*in_log);
+            }
         }
     }
 
@@ -63,12 +70,12 @@ impl Positions {
 
     /// The relay has claimed its partitions: its records come to lie behind its claims, one after the other.
     pub(crate) fn claimed(&self, claimed: &Claimed) {
-        self.lock().lying = Lying::behind(claimed);
+        self.lock().claimed(claimed);
     }
 
     /// The relay is about to send an event, or could not.
     pub(crate) fn sending(&self, partition: usize, events: i64) {
-        self.lock().lying.sending(partition, events);
+        self.lock().sending(partition, events, Instant::now());
     }
 
     /// The watch: a partition ends here. More than the present writer has sent is somebody else's.
@@ -83,7 +90,7 @@ impl Positions {
     pub(crate) fn delivered(&self, session: u64, partition: i32, position: u64, offset: i64) -> bool {
         let Ok(index) = usize::try_from(partition) else { return false };
         let mut state = self.lock();
-        match state.delivered(session, index, position, offset) {
+        match state.delivered(session, index, position, offset, Instant::now()) {
             Ok(true) => {}
             Ok(false) => return false,
             Err(reason) => {
@@ -91,7 +98,7 @@ impl Positions {
                 return false;
             }
         }
-        let wake = state.relay_waits_for_deliveries;
+        let wake = state.is_awaited(index);
         drop(state);
         self.acknowledged[index].send_replace(position + 1);
         if wake {
@@ -110,18 +117,30 @@ impl Positions {
 
     /// The relay: nothing more can be sent of a partition, until the process is started anew.
     pub(crate) fn halt(&self, partition: usize, reason: String) {
-        self.lock().halted.insert(partition, reason);
+        self.lock().resting.insert(partition, Rest::Halted(reason));
     }
 
     /// Why nothing more can be sent of some partitions, if that is so.
     pub(crate) fn halted(&self) -> Option<String> {
-        let reasons: Vec<String> = self.lock().halted.values().cloned().collect();
+        let state = self.lock();
+        let halted = state.resting.values().filter_map(|rest| match rest {
+            Rest::Halted(reason) => Some(reason.clone()),
+            Rest::Away(_) => None,
+        });
+        let reasons: Vec<String> = halted.collect();
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// The relay: this is why nothing gets through at present.
-    pub(crate) fn set_trouble(&self, trouble: String) {
+    /// The relay: this is why nothing gets through at present, of a partition or at all.
+    pub(crate) fn set_trouble(&self, trouble: Failure) {
         self.lock().trouble = Some(trouble);
+    }
+
+    /// The watch: nobody answers for these partitions at present. One that the relay does without, and that is back, is claimed.
+    pub(crate) fn set_unanswered(&self, unanswered: BTreeMap<usize, String>) {
+        if self.lock().set_unanswered(unanswered) {
+            self.changed.notify_all();
+        }
     }
 
     /// The watch: this is wrong with the topic, or nothing any more.
@@ -131,7 +150,7 @@ impl Positions {
 
     /// Why nothing gets through to Kafka at present, if the relay knows; else what is wrong with the topic.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.lock().trouble()
+        self.lock().trouble(Instant::now())
     }
 
     fn fail(&self, mut state: MutexGuard<'_, State>, failure: Failure) {

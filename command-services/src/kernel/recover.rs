@@ -33,7 +33,7 @@ use super::log_tail::Tail;
 use super::recorded::{self, events_from};
 use super::starting::Starting;
 use super::store::{Store, StoreError, sync_dir};
-use super::writer::OwnLog;
+use super::writer::WholeLog;
 use old_outbox::OldOutbox;
 use rebuild::Rebuild;
 use report::report;
@@ -156,7 +156,7 @@ pub(crate) struct UpTo<'a> {
     /// Right behind the claims.
     pub(crate) ends: &'a [i64],
     /// All of it up to there.
-    pub(crate) log: &'a OwnLog,
+    pub(crate) log: &'a WholeLog<'a>,
 }
 
 /// What was begun with, and its index: built again if there is none that can be used.
@@ -164,13 +164,14 @@ pub(crate) fn with_index<A: Aggregate>(
     begun: Begun,
     kafka: &Kafka,
     opening: &Opening<'_>,
-    up_to: &UpTo<'_>,
+    up_to: Result<&UpTo<'_>, &TopicError>,
 ) -> Result<Kept, RecoverError> {
     let Begun { dir, journal, index, .. } = begun;
     let reason = match index {
         Ok(store) => return Ok(Kept::new(store, journal, dir)),
         Err(reason) => reason,
     };
+    let up_to = up_to.map_err(Clone::clone)?;
     tracing::warn!(
         topic = opening.topic,
         reason,
@@ -270,7 +271,7 @@ pub(crate) fn recover<A: Aggregate>(
 }
 
 /// What a new journal begins behind.
-fn states(log: &OwnLog) -> Vec<PartitionState> {
+fn states(log: &WholeLog<'_>) -> Vec<PartitionState> {
     let state = |reached: &Reached| PartitionState {
         next: reached.next_position,
         last_id: reached.last_id,

@@ -13,25 +13,37 @@ mod error;
 mod pauses;
 mod session;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daybook_journal::{Mark, Reader};
+use event_log::process::{Repeated, and_more, kind};
 use event_log::sabotage::{self, Fault};
 use event_log::{Outgoing, SendError};
 use schemas::envelope::{self, CONTENT_TYPE};
 
 use super::metrics::Metrics;
-use super::positions::{Look, Positions, Wait, distance};
+use super::positions::{Failure, Look, Positions, Wait, distance};
 use super::recorded::{self, Recalled, events_from};
+use super::store::VALUE_BYTES_MAX;
 use super::writer::{ClaimError, Claimant, Claimed, Places};
 use error::RelayError;
 use pauses::Pauses;
 use schemas::sequence::Reached;
 use session::Session;
 
-/// Events handed to the producer and not acknowledged. Enough for full batches to every partition, a few megabytes.
-const IN_FLIGHT_MAX: u64 = 10_000;
+/// Events handed to the producer and not acknowledged, of all partitions: each has its share, so that one which takes nothing
+/// stops no other. Enough for full batches to every partition, a few megabytes. Tests reach it with few events.
+const IN_FLIGHT_MAX: u64 = if cfg!(test) { 96 } else { 10_000 };
+// The producer's own queue, which all partitions share, has room for them however large they are.
+const _: () = assert!(
+    IN_FLIGHT_MAX * (VALUE_BYTES_MAX as u64 + KEY_BYTES_MAX) < event_log::WRITER_QUEUE_BYTES_MAX as u64
+);
+/// An event's key is an id in text; its value has its epoch added.
+const KEY_BYTES_MAX: u64 = 256;
+/// Pause if it has none all the same.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
 /// Events sent of one partition before the next has its turn.
 const RUN_EVENTS_MAX: u64 = 512;
 /// How long an acknowledgement may go unmarked.
@@ -56,6 +68,17 @@ pub(crate) struct Relay {
     pub(crate) marked: Vec<u64>,
     /// Somebody waits for each event until Kafka has it.
     pub(crate) is_awaited: bool,
+    pub(crate) told: Told,
+}
+
+/// What the relay has said in the log.
+#[derive(Default)]
+pub(crate) struct Told {
+    said: Repeated,
+    /// Since when it begins anew again and again, and what was acknowledged then.
+    failing: Option<(Instant, Vec<u64>)>,
+    /// Partitions that acknowledge nothing.
+    stalled: BTreeSet<usize>,
 }
 
 impl Relay {
@@ -63,30 +86,52 @@ impl Relay {
     pub(crate) fn run(mut self) {
         let mut pauses = Pauses::default();
         loop {
-            let partition = match self.relay_until_failure() {
+            let error = match self.relay_until_failure() {
                 Ok(()) | Err(RelayError::Stopping) => break,
                 Err(RelayError::Superseded(superseded) | RelayError::Claim(ClaimError::Lost(superseded))) => {
                     tracing::error!("{superseded}");
                     self.positions.set_superseded(*superseded);
                     return;
                 }
-                Err(error) => {
-                    tracing::error!(topic = self.claimant.own.topic, error = %error, "the relay begins anew behind what the log has");
-                    self.positions.set_trouble(error.to_string());
-                    error.partition()
-                }
+                // What was met while it waited for Kafka is no news any more.
+                Err(_) if self.positions.is_over() => break,
+                Err(error) => error,
             };
-            self.metrics.relay_failures.inc();
-            if self.stopping_time_is_over() {
-                break;
-            }
-            self.positions.pause(pauses.next(partition, &self.positions.look().acknowledged));
+            self.tell(&error);
+            self.positions.pause(pauses.next(error.partition(), &self.positions.look().acknowledged));
         }
         self.mark();
     }
 
-    fn stopping_time_is_over(&self) -> bool {
-        self.positions.look().stop_by.is_some_and(|by| by <= Instant::now())
+    /// Once when it begins, and once a minute from then on.
+    fn tell(&mut self, error: &RelayError) {
+        let topic = self.claimant.own.topic;
+        if let RelayError::Returned { .. } = error {
+            tracing::info!(topic, "{error}");
+            return;
+        }
+        self.metrics.relay_failures.inc();
+        let positions = &self.positions;
+        self.told.failing.get_or_insert_with(|| (Instant::now(), positions.look().acknowledged));
+        let reason = error.to_string();
+        if let Some(left_out) = self.told.said.say(&kind("", &reason), Instant::now()) {
+            let more = and_more(left_out);
+            tracing::error!(topic, error = %reason, "the relay begins anew behind what the log has{more}");
+        }
+        self.positions.set_trouble(Failure { partition: error.partition(), reason });
+    }
+
+    /// Once something was acknowledged since, or nothing waits.
+    fn tell_well(&mut self, look: &Look) {
+        let is_over = |(_, acknowledged): &mut (Instant, Vec<u64>)| {
+            look.is_drained() || distance(acknowledged, &look.acknowledged) > 0
+        };
+        if let Some((since, _)) = self.told.failing.take_if(is_over)
+            && let Some(left_out) = self.told.said.say("well", Instant::now())
+        {
+            let (topic, more) = (self.claimant.own.topic, and_more(left_out));
+            tracing::info!(topic, after_s = since.elapsed().as_secs(), "Kafka takes events again{more}");
+        }
     }
 
     fn relay_until_failure(&mut self) -> Result<(), RelayError> {
@@ -99,15 +144,22 @@ impl Relay {
             }
             let look = self.positions.wait(Wait {
                 sent: &session.sent,
-                in_flight_max: session.in_flight_max,
+                in_flight_max: self.share(),
                 timeout: self.look_again(&session),
             });
             if let Some(failure) = look.failed {
                 return Err(RelayError::Delivery(failure));
             }
+            if let Some(partition) = look.returned {
+                return Err(RelayError::Returned { partition: partition as i32 });
+            }
             self.mark();
+            self.tell_stalled(&look);
+            self.tell_well(&look);
             let sent = session.sent.iter().sum::<u64>();
-            self.send_some(&mut session, &look)?;
+            if !self.send_some(&mut session, &look)? {
+                self.positions.pause(QUEUE_FULL_PAUSE);
+            }
             if session.sent.iter().sum::<u64>() > sent {
                 sent_at = Some(Instant::now());
             }
@@ -125,24 +177,43 @@ impl Relay {
         if awaited { MARK_PAUSE } else { IDLE_PAUSE }
     }
 
-    fn send_some(&self, session: &mut Session, look: &Look) -> Result<(), RelayError> {
-        session.in_flight_max = IN_FLIGHT_MAX;
-        let mut unreadable = None;
+    /// Events of one partition that may be under way.
+    fn share(&self) -> u64 {
+        (IN_FLIGHT_MAX / (self.marked.len() as u64).max(1)).max(1)
+    }
+
+    /// Once when it begins, and once when it is over.
+    fn tell_stalled(&mut self, look: &Look) {
+        let topic = self.claimant.own.topic;
+        for (partition, waited) in
+            look.stalled.iter().filter(|(partition, _)| !self.told.stalled.contains(partition))
+        {
+            let unsent = look.durable[*partition].saturating_sub(look.acknowledged[*partition]);
+            tracing::warn!(
+                topic,
+                partition,
+                unsent,
+                waited_s = waited.as_secs(),
+                "a partition acknowledges nothing; its events wait, and the others go on"
+            );
+        }
+        for partition in self.told.stalled.iter().filter(|partition| !look.stalled.contains_key(partition)) {
+            tracing::info!(topic, partition, "a partition that acknowledged nothing goes on");
+        }
+        self.told.stalled = look.stalled.keys().copied().collect();
+        self.metrics.stalled_partitions.set(self.told.stalled.len() as u64);
+    }
+
+    /// Sends some of every partition; false if the producer's queue is full.
+    fn send_some(&self, session: &mut Session, look: &Look) -> Result<bool, RelayError> {
+        let (mut unreadable, mut has_room) = (None, true);
         for (index, durable) in look.durable.iter().enumerate() {
-            if look.halted.contains_key(&index) {
+            if look.resting.contains_key(&index) || !has_room {
                 continue;
             }
-            let in_flight = distance(&look.acknowledged, &session.sent);
-            if in_flight >= IN_FLIGHT_MAX {
-                break;
-            }
-            match self.send_partition(session, index, *durable) {
-                Ok(true) => {}
-                // The producer's queue is full before our own bound: wait for some of it.
-                Ok(false) => {
-                    session.in_flight_max = distance(&look.acknowledged, &session.sent).max(1);
-                    break;
-                }
+            let to = (*durable).min(look.acknowledged[index] + self.share());
+            match self.send_partition(session, index, to) {
+                Ok(sent) => has_room = sent,
                 Err(error) if error.never_passes() => self.halt(index, &error),
                 // The events of other partitions may be readable.
                 Err(error @ RelayError::Outbox { .. }) => {
@@ -151,7 +222,7 @@ impl Relay {
                 Err(error) => return Err(error),
             }
         }
-        unreadable.map_or(Ok(()), Err)
+        unreadable.map_or(Ok(has_room), Err)
     }
 
     /// Nothing more of this partition is sent by this process.
@@ -162,10 +233,10 @@ impl Relay {
         self.metrics.halted_partitions.inc();
     }
 
-    /// Sends some events of one partition; false if the producer's queue is full.
-    fn send_partition(&self, session: &mut Session, index: usize, durable: u64) -> Result<bool, RelayError> {
+    /// Sends some events of one partition, up to before this position; false if the producer's queue is full.
+    fn send_partition(&self, session: &mut Session, index: usize, to: u64) -> Result<bool, RelayError> {
         let partition = index as i32;
-        let to = durable.min(session.sent[index] + RUN_EVENTS_MAX);
+        let to = to.min(session.sent[index] + RUN_EVENTS_MAX);
         while session.sent[index] < to {
             let from = session.sent[index];
             let run = events_from(&self.journal, index, from, to);

@@ -30,7 +30,7 @@ const ANSWERING_AT_STOP_MAX: Duration = Duration::from_secs(10);
 
 /// How long threads may take to end, beside the time in which the outbox is handed over.
 const STOPPING_MAX: Duration = Duration::from_secs(15);
-/// Pause before a start is tried again that failed for the disk, doubled up to the longest.
+/// Pause before a start is tried again that failed for what may pass, doubled up to the longest.
 const START_PAUSE: Duration = Duration::from_secs(1);
 const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long requests that came while the service started may take to be answered.
@@ -68,6 +68,15 @@ pub enum RunError {
         /// For how long.
         waited_s: u64,
     },
+    /// Something else takes too long.
+    #[error(
+        "the service's threads did not end within {waited_s} s of the stop: the process ends without waiting for them; what was acknowledged is \
+         on disk, and what Kafka does not have is sent at the next start"
+    )]
+    SlowStop {
+        /// How long they were waited for.
+        waited_s: u64,
+    },
     /// The store failed, and must not be gone on with as it came back.
     #[error(transparent)]
     Integrity(Box<IntegrityError>),
@@ -83,14 +92,14 @@ impl From<StartError> for RunError {
 }
 
 impl RunError {
-    /// Whether the disk is at fault, which may be well again.
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Start(error) if error.is_of_the_disk())
+    /// Whether the disk is at fault, which may be well again, or a partition is away, which may come back.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Start(error) if error.is_of_the_disk() || error.is_of_a_partition())
     }
 
     /// Whether threads are left that may never end: the process must not wait for them.
     pub(crate) fn leaves_threads(&self) -> bool {
-        matches!(self, Self::Hung { .. })
+        matches!(self, Self::Hung { .. } | Self::SlowStop { .. })
     }
 
     /// The process's exit code.
@@ -172,7 +181,8 @@ impl Early {
     }
 }
 
-/// Starts. While the disk does not do as asked, it is tried again, with longer and longer pauses.
+/// Starts. While the disk does not do as asked, or nobody answers for a partition that is needed, it is tried again, with longer
+/// and longer pauses.
 async fn start_as_soon_as_it_may<A: Aggregate>(
     settings: &Settings,
     starting: &Arc<Starting>,
@@ -208,18 +218,22 @@ async fn stop_in_time<A: Aggregate>(
     health: &Health,
     drain_timeout: Duration,
 ) -> Result<(), RunError> {
-    let hung = || RunError::Hung { waited_s: health.hung().map_or(STOPPING_MAX, |waited| waited).as_secs() };
-    if health.hung().is_some() {
+    if let Some(waited) = health.hung() {
         // Its threads wait in the kernel.
         std::mem::forget(running);
-        return Err(hung());
+        return Err(RunError::Hung { waited_s: waited.as_secs() });
     }
+    let waits_max = drain_timeout + STOPPING_MAX;
     let (sender, stopped) = oneshot::channel();
     let stop = move || drop(sender.send(running.stop()));
     thread::Builder::new().name("stop".to_owned()).spawn(stop).map_err(RunError::Thread)?;
-    match tokio::time::timeout(drain_timeout + STOPPING_MAX, stopped).await {
+    match tokio::time::timeout(waits_max, stopped).await {
         Ok(stopped) => stopped.unwrap_or(Err(RunError::Panicked("stop"))),
-        Err(_) => Err(hung()),
+        // The disk is to blame only if it is asked, and does not answer.
+        Err(_) => Err(match health.waited() {
+            Some(waited) => RunError::Hung { waited_s: waited.as_secs() },
+            None => RunError::SlowStop { waited_s: waits_max.as_secs() },
+        }),
     }
 }
 

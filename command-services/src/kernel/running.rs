@@ -22,7 +22,7 @@ use super::kept::Kept;
 use super::log_watch::LogWatch;
 use super::metrics::Metrics;
 use super::positions::Positions;
-use super::relay::Relay;
+use super::relay::{Relay, Told};
 use super::rows::Counter;
 use super::run::RunError;
 use super::service::Service;
@@ -57,7 +57,9 @@ impl<A: Aggregate> Running<A> {
         let Started { directory, kept, counters, sent } = started;
         let metrics = Arc::new(Metrics::new());
         let durable = counters.iter().map(|counter| counter.next).collect();
-        let positions = Arc::new(Positions::new(durable, sent.clone()));
+        let noted = kept.journal.reader().partitions().iter().map(|state| state.acknowledged).collect();
+        let positions = Arc::new(Positions::new(durable, noted));
+        positions.set_acknowledged(&sent);
         let (sender, work) = mpsc::sync_channel(settings.limits.queued_commands_max);
         let service = Arc::new(Service {
             store: Arc::clone(&kept.store),
@@ -74,7 +76,7 @@ impl<A: Aggregate> Running<A> {
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let syncing = Arc::clone(&kept.syncing);
-        let relay = relay(&service, sent, claim);
+        let relay = relay(&service, claim);
         let committer = committer(&service, kept, counters, work);
         let follower = follower(&service, settings, &stopping);
         let watch = LogWatch {
@@ -178,7 +180,7 @@ fn run_committer<A: Aggregate>(
     }
 }
 
-fn relay<A: Aggregate>(service: &Service<A>, sent: Vec<u64>, (claimant, claimed): Claim) -> Relay {
+fn relay<A: Aggregate>(service: &Service<A>, (claimant, claimed): Claim) -> Relay {
     Relay {
         claimant,
         claimed: Some(claimed),
@@ -186,8 +188,9 @@ fn relay<A: Aggregate>(service: &Service<A>, sent: Vec<u64>, (claimant, claimed)
         journal: service.journal.clone(),
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),
-        marked: sent,
+        marked: service.positions.look().acknowledged,
         is_awaited: service.answer_after == AnswerAfter::Kafka,
+        told: Told::default(),
     }
 }
 

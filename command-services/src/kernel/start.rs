@@ -1,7 +1,8 @@
 //! What happens before a service takes its first command: directory, topic, store, and the comparison with the log.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use daybook_journal::ReadError;
 use event_log::LogError;
@@ -14,14 +15,19 @@ use super::ambient::{Ambient, now_ms};
 use super::before::{self, UpgradeError};
 use super::comparison::{CompareError, OwnTopic};
 use super::directory::{Directory, DirectoryError, Marked, Marker};
-use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk};
+use super::kept::{self, Begun, Kept, KeptError, Looked, Opening, is_of_the_disk};
 use super::keys::LAYOUT;
 use super::recorded;
 use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
 use super::starting::Starting;
-use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog};
+use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog, Patience};
+
+/// How long a partition may be without a leader before a start goes on without it: an election takes less.
+const ELECTION_MAX: Duration = Duration::from_secs(3);
+/// Pause before it is asked for again.
+const ELECTION_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +50,12 @@ pub enum StartError {
     /// Log and store could not be compared, or do not fit together.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// Nobody answers for a partition, and this start cannot do without it.
+    #[error(
+        "this start needs all partitions of its topic, and is tried again until all are answered for: {0} (a start goes on without one \
+         only if nothing is to be rebuilt or taken over, the directory is sound, and nobody has claimed the topic since)"
+    )]
+    Away(TopicError),
     /// Which instance it is cannot be told.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -65,6 +77,20 @@ impl From<KeptError> for StartError {
 }
 
 impl StartError {
+    /// Whether somebody may answer later for a partition that is needed.
+    pub(crate) fn is_of_a_partition(&self) -> bool {
+        let topic = match self {
+            Self::Away(_) => return true,
+            Self::Topic(error)
+            | Self::Compare(CompareError::Topic(error))
+            | Self::Claim(ClaimError::Compare(CompareError::Topic(error)))
+            | Self::Recover(RecoverError::Topic(error)) => error,
+            Self::Recover(RecoverError::Log(error)) => return matches!(error, LogError::Silent { .. }),
+            _ => return false,
+        };
+        topic.is_away() || matches!(topic, TopicError::Log(LogError::Silent { .. }))
+    }
+
     /// Whether the disk does not do as asked, so that another attempt may succeed.
     pub(crate) fn is_of_the_disk(&self) -> bool {
         match self {
@@ -89,8 +115,8 @@ pub(crate) struct Started {
     pub(crate) directory: Directory,
     pub(crate) kept: Kept,
     pub(crate) counters: Vec<Counter>,
-    /// Per partition: positions that the log has.
-    pub(crate) sent: Vec<u64>,
+    /// Per partition: positions that the log has; none where nobody answers for it.
+    pub(crate) sent: Vec<Option<u64>>,
 }
 
 /// A topic as this process has claimed it.
@@ -154,20 +180,23 @@ pub(crate) fn start<A: Aggregate>(
     let nothing = || vec![Reached::default(); partitions as usize];
     let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));
     starting.says("reading the end of the log");
-    let log = OwnLog::read(&claimant.own, &marks, claimant.instance.epoch());
+    let log = read_own_log(&claimant, &marks, starting);
     let mut log = log.map_err(|error| match error {
         CompareError::Incoming(error) if settings.recover => RecoverError::Incoming(error).into(),
         error => StartError::from(error),
     })?;
-    let tails = log.tails();
+    if let Err(away) = log.whole() {
+        refuse_without(away, settings, looked.as_ref(), &claimant, &log)?;
+    }
     // Whoever claims shuts others out, so what can be refused is refused before.
     match &looked {
         Some(looked) => {
-            looked.refuse_unsent_damage(&log)?;
-            claimant.own.compare(&looked.reader, looked.recorded(&log)?, &tails)?;
+            let whole = log.whole().ok();
+            whole.as_ref().map_or(Ok(()), |whole| looked.refuse_unsent_damage(whole))?;
+            claimant.own.compare(&looked.reader, looked.recorded(whole.as_ref())?, &log)?;
         }
         None if settings.recover => {}
-        None => claimant.own.refuse_to_begin_anew(&tails)?,
+        None => claimant.own.refuse_to_begin_anew(&log.whole().map_err(StartError::Away)?)?,
     }
     if !settings.take_over {
         claimant.refuse_others(&log).map_err(ClaimError::from)?;
@@ -177,28 +206,73 @@ pub(crate) fn start<A: Aggregate>(
     }
     // A disk that takes no new file is found out before anything is claimed.
     let begun = match looked {
-        Some(looked) => Some(looked.begin(&opening, &log)?),
+        Some(looked) => Some(looked.begin(&opening, log.whole().ok().as_ref())?),
         None if settings.recover => None,
         None => Some(Begun::make(&store, &opening)?),
     };
+    if begun.as_ref().is_some_and(Begun::needs_whole_log) {
+        log.whole().map_err(StartError::Away)?;
+    }
     if begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
         recover::refuse_front_deleted(kafka, A::TOPIC, partitions)?;
     }
     starting.says("claiming the topic");
-    let claimed = claimant.claim(&mut log)?;
-    let up_to = recover::UpTo { ends: &claimed.ends, log: &log };
+    let claimed = claimant.claim(&mut log, &Patience::of_a_start())?;
+    // One that is lost meanwhile is missed by those only who need all.
+    let whole = log.whole();
+    let ends: Vec<i64> = claimed.ends.iter().filter_map(|end| end.as_ref().ok()).copied().collect();
+    let up_to = whole.as_ref().map(|log| recover::UpTo { ends: &ends, log });
     let begun = match begun {
-        Some(begun) => begun.behind(&opening, &log)?,
+        Some(begun) if begun.needs_whole_log() => {
+            begun.behind(&opening, whole.as_ref().map_err(|away| StartError::Away(away.clone()))?)?
+        }
+        Some(begun) => begun,
         None => {
-            recover::recover::<A>(kafka, &directory, &marker, &opening, &up_to)?;
+            let up_to = up_to.as_ref().map_err(|away| StartError::Away((*away).clone()))?;
+            recover::recover::<A>(kafka, &directory, &marker, &opening, up_to)?;
             let looked = kept::look(&store, &opening)?.ok_or(RecoverError::Gone)?;
-            looked.begin(&opening, &log)?
+            looked.begin(&opening, Some(up_to.log))?
         }
     };
-    let kept = recover::with_index::<A>(begun, kafka, &opening, &up_to)?;
+    let kept = recover::with_index::<A>(begun, kafka, &opening, up_to.as_ref().map_err(|away| *away))?;
     let sent = claimant.own.resume(&kept.journal.reader(), &log)?;
     let counters = recorded::counters(&kept.journal.reader());
     Ok((Started { directory, kept, counters, sent }, (claimant, claimed)))
+}
+
+/// Reads what it can. A broker that has just come back has no leaders for a moment.
+fn read_own_log(claimant: &Claimant, marks: &[Reached], starting: &Starting) -> Result<OwnLog, CompareError> {
+    let began = Instant::now();
+    loop {
+        let log = OwnLog::read(&claimant.own, marks, claimant.instance.epoch())?;
+        match log.whole() {
+            Err(away) if began.elapsed() < ELECTION_MAX => starting.says(away.to_string()),
+            _ => return Ok(log),
+        }
+        thread::sleep(ELECTION_PAUSE);
+    }
+}
+
+/// Whether the start goes on although nobody answers for a partition: not if the whole log is needed, and not if anybody else
+/// may write the topic. An old copy of the directory would decide anew there what is decided.
+fn refuse_without(
+    away: TopicError,
+    settings: &Settings,
+    looked: Option<&Looked>,
+    claimant: &Claimant,
+    log: &OwnLog,
+) -> Result<(), StartError> {
+    if !settings.take_over {
+        claimant.refuse_others(log).map_err(ClaimError::from)?;
+    }
+    let is_simple = !settings.recover && !settings.take_over && looked.is_some_and(Looked::is_sound);
+    if is_simple && log.epoch() <= claimant.instance.epoch() {
+        tracing::warn!(
+            "the start goes on without a partition, whose commands are refused until it is back: {away}"
+        );
+        return Ok(());
+    }
+    Err(StartError::Away(away))
 }
 
 /// What the service writes to.

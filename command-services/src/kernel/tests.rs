@@ -5,6 +5,7 @@ mod toy;
 #[path = "../../../fuzz/random.rs"]
 mod random;
 
+mod away;
 mod bodies;
 mod commands;
 mod directory;

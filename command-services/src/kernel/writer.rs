@@ -15,5 +15,5 @@ pub(crate) use claimant::{Claimant, Claimed};
 pub(crate) use instance::Instance;
 pub use instance::InstanceError;
 pub(crate) use lying::{Lying, Places};
-pub(crate) use own_log::{OwnLog, OwnPartition};
+pub(crate) use own_log::{OwnLog, OwnPartition, Patience, WholeLog};
 pub use superseded::{OtherInstance, Superseded, Unsaved};

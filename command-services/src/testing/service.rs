@@ -25,7 +25,12 @@ pub(crate) const PARTITIONS: i32 = 3;
 
 /// A broker with the shop's topics, and the toy's.
 pub(crate) fn broker() -> EmbeddedBroker {
-    let broker = EmbeddedBroker::start().unwrap();
+    brokers(1)
+}
+
+/// So many brokers.
+pub(crate) fn brokers(count: i32) -> EmbeddedBroker {
+    let broker = EmbeddedBroker::start_with(count).unwrap();
     for topic in schemas::shop::TOPICS.into_iter().chain(["toys.events"]) {
         broker.create_topic(topic, PARTITIONS).unwrap();
     }

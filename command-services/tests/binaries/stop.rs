@@ -70,3 +70,27 @@ fn with_kafka_away_the_outbox_is_kept_past_the_drain_timeout_and_sent_at_the_nex
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(signed_up(&broker.kafka("")).contains_key(&user_id(&answer)));
 }
+
+/// Nothing is unsent, so there is nothing that Kafka is waited for.
+#[test]
+fn with_kafka_away_and_nothing_unsent_a_stop_waits_for_nothing() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let mut command = users_on(&broker, &dir.path().join("data"));
+    command.args(["--drain-timeout-ms", "600000"]);
+    let service = Service::start(command);
+    let (status, answer) = request(&service.address, "POST", "/users", &sign_up("ada@example.org")).unwrap();
+    assert_eq!(status, 201, "{answer}");
+    let deadline = Instant::now() + DEADLINE;
+    let wait_for = |words: &str| loop {
+        let (status, said) = request(&service.address, "GET", "/health/ready", "").unwrap();
+        if status == 200 && said.contains(words) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{said}");
+    };
+    wait_for("\"unsent_events\":0");
+    drop(broker);
+    wait_for("no Kafka broker answers");
+    let (status, said) = service.terminate();
+    assert!(status.success(), "{said}");
+}

@@ -28,6 +28,20 @@ pub fn read_spans<E: From<LogError>>(
     kafka: &Kafka,
     spans: &[Span],
     silence_max: Duration,
+    visit: impl FnMut(&Record<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    read_spans_until(kafka, spans, silence_max, &|| false, visit)
+}
+
+/// The same, unless it is over before.
+///
+/// # Errors
+/// As [`read_spans`]; [`LogError::GivenUp`] once `is_over` says so and nothing comes.
+pub fn read_spans_until<E: From<LogError>>(
+    kafka: &Kafka,
+    spans: &[Span],
+    silence_max: Duration,
+    is_over: &dyn Fn() -> bool,
     mut visit: impl FnMut(&Record<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let spans: Vec<&Span> = spans.iter().filter(|span| span.start.offset < span.end).collect();
@@ -54,6 +68,7 @@ pub fn read_spans<E: From<LogError>>(
                 states[source].end(at, spans[source].end);
                 has_heard = true;
             }
+            Polled::Nothing if is_over() => return Err(LogError::GivenUp.into()),
             Polled::Nothing if heard.elapsed() >= silence_max => {
                 return Err(silent(kafka, &spans, &states, has_heard, silence_max).into());
             }

@@ -84,12 +84,13 @@ impl Inspector {
 
     // Any broker may be asked; one that stands still takes the question and never answers it.
     fn metadata(&self, full_topic: &str, patience: Duration) -> Result<Metadata, KafkaError> {
+        use RDKafkaErrorCode::{BrokerTransportFailure, OperationTimedOut};
         let ask = || self.consumer.fetch_metadata(Some(full_topic), patience / METADATA_TRIES);
         let mut answer = ask();
         for _ in 1..METADATA_TRIES {
-            match &answer {
-                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {}
-                _ => break,
+            let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+            if !matches!(code, Some(BrokerTransportFailure | OperationTimedOut)) {
+                break;
             }
             answer = ask();
         }

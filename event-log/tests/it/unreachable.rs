@@ -1,10 +1,13 @@
 //! No broker: one sentence, in bounded time.
 
+use std::io::{self, Write};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event_log::embedded::EmbeddedBroker;
 use event_log::{Kafka, LogError, topics};
+use tracing_subscriber::fmt::MakeWriter;
 
 fn kafka_at(brokers: String) -> Kafka {
     Kafka { brokers, options: Vec::new(), topic_prefix: String::new(), embedded: false }
@@ -36,4 +39,43 @@ fn a_stopped_embedded_broker_is_unreachable() {
     drop(broker);
     let error = topics::wait_reachable(&kafka, Duration::from_millis(200)).unwrap_err();
     assert!(matches!(error, LogError::Unreachable { .. }), "{error}");
+}
+
+/// Each client has words of its own for it.
+#[test]
+fn an_outage_is_told_by_kind_and_not_by_client() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let kafka = kafka_at(free);
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..20 {
+            topics::wait_reachable(&kafka, Duration::from_millis(100)).unwrap_err();
+        }
+    });
+    let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(said.lines().count() <= 6, "{said}");
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
 }

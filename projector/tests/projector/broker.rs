@@ -39,7 +39,7 @@ impl Broker {
 
     /// Answers the next so many requests for records with a denial.
     pub(crate) fn deny_reads(&self, times: usize) {
-        self.broker.deny_reads(times).unwrap();
+        self.broker.refuse_reads(times).unwrap();
     }
 
     pub(crate) fn write(&self, records: &[Record]) {

@@ -11,6 +11,7 @@ mod foreign_records;
 mod independence;
 mod looked_after;
 mod lost_end;
+mod one_broker_away;
 mod online_replay;
 mod open_transaction;
 mod outbox_full;

@@ -35,7 +35,9 @@ async fn commands_are_refused_while_the_outbox_is_full_and_nothing_is_lost() {
         });
         assert!(accepted.len() <= UNSENT_MAX, "more events wait than may");
     };
-    assert_eq!((refused.status, accepted.len()), (503, UNSENT_MAX), "{refused:?}");
+    // From half of it on, a partition that has its share of it leaves the rest to the others.
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(accepted.len() >= UNSENT_MAX / 2, "only {} events wait", accepted.len());
     assert_eq!(refused.body["type"], "urn:daybook:problem:outbox-full");
 
     kafka.start_again();

@@ -5,6 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use daybook_journal::AppendError;
+use event_log::process::{Repeated, and_more};
 use event_log::sabotage::{self, Fault};
 
 use super::{CommitError, Committer, Work, refuse};
@@ -46,6 +47,7 @@ impl<A: Aggregate> Committer<A> {
         if self.index_failures >= INDEX_FAILURES_MAX && takes_writes(self.syncing.dir()).is_ok() {
             return Err(self.give_index_up(error));
         }
+        let mut said = Repeated::default();
         loop {
             // What Kafka has meanwhile may give the room.
             self.retire();
@@ -54,7 +56,12 @@ impl<A: Aggregate> Committer<A> {
                 Ok(()) if !sabotage::strikes(Fault::StayFull) => break,
                 Ok(()) => {}
                 Err(error) if error.is_of_the_index() => return Err(self.give_index_up(&error)),
-                Err(error) => tracing::error!(error = %error, "the store still fails"),
+                Err(error) => {
+                    if let Some(left_out) = said.say("fails", Instant::now()) {
+                        let more = and_more(left_out);
+                        tracing::error!(error = %error, "the store still fails{more}");
+                    }
+                }
             }
             if stop || !self.refuse_for(REOPEN_PAUSE, error) {
                 return Ok(false);

@@ -1,7 +1,9 @@
 //! The follower's looks at the log: it waits for topics, and for a log that lost its end to be healed.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use event_log::LogError;
 use event_log::topics::{self, TopicError, Watermarks};
 use schemas::place::Place;
 use schemas::sequence::Sequence;
@@ -28,20 +30,20 @@ impl<A: Aggregate> Follower<A> {
                 return Err(FollowError::PartitionCount { topic, actual: partitions, known });
             }
             let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
-            let watermarks = self.insist(|| topics::all_watermarks(&self.kafka, &all))?;
-            for (partition, marks) in (0..).zip(watermarks) {
-                sources.push(self.source(table, partition, marks.high)?);
+            let held = self.insist(|| topics::held(&self.kafka, &all))?;
+            for (partition, held) in (0..).zip(held) {
+                sources.push(self.source(table, partition, held.ok().map(|held| held.high))?);
             }
         }
         Ok(sources)
     }
 
-    fn source(&self, table: usize, partition: i32, ready_offset: i64) -> Result<Source, FollowError> {
+    fn source(&self, table: usize, partition: i32, ready_offset: Option<i64>) -> Result<Source, FollowError> {
         let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
         let reached = value.map(|value| decode_reached(&value)).transpose();
         let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
         let sequence = Sequence::resume(reached);
-        Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset })
+        Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset, away: None })
     }
 
     /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
@@ -51,50 +53,70 @@ impl<A: Aggregate> Follower<A> {
     }
 
     /// Brings every source to the offset where its next event is now, once the log has it. While the end of the log is
-    /// missing, following counts as stopped.
+    /// missing, following counts as stopped. A source that nobody answers for is left out: where its next event is now is not
+    /// known.
     pub(super) fn find_places(&self, sources: &mut [Source]) -> Result<(), FollowError> {
         let mut told = String::new();
         while !self.stopping.load(Ordering::Relaxed) {
-            let log = self.watermarks(sources)?;
-            match places(&self.kafka, A::FOLLOWS, sources, &log) {
-                Err(error) => tracing::warn!(error = %error, "the log cannot be looked at yet"),
-                Ok(places) => match self.lost(sources, &log, &places) {
+            let log = self.look(sources)?;
+            let here: Vec<_> =
+                sources.iter().zip(&log).filter_map(|(source, held)| Some((source, (*held)?))).collect();
+            let problem = match places(&self.kafka, A::FOLLOWS, &here) {
+                // Each of them is told by itself.
+                _ if here.is_empty() => None,
+                Err(error) => Some(format!("the log cannot be looked at: {error}")),
+                Ok(places) => match self.lost(&here, &places) {
                     None => {
                         go_on_at(sources, &places);
-                        self.positions.go_on();
                         return Ok(());
                     }
-                    Some(error) if error.to_string() != told => {
-                        told = error.to_string();
-                        tracing::warn!("not following yet: {told}; trying again");
-                        self.positions.stop(told.clone());
+                    Some(error) => {
+                        self.positions.stop(error.to_string());
+                        Some(error.to_string())
                     }
-                    Some(_) => {}
                 },
+            };
+            if let Some(problem) = problem.filter(|problem| *problem != told) {
+                tracing::warn!("not following yet: {problem}; trying again");
+                told = problem;
             }
             std::thread::sleep(RETRY_PAUSE);
         }
         Err(FollowError::Stopping)
     }
 
-    /// What the log holds of every source.
-    pub(super) fn watermarks(&self, sources: &[Source]) -> Result<Vec<Watermarks>, FollowError> {
+    /// What the log holds of every source that is answered for.
+    fn look(&self, sources: &mut [Source]) -> Result<Vec<Option<Watermarks>>, FollowError> {
         let of = |source: &Source| (A::FOLLOWS[source.table].topic, source.partition);
         let all: Vec<_> = sources.iter().map(of).collect();
-        let log = self.insist(|| topics::all_watermarks(&self.kafka, &all))?;
-        for (source, held) in sources.iter().zip(&log) {
+        let held = self.insist(|| topics::held(&self.kafka, &all))?;
+        for (source, held) in sources.iter_mut().zip(&held) {
+            let Ok(held) = held else { continue };
+            source.ready_offset.get_or_insert(held.high);
             if source.sequence.reached().offset < held.low {
                 let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
                 let (partition, offset, low) = (source.partition, source.next_offset, held.low);
                 return Err(FollowError::FrontDeleted { topic, partition, offset, low });
             }
         }
-        Ok(log)
+        let mut unanswered = BTreeMap::new();
+        for (source, held) in sources.iter_mut().zip(&held) {
+            let away = held.as_ref().err().map(ToString::to_string);
+            if source.away.is_none()
+                && let Some(away) = &away
+            {
+                tracing::warn!("one partition is not followed until it is answered for: {away}");
+            }
+            unanswered.extend(away.clone().map(|away| (source.place(), away)));
+            source.away = away;
+        }
+        self.positions.set_unanswered(unanswered);
+        self.publish(sources);
+        Ok(held.into_iter().map(Result::ok).collect())
     }
 
-    fn lost(&self, sources: &[Source], log: &[Watermarks], places: &[Place]) -> Option<FollowError> {
-        let ((source, held), _) =
-            sources.iter().zip(log).zip(places).find(|(_, place)| **place == Place::Lost)?;
+    fn lost(&self, here: &[(&Source, Watermarks)], places: &[Place]) -> Option<FollowError> {
+        let ((source, held), _) = here.iter().zip(places).find(|(_, place)| **place == Place::Lost)?;
         Some(FollowError::WentBack {
             topic: self.kafka.topic_name(A::FOLLOWS[source.table].topic),
             partition: source.partition,
@@ -115,7 +137,12 @@ impl<A: Aggregate> Follower<A> {
                     self.positions.stop(gone.clone());
                     gone
                 }
-                Err(error) => error.to_string(),
+                Err(error) => {
+                    if matches!(error, TopicError::Log(LogError::Unreachable { .. })) {
+                        self.wait_reachable()?;
+                    }
+                    error.to_string()
+                }
             };
             if problem != told {
                 tracing::warn!("not following yet: {problem}; trying again");
@@ -126,6 +153,13 @@ impl<A: Aggregate> Follower<A> {
         Err(FollowError::Stopping)
     }
 
+    /// With one client, which need not find out anew each time that nobody answers.
+    fn wait_reachable(&self) -> Result<(), FollowError> {
+        let waiting = topics::Waiting::open(&self.kafka)?;
+        while !self.stopping.load(Ordering::Relaxed) && waiting.wait_reachable(RETRY_PAUSE).is_err() {}
+        Ok(())
+    }
+
     fn was_followed(&self, full_topic: &str) -> Result<bool, FollowError> {
         let table =
             A::FOLLOWS.iter().position(|followed| self.kafka.topic_name(followed.topic) == full_topic);
@@ -134,7 +168,8 @@ impl<A: Aggregate> Follower<A> {
 }
 
 fn go_on_at(sources: &mut [Source], places: &[Place]) {
-    for (source, place) in sources.iter_mut().zip(places) {
+    let here = sources.iter_mut().filter(|source| source.away.is_none());
+    for (source, place) in here.zip(places) {
         if let Place::At(offset) = place {
             source.next_offset = *offset;
             source.sequence.go_on_at(*offset);

@@ -6,6 +6,7 @@ use schemas::sequence::{Sequence, Verdict};
 
 use super::quarantine::Quarantine;
 use crate::kernel::aggregate::{Followed, Said};
+use crate::kernel::followed::Place;
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::keys;
 use crate::kernel::outcome::Written;
@@ -18,11 +19,22 @@ pub(super) struct Source {
     pub(super) partition: i32,
     pub(super) next_offset: i64,
     pub(super) sequence: Sequence,
-    /// Followed up to here when the service started: from then on it is ready.
-    pub(super) ready_offset: i64,
+    /// Followed up to here, where it ended at the start, it is ready. None while nobody has told where that is.
+    pub(super) ready_offset: Option<i64>,
+    /// Why nothing is read of it: nobody answers for it.
+    pub(super) away: Option<String>,
 }
 
 impl Source {
+    /// Whether all was followed that was there at the start.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready_offset.is_some_and(|ready| self.next_offset >= ready)
+    }
+
+    pub(super) fn place(&self) -> Place {
+        (self.table, self.partition)
+    }
+
     /// Applies a record, unless it was applied before.
     pub(super) fn apply(
         &mut self,

@@ -6,6 +6,7 @@ use schemas::problem::Problem;
 use crate::kernel::command::Undecided;
 use crate::kernel::fields::Damaged;
 use crate::kernel::outcome::Outcome;
+use crate::kernel::positions::Shut;
 use crate::kernel::seal::Sealed;
 use crate::kernel::store::{StoreError, VALUE_BYTES_MAX, Writes};
 
@@ -85,7 +86,23 @@ pub(crate) struct Change {
     pub(super) sealed: Sealed,
 }
 
+/// A change all of whose events go to partitions that take them.
+#[derive(Debug)]
+pub(crate) struct Admitted(Change);
+
+impl Admitted {
+    pub(super) fn into_change(self) -> Change {
+        self.0
+    }
+}
+
 impl Change {
+    /// Refuses what would write to a partition that takes nothing at present.
+    pub(crate) fn admit(self, shut: &Shut) -> Result<Admitted, Undecided> {
+        let refused = self.sealed.counters.iter().find_map(|(partition, _)| shut.why(*partition));
+        refused.cloned().map_or(Ok(Admitted(self)), Err)
+    }
+
     pub(super) fn rejected(problem: Problem) -> Self {
         Self { outcome: Outcome::Rejected(problem), writes: Writes::new(), sealed: Sealed::default() }
     }

@@ -30,7 +30,7 @@ pub(super) fn look_up(
         return Err(Undecided::Quarantined { topic, key: id, parked }.into());
     }
     let row = group.get(&keys::reference(table, id))?;
-    followed.decides(row.is_some())?;
+    followed.decides(table, id, row.is_some())?;
     let Some(row) = row else {
         let trusted = sabotage::strikes(Fault::TrustStranger);
         let standing = if trusted { Standing::Present } else { Standing::Unknown };

@@ -68,6 +68,8 @@ impl From<Undecided> for Refusal {
         match undecided {
             Undecided::QueueFull => Self::unavailable("busy", "Too many commands", detail),
             Undecided::OutboxFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
+            Undecided::PartitionFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
+            Undecided::PartitionAway { .. } => Self::unavailable("partition-away", "Partition away", detail),
             Undecided::JournalFull { .. } => Self::unavailable("journal-full", "Journal full", detail),
             Undecided::KeysFull { .. } => {
                 Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
@@ -75,6 +77,9 @@ impl From<Undecided> for Refusal {
             Undecided::KeyUnreadable { .. } => Self::unavailable("key-unreadable", "Key unreadable", detail),
             Undecided::StoreFails { .. } => Self::unavailable("store-fails", "Store fails", detail),
             Undecided::CatchingUp { .. } => Self::unavailable("catching-up", "Catching up", detail),
+            Undecided::FollowingStopped { .. } => {
+                Self::unavailable("following-stopped", "Following has stopped", detail)
+            }
             Undecided::Quarantined { key, .. } => {
                 let problem = Problem::new(503, "quarantined", "Events wait in quarantine", detail);
                 Self::from(problem.with("quarantined", vec![key.to_string()])).retry()

@@ -4,13 +4,15 @@ use crate::kernel::positions::Positions;
 use crate::kernel::writer::Superseded;
 
 impl Positions {
-    /// Another writer is in force: this is what the log has of our own, and it will not have more.
-    pub(crate) fn set_last_acknowledged(&self, own_ends: impl Iterator<Item = u64>) {
+    /// Another writer is in force: this is what the log has of our own, and it will not have more; of partitions that nobody
+    /// answers for it is not known.
+    pub(crate) fn set_last_acknowledged(&self, own_ends: impl Iterator<Item = Option<u64>>) {
         let look = self.look();
         let ends = own_ends.zip(look.acknowledged.iter().zip(&look.durable));
-        let ends: Vec<u64> =
-            ends.map(|(end, (acknowledged, durable))| end.clamp(*acknowledged, *durable)).collect();
-        self.set_acknowledged(&ends);
+        let last = |(end, (acknowledged, durable)): (Option<u64>, (&u64, &u64))| {
+            end.map(|end| end.clamp(*acknowledged, *durable))
+        };
+        self.set_acknowledged(&ends.map(last).collect::<Vec<_>>());
     }
 
     /// Another writer is in force: nothing is accepted any more, and nobody waits for an acknowledgement.

@@ -12,38 +12,40 @@ impl Positions {
         self.changed.notify_all();
     }
 
+    /// Whether the service stops, and its time is over or Kafka has all that can be sent.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().is_over(Instant::now())
+    }
+
     /// How things stand, without waiting.
     pub(crate) fn look(&self) -> Look {
-        self.lock().look()
+        self.lock().look(Instant::now())
     }
 
     /// Waits until there is something for the relay to do.
     pub(crate) fn wait(&self, wait: Wait<'_>) -> Look {
         let deadline = Instant::now() + wait.timeout;
         let mut state = self.lock();
-        let full = state.is_full(wait);
-        // When full, some more deliveries than one are worth waking up for.
-        let wait = if full { Wait { in_flight_max: wait.in_flight_max / 2 + 1, ..wait } } else { wait };
-        state.relay_waits_for_deliveries = full || state.stop_by.is_some();
-        while !state.something_to_do(wait) {
+        let limits = state.limits(wait);
+        state.begin_waiting(wait);
+        while !state.something_to_do(wait, &limits) {
             let left = state.time_left(deadline, Instant::now());
             if left.is_zero() {
                 break;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            state.relay_waits_for_deliveries |= state.stop_by.is_some();
         }
-        state.relay_waits_for_deliveries = false;
-        state.look()
+        state.awaited.fill(false);
+        state.look(Instant::now())
     }
 
-    /// Waits for the time of `pause`, but not beyond the time by which the service stops.
+    /// Waits for the time of `pause`, but not beyond the time by which the service stops, nor with nothing to send at a stop.
     pub(crate) fn pause(&self, pause: Duration) {
         let deadline = Instant::now() + pause;
         let mut state = self.lock();
         loop {
             let left = state.time_left(deadline, Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || state.is_over(Instant::now()) {
                 return;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

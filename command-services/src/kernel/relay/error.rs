@@ -45,6 +45,9 @@ pub(super) enum RelayError {
     OtherCluster { known: String, found: String },
     #[error("{}", .0.reason)]
     Delivery(Failure),
+    /// Nothing is wrong: there is one more to claim.
+    #[error("partition {partition} is answered for again, and is claimed")]
+    Returned { partition: i32 },
     #[error("the service stops before Kafka is back")]
     Stopping,
     #[error("partition {partition}: the journal has no event at position {position}; {HALTED}")]
@@ -64,7 +67,9 @@ impl RelayError {
     /// The partition that keeps the relay from going on, if it is one.
     pub(super) fn partition(&self) -> Option<i32> {
         match self {
-            Self::Send { partition, .. } | Self::Outbox { partition, .. } => Some(*partition),
+            Self::Send { partition, .. } | Self::Outbox { partition, .. } | Self::Returned { partition } => {
+                Some(*partition)
+            }
             Self::Delivery(failure) => failure.partition,
             _ => None,
         }

@@ -8,7 +8,6 @@ use crate::kernel::index::{self, Reach, RedoError, redo};
 use crate::kernel::kept::{self, Begun, Kept, Opening};
 use crate::kernel::starting::Starting;
 use crate::kernel::store::Writes;
-use crate::kernel::writer::OwnLog;
 
 const ID: Uuid = Uuid::from_u128(1);
 
@@ -29,7 +28,7 @@ fn opened(dir: &TempDir) -> Kept {
     let starting = Starting::default();
     let opening = opening("", &starting);
     let begun = match kept::look(dir.path(), &opening).unwrap() {
-        Some(looked) => looked.begin(&opening, &OwnLog::empty(1)).unwrap(),
+        Some(looked) => looked.begin(&opening, None).unwrap(),
         None => Begun::make(dir.path(), &opening).unwrap(),
     };
     Kept::new(begun.index.unwrap(), begun.journal, begun.dir)
@@ -131,7 +130,7 @@ fn a_store_is_of_one_cluster_unless_another_one_is_adopted() {
     let begin = |cluster, adopt_cluster| {
         let opening = Opening { adopt_cluster, ..opening(cluster, &starting) };
         let begun = match kept::look(dir.path(), &opening)? {
-            Some(looked) => looked.begin(&opening, &OwnLog::empty(1))?,
+            Some(looked) => looked.begin(&opening, None)?,
             None => Begun::make(dir.path(), &opening)?,
         };
         begun.journal.close(0).unwrap();
@@ -158,6 +157,6 @@ fn an_index_that_counts_less_than_its_journal_is_not_gone_on_with() {
     kept::make_journal(dir.path(), &opening, &[behind]).unwrap().close(0).unwrap();
     std::fs::create_dir(dir.path().join("index")).unwrap();
     let looked = kept::look(dir.path(), &opening).unwrap().unwrap();
-    let begun = looked.begin(&opening, &OwnLog::empty(1)).unwrap();
+    let begun = looked.begin(&opening, None).unwrap();
     assert_eq!(begun.index.err().as_deref(), Some("it lacks events that the journal counts"));
 }

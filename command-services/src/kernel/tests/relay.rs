@@ -148,7 +148,7 @@ async fn a_log_that_is_distrusted_is_compared_anew_while_the_service_runs() {
     burst(&toys, "lost", 1, 10).await;
     let positions = &toys.service().positions;
     let durable = positions.look().durable;
-    positions.set_acknowledged(&durable);
+    positions.set_acknowledged(&durable.into_iter().map(Some).collect::<Vec<_>>());
     assert_eq!(positions.unsent(), 0);
     positions.distrust_log(0, "an election".to_owned());
     eventually("the lost events to be unsent again", || (positions.unsent() == 10).then_some(()));

@@ -179,6 +179,8 @@ fn a_stop_that_meets_a_failing_disk_ends() {
     let Kept { store, journal, syncing } = Kept::new(index.unwrap(), journal, store_dir);
     let limits = Limits::default();
     let (sender, work) = sync_channel(2);
+    let positions = Positions::new(vec![0], vec![0]);
+    positions.set_acknowledged(&[Some(0)]);
     let committer = Committer::<Toys> {
         reader: journal.reader(),
         retiring: Retiring::new(&limits),
@@ -188,7 +190,7 @@ fn a_stop_that_meets_a_failing_disk_ends() {
         behind: None,
         store: Arc::clone(&store),
         counters: vec![Counter::default()],
-        positions: Arc::new(Positions::new(vec![0], vec![0])),
+        positions: Arc::new(positions),
         health: Arc::default(),
         journal,
         syncing,

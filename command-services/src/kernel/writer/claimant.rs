@@ -1,22 +1,26 @@
 //! Claiming: the own topic's partitions become this process's to write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use event_log::topics::{self, TopicError};
 use event_log::{LogError, Outgoing, SendError, Writer as LogWriter};
 use schemas::claim::{self, Claim, Writer};
 use schemas::envelope::{CONTENT_TYPE, EPOCH_MAX, Source};
 use uuid::Uuid;
 
-use super::own_log::InForce;
+use super::own_log::{InForce, OwnPartition};
 use super::superseded::OtherInstance;
-use super::{Instance, InstanceError, OwnLog, Superseded};
+use super::{Instance, InstanceError, OwnLog, Patience, Superseded};
 use crate::kernel::ambient::Ambient;
 use crate::kernel::comparison::{CompareError, OwnTopic};
 
 /// How long Kafka may take to acknowledge claims.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked meanwhile whether the service stops.
+const STOP_LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Where the system tells the machine's name.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
@@ -96,8 +100,8 @@ pub(crate) struct Claimant {
 pub(crate) struct Claimed {
     /// Epoch that its events have to carry.
     pub(crate) epoch: u32,
-    /// Per partition: the offset right behind the claim, where the next record has to come to lie.
-    pub(crate) ends: Vec<i64>,
+    /// Per partition: the offset right behind the claim, where the next record has to come to lie; or why it is not claimed.
+    pub(crate) ends: Vec<Result<i64, String>>,
 }
 
 type Acknowledgements = Receiver<(i32, Result<i64, String>)>;
@@ -130,9 +134,10 @@ impl Claimant {
         Superseded { topic: self.own.full_name(), partition, by, copy }
     }
 
-    /// Claims all partitions, and reads on in `log` up to the claims. The first partition goes first: of several who
-    /// claim at once, whoever is in force there goes on, and the others have claimed nothing else.
-    pub(crate) fn claim(&mut self, log: &mut OwnLog) -> Result<Claimed, ClaimError> {
+    /// Claims all known partitions, and reads on in `log` up to the claims. The first one that is answered for goes first: of
+    /// several who claim at once, whoever is in force there goes on, and the others have claimed nothing else. A partition
+    /// that nobody answers for any more is lost from `log`.
+    pub(crate) fn claim(&mut self, log: &mut OwnLog, patience: &Patience<'_>) -> Result<Claimed, ClaimError> {
         let epoch = self.instance.epoch().max(log.epoch());
         if epoch >= EPOCH_MAX {
             return Err(ClaimError::NoEpochLeft { topic: self.own.full_name() });
@@ -148,23 +153,64 @@ impl Claimant {
             // An error means that nobody waits any more.
             let _ = acknowledged.send((delivery.partition, result));
         })?;
-        let all: Vec<i32> = (0..self.own.partitions).collect();
-        let (first, rest) = all.split_at(1.min(all.len()));
-        for partitions in [first, rest] {
-            let mut ids = vec![Uuid::nil(); all.len()];
-            for partition in partitions {
-                ids[*partition as usize] = self.send(&writer, epoch, *partition)?;
-            }
-            let offsets = wait(&acknowledgements, partitions.len())?;
-            let acknowledged = |(partition, offset): (i32, i64)| {
-                let id = ids[partition as usize];
-                Acknowledged { partition, offset, id }
-            };
-            self.read_back(log, epoch, &offsets.into_iter().map(acknowledged).collect::<Vec<_>>())?;
+        let mut left: Vec<i32> = log.known().map(|(partition, _)| partition).collect();
+        let mut has_first = false;
+        while !left.is_empty() {
+            let rest = left.split_off(if has_first { left.len() } else { 1 });
+            has_first |= self.claim_some(log, epoch, &left, &writer, &acknowledgements, patience)?;
+            left = rest;
         }
-        let ends = log.partitions.iter().map(|partition| partition.next_offset).collect();
+        let end = |at: &Result<OwnPartition, TopicError>| match at {
+            Ok(at) => Ok(at.next_offset),
+            Err(away) => Err(away.to_string()),
+        };
+        let ends = log.partitions.iter().map(end).collect();
         tracing::info!(topic = self.own.topic, epoch, instance = %self.instance.id(), "this process writes the topic");
+        for away in log.partitions.iter().filter_map(|at| at.as_ref().err()) {
+            tracing::warn!(epoch, "one partition is not claimed until it is answered for: {away}");
+        }
         Ok(Claimed { epoch, ends })
+    }
+
+    /// Returns whether any of these is claimed; those that are not are lost from the log.
+    fn claim_some(
+        &self,
+        log: &mut OwnLog,
+        epoch: u32,
+        partitions: &[i32],
+        writer: &LogWriter,
+        acknowledgements: &Acknowledgements,
+        patience: &Patience<'_>,
+    ) -> Result<bool, ClaimError> {
+        let mut ids = BTreeMap::new();
+        for partition in partitions {
+            ids.insert(*partition, self.send(writer, epoch, *partition)?);
+        }
+        let offsets = wait(acknowledgements, &ids, patience)?;
+        let silent = ids.keys().filter(|partition| !offsets.contains_key(partition)).copied();
+        self.lose_silent(log, &silent.collect::<Vec<_>>())?;
+        let acknowledged = offsets.iter().filter_map(|(partition, offset)| {
+            Some(Acknowledged { partition: *partition, offset: *offset, id: *ids.get(partition)? })
+        });
+        self.read_back(log, epoch, &acknowledged.collect::<Vec<_>>(), patience)?;
+        Ok(!offsets.is_empty())
+    }
+
+    /// What has not acknowledged its claim may have lost its leader meanwhile. A claim that comes to lie there later does no
+    /// harm: it is our own, and the next one has a higher epoch.
+    fn lose_silent(&self, log: &mut OwnLog, silent: &[i32]) -> Result<(), ClaimError> {
+        if silent.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<_> = silent.iter().map(|partition| (self.own.topic, *partition)).collect();
+        let held = topics::held(&self.own.kafka, &asked).map_err(CompareError::from)?;
+        for (partition, held) in silent.iter().zip(held) {
+            match held {
+                Err(away) => log.lose(*partition, away),
+                Ok(_) => return Err(ClaimError::Timeout { waited_ms: CLAIM_TIMEOUT.as_millis() }),
+            }
+        }
+        Ok(())
     }
 
     /// Sends the claim; returns its id.
@@ -190,18 +236,25 @@ impl Claimant {
 
     /// Reads the own claims back from where they were acknowledged, and every record before them. What was not read back
     /// is not in force: another writer's claim may lie before it.
-    fn read_back(&self, log: &mut OwnLog, epoch: u32, claims: &[Acknowledged]) -> Result<(), ClaimError> {
-        let mut ends: Vec<i64> = log.partitions.iter().map(|partition| partition.next_offset).collect();
+    fn read_back(
+        &self,
+        log: &mut OwnLog,
+        epoch: u32,
+        claims: &[Acknowledged],
+        patience: &Patience<'_>,
+    ) -> Result<(), ClaimError> {
+        let known = |at: &Result<OwnPartition, TopicError>| Some(at.as_ref().ok()?.next_offset);
+        let mut ends: Vec<_> = log.partitions.iter().map(known).collect();
         for claim in claims {
             let end = &mut ends[claim.partition as usize];
-            if claim.offset < *end {
+            if end.is_some_and(|end| claim.offset < end) {
                 return Err(ClaimError::WentBack { partition: claim.partition });
             }
-            *end = claim.offset + 1;
+            *end = Some(claim.offset + 1);
         }
-        log.read_to(&self.own, &ends)?;
+        log.read_to(&self.own, &ends, patience)?;
         for Acknowledged { partition, offset, id } in claims {
-            let found = log.partitions[*partition as usize].claim.as_ref();
+            let found = log.partitions[*partition as usize].as_ref().ok().and_then(|at| at.claim.as_ref());
             match standing(found, *offset, *id, epoch) {
                 Standing::InForce => {}
                 Standing::Lost(by) => {
@@ -234,20 +287,28 @@ fn standing(found: Option<&InForce>, offset: i64, id: Uuid, epoch: u32) -> Stand
     }
 }
 
-fn wait(acknowledgements: &Acknowledgements, count: usize) -> Result<Vec<(i32, i64)>, ClaimError> {
+/// Offsets of the claims that were acknowledged in time, by partition.
+fn wait(
+    acknowledgements: &Acknowledgements,
+    claims: &BTreeMap<i32, Uuid>,
+    patience: &Patience<'_>,
+) -> Result<BTreeMap<i32, i64>, ClaimError> {
     let deadline = Instant::now() + CLAIM_TIMEOUT;
-    let mut offsets = Vec::with_capacity(count);
-    while offsets.len() < count {
-        match acknowledgements.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    let mut offsets = BTreeMap::new();
+    while offsets.len() < claims.len() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match acknowledgements.recv_timeout(left.min(STOP_LOOK_PAUSE)) {
+            // Of an earlier one, which was not waited for any longer.
+            Ok((partition, _)) if !claims.contains_key(&partition) => {}
             Ok((partition, Ok(offset))) if offset < 0 => {
                 let reason = "Kafka does not say where it lies".to_owned();
                 return Err(ClaimError::Refused { partition, reason });
             }
-            Ok((partition, Ok(offset))) => offsets.push((partition, offset)),
+            Ok((partition, Ok(offset))) => drop(offsets.insert(partition, offset)),
             Ok((partition, Err(reason))) => return Err(ClaimError::Refused { partition, reason }),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                return Err(ClaimError::Timeout { waited_ms: CLAIM_TIMEOUT.as_millis() });
-            }
+            Err(RecvTimeoutError::Timeout) if (patience.is_over)() => return Err(LogError::GivenUp.into()),
+            Err(RecvTimeoutError::Timeout) if left > STOP_LOOK_PAUSE => {}
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
     Ok(offsets)

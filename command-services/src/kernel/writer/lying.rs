@@ -18,7 +18,8 @@ pub(crate) struct Places {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lying {
     epoch: u32,
-    partitions: Vec<Ends>,
+    /// None of what is not claimed.
+    partitions: Vec<Option<Ends>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,18 +35,29 @@ struct Ends {
 impl Lying {
     /// Nothing was sent since these claims.
     pub(crate) fn behind(claimed: &Claimed) -> Self {
-        let ends = |claim: &i64| Ends { claim: *claim, delivered: *claim, sent: *claim };
+        let ends = |claim: &Result<i64, String>| {
+            let claim = *claim.as_ref().ok()?;
+            Some(Ends { claim, delivered: claim, sent: claim })
+        };
         Self { epoch: claimed.epoch, partitions: claimed.ends.iter().map(ends).collect() }
     }
 
     /// More records are on their way, or fewer.
     pub(crate) fn sending(&mut self, partition: usize, events: i64) {
-        self.partitions.get_mut(partition).into_iter().for_each(|ends| ends.sent += events);
+        if let Some(Some(ends)) = self.partitions.get_mut(partition) {
+            ends.sent += events;
+        }
+    }
+
+    /// Records that were sent and not acknowledged.
+    pub(crate) fn under_way(&self, partition: usize) -> i64 {
+        let ends = self.partitions.get(partition).copied().flatten();
+        ends.map_or(0, |ends| ends.sent - ends.delivered)
     }
 
     /// The next record lies at `offset`; the error says that it should lie elsewhere.
     pub(crate) fn delivered(&mut self, partition: usize, offset: i64) -> Result<(), String> {
-        let Some(ends) = self.partitions.get_mut(partition) else { return Ok(()) };
+        let Some(Some(ends)) = self.partitions.get_mut(partition) else { return Ok(()) };
         if offset != ends.delivered {
             let expected = ends.delivered;
             return Err(format!(
@@ -58,12 +70,13 @@ impl Lying {
 
     /// The furthest offset at which a partition can end if nobody else writes it; `None` while it is not known.
     pub(crate) fn end_max(&self, partition: usize) -> Option<i64> {
-        self.partitions.get(partition).map(|ends| ends.sent)
+        self.partitions.get(partition).copied().flatten().map(|ends| ends.sent)
     }
 
     /// Where the last acknowledged events lie.
     pub(crate) fn places(&self) -> Places {
-        let behind = |ends: &Ends| (ends.delivered > ends.claim).then_some(ends.delivered);
+        let behind =
+            |ends: &Option<Ends>| ends.filter(|ends| ends.delivered > ends.claim).map(|ends| ends.delivered);
         Places { epoch: self.epoch, behind: self.partitions.iter().map(behind).collect() }
     }
 }
@@ -74,7 +87,8 @@ mod tests {
 
     #[test]
     fn records_lie_one_after_the_other_behind_the_claim() {
-        let mut lying = Lying::behind(&Claimed { epoch: 4, ends: vec![1, 10] });
+        let mut lying =
+            Lying::behind(&Claimed { epoch: 4, ends: vec![Ok(1), Ok(10), Err("away".to_owned())] });
         assert_eq!((lying.end_max(0), lying.end_max(1), lying.end_max(2)), (Some(1), Some(10), None));
         lying.sending(1, 3);
         lying.sending(1, -1);
@@ -83,6 +97,6 @@ mod tests {
         let said = lying.delivered(1, 12).unwrap_err();
         assert!(said.contains("at offset 12, not at 11"), "{said}");
         let places = lying.places();
-        assert_eq!((places.epoch, &places.behind[..]), (4, &[None, Some(11)][..]));
+        assert_eq!((places.epoch, &places.behind[..]), (4, &[None, Some(11), None][..]));
     }
 }

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use event_log::topics::{self, Watermarks};
-use event_log::{Record, Span, Start, read_spans};
+use event_log::topics::{self, Held, TopicError, Watermarks};
+use event_log::{Record, Span, Start, read_spans_until};
 use schemas::claim::Writer;
 use schemas::envelope;
 use schemas::place::{self, Compared, Place};
@@ -20,15 +20,45 @@ use crate::kernel::log_tail::Tail;
 /// How long a broker that is to have more may stay silent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// How long a leader may take to tell the ends at a start; one that does not is gone on without.
+const START_ANSWER_MAX: Duration = Duration::from_secs(15);
+/// The same while the service runs: who takes longer is claimed once the watch has heard of it.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long the log is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'p> {
+    answer_max: Duration,
+    /// Nobody waits any more.
+    pub(crate) is_over: &'p dyn Fn() -> bool,
+}
+
+impl<'p> Patience<'p> {
+    /// Of a service that runs.
+    pub(crate) fn until(is_over: &'p dyn Fn() -> bool) -> Self {
+        Self { answer_max: ANSWER_MAX, is_over }
+    }
+
+    /// Of a start.
+    pub(crate) fn of_a_start() -> Self {
+        Self { answer_max: START_ANSWER_MAX, is_over: &|| false }
+    }
+}
+
 /// What is known of every partition of the own topic, up to where it has been read.
 #[derive(Debug)]
 pub(crate) struct OwnLog {
-    pub(crate) partitions: Vec<OwnPartition>,
+    /// A partition that nobody answers for is not known. It must never look like one without events: what the log has of it
+    /// would be given out and sent anew.
+    pub(crate) partitions: Vec<Result<OwnPartition, TopicError>>,
     /// Records that were read.
     pub(crate) records: u64,
     /// Events of a higher epoch are somebody else's.
     own_epoch: u32,
 }
+
+/// A log of which every partition is known.
+pub(crate) struct WholeLog<'l>(Vec<&'l OwnPartition>);
 
 /// One partition, up to where it has been read.
 #[derive(Debug, Clone)]
@@ -56,83 +86,109 @@ pub(crate) struct InForce {
 }
 
 impl OwnLog {
-    /// Reads every partition to its present end, from `marks` on as far as the log has what they name.
+    /// Reads every partition that somebody answers for to its present end, from `marks` on as far as the log has what they name.
     pub(crate) fn read(own: &OwnTopic, marks: &[Reached], own_epoch: u32) -> Result<Self, CompareError> {
-        let (mut log, ends) = Self::open(own, marks, own_epoch)?;
-        log.read_to(own, &ends)?;
+        let patience = Patience::of_a_start();
+        let (mut log, ends) = Self::open(own, marks, own_epoch, &patience)?;
+        log.read_to(own, &ends, &patience)?;
         Ok(log)
     }
 
-    /// A log without a record.
-    #[cfg(test)]
-    pub(crate) fn empty(partitions: usize) -> Self {
-        let partition = |_| OwnPartition::new(Sequence::start(), 0, false);
-        Self { partitions: (0..partitions).map(partition).collect(), records: 0, own_epoch: 0 }
-    }
-
-    /// Finds where to read from, as [`OwnLog::read`], and where every partition ends at present. Reads nothing yet.
+    /// Finds where to read from, as [`OwnLog::read`], and where every known partition ends at present. Reads nothing yet.
     pub(crate) fn open(
         own: &OwnTopic,
         marks: &[Reached],
         own_epoch: u32,
-    ) -> Result<(Self, Vec<i64>), CompareError> {
+        patience: &Patience<'_>,
+    ) -> Result<(Self, Vec<Option<i64>>), CompareError> {
         let all: Vec<_> = (0..own.partitions).map(|partition| (own.topic, partition)).collect();
-        let held = topics::all_watermarks(&own.kafka, &all)?;
-        let places = places(own, marks, &held)?;
-        let begin = |((mark, held), place): ((&Reached, &Watermarks), Place)| match place {
-            Place::At(offset) if offset == mark.offset => {
-                OwnPartition::new(Sequence::resume(*mark), offset, false)
-            }
-            // Lost, or changed: what it has is found out by reading all of it.
-            _ => OwnPartition::new(Sequence::start(), held.low, held.low > 0),
-        };
-        let partitions = marks.iter().zip(&held).zip(places).map(begin).collect();
-        let ends = held.iter().map(|held| held.high).collect();
+        let held = topics::held_within(&own.kafka, &all, patience.answer_max)?;
+        let known: Vec<_> = known(marks, &held).collect();
+        let mut places = places(own, &known)?.into_iter();
+        let partitions = marks.iter().zip(&held).map(|(mark, held)| {
+            let held = held.as_ref().map_err(Clone::clone)?;
+            Ok(match places.next() {
+                Some(Place::At(offset)) if offset == mark.offset => {
+                    OwnPartition::new(Sequence::resume(*mark), offset, false)
+                }
+                // Lost, or changed: what it has is found out by reading all of it.
+                _ => OwnPartition::new(Sequence::start(), held.low, held.low > 0),
+            })
+        });
+        let partitions = partitions.collect();
+        let ends = held.iter().map(|held| Some(held.as_ref().ok()?.high)).collect();
         Ok((Self { partitions, records: 0, own_epoch }, ends))
     }
 
-    /// Reads every partition on, up to these offsets: all of it, or it is an error.
-    pub(crate) fn read_to(&mut self, own: &OwnTopic, ends: &[i64]) -> Result<(), CompareError> {
-        let span = |((partition, at), end): ((i32, &OwnPartition), &i64)| Span {
-            start: Start { topic: own.topic.to_owned(), partition, offset: at.next_offset },
-            end: *end,
+    /// Reads every known partition on, up to these offsets: all of it, or it is an error.
+    pub(crate) fn read_to(
+        &mut self,
+        own: &OwnTopic,
+        ends: &[Option<i64>],
+        patience: &Patience<'_>,
+    ) -> Result<(), CompareError> {
+        let span = |((partition, at), end): ((i32, &Result<OwnPartition, TopicError>), &Option<i64>)| {
+            let offset = at.as_ref().ok()?.next_offset;
+            Some(Span { start: Start { topic: own.topic.to_owned(), partition, offset }, end: (*end)? })
         };
-        let spans: Vec<_> = (0..).zip(&self.partitions).zip(ends).map(span).collect();
-        read_spans(&own.kafka, &spans, SILENCE_MAX, |record| {
+        let spans: Vec<_> = (0..).zip(&self.partitions).zip(ends).filter_map(span).collect();
+        read_spans_until(&own.kafka, &spans, SILENCE_MAX, patience.is_over, |record| {
             self.records += 1;
-            self.partitions[record.partition() as usize].take(own, record, self.own_epoch)
+            match &mut self.partitions[record.partition() as usize] {
+                Ok(at) => at.take(own, record, self.own_epoch),
+                Err(away) => Err(away.clone().into()),
+            }
         })?;
         for (at, end) in self.partitions.iter_mut().zip(ends) {
-            at.next_offset = at.next_offset.max(*end);
+            if let (Ok(at), Some(end)) = (at, end) {
+                at.next_offset = at.next_offset.max(*end);
+            }
         }
         Ok(())
     }
 
-    /// How far each partition has been read: right behind its last event.
-    pub(crate) fn reached(&self) -> Vec<Reached> {
-        self.partitions.iter().map(|at| at.sequence.reached()).collect()
+    /// Nobody answers for a partition any more.
+    pub(crate) fn lose(&mut self, partition: i32, away: TopicError) {
+        self.partitions[partition as usize] = Err(away);
     }
 
-    /// The last event of every partition.
-    pub(crate) fn tails(&self) -> Vec<Option<Tail>> {
-        let tail = |partition: &OwnPartition| {
-            let Reached { next_position, last_id, .. } = partition.sequence.reached();
-            Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })
-        };
-        self.partitions.iter().map(tail).collect()
+    /// All partitions, if all are known.
+    pub(crate) fn whole(&self) -> Result<WholeLog<'_>, TopicError> {
+        let partitions = self.partitions.iter().map(|at| at.as_ref().map_err(Clone::clone));
+        partitions.collect::<Result<_, _>>().map(WholeLog)
+    }
+
+    /// Known partitions by their numbers.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (i32, &OwnPartition)> {
+        (0..).zip(&self.partitions).filter_map(|(partition, at)| Some((partition, at.as_ref().ok()?)))
     }
 
     /// The highest epoch that is in force anywhere.
     pub(crate) fn epoch(&self) -> u32 {
-        self.partitions.iter().map(|partition| partition.sequence.epoch()).max().unwrap_or(0)
+        self.known().map(|(_, at)| at.sequence.epoch()).max().unwrap_or(0)
     }
 
     /// Partitions whose writer, as far as its claim was read, is one of these.
     pub(crate) fn claimed_by(&self, is: impl Fn(u32, &Writer) -> bool) -> Option<(i32, Writer)> {
-        let claims =
-            (0..).zip(&self.partitions).filter_map(|(partition, at)| Some((partition, at.claim.as_ref()?)));
+        let claims = self.known().filter_map(|(partition, at)| Some((partition, at.claim.as_ref()?)));
         let mut found = claims.filter(|(_, claim)| is(claim.epoch, &claim.writer));
         found.next().map(|(partition, claim)| (partition, claim.writer.clone()))
+    }
+}
+
+impl WholeLog<'_> {
+    pub(crate) fn partitions(&self) -> &[&OwnPartition] {
+        &self.0
+    }
+
+    /// How far each partition has been read: right behind its last event.
+    pub(crate) fn reached(&self) -> Vec<Reached> {
+        self.0.iter().map(|at| at.sequence.reached()).collect()
+    }
+
+    /// The last event of every partition.
+    pub(crate) fn tails(&self) -> Vec<Option<Tail>> {
+        self.0.iter().map(|at| at.tail()).collect()
     }
 }
 
@@ -140,6 +196,12 @@ impl OwnPartition {
     fn new(sequence: Sequence, next_offset: i64, begins_anywhere: bool) -> Self {
         let own_end = sequence.next_position();
         Self { sequence, own_end, next_offset, claim: None, begins_anywhere }
+    }
+
+    /// Its last event.
+    pub(crate) fn tail(&self) -> Option<Tail> {
+        let Reached { next_position, last_id, .. } = self.sequence.reached();
+        Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })
     }
 
     fn take(&mut self, own: &OwnTopic, record: &Record<'_>, own_epoch: u32) -> Result<(), CompareError> {
@@ -168,23 +230,32 @@ impl OwnPartition {
     }
 }
 
-/// Where the log has what was marked, per partition.
-fn places(own: &OwnTopic, marks: &[Reached], held: &[Watermarks]) -> Result<Vec<Place>, CompareError> {
-    let compared = marks.iter().zip(held).map(|(reached, held)| Compared {
-        reached: *reached,
+/// A partition that somebody answers for: its number, what was marked, and what it holds.
+type Known<'m> = (i32, &'m Reached, &'m Watermarks);
+
+fn known<'m>(marks: &'m [Reached], held: &'m [Held]) -> impl Iterator<Item = Known<'m>> {
+    (0..)
+        .zip(marks.iter().zip(held))
+        .filter_map(|(partition, (mark, held))| Some((partition, mark, held.as_ref().ok()?)))
+}
+
+/// Where the log has what was marked, per known partition.
+fn places(own: &OwnTopic, known: &[Known<'_>]) -> Result<Vec<Place>, CompareError> {
+    let compared = known.iter().map(|(_, reached, held)| Compared {
+        reached: **reached,
         low: held.low,
         high: held.high,
     });
     let start = |(index, offset): &(usize, i64)| Start {
         topic: own.topic.to_owned(),
-        partition: *index as i32,
+        partition: known[*index].0,
         offset: *offset,
     };
     let places = place::places(compared, |looks| {
         let records = topics::records_at(&own.kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
         let event =
             |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
-        Ok::<_, topics::TopicError>(records.into_iter().map(|record| record.and_then(event)).collect())
+        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(event)).collect())
     })?;
     Ok(places)
 }

@@ -1,5 +1,6 @@
 //! Service C: its rules, what it follows, and its HTTP interface.
 
+mod away;
 mod follow;
 mod http;
 mod quarantine;

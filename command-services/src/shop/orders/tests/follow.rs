@@ -169,6 +169,9 @@ async fn what_cannot_be_taken_stops_the_following_with_a_sentence_and_commands_g
     let ready = Call::get("/health/ready").send(&orders.router).await;
     assert!(ready.is_problem(503, "not-ready").text("detail").contains("gap"), "{ready:?}");
     order(&user_id, &product_id).send(&orders.router).await.is(201);
+    let nobody = "018f8e3e-0000-7000-8000-000000000000";
+    let unheard = order(nobody, &product_id).send(&orders.router).await;
+    assert!(unheard.is_problem(503, "following-stopped").text("detail").contains("gap"), "{unheard:?}");
     let waiting = order(&user_id, &product_id).header("daybook-after", "users.events/0@99");
     waiting.send(&orders.router).await.is_problem(503, "following-stopped");
 }

@@ -1,0 +1,235 @@
+//! A partition that nobody answers for: all others go on, running and starting.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_log::embedded::EmbeddedBroker;
+use event_log::partition_for_key;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::toy::{Toys, router};
+use crate::kernel::{RunError, Running, Settings, Starting, SystemAmbient};
+use crate::testing::{
+    Call, Log, PARTITIONS, TestService, broker, brokers, copy_dir, eventually, keeps_moving, settings,
+};
+
+const TOPIC: &str = "toys.events";
+
+fn partition_of(id: &str) -> usize {
+    partition_for_key(id.as_bytes(), PARTITIONS) as usize
+}
+
+/// Makes toys until every partition has some; paths by partition.
+async fn make(toys: &TestService<Toys>, label: &str) -> [String; PARTITIONS as usize] {
+    let mut paths = [const { String::new() }; PARTITIONS as usize];
+    for number in 0..30 {
+        let name = format!("{label} {number}");
+        let made = Call::post("/toys", &json!({"name": name})).send(&toys.router).await;
+        let id = made.is(201).text("toy_id");
+        paths[partition_of(&id)] = format!("/toys/{id}");
+    }
+    paths
+}
+
+fn paint(path: &str) -> Call {
+    Call::patch(path, &json!({"coats": 1}))
+}
+
+/// Only while no client knows another leader; see `EmbeddedBroker::set_leader`.
+fn leader(broker: &EmbeddedBroker, partition: i32, leader: Option<i32>) {
+    broker.set_leader(TOPIC, partition, leader).unwrap();
+}
+
+async fn trouble(toys: &TestService<Toys>) -> String {
+    let ready = Call::get("/health/ready").send(&toys.router).await.is(200).json();
+    ready["relay"]["trouble"].as_str().unwrap_or_default().to_owned()
+}
+
+#[track_caller]
+fn refused(started: Result<(), RunError>) -> (String, bool) {
+    let error = started.expect_err("the service should not have started");
+    (error.to_string(), error.may_pass())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_whose_leader_is_away_stops_no_other() {
+    let broker = brokers(2);
+    for (partition, by) in [(0, 2), (1, 1), (2, 1)] {
+        leader(&broker, partition, Some(by));
+    }
+    let toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.drain_timeout = Duration::ZERO;
+    });
+    broker.broker_down(2).unwrap();
+    for round in 0..10 {
+        make(&toys, &format!("round {round}")).await;
+    }
+    let positions = &toys.service().positions;
+    let waits = |partition: usize| {
+        let look = positions.look();
+        look.durable[partition] - look.acknowledged[partition]
+    };
+    // More than may be under way of one partition, and of all.
+    assert!(waits(0) > 64, "{}", waits(0));
+    keeps_moving("the others", || waits(1) + waits(2), |waits| *waits == 0);
+    eventually("the partition to be named", || {
+        positions.trouble().filter(|said| said.contains("partition 0"))
+    });
+    assert!(trouble(&toys).await.contains("partition 0"));
+    broker.broker_up(2).unwrap();
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).events().len(), 300);
+    eventually("the trouble to be over", || positions.trouble().is_none().then_some(()));
+    assert_eq!(toys.service().metrics.relay_failures.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_goes_on_without_a_partition_that_has_no_leader() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let paths = make(&toys, "toy").await;
+    toys.stop();
+    leader(&broker, 0, None);
+    toys.restart(|_| {}).unwrap();
+    for path in &paths[1..] {
+        paint(path).send(&toys.router).await.is(200);
+    }
+    let away = paint(&paths[0]).send(&toys.router).await;
+    assert!(away.is_problem(503, "partition-away").text("detail").contains("has no leader"), "{away:?}");
+    Call::get(&paths[0]).send(&toys.router).await.is(200);
+    let positions = &toys.service().positions;
+    let waits = || {
+        let look = positions.look();
+        [1, 2].map(|partition| look.durable[partition] - look.acknowledged[partition])
+    };
+    keeps_moving("the others", waits, |waits| *waits == [0, 0]);
+    assert!(trouble(&toys).await.contains("partition 0 has no leader"));
+    leader(&broker, 0, Some(1));
+    eventually("the partition to be claimed", || positions.shut(u64::MAX).why(0).is_none().then_some(()));
+    paint(&paths[0]).send(&toys.router).await.is(200);
+    toys.relayed();
+    let log = Log::read(&broker.kafka(""), TOPIC);
+    assert_eq!(log.events().len(), 33);
+    assert_eq!(log.claims()[0], [1, 3], "the second writer did without it");
+    assert_eq!(log.claims()[1], [1, 2, 3]);
+    assert_eq!(toys.service().metrics.relay_failures.get(), 0, "nothing has failed");
+}
+
+/// What came to be known of a partition stays true while it is away: its commands wait in the journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_compared_once_takes_commands_while_it_is_away() {
+    let broker = brokers(2);
+    for (partition, by) in [(0, 2), (1, 1), (2, 1)] {
+        leader(&broker, partition, Some(by));
+    }
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let paths = make(&toys, "toy").await;
+    toys.relayed();
+    broker.broker_down(2).unwrap();
+    let positions = &toys.service().positions;
+    positions.distrust_log(1, "an election".to_owned());
+    eventually("the relay to go on without it", || {
+        let look = positions.look();
+        look.resting.contains_key(&0).then_some(())
+    });
+    for path in &paths {
+        paint(path).send(&toys.router).await.is(200);
+    }
+    // It has nothing to wait for.
+    toys.stop();
+    broker.broker_up(2).unwrap();
+    toys.restart(|_| {}).unwrap();
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).events().len(), 33);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_needs_the_whole_log_waits_for_it_by_name() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, "toy").await;
+    toys.stop();
+    leader(&broker, 2, None);
+    let index = toys.settings.data_dir.join("store/index");
+    fs::rename(&index, index.with_extension("away")).unwrap();
+    for recover in [false, true] {
+        let (said, may_pass) = refused(toys.restart(|settings| settings.recover = recover));
+        assert!(may_pass && said.contains("partition 2 has no leader"), "{said}");
+        assert!(said.contains("needs all partitions"), "{said}");
+    }
+    leader(&broker, 2, Some(1));
+    toys.restart(|settings| settings.recover = false).unwrap();
+    assert_eq!(toys.rows(b'A').len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_is_refused_also_where_one_partition_has_no_leader() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, "toy").await;
+    toys.stop();
+    leader(&broker, 0, None);
+    let dir = TempDir::new().unwrap();
+    let start = |settings: &Settings| {
+        Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default())?.stop()
+    };
+    let another = Settings { recover: true, ..settings(broker.kafka(""), dir.path()) };
+    let (said, may_pass) = refused(start(&another));
+    assert!(!may_pass && said.contains("partition 1 is written by instance"), "{said}");
+    let (said, may_pass) = refused(start(&Settings { take_over: true, ..another }));
+    assert!(may_pass && said.contains("partition 0 has no leader"), "{said}");
+}
+
+/// It cannot see what was decided since, and nothing of it may be decided anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let paths = make(&toys, "toy").await;
+    toys.stop();
+    let (old, older) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let own_dir = toys.settings.data_dir.clone();
+    copy_dir(&own_dir, older.path());
+    toys.restart(|_| {}).unwrap();
+    toys.relayed();
+    toys.stop();
+    copy_dir(&own_dir, old.path());
+    toys.restart(|_| {}).unwrap();
+    paint(&paths[0]).send(&toys.router).await.is(200);
+    toys.relayed();
+    toys.stop();
+    leader(&broker, 0, None);
+    let (said, may_pass) = refused(toys.restart(|settings| settings.data_dir = older.path().to_owned()));
+    assert!(may_pass && said.contains("nobody has claimed the topic since"), "{said}");
+    // As if it had been copied after the last claim: nothing that can be read says that it is old.
+    let newest = own_dir.join("writer.json");
+    fs::copy(newest, old.path().join("writer.json")).unwrap();
+    toys.restart(|settings| settings.data_dir = old.path().to_owned()).unwrap();
+    paint(&paths[1]).send(&toys.router).await.is(200);
+    paint(&paths[0]).send(&toys.router).await.is_problem(503, "partition-away");
+    leader(&broker, 0, Some(1));
+    let positions = &toys.service().positions;
+    eventually("the comparison to tell", || {
+        positions.trouble().filter(|said| said.contains("the store is older than the log"))
+    });
+    paint(&paths[0]).send(&toys.router).await.is_problem(503, "partition-away");
+    toys.stop();
+    Log::read(&broker.kafka(""), TOPIC).events();
+}
+
+/// Half-dead: it takes every question, and answers none in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_a_claim_waits_for_kafka_ends_and_blames_nobody() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.drain_timeout = Duration::from_secs(600);
+    });
+    make(&toys, "toy").await;
+    toys.relayed();
+    broker.round_trip(1, Duration::from_secs(600)).unwrap();
+    toys.service().positions.distrust_log(0, "an election".to_owned());
+    eventually("the relay to ask Kafka", || toys.service().positions.look().failed.is_none().then_some(()));
+    assert!(toys.ended().is_ok());
+}
