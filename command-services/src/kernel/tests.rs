@@ -27,4 +27,5 @@ mod start;
 mod store;
 mod tail;
 mod take_over;
+mod unique_keys;
 mod writers;

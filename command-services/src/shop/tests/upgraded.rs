@@ -121,7 +121,7 @@ async fn what_it_had_is_there_and_what_it_had_not_sent_is_sent() {
     let dir = &users.settings.data_dir;
     let marker = fs::read_to_string(dir.join("daybook.json")).unwrap();
     // A program from before refuses it by its marker, and what it wrote is kept.
-    assert!(marker.contains("\"layout\": 4") && !dir.join("store/db").exists(), "{marker}");
+    assert!(marker.contains("\"layout\": 5") && !dir.join("store/db").exists(), "{marker}");
     assert!(dir.join("store.old-000001/db").exists());
 }
 
