@@ -21,6 +21,10 @@ pub trait Aggregate: Send + Sync + 'static {
     /// Topics of other services that it follows into tables of its own.
     const FOLLOWS: &'static [Followed] = &[];
 
+    /// Which version of [`Aggregate::unique_keys`] this is. Keys of another one are built again from the states: to be changed
+    /// with whatever changes the key of a state that there may be.
+    const UNIQUE_FORM: u32 = 1;
+
     /// What is known of one aggregate; also of one that is gone, so that its versions go on.
     type State: Serialize + DeserializeOwned + Send + 'static;
     /// What is asked for.
@@ -72,7 +76,8 @@ pub trait Aggregate: Send + Sync + 'static {
     /// The rejection of whoever asks for one that never was, or is gone.
     fn shown(state: Option<&Self::State>) -> Result<&Self::Shown, Self::Rejection>;
 
-    /// What no second aggregate may have while this one is in `state`.
+    /// What no second aggregate may have while this one is in `state`. Also of states that a command of today would not lead
+    /// to; at most some hundred bytes each.
     fn unique_keys(state: &Self::State) -> Vec<String>;
 
     /// The rejection for a unique key that another aggregate has.

@@ -26,6 +26,8 @@ const ASIDE: &str = "index.aside";
 const BUILDING: &str = "index.building";
 /// Layout of a store from before there was a journal.
 const LAYOUT_BEFORE_JOURNAL: u32 = 2;
+/// Layout of a store whose unique keys have no form.
+const LAYOUT_BEFORE_FORMS: u32 = 4;
 /// Which instance it is; see `writer`.
 const WRITER: &str = Instance::FILE;
 const WRITER_NEW: &str = Instance::FILE_NEW;
@@ -53,6 +55,8 @@ pub(crate) enum Marked {
     Not,
     /// The store is of today's layout.
     Today,
+    /// The store is of the layout before, of which the unique keys are built again.
+    Earlier,
     /// The store is from before there was a journal.
     Before,
 }
@@ -162,7 +166,11 @@ impl Directory {
         if found == before && expected.layout == LAYOUT {
             return Ok(if is_from_before(&self.store()) { Marked::Before } else { Marked::Today });
         }
-        compare(&path, &found, expected)?;
+        let earlier = Marker { layout: LAYOUT_BEFORE_FORMS, ..expected.clone() };
+        let is_earlier = found == earlier && expected.layout == LAYOUT;
+        if !is_earlier {
+            compare(&path, &found, expected)?;
+        }
         // What was to replace a store from before was whole when the marker was written.
         if is_from_before(&self.store()) {
             if !self.path.join(RECOVERING).join(BUILT).exists() {
@@ -170,7 +178,7 @@ impl Directory {
             }
             self.replace_store()?;
         }
-        Ok(Marked::Today)
+        Ok(if is_earlier { Marked::Earlier } else { Marked::Today })
     }
 
     fn refuse_unmarked(&self) -> Result<Marked, DirectoryError> {

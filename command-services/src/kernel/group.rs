@@ -19,7 +19,7 @@ use super::followed::FollowedPositions;
 use super::idempotency::{Fingerprint, IdempotencyKey, Remembered};
 use super::keys;
 use super::outcome::{Accepted, Outcome};
-use super::rows::{Counter, Versioned};
+use super::rows::{Counter, Owners, Versioned};
 use super::seal::{Sealing, seal};
 use super::store::{Store, StoreError, Value, Writes};
 
@@ -198,14 +198,24 @@ impl<'s> Group<'s> {
         writes: &mut Writes,
     ) -> Result<Option<String>, GroupError> {
         for key in new.iter().filter(|key| !old.contains(key)) {
-            if self.get(&keys::unique(key))?.is_some() && !sabotage::strikes(Fault::TwinKey) {
+            let mut owners = self.owners(key)?;
+            if owners.is_of_others(id) && !sabotage::strikes(Fault::TwinKey) {
                 return Ok(Some(key.clone()));
             }
-            writes.push((keys::unique(key), Some(id.as_bytes().to_vec())));
+            owners.add(id);
+            writes.push((keys::unique(key), owners.encode()));
         }
-        let given_up = old.iter().filter(|key| !new.contains(key));
-        writes.extend(given_up.map(|key| (keys::unique(key), None)));
+        for key in old.iter().filter(|key| !new.contains(key)) {
+            let mut owners = self.owners(key)?;
+            owners.remove(id);
+            writes.push((keys::unique(key), owners.encode()));
+        }
         Ok(None)
+    }
+
+    fn owners(&self, key: &str) -> Result<Owners, GroupError> {
+        let row = self.get(&keys::unique(key))?;
+        Ok(row.map(|row| Owners::decode(&row)).transpose()?.unwrap_or_default())
     }
 
     /// Takes a decided command into the group; later ones of the group see it. Returns the outcome.

@@ -17,6 +17,7 @@ use super::fields::Fields;
 use super::group::GroupError;
 use super::keys;
 use super::metrics::Metrics;
+use super::rows::UniqueForm;
 use super::store::{SYNC_PAUSE, Store, StoreError, Writes};
 
 /// How often a long redoing is told.
@@ -100,6 +101,12 @@ pub(crate) struct Reach {
     pub(crate) synced: u64,
 }
 
+/// Up to which record the unique keys were built from the states; 0 if they are to be built.
+fn unique_keys_built_at(store: &Store) -> Result<u64, GroupError> {
+    let row = store.get(&keys::unique_form())?;
+    Ok(row.map(|row| UniqueForm::decode(&row)).transpose()?.map_or(0, |form| form.built_at))
+}
+
 /// Does all records again that the store may not have. Returns how many. Nothing is written before all that is needed has
 /// been seen to be readable: a store that was set back half way would be worse than one that is left as it is.
 pub(crate) fn redo(store: &Store, journal: &Reader, reach: Reach) -> Result<u64, RedoError> {
@@ -109,10 +116,14 @@ pub(crate) fn redo(store: &Store, journal: &Reader, reach: Reach) -> Result<u64,
         return Ok(0);
     }
     let from = first_to_do(journal, found, reach)?;
+    let keys_built_at = unique_keys_built_at(store)?;
     let mut done = 0;
     for record in journal.records_from(from) {
         let record = record?;
-        apply(store, record.number, journal.id(), batch(record.group.writes))?;
+        let mut writes = batch(record.group.writes);
+        // Keys that an earlier program made of its states are not those that were built since.
+        writes.retain(|(key, _)| record.number > keys_built_at || !keys::is_unique(key));
+        apply(store, record.number, journal.id(), writes)?;
         if store.is_full_of_unsynced() {
             store.sync()?;
         }

@@ -5,7 +5,8 @@
 //! | key | value |
 //! | --- | --- |
 //! | `A` aggregate id | version, state as JSON |
-//! | `U` unique key | aggregate id |
+//! | `U` unique key | ids of the aggregates that have it |
+//! | `V` | form of the unique keys, number of the record up to which they were built from the states |
 //! | `C` partition | next position, id of the last event |
 //! | `R` table, id | standing of another service's aggregate, and where that was said |
 //! | `F` table, partition | checkpoint in another service's topic |
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use super::fields::{Damaged, Fields};
 
 /// Version of keys and values; a store of another version is refused.
-pub(super) const LAYOUT: u32 = 4;
+pub(super) const LAYOUT: u32 = 5;
 
 /// All keys that start with these bytes, as bounds of a scan.
 pub(crate) type Span = (Vec<u8>, Vec<u8>);
@@ -47,9 +48,9 @@ pub(crate) fn is_followed(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'R' | b'F' | b'Q' | b'W'))
 }
 
-/// Whether a row is of a kind that there is today.
+/// Whether a row of a store from before there was a journal is one of today. Its unique keys are built again.
 pub(crate) fn is_of_today(key: &[u8]) -> bool {
-    matches!(key.first(), Some(b'A' | b'U' | b'C')) || is_followed(key)
+    matches!(key.first(), Some(b'A' | b'C')) || is_followed(key)
 }
 
 /// Whether a row says where a partition stands.
@@ -64,6 +65,21 @@ pub(crate) fn is_checkpoint(key: &[u8]) -> bool {
 
 pub(crate) fn unique(text: &str) -> Vec<u8> {
     key(b'U', &[text.as_bytes()])
+}
+
+/// All unique keys.
+pub(crate) fn all_unique() -> Span {
+    (key(b'U', &[]), key(b'U' + 1, &[]))
+}
+
+/// Whether a row says who has a unique key.
+pub(crate) fn is_unique(key: &[u8]) -> bool {
+    key.first() == Some(&b'U')
+}
+
+/// Of which form the unique keys are.
+pub(crate) fn unique_form() -> Vec<u8> {
+    key(b'V', &[])
 }
 
 pub(crate) fn counter(partition: i32) -> Vec<u8> {

@@ -14,6 +14,7 @@ mod old_outbox;
 mod rebuild;
 mod report;
 mod take_over;
+mod unique_keys;
 
 use std::fs;
 use std::io;
@@ -28,7 +29,7 @@ use schemas::sequence::Reached;
 use super::aggregate::Aggregate;
 use super::directory::{Directory, DirectoryError, Marker, building_of, index_of};
 use super::incoming::{self, IncomingError};
-use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk};
+use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
 use super::log_tail::Tail;
 use super::recorded::{self, events_from};
 use super::starting::Starting;
@@ -167,7 +168,18 @@ pub(crate) fn with_index<A: Aggregate>(
     up_to: Result<&UpTo<'_>, &TopicError>,
 ) -> Result<Kept, RecoverError> {
     let Begun { dir, journal, index, .. } = begun;
-    let reason = match index {
+    let formed = match index {
+        Ok(store) => match unique_keys::bring_to_form::<A>(&store, journal.last_number(), opening) {
+            Ok(()) => Ok(store),
+            Err(error) if error.is_damage() && takes_writes(&dir).is_ok() => {
+                refuse_front_deleted(kafka, A::TOPIC, opening.partitions)?;
+                Err(error.to_string())
+            }
+            Err(error) => return Err(error.into()),
+        },
+        Err(reason) => Err(reason),
+    };
+    let reason = match formed {
         Ok(store) => return Ok(Kept::new(store, journal, dir)),
         Err(reason) => reason,
     };
@@ -210,8 +222,8 @@ pub(crate) fn with_index<A: Aggregate>(
             at += run.len() as u64;
         }
     }
-    rebuild.claim_unique_keys::<A>()?;
-    rebuild.finish(journal.last_number(), journal.id())?;
+    rebuild.build_unique_keys::<A>()?;
+    rebuild.finish::<A>(journal.last_number(), journal.id())?;
     let events = rebuild.done;
     store.close()?;
     fs::rename(&building, index_of(&dir))?;
@@ -250,8 +262,8 @@ pub(crate) fn recover<A: Aggregate>(
         OldOutbox::Absent | OldOutbox::Unreadable(_) => Vec::new(),
     };
     let (mut rebuild, mut journal) = taken.written()?;
-    rebuild.claim_unique_keys::<A>()?;
-    rebuild.finish(journal.last_number(), journal.id())?;
+    rebuild.build_unique_keys::<A>()?;
+    rebuild.finish::<A>(journal.last_number(), journal.id())?;
     let events = rebuild.done;
     store.close()?;
     journal.index_synced(journal.last_number());

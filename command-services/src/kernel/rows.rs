@@ -62,9 +62,80 @@ pub(crate) fn counted(event: &daybook_journal::Event) -> daybook_journal::Write 
     daybook_journal::Write { key: super::keys::counter(event.partition), value: Some(counter.encode()) }
 }
 
-/// The aggregate that has a unique key.
-pub(crate) fn decode_owner(value: &[u8]) -> Result<Uuid, Damaged> {
-    Fields::of("unique key", value).array().map(Uuid::from_bytes)
+/// Most aggregates that are named as those that have one key.
+const OWNERS_MAX: usize = 500;
+
+/// Who has a unique key: one aggregate, but where an earlier program took for two keys what is one today, or the log has two
+/// that nobody compared. They are in the order of their ids, which is that in which they were made. Nobody else gets the key
+/// before each of them has given it up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Owners {
+    ids: Vec<Uuid>,
+    /// There are more than are named, so that it cannot be told when the last one has given it up: the key stays taken until
+    /// the keys are built again.
+    has_more: bool,
+}
+
+impl Owners {
+    const MORE: &[u8] = &[1];
+
+    /// None if nobody has it.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        let ids = self.ids.iter().flat_map(|id| *id.as_bytes());
+        let value: Vec<u8> = ids.chain(self.has_more.then_some(Self::MORE[0])).collect();
+        (!value.is_empty()).then_some(value)
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let (ids, rest) = value.as_chunks();
+        let has_more = rest == Self::MORE;
+        if !(rest.is_empty() || has_more) || value.is_empty() || ids.len() > OWNERS_MAX {
+            return Err(Damaged { what: "unique key" });
+        }
+        Ok(Self { ids: ids.iter().copied().map(Uuid::from_bytes).collect(), has_more })
+    }
+
+    /// Whoever has it longest.
+    pub(crate) fn first(&self) -> Option<Uuid> {
+        self.ids.first().copied()
+    }
+
+    /// Whether an aggregate other than this one has it.
+    pub(crate) fn is_of_others(&self, id: Uuid) -> bool {
+        self.has_more || self.ids.iter().any(|owner| *owner != id)
+    }
+
+    pub(crate) fn add(&mut self, id: Uuid) {
+        if let Err(place) = self.ids.binary_search(&id) {
+            self.ids.insert(place, id);
+            self.has_more |= self.ids.len() > OWNERS_MAX;
+            self.ids.truncate(OWNERS_MAX);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: Uuid) {
+        self.ids.retain(|owner| *owner != id);
+    }
+}
+
+/// Of which form the unique keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UniqueForm {
+    /// As [`Aggregate::UNIQUE_FORM`](super::aggregate::Aggregate::UNIQUE_FORM) names it.
+    pub(crate) form: u32,
+    /// They were built from the states as this record of the journal left them; earlier ones have no say in them.
+    pub(crate) built_at: u64,
+}
+
+impl UniqueForm {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&self.form.to_be_bytes()[..], &self.built_at.to_be_bytes()].concat()
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("form of unique keys", value);
+        Ok(Self { form: fields.u32()?, built_at: fields.u64()? })
+    }
 }
 
 /// What another service's aggregate is, and which event of its topic said so.

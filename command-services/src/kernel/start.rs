@@ -201,7 +201,8 @@ pub(crate) fn start<A: Aggregate>(
     if !settings.take_over {
         claimant.refuse_others(&log).map_err(ClaimError::from)?;
     }
-    if marked == Marked::Not {
+    // From here on no earlier program begins with what may be half of today's.
+    if matches!(marked, Marked::Not | Marked::Earlier) {
         directory.write_marker(&marker)?;
     }
     // A disk that takes no new file is found out before anything is claimed.

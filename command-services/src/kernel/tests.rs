@@ -28,4 +28,5 @@ mod start;
 mod store;
 mod tail;
 mod take_over;
+mod unique_keys;
 mod writers;

@@ -1,5 +1,7 @@
 //! Rules for single fields, the same in every service.
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, PrependedConcatenationMark};
+use icu_properties::{CodePointMapData, CodePointSetData};
 use schemas::problem::Problem;
 use serde::{Deserialize, Deserializer};
 
@@ -20,37 +22,91 @@ impl From<InvalidField> for Problem {
     }
 }
 
-/// A text without what stands around it: 1 to `chars_max` characters, none of them a control character.
-pub(super) fn text(field: &'static str, raw: &str, chars_max: usize) -> Result<String, InvalidField> {
-    let text = raw.trim();
-    let length = text.chars().count();
-    if length == 0 || length > chars_max {
-        return Err(InvalidField {
-            field,
-            rule: format!("have 1 to {chars_max} characters, it has {length}"),
-        });
-    }
-    if text.chars().any(char::is_control) {
-        return Err(InvalidField { field, rule: "have no control characters".to_owned() });
-    }
-    Ok(text.to_owned())
+/// How many lines a text may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    One,
+    Many,
 }
 
-/// Longest e-mail address that can be delivered to.
-const EMAIL_CHARS_MAX: usize = 254;
-
-/// An e-mail address: something, one `@`, something.
-pub(super) fn email(field: &'static str, raw: &str) -> Result<String, InvalidField> {
-    let email = text(field, raw, EMAIL_CHARS_MAX)?;
-    let parts: Vec<&str> = email.split('@').collect();
-    let [local, domain] = parts[..] else {
-        return Err(InvalidField { field, rule: "have exactly one @".to_owned() });
-    };
-    if local.is_empty() || domain.is_empty() || email.contains(char::is_whitespace) {
-        let rule = "have something on both sides of its @, and no spaces".to_owned();
-        return Err(InvalidField { field, rule });
+/// A text without what stands around it: 1 to `chars_max` characters, none of which cannot be shown, and one of which is
+/// seen. It is kept as it is typed, but for the ends of its lines, which are one character each.
+pub(super) fn text(
+    field: &'static str,
+    raw: &str,
+    chars_max: usize,
+    lines: Lines,
+) -> Result<String, InvalidField> {
+    let invalid = |rule| Err(InvalidField { field, rule });
+    let text = raw.trim().replace("\r\n", "\n");
+    let length = text.chars().count();
+    if length == 0 || length > chars_max {
+        return invalid(format!("have 1 to {chars_max} characters, it has {length}"));
     }
-    Ok(email)
+    if let Some(broken) = find(&text, |c| lines == Lines::One && breaks_line(c)) {
+        return invalid(format!("have one line ({broken})"));
+    }
+    let is_kept = |c| lines == Lines::Many && (breaks_line(c) || c == '\t');
+    if let Some(hidden) = find(&text, |c| is_never_shown(c) && !is_kept(c)) {
+        return invalid(format!("have no characters that cannot be shown ({hidden})"));
+    }
+    if text.chars().all(is_blank) {
+        return invalid("have something that is seen".to_owned());
+    }
+    Ok(text.replace('\r', "\n"))
+}
+
+/// The first character that is so, and where it is.
+pub(super) fn find(text: &str, is_so: impl Fn(char) -> bool) -> Option<String> {
+    let (character, found) = (1..).zip(text.chars()).find(|(_, c)| is_so(*c))?;
+    Some(format!("U+{:04X} at character {character}", u32::from(found)))
+}
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::new().get(c)
+}
+
+fn breaks_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a character orders how others are shown, and nothing else.
+pub(super) fn is_format(c: char) -> bool {
+    category(c) == GeneralCategory::Format
+}
+
+/// Whether a character, shown as it should be, is not there.
+pub(super) fn is_ignorable(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+/// Whether a character is a control, or none at all.
+pub(super) fn is_no_character(c: char) -> bool {
+    matches!(category(c), GeneralCategory::Control | GeneralCategory::Unassigned)
+}
+
+/// Whether nothing is seen where there are only such characters.
+pub(super) fn is_blank(c: char) -> bool {
+    const BRAILLE_WITHOUT_DOTS: char = '\u{2800}';
+    c.is_whitespace()
+        || c == BRAILLE_WITHOUT_DOTS
+        || is_ignorable(c)
+        || is_no_character(c)
+        || is_format(c) && !is_mark_of_numbers(c)
+}
+
+/// Whether a character has no place in a text that is read. Of those that only order others some have: Persian and Indic
+/// words, flags and families have joiners and tags, and who writes from right to left has marks for it.
+fn is_never_shown(c: char) -> bool {
+    let joins = matches!(c, '\u{200c}' | '\u{200d}');
+    let directs = matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}');
+    let tags = matches!(c, '\u{e0020}'..='\u{e007f}');
+    is_no_character(c) || is_format(c) && !(joins || directs || tags || is_mark_of_numbers(c))
+}
+
+/// The signs that some scripts set around numbers: by category they order others, and they are seen.
+fn is_mark_of_numbers(c: char) -> bool {
+    CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
 }
 
 /// For a field that may be left out, but not be null.

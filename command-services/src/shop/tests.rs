@@ -1,4 +1,5 @@
 mod answered_before;
 mod recover;
 mod repeated;
+mod unique_emails;
 mod upgraded;

@@ -1,5 +1,6 @@
 //! Service A: a user signs up, changes or deletes the account.
 
+mod email;
 pub(crate) mod http;
 mod rejection;
 mod rules;

@@ -11,3 +11,4 @@ mod log;
 mod recover;
 mod starting;
 mod stop;
+mod upgraded;

@@ -171,7 +171,7 @@ impl Found {
 
     fn check_identity(&self, expected: &Identity) -> Result<(), OpenError> {
         match self.identity() {
-            Some(found) if !found.is_of(expected) => Err(OpenError::Identity {
+            Some(found) if !found.goes_on_as(expected) => Err(OpenError::Identity {
                 path: self.directory.path().to_owned(),
                 found: Box::new(found.clone()),
                 expected: Box::new(expected.clone()),

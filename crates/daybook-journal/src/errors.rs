@@ -66,8 +66,11 @@ pub enum OpenError {
         /// The first record that does not fit.
         number: u64,
     },
-    /// The journal belongs to another topic, or to another number of partitions.
-    #[error("the journal in {} belongs to {found:?}, and this process has {expected:?}", path.display())]
+    /// The journal belongs to another topic, to another number of partitions, or to a newer version.
+    #[error(
+        "the journal in {} belongs to {found:?}, and this process has {expected:?}; use the version that wrote it last, and the \
+         settings it had", path.display()
+    )]
     Identity {
         /// The directory.
         path: PathBuf,

@@ -26,11 +26,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether both are of one topic with as many partitions, and of one layout. Whether the cluster may be another one is
-    /// for the caller to judge; a journal that goes on has that of whoever began with it last.
-    pub(crate) fn is_of(&self, other: &Self) -> bool {
+    /// Whether a journal of `self` is gone on with by whoever is `other`: of one topic with as many partitions, and of the
+    /// same layout or an earlier one. Whether the cluster may be another one, and what an earlier layout asks for, is for the
+    /// caller to judge; a journal that goes on has cluster and layout of whoever began with it last.
+    pub(crate) fn goes_on_as(&self, other: &Self) -> bool {
         let Self { topic, cluster: _, layout, partitions } = self;
-        (topic, layout, partitions) == (&other.topic, &other.layout, &other.partitions)
+        (topic, partitions) == (&other.topic, &other.partitions) && *layout <= other.layout
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows on their way into the new store, gathered so that they are written in the order of their keys.
+//! Rows on their way into a store, gathered so that they are written in the order of their keys.
 //!
 //! sled takes ascending keys several times as fast as random ones, and a row that changes again before it is written
 //! costs one write. What is gathered is bounded in bytes, and written by a thread of its own while more gathers.
@@ -16,9 +16,14 @@ const GATHERED_BYTES_MAX: usize = if cfg!(test) { 64 * 1024 } else { 16 * 1024 *
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The new store, and over it what is not written yet.
+/// Rows written into a store that is in use, before a look at how much of it is unsynced.
+const SYNCED_ROWS: usize = 64;
+
+/// A store, and over it what is not written yet.
 pub(super) struct Gathered {
     store: Arc<Store>,
+    /// What is in the store already must not be lost: no more lies unsynced than may.
+    is_in_use: bool,
     rows: Rows,
     bytes: usize,
     /// Are being written, and are in the store only in part.
@@ -27,8 +32,16 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    /// Into a new store.
     pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, rows: Rows::new(), bytes: 0, writing: Arc::default(), writer: None }
+        Self { store, is_in_use: false, rows: Rows::new(), bytes: 0, writing: Arc::default(), writer: None }
+    }
+
+    /// Into a store that is in use.
+    pub(super) fn synced(store: Arc<Store>) -> Self {
+        let mut gathered = Self::new(store);
+        gathered.is_in_use = true;
+        gathered
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -46,7 +59,7 @@ impl Gathered {
         if self.bytes >= GATHERED_BYTES_MAX { self.begin_to_write() } else { Ok(()) }
     }
 
-    /// Writes what is gathered. Not atomic: nobody opens the new store before it is whole.
+    /// Writes what is gathered. Not atomic: nobody uses the rows before all are there.
     pub(super) fn write(&mut self) -> Result<(), StoreError> {
         self.begin_to_write()?;
         self.written()
@@ -57,12 +70,12 @@ impl Gathered {
         self.written()?;
         self.bytes = 0;
         self.writing = Arc::new(std::mem::take(&mut self.rows));
-        let (store, rows) = (Arc::clone(&self.store), Arc::clone(&self.writing));
-        let write = move || store.fill(rows.iter());
+        let (store, rows, is_in_use) = (Arc::clone(&self.store), Arc::clone(&self.writing), self.is_in_use);
+        let write = move || fill(&store, &rows, is_in_use);
         match thread::Builder::new().name("fill".to_owned()).spawn(write) {
             Ok(writer) => self.writer = Some(writer),
             // Without a thread it takes longer.
-            Err(_) => self.store.fill(self.writing.iter())?,
+            Err(_) => fill(&self.store, &self.writing, is_in_use)?,
         }
         Ok(())
     }
@@ -73,12 +86,53 @@ impl Gathered {
     }
 }
 
+fn fill(store: &Store, rows: &Rows, is_in_use: bool) -> Result<(), StoreError> {
+    if !is_in_use {
+        return store.fill(rows.iter());
+    }
+    let mut rows = rows.iter().peekable();
+    while rows.peek().is_some() {
+        store.fill(rows.by_ref().take(SYNCED_ROWS))?;
+        if store.is_full_of_unsynced() {
+            store.sync()?;
+        }
+    }
+    Ok(())
+}
+
 impl Drop for Gathered {
     /// Nothing is written to the store any more when this is gone.
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
             // Whoever gives up has a reason of its own.
             let _ = writer.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A power cut may take what was there before with more than a segment of sled's log that is not synced.
+    #[test]
+    fn a_store_that_is_in_use_has_no_more_unsynced_than_a_segment() {
+        const SEGMENT_BYTES: u64 = 1024 * 1024;
+        for (make, is_bounded) in [(Gathered::synced as fn(_) -> _, true), (Gathered::new, false)] {
+            let dir = TempDir::new().unwrap();
+            let store = Arc::new(Store::open(dir.path(), 16 << 20).unwrap());
+            let mut rows = make(Arc::clone(&store));
+            let mut most = 0;
+            for number in 0..20_000_u32 {
+                rows.put(number.to_be_bytes().to_vec(), vec![1; 200]).unwrap();
+                most = most.max(store.unsynced_bytes());
+            }
+            rows.write().unwrap();
+            most = most.max(store.unsynced_bytes());
+            assert_eq!(most <= SEGMENT_BYTES, is_bounded, "{most} bytes");
+            assert_eq!(store.get(&19_999_u32.to_be_bytes()).unwrap().unwrap().len(), 200);
         }
     }
 }

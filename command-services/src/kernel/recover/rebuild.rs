@@ -3,24 +3,21 @@
 use std::sync::Arc;
 
 use event_log::Record;
-use event_log::sabotage::{self, Fault};
 use schemas::envelope::{self, Envelope};
 use schemas::event_data::EventData as _;
 use schemas::sequence::{Sequence, Verdict};
 use uuid::Uuid;
 
 use super::gathered::Gathered;
+use super::unique_keys;
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::fields::Damaged;
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::index;
 use crate::kernel::keys;
 use crate::kernel::log_tail::Tail;
-use crate::kernel::rows::{Counter, Versioned, decode_owner};
+use crate::kernel::rows::{Counter, Versioned};
 use crate::kernel::store::{Store, StoreError};
-
-/// Aggregates looked at together for their unique keys.
-const SCAN_ROWS_MAX: usize = 500;
 
 /// Why one event could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +34,17 @@ pub enum TakeError {
     /// A state cannot be written as JSON.
     #[error("a rebuilt state cannot be written: {0}")]
     State(#[from] serde_json::Error),
+}
+
+impl TakeError {
+    /// Whether what is there is not what was written: another attempt would not help.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Damaged(_) => true,
+            Self::Fault(_) | Self::State(_) => false,
+        }
+    }
 }
 
 /// The store that is being built, and where each partition stands.
@@ -110,42 +118,16 @@ impl Rebuild {
         self.sequences.iter().map(tail).collect()
     }
 
-    /// Unique keys follow from the final states only. They cannot be built while reading: a key that passed from one
-    /// aggregate to another of another partition would depend on how the partitions come in.
-    pub(super) fn claim_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
+    /// They follow from the final states only. They cannot be built while reading: a key that passed from one aggregate to
+    /// another of another partition would depend on how the partitions come in.
+    pub(super) fn build_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
         self.rows.write()?;
-        let mut span = keys::aggregates();
-        loop {
-            let rows = self.store.scan(&span, SCAN_ROWS_MAX)?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            span.0 = [last, &[0][..]].concat();
-            for (key, row) in &rows {
-                if sabotage::strikes(Fault::ForgetAggregate) {
-                    self.store.apply(vec![(key.to_vec(), None)])?;
-                    continue;
-                }
-                self.claim::<A>(keys::aggregate_id(key), &Versioned::decode(row)?)?;
-            }
-        }
-    }
-
-    fn claim<A: Aggregate>(&mut self, id: Uuid, row: &Versioned<A::State>) -> Result<(), TakeError> {
-        for unique in A::unique_keys(&row.state) {
-            let key = keys::unique(&unique);
-            if let Some(owner) = self.rows.get(&key)? {
-                let owner = decode_owner(&owner)?;
-                tracing::error!(unique, %owner, other = %id, "two aggregates have one unique key; the first keeps it");
-                continue;
-            }
-            if !sabotage::strikes(Fault::ForgetKey) {
-                self.rows.put(key, id.as_bytes().to_vec())?;
-            }
-        }
+        unique_keys::build::<A>(&self.store, &mut self.rows)?;
         Ok(())
     }
 
     /// Notes where each partition stands, and that all up to this record of the journal is there; then makes it durable.
-    pub(super) fn finish(&mut self, number: u64, journal: Uuid) -> Result<(), TakeError> {
+    pub(super) fn finish<A: Aggregate>(&mut self, number: u64, journal: Uuid) -> Result<(), TakeError> {
         for (partition, sequence) in (0..).zip(&self.sequences) {
             let counter = Counter { next: sequence.next_position(), last_id: sequence.last_id() };
             if counter.next > 0 {
@@ -153,7 +135,7 @@ impl Rebuild {
             }
         }
         self.rows.write()?;
-        self.store.fill([index::done_row(number, journal)])?;
+        self.store.fill([unique_keys::form_row::<A>(number), index::done_row(number, journal)])?;
         Ok(self.store.sync()?)
     }
 }

@@ -24,7 +24,7 @@ fn opening<'a>(cluster: &'a str, starting: &'a Starting) -> Opening<'a> {
     }
 }
 
-fn opened(dir: &TempDir) -> Kept {
+pub(super) fn opened(dir: &TempDir) -> Kept {
     let starting = Starting::default();
     let opening = opening("", &starting);
     let begun = match kept::look(dir.path(), &opening).unwrap() {

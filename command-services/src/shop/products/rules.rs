@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::rejection::ProductRejection;
 use crate::kernel::{Aggregate, Standing};
-use crate::shop::fields::{self, InvalidField};
+use crate::shop::fields::{self, InvalidField, Lines};
 
 const TITLE_CHARS_MAX: usize = 500;
 const IMAGE_CHARS_MAX: usize = 500;
@@ -132,9 +132,16 @@ fn create(
     if state.is_some() {
         return Err(ProductRejection::AlreadyCreated);
     }
-    Ok(vec![ProductEvent::Created(checked(asked)?)])
+    let details = ProductDetails {
+        product_id: asked.product_id,
+        title: title(&asked.title)?,
+        image: image(&asked.image)?,
+        price_cents: price(asked.price_cents)?,
+    };
+    Ok(vec![ProductEvent::Created(details)])
 }
 
+/// Only what is asked for is judged: what an older program took may be there, and stays until it is changed.
 fn change_details(
     now: &ProductDetails,
     change: &ProductChange,
@@ -142,27 +149,48 @@ fn change_details(
     if *change == ProductChange::default() {
         return Err(ProductRejection::NothingToChange);
     }
-    let asked = ProductDetails {
-        product_id: now.product_id,
-        title: change.title.clone().unwrap_or_else(|| now.title.clone()),
-        image: change.image.clone().unwrap_or_else(|| now.image.clone()),
-        price_cents: change.price_cents.unwrap_or(now.price_cents),
+    let ProductDetails { product_id, title: title_now, image: image_now, price_cents: price_now } =
+        now.clone();
+    let after = ProductDetails {
+        product_id,
+        title: change.title.as_deref().map_or(Ok(title_now), title)?,
+        image: change.image.as_deref().map_or(Ok(image_now), image)?,
+        price_cents: change.price_cents.map_or(Ok(price_now), price)?,
     };
-    let after = checked(&asked)?;
     Ok(if after == *now { Vec::new() } else { vec![ProductEvent::Changed(after)] })
 }
 
-fn checked(asked: &ProductDetails) -> Result<ProductDetails, InvalidField> {
-    Ok(ProductDetails {
-        product_id: asked.product_id,
-        title: fields::text("title", &asked.title, TITLE_CHARS_MAX)?,
-        image: fields::text("image", &asked.image, IMAGE_CHARS_MAX)?,
-        price_cents: asked.price_cents.map(price).transpose()?,
-    })
+fn title(asked: &str) -> Result<String, InvalidField> {
+    fields::text("title", asked, TITLE_CHARS_MAX, Lines::One)
 }
 
-fn price(price_cents: i64) -> Result<i64, InvalidField> {
-    if (0..=PRICE_CENTS_MAX).contains(&price_cents) {
+/// Where a picture is: a page that shows it must load nothing else, and run nothing.
+fn image(asked: &str) -> Result<String, InvalidField> {
+    let image = fields::text("image", asked, IMAGE_CHARS_MAX, Lines::One)?;
+    // What stands before a colon is a scheme, unless the path has begun before.
+    let scheme = image.split_once(':').filter(|(before, _)| !before.contains(['/', '?', '#']));
+    let names_host = |rest: &str| {
+        let host = rest.strip_prefix("//");
+        host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', '?', '#']))
+    };
+    let is_place = match scheme {
+        Some((scheme, rest)) => {
+            let is_web = ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+            is_web && names_host(rest)
+        }
+        None => !image.starts_with("//"),
+    };
+    // A browser reads a backslash as a slash.
+    if is_place && !image.contains('\\') {
+        return Ok(image);
+    }
+    let rule =
+        "be a relative path, such as pants.jpg, or begin with http:// or https://, and have no backslash";
+    Err(InvalidField { field: "image", rule: rule.to_owned() })
+}
+
+fn price(price_cents: Option<i64>) -> Result<Option<i64>, InvalidField> {
+    if price_cents.is_none_or(|cents| (0..=PRICE_CENTS_MAX).contains(&cents)) {
         return Ok(price_cents);
     }
     Err(InvalidField { field: "price_cents", rule: format!("be null or from 0 to {PRICE_CENTS_MAX}") })

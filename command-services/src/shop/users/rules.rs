@@ -4,9 +4,10 @@ use schemas::shop::users::{SERVICE, TOPIC, UserDeleted, UserDetails, UserEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::email;
 use super::rejection::UserRejection;
 use crate::kernel::{Aggregate, Standing};
-use crate::shop::fields::{self, InvalidField};
+use crate::shop::fields::{self, InvalidField, Lines};
 
 const NAME_CHARS_MAX: usize = 200;
 const ADDRESS_CHARS_MAX: usize = 500;
@@ -50,6 +51,7 @@ pub enum UserState {
 impl Aggregate for Users {
     const SERVICE: &'static str = SERVICE;
     const TOPIC: &'static str = TOPIC;
+    const UNIQUE_FORM: u32 = email::FORM;
 
     type State = UserState;
     type Command = UserCommand;
@@ -105,7 +107,7 @@ impl Aggregate for Users {
 
     fn unique_keys(state: &UserState) -> Vec<String> {
         match state {
-            UserState::Active(details) => vec![unique_email(&details.email)],
+            UserState::Active(details) => vec![email::unique_key(&details.email)],
             UserState::Deleted(_) => Vec::new(),
         }
     }
@@ -113,11 +115,6 @@ impl Aggregate for Users {
     fn taken(_: &str) -> UserRejection {
         UserRejection::EmailTaken
     }
-}
-
-/// Addresses that differ in case only are taken for one.
-fn unique_email(email: &str) -> String {
-    format!("email:{}", email.trim().to_lowercase())
 }
 
 fn active(state: Option<&UserState>) -> Result<&UserDetails, UserRejection> {
@@ -132,28 +129,34 @@ fn sign_up(state: Option<&UserState>, asked: &UserDetails) -> Result<Vec<UserEve
     if state.is_some() {
         return Err(UserRejection::AlreadySignedUp);
     }
-    Ok(vec![UserEvent::SignedUp(checked(asked)?)])
+    let details = UserDetails {
+        user_id: asked.user_id,
+        email: email::email("email", &asked.email)?,
+        name: name(&asked.name)?,
+        address: address(&asked.address)?,
+    };
+    Ok(vec![UserEvent::SignedUp(details)])
 }
 
+/// Only what is asked for is judged: what an older program took may be there, and stays until it is changed.
 fn change_details(now: &UserDetails, change: &UserChange) -> Result<Vec<UserEvent>, UserRejection> {
     if *change == UserChange::default() {
         return Err(UserRejection::NothingToChange);
     }
-    let asked = UserDetails {
-        user_id: now.user_id,
-        email: change.email.clone().unwrap_or_else(|| now.email.clone()),
-        name: change.name.clone().unwrap_or_else(|| now.name.clone()),
-        address: change.address.clone().unwrap_or_else(|| now.address.clone()),
+    let UserDetails { user_id, email: email_now, name: name_now, address: address_now } = now.clone();
+    let after = UserDetails {
+        user_id,
+        email: change.email.as_deref().map_or(Ok(email_now), |asked| email::email("email", asked))?,
+        name: change.name.as_deref().map_or(Ok(name_now), name)?,
+        address: change.address.as_deref().map_or(Ok(address_now), address)?,
     };
-    let after = checked(&asked)?;
     Ok(if after == *now { Vec::new() } else { vec![UserEvent::Changed(after)] })
 }
 
-fn checked(asked: &UserDetails) -> Result<UserDetails, InvalidField> {
-    Ok(UserDetails {
-        user_id: asked.user_id,
-        email: fields::email("email", &asked.email)?,
-        name: fields::text("name", &asked.name, NAME_CHARS_MAX)?,
-        address: fields::text("address", &asked.address, ADDRESS_CHARS_MAX)?,
-    })
+fn name(asked: &str) -> Result<String, InvalidField> {
+    fields::text("name", asked, NAME_CHARS_MAX, Lines::One)
+}
+
+fn address(asked: &str) -> Result<String, InvalidField> {
+    fields::text("address", asked, ADDRESS_CHARS_MAX, Lines::Many)
 }

@@ -117,6 +117,26 @@ fn the_journal_of_another_topic_is_refused() {
 }
 
 #[test]
+fn a_journal_of_a_later_layout_is_refused_and_one_of_an_earlier_is_gone_on_with() {
+    let directory = directory();
+    let mut journal = begin(directory.path()).unwrap();
+    append(&mut journal, 0, 2, 10);
+    journal.close(NOW_MS).unwrap();
+    let begin_in = |layout| {
+        let of = daybook_journal::Identity { layout, ..identity() };
+        begin_as(find(directory.path()).unwrap(), &of, &settings())
+    };
+    let later = identity().layout + 1;
+    let journal = begin_in(later).unwrap();
+    assert_has(&journal, 2);
+    journal.close(NOW_MS).unwrap();
+    let refused = begin_in(later - 1).unwrap_err().to_string();
+    assert!(refused.contains(&format!("layout: {later}")), "{refused}");
+    assert!(refused.contains("use the version that wrote it"), "{refused}");
+    assert_has(&begin_in(later).unwrap(), 2);
+}
+
+#[test]
 fn a_journal_may_begin_behind_what_a_log_has_and_is_read_without_being_written() {
     let directory = directory();
     let initial = [PartitionState { next: 2, ..PartitionState::default() }, PartitionState::default()];

@@ -86,6 +86,61 @@ fn fields_have_their_rules() {
 }
 
 #[test]
+fn an_image_is_a_relative_path_or_on_the_web() {
+    let image = |image: &str| ProductDetails { image: image.to_owned(), ..pants() };
+    let taken = [
+        "pants.jpg",
+        "BANK CHARGES.jpg",
+        "a/b:c.jpg",
+        "?a:b",
+        "./a:b.jpg",
+        "/a.jpg",
+        "https://x.org/a.jpg",
+        "HTTP://x.org",
+        "http://x.org:80/a?b=//c",
+        "pants 𝄞",
+    ];
+    for taken in taken {
+        let created = ProductEvent::Created(image(taken));
+        given::<Products>([]).when(ProductCommand::Create(image(taken))).then([created]);
+    }
+    let refused = [
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        "data:image/png;base64,AAAA",
+        "file:///etc/passwd",
+        "a:b.jpg",
+        ":a.jpg",
+        "//evil.example/a.jpg",
+        "\\\\evil.example\\a.jpg",
+        "/\\evil.example/a.jpg",
+        "https:/x.org",
+        "https:x.org",
+        "https://",
+        "https:///a.jpg",
+        "https://?a",
+        "java\tscript:alert(1)",
+        "a\u{200b}.jpg",
+    ];
+    for refused in refused {
+        assert_eq!(refused_field(image(refused)), "image", "{refused:?}");
+    }
+}
+
+#[test]
+fn a_change_is_judged_by_its_own_fields_alone() {
+    let before = ProductDetails { image: "javascript:1".to_owned(), title: "\u{200b}".to_owned(), ..pants() };
+    let after = ProductDetails { title: "trousers".to_owned(), ..before.clone() };
+    given::<Products>([ProductEvent::Created(before.clone())])
+        .when(change(title("trousers")))
+        .then([ProductEvent::Changed(after)]);
+    let after = ProductDetails { price_cents: None, ..before.clone() };
+    given::<Products>([ProductEvent::Created(before)])
+        .when(change(price(None)))
+        .then([ProductEvent::Changed(after)]);
+}
+
+#[test]
 fn an_id_is_created_once() {
     given::<Products>([created()])
         .when(ProductCommand::Create(pants()))

@@ -77,8 +77,26 @@ async fn an_email_address_is_taken_until_its_user_goes() {
     Call::patch(&bob, &change).send(&users.router).await.is_problem(409, "email-taken");
     Call::delete(&path).send(&users.router).await.is(204);
     Call::patch(&bob, &change).send(&users.router).await.is(200);
+    let spelled = |email: &str| Call::post("/users", &with("email", json!(email)));
+    spelled("\u{e9}ve@example.org").send(&users.router).await.is(201);
+    for twin in ["e\u{301}ve@example.org", "E\u{301}VE@EXAMPLE.ORG", "éｖｅ＠example.org"] {
+        spelled(twin).send(&users.router).await.is_problem(409, "email-taken");
+    }
     // The address that Bob gave up is free as well.
     Call::post("/users", &with("email", json!("bob@example.org"))).send(&users.router).await.is(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_is_shown() {
+    let broker = broker();
+    let users = TestService::<Users>::start(broker.kafka(""), router);
+    let typed = json!({"email": "E\u{301}ve@B\u{fc}cher.example", "name": "E\u{301}ve", "address": "1 Main Street\nSpringfield"});
+    let signed_up = Call::post("/users", &typed).send(&users.router).await;
+    let path = signed_up.is(201).header("location").unwrap().to_owned();
+    let shown = Call::get(path).send(&users.router).await.json();
+    for (member, typed) in typed.as_object().unwrap() {
+        assert_eq!(&shown[member], typed);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
