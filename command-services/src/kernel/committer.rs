@@ -281,6 +281,7 @@ impl<A: Aggregate> Committer<A> {
         let decided =
             catch_unwind(AssertUnwindSafe(|| group.decide(request, &self.followed, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
+        let is_provisional = change.is_provisional;
         let mut outcome = group.accept(change);
         if !outcome.written().is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
             outcome = Outcome::Rejected(version_conflict(0));
@@ -288,7 +289,7 @@ impl<A: Aggregate> Committer<A> {
         if sabotage::strikes(Fault::EndUnasked) {
             std::process::abort();
         }
-        if let Some(key) = &request.idempotency {
+        if let Some(key) = request.idempotency.as_ref().filter(|_| !is_provisional) {
             group.remember(key, &outcome, millis(self.limits.idempotency_age_max));
         }
         Ok(Reply { outcome, repeated: false })

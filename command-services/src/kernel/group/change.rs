@@ -81,13 +81,16 @@ impl From<GroupError> for Stopped {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) outcome: Outcome,
+    /// A rejection that rests on what has not been heard of: no key keeps it, for a moment later it may be wrong.
+    pub(crate) is_provisional: bool,
     pub(super) writes: Writes,
     pub(super) sealed: Sealed,
 }
 
 impl Change {
     pub(super) fn rejected(problem: Problem) -> Self {
-        Self { outcome: Outcome::Rejected(problem), writes: Writes::new(), sealed: Sealed::default() }
+        let (writes, sealed) = (Writes::new(), Sealed::default());
+        Self { outcome: Outcome::Rejected(problem), is_provisional: false, writes, sealed }
     }
 
     /// Bytes that it writes.

@@ -2,6 +2,7 @@
 
 mod follow;
 mod http;
+mod not_heard_of;
 mod quarantine;
 mod reopened;
 mod rules;
