@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Progress, ReadError};
-use schemas::token::Token;
+use schemas::token::{Token, TokenPosition};
 use tokio::sync::watch;
 
 use super::blocking::blocking;
@@ -64,8 +64,13 @@ impl Serving {
     /// Ends when all positions of `token` have been projected; never, once the follower has been stopped before.
     pub(super) async fn reached(&self, token: &Token) {
         let mut progress = self.progress.clone();
-        let reached =
-            |now: &Arc<Progress>| positions::reached(&now.checkpoint, &self.generation.quarantine(), token);
+        let mut missing = 0;
+        let reached = |now: &Arc<Progress>| {
+            let quarantine = self.generation.quarantine();
+            let is_there = |at: &TokenPosition| positions::is_projected(&now.checkpoint, &quarantine, at);
+            missing = positions::first_missing(token, missing, is_there);
+            missing == token.positions.len()
+        };
         let gone = progress.wait_for(reached).await.is_err();
         if gone {
             std::future::pending().await
