@@ -32,6 +32,7 @@ mod log_watch;
 mod metrics;
 mod outcome;
 mod parked;
+mod places;
 mod positions;
 mod recorded;
 mod recover;

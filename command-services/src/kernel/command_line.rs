@@ -64,7 +64,7 @@ struct LimitFlags {
     /// Commands waiting to be decided; past it 503
     #[arg(long, env = "DAYBOOK_QUEUED_COMMANDS_MAX", default_value = "1024", value_name = "N")]
     queued_commands_max: String,
-    /// Requests being worked on; past it 503
+    /// Requests being worked on; past it 503. Half as many more may wait for Daybook-After or for Kafka
     #[arg(long, env = "DAYBOOK_REQUESTS_MAX", default_value = "4096", value_name = "N")]
     requests_max: String,
     /// How long a client may take to send a body; past it 408

@@ -61,6 +61,7 @@ pub(crate) struct Metrics {
     pub(crate) followed_events: Counter,
     pub(crate) superseded_records: Counter,
     pub(crate) topic_faults: Gauge<u64, AtomicU64>,
+    pub(crate) waiting_requests: Gauge<u64, AtomicU64>,
     pub(crate) journal_bytes: Gauge<u64, AtomicU64>,
     pub(crate) idempotency_keys: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_keys: Gauge<u64, AtomicU64>,
@@ -84,6 +85,7 @@ impl Metrics {
             followed_events: Counter::default(),
             superseded_records: Counter::default(),
             topic_faults: Gauge::default(),
+            waiting_requests: Gauge::default(),
             journal_bytes: Gauge::default(),
             idempotency_keys: Gauge::default(),
             quarantined_keys: Gauge::default(),
@@ -120,6 +122,12 @@ impl Metrics {
         );
         let faults = self.topic_faults.clone();
         all.register("topic_faults", "What is wrong with topics that are written or followed", faults);
+        let waiting = self.waiting_requests.clone();
+        all.register(
+            "waiting_requests",
+            "Requests that wait for other services' events or for Kafka",
+            waiting,
+        );
         all.register("journal_bytes", "Bytes of the journal", self.journal_bytes.clone());
         let remembered = self.idempotency_keys.clone();
         all.register("idempotency_keys", "Idempotency keys that are remembered", remembered);

@@ -21,6 +21,7 @@ use super::integrity::IntegrityError;
 use super::kept::Kept;
 use super::log_watch::LogWatch;
 use super::metrics::Metrics;
+use super::places::Places;
 use super::positions::Positions;
 use super::relay::Relay;
 use super::rows::Counter;
@@ -67,6 +68,7 @@ impl<A: Aggregate> Running<A> {
             health: Arc::new(Health::default()),
             followed: Arc::new(FollowedPositions::new(A::FOLLOWS)),
             in_flight: InFlight::default(),
+            places: Places::new(settings.limits.requests_max),
             ambient,
             metrics,
             limits: settings.limits.clone(),

@@ -7,6 +7,7 @@ use schemas::problem::{MEDIA_TYPE, Problem};
 
 use crate::kernel::command::Undecided;
 use crate::kernel::followed::AwaitError;
+use crate::kernel::places::Busy;
 use crate::kernel::service::{AfterError, ExecuteError, LoadError};
 
 /// What a client should wait, in seconds, before it repeats a request that met a passing obstacle.
@@ -94,11 +95,18 @@ impl From<Undecided> for Refusal {
     }
 }
 
+impl From<Busy> for Refusal {
+    fn from(busy: Busy) -> Self {
+        Self::unavailable("busy", "Too many requests", busy.to_string())
+    }
+}
+
 impl From<ExecuteError> for Refusal {
     fn from(error: ExecuteError) -> Self {
         let detail = error.to_string();
         match error {
             ExecuteError::Undecided(undecided) => undecided.into(),
+            ExecuteError::Busy(busy) => busy.into(),
             ExecuteError::Superseded { .. } => Self::unavailable("superseded", "Another writer", detail),
             ExecuteError::NotAcknowledged { .. } => {
                 Self::unavailable("not-acknowledged", "Kafka has not acknowledged yet", detail)
@@ -109,7 +117,10 @@ impl From<ExecuteError> for Refusal {
 
 impl From<LoadError> for Refusal {
     fn from(error: LoadError) -> Self {
-        Self::unavailable("store-fails", "Store fails", error.to_string())
+        match error {
+            LoadError::Busy(busy) => busy.into(),
+            error => Self::unavailable("store-fails", "Store fails", error.to_string()),
+        }
     }
 }
 
@@ -117,9 +128,10 @@ impl From<AfterError> for Refusal {
     fn from(error: AfterError) -> Self {
         let detail = error.to_string();
         match error {
-            AfterError::Await(AwaitError::UnknownTopic { .. }) => {
+            AfterError::Await(AwaitError::UnknownTopic { .. } | AwaitError::UnknownPartition { .. }) => {
                 Self::header(schemas::headers::AFTER, detail)
             }
+            AfterError::Busy(busy) => busy.into(),
             AfterError::Await(AwaitError::Stopped { .. }) => {
                 Self::unavailable("following-stopped", "Following has stopped", detail)
             }
