@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::asked::After;
 use super::first_catch_up::FirstCatchUp;
 use super::guard::Counted;
+use super::heavy::Heavy;
 use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX, WAITING_MAX};
 use super::positions;
 use super::rebuild::Rebuild;
@@ -38,6 +39,7 @@ pub struct Api {
     /// Permits of those among them that wait for a token.
     waiting: Semaphore,
     pub(super) request_metrics: RequestMetrics,
+    heavy: Arc<Heavy>,
     /// The rebuild that is at work, if any.
     pub(super) rebuild: ArcSwapOption<Rebuild>,
     /// Why a generation that is to be built is not yet.
@@ -51,6 +53,7 @@ impl Api {
     /// the log at the start.
     #[must_use]
     pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
+        let request_metrics = RequestMetrics::default();
         Self {
             read_model,
             layout: layout.to_string(),
@@ -61,7 +64,8 @@ impl Api {
             first_catch_up: ArcSwap::from_pointee(FirstCatchUp::begin(catch_up_max)),
             requests: Semaphore::new(REQUESTS_MAX),
             waiting: Semaphore::new(WAITING_MAX),
-            request_metrics: RequestMetrics::default(),
+            heavy: Arc::new(Heavy::new(&request_metrics)),
+            request_metrics,
             rebuild: ArcSwapOption::empty(),
             build_trouble: ArcSwap::default(),
             refused: ArcSwap::default(),
@@ -112,7 +116,9 @@ impl Api {
         repairs: Repairs,
     ) {
         let number = *self.swaps.borrow() + 1;
-        self.serving.store(Some(Arc::new(Serving { number, name, generation, progress, hold, repairs })));
+        let heavy = self.heavy.clone();
+        let serving = Serving { number, name, generation, progress, hold, repairs, heavy };
+        self.serving.store(Some(Arc::new(serving)));
         self.swaps.send_replace(number);
     }
 

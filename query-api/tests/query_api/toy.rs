@@ -34,7 +34,7 @@ const SWITCHED: &str = "toy.lamp.switched.v1";
 
 /// A lamp was switched.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Switched {
+pub(crate) struct Switched {
     lamp_id: Uuid,
 }
 
@@ -88,7 +88,7 @@ impl View for Switches {
     }
 }
 
-const LAMPS: Projection<Switched> = Projection {
+pub(crate) const LAMPS: Projection<Switched> = Projection {
     layout_version: 1,
     topics: &[Topic { name: TOPIC, service: "lamps" }],
     views: &[ViewEntry::of::<Switches>()],
@@ -118,7 +118,7 @@ async fn serve(setting: &Setting) -> Service {
     service
 }
 
-fn setting() -> Setting {
+pub(crate) fn setting() -> Setting {
     let log = Log::without_topics();
     log.create_topic(TOPIC);
     Setting::on(log)
