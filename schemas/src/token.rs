@@ -70,7 +70,7 @@ impl FromStr for Token {
         let mut positions: Vec<TokenPosition> = Vec::new();
         let mut found: HashMap<(&str, i32), usize> = HashMap::new();
         for part in text.split(',') {
-            let (topic, partition, position) = parse(part.trim())?;
+            let (topic, partition, position) = parse(part)?;
             if let Some(index) = found.get(&(topic, partition)) {
                 let at = &mut positions[*index];
                 at.position = at.position.max(position);
@@ -86,7 +86,17 @@ impl FromStr for Token {
     }
 }
 
+impl FromStr for TokenPosition {
+    type Err = TokenError;
+
+    fn from_str(text: &str) -> Result<Self, TokenError> {
+        let (topic, partition, position) = parse(text)?;
+        Ok(Self { topic: topic.to_owned(), partition, position })
+    }
+}
+
 fn parse(part: &str) -> Result<(&str, i32, u64), TokenError> {
+    let part = part.trim();
     let malformed = || TokenError::Malformed { part: explain::shown(part) };
     let (topic, rest) = part.rsplit_once('/').ok_or_else(malformed)?;
     let (partition, position) = rest.split_once('@').ok_or_else(malformed)?;
