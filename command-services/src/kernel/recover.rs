@@ -262,7 +262,7 @@ pub(crate) fn recover<A: Aggregate>(
     report(opening.topic, &old, aside.as_deref(), &fates);
     tracing::warn!(
         topic = A::TOPIC,
-        "--recover has forgotten all idempotency keys, and does so at each start: start without it from now on"
+        "--recover has forgotten all idempotency keys; start without it from now on"
     );
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!(topic = A::TOPIC, events, seconds, "the store was rebuilt from the log");

@@ -55,8 +55,9 @@ impl<A: Aggregate> Running<A> {
         starting: &Starting,
     ) -> Result<Self, RunError> {
         let (started, claim) = start::<A>(settings, &ambient, starting)?;
-        let Started { directory, kept, counters, sent } = started;
+        let Started { directory, kept, counters, sent, old_stores } = started;
         let metrics = Arc::new(Metrics::new());
+        metrics.old_stores.set(old_stores);
         let durable = counters.iter().map(|counter| counter.next).collect();
         let positions = Arc::new(Positions::new(durable, sent.clone()));
         let (sender, work) = mpsc::sync_channel(settings.limits.queued_commands_max);

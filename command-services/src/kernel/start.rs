@@ -91,6 +91,8 @@ pub(crate) struct Started {
     pub(crate) counters: Vec<Counter>,
     /// Per partition: positions that the log has.
     pub(crate) sent: Vec<u64>,
+    /// How many stores lie aside.
+    pub(crate) old_stores: u64,
 }
 
 /// A topic as this process has claimed it.
@@ -115,6 +117,7 @@ pub(crate) fn start<A: Aggregate>(
     starting.says("opening the directory");
     let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
     let marked = directory.check_marker(&marker)?;
+    let recover = recovers(&directory, settings)?;
     starting.says("waiting for a Kafka broker");
     let cluster = topics::wait_reachable(kafka, settings.limits.start_timeout)?;
     let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
@@ -133,20 +136,20 @@ pub(crate) fn start<A: Aggregate>(
         starting,
     };
     let store = directory.store();
-    if marked == Marked::Before && !settings.recover {
+    if marked == Marked::Before && !recover {
         starting.says("taking over a directory from before there was a journal");
         before::upgrade(&store, &directory.recovering()?, &opening)?;
         directory.recovered()?;
         directory.write_marker(&marker)?;
         directory.replace_store()?;
     }
-    if settings.recover {
+    if recover {
         kept::refuse_other_clusters_store(&store, &opening)?;
     }
-    let has_store = marked != Marked::Not && !settings.recover;
+    let has_store = marked != Marked::Not && !recover;
     starting.says("opening journal and index");
     let looked = if has_store { kept::look(&store, &opening)? } else { None };
-    if !settings.recover && looked.is_none() && claimant.instance.epoch() > 0 {
+    if !recover && looked.is_none() && claimant.instance.epoch() > 0 {
         // Who has claimed had a journal by then, or was about to make it of the log.
         let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
         return Err(KeptError::NothingKept { dir, epoch }.into());
@@ -156,7 +159,7 @@ pub(crate) fn start<A: Aggregate>(
     starting.says("reading the end of the log");
     let log = OwnLog::read(&claimant.own, &marks, claimant.instance.epoch());
     let mut log = log.map_err(|error| match error {
-        CompareError::Incoming(error) if settings.recover => RecoverError::Incoming(error).into(),
+        CompareError::Incoming(error) if recover => RecoverError::Incoming(error).into(),
         error => StartError::from(error),
     })?;
     let tails = log.tails();
@@ -166,7 +169,7 @@ pub(crate) fn start<A: Aggregate>(
             looked.refuse_unsent_damage(&log)?;
             claimant.own.compare(&looked.reader, looked.recorded(&log)?, &tails)?;
         }
-        None if settings.recover => {}
+        None if recover => {}
         None => claimant.own.refuse_to_begin_anew(&tails)?,
     }
     if !settings.take_over {
@@ -178,7 +181,7 @@ pub(crate) fn start<A: Aggregate>(
     // A disk that takes no new file is found out before anything is claimed.
     let begun = match looked {
         Some(looked) => Some(looked.begin(&opening, &log)?),
-        None if settings.recover => None,
+        None if recover => None,
         None => Some(Begun::make(&store, &opening)?),
     };
     if begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
@@ -191,6 +194,9 @@ pub(crate) fn start<A: Aggregate>(
         Some(begun) => begun.behind(&opening, &log)?,
         None => {
             recover::recover::<A>(kafka, &directory, &marker, &opening, &up_to)?;
+            if let Err(error) = directory.note_recovered() {
+                tracing::warn!(%error, "a next start with --recover would rebuild the store once more");
+            }
             let looked = kept::look(&store, &opening)?.ok_or(RecoverError::Gone)?;
             looked.begin(&opening, &log)?
         }
@@ -198,7 +204,40 @@ pub(crate) fn start<A: Aggregate>(
     let kept = recover::with_index::<A>(begun, kafka, &opening, &up_to)?;
     let sent = claimant.own.resume(&kept.journal.reader(), &log)?;
     let counters = recorded::counters(&kept.journal.reader());
-    Ok((Started { directory, kept, counters, sent }, (claimant, claimed)))
+    let old_stores = tell_old_stores(&directory)?;
+    Ok((Started { directory, kept, counters, sent, old_stores }, (claimant, claimed)))
+}
+
+/// Whether the store is to be rebuilt: once. Where the flag stays in a command line, each start would forget the idempotency
+/// keys and leave one more old store.
+fn recovers(directory: &Directory, settings: &Settings) -> Result<bool, StartError> {
+    if !settings.recover {
+        directory.forget_recovered()?;
+        return Ok(false);
+    }
+    if directory.is_recovered() {
+        tracing::warn!(
+            "--recover is left out: the start before this one has rebuilt the store. Start without it from now on; to rebuild it \
+             once more, remove {}",
+            directory.recovered_note().display()
+        );
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn tell_old_stores(directory: &Directory) -> Result<u64, StartError> {
+    let old = directory.old_stores()?;
+    if let Some(last) = old.last() {
+        let (count, last) = (old.len(), last.display());
+        tracing::info!(
+            count,
+            %last,
+            "old stores lie aside, with the states of users who have left since; once nothing of them is needed, stop the service and \
+             start it with --remove-old-stores"
+        );
+    }
+    Ok(old.len() as u64)
 }
 
 /// What the service writes to.

@@ -9,7 +9,7 @@ use crate::child::{Service, broker, users, users_on};
 
 /// Runs a command that must end by itself; its exit code, and its stdout and stderr.
 #[track_caller]
-fn ends(mut command: Command) -> (i32, String, String) {
+pub(crate) fn ends(mut command: Command) -> (i32, String, String) {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
@@ -66,7 +66,27 @@ fn every_setting_is_a_flag_and_a_variable_and_stands_in_the_help() {
     for flag in flags {
         let name = flag.trim_start().trim_start_matches('-').split([' ', '=']).next().unwrap();
         let variable = format!("[env: DAYBOOK_{}", name.to_uppercase().replace('-', "_"));
-        assert!(name == "health-check" || stdout.contains(&variable), "{variable} in\n{stdout}");
+        // What is done once.
+        let acts = ["health-check", "recover", "take-over", "adopt-cluster", "journal", "remove-old-stores"];
+        assert!(acts.contains(&name) || stdout.contains(&variable), "{variable} in\n{stdout}");
+    }
+}
+
+#[test]
+fn what_is_done_once_is_no_variable() {
+    let dir = TempDir::new().unwrap();
+    let acts = ["RECOVER", "TAKE_OVER", "ADOPT_CLUSTER"];
+    let mut command = users();
+    command.arg("--data-dir").arg(dir.path().join("data"));
+    command.envs(acts.map(|act| (format!("DAYBOOK_{act}"), "true")));
+    let (code, _, stderr) = ends(command);
+    assert_eq!(code, 2, "{stderr}");
+    for act in acts {
+        let flag = format!("give --{} on the command line", act.to_lowercase().replace('_', "-"));
+        assert!(
+            stderr.contains(&format!("DAYBOOK_{act} is read no longer")) && stderr.contains(&flag),
+            "{stderr}"
+        );
     }
 }
 
