@@ -196,6 +196,7 @@ impl<A: Aggregate> Committer<A> {
         let _writing = health.writing();
         let mut works = works.into_iter();
         while works.len() > 0 {
+            self.make_room_for_keys();
             let store = Arc::clone(&self.store);
             let journal = self.reader.clone();
             let now_ms = now_ms(&*self.ambient);
@@ -219,7 +220,7 @@ impl<A: Aggregate> Committer<A> {
         Ok(())
     }
 
-    /// Decides what has gathered, as far as it fits into one record.
+    /// Decides what has gathered, as far as it fits into one record, and its keys beside those that are remembered.
     fn decide_some(
         &self,
         group: &mut Group<'_>,
@@ -229,6 +230,7 @@ impl<A: Aggregate> Committer<A> {
         let full = fullness(&self.limits, &self.positions, &self.reader);
         let mut unreadable = None;
         while group.bytes() < GROUP_BYTES_MAX
+            && !group.takes_last_key(self.limits.idempotency_keys_max)
             && let Some(work) = works.next()
         {
             match work {

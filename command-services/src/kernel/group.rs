@@ -236,6 +236,11 @@ impl<'s> Group<'s> {
         (self.journal.keys() + self.keys.len()) as u64
     }
 
+    /// Whether keys of this group are the last for which there is room, so that others have to go before more come.
+    pub(crate) fn takes_last_key(&self, keys_max: u64) -> bool {
+        !self.keys.is_empty() && self.keys() >= keys_max
+    }
+
     /// Bytes that its commands write, or somewhat fewer: what is written once for all of them is not counted.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
