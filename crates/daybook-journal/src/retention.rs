@@ -64,7 +64,9 @@ impl Journal {
         let reader = self.reader();
         let aged_ms = now_ms.saturating_sub(retention.clock_ahead_ms);
         if keys_need_a_segment(&reader.catalog(), retention) {
-            self.change_segment_early(now_ms)?;
+            // At the bound no key is taken before some are forgotten.
+            let is_full = reader.keys() as u64 >= retention.keys_max;
+            self.change_segment_early(is_full, now_ms)?;
         }
         // This is asked often: where nothing is to be done, it is found out without reading.
         if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, aged_ms) {

@@ -8,6 +8,7 @@ use daybook_journal::{AppendError, Retention, RetireError};
 use super::{Committer, millis};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::ambient::now_ms;
+use crate::kernel::index;
 use crate::kernel::settings::Limits;
 
 /// Pause between two looks: far shorter than it takes to fill a segment.
@@ -68,8 +69,23 @@ impl<A: Aggregate> Committer<A> {
         }
         // What goes first may have had no keys.
         let mut tries = 0..ROOM_TRIES_MAX;
-        while self.keys_are_full() && tries.next().is_some() && self.retire_now() > 0 {}
+        while self.keys_are_full() && tries.next().is_some() && self.index_is_level() && self.retire_now() > 0
+        {
+        }
         self.retiring.in_vain_at = self.keys_are_full().then(Instant::now);
+    }
+
+    /// Lets the index know of the last records, which may have nothing for it: a segment that ends with them does not go before.
+    /// Every group has been applied.
+    fn index_is_level(&self) -> bool {
+        let last = self.journal.last_number();
+        let applied = index::apply(&self.store, last, self.journal.id(), index::batch(Vec::new()));
+        match &applied {
+            Ok(()) => self.syncing.applied(last),
+            // The next group meets it, too.
+            Err(error) => tracing::error!(%error, "the store could not be written"),
+        }
+        applied.is_ok()
     }
 
     fn keys_are_full(&self) -> bool {
