@@ -228,6 +228,9 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
     let log = flags.log.check(errors);
     let connections = flags.connections.check(errors);
     let limits = check_limits(&flags.limits, errors);
+    if let (Some(limits), Some(answer_after)) = (&limits, answer_after) {
+        check_pairs(limits, answer_after, errors);
+    }
     let kafka = kafka?;
     let settings = Settings {
         kafka: kafka.kafka,
@@ -242,6 +245,24 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
         connections: connections?,
     };
     Some(Checked { settings, listen: listen?, log: log? })
+}
+
+/// Settings that are right each by itself, and together would take effect otherwise than they say.
+fn check_pairs(limits: &Limits, answer_after: AnswerAfter, errors: &mut SettingErrors) {
+    let (kafka, request) = (limits.kafka_wait_max.as_millis(), limits.request_timeout.as_millis());
+    if answer_after == AnswerAfter::Kafka && kafka >= request {
+        errors.push(format!(
+            "--kafka-wait-ms-max: {kafka} is not below --request-timeout-ms, which is {request}: nobody would be told that the \
+             command is stored"
+        ));
+    }
+    let (min, max) = (limits.idempotency_age_min.as_secs(), limits.idempotency_age_max.as_secs());
+    if min > max {
+        errors.push(format!(
+            "--idempotency-age-s-min: {min} is above --idempotency-age-s-max, which is {max}: a key would be forgotten before \
+             its least age"
+        ));
+    }
 }
 
 /// What is done once is asked for at one start. In an environment it would be asked for at each.

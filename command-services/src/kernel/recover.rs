@@ -46,7 +46,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 
-/// Why the store could not be rebuilt. The old one is untouched then.
+/// Why the store could not be rebuilt. The old journal is untouched then.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// The topic cannot be inspected, or no longer has its beginning.

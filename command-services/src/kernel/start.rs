@@ -54,7 +54,7 @@ pub enum StartError {
     #[error("{0}")]
     Upgrade(#[from] UpgradeError),
     /// The store could not be rebuilt.
-    #[error("the store could not be rebuilt, and what was there is untouched: {0}")]
+    #[error("the store could not be rebuilt, and the journal that was there is untouched: {0}")]
     Recover(#[from] RecoverError),
 }
 

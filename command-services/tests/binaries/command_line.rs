@@ -48,6 +48,23 @@ fn all_wrong_settings_are_reported_together() {
 }
 
 #[test]
+fn settings_that_contradict_each_other_are_refused_together() {
+    let dir = TempDir::new().unwrap();
+    let mut command = users();
+    command.args(["--answer-after", "kafka", "--kafka-wait-ms-max", "2000", "--request-timeout-ms", "2000"]);
+    command.args(["--idempotency-age-s-min", "61", "--idempotency-age-s-max", "60"]);
+    command.arg("--data-dir").arg(dir.path().join("data"));
+    let (code, _, stderr) = ends(command);
+    assert_eq!(code, 2, "{stderr}");
+    for said in [
+        "--kafka-wait-ms-max: 2000 is not below --request-timeout-ms, which is 2000",
+        "--idempotency-age-s-min: 61 is above --idempotency-age-s-max, which is 60",
+    ] {
+        assert!(stderr.lines().any(|line| line.starts_with(said)), "{said} in\n{stderr}");
+    }
+}
+
+#[test]
 fn an_unknown_flag_is_a_matter_of_usage() {
     let mut command = users();
     command.arg("--colour");
