@@ -108,7 +108,7 @@ struct LimitFlags {
     /// it commands get 503
     #[arg(long, env = "DAYBOOK_JOURNAL_BYTES_MAX", default_value = "4294967296", value_name = "BYTES")]
     journal_bytes_max: String,
-    /// Memory for the store's cache
+    /// Memory for the store's cache. The store's file may have 16 to 24 times the bytes of its rows, whatever this is
     #[arg(long, env = "DAYBOOK_CACHE_BYTES_MAX", default_value = "134217728", value_name = "BYTES")]
     cache_bytes_max: String,
     /// How long the start waits for a Kafka broker

@@ -64,6 +64,7 @@ pub(crate) struct Metrics {
     pub(crate) waiting_requests: Gauge<u64, AtomicU64>,
     pub(crate) journal_bytes: Gauge<u64, AtomicU64>,
     pub(crate) idempotency_keys: Gauge<u64, AtomicU64>,
+    pub(crate) index_bytes: Gauge<u64, AtomicU64>,
     pub(crate) old_stores: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_keys: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_events: Gauge<u64, AtomicU64>,
@@ -89,6 +90,7 @@ impl Metrics {
             waiting_requests: Gauge::default(),
             journal_bytes: Gauge::default(),
             idempotency_keys: Gauge::default(),
+            index_bytes: Gauge::default(),
             old_stores: Gauge::default(),
             quarantined_keys: Gauge::default(),
             quarantined_events: Gauge::default(),
@@ -133,6 +135,8 @@ impl Metrics {
         all.register("journal_bytes", "Bytes of the journal", self.journal_bytes.clone());
         let remembered = self.idempotency_keys.clone();
         all.register("idempotency_keys", "Idempotency keys that are remembered", remembered);
+        let index = self.index_bytes.clone();
+        all.register("index_bytes", "Bytes of the index's file, which is reused and does not shrink", index);
         let old = self.old_stores.clone();
         all.register("old_stores", "Stores that --recover or an upgrade has put aside", old);
         let keys = self.quarantined_keys.clone();

@@ -276,6 +276,11 @@ impl Store {
         self.opened(Opened::sync)
     }
 
+    /// Bytes of sled's file; none if the disk does not say.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.dir.join("db").metadata().map_or(0, |file| file.len())
+    }
+
     /// Whether so much lies unsynced, or for so long, that a sync is due.
     pub(crate) fn is_sync_due(&self) -> bool {
         self.opened(|opened| Ok(opened.unsynced.is_due(opened.written_to()))).unwrap_or(false)

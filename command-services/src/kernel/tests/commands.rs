@@ -231,6 +231,7 @@ async fn who_waits_for_kafka_keeps_no_one_else_out() {
     let waiting = tokio::spawn(async move { first.send(&router).await });
     let events = || toys.service().positions.unsent();
     eventually("an event that Kafka does not have", || (events() == 1).then_some(()));
+    eventually("its place to be free", || toys.service().places.work().ok().map(drop));
     let unknown = "/toys/018f8e3e-0000-7000-8000-000000000000";
     Call::get(unknown).send(&toys.router).await.is_problem(404, "toy-unknown");
     make("duck").send(&toys.router).await.is_problem(503, "busy");
@@ -262,4 +263,6 @@ async fn figures_are_shown() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
+    let size = text.lines().find_map(|line| line.strip_prefix("daybook_index_bytes ")).unwrap();
+    assert!(size.parse::<u64>().unwrap() > 0, "{text}");
 }
