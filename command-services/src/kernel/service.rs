@@ -102,7 +102,7 @@ impl<A: Aggregate> Service<A> {
         }
         if let Some(detail) = self.health.stuck() {
             self.metrics.command(CountedAs::Unavailable);
-            return Err(Undecided::StoreFails { detail }.into());
+            return Err(Undecided::Stuck { detail }.into());
         }
         let busy = |_: &Busy| self.metrics.command(CountedAs::Unavailable);
         let at_work = self.places.work().inspect_err(busy)?;

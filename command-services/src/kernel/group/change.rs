@@ -57,7 +57,7 @@ impl From<StoreError> for Stopped {
 
 impl From<Damaged> for Stopped {
     fn from(damaged: Damaged) -> Self {
-        Self::Undecided(Undecided::StoreFails { detail: damaged.to_string() })
+        Self::Undecided(Undecided::Damaged { detail: damaged.to_string() })
     }
 }
 
