@@ -32,6 +32,7 @@ mod log_watch;
 mod metrics;
 mod outcome;
 mod parked;
+mod places;
 mod positions;
 mod recorded;
 mod recover;
@@ -62,7 +63,8 @@ pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 #[cfg(test)]
 pub(crate) use {
     ambient::SystemAmbient, ambient::now_ms, command::Cause, command::Request, outcome::Outcome,
-    rows::counted, running::Running, starting::Starting, store::Store,
+    parked::WaitingEvent, rows::counted, running::Running, starting::Starting, store::Store,
+    store::VALUE_BYTES_MAX,
 };
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod cursor;
 mod first_catch_up;
 pub mod grounds;
 mod guard;
+pub mod heavy;
 mod keeper;
 pub mod limits;
 pub mod marks;

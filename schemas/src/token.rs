@@ -3,13 +3,14 @@
 //! A command answers with the positions that it wrote; a query takes them and waits until they have been projected.
 //! Topics stand without their prefix, so a token holds across environments and says nothing about Kafka's offsets.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::explain;
 
-/// Most positions one token may name: all partitions of three topics, and ample room.
-pub const POSITIONS_MAX: usize = 256;
+/// Most partitions one token may name: all of three topics, at 1,000 each, the most that `--partitions` takes.
+pub const POSITIONS_MAX: usize = 3_000;
 
 /// One position in one partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +26,7 @@ pub struct TokenPosition {
 /// Positions, as they travel in `Daybook-Token`, `Daybook-After` and `Daybook-As-Of`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Token {
-    /// The positions, in the order given.
+    /// The positions, in the order given; read from a text, one of each partition.
     pub positions: Vec<TokenPosition>,
 }
 
@@ -38,8 +39,8 @@ pub enum TokenError {
         /// The part in question.
         part: String,
     },
-    /// More than [`POSITIONS_MAX`] positions.
-    #[error("a token names at most {POSITIONS_MAX} positions")]
+    /// More than [`POSITIONS_MAX`] partitions.
+    #[error("a token names at most {POSITIONS_MAX} partitions")]
     TooMany,
 }
 
@@ -64,16 +65,38 @@ impl fmt::Display for Token {
 impl FromStr for Token {
     type Err = TokenError;
 
+    /// Of each partition the highest position counts: whoever waits for it waits for all before it.
     fn from_str(text: &str) -> Result<Self, TokenError> {
-        if text.split(',').count() > POSITIONS_MAX {
-            return Err(TokenError::TooMany);
+        let mut positions: Vec<TokenPosition> = Vec::new();
+        let mut found: HashMap<(&str, i32), usize> = HashMap::new();
+        for part in text.split(',') {
+            let (topic, partition, position) = parse(part)?;
+            if let Some(index) = found.get(&(topic, partition)) {
+                let at = &mut positions[*index];
+                at.position = at.position.max(position);
+                continue;
+            }
+            if positions.len() == POSITIONS_MAX {
+                return Err(TokenError::TooMany);
+            }
+            found.insert((topic, partition), positions.len());
+            positions.push(TokenPosition { topic: topic.to_owned(), partition, position });
         }
-        let positions = text.split(',').map(|part| parse(part.trim()));
-        Ok(Self { positions: positions.collect::<Result<_, _>>()? })
+        Ok(Self { positions })
     }
 }
 
-fn parse(part: &str) -> Result<TokenPosition, TokenError> {
+impl FromStr for TokenPosition {
+    type Err = TokenError;
+
+    fn from_str(text: &str) -> Result<Self, TokenError> {
+        let (topic, partition, position) = parse(text)?;
+        Ok(Self { topic: topic.to_owned(), partition, position })
+    }
+}
+
+fn parse(part: &str) -> Result<(&str, i32, u64), TokenError> {
+    let part = part.trim();
     let malformed = || TokenError::Malformed { part: explain::shown(part) };
     let (topic, rest) = part.rsplit_once('/').ok_or_else(malformed)?;
     let (partition, position) = rest.split_once('@').ok_or_else(malformed)?;
@@ -81,11 +104,8 @@ fn parse(part: &str) -> Result<TokenPosition, TokenError> {
     if topic.is_empty() || !topic.chars().all(legal) {
         return Err(malformed());
     }
-    Ok(TokenPosition {
-        topic: topic.to_owned(),
-        partition: number(partition).ok_or_else(malformed)?,
-        position: number(position).ok_or_else(malformed)?,
-    })
+    let partition = number(partition).ok_or_else(malformed)?;
+    Ok((topic, partition, number(position).ok_or_else(malformed)?))
 }
 
 /// Digits only: `from_str` alone would also take a sign.

@@ -130,6 +130,18 @@ pub(crate) enum Undecided {
         /// The store's words.
         detail: String,
     },
+    /// The disk does not answer.
+    #[error("{detail}; repeat the command with the same Idempotency-Key once it does")]
+    Stuck {
+        /// For how long.
+        detail: String,
+    },
+    /// A row that it needs is damaged.
+    #[error("{detail}")]
+    Damaged {
+        /// What the row is of.
+        detail: String,
+    },
     /// It depends on what other services say, which is not known yet.
     #[error("what other services say is not known: {reason}; try again")]
     CatchingUp {

@@ -15,7 +15,7 @@ use event_log::process::{
 use event_log::settings::{KafkaFlags, SettingErrors};
 use tokio::net::TcpListener;
 
-use super::directory::journal_in;
+use super::directory::{Directory, DirectoryError, journal_in};
 use super::run::RunError;
 use super::settings::{AnswerAfter, JOURNAL_BYTES_MIN, Limits, Settings};
 
@@ -29,14 +29,15 @@ struct Flags {
     /// The service's own directory
     #[arg(long, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
-    /// Rebuild the store from the service's topic first; the old one is kept aside
-    #[arg(long, env = "DAYBOOK_RECOVER")]
+    /// Rebuild the store from the service's topic first; the old one is kept aside. For one start: the next ones leave it out
+    #[arg(long)]
     recover: bool,
-    /// Become the writer of the topic in the place of another instance, which is shut out by that
-    #[arg(long, env = "DAYBOOK_TAKE_OVER")]
+    /// Become the writer of the topic in the place of another instance, which is shut out by that. For one start: left in the
+    /// command lines of both, they would shut each other out in turns
+    #[arg(long)]
     take_over: bool,
-    /// Go on although the brokers are of another Kafka cluster than the store was used with
-    #[arg(long, env = "DAYBOOK_ADOPT_CLUSTER")]
+    /// Go on although the brokers are of another Kafka cluster than the store was used with. For one start
+    #[arg(long)]
     adopt_cluster: bool,
     /// Answer a command when it is on this disk, or when Kafka has it as well: disk or kafka
     #[arg(long, env = "DAYBOOK_ANSWER_AFTER", default_value = "disk", value_name = "WHERE")]
@@ -44,6 +45,9 @@ struct Flags {
     /// Print what the journal in --data-dir holds, and exit; reads only, also beside a running service
     #[arg(long)]
     journal: bool,
+    /// Remove the stores that --recover or an upgrade has put aside in --data-dir, and exit; not beside a running service
+    #[arg(long)]
+    remove_old_stores: bool,
     /// Ask the service that listens on --listen whether it lives, and exit with 0 or 1
     #[arg(long)]
     health_check: bool,
@@ -64,7 +68,7 @@ struct LimitFlags {
     /// Commands waiting to be decided; past it 503
     #[arg(long, env = "DAYBOOK_QUEUED_COMMANDS_MAX", default_value = "1024", value_name = "N")]
     queued_commands_max: String,
-    /// Requests being worked on; past it 503
+    /// Requests being worked on; past it 503. Half as many more may wait for Daybook-After or for Kafka
     #[arg(long, env = "DAYBOOK_REQUESTS_MAX", default_value = "4096", value_name = "N")]
     requests_max: String,
     /// How long a client may take to send a body; past it 408
@@ -104,7 +108,7 @@ struct LimitFlags {
     /// it commands get 503
     #[arg(long, env = "DAYBOOK_JOURNAL_BYTES_MAX", default_value = "4294967296", value_name = "BYTES")]
     journal_bytes_max: String,
-    /// Memory for the store's cache
+    /// Memory for the store's cache. The store's file may have 16 to 24 times the bytes of its rows, whatever this is
     #[arg(long, env = "DAYBOOK_CACHE_BYTES_MAX", default_value = "134217728", value_name = "BYTES")]
     cache_bytes_max: String,
     /// How long the start waits for a Kafka broker
@@ -153,6 +157,9 @@ where
         }
         return ended(print_journal(&journal), EXIT_FAILED);
     }
+    if flags.remove_old_stores {
+        return ended(remove_old_stores(&checked.settings.data_dir, defaults.name), EXIT_FAILED);
+    }
     init_logging(checked.log);
     let listener = match TcpListener::bind(checked.listen).await {
         Ok(listener) => listener,
@@ -183,6 +190,14 @@ fn print_journal(journal: &Path) -> Result<(), PrintError> {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what it was asked for")]
+fn remove_old_stores(data_dir: &Path, service: &str) -> Result<(), DirectoryError> {
+    for removed in Directory::open(data_dir, service)?.remove_old_stores()? {
+        println!("removed {}", removed.display());
+    }
+    Ok(())
+}
+
 /// Completes when the process is asked to stop.
 pub async fn until_signal() {
     shutdown_signal().await;
@@ -205,6 +220,7 @@ fn parse(defaults: Defaults) -> Flags {
 }
 
 fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
+    check_acts(errors);
     let listen =
         errors.parse("--listen", &flags.listen, "HOST:PORT with a numeric host, such as 127.0.0.1:8081");
     let answer_after = check_answer_after(&flags.answer_after, errors);
@@ -212,6 +228,9 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
     let log = flags.log.check(errors);
     let connections = flags.connections.check(errors);
     let limits = check_limits(&flags.limits, errors);
+    if let (Some(limits), Some(answer_after)) = (&limits, answer_after) {
+        check_pairs(limits, answer_after, errors);
+    }
     let kafka = kafka?;
     let settings = Settings {
         kafka: kafka.kafka,
@@ -226,6 +245,39 @@ fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
         connections: connections?,
     };
     Some(Checked { settings, listen: listen?, log: log? })
+}
+
+/// Settings that are right each by itself, and together would take effect otherwise than they say.
+fn check_pairs(limits: &Limits, answer_after: AnswerAfter, errors: &mut SettingErrors) {
+    let (kafka, request) = (limits.kafka_wait_max.as_millis(), limits.request_timeout.as_millis());
+    if answer_after == AnswerAfter::Kafka && kafka >= request {
+        errors.push(format!(
+            "--kafka-wait-ms-max: {kafka} is not below --request-timeout-ms, which is {request}: nobody would be told that the \
+             command is stored"
+        ));
+    }
+    let (min, max) = (limits.idempotency_age_min.as_secs(), limits.idempotency_age_max.as_secs());
+    if min > max {
+        errors.push(format!(
+            "--idempotency-age-s-min: {min} is above --idempotency-age-s-max, which is {max}: a key would be forgotten before \
+             its least age"
+        ));
+    }
+}
+
+/// What is done once is asked for at one start. In an environment it would be asked for at each.
+fn check_acts(errors: &mut SettingErrors) {
+    for (variable, flag) in [
+        ("DAYBOOK_RECOVER", "--recover"),
+        ("DAYBOOK_TAKE_OVER", "--take-over"),
+        ("DAYBOOK_ADOPT_CLUSTER", "--adopt-cluster"),
+    ] {
+        if std::env::var_os(variable).is_some() {
+            errors.push(format!(
+                "{variable} is read no longer: unset it, and give {flag} on the command line, for one start"
+            ));
+        }
+    }
 }
 
 fn check_answer_after(raw: &str, errors: &mut SettingErrors) -> Option<AnswerAfter> {

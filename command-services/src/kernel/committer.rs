@@ -185,6 +185,7 @@ impl<A: Aggregate> Committer<A> {
         let _writing = health.writing();
         let mut works = works.into_iter();
         while works.len() > 0 {
+            self.make_room_for_keys();
             let store = Arc::clone(&self.store);
             let journal = self.reader.clone();
             let now_ms = now_ms(&*self.ambient);
@@ -208,7 +209,7 @@ impl<A: Aggregate> Committer<A> {
         Ok(())
     }
 
-    /// Decides what has gathered, as far as it fits into one record.
+    /// Decides what has gathered, as far as it fits into one record, and its keys beside those that are remembered.
     fn decide_some(
         &self,
         group: &mut Group<'_>,
@@ -219,6 +220,7 @@ impl<A: Aggregate> Committer<A> {
         let shut = self.positions.shut(self.limits.unsent_events_max);
         let mut unreadable = None;
         while group.bytes() < GROUP_BYTES_MAX
+            && !group.takes_last_key(self.limits.idempotency_keys_max)
             && let Some(work) = works.next()
         {
             match work {
@@ -272,6 +274,7 @@ impl<A: Aggregate> Committer<A> {
         let decided =
             catch_unwind(AssertUnwindSafe(|| group.decide(request, &self.followed, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
+        let is_provisional = change.is_provisional;
         let mut outcome = group.accept(change.admit(shut)?);
         if !outcome.written().is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
             outcome = Outcome::Rejected(version_conflict(0));
@@ -279,7 +282,7 @@ impl<A: Aggregate> Committer<A> {
         if sabotage::strikes(Fault::EndUnasked) {
             std::process::abort();
         }
-        if let Some(key) = &request.idempotency {
+        if let Some(key) = request.idempotency.as_ref().filter(|_| !is_provisional) {
             group.remember(key, &outcome, millis(self.limits.idempotency_age_max));
         }
         Ok(Reply { outcome, repeated: false })

@@ -1,5 +1,7 @@
 //! A service's own directory: one process at a time, nothing foreign in it, and a marker that says whose it is.
 
+mod old_stores;
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,8 @@ const WRITER: &str = Instance::FILE;
 const WRITER_NEW: &str = Instance::FILE_NEW;
 const RECOVERING: &str = "store.recovering";
 const OLD_PREFIX: &str = "store.old-";
+/// The store was made by `--recover`.
+const RECOVERED: &str = "store.recovered";
 /// In a store that was built and is whole.
 const BUILT: &str = "built";
 /// A volume of its own has this at its root.
@@ -259,21 +263,6 @@ impl Directory {
         sync_dir(&self.path)
     }
 
-    fn old(&self, number: u32) -> PathBuf {
-        self.path.join(format!("{OLD_PREFIX}{number:06}"))
-    }
-
-    /// Number of the store that was put aside last.
-    fn last_old(&self) -> io::Result<Option<u32>> {
-        let mut last = None;
-        for entry in fs::read_dir(&self.path)? {
-            let name = entry?.file_name();
-            let number = name.to_string_lossy().strip_prefix(OLD_PREFIX).and_then(|text| text.parse().ok());
-            last = last.max(number);
-        }
-        Ok(last)
-    }
-
     fn unusable(&self, source: io::Error) -> DirectoryError {
         DirectoryError::Unusable { path: self.path.clone(), source }
     }
@@ -330,7 +319,8 @@ fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
         let entry = entry.map_err(unusable)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, RECOVERING, LOST_AND_FOUND];
+        let ours =
+            [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, RECOVERING, RECOVERED, LOST_AND_FOUND];
         let ours = ours.contains(&&*name);
         if !ours && !name.starts_with(OLD_PREFIX) {
             return Err(DirectoryError::Foreign { path: entry.path() });

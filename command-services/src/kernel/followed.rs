@@ -80,6 +80,8 @@ impl State {
 pub(crate) enum AwaitError {
     #[error("this service does not follow topic {topic}")]
     UnknownTopic { topic: String },
+    #[error("topic {topic} has no partition {partition}, but {count} from 0 on")]
+    UnknownPartition { topic: String, partition: i32, count: usize },
     #[error("following has stopped: {reason}")]
     Stopped { reason: String },
 }
@@ -237,15 +239,23 @@ impl FollowedPositions {
 
     async fn await_position(&self, table: usize, at: &TokenPosition) -> Result<(), AwaitError> {
         let reached = |state: &State| {
-            let partitions = state.next.get(table);
-            let next = partitions.and_then(|next| next.get(usize::try_from(at.partition).ok()?));
-            next.is_some_and(|next| *next > at.position)
+            let Some(partitions) = state.next.get(table) else { return Ok(false) };
+            match usize::try_from(at.partition).ok().and_then(|partition| partitions.get(partition)) {
+                Some(next) => Ok(*next > at.position),
+                // It would be waited for in vain.
+                None => Err(AwaitError::UnknownPartition {
+                    topic: at.topic.clone(),
+                    partition: at.partition,
+                    count: partitions.len(),
+                }),
+            }
         };
         let mut state = self.state.subscribe();
-        let found = state.wait_for(|state| reached(state) || state.stopped.is_some()).await;
+        let found = state.wait_for(|state| reached(state) != Ok(false) || state.stopped.is_some()).await;
         // The sender lives in `self`, so waiting itself cannot fail.
-        match found.map(|state| (reached(&state), state.stopped.clone())) {
-            Ok((false, Some(reason))) => Err(AwaitError::Stopped { reason }),
+        let Ok(state) = found else { return Ok(()) };
+        match (reached(&state)?, &state.stopped) {
+            (false, Some(reason)) => Err(AwaitError::Stopped { reason: reason.clone() }),
             _ => Ok(()),
         }
     }

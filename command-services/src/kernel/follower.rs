@@ -24,7 +24,7 @@ use super::followed::FollowedPositions;
 use super::group::GroupError;
 use super::incoming::{self, IncomingError};
 use super::metrics::Metrics;
-use super::store::{Store, Writes};
+use super::store::{Store, StoreError, Writes, check_sizes};
 use quarantine::Quarantine;
 use source::{Batch, Source};
 
@@ -73,6 +73,8 @@ pub(crate) enum FollowError {
     WentBack { topic: String, partition: i32, high: i64, next_position: u64 },
     #[error("a partition that nobody answered for is back")]
     Returned,
+    #[error("a row of what was read cannot be written, and never will be: {0}")]
+    Unwritable(StoreError),
     #[error("the store was opened afresh")]
     Reopened,
     #[error("the service stops")]
@@ -286,6 +288,8 @@ impl<A: Aggregate> Follower<A> {
 
     /// Hands rows to the committer until it has written them, or has opened the store afresh.
     fn write(&self, writes: Writes) -> Result<(), FollowError> {
+        // The committer would take it for a failing disk, and try for ever.
+        check_sizes(&writes).map_err(FollowError::Unwritable)?;
         while !self.stopping.load(Ordering::Relaxed) {
             self.check_opening()?;
             let (done, written) = oneshot::channel();

@@ -141,7 +141,10 @@ impl<'s> Group<'s> {
         })?;
         match A::decide(state, &request.command, &facts) {
             Ok(events) => self.change(request, before, &events, read_set, ambient),
-            Err(rejection) => Ok(Change::rejected(rejection.into())),
+            Err(rejection) => {
+                let is_provisional = read_set.has_unknown();
+                Ok(Change { is_provisional, ..Change::rejected(rejection.into()) })
+            }
         }
     }
 
@@ -184,7 +187,8 @@ impl<'s> Group<'s> {
             let row = Versioned { version, state }.encode().map_err(|_| Undecided::Fault)?;
             writes.push((keys::aggregate(id), Some(row)));
         }
-        let change = Change { outcome: Outcome::Accepted(accepted), writes, sealed };
+        let outcome = Outcome::Accepted(accepted);
+        let change = Change { outcome, is_provisional: false, writes, sealed };
         change.check_sizes()?;
         Ok(change)
     }
@@ -241,6 +245,11 @@ impl<'s> Group<'s> {
     /// Idempotency keys that are remembered, with those of this group.
     pub(crate) fn keys(&self) -> u64 {
         (self.journal.keys() + self.keys.len()) as u64
+    }
+
+    /// Whether keys of this group are the last for which there is room, so that others have to go before more come.
+    pub(crate) fn takes_last_key(&self, keys_max: u64) -> bool {
+        !self.keys.is_empty() && self.keys() >= keys_max
     }
 
     /// Bytes that its commands write, or somewhat fewer: what is written once for all of them is not counted.

@@ -34,6 +34,9 @@ pub enum IntegrityError {
     /// The journal was not closed in order.
     #[error(transparent)]
     Journal(#[from] AppendError),
+    /// A mistake of this program: what it has decided or followed does not go into the index.
+    #[error("{0}; this is a mistake of this program, and another attempt would meet it again")]
+    TooLarge(String),
     /// The disk has no room.
     #[error("the disk takes no writes: {0}")]
     NoRoom(String),

@@ -62,8 +62,11 @@ pub(crate) struct Metrics {
     pub(crate) followed_events: Counter,
     pub(crate) superseded_records: Counter,
     pub(crate) topic_faults: Gauge<u64, AtomicU64>,
+    pub(crate) waiting_requests: Gauge<u64, AtomicU64>,
     pub(crate) journal_bytes: Gauge<u64, AtomicU64>,
     pub(crate) idempotency_keys: Gauge<u64, AtomicU64>,
+    pub(crate) index_bytes: Gauge<u64, AtomicU64>,
+    pub(crate) old_stores: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_keys: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_events: Gauge<u64, AtomicU64>,
 }
@@ -86,8 +89,11 @@ impl Metrics {
             followed_events: Counter::default(),
             superseded_records: Counter::default(),
             topic_faults: Gauge::default(),
+            waiting_requests: Gauge::default(),
             journal_bytes: Gauge::default(),
             idempotency_keys: Gauge::default(),
+            index_bytes: Gauge::default(),
+            old_stores: Gauge::default(),
             quarantined_keys: Gauge::default(),
             quarantined_events: Gauge::default(),
         };
@@ -128,9 +134,19 @@ impl Metrics {
         );
         let faults = self.topic_faults.clone();
         all.register("topic_faults", "What is wrong with topics that are written or followed", faults);
+        let waiting = self.waiting_requests.clone();
+        all.register(
+            "waiting_requests",
+            "Requests that wait for other services' events or for Kafka",
+            waiting,
+        );
         all.register("journal_bytes", "Bytes of the journal", self.journal_bytes.clone());
         let remembered = self.idempotency_keys.clone();
         all.register("idempotency_keys", "Idempotency keys that are remembered", remembered);
+        let index = self.index_bytes.clone();
+        all.register("index_bytes", "Bytes of the index's file, which is reused and does not shrink", index);
+        let old = self.old_stores.clone();
+        all.register("old_stores", "Stores that --recover or an upgrade has put aside", old);
         let keys = self.quarantined_keys.clone();
         all.register("quarantined_keys", "Aggregates of other services of which events wait", keys);
         let events = self.quarantined_events.clone();

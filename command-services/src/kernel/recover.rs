@@ -47,7 +47,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 
-/// Why the store could not be rebuilt. The old one is untouched then.
+/// Why the store could not be rebuilt. The old journal is untouched then.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// The topic cannot be inspected, or no longer has its beginning.
@@ -275,7 +275,7 @@ pub(crate) fn recover<A: Aggregate>(
     report(opening.topic, &old, aside.as_deref(), &fates);
     tracing::warn!(
         topic = A::TOPIC,
-        "--recover has forgotten all idempotency keys, and does so at each start: start without it from now on"
+        "--recover has forgotten all idempotency keys; start without it from now on"
     );
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!(topic = A::TOPIC, events, seconds, "the store was rebuilt from the log");

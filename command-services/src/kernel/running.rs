@@ -21,6 +21,7 @@ use super::integrity::IntegrityError;
 use super::kept::Kept;
 use super::log_watch::LogWatch;
 use super::metrics::Metrics;
+use super::places::Places;
 use super::positions::Positions;
 use super::relay::{Relay, Told};
 use super::rows::Counter;
@@ -54,8 +55,9 @@ impl<A: Aggregate> Running<A> {
         starting: &Starting,
     ) -> Result<Self, RunError> {
         let (started, claim) = start::<A>(settings, &ambient, starting)?;
-        let Started { directory, kept, counters, sent } = started;
+        let Started { directory, kept, counters, sent, old_stores } = started;
         let metrics = Arc::new(Metrics::new());
+        metrics.old_stores.set(old_stores);
         let durable = counters.iter().map(|counter| counter.next).collect();
         let noted = kept.journal.reader().partitions().iter().map(|state| state.acknowledged).collect();
         let positions = Arc::new(Positions::new(durable, noted));
@@ -69,6 +71,7 @@ impl<A: Aggregate> Running<A> {
             health: Arc::new(Health::default()),
             followed: Arc::new(FollowedPositions::new(A::FOLLOWS)),
             in_flight: InFlight::default(),
+            places: Places::new(settings.limits.requests_max),
             ambient,
             metrics,
             limits: settings.limits.clone(),

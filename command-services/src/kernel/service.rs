@@ -1,5 +1,6 @@
 //! What a request handler has of its service: execute a command, load a state.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::idempotency::InFlight;
 use super::keys;
 use super::metrics::{CountedAs, Metrics};
 use super::outcome::Outcome;
+use super::places::{Busy, Places};
 use super::positions::Positions;
 use super::rows::Versioned;
 use super::settings::{AnswerAfter, Limits};
@@ -35,6 +37,7 @@ pub(crate) struct Service<A: Aggregate> {
     pub(crate) health: Arc<Health>,
     pub(crate) followed: Arc<FollowedPositions>,
     pub(crate) in_flight: InFlight,
+    pub(crate) places: Places,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
@@ -46,6 +49,8 @@ pub(crate) struct Service<A: Aggregate> {
 pub(crate) enum ExecuteError {
     #[error(transparent)]
     Undecided(#[from] Undecided),
+    #[error(transparent)]
+    Busy(#[from] Busy),
     #[error(
         "the command is stored here and will be sent to Kafka, which has not acknowledged it within {waited_ms} ms; repeat the \
          request with its Idempotency-Key to get its answer, or read the resource"
@@ -69,6 +74,8 @@ pub(crate) enum LoadError {
     Failing(String),
     #[error("the reading was interrupted")]
     Interrupted,
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 /// Why a token's positions were not there in time.
@@ -76,6 +83,8 @@ pub(crate) enum LoadError {
 pub(crate) enum AfterError {
     #[error(transparent)]
     Await(#[from] AwaitError),
+    #[error(transparent)]
+    Busy(#[from] Busy),
     #[error("what Daybook-After names has not arrived here within {waited_ms} ms; try again")]
     Timeout { waited_ms: u128 },
 }
@@ -93,13 +102,19 @@ impl<A: Aggregate> Service<A> {
         }
         if let Some(detail) = self.health.stuck() {
             self.metrics.command(CountedAs::Unavailable);
-            return Err(Undecided::StoreFails { detail }.into());
+            return Err(Undecided::Stuck { detail }.into());
         }
-        let waiting = committer::enqueue(&self.committer, request).inspect_err(|_| {
+        let busy = |_: &Busy| self.metrics.command(CountedAs::Unavailable);
+        let at_work = self.places.work().inspect_err(busy)?;
+        let waits_for_kafka = self.answer_after == AnswerAfter::Kafka;
+        // Before the command is decided: afterwards it cannot be refused any more.
+        let _waiting = waits_for_kafka.then(|| self.places.wait()).transpose().inspect_err(busy)?;
+        let reply = committer::enqueue(&self.committer, request).inspect_err(|_| {
             self.metrics.command(CountedAs::Unavailable);
         })?;
-        let reply = waiting.await.map_err(|_| Undecided::Stopping)??;
-        if self.answer_after == AnswerAfter::Kafka && !sabotage::strikes(Fault::AckBeforeKafka) {
+        let reply = reply.await.map_err(|_| Undecided::Stopping)??;
+        drop(at_work);
+        if waits_for_kafka && !sabotage::strikes(Fault::AckBeforeKafka) {
             let wait = self.limits.kafka_wait_max;
             let acknowledged = self.positions.acknowledged(reply.outcome.written());
             tokio::select! {
@@ -118,8 +133,13 @@ impl<A: Aggregate> Service<A> {
         if let Some(failure) = self.health.failure() {
             return Err(LoadError::Failing(failure));
         }
+        let at_work = self.places.work()?;
         let store = Arc::clone(&self.store);
-        let read = tokio::task::spawn_blocking(move || store.get(&keys::aggregate(id)));
+        let read = tokio::task::spawn_blocking(move || {
+            // A read that hangs goes on after its request was given up, and holds its place.
+            let _at_work = at_work;
+            store.get(&keys::aggregate(id))
+        });
         let row = read.await.map_err(|_| LoadError::Interrupted)??;
         if let Some(failure) = self.health.failure() {
             return Err(LoadError::Failing(failure));
@@ -130,7 +150,13 @@ impl<A: Aggregate> Service<A> {
     /// Waits until the positions of a token have been followed.
     pub(crate) async fn after(&self, token: &Token, wait: Option<Duration>) -> Result<(), AfterError> {
         let wait = wait.unwrap_or(self.limits.after_wait_max).min(self.limits.after_wait_max);
-        let there = self.followed.await_token(token, A::TOPIC, A::FOLLOWS);
+        let mut there = pin!(self.followed.await_token(token, A::TOPIC, A::FOLLOWS));
+        tokio::select! {
+            biased;
+            found = &mut there => return Ok(found?),
+            () = std::future::ready(()) => {}
+        }
+        let _waiting = self.places.wait()?;
         let in_time = tokio::time::timeout(wait, there).await;
         Ok(in_time.map_err(|_| AfterError::Timeout { waited_ms: wait.as_millis() })??)
     }

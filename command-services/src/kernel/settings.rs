@@ -49,7 +49,8 @@ pub enum AnswerAfter {
 pub struct Limits {
     /// Commands waiting for the committer; past it 503. A few groups, so that waiting stays far below a second.
     pub queued_commands_max: usize,
-    /// Requests being worked on; past it 503. Bounds what their bodies take in memory.
+    /// Requests being worked on; past it 503. Half as many more may wait for `Daybook-After` or for Kafka. While a body
+    /// comes, its connection is what is bounded: 16 KiB each.
     pub requests_max: usize,
     /// How long a client may take to send a body; past it 408.
     pub body_timeout: Duration,

@@ -66,7 +66,7 @@ pub enum StartError {
     #[error("{0}")]
     Upgrade(#[from] UpgradeError),
     /// The store could not be rebuilt.
-    #[error("the store could not be rebuilt, and what was there is untouched: {0}")]
+    #[error("the store could not be rebuilt, and the journal that was there is untouched: {0}")]
     Recover(#[from] RecoverError),
 }
 
@@ -117,6 +117,8 @@ pub(crate) struct Started {
     pub(crate) counters: Vec<Counter>,
     /// Per partition: positions that the log has; none where nobody answers for it.
     pub(crate) sent: Vec<Option<u64>>,
+    /// How many stores lie aside.
+    pub(crate) old_stores: u64,
 }
 
 /// A topic as this process has claimed it.
@@ -141,6 +143,7 @@ pub(crate) fn start<A: Aggregate>(
     starting.says("opening the directory");
     let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
     let marked = directory.check_marker(&marker)?;
+    let recover = recovers(&directory, settings)?;
     starting.says("waiting for a Kafka broker");
     let cluster = topics::wait_reachable(kafka, settings.limits.start_timeout)?;
     let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
@@ -159,20 +162,20 @@ pub(crate) fn start<A: Aggregate>(
         starting,
     };
     let store = directory.store();
-    if marked == Marked::Before && !settings.recover {
+    if marked == Marked::Before && !recover {
         starting.says("taking over a directory from before there was a journal");
         before::upgrade(&store, &directory.recovering()?, &opening)?;
         directory.recovered()?;
         directory.write_marker(&marker)?;
         directory.replace_store()?;
     }
-    if settings.recover {
+    if recover {
         kept::refuse_other_clusters_store(&store, &opening)?;
     }
-    let has_store = marked != Marked::Not && !settings.recover;
+    let has_store = marked != Marked::Not && !recover;
     starting.says("opening journal and index");
     let looked = if has_store { kept::look(&store, &opening)? } else { None };
-    if !settings.recover && looked.is_none() && claimant.instance.epoch() > 0 {
+    if !recover && looked.is_none() && claimant.instance.epoch() > 0 {
         // Who has claimed had a journal by then, or was about to make it of the log.
         let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
         return Err(KeptError::NothingKept { dir, epoch }.into());
@@ -182,11 +185,11 @@ pub(crate) fn start<A: Aggregate>(
     starting.says("reading the end of the log");
     let log = read_own_log(&claimant, &marks, starting);
     let mut log = log.map_err(|error| match error {
-        CompareError::Incoming(error) if settings.recover => RecoverError::Incoming(error).into(),
+        CompareError::Incoming(error) if recover => RecoverError::Incoming(error).into(),
         error => StartError::from(error),
     })?;
     if let Err(away) = log.whole() {
-        refuse_without(away, settings, looked.as_ref(), &claimant, &log)?;
+        refuse_without(away, settings, recover, looked.as_ref(), &claimant, &log)?;
     }
     // Whoever claims shuts others out, so what can be refused is refused before.
     match &looked {
@@ -195,7 +198,7 @@ pub(crate) fn start<A: Aggregate>(
             whole.as_ref().map_or(Ok(()), |whole| looked.refuse_unsent_damage(whole))?;
             claimant.own.compare(&looked.reader, looked.recorded(whole.as_ref())?, &log)?;
         }
-        None if settings.recover => {}
+        None if recover => {}
         None => claimant.own.refuse_to_begin_anew(&log.whole().map_err(StartError::Away)?)?,
     }
     if !settings.take_over {
@@ -208,7 +211,7 @@ pub(crate) fn start<A: Aggregate>(
     // A disk that takes no new file is found out before anything is claimed.
     let begun = match looked {
         Some(looked) => Some(looked.begin(&opening, log.whole().ok().as_ref())?),
-        None if settings.recover => None,
+        None if recover => None,
         None => Some(Begun::make(&store, &opening)?),
     };
     if begun.as_ref().is_some_and(Begun::needs_whole_log) {
@@ -231,6 +234,9 @@ pub(crate) fn start<A: Aggregate>(
         None => {
             let up_to = up_to.as_ref().map_err(|away| StartError::Away((*away).clone()))?;
             recover::recover::<A>(kafka, &directory, &marker, &opening, up_to)?;
+            if let Err(error) = directory.note_recovered() {
+                tracing::warn!(%error, "a next start with --recover would rebuild the store once more");
+            }
             let looked = kept::look(&store, &opening)?.ok_or(RecoverError::Gone)?;
             looked.begin(&opening, Some(up_to.log))?
         }
@@ -238,7 +244,40 @@ pub(crate) fn start<A: Aggregate>(
     let kept = recover::with_index::<A>(begun, kafka, &opening, up_to.as_ref().map_err(|away| *away))?;
     let sent = claimant.own.resume(&kept.journal.reader(), &log)?;
     let counters = recorded::counters(&kept.journal.reader());
-    Ok((Started { directory, kept, counters, sent }, (claimant, claimed)))
+    let old_stores = tell_old_stores(&directory)?;
+    Ok((Started { directory, kept, counters, sent, old_stores }, (claimant, claimed)))
+}
+
+/// Whether the store is to be rebuilt: once. Where the flag stays in a command line, each start would forget the idempotency
+/// keys and leave one more old store.
+fn recovers(directory: &Directory, settings: &Settings) -> Result<bool, StartError> {
+    if !settings.recover {
+        directory.forget_recovered()?;
+        return Ok(false);
+    }
+    if directory.is_recovered() {
+        tracing::warn!(
+            "--recover is left out: the start before this one has rebuilt the store. Start without it from now on; to rebuild it \
+             once more, remove {}",
+            directory.recovered_note().display()
+        );
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn tell_old_stores(directory: &Directory) -> Result<u64, StartError> {
+    let old = directory.old_stores()?;
+    if let Some(last) = old.last() {
+        let (count, last) = (old.len(), last.display());
+        tracing::info!(
+            count,
+            %last,
+            "old stores lie aside, with the states of users who have left since; once nothing of them is needed, stop the service and \
+             start it with --remove-old-stores"
+        );
+    }
+    Ok(old.len() as u64)
 }
 
 /// Reads what it can. A broker that has just come back has no leaders for a moment.
@@ -259,6 +298,7 @@ fn read_own_log(claimant: &Claimant, marks: &[Reached], starting: &Starting) -> 
 fn refuse_without(
     away: TopicError,
     settings: &Settings,
+    recover: bool,
     looked: Option<&Looked>,
     claimant: &Claimant,
     log: &OwnLog,
@@ -266,7 +306,7 @@ fn refuse_without(
     if !settings.take_over {
         claimant.refuse_others(log).map_err(ClaimError::from)?;
     }
-    let is_simple = !settings.recover && !settings.take_over && looked.is_some_and(Looked::is_sound);
+    let is_simple = !recover && !settings.take_over && looked.is_some_and(Looked::is_sound);
     if is_simple && log.epoch() <= claimant.instance.epoch() {
         tracing::warn!(
             "the start goes on without a partition, whose commands are refused until it is back: {away}"

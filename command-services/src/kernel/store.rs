@@ -196,6 +196,19 @@ impl Opened {
     }
 }
 
+/// Refuses what the store would not take, before anything of it is written: another attempt would not help.
+///
+/// # Errors
+/// [`StoreError::TooLarge`].
+pub(crate) fn check_sizes(writes: &Writes) -> Result<(), StoreError> {
+    writes.iter().try_for_each(|(key, value)| check_size(key, value.as_deref().unwrap_or_default()))
+}
+
+fn check_size(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let bytes = key.len() + value.len();
+    if bytes > VALUE_BYTES_MAX { Err(StoreError::TooLarge { bytes }) } else { Ok(()) }
+}
+
 impl Store {
     /// Opens the database in `dir`, or makes one.
     ///
@@ -231,11 +244,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`] before anything is written.
     pub(crate) fn apply(&self, writes: Writes) -> Result<(), StoreError> {
+        check_sizes(&writes)?;
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
-            let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
             match value {
-                _ if bytes > VALUE_BYTES_MAX => return Err(StoreError::TooLarge { bytes }),
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
             }
@@ -253,10 +265,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         for (key, value) in entries {
             let (key, value) = (key.as_ref(), value.as_ref());
-            let bytes = key.len() + value.len();
-            if bytes > VALUE_BYTES_MAX {
-                return Err(StoreError::TooLarge { bytes });
-            }
+            check_size(key, value)?;
             self.opened(|opened| opened.write(|db| db.insert(key, value)))?;
         }
         Ok(())
@@ -265,6 +274,11 @@ impl Store {
     /// Returns when everything applied so far survives a power cut.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         self.opened(Opened::sync)
+    }
+
+    /// Bytes of sled's file; none if the disk does not say.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.dir.join("db").metadata().map_or(0, |file| file.len())
     }
 
     /// Whether so much lies unsynced, or for so long, that a sync is due.

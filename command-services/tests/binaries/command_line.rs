@@ -9,7 +9,7 @@ use crate::child::{Service, broker, users, users_on};
 
 /// Runs a command that must end by itself; its exit code, and its stdout and stderr.
 #[track_caller]
-fn ends(mut command: Command) -> (i32, String, String) {
+pub(crate) fn ends(mut command: Command) -> (i32, String, String) {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
@@ -48,6 +48,23 @@ fn all_wrong_settings_are_reported_together() {
 }
 
 #[test]
+fn settings_that_contradict_each_other_are_refused_together() {
+    let dir = TempDir::new().unwrap();
+    let mut command = users();
+    command.args(["--answer-after", "kafka", "--kafka-wait-ms-max", "2000", "--request-timeout-ms", "2000"]);
+    command.args(["--idempotency-age-s-min", "61", "--idempotency-age-s-max", "60"]);
+    command.arg("--data-dir").arg(dir.path().join("data"));
+    let (code, _, stderr) = ends(command);
+    assert_eq!(code, 2, "{stderr}");
+    for said in [
+        "--kafka-wait-ms-max: 2000 is not below --request-timeout-ms, which is 2000",
+        "--idempotency-age-s-min: 61 is above --idempotency-age-s-max, which is 60",
+    ] {
+        assert!(stderr.lines().any(|line| line.starts_with(said)), "{said} in\n{stderr}");
+    }
+}
+
+#[test]
 fn an_unknown_flag_is_a_matter_of_usage() {
     let mut command = users();
     command.arg("--colour");
@@ -66,7 +83,27 @@ fn every_setting_is_a_flag_and_a_variable_and_stands_in_the_help() {
     for flag in flags {
         let name = flag.trim_start().trim_start_matches('-').split([' ', '=']).next().unwrap();
         let variable = format!("[env: DAYBOOK_{}", name.to_uppercase().replace('-', "_"));
-        assert!(name == "health-check" || stdout.contains(&variable), "{variable} in\n{stdout}");
+        // What is done once.
+        let acts = ["health-check", "recover", "take-over", "adopt-cluster", "journal", "remove-old-stores"];
+        assert!(acts.contains(&name) || stdout.contains(&variable), "{variable} in\n{stdout}");
+    }
+}
+
+#[test]
+fn what_is_done_once_is_no_variable() {
+    let dir = TempDir::new().unwrap();
+    let acts = ["RECOVER", "TAKE_OVER", "ADOPT_CLUSTER"];
+    let mut command = users();
+    command.arg("--data-dir").arg(dir.path().join("data"));
+    command.envs(acts.map(|act| (format!("DAYBOOK_{act}"), "true")));
+    let (code, _, stderr) = ends(command);
+    assert_eq!(code, 2, "{stderr}");
+    for act in acts {
+        let flag = format!("give --{} on the command line", act.to_lowercase().replace('_', "-"));
+        assert!(
+            stderr.contains(&format!("DAYBOOK_{act} is read no longer")) && stderr.contains(&flag),
+            "{stderr}"
+        );
     }
 }
 

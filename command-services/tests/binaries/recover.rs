@@ -9,12 +9,15 @@ use event_log::embedded::EmbeddedBroker;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::child::{Service, broker, request, users_on};
+use crate::child::{Service, broker, request, request_with, users_on};
+use crate::command_line::ends;
 use crate::log::signed_up;
 
 const SENT: usize = 600;
 const UNSENT: usize = 60;
 const KILLS: u32 = 10;
+/// Says in a directory that `--recover` has been carried out.
+const NOTE: &str = "store.recovered";
 
 /// The service, with a producer that waits for ever for more to send along.
 fn without_kafka(broker: &EmbeddedBroker, data: &Path) -> Command {
@@ -51,6 +54,10 @@ fn half_sent(broker: &EmbeddedBroker, data: &Path) -> BTreeMap<String, String> {
     service.kill();
     assert_eq!(signed_up(&broker.kafka("")).len(), SENT);
     users
+}
+
+fn with_key(address: &str, body: &str) -> (u16, String) {
+    request_with(address, "POST", "/users", "idempotency-key: once\r\n", body).unwrap()
 }
 
 fn assert_known(service: &Service, users: &BTreeMap<String, String>) {
@@ -107,6 +114,7 @@ fn killed_at_random_moments_it_begins_anew_and_loses_nothing() {
     let whole = began.elapsed();
     service.kill();
     for kill in 0..KILLS {
+        let _ = std::fs::remove_file(data.join(NOTE));
         let mut command = recover(without_kafka(&broker, &data));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Not a wait for anything: any moment will do.
@@ -114,9 +122,47 @@ fn killed_at_random_moments_it_begins_anew_and_loses_nothing() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    let _ = std::fs::remove_file(data.join(NOTE));
     let service = Service::start(recover(users_on(&broker, &data)));
     assert_known(&service, &users);
     let (status, said) = service.terminate();
     assert!(status.success(), "{said}");
     assert_eq!(signed_up(&broker.kafka("")), users);
+}
+
+#[test]
+fn recover_left_in_the_command_line_rebuilds_once_and_forgets_no_key_after_that() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let data = dir.path().join("data");
+    half_sent(&broker, &data);
+    let body = json!({"email": "once@example.org", "name": "Ada", "address": "1 Row"}).to_string();
+    let mut first = None;
+    for start in 0..3 {
+        let service = Service::start(recover(users_on(&broker, &data)));
+        let answer = with_key(&service.address, &body);
+        assert_eq!(answer.0, 201, "{answer:?}");
+        assert_eq!(*first.get_or_insert(answer.clone()), answer, "start {start}");
+        let (status, said) = service.terminate();
+        assert!(status.success(), "{said}");
+        assert_eq!(said.contains("--recover is left out"), start > 0, "{said}");
+    }
+    let old = || {
+        std::fs::read_dir(&data)
+            .unwrap()
+            .filter(|entry| {
+                let entry = entry.as_ref().unwrap();
+                entry.file_name().to_string_lossy().starts_with("store.old-")
+            })
+            .count()
+    };
+    assert_eq!(old(), 1);
+    let service = Service::start(users_on(&broker, &data));
+    let shown = request(&service.address, "GET", "/metrics", "").unwrap().1;
+    assert!(shown.contains("daybook_old_stores 1\n"), "{shown}");
+    assert!(service.terminate().1.contains("old stores lie aside"));
+    let mut command = users_on(&broker, &data);
+    command.arg("--remove-old-stores");
+    let (code, stdout, stderr) = ends(command);
+    assert_eq!((code, old()), (0, 0), "{stderr}");
+    assert!(stdout.contains("store.old-000001"), "{stdout}");
 }

@@ -307,9 +307,11 @@ impl Journal {
         self.change_segment(now_ms)
     }
 
-    /// Changes to a new segment although the present one has room. Does nothing while there is no spare one.
-    pub(crate) fn change_segment_early(&mut self, now_ms: u64) -> Result<(), AppendError> {
-        if self.failed.is_some() || !self.spare.is_ready() {
+    /// Changes to a new segment although the present one has room. Does nothing if there is no spare one, which is `awaited` if
+    /// it is being made.
+    pub(crate) fn change_segment_early(&mut self, awaited: bool, now_ms: u64) -> Result<(), AppendError> {
+        let is_ready = if awaited { self.spare.wait(SPARE_TIMEOUT).is_ok() } else { self.spare.is_ready() };
+        if self.failed.is_some() || !is_ready {
             return Ok(());
         }
         self.change_segment(now_ms)

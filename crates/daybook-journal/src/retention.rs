@@ -64,7 +64,9 @@ impl Journal {
         let reader = self.reader();
         let aged_ms = now_ms.saturating_sub(retention.clock_ahead_ms);
         if keys_need_a_segment(&reader.catalog(), retention) {
-            self.change_segment_early(now_ms)?;
+            // At the bound no key is taken before some are forgotten.
+            let is_full = reader.keys() as u64 >= retention.keys_max;
+            self.change_segment_early(is_full, now_ms)?;
         }
         // This is asked often: where nothing is to be done, it is found out without reading.
         if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, aged_ms) {
@@ -133,9 +135,9 @@ fn may_go(
     let Some(oldest) = catalog.oldest().filter(|_| catalog.segments.len() > 1) else { return false };
     let age_ms = now_ms.saturating_sub(committed_ms(catalog, now_ms));
     let has_keys = oldest.key_count > 0;
-    // Half of the bytes and most of the keys are there to be used; beyond that the oldest go early.
-    let crowded =
-        catalog.bytes() > retention.journal_bytes_max / 2 || has_keys && many_keys(catalog, retention);
+    // Half of the bytes and most of the keys are there to be used; beyond that the oldest go early. One without keys as well:
+    // it may stand before those that have them.
+    let crowded = catalog.bytes() > retention.journal_bytes_max / 2 || many_keys(catalog, retention);
     let key_age_ms = if crowded { retention.key_age_ms_min } else { retention.key_age_ms_max };
     let keys_may_go = !has_keys || age_ms >= key_age_ms;
     let is_surplus = |(events, acknowledged): (&PartitionEvents, &u64)| {
@@ -158,7 +160,8 @@ fn committed_ms(catalog: &Catalog, now_ms: u64) -> u64 {
 
 /// The oldest segment, if carrying what is needed of it brings room, and per partition from where on that is; none if
 /// nothing is. Of a segment that is mostly needed, what is carried takes what its removal gives. That is done all the same
-/// where the journal is crowded and most of it is not needed: the segments behind it bring the room. No record is read.
+/// where the journal is crowded and most of it is not needed: the segments behind it bring the room; and where there are many
+/// keys, then without what is only kept. No record is read.
 fn worth_it(
     catalog: &Catalog,
     retention: &Retention,
@@ -166,13 +169,20 @@ fn worth_it(
     now_ms: u64,
 ) -> Option<(u64, Option<Vec<u64>>)> {
     let oldest = catalog.oldest()?;
-    let needed_from = needed_from(catalog, oldest, retention, acknowledged, now_ms);
-    let partitions = oldest.footer.partitions.iter().zip(&needed_from);
-    let carried: u64 = partitions.map(|(events, from)| bytes_from(events, *from)).sum();
+    let carried = |from: &[u64]| -> u64 {
+        oldest.footer.partitions.iter().zip(from).map(|(events, from)| bytes_from(events, *from)).sum()
+    };
+    let from = needed_from(catalog, oldest, retention, acknowledged, now_ms);
     let half = retention.journal_bytes_max / 2;
-    let is_worth_it =
-        carried <= oldest.bytes / 2 || catalog.bytes() > half && unsent_bytes(catalog, acknowledged) <= half;
-    is_worth_it.then_some((oldest.footer.segment, (carried > 0).then_some(needed_from)))
+    let is_worth_it = carried(&from) <= oldest.bytes / 2
+        || catalog.bytes() > half && unsent_bytes(catalog, acknowledged) <= half;
+    let from = match is_worth_it {
+        true => from,
+        // Keys are not carried, so they bring room for others. What is sent must not keep that out.
+        false if many_keys(catalog, retention) => acknowledged.to_vec(),
+        false => return None,
+    };
+    Some((oldest.footer.segment, (carried(&from) > 0).then_some(from)))
 }
 
 /// Per partition: the position from which on events of the oldest segment are needed.

@@ -1,5 +1,7 @@
 //! The shop's rows: many orders, cancels in old parts, tombstones, and bytes that nobody wrote.
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
 
 use projector::kernel::{Generation, View};
@@ -23,7 +25,11 @@ fn projected(log: &Log) -> (tempfile::TempDir, Generation) {
 
 fn all_orders(generation: &Generation) -> Vec<Order> {
     let mut orders = Vec::new();
-    shop::orders::each(generation, USER, |order| orders.push(*order)).unwrap();
+    let all = |part: &[Order]| {
+        orders.extend_from_slice(part);
+        ControlFlow::Continue(())
+    };
+    assert!(shop::orders::each(generation, USER, all).unwrap().is_continue());
     orders
 }
 
@@ -76,6 +82,20 @@ fn no_value_is_large() {
     let part = generation.part(Orders::ID, USER, 0).unwrap().unwrap();
     assert!(row.len().max(part.len()) < 8 << 10, "{} and {} bytes", row.len(), part.len());
     assert!(generation.part(Orders::ID, USER, (1_000 / PART_ORDERS) as u32).unwrap().is_none());
+}
+
+#[test]
+fn who_has_seen_enough_reads_no_further_part() {
+    let mut log = Log::default();
+    (0..5 * PART_ORDERS as u128).for_each(|n| drop(log.write(&placed(Uuid::from_u128(n), USER, PRODUCT, 1))));
+    let (_directory, generation) = projected(&log);
+    let mut parts = 0;
+    let two = |_: &[Order]| {
+        parts += 1;
+        if parts == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(shop::orders::each(&generation, USER, two).unwrap().is_break());
+    assert_eq!(parts, 2);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::asked::After;
 use super::first_catch_up::FirstCatchUp;
 use super::guard::Counted;
+use super::heavy::Heavy;
 use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX, WAITING_MAX};
 use super::positions;
 use super::rebuild::Rebuild;
@@ -39,6 +40,7 @@ pub struct Api {
     /// Permits of those among them that wait for a token.
     waiting: Semaphore,
     pub(super) request_metrics: RequestMetrics,
+    heavy: Arc<Heavy>,
     /// The rebuild that is at work, if any.
     pub(super) rebuild: ArcSwapOption<Rebuild>,
     /// Why a generation that is to be built is not yet.
@@ -75,6 +77,7 @@ impl Api {
     /// the log after an opening while it gets no further.
     #[must_use]
     pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
+        let request_metrics = RequestMetrics::default();
         Self {
             read_model,
             layout: layout.to_string(),
@@ -84,7 +87,8 @@ impl Api {
             catch_up_max,
             requests: Semaphore::new(REQUESTS_MAX),
             waiting: Semaphore::new(WAITING_MAX),
-            request_metrics: RequestMetrics::default(),
+            heavy: Arc::new(Heavy::new(&request_metrics)),
+            request_metrics,
             rebuild: ArcSwapOption::empty(),
             build_trouble: ArcSwap::default(),
             refused: ArcSwap::default(),
@@ -161,7 +165,8 @@ impl Api {
             Some(before) => before.first_catch_up.go_on(progress.clone(), self.catch_up_max),
             None => FirstCatchUp::begin(progress.clone(), self.catch_up_max),
         };
-        let serving = Serving { number, name, generation, progress, first_catch_up, hold, repairs };
+        let heavy = self.heavy.clone();
+        let serving = Serving { number, name, generation, progress, first_catch_up, hold, repairs, heavy };
         self.serving.store(Some(Arc::new(serving)));
         self.swaps.send_replace(number);
     }

@@ -40,18 +40,18 @@ async fn bounded(api: &Api, request: Request, next: Next) -> Response {
 }
 
 /// Counts in a gauge for as long as it lives, also when a client goes away and its request is dropped.
-pub(super) struct Counted<'g>(&'g Count);
+pub(super) struct Counted(Count);
 
-impl<'g> Counted<'g> {
+impl Counted {
     /// Counts from now on.
     #[must_use]
-    pub(super) fn new(gauge: &'g Count) -> Self {
+    pub(super) fn new(gauge: &Count) -> Self {
         gauge.inc();
-        Self(gauge)
+        Self(gauge.clone())
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

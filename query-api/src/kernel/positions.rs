@@ -48,8 +48,19 @@ pub fn as_of(
 /// Whether all positions of a token have been projected. What waits in quarantine has not.
 #[must_use]
 pub fn reached(checkpoint: &Checkpoint, quarantine: &Quarantine, token: &Token) -> bool {
-    let reached = |at: &TokenPosition| checkpoint.position_reached(&at.topic, at.partition, at.position);
-    token.positions.iter().all(reached) && waiting(quarantine, token).is_none()
+    first_missing(token, 0, |at| is_projected(checkpoint, quarantine, at)) == token.positions.len()
+}
+
+/// Whether a position has been projected. Once it has been it stays so.
+pub(super) fn is_projected(checkpoint: &Checkpoint, quarantine: &Quarantine, at: &TokenPosition) -> bool {
+    checkpoint.position_reached(&at.topic, at.partition, at.position)
+        && quarantine.waiting_at(&at.topic, at.partition, at.position).is_none()
+}
+
+/// Which of a token's positions is the first that is not there, if those before `from` are; how many it has, if all are.
+/// Many requests wait at once, and each looks at every commit: so it goes on where it was.
+pub(super) fn first_missing(token: &Token, from: usize, is_there: impl Fn(&TokenPosition) -> bool) -> usize {
+    from + token.positions.iter().skip(from).take_while(|at| is_there(at)).count()
 }
 
 /// The first position of a token whose event waits in quarantine, and its key.
@@ -89,6 +100,8 @@ pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use projector::kernel::{SourceCheckpoint, SourceId};
 
@@ -120,6 +133,22 @@ mod tests {
         assert!(!is_reached("a/0@2,b/1@9"));
         assert!(!is_reached("a/0@3"));
         assert_eq!(current(&at, &"b/1@100,a/0@3".parse().unwrap()).to_string(), "b/1@8,a/0@2");
+    }
+
+    #[test]
+    fn what_was_reached_is_not_looked_at_again() {
+        let token: Token =
+            (0..100).map(|at| format!("a/{at}@5")).collect::<Vec<_>>().join(",").parse().unwrap();
+        let looks = Cell::new(0);
+        let mut from = 0;
+        for commit in 0..1_000 {
+            let is_there = |at: &TokenPosition| {
+                looks.set(looks.get() + 1);
+                at.partition < 99 || commit == 999
+            };
+            from = first_missing(&token, from, is_there);
+        }
+        assert_eq!((from, looks.get()), (100, 99 + 1_000));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Refusal {
     /// 503 because the answer took too long.
     #[must_use]
     pub fn too_slow() -> Self {
-        let detail = "the answer took too long and was given up; try again, or ask for a smaller page";
+        let detail = "the answer, or its waiting behind others, took too long and was given up; try again, or ask for a smaller page";
         Self::not_yet("too-slow", "The answer took too long", detail)
     }
 

@@ -30,6 +30,10 @@ pub(super) struct RequestMetrics {
     pub(super) at_work: Count,
     /// Requests waiting for a token now.
     pub(super) waiting: Count,
+    /// Reads that take long, at work now.
+    pub(super) heavy_at_work: Count,
+    /// Requests that wait for such a read to begin.
+    pub(super) heavy_waiting: Count,
     /// Requests whose token was not reached in time.
     pub(super) not_reached: Counter<u64, AtomicU64>,
     /// Requests for rows that could not be read.
@@ -62,6 +66,8 @@ impl Default for RequestMetrics {
             duration: Family::new_with_constructor(|| Histogram::new(BUCKETS_S)),
             at_work: Gauge::default(),
             waiting: Gauge::default(),
+            heavy_at_work: Gauge::default(),
+            heavy_waiting: Gauge::default(),
             not_reached: Counter::default(),
             unreadable: UnreadableRows::default(),
         }
@@ -94,6 +100,12 @@ impl RequestMetrics {
         registry.register("http_request_seconds", "Time from request to answer", self.duration.clone());
         registry.register("http_requests_at_work", "Requests at work", self.at_work.clone());
         registry.register("waiting_requests", "Requests that wait for a token", self.waiting.clone());
+        registry.register("heavy_reads_at_work", "Reads that take long, at work", self.heavy_at_work.clone());
+        registry.register(
+            "heavy_reads_waiting",
+            "Requests that wait for such a read to begin",
+            self.heavy_waiting.clone(),
+        );
         registry.register(
             "tokens_not_reached",
             "Requests whose token was not reached",

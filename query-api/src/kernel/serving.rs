@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use projector::kernel::follower::{Hold, Repairs};
 use projector::kernel::{Generation, Progress, ReadError};
-use schemas::token::Token;
+use schemas::token::{Token, TokenPosition};
 use tokio::sync::watch;
 
-use super::blocking::blocking;
 use super::first_catch_up::FirstCatchUp;
+use super::heavy::{Heavy, Length, Stop};
 use super::limits::READ_INLINE_ROWS_MAX;
 use super::positions;
 use super::refusal::Refusal;
@@ -29,11 +29,13 @@ pub struct Serving {
     pub hold: Hold,
     /// Releases what waits in it.
     pub repairs: Repairs,
+    /// Bounds the reads that take long.
+    pub(super) heavy: Arc<Heavy>,
 }
 
 impl Serving {
-    /// Reads at most about `rows` rows: few at once, because handing them to another thread would take longer than
-    /// reading them from memory; many as [`Serving::read_many`] does.
+    /// Reads at most about `rows` rows, not more than a page: few at once, because handing them to another thread would take
+    /// longer than reading them from memory; many on a thread that may block, once one of those for pages is free.
     ///
     /// # Errors
     /// 500 if the read model cannot be read; whatever `read` refuses.
@@ -42,20 +44,32 @@ impl Serving {
         T: Send + 'static,
         R: FnOnce(&Generation) -> Result<T, Refusal> + Send + 'static,
     {
-        if rows <= READ_INLINE_ROWS_MAX { read(&self.generation) } else { self.read_many(read).await }
+        if rows <= READ_INLINE_ROWS_MAX {
+            return read(&self.generation);
+        }
+        self.read_heavy(Length::Page, |generation, _| read(generation)).await
     }
 
-    /// Reads any number of rows on a thread that may block.
+    /// Reads any number of rows on a thread that may block, once one is free. `read` has to look at its [`Stop`] so often that
+    /// it ends soon after its request; nobody sees what it returns then.
     ///
     /// # Errors
     /// As [`Serving::read`].
     pub async fn read_many<T, R>(&self, read: R) -> Result<T, Refusal>
     where
         T: Send + 'static,
-        R: FnOnce(&Generation) -> Result<T, Refusal> + Send + 'static,
+        R: FnOnce(&Generation, &Stop) -> Result<T, Refusal> + Send + 'static,
+    {
+        self.read_heavy(Length::Whole, read).await
+    }
+
+    async fn read_heavy<T, R>(&self, length: Length, read: R) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Generation, &Stop) -> Result<T, Refusal> + Send + 'static,
     {
         let generation = self.generation.clone();
-        match blocking(move || read(&generation)).await {
+        match self.heavy.run(length, move |stop| read(&generation, stop)).await {
             Ok(result) => result,
             Err(error) => Err(Refusal::unreadable(&error)),
         }
@@ -64,8 +78,13 @@ impl Serving {
     /// Ends when all positions of `token` have been projected; never, once the follower has been stopped before.
     pub(super) async fn reached(&self, token: &Token) {
         let mut progress = self.progress.clone();
-        let reached =
-            |now: &Arc<Progress>| positions::reached(&now.checkpoint, &self.generation.quarantine(), token);
+        let mut missing = 0;
+        let reached = |now: &Arc<Progress>| {
+            let quarantine = self.generation.quarantine();
+            let is_there = |at: &TokenPosition| positions::is_projected(&now.checkpoint, &quarantine, at);
+            missing = positions::first_missing(token, missing, is_there);
+            missing == token.positions.len()
+        };
         let gone = progress.wait_for(reached).await.is_err();
         if gone {
             std::future::pending().await

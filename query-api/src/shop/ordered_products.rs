@@ -7,6 +7,7 @@
 
 mod gather;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -24,6 +25,7 @@ use crate::kernel::api::Api;
 use crate::kernel::asked::Asked;
 use crate::kernel::cursor;
 use crate::kernel::grounds::Grounds;
+use crate::kernel::heavy::Stop;
 use crate::kernel::limits::READ_INLINE_ROWS_MAX;
 use crate::kernel::marks::Marks;
 use crate::kernel::refusal::Refusal;
@@ -105,10 +107,15 @@ async fn body(
     if few.next_index.is_none() {
         return render(&serving.generation, &products, wanted, &Gathered::from_orders(&few.orders), marks);
     }
-    let render_all = move |generation: &Generation| {
+    let render_all = move |generation: &Generation, stop: &Stop| {
         let mut gathered = Gathered::default();
-        let read = orders::each(generation, user_id, |order| gathered.add(order));
-        read.map_err(|error| unreadable(&error))?;
+        let read = orders::each(generation, user_id, |part| {
+            part.iter().for_each(|order| gathered.add(order));
+            if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if read.map_err(|error| unreadable(&error))?.is_break() {
+            return Err(Refusal::too_slow());
+        }
         render(generation, &products, wanted, &gathered, marks)
     };
     serving.read_many(render_all).await

@@ -6,6 +6,7 @@ mod any_bytes;
 mod bounds;
 mod endpoints;
 mod events;
+mod heavy;
 mod hostile_input;
 mod http;
 mod lifecycle;

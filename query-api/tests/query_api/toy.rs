@@ -35,7 +35,7 @@ const SWITCHED: &str = "toy.lamp.switched.v1";
 
 /// A lamp was switched.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Switched {
+pub(crate) struct Switched {
     lamp_id: Uuid,
 }
 
@@ -99,7 +99,7 @@ impl<const BREAKS: bool> View for Switches<BREAKS> {
     }
 }
 
-const LAMPS: Projection<Switched> = Projection {
+pub(crate) const LAMPS: Projection<Switched> = Projection {
     layout_version: 1,
     topics: &[Topic { name: TOPIC, service: "lamps" }],
     views: &[ViewEntry::of::<Switches<false>>()],
@@ -146,7 +146,7 @@ async fn serve_as(projection: Projection<Switched>, setting: &Setting) -> Servic
     service
 }
 
-fn setting() -> Setting {
+pub(crate) fn setting() -> Setting {
     let log = Log::without_topics();
     log.create_topic(TOPIC);
     Setting::on(log)

@@ -28,12 +28,20 @@ fn spaces_around_commas_are_allowed_as_in_other_headers() {
 }
 
 #[test]
-fn a_token_has_room_for_so_many_positions() {
-    let of = |count| vec!["users.events/0@0"; count].join(",");
+fn of_each_partition_the_highest_position_counts() {
+    let token = "a/0@1,b/1@3,a/0@7,a/0@2,a/1@0".parse::<Token>().unwrap();
+    assert_eq!(token.to_string(), "a/0@7,b/1@3,a/1@0");
+}
+
+#[test]
+fn a_token_has_room_for_as_many_partitions_as_a_shop_may_have() {
+    let of = |count| (0..count).map(|at| format!("users.events/{at}@0")).collect::<Vec<_>>().join(",");
     assert_eq!(of(POSITIONS_MAX).parse::<Token>().unwrap().positions.len(), POSITIONS_MAX);
     let error = of(POSITIONS_MAX + 1).parse::<Token>().unwrap_err();
     assert_eq!(error, TokenError::TooMany);
-    assert_eq!(error.to_string(), "a token names at most 256 positions");
+    assert_eq!(error.to_string(), "a token names at most 3000 partitions");
+    let repeated = vec!["users.events/0@0"; 10_000].join(",").parse::<Token>().unwrap();
+    assert_eq!(repeated, Token::one("users.events", 0, 0));
 }
 
 #[test]

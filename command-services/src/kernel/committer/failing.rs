@@ -10,9 +10,11 @@ use event_log::sabotage::{self, Fault};
 
 use super::{CommitError, Committer, Work, refuse};
 use crate::kernel::aggregate::Aggregate;
+use crate::kernel::group::GroupError;
 use crate::kernel::integrity::IntegrityError;
 use crate::kernel::kept::{put_aside, takes_writes};
 use crate::kernel::recorded;
+use crate::kernel::store::StoreError;
 
 /// An index that is damaged is opened afresh once: what sled has in memory may have been at fault.
 const INDEX_FAILURES_MAX: u32 = 2;
@@ -41,6 +43,10 @@ impl<A: Aggregate> Committer<A> {
         if let CommitError::Journal(AppendError::Failed { .. } | AppendError::Unusable(_)) = error {
             // Of what a failed sync was about, the system may have forgotten that it is not on the disk.
             return Err(IntegrityError::JournalFailed(error.to_string()));
+        }
+        if let CommitError::Store(GroupError::Store(error @ StoreError::TooLarge { .. })) = error {
+            // Checked before anything is handed over; opening the store afresh would not help.
+            return Err(IntegrityError::TooLarge(error.to_string()));
         }
         let of_the_index = matches!(error, CommitError::Store(error) if error.is_damage());
         self.index_failures += u32::from(of_the_index);

@@ -75,7 +75,7 @@ impl Quarantine {
                 writes.entry((at.table, at.subject)).or_default().push(marker);
                 left.parked.insert((at.table, at.subject), Waiting { first, events: 0 });
             }
-            left.count(at.table, at.subject, value.len());
+            left.count(at.table, at.subject, key.len() + value.len());
         }
         for ((table, subject), writes) in &mut writes {
             if !left.waits(*table, *subject) {
@@ -109,7 +109,8 @@ impl Quarantine {
         let partition = envelope.source.partition;
         let (event_type, data) = (&*envelope.event_type, envelope.data.get());
         let event = WaitingEvent { partition, event_id: id, event_type, data }.encode();
-        if let Some(bound) = self.bound_reached(table, subject, event.len()) {
+        let key = keys::waiting(table, subject, position);
+        if let Some(bound) = self.bound_reached(table, subject, key.len() + event.len()) {
             return Err(match unreadable {
                 Some(source) => IncomingFault::Data { id, source },
                 None => IncomingFault::QuarantineFull { id, subject, bound },
@@ -129,8 +130,8 @@ impl Quarantine {
             writes.push((keys::parked(table, subject), Some(first.encode())));
             self.parked.insert((table, subject), Waiting { first, events: 0 });
         }
-        self.count(table, subject, event.len());
-        writes.push((keys::waiting(table, subject, position), Some(event)));
+        self.count(table, subject, key.len() + event.len());
+        writes.push((key, Some(event)));
         Ok(writes)
     }
 

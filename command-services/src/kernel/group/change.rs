@@ -58,7 +58,7 @@ impl From<StoreError> for Stopped {
 
 impl From<Damaged> for Stopped {
     fn from(damaged: Damaged) -> Self {
-        Self::Undecided(Undecided::StoreFails { detail: damaged.to_string() })
+        Self::Undecided(Undecided::Damaged { detail: damaged.to_string() })
     }
 }
 
@@ -82,6 +82,8 @@ impl From<GroupError> for Stopped {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) outcome: Outcome,
+    /// A rejection that rests on what has not been heard of: no key keeps it, for a moment later it may be wrong.
+    pub(crate) is_provisional: bool,
     pub(super) writes: Writes,
     pub(super) sealed: Sealed,
 }
@@ -104,7 +106,8 @@ impl Change {
     }
 
     pub(super) fn rejected(problem: Problem) -> Self {
-        Self { outcome: Outcome::Rejected(problem), writes: Writes::new(), sealed: Sealed::default() }
+        let (writes, sealed) = (Writes::new(), Sealed::default());
+        Self { outcome: Outcome::Rejected(problem), is_provisional: false, writes, sealed }
     }
 
     /// Bytes that it writes.

@@ -42,18 +42,28 @@ pub(super) fn look_up(
     Ok(Read { standing: reference.standing, said_by: Some(said_by) })
 }
 
-/// The events that a decision depends on, each once, in the order in which they were read.
+/// What a decision depends on.
 #[derive(Debug, Default)]
-pub(super) struct ReadSet(Vec<DependsOn>);
+pub(super) struct ReadSet {
+    /// Events, each once, in the order in which they were read.
+    events: Vec<DependsOn>,
+    has_unknown: bool,
+}
 
 impl ReadSet {
     /// Adds what was read, and returns what it said.
     pub(super) fn take(&mut self, read: Read) -> Standing {
-        self.0.extend(read.said_by.filter(|said_by| !self.0.contains(said_by)));
+        self.events.extend(read.said_by.filter(|said_by| !self.events.contains(said_by)));
+        self.has_unknown |= read.standing == Standing::Unknown;
         read.standing
     }
 
+    /// Whether something was looked for that has not been heard of: it may be there, and be heard of any moment.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.has_unknown
+    }
+
     pub(super) fn into_events(self) -> Vec<DependsOn> {
-        self.0
+        self.events
     }
 }

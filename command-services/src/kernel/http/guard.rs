@@ -1,4 +1,4 @@
-//! What surrounds every route: bounds on number and time, problems instead of bare errors, and no panic leaves.
+//! What surrounds every route: a bound on time, problems instead of bare errors, and no panic leaves.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,7 +10,6 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::operations::{live, metrics, ready};
@@ -18,23 +17,14 @@ use super::refusal::{Refusal, fault};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::service::Service;
 
-#[derive(Clone)]
-struct Bounds {
-    requests: Arc<Semaphore>,
-    timeout: Duration,
-}
-
 /// A service's routes with everything around them.
 pub(crate) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
-    let bounds = Bounds {
-        requests: Arc::new(Semaphore::new(service.limits.requests_max)),
-        timeout: service.limits.request_timeout,
-    };
+    let timeout = service.limits.request_timeout;
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         // Only what is above is bounded: a busy service must still say that it lives.
-        .layer(from_fn_with_state(bounds, bound))
+        .layer(from_fn_with_state(timeout, bound))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready::<A>))
         .route("/metrics", get(metrics::<A>))
@@ -42,14 +32,10 @@ pub(crate) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Ar
         .with_state(service)
 }
 
-async fn bound(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
-    let Ok(_permit) = bounds.requests.try_acquire() else {
-        let detail = "too many requests are being worked on; try again later";
-        return Refusal::unavailable("busy", "Too many requests", detail).into_response();
-    };
-    match tokio::time::timeout(bounds.timeout, next.run(request)).await {
+async fn bound(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => timed_out(bounds.timeout).into_response(),
+        Err(_) => timed_out(timeout).into_response(),
     }
 }
 

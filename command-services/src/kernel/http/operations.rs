@@ -36,7 +36,9 @@ pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) 
 /// Figures for Prometheus.
 pub(super) async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
     service.metrics.unsent_events.set(service.positions.unsent());
+    service.metrics.waiting_requests.set(service.places.waiting() as u64);
     service.metrics.journal_bytes.set(service.journal.bytes());
+    service.metrics.index_bytes.set(service.store.bytes());
     service.metrics.idempotency_keys.set(service.journal.keys() as u64);
     let quarantine = service.followed.quarantine();
     service.metrics.quarantined_keys.set(quarantine.keys);

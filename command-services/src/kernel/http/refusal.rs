@@ -7,10 +7,24 @@ use schemas::problem::{MEDIA_TYPE, Problem};
 
 use crate::kernel::command::Undecided;
 use crate::kernel::followed::AwaitError;
+use crate::kernel::places::Busy;
 use crate::kernel::service::{AfterError, ExecuteError, LoadError};
 
 /// What a client should wait, in seconds, before it repeats a request that met a passing obstacle.
 const RETRY_AFTER_S: u16 = 1;
+
+const STORE_FAILS: &str = "the command could not be written to disk; repeat it with the same Idempotency-Key once the disk is \
+                           well, of which /health/ready and the service's log say more";
+const STORE_UNREADABLE: &str =
+    "the state cannot be read; try again once the disk is well, of which the service's log says more";
+const RELAY_HALTED: &str = "events of this service can no longer be sent to Kafka, and no command is accepted until they are; \
+                            /health/ready says which, and why";
+const SUPERSEDED: &str =
+    "another process is the writer now, and this one accepts no command any more; repeat the request there";
+const STORED_AND_SUPERSEDED: &str = "the command is stored here, but another writer has taken over before the log had it, and its events \
+                                     will never be there; repeat the request there";
+const KEY_UNREADABLE: &str = "what became of the request with this Idempotency-Key cannot be read any more; read the resource to see \
+                              whether it took effect, and use a new key";
 
 /// A problem, and when to try again.
 #[derive(Debug, Clone)]
@@ -64,7 +78,7 @@ impl IntoResponse for Refusal {
 
 impl From<Undecided> for Refusal {
     fn from(undecided: Undecided) -> Self {
-        let detail = undecided.to_string();
+        let detail = shown(&undecided);
         match undecided {
             Undecided::QueueFull => Self::unavailable("busy", "Too many commands", detail),
             Undecided::OutboxFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
@@ -75,7 +89,9 @@ impl From<Undecided> for Refusal {
                 Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
             }
             Undecided::KeyUnreadable { .. } => Self::unavailable("key-unreadable", "Key unreadable", detail),
-            Undecided::StoreFails { .. } => Self::unavailable("store-fails", "Store fails", detail),
+            Undecided::StoreFails { .. } | Undecided::Stuck { .. } | Undecided::Damaged { .. } => {
+                Self::unavailable("store-fails", "Store fails", detail)
+            }
             Undecided::CatchingUp { .. } => Self::unavailable("catching-up", "Catching up", detail),
             Undecided::FollowingStopped { .. } => {
                 Self::unavailable("following-stopped", "Following has stopped", detail)
@@ -99,12 +115,36 @@ impl From<Undecided> for Refusal {
     }
 }
 
+/// What a client is told. Where the kernel's words are for operators, with directories, files, hosts and instances in them,
+/// the client is told what it means for the request.
+fn shown(undecided: &Undecided) -> String {
+    match undecided {
+        Undecided::StoreFails { .. } => STORE_FAILS.to_owned(),
+        Undecided::RelayHalted { .. } => RELAY_HALTED.to_owned(),
+        Undecided::Superseded { .. } => SUPERSEDED.to_owned(),
+        Undecided::KeyUnreadable { detail } => {
+            tracing::error!("what became of a request with an Idempotency-Key cannot be read: {detail}");
+            KEY_UNREADABLE.to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+impl From<Busy> for Refusal {
+    fn from(busy: Busy) -> Self {
+        Self::unavailable("busy", "Too many requests", busy.to_string())
+    }
+}
+
 impl From<ExecuteError> for Refusal {
     fn from(error: ExecuteError) -> Self {
         let detail = error.to_string();
         match error {
             ExecuteError::Undecided(undecided) => undecided.into(),
-            ExecuteError::Superseded { .. } => Self::unavailable("superseded", "Another writer", detail),
+            ExecuteError::Busy(busy) => busy.into(),
+            ExecuteError::Superseded { .. } => {
+                Self::unavailable("superseded", "Another writer", STORED_AND_SUPERSEDED)
+            }
             ExecuteError::NotAcknowledged { .. } => {
                 Self::unavailable("not-acknowledged", "Kafka has not acknowledged yet", detail)
             }
@@ -114,7 +154,16 @@ impl From<ExecuteError> for Refusal {
 
 impl From<LoadError> for Refusal {
     fn from(error: LoadError) -> Self {
-        Self::unavailable("store-fails", "Store fails", error.to_string())
+        match error {
+            LoadError::Busy(busy) => busy.into(),
+            LoadError::Damaged(damaged) => {
+                Self::unavailable("store-fails", "Store fails", damaged.to_string())
+            }
+            error => {
+                tracing::warn!(%error, "a state cannot be read");
+                Self::unavailable("store-fails", "Store fails", STORE_UNREADABLE)
+            }
+        }
     }
 }
 
@@ -122,9 +171,10 @@ impl From<AfterError> for Refusal {
     fn from(error: AfterError) -> Self {
         let detail = error.to_string();
         match error {
-            AfterError::Await(AwaitError::UnknownTopic { .. }) => {
+            AfterError::Await(AwaitError::UnknownTopic { .. } | AwaitError::UnknownPartition { .. }) => {
                 Self::header(schemas::headers::AFTER, detail)
             }
+            AfterError::Busy(busy) => busy.into(),
             AfterError::Await(AwaitError::Stopped { .. }) => {
                 Self::unavailable("following-stopped", "Following has stopped", detail)
             }
@@ -136,4 +186,37 @@ impl From<AfterError> for Refusal {
 /// 500, for what only a mistake of this program can cause.
 pub(crate) fn fault(detail: String) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", "Fault of this service", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::store::StoreError;
+    use crate::kernel::writer::Superseded;
+    use schemas::claim::Writer;
+    use uuid::Uuid;
+
+    #[test]
+    fn clients_see_no_directory_and_no_host() {
+        let secret = || "/var/lib/daybook on host-7".to_owned();
+        let writer = || Writer {
+            instance: Uuid::from_u128(7),
+            host: secret(),
+            claimed_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let by = || Superseded { topic: "toys.events".to_owned(), partition: 0, by: writer(), copy: false };
+        let store = StoreError::Open { dir: secret().into(), detail: secret(), is_damage: false };
+        let refusals: [Refusal; 7] = [
+            Undecided::StoreFails { detail: secret() }.into(),
+            Undecided::KeyUnreadable { detail: secret() }.into(),
+            Undecided::RelayHalted { reason: secret() }.into(),
+            Undecided::Superseded { by: by() }.into(),
+            ExecuteError::Superseded { by: by() }.into(),
+            LoadError::Failing(secret()).into(),
+            LoadError::Store(store).into(),
+        ];
+        for Refusal { problem, .. } in refusals {
+            assert!(!problem.detail.contains("/var") && !problem.detail.contains("host-7"), "{problem:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 
 use super::toy::{Toys, router};
 use crate::kernel::AnswerAfter;
-use crate::testing::{Call, Log, Reply, TestService, broker, kafka_is_away};
+use crate::testing::{Call, Log, Reply, TestService, broker, eventually, kafka_is_away};
 
 async fn make(toys: &TestService<Toys>, name: &str) -> String {
     let made = Call::post("/toys", &json!({"name": name})).send(&toys.router).await;
@@ -216,6 +216,33 @@ async fn without_kafka_the_command_is_stored_and_its_key_brings_the_answer_later
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_kafka_keeps_no_one_else_out() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.answer_after = AnswerAfter::Kafka;
+        settings.limits.requests_max = 1;
+        settings.limits.kafka_wait_max = Duration::from_secs(60);
+        settings.limits.request_timeout = Duration::from_secs(60);
+        kafka_is_away(settings);
+    });
+    let router = toys.router.clone();
+    let make = |name: &str| Call::post("/toys", &json!({"name": name}));
+    let first = make("bear");
+    let waiting = tokio::spawn(async move { first.send(&router).await });
+    let events = || toys.service().positions.unsent();
+    eventually("an event that Kafka does not have", || (events() == 1).then_some(()));
+    eventually("its place to be free", || toys.service().places.work().ok().map(drop));
+    let unknown = "/toys/018f8e3e-0000-7000-8000-000000000000";
+    Call::get(unknown).send(&toys.router).await.is_problem(404, "toy-unknown");
+    make("duck").send(&toys.router).await.is_problem(503, "busy");
+    assert_eq!(events(), 1, "what is refused is not decided");
+    let shown = Call::get("/metrics").send(&toys.router).await;
+    assert!(String::from_utf8_lossy(&shown.body).contains("daybook_waiting_requests 1\n"));
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn figures_are_shown() {
     let broker = broker();
     let toys = TestService::<Toys>::start(broker.kafka(""), router);
@@ -236,4 +263,6 @@ async fn figures_are_shown() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
+    let size = text.lines().find_map(|line| line.strip_prefix("daybook_index_bytes ")).unwrap();
+    assert!(size.parse::<u64>().unwrap() > 0, "{text}");
 }

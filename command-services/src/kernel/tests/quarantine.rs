@@ -15,7 +15,7 @@ use crate::kernel::keys;
 use crate::kernel::outcome::Written;
 use crate::kernel::parked::Parked;
 use crate::kernel::rows::Reference;
-use crate::kernel::store::Store;
+use crate::kernel::store::{Store, VALUE_BYTES_MAX};
 use crate::kernel::{Followed, Said, Standing};
 
 const DOLL: Uuid = Uuid::from_u128(1);
@@ -131,4 +131,26 @@ fn beyond_the_bound_following_stops() {
         assert!(said.contains(&DOLL.to_string()), "{said}");
     }
     park(&store, &mut quarantine, &event(OTHER, 0, "painted.v2")).unwrap();
+}
+
+/// The row of an event that waits has a key, too.
+#[test]
+fn what_just_fits_into_the_store_waits_and_what_does_not_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let store = store(&dir);
+    let (mut quarantine, _) = Quarantine::try_again(&store, OLD).unwrap();
+    let of_bytes = |position, bytes| {
+        let data = serde_json::value::to_raw_value(&"x".repeat(bytes)).unwrap();
+        Envelope { data: Cow::Owned(data), ..event(DOLL, position, "painted.v2") }
+    };
+    park(&store, &mut quarantine, &of_bytes(1, 0)).unwrap();
+    let key = keys::waiting(0, DOLL, 1);
+    let row = store.get(&key).unwrap().unwrap();
+    let room = VALUE_BYTES_MAX - key.len() - row.len();
+    for too_many in 1..=key.len() {
+        let refused = park(&store, &mut quarantine, &of_bytes(2, room + too_many)).unwrap_err();
+        assert!(refused.to_string().contains("larger than what may wait"), "{refused}");
+    }
+    park(&store, &mut quarantine, &of_bytes(2, room)).unwrap();
+    assert_eq!(quarantine.show().unwrap().events, 2);
 }

@@ -114,12 +114,8 @@ async fn what_can_never_be_sent_halts_its_partition_and_commands_and_no_other_pa
     let refused = Call::post("/toys", &json!({"name": "one more"})).send(&toys.router).await;
     ready.is_problem(503, "not-ready");
     refused.is_problem(503, "relay-halted");
-    for said in [ready.text("detail"), refused.text("detail")] {
-        assert!(
-            said.contains(unreadable) && said.contains(&unsealed) && said.contains("--recover"),
-            "{said}"
-        );
-    }
+    let said = ready.text("detail");
+    assert!(said.contains(unreadable) && said.contains(&unsealed) && said.contains("--recover"), "{said}");
     let metrics = service.metrics.render();
     assert!(metrics.contains("daybook_relay_halted_partitions 2"), "{metrics}");
     toys.stop();

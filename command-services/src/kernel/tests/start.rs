@@ -139,7 +139,7 @@ async fn refused_behind(foreign: impl FnOnce(String) -> String) -> String {
     let refused = refusal(toys.restart(|_| {}));
     let recovering = refusal(toys.restart(|settings| settings.recover = true));
     assert!(
-        recovering.contains("what was there is untouched") && recovering.contains("offset"),
+        recovering.contains("the journal that was there is untouched") && recovering.contains("offset"),
         "{recovering}"
     );
     refused

@@ -31,7 +31,9 @@ impl From<InvalidField> for OrderRejection {
     }
 }
 
-const NOT_HEARD_OF: &str = "if it was made just now, send its Daybook-Token as Daybook-After";
+/// No key keeps these answers, see `Change::is_provisional`.
+const NOT_HEARD_OF: &str = "if it was made just now, send its Daybook-Token as Daybook-After; with the same Idempotency-Key \
+     this is decided anew";
 
 impl From<OrderRejection> for Problem {
     fn from(rejection: OrderRejection) -> Self {

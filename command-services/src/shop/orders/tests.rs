@@ -3,6 +3,7 @@
 mod away;
 mod follow;
 mod http;
+mod not_heard_of;
 mod quarantine;
 mod reopened;
 mod rules;

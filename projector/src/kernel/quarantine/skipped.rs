@@ -64,10 +64,8 @@ impl FromStr for EventName {
         if let Ok(id) = text.parse() {
             return Ok(Self::Id(id));
         }
-        match text.parse::<Token>().map(|token| token.positions) {
-            Ok(positions) if positions.len() == 1 => Ok(Self::At(positions[0].clone())),
-            _ => Err("it is neither a UUID nor a position such as users.events/3@17".to_owned()),
-        }
+        let at = text.parse().map(Self::At);
+        at.map_err(|_| "it is neither a UUID nor a position such as users.events/3@17".to_owned())
     }
 }
 

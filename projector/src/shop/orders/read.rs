@@ -1,5 +1,7 @@
 //! Reading a user's orders: one page, or all.
 
+use std::ops::ControlFlow;
+
 use uuid::Uuid;
 
 use super::{Order, Orders, OrdersRow, PART_ORDERS, packed};
@@ -46,16 +48,25 @@ pub fn page(
     Ok(OrdersPage { orders, next_index: (to < total).then_some(to), total })
 }
 
-/// Hands all orders of a user to `visit`, in the order of placing. Holds one part in memory at a time.
+/// Hands all orders of a user to `visit`, part by part, in the order of placing, until it breaks off. Holds one part in memory
+/// at a time.
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn each(generation: &Generation, user_id: Uuid, mut visit: impl FnMut(&Order)) -> Result<(), ReadError> {
-    let Some(row) = super::super::load::<Orders>(generation, user_id)? else { return Ok(()) };
+pub fn each(
+    generation: &Generation,
+    user_id: Uuid,
+    mut visit: impl FnMut(&[Order]) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ReadError> {
+    let Some(row) = super::super::load::<Orders>(generation, user_id)? else {
+        return Ok(ControlFlow::Continue(()));
+    };
     for number in 0..=u64::from(row.parts) {
-        row.with_piece(generation, user_id, number, |piece| piece.iter().for_each(&mut visit))?;
+        if row.with_piece(generation, user_id, number, &mut visit)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 impl OrdersRow {
@@ -64,18 +75,17 @@ impl OrdersRow {
     }
 
     /// Shows the orders of part `number`, or the newest ones if there is no such part.
-    fn with_piece(
+    fn with_piece<T>(
         &self,
         parts: &dyn PartStore,
         user_id: Uuid,
         number: u64,
-        show: impl FnOnce(&[Order]),
-    ) -> Result<(), ReadError> {
-        match u32::try_from(number) {
+        show: impl FnOnce(&[Order]) -> T,
+    ) -> Result<T, ReadError> {
+        Ok(match u32::try_from(number) {
             Ok(number) if number < self.parts => show(&part(parts, user_id, number)?),
             _ => show(&self.newest),
-        }
-        Ok(())
+        })
     }
 }
 

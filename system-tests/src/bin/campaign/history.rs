@@ -3,6 +3,9 @@
 use schemas::token::Token;
 use uuid::Uuid;
 
+/// How the problems end that say that something was never there.
+pub(crate) const UNKNOWN: &str = "-unknown";
+
 /// What a command asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -55,16 +58,44 @@ pub(crate) struct Attempt {
 pub(crate) enum Outcome {
     /// The command took effect: positions of its events, and the id of what it made or changed.
     Accepted { status: u16, token: Token, id: Uuid },
-    /// The service said no, for good.
+    /// The service said no.
     Refused { status: u16, problem: String },
     /// Nobody knows: no answer, or one that asks to come again.
     Unclear { why: String },
 }
 
+impl Outcome {
+    /// Whether it says yes or no.
+    pub(crate) fn is_answer(&self) -> bool {
+        !matches!(self, Self::Unclear { .. })
+    }
+
+    /// Whether the same request gets it again from now on.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.is_answer() && !self.is_of_the_unheard()
+    }
+
+    /// Whether an order was refused because its service had not heard of the user or the product: the next attempt may be
+    /// answered otherwise.
+    fn is_of_the_unheard(&self) -> bool {
+        matches!(self, Self::Refused { status: 422, problem } if problem.ends_with(UNKNOWN))
+    }
+}
+
 impl Command {
     /// The first clear answer, and when it came.
     pub(crate) fn clear(&self) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| !matches!(attempt.outcome, Outcome::Unclear { .. }))
+        self.attempts.iter().find(|attempt| attempt.outcome.is_clear())
+    }
+
+    /// Whether a service has said yes or no, if only for the moment.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.outcome.is_answer())
+    }
+
+    /// Whether it may be in the log although nobody has acknowledged it.
+    pub(crate) fn may_have_been_taken(&self) -> bool {
+        self.clear().is_none() && !self.attempts.iter().all(|attempt| attempt.outcome.is_answer())
     }
 
     /// Positions and id, if it was acknowledged.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::checks::{CHECKS, Finding, Judged};
 use crate::evidence::{Evidence, Logged};
 use crate::faults::Counts;
-use crate::history::{Command, History, Outcome};
+use crate::history::{Command, History};
 
 /// Findings of one check that are shown in full.
 const FINDINGS_SHOWN: usize = 3;
@@ -33,15 +33,13 @@ pub(crate) fn counts(evidence: &Evidence, faults: &Counts, replays: (usize, usiz
     let commands = &evidence.history.commands;
     let count = |is: fn(&Command) -> bool| commands.iter().filter(|command| is(command)).count();
     let attempts: usize = commands.iter().map(|command| command.attempts.len()).sum();
-    let refused = |command: &Command| {
-        matches!(command.clear().map(|clear| &clear.outcome), Some(Outcome::Refused { .. }))
-    };
+    let refused = |command: &Command| command.accepted().is_none() && !command.may_have_been_taken();
     say(&format!(
         "commands   {} in {attempts} attempts: {} acknowledged, {} refused, {} unclear; {} events in the log",
         commands.len(),
         count(|command| command.accepted().is_some()),
         count(refused),
-        count(|command| command.clear().is_none()),
+        count(Command::may_have_been_taken),
         evidence.log.len(),
     ));
     let reads = &evidence.history.reads;

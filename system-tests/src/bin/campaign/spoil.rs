@@ -35,6 +35,8 @@ pub(crate) const ALL: &[Spoil] = &[
     Spoil { name: "wrong-order", found_by: "order-of-commands", spoil: log::wrong_order },
     Spoil { name: "refuse-and-do", found_by: "unacknowledged-at-most-once", spoil: answers::refuse_and_do },
     Spoil { name: "other-answer", found_by: "same-key-same-answer", spoil: answers::other_answer },
+    // The key of an order is forgotten, and then C has not heard of the user.
+    Spoil { name: "forget-order", found_by: "same-key-same-answer", spoil: answers::forget_order },
     Spoil { name: "ghost-event", found_by: "every-event-asked-for", spoil: log::ghost_event },
     Spoil { name: "forget-user", found_by: "known-stays-known", spoil: answers::forget_user },
     Spoil { name: "garble", found_by: "records-readable", spoil: log::garble },

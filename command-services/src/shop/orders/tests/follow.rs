@@ -1,5 +1,7 @@
 //! Following services A and B: waiting for tokens, checkpoints, and what stops it.
 
+use std::time::Duration;
+
 use event_log::topics::TopicError;
 use serde_json::json;
 
@@ -7,6 +9,9 @@ use crate::shop::orders::Orders;
 use crate::shop::orders::http::router;
 use crate::shop::{products, users};
 use crate::testing::{Call, Log, Shop, TestService, broker, eventually, order, token, write_raw};
+
+/// A position that nobody writes.
+const NEVER: &str = "users.events/0@1000000";
 
 fn ready(orders: &TestService<Orders>) {
     eventually("orders to be ready", || orders.service().not_ready().is_none().then_some(()));
@@ -16,15 +21,51 @@ fn ready(orders: &TestService<Orders>) {
 async fn a_wait_for_what_does_not_come_ends_with_its_deadline() {
     let shop = Shop::start();
     let (user_id, product_id, _) = shop.user_and_product("ada@example.org").await;
-    for token in ["users.events/0@1000000", "users.events/77@0"] {
-        let call =
-            order(&user_id, &product_id).header("daybook-after", token).header("daybook-wait-ms", "20");
-        let refused = call.send(&shop.orders.router).await;
-        refused.is_problem(503, "not-arrived");
-        assert_eq!(refused.header("retry-after"), Some("1"));
+    let late = order(&user_id, &product_id).header("daybook-after", NEVER).header("daybook-wait-ms", "20");
+    let refused = late.send(&shop.orders.router).await;
+    refused.is_problem(503, "not-arrived");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    ready(&shop.orders);
+    for (token, why) in [
+        ("prices.events/0@1", "does not follow topic prices.events"),
+        ("users.events/77@0", "topic users.events has no partition 77, but 3 from 0 on"),
+    ] {
+        let unknown = order(&user_id, &product_id).header("daybook-after", token);
+        let refused = unknown.send(&shop.orders.router).await;
+        let detail = refused.is_problem(400, "malformed-header").text("detail");
+        assert!(detail.contains(why), "{detail}");
     }
-    let unknown = order(&user_id, &product_id).header("daybook-after", "prices.events/0@1");
-    unknown.send(&shop.orders.router).await.is_problem(400, "malformed-header");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_what_does_not_come_keeps_no_one_else_out() {
+    let mut shop = Shop::start();
+    shop.orders
+        .restart(|settings| {
+            settings.limits.requests_max = 1;
+            settings.limits.after_wait_max = Duration::from_secs(60);
+            settings.limits.request_timeout = Duration::from_secs(60);
+        })
+        .unwrap();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    ready(&shop.orders);
+    let (router, late) =
+        (shop.orders.router.clone(), order(&user_id, &product_id).header("daybook-after", NEVER));
+    let again = late.clone();
+    let waiting = tokio::spawn(async move { late.send(&router).await });
+    eventually("a request that waits", || (shop.orders.service().places.waiting() == 1).then_some(()));
+    again.send(&shop.orders.router).await.is_problem(503, "busy");
+    // What has been followed is not waited for.
+    shop.users.relayed();
+    shop.products.relayed();
+    let followed = || shop.orders.service().metrics.followed_events.get();
+    eventually("both to be followed", || (followed() == 2).then_some(()));
+    let placed = order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await;
+    let path = format!("/orders/{}", placed.is(201).text("order_id"));
+    Call::get(&path).send(&shop.orders.router).await.is(200);
+    Call::delete(&path).send(&shop.orders.router).await.is(204);
+    assert!(!waiting.is_finished());
+    waiting.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,9 @@
 //! the following.
 
 use serde_json::json;
+use uuid::Uuid;
 
+use crate::kernel::{VALUE_BYTES_MAX, WaitingEvent};
 use crate::shop::orders::Orders;
 use crate::testing::{Call, Log, Shop, TestService, eventually, order, write_raw};
 
@@ -132,4 +134,30 @@ async fn an_event_of_another_service_stops_the_following() {
         unknown.event.to_string().into_bytes()
     };
     stops_saying(spoil, "another program writes this topic").await;
+}
+
+/// Its row would be a little larger than the store takes. That is a matter of this event, not of the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_too_large_to_wait_stops_the_following_and_no_command() {
+    let mut shop = Shop::start();
+    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
+    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
+    shop.users.relayed();
+    shop.users.stop();
+    let mut unknown = Unknown::behind(&shop, &user_id);
+    let event_type = unknown.event["type"].as_str().unwrap().to_owned();
+    let row = |data: &str| {
+        let (partition, event_id) = (unknown.partition, Uuid::nil());
+        WaitingEvent { partition, event_id, event_type: &event_type, data }.encode().len()
+    };
+    let padding = VALUE_BYTES_MAX - row("\"\"");
+    unknown.event["data"] = json!("x".repeat(padding));
+    unknown.write(&shop);
+    let stopped = |reason: &String| reason.starts_with("following has stopped");
+    let reason = eventually("following to stop", || shop.orders.service().not_ready().filter(stopped));
+    assert!(reason.contains("shop.user.renamed.v1"), "{reason}");
+    for _ in 0..10 {
+        order(&user_id, &product_id).send(&shop.orders.router).await.is(201);
+    }
+    assert_eq!(shop.orders.service().metrics.store_failures.get(), 0);
 }

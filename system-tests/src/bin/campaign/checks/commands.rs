@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Judged;
 use crate::evidence::{Evidence, Logged};
-use crate::history::{Command, Outcome};
+use crate::history::{Command, Outcome, UNKNOWN};
 
 type Written<'e> = BTreeMap<Uuid, Vec<&'e Logged>>;
 
@@ -68,13 +68,13 @@ fn rests_on(event: &ShopEvent) -> Vec<Uuid> {
     }
 }
 
-/// A command without a clear answer has one record at most; one that was refused has none.
+/// A command that got no answer has one record at most; one that was refused has none.
 pub(super) fn unacknowledged_at_most_once(evidence: &Evidence) -> Judged {
     let written = by_command(evidence);
     let mut judged = Judged::default();
     for command in evidence.history.commands.iter().filter(|command| command.accepted().is_none()) {
         let records = written.get(&command.id).map_or(&[][..], Vec::as_slice);
-        let records_max = usize::from(command.clear().is_none());
+        let records_max = usize::from(command.may_have_been_taken());
         let said = if records_max == 0 { "refused" } else { "not acknowledged" };
         let wrong =
             (records.len() > records_max).then(|| format!("{said}, but in the log {}", places(records)));
@@ -83,14 +83,13 @@ pub(super) fn unacknowledged_at_most_once(evidence: &Evidence) -> Judged {
     judged
 }
 
-/// Whoever repeats a command with its key gets the first answer again.
+/// Whoever repeats a command with its key gets the first answer again, once there was one that is kept.
 pub(super) fn same_key_same_answer(evidence: &Evidence) -> Judged {
     let mut judged = Judged::default();
     for command in &evidence.history.commands {
-        let clear = |outcome: &&Outcome| !matches!(outcome, Outcome::Unclear { .. });
-        let mut answers = command.attempts.iter().map(|attempt| &attempt.outcome).filter(clear);
-        let Some(first) = answers.next() else { continue };
-        for again in answers {
+        let mut answers = command.attempts.iter().map(|attempt| &attempt.outcome);
+        let Some(first) = answers.find(|outcome| outcome.is_clear()) else { continue };
+        for again in answers.filter(|outcome| outcome.is_answer()) {
             let wrong = (again != first).then(|| format!("answered {first:?} first and {again:?} later"));
             judged.case(wrong, &[command.id]);
         }
@@ -113,7 +112,6 @@ pub(super) fn every_event_asked_for(evidence: &Evidence) -> Judged {
 
 /// Nobody is told that there never was what somebody had been told to be there.
 pub(super) fn known_stays_known(evidence: &Evidence) -> Judged {
-    const UNKNOWN: &str = "-unknown";
     let made: BTreeMap<_, _> = evidence.history.commands.iter().filter_map(made).collect();
     let mut judged = Judged::default();
     for command in &evidence.history.commands {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::CHECKS;
 use crate::evidence::{Evidence, Logged, split_repeats};
-use crate::history::{Asked, Outcome, Seen};
+use crate::history::{Asked, Attempt, Outcome, Seen};
 use crate::{sabotage, spoil};
 use sample::{JILL, command, sound};
 
@@ -66,6 +66,31 @@ fn an_unclear_command_may_be_in_the_log_once_and_not_twice() {
     let last = evidence.log.last().unwrap().clone();
     evidence.log.push(Logged { position: 2, version: 3, ..last });
     assert_eq!(found(&evidence), BTreeSet::from(["unacknowledged-at-most-once"]));
+}
+
+#[test]
+fn an_order_of_whom_c_had_not_heard_may_be_taken_later_and_then_stays() {
+    let refused = || Outcome::Refused { status: 422, problem: "user-unknown".to_owned() };
+    let mut evidence = sound();
+    let commands = &mut evidence.history.commands;
+    let order = commands.iter_mut().find(|command| matches!(command.asked, Asked::Order { .. })).unwrap();
+    let early = Attempt { outcome: refused(), ..order.attempts[0].clone() };
+    order.attempts.insert(0, early.clone());
+    order.attempts.push(order.attempts[1].clone());
+    assert_eq!(found(&evidence), BTreeSet::new());
+    evidence.history.commands.iter_mut().for_each(|command| {
+        command.attempts.extend(matches!(command.asked, Asked::Order { .. }).then(|| early.clone()));
+    });
+    assert_eq!(found(&evidence), BTreeSet::from(["same-key-same-answer"]));
+}
+
+#[test]
+fn an_order_that_was_refused_as_of_somebody_unheard_of_is_not_in_the_log() {
+    let mut evidence = sound();
+    let commands = &mut evidence.history.commands;
+    let order = commands.iter_mut().find(|command| matches!(command.asked, Asked::Order { .. })).unwrap();
+    order.attempts[0].outcome = Outcome::Refused { status: 422, problem: "user-unknown".to_owned() };
+    assert!(found(&evidence).contains("unacknowledged-at-most-once"));
 }
 
 #[test]

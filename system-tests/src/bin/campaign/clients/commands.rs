@@ -1,4 +1,4 @@
-//! Sending a command until its outcome is clear, with one idempotency key for all attempts.
+//! Sending a command until it is answered, with one idempotency key for all attempts.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::history::{Asked, Attempt, Command, Outcome};
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How often a client gives up after an unclear answer, so that some outcomes stay unclear.
 const GIVES_UP: f64 = 0.02;
-/// How often a client sends an acknowledged command again.
+/// How often a client sends an answered command again.
 const REPEATS: f64 = 0.05;
 /// How often a client orders with the tokens of user and product.
 const WITH_TOKENS: f64 = 0.8;
@@ -97,12 +97,12 @@ impl Client {
         let deadline = Instant::now() + self.field.patience;
         while Instant::now() < deadline {
             self.attempt(&sent, &mut command).await;
-            if command.clear().is_some() || self.random.random_bool(GIVES_UP) {
+            if command.is_answered() || self.random.random_bool(GIVES_UP) {
                 break;
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
-        if command.clear().is_some() && self.random.random_bool(REPEATS) {
+        if command.is_answered() && self.random.random_bool(REPEATS) {
             self.attempt(&sent, &mut command).await;
         }
         let done = command.accepted().map(|(token, id)| Done { id, token: token.clone() });

@@ -4,7 +4,7 @@ use schemas::token::Token;
 use uuid::Uuid;
 
 use crate::evidence::{Evidence, Standing};
-use crate::history::{Effect, Outcome, Seen, SeenOrder};
+use crate::history::{Asked, Effect, Outcome, Seen, SeenOrder};
 
 pub(super) fn refuse_and_do(evidence: &mut Evidence) -> Option<()> {
     let command = evidence.history.commands.iter_mut().find(|command| command.accepted().is_some())?;
@@ -29,6 +29,16 @@ pub(super) fn other_answer(evidence: &mut Evidence) -> Option<()> {
     let Outcome::Accepted { id, .. } = &mut again.outcome else { return None };
     *id = Uuid::nil();
     command.attempts.push(again);
+    Some(())
+}
+
+pub(super) fn forget_order(evidence: &mut Evidence) -> Option<()> {
+    let mut commands = evidence.history.commands.iter_mut();
+    let order = commands
+        .find(|command| matches!(command.asked, Asked::Order { .. }) && command.accepted().is_some())?;
+    let mut again = order.clear()?.clone();
+    again.outcome = Outcome::Refused { status: 422, problem: "spoiled-unknown".to_owned() };
+    order.attempts.push(again);
     Some(())
 }
 

@@ -1,0 +1,93 @@
+//! Reads that take long: as many at once as there are cores. The others wait in their requests, and go with them; one whose
+//! request is gone is told to stop.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::available_parallelism;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+
+use super::blocking::blocking;
+use super::guard::Counted;
+use super::request_metrics::{Count, RequestMetrics};
+
+/// How long a read may take. Those of each length have permits of their own, so that a page never waits for the whole of what
+/// a user has ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// At most a page.
+    Page,
+    /// As much as there is.
+    Whole,
+}
+
+/// Permits of reads that take long.
+pub(super) struct Heavy {
+    pages: Arc<Semaphore>,
+    wholes: Arc<Semaphore>,
+    at_work: Count,
+    waiting: Count,
+}
+
+/// Whether a read had better stop, because nobody waits for it any more. To be looked at now and then.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Whether its request is gone.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Lives in the request, and ends with it.
+struct StopsWhenDropped(Stop);
+
+impl Drop for StopsWhenDropped {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Heavy {
+    /// As many of each length as there are cores: more at once would take longer each, and keep the rest of the process from
+    /// its work.
+    pub(super) fn new(metrics: &RequestMetrics) -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let permits = || Arc::new(Semaphore::new(cores));
+        let (at_work, waiting) = (metrics.heavy_at_work.clone(), metrics.heavy_waiting.clone());
+        Self { pages: permits(), wholes: permits(), at_work, waiting }
+    }
+
+    /// Works on a thread that may block, once there is a permit. Dropped before that, nothing is done; dropped later, the
+    /// work is told to stop.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        length: Length,
+        work: impl FnOnce(&Stop) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let permits = match length {
+            Length::Page => &self.pages,
+            Length::Whole => &self.wholes,
+        };
+        let permit = {
+            let _waiting = Counted::new(&self.waiting);
+            // Never closed; without a permit it would go on all the same.
+            permits.clone().acquire_owned().await.ok()
+        };
+        let of_the_request = StopsWhenDropped(Stop::default());
+        let (stop, at_work) = (of_the_request.0.clone(), Counted::new(&self.at_work));
+        blocking(move || {
+            // Free once the work ends, not once its request does.
+            let _held = (permit, at_work);
+            work(&stop)
+        })
+        .await
+    }
+}
