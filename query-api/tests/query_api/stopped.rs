@@ -1,8 +1,13 @@
 //! A projection that stopped: answers go on from the last good state, and say so.
 
+use std::fs;
+
+use projector::kernel::ReadModel;
+use schemas::shop::products::ProductDetails;
+use schemas::shop::{ProductEvent, ShopEvent};
 use serde_json::{Value, json};
 
-use crate::events::{id, placed, signed_up};
+use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
 use crate::setting::{Setting, status};
 
@@ -49,5 +54,53 @@ async fn it_says_the_same_after_a_restart() {
     assert_eq!(status["stopped"]["type"], "urn:daybook:problem:gap");
     assert_ne!(status["generation"], Value::Null);
     get(&service.router(), "/products").await.ok();
+    service.stop().await.unwrap();
+}
+
+/// With their titles so many bytes that sled does not look at all of them when it is opened.
+const PRODUCTS: u128 = 9_000;
+const DAMAGED: u128 = 2_000;
+
+fn title(product: u128) -> String {
+    format!("the title of product {product} {}", "x".repeat(100))
+}
+
+/// One bit of wherever the bytes lie in the file, as a bad sector would have it.
+fn damage(rows: &std::path::Path, bytes: &[u8]) {
+    let mut stored = fs::read(rows).unwrap();
+    let places: Vec<_> =
+        (0..stored.len() - bytes.len()).filter(|at| stored[*at..].starts_with(bytes)).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|at| stored[at] ^= 1);
+    fs::write(rows, stored).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
+    let setting = Setting::new();
+    let events: Vec<_> = (1..=PRODUCTS).map(|product| created(product, &title(product), None)).collect();
+    setting.log.write_all(&events);
+    setting.serve().await.stop().await.unwrap();
+    damage(&setting.data_dir().join("gen-000001/rows/db"), title(DAMAGED).as_bytes());
+    let service = setting.serve().await;
+    let router = service.router();
+    let product_id = id(DAMAGED);
+    let (title, image) = ("another".to_owned(), "image.jpg".to_owned());
+    setting.log.write(&ShopEvent::Product(ProductEvent::Changed(ProductDetails {
+        product_id,
+        title,
+        image,
+        price_cents: None,
+    })));
+    let stopped = status(&router, "stopped", |status| status["state"] == "stopped").await;
+    assert_eq!(stopped["stopped"]["type"], "urn:daybook:problem:store-failed");
+    // The keeper has looked again when it tells this.
+    fs::create_dir_all(setting.data_dir().join("gen-000002/rows")).unwrap();
+    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
+    let told = status(&router, "refused", |status| status["next"]["state"] == "refused").await;
+    assert_eq!((&told["state"], &told["generation"]), (&json!("stopped"), &json!("gen-000001")));
+    get(&router, &format!("/products/{}", id(1))).await.ok();
+    get(&router, &format!("/products/{product_id}")).await.problem(500);
+    assert_eq!(get(&router, "/health/ready").await.status, 200);
     service.stop().await.unwrap();
 }

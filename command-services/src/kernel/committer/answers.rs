@@ -27,6 +27,7 @@ pub(crate) fn fullness(limits: &Limits, positions: &Positions, journal: &Reader)
 impl<A: Aggregate> Committer<A> {
     /// Answers a group that is written, or could not be.
     pub(super) fn answer(&self, gathered: Gathered, failure: Option<&CommitError>) {
+        failure.iter().for_each(|error| self.tell_failed(error));
         for (reply_to, reply) in gathered.waiting {
             let reply = match (failure, reply) {
                 (Some(error), Ok(_)) => Err(store_fails(error)),

@@ -21,6 +21,10 @@ const INDEX_FAILURES_MAX: u32 = 2;
 /// Pause between two attempts to open a store that failed.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
+fn is_no_room(error: &CommitError) -> bool {
+    matches!(error, CommitError::Journal(AppendError::NoRoom { .. }))
+}
+
 impl<A: Aggregate> Committer<A> {
     /// Refuses everything until the store can be opened, read and written again, has all that the journal has, and the
     /// journal has room. Returns false if the service stops before that; after the `stop` there is one attempt.
@@ -34,12 +38,7 @@ impl<A: Aggregate> Committer<A> {
     ) -> Result<bool, IntegrityError> {
         tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
         self.metrics.store_failures.inc();
-        let has_no_room = matches!(error, CommitError::Journal(AppendError::NoRoom { .. }));
-        if has_no_room {
-            self.health.no_room(error.to_string());
-        } else {
-            self.health.failed(error.to_string());
-        }
+        self.tell_failed(error);
         if let CommitError::Journal(AppendError::Failed { .. } | AppendError::Unusable(_)) = error {
             // Of what a failed sync was about, the system may have forgotten that it is not on the disk.
             return Err(IntegrityError::JournalFailed(error.to_string()));
@@ -57,7 +56,7 @@ impl<A: Aggregate> Committer<A> {
         loop {
             // What Kafka has meanwhile may give the room.
             self.retire();
-            let well = if has_no_room { self.has_room() } else { self.reopen() };
+            let well = if is_no_room(error) { self.has_room() } else { self.reopen() };
             match well {
                 Ok(()) if !sabotage::strikes(Fault::StayFull) => break,
                 Ok(()) => {}
@@ -75,6 +74,14 @@ impl<A: Aggregate> Committer<A> {
         }
         tracing::info!("the store can be written again");
         Ok(true)
+    }
+
+    /// Told before anybody gets its answer: whoever was refused finds the reason in `/health/ready`.
+    pub(super) fn tell_failed(&self, error: &CommitError) {
+        match is_no_room(error) {
+            true => self.health.no_room(error.to_string()),
+            false => self.health.failed(error.to_string()),
+        }
     }
 
     /// Nothing has failed but that a segment could not be made.
