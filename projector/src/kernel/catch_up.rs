@@ -65,10 +65,11 @@ fn follow<E: EventData>(
     while left > 0 && !cancelled.load(Ordering::Relaxed) {
         match reader.poll(POLL_TIMEOUT)? {
             Polled::Record(record) => {
-                heard = Instant::now();
                 let (source, end) = behind.partitions[record.source()];
                 // What comes after the place belongs to whoever follows from there.
                 if engine.next_position(source) < end {
+                    // Others, which are there already, may go on for ever.
+                    heard = Instant::now();
                     let (key, value) = (record.key(), record.value());
                     let incoming = Incoming { source, offset: record.offset(), key, value };
                     engine.apply(generation, incoming, || record.headers())?;
@@ -81,8 +82,10 @@ fn follow<E: EventData>(
                     return Err(behind.ended_early(source, engine.next_offset(index)));
                 }
             }
-            Polled::Nothing if heard.elapsed() > SILENCE_MAX => return Err(silent()),
             Polled::Nothing => {}
+        }
+        if heard.elapsed() > SILENCE_MAX {
+            return Err(silent());
         }
         if engine.full() {
             engine.commit(generation)?;

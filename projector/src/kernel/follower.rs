@@ -91,7 +91,9 @@ impl Follower {
             going: State::Building,
             pause: following::retry_pause(),
         };
-        let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run())?;
+        let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run());
+        // The other thread is at work already.
+        let thread = thread.inspect_err(|_| stopping.request())?;
         Ok(Self { generation, progress, stopping, hold, repairs, thread: Some(thread) })
     }
 

@@ -77,6 +77,13 @@ impl Generation {
         self.moments.now()
     }
 
+    /// Whether a batch was taken in part, so that nothing is read or written any more before it is opened afresh. Waits while a
+    /// batch is being written.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.moments.is_torn()
+    }
+
     /// As of the last commit that is complete. Does not wait, also while the disk hangs; rows may be newer.
     #[must_use]
     pub fn last_moment(&self) -> Arc<Moment> {

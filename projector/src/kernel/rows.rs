@@ -4,10 +4,10 @@
 //! nobody changes.
 
 mod blocks;
+mod guarded;
 
 use std::fs::File;
 use std::ops::{Deref, Range, RangeBounds};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::thread;
@@ -17,6 +17,7 @@ use event_log::process::prepare_sled_directory;
 
 use super::files;
 use super::store::{Failure, StoreError};
+use guarded::{Guarded, guarded};
 
 /// sled's own cache of pages.
 const SLED_CACHE_BYTES: u64 = 64 << 20;
@@ -44,8 +45,6 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const RELEASE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 const BLOCKS: &str = "blocks";
-/// What a panic of sled means: it panics where it meets damage that it does not expect.
-const UNEXPECTED_DAMAGE: &str = "sled met damage that it does not expect";
 
 /// An open store.
 pub(super) struct Rows {
@@ -182,12 +181,9 @@ impl Rows {
         let mut was_free = false;
         loop {
             prepare_sled_directory(path).map_err(|error| StoreError::new("open", path, error))?;
-            let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-            let panicked = |_| StoreError::of(Failure::Damage, "open", path, UNEXPECTED_DAMAGE);
-            match opened.map_err(panicked)? {
+            match guarded("open", path, || config.open())? {
                 Ok(loose) => {
-                    let blocks = loose
-                        .open_tree(BLOCKS)
+                    let blocks = guarded("open", path, || loose.open_tree(BLOCKS))?
                         .map_err(|error| failed(Failure::Other, "open", path, error))?;
                     return Ok(Self { loose, blocks, path: path.to_owned(), durable: None });
                 }
@@ -206,7 +202,8 @@ impl Rows {
 
     /// A loose entry.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.loose.get(key).map(|value| value.map(Bytes::from)).map_err(|error| self.error("read", error))
+        let value = guarded("read", &self.path, || self.loose.get(key))?;
+        value.map(|value| value.map(Bytes::from)).map_err(|error| self.error("read", error))
     }
 
     /// Writes one loose entry by itself.
@@ -221,9 +218,8 @@ impl Rows {
 
     /// Writes a batch; nothing of it is synced. If that fails, part of it may be seen, and be there after the next opening.
     pub(super) fn apply(&self, batch: Batch) -> Result<(), StoreError> {
-        let applied = catch_unwind(AssertUnwindSafe(|| self.loose.apply_batch(batch.changes)));
-        let panicked = |_| StoreError::of(Failure::Damage, "write", &self.path, UNEXPECTED_DAMAGE);
-        applied.map_err(panicked)?.map_err(|error| self.error("write", error))
+        let applied = guarded("write", &self.path, || self.loose.apply_batch(batch.changes))?;
+        applied.map_err(|error| self.error("write", error))
     }
 
     /// Writes a batch that nobody looks at before another one names what is in it.
@@ -238,12 +234,13 @@ impl Rows {
         &self,
         keys: impl RangeBounds<Vec<u8>>,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> {
-        self.loose.range(keys).map(|entry| self.entry(entry))
+        Guarded::of(self.loose.range(keys), &self.path).map(|entry| self.entry(entry?))
     }
 
     /// Hands everything written to the operating system.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        self.loose.flush().map(drop).map_err(|error| self.error("write", error))
+        let flushed = guarded("write", &self.path, || self.loose.flush())?;
+        flushed.map(drop).map_err(|error| self.error("write", error))
     }
 
     fn entry(&self, entry: sled::Result<(sled::IVec, sled::IVec)>) -> Result<(Bytes, Bytes), StoreError> {

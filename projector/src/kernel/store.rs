@@ -59,7 +59,7 @@ impl StoreError {
 
     /// An error of reading or writing a file of our own, which says of itself whether the file is damaged.
     pub(super) fn of_file(action: &'static str, path: &Path, error: &io::Error) -> Self {
-        let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+        let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof, io::ErrorKind::NotFound];
         let failure = if damage.contains(&error.kind()) { Failure::Damage } else { Failure::Other };
         Self::of(failure, action, path, error)
     }

@@ -119,6 +119,28 @@ fn what_is_published_was_opened_before_and_an_unfinished_one_that_is_damaged_is_
     assert!(error.is_damage(), "{error}");
 }
 
+/// Its own notes agree, and a page behind them is gone: only whoever reads all rows sees it.
+#[test]
+fn a_build_whose_rows_are_not_what_was_written_is_begun_anew_the_next_time() {
+    let broker = Broker::start();
+    let log = transcript(6_000, 55);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let path = rebuild(&broker, directory.path(), &options()).unwrap().path;
+    let generation = open(&path);
+    fs::write(path.join("BUILDING"), "").unwrap();
+    drop(generation);
+    // A row more than the digest knows.
+    let rows = sled::Config::new().path(path.join("rows")).segment_size(1 << 20).open().unwrap();
+    rows.insert([[1].as_slice(), &[7; 16]].concat(), b"\x01a row").unwrap();
+    drop(rows);
+    let resumed = Generation::resume(&path, &shop::layout(), HOLDER).unwrap();
+    let error = resumed.proved(&shop::layout(), None, true).err().unwrap();
+    assert!(error.is_damage(), "{error}");
+    let error = Generation::resume(&path, &shop::layout(), HOLDER).err().unwrap();
+    assert!(error.is_damage() && error.to_string().contains("its rows are not whole"), "{error}");
+}
+
 #[test]
 fn a_generation_in_use_is_refused_with_its_holder() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! What all requests share: the generation that is served, and the bounds.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -49,6 +50,8 @@ pub struct Api {
     pub(super) refused: ArcSwap<Option<String>>,
     /// The published generation, if it is not the one that is served.
     pub(super) next: ArcSwap<Option<NextStatus>>,
+    /// Counts builds that have come to their end, whatever it was.
+    pub(super) builds_ended: AtomicU64,
     /// Why nothing is served, while that is so.
     pub(super) absent: ArcSwap<Absent>,
 }
@@ -93,6 +96,7 @@ impl Api {
             build_trouble: ArcSwap::default(),
             refused: ArcSwap::default(),
             next: ArcSwap::default(),
+            builds_ended: AtomicU64::new(0),
             absent: ArcSwap::from_pointee(Absent::Opening),
         }
     }

@@ -99,7 +99,9 @@ impl<E: EventData + 'static> Builder<E> {
                 () = stopped.requested() => None,
             };
             let Some(wanted) = wanted else { return Ok(()) };
-            match self.build(&wanted, &stopped).await {
+            let built = self.build(&wanted, &stopped).await;
+            self.api.builds_ended.fetch_add(1, Ordering::SeqCst);
+            match built {
                 Err(error) if self.api.has_nothing_to_serve() => return Err(error),
                 Err(error) => {
                     tracing::error!("the rebuild failed, the read model stays as it was: {error}");
@@ -111,6 +113,7 @@ impl<E: EventData + 'static> Builder<E> {
     }
 
     async fn build(&self, wanted: &Wanted, stopped: &StopSignal) -> Result<(), BuildError> {
+        let mut discards = true;
         let give_up_at = Instant::now() + self.settings.start_timeout;
         while !self.published_by_others(wanted) {
             let error = match self.attempt(stopped).await {
@@ -123,6 +126,13 @@ impl<E: EventData + 'static> Builder<E> {
             if error.cancelled() {
                 return Ok(());
             }
+            if let BuildError::Replay(ReplayError::Abandoned { .. }) = &error
+                && std::mem::take(&mut discards)
+            {
+                tracing::warn!("what an earlier replay has left is of no use, and is removed: {error}");
+                self.discard().await?;
+                continue;
+            }
             let worth_waiting = error.passing() && Instant::now() < give_up_at;
             if !worth_waiting && (wanted.asked || !error.others_at_work()) {
                 return Err(error);
@@ -134,6 +144,17 @@ impl<E: EventData + 'static> Builder<E> {
             }
         }
         Ok(())
+    }
+
+    /// Removes what replays have left unfinished.
+    async fn discard(&self) -> Result<(), BuildError> {
+        let (read_model, holder) = (self.read_model.clone(), self.holder.clone());
+        let discard = move || -> Result<(), ReplayError> {
+            let _lock = read_model.lock_for_replay(&holder)?;
+            read_model.discard()?;
+            Ok(())
+        };
+        Ok(blocking(discard).await??)
     }
 
     fn tell_built(&self, report: &ReplayReport) {

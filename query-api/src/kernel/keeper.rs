@@ -12,9 +12,10 @@ mod opener;
 mod swap;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use event_log::Kafka;
-use projector::kernel::{Follower, Projection, ReadModel};
+use projector::kernel::{Follower, Projection, ReadModel, State};
 use schemas::event_data::EventData;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -41,8 +42,9 @@ pub(super) struct Keeper<E: 'static> {
     mending: Mending,
     /// Asks for a generation where there is none that can be served.
     builds: mpsc::Sender<Wanted>,
-    /// What was asked for last, so that it is asked for once.
-    wanted: Option<Wanted>,
+    /// What was asked for last, and how many builds had ended before: it is asked for once, unless that build has ended and there
+    /// is still nothing to serve.
+    wanted: Option<(Wanted, u64)>,
 }
 
 impl<E: EventData + 'static> Keeper<E> {
@@ -109,6 +111,7 @@ impl<E: EventData + 'static> Keeper<E> {
         if next.is_due() {
             next.open(tokio::task::spawn_blocking(move || opener.open(&read_model, &name)));
         }
+        self.want_another();
     }
 
     /// The generation of this name is to be served next, whatever was before.
@@ -135,20 +138,30 @@ impl<E: EventData + 'static> Keeper<E> {
         if !error.is_lasting() {
             return next.failed(error.to_string());
         }
-        let replaces = Some(next.name.clone());
         next.refuse(error.to_string());
-        self.want(Wanted { replaces, ..Wanted::default() });
+        self.want_another();
     }
 
-    /// Asks for a generation, if nothing is served. It is asked for once.
+    /// Asks for another generation than one that cannot be served.
+    fn want_another(&mut self) {
+        let refused = self.next.as_ref().filter(|next| matches!(next.stage, Stage::Refused));
+        if let Some(name) = refused.map(|next| next.name.clone()) {
+            self.want(Wanted { replaces: Some(name), ..Wanted::default() });
+        }
+    }
+
+    /// Asks for a generation, if nothing is served.
     fn want(&mut self, wanted: Wanted) {
-        if self.api.serving_now().is_some() || self.wanted.as_ref() == Some(&wanted) {
+        let ended = self.api.builds_ended.load(Ordering::SeqCst);
+        let is_asked_for =
+            self.wanted.as_ref().is_some_and(|(asked, before)| *asked == wanted && *before == ended);
+        if self.api.serving_now().is_some() || is_asked_for {
             return;
         }
         // Before the builder can fail: it then ends the process, since there is nothing else to serve.
         self.api.absent.store(Arc::new(Absent::Building));
         if self.builds.try_send(wanted.clone()).is_ok() {
-            self.wanted = Some(wanted);
+            self.wanted = Some((wanted, ended));
         }
     }
 
@@ -172,13 +185,14 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    /// Lets go of a generation whose disk refused a write, if the disk takes writes again; the next look at what is published
-    /// opens it.
+    /// Lets go of a generation whose disk refused a write, if the disk takes writes again, and of one that took part of a batch
+    /// and answers nothing any more; the next look at what is published opens it, or finds it damaged.
     async fn mend(&mut self) {
         let Some(serving) = self.api.serving_now() else { return };
-        let failed = is_failed_write(&serving.progress.borrow().state);
+        let state = serving.progress.borrow().state.clone();
+        let is_torn = matches!(state, State::Stopped(_)) && serving.generation.is_torn();
         let reached = serving.generation.checkpoint();
-        if !failed || !self.mending.is_due(&reached) {
+        if !(is_torn || is_failed_write(&state)) || !self.mending.is_due(&reached) {
             return;
         }
         let path = serving.generation.path().to_owned();
@@ -187,7 +201,7 @@ impl<E: EventData + 'static> Keeper<E> {
         if !matches!(blocking(move || probe(&path)).await, Ok(Ok(()))) {
             return;
         }
-        tracing::info!("the disk takes writes again; the read model is opened afresh");
+        tracing::info!("the disk takes writes; the read model is opened afresh");
         self.mending.opened_afresh(reached);
         self.api.serve_nothing();
         if let Some(follower) = self.follower.take() {

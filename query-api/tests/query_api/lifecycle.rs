@@ -1,13 +1,14 @@
 //! From nothing to a read model, and from one run to the next.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use projector::kernel::{Checkpoint, Generation, ReadModel};
+use projector::kernel::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
-use crate::log::Log;
+use crate::log::{Log, PARTITIONS};
 use crate::setting::{Setting, ready, status};
 
 /// Longer than any test takes.
@@ -173,5 +174,26 @@ async fn only_its_own_user_may_ask_the_socket_beside_the_rows() {
     let service = setting.serve().await;
     let socket = std::fs::metadata(setting.data_dir().join("ADMIN")).unwrap();
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_version_has_left_unfinished_does_not_keep_a_new_one_from_building() {
+    let setting = Setting::new();
+    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
+    let left = tokio::task::spawn_blocking(move || {
+        let read_model = ReadModel::open(&data_dir).unwrap();
+        let options = ReplayOptions::new(PARTITIONS, "a test".to_owned());
+        let cancelled = AtomicBool::new(true);
+        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &cancelled).unwrap_err();
+        read_model.path_of("gen-000001").join("build/JOURNAL")
+    });
+    let left = left.await.unwrap();
+    let journal = std::fs::read_to_string(&left).unwrap();
+    let (json, _sum) = journal.split_once('\n').unwrap();
+    std::fs::write(&left, json.replace("\"version\":3", "\"version\":2")).unwrap();
+    let service = setting.serve().await;
+    get_after(&service.router(), "/products", &token).await.ok();
     service.stop().await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! `--rollback`, `--discard`, and `--rate` alone.
 
+use projector::kernel::generation::layout_of;
 use projector::kernel::{ReadModel, ReadModelError};
 use serde_json::json;
 
@@ -7,9 +8,16 @@ use crate::settings::Settings;
 use crate::{Failure, say};
 
 pub(crate) fn roll_back(settings: &Settings) -> Result<(), Failure> {
-    let (now, before) = existing(settings)?.roll_back().map_err(Failure::failed)?;
-    let text =
-        format!("{now} is published again in place of {before}; it is served as soon as it has caught up");
+    let read_model = existing(settings)?;
+    let (now, before) = read_model.roll_back().map_err(Failure::failed)?;
+    let ours = projector::shop::layout().to_string();
+    let served = match layout_of(&read_model.path_of(&now)) {
+        Some(layout) if layout != ours => {
+            format!("it has layout {layout}, which only the version of query-api that wrote it serves")
+        }
+        _ => "it is served as soon as it has caught up".to_owned(),
+    };
+    let text = format!("{now} is published again in place of {before}; {served}");
     say(&if settings.json { json!({ "generation": now, "before": before }).to_string() } else { text })
 }
 

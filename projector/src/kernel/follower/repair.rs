@@ -88,13 +88,15 @@ impl Asking {
 }
 
 impl Asked {
-    /// Does it; returns whether that changed anything. Everything must be committed before, and read again afterwards.
+    /// Does it; returns whether that may have changed anything. Everything must be committed before, and read again afterwards.
     pub(super) fn answer<E: EventData>(self, generation: &Generation, projection: Projection<E>) -> bool {
         let answer = match self.repair {
             Repair::Release(key) => release(generation, projection, &key),
             Repair::LeaveOut(events) => leave_out(generation, projection, events).map_err(ReleaseError::from),
         };
-        let changed = answer.is_ok();
+        // What failed with the store may be done in part, or all of it and only the sync failed.
+        let changed =
+            !matches!(answer, Err(ReleaseError::NotParked { .. } | ReleaseError::StillFails { .. }));
         // Whoever asked may be gone.
         let _gone = self.answer.send(answer);
         changed

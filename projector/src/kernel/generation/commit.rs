@@ -217,7 +217,7 @@ mod tests {
         assert!(generation.begin().finish([]).is_err(), "nothing is counted on top of it");
         drop(generation);
         let refused = open(directory.path()).err().unwrap();
-        assert!(refused.contains("it holds a part of a batch (a page cannot be read)"), "{refused}");
+        assert!(refused.contains("its rows are not whole (a page cannot be read)"), "{refused}");
     }
 
     #[test]

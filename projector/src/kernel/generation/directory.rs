@@ -17,7 +17,8 @@ pub(super) const BUILD_DIRECTORY: &str = "build";
 /// The layout, for those who cannot open the rows.
 pub(super) const LAYOUT_FILE: &str = "LAYOUT";
 pub(super) const LOCK_FILE: &str = "LOCK";
-/// Why the rows are not whole: a batch was taken in part, and not because the disk took no writes.
+/// Why the rows are not whole: a batch was taken in part, and not because the disk took no writes; or what was built is not what
+/// is there.
 const TORN_FILE: &str = "TORN";
 
 /// Bytes of all files of the generation in `path`, which need not be open.
@@ -84,7 +85,7 @@ pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::new("open", path, error)),
         Ok(why) => {
-            let detail = format!("it holds a part of a batch ({why})");
+            let detail = format!("its rows are not whole ({why})");
             Err(StoreError::of(Failure::Damage, "open", path, detail))
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use super::directory::{BUILDING_FILE, ROWS_DIRECTORY, remove_build};
+use super::directory::{BUILDING_FILE, ROWS_DIRECTORY, note_torn, remove_build};
 use super::{Generation, Moment, finished, meta};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
@@ -30,6 +30,19 @@ impl Generation {
     /// # Errors
     /// [`GenerationError`]; the generation then stays unfinished, and the next attempt begins it anew if it is damaged.
     pub fn proved(
+        self,
+        layout: &Layout,
+        accepted: Option<&str>,
+        recount: bool,
+    ) -> Result<Self, GenerationError> {
+        let path = self.path.clone();
+        self.reopened(layout, accepted, recount).inspect_err(|error| match error {
+            GenerationError::Store(error) if error.is_damage() => note_torn(&path, error),
+            _ => {}
+        })
+    }
+
+    fn reopened(
         self,
         layout: &Layout,
         accepted: Option<&str>,

@@ -1,7 +1,8 @@
 //! What a generation was when it was finished, in a file beside its rows: `FINISHED`.
 //!
-//! A store that lost its end to a bad sector opens as an older one without a word, and says of itself what it was then: rows of
-//! later events may be there all the same, and each would count twice. So what it was lies beside it as well, and a generation
+//! A store that lost its end to a bad sector opens as an older one without a word, and says of itself what it was then. Of one
+//! that was just built that is "before the first event", with blocks of rows that are there all the same: each event would count
+//! twice. (What is followed since is written in batches with the checkpoint, so that whatever is lost is lost together.) So what it was lies beside it as well, and a generation
 //! opens as it was finished or later, or not at all.
 
 use std::path::Path;

@@ -84,6 +84,11 @@ impl Moments {
         if self.changing.load(Ordering::SeqCst) { Err(self.torn(&now)) } else { Ok(()) }
     }
 
+    /// Whether a batch was taken in part: nothing is read or written any more before the generation is opened afresh.
+    pub(super) fn is_torn(&self) -> bool {
+        self.check_whole().is_err()
+    }
+
     #[cfg(test)]
     pub(super) fn is_held(&self) -> bool {
         self.now.try_read().is_err()

@@ -29,7 +29,7 @@ pub struct Released {
     pub waiting: u64,
 }
 
-/// Why events did not leave the quarantine. Everything is as before.
+/// Why events did not leave the quarantine. Everything is as before, unless the store failed: then some may have left.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReleaseError {
     /// No events of this key wait.

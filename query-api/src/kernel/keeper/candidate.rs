@@ -23,8 +23,8 @@ pub(super) enum Standing {
     Behind,
     /// It stands still for a reason that may pass.
     Waits(String),
-    /// Its disk took no write: it has to be opened afresh.
-    WriteFailed(String),
+    /// It has to be opened afresh, because its disk took no write, or because what it has is no longer what is wanted.
+    Again(String),
     /// It will not get there.
     Ended(String),
 }
@@ -52,7 +52,7 @@ fn standing(now: &Progress, served: &Checkpoint) -> Standing {
     let State::Stopped(reason) = &now.state else { return Standing::Behind };
     let why = format!("it stopped before it had caught up: {reason}");
     match &**reason {
-        StopReason::Store(error) if error.failure == Failure::Write => Standing::WriteFailed(why),
+        StopReason::Store(error) if error.failure == Failure::Write => Standing::Again(why),
         reason if reason.may_pass() => Standing::Waits(why),
         _ => Standing::Ended(why),
     }
@@ -96,7 +96,7 @@ mod tests {
         assert!(matches!(stopped(log(true)), Standing::Waits(_)));
         assert!(matches!(stopped(log(false)), Standing::Ended(_)));
         assert!(matches!(stopped(store(Failure::Other)), Standing::Waits(_)));
-        assert!(matches!(stopped(store(Failure::Write)), Standing::WriteFailed(_)));
+        assert!(matches!(stopped(store(Failure::Write)), Standing::Again(_)));
         assert!(matches!(stopped(store(Failure::Damage)), Standing::Ended(_)));
         assert!(matches!(stopped(StopReason::Defect { detail: String::new() }), Standing::Ended(_)));
         let moving = Progress::start(Arc::new(checkpoint(3)));

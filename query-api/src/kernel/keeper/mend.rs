@@ -39,7 +39,8 @@ impl Default for Mending {
 impl Mending {
     /// Whether the disk is to be probed now, for a store that failed when the generation had got that far.
     pub(super) fn is_due(&mut self, reached: &Arc<Checkpoint>) -> bool {
-        if self.opened_at.as_ref().is_some_and(|opened_at| opened_at != reached) {
+        let got_further = |before: &Arc<Checkpoint>| !before.covers(reached) && reached.covers(before);
+        if self.opened_at.as_ref().is_some_and(got_further) {
             *self = Self::default();
         }
         let due_at = *self.due_at.get_or_insert_with(|| Instant::now() + self.pause.longer());

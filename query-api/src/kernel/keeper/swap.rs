@@ -20,14 +20,14 @@ use crate::kernel::stop_signal::StopSignal;
 
 /// Why a candidate must not take over although it has got as far: it would take back what was shown, or one of the two does not
 /// say what the log says. The served one no longer moves.
-fn contradiction(candidate: &Candidate, served: &Serving) -> Option<String> {
+fn contradiction(candidate: &Candidate, served: &Serving) -> Option<Standing> {
     let (new, old) = (candidate.generation.last_moment(), served.generation.last_moment());
     if let Err(key) = new.quarantine.covers(&old.quarantine, &old.checkpoint) {
-        return Some(format!(
-            "events of key {key} wait in it, and have been projected in {}; start a version of this program that can project \
-             them",
+        // Released or left out there meanwhile: whoever opens it again does the same.
+        return Some(Standing::Again(format!(
+            "events of key {key} wait in it, and have been projected in {}",
             served.name
-        ));
+        )));
     }
     let same_place =
         old.checkpoint.covers(&new.checkpoint) && old.quarantine.keys().eq(new.quarantine.keys());
@@ -37,12 +37,12 @@ fn contradiction(candidate: &Candidate, served: &Serving) -> Option<String> {
     }
     match candidate.generation.accepted() {
         Ok(Some(_)) => None,
-        Ok(None) => Some(format!(
+        Ok(None) => Some(Standing::Ended(format!(
             "its rows have digest {}, those of {} at the same place {}: one of the two is damaged; `projector --verify` says \
              which",
             new.digest, served.name, old.digest
-        )),
-        Err(error) => Some(error.to_string()),
+        ))),
+        Err(error) => Some(Standing::Again(error.to_string())),
     }
 }
 
@@ -70,11 +70,11 @@ impl<E: EventData + 'static> Keeper<E> {
         match standing {
             Standing::There => match contradiction(&candidate, served) {
                 None => return self.serve(candidate),
-                Some(why) => self.leave(candidate, Standing::Ended(why)).await,
+                Some(standing) => self.leave(candidate, standing).await,
             },
             Standing::Behind => {
                 let why = "it did not catch up in time with what is served".to_owned();
-                self.leave(candidate, Standing::WriteFailed(why)).await;
+                self.leave(candidate, Standing::Again(why)).await;
             }
             standing => self.leave(candidate, standing).await,
         }
@@ -87,7 +87,7 @@ impl<E: EventData + 'static> Keeper<E> {
         match standing {
             Standing::There | Standing::Behind => next.catch_up(candidate),
             Standing::Waits(why) => next.wait(candidate, why),
-            Standing::WriteFailed(why) => {
+            Standing::Again(why) => {
                 next.failed(why);
                 stop(candidate.follower).await;
             }
