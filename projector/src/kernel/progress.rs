@@ -1,5 +1,6 @@
 //! How far a follower is, for those who wait and watch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event_log::topics::TopicError;
@@ -11,7 +12,8 @@ use super::stop::StopReason;
 /// What a follower is doing.
 #[derive(Debug, Clone)]
 pub enum State {
-    /// It has not yet reached the end offsets that it saw when it started.
+    /// It has not yet reached the end offsets that it saw when it started, or has not seen all of them; see
+    /// [`Progress::left`].
     Building,
     /// It has reached them, and follows.
     Following,
@@ -26,8 +28,14 @@ pub struct Progress {
     pub checkpoint: Arc<Checkpoint>,
     /// What it is doing.
     pub state: State,
-    /// The broker's end offsets as of about a second ago; empty until the broker has answered.
+    /// The broker's end offsets as of about a second ago, of the partitions that are answered for; empty until the broker has
+    /// answered.
     pub end_offsets: Arc<Vec<(SourceId, i64)>>,
+    /// Partitions that nobody answers for at present, and why: what they have is not known. The others go on.
+    pub away: Arc<BTreeMap<SourceId, TopicError>>,
+    /// Records up to the end offsets that were seen first, of the partitions that have been answered for; none until the log
+    /// was looked at. With none left while [`State::Building`], nothing is missing but what nobody answers for.
+    pub left: Option<u64>,
     /// Time of the event projected last by this follower, as its envelope says.
     pub last_event_at: Option<Timestamp>,
     /// Events projected by this follower.
@@ -49,7 +57,7 @@ pub struct PartitionProgress {
     pub next_offset: i64,
     /// Events projected; the next position.
     pub next_position: u64,
-    /// The broker's end offset; `None` until it has answered.
+    /// The broker's end offset; `None` until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
 }
 
@@ -69,6 +77,8 @@ impl Progress {
             checkpoint,
             state: State::Building,
             end_offsets: Arc::default(),
+            away: Arc::default(),
+            left: None,
             last_event_at: None,
             events_applied: 0,
             duplicates_skipped: 0,
@@ -87,7 +97,7 @@ impl Progress {
         })
     }
 
-    /// Records that the broker has and the rows do not, over all partitions; `None` until the broker has answered.
+    /// Records that the broker has and the rows do not, over all partitions; `None` until the broker has answered for all.
     #[must_use]
     pub fn lag_total(&self) -> Option<u64> {
         self.partitions().map(|partition| partition.lag()).sum()

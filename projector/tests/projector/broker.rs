@@ -7,7 +7,7 @@ use event_log::{Kafka, Outgoing, SendError, Writer};
 use projector::kernel::Generation;
 use projector::shop;
 
-use crate::log::{PARTITIONS, Record, topic_and_partition};
+use crate::log::{PARTITIONS, Record, SourceIndex, topic_and_partition, zero};
 
 /// Nothing here takes that long unless it hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -26,9 +26,34 @@ impl Broker {
     }
 
     pub(crate) fn without_topics() -> Self {
-        let broker = EmbeddedBroker::start().unwrap();
+        Self::of(EmbeddedBroker::start().unwrap())
+    }
+
+    fn of(broker: EmbeddedBroker) -> Self {
         let kafka = broker.kafka("test.");
         Self { broker, kafka }
+    }
+
+    /// Two brokers with the shop's topics; the first leads all partitions.
+    pub(crate) fn start_two() -> Self {
+        let broker = Self::of(EmbeddedBroker::start_with(2).unwrap());
+        broker.create_topics();
+        (0..zero().sources().len()).for_each(|source| broker.set_leader(source, Some(1)));
+        broker
+    }
+
+    /// Nobody leads a partition only while no client knows another leader.
+    pub(crate) fn set_leader(&self, source: SourceIndex, leader: Option<i32>) {
+        let (topic, partition) = topic_and_partition(source);
+        self.broker.set_leader(&self.kafka.topic_name(&topic), partition, leader).unwrap();
+    }
+
+    pub(crate) fn down(&self, broker: i32) {
+        self.broker.broker_down(broker).unwrap();
+    }
+
+    pub(crate) fn up(&self, broker: i32) {
+        self.broker.broker_up(broker).unwrap();
     }
 
     pub(crate) fn create_topics(&self) {

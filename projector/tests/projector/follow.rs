@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, until, until_events};
 use crate::log::{
-    Log, digest_of, fresh, more_than_the_embedded_broker_keeps, open, project, sealed, signed_up, source_of,
-    transcript,
+    Log, Record, SourceIndex, created, digest_of, fresh, more_than_the_embedded_broker_keeps, open, placed,
+    project, sealed, signed_up, source_of, topic_and_partition, transcript, zero,
 };
 use crate::resume::events;
 
@@ -75,6 +75,133 @@ fn what_may_not_be_read_for_a_while_is_followed_later() {
     follower.stop().unwrap();
     assert_eq!(generation.digest(), digest_of(&log.records));
     assert_eq!(states.join().unwrap(), ["Following", "log-unreadable", "Following"]);
+}
+
+/// An event of each partition that comes after those of a log, but for those of one partition.
+fn one_more_of_each(log: &mut Log, but_for: SourceIndex) -> Vec<Record> {
+    let before = log.records.len();
+    for source in (0..zero().sources().len()).filter(|source| *source != but_for) {
+        let ids = (1_000..).map(Uuid::from_u128);
+        let event = |id| match source / 2 {
+            0 => placed(id, id, USER, 1),
+            1 => created(id, "later", None),
+            _ => signed_up(id),
+        };
+        let event = ids.into_iter().map(event).find(|event| source_of(event) == source).unwrap();
+        log.write(&event);
+    }
+    log.records[before..].to_vec()
+}
+
+fn events_but_for(records: &[Record], source: SourceIndex) -> u64 {
+    events(&records.iter().filter(|record| record.source != source).cloned().collect::<Vec<_>>())
+}
+
+fn is_named(progress: &Progress, away: SourceIndex) -> bool {
+    let (topic, partition) = topic_and_partition(away);
+    let named = progress.away.iter().all(|(id, why)| {
+        (&*id.topic, id.partition) == (&*topic, partition)
+            && why.to_string().contains(&format!("{topic} partition {partition}"))
+    });
+    named && progress.away.len() == 1
+}
+
+#[test]
+fn a_partition_that_has_no_leader_at_the_start_stops_no_other() {
+    let broker = Broker::start_two();
+    let mut log = transcript(400, 21);
+    broker.write(&log.records);
+    let away = source_of(&signed_up(USER));
+    broker.set_leader(away, None);
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let follower = follow(&broker, &generation);
+    let states = states_of(&follower);
+    until_events(&generation, events_but_for(&log.records, away));
+    broker.write(&one_more_of_each(&mut log, away));
+    until_events(&generation, events_but_for(&log.records, away));
+    let lags = |progress: &Progress| progress.partitions().map(|at| at.lag()).collect::<Vec<_>>();
+    let expected: Vec<_> = (0..6).map(|source| (source != away).then_some(0)).collect();
+    until("the lag of the others is known", || (lags(&progress(&follower)) == expected).then_some(()));
+    until("all is read that can be", || (progress(&follower).left == Some(0)).then_some(()));
+    assert!(is_named(&progress(&follower), away), "{:?}", progress(&follower).away);
+    assert!(matches!(progress(&follower).state, State::Building), "something is missing");
+
+    broker.set_leader(away, Some(1));
+    until_events(&generation, events(&log.records));
+    until_following(&follower);
+    assert!(progress(&follower).away.is_empty());
+    follower.stop().unwrap();
+    assert_eq!(generation.digest(), digest_of(&log.records));
+    assert_eq!(states.join().unwrap(), ["Building", "Following"]);
+}
+
+#[test]
+fn a_leader_that_goes_away_stops_no_other_partition() {
+    let broker = Broker::start_two();
+    let mut log = transcript(400, 21);
+    broker.write(&log.records);
+    let away = source_of(&signed_up(USER));
+    broker.set_leader(away, Some(2));
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let follower = follow(&broker, &generation);
+    until_following(&follower);
+    let states = states_of(&follower);
+    broker.down(2);
+    until("it is told", || is_named(&progress(&follower), away).then_some(()));
+    broker.write(&one_more_of_each(&mut log, away));
+    until_events(&generation, events(&log.records));
+    broker.up(2);
+    until("it is back", || progress(&follower).away.is_empty().then_some(()));
+    broker.write(&[log.write(&signed_up(USER))]);
+    until_events(&generation, events(&log.records));
+    follower.stop().unwrap();
+    assert_eq!(states.join().unwrap(), ["Following"]);
+}
+
+/// What nobody answers for is not taken for empty, and not for what it was.
+#[test]
+fn a_partition_that_comes_back_without_its_end_is_noticed_before_it_is_read() {
+    let broker = Broker::start_two();
+    let mut log = transcript(400, 21);
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let away = source_of(&signed_up(USER));
+    project(&generation, &log.records);
+    let others: Vec<_> = log.records.iter().filter(|record| record.source != away).cloned().collect();
+    broker.write(&others);
+    broker.set_leader(away, None);
+    let follower = follow(&broker, &generation);
+    let states = states_of(&follower);
+    broker.write(&one_more_of_each(&mut log, away));
+    until_events(&generation, events(&log.records));
+    broker.set_leader(away, Some(1));
+    assert_eq!(until_stopped(&follower).slug(), "log-went-back");
+    let lost: Vec<_> = log.records.iter().filter(|record| record.source == away).cloned().collect();
+    broker.write(&lost);
+    until_following(&follower);
+    follower.stop().unwrap();
+    assert_eq!(generation.digest(), digest_of(&log.records));
+    assert_eq!(states.join().unwrap(), ["Building", "log-went-back", "Following"]);
+}
+
+#[test]
+fn while_nobody_answers_for_any_partition_nothing_is_read() {
+    let broker = Broker::start_two();
+    let log = transcript(100, 21);
+    broker.write(&log.records);
+    (0..6).for_each(|source| broker.set_leader(source, None));
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let follower = follow(&broker, &generation);
+    until("all are away", || (progress(&follower).away.len() == 6).then_some(()));
+    assert!(matches!(progress(&follower).state, State::Building));
+    assert_eq!(progress(&follower).left, None);
+    (0..6).for_each(|source| broker.set_leader(source, Some(1)));
+    until_events(&generation, events(&log.records));
+    until_following(&follower);
+    follower.stop().unwrap();
 }
 
 #[test]

@@ -218,8 +218,11 @@ impl Api {
         }
         let current = positions::current(&serving.generation.checkpoint(), token).to_string();
         let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let away = positions::away(&serving.progress.borrow(), token);
+        let because =
+            away.map(|at| format!(", because nobody answers for {at} at present")).unwrap_or_default();
         let detail = format!(
-            "{token} was not projected within {waited_ms} ms; come again after Retry-After, or without {} for an \
+            "{token} was not projected within {waited_ms} ms{because}; come again after Retry-After, or without {} for an \
              older answer",
             headers::AFTER
         );

@@ -2,8 +2,8 @@
 //!
 //! Rows are on disk up to half a second after they were served, so one whose process was killed, or whose disk was full,
 //! begins a little earlier than it ended. Whatever it answered from is in the log: who has projected what the log held at
-//! the start has that again. Queries wait for it as long as it gets further. While nothing of the log can be read they wait
-//! for a while, and are then answered from what there is.
+//! the start has that again. Queries wait for it as long as it gets further. While nothing more can be read of what is
+//! missing they wait for a while, and are then answered from what there is; that other partitions grow is no progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +23,14 @@ pub(super) enum CatchUp {
     Stopped,
     /// It did not get further for too long: queries are answered from what there is.
     GivenUp,
+    /// The same, but all was read that can be: nothing is missing but partitions that nobody answers for.
+    Partly,
 }
 
 impl CatchUp {
     /// Whether waiting for more would help nobody.
     pub(super) fn is_ready(self) -> bool {
-        matches!(self, Self::Over | Self::Stopped)
+        matches!(self, Self::Over | Self::Stopped | Self::Partly)
     }
 }
 
@@ -79,7 +81,7 @@ async fn decide(
     mut progress: watch::Receiver<Arc<Progress>>,
     patience: Duration,
 ) {
-    let mut read = progress.borrow().checkpoint.records();
+    let mut left = progress.borrow().left;
     let mut moved_at = Instant::now();
     loop {
         let now = progress.borrow_and_update().clone();
@@ -91,15 +93,21 @@ async fn decide(
             State::Stopped(reason) if !reason.may_pass() => tell(&state, CatchUp::Stopped),
             State::Building | State::Stopped(_) => {}
         }
-        if now.checkpoint.records() > read {
-            (read, moved_at) = (now.checkpoint.records(), Instant::now());
+        // It is more when a partition is back, and that is none.
+        if now.left != left {
+            moved_at = if now.left < left || left.is_none() { Instant::now() } else { moved_at };
+            left = now.left;
+        }
+        let lacks_only_what_is_away = matches!(now.state, State::Building) && left == Some(0);
+        if lacks_only_what_is_away && *state.borrow() == CatchUp::GivenUp {
+            tell(&state, CatchUp::Partly);
         }
         let waits = *state.borrow() == CatchUp::Waiting;
         tokio::select! {
             changed = progress.changed() => if changed.is_err() { return },
             () = sleep_until(moved_at + patience), if waits => {
-                tracing::warn!("nothing of the log could be read in time: queries are answered from what there is");
-                tell(&state, CatchUp::GivenUp);
+                tracing::warn!("the log could not be read further in time: queries are answered from what there is");
+                tell(&state, if lacks_only_what_is_away { CatchUp::Partly } else { CatchUp::GivenUp });
             }
             () = state.closed() => return,
         }
@@ -112,17 +120,15 @@ fn tell(state: &watch::Sender<CatchUp>, now: CatchUp) {
 
 #[cfg(test)]
 mod tests {
-    use projector::kernel::{Checkpoint, RecordAt, SourceCheckpoint, SourceId, StopReason};
+    use projector::kernel::{Checkpoint, RecordAt, StopReason};
 
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    fn at(next_offset: i64, state: State) -> Arc<Progress> {
-        let source = SourceId { topic: "orders.events".into(), partition: 0 };
-        let at = SourceCheckpoint { next_offset, ..SourceCheckpoint::default() };
-        let progress = Progress::start(Arc::new(Checkpoint::from_sources([(source, at)])));
-        Arc::new(Progress { state, ..progress })
+    fn at(left: u64, state: State) -> Arc<Progress> {
+        let progress = Progress::start(Arc::new(Checkpoint::zero([("orders.events", 2)])));
+        Arc::new(Progress { state, left: Some(left), ..progress })
     }
 
     fn stopped(reason: StopReason) -> State {
@@ -141,14 +147,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn queries_wait_as_long_as_it_gets_further() {
-        let (progress, receiver) = watch::channel(at(0, State::Building));
+        let (progress, receiver) = watch::channel(at(15, State::Building));
         let catching = FirstCatchUp::begin(receiver, PATIENCE);
-        for read in 1..15 {
+        for left in (1..15).rev() {
             pass(Duration::from_secs(4)).await;
-            progress.send_replace(at(read, State::Building));
+            progress.send_replace(at(left, State::Building));
             assert_eq!(catching.state(), CatchUp::Waiting);
         }
-        progress.send_replace(at(15, State::Following));
+        progress.send_replace(at(0, State::Following));
         catching.decided().await;
         assert_eq!(catching.state(), CatchUp::Over);
     }
@@ -156,16 +162,50 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_progress_it_is_given_up_counted_from_where_it_was_served() {
         pass(Duration::from_secs(60)).await;
-        let (progress, receiver) = watch::channel(at(0, State::Building));
+        let (progress, receiver) = watch::channel(at(7, State::Building));
         let catching = FirstCatchUp::begin(receiver, PATIENCE);
         pass(Duration::from_secs(4)).await;
-        progress.send_replace(at(0, went_back()));
+        progress.send_replace(at(7, went_back()));
         assert_eq!(catching.state(), CatchUp::Waiting);
         pass(Duration::from_secs(2)).await;
         assert_eq!(catching.state(), CatchUp::GivenUp, "a log that went back is no progress");
         progress.send_replace(at(0, State::Following));
         pass(Duration::from_secs(1)).await;
         assert_eq!(catching.state(), CatchUp::Over, "in the end it has caught up after all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_others_are_read_a_partition_that_is_away_is_waited_for_no_longer_than_anything_else() {
+        let (progress, receiver) = watch::channel(at(3, State::Building));
+        let catching = FirstCatchUp::begin(receiver, PATIENCE);
+        progress.send_replace(at(0, State::Building));
+        pass(Duration::from_secs(4)).await;
+        // The others are followed.
+        progress.send_modify(|progress| Arc::make_mut(progress).events_applied += 100);
+        assert_eq!(catching.state(), CatchUp::Waiting);
+        pass(Duration::from_secs(2)).await;
+        assert_eq!(catching.state(), CatchUp::Partly);
+        assert!(catching.state().is_ready());
+        progress.send_replace(at(7, State::Building));
+        pass(Duration::from_secs(1)).await;
+        assert!(catching.is_decided(), "who has been answered once is answered");
+        progress.send_replace(at(0, State::Following));
+        pass(Duration::from_secs(1)).await;
+        assert_eq!(catching.state(), CatchUp::Over);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_comes_and_goes_keeps_nobody_waiting_for_ever() {
+        let (progress, receiver) = watch::channel(at(0, State::Building));
+        let catching = FirstCatchUp::begin(receiver, PATIENCE);
+        for _ in 0..3 {
+            pass(Duration::from_secs(2)).await;
+            progress.send_replace(at(7, State::Building));
+        }
+        assert_eq!(catching.state(), CatchUp::GivenUp, "it has given nothing");
+        progress.send_replace(at(0, State::Building));
+        pass(Duration::from_secs(1)).await;
+        assert_eq!(catching.state(), CatchUp::Partly);
     }
 
     #[tokio::test(start_paused = true)]

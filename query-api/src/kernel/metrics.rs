@@ -70,6 +70,8 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     gauge(&mut registry, "skipped_events", "Events that are left out for ever", skipped);
     let faults = signed(status.topic_faults.len() as u64);
     gauge(&mut registry, "topic_faults", "What is wrong with topics that are projected", faults);
+    let away = signed(status.partitions_away.len() as u64);
+    gauge(&mut registry, "partitions_away", "Partitions that nobody answers for at present", away);
     stopped(&mut registry, status);
     rebuild(&mut registry, status);
     partitions(&mut registry, &status.partitions);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use axum::http::HeaderValue;
-use projector::kernel::{Checkpoint, Quarantine};
+use projector::kernel::{Checkpoint, Progress, Quarantine, SourceId};
 use schemas::token::{Token, TokenPosition};
 
 use super::refusal::Refusal;
@@ -80,6 +80,15 @@ pub fn current(checkpoint: &Checkpoint, token: &Token) -> Token {
     Token { positions: token.positions.iter().filter_map(at).collect() }
 }
 
+/// The first partition of a token that nobody answers for and whose position has not been projected.
+pub(super) fn away(progress: &Progress, token: &Token) -> Option<SourceId> {
+    let is_away = |at: &TokenPosition, id: &SourceId| {
+        (&*id.topic, id.partition) == (&*at.topic, at.partition)
+            && !progress.checkpoint.position_reached(&at.topic, at.partition, at.position)
+    };
+    token.positions.iter().find_map(|at| progress.away.keys().find(|id| is_away(at, id)).cloned())
+}
+
 /// Refuses a token that names what is not projected here, and so would never be reached.
 ///
 /// # Errors
@@ -103,7 +112,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use projector::kernel::{SourceCheckpoint, SourceId};
+    use projector::kernel::SourceCheckpoint;
 
     fn checkpoint(next_positions: &[(&str, i32, u64)]) -> Checkpoint {
         Checkpoint::from_sources(next_positions.iter().map(|&(topic, partition, next_position)| {

@@ -59,8 +59,10 @@ async fn live() -> &'static str {
 }
 
 async fn ready(State(api): State<Arc<Api>>) -> Response {
-    if status::ready(api.serving_now().as_deref()) {
-        return "ready\n".into_response();
+    let serving = api.serving_now();
+    if let Some(serving) = serving.filter(|serving| status::ready(Some(serving))) {
+        let away = status::partitions_away(&serving.progress.borrow());
+        return away.iter().fold("ready\n".to_owned(), |said, why| said + why + "\n").into_response();
     }
     let detail = "the read model has not yet reached the end of the log as it was at the start; /status says how far \
                   it is";

@@ -24,7 +24,7 @@ pub struct Status {
     pub state: &'static str,
     /// Why it stopped.
     pub stopped: Option<Problem>,
-    /// Whether the end offsets seen at the start have been reached.
+    /// Whether the end offsets seen at the start have been reached, but for partitions that nobody answers for.
     pub ready: bool,
     /// Why the published generation is not the one that is served.
     pub refused: Option<String>,
@@ -34,7 +34,7 @@ pub struct Status {
     pub build_trouble: Option<String>,
     /// All partitions that are projected.
     pub partitions: Vec<Partition>,
-    /// Records that the broker has and the rows do not; none until the broker has answered.
+    /// Records that the broker has and the rows do not; none until the broker has answered for all partitions.
     pub lag_total: Option<u64>,
     /// Age of the event projected last by this process.
     pub last_event_age_ms: Option<i64>,
@@ -58,6 +58,8 @@ pub struct Status {
     pub skipped_events: usize,
     /// By what topics lose events, or have lost some that were projected.
     pub topic_faults: Vec<String>,
+    /// Which partitions nobody answers for at present, and why; what they have is not known.
+    pub partitions_away: Vec<String>,
     /// Digest of all rows, as kept up to date with every commit.
     pub digest: Option<String>,
     /// Bytes of the generation's files.
@@ -108,7 +110,7 @@ pub struct Partition {
     pub partition: i32,
     /// Kafka's offset of the first record that has not been projected.
     pub checkpoint: i64,
-    /// The broker's end offset; none until it has answered.
+    /// The broker's end offset; none until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
     /// Records between the two.
     pub lag: Option<u64>,
@@ -141,8 +143,10 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         state: match (serving, stopped) {
             (None, _) => api.absent.load().state(),
             (Some(_), Some(_)) => "stopped",
-            (Some(serving), None) if serving.first_catch_up.state() != CatchUp::Over => "catching-up",
-            (Some(_), None) => "following",
+            (Some(serving), None) => match serving.first_catch_up.state() {
+                CatchUp::Over | CatchUp::Partly => "following",
+                CatchUp::Waiting | CatchUp::Stopped | CatchUp::GivenUp => "catching-up",
+            },
         },
         stopped: stopped.map(problem),
         ready: ready(serving),
@@ -164,6 +168,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
         skipped_events: quarantine.skipped().len(),
         topic_faults: progress.map(topic_faults).unwrap_or_default(),
+        partitions_away: progress.map(partitions_away).unwrap_or_default(),
         digest: moment.map(|moment| moment.digest.to_string()),
         bytes_per_event: bytes_per_event(progress, measured.bytes_on_disk),
         bytes_on_disk: measured.bytes_on_disk,
@@ -184,6 +189,11 @@ fn stop_reason(progress: &Progress) -> Option<&StopReason> {
 
 fn topic_faults(progress: &Progress) -> Vec<String> {
     progress.topic_faults.iter().map(ToString::to_string).collect()
+}
+
+/// A sentence for each partition that nobody answers for.
+pub(super) fn partitions_away(progress: &Progress) -> Vec<String> {
+    progress.away.values().map(ToString::to_string).collect()
 }
 
 fn partitions(progress: &Progress) -> Vec<Partition> {

@@ -31,7 +31,29 @@ impl Log {
     }
 
     pub(crate) fn without_topics() -> Self {
-        let broker = EmbeddedBroker::start().unwrap();
+        Self::of(EmbeddedBroker::start().unwrap())
+    }
+
+    /// With the shop's topics on two brokers, of which the first leads all partitions but one.
+    pub(crate) fn start_two((topic, partition): (&str, i32), leader: i32) -> Self {
+        let log = Self::of(EmbeddedBroker::start_with(2).unwrap());
+        log.create_topics();
+        for all in shop::TOPICS {
+            (0..PARTITIONS).for_each(|one| log.broker.set_leader(all, one, Some(1)).unwrap());
+        }
+        log.broker.set_leader(topic, partition, Some(leader)).unwrap();
+        log
+    }
+
+    pub(crate) fn down(&self, broker: i32) {
+        self.broker.broker_down(broker).unwrap();
+    }
+
+    pub(crate) fn up(&self, broker: i32) {
+        self.broker.broker_up(broker).unwrap();
+    }
+
+    fn of(broker: EmbeddedBroker) -> Self {
         let writer = Writer::open(&broker.kafka(""), |_| {}).unwrap();
         Self { broker, writer, next_positions: Mutex::default() }
     }

@@ -40,6 +40,10 @@ async fn all_partitions_but_those_of_the_broker_that_is_away_go_on() {
     }
     let trouble = relay_trouble(&site).await;
     assert!(trouble.contains("partition 0"), "{trouble}");
+    let is_named =
+        |status: &Value| status["partitions_away"].to_string().contains(&format!("{users} partition 0 "));
+    let status = site.status_when("D names what it does not hear", is_named).await;
+    assert_eq!(status["stopped"], Value::Null, "{status}");
 
     // What is unsent is given up on after the drain timeout, and sent at a later start.
     assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
@@ -52,6 +56,17 @@ async fn all_partitions_but_those_of_the_broker_that_is_away_go_on() {
     assert_eq!(token.status, 200, "{token:?}");
     shown(&site, &Made { id: goes_on.id.clone(), token: token.token.expect("a token") }).await;
 
+    assert_eq!(site.query.take().expect("it runs").terminate().code(), Some(0));
+    site.start_query().await;
+    let status = site.status_when("D names what it does not hear", is_named).await;
+    assert_eq!((&status["state"], &status["stopped"]), (&json!("following"), &Value::Null), "{status}");
+    let token = change(&site, others[1]).await.token.expect("a token");
+    shown(&site, &Made { id: others[1].id.clone(), token }).await;
+    // The first may have been there before the broker went away.
+    let unsent = made.iter().rev().find(|user| is_away(user)).expect("one of a dead partition");
+    let unheard = site.client.get(&site.ordered_products_url(unsent)).after(&unsent.token).send().await;
+    assert_eq!(unheard.expect("D answers").status, 503);
+
     kafka.start_broker(&victim);
     let deadline = Instant::now() + DEADLINE;
     while change(&site, waits).await.status != 200 {
@@ -61,7 +76,9 @@ async fn all_partitions_but_those_of_the_broker_that_is_away_go_on() {
         shown(&site, user).await;
     }
     let events = log::events(site.broker.kafka(), TOPICS[0]);
-    assert_eq!(events.iter().map(Vec::len).sum::<usize>(), made.len() + 2, "all are there, and each once");
+    assert_eq!(events.iter().map(Vec::len).sum::<usize>(), made.len() + 3, "all are there, and each once");
+    let status = site.status_when("all are back", |status| status["partitions_away"] == json!([])).await;
+    assert_eq!(status["state"], "following", "{status}");
 }
 
 /// Signs users up from many clients at once; nobody is refused.

@@ -1,18 +1,25 @@
-//! Which partitions have been read up to the end that was seen at the start, and which the present reader has heard of.
+//! Which partitions have been read up to the end that was seen first, and which the present reader has heard of.
 
 use event_log::topics::Watermarks;
 
 /// How far each partition had to be read, and which have been.
+#[derive(Default)]
 pub(super) struct Catching {
-    ends: Vec<i64>,
+    /// None where nobody has answered for the partition yet.
+    ends: Vec<Option<i64>>,
     reached: Vec<bool>,
     heard: Vec<bool>,
 }
 
 impl Catching {
-    pub(super) fn new(log: &[Watermarks]) -> Self {
-        let ends = log.iter().map(|held| held.high).collect();
-        Self { ends, reached: vec![false; log.len()], heard: vec![false; log.len()] }
+    /// What a look at the log has found; the first end of each partition counts.
+    pub(super) fn learn(&mut self, log: &[Option<Watermarks>]) {
+        self.ends.resize(log.len(), None);
+        self.reached.resize(log.len(), false);
+        self.heard.resize(log.len(), false);
+        for (end, held) in self.ends.iter_mut().zip(log) {
+            *end = end.or_else(|| held.map(|held| held.high));
+        }
     }
 
     /// A new reader takes over.
@@ -25,9 +32,9 @@ impl Catching {
         self.heard[source] = true;
     }
 
-    /// Whether the reader has got all partitions to speak.
-    pub(super) fn heard_all(&self) -> bool {
-        self.heard.iter().all(|heard| *heard)
+    /// Whether the reader has got all partitions to speak but those of which nothing can be heard.
+    pub(super) fn heard_all(&self, is_away: impl Fn(usize) -> bool) -> bool {
+        self.heard.iter().enumerate().all(|(source, heard)| *heard || is_away(source))
     }
 
     /// A partition ended here for the reader.
@@ -35,11 +42,21 @@ impl Catching {
         self.reached[source] = true;
     }
 
-    /// Whether all have been read up to there; `next_offset` says how far each has been read.
-    pub(super) fn caught_up(&mut self, next_offset: impl Fn(usize) -> i64) -> bool {
-        for (source, reached) in self.reached.iter_mut().enumerate() {
-            *reached = *reached || next_offset(source) >= self.ends[source];
+    /// Records that are still to be read up to there, of the partitions whose ends are known; `next_offset` says how far each
+    /// has been read.
+    pub(super) fn left(&mut self, next_offset: impl Fn(usize) -> i64) -> u64 {
+        let mut left = 0;
+        for (source, (reached, end)) in self.reached.iter_mut().zip(&self.ends).enumerate() {
+            let Some(end) = end else { continue };
+            let behind = u64::try_from(end - next_offset(source)).unwrap_or(0);
+            *reached = *reached || behind == 0;
+            left += if *reached { 0 } else { behind };
         }
+        left
+    }
+
+    /// Whether all have been read up to there, as of the last [`Catching::left`]: also those that nobody answered for.
+    pub(super) fn caught_up(&self) -> bool {
         self.reached.iter().all(|reached| *reached)
     }
 }
@@ -48,26 +65,53 @@ impl Catching {
 mod tests {
     use super::*;
 
+    fn ends(ends: &[i64]) -> Vec<Option<Watermarks>> {
+        // Below zero: nobody answers.
+        ends.iter().map(|high| (*high >= 0).then_some(Watermarks { low: 0, high: *high })).collect()
+    }
+
+    fn catching(log: &[i64]) -> Catching {
+        let mut catching = Catching::default();
+        catching.learn(&ends(log));
+        catching
+    }
+
     #[test]
     fn it_is_caught_up_once_every_partition_has_reached_its_end_or_ended_for_the_reader() {
-        let log = [Watermarks { low: 0, high: 3 }, Watermarks { low: 1, high: 4 }];
-        let mut catching = Catching::new(&log);
-        assert!(!catching.caught_up(|source| [3, 3][source]));
-        assert!(catching.caught_up(|source| [0, 4][source]), "the first has been there before");
-        let mut catching = Catching::new(&log);
-        catching.reach(1);
-        assert!(!catching.caught_up(|_| 2));
-        assert!(catching.caught_up(|_| 3));
+        let mut all = catching(&[3, 4]);
+        assert_eq!((all.left(|source| [3, 3][source]), all.caught_up()), (1, false));
+        assert_eq!(
+            (all.left(|source| [0, 4][source]), all.caught_up()),
+            (0, true),
+            "the first has been there before"
+        );
+        let mut all = catching(&[3, 4]);
+        all.reach(1);
+        assert_eq!((all.left(|_| 2), all.caught_up()), (1, false));
+        assert_eq!((all.left(|_| 3), all.caught_up()), (0, true));
+    }
+
+    #[test]
+    fn a_partition_that_nobody_answers_for_is_none_that_is_empty() {
+        let mut all = catching(&[3, -1]);
+        assert_eq!((all.left(|_| 3), all.caught_up()), (0, false));
+        all.learn(&ends(&[9, 5]));
+        assert_eq!((all.left(|_| 3), all.caught_up()), (2, false), "the first has been where it was to get");
+        all.learn(&ends(&[9, -1]));
+        assert_eq!((all.left(|_| 4), all.caught_up()), (1, false), "its end is known");
+        assert_eq!((all.left(|_| 5), all.caught_up()), (0, true));
     }
 
     #[test]
     fn it_has_heard_of_all_once_each_partition_has_spoken_to_the_present_reader() {
-        let mut catching = Catching::new(&[Watermarks { low: 0, high: 3 }; 2]);
-        catching.hear(0);
-        assert!(!catching.heard_all());
-        catching.hear(1);
-        assert!(catching.heard_all());
-        catching.hear_anew();
-        assert!(!catching.heard_all());
+        let nobody = |_| false;
+        let mut all = catching(&[3, 3]);
+        all.hear(0);
+        assert!(!all.heard_all(nobody));
+        assert!(all.heard_all(|source| source == 1));
+        all.hear(1);
+        assert!(all.heard_all(nobody));
+        all.hear_anew();
+        assert!(!all.heard_all(nobody));
     }
 }

@@ -1,5 +1,5 @@
-//! Asks the broker for its end offsets, so that lag is measured against the log and not against our own mark; and now and
-//! then whether somebody has changed a topic so that it loses events.
+//! Asks the broker for its end offsets, so that lag is measured against the log and not against our own mark, and so learns
+//! for which partitions nobody answers; and now and then whether somebody has changed a topic so that it loses events.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use event_log::{Kafka, LogError};
 use tokio::sync::watch;
 
 use super::Stopping;
+use super::telling::tell_away;
 use crate::kernel::progress::Progress;
 use crate::kernel::sources;
 use crate::kernel::stop::StopReason;
@@ -74,14 +75,21 @@ impl EndOffsets {
         Ok(())
     }
 
-    // A failure is no news here: the reader reports that Kafka is away.
+    // A failure of all is no news here: the reader reports that Kafka is away.
     fn ask(&self, topics: &TopicWatch) {
         let checkpoint = self.progress.borrow().checkpoint.clone();
-        match topics.all_watermarks(&sources::partitions(&checkpoint)) {
+        match topics.held(&sources::partitions(&checkpoint)) {
             Ok(log) => {
-                let ids = checkpoint.sources().map(|(source, _)| source.clone());
-                let ends = Arc::new(ids.zip(log.iter().map(|held| held.high)).collect());
+                let (mut ends, mut away) = (Vec::new(), Vec::new());
+                for ((source, _), held) in checkpoint.sources().zip(log) {
+                    match held {
+                        Ok(held) => ends.push((source.clone(), held.high)),
+                        Err(error) => away.push((source.clone(), error)),
+                    }
+                }
+                let ends = Arc::new(ends);
                 self.progress.send_modify(|progress| Arc::make_mut(progress).end_offsets = ends);
+                tell_away(&self.progress, away);
             }
             Err(error) => tracing::debug!("end offsets are not known: {error}"),
         }

@@ -99,9 +99,9 @@ impl<E: EventData> Following<E> {
         // Of a look before the stop.
         let _before = self.unfit.take();
         let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
-        let mut catching = Catching::new(&found.log);
+        let mut catching = Catching::default();
         loop {
-            let next = match self.pass(&mut catching, &found.starts, None) {
+            let next = match self.pass(&mut catching, &found, None) {
                 Ended::Asked => return Ok(()),
                 Ended::Stopped(reason) => return self.commit().and(Err(reason)),
                 Ended::Unfoldable(before, reason) => {
@@ -112,6 +112,9 @@ impl<E: EventData> Following<E> {
                     self.wait_for_place()?
                 }
                 Ended::Moved(place, reason) => self.find_again(place, reason)?,
+                // It settled just before. A leader that comes and goes is not run after.
+                Ended::Returned if self.stopping.wait(RETRY_AFTER) => None,
+                Ended::Returned => self.wait_for_place()?,
             };
             let Some(next) = next else { return Ok(()) };
             found = next;
@@ -130,8 +133,8 @@ impl<E: EventData> Following<E> {
             return Ok(None);
         }
         let Some(again) = self.wait_for_place()? else { return Ok(None) };
-        // The record before the gap is what it should be: it is a gap indeed.
-        if place.is_some_and(|(source, offset)| again.starts[source].offset >= offset) {
+        // The record before the gap is what it should be: it is a gap indeed. Where nobody answers any more, it is met again.
+        if place.is_some_and(|(source, offset)| again.offset(source).is_some_and(|found| found >= offset)) {
             return Err(reason);
         }
         Ok(Some(again))
@@ -146,14 +149,16 @@ impl<E: EventData> Following<E> {
     ) -> StopReason {
         self.engine.forget(&self.generation.checkpoint());
         let ended = match self.wait_for_place() {
-            Ok(Some(found)) => self.pass(catching, &found.starts, Some(before)),
+            // Nobody answers for its partition any more: the record before which to stop would not come.
+            Ok(Some(found)) if found.offset(before.0).is_none() => Ended::Asked,
+            Ok(Some(found)) => self.pass(catching, &found, Some(before)),
             Ok(None) => Ended::Asked,
             Err(again) => Ended::Stopped(again),
         };
         let committed = match ended {
             Ended::Asked => self.commit(),
             // Whatever else could not be folded came before, and would have been met then.
-            Ended::ReadAgain => Ok(()),
+            Ended::ReadAgain | Ended::Returned => Ok(()),
             Ended::Stopped(again) | Ended::Unfoldable(_, again) | Ended::Moved(_, again) => Err(again),
         };
         // The first reason stays the one to tell.

@@ -1,5 +1,6 @@
 //! The follower's looks at the log: it waits for a broker, for topics, and for a log that lost its end to be healed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use event_log::{LogError, Start};
 use schemas::event_data::EventData;
 
 use super::following::Following;
-use super::telling::publish_state;
+use super::telling::{publish_state, tell_away};
+use crate::kernel::checkpoint::{Checkpoint, SourceId};
 use crate::kernel::place::places;
 use crate::kernel::progress::State;
 use crate::kernel::sources::{self, Misfit};
@@ -19,17 +21,29 @@ const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between two looks at a broker that is away, at topics that do not exist yet, or at a log that lost its end.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Where to read.
+/// Where to read. Partitions that nobody answers for are left out: where their next events are now is not known.
 pub(super) struct Found {
     /// What the log holds, per partition.
-    pub(super) log: Vec<Watermarks>,
-    /// Where to go on, per partition.
+    pub(super) log: Vec<Option<Watermarks>>,
+    /// The partitions that are read, by their index in the checkpoint.
+    pub(super) here: Vec<usize>,
+    /// Where to go on in each of them.
     pub(super) starts: Vec<Start>,
+    /// The partitions that are not.
+    pub(super) left_out: Vec<SourceId>,
+}
+
+impl Found {
+    /// Where to go on in a partition, by its index in the checkpoint; none if it is left out.
+    pub(super) fn offset(&self, source: usize) -> Option<i64> {
+        let index = self.here.iter().position(|here| *here == source)?;
+        self.starts.get(index).map(|start| start.offset)
+    }
 }
 
 /// What stands in the way of reading.
 enum Wait {
-    /// No broker, or a topic that is not there yet.
+    /// No broker, a topic that is not there yet, or nobody answers for any partition.
     ForLog(String),
     /// The log ends before what has been projected.
     ForEnd(StopReason),
@@ -39,9 +53,11 @@ impl<E: EventData> Following<E> {
     /// Where to go on, once the log has it; `None` if the request to stop came first. While the end of the log is
     /// missing, the state is [`State::Stopped`], and stays so until all partitions are read again.
     pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
+        // One client for all looks: each new one has the same words for the log.
+        let waiting = topics::Waiting::open(&self.kafka)?;
         let mut told = String::new();
         loop {
-            let problem = match self.look()? {
+            let problem = match self.look(&waiting)? {
                 Ok(found) => return Ok(Some(found)),
                 Err(Wait::ForLog(problem)) => problem,
                 Err(Wait::ForEnd(reason)) => {
@@ -66,27 +82,75 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn look(&self) -> Result<Result<Found, Wait>, StopReason> {
+    fn look(&self, waiting: &topics::Waiting) -> Result<Result<Found, Wait>, StopReason> {
         let unknown = |error: TopicError| Ok(Err(Wait::ForLog(error.to_string())));
-        if let Err(error) = topics::wait_reachable(&self.kafka, REACHABLE_TIMEOUT) {
+        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT) {
             return unknown(error.into());
         }
         let checkpoint = self.generation.checkpoint();
-        let log = match sources::watermarks(&self.kafka, &checkpoint) {
-            Ok(Ok(log)) => log,
+        match sources::check_topics(&self.kafka, &checkpoint) {
+            Ok(Ok(())) => {}
             Ok(Err(Misfit::Partitions(reason))) => return Err(reason),
             Ok(Err(Misfit::Missing { topic })) => {
                 return Ok(Err(missing(&self.kafka.topic_name(&topic), checkpoint.projected_from(&topic))));
             }
             Err(error) => return unknown(error),
-        };
-        sources::check_fronts(&checkpoint, &log, self.kafka.embedded)?;
-        let places = match places(&self.kafka, &checkpoint, &log) {
+        }
+        match self.held(&checkpoint) {
+            Ok(log) => self.find(&checkpoint, log),
+            Err(error) => unknown(error),
+        }
+    }
+
+    /// What every partition holds that is answered for. Those that are known to be away are not asked for again here: a leader
+    /// that does not answer would keep the others waiting.
+    fn held(&self, checkpoint: &Checkpoint) -> Result<Vec<Option<Watermarks>>, TopicError> {
+        let known = self.progress.borrow().away.clone();
+        let is_asked = |source: &&SourceId| !known.contains_key(*source);
+        let asked: Vec<&SourceId> = checkpoint.sources().map(|(source, _)| source).filter(is_asked).collect();
+        let partitions: Vec<_> = asked.iter().map(|source| (&*source.topic, source.partition)).collect();
+        let answers = topics::held(&self.kafka, &partitions)?;
+        let (mut held, mut away) = (BTreeMap::new(), BTreeMap::new());
+        for (source, answer) in asked.into_iter().zip(answers) {
+            match answer {
+                Ok(marks) => drop(held.insert(source, marks)),
+                Err(error) => drop(away.insert(source.clone(), error)),
+            }
+        }
+        if !away.is_empty() {
+            tell_away(&self.progress, known.iter().map(|(id, why)| (id.clone(), why.clone())).chain(away));
+        }
+        Ok(checkpoint.sources().map(|(source, _)| held.get(source).copied()).collect())
+    }
+
+    /// Where the log has what comes next, of all partitions that are answered for.
+    fn find(
+        &self,
+        checkpoint: &Checkpoint,
+        log: Vec<Option<Watermarks>>,
+    ) -> Result<Result<Found, Wait>, StopReason> {
+        let (mut here, mut held, mut present, mut left_out) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (index, ((source, at), marks)) in checkpoint.sources().zip(&log).enumerate() {
+            let Some(marks) = marks else {
+                left_out.push(source.clone());
+                continue;
+            };
+            here.push(index);
+            held.push(*marks);
+            present.push((source.clone(), *at));
+        }
+        if here.is_empty() {
+            return Ok(Err(Wait::ForLog("nobody answers for any partition".to_owned())));
+        }
+        let present = Checkpoint::from_sources(present);
+        sources::check_fronts(&present, &held, self.kafka.embedded)?;
+        let places = match places(&self.kafka, &present, &held) {
             Ok(places) => places,
-            Err(error) => return unknown(error),
+            Err(error) => return Ok(Err(Wait::ForLog(error.to_string()))),
         };
-        let starts = sources::starts_at(&checkpoint, &log, &places);
-        Ok(starts.map(|starts| Found { log, starts }).map_err(Wait::ForEnd))
+        let starts = sources::starts_at(&present, &held, &places);
+        Ok(starts.map(|starts| Found { log, here, starts, left_out }).map_err(Wait::ForEnd))
     }
 
     /// Whether an error of the reader may mean that the log is no longer what it was.

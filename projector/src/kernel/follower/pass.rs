@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::{Polled, Reader, Record, Start};
+use event_log::{Polled, Reader, Record};
 use schemas::event_data::EventData;
 use schemas::sequence::SequenceError;
 
 use super::catching::Catching;
 use super::following::Following;
+use super::log::Found;
 use crate::kernel::engine::Incoming;
 use crate::kernel::stop::StopReason;
 
@@ -32,22 +33,25 @@ pub(super) enum Ended {
     /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where the
     /// one before it lay.
     Moved(Option<RecordPlace>, StopReason),
+    /// A partition is answered for that was left out: where its next event is now is to be looked for.
+    Returned,
 }
 
 impl<E: EventData> Following<E> {
-    /// Reads from `starts` on, up to the record `before` if there is one, and commits; returns why it goes no further.
+    /// Reads what was found, up to the record `before` if there is one, and commits; returns why it goes no further.
     pub(super) fn pass(
         &mut self,
         catching: &mut Catching,
-        starts: &[Start],
+        found: &Found,
         before: Option<RecordPlace>,
     ) -> Ended {
-        for (source, start) in starts.iter().enumerate() {
-            self.engine.go_on_at(source, start.offset);
+        for (source, start) in found.here.iter().zip(&found.starts) {
+            self.engine.go_on_at(*source, start.offset);
         }
+        catching.learn(&found.log);
         catching.hear_anew();
-        let ended = match Reader::open(&self.kafka, starts) {
-            Ok(reader) => self.read(&reader, catching, before),
+        let ended = match Reader::open(&self.kafka, &found.starts) {
+            Ok(reader) => self.read(&reader, found, catching, before),
             Err(error) => Err(Ended::Stopped(error.into())),
         };
         match ended {
@@ -59,6 +63,7 @@ impl<E: EventData> Following<E> {
     fn read(
         &mut self,
         reader: &Reader,
+        found: &Found,
         catching: &mut Catching,
         before: Option<RecordPlace>,
     ) -> Result<(), Ended> {
@@ -66,23 +71,26 @@ impl<E: EventData> Following<E> {
         while !self.stopping.requested() {
             self.attend()?;
             let due = match self.poll(reader)? {
-                Polled::Record(record) if before == Some((record.source(), record.offset())) => return Ok(()),
                 Polled::Record(record) => {
-                    catching.hear(record.source());
-                    self.apply(&record)?;
+                    let source = found.here[record.source()];
+                    if before == Some((source, record.offset())) {
+                        return Ok(());
+                    }
+                    catching.hear(source);
+                    self.apply(source, &record)?;
                     let commit_at = *commit_at.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
                     self.engine.full() || Instant::now() >= commit_at
                 }
                 Polled::End { source } => {
-                    catching.hear(source);
-                    catching.reach(source);
+                    catching.hear(found.here[source]);
+                    catching.reach(found.here[source]);
                     false
                 }
                 Polled::Nothing => true,
             };
             if due {
                 commit_at = None;
-                self.settle(catching)?;
+                self.settle(found, catching)?;
             }
         }
         Ok(())
@@ -110,17 +118,25 @@ impl<E: EventData> Following<E> {
     }
 
     /// Commits what has been read, and looks whether the topics are still fit to be projected.
-    fn settle(&mut self, catching: &mut Catching) -> Result<(), Ended> {
+    fn settle(&mut self, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         self.commit().map_err(Ended::Stopped)?;
         self.tell_how_it_goes(catching);
         match self.unfit.take() {
             Some(reason) => Err(Ended::Stopped(reason)),
+            None if self.is_back(found) => Err(Ended::Returned),
             None => Ok(()),
         }
     }
 
-    fn apply(&mut self, record: &Record<'_>) -> Result<(), Ended> {
-        let (source, offset) = (record.source(), record.offset());
+    fn is_back(&self, found: &Found) -> bool {
+        !found.left_out.is_empty() && {
+            let away = &self.progress.borrow().away;
+            found.left_out.iter().any(|source| !away.contains_key(source))
+        }
+    }
+
+    fn apply(&mut self, source: usize, record: &Record<'_>) -> Result<(), Ended> {
+        let offset = record.offset();
         let incoming = Incoming { source, offset, key: record.key(), value: record.value() };
         match self.engine.apply(&self.generation, incoming, || record.headers()) {
             Ok(_) => Ok(()),

@@ -1,13 +1,16 @@
 //! Commits of a follower, and what it tells of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
+use event_log::topics::TopicError;
 use schemas::event_data::EventData;
 use tokio::sync::watch;
 
 use super::catching::Catching;
 use super::following::Following;
+use crate::kernel::checkpoint::SourceId;
 use crate::kernel::progress::{Progress, State};
 use crate::kernel::stop::StopReason;
 
@@ -31,22 +34,41 @@ impl<E: EventData> Following<E> {
         Ok(())
     }
 
-    /// Tells when it has caught up, and when what had stopped it is over: then all partitions are read again.
+    /// Tells when it has caught up, and when what had stopped it is over: then all partitions are read again that can be.
     pub(super) fn tell_how_it_goes(&mut self, catching: &mut Catching) {
-        if matches!(self.going, State::Building)
-            && catching.caught_up(|source| self.engine.next_offset(source))
-        {
-            self.going = State::Following;
+        if matches!(self.going, State::Building) {
+            self.tell_left(catching.left(|source| self.engine.next_offset(source)));
+            if catching.caught_up() {
+                self.going = State::Following;
+            }
         }
         let told = self.progress.borrow().state.clone();
         match told {
-            State::Stopped(_) if !catching.heard_all() => return,
-            State::Stopped(_) => tracing::warn!("all partitions are read again; following goes on"),
+            State::Stopped(_) if !catching.heard_all(self.is_away()) => return,
+            State::Stopped(_) => tracing::warn!("what can be read is read again; following goes on"),
             State::Building if matches!(self.going, State::Following) => {}
             State::Building | State::Following => return,
         }
         self.pause.reset();
         publish_state(&self.progress, self.going.clone());
+    }
+
+    fn tell_left(&self, left: u64) {
+        self.progress.send_if_modified(|progress| {
+            let changed = progress.left != Some(left);
+            if changed {
+                Arc::make_mut(progress).left = Some(left);
+            }
+            changed
+        });
+    }
+
+    /// Whether nobody answers for a partition, by its index.
+    fn is_away(&self) -> impl Fn(usize) -> bool + use<E> {
+        let progress = self.progress.borrow().clone();
+        let all = progress.checkpoint.sources();
+        let away: Vec<_> = all.map(|(source, _)| progress.away.contains_key(source)).collect();
+        move |source| away[source]
     }
 
     /// Tells that it stopped, once as long as the reason is the same.
@@ -63,6 +85,27 @@ impl<E: EventData> Following<E> {
 
 pub(super) fn publish_state(progress: &watch::Sender<Arc<Progress>>, state: State) {
     progress.send_modify(|progress| Arc::make_mut(progress).state = state);
+}
+
+/// Tells which partitions nobody answers for, and in the log those that come and go.
+pub(super) fn tell_away(
+    progress: &watch::Sender<Arc<Progress>>,
+    away: impl IntoIterator<Item = (SourceId, TopicError)>,
+) {
+    let away: BTreeMap<_, _> = away.into_iter().collect();
+    progress.send_if_modified(|progress| {
+        let changed = *progress.away != away;
+        if changed {
+            for (_, why) in away.iter().filter(|(source, _)| !progress.away.contains_key(source)) {
+                tracing::warn!("one partition is not followed until it is answered for: {why}");
+            }
+            for source in progress.away.keys().filter(|source| !away.contains_key(source)) {
+                tracing::info!("{source} is answered for again, and followed on");
+            }
+            Arc::make_mut(progress).away = Arc::new(away);
+        }
+        changed
+    });
 }
 
 /// Tells when the thread panics, so that nobody waits for a follower that is gone.
