@@ -49,12 +49,21 @@ impl DirectoryLock {
             .map_err(io_error)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
-                LockError::InUse { dir: dir.to_owned(), holder: holder_named_in(&path) }
+                LockError::InUse { dir: dir.to_owned(), holder: Self::holder(dir, name) }
             }
             TryLockError::Error(source) => io_error(source),
         })?;
         file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(io_error)?;
         Ok(DirectoryLock { file })
+    }
+
+    /// Who holds the lock `name` of `dir`, or was the last one to.
+    #[must_use]
+    pub fn holder(dir: &Path, name: &str) -> String {
+        match fs::read_to_string(dir.join(name)) {
+            Ok(holder) if !holder.trim().is_empty() => holder.trim().to_owned(),
+            _ => "another process".to_owned(),
+        }
     }
 }
 
@@ -63,13 +72,6 @@ impl Drop for DirectoryLock {
     fn drop(&mut self) {
         // Nobody can be told. Closing the file is what is left then.
         let _closed_next = self.file.unlock();
-    }
-}
-
-fn holder_named_in(path: &Path) -> String {
-    match fs::read_to_string(path) {
-        Ok(holder) if !holder.trim().is_empty() => holder.trim().to_owned(),
-        _ => "another process".to_owned(),
     }
 }
 

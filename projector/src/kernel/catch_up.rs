@@ -1,6 +1,5 @@
 //! Brings a generation that nobody serves to a given place in the log, and no further.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use event_log::topics::{self, TopicError};
@@ -23,7 +22,7 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Projects into `generation` up to the events of `to`, if it is behind, in every partition, wherever the log has them now.
-/// Ends early, without an error, once `cancelled` is true.
+/// Ends early, without an error, once `stop` says so, which is asked for every record.
 ///
 /// # Errors
 /// [`StopReason`] if the log cannot be projected so far, or falls silent before.
@@ -32,11 +31,11 @@ pub(super) fn catch_up<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,
     to: &Checkpoint,
-    cancelled: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<(), StopReason> {
     let mut engine = Engine::new(projection, &generation.checkpoint(), Limits::following(CACHE_BYTES_MAX));
     loop {
-        match follow(kafka, generation, &mut engine, to, cancelled) {
+        match follow(kafka, generation, &mut engine, to, stop) {
             Err(_) if engine.reads_again() => engine.forget(&generation.checkpoint()),
             followed => return followed,
         }
@@ -49,7 +48,7 @@ fn follow<E: EventData>(
     generation: &Generation,
     engine: &mut Engine<E>,
     to: &Checkpoint,
-    cancelled: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<(), StopReason> {
     let behind = Behind::of(&generation.checkpoint(), to);
     if behind.partitions.is_empty() {
@@ -62,7 +61,7 @@ fn follow<E: EventData>(
     let reader = Reader::open(kafka, &starts)?;
     let mut left = behind.partitions.len();
     let mut heard = Instant::now();
-    while left > 0 && !cancelled.load(Ordering::Relaxed) {
+    while left > 0 && !stop() {
         match reader.poll(POLL_TIMEOUT)? {
             Polled::Record(record) => {
                 let (source, end) = behind.partitions[record.source()];

@@ -8,7 +8,6 @@
 mod catching;
 mod end_offsets;
 mod following;
-mod hold;
 mod log;
 mod pass;
 mod repair;
@@ -30,7 +29,6 @@ use super::projection::Projection;
 use super::store::StoreError;
 use end_offsets::{EndOffsets, Unfit};
 use following::Following;
-pub use hold::Hold;
 pub use repair::{Repair, RepairError, Repairs};
 
 /// How a follower works.
@@ -52,7 +50,6 @@ pub struct Follower {
     generation: Arc<Generation>,
     progress: watch::Receiver<Arc<Progress>>,
     stopping: Stopping,
-    hold: Hold,
     repairs: Repairs,
     thread: Option<JoinHandle<()>>,
 }
@@ -70,8 +67,7 @@ impl Follower {
     ) -> io::Result<Self> {
         let (sender, progress) = watch::channel(Arc::new(Progress::start(generation.checkpoint())));
         let sender = Arc::new(sender);
-        let (stopping, hold) = (Stopping::default(), Hold::default());
-        let unfit = Unfit::default();
+        let (stopping, unfit) = (Stopping::default(), Unfit::default());
         let (repairs, asking) = repair::repairs();
         EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), unfit.clone())?;
         let following = Following {
@@ -85,7 +81,6 @@ impl Follower {
             ),
             progress: sender,
             stopping: stopping.clone(),
-            hold: hold.clone(),
             asking,
             unfit,
             going: State::Building,
@@ -94,19 +89,13 @@ impl Follower {
         let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run());
         // The other thread is at work already.
         let thread = thread.inspect_err(|_| stopping.request())?;
-        Ok(Self { generation, progress, stopping, hold, repairs, thread: Some(thread) })
+        Ok(Self { generation, progress, stopping, repairs, thread: Some(thread) })
     }
 
     /// The state after each commit. It changes as well when new end offsets are known.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Arc<Progress>> {
         self.progress.clone()
-    }
-
-    /// Keeps it from moving, for a while.
-    #[must_use]
-    pub fn holding(&self) -> Hold {
-        self.hold.clone()
     }
 
     /// Releases events that wait, or leaves them out.

@@ -43,6 +43,9 @@ pub use lookup::{StoredRow, StoredRows};
 pub use moments::Moment;
 use moments::Moments;
 
+/// How often rows are read again that were committed to meanwhile.
+const ONE_MOMENT_TRIES: u32 = 4;
+
 /// One generation, open. Readers of many threads and one writer share it.
 pub struct Generation {
     path: PathBuf,
@@ -88,6 +91,17 @@ impl Generation {
     #[must_use]
     pub fn last_moment(&self) -> Arc<Moment> {
         self.moments.last()
+    }
+
+    /// What `read` gives while nothing is committed, and the moment that it belongs to; `None` if something was committed each
+    /// time that it was tried.
+    pub fn at_one_moment<T>(&self, mut read: impl FnMut() -> T) -> Option<(Arc<Moment>, T)> {
+        (0..ONE_MOMENT_TRIES).find_map(|_| {
+            let before = self.moment();
+            let found = read();
+            // No other moment can lie where this one does, as long as it is kept.
+            Arc::ptr_eq(&before, &self.moment()).then_some((before, found))
+        })
     }
 
     /// How far it had got with the last commit ([`Generation::last_moment`]).

@@ -37,6 +37,7 @@ pub use options::{
 };
 pub use progress::{Phase, ReplayProgress};
 pub(in crate::kernel) use unfoldable::Unfoldable;
+pub use work::lower_priority;
 
 /// Rebuilds from offset zero, or goes on with a rebuild that was begun before; compares the new generation with the one
 /// that is served, and publishes it. `on_progress` is called a few times a second; once `cancelled` is true, the replay

@@ -5,13 +5,17 @@
 //! another question, and `projector --verify` answers it: all rows are read again, range by range, and where a range's
 //! digest differs its rows are compared one by one.
 
+mod giving_way;
+mod parked;
 mod ranges;
+mod rounds;
+mod sample;
 mod served;
 mod whole;
 
-mod parked;
-
+pub(in crate::kernel) use giving_way::{GivingWay, TIMES_MAX as GIVING_WAY_TIMES_MAX};
 pub use parked::parked_differently;
-pub use ranges::{RangeDigest, RangeDigests, RangeRow, RangeRows, StoredKey};
-pub use served::{Client, Held, HoldError, QuarantineShown, Served, socket_path, unreadable_row};
+pub use ranges::{Range, RangeDigest, RangeRow, RangeRows, Ranges, StoredKey};
+pub use sample::{RowsAt, Sample, Serves};
+pub use served::{Client, HoldError, QuarantineShown, Served, socket_path, unreadable_row};
 pub use whole::{Difference, RowName, Unreadable, VerifyError, VerifyReport, verify};

@@ -1,12 +1,14 @@
 //! Generations on disk: one owner, finished or not, layout, damage.
 
+use std::cell::Cell;
 use std::fs;
 
 use projector::kernel::{Generation, GenerationError};
 use projector::shop;
+use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{HOLDER, fresh, open, project, transcript, zero};
+use crate::log::{HOLDER, created, fresh, open, project, transcript, zero};
 use crate::rebuilds::{options, rebuild};
 
 #[test]
@@ -175,4 +177,32 @@ fn a_missing_generation_is_told_and_not_created() {
     let error = Generation::open(&path, &shop::layout(), HOLDER).err().unwrap();
     assert!(matches!(error, GenerationError::Missing { .. }), "{error}");
     assert!(!path.exists());
+}
+
+#[test]
+fn what_is_read_at_one_moment_belongs_to_one_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let generation = fresh(&directory.path().join("gen"));
+    let log = transcript(100, 3);
+    let tries = Cell::new(0);
+    let read = || generation.recount_digest().unwrap();
+    let (moment, found) = generation
+        .at_one_moment(|| {
+            let found = read();
+            tries.set(tries.get() + 1);
+            if tries.get() == 1 {
+                project(&generation, &log.records);
+            }
+            found
+        })
+        .unwrap();
+    assert_eq!((tries.get(), found, moment.digest), (2, read(), generation.digest()));
+    assert_eq!(moment.checkpoint, generation.checkpoint());
+
+    let mut log = log;
+    let commit_each_time = || {
+        let record = log.write(&created(Uuid::from_u128(1), "pants", None));
+        project(&generation, &[record]);
+    };
+    assert!(generation.at_one_moment(commit_each_time).is_none());
 }

@@ -26,6 +26,7 @@ mod rebuilds;
 mod released;
 mod replays;
 mod resume;
+mod server;
 mod toy;
 mod verified;
 mod writers;

@@ -1,26 +1,30 @@
 //! One flipped bit of a published row is found, by name.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use projector::kernel::verify::{Held, VerifyReport, verify};
-use projector::kernel::{Comparison, ReadModel, ReplayOptions};
+use projector::kernel::verify::{Range, RangeDigest, RowsAt, Sample, Serves, VerifyReport, verify};
+use projector::kernel::{Comparison, Generation, ReadModel, ReplayOptions};
 use projector::shop;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::broker::Broker;
 use crate::log::{Log, created, open, placed, signed_up, transcript};
 use crate::rebuilds::{options, rebuild};
+use crate::server::Server;
 
 const LIMIT: usize = 10;
 
 fn verified(broker: &Broker, directory: &Path) -> VerifyReport {
+    verified_up_to(broker, directory, LIMIT)
+}
+
+fn verified_up_to(broker: &Broker, directory: &Path, limit: usize) -> VerifyReport {
     let read_model = ReadModel::open(directory).unwrap();
     let options = ReplayOptions { publish: false, ..options() };
     let never = AtomicBool::new(false);
-    verify(&broker.kafka, &read_model, shop::projection(), &options, LIMIT, |_| {}, &never).unwrap()
+    verify(&broker.kafka, &read_model, shop::projection(), &options, limit, |_| {}, &never).unwrap()
 }
 
 /// Flips a bit of the first stored value that has `needle`, below the kernel that keeps the digest.
@@ -139,22 +143,78 @@ fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
     broker.write(&transcript(100, 93).records);
     let directory = tempfile::tempdir().unwrap();
     let first = rebuild(&broker, directory.path(), &options()).unwrap();
-    let served = open(&first.path);
-    let held = Held::of("gen-000001", &served, shop::layout().to_string());
-    let held = Held { unreadable: Some("a bad page".to_owned()), ..held };
-    let listener = UnixListener::bind(directory.path().join("ADMIN")).unwrap();
-    let answering = std::thread::spawn(move || {
-        // It is asked to stand still, then released.
-        for answer in [serde_json::to_string(&held).unwrap(), "null".to_owned()] {
-            let (mut stream, _) = listener.accept().unwrap();
-            // In one piece, see the client.
-            let _request = stream.read(&mut [0; 1_024]).unwrap();
-            stream.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{answer}").as_bytes()).unwrap();
-        }
+    let sample = sample_of(&open(&first.path));
+    let sample = Sample { unreadable: Some("a bad page".to_owned()), ..sample };
+    // It serves something else than what is open: who serves is asked, and nothing is opened.
+    let server = Server::start(directory.path(), move |_, _| {
+        json!(Serves { sample: Some(sample.clone()), opens: false })
     });
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
     assert!(reason.contains("gen-000001 cannot be read: a bad page"), "{reason}");
-    answering.join().unwrap();
-    drop(served);
+    assert!(server.end().iter().all(|path| path == "/sample"));
+}
+
+/// A process begins to serve while it is open here.
+#[test]
+fn a_verification_lets_go_of_what_is_about_to_be_served_and_ends_where_it_is_served() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 94).records);
+    let directory = tempfile::tempdir().unwrap();
+    let path = rebuild(&broker, directory.path(), &options()).unwrap().path;
+    // Twice nobody serves: for the goal, and when it is opened here. Then somebody wants it.
+    let (mut asked, mut serving) = (0, None);
+    let server = Server::start(directory.path(), move |asks, body| {
+        asked += 1;
+        if asked > 3 && serving.is_none() {
+            serving = Generation::open(&path, &shop::layout(), "a server").ok();
+        }
+        let Some(generation) = &serving else {
+            return json!(Serves { sample: None, opens: asked > 2 });
+        };
+        let (layout, never) = (shop::layout().to_string(), || false);
+        match asks {
+            "/sample" => json!(Serves { sample: Some(sample_of(generation)), opens: false }),
+            "/digests" => {
+                let ranges: Vec<Range> = serde_json::from_slice(body).unwrap();
+                json!(RangeDigest::of_all(generation, &ranges, &never).unwrap())
+            }
+            _ => {
+                let (range, limit): (Range, usize) = serde_json::from_slice(body).unwrap();
+                json!(RowsAt::read(("gen-000001", &layout), generation, &range, limit).unwrap())
+            }
+        }
+    });
+    let report = verified(&broker, directory.path());
+    assert!(report.is_sound(), "{report:?}");
+    let asked = server.end();
+    assert!(asked.contains(&"/digests".to_owned()), "{asked:?}");
+}
+
+/// A range of which far more rows are there than should be is gone through in pieces.
+#[test]
+fn every_row_that_nobody_wrote_is_named_however_many_there_are() {
+    const ROWS: u128 = 20_000;
+    let broker = Broker::start();
+    let mut log = Log::default();
+    log.write(&created(Uuid::from_u128(1), "pants", None));
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    let db = sled::Config::new().path(report.path.join("rows")).segment_size(1 << 20).open().unwrap();
+    for number in 0..ROWS {
+        let key = [&[1][..], Uuid::from_u128(0x1000 + number).as_bytes()].concat();
+        db.insert(key, &[1, 7]).unwrap();
+    }
+    db.flush().unwrap();
+    drop(db);
+    let found = verified_up_to(&broker, directory.path(), 2 * ROWS as usize);
+    assert_eq!((found.differences.len(), found.more), (ROWS as usize, false));
+    assert!(found.differences.is_sorted_by_key(|difference| difference.key));
+    let found = verified(&broker, directory.path());
+    assert_eq!((found.differences.len(), found.more), (LIMIT, true));
+}
+
+fn sample_of(generation: &Generation) -> Sample {
+    Sample::of("gen-000001", &shop::layout().to_string(), &generation.moment())
 }

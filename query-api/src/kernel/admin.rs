@@ -1,8 +1,8 @@
 //! Answers those who look after the read model, on a Unix socket in its directory: its own user may ask.
 //!
-//! `POST`, JSON both ways, asked by [`projector::kernel::verify::Served`]: `/hold` keeps the served generation from moving
-//! and says where it is, `/release` lets it go on, `/digests` and `/rows` read its rows; what is below `/quarantine` shows
-//! what waits, releases a key, and leaves events out. Queries are answered meanwhile.
+//! `POST`, JSON both ways, asked by [`projector::kernel::verify::Served`]: `/sample` says what the served generation is as of one
+//! commit, `/digests` and `/rows` read its rows; what is below `/quarantine` shows what waits, releases a key, and leaves events
+//! out. Whoever asks, queries are answered and events are projected meanwhile; a client that leaves takes its reading along.
 
 use std::fs::Permissions;
 use std::io;
@@ -10,22 +10,23 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use projector::kernel::follower::Repair;
 use projector::kernel::quarantine::{EventName, Released, SkippedEvent};
 use projector::kernel::read_model::ADMIN_SOCKET;
 use projector::kernel::verify::{
-    Held, QuarantineShown, RangeDigests, RangeRows, StoredKey, socket_path, unreadable_row,
+    QuarantineShown, Range, RangeDigest, RowsAt, Sample, Serves, socket_path, unreadable_row,
 };
-use projector::kernel::{ReadModel, State as Projected, StoreError};
+use projector::kernel::{Generation, ReadModel, State as Projected, StoreError};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::api::Api;
 use super::blocking::blocking;
-use super::limits::{ADMIN_BODY_BYTES_MAX, HOLD_TIME, HOLD_WAIT, REPAIR_WAIT};
+use super::heavy::{Length, Stop, aside};
+use super::limits::{ADMIN_BODY_BYTES_MAX, REPAIR_WAIT, SHUTDOWN_GRACE};
 use super::refusal::Refusal;
 use super::serving::Serving;
 use super::stop_signal::StopSignal;
@@ -51,10 +52,21 @@ pub(super) fn serve(
     drop(open);
     let socket = read_model.directory().join(ADMIN_SOCKET);
     Ok(tokio::spawn(async move {
-        let served = axum::serve(listener, router(api));
-        let ended = served.with_graceful_shutdown(async move { stopped.requested().await }).await;
-        if let Err(error) = ended {
-            tracing::warn!("{} is no longer answered: {error}", socket.display());
+        let to_end = stopped.clone();
+        let served = axum::serve(listener, router(api))
+            .with_graceful_shutdown(async move { to_end.requested().await });
+        let too_late = async {
+            stopped.requested().await;
+            sleep(SHUTDOWN_GRACE).await;
+        };
+        tokio::select! {
+            ended = served => {
+                if let Err(error) = ended {
+                    tracing::warn!("{} is no longer answered: {error}", socket.display());
+                }
+            }
+            // A client that goes on asking keeps nobody from ending.
+            () = too_late => {}
         }
         // Gone with this process; the next one would remove it as well.
         drop(std::fs::remove_file(&socket));
@@ -63,8 +75,7 @@ pub(super) fn serve(
 
 fn router(api: Arc<Api>) -> Router {
     Router::new()
-        .route("/hold", post(hold))
-        .route("/release", post(release))
+        .route("/sample", post(sample))
         .route("/digests", post(digests))
         .route("/rows", post(rows))
         .route("/quarantine", post(quarantine))
@@ -75,29 +86,17 @@ fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-async fn hold(State(api): State<Arc<Api>>) -> Result<Json<Held>, Refusal> {
-    let serving = api.serving()?;
-    let holding = serving.hold.clone();
-    let stands = blocking(move || holding.hold(HOLD_TIME, HOLD_WAIT)).await;
-    if !stands.unwrap_or(false) {
-        serving.hold.release();
-        return Err(Refusal::not_yet(
-            "not-held",
-            "Not held",
-            "the projection did not come to a stand in time",
-        ));
-    }
-    let held = Held::of(&serving.name, &serving.generation, api.layout.clone());
+async fn sample(State(api): State<Arc<Api>>) -> Json<Serves> {
+    let Some(serving) = api.serving_now() else {
+        return Json(Serves { sample: None, opens: api.is_opening() });
+    };
+    // Without waiting for the disk. Rows may be newer by a commit: whoever compares them reads them again.
+    let sample = Sample::of(&serving.name, &api.layout, &serving.generation.last_moment());
     let unreadable = match &serving.progress.borrow().state {
         Projected::Stopped(reason) => unreadable_row(reason),
         _ => None,
     };
-    Ok(Json(Held { unreadable, ..held }))
-}
-
-async fn release(State(api): State<Arc<Api>>) -> Result<Json<()>, Refusal> {
-    api.serving()?.hold.release();
-    Ok(Json(()))
+    Json(Serves { sample: Some(Sample { unreadable, ..sample }), opens: false })
 }
 
 async fn quarantine(State(api): State<Arc<Api>>) -> Result<Json<QuarantineShown>, Refusal> {
@@ -139,25 +138,29 @@ async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, Strin
 
 async fn digests(
     State(api): State<Arc<Api>>,
-    Json(borders): Json<Vec<StoredKey>>,
-) -> Result<Response, Refusal> {
+    Json(ranges): Json<Vec<Range>>,
+) -> Result<Json<Vec<RangeDigest>>, Refusal> {
     let serving = api.serving()?;
-    answer(move || RangeDigests::within(&serving.generation, borders)).await
+    read(&serving, move |generation, stop| RangeDigest::of_all(generation, &ranges, &|| stop.is_set())).await
 }
 
 async fn rows(
     State(api): State<Arc<Api>>,
-    Json((from, to)): Json<(Option<StoredKey>, Option<StoredKey>)>,
-) -> Result<Response, Refusal> {
-    let serving: Arc<Serving> = api.serving()?;
-    answer(move || RangeRows::read(&serving.generation, from.as_deref(), to.as_deref())).await
+    Json((range, limit)): Json<(Range, usize)>,
+) -> Result<Json<Option<RowsAt>>, Refusal> {
+    let serving = api.serving()?;
+    let (name, layout) = (serving.name.clone(), api.layout.clone());
+    read(&serving, move |generation, _| RowsAt::read((&name, &layout), generation, &range, limit)).await
 }
 
-async fn answer<T: serde::Serialize + Send + 'static>(
-    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<Response, Refusal> {
-    match blocking(read).await {
-        Ok(Ok(found)) => Ok(Json(found).into_response()),
+/// Queries come first.
+async fn read<T: Send + 'static>(
+    serving: &Serving,
+    read: impl Fn(&Generation, &Stop) -> Result<T, StoreError> + Send + Sync + 'static,
+) -> Result<Json<T>, Refusal> {
+    let generation = serving.generation.clone();
+    match serving.heavy.run(Length::Aside, move |stop| aside(|| read(&generation, stop))).await {
+        Ok(Ok(found)) => Ok(Json(found)),
         Ok(Err(error)) => Err(Refusal::damaged(&error)),
         Err(error) => {
             tracing::error!(%error, "reading rows ended without a result");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use event_log::sabotage::{self, Fault};
-use projector::kernel::follower::{Hold, Repairs};
+use projector::kernel::follower::Repairs;
 use projector::kernel::{Generation, Layout, Progress, ReadModel};
 use schemas::headers;
 use schemas::problem::Problem;
@@ -161,7 +161,6 @@ impl Api {
         name: String,
         generation: Arc<Generation>,
         progress: watch::Receiver<Arc<Progress>>,
-        hold: Hold,
         repairs: Repairs,
     ) {
         let number = *self.swaps.borrow() + 1;
@@ -170,7 +169,7 @@ impl Api {
             None => FirstCatchUp::begin(progress.clone(), self.catch_up_max),
         };
         let heavy = self.heavy.clone();
-        let serving = Serving { number, name, generation, progress, first_catch_up, hold, repairs, heavy };
+        let serving = Serving { number, name, generation, progress, first_catch_up, repairs, heavy };
         self.serving.store(Some(Arc::new(serving)));
         self.swaps.send_replace(number);
     }
@@ -180,6 +179,11 @@ impl Api {
         self.absent.store(Arc::new(Absent::Opening));
         self.serving.store(None);
         self.swaps.send_modify(|number| *number += 1);
+    }
+
+    /// Whether nothing is served, and what is published is being opened, or is tried again.
+    pub(super) fn is_opening(&self) -> bool {
+        self.serving_now().is_none() && **self.absent.load() == Absent::Opening
     }
 
     /// Whether nothing is served, and nothing will be before it is built.

@@ -4,8 +4,9 @@
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::available_parallelism;
+use std::thread::{self, available_parallelism};
 
+use projector::kernel::replay::lower_priority;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
@@ -21,12 +22,16 @@ pub(super) enum Length {
     Page,
     /// As much as there is.
     Whole,
+    /// For those who look after the read model: one at a time, on a thread that waits for others ([`aside`]), so it must not have
+    /// a permit that a query waits for.
+    Aside,
 }
 
 /// Permits of reads that take long.
 pub(super) struct Heavy {
     pages: Arc<Semaphore>,
     wholes: Arc<Semaphore>,
+    asides: Arc<Semaphore>,
     at_work: Count,
     waiting: Count,
 }
@@ -53,13 +58,14 @@ impl Drop for StopsWhenDropped {
 }
 
 impl Heavy {
-    /// As many of each length as there are cores: more at once would take longer each, and keep the rest of the process from
+    /// As many pages and wholes as there are cores: more at once would take longer each, and keep the rest of the process from
     /// its work.
     pub(super) fn new(metrics: &RequestMetrics) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let permits = || Arc::new(Semaphore::new(cores));
         let (at_work, waiting) = (metrics.heavy_at_work.clone(), metrics.heavy_waiting.clone());
-        Self { pages: permits(), wholes: permits(), at_work, waiting }
+        let asides = Arc::new(Semaphore::new(1));
+        Self { pages: permits(), wholes: permits(), asides, at_work, waiting }
     }
 
     /// Works on a thread that may block, once there is a permit. Dropped before that, nothing is done; dropped later, the
@@ -75,6 +81,7 @@ impl Heavy {
         let permits = match length {
             Length::Page => &self.pages,
             Length::Whole => &self.wholes,
+            Length::Aside => &self.asides,
         };
         let permit = {
             let _waiting = Counted::new(&self.waiting);
@@ -90,4 +97,19 @@ impl Heavy {
         })
         .await
     }
+}
+
+/// Works on a thread of its own that waits for all others: a thread of the pool would keep that for the queries after it.
+pub(super) fn aside<T: Send>(work: impl Fn() -> T + Sync) -> T {
+    thread::scope(|scope| {
+        let reading = thread::Builder::new().name("aside".to_owned()).spawn_scoped(scope, || {
+            lower_priority();
+            work()
+        });
+        match reading.map(thread::ScopedJoinHandle::join) {
+            Ok(read) => read.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system gives no thread.
+            Err(_) => work(),
+        }
+    })
 }

@@ -169,7 +169,7 @@ impl<E: EventData + 'static> Keeper<E> {
         tracing::info!(generation = candidate.name, "serving");
         (self.next, self.wanted) = (None, None);
         let Candidate { name, generation, follower, progress } = candidate;
-        self.api.serve(name, generation, progress, follower.holding(), follower.repairing());
+        self.api.serve(name, generation, progress, follower.repairing());
         self.follower = Some(follower);
     }
 
@@ -178,7 +178,7 @@ impl<E: EventData + 'static> Keeper<E> {
         let Some(served) = self.api.serving_now().filter(|_| self.follower.is_none()) else { return };
         match self.opener.follow(served.name.clone(), served.generation.clone()) {
             Ok(Candidate { name, generation, follower, progress }) => {
-                self.api.serve(name, generation, progress, follower.holding(), follower.repairing());
+                self.api.serve(name, generation, progress, follower.repairing());
                 self.follower = Some(follower);
             }
             Err(error) => tracing::error!("{} is served and not followed at present: {error}", served.name),

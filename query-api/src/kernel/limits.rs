@@ -50,11 +50,6 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// How long a new generation may take for the last few events before it takes over; the served one stands still
 /// meanwhile, and is followed again if it takes longer.
 pub const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the projection stands still for somebody who compares the served generation, if nothing releases it before:
-/// long enough to follow to the same place and to read all rows, short enough that one who died is soon forgotten.
-pub const HOLD_TIME: Duration = Duration::from_secs(300);
-/// How long the projection may take to come to a stand: one commit.
-pub const HOLD_WAIT: Duration = Duration::from_secs(10);
 /// How long the projection may take to begin with what is asked of it about the quarantine: longer than one commit, and
 /// than one look for a broker that is away.
 pub const REPAIR_WAIT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use projector::kernel::follower::{Hold, Repairs};
+use projector::kernel::follower::Repairs;
 use projector::kernel::{Generation, Progress, ReadError};
 use schemas::token::{Token, TokenPosition};
 use tokio::sync::watch;
@@ -25,8 +25,6 @@ pub struct Serving {
     pub progress: watch::Receiver<Arc<Progress>>,
     /// Whether it has caught up with the log as it was when it was opened.
     pub(super) first_catch_up: FirstCatchUp,
-    /// Keeps its follower from moving for a while.
-    pub hold: Hold,
     /// Releases what waits in it.
     pub repairs: Repairs,
     /// Bounds the reads that take long.

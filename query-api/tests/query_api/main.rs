@@ -11,6 +11,7 @@ mod hostile_input;
 mod http;
 mod lifecycle;
 mod log;
+mod looked_after;
 mod lost_files;
 mod many_connections;
 mod opening;

@@ -62,7 +62,7 @@ async fn read_forever(router: Router, path: String, done: Arc<AtomicBool>) -> u6
 }
 
 /// Writes orders, and reads each of them back by its token.
-async fn write_forever(setting: Arc<Setting>, router: Router, done: Arc<AtomicBool>) -> usize {
+pub(crate) async fn write_forever(setting: Arc<Setting>, router: Router, done: Arc<AtomicBool>) -> usize {
     for count in 0.. {
         if done.load(Ordering::Relaxed) || count == 400 {
             return count;
@@ -77,7 +77,7 @@ async fn write_forever(setting: Arc<Setting>, router: Router, done: Arc<AtomicBo
 }
 
 /// Moves the positions of the reader's partition without pause, so that a swap always happens between two of them.
-fn flood(setting: &Setting, done: &AtomicBool) {
+pub(crate) fn flood(setting: &Setting, done: &AtomicBool) {
     let partition = place(&placed(0, USER, 10, 1));
     let neighbour = (2..).find(|user| place(&placed(0, *user, 10, 1)) == partition).unwrap();
     for number in 0..FLOOD_EVENTS_MAX {

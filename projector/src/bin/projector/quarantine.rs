@@ -1,5 +1,7 @@
 //! `--release` and `--skip-event`: through the process that serves, or here if nobody does.
 
+use std::sync::atomic::AtomicBool;
+
 use jiff::Timestamp;
 use projector::kernel::quarantine::{EventName, Released};
 use projector::kernel::verify::{HoldError, Served};
@@ -48,7 +50,9 @@ pub(crate) fn skip_event(settings: &Settings, event: &EventName, why: &str) -> R
 }
 
 fn served(read_model: &ReadModel) -> Result<Served, Failure> {
-    let found = Served::find_repaired(read_model, shop::projection(), &holder()).map_err(failed)?;
+    // A signal ends this program at once.
+    let never = AtomicBool::new(false);
+    let found = Served::find_repaired(read_model, shop::projection(), &holder(), &never).map_err(failed)?;
     found.ok_or_else(|| {
         Failure::failed("no generation has been published; build one with `projector --replay`")
     })

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::topics::{self, Watermarks};
+use projector::kernel::generation::Moment;
 use projector::kernel::verify::{Client, QuarantineShown, Served};
 use projector::kernel::{Checkpoint, Generation, GenerationError, ReadModel, generation, sources};
 use projector::shop;
@@ -26,8 +27,11 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let bytes_on_disk = generation::bytes_on_disk(&path).map_err(Failure::failed)?;
     let status = match Generation::open(&path, &shop::layout(), &holder()) {
         Ok(generation) => {
-            let mut status = opened(settings, &name, &generation, bytes_on_disk)?;
-            let quarantine = QuarantineShown::of(&generation.quarantine());
+            let moment = generation.moment();
+            // Not kept open while Kafka is asked: a process may want to serve it.
+            drop(generation);
+            let mut status = opened(settings, &name, &moment, bytes_on_disk)?;
+            let quarantine = QuarantineShown::of(&moment.quarantine);
             let skipped = existing(settings)?.skipped().map_err(Failure::failed)?;
             put_quarantine(&mut status, Some(QuarantineShown { skipped, ..quarantine }));
             status
@@ -92,14 +96,9 @@ pub(crate) fn published(settings: &Settings) -> Result<Option<(String, PathBuf)>
     Ok(name.map(|name| (name.clone(), read_model.path_of(&name))))
 }
 
-fn opened(
-    settings: &Settings,
-    name: &str,
-    generation: &Generation,
-    bytes_on_disk: u64,
-) -> Result<Value, Failure> {
-    let checkpoint = generation.checkpoint();
-    let (log, log_problem) = match ends(settings, &checkpoint) {
+fn opened(settings: &Settings, name: &str, moment: &Moment, bytes_on_disk: u64) -> Result<Value, Failure> {
+    let checkpoint = &moment.checkpoint;
+    let (log, log_problem) = match ends(settings, checkpoint) {
         Ok(log) => (Some(log), None),
         Err(problem) => (None, Some(problem)),
     };
@@ -119,7 +118,7 @@ fn opened(
         "generation": name,
         "layout": shop::layout().to_string(),
         "in_use_by": null,
-        "digest": generation.digest().to_string(),
+        "digest": moment.digest.to_string(),
         "bytes_on_disk": bytes_on_disk,
         "events": checkpoint.events(),
         "partitions": (0..checkpoint.sources().len()).filter_map(partition).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! `--verify`.
 
+use projector::kernel::replay::lower_priority;
 use projector::kernel::verify::{Difference, RowName, Unreadable, VerifyReport, verify};
 use projector::kernel::{ReadModel, ReplayOptions};
 use projector::shop;
@@ -12,6 +13,8 @@ use crate::{Failure, say};
 pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) -> Result<(), Failure> {
     let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
     let cancelled = cancelled_by_signal()?;
+    // Whoever answers queries on this machine comes first.
+    lower_priority();
     let mut telling = Telling::new(settings.json);
     let verified = verify(
         &settings.kafka.kafka,

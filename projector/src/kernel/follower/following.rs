@@ -8,13 +8,13 @@ use event_log::process::Pause;
 use schemas::event_data::EventData;
 use tokio::sync::watch;
 
+use super::Stopping;
 use super::catching::Catching;
 use super::end_offsets::Unfit;
 use super::log::{Found, RETRY_AFTER};
 use super::pass::{Ended, RecordPlace};
 use super::repair::Asking;
 use super::telling::TellPanic;
-use super::{Hold, Stopping};
 use crate::kernel::engine::Engine;
 use crate::kernel::generation::Generation;
 use crate::kernel::progress::{Progress, State};
@@ -35,7 +35,6 @@ pub(super) struct Following<E: 'static> {
     pub(super) engine: Engine<E>,
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
     pub(super) stopping: Stopping,
-    pub(super) hold: Hold,
     pub(super) asking: Asking,
     pub(super) unfit: Unfit,
     /// What it is doing but for a stop.
@@ -54,13 +53,10 @@ impl<E: EventData> Following<E> {
         while let Err(reason) = self.follow().and_then(|()| self.commit()) {
             let again = reason.may_pass().then(|| Instant::now() + self.pause.longer());
             self.tell_stopped(reason);
-            self.hold.end();
             if !self.wait_to_go_on(again) {
                 return;
             }
-            self.hold.go_on();
         }
-        self.hold.end();
     }
 
     /// Stopped, it still releases events and leaves them out: that may be what it takes to go on, or it goes on at `again`, where
@@ -68,9 +64,6 @@ impl<E: EventData> Following<E> {
     fn wait_to_go_on(&mut self, again: Option<Instant>) -> bool {
         self.engine.forget(&self.generation.checkpoint());
         while !self.stopping.wait(LOOK_EVERY) {
-            if self.hold.is_wanted() {
-                continue;
-            }
             // With nothing to be committed, it does not fail.
             if self.repair().is_ok_and(|repaired| repaired) || again.is_some_and(|at| Instant::now() >= at) {
                 return true;

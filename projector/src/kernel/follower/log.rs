@@ -72,9 +72,6 @@ impl<E: EventData> Following<E> {
                 tracing::warn!("not following yet: {problem}; trying again");
                 told = problem;
             }
-            if self.hold.is_wanted() {
-                self.hold.stand(|| self.stopping.requested());
-            }
             self.repair()?;
             if self.stopping.wait(RETRY_AFTER) {
                 return Ok(None);

@@ -96,12 +96,8 @@ impl<E: EventData> Following<E> {
         Ok(())
     }
 
-    /// Does what others ask for: stands still, releases events, leaves them out.
+    /// Does what others ask for: releases events, leaves them out.
     fn attend(&mut self) -> Result<(), Ended> {
-        if self.hold.is_wanted() {
-            self.commit().map_err(Ended::Stopped)?;
-            self.hold.stand(|| self.stopping.requested());
-        }
         match self.repair().map_err(Ended::Stopped)? {
             true => Err(Ended::ReadAgain),
             false => Ok(()),

@@ -62,6 +62,11 @@ impl Quarantine {
         self.keys.values().chain(&self.unplaced)
     }
 
+    /// As [`Quarantine::keys`], without the records whose position is not known: they lie behind the checkpoint.
+    pub fn placed(&self) -> impl Iterator<Item = &ParkedKey> {
+        self.keys.values()
+    }
+
     /// The parked keys of a topic, in the order of partitions and keys; a key may come twice.
     pub fn keys_of<'q>(&'q self, topic: &'q str) -> impl Iterator<Item = &'q str> {
         self.keys().filter(move |parked| parked.topic == topic).map(|parked| parked.key.as_str())

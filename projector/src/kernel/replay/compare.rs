@@ -2,8 +2,6 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use event_log::Kafka;
 use schemas::event_data::EventData;
@@ -11,19 +9,12 @@ use schemas::event_data::EventData;
 use super::options::{ReplayError, ReplayOptions};
 use crate::kernel::catch_up::catch_up;
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::generation::{Generation, Moment};
+use crate::kernel::generation::Generation;
 use crate::kernel::projection::Projection;
 use crate::kernel::read_model::ReadModel;
-use crate::kernel::verify::{Held, HoldError, Served, parked_differently, unreadable_row};
-
-/// How long the served generation may take to get as far as the new one; it follows the log, so it is soon there.
-const COVER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Events that the served generation may wait for: a fraction of a second. More are followed while it goes on.
-const HELD_EVENTS_MAX: u64 = 1_000;
-/// How often it is tried to come that close; where events come faster than that, more of them wait.
-const ROUNDS_MAX: u32 = 5;
-/// Pause between two looks at it.
-const COVER_POLL_INTERVAL: Duration = Duration::from_millis(200);
+use crate::kernel::verify::{
+    GIVING_WAY_TIMES_MAX, GivingWay, HoldError, Sample, Served, parked_differently, unreadable_row,
+};
 
 /// What the comparison has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,17 +51,11 @@ pub(super) fn compare<E: EventData>(
     options: &ReplayOptions,
     cancelled: &AtomicBool,
 ) -> Result<Comparison, ReplayError> {
-    let comparing = Comparing { kafka, projection, new, cancelled };
-    let found = match Served::find_repaired(read_model, projection, &options.holder) {
-        Ok(None) => return Ok(Comparison::Nothing),
-        Ok(Some(served)) => match comparing.with(&served) {
-            Err(Unlike::Unreadable(reason)) => Ok(not_comparable(&reason)),
-            Err(Unlike::Differs(difference)) => Err(difference),
-            Ok(comparison) => Ok(comparison),
-        },
-        Err(HoldError::Generation(error)) => Ok(not_comparable(&error)),
-        Err(HoldError::ReadModel(error)) if error.is_gone() => Ok(not_comparable(&error)),
-        Err(error) => Err(error.to_string()),
+    let comparing = Comparing { kafka, read_model, projection, new, options, cancelled };
+    let found = match comparing.compare() {
+        Err(Unlike::Unreadable(reason)) => Ok(not_comparable(&reason)),
+        Err(Unlike::Differs(difference)) => Err(difference),
+        Ok(comparison) => Ok(comparison),
     };
     if cancelled.load(Ordering::Relaxed) {
         let done = new.checkpoint().records();
@@ -102,97 +87,86 @@ impl From<String> for Unlike {
 
 struct Comparing<'c, E: 'static> {
     kafka: &'c Kafka,
+    read_model: &'c ReadModel,
     projection: Projection<E>,
     new: &'c Generation,
+    options: &'c ReplayOptions,
     cancelled: &'c AtomicBool,
 }
 
 impl<E: EventData> Comparing<'_, E> {
-    fn with(&self, served: &Served) -> Result<Comparison, Unlike> {
-        let compared = match served {
-            Served::Here(name, old) => self.bring_both_together(name, old).and_then(|()| Ok(held(served)?)),
-            Served::There(_) => self.hold_and_follow(served),
-        };
-        let layout = self.projection.layout().to_string();
-        let result = compared.and_then(|held| match held {
-            Held { layout: found, generation, .. } if !found.is_empty() && found != layout => {
-                let reason = format!("{generation} has layout {found}, the new one has layout {layout}");
-                Ok(Comparison::NotComparable { reason })
+    /// Begins again, with the process that serves, once one means to.
+    fn compare(&self) -> Result<Comparison, Unlike> {
+        for _ in 0..GIVING_WAY_TIMES_MAX {
+            let holder = &self.options.holder;
+            let served = match Served::find_repaired(self.read_model, self.projection, holder, self.cancelled)
+            {
+                Ok(None) => return Ok(Comparison::Nothing),
+                Ok(Some(served)) => served,
+                Err(HoldError::Generation(error)) => return Ok(not_comparable(&error)),
+                Err(HoldError::ReadModel(error)) if error.is_gone() => return Ok(not_comparable(&error)),
+                Err(error) => return Err(error.to_string().into()),
+            };
+            let way = GivingWay::new(self.read_model, &served, self.cancelled);
+            if let Served::Here { name, generation, .. } = &served {
+                let brought = self.bring_near(name, generation, &way);
+                if way.gave_way() {
+                    continue;
+                }
+                brought?;
             }
-            held => Ok(self.judge(held)?),
-        });
-        // Whatever came of it; if this fails, it goes on by itself a little later.
-        if let Err(error) = served.release() {
-            tracing::debug!("the served generation was not released: {error}");
+            return self.judge(self.sample_and_follow(served)?);
         }
-        result
+        Err("processes kept starting to serve what is published".to_owned().into())
     }
 
-    /// Both are ours alone: each follows to where the other one is.
-    fn bring_both_together(&self, name: &str, old: &Generation) -> Result<(), Unlike> {
-        let brought = catch_up(self.kafka, old, self.projection, &self.new.checkpoint(), self.cancelled);
+    /// It is ours alone: it follows to where the new one is.
+    fn bring_near(&self, name: &str, old: &Generation, way: &GivingWay<'_>) -> Result<(), Unlike> {
+        let stop = || way.stops();
+        let brought = catch_up(self.kafka, old, self.projection, &self.new.checkpoint(), &stop);
         brought.map_err(|error| match unreadable_row(&error) {
             Some(unreadable) => Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")),
             None => Unlike::Differs(format!(
                 "{name} cannot follow the log to where the new generation is: {error}"
             )),
-        })?;
-        Ok(self.follow(self.new, &old.checkpoint()).map_err(|error| {
-            format!("the new generation cannot follow the log to where {name} is: {error}")
-        })?)
+        })
     }
 
-    /// Another process follows with the old one: it is held where it is not behind, and the new one follows there.
-    fn hold_and_follow(&self, served: &Served) -> Result<Held, Unlike> {
-        let deadline = Instant::now() + COVER_TIMEOUT;
-        let layout = self.projection.layout().to_string();
-        for round in 0.. {
-            let held = held(served)?;
-            if held.layout != layout {
-                return Ok(held);
-            }
-            if let Some(unreadable) = held.unreadable {
-                let name = held.generation;
-                return Err(Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")));
-            }
-            let (there, here) = (&held.checkpoint, self.new.checkpoint());
-            let covers = there.covers(&here);
-            if covers && (round >= ROUNDS_MAX || there.events() - here.events() <= HELD_EVENTS_MAX) {
-                self.follow(self.new, there)?;
-                return Ok(held);
-            }
-            served.release().map_err(|error| error.to_string())?;
-            if covers {
-                self.follow(self.new, there)?;
-                continue;
-            }
-            if self.cancelled.load(Ordering::Relaxed) || Instant::now() > deadline {
-                let waited_s = COVER_TIMEOUT.as_secs();
-                let name = &held.generation;
-                return Err(Unlike::Differs(format!(
-                    "{name} did not get as far as the new generation within {waited_s} s"
-                )));
-            }
-            thread::sleep(COVER_POLL_INTERVAL);
+    /// The new one follows to where the old one is, which is not kept open for that.
+    fn sample_and_follow(&self, served: Served) -> Result<Sample, Unlike> {
+        let stop = || self.cancelled.load(Ordering::Relaxed);
+        let here = self.new.checkpoint();
+        let sample = served.sample_covering(&here, &stop).map_err(|error| error.to_string())?;
+        drop(served);
+        let name = &sample.generation;
+        if let Some(unreadable) = &sample.unreadable {
+            return Err(Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")));
         }
-        Err(Unlike::Differs("the rounds have no end of their own".to_owned()))
+        if !sample.checkpoint.covers(&here) {
+            let behind = "did not get as far as the new generation in time";
+            return Err(Unlike::Differs(format!("{name} {behind}")));
+        }
+        self.follow(&sample.checkpoint).map_err(|error| {
+            format!("the new generation cannot follow the log to where {name} is: {error}")
+        })?;
+        Ok(sample)
     }
 
-    fn follow(&self, generation: &Generation, to: &Checkpoint) -> Result<(), String> {
-        let followed = catch_up(self.kafka, generation, self.projection, to, self.cancelled);
+    fn follow(&self, to: &Checkpoint) -> Result<(), String> {
+        let stop = || self.cancelled.load(Ordering::Relaxed);
+        let followed = catch_up(self.kafka, self.new, self.projection, to, &stop);
         followed.map_err(|error| error.to_string())
     }
 
-    fn judge(&self, held: Held) -> Result<Comparison, String> {
-        let Moment { checkpoint, digest, quarantine } = Moment::clone(&self.new.moment());
-        let digest = digest.to_string();
-        let together = checkpoint.covers(&held.checkpoint) && held.checkpoint.covers(&checkpoint);
-        let parked = parked_differently(&held.parked, &quarantine);
-        if together && held.digest == digest && parked.is_empty() {
-            return Ok(Comparison::Equal { with: held.generation, digest });
+    fn judge(&self, old: Sample) -> Result<Comparison, Unlike> {
+        let new = Sample::of("the new one", &old.layout, &self.new.last_moment());
+        let together = new.checkpoint.covers(&old.checkpoint) && old.checkpoint.covers(&new.checkpoint);
+        let parked = parked_differently(&old.parked, &new.parked);
+        if together && old.digest == new.digest && parked.is_empty() {
+            return Ok(Comparison::Equal { with: old.generation, digest: new.digest });
         }
         let events =
-            format!("{} events in it, {} in the new one", held.checkpoint.events(), checkpoint.events());
+            format!("{} events in it, {} in the new one", old.checkpoint.events(), new.checkpoint.events());
         let parked = match parked.join(", ") {
             keys if keys.is_empty() => String::new(),
             keys => format!(
@@ -200,15 +174,11 @@ impl<E: EventData> Comparing<'_, E> {
                  what waits in the published one"
             ),
         };
-        Err(format!(
-            "{} has digest {}, the new generation {digest} ({events}){parked}",
-            held.generation, held.digest
-        ))
+        Err(Unlike::Differs(format!(
+            "{} has digest {}, the new generation {} ({events}){parked}",
+            old.generation, old.digest, new.digest
+        )))
     }
-}
-
-fn held(served: &Served) -> Result<Held, String> {
-    served.hold().map_err(|error| error.to_string())
 }
 
 fn not_comparable(error: &dyn Display) -> Comparison {

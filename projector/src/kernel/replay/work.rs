@@ -93,12 +93,12 @@ impl<'w> Work<'w> {
     }
 }
 
-/// A rebuild is background work: where the processor is short, those who answer requests come first. Threads started by
+/// Makes this thread wait for others. A rebuild is background work, as is reading all rows to compare them: where the processor is short, those who answer requests come first. Threads started by
 /// this one, as librdkafka's are, inherit it.
-pub(super) fn lower_priority() {
+pub fn lower_priority() {
     // On Linux, no process id stands for the calling thread.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!("a replay's thread keeps its priority: {error}");
+        tracing::debug!("a thread keeps its priority: {error}");
     }
 }
 

@@ -11,19 +11,54 @@ use crate::kernel::store::StoreError;
 
 /// Rows between two borders.
 const RANGE_ROWS: usize = 4_096;
+/// Ranges of one answer: some tenths of a second of reading.
+pub(super) const ANSWER_RANGES_MAX: usize = 16;
 /// Rows of one answer: a range of another generation may hold more than ours.
-const ANSWER_ROWS_MAX: usize = 4 * RANGE_ROWS;
+pub(super) const ANSWER_ROWS_MAX: usize = 4 * RANGE_ROWS;
+/// Bytes of these rows, but for the last one's.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// A stored key as text: hexadecimal digits.
 pub type StoredKey = String;
 
-/// Digests of all rows before the first border, between each two, and from the last one on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RangeDigests {
+/// The keys from the first on, up to and without the second.
+pub type Range = (Option<StoredKey>, Option<StoredKey>);
+
+/// All rows before the first border, between each two, and from the last one on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ranges {
     /// Stored keys, ascending; each belongs to the range that it begins.
-    pub borders: Vec<StoredKey>,
-    /// One more than borders.
-    pub digests: Vec<RangeDigest>,
+    borders: Vec<StoredKey>,
+}
+
+impl Ranges {
+    /// Reads all rows of a generation and chooses borders.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn choose(generation: &Generation) -> Result<Self, StoreError> {
+        let mut ranges = Self::default();
+        for (index, row) in generation.all_rows().enumerate() {
+            let row = row?;
+            if index > 0 && index % RANGE_ROWS == 0 {
+                ranges.borders.push(hex::encode(row.stored_key()));
+            }
+        }
+        Ok(ranges)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.borders.len() + 1
+    }
+
+    /// Where one begins and ends.
+    #[must_use]
+    pub fn range(&self, index: usize) -> Range {
+        let from = index.checked_sub(1).and_then(|before| self.borders.get(before));
+        (from.cloned(), self.borders.get(index).cloned())
+    }
 }
 
 /// What the rows of one range add up to.
@@ -36,10 +71,55 @@ pub enum RangeDigest {
     Unreadable(String),
 }
 
-impl From<Digest> for RangeDigest {
-    fn from(digest: Digest) -> Self {
-        Self::Digest(digest.to_string())
+impl RangeDigest {
+    /// Reads the rows of the first of these ranges, as many as one answer takes. Once `stop` says so, which is asked for every
+    /// row, what it returns is not to be used.
+    ///
+    /// # Errors
+    /// [`StoreError`] only for borders that are no hexadecimal digits.
+    pub fn of_all(
+        generation: &Generation,
+        ranges: &[Range],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<Self>, StoreError> {
+        let digest = |(from, to): &Range| {
+            let from = decoded(generation, from.as_deref())?;
+            let digest = guarded(|| digest(generation, from, to.as_ref(), stop));
+            Ok(digest.map_or_else(Self::Unreadable, |digest| Self::Digest(digest.to_string())))
+        };
+        ranges.iter().take(ANSWER_RANGES_MAX).map(digest).collect()
     }
+}
+
+fn digest(
+    generation: &Generation,
+    from: Vec<u8>,
+    to: Option<&StoredKey>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Digest, StoreError> {
+    let mut digest = Digest::default();
+    for row in generation.rows_from(from) {
+        let row = row?;
+        if stop() || to.is_some_and(|to| hex::encode(row.stored_key()) >= *to) {
+            break;
+        }
+        digest.add(row.hash());
+    }
+    Ok(digest)
+}
+
+/// What reading gives, or what was said when it could not go on: sled panics where it meets damage that it does not expect.
+fn guarded<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.detail),
+        Err(_) => Err("sled met damage that it does not expect".to_owned()),
+    }
+}
+
+fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreError> {
+    let decoded = key.map(hex::decode).transpose();
+    let decoded = decoded.map_err(|error| StoreError::new("read", generation.path(), error))?;
+    Ok(decoded.unwrap_or_default())
 }
 
 /// Rows of one range.
@@ -62,110 +142,47 @@ pub struct RangeRow {
     pub value: String,
 }
 
-impl RangeDigests {
-    /// Reads all rows of a generation and chooses borders.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn choose(generation: &Generation) -> Result<Self, StoreError> {
-        let mut ranges = Self::default();
-        let (mut digest, mut rows) = (Digest::default(), 0);
-        for row in generation.all_rows() {
-            let row = row?;
-            if rows == RANGE_ROWS {
-                ranges.borders.push(hex::encode(row.stored_key()));
-                ranges.digests.push(std::mem::take(&mut digest).into());
-                rows = 0;
-            }
-            digest.add(row.hash());
-            rows += 1;
-        }
-        ranges.digests.push(digest.into());
-        Ok(ranges)
-    }
-
-    /// Reads all rows of a generation within borders that were chosen elsewhere.
-    ///
-    /// # Errors
-    /// [`StoreError`] only for borders that are no hexadecimal digits.
-    pub fn within(generation: &Generation, borders: Vec<StoredKey>) -> Result<Self, StoreError> {
-        let mut found = Self { borders, digests: Vec::new() };
-        for range in 0..=found.borders.len() {
-            let (from, to) = found.range(range);
-            let from = decoded(generation, from.map(String::as_str))?;
-            let digest = guarded(|| digest(generation, from, to));
-            found.digests.push(digest.map_or_else(RangeDigest::Unreadable, RangeDigest::from));
-        }
-        Ok(found)
-    }
-
-    /// Where a range begins and ends.
-    fn range(&self, range: usize) -> (Option<&StoredKey>, Option<&StoredKey>) {
-        (range.checked_sub(1).and_then(|before| self.borders.get(before)), self.borders.get(range))
-    }
-
-    /// Ranges in which the other one, of the same borders, differs: where each begins and ends.
-    pub fn differing<'s>(
-        &'s self,
-        other: &'s Self,
-    ) -> impl Iterator<Item = (Option<&'s StoredKey>, Option<&'s StoredKey>)> {
-        let differs = |range: &usize| self.digests.get(*range) != other.digests.get(*range);
-        let ranges = (0..self.digests.len()).filter(differs);
-        ranges.map(|range| self.range(range))
-    }
-}
-
-fn digest(generation: &Generation, from: Vec<u8>, to: Option<&StoredKey>) -> Result<Digest, StoreError> {
-    let mut digest = Digest::default();
-    for row in generation.rows_from(from) {
-        let row = row?;
-        if to.is_some_and(|to| hex::encode(row.stored_key()) >= *to) {
-            break;
-        }
-        digest.add(row.hash());
-    }
-    Ok(digest)
-}
-
-/// What reading gives, or what was said when it could not go on: sled panics where it meets damage that it does not expect.
-fn guarded<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read.map_err(|error| error.detail),
-        Err(_) => Err("sled met damage that it does not expect".to_owned()),
-    }
-}
-
-fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreError> {
-    let decoded = key.map(hex::decode).transpose();
-    let decoded = decoded.map_err(|error| StoreError::new("read", generation.path(), error))?;
-    Ok(decoded.unwrap_or_default())
-}
-
 impl RangeRows {
-    /// The rows of a generation from `from` on, up to and without `to`, or as far as they can be read.
+    /// The first rows of a range, at most `limit`, as many as one answer takes and as far as they can be read.
     ///
     /// # Errors
     /// [`StoreError`] only for a key that is no hexadecimal digits.
-    pub fn read(generation: &Generation, from: Option<&str>, to: Option<&str>) -> Result<Self, StoreError> {
-        let from = decoded(generation, from)?;
+    pub fn read(generation: &Generation, (from, to): &Range, limit: usize) -> Result<Self, StoreError> {
+        let from = decoded(generation, from.as_deref())?;
         let mut found = Self::default();
-        found.unreadable = guarded(|| found.fill(generation, from, to)).err();
+        let limit = limit.min(ANSWER_ROWS_MAX);
+        found.unreadable = guarded(|| found.fill(generation, from, to.as_ref(), limit)).err();
         Ok(found)
     }
 
-    fn fill(&mut self, generation: &Generation, from: Vec<u8>, to: Option<&str>) -> Result<(), StoreError> {
+    fn fill(
+        &mut self,
+        generation: &Generation,
+        from: Vec<u8>,
+        to: Option<&StoredKey>,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        let mut bytes = 0;
         for row in generation.rows_from(from) {
             let row = row?;
             let key = hex::encode(row.stored_key());
-            if to.is_some_and(|to| *key >= *to) {
+            if to.is_some_and(|to| key >= *to) {
                 break;
             }
-            if self.rows.len() == ANSWER_ROWS_MAX {
+            if self.rows.len() >= limit || bytes >= ANSWER_BYTES_MAX {
                 self.more = true;
                 break;
             }
+            bytes += row.value.len();
             self.rows.push(RangeRow { key, value: hex::encode(&*row.value) });
         }
         Ok(())
+    }
+
+    /// Where the rows that are not told may begin, if there are any.
+    pub(super) fn end(&self) -> Option<StoredKey> {
+        let is_cut = self.more || self.unreadable.is_some();
+        // The next key there can be.
+        self.rows.last().filter(|_| is_cut).map(|last| format!("{}00", last.key))
     }
 }

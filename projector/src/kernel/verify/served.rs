@@ -1,47 +1,42 @@
 //! The generation that is published, wherever it is open: here, or in the process that serves it.
 //!
-//! The process that serves a read model answers on a Unix socket in its directory (HTTP, JSON): who runs as
-//! its user may ask. There it can be *held*: it projects no further for a bounded while, so that others can compare it
-//! with what they have at the same place in the log; reads go on meanwhile.
+//! The process that serves a read model answers on a Unix socket in its directory (HTTP, JSON): who runs as its user may ask.
+//! Whoever looks for the generation asks there first, and opens it only if nobody serves it or is about to.
 
 mod admin;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use event_log::process::DirectoryLock;
 use schemas::event_data::EventData;
 use serde::{Deserialize, Serialize};
 
-use super::ranges::{RangeDigests, RangeRows, StoredKey};
+use super::ranges::{Range, RangeDigest};
+use super::sample::{RowsAt, Sample, Serves};
 pub use admin::Client;
 
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::generation::{Generation, Moment};
+use crate::kernel::generation::{Generation, layout_of};
 use crate::kernel::layout::Layout;
 use crate::kernel::projection::Projection;
 use crate::kernel::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
-use crate::kernel::read_model::{ReadModel, ReadModelError};
+use crate::kernel::read_model::{ReadModel, ReadModelError, SERVING_LOCK};
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
 use crate::kernel::view::FoldError;
 
-/// A generation while it moves no further.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Name of the generation.
-    pub generation: String,
-    /// Its layout.
-    pub layout: String,
-    /// How far it has got.
-    pub checkpoint: Checkpoint,
-    /// Digest of its rows, as kept up to date with every commit.
-    pub digest: String,
-    /// Keys whose events wait.
-    pub parked: Vec<ParkedKey>,
-    /// Why it follows no further, if that is because one of its rows cannot be read.
-    #[serde(default)]
-    pub unreadable: Option<String>,
-}
+/// How long a process may take to open what is published before it counts as silent.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one that answers nothing may have the generation: whoever looks at it has it for a moment.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long what is served may take to get as far as another generation; it follows the log, so it is soon there.
+const COVER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two looks at it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What waits in a generation, and what is left out of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,9 +82,23 @@ pub enum HoldError {
 /// The published generation.
 pub enum Served {
     /// Nobody has it: it is open here.
-    Here(String, Arc<Generation>),
-    /// Another process, or another part of this one, has it.
+    Here {
+        /// Its name.
+        name: String,
+        /// Its layout.
+        layout: String,
+        /// It.
+        generation: Arc<Generation>,
+    },
+    /// Another process, or another part of this one, serves it.
     There(Client),
+}
+
+/// Why it cannot be looked at yet: who has it, why he says nothing of it, and how long that may last.
+struct NotYet {
+    holder: String,
+    detail: String,
+    timeout: Duration,
 }
 
 impl Served {
@@ -101,48 +110,117 @@ impl Served {
         read_model: &ReadModel,
         projection: Projection<E>,
         holder: &str,
+        cancelled: &AtomicBool,
     ) -> Result<Option<Self>, HoldError> {
-        let found = Self::find(read_model, &projection.layout(), holder)?;
-        if let Some(Self::Here(_, generation)) = &found {
+        let found = Self::find(read_model, &projection.layout(), holder, cancelled)?;
+        if let Some(Self::Here { generation, .. }) = &found {
             quarantine::leave_out(generation, projection, read_model.skipped()?)?;
         }
         Ok(found)
     }
 
-    /// Finds the published generation; `None` if there is none.
+    /// Finds what is served, else what is published; `None` if nothing is. Waits while a process is opening it.
     ///
     /// # Errors
     /// [`HoldError`], among others for one of another layout.
-    pub fn find(read_model: &ReadModel, layout: &Layout, holder: &str) -> Result<Option<Self>, HoldError> {
-        let Some(name) = read_model.current()? else { return Ok(None) };
-        match Generation::open(&read_model.path_of(&name), layout, holder) {
-            Ok(generation) => Ok(Some(Self::Here(name, Arc::new(generation)))),
+    pub fn find(
+        read_model: &ReadModel,
+        layout: &Layout,
+        holder: &str,
+        cancelled: &AtomicBool,
+    ) -> Result<Option<Self>, HoldError> {
+        let began = Instant::now();
+        loop {
+            let Some(name) = read_model.current()? else { return Ok(None) };
+            let NotYet { holder, detail, timeout } = match Self::look(read_model, name, layout, holder)? {
+                Ok(found) => return Ok(Some(found)),
+                Err(not_yet) => not_yet,
+            };
+            if began.elapsed() > timeout || cancelled.load(Ordering::Relaxed) {
+                return Err(Client::new(read_model.directory(), holder).silent(detail));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    fn look(
+        read_model: &ReadModel,
+        name: String,
+        layout: &Layout,
+        holder: &str,
+    ) -> Result<Result<Self, NotYet>, HoldError> {
+        let (path, layout_text) = (read_model.path_of(&name), layout.to_string());
+        let server = DirectoryLock::holder(read_model.directory(), SERVING_LOCK);
+        let client = Client::new(read_model.directory(), server.clone());
+        let serves = client.serves();
+        // What is published in another layout is not ours, whoever serves it.
+        if layout_of(&path).is_none_or(|found| found == layout_text) {
+            match &serves {
+                Ok(Serves { sample: Some(sample), .. }) if sample.layout == layout_text => {
+                    return Ok(Ok(Self::There(client)));
+                }
+                Ok(Serves { opens: true, .. }) => {
+                    let detail = "it is still opening it".to_owned();
+                    return Ok(Err(NotYet { holder: server, detail, timeout: OPENING_TIMEOUT }));
+                }
+                _ => {}
+            }
+        }
+        match Generation::open(&path, layout, holder) {
+            Ok(generation) => {
+                Ok(Ok(Self::Here { name, layout: layout_text, generation: Arc::new(generation) }))
+            }
             Err(GenerationError::InUse { holder, .. }) => {
-                Ok(Some(Self::There(Client::new(read_model.directory(), holder))))
+                let detail = match serves {
+                    Ok(_) => "it is not what is served there".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                Ok(Err(NotYet { holder, detail, timeout: LOOK_TIMEOUT }))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Keeps it from moving, for at most a minute or until [`Served::release`], and says where it is.
+    /// Its state as of one commit; it goes on meanwhile.
     ///
     /// # Errors
     /// [`HoldError`].
-    pub fn hold(&self) -> Result<Held, HoldError> {
+    pub fn sample(&self) -> Result<Sample, HoldError> {
         match self {
-            Self::Here(name, generation) => Ok(Held::of(name, generation, String::new())),
-            Self::There(client) => client.ask("/hold", &()),
+            Self::Here { name, layout, generation } => {
+                Ok(Sample::of(name, layout, &generation.last_moment()))
+            }
+            Self::There(client) => {
+                let serves = client.serves().map_err(|error| client.silent(error.to_string()))?;
+                serves.sample.ok_or_else(|| client.silent("it serves nothing at present".to_owned()))
+            }
         }
     }
 
-    /// Lets it go on.
+    /// Its state once it has got as far as `other`; or what it is if it does not get there: because it follows no further, or in
+    /// time. A process that serves nothing for a moment, or is started again, is waited for.
     ///
     /// # Errors
-    /// [`HoldError`]; it then goes on by itself a little later.
-    pub fn release(&self) -> Result<(), HoldError> {
-        match self {
-            Self::Here(..) => Ok(()),
-            Self::There(client) => client.ask("/release", &()),
+    /// [`HoldError`].
+    pub(in crate::kernel) fn sample_covering(
+        &self,
+        other: &Checkpoint,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Sample, HoldError> {
+        let began = Instant::now();
+        loop {
+            let sample = self.sample();
+            let may_move = match (self, &sample) {
+                (Self::Here { .. }, _) => false,
+                (Self::There(_), Ok(sample)) => {
+                    sample.unreadable.is_none() && !sample.checkpoint.covers(other)
+                }
+                (Self::There(_), Err(_)) => true,
+            };
+            if !may_move || stop() || began.elapsed() > COVER_TIMEOUT {
+                return sample;
+            }
+            thread::sleep(LOOK_INTERVAL);
         }
     }
 
@@ -152,7 +230,7 @@ impl Served {
     /// [`HoldError`].
     pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
         match self {
-            Self::Here(_, generation) => Ok(QuarantineShown::of(&generation.quarantine())),
+            Self::Here { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
             Self::There(client) => client.ask("/quarantine", &()),
         }
     }
@@ -168,7 +246,7 @@ impl Served {
         at: &str,
     ) -> Result<Option<SkippedEvent>, HoldError> {
         match self {
-            Self::Here(_, generation) => Ok(generation.quarantine().find(name, why, at)),
+            Self::Here { generation, .. } => Ok(generation.quarantine().find(name, why, at)),
             Self::There(client) => client.ask("/quarantine/find", &(name, why, at)),
         }
     }
@@ -183,7 +261,7 @@ impl Served {
         key: &str,
     ) -> Result<Result<Released, String>, HoldError> {
         match self {
-            Self::Here(_, generation) => {
+            Self::Here { generation, .. } => {
                 Ok(quarantine::release(generation, projection, key).map_err(|error| error.to_string()))
             }
             Self::There(client) => client.ask("/quarantine/release", &key),
@@ -200,7 +278,7 @@ impl Served {
         skipped: Vec<SkippedEvent>,
     ) -> Result<Result<Released, String>, HoldError> {
         match self {
-            Self::Here(_, generation) => {
+            Self::Here { generation, .. } => {
                 let left_out = quarantine::leave_out(generation, projection, skipped);
                 Ok(left_out.map_err(|error| error.to_string()))
             }
@@ -208,39 +286,30 @@ impl Served {
         }
     }
 
-    /// Reads all its rows, and gives the digests of these ranges.
+    /// Reads the rows of the first of these ranges, as many as one answer takes. Whatever is committed meanwhile may be in them.
+    /// Once `stop` says so, what it returns is not to be used.
     ///
     /// # Errors
     /// [`HoldError`].
-    pub fn digests(&self, borders: &[StoredKey]) -> Result<RangeDigests, HoldError> {
+    pub fn digests(&self, ranges: &[Range], stop: &dyn Fn() -> bool) -> Result<Vec<RangeDigest>, HoldError> {
         match self {
-            Self::Here(_, generation) => Ok(RangeDigests::within(generation, borders.to_vec())?),
-            Self::There(client) => client.ask("/digests", &borders),
+            Self::Here { generation, .. } => Ok(RangeDigest::of_all(generation, ranges, stop)?),
+            Self::There(client) => client.ask("/digests", &ranges),
         }
     }
 
-    /// The rows of one range.
+    /// The first rows of one range, at most `limit`, and the commit that they are as of; `None` if so many cannot be read between
+    /// two commits.
     ///
     /// # Errors
     /// [`HoldError`].
-    pub fn rows(&self, from: Option<&StoredKey>, to: Option<&StoredKey>) -> Result<RangeRows, HoldError> {
+    pub fn rows(&self, range: &Range, limit: usize) -> Result<Option<RowsAt>, HoldError> {
         match self {
-            Self::Here(_, generation) => {
-                Ok(RangeRows::read(generation, from.map(String::as_str), to.map(String::as_str))?)
+            Self::Here { name, layout, generation } => {
+                Ok(RowsAt::read((name, layout), generation, range, limit)?)
             }
-            Self::There(client) => client.ask("/rows", &(from, to)),
+            Self::There(client) => client.ask("/rows", &(range, limit)),
         }
-    }
-}
-
-impl Held {
-    /// Where a generation is.
-    #[must_use]
-    pub fn of(name: &str, generation: &Generation, layout: String) -> Self {
-        let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
-        let parked = quarantine.keys().cloned().collect();
-        let (generation, checkpoint) = (name.to_owned(), Checkpoint::clone(&checkpoint));
-        Self { generation, layout, checkpoint, digest: digest.to_string(), parked, unreadable: None }
     }
 }
 

@@ -1,6 +1,5 @@
-//! A whole generation compared with one that is built aside, row by row where they differ.
+//! A whole generation verified: another one is built aside, and both are compared.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,12 +8,10 @@ use schemas::event_data::EventData;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::parked::parked_differently;
-use super::ranges::{RangeDigests, RangeRows, StoredKey};
+use super::giving_way::{self, GivingWay};
+use super::rounds::Comparing;
 use super::served::{HoldError, Served};
-use crate::kernel::catch_up::catch_up;
 use crate::kernel::generation::Generation;
-use crate::kernel::keys;
 use crate::kernel::projection::Projection;
 use crate::kernel::quarantine::leave_out;
 use crate::kernel::read_model::{ReadModel, VERIFY_DIRECTORY};
@@ -113,9 +110,10 @@ pub enum VerifyError {
     /// The other one cannot be opened.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// It took longer than the published generation stands still.
+    /// Not the log alone changed what is served.
     #[error(
-        "the published generation moved on while it was being read; verify again, when the machine has less to do"
+        "what is served was changed while it was being compared: another generation took over, events were released, or the \
+         process that serves it was restarted; verify again"
     )]
     Moved,
     /// The log does not go on to where the published generation is.
@@ -134,8 +132,8 @@ impl VerifyError {
     }
 }
 
-/// Builds a generation aside up to where the published one is, and compares all rows. At most `limit` differences are
-/// listed.
+/// Builds a generation aside up to where the served one is, and compares all rows, while that one goes on. At most `limit`
+/// differences are listed.
 ///
 /// # Errors
 /// [`VerifyError`].
@@ -150,100 +148,64 @@ pub fn verify<E: EventData + 'static>(
 ) -> Result<VerifyReport, VerifyError> {
     let _lock = read_model.lock_for_replay(&options.holder).map_err(ReplayError::from)?;
     let layout = projection.layout();
-    let served =
-        Served::find_repaired(read_model, projection, &options.holder)?.ok_or(VerifyError::Nothing)?;
-    let goal = served.hold()?;
-    served.release()?;
+    let verifying = Verifying { kafka, read_model, projection, options, limit, cancelled };
+    // Not kept open meanwhile: a process may want to serve it.
+    let goal = verifying.find()?.sample()?.checkpoint;
     let aside = read_model.path_of(VERIFY_DIRECTORY);
     remove(&aside)?;
     let options = ReplayOptions {
         into: Some(aside.clone()),
         publish: false,
-        goal: Some(goal.checkpoint.into()),
+        goal: Some(goal.into()),
         skipped: read_model.skipped().map_err(ReplayError::from)?,
         ..options.clone()
     };
     rebuild_aside(kafka, projection, &options, on_progress, cancelled)?;
     let rebuilt = Generation::open(&aside, &layout, &options.holder)?;
     leave_out(&rebuilt, projection, options.skipped)?;
-    let report = compare(kafka, projection, &served, &rebuilt, limit, cancelled);
-    served.release()?;
+    let report = verifying.compare(&rebuilt);
     drop(rebuilt);
     remove(&aside)?;
     report
 }
 
-fn compare<E: EventData>(
-    kafka: &Kafka,
+struct Verifying<'v, E: 'static> {
+    kafka: &'v Kafka,
+    read_model: &'v ReadModel,
     projection: Projection<E>,
-    served: &Served,
-    rebuilt: &Generation,
+    options: &'v ReplayOptions,
     limit: usize,
-    cancelled: &AtomicBool,
-) -> Result<VerifyReport, VerifyError> {
-    let held = served.hold()?;
-    catch_up(kafka, rebuilt, projection, &held.checkpoint, cancelled)?;
-    if cancelled.load(Ordering::Relaxed) {
-        let done = rebuilt.checkpoint().records();
-        return Err(ReplayError::Cancelled { done, total: held.checkpoint.records() }.into());
-    }
-    let ours = RangeDigests::choose(rebuilt)?;
-    let theirs = served.digests(&ours.borders)?;
-    let (mut differences, mut unreadable, mut more) = (Vec::new(), Vec::new(), false);
-    for (from, to) in ours.differing(&theirs) {
-        let mut theirs = served.rows(from, to)?;
-        let mut ours = RangeRows::read(rebuilt, from.map(String::as_str), to.map(String::as_str))?;
-        if let Some(detail) = ours.unreadable {
-            return Err(StoreError::damaged("read", rebuilt.path(), detail).into());
-        }
-        more |= theirs.more;
-        if let Some(detail) = theirs.unreadable.take() {
-            let last = theirs.rows.last().map(|row| row.key.clone());
-            // What comes behind is not missing.
-            ours.rows.retain(|row| last.as_ref().is_some_and(|last| row.key <= *last));
-            let named = |key: Option<&StoredKey>| Some(named(&projection, key?)?.0);
-            unreadable.push(Unreadable { after: named(last.as_ref().or(from)), before: named(to), detail });
-        }
-        differences.extend(differing_rows(&projection, theirs, ours));
-        if differences.len().max(unreadable.len()) > limit {
-            break;
-        }
-    }
-    if served.hold()?.checkpoint != held.checkpoint {
-        return Err(VerifyError::Moved);
-    }
-    more |= differences.len().max(unreadable.len()) > limit;
-    differences.truncate(limit);
-    unreadable.truncate(limit);
-    Ok(VerifyReport {
-        generation: held.generation,
-        events: held.checkpoint.events(),
-        parked_differently: parked_differently(&held.parked, &rebuilt.quarantine()),
-        digest_kept: held.digest,
-        digest_rebuilt: rebuilt.digest().to_string(),
-        differences,
-        unreadable,
-        more,
-    })
+    cancelled: &'v AtomicBool,
 }
 
-/// The row of a stored key, and the number of its part.
-fn named<E>(projection: &Projection<E>, key: &StoredKey) -> Option<(RowName, Option<u32>)> {
-    let (view, key, part) = keys::decode(&hex::decode(key).ok()?).ok()?;
-    let name = projection.views.iter().find(|known| known.id == view).map(|known| known.name.to_owned());
-    Some((RowName { view: name.unwrap_or_else(|| format!("view {view}")), key }, part))
-}
+impl<E: EventData> Verifying<'_, E> {
+    fn find(&self) -> Result<Served, VerifyError> {
+        let holder = &self.options.holder;
+        let found = Served::find_repaired(self.read_model, self.projection, holder, self.cancelled)?;
+        found.ok_or(VerifyError::Nothing)
+    }
 
-fn differing_rows<E>(projection: &Projection<E>, served: RangeRows, rebuilt: RangeRows) -> Vec<Difference> {
-    let mut rows: BTreeMap<StoredKey, (Option<String>, Option<String>)> = BTreeMap::new();
-    served.rows.into_iter().for_each(|row| rows.entry(row.key).or_default().0 = Some(row.value));
-    rebuilt.rows.into_iter().for_each(|row| rows.entry(row.key).or_default().1 = Some(row.value));
-    rows.retain(|_, (served, rebuilt)| served != rebuilt);
-    let difference = |(key, (served, rebuilt)): (StoredKey, _)| {
-        let (RowName { view, key }, part) = named(projection, &key)?;
-        Some(Difference { view, key, part, served, rebuilt })
-    };
-    rows.into_iter().filter_map(difference).collect()
+    /// Begins again, with the process that serves, once one means to.
+    fn compare(&self, rebuilt: &Generation) -> Result<VerifyReport, VerifyError> {
+        for _ in 0..giving_way::TIMES_MAX {
+            let served = self.find()?;
+            let way = GivingWay::new(self.read_model, &served, self.cancelled);
+            let (kafka, projection, limit) = (self.kafka, self.projection, self.limit);
+            let stop: &dyn Fn() -> bool = &|| way.stops();
+            let compared = Comparing { kafka, projection, served: &served, rebuilt, limit, stop }.report();
+            if self.cancelled.load(Ordering::Relaxed) {
+                let done = rebuilt.checkpoint().records();
+                return Err(ReplayError::Cancelled { done, total: done }.into());
+            }
+            if !way.gave_way() {
+                return compared;
+            }
+            tracing::info!(
+                "the read model is about to be served: it is let go, and compared where it is served"
+            );
+        }
+        Err(VerifyError::Moved)
+    }
 }
 
 fn remove(aside: &std::path::Path) -> Result<(), StoreError> {

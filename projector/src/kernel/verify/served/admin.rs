@@ -8,12 +8,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{HoldError, socket_path};
+use super::{HoldError, Serves, socket_path};
 use crate::kernel::read_model::ADMIN_SOCKET;
 
-/// How long one answer may take: it may mean to read all rows.
+/// How long the answer may take that needs no disk.
+const SERVES_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long another answer may take: it may mean to read many rows, at low priority.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
-/// Largest answer: some thousand rows.
+/// Largest answer: some thousand rows, of which one may be large.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
 /// Asks one process.
@@ -32,20 +34,33 @@ impl Client {
 
     /// Posts `body` and reads the answer, both JSON.
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, HoldError> {
-        let answer = self.exchange(path, body).and_then(|answer| read(&answer));
-        answer.map_err(|error| HoldError::Silent {
-            holder: self.holder.clone(),
-            socket: self.directory.join(ADMIN_SOCKET),
-            detail: error.to_string(),
-        })
+        self.ask_within(ANSWER_TIMEOUT, path, body).map_err(|error| self.silent(error.to_string()))
     }
 
-    fn exchange(&self, path: &str, body: &impl Serialize) -> io::Result<Vec<u8>> {
+    /// What it serves.
+    pub(in crate::kernel::verify) fn serves(&self) -> io::Result<Serves> {
+        self.ask_within(SERVES_TIMEOUT, "/sample", &())
+    }
+
+    pub(super) fn silent(&self, detail: String) -> HoldError {
+        HoldError::Silent { holder: self.holder.clone(), socket: self.directory.join(ADMIN_SOCKET), detail }
+    }
+
+    fn ask_within<T: DeserializeOwned>(
+        &self,
+        timeout: Duration,
+        path: &str,
+        body: &impl Serialize,
+    ) -> io::Result<T> {
+        read(&self.exchange(timeout, path, body)?)
+    }
+
+    fn exchange(&self, timeout: Duration, path: &str, body: &impl Serialize) -> io::Result<Vec<u8>> {
         let body = serde_json::to_vec(body)?;
         let (_open, socket) = socket_path(&self.directory)?;
         let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         stream.write_all(&request(path, &body))?;
         let mut answer = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
@@ -68,7 +83,11 @@ fn read<T: DeserializeOwned>(answer: &[u8]) -> io::Result<T> {
     let head_bytes = head_bytes.ok_or_else(|| io::Error::other("it closed the connection"))?;
     let body = &answer[head_bytes + BLANK_LINE.len()..];
     let status = String::from_utf8_lossy(&answer[..head_bytes]);
-    if status.split(' ').nth(1) != Some("200") {
+    let code = status.split(' ').nth(1);
+    if code == Some("404") {
+        return Err(io::Error::other("it does not know what it was asked; is it of another version?"));
+    }
+    if code != Some("200") {
         return Err(io::Error::other(String::from_utf8_lossy(body).trim().to_owned()));
     }
     serde_json::from_slice(body).map_err(io::Error::from)
@@ -91,9 +110,9 @@ mod tests {
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n7").unwrap();
             String::from_utf8(piece[..length].to_vec()).unwrap()
         });
-        let answer: u32 = Client::new(directory.path(), "a test".to_owned()).ask("/hold", &()).unwrap();
+        let answer: u32 = Client::new(directory.path(), "a test".to_owned()).ask("/sample", &()).unwrap();
         assert_eq!(answer, 7);
         let piece = answering.join().unwrap();
-        assert!(piece.starts_with("POST /hold ") && piece.ends_with("\r\n\r\nnull"), "{piece}");
+        assert!(piece.starts_with("POST /sample ") && piece.ends_with("\r\n\r\nnull"), "{piece}");
     }
 }
