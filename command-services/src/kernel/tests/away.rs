@@ -98,6 +98,9 @@ async fn a_start_goes_on_without_a_partition_that_has_no_leader() {
     }
     let away = paint(&paths[0]).send(&toys.router).await;
     assert!(!away.is_problem(503, "partition-away").text("detail").contains(TOPIC), "{away:?}");
+    let ready = Call::get("/health/ready").send(&toys.router).await.is(200).json();
+    let refused = ready["commands"]["refused"].as_str().unwrap().to_owned();
+    assert!(refused.contains("partition 0 has no leader"), "{refused}");
     Call::get(&paths[0]).send(&toys.router).await.is(200);
     let positions = &toys.service().positions;
     let waits = || {
@@ -215,6 +218,8 @@ async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() 
         positions.trouble().filter(|said| said.contains("the store is older than the log"))
     });
     paint(&paths[0]).send(&toys.router).await.is_problem(503, "partition-away");
+    let refused = toys.service().refuses().unwrap();
+    assert!(refused.contains("the store is older than the log"), "{refused}");
     toys.stop();
     Log::read(&broker.kafka(""), TOPIC).events();
 }
