@@ -75,7 +75,7 @@ pub enum TopicError {
         reason: String,
     },
     /// Nobody answers for one of its partitions at present.
-    #[error("topic {topic} partition {partition} {}", away(*leader, replicas, *waited_ms))]
+    #[error("topic {topic} partition {partition} {}", away(*leader, replicas, *waited_ms, said.as_deref()))]
     PartitionAway {
         /// Full name.
         topic: String,
@@ -87,6 +87,8 @@ pub enum TopicError {
         replicas: Vec<i32>,
         /// How long the leader was asked.
         waited_ms: u128,
+        /// What it says instead of an answer, if it says anything.
+        said: Option<String>,
     },
     /// A question about it was not answered.
     #[error(
@@ -113,10 +115,11 @@ impl TopicError {
     }
 }
 
-fn away(leader: Option<i32>, replicas: &[i32], waited_ms: u128) -> String {
+fn away(leader: Option<i32>, replicas: &[i32], waited_ms: u128, said: Option<&str>) -> String {
+    let said = said.map_or_else(String::new, |said| format!(" and says: {said}"));
     match leader {
         Some(leader) => format!(
-            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms; check that broker. The other \
+            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms{said}; check that broker. The other \
              partitions go on"
         ),
         None => {
