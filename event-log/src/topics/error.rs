@@ -90,6 +90,19 @@ pub enum TopicError {
         /// What it says instead of an answer, if it says anything.
         said: Option<String>,
     },
+    /// The leader of one of its partitions answers, and acknowledges nothing that is written to it.
+    #[error(
+        "topic {topic} partition {partition} takes no writes: it was waited for {waited_ms} ms, although its leader answers; see that as \
+         many of its brokers run as its min.insync.replicas asks for. The other partitions go on"
+    )]
+    TakesNoWrites {
+        /// Full name.
+        topic: String,
+        /// Kafka's partition number.
+        partition: i32,
+        /// How long an acknowledgement was waited for.
+        waited_ms: u128,
+    },
     /// A question about it was not answered.
     #[error(
         "cannot learn {what} of topic {topic}: {reason}; check Kafka's state and the rights of this user"
@@ -108,10 +121,10 @@ pub enum TopicError {
 }
 
 impl TopicError {
-    /// Whether one partition is not answered for at present, while others may be.
+    /// Whether one partition cannot be used at present, while others may be.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::PartitionAway { .. })
+        matches!(self, Self::PartitionAway { .. } | Self::TakesNoWrites { .. })
     }
 }
 
