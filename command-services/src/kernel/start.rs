@@ -318,6 +318,8 @@ fn refuse_without(
         claimant.refuse_others(log).map_err(ClaimError::from)?;
     }
     let is_simple = !recover && !settings.take_over && looked.is_some_and(Looked::is_sound);
+    // Of a log of which nothing is known nobody can say who writes it.
+    let is_simple = is_simple && log.known().next().is_some();
     if is_simple && log.epoch() <= claimant.instance.epoch() {
         tracing::warn!(
             "the start goes on without a partition, whose commands are refused until it is back: {away}"
