@@ -15,6 +15,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use crate::Kafka;
 
 const NOT_ALLOWED: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+const NOT_KNOWN_YET: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
 
 /// Why the embedded broker cannot do something.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,7 @@ enum Asked {
     BrokerUp(i32),
     RoundTrip { broker: i32, time: Duration },
     RefuseReads(usize),
+    HideEnds(usize),
 }
 
 impl EmbeddedBroker {
@@ -164,6 +166,14 @@ impl EmbeddedBroker {
         self.change(Asked::RefuseReads(requests))
     }
 
+    /// Answers so many questions where a partition ends as a leader does that has just been elected: it does not know yet.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn hide_ends(&self, requests: usize) -> Result<(), EmbeddedError> {
+        self.change(Asked::HideEnds(requests))
+    }
+
     fn change(&self, what: Asked) -> Result<(), EmbeddedError> {
         self.ask(what).map_err(|reason| EmbeddedError::Change { reason })
     }
@@ -213,6 +223,10 @@ fn answer<C: ClientContext>(cluster: &MockCluster<'_, C>, asked: Asked) -> Resul
         Asked::BrokerUp(broker) => cluster.broker_up(broker),
         Asked::RefuseReads(requests) => {
             cluster.request_errors(RDKafkaApiKey::Fetch, &vec![NOT_ALLOWED; requests]);
+            Ok(())
+        }
+        Asked::HideEnds(requests) => {
+            cluster.request_errors(RDKafkaApiKey::ListOffsets, &vec![NOT_KNOWN_YET; requests]);
             Ok(())
         }
         Asked::RoundTrip { broker, time } => cluster.broker_round_trip_time(broker, time),

@@ -1,5 +1,6 @@
 //! The command line of a command service, and its `main`.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -139,6 +140,10 @@ where
 {
     let flags = parse(defaults);
     let mut errors = SettingErrors::default();
+    let starts = !(flags.health_check || flags.journal || flags.remove_old_stores);
+    if starts {
+        check_acts(|variable| std::env::var_os(variable), &mut errors);
+    }
     let checked = check(&flags, &mut errors);
     let (Ok(()), Some(checked)) = (errors.finish().inspect_err(complain), checked) else {
         return ExitCode::from(EXIT_USAGE);
@@ -220,7 +225,6 @@ fn parse(defaults: Defaults) -> Flags {
 }
 
 fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
-    check_acts(errors);
     let listen =
         errors.parse("--listen", &flags.listen, "HOST:PORT with a numeric host, such as 127.0.0.1:8081");
     let answer_after = check_answer_after(&flags.answer_after, errors);
@@ -265,19 +269,26 @@ fn check_pairs(limits: &Limits, answer_after: AnswerAfter, errors: &mut SettingE
     }
 }
 
-/// What is done once is asked for at one start. In an environment it would be asked for at each.
-fn check_acts(errors: &mut SettingErrors) {
-    for (variable, flag) in [
+/// What is done once is asked for at one start. In an environment it would be asked for at each; what says no there asks for
+/// nothing.
+fn check_acts(variable: impl Fn(&str) -> Option<OsString>, errors: &mut SettingErrors) {
+    for (name, flag) in [
         ("DAYBOOK_RECOVER", "--recover"),
         ("DAYBOOK_TAKE_OVER", "--take-over"),
         ("DAYBOOK_ADOPT_CLUSTER", "--adopt-cluster"),
     ] {
-        if std::env::var_os(variable).is_some() {
+        if variable(name).is_some_and(|value| !says_no(&value)) {
             errors.push(format!(
-                "{variable} is read no longer: unset it, and give {flag} on the command line, for one start"
+                "{name} is read no longer: unset it, and give {flag} on the command line, for one start"
             ));
         }
     }
+}
+
+/// What switched such a variable off as long as it was read.
+fn says_no(value: &OsStr) -> bool {
+    let value = value.to_string_lossy().to_lowercase();
+    matches!(value.as_str(), "" | "n" | "no" | "f" | "false" | "off" | "0")
 }
 
 fn check_answer_after(raw: &str, errors: &mut SettingErrors) -> Option<AnswerAfter> {
@@ -354,4 +365,25 @@ fn ended<E: std::error::Error>(result: Result<(), E>, code: u8) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the last words of a program, also when logging is not set up")]
 fn complain(sentence: &impl std::fmt::Display) {
     eprintln!("{sentence}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_in_the_environment_is_refused_only_where_it_is_asked_for() {
+        let refused = |value: Option<&str>| {
+            let mut errors = SettingErrors::default();
+            let set = |name: &str| value.filter(|_| name == "DAYBOOK_TAKE_OVER").map(OsString::from);
+            check_acts(set, &mut errors);
+            errors.finish().is_err()
+        };
+        for off in [None, Some(""), Some("false"), Some("FALSE"), Some("0"), Some("no"), Some("off")] {
+            assert!(!refused(off), "{off:?}");
+        }
+        for on in ["true", "1", "yes", "on", " "] {
+            assert!(refused(Some(on)), "{on:?}");
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! How far other services' topics have been followed, and waiting for it.
 
 mod shown;
+mod silence;
 
 use std::collections::BTreeMap;
 
 use event_log::partition_for_key;
-use event_log::topics::TopicError;
+use event_log::topics::{Held, TopicError};
 use schemas::token::{Token, TokenPosition};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -13,9 +14,19 @@ use uuid::Uuid;
 use super::aggregate::Followed;
 use super::command::Undecided;
 pub(crate) use shown::{ParkedShown, QuarantineShown};
+use silence::Silence;
 
 /// A partition of a followed topic: the table that follows it, and Kafka's number.
 pub(crate) type Place = (usize, i32);
+
+/// How far a partition has been followed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct At {
+    pub(crate) next_position: u64,
+    pub(crate) next_offset: i64,
+    /// Whether it was followed to where it ended at the start.
+    pub(crate) is_ready: bool,
+}
 
 /// Published by the follower, watched by requests.
 #[derive(Debug)]
@@ -28,13 +39,11 @@ pub(crate) struct FollowedPositions {
 struct State {
     /// How often the store has been opened afresh.
     opening: u64,
-    /// Next position per followed topic and partition; empty until the topics are known.
-    next: Vec<Vec<u64>>,
-    /// Of the same partitions: whether each was followed to where it ended at the start.
-    ready: Vec<Vec<bool>>,
+    /// By followed topic and partition; empty until the topics are known.
+    at: Vec<Vec<At>>,
     stopped: Option<String>,
-    /// Partitions of which nothing can be heard at present, and why.
-    unanswered: BTreeMap<Place, String>,
+    /// Partitions that are not heard at present.
+    silent: BTreeMap<Place, Silence>,
     /// What is wrong with the topics, as long as it is.
     faults: Vec<TopicError>,
     quarantine: QuarantineShown,
@@ -53,25 +62,35 @@ impl State {
 
     /// Whether all is followed that can be: who is not heard keeps the others from nothing.
     fn is_ready(&self, follows: usize) -> bool {
-        let of = |(table, ready): (usize, &Vec<bool>)| {
-            let of = (0..).zip(ready).map(move |(partition, ready)| ((table, partition), *ready));
+        let of = |(table, of): (usize, &Vec<At>)| {
+            let of = (0..).zip(of).map(move |(partition, at)| ((table, partition), at.is_ready));
             of.collect::<Vec<_>>()
         };
-        let all: Vec<_> = self.ready.iter().enumerate().flat_map(of).collect();
-        let waits = all.iter().any(|(place, ready)| !ready && !self.unanswered.contains_key(place));
+        let all: Vec<_> = self.at.iter().enumerate().flat_map(of).collect();
+        let waits = all.iter().any(|(place, ready)| !ready && !self.is_away(*place));
         let some = all.iter().any(|(_, ready)| *ready);
-        follows == 0 || (self.ready.len() == follows && !waits && some)
+        follows == 0 || (self.at.len() == follows && !waits && some)
+    }
+
+    fn is_away(&self, place: Place) -> bool {
+        self.silent.get(&place).is_some_and(Silence::is_away)
     }
 
     /// Where the events of an aggregate lie, once the topic is known.
     fn place(&self, table: usize, id: Uuid) -> Option<Place> {
-        let partitions = self.next.get(table)?.len() as i32;
+        let partitions = self.at.get(table)?.len() as i32;
         (partitions > 0).then(|| (table, partition_for_key(id.to_string().as_bytes(), partitions)))
     }
 
-    fn is_followed(&self, (table, partition): Place) -> bool {
-        let ready = self.ready.get(table).and_then(|of| of.get(usize::try_from(partition).ok()?));
-        ready == Some(&true)
+    fn at(&self, (table, partition): Place) -> Option<&At> {
+        self.at.get(table)?.get(usize::try_from(partition).ok()?)
+    }
+
+    /// Forgets the silence of those of which everything was read that came meanwhile.
+    fn hear(&mut self) {
+        let mut silent = std::mem::take(&mut self.silent);
+        silent.retain(|place, silence| !self.at(*place).is_some_and(|at| silence.is_over(at.next_offset)));
+        self.silent = silent;
     }
 }
 
@@ -100,7 +119,7 @@ impl FollowedPositions {
     /// Topics that are followed, and the number of their partitions; none before they are known.
     pub(crate) fn topics(&self) -> Vec<(&'static str, i32)> {
         let state = self.state.borrow();
-        let partitions = state.next.iter().map(|next| next.len() as i32);
+        let partitions = state.at.iter().map(|at| at.len() as i32);
         self.follows.iter().map(|followed| followed.topic).zip(partitions).collect()
     }
 
@@ -110,18 +129,23 @@ impl FollowedPositions {
         self.topics().into_iter().map(|(_, partitions)| partitions).enumerate().flat_map(of).collect()
     }
 
-    /// Follower and watch: of these partitions nothing can be heard at present.
-    pub(crate) fn set_unanswered(&self, unanswered: BTreeMap<Place, String>) {
-        self.state.send_if_modified(|state| {
-            let changed = state.unanswered != unanswered;
-            state.unanswered = unanswered;
-            changed
+    /// Follower and watch: what all partitions that are followed hold, or why nobody says.
+    pub(crate) fn set_answers<'h>(&self, held: impl Iterator<Item = (Place, &'h Held)>) {
+        self.state.send_modify(|state| {
+            for (place, held) in held {
+                match (held, state.silent.get_mut(&place)) {
+                    (Err(away), _) => drop(state.silent.insert(place, Silence::new(away.to_string()))),
+                    (Ok(marks), Some(silence)) => silence.answered(marks.high),
+                    (Ok(_), None) => {}
+                }
+            }
+            state.hear();
         });
     }
 
-    /// Whether nothing can be heard of a partition at present.
-    pub(crate) fn is_unanswered(&self, place: Place) -> bool {
-        self.state.borrow().unanswered.contains_key(&place)
+    /// Whether nobody answers for a partition at present.
+    pub(crate) fn is_away(&self, place: Place) -> bool {
+        self.state.borrow().is_away(place)
     }
 
     /// The watch: this is wrong with the topics.
@@ -151,21 +175,22 @@ impl FollowedPositions {
     pub(crate) fn trouble(&self) -> Option<String> {
         let state = self.state.borrow();
         let faults = super::log_watch::sentence(&state.faults).into_iter();
-        let mut said: Vec<_> = faults.chain(state.unanswered.values().cloned()).collect();
+        let mut said: Vec<_> = faults.chain(state.silent.values().map(Silence::reason)).collect();
         // No broker at all is the same sentence for all of them.
         said.dedup();
         (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// The follower: how far it is, on the checkpoints of this opening of the store.
-    pub(crate) fn publish(&self, opening: u64, next: Vec<Vec<u64>>, mut ready: Vec<Vec<bool>>) {
+    pub(crate) fn publish(&self, opening: u64, mut at: Vec<Vec<At>>) {
         self.state.send_if_modified(|state| {
             let counts = state.opening == opening;
             if counts {
-                for (was, is) in state.ready.iter().flatten().zip(ready.iter_mut().flatten()) {
-                    *is |= *was;
+                for (was, is) in state.at.iter().flatten().zip(at.iter_mut().flatten()) {
+                    is.is_ready |= was.is_ready;
                 }
-                (state.next, state.ready) = (next, ready);
+                state.at = at;
+                state.hear();
             }
             counts
         });
@@ -181,8 +206,7 @@ impl FollowedPositions {
     pub(crate) fn begin_anew(&self) {
         self.state.send_modify(|state| {
             state.opening += 1;
-            state.ready.clear();
-            state.next.clear();
+            state.at.clear();
         });
     }
 
@@ -206,8 +230,9 @@ impl FollowedPositions {
     pub(crate) fn decides(&self, table: usize, id: Uuid, is_known: bool) -> Result<(), Undecided> {
         let state = self.state.borrow();
         let place = state.place(table, id);
-        let silence = state.stopped.clone().or_else(|| state.unanswered.get(&place?).cloned());
-        match (place.is_some_and(|place| state.is_followed(place)), is_known, silence) {
+        let silence = state.stopped.clone().or_else(|| state.silent.get(&place?).map(Silence::reason));
+        let is_followed = place.and_then(|place| state.at(place)).is_some_and(|at| at.is_ready);
+        match (is_followed, is_known, silence) {
             (true, true, _) | (true, false, None) => Ok(()),
             (true, false, Some(reason)) => Err(Undecided::FollowingStopped { reason }),
             (false, true, Some(_)) if state.stopped.is_some() => Ok(()),
@@ -239,9 +264,9 @@ impl FollowedPositions {
 
     async fn await_position(&self, table: usize, at: &TokenPosition) -> Result<(), AwaitError> {
         let reached = |state: &State| {
-            let Some(partitions) = state.next.get(table) else { return Ok(false) };
+            let Some(partitions) = state.at.get(table) else { return Ok(false) };
             match usize::try_from(at.partition).ok().and_then(|partition| partitions.get(partition)) {
-                Some(next) => Ok(*next > at.position),
+                Some(is) => Ok(is.next_position > at.position),
                 // It would be waited for in vain.
                 None => Err(AwaitError::UnknownPartition {
                     topic: at.topic.clone(),
@@ -263,6 +288,8 @@ impl FollowedPositions {
 
 #[cfg(test)]
 mod tests {
+    use event_log::topics::Watermarks;
+
     use super::*;
 
     const FOLLOWS: &[Followed] = &[Followed { topic: "others", service: "others", read: |_, _| Ok(None) }];
@@ -276,11 +303,22 @@ mod tests {
         }
     }
 
+    fn at(next: u32, is_ready: bool) -> At {
+        At { next_position: next.into(), next_offset: next.into(), is_ready }
+    }
+
+    /// By partition: where it ends, or that nobody says.
+    fn answers<const N: usize>(followed: &FollowedPositions, held: [Result<i64, ()>; N]) {
+        let missing = |()| TopicError::Missing { topic: "others".to_owned() };
+        let held = held.map(|held| held.map(|high| Watermarks { low: 0, high }).map_err(missing));
+        followed.set_answers((0..).map(|partition| (0, partition)).zip(&held));
+    }
+
     #[test]
     fn while_it_catches_up_nothing_is_decided_and_after_a_stop_only_what_is_known() {
         let followed = FollowedPositions::new(FOLLOWS);
         let decides = || [true, false].map(|is_known| followed.decides(0, Uuid::nil(), is_known).is_ok());
-        let ready = |opening| followed.publish(opening, vec![vec![1]], vec![vec![true]]);
+        let ready = |opening| followed.publish(opening, vec![vec![at(1, true)]]);
         assert_eq!(decides(), [false, false]);
         followed.stop("a gap".to_owned());
         assert_eq!(decides(), [true, false]);
@@ -309,18 +347,46 @@ mod tests {
         let said = |partition| {
             [true, false].map(|is_known| slug(followed.decides(0, in_partition(partition), is_known)))
         };
-        followed.set_unanswered(BTreeMap::from([((0, 1), "no leader".to_owned())]));
-        followed.publish(0, vec![vec![1, 0]], vec![vec![true, false]]);
+        answers(&followed, [Ok(1), Err(())]);
+        followed.publish(0, vec![vec![at(1, true), at(0, false)]]);
         assert_eq!(said(0), ["decided", "decided"]);
         assert_eq!(said(1), ["catching up", "catching up"], "it never was heard");
-        assert_eq!((followed.not_ready(), followed.trouble().as_deref()), (None, Some("no leader")));
-        followed.set_unanswered(BTreeMap::new());
+        assert_eq!(followed.not_ready(), None);
+        assert!(followed.trouble().unwrap().contains("others"));
+        answers(&followed, [Ok(1), Ok(1)]);
         assert!(followed.not_ready().is_some(), "there is something to follow");
-        followed.publish(0, vec![vec![1, 1]], vec![vec![false, true]]);
+        followed.publish(0, vec![vec![at(1, false), at(1, true)]]);
         assert_eq!(said(1), ["decided", "decided"]);
         assert_eq!(followed.not_ready(), None, "what was followed once stays so");
-        followed.set_unanswered(BTreeMap::from([((0, 1), "no leader".to_owned())]));
+        answers(&followed, [Ok(1), Err(())]);
         assert_eq!(said(1), ["decided", "stopped"], "who came since was not heard of");
         assert_eq!(said(0), ["decided", "decided"]);
+    }
+
+    #[test]
+    fn a_partition_that_is_back_is_heard_once_what_came_meanwhile_was_read() {
+        let followed = FollowedPositions::new(FOLLOWS);
+        let said = || slug(followed.decides(0, Uuid::nil(), false));
+        followed.publish(0, vec![vec![at(5, true)]]);
+        assert_eq!(said(), "decided");
+        answers(&followed, [Err(())]);
+        answers(&followed, [Ok(7)]);
+        assert!(!followed.is_away((0, 0)), "it can be read");
+        assert_eq!(said(), "stopped", "two events of it were not read");
+        assert!(followed.trouble().unwrap().contains("up to offset 7"));
+        // What comes from now on is as late as ever.
+        answers(&followed, [Ok(9)]);
+        followed.publish(0, vec![vec![at(6, true)]]);
+        assert_eq!(said(), "stopped");
+        followed.publish(0, vec![vec![at(7, true)]]);
+        assert_eq!((said(), followed.trouble()), ("decided", None));
+        answers(&followed, [Err(())]);
+        answers(&followed, [Ok(7)]);
+        assert_eq!(said(), "decided", "nothing came meanwhile");
+        // A log that has lost its end has nothing up to where it was.
+        answers(&followed, [Err(())]);
+        answers(&followed, [Ok(9)]);
+        answers(&followed, [Ok(7)]);
+        assert_eq!(said(), "decided");
     }
 }

@@ -7,6 +7,8 @@ mod log;
 mod place;
 pub(super) mod quarantine;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -205,9 +207,7 @@ impl<A: Aggregate> Follower<A> {
                     Ok(())
                 }
                 Polled::Nothing => {
-                    self.heard(&mut unheard, |unheard| {
-                        self.positions.is_unanswered(sources[*unheard].place())
-                    });
+                    self.heard(&mut unheard, |unheard| self.positions.is_away(sources[*unheard].place()));
                     self.hand_over(sources, quarantine, &mut batch)
                 }
             });
@@ -254,22 +254,31 @@ impl<A: Aggregate> Follower<A> {
         batch: &mut Batch,
     ) -> Result<(), FollowError> {
         self.check_opening()?;
-        if batch.records == 0 {
-            let is_back =
-                |source: &Source| source.away.is_some() && !self.positions.is_unanswered(source.place());
-            if sources.iter().any(is_back) {
-                return Err(FollowError::Returned);
-            }
-            return self.check_partitions();
+        if batch.records > 0 {
+            self.write_batch(sources, quarantine, std::mem::take(batch))?;
         }
-        let Batch { mut writes, touched, followed, superseded, .. } = std::mem::take(batch);
+        // Here, whether there was something to write or not: others that always have something must not hide who is back.
+        let is_back = |source: &Source| source.away.is_some() && !self.positions.is_away(source.place());
+        if sources.iter().any(is_back) {
+            return Err(FollowError::Returned);
+        }
+        self.check_partitions()
+    }
+
+    fn write_batch(
+        &self,
+        sources: &[Source],
+        quarantine: &mut Quarantine,
+        batch: Batch,
+    ) -> Result<(), FollowError> {
+        let Batch { mut writes, touched, followed, superseded, .. } = batch;
         writes.extend(touched.iter().map(|touched| sources[*touched].checkpoint()));
         self.write(writes)?;
         self.metrics.followed_events.inc_by(followed);
         self.metrics.superseded_records.inc_by(superseded);
         self.show(quarantine);
         self.publish(sources);
-        self.check_partitions()
+        Ok(())
     }
 
     fn check_opening(&self) -> Result<(), FollowError> {
@@ -311,17 +320,11 @@ impl<A: Aggregate> Follower<A> {
     }
 
     fn publish(&self, sources: &[Source]) {
-        let next = |table| {
+        let at = |table| {
             let of_table = sources.iter().filter(move |source| source.table == table);
-            of_table.map(|source| source.sequence.next_position()).collect()
+            of_table.map(Source::at).collect()
         };
-        let ready = |table| {
-            let of_table = sources.iter().filter(move |source| source.table == table);
-            of_table.map(Source::is_ready).collect()
-        };
-        let tables = 0..A::FOLLOWS.len();
-        let next = tables.clone().map(next).collect();
-        self.positions.publish(self.opening, next, tables.map(ready).collect());
+        self.positions.publish(self.opening, (0..A::FOLLOWS.len()).map(at).collect());
     }
 
     /// Whether an error may mean that the log is no longer what it was; if a record came too early, of which source.

@@ -18,8 +18,16 @@ pub(crate) struct Health {
     failure: Mutex<Option<String>>,
     /// Why nothing can be written, although all can be read.
     no_room: Mutex<Option<String>>,
-    /// Since when the disk has not answered.
-    writing_since: Mutex<Option<Instant>>,
+    /// What the disk is asked for.
+    asked: Mutex<Asked>,
+}
+
+/// What the disk is asked for. Whoever writes a group may remove segments in between: one guard ends within another.
+#[derive(Debug, Default)]
+struct Asked {
+    guards: u32,
+    /// Since when it has not answered.
+    since: Option<Instant>,
 }
 
 /// Held while the disk is at work.
@@ -27,7 +35,10 @@ pub(crate) struct Writing<'h>(&'h Health);
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        *self.0.since() = None;
+        let mut asked = self.0.asked();
+        asked.guards = asked.guards.saturating_sub(1);
+        // It has just answered, and whoever holds another guard asks on.
+        asked.since = (asked.guards > 0).then(Instant::now);
     }
 }
 
@@ -50,7 +61,10 @@ impl Health {
 
     /// The committer: the disk is asked for something.
     pub(crate) fn writing(&self) -> Writing<'_> {
-        *self.since() = Some(Instant::now());
+        let mut asked = self.asked();
+        asked.guards += 1;
+        asked.since = Some(Instant::now());
+        drop(asked);
         Writing(self)
     }
 
@@ -81,22 +95,22 @@ impl Health {
         if apart < STOOD_STILL_AFTER {
             return;
         }
-        if let Some(since) = self.since().as_mut() {
+        if let Some(since) = self.asked().since.as_mut() {
             *since = (*since + (apart - LOOK_PAUSE)).min(now);
         }
     }
 
     /// How long the disk has not answered what it was asked last, if it was asked anything.
     pub(crate) fn waited(&self) -> Option<Duration> {
-        self.since().map(|since| since.elapsed())
+        self.asked().since.map(|since| since.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,13 +122,13 @@ mod tests {
     fn the_disk_has_not_been_asked_while_the_process_stood_still() {
         let (health, began) = (Health::default(), Instant::now());
         let _writing = health.writing();
-        *health.since() = began.checked_sub(Duration::from_secs(62));
+        health.asked().since = began.checked_sub(Duration::from_secs(62));
         let last_look = began.checked_sub(Duration::from_secs(61)).unwrap();
         health.looked(last_look, began);
         assert_eq!(health.hung(), None);
         assert_eq!(health.stuck(), None);
         // Waited before and after it is counted.
-        *health.since() = began.checked_sub(Duration::from_secs(92));
+        health.asked().since = began.checked_sub(Duration::from_secs(92));
         health.looked(began.checked_sub(Duration::from_secs(30)).unwrap(), began);
         assert!(health.hung().is_some());
     }
@@ -123,8 +137,20 @@ mod tests {
     fn a_disk_that_does_not_answer_while_the_process_runs_hangs() {
         let (health, began) = (Health::default(), Instant::now());
         let _writing = health.writing();
-        *health.since() = began.checked_sub(Duration::from_secs(62));
+        health.asked().since = began.checked_sub(Duration::from_secs(62));
         health.looked(began.checked_sub(LOOK_PAUSE).unwrap(), began);
         assert!(health.hung().is_some());
+    }
+
+    #[test]
+    fn a_disk_that_hangs_behind_a_nested_write_hangs_all_the_same() {
+        let (health, began) = (Health::default(), Instant::now());
+        let writing = health.writing();
+        drop(health.writing());
+        assert!(health.waited().is_some(), "the outer one still asks");
+        health.asked().since = began.checked_sub(Duration::from_secs(62));
+        assert!(health.stuck().is_some() && health.hung().is_some());
+        drop(writing);
+        assert_eq!(health.waited(), None);
     }
 }

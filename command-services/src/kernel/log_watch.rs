@@ -90,14 +90,9 @@ impl LogWatch {
         if all.is_empty() {
             return;
         }
-        let unanswered = match topics.held(&all) {
-            Ok(held) => {
-                let away = places.into_iter().zip(held);
-                away.filter_map(|(place, held)| Some((place, held.err()?.to_string()))).collect()
-            }
-            Err(error) => places.into_iter().map(|place| (place, error.to_string())).collect(),
-        };
-        self.followed.set_unanswered(unanswered);
+        let held = topics.held(&all);
+        let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
+        self.followed.set_answers(places.into_iter().zip(&held));
     }
 
     fn check(&self, topics: &mut TopicWatch) {

@@ -70,7 +70,7 @@ impl Positions {
 
     /// The relay has claimed its partitions: its records come to lie behind its claims, one after the other.
     pub(crate) fn claimed(&self, claimed: &Claimed) {
-        self.lock().claimed(claimed);
+        self.lock().claimed(claimed, Instant::now());
     }
 
     /// The relay is about to send an event, or could not.
@@ -138,7 +138,7 @@ impl Positions {
 
     /// The watch: nobody answers for these partitions at present. One that the relay does without, and that is back, is claimed.
     pub(crate) fn set_unanswered(&self, unanswered: BTreeMap<usize, String>) {
-        if self.lock().set_unanswered(unanswered) {
+        if self.lock().set_unanswered(unanswered, Instant::now()) {
             self.changed.notify_all();
         }
     }

@@ -98,6 +98,10 @@ impl Relay {
                 Err(error) => error,
             };
             self.tell(&error);
+            // Nothing has failed: the others need not wait, and how often it may be back is bounded where that is noticed.
+            if let RelayError::Returned { .. } = error {
+                continue;
+            }
             self.positions.pause(pauses.next(error.partition(), &self.positions.look().acknowledged));
         }
         self.mark();

@@ -161,9 +161,12 @@ impl<A: Aggregate> Service<A> {
         Ok(in_time.map_err(|_| AfterError::Timeout { waited_ms: wait.as_millis() })??)
     }
 
-    /// Why no command may write anything at present although the service is ready: that passes once Kafka has taken events.
+    /// Why no command may write anything at present although the service is ready, or none to some partitions: that passes once
+    /// Kafka has taken events, or answers.
     pub(crate) fn refuses(&self) -> Option<String> {
-        committer::fullness(&self.limits, &self.positions, &self.journal).map(|full| full.to_string())
+        let full = committer::fullness(&self.limits, &self.positions, &self.journal);
+        let shut = || self.positions.shut(self.limits.unsent_events_max).said();
+        full.map(|full| full.to_string()).or_else(shut)
     }
 
     /// Why the service is not ready, if it is not.
@@ -172,6 +175,7 @@ impl<A: Aggregate> Service<A> {
         failure
             .or_else(|| self.health.stuck())
             .or_else(|| self.positions.halted())
+            .or_else(|| self.positions.all_uncompared())
             .or_else(|| self.followed.not_ready())
     }
 }

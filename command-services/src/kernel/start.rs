@@ -1,5 +1,6 @@
 //! What happens before a service takes its first command: directory, topic, store, and the comparison with the log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -150,7 +151,13 @@ pub(crate) fn start<A: Aggregate>(
     topics::ensure(kafka, A::TOPIC, &spec)?;
     let instance = directory.instance(|| ambient.new_id())?;
     let own = own_topic::<A>(settings);
-    let mut claimant = Claimant { own, cluster: cluster.clone(), instance, ambient: Arc::clone(ambient) };
+    let mut claimant = Claimant {
+        own,
+        cluster: cluster.clone(),
+        instance,
+        ambient: Arc::clone(ambient),
+        took_none: BTreeSet::new(),
+    };
     let opening = Opening {
         topic: &marker.topic,
         cluster: &cluster,
@@ -224,6 +231,10 @@ pub(crate) fn start<A: Aggregate>(
     let claimed = claimant.claim(&mut log, &Patience::of_a_start())?;
     // One that is lost meanwhile is missed by those only who need all.
     let whole = log.whole();
+    if settings.take_over {
+        // Where it has no claim, the one that it shuts out has the last one.
+        whole.as_ref().map_err(|away| StartError::Away(away.clone()))?;
+    }
     let ends: Vec<i64> = claimed.ends.iter().filter_map(|end| end.as_ref().ok()).copied().collect();
     let up_to = whole.as_ref().map(|log| recover::UpTo { ends: &ends, log });
     let begun = match begun {
@@ -307,6 +318,8 @@ fn refuse_without(
         claimant.refuse_others(log).map_err(ClaimError::from)?;
     }
     let is_simple = !recover && !settings.take_over && looked.is_some_and(Looked::is_sound);
+    // Of a log of which nothing is known nobody can say who writes it.
+    let is_simple = is_simple && log.known().next().is_some();
     if is_simple && log.epoch() <= claimant.instance.epoch() {
         tracing::warn!(
             "the start goes on without a partition, whose commands are refused until it is back: {away}"

@@ -42,7 +42,25 @@ async fn not_ready(State(starting): State<Arc<Starting>>) -> Response {
     Refusal::unavailable("not-ready", "Not ready", detail).into_response()
 }
 
-async fn refused(State(starting): State<Arc<Starting>>) -> Response {
-    let detail = format!("the service is starting: {}; try again", starting.said());
+/// For clients: what the start has met names directories and brokers.
+async fn refused() -> Response {
+    let detail = "the service is starting; try again, /health/ready says how far it is";
     Refusal::unavailable("starting", "Service is starting", detail).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Call;
+
+    #[tokio::test]
+    async fn clients_of_a_start_see_no_directory_and_operators_do() {
+        let starting = Arc::new(Starting::default());
+        starting.says("the disk under /var/lib/daybook fails");
+        let router = router(starting);
+        let refused = Call::get("/users/1").send(&router).await;
+        assert!(!refused.is_problem(503, "starting").text("detail").contains("/var"), "{refused:?}");
+        let ready = Call::get("/health/ready").send(&router).await;
+        assert!(ready.is_problem(503, "not-ready").text("detail").contains("/var"), "{ready:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The kernel, on a toy domain: it must need nothing of the shop.
 
-mod toy;
+pub(super) mod toy;
 
 #[path = "../../../fuzz/random.rs"]
 mod random;

@@ -4,13 +4,14 @@
 //! ([`schemas::claim`]). What lies in the log up to its claim is what it compares its store with; what comes to lie behind
 //! it from an earlier writer counts for nothing.
 
+mod claim_error;
 mod claimant;
 mod instance;
 mod lying;
 mod own_log;
 mod superseded;
 
-pub use claimant::ClaimError;
+pub use claim_error::ClaimError;
 pub(crate) use claimant::{Claimant, Claimed};
 pub(crate) use instance::Instance;
 pub use instance::InstanceError;

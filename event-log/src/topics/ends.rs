@@ -104,29 +104,32 @@ impl Inspector {
 impl Asking<'_> {
     fn held(&mut self, topic: &str, partition: i32, placed: &Placed) -> Held {
         let topic = self.inspector.kafka.topic_name(topic);
-        let away = |waited: Duration| TopicError::PartitionAway {
+        let away = |waited: Duration, said: Option<String>| TopicError::PartitionAway {
             topic: topic.clone(),
             partition,
             leader: placed.leader,
             replicas: placed.replicas.clone(),
             waited_ms: waited.as_millis(),
+            said,
         };
-        let Some(leader) = placed.leader else { return Err(away(Duration::ZERO)) };
+        let Some(leader) = placed.leader else { return Err(away(Duration::ZERO, None)) };
         if self.silent.contains(&leader) {
-            return Err(away(self.patience));
+            return Err(away(self.patience, None));
         }
         loop {
             let asked = self.inspector.consumer.fetch_watermarks(&topic, partition, self.patience);
             match asked {
                 Ok((low, high)) => return Ok(Watermarks { low, high }),
-                Err(error) if is_electing(&error) && self.began.elapsed() < self.patience => {
+                Err(error) if is_of_the_partition(&error) && self.began.elapsed() < self.patience => {
                     thread::sleep(ELECTING_POLL_INTERVAL);
                 }
-                Err(error) if is_electing(&error) => return Err(away(self.began.elapsed())),
+                Err(error) if is_of_the_partition(&error) => {
+                    return Err(away(self.began.elapsed(), Some(error.to_string())));
+                }
                 Err(error) if is_silence(&error) => {
                     self.inspector.serve_client();
                     self.silent.insert(leader);
-                    return Err(away(self.patience));
+                    return Err(away(self.patience, None));
                 }
                 Err(error) => return Err(self.inspector.failed(topic, "the offsets", &error, self.patience)),
             }
@@ -134,20 +137,25 @@ impl Asking<'_> {
     }
 }
 
-/// A topic just created, or a broker just back: metadata names a leader that does not know yet that it is one. Such a one
-/// may even say that there is no such topic.
-fn is_electing(error: &KafkaError) -> bool {
+/// Whether the leader answers, and not for this partition. Of a topic just created, or after an election, metadata names one
+/// that does not know yet that it is it: it may even say that there is no such topic, or that it knows no end yet. A disk of a
+/// broker may fail as well. It says nothing of the others; what a user may not ask, or a broker does not understand, does.
+fn is_of_the_partition(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
+    match error.rdkafka_error_code() {
         Some(
-            Code::NotLeaderForPartition
-                | Code::LeaderNotAvailable
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownTopic
-                | Code::UnknownPartition
+            Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+            | Code::InvalidTopic
+            | Code::InvalidRequest
+            | Code::UnsupportedVersion,
         )
-    )
+        | None => false,
+        Some(Code::UnknownTopic | Code::UnknownPartition) => true,
+        // A broker's words; librdkafka's own are below.
+        Some(code) => code as i32 > 0,
+    }
 }
 
 fn is_silence(error: &KafkaError) -> bool {
@@ -156,4 +164,30 @@ fn is_silence(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_leader_says_of_one_partition_says_nothing_of_the_others() {
+        use RDKafkaErrorCode as Code;
+        let of_the_partition = |code| is_of_the_partition(&KafkaError::MetadataFetch(code));
+        for code in [
+            Code::NotLeaderForPartition,
+            Code::UnknownTopicOrPartition,
+            Code::UnknownPartition,
+            Code::OffsetNotAvailable,
+            Code::ReplicaNotAvailable,
+            Code::KafkaStorageError,
+            Code::FencedLeaderEpoch,
+            Code::UnknownLeaderEpoch,
+        ] {
+            assert!(of_the_partition(code), "{code:?}");
+        }
+        for code in [Code::TopicAuthorizationFailed, Code::OperationTimedOut, Code::AllBrokersDown] {
+            assert!(!of_the_partition(code), "{code:?}");
+        }
+    }
 }

@@ -75,7 +75,7 @@ pub enum TopicError {
         reason: String,
     },
     /// Nobody answers for one of its partitions at present.
-    #[error("topic {topic} partition {partition} {}", away(*leader, replicas, *waited_ms))]
+    #[error("topic {topic} partition {partition} {}", away(*leader, replicas, *waited_ms, said.as_deref()))]
     PartitionAway {
         /// Full name.
         topic: String,
@@ -86,6 +86,21 @@ pub enum TopicError {
         /// The brokers that have the partition.
         replicas: Vec<i32>,
         /// How long the leader was asked.
+        waited_ms: u128,
+        /// What it says instead of an answer, if it says anything.
+        said: Option<String>,
+    },
+    /// The leader of one of its partitions answers, and acknowledges nothing that is written to it.
+    #[error(
+        "topic {topic} partition {partition} takes no writes: it was waited for {waited_ms} ms, although its leader answers; see that as \
+         many of its brokers run as its min.insync.replicas asks for. The other partitions go on"
+    )]
+    TakesNoWrites {
+        /// Full name.
+        topic: String,
+        /// Kafka's partition number.
+        partition: i32,
+        /// How long an acknowledgement was waited for.
         waited_ms: u128,
     },
     /// A question about it was not answered.
@@ -106,17 +121,18 @@ pub enum TopicError {
 }
 
 impl TopicError {
-    /// Whether one partition is not answered for at present, while others may be.
+    /// Whether one partition cannot be used at present, while others may be.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::PartitionAway { .. })
+        matches!(self, Self::PartitionAway { .. } | Self::TakesNoWrites { .. })
     }
 }
 
-fn away(leader: Option<i32>, replicas: &[i32], waited_ms: u128) -> String {
+fn away(leader: Option<i32>, replicas: &[i32], waited_ms: u128, said: Option<&str>) -> String {
+    let said = said.map_or_else(String::new, |said| format!(" and says: {said}"));
     match leader {
         Some(leader) => format!(
-            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms; check that broker. The other \
+            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms{said}; check that broker. The other \
              partitions go on"
         ),
         None => {

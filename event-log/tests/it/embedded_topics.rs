@@ -100,6 +100,24 @@ fn a_partition_without_a_leader_is_no_missing_topic() {
     assert!(watch.held(&ALL).unwrap()[1].is_ok(), "nothing is remembered");
 }
 
+#[test]
+fn a_leader_that_was_just_elected_is_asked_until_it_knows_the_end() {
+    let broker = embedded(&[("users", 3)]);
+    broker.broker.hide_ends(3).unwrap();
+    let held = topics::held(&broker.kafka, &ALL).unwrap();
+    assert!(held.iter().all(Result::is_ok), "{held:?}");
+}
+
+#[test]
+fn a_leader_that_does_not_know_its_end_for_long_hides_that_partition_only() {
+    let broker = embedded(&[("users", 3)]);
+    broker.broker.hide_ends(10_000).unwrap();
+    let watch = TopicWatch::open(&broker.kafka).unwrap();
+    let held = watch.held(&ALL[..1]).unwrap();
+    let away = held[0].clone().unwrap_err();
+    assert!(away.is_away() && away.to_string().contains("and says:"), "{away}");
+}
+
 /// Before anybody has noticed that it is away.
 #[test]
 fn a_leader_that_does_not_answer_is_named_and_costs_the_others_nothing() {

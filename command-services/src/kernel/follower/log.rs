@@ -1,6 +1,5 @@
 //! The follower's looks at the log: it waits for topics, and for a log that lost its end to be healed.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use event_log::LogError;
@@ -99,7 +98,6 @@ impl<A: Aggregate> Follower<A> {
                 return Err(FollowError::FrontDeleted { topic, partition, offset, low });
             }
         }
-        let mut unanswered = BTreeMap::new();
         for (source, held) in sources.iter_mut().zip(&held) {
             let away = held.as_ref().err().map(ToString::to_string);
             if source.away.is_none()
@@ -107,10 +105,9 @@ impl<A: Aggregate> Follower<A> {
             {
                 tracing::warn!("one partition is not followed until it is answered for: {away}");
             }
-            unanswered.extend(away.clone().map(|away| (source.place(), away)));
             source.away = away;
         }
-        self.positions.set_unanswered(unanswered);
+        self.positions.set_answers(sources.iter().map(Source::place).zip(&held));
         self.publish(sources);
         Ok(held.into_iter().map(Result::ok).collect())
     }

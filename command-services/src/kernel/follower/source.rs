@@ -6,7 +6,7 @@ use schemas::sequence::{Sequence, Verdict};
 
 use super::quarantine::Quarantine;
 use crate::kernel::aggregate::{Followed, Said};
-use crate::kernel::followed::Place;
+use crate::kernel::followed::{At, Place};
 use crate::kernel::incoming::{self, IncomingFault};
 use crate::kernel::keys;
 use crate::kernel::outcome::Written;
@@ -26,9 +26,13 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Whether all was followed that was there at the start.
-    pub(super) fn is_ready(&self) -> bool {
-        self.ready_offset.is_some_and(|ready| self.next_offset >= ready)
+    /// How far it has been followed, for those who ask.
+    pub(super) fn at(&self) -> At {
+        At {
+            next_position: self.sequence.next_position(),
+            next_offset: self.next_offset,
+            is_ready: self.ready_offset.is_some_and(|ready| self.next_offset >= ready),
+        }
     }
 
     pub(super) fn place(&self) -> Place {

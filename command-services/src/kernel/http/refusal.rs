@@ -26,6 +26,15 @@ const STORED_AND_SUPERSEDED: &str = "the command is stored here, but another wri
 const KEY_UNREADABLE: &str = "what became of the request with this Idempotency-Key cannot be read any more; read the resource to see \
                               whether it took effect, and use a new key";
 
+const PARTITION_AWAY: &str = "commands that write to this partition are not taken until what is stored here and what Kafka has of it are known \
+                              to be the same; /health/ready says what stands in the way";
+const CATCHING_UP: &str =
+    "what other services say of this is not known yet; try again, /health/ready says how far it is";
+const FOLLOWING_STOPPED: &str = "nothing is known of what this depends on, and nothing new is heard of other services at present; try \
+                                 again, /health/ready says why";
+const NOT_FOLLOWED: &str = "what Daybook-After names has not arrived here, and nothing new is heard of other services at present; try \
+                            again, /health/ready says why";
+
 /// A problem, and when to try again.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
@@ -115,13 +124,16 @@ impl From<Undecided> for Refusal {
     }
 }
 
-/// What a client is told. Where the kernel's words are for operators, with directories, files, hosts and instances in them,
-/// the client is told what it means for the request.
+/// What a client is told. Where the kernel's words are for operators, with directories, files, hosts, brokers and instances
+/// in them, the client is told what it means for the request.
 fn shown(undecided: &Undecided) -> String {
     match undecided {
         Undecided::StoreFails { .. } => STORE_FAILS.to_owned(),
         Undecided::RelayHalted { .. } => RELAY_HALTED.to_owned(),
         Undecided::Superseded { .. } => SUPERSEDED.to_owned(),
+        Undecided::PartitionAway { .. } => PARTITION_AWAY.to_owned(),
+        Undecided::CatchingUp { .. } => CATCHING_UP.to_owned(),
+        Undecided::FollowingStopped { .. } => FOLLOWING_STOPPED.to_owned(),
         Undecided::KeyUnreadable { detail } => {
             tracing::error!("what became of a request with an Idempotency-Key cannot be read: {detail}");
             KEY_UNREADABLE.to_owned()
@@ -176,7 +188,7 @@ impl From<AfterError> for Refusal {
             }
             AfterError::Busy(busy) => busy.into(),
             AfterError::Await(AwaitError::Stopped { .. }) => {
-                Self::unavailable("following-stopped", "Following has stopped", detail)
+                Self::unavailable("following-stopped", "Following has stopped", NOT_FOLLOWED)
             }
             AfterError::Timeout { .. } => Self::unavailable("not-arrived", "Not arrived yet", detail),
         }
@@ -206,11 +218,15 @@ mod tests {
         };
         let by = || Superseded { topic: "toys.events".to_owned(), partition: 0, by: writer(), copy: false };
         let store = StoreError::Open { dir: secret().into(), detail: secret(), is_damage: false };
-        let refusals: [Refusal; 7] = [
+        let refusals: [Refusal; 11] = [
             Undecided::StoreFails { detail: secret() }.into(),
             Undecided::KeyUnreadable { detail: secret() }.into(),
             Undecided::RelayHalted { reason: secret() }.into(),
             Undecided::Superseded { by: by() }.into(),
+            Undecided::PartitionAway { partition: 0, reason: secret() }.into(),
+            Undecided::CatchingUp { reason: secret() }.into(),
+            Undecided::FollowingStopped { reason: secret() }.into(),
+            AfterError::Await(AwaitError::Stopped { reason: secret() }).into(),
             ExecuteError::Superseded { by: by() }.into(),
             LoadError::Failing(secret()).into(),
             LoadError::Store(store).into(),

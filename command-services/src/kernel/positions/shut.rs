@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::kernel::command::Undecided;
 use crate::kernel::positions::Positions;
+use crate::kernel::positions::look::Failure;
+use crate::kernel::positions::state::State;
 
 /// Partitions that take no events at present. Whatever is decided has to pass it; see `Change::admit`.
 #[derive(Debug)]
@@ -13,6 +15,12 @@ impl Shut {
     /// Why a partition takes no events, if it takes none.
     pub(crate) fn why(&self, partition: usize) -> Option<&Undecided> {
         self.0.get(&partition)
+    }
+
+    /// Which partitions take nothing, and why; none if there are none.
+    pub(crate) fn said(&self) -> Option<String> {
+        let said: Vec<_> = self.0.values().map(ToString::to_string).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 }
 
@@ -34,11 +42,30 @@ impl Positions {
             }
         }
         for partition in &state.uncompared {
-            let why = state.unanswered.get(partition).cloned().or_else(|| state.is_away(*partition));
-            let reason = why.unwrap_or_else(|| "it is being compared".to_owned());
+            let reason = state.why_uncompared(*partition);
             shut.insert(*partition, Undecided::PartitionAway { partition: *partition, reason });
         }
         Shut(shut)
+    }
+
+    /// Why no partition takes anything, if none was compared with the log.
+    pub(crate) fn all_uncompared(&self) -> Option<String> {
+        let state = self.lock();
+        let first = state.uncompared.first().filter(|_| state.uncompared.len() == state.durable.len())?;
+        let why = state.why_uncompared(*first);
+        Some(format!("no partition of the service's topic has been compared with what is stored here: {why}"))
+    }
+}
+
+impl State {
+    /// What stands in the way of a comparison: nobody answers, or what was compared does not fit.
+    fn why_uncompared(&self, partition: usize) -> String {
+        let is_about = |trouble: &&Failure| {
+            trouble.partition.is_none_or(|about| usize::try_from(about) == Ok(partition))
+        };
+        let met = || Some(self.trouble.as_ref().filter(is_about)?.reason.clone());
+        let why = self.unanswered.get(&partition).cloned().or_else(|| self.is_away(partition)).or_else(met);
+        why.unwrap_or_else(|| "it is being compared".to_owned())
     }
 }
 
@@ -58,6 +85,23 @@ mod tests {
         assert_eq!(shut(&positions), [1]);
         let shut = positions.shut(30);
         assert!(matches!(shut.why(1), Some(Undecided::PartitionAway { partition: 1, .. })), "{shut:?}");
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_a_comparison_is_said() {
+        let positions = Positions::new(vec![0; 2], vec![0; 2]);
+        let said = || positions.shut(30).said().unwrap_or_default();
+        assert!(positions.all_uncompared().unwrap().contains("it is being compared"));
+        let reason = "the store is older than the log".to_owned();
+        positions.set_trouble(Failure { partition: None, reason });
+        assert!(said().contains("older") && positions.all_uncompared().unwrap().contains("older"));
+        positions.set_acknowledged(&[None, Some(0)]);
+        positions.set_trouble(Failure { partition: Some(1), reason: "too large".to_owned() });
+        assert!(said().contains("partition 0 has not been compared"), "{}", said());
+        assert!(!said().contains("too large"), "that is about the other one");
+        assert_eq!(positions.all_uncompared(), None, "one takes commands");
+        positions.set_acknowledged(&[Some(0); 2]);
+        assert_eq!(said(), "");
     }
 
     #[test]

@@ -9,6 +9,19 @@ use crate::kernel::writer::{Claimed, Lying};
 /// A partition of which something is under way, and nothing was acknowledged for so long, is named.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
+/// A partition that somebody answers for and that could not be claimed all the same is claimed again after such a pause,
+/// doubled each time: nothing is sent of any partition while claims are waited for.
+const RETURN_PAUSE: Duration = Duration::from_secs(2);
+const RETURN_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A partition that the present writer does without.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absence {
+    pause: Duration,
+    /// When it may be claimed again, if it is back.
+    claim_at: Instant,
+}
+
 /// Where all partitions stand.
 #[derive(Debug, Clone)]
 pub(super) struct State {
@@ -27,6 +40,8 @@ pub(super) struct State {
     pub(super) returned: Option<usize>,
     /// Partitions of which nothing is sent.
     pub(super) resting: BTreeMap<usize, Rest>,
+    /// Partitions that were not claimed by the last writer.
+    pub(super) absent: BTreeMap<usize, Absence>,
     /// Partitions that nobody answers for at present, in the words of the watch.
     pub(super) unanswered: BTreeMap<usize, String>,
     /// What the relay met last, until Kafka acknowledges something of what it is about.
@@ -52,6 +67,7 @@ impl State {
             failed: None,
             returned: None,
             resting: BTreeMap::new(),
+            absent: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             trouble: None,
             log_fault: None,
@@ -82,19 +98,35 @@ impl State {
     }
 
     /// The present writer has claimed what somebody answers for.
-    pub(super) fn claimed(&mut self, claimed: &Claimed) {
+    pub(super) fn claimed(&mut self, claimed: &Claimed, now: Instant) {
         self.lying = Lying::behind(claimed);
         for (partition, end) in claimed.ends.iter().enumerate() {
             if let Err(reason) = end {
                 self.resting.entry(partition).or_insert_with(|| Rest::Away(reason.clone()));
+                let pause = self.return_pause(partition);
+                self.absent.insert(partition, Absence { pause, claim_at: now + pause });
+            } else {
+                self.absent.remove(&partition);
             }
         }
     }
 
+    /// Longer each time that the watch finds a partition, and a claim does not.
+    fn return_pause(&self, partition: usize) -> Duration {
+        match self.absent.get(&partition) {
+            None => Duration::ZERO,
+            Some(absence) if self.unanswered.contains_key(&partition) => absence.pause,
+            Some(absence) => (absence.pause * 2).clamp(RETURN_PAUSE, RETURN_PAUSE_MAX),
+        }
+    }
+
     /// The watch: nobody answers for these partitions. Returns whether one that the relay does without is back.
-    pub(super) fn set_unanswered(&mut self, unanswered: BTreeMap<usize, String>) -> bool {
+    pub(super) fn set_unanswered(&mut self, unanswered: BTreeMap<usize, String>, now: Instant) -> bool {
+        let may_be_claimed =
+            |partition: &usize| self.absent.get(partition).is_none_or(|absence| absence.claim_at <= now);
         let is_back = |(partition, rest): (&usize, &Rest)| {
-            (matches!(rest, Rest::Away(_)) && !unanswered.contains_key(partition)).then_some(*partition)
+            let is_away = matches!(rest, Rest::Away(_)) && !unanswered.contains_key(partition);
+            (is_away && may_be_claimed(partition)).then_some(*partition)
         };
         let back = self.resting.iter().find_map(is_back);
         self.unanswered = unanswered;
@@ -265,7 +297,7 @@ mod tests {
 
     fn claimed(state: &mut State, ends: Vec<Result<i64, String>>) {
         state.begin_session();
-        state.claimed(&Claimed { epoch: 1, ends });
+        state.claimed(&Claimed { epoch: 1, ends }, Instant::now());
     }
 
     #[test]
@@ -296,9 +328,9 @@ mod tests {
         let named =
             "partition 1 has acknowledged nothing for 12 s; 5 events of it wait, the other partitions go on";
         assert_eq!(said, named);
-        state.set_unanswered(BTreeMap::from([(1, "it has no leader".to_owned())]));
+        state.set_unanswered(BTreeMap::from([(1, "it has no leader".to_owned())]), Instant::now());
         assert_eq!(state.trouble(at(12)).unwrap(), format!("{named}: it has no leader"));
-        state.set_unanswered(BTreeMap::new());
+        state.set_unanswered(BTreeMap::new(), Instant::now());
         state.delivered(1, 1, 0, 1, at(13)).unwrap();
         assert_eq!(state.trouble(at(14)), None);
         assert_eq!(state.stalled(at(30)).len(), 2, "both wait for the rest");
@@ -327,12 +359,31 @@ mod tests {
         let to_do = |state: &State| state.something_to_do(wait, &state.limits(wait));
         assert!(!to_do(&state) && state.is_drained(), "a stop does not wait for it");
         assert_eq!(state.trouble(Instant::now()).as_deref(), Some("no leader"));
-        assert!(!state.set_unanswered(BTreeMap::from([(0, "still away".to_owned())])));
+        assert!(!state.set_unanswered(BTreeMap::from([(0, "still away".to_owned())]), Instant::now()));
         assert!(!to_do(&state));
-        assert!(state.set_unanswered(BTreeMap::new()) && to_do(&state));
+        assert!(state.set_unanswered(BTreeMap::new(), Instant::now()) && to_do(&state));
         assert_eq!(state.returned, Some(0));
         state.begin_session();
         assert!(state.resting.is_empty() && state.returned.is_none());
+    }
+
+    #[test]
+    fn a_partition_that_is_there_and_cannot_be_claimed_is_claimed_ever_more_seldom() {
+        let mut state = State::new(vec![5, 5], vec![5, 5]);
+        let began = Instant::now();
+        let mut claims = Vec::new();
+        for second in 0..300 {
+            let now = began + Duration::from_secs(second);
+            if claims.is_empty() || state.set_unanswered(BTreeMap::new(), now) {
+                state.begin_session();
+                let ends = vec![Ok(1), Err("takes no writes".to_owned())];
+                state.claimed(&Claimed { epoch: 1, ends }, now);
+                claims.push(second);
+            }
+        }
+        assert_eq!(claims, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
+        state.claimed(&Claimed { epoch: 1, ends: vec![Ok(1); 2] }, began);
+        assert!(state.absent.is_empty(), "it begins with the shortest pause again");
     }
 
     #[test]

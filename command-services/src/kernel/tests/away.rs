@@ -97,7 +97,10 @@ async fn a_start_goes_on_without_a_partition_that_has_no_leader() {
         paint(path).send(&toys.router).await.is(200);
     }
     let away = paint(&paths[0]).send(&toys.router).await;
-    assert!(away.is_problem(503, "partition-away").text("detail").contains("has no leader"), "{away:?}");
+    assert!(!away.is_problem(503, "partition-away").text("detail").contains(TOPIC), "{away:?}");
+    let ready = Call::get("/health/ready").send(&toys.router).await.is(200).json();
+    let refused = ready["commands"]["refused"].as_str().unwrap().to_owned();
+    assert!(refused.contains("partition 0 has no leader"), "{refused}");
     Call::get(&paths[0]).send(&toys.router).await.is(200);
     let positions = &toys.service().positions;
     let waits = || {
@@ -182,6 +185,22 @@ async fn a_second_instance_is_refused_also_where_one_partition_has_no_leader() {
     assert!(may_pass && said.contains("partition 0 has no leader"), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_sees_no_partition_at_all_waits_for_one_and_claims_nothing() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, "toy").await;
+    toys.stop();
+    let epoch = toys.settings.data_dir.join("writer.json");
+    let before = fs::read_to_string(&epoch).unwrap();
+    (0..PARTITIONS).for_each(|partition| leader(&broker, partition, None));
+    let (said, may_pass) = refused(toys.restart(|_| {}));
+    assert!(may_pass && said.contains("partition 0 has no leader"), "{said}");
+    assert_eq!(fs::read_to_string(&epoch).unwrap(), before);
+    (0..PARTITIONS).for_each(|partition| leader(&broker, partition, Some(1)));
+    toys.restart(|_| {}).unwrap();
+}
+
 /// It cannot see what was decided since, and nothing of it may be decided anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() {
@@ -215,6 +234,8 @@ async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() 
         positions.trouble().filter(|said| said.contains("the store is older than the log"))
     });
     paint(&paths[0]).send(&toys.router).await.is_problem(503, "partition-away");
+    let refused = toys.service().refuses().unwrap();
+    assert!(refused.contains("the store is older than the log"), "{refused}");
     toys.stop();
     Log::read(&broker.kafka(""), TOPIC).events();
 }

@@ -16,42 +16,42 @@ use crate::kernel::http::{Body, command_on, command_on_new, guarded, show};
 use crate::kernel::{Aggregate, Service, Standing};
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Toys;
+pub(crate) struct Toys;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Toy {
-    pub(super) toy_id: Uuid,
-    pub(super) name: String,
-    pub(super) coats: u64,
+pub(crate) struct Toy {
+    pub(crate) toy_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) coats: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ToyCommand {
+pub(crate) enum ToyCommand {
     Make(Uuid, String),
     Paint(Uuid, u64),
     Lose(Uuid),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Named {
+pub(crate) struct Named {
     toy_id: Uuid,
     name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct OfToy {
+pub(crate) struct OfToy {
     toy_id: Uuid,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ToyEvent {
+pub(crate) enum ToyEvent {
     Made(Named),
     Painted(OfToy),
     Lost(OfToy),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ToyRejection {
+pub(crate) enum ToyRejection {
     Unknown,
     NameTaken,
 }
@@ -181,7 +181,7 @@ struct Paint {
     coats: u64,
 }
 
-pub(super) fn router(service: Arc<Service<Toys>>) -> Router {
+pub(crate) fn router(service: Arc<Service<Toys>>) -> Router {
     let routes = Router::new()
         .route("/toys", post(make))
         .route("/toys/{toy_id}", get(show_toy).patch(paint).delete(lose))

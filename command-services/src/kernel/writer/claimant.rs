@@ -1,90 +1,32 @@
 //! Claiming: the own topic's partitions become this process's to write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use event_log::topics::{self, TopicError};
-use event_log::{LogError, Outgoing, SendError, Writer as LogWriter};
+use event_log::topics::{self, Held, TopicError};
+use event_log::{LogError, Outgoing, Writer as LogWriter};
 use schemas::claim::{self, Claim, Writer};
 use schemas::envelope::{CONTENT_TYPE, EPOCH_MAX, Source};
 use uuid::Uuid;
 
+use super::claim_error::ClaimError;
 use super::own_log::{InForce, OwnPartition};
 use super::superseded::OtherInstance;
-use super::{Instance, InstanceError, OwnLog, Patience, Superseded};
+use super::{Instance, OwnLog, Patience, Superseded};
 use crate::kernel::ambient::Ambient;
 use crate::kernel::comparison::{CompareError, OwnTopic};
 
 /// How long Kafka may take to acknowledge claims.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same of a partition that did not the last time, and of all others once one has let this process wait in vain: nothing
+/// is sent meanwhile.
+const AGAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked meanwhile whether the service stops.
 const STOP_LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Where the system tells the machine's name.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
-
-/// Why a topic could not be claimed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
-    /// Another instance writes it.
-    #[error(transparent)]
-    Other(#[from] OtherInstance),
-    /// Another one claimed at the same time and came first, or later took over.
-    #[error("{0}, at the same time as this process, which has sent no event; stop one of the two for good")]
-    Lost(Box<Superseded>),
-    /// The topic cannot be read, or holds what it must not.
-    #[error(transparent)]
-    Compare(#[from] CompareError),
-    /// No producer.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// The claim was not taken.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// Kafka refused the claim.
-    #[error("the claim to partition {partition} was not taken: {reason}")]
-    Refused {
-        /// The partition.
-        partition: i32,
-        /// Why.
-        reason: String,
-    },
-    /// Kafka did not answer.
-    #[error("Kafka has not acknowledged the claim within {waited_ms} ms; check the brokers and start again")]
-    Timeout {
-        /// How long it was waited for.
-        waited_ms: u128,
-    },
-    /// The log ended before what had been read of it.
-    #[error("partition {partition} went back while it was being claimed: the log has lost its end")]
-    WentBack {
-        /// The partition.
-        partition: i32,
-    },
-    /// The claim was acknowledged, and cannot be read back.
-    #[error(
-        "Kafka acknowledged the claim to partition {partition} at offset {offset}, and the log does not have it there; this \
-         process sends nothing, check the brokers' logs and start again"
-    )]
-    NotThere {
-        /// The partition.
-        partition: i32,
-        /// Where it should lie.
-        offset: i64,
-    },
-    /// The epoch cannot be noted.
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
-    /// No epoch is left.
-    #[error(
-        "topic {topic} was claimed with epoch {EPOCH_MAX}, beyond which there is none: create a new topic and bring the events there"
-    )]
-    NoEpochLeft {
-        /// Full name of the topic.
-        topic: String,
-    },
-}
 
 /// Who claims for a service.
 pub(crate) struct Claimant {
@@ -93,6 +35,8 @@ pub(crate) struct Claimant {
     pub(crate) cluster: String,
     pub(crate) instance: Instance,
     pub(crate) ambient: Arc<dyn Ambient>,
+    /// Partitions that took no claim the last time, although their leaders answer: they are claimed last.
+    pub(crate) took_none: BTreeSet<i32>,
 }
 
 /// Partitions that are this process's to write.
@@ -105,6 +49,13 @@ pub(crate) struct Claimed {
 }
 
 type Acknowledgements = Receiver<(i32, Result<i64, String>)>;
+
+/// Claims that are waited for together.
+struct Asked<'a> {
+    epoch: u32,
+    partitions: &'a [i32],
+    waits: Duration,
+}
 
 /// A claim that Kafka acknowledged.
 struct Acknowledged {
@@ -125,7 +76,7 @@ impl Claimant {
     /// Who has claimed the topic since this process did, if anybody has.
     pub(crate) fn superseded(&self, log: &OwnLog) -> Option<Superseded> {
         let (own, epoch) = (self.instance.id(), self.instance.epoch());
-        let by = log.claimed_by(|claimed, writer| writer.instance != own || claimed > epoch);
+        let by = log.claimed_by(|claimed, writer| supersedes(claimed, writer, epoch, own));
         by.map(|(partition, by)| self.by(partition, by))
     }
 
@@ -136,11 +87,20 @@ impl Claimant {
 
     /// Claims all known partitions, and reads on in `log` up to the claims. The first one that is answered for goes first: of
     /// several who claim at once, whoever is in force there goes on, and the others have claimed nothing else. A partition
-    /// that nobody answers for any more is lost from `log`.
+    /// that nobody answers for any more, or that takes no claim, is lost from `log`.
     pub(crate) fn claim(&mut self, log: &mut OwnLog, patience: &Patience<'_>) -> Result<Claimed, ClaimError> {
         let epoch = self.instance.epoch().max(log.epoch());
         if epoch >= EPOCH_MAX {
             return Err(ClaimError::NoEpochLeft { topic: self.own.full_name() });
+        }
+        let end = |at: &Result<OwnPartition, TopicError>| match at {
+            Ok(at) => Ok(at.next_offset),
+            Err(away) => Err(away.to_string()),
+        };
+        if log.known().next().is_none() {
+            // An epoch tells copies of the directory apart, so none is used up where nothing is claimed.
+            let ends = log.partitions.iter().map(end).collect();
+            return Ok(Claimed { epoch: self.instance.epoch(), ends });
         }
         let epoch = epoch + 1;
         self.instance.note(epoch)?;
@@ -153,17 +113,25 @@ impl Claimant {
             // An error means that nobody waits any more.
             let _ = acknowledged.send((delivery.partition, result));
         })?;
-        let mut left: Vec<i32> = log.known().map(|(partition, _)| partition).collect();
-        let mut has_first = false;
-        while !left.is_empty() {
-            let rest = left.split_off(if has_first { left.len() } else { 1 });
-            has_first |= self.claim_some(log, epoch, &left, &writer, &acknowledgements, patience)?;
-            left = rest;
+        let known = log.known().map(|(partition, _)| partition);
+        let (slow, others): (Vec<i32>, Vec<i32>) =
+            known.partition(|partition| self.took_none.contains(partition));
+        self.took_none.clear();
+        let (mut has_first, mut waits) = (false, CLAIM_TIMEOUT);
+        for mut left in [others, slow] {
+            while !left.is_empty() {
+                let rest = left.split_off(if has_first { left.len() } else { 1 });
+                let asked = Asked { epoch, partitions: &left, waits };
+                let some = self.claim_some(log, &asked, &writer, &acknowledgements, patience)?;
+                has_first |= some;
+                waits = if some { waits } else { AGAIN_TIMEOUT };
+                left = rest;
+            }
+            waits = if has_first { AGAIN_TIMEOUT } else { waits };
         }
-        let end = |at: &Result<OwnPartition, TopicError>| match at {
-            Ok(at) => Ok(at.next_offset),
-            Err(away) => Err(away.to_string()),
-        };
+        if !has_first && !self.took_none.is_empty() {
+            return Err(ClaimError::Timeout { waited_ms: CLAIM_TIMEOUT.as_millis() });
+        }
         let ends = log.partitions.iter().map(end).collect();
         tracing::info!(topic = self.own.topic, epoch, instance = %self.instance.id(), "this process writes the topic");
         for away in log.partitions.iter().filter_map(|at| at.as_ref().err()) {
@@ -174,41 +142,41 @@ impl Claimant {
 
     /// Returns whether any of these is claimed; those that are not are lost from the log.
     fn claim_some(
-        &self,
+        &mut self,
         log: &mut OwnLog,
-        epoch: u32,
-        partitions: &[i32],
+        asked: &Asked<'_>,
         writer: &LogWriter,
         acknowledgements: &Acknowledgements,
         patience: &Patience<'_>,
     ) -> Result<bool, ClaimError> {
         let mut ids = BTreeMap::new();
-        for partition in partitions {
-            ids.insert(*partition, self.send(writer, epoch, *partition)?);
+        for partition in asked.partitions {
+            ids.insert(*partition, self.send(writer, asked.epoch, *partition)?);
         }
-        let offsets = wait(acknowledgements, &ids, patience)?;
+        let offsets = wait(acknowledgements, &ids, asked.waits, patience)?;
         let silent = ids.keys().filter(|partition| !offsets.contains_key(partition)).copied();
-        self.lose_silent(log, &silent.collect::<Vec<_>>())?;
+        self.lose_silent(log, &silent.collect::<Vec<_>>(), asked.waits)?;
         let acknowledged = offsets.iter().filter_map(|(partition, offset)| {
             Some(Acknowledged { partition: *partition, offset: *offset, id: *ids.get(partition)? })
         });
-        self.read_back(log, epoch, &acknowledged.collect::<Vec<_>>(), patience)?;
+        self.read_back(log, asked.epoch, &acknowledged.collect::<Vec<_>>(), patience)?;
         Ok(!offsets.is_empty())
     }
 
-    /// What has not acknowledged its claim may have lost its leader meanwhile. A claim that comes to lie there later does no
-    /// harm: it is our own, and the next one has a higher epoch.
-    fn lose_silent(&self, log: &mut OwnLog, silent: &[i32]) -> Result<(), ClaimError> {
+    /// What has not acknowledged its claim may have lost its leader meanwhile, or too many of its replicas to take writes: then
+    /// its leader answers all the same. A claim that comes to lie there later does no harm: it is our own, and the next one has
+    /// a higher epoch.
+    fn lose_silent(&mut self, log: &mut OwnLog, silent: &[i32], waited: Duration) -> Result<(), ClaimError> {
         if silent.is_empty() {
             return Ok(());
         }
         let asked: Vec<_> = silent.iter().map(|partition| (self.own.topic, *partition)).collect();
         let held = topics::held(&self.own.kafka, &asked).map_err(CompareError::from)?;
         for (partition, held) in silent.iter().zip(held) {
-            match held {
-                Err(away) => log.lose(*partition, away),
-                Ok(_) => return Err(ClaimError::Timeout { waited_ms: CLAIM_TIMEOUT.as_millis() }),
+            if held.is_ok() {
+                self.took_none.insert(*partition);
             }
+            log.lose(*partition, why_silent(&self.own.full_name(), *partition, held, waited));
         }
         Ok(())
     }
@@ -269,6 +237,19 @@ impl Claimant {
     }
 }
 
+/// Whether a claim came after this process's own. A partition that it could not claim yet may still have that of the one
+/// whose place it took.
+fn supersedes(claimed: u32, writer: &Writer, epoch: u32, own: Uuid) -> bool {
+    claimed > epoch || (claimed == epoch && writer.instance != own)
+}
+
+/// Why a partition has not acknowledged its claim.
+fn why_silent(topic: &str, partition: i32, held: Held, waited: Duration) -> TopicError {
+    let takes_none =
+        |_| TopicError::TakesNoWrites { topic: topic.to_owned(), partition, waited_ms: waited.as_millis() };
+    held.map_or_else(|away| away, takes_none)
+}
+
 /// What became of an own claim.
 #[derive(Debug, PartialEq, Eq)]
 enum Standing<'a> {
@@ -291,9 +272,10 @@ fn standing(found: Option<&InForce>, offset: i64, id: Uuid, epoch: u32) -> Stand
 fn wait(
     acknowledgements: &Acknowledgements,
     claims: &BTreeMap<i32, Uuid>,
+    waits: Duration,
     patience: &Patience<'_>,
 ) -> Result<BTreeMap<i32, i64>, ClaimError> {
-    let deadline = Instant::now() + CLAIM_TIMEOUT;
+    let deadline = Instant::now() + waits;
     let mut offsets = BTreeMap::new();
     while offsets.len() < claims.len() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -347,5 +329,29 @@ mod tests {
         for epoch in [4, 5] {
             assert_eq!(own(Some(&in_force(3, 2, epoch))), "lost");
         }
+    }
+
+    #[test]
+    fn a_partition_that_takes_no_claim_is_lost_whatever_its_leader_says() {
+        let silent = |held| why_silent("toys.events", 1, held, AGAIN_TIMEOUT);
+        let takes_none = silent(Ok(topics::Watermarks { low: 0, high: 7 }));
+        assert!(takes_none.is_away(), "the others go on");
+        let said = takes_none.to_string();
+        assert!(
+            said.contains("partition 1 takes no writes") && said.contains("min.insync.replicas"),
+            "{said}"
+        );
+        let missing = TopicError::Missing { topic: "toys.events".to_owned() };
+        assert_eq!(silent(Err(missing.clone())), missing);
+    }
+
+    #[test]
+    fn whoever_was_shut_out_supersedes_nobody_where_it_is_still_in_force() {
+        let by = |epoch, instance| {
+            let writer = Writer { instance: Uuid::from_u128(instance), ..in_force(0, 1, epoch).writer };
+            supersedes(epoch, &writer, 4, Uuid::from_u128(9))
+        };
+        assert!(!by(3, 8) && !by(3, 9) && !by(4, 9));
+        assert!(by(4, 8) && by(5, 8) && by(5, 9));
     }
 }

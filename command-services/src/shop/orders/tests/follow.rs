@@ -212,7 +212,8 @@ async fn what_cannot_be_taken_stops_the_following_with_a_sentence_and_commands_g
     order(&user_id, &product_id).send(&orders.router).await.is(201);
     let nobody = "018f8e3e-0000-7000-8000-000000000000";
     let unheard = order(nobody, &product_id).send(&orders.router).await;
-    assert!(unheard.is_problem(503, "following-stopped").text("detail").contains("gap"), "{unheard:?}");
+    let said = unheard.is_problem(503, "following-stopped").text("detail");
+    assert!(!said.contains("gap"), "what is wrong with the log is for operators: {said}");
     let waiting = order(&user_id, &product_id).header("daybook-after", "users.events/0@99");
     waiting.send(&orders.router).await.is_problem(503, "following-stopped");
 }

@@ -1,0 +1,61 @@
+//! A partition that is back is followed again whatever the others carry.
+
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use event_log::topics::{Held, Watermarks};
+use schemas::sequence::Sequence;
+use tempfile::TempDir;
+
+use super::*;
+use crate::kernel::tests::toy::Toys;
+
+fn source(partition: i32, away: Option<&str>) -> Source {
+    let away = away.map(str::to_owned);
+    let sequence = Sequence::default();
+    Source { table: 0, partition, next_offset: 0, sequence, ready_offset: Some(0), away }
+}
+
+#[test]
+fn a_partition_that_is_back_is_noticed_although_the_others_always_have_something() {
+    let dir = TempDir::new().unwrap();
+    let store = Arc::new(Store::open(&dir.path().join("store"), 1 << 20).unwrap());
+    let (committer, work) = sync_channel(1);
+    let written = thread::spawn(move || {
+        let works = work.into_iter().filter_map(|work| match work {
+            Work::Follow { writes, done, .. } => Some((writes, done.send(()))),
+            _ => None,
+        });
+        works.count()
+    });
+    let (mut quarantine, _) = Quarantine::try_again(&store, &[]).unwrap();
+    let kafka = Kafka {
+        brokers: "127.0.0.1:1".to_owned(),
+        options: Vec::new(),
+        topic_prefix: String::new(),
+        embedded: true,
+    };
+    let follower = Follower::<Toys> {
+        kafka,
+        store,
+        committer,
+        positions: Arc::new(FollowedPositions::new(&[])),
+        metrics: Arc::new(Metrics::new()),
+        stopping: Arc::default(),
+        opening: 0,
+    };
+    let sources = [source(0, None), source(1, Some("it has no leader"))];
+    let mut hand_over = || {
+        let mut batch = Batch { records: 1, touched: vec![0], ..Batch::default() };
+        follower.hand_over(&sources, &mut quarantine, &mut batch)
+    };
+    let answered: Held = Ok(Watermarks { low: 0, high: 0 });
+    let away: Held = Err(TopicError::Missing { topic: "toys".to_owned() });
+    let answers = |held| follower.positions.set_answers(sources.iter().map(Source::place).zip(held));
+    answers([&answered, &away]);
+    assert!(hand_over().is_ok());
+    answers([&answered, &answered]);
+    assert!(matches!(hand_over(), Err(FollowError::Returned)));
+    drop(follower);
+    assert_eq!(written.join().unwrap(), 2, "what was read is written all the same");
+}
