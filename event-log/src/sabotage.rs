@@ -61,11 +61,13 @@ pub enum Fault {
     StaleRead,
     /// An answer shows what was there before the last event that it names.
     BackInTime,
+    /// An answer shows a row that was kept from before an event that it names.
+    OldRow,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::DropRow,
         Self::DoubleSend,
         Self::Reorder,
@@ -88,6 +90,7 @@ impl Fault {
         Self::DoubleRow,
         Self::StaleRead,
         Self::BackInTime,
+        Self::OldRow,
     ];
 
     /// Its name in [`VARIABLE`].
@@ -116,6 +119,7 @@ impl Fault {
             Self::DoubleRow => "double-row",
             Self::StaleRead => "stale-read",
             Self::BackInTime => "back-in-time",
+            Self::OldRow => "old-row",
         }
     }
 }

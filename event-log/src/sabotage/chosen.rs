@@ -76,6 +76,7 @@ fn is_due(fault: Fault, occasion: u64) -> bool {
         | Fault::TwinKey
         | Fault::TrustStranger
         | Fault::StaleRead
+        | Fault::OldRow
         | Fault::StayFull
         | Fault::TrustDisk => true,
         // Now and then a sync comes through: it is what a kill takes the store back to.

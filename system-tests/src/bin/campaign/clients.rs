@@ -13,7 +13,6 @@ use quickstart::client::Client as Http;
 use quickstart::shop::Urls;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use schemas::token::Token;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -82,8 +81,10 @@ struct Client {
     number: usize,
     random: StdRng,
     field: Arc<Field>,
-    /// What the last answer about each user rested on.
-    seen: BTreeMap<Uuid, Token>,
+    /// The highest position of each partition that any of its answers rested on.
+    seen: BTreeMap<(String, i32), u64>,
+    /// Where its next page of products begins.
+    cursor: Option<String>,
     /// A command to be sent again.
     earlier: Option<Earlier>,
 }
@@ -92,7 +93,7 @@ impl Client {
     fn new(number: usize, seed: u64, field: Arc<Field>) -> Self {
         // Seeds of clients lie apart from each other and from that of the faults.
         let random = StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64));
-        Self { number, random, field, seen: BTreeMap::new(), earlier: None }
+        Self { number, random, field, seen: BTreeMap::new(), cursor: None, earlier: None }
     }
 
     /// Works until it is told to stop.
@@ -119,7 +120,7 @@ impl Client {
             (30..31, _, Some(product)) => self.discontinue(product.id).await,
             (31..62, Some(user), Some(product)) => self.order(user, product).await,
             (62..70, ..) => self.cancel().await,
-            (_, Some(user), _) => self.read(user.id, None).await,
+            (_, Some(user), Some(product)) => self.read_any(user.id, product.id).await,
         }
     }
 
@@ -133,14 +134,15 @@ impl Client {
         let body = serde_json::json!({ "email": email, "name": "Jill", "address": "1 Main Street" });
         let Some(done) = self.create_at("/users", Asked::SignUp { email }, &body).await else { return };
         self.field.known().add_user(done.id, &done.token);
-        self.maybe_read(done.id, &done.token, Effect::SignedUp).await;
+        self.maybe_read_user(done.id, &done.token, Effect::SignedUp).await;
     }
 
     async fn create(&mut self) {
-        let number: u32 = self.random.random();
-        let body = serde_json::json!({ "title": format!("pants {number}"), "image": "pants.jpg" });
+        let title = format!("pants {}", self.random.random::<u32>());
+        let body = serde_json::json!({ "title": title, "image": "pants.jpg" });
         let Some(done) = self.create_at("/products", Asked::Create, &body).await else { return };
         self.field.known().add_product(done.id, &done.token);
+        self.maybe_read_product(done.id, &done.token, Effect::Titled(done.id, title)).await;
     }
 
     async fn change_user(&mut self, user: Uuid) {
@@ -155,17 +157,26 @@ impl Client {
     async fn delete_user(&mut self, user: Uuid) {
         let done = self.change_at(&format!("/users/{user}"), Asked::DeleteUser, user, None).await;
         if let Some(done) = done {
-            self.maybe_read(user, &done.token, Effect::Deleted).await;
+            self.maybe_read_user(user, &done.token, Effect::Deleted).await;
         }
     }
 
     async fn change_product(&mut self, product: Uuid) {
-        let body = serde_json::json!({ "title": format!("pants {}", Uuid::now_v7()) });
-        self.change_at(&format!("/products/{product}"), Asked::ChangeProduct, product, Some(&body)).await;
+        // A title that nothing had before, so that each tells which change an answer has seen.
+        let title = format!("pants {}", Uuid::now_v7());
+        let body = serde_json::json!({ "title": title });
+        let path = format!("/products/{product}");
+        let done = self.change_at(&path, Asked::ChangeProduct, product, Some(&body)).await;
+        if let Some(done) = done {
+            self.maybe_read_product(product, &done.token, Effect::Titled(product, title)).await;
+        }
     }
 
     async fn discontinue(&mut self, product: Uuid) {
-        self.change_at(&format!("/products/{product}"), Asked::Discontinue, product, None).await;
+        let done = self.change_at(&format!("/products/{product}"), Asked::Discontinue, product, None).await;
+        if let Some(done) = done {
+            self.maybe_read_product(product, &done.token, Effect::Discontinued(product)).await;
+        }
     }
 
     async fn order(&mut self, user: known::Thing, product: known::Thing) {
@@ -173,7 +184,7 @@ impl Client {
         let product = if stranger { self.stranger() } else { product };
         let Some(done) = self.order_at(&user, &product).await else { return };
         self.field.known().add_order(done.id, user.id);
-        self.maybe_read(user.id, &done.token, Effect::Placed(done.id)).await;
+        self.maybe_read_user(user.id, &done.token, Effect::Placed(done.id)).await;
     }
 
     /// What nobody has ever made.
@@ -185,7 +196,7 @@ impl Client {
         let Some((order, user)) = self.field.known().order(&mut self.random) else { return };
         let done = self.change_at(&format!("/orders/{order}"), Asked::Cancel { user }, order, None).await;
         if let Some(done) = done {
-            self.maybe_read(user, &done.token, Effect::Cancelled(order)).await;
+            self.maybe_read_user(user, &done.token, Effect::Cancelled(order)).await;
         }
     }
 }

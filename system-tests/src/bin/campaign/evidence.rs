@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use schemas::shop::ShopEvent;
 use uuid::Uuid;
 
-use crate::history::{History, Seen};
+use crate::history::{History, Seen, SeenProduct};
 
 /// One record of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,15 +48,6 @@ pub(crate) fn split_repeats(records: Vec<Logged>) -> (Vec<Logged>, Vec<Logged>) 
         let earlier = first.entry(place).or_insert_with(|| record.clone());
         earlier.offset == record.offset || *earlier != Logged { offset: earlier.offset, ..record.clone() }
     })
-}
-
-/// A product as D shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SeenProduct {
-    /// Its newest title.
-    pub(crate) title: Option<String>,
-    /// Whether it is no longer sold.
-    pub(crate) discontinued: bool,
 }
 
 /// What service C knows of a user or product.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::checks::{CHECKS, Finding, Judged};
 use crate::evidence::{Evidence, Logged};
 use crate::faults::Counts;
-use crate::history::{Command, History};
+use crate::history::{Command, History, Read};
 
 /// Findings of one check that are shown in full.
 const FINDINGS_SHOWN: usize = 3;
@@ -93,7 +93,8 @@ fn around(evidence: &Evidence, found: &Finding) -> String {
             lines.push((command.began_us(), told(command)));
         }
     }
-    for read in evidence.history.reads.iter().filter(|read| about(read.user)) {
+    let asked = |read: &&Read| found.about.iter().any(|id| read.is_about(*id));
+    for read in evidence.history.reads.iter().filter(asked) {
         lines.push((read.began_us, format!("{read:?}")));
     }
     lines.sort();

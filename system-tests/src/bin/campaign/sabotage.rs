@@ -105,6 +105,7 @@ pub(crate) const ALL: &[Sabotage] = &[
     sabotage(Fault::DoubleRow, QUERY, 3, &["d-equals-replay", "users-in-d"]),
     sabotage(Fault::StaleRead, QUERY, 5, &["reads-see-their-write"]),
     sabotage(Fault::BackInTime, QUERY, 20, &["sessions-never-go-back"]),
+    sabotage(Fault::OldRow, QUERY, 20, &["sessions-never-go-back"]),
 ];
 
 /// Names of all faults, for the command line.

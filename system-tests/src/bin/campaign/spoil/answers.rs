@@ -1,10 +1,9 @@
 //! Answers as a faulty service would have given them.
 
-use schemas::token::Token;
 use uuid::Uuid;
 
 use crate::evidence::{Evidence, Standing};
-use crate::history::{Asked, Effect, Outcome, Seen, SeenOrder};
+use crate::history::{Asked, Outcome, Seen, SeenOrder};
 
 pub(super) fn refuse_and_do(evidence: &mut Evidence) -> Option<()> {
     let command = evidence.history.commands.iter_mut().find(|command| command.accepted().is_some())?;
@@ -39,35 +38,6 @@ pub(super) fn forget_order(evidence: &mut Evidence) -> Option<()> {
     let mut again = order.clear()?.clone();
     again.outcome = Outcome::Refused { status: 422, problem: "spoiled-unknown".to_owned() };
     order.attempts.push(again);
-    Some(())
-}
-
-pub(super) fn stale_read(evidence: &mut Evidence) -> Option<()> {
-    let read = evidence.history.reads.iter_mut().find(|read| read.after.is_some())?;
-    read.as_of = Token::default();
-    Some(())
-}
-
-pub(super) fn blind_read(evidence: &mut Evidence) -> Option<()> {
-    evidence.history.reads.iter_mut().find_map(|read| match (&read.after.as_ref()?.effect, &mut read.seen) {
-        (Effect::Placed(id), Seen::Orders(orders)) => {
-            orders.retain(|order| order.id != *id);
-            Some(())
-        }
-        _ => None,
-    })
-}
-
-pub(super) fn back_in_time(evidence: &mut Evidence) -> Option<()> {
-    let reads = &mut evidence.history.reads;
-    let mut early =
-        reads.iter().find(|read| matches!(&read.seen, Seen::Orders(orders) if !orders.is_empty()))?.clone();
-    let Seen::Orders(orders) = &mut early.seen else { return None };
-    orders.pop();
-    early.after = None;
-    // Right after the read that saw the order.
-    early.began_us += 1;
-    reads.push(early);
     Some(())
 }
 
