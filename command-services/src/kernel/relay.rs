@@ -212,6 +212,9 @@ impl Relay {
                 continue;
             }
             let to = (*durable).min(look.acknowledged[index] + self.share());
+            if index > 0 && session.sent[index] < to && sabotage::strikes(Fault::SendOnePartition) {
+                continue;
+            }
             match self.send_partition(session, index, to) {
                 Ok(sent) => has_room = sent,
                 Err(error) if error.never_passes() => self.halt(index, &error),

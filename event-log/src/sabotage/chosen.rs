@@ -76,6 +76,8 @@ fn is_due(fault: Fault, occasion: u64) -> bool {
         | Fault::TwinKey
         | Fault::TrustStranger
         | Fault::StaleRead
+        | Fault::TrustGeneration
+        | Fault::SendOnePartition
         | Fault::OldRow
         | Fault::StayFull
         | Fault::TrustDisk => true,

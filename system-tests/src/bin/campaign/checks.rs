@@ -1,6 +1,7 @@
 //! What must hold after a campaign, each rule one pure function of the evidence.
 
 mod account;
+mod brokers;
 mod commands;
 mod disks;
 mod log;
@@ -73,6 +74,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "full-disk-goes-by", judge: disks::full },
     Check { name: "failed-disk-ends", judge: disks::failed },
     Check { name: "index-built-again", judge: disks::no_index },
+    Check { name: "broker-away-stops-nobody", judge: brokers::away_stops_nobody },
     Check { name: "questions-answered", judge: processes::answered },
 ];
 

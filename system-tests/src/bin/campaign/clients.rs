@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::evidence::Quiet;
 use crate::history::{Asked, Effect, History};
 use commands::Earlier;
 use known::Known;
@@ -62,9 +63,19 @@ impl Field {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now_us(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    /// Spans of time in the units of the history.
+    pub(crate) fn spans(&self, spans: &[(Instant, Instant)]) -> Vec<Quiet> {
+        let us = |at: Instant| micros(at.saturating_duration_since(self.began));
+        spans.iter().map(|(from, to)| Quiet { from_us: us(*from), to_us: us(*to) }).collect()
     }
+
+    fn now_us(&self) -> u64 {
+        micros(self.began.elapsed())
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Lets clients work until [`Field::stop`].

@@ -70,6 +70,23 @@ pub(crate) struct Verified {
     pub(crate) said: String,
 }
 
+/// A time in which nobody may have been held up: a broker was away, and others had taken over. In microseconds since the
+/// campaign began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quiet {
+    /// Its beginning.
+    pub(crate) from_us: u64,
+    /// Its end.
+    pub(crate) to_us: u64,
+}
+
+impl Quiet {
+    /// Whether something began and ended in it.
+    pub(crate) fn holds(&self, began_us: u64, ended_us: u64) -> bool {
+        self.from_us <= began_us && ended_us <= self.to_us
+    }
+}
+
 /// What was done to the disk of a service, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DiskFault {
@@ -151,8 +168,10 @@ pub(crate) struct Evidence {
     pub(crate) products: BTreeMap<Uuid, Option<SeenProduct>>,
     /// What C says about every user and product of the log.
     pub(crate) standing: BTreeMap<Uuid, Standing>,
-    /// D's rows against a replay.
-    pub(crate) verified: Verified,
+    /// D's rows against a replay: after a generation was damaged, and in the end.
+    pub(crate) verified: Vec<Verified>,
+    /// When nobody may have been held up.
+    pub(crate) quiet: Vec<Quiet>,
     /// Services that ended without being told to, and replays that found a difference.
     pub(crate) unasked: Vec<String>,
     /// Faults of disks, and what came of each.

@@ -69,6 +69,8 @@ pub(crate) const ALL: &[Spoil] = &[
     Spoil { name: "end-well", found_by: "failed-disk-ends", spoil: disks::end_well },
     Spoil { name: "trust-disk", found_by: "failed-disk-ends", spoil: disks::trust_disk },
     Spoil { name: "leave-index", found_by: "index-built-again", spoil: disks::leave_index },
+    // Nothing that is asked while a broker is away comes to D.
+    Spoil { name: "stand-still", found_by: "broker-away-stops-nobody", spoil: reads::stand_still },
     // D has stopped, and answers nothing that rests on the whole log.
     Spoil { name: "keep-silent", found_by: "questions-answered", spoil: answers::keep_silent },
 ];

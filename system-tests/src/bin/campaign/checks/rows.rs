@@ -50,7 +50,9 @@ pub(super) fn products(evidence: &Evidence) -> Judged {
 /// D's digest is that of a replay from zero.
 pub(super) fn verified(evidence: &Evidence) -> Judged {
     let mut judged = Judged::default();
-    judged.case((!evidence.verified.same).then(|| evidence.verified.said.clone()), &[]);
+    for verified in &evidence.verified {
+        judged.case((!verified.same).then(|| verified.said.clone()), &[]);
+    }
     judged
 }
 

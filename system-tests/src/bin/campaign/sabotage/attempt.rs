@@ -14,7 +14,7 @@ use super::{Harm, Sabotage};
 use crate::checks::CHECKS;
 use crate::clients::{self, Field};
 use crate::evidence::{Evidence, Part};
-use crate::faults::{self, disks};
+use crate::faults::{brokers, disks, read_model};
 use crate::patience::Patience;
 use crate::report::{keep_history, keep_log};
 use crate::world::cluster::Cluster;
@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const AFTERMATH: Duration = Duration::from_secs(1);
 /// How long clients work before their service is killed, and again while no broker is there.
 const WORK: Duration = Duration::from_secs(2);
+/// How long nobody may be held up.
+const WATCHED: Duration = Duration::from_secs(5);
 /// What a service logs when it finds something wrong.
 const ERROR: &str = " ERROR ";
 /// Most characters of a service's words that are shown.
@@ -90,7 +92,13 @@ impl Attempt<'_> {
         match self.sabotage.harm {
             Harm::None => self.until_struck(world, run),
             Harm::KillWithoutKafka | Harm::LoseDiskWithoutKafka => self.kill_without_kafka(world)?,
-            Harm::FillDisk | Harm::FailIndex | Harm::RemoveIndex => self.harm_disk(world, run)?,
+            Harm::FillDisk | Harm::FailIndex | Harm::RemoveIndex | Harm::DamageGeneration => {
+                self.harm_disk(world, run)?;
+            }
+            Harm::Watch => {
+                std::thread::sleep(WORK);
+                brokers::watch(world, WATCHED);
+            }
         }
         field.stop();
         while let Some(ended) = run.handle.block_on(clients.join_next()) {
@@ -101,7 +109,7 @@ impl Attempt<'_> {
         }
         let history = std::mem::take(&mut *field.history());
         keep_history(&history, directory)?;
-        let evidence = gather::evidence(world, history, &run.http, run.handle)?;
+        let evidence = gather::evidence(world, history, field.spans(&world.quiet), &run.http, run.handle)?;
         keep_log(&evidence.log, directory)?;
         Ok(evidence)
     }
@@ -119,7 +127,7 @@ impl Attempt<'_> {
     /// What the service has acknowledged since Kafka was gone is nowhere but with itself when it dies.
     fn kill_without_kafka(&self, world: &mut World) -> Fallible<()> {
         std::thread::sleep(WORK);
-        faults::kill_all(world)?;
+        brokers::kill_all(world)?;
         std::thread::sleep(WORK);
         world.service(self.sabotage.service)?.kill();
         Ok(())
@@ -129,9 +137,10 @@ impl Attempt<'_> {
     fn harm_disk(&self, world: &mut World, run: &Run<'_>) -> Fallible<()> {
         std::thread::sleep(WORK);
         let service = self.sabotage.service;
-        let mut random = StdRng::seed_from_u64(run.seed);
+        let mut random = StdRng::seed_from_u64(run.seed.wrapping_add(self.number as u64));
         match self.sabotage.harm {
             Harm::FillDisk => disks::fill(world, service, AFTERMATH)?,
+            Harm::DamageGeneration => read_model::damage_generation(world, &mut random)?,
             Harm::FailIndex => disks::fail(world, service, Part::Index, &mut random)?,
             _ => disks::remove_index(world, service)?,
         }

@@ -65,7 +65,7 @@ pub(super) fn old_title(evidence: &mut Evidence) -> Option<()> {
 }
 
 pub(super) fn flip_digest(evidence: &mut Evidence) -> Option<()> {
-    evidence.verified.same = false;
+    evidence.verified.last_mut()?.same = false;
     Some(())
 }
 

@@ -100,6 +100,12 @@ pub(super) fn as_of_back(evidence: &mut Evidence) -> Option<()> {
     Some(())
 }
 
+pub(super) fn stand_still(evidence: &mut Evidence) -> Option<()> {
+    let quiet = *evidence.quiet.first()?;
+    evidence.history.reads.retain(|read| !quiet.holds(read.began_us, read.ended_us));
+    Some(())
+}
+
 /// What the same client asked next, and saw.
 fn right_after(read: &Read, question: Question, seen: Seen) -> Read {
     Read { began_us: read.began_us + 1, after: None, question, seen, ..read.clone() }

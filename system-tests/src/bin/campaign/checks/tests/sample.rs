@@ -10,7 +10,7 @@ use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use schemas::token::Token;
 use uuid::Uuid;
 
-use crate::evidence::{DiskFault, Evidence, FailedDisk, FullDisk, Logged, Part, Standing, Verified};
+use crate::evidence::{DiskFault, Evidence, FailedDisk, FullDisk, Logged, Part, Quiet, Standing, Verified};
 use crate::history::{
     After, Asked, Attempt, Command, Effect, History, Outcome, Question, Read, Seen, SeenOrder, SeenProduct,
     SeenPurchase,
@@ -153,9 +153,15 @@ fn reads() -> Vec<Read> {
     };
     let orders = |cancelled| Seen::Orders(vec![seen_order(ORDER, cancelled)]);
     let purchases = vec![SeenPurchase { product: seen_product("trousers"), orders: 1, quantity: 1 }];
+    let signed_up = (Token::one(USERS, 0, 2), Effect::SignedUp);
+    let signed_up = Read {
+        as_of: format!("{USERS}/0@2").parse().unwrap(),
+        ..read(36, Question::Purchases(JACK), signed_up, Seen::Purchases(Vec::new()))
+    };
     let (cancelled, placed) = (Effect::Cancelled(ORDER), Effect::Placed(OTHER_ORDER));
     vec![
         of_user(66, Question::Orders(JILL), 0, Effect::Placed(ORDER), orders(false)),
+        signed_up,
         product(46, Question::Product(PANTS), 0, "pants"),
         product(56, Question::Products, 1, "trousers"),
         of_user(76, Question::Purchases(JACK), 1, placed, Seen::Purchases(purchases)),
@@ -178,7 +184,8 @@ pub(super) fn sound() -> Evidence {
         users: BTreeMap::from([(JILL, orders(ORDER, true)), (JACK, orders(OTHER_ORDER, false))]),
         products: BTreeMap::from([(pants, Some(trousers))]),
         standing: BTreeMap::from(standing),
-        verified: Verified { same: true, said: String::new() },
+        verified: vec![Verified { same: true, said: String::new() }],
+        quiet: vec![Quiet { from_us: 0, to_us: 300 }],
         unasked: Vec::new(),
         disk_faults: disk_faults(),
         indexes_built: 1,
