@@ -212,9 +212,6 @@ impl Relay {
                 continue;
             }
             let to = (*durable).min(look.acknowledged[index] + self.share());
-            if index > 0 && session.sent[index] < to && sabotage::strikes(Fault::SendOnePartition) {
-                continue;
-            }
             match self.send_partition(session, index, to) {
                 Ok(sent) => has_room = sent,
                 Err(error) if error.never_passes() => self.halt(index, &error),
@@ -267,7 +264,7 @@ impl Relay {
         position: u64,
         event: &Recalled,
     ) -> Result<bool, RelayError> {
-        if sabotage::strikes(Fault::DropRow) {
+        if sabotage::strikes(Fault::DropRow) || partition > 0 && sabotage::strikes(Fault::SendOnePartition) {
             return Ok(true);
         }
         let headers = [

@@ -137,7 +137,13 @@ impl Client {
 
     fn email(&mut self) -> String {
         let emails = EMAILS + 2 * self.field.known().users_made();
-        format!("user-{}@example.com", self.random.random_range(0..emails))
+        let number = self.random.random_range(0..emails);
+        // However it is spelled, it is one address.
+        match self.random.random_range(0..3) {
+            0 => format!("RENÉ-{number}@Example.com"),
+            1 => format!("rene\u{301}-{number}@example.com"),
+            _ => format!("rené-{number}@example.com"),
+        }
     }
 
     async fn sign_up(&mut self) {

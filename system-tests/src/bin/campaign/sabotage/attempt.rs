@@ -92,9 +92,8 @@ impl Attempt<'_> {
         match self.sabotage.harm {
             Harm::None => self.until_struck(world, run),
             Harm::KillWithoutKafka | Harm::LoseDiskWithoutKafka => self.kill_without_kafka(world)?,
-            Harm::FillDisk | Harm::FailIndex | Harm::RemoveIndex | Harm::DamageGeneration => {
-                self.harm_disk(world, run)?;
-            }
+            Harm::FillDisk | Harm::FailIndex | Harm::RemoveIndex => self.harm_disk(world, run)?,
+            Harm::DamageGeneration => self.damage_generations(world, run)?,
             Harm::Watch => {
                 std::thread::sleep(WORK);
                 brokers::watch(world, WATCHED);
@@ -115,8 +114,7 @@ impl Attempt<'_> {
     }
 
     fn until_struck(&self, world: &mut World, run: &Run<'_>) {
-        let over = || Instant::now() >= self.by || run.stop.load(Ordering::Relaxed);
-        while self.struck(world) < self.strikes && !over() {
+        while self.struck(world) < self.strikes && !self.is_over(run) {
             std::thread::sleep(LOOK);
             world.look();
         }
@@ -137,16 +135,31 @@ impl Attempt<'_> {
     fn harm_disk(&self, world: &mut World, run: &Run<'_>) -> Fallible<()> {
         std::thread::sleep(WORK);
         let service = self.sabotage.service;
-        let mut random = StdRng::seed_from_u64(run.seed.wrapping_add(self.number as u64));
+        let mut random = StdRng::seed_from_u64(run.seed);
         match self.sabotage.harm {
             Harm::FillDisk => disks::fill(world, service, AFTERMATH)?,
-            Harm::DamageGeneration => read_model::damage_generation(world, &mut random)?,
             Harm::FailIndex => disks::fail(world, service, Part::Index, &mut random)?,
             _ => disks::remove_index(world, service)?,
         }
         std::thread::sleep(WORK);
         world.look();
         Ok(())
+    }
+
+    /// Much damage is found by the store itself, so one after the other until the fault has struck.
+    fn damage_generations(&self, world: &mut World, run: &Run<'_>) -> Fallible<()> {
+        std::thread::sleep(WORK);
+        let mut random = StdRng::seed_from_u64(run.seed.wrapping_add(self.number as u64));
+        loop {
+            read_model::damage_generation(world, &mut random)?;
+            if self.struck(world) >= self.strikes || self.is_over(run) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_over(&self, run: &Run<'_>) -> bool {
+        Instant::now() >= self.by || run.stop.load(Ordering::Relaxed)
     }
 
     /// Starts what was killed, once nobody asks for anything any more that it could lose otherwise.

@@ -4,7 +4,7 @@ use schemas::shop::{OrderEvent, ProductEvent, ShopEvent};
 use schemas::token::Token;
 use uuid::Uuid;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Quiet};
 use crate::history::{Effect, Question, Read, Seen, SeenProduct};
 
 pub(super) fn stale_read(evidence: &mut Evidence) -> Option<()> {
@@ -101,7 +101,9 @@ pub(super) fn as_of_back(evidence: &mut Evidence) -> Option<()> {
 }
 
 pub(super) fn stand_still(evidence: &mut Evidence) -> Option<()> {
-    let quiet = *evidence.quiet.first()?;
+    // One broker alone was never away: then it is as if it had been all the time.
+    let quiet = *evidence.quiet.first().unwrap_or(&Quiet { from_us: 0, to_us: u64::MAX });
+    evidence.quiet = vec![quiet];
     evidence.history.reads.retain(|read| !quiet.holds(read.began_us, read.ended_us));
     Some(())
 }
