@@ -61,11 +61,17 @@ pub enum Fault {
     StaleRead,
     /// An answer shows what was there before the last event that it names.
     BackInTime,
+    /// A generation is opened although it is not what was finished.
+    TrustGeneration,
+    /// The relay sends nothing of any partition but the first.
+    SendOnePartition,
+    /// An answer shows a row that was kept from before an event that it names.
+    OldRow,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::DropRow,
         Self::DoubleSend,
         Self::Reorder,
@@ -88,6 +94,9 @@ impl Fault {
         Self::DoubleRow,
         Self::StaleRead,
         Self::BackInTime,
+        Self::TrustGeneration,
+        Self::SendOnePartition,
+        Self::OldRow,
     ];
 
     /// Its name in [`VARIABLE`].
@@ -116,6 +125,9 @@ impl Fault {
             Self::DoubleRow => "double-row",
             Self::StaleRead => "stale-read",
             Self::BackInTime => "back-in-time",
+            Self::TrustGeneration => "trust-generation",
+            Self::SendOnePartition => "send-one-partition",
+            Self::OldRow => "old-row",
         }
     }
 }

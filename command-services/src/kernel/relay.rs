@@ -268,7 +268,7 @@ impl Relay {
         position: u64,
         event: &Recalled,
     ) -> Result<bool, RelayError> {
-        if sabotage::strikes(Fault::DropRow) {
+        if sabotage::strikes(Fault::DropRow) || partition > 0 && sabotage::strikes(Fault::SendOnePartition) {
             return Ok(true);
         }
         let headers = [

@@ -76,6 +76,9 @@ fn is_due(fault: Fault, occasion: u64) -> bool {
         | Fault::TwinKey
         | Fault::TrustStranger
         | Fault::StaleRead
+        | Fault::TrustGeneration
+        | Fault::SendOnePartition
+        | Fault::OldRow
         | Fault::StayFull
         | Fault::TrustDisk => true,
         // Now and then a sync comes through: it is what a kill takes the store back to.

@@ -1,11 +1,14 @@
 //! What must hold after a campaign, each rule one pure function of the evidence.
 
+mod account;
+mod brokers;
 mod commands;
 mod disks;
 mod log;
 mod processes;
 mod reads;
 mod rows;
+mod sessions;
 
 use uuid::Uuid;
 
@@ -62,7 +65,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "emails-unique", judge: log::emails_unique },
     Check { name: "orders-of-the-known", judge: log::orders_of_the_known },
     Check { name: "reads-see-their-write", judge: reads::see_their_write },
-    Check { name: "sessions-never-go-back", judge: reads::never_go_back },
+    Check { name: "sessions-never-go-back", judge: sessions::never_go_back },
     Check { name: "users-in-d", judge: rows::users },
     Check { name: "products-in-d", judge: rows::products },
     Check { name: "d-equals-replay", judge: rows::verified },
@@ -71,6 +74,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "full-disk-goes-by", judge: disks::full },
     Check { name: "failed-disk-ends", judge: disks::failed },
     Check { name: "index-built-again", judge: disks::no_index },
+    Check { name: "broker-away-stops-nobody", judge: brokers::away_stops_nobody },
     Check { name: "questions-answered", judge: processes::answered },
 ];
 

@@ -13,11 +13,11 @@ use quickstart::client::Client as Http;
 use quickstart::shop::Urls;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use schemas::token::Token;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::evidence::Quiet;
 use crate::history::{Asked, Effect, History};
 use commands::Earlier;
 use known::Known;
@@ -63,9 +63,19 @@ impl Field {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now_us(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    /// Spans of time in the units of the history.
+    pub(crate) fn spans(&self, spans: &[(Instant, Instant)]) -> Vec<Quiet> {
+        let us = |at: Instant| micros(at.saturating_duration_since(self.began));
+        spans.iter().map(|(from, to)| Quiet { from_us: us(*from), to_us: us(*to) }).collect()
     }
+
+    fn now_us(&self) -> u64 {
+        micros(self.began.elapsed())
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Lets clients work until [`Field::stop`].
@@ -82,8 +92,10 @@ struct Client {
     number: usize,
     random: StdRng,
     field: Arc<Field>,
-    /// What the last answer about each user rested on.
-    seen: BTreeMap<Uuid, Token>,
+    /// The highest position of each partition that any of its answers rested on.
+    seen: BTreeMap<(String, i32), u64>,
+    /// Where its next page of products begins.
+    cursor: Option<String>,
     /// A command to be sent again.
     earlier: Option<Earlier>,
 }
@@ -92,7 +104,7 @@ impl Client {
     fn new(number: usize, seed: u64, field: Arc<Field>) -> Self {
         // Seeds of clients lie apart from each other and from that of the faults.
         let random = StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64));
-        Self { number, random, field, seen: BTreeMap::new(), earlier: None }
+        Self { number, random, field, seen: BTreeMap::new(), cursor: None, earlier: None }
     }
 
     /// Works until it is told to stop.
@@ -119,13 +131,19 @@ impl Client {
             (30..31, _, Some(product)) => self.discontinue(product.id).await,
             (31..62, Some(user), Some(product)) => self.order(user, product).await,
             (62..70, ..) => self.cancel().await,
-            (_, Some(user), _) => self.read(user.id, None).await,
+            (_, Some(user), Some(product)) => self.read_any(user.id, product.id).await,
         }
     }
 
     fn email(&mut self) -> String {
         let emails = EMAILS + 2 * self.field.known().users_made();
-        format!("user-{}@example.com", self.random.random_range(0..emails))
+        let number = self.random.random_range(0..emails);
+        // However it is spelled, it is one address.
+        match self.random.random_range(0..3) {
+            0 => format!("RENÉ-{number}@Example.com"),
+            1 => format!("rene\u{301}-{number}@example.com"),
+            _ => format!("rené-{number}@example.com"),
+        }
     }
 
     async fn sign_up(&mut self) {
@@ -133,14 +151,15 @@ impl Client {
         let body = serde_json::json!({ "email": email, "name": "Jill", "address": "1 Main Street" });
         let Some(done) = self.create_at("/users", Asked::SignUp { email }, &body).await else { return };
         self.field.known().add_user(done.id, &done.token);
-        self.maybe_read(done.id, &done.token, Effect::SignedUp).await;
+        self.maybe_read_user(done.id, &done.token, Effect::SignedUp).await;
     }
 
     async fn create(&mut self) {
-        let number: u32 = self.random.random();
-        let body = serde_json::json!({ "title": format!("pants {number}"), "image": "pants.jpg" });
+        let title = format!("pants {}", self.random.random::<u32>());
+        let body = serde_json::json!({ "title": title, "image": "pants.jpg" });
         let Some(done) = self.create_at("/products", Asked::Create, &body).await else { return };
         self.field.known().add_product(done.id, &done.token);
+        self.maybe_read_product(done.id, &done.token, Effect::Titled(done.id, title)).await;
     }
 
     async fn change_user(&mut self, user: Uuid) {
@@ -155,17 +174,26 @@ impl Client {
     async fn delete_user(&mut self, user: Uuid) {
         let done = self.change_at(&format!("/users/{user}"), Asked::DeleteUser, user, None).await;
         if let Some(done) = done {
-            self.maybe_read(user, &done.token, Effect::Deleted).await;
+            self.maybe_read_user(user, &done.token, Effect::Deleted).await;
         }
     }
 
     async fn change_product(&mut self, product: Uuid) {
-        let body = serde_json::json!({ "title": format!("pants {}", Uuid::now_v7()) });
-        self.change_at(&format!("/products/{product}"), Asked::ChangeProduct, product, Some(&body)).await;
+        // A title that nothing had before, so that each tells which change an answer has seen.
+        let title = format!("pants {}", Uuid::now_v7());
+        let body = serde_json::json!({ "title": title });
+        let path = format!("/products/{product}");
+        let done = self.change_at(&path, Asked::ChangeProduct, product, Some(&body)).await;
+        if let Some(done) = done {
+            self.maybe_read_product(product, &done.token, Effect::Titled(product, title)).await;
+        }
     }
 
     async fn discontinue(&mut self, product: Uuid) {
-        self.change_at(&format!("/products/{product}"), Asked::Discontinue, product, None).await;
+        let done = self.change_at(&format!("/products/{product}"), Asked::Discontinue, product, None).await;
+        if let Some(done) = done {
+            self.maybe_read_product(product, &done.token, Effect::Discontinued(product)).await;
+        }
     }
 
     async fn order(&mut self, user: known::Thing, product: known::Thing) {
@@ -173,7 +201,7 @@ impl Client {
         let product = if stranger { self.stranger() } else { product };
         let Some(done) = self.order_at(&user, &product).await else { return };
         self.field.known().add_order(done.id, user.id);
-        self.maybe_read(user.id, &done.token, Effect::Placed(done.id)).await;
+        self.maybe_read_user(user.id, &done.token, Effect::Placed(done.id)).await;
     }
 
     /// What nobody has ever made.
@@ -185,7 +213,7 @@ impl Client {
         let Some((order, user)) = self.field.known().order(&mut self.random) else { return };
         let done = self.change_at(&format!("/orders/{order}"), Asked::Cancel { user }, order, None).await;
         if let Some(done) = done {
-            self.maybe_read(user, &done.token, Effect::Cancelled(order)).await;
+            self.maybe_read_user(user, &done.token, Effect::Cancelled(order)).await;
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use schemas::shop::ShopEvent;
 use uuid::Uuid;
 
-use crate::history::{History, Seen};
+use crate::history::{History, Seen, SeenProduct};
 
 /// One record of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,15 +50,6 @@ pub(crate) fn split_repeats(records: Vec<Logged>) -> (Vec<Logged>, Vec<Logged>) 
     })
 }
 
-/// A product as D shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SeenProduct {
-    /// Its newest title.
-    pub(crate) title: Option<String>,
-    /// Whether it is no longer sold.
-    pub(crate) discontinued: bool,
-}
-
 /// What service C knows of a user or product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -77,6 +68,23 @@ pub(crate) struct Verified {
     pub(crate) same: bool,
     /// What it said.
     pub(crate) said: String,
+}
+
+/// A time in which nobody may have been held up: a broker was away, and others had taken over. In microseconds since the
+/// campaign began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quiet {
+    /// Its beginning.
+    pub(crate) from_us: u64,
+    /// Its end.
+    pub(crate) to_us: u64,
+}
+
+impl Quiet {
+    /// Whether something began and ended in it.
+    pub(crate) fn holds(&self, began_us: u64, ended_us: u64) -> bool {
+        self.from_us <= began_us && ended_us <= self.to_us
+    }
 }
 
 /// What was done to the disk of a service, and what came of it.
@@ -160,8 +168,10 @@ pub(crate) struct Evidence {
     pub(crate) products: BTreeMap<Uuid, Option<SeenProduct>>,
     /// What C says about every user and product of the log.
     pub(crate) standing: BTreeMap<Uuid, Standing>,
-    /// D's rows against a replay.
-    pub(crate) verified: Verified,
+    /// D's rows against a replay: after a generation was damaged, and in the end.
+    pub(crate) verified: Vec<Verified>,
+    /// When nobody may have been held up.
+    pub(crate) quiet: Vec<Quiet>,
     /// Services that ended without being told to, and replays that found a difference.
     pub(crate) unasked: Vec<String>,
     /// Faults of disks, and what came of each.

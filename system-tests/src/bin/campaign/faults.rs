@@ -1,6 +1,8 @@
 //! Harm, chosen from the seed, one after the other, each mended before the next. A replay of D goes on beside them.
 
+pub(crate) mod brokers;
 pub(crate) mod disks;
+pub(crate) mod read_model;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,12 +21,8 @@ use crate::world::{QUERY, World};
 const REST_MS_MAX: u64 = 2_000;
 /// Longest time that something is paused or away.
 const AWAY_MS_MAX: u64 = 4_000;
-/// How often a replay is killed instead of left alone.
-const REPLAY_KILLED: f64 = 0.3;
-/// How often connections are cut, one time after the other, before they are cut for a while.
-const CUTS_MAX: usize = 5;
-/// Longest pause between two such cuts.
-const CUT_PAUSE_MS_MAX: u64 = 300;
+/// Brokers of which one may be away while the others go on.
+const BROKERS_ENOUGH: usize = 3;
 /// Services, for choosing one.
 const SERVICES: usize = 4;
 
@@ -46,32 +44,43 @@ enum Kind {
     IndexFailed,
     IndexDamaged,
     IndexRemoved,
+    BrokerAway,
+    GenerationDamaged,
+    QueryRestartedBesideProjector,
 }
 
 impl Kind {
     /// Each with how many of a hundred faults are of it, once every kind has been there.
-    const ALL: [(Self, usize); 15] = [
-        (Self::ServiceKilled, 14),
-        (Self::ServiceKilledBesidePausedBroker, 10),
-        (Self::ServicePaused, 8),
-        (Self::BrokerPaused, 8),
-        (Self::BrokerKilled, 7),
+    const ALL: [(Self, usize); 18] = [
+        (Self::ServiceKilled, 13),
+        (Self::ServiceKilledBesidePausedBroker, 9),
+        (Self::ServicePaused, 7),
+        (Self::BrokerPaused, 7),
+        (Self::BrokerKilled, 6),
         (Self::ConnectionsCut, 5),
         (Self::AllBrokersKilled, 4),
-        (Self::ServiceStartedWithoutKafka, 7),
-        (Self::Replay, 9),
-        (Self::ReadModelRemoved, 6),
+        (Self::ServiceStartedWithoutKafka, 6),
+        (Self::Replay, 7),
+        (Self::ReadModelRemoved, 5),
         (Self::DiskFull, 5),
         (Self::JournalFailed, 4),
         (Self::IndexFailed, 4),
         (Self::IndexDamaged, 5),
         (Self::IndexRemoved, 4),
+        (Self::BrokerAway, 2),
+        (Self::GenerationDamaged, 4),
+        (Self::QueryRestartedBesideProjector, 3),
     ];
 
     /// Whether it is done to the disk of a service that takes commands.
     fn is_of_a_disk(self) -> bool {
         use Kind::{DiskFull, IndexDamaged, IndexFailed, IndexRemoved, JournalFailed};
         matches!(self, DiskFull | JournalFailed | IndexFailed | IndexDamaged | IndexRemoved)
+    }
+
+    /// Those that there can be with so many brokers.
+    fn all(brokers: usize) -> impl Iterator<Item = (Self, usize)> {
+        Self::ALL.into_iter().filter(move |(kind, _)| *kind != Self::BrokerAway || brokers >= BROKERS_ENOUGH)
     }
 
     fn name(self) -> &'static str {
@@ -91,6 +100,9 @@ impl Kind {
             Self::IndexFailed => "index failed",
             Self::IndexDamaged => "index damaged",
             Self::IndexRemoved => "index removed",
+            Self::BrokerAway => "broker away for long",
+            Self::GenerationDamaged => "generation damaged before its first opening",
+            Self::QueryRestartedBesideProjector => "D restarted beside a projector",
         }
     }
 }
@@ -104,14 +116,17 @@ struct Kinds {
 }
 
 impl Kinds {
-    fn new() -> Self {
-        let drawn_from = Kind::ALL.iter().flat_map(|(kind, share)| std::iter::repeat_n(*kind, *share));
-        Self { outstanding: Kind::ALL.map(|(kind, _)| kind).to_vec(), drawn_from: drawn_from.collect() }
+    fn new(brokers: usize) -> Self {
+        let drawn_from = Kind::all(brokers).flat_map(|(kind, share)| std::iter::repeat_n(kind, share));
+        Self {
+            outstanding: Kind::all(brokers).map(|(kind, _)| kind).collect(),
+            drawn_from: drawn_from.collect(),
+        }
     }
 
     /// How long to go on when `duration` is wanted.
     fn patience(&self, duration: Duration) -> Duration {
-        if self.outstanding.is_empty() { duration } else { 2 * duration }
+        if self.outstanding.is_empty() { duration } else { 3 * duration }
     }
 
     /// `None` only if there were no kinds.
@@ -127,24 +142,27 @@ impl Kinds {
 /// How often what was done.
 pub(crate) type Counts = BTreeMap<&'static str, usize>;
 
-/// Does harm until `duration` has passed or `stop` is set, then leaves everything running. Goes on for up to twice as long
+/// Does harm until `duration` has passed or `stop` is set, then leaves everything running. Goes on for up to three times as long
 /// while a kind of fault has not been there yet.
 pub(crate) fn harm(world: &mut World, seed: u64, duration: Duration, stop: &AtomicBool) -> Fallible<Counts> {
     let began = Instant::now();
     let mut random = StdRng::seed_from_u64(seed);
     // Those that were never reached are told, too.
-    let mut counts: Counts = Kind::ALL.iter().map(|(kind, _)| (kind.name(), 0)).collect();
-    let mut kinds = Kinds::new();
+    let brokers = world.cluster.brokers;
+    let mut counts: Counts = Kind::all(brokers).map(|(kind, _)| (kind.name(), 0)).collect();
+    let mut kinds = Kinds::new(brokers);
     while rest(&mut random, began + kinds.patience(duration), stop)
         && let Some(kind) = kinds.next(&mut random)
     {
-        one(kind, world, &mut random)?;
+        one(kind, world, &mut random, duration)?;
         *counts.entry(kind.name()).or_default() += 1;
         world.look();
     }
     world.cluster.all_up()?;
     world.all_ready()?;
     world.look();
+    // Nothing shall move when D is looked at in the end.
+    world.projectors.kill();
     Ok(counts)
 }
 
@@ -174,7 +192,7 @@ fn away(random: &mut StdRng) {
 }
 
 /// One fault, from its beginning to its mending.
-fn one(kind: Kind, world: &mut World, random: &mut StdRng) -> Fallible<()> {
+fn one(kind: Kind, world: &mut World, random: &mut StdRng, campaign: Duration) -> Fallible<()> {
     // Drawn for every fault, so that the choices do not hang on which fault it was.
     let service = random.random_range(0..SERVICES);
     let (writer, broker) = (random.random_range(0..QUERY), random.random_range(1..=world.cluster.brokers));
@@ -184,24 +202,27 @@ fn one(kind: Kind, world: &mut World, random: &mut StdRng) -> Fallible<()> {
         Kind::ServiceKilled => kill_service(world, service, random),
         Kind::ServiceKilledBesidePausedBroker => kill_beside_paused(world, service, broker, random),
         Kind::ServicePaused => pause_service(world, service, random),
-        Kind::BrokerPaused => pause_broker(world, broker, random),
-        Kind::BrokerKilled => kill_broker(world, broker, random),
+        Kind::BrokerPaused => brokers::pause(world, broker, random),
+        Kind::BrokerKilled => brokers::kill(world, broker, random),
         Kind::ConnectionsCut => {
-            cut_connections(world, broker, random);
+            brokers::cut_connections(world, broker, random);
             Ok(())
         }
-        Kind::AllBrokersKilled => kill_all_brokers(world, random),
+        Kind::AllBrokersKilled => brokers::kill_all_for_a_while(world, random),
         Kind::ServiceStartedWithoutKafka => start_without_kafka(world, service, random),
         Kind::Replay => {
-            replay(world, random);
+            read_model::replay(world, random);
             Ok(())
         }
-        Kind::ReadModelRemoved => remove_read_model(world),
+        Kind::ReadModelRemoved => read_model::remove(world),
         Kind::DiskFull => disks::fill(world, service, a_while(random)),
         Kind::JournalFailed => disks::fail(world, service, Part::Journal, random),
         Kind::IndexFailed => disks::fail(world, service, Part::Index, random),
         Kind::IndexDamaged => disks::damage_index(world, service, random),
         Kind::IndexRemoved => disks::remove_index(world, service),
+        Kind::BrokerAway => brokers::away_for_long(world, broker, campaign),
+        Kind::GenerationDamaged => read_model::damage_generation(world, random),
+        Kind::QueryRestartedBesideProjector => read_model::restart_beside_projector(world, random),
     }
 }
 
@@ -218,8 +239,14 @@ fn whom(world: &World, kind: Kind, service: usize, broker: usize) -> String {
         | Kind::IndexRemoved => {
             world.services.get(service).map_or_else(String::new, |service| format!(": {}", service.name))
         }
-        Kind::BrokerPaused | Kind::BrokerKilled | Kind::ConnectionsCut => format!(": {broker}"),
-        Kind::AllBrokersKilled | Kind::Replay | Kind::ReadModelRemoved => String::new(),
+        Kind::BrokerPaused | Kind::BrokerKilled | Kind::ConnectionsCut | Kind::BrokerAway => {
+            format!(": {broker}")
+        }
+        Kind::AllBrokersKilled
+        | Kind::Replay
+        | Kind::ReadModelRemoved
+        | Kind::GenerationDamaged
+        | Kind::QueryRestartedBesideProjector => String::new(),
     }
 }
 
@@ -255,71 +282,15 @@ fn pause_service(world: &mut World, service: usize, random: &mut StdRng) -> Fall
     Ok(())
 }
 
-fn pause_broker(world: &mut World, broker: usize, random: &mut StdRng) -> Fallible<()> {
-    world.cluster.broker("pause", broker)?;
-    away(random);
-    world.cluster.broker("resume", broker)
-}
-
-fn kill_broker(world: &mut World, broker: usize, random: &mut StdRng) -> Fallible<()> {
-    world.cluster.broker("kill", broker)?;
-    away(random);
-    world.cluster.all_up()
-}
-
-/// Once, or again and again for a while; then nobody gets through for a while.
-fn cut_connections(world: &World, broker: usize, random: &mut StdRng) {
-    let Some(proxy) = world.cluster.proxy(broker) else { return };
-    for _ in 0..random.random_range(1..=CUTS_MAX) {
-        proxy.cut();
-        proxy.let_through();
-        std::thread::sleep(Duration::from_millis(random.random_range(0..CUT_PAUSE_MS_MAX)));
-    }
-    proxy.cut();
-    away(random);
-    proxy.let_through();
-}
-
-/// SIGKILL to every broker.
-pub(crate) fn kill_all(world: &World) -> Fallible<()> {
-    (1..=world.cluster.brokers).try_for_each(|broker| world.cluster.broker("kill", broker))
-}
-
-fn kill_all_brokers(world: &mut World, random: &mut StdRng) -> Fallible<()> {
-    kill_all(world)?;
-    away(random);
-    world.cluster.all_up()
-}
-
 fn start_without_kafka(world: &mut World, service: usize, random: &mut StdRng) -> Fallible<()> {
     world.look();
-    kill_all(world)?;
+    brokers::kill_all(world)?;
     let restarted = world.service(service)?;
     restarted.kill();
     restarted.start_without_kafka();
     away(random);
     world.cluster.all_up()?;
     world.service(service)?.ready()
-}
-
-fn replay(world: &mut World, random: &mut StdRng) {
-    world.replays.start();
-    if random.random_bool(REPLAY_KILLED) {
-        away(random);
-        world.look();
-        world.replays.kill();
-    }
-}
-
-fn remove_read_model(world: &mut World) -> Fallible<()> {
-    world.look();
-    world.replays.kill();
-    let read_model = world.read_model();
-    let query = world.service(QUERY)?;
-    query.kill();
-    std::fs::remove_dir_all(&read_model).map_err(|error| format!("{}: {error}", read_model.display()))?;
-    query.start();
-    query.ready()
 }
 
 #[cfg(test)]
@@ -329,8 +300,8 @@ mod tests {
     #[test]
     fn every_kind_of_fault_comes_once_before_any_comes_twice_and_is_waited_for() {
         for seed in 0..100 {
-            let (mut kinds, mut random) = (Kinds::new(), StdRng::seed_from_u64(seed));
-            assert_eq!(kinds.patience(Duration::from_secs(60)), Duration::from_secs(120));
+            let (mut kinds, mut random) = (Kinds::new(3), StdRng::seed_from_u64(seed));
+            assert_eq!(kinds.patience(Duration::from_secs(60)), Duration::from_secs(180));
             let first: Vec<Kind> = Kind::ALL.iter().filter_map(|_| kinds.next(&mut random)).collect();
             assert!(Kind::ALL.iter().all(|(kind, _)| first.contains(kind)), "{first:?} of seed {seed}");
             assert!(kinds.next(&mut random).is_some());
@@ -339,7 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn one_broker_alone_is_never_away_for_long() {
+        let kinds = Kinds::new(1);
+        assert!(!kinds.outstanding.contains(&Kind::BrokerAway));
+        assert!(!kinds.drawn_from.contains(&Kind::BrokerAway));
+    }
+
+    #[test]
     fn the_shares_of_the_kinds_are_hundredths() {
-        assert_eq!(Kinds::new().drawn_from.len(), 100);
+        assert_eq!(Kinds::new(3).drawn_from.len(), 100);
     }
 }

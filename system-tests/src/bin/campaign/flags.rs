@@ -13,7 +13,7 @@ use crate::{sabotage, spoil};
 /// out, also because a service did not come back after a fault.
 #[derive(clap::Parser, Debug, Clone)]
 pub(crate) struct Flags {
-    /// How long clients work and faults happen; up to twice as long until each kind of fault has happened once
+    /// How long clients work and faults happen; up to three times as long until each kind of fault has happened once
     #[arg(long, default_value = "5", value_name = "N", value_parser = minutes)]
     pub(crate) minutes: Duration,
 
@@ -30,7 +30,7 @@ pub(crate) struct Flags {
     #[arg(long, default_value = "8", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) clients: u16,
 
-    /// First of the 20 ports that are used
+    /// First of the ports that are used: 20, and two more for each broker
     #[arg(long, default_value = "19300", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=32_000))]
     pub(crate) port: u16,
 

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quickstart::client::Client;
 use schemas::shop::ShopEvent;
-use system_tests::process;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::Fallible;
-use crate::evidence::{Evidence, Logged, Verified, split_repeats};
+use crate::evidence::{Evidence, Logged, Quiet, split_repeats};
+use crate::faults::read_model;
 use crate::history::History;
 use crate::log;
 use crate::world::service::Service;
@@ -23,6 +23,7 @@ use questions::{Answers, Questions};
 pub(crate) fn evidence(
     world: &mut World,
     history: History,
+    quiet: Vec<Quiet>,
     client: &Client,
     handle: &Handle,
 ) -> Fallible<Evidence> {
@@ -48,7 +49,8 @@ pub(crate) fn evidence(
     }
     let Answers { users, products, standing, unanswered } = answers;
     missing.extend(unanswered);
-    let verified = verify(world);
+    let mut verified = std::mem::take(&mut world.verified);
+    verified.push(read_model::verified(world));
     let unasked = std::mem::take(&mut world.unasked);
     let disk_faults = std::mem::take(&mut world.disk_faults);
     let indexes_built = world.services.iter().map(Service::indexes_built).sum();
@@ -65,6 +67,7 @@ pub(crate) fn evidence(
         verified,
         unasked,
         disk_faults,
+        quiet,
         indexes_built,
         missing,
     })
@@ -85,11 +88,4 @@ fn subjects(log: &[Logged], of: fn(&ShopEvent) -> bool) -> BTreeSet<Uuid> {
 /// The last position of every partition.
 fn ends(log: &[Logged]) -> BTreeMap<(String, i32), u64> {
     log.iter().map(|record| ((record.topic.clone(), record.partition), record.position)).collect()
-}
-
-fn verify(world: &World) -> Verified {
-    let flags = world.replays.projector_flags("--verify");
-    let finished = process::run("projector", &flags);
-    let said = format!("{}{}", finished.stdout, finished.stderr);
-    Verified { same: finished.code == Some(0), said }
 }

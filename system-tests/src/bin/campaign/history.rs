@@ -122,23 +122,36 @@ impl Command {
     }
 }
 
-/// A client's question about a user's orders, and D's answer.
+/// A client's question to D, and the answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
-    /// Who asked; all its reads of one user are one session.
+    /// Who asked; all its reads are one session, whatever they ask for.
     pub(crate) client: usize,
     /// When the question was sent.
     pub(crate) began_us: u64,
     /// When the answer was there.
     pub(crate) ended_us: u64,
-    /// Whose orders.
-    pub(crate) user: Uuid,
+    /// What was asked.
+    pub(crate) question: Question,
     /// The write that it had to see.
     pub(crate) after: Option<After>,
     /// What it saw.
     pub(crate) seen: Seen,
     /// The positions that the answer rests on.
     pub(crate) as_of: Token,
+}
+
+/// What D is asked for: one for each of its routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// A user's orders.
+    Orders(Uuid),
+    /// What a user has ordered, by product.
+    Purchases(Uuid),
+    /// One product.
+    Product(Uuid),
+    /// A page of all products.
+    Products,
 }
 
 /// A write that a read has to see.
@@ -150,26 +163,34 @@ pub(crate) struct After {
     pub(crate) effect: Effect,
 }
 
-/// What a write did to a user's orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a write did.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// The user is there.
     SignedUp,
     /// The user is gone.
     Deleted,
-    /// There is one order more.
+    /// The user has one order more.
     Placed(Uuid),
-    /// An order is taken back.
+    /// An order of the user is taken back.
     Cancelled(Uuid),
+    /// The product has this title.
+    Titled(Uuid, String),
+    /// The product is no longer sold.
+    Discontinued(Uuid),
 }
 
-/// D's answer about a user's orders.
+/// D's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The orders in D's order.
+    /// A user's orders in D's order.
     Orders(Vec<SeenOrder>),
-    /// No such user, or no longer.
-    NoUser,
+    /// A user's purchases in D's order.
+    Purchases(Vec<SeenPurchase>),
+    /// One product, or a page of them.
+    Products(Vec<(Uuid, SeenProduct)>),
+    /// No such user or product, or no longer.
+    Nothing,
 }
 
 /// One order in D's answer.
@@ -179,10 +200,66 @@ pub(crate) struct SeenOrder {
     pub(crate) id: Uuid,
     /// What was ordered.
     pub(crate) product: Uuid,
+    /// The newest title of that; none if D does not know it yet.
+    pub(crate) title: Option<String>,
     /// How many.
     pub(crate) quantity: u32,
     /// Whether it was taken back.
     pub(crate) cancelled: bool,
+}
+
+/// All orders of one user for one product in D's answer, without those that were taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenPurchase {
+    /// What was ordered, as D shows it.
+    pub(crate) product: (Uuid, SeenProduct),
+    /// How many orders.
+    pub(crate) orders: u64,
+    /// How many pieces.
+    pub(crate) quantity: u64,
+}
+
+/// A product as D shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenProduct {
+    /// Its newest title; none if D does not know it yet.
+    pub(crate) title: Option<String>,
+    /// Whether it is no longer sold.
+    pub(crate) discontinued: bool,
+}
+
+impl Question {
+    /// About whom it is, if it is about a user.
+    pub(crate) fn user(self) -> Option<Uuid> {
+        match self {
+            Self::Orders(user) | Self::Purchases(user) => Some(user),
+            Self::Product(_) | Self::Products => None,
+        }
+    }
+}
+
+fn shown((id, product): &(Uuid, SeenProduct)) -> (Uuid, Option<&str>, Option<bool>) {
+    (*id, product.title.as_deref(), Some(product.discontinued))
+}
+
+impl Read {
+    /// Products that the answer shows: title, and whether it is no longer sold where the route tells that.
+    pub(crate) fn products(&self) -> Vec<(Uuid, Option<&str>, Option<bool>)> {
+        match &self.seen {
+            Seen::Orders(orders) => {
+                orders.iter().map(|order| (order.product, order.title.as_deref(), None)).collect()
+            }
+            Seen::Purchases(purchases) => purchases.iter().map(|purchase| shown(&purchase.product)).collect(),
+            Seen::Products(products) => products.iter().map(shown).collect(),
+            Seen::Nothing => Vec::new(),
+        }
+    }
+
+    /// Whether it asks for `id`, or for something that shows it.
+    pub(crate) fn is_about(&self, id: Uuid) -> bool {
+        let asked = self.question.user() == Some(id) || self.question == Question::Product(id);
+        asked || self.products().iter().any(|(product, ..)| *product == id)
+    }
 }
 
 /// All that was asked and answered.

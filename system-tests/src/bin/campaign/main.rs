@@ -98,14 +98,15 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     let field = Arc::new(Field::new(world.urls(), http.clone(), patience.command));
     let worked = work(flags, seed, &mut world, &field, &stop, runtime.handle());
     let history = std::mem::take(&mut *field.history());
+    let quiet = field.spans(&world.quiet);
     // Kept before all else: if a service does not come back, it is what there is to look at.
     report::keep_history(&history, directory)?;
     let faults = worked?;
     progress("bringing everything to rest");
-    let evidence = gather::evidence(&mut world, history, &http, runtime.handle())?;
+    let evidence = gather::evidence(&mut world, history, quiet, &http, runtime.handle())?;
     report::keep_log(&evidence.log, directory)?;
     say(&format!("seed       {seed}"));
-    report::counts(&evidence, &faults, (world.replays.done, world.replays.gave_up));
+    report::counts(&evidence, &faults, (world.projectors.done, world.projectors.gave_up));
     let failed = report::checks(&evidence);
     Ok(failed.is_empty() && spoiled(flags.spoil.as_deref(), &evidence))
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::checks::{CHECKS, Finding, Judged};
 use crate::evidence::{Evidence, Logged};
 use crate::faults::Counts;
-use crate::history::{Command, History};
+use crate::history::{Command, History, Read};
 
 /// Findings of one check that are shown in full.
 const FINDINGS_SHOWN: usize = 3;
@@ -29,7 +29,7 @@ pub(crate) fn say(line: &str) {
 }
 
 /// What clients did and what was done to the services.
-pub(crate) fn counts(evidence: &Evidence, faults: &Counts, replays: (usize, usize)) {
+pub(crate) fn counts(evidence: &Evidence, faults: &Counts, projectors: (usize, usize)) {
     let commands = &evidence.history.commands;
     let count = |is: fn(&Command) -> bool| commands.iter().filter(|command| is(command)).count();
     let attempts: usize = commands.iter().map(|command| command.attempts.len()).sum();
@@ -49,7 +49,7 @@ pub(crate) fn counts(evidence: &Evidence, faults: &Counts, replays: (usize, usiz
         reads.len(),
         evidence.history.reads_unanswered
     ));
-    let (done, gave_up) = replays;
+    let (done, gave_up) = projectors;
     say(&format!(
         "repeats    {} records in force say what an earlier one says; {} records of writers that others had superseded",
         evidence.repeats.len(),
@@ -57,7 +57,7 @@ pub(crate) fn counts(evidence: &Evidence, faults: &Counts, replays: (usize, usiz
     ));
     say(&format!("indexes    {} built again", evidence.indexes_built));
     say(&format!(
-        "faults     {} ({done} replays published, {gave_up} gave up)",
+        "faults     {} ({done} projectors did their work, {gave_up} gave up)",
         faults.values().sum::<usize>()
     ));
     for (name, count) in faults {
@@ -93,7 +93,8 @@ fn around(evidence: &Evidence, found: &Finding) -> String {
             lines.push((command.began_us(), told(command)));
         }
     }
-    for read in evidence.history.reads.iter().filter(|read| about(read.user)) {
+    let asked = |read: &&Read| found.about.iter().any(|id| read.is_about(*id));
+    for read in evidence.history.reads.iter().filter(asked) {
         lines.push((read.began_us, format!("{read:?}")));
     }
     lines.sort();

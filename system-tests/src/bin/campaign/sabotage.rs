@@ -38,6 +38,10 @@ enum Harm {
     FailIndex,
     /// Its index is removed.
     RemoveIndex,
+    /// A generation is damaged before it opens it.
+    DamageGeneration,
+    /// Nothing, but for a while nobody may be held up.
+    Watch,
 }
 
 impl Harm {
@@ -105,6 +109,15 @@ pub(crate) const ALL: &[Sabotage] = &[
     sabotage(Fault::DoubleRow, QUERY, 3, &["d-equals-replay", "users-in-d"]),
     sabotage(Fault::StaleRead, QUERY, 5, &["reads-see-their-write"]),
     sabotage(Fault::BackInTime, QUERY, 20, &["sessions-never-go-back"]),
+    Sabotage {
+        harm: Harm::DamageGeneration,
+        ..sabotage(Fault::TrustGeneration, QUERY, 1, &["d-equals-replay"])
+    },
+    Sabotage {
+        harm: Harm::Watch,
+        ..sabotage(Fault::SendOnePartition, ORDERS, 1, &["broker-away-stops-nobody"])
+    },
+    sabotage(Fault::OldRow, QUERY, 20, &["sessions-never-go-back"]),
 ];
 
 /// Names of all faults, for the command line.

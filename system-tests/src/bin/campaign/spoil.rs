@@ -4,6 +4,7 @@
 mod answers;
 mod disks;
 mod log;
+mod reads;
 
 use crate::evidence::Evidence;
 
@@ -43,10 +44,15 @@ pub(crate) const ALL: &[Spoil] = &[
     Spoil { name: "twin-email", found_by: "emails-unique", spoil: log::twin_email },
     Spoil { name: "order-of-nobody", found_by: "orders-of-the-known", spoil: log::order_of_nobody },
     // A read does not wait for its token.
-    Spoil { name: "stale-read", found_by: "reads-see-their-write", spoil: answers::stale_read },
+    Spoil { name: "stale-read", found_by: "reads-see-their-write", spoil: reads::stale_read },
     // A read says that it rests on its token, and does not show it.
-    Spoil { name: "blind-read", found_by: "reads-see-their-write", spoil: answers::blind_read },
-    Spoil { name: "back-in-time", found_by: "sessions-never-go-back", spoil: answers::back_in_time },
+    Spoil { name: "blind-read", found_by: "reads-see-their-write", spoil: reads::blind_read },
+    Spoil { name: "blind-title", found_by: "reads-see-their-write", spoil: reads::blind_title },
+    Spoil { name: "back-in-time", found_by: "sessions-never-go-back", spoil: reads::back_in_time },
+    Spoil { name: "older-purchases", found_by: "sessions-never-go-back", spoil: reads::older_purchases },
+    // Another route shows what was there before.
+    Spoil { name: "older-title", found_by: "sessions-never-go-back", spoil: reads::older_title },
+    Spoil { name: "as-of-back", found_by: "sessions-never-go-back", spoil: reads::as_of_back },
     Spoil { name: "hide-row", found_by: "users-in-d", spoil: answers::hide_row },
     Spoil { name: "double-row", found_by: "users-in-d", spoil: answers::double_row },
     Spoil { name: "old-title", found_by: "products-in-d", spoil: answers::old_title },
@@ -63,6 +69,8 @@ pub(crate) const ALL: &[Spoil] = &[
     Spoil { name: "end-well", found_by: "failed-disk-ends", spoil: disks::end_well },
     Spoil { name: "trust-disk", found_by: "failed-disk-ends", spoil: disks::trust_disk },
     Spoil { name: "leave-index", found_by: "index-built-again", spoil: disks::leave_index },
+    // Nothing that is asked while a broker is away comes to D.
+    Spoil { name: "stand-still", found_by: "broker-away-stops-nobody", spoil: reads::stand_still },
     // D has stopped, and answers nothing that rests on the whole log.
     Spoil { name: "keep-silent", found_by: "questions-answered", spoil: answers::keep_silent },
 ];

@@ -1,24 +1,26 @@
-//! The processes: Kafka, services A, B, C and D, and replays, all on ports of their own that never change.
+//! The processes: Kafka, services A, B, C and D, and projectors, all on ports of their own that never change.
 
 pub(crate) mod cluster;
 pub(crate) mod disk;
+pub(crate) mod projectors;
 mod proxy;
-pub(crate) mod replays;
 pub(crate) mod service;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use event_log::Kafka;
 use event_log::sabotage::Fault;
+use event_log::{Kafka, topics};
 use quickstart::client::Client;
 use quickstart::shop::Urls;
+use schemas::shop::TOPICS;
 use tokio::runtime::Handle;
 
 use crate::Fallible;
-use crate::evidence::DiskFault;
+use crate::evidence::{DiskFault, Verified};
 use crate::patience::Patience;
 use cluster::Cluster;
-use replays::Replays;
+use projectors::Projectors;
 use service::Service;
 
 /// Partitions of each topic.
@@ -70,12 +72,16 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     /// A, B, C and D.
     pub(crate) services: Vec<Service>,
-    /// Replays of D beside it.
-    pub(crate) replays: Replays,
+    /// Projectors at work in D's directory.
+    pub(crate) projectors: Projectors,
     /// What ended without being told to.
     pub(crate) unasked: Vec<String>,
     /// What was done to disks, and what came of it.
     pub(crate) disk_faults: Vec<DiskFault>,
+    /// D's rows against a replay, after a generation was damaged.
+    pub(crate) verified: Vec<Verified>,
+    /// When nobody may have been held up.
+    pub(crate) quiet: Vec<(Instant, Instant)>,
     topic_prefix: String,
     /// How long is waited for the services.
     pub(crate) patience: Patience,
@@ -105,10 +111,20 @@ impl World {
             },
         );
         let services = services.collect();
-        let replays = Replays::new(&shared, &plan.directory.join(SERVICES[QUERY].1));
-        let (unasked, disk_faults) = (Vec::new(), Vec::new());
+        let projectors = Projectors::new(&shared, &plan.directory.join(SERVICES[QUERY].1));
+        let (unasked, disk_faults, verified, quiet) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (topic_prefix, patience) = (plan.topic_prefix.to_owned(), plan.patience);
-        let mut world = Self { cluster, services, replays, unasked, disk_faults, topic_prefix, patience };
+        let mut world = Self {
+            cluster,
+            services,
+            projectors,
+            unasked,
+            disk_faults,
+            verified,
+            quiet,
+            topic_prefix,
+            patience,
+        };
         for index in 0..world.services.len() {
             world.service(index)?.start();
         }
@@ -129,11 +145,11 @@ impl World {
         Ok(())
     }
 
-    /// Notes services that ended though nobody told them to, and replays that found a difference.
+    /// Notes services that ended though nobody told them to, and projectors that found a difference.
     pub(crate) fn look(&mut self) {
-        let Self { services, replays, unasked, .. } = self;
+        let Self { services, projectors, unasked, .. } = self;
         unasked.extend(services.iter_mut().filter_map(Service::ended_unasked));
-        unasked.extend(replays.look());
+        unasked.extend(projectors.look());
     }
 
     /// Where the services listen.
@@ -147,6 +163,15 @@ impl World {
     pub(crate) fn kafka(&self) -> Kafka {
         let (brokers, topic_prefix) = (self.cluster.bootstrap.clone(), self.topic_prefix.clone());
         Kafka { brokers, options: Vec::new(), topic_prefix, embedded: false }
+    }
+
+    /// How many records the log has.
+    pub(crate) fn records(&self) -> Fallible<u64> {
+        let partitions =
+            TOPICS.iter().flat_map(|topic| (0..PARTITIONS).map(move |partition| (*topic, partition)));
+        let partitions: Vec<_> = partitions.collect();
+        let watermarks = topics::all_watermarks(&self.kafka(), &partitions)?;
+        Ok(watermarks.iter().map(|watermarks| watermarks.high.unsigned_abs()).sum())
     }
 
     /// Ends the services; Kafka is left to another world.

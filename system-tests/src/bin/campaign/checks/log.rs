@@ -92,7 +92,8 @@ fn held_emails(evidence: &Evidence) -> BTreeMap<String, Vec<Held>> {
         for (index, (from_us, event)) in events.iter().enumerate() {
             let (UserEvent::SignedUp(now) | UserEvent::Changed(now)) = event else { continue };
             let to_us = events.get(index + 1).map_or(i64::MAX, |(at_us, _)| *at_us);
-            let email = now.email.trim().to_lowercase();
+            // All spellings that clients use.
+            let email = now.email.trim().to_lowercase().replace("e\u{301}", "é");
             emails.entry(email).or_default().push(Held { user, from_us: *from_us, to_us });
         }
     }

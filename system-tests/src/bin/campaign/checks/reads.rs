@@ -2,25 +2,35 @@
 
 use std::collections::BTreeMap;
 
+use schemas::shop::OrderEvent;
 use schemas::token::Token;
 use uuid::Uuid;
 
 use super::Judged;
+use super::account::Account;
 use crate::evidence::Evidence;
-use crate::history::{After, Asked, Effect, Read, Seen, SeenOrder};
+use crate::history::{After, Asked, Effect, Question, Read, Seen, SeenOrder};
 
 /// Every read with a token saw that write, and the user whose it is.
 pub(super) fn see_their_write(evidence: &Evidence) -> Judged {
-    let deletions = deletions(evidence);
+    let (account, deletions) = (Account::of(evidence), deletions(evidence));
     let mut judged = Judged::default();
     for read in &evidence.history.reads {
         let Some(after) = &read.after else { continue };
-        let may_be_gone = deletions.get(&read.user).is_some_and(|began_us| *began_us < read.ended_us);
-        let wrong =
-            not_reached(&after.token, &read.as_of).or_else(|| not_seen(after, &read.seen, may_be_gone));
+        let gone_us = read.question.user().and_then(|user| deletions.get(&user));
+        let may_be_gone = gone_us.is_some_and(|began_us| *began_us < read.ended_us);
+        let wrong = not_reached(&after.token, &read.as_of)
+            .or_else(|| {
+                (!may_be_gone && read.seen == Seen::Nothing).then(|| nothing(after, read.question)).flatten()
+            })
+            .or_else(|| not_seen(read, after, &account));
+        let about = match (&after.effect, read.question) {
+            (Effect::Titled(product, _) | Effect::Discontinued(product), _) => Some(*product),
+            (_, question) => question.user(),
+        };
         judged.case(
-            wrong.map(|wrong| format!("a read of {} after {}: {wrong}", read.user, after.token)),
-            &[read.user],
+            wrong.map(|wrong| format!("{:?} was read after {}: {wrong}", read.question, after.token)),
+            about.as_slice(),
         );
     }
     judged
@@ -37,6 +47,13 @@ fn deletions(evidence: &Evidence) -> BTreeMap<Uuid, u64> {
     deletions
 }
 
+/// Why something should have been there, where nobody may have removed it. That a product was changed says nothing of a user.
+fn nothing(after: &After, question: Question) -> Option<String> {
+    let of_product = matches!(after.effect, Effect::Titled(..) | Effect::Discontinued(_));
+    let rightly = after.effect == Effect::Deleted || of_product && question.user().is_some();
+    (!rightly).then(|| "there is no such user or product".to_owned())
+}
+
 fn not_reached(token: &Token, as_of: &Token) -> Option<String> {
     let reached = as_of.positions.iter();
     let behind = |at: &&schemas::token::TokenPosition| {
@@ -51,67 +68,47 @@ fn not_reached(token: &Token, as_of: &Token) -> Option<String> {
     ))
 }
 
-fn not_seen(after: &After, seen: &Seen, may_be_gone: bool) -> Option<String> {
-    let orders = match (seen, after.effect) {
-        (Seen::NoUser, Effect::Deleted) => return None,
-        (Seen::NoUser, _) => return (!may_be_gone).then(|| "there is no such user".to_owned()),
-        (Seen::Orders(_), Effect::Deleted) => return Some("the user is still there".to_owned()),
-        (Seen::Orders(orders), _) => orders,
+fn not_seen(read: &Read, after: &After, account: &Account<'_>) -> Option<String> {
+    match &after.effect {
+        Effect::SignedUp => None,
+        Effect::Deleted => (read.seen != Seen::Nothing).then(|| "the user is still there".to_owned()),
+        Effect::Placed(id) | Effect::Cancelled(id) => match &read.seen {
+            Seen::Orders(orders) => order_not_seen(orders, *id, &after.effect),
+            Seen::Purchases(_) => purchase_not_seen(read, *id, &after.effect, account),
+            Seen::Products(_) | Seen::Nothing => None,
+        },
+        Effect::Titled(product, title) => {
+            let least = account.titles_shown(*product, title, 0)?;
+            let early = |shown: &str| account.titles_shown(*product, shown, least).is_none();
+            let mut shown = read.products().into_iter().filter(|(id, ..)| id == product);
+            let (_, title, _) = shown.find(|(_, title, _)| title.is_none_or(early))?;
+            Some(format!("{product} is called {title:?}"))
+        }
+        Effect::Discontinued(product) => {
+            let shown = read.products().into_iter().find(|(id, ..)| id == product)?;
+            (shown.2 == Some(false)).then(|| format!("{product} is still sold"))
+        }
+    }
+}
+
+fn order_not_seen(orders: &[SeenOrder], id: Uuid, effect: &Effect) -> Option<String> {
+    let Some(order) = orders.iter().find(|order| order.id == id) else {
+        return Some(format!("order {id} is not there"));
     };
-    let find = |id: Uuid| orders.iter().find(|order| order.id == id);
-    match after.effect {
-        Effect::SignedUp | Effect::Deleted => None,
-        Effect::Placed(id) => find(id).is_none().then(|| format!("order {id} is not there")),
-        Effect::Cancelled(id) => {
-            (!find(id).is_some_and(|order| order.cancelled)).then(|| format!("order {id} is not cancelled"))
-        }
-    }
+    let should_be_cancelled = matches!(effect, Effect::Cancelled(_));
+    (should_be_cancelled && !order.cancelled).then(|| format!("order {id} is not cancelled"))
 }
 
-/// No client sees less of a user than it has seen before.
-pub(super) fn never_go_back(evidence: &Evidence) -> Judged {
-    let mut sessions: BTreeMap<(usize, Uuid), Vec<&Read>> = BTreeMap::new();
-    for read in &evidence.history.reads {
-        sessions.entry((read.client, read.user)).or_default().push(read);
-    }
-    let mut judged = Judged::default();
-    for ((client, user), reads) in &mut sessions {
-        reads.sort_by_key(|read| read.began_us);
-        let mut was_there = false;
-        for pair in reads.windows(2) {
-            let [before, now] = pair else { continue };
-            was_there |= matches!(before.seen, Seen::Orders(_));
-            let wrong = back(&before.as_of, &now.as_of).or_else(|| lost(&before.seen, &now.seen, was_there));
-            judged.case(wrong.map(|wrong| format!("client {client} read {user} twice: {wrong}")), &[*user]);
+/// Purchases do not name their orders; but they are those of one moment, and that must be after the event.
+fn purchase_not_seen(read: &Read, id: Uuid, effect: &Effect, account: &Account<'_>) -> Option<String> {
+    let user = read.question.user()?;
+    let is_it = |event: &OrderEvent| match event {
+        OrderEvent::Placed(placed) => placed.order_id == id && matches!(effect, Effect::Placed(_)),
+        OrderEvent::Cancelled(cancelled) => {
+            cancelled.order_id == id && matches!(effect, Effect::Cancelled(_))
         }
-    }
-    judged
-}
-
-fn back(before: &Token, now: &Token) -> Option<String> {
-    let at = |token: &Token, topic: &str, partition: i32| {
-        let mut same = token.positions.iter().filter(|at| at.topic == topic && at.partition == partition);
-        same.next().map(|at| at.position)
     };
-    let went_back =
-        before.positions.iter().find(|was| at(now, &was.topic, was.partition) < Some(was.position))?;
-    Some(format!("{}/{} went back from {before} to {now}", went_back.topic, went_back.partition))
-}
-
-fn lost(before: &Seen, now: &Seen, was_there: bool) -> Option<String> {
-    match (before, now) {
-        (Seen::Orders(before), Seen::Orders(now)) => lost_orders(before, now),
-        (Seen::NoUser, Seen::Orders(_)) if was_there => Some("a user who was gone is back".to_owned()),
-        _ => None,
-    }
-}
-
-fn lost_orders(before: &[SeenOrder], now: &[SeenOrder]) -> Option<String> {
-    for (index, was) in before.iter().enumerate() {
-        let same = now.get(index).filter(|is| is.id == was.id && (is.cancelled || !was.cancelled));
-        if same.is_none() {
-            return Some(format!("order {} at index {index} is no longer as it was", was.id));
-        }
-    }
-    None
+    let least = account.orders(user).iter().position(|event| is_it(event))? + 1;
+    let shown = account.orders_shown(user, &read.seen, least);
+    shown.is_none().then(|| format!("{effect:?} is not in the purchases {:?}", read.seen))
 }

@@ -2,50 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
+use schemas::shop::{ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 use super::Judged;
-use crate::evidence::{Evidence, SeenProduct, Standing};
-use crate::history::{Seen, SeenOrder};
+use super::account::Account;
+use crate::evidence::{Evidence, Standing};
+use crate::history::{Seen, SeenProduct};
 
-/// D shows each user's orders as the log has them: each once, none more, in order.
+/// D shows each user's orders as the log has them: each once, none more, in order, by its product's newest title.
 pub(super) fn users(evidence: &Evidence) -> Judged {
-    let mut orders = orders_by_user(evidence);
+    let account = Account::of(evidence);
     let is_user = |event: &ShopEvent| matches!(event, ShopEvent::User(_));
     let mut judged = Judged::default();
     for (user, standing) in expected_standing(evidence, is_user) {
-        let orders = orders.remove(&user).unwrap_or_default();
-        let expected = if standing == Standing::Present { Seen::Orders(orders) } else { Seen::NoUser };
+        let is_present = standing == Standing::Present;
+        let expected = if is_present { Seen::Orders(account.orders_in_the_end(user)) } else { Seen::Nothing };
         let seen = evidence.users.get(&user);
         let wrong =
             (seen != Some(&expected)).then(|| format!("D shows {seen:?} where the log says {expected:?}"));
         judged.case(wrong, &[user]);
     }
     judged
-}
-
-fn orders_by_user(evidence: &Evidence) -> BTreeMap<Uuid, Vec<SeenOrder>> {
-    let mut orders: BTreeMap<Uuid, Vec<SeenOrder>> = BTreeMap::new();
-    for record in &evidence.log {
-        let ShopEvent::Order(event) = &record.event else { continue };
-        let of_user = orders.entry(event.user_id()).or_default();
-        match event {
-            OrderEvent::Placed(placed) => of_user.push(SeenOrder {
-                id: placed.order_id,
-                product: placed.product_id,
-                quantity: placed.quantity.get(),
-                cancelled: false,
-            }),
-            OrderEvent::Cancelled(cancelled) => {
-                of_user
-                    .iter_mut()
-                    .filter(|order| order.id == cancelled.order_id)
-                    .for_each(|order| order.cancelled = true);
-            }
-        }
-    }
-    orders
 }
 
 /// D shows each product as the log has it.
@@ -72,7 +50,9 @@ pub(super) fn products(evidence: &Evidence) -> Judged {
 /// D's digest is that of a replay from zero.
 pub(super) fn verified(evidence: &Evidence) -> Judged {
     let mut judged = Judged::default();
-    judged.case((!evidence.verified.same).then(|| evidence.verified.said.clone()), &[]);
+    for verified in &evidence.verified {
+        judged.case((!verified.same).then(|| verified.said.clone()), &[]);
+    }
     judged
 }
 

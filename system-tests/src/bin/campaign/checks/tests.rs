@@ -64,7 +64,7 @@ fn an_unclear_command_may_be_in_the_log_once_and_not_twice() {
     evidence.history.commands.last_mut().unwrap().attempts.first_mut().unwrap().outcome = unclear();
     assert_eq!(found(&evidence), BTreeSet::new());
     let last = evidence.log.last().unwrap().clone();
-    evidence.log.push(Logged { position: 2, version: 3, ..last });
+    evidence.log.push(Logged { position: 3, version: 3, ..last });
     assert_eq!(found(&evidence), BTreeSet::from(["unacknowledged-at-most-once"]));
 }
 
@@ -97,7 +97,7 @@ fn an_order_that_was_refused_as_of_somebody_unheard_of_is_not_in_the_log() {
 fn a_user_who_may_be_gone_need_not_be_seen_and_does_not_come_back() {
     let mut evidence = sound();
     let last = evidence.history.reads.last_mut().unwrap();
-    last.seen = Seen::NoUser;
+    last.seen = Seen::Nothing;
     assert_eq!(found(&evidence), BTreeSet::from(["reads-see-their-write"]));
     let unclear = Outcome::Unclear { why: "no answer".to_owned() };
     evidence.history.commands.push(command(6, Asked::DeleteUser, Some(JILL), unclear));
@@ -113,8 +113,8 @@ fn a_user_who_may_be_gone_need_not_be_seen_and_does_not_come_back() {
 fn who_reads_with_an_orders_token_sees_its_user() {
     let mut evidence = sound();
     let mut read = evidence.history.reads.remove(0);
-    (read.seen, read.as_of) = (Seen::NoUser, read.after.as_ref().unwrap().token.clone());
-    evidence.history.reads = vec![read];
+    (read.seen, read.as_of) = (Seen::Nothing, read.after.as_ref().unwrap().token.clone());
+    (evidence.history.reads, evidence.quiet) = (vec![read], Vec::new());
     assert_eq!(found(&evidence), BTreeSet::from(["reads-see-their-write"]));
 }
 

@@ -13,8 +13,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::clients::reads;
-use crate::evidence::{SeenProduct, Standing};
-use crate::history::Seen;
+use crate::evidence::Standing;
+use crate::history::{Seen, SeenProduct};
 
 /// Pause before a question is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -117,7 +117,7 @@ impl Questions<'_> {
             let answer = self.ask(|| self.client.get(&url).after(&after)).await?;
             match answer.status {
                 200 => all.extend(reads::orders(&answer.body)),
-                404 => return Ok(Seen::NoUser),
+                404 => return Ok(Seen::Nothing),
                 _ => return Err(unexpected(&url, &answer)),
             }
             let Some(next) = answer.body["next"].as_str() else { return Ok(Seen::Orders(all)) };
@@ -129,10 +129,7 @@ impl Questions<'_> {
         let url = format!("{}/products/{id}", self.urls.query);
         let after = self.token(|_| true);
         let answer = self.ask(|| self.client.get(&url).after(&after)).await?;
-        Ok((answer.status == 200).then(|| SeenProduct {
-            title: answer.body["title"].as_str().map(str::to_owned),
-            discontinued: answer.body["discontinued"] == true,
-        }))
+        Ok((answer.status == 200).then(|| reads::product(&answer.body)))
     }
 
     /// What C says of a user: it is asked to order something that never was.

@@ -14,7 +14,7 @@ use super::{Harm, Sabotage};
 use crate::checks::CHECKS;
 use crate::clients::{self, Field};
 use crate::evidence::{Evidence, Part};
-use crate::faults::{self, disks};
+use crate::faults::{brokers, disks, read_model};
 use crate::patience::Patience;
 use crate::report::{keep_history, keep_log};
 use crate::world::cluster::Cluster;
@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const AFTERMATH: Duration = Duration::from_secs(1);
 /// How long clients work before their service is killed, and again while no broker is there.
 const WORK: Duration = Duration::from_secs(2);
+/// How long nobody may be held up.
+const WATCHED: Duration = Duration::from_secs(5);
 /// What a service logs when it finds something wrong.
 const ERROR: &str = " ERROR ";
 /// Most characters of a service's words that are shown.
@@ -91,6 +93,11 @@ impl Attempt<'_> {
             Harm::None => self.until_struck(world, run),
             Harm::KillWithoutKafka | Harm::LoseDiskWithoutKafka => self.kill_without_kafka(world)?,
             Harm::FillDisk | Harm::FailIndex | Harm::RemoveIndex => self.harm_disk(world, run)?,
+            Harm::DamageGeneration => self.damage_generations(world, run)?,
+            Harm::Watch => {
+                std::thread::sleep(WORK);
+                brokers::watch(world, WATCHED);
+            }
         }
         field.stop();
         while let Some(ended) = run.handle.block_on(clients.join_next()) {
@@ -101,14 +108,13 @@ impl Attempt<'_> {
         }
         let history = std::mem::take(&mut *field.history());
         keep_history(&history, directory)?;
-        let evidence = gather::evidence(world, history, &run.http, run.handle)?;
+        let evidence = gather::evidence(world, history, field.spans(&world.quiet), &run.http, run.handle)?;
         keep_log(&evidence.log, directory)?;
         Ok(evidence)
     }
 
     fn until_struck(&self, world: &mut World, run: &Run<'_>) {
-        let over = || Instant::now() >= self.by || run.stop.load(Ordering::Relaxed);
-        while self.struck(world) < self.strikes && !over() {
+        while self.struck(world) < self.strikes && !self.is_over(run) {
             std::thread::sleep(LOOK);
             world.look();
         }
@@ -119,7 +125,7 @@ impl Attempt<'_> {
     /// What the service has acknowledged since Kafka was gone is nowhere but with itself when it dies.
     fn kill_without_kafka(&self, world: &mut World) -> Fallible<()> {
         std::thread::sleep(WORK);
-        faults::kill_all(world)?;
+        brokers::kill_all(world)?;
         std::thread::sleep(WORK);
         world.service(self.sabotage.service)?.kill();
         Ok(())
@@ -138,6 +144,22 @@ impl Attempt<'_> {
         std::thread::sleep(WORK);
         world.look();
         Ok(())
+    }
+
+    /// Much damage is found by the store itself, so one after the other until the fault has struck.
+    fn damage_generations(&self, world: &mut World, run: &Run<'_>) -> Fallible<()> {
+        std::thread::sleep(WORK);
+        let mut random = StdRng::seed_from_u64(run.seed.wrapping_add(self.number as u64));
+        loop {
+            read_model::damage_generation(world, &mut random)?;
+            if self.struck(world) >= self.strikes || self.is_over(run) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_over(&self, run: &Run<'_>) -> bool {
+        Instant::now() >= self.by || run.stop.load(Ordering::Relaxed)
     }
 
     /// Starts what was killed, once nobody asks for anything any more that it could lose otherwise.

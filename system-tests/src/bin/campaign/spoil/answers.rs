@@ -1,10 +1,9 @@
 //! Answers as a faulty service would have given them.
 
-use schemas::token::Token;
 use uuid::Uuid;
 
 use crate::evidence::{Evidence, Standing};
-use crate::history::{Asked, Effect, Outcome, Seen, SeenOrder};
+use crate::history::{Asked, Outcome, Seen, SeenOrder};
 
 pub(super) fn refuse_and_do(evidence: &mut Evidence) -> Option<()> {
     let command = evidence.history.commands.iter_mut().find(|command| command.accepted().is_some())?;
@@ -42,35 +41,6 @@ pub(super) fn forget_order(evidence: &mut Evidence) -> Option<()> {
     Some(())
 }
 
-pub(super) fn stale_read(evidence: &mut Evidence) -> Option<()> {
-    let read = evidence.history.reads.iter_mut().find(|read| read.after.is_some())?;
-    read.as_of = Token::default();
-    Some(())
-}
-
-pub(super) fn blind_read(evidence: &mut Evidence) -> Option<()> {
-    evidence.history.reads.iter_mut().find_map(|read| match (&read.after.as_ref()?.effect, &mut read.seen) {
-        (Effect::Placed(id), Seen::Orders(orders)) => {
-            orders.retain(|order| order.id != *id);
-            Some(())
-        }
-        _ => None,
-    })
-}
-
-pub(super) fn back_in_time(evidence: &mut Evidence) -> Option<()> {
-    let reads = &mut evidence.history.reads;
-    let mut early =
-        reads.iter().find(|read| matches!(&read.seen, Seen::Orders(orders) if !orders.is_empty()))?.clone();
-    let Seen::Orders(orders) = &mut early.seen else { return None };
-    orders.pop();
-    early.after = None;
-    // Right after the read that saw the order.
-    early.began_us += 1;
-    reads.push(early);
-    Some(())
-}
-
 /// The orders of some user in D's last answer.
 fn orders_in_d(evidence: &mut Evidence) -> Option<&mut Vec<SeenOrder>> {
     evidence.users.values_mut().find_map(|seen| match seen {
@@ -95,7 +65,7 @@ pub(super) fn old_title(evidence: &mut Evidence) -> Option<()> {
 }
 
 pub(super) fn flip_digest(evidence: &mut Evidence) -> Option<()> {
-    evidence.verified.same = false;
+    evidence.verified.last_mut()?.same = false;
     Some(())
 }
 

@@ -10,15 +10,21 @@ use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use schemas::token::Token;
 use uuid::Uuid;
 
-use crate::evidence::{
-    DiskFault, Evidence, FailedDisk, FullDisk, Logged, Part, SeenProduct, Standing, Verified,
+use crate::evidence::{DiskFault, Evidence, FailedDisk, FullDisk, Logged, Part, Quiet, Standing, Verified};
+use crate::history::{
+    After, Asked, Attempt, Command, Effect, History, Outcome, Question, Read, Seen, SeenOrder, SeenProduct,
+    SeenPurchase,
 };
-use crate::history::{After, Asked, Attempt, Command, Effect, History, Outcome, Read, Seen, SeenOrder};
 
 pub(super) const JILL: Uuid = Uuid::from_u128(1);
 const JACK: Uuid = Uuid::from_u128(2);
 const PANTS: Uuid = Uuid::from_u128(3);
 const ORDER: Uuid = Uuid::from_u128(4);
+/// Jack's.
+const OTHER_ORDER: Uuid = Uuid::from_u128(5);
+const USERS: &str = "users.events";
+const PRODUCTS: &str = "products.events";
+const ORDERS: &str = "orders.events";
 
 fn details(user_id: Uuid, email: &str, name: &str) -> UserDetails {
     let address = "1 Main Street".to_owned();
@@ -46,8 +52,8 @@ fn done(
     };
     let (topic, position) = at;
     let mut token = Token::one(topic, 0, position);
-    if matches!(event, ShopEvent::Order(_)) {
-        token.positions.extend(rests_on().positions);
+    if let ShopEvent::Order(event) = &event {
+        token.positions.extend(rests_on(event.user_id()).positions);
     }
     let command = command(number, asked, on, Outcome::Accepted { status: 201, token, id });
     let record = Logged {
@@ -65,9 +71,10 @@ fn done(
     (command, record)
 }
 
-/// Where Jill and the pants are told of.
-fn rests_on() -> Token {
-    "users.events/0@0,products.events/0@0".parse().unwrap()
+/// Where an order's user and the pants are told of.
+fn rests_on(user: Uuid) -> Token {
+    let user = if user == JILL { 0 } else { 2 };
+    format!("{USERS}/0@{user},{PRODUCTS}/0@0").parse().unwrap()
 }
 
 /// One of each kind, and the service did well.
@@ -81,71 +88,104 @@ fn disk_faults() -> Vec<DiskFault> {
     ]
 }
 
-/// Two users, one product, one order that was taken back, and reads of it.
-pub(super) fn sound() -> Evidence {
+/// The log, and how it was asked for: two users, a product that got another title, and two orders, one of which was taken
+/// back.
+fn commands_and_log() -> (Vec<Command>, Vec<Logged>) {
     let sign_up = |email: &str| Asked::SignUp { email: email.to_owned() };
-    let pants = ProductDetails {
+    let product = |title: &str| ProductDetails {
         product_id: PANTS,
-        title: "pants".to_owned(),
+        title: title.to_owned(),
         image: "pants.jpg".to_owned(),
         price_cents: None,
     };
-    let placed = OrderPlaced { order_id: ORDER, user_id: JILL, product_id: PANTS, quantity: NonZeroU32::MIN };
+    let placed = |order_id, user_id| {
+        let quantity = NonZeroU32::MIN;
+        let placed = OrderPlaced { order_id, user_id, product_id: PANTS, quantity };
+        ShopEvent::Order(OrderEvent::Placed(placed))
+    };
     let cancelled = OrderCancelled { order_id: ORDER, user_id: JILL, product_id: PANTS };
-    let jill = UserEvent::SignedUp(details(JILL, "jill@x.com", "Jill"));
-    let renamed = UserEvent::Changed(details(JILL, "jill@y.com", "Jill"));
+    let jill = ShopEvent::User(UserEvent::SignedUp(details(JILL, "jill@x.com", "Jill")));
+    let renamed = ShopEvent::User(UserEvent::Changed(details(JILL, "jill@y.com", "Jill")));
     // Jack takes the address that Jill has let go of.
-    let jack = UserEvent::SignedUp(details(JACK, "JILL@x.com", "Jack"));
-    let users = "users.events";
-    let orders = "orders.events";
-    let asked = Asked::Order { user: JILL, product: PANTS };
-    let (commands, log): (Vec<_>, Vec<_>) = [
-        done(1, sign_up("jill@x.com"), None, (users, 0), 1, ShopEvent::User(jill)),
-        done(2, Asked::ChangeUser, Some(JILL), (users, 1), 2, ShopEvent::User(renamed)),
-        done(3, sign_up("JILL@x.com"), None, (users, 2), 1, ShopEvent::User(jack)),
-        done(
-            4,
-            Asked::Create,
-            None,
-            ("products.events", 0),
-            1,
-            ShopEvent::Product(ProductEvent::Created(pants)),
-        ),
-        done(5, asked, None, (orders, 0), 1, ShopEvent::Order(OrderEvent::Placed(placed))),
-        done(
-            6,
-            Asked::Cancel { user: JILL },
-            Some(ORDER),
-            (orders, 1),
-            2,
-            ShopEvent::Order(OrderEvent::Cancelled(cancelled)),
-        ),
+    let jack = ShopEvent::User(UserEvent::SignedUp(details(JACK, "JILL@x.com", "Jack")));
+    let created = ShopEvent::Product(ProductEvent::Created(product("pants")));
+    let changed = ShopEvent::Product(ProductEvent::Changed(product("trousers")));
+    let cancelled = ShopEvent::Order(OrderEvent::Cancelled(cancelled));
+    let order = |user| Asked::Order { user, product: PANTS };
+    [
+        done(1, sign_up("jill@x.com"), None, (USERS, 0), 1, jill),
+        done(2, Asked::ChangeUser, Some(JILL), (USERS, 1), 2, renamed),
+        done(3, sign_up("JILL@x.com"), None, (USERS, 2), 1, jack),
+        done(4, Asked::Create, None, (PRODUCTS, 0), 1, created),
+        done(5, Asked::ChangeProduct, Some(PANTS), (PRODUCTS, 1), 2, changed),
+        done(6, order(JILL), None, (ORDERS, 0), 1, placed(ORDER, JILL)),
+        done(7, order(JACK), None, (ORDERS, 1), 1, placed(OTHER_ORDER, JACK)),
+        done(8, Asked::Cancel { user: JILL }, Some(ORDER), (ORDERS, 2), 2, cancelled),
     ]
     .into_iter()
-    .unzip();
-    let order = |cancelled| SeenOrder { id: ORDER, product: PANTS, quantity: 1, cancelled };
-    let read = |began_us, position, effect, cancelled| Read {
-        client: 0,
-        began_us,
-        ended_us: began_us + 1,
-        user: JILL,
-        after: Some(After { token: Token::one(orders, 0, position), effect }),
-        seen: Seen::Orders(vec![order(cancelled)]),
-        as_of: format!("{users}/0@2,{orders}/0@{position}").parse().unwrap(),
+    .unzip()
+}
+
+fn seen_product(title: &str) -> (Uuid, SeenProduct) {
+    (PANTS, SeenProduct { title: Some(title.to_owned()), discontinued: false })
+}
+
+fn seen_order(id: Uuid, cancelled: bool) -> SeenOrder {
+    SeenOrder { id, product: PANTS, title: Some("trousers".to_owned()), quantity: 1, cancelled }
+}
+
+fn read(began_us: u64, question: Question, (token, effect): (Token, Effect), seen: Seen) -> Read {
+    let others =
+        if question.user().is_some() { format!(",{USERS}/0@2,{PRODUCTS}/0@1") } else { String::new() };
+    let as_of = format!("{token}{others}").parse().unwrap();
+    let after = Some(After { token, effect });
+    Read { client: 0, began_us, ended_us: began_us + 1, question, after, seen, as_of }
+}
+
+/// One client's, over all routes. The first and the last one are about Jill's order, which is taken back between them.
+fn reads() -> Vec<Read> {
+    let product = |began_us, question, position, title: &str| {
+        let after = (Token::one(PRODUCTS, 0, position), Effect::Titled(PANTS, title.to_owned()));
+        read(began_us, question, after, Seen::Products(vec![seen_product(title)]))
     };
-    let reads = vec![read(56, 0, Effect::Placed(ORDER), false), read(66, 1, Effect::Cancelled(ORDER), true)];
-    let pants = SeenProduct { title: Some("pants".to_owned()), discontinued: false };
+    let of_user = |began_us, question, position, effect, seen| {
+        read(began_us, question, (Token::one(ORDERS, 0, position), effect), seen)
+    };
+    let orders = |cancelled| Seen::Orders(vec![seen_order(ORDER, cancelled)]);
+    let purchases = vec![SeenPurchase { product: seen_product("trousers"), orders: 1, quantity: 1 }];
+    let signed_up = (Token::one(USERS, 0, 2), Effect::SignedUp);
+    let signed_up = Read {
+        as_of: format!("{USERS}/0@2").parse().unwrap(),
+        ..read(36, Question::Purchases(JACK), signed_up, Seen::Purchases(Vec::new()))
+    };
+    let (cancelled, placed) = (Effect::Cancelled(ORDER), Effect::Placed(OTHER_ORDER));
+    vec![
+        of_user(66, Question::Orders(JILL), 0, Effect::Placed(ORDER), orders(false)),
+        signed_up,
+        product(46, Question::Product(PANTS), 0, "pants"),
+        product(56, Question::Products, 1, "trousers"),
+        of_user(76, Question::Purchases(JACK), 1, placed, Seen::Purchases(purchases)),
+        of_user(86, Question::Orders(JILL), 2, cancelled, orders(true)),
+    ]
+}
+
+/// A campaign in which everything was right.
+pub(super) fn sound() -> Evidence {
+    let (commands, log) = commands_and_log();
     let standing = [JILL, JACK, PANTS].map(|id| (id, Standing::Present));
+    let orders = |id, cancelled| Seen::Orders(vec![seen_order(id, cancelled)]);
+    let (pants, trousers) = seen_product("trousers");
     Evidence {
-        history: History { commands, reads, reads_unanswered: 0 },
+        history: History { commands, reads: reads(), reads_unanswered: 0 },
         log,
         repeats: Vec::new(),
         superseded: 0,
         unreadable: Vec::new(),
-        users: BTreeMap::from([(JILL, Seen::Orders(vec![order(true)])), (JACK, Seen::Orders(Vec::new()))]),
-        products: BTreeMap::from([(PANTS, Some(pants))]),
+        users: BTreeMap::from([(JILL, orders(ORDER, true)), (JACK, orders(OTHER_ORDER, false))]),
+        products: BTreeMap::from([(pants, Some(trousers))]),
         standing: BTreeMap::from(standing),
-        verified: Verified { same: true, said: String::new() },
+        verified: vec![Verified { same: true, said: String::new() }],
+        quiet: vec![Quiet { from_us: 0, to_us: 300 }],
         unasked: Vec::new(),
         disk_faults: disk_faults(),
         indexes_built: 1,
