@@ -121,18 +121,20 @@ impl<E: EventData + 'static> Builder<E> {
                     self.tell_built(&report);
                     return Ok(());
                 }
+                Err(error) if error.cancelled() => return Ok(()),
+                Err(error @ BuildError::Replay(ReplayError::Abandoned { .. })) if discards => {
+                    tracing::warn!("what an earlier replay has left is of no use, and is removed: {error}");
+                    match self.discard().await {
+                        Ok(()) => {
+                            discards = false;
+                            continue;
+                        }
+                        // Somebody else may be at work with it.
+                        Err(error) => error,
+                    }
+                }
                 Err(error) => error,
             };
-            if error.cancelled() {
-                return Ok(());
-            }
-            if let BuildError::Replay(ReplayError::Abandoned { .. }) = &error
-                && std::mem::take(&mut discards)
-            {
-                tracing::warn!("what an earlier replay has left is of no use, and is removed: {error}");
-                self.discard().await?;
-                continue;
-            }
             let worth_waiting = error.passing() && Instant::now() < give_up_at;
             if !worth_waiting && (wanted.asked || !error.others_at_work()) {
                 return Err(error);

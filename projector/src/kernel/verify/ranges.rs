@@ -1,8 +1,6 @@
 //! Rows compared range by range: digests of ranges first, rows of a range only where they differ. A range of which rows cannot
 //! be read is one that differs, and does not keep the others from being compared.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::digest::Digest;
@@ -84,8 +82,11 @@ impl RangeDigest {
     ) -> Result<Vec<Self>, StoreError> {
         let digest = |(from, to): &Range| {
             let from = decoded(generation, from.as_deref())?;
-            let digest = guarded(|| digest(generation, from, to.as_ref(), stop));
-            Ok(digest.map_or_else(Self::Unreadable, |digest| Self::Digest(digest.to_string())))
+            let digest = digest(generation, from, to.as_ref(), stop);
+            Ok(digest.map_or_else(
+                |error| Self::Unreadable(error.detail),
+                |digest| Self::Digest(digest.to_string()),
+            ))
         };
         ranges.iter().take(ANSWER_RANGES_MAX).map(digest).collect()
     }
@@ -106,14 +107,6 @@ fn digest(
         digest.add(row.hash());
     }
     Ok(digest)
-}
-
-/// What reading gives, or what was said when it could not go on: sled panics where it meets damage that it does not expect.
-fn guarded<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read.map_err(|error| error.detail),
-        Err(_) => Err("sled met damage that it does not expect".to_owned()),
-    }
 }
 
 fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreError> {
@@ -151,7 +144,8 @@ impl RangeRows {
         let from = decoded(generation, from.as_deref())?;
         let mut found = Self::default();
         let limit = limit.min(ANSWER_ROWS_MAX);
-        found.unreadable = guarded(|| found.fill(generation, from, to.as_ref(), limit)).err();
+        let filled = found.fill(generation, from, to.as_ref(), limit);
+        found.unreadable = filled.err().map(|error| error.detail);
         Ok(found)
     }
 

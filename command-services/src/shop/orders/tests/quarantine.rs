@@ -100,22 +100,33 @@ async fn an_event_that_c_cannot_read_parks_its_user_and_all_others_are_served() 
     }
 }
 
-/// Written behind a user's event; stops C while it runs and at its next start, and says why.
-async fn stops_saying(spoil: impl FnOnce(&mut Unknown) -> Vec<u8>, said: &str) {
+/// A user and a product that C knows, and what is to be written behind the user's event; its service has stopped.
+async fn behind_a_user() -> (Shop, String, String, Unknown) {
     let mut shop = Shop::start();
     let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
     order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
     shop.users.relayed();
     shop.users.stop();
-    let mut unknown = Unknown::behind(&shop, &user_id);
+    let unknown = Unknown::behind(&shop, &user_id);
+    (shop, user_id, product_id, unknown)
+}
+
+/// Returns what `/health/ready` says of it.
+fn until_following_stops(shop: &Shop) -> String {
+    let stopped = |reason: &String| reason.starts_with("following has stopped");
+    eventually("following to stop", || shop.orders.service().not_ready().filter(stopped))
+}
+
+/// Written behind a user's event; stops C while it runs and at its next start, and says why.
+async fn stops_saying(spoil: impl FnOnce(&mut Unknown) -> Vec<u8>, said: &str) {
+    let (mut shop, user_id, product_id, mut unknown) = behind_a_user().await;
     let record = spoil(&mut unknown);
     write_raw(&shop.broker.kafka(""), "users.events", &[(unknown.partition, &record)]);
     for restarted in [false, true] {
         if restarted {
             shop.orders.restart(|_| {}).unwrap();
         }
-        let stopped = |reason: &String| reason.starts_with("following has stopped");
-        let reason = eventually("following to stop", || shop.orders.service().not_ready().filter(stopped));
+        let reason = until_following_stops(&shop);
         let at = format!("topic users.events partition {} offset 2", unknown.partition);
         assert!(reason.contains(&at) && reason.contains(said), "{reason}");
         order(&user_id, &product_id).send(&shop.orders.router).await.is(201);
@@ -139,12 +150,7 @@ async fn an_event_of_another_service_stops_the_following() {
 /// Its row would be a little larger than the store takes. That is a matter of this event, not of the disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_too_large_to_wait_stops_the_following_and_no_command() {
-    let mut shop = Shop::start();
-    let (user_id, product_id, after) = shop.user_and_product("ada@example.org").await;
-    order(&user_id, &product_id).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
-    shop.users.relayed();
-    shop.users.stop();
-    let mut unknown = Unknown::behind(&shop, &user_id);
+    let (shop, user_id, product_id, mut unknown) = behind_a_user().await;
     let event_type = unknown.event["type"].as_str().unwrap().to_owned();
     let row = |data: &str| {
         let (partition, event_id) = (unknown.partition, Uuid::nil());
@@ -153,8 +159,7 @@ async fn an_event_that_is_too_large_to_wait_stops_the_following_and_no_command()
     let padding = VALUE_BYTES_MAX - row("\"\"");
     unknown.event["data"] = json!("x".repeat(padding));
     unknown.write(&shop);
-    let stopped = |reason: &String| reason.starts_with("following has stopped");
-    let reason = eventually("following to stop", || shop.orders.service().not_ready().filter(stopped));
+    let reason = until_following_stops(&shop);
     assert!(reason.contains("shop.user.renamed.v1"), "{reason}");
     for _ in 0..10 {
         order(&user_id, &product_id).send(&shop.orders.router).await.is(201);
