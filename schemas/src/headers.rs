@@ -1,6 +1,6 @@
 //! Names of the HTTP headers that Daybook defines or relies on, in lower case as HTTP/2 sends them.
 
-/// Answer of a command: the positions that it wrote, as a [`crate::token::Token`].
+/// Answer of a command: the positions that it wrote (an order's also has those of its user and product), as a [`crate::token::Token`].
 pub const TOKEN: &str = "daybook-token";
 /// Request: answer only once these positions have been projected or followed, as a [`crate::token::Token`].
 pub const AFTER: &str = "daybook-after";

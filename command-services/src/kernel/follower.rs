@@ -1,7 +1,7 @@
 //! Follows other services' topics into this service's own tables: read, check, hand over to the committer.
 //!
-//! Rows and checkpoint go into one atomic write, so each event takes effect exactly once. What cannot be taken stops the
-//! following with a sentence; commands go on being decided on what is known.
+//! Rows are written before the checkpoint that counts them, and writing them twice is writing them once, so each event
+//! takes effect exactly once. What cannot be taken stops the following with a sentence; commands go on being decided on what is known.
 
 mod log;
 mod place;

@@ -1,4 +1,4 @@
-//! The comparison at every start: what the own topic ends with, and what the own store says. Pure.
+//! The comparison of one partition, at every start and whenever the relay begins anew: what the own topic ends with, and what the own store says. Pure.
 //!
 //! The log's last record may be a repetition of an earlier one, if a relay lost its connection just before. Then a few
 //! events seem to be missing that are not; they are sent once more, which readers recognise.

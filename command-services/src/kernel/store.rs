@@ -25,7 +25,7 @@
 //!
 //! **A batch that fails on its way may be there in part**: what sled had inserted before it met a page that it cannot read
 //! counts by itself. So after any failure nothing more is written before the store has been opened afresh, where whoever
-//! writes finds out what became of the batch (`integrity`).
+//! writes finds out what became of the batch (`index`).
 
 mod damage;
 mod unsynced;

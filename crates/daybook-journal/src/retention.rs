@@ -33,7 +33,7 @@ pub struct Retention {
     pub key_age_ms_max: u64,
     /// How far the clock was set forward lately: ages are told without it.
     pub clock_ahead_ms: u64,
-    /// Keys remembered at most; towards it the oldest are forgotten early. A million take 52 MB of memory.
+    /// Keys remembered at most; towards it the oldest are forgotten early. A million take 68 to 74 MB of memory.
     pub keys_max: u64,
 }
 

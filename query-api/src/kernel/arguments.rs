@@ -44,7 +44,7 @@ pub struct Arguments {
     #[arg(long, env = "DAYBOOK_MEMORY", default_value_t = MEMORY_BYTES_DEFAULT.to_string(), value_name = "BYTES")]
     memory: String,
 
-    /// How many generations older than the published one a replay keeps
+    /// How many of the generations that were published before a replay keeps
     #[arg(long, env = "DAYBOOK_KEEP", default_value_t = KEEP_DEFAULT.to_string(), value_name = "N")]
     keep: String,
 
@@ -61,7 +61,7 @@ pub struct Arguments {
     #[arg(long, env = "DAYBOOK_CATCH_UP_MS_MAX", default_value_t = CATCH_UP_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
     catch_up_ms_max: String,
 
-    /// How long the first build waits for Kafka and its topics
+    /// How long a build waits for Kafka and its topics
     #[arg(long, env = "DAYBOOK_START_TIMEOUT_MS", default_value_t = START_TIMEOUT_MS_DEFAULT.to_string(), value_name = "MS")]
     start_timeout_ms: String,
 

@@ -25,14 +25,14 @@ pub struct Settings {
     pub replay: bool,
     /// Bytes of memory that a replay may sort and merge in.
     pub memory_bytes_max: usize,
-    /// How many generations older than the published one a replay keeps.
+    /// How many of the generations that were published before a replay keeps.
     pub keep: usize,
     /// Publish what a replay has built even if it differs from what is served, for this reason.
     pub accept_difference: Option<String>,
     /// Longest wait that `Daybook-Wait-Ms` can ask for.
     pub wait_ms_max: u64,
-    /// How long queries wait after the start until the read model has caught up with the log; then they are answered from
-    /// what there is.
+    /// How long queries wait after the start while the read model gets no further towards the log's end of then; after that
+    /// they are answered from what there is.
     pub catch_up_max: Duration,
     /// How long the first build waits for Kafka and its topics before the start is given up.
     pub start_timeout: Duration,

@@ -1,7 +1,7 @@
 //! An event of another service that this program cannot read parks its aggregate, not the world.
 //!
-//! It and all later events of the aggregate wait in the store, in order, written with the checkpoint that counts them.
-//! Commands that depend on the aggregate are refused meanwhile (`group/looked_up.rs`), all others are decided as ever. At
+//! It and all later events of the aggregate wait in the store, in order, written before the checkpoint that counts them.
+//! Commands that depend on the aggregate are refused meanwhile (`group/read_set.rs`), all others are decided as ever. At
 //! each start what waits is tried again, so that a newer program takes what an older one could not. Records that are no
 //! event, or come from elsewhere, stop the following as gaps do: they are about the log, not about one aggregate.
 

@@ -16,11 +16,12 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) replay: bool,
 
-    /// Build a generation aside up to where the published one is, and compare all rows; exit 1 if any differs
+    /// Build a generation aside up to where the published one is, and compare all rows; exit 1 if any differs or
+    /// cannot be read
     #[arg(long)]
     pub(crate) verify: bool,
 
-    /// Serve the generation before the published one again, once it has caught up
+    /// Serve again what was published before, once it has caught up
     #[arg(long)]
     pub(crate) rollback: bool,
 
@@ -28,7 +29,8 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) discard: bool,
 
-    /// Show the published generation: layout, checkpoint against end offsets, bytes on disk, digest
+    /// Show the published generation: layout, checkpoint against end offsets, bytes on disk, digest; of one that is
+    /// being served bytes and quarantine only (see its GET /status)
     #[arg(long)]
     pub(crate) status: bool,
 
@@ -70,7 +72,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) stop_at_quarantine: bool,
 
-    /// With --replay: how many generations older than the published one are kept
+    /// With --replay: how many of the generations that were published before are kept
     #[arg(long, env = "DAYBOOK_KEEP", default_value = "1", value_name = "N")]
     pub(crate) keep: String,
 
