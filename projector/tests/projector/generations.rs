@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 
 use projector::kernel::{Generation, GenerationError};
 use projector::shop;
@@ -119,6 +120,37 @@ fn what_is_published_was_opened_before_and_an_unfinished_one_that_is_damaged_is_
     drop(rows);
     let error = Generation::resume(&path, &shop::layout(), HOLDER).err().unwrap();
     assert!(error.is_damage(), "{error}");
+}
+
+/// The disk is not what was written to it, wherever: sled would open what is left as an older store.
+#[test]
+fn what_was_built_and_is_another_when_it_is_opened_again_is_not_finished() {
+    let (layout, log) = (shop::layout(), transcript(2_000, 56));
+    let (mut refused, mut proved) = (0, 0);
+    for tenth in 1..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut built = Generation::create(directory.path(), &layout, &zero(), HOLDER).unwrap();
+        project(&built, &log.records);
+        let (checkpoint, digest) = (built.checkpoint(), built.digest());
+        built.settle((*checkpoint).clone(), digest).unwrap();
+        let rows = directory.path().join("rows/db");
+        let bytes = fs::read(&rows).unwrap();
+        let at = bytes.len() * tenth / 10;
+        let file = fs::File::options().write(true).open(&rows).unwrap();
+        file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+        match built.proved(&layout, None, false) {
+            Ok(generation) => {
+                proved += 1;
+                assert_eq!((generation.checkpoint(), generation.digest()), (checkpoint, digest));
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.is_damage(), "{error}");
+                assert!(directory.path().join("TORN").exists(), "it is begun anew");
+            }
+        }
+    }
+    assert!(refused > 0, "{proved} of 9 were taken for what was built");
 }
 
 /// Its own notes agree, and a page behind them is gone: only whoever reads all rows sees it.

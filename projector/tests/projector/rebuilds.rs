@@ -244,3 +244,37 @@ fn a_published_generation_that_was_removed_is_built_anew() {
         assert_ne!(report.generation, wrong);
     }
 }
+
+/// Of what is published, and of what is beside it.
+const FILES: [&str; 10] = [
+    "CURRENT",
+    "REPLAY",
+    "gen-000001",
+    "gen-000001/BEFORE",
+    "gen-000001/FINISHED",
+    "gen-000001/LAYOUT",
+    "gen-000001/LOCK",
+    "gen-000001/rows",
+    "gen-000001/rows/db",
+    "gen-000001/rows/conf",
+];
+
+#[test]
+fn whichever_file_is_gone_a_replay_publishes_without_being_told_to() {
+    let broker = Broker::start();
+    let log = transcript(100, 62);
+    broker.write(&log.records);
+    for file in FILES {
+        let directory = tempfile::tempdir().unwrap();
+        rebuild(&broker, directory.path(), &options()).unwrap();
+        let path = directory.path().join(file);
+        let removed =
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.unwrap_or_else(|error| panic!("{file}: {error}"));
+        let report = rebuild(&broker, directory.path(), &options());
+        let report = report.unwrap_or_else(|error| panic!("without {file}: {error}"));
+        assert_eq!((report.published, report.digest), (true, digest_of(&log.records)), "without {file}");
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        assert_eq!(read_model.current().unwrap(), Some(report.generation), "without {file}");
+    }
+}

@@ -8,10 +8,12 @@ use crate::http::get_after;
 use crate::setting::Setting;
 
 /// Below the directory of the read model.
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "CURRENT",
     "SERVING",
     "gen-000001",
+    "gen-000001/BEFORE",
+    "gen-000001/FINISHED",
     "gen-000001/LAYOUT",
     "gen-000001/LOCK",
     "gen-000001/rows",

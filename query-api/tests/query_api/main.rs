@@ -26,5 +26,6 @@ mod setting;
 mod stopped;
 mod swaps;
 mod tokens;
+mod torn;
 mod toy;
 mod watched;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use projector::kernel::{Checkpoint, Generation, ReadModel};
+use projector::kernel::{Checkpoint, Generation, ReadModel, SourceCheckpoint, SourceId};
 use query_api::Settings;
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
+use crate::log::{PARTITIONS, place};
 use crate::setting::{Setting, ready, status, until};
 
 /// Nobody answers there.
@@ -64,15 +65,20 @@ async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name() {
     service.stop().await.unwrap();
 }
 
+fn zero() -> Checkpoint {
+    Checkpoint::zero(projector::shop::projection().topics.iter().map(|topic| (topic.name, PARTITIONS)))
+}
+
 /// An empty generation of today's layout, finished.
 fn publish_empty(setting: &Setting, name: &str, version_added: u32) {
+    publish_at(setting, name, version_added, &zero());
+}
+
+fn publish_at(setting: &Setting, name: &str, version_added: u32, reached: &Checkpoint) {
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     let mut layout = projector::shop::layout();
     layout.version += version_added;
-    let topics =
-        projector::shop::projection().topics.iter().map(|topic| (topic.name, crate::log::PARTITIONS));
-    let zero = Checkpoint::zero(topics);
-    Generation::create(&read_model.path_of(name), &layout, &zero, "a test").unwrap().finish().unwrap();
+    Generation::create(&read_model.path_of(name), &layout, reached, "a test").unwrap().finish().unwrap();
     read_model.publish(name).unwrap();
 }
 
@@ -100,6 +106,35 @@ async fn a_generation_that_cannot_catch_up_yet_is_told_and_makes_room_for_anothe
     assert_eq!(told["next"]["generation"], "gen-000003");
     assert!(told["refused"].as_str().unwrap().contains("gen-000003 is published but not served"), "{told}");
     get_with(&router, "/products", &[("daybook-wait-ms", "60000")]).await.ok();
+    service.stop().await.unwrap();
+}
+
+/// It has projected more of one partition than the log has at present, and less of the others than is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_waits_for_the_log_is_told_and_not_refused() {
+    let setting = Setting::new();
+    published(&setting).await;
+    let service = setting.serve().await;
+    let router = service.router();
+    let (topic, partition) = place(&created(10, "pants", None));
+    let lost = SourceCheckpoint {
+        next_offset: 5,
+        next_position: 5,
+        last_id: Some(id(1)),
+        resume_offset: 5,
+        ..SourceCheckpoint::default()
+    };
+    let at = |(source, at): (&SourceId, &SourceCheckpoint)| {
+        let is_lost = (&*source.topic, source.partition) == (topic, partition);
+        (source.clone(), if is_lost { lost } else { *at })
+    };
+    publish_at(&setting, "gen-000002", 0, &Checkpoint::from_sources(zero().sources().map(at)));
+    let told =
+        status(&router, "what it waits for", |status| is_waiting(status, "the log ends at offset 1")).await;
+    assert_eq!((&told["state"], &told["generation"]), (&json!("following"), &json!("gen-000001")));
+    assert_eq!(told["next"]["behind_events"], 2);
+    publish_empty(&setting, "gen-000003", 0);
+    status(&router, "the one after it", |status| status["generation"] == "gen-000003").await;
     service.stop().await.unwrap();
 }
 

@@ -2,8 +2,10 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use projector::kernel::{Generation, ReadModel, ReplayOptions, replay};
 use tempfile::TempDir;
 
 use crate::events::signed_up;
@@ -123,7 +125,30 @@ fn a_second_program_on_the_same_read_model_exits_3_and_names_the_first() {
 fn it_ends_in_order_when_asked_to() {
     let (directory, log) = (tempfile::tempdir().unwrap(), Log::start());
     let mut running = start(&directory, &log, free_address());
+    assert_eq!(terminated(&mut running), Some(0));
+}
+
+#[cfg(unix)]
+fn terminated(running: &mut Running) -> Option<i32> {
     let asked = Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
     assert!(asked.success());
-    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+    running.0.wait().unwrap().code()
+}
+
+/// It is alive before it has opened anything, and an opening is no reason to be killed.
+#[cfg(unix)]
+#[test]
+fn it_ends_in_order_while_its_generation_cannot_be_opened_yet() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), Log::start());
+    log.write(&signed_up(1));
+    let data_dir = directory.path().join("read-model");
+    let read_model = ReadModel::open(&data_dir).unwrap();
+    let options = ReplayOptions::new(PARTITIONS, "a test".to_owned());
+    let never = AtomicBool::new(false);
+    replay(&log.kafka(), &read_model, projector::shop::projection(), &options, |_| {}, &never).unwrap();
+    let layout = projector::shop::layout();
+    let looking = Generation::open(&data_dir.join("gen-000001"), &layout, "projector, pid 12").unwrap();
+    let mut running = start(&directory, &log, free_address());
+    assert_eq!(terminated(&mut running), Some(0));
+    drop(looking);
 }

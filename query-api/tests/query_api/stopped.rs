@@ -1,6 +1,7 @@
 //! A projection that stopped: answers go on from the last good state, and say so.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 
 use projector::kernel::ReadModel;
 use schemas::shop::products::ProductDetails;
@@ -60,19 +61,27 @@ async fn it_says_the_same_after_a_restart() {
 /// With their titles so many bytes that sled does not look at all of them when it is opened.
 const PRODUCTS: u128 = 9_000;
 const DAMAGED: u128 = 2_000;
+/// Looks of the keeper, four a second, in which it would have probed a disk and opened the generation afresh.
+const LOOKS: usize = 12;
 
 fn title(product: u128) -> String {
     format!("the title of product {product} {}", "x".repeat(100))
 }
 
+pub(crate) fn retitled(product: u128, title: &str) -> ShopEvent {
+    let (product_id, title, image) = (id(product), title.to_owned(), "image.jpg".to_owned());
+    ShopEvent::Product(ProductEvent::Changed(ProductDetails { product_id, title, image, price_cents: None }))
+}
+
 /// One bit of wherever the bytes lie in the file, as a bad sector would have it.
-fn damage(rows: &std::path::Path, bytes: &[u8]) {
-    let mut stored = fs::read(rows).unwrap();
+pub(crate) fn damage(rows: &std::path::Path, bytes: &[u8]) {
+    let stored = fs::read(rows).unwrap();
     let places: Vec<_> =
         (0..stored.len() - bytes.len()).filter(|at| stored[*at..].starts_with(bytes)).collect();
     assert!(!places.is_empty());
-    places.into_iter().for_each(|at| stored[at] ^= 1);
-    fs::write(rows, stored).unwrap();
+    // In its place: somebody may have the file open.
+    let file = fs::File::options().write(true).open(rows).unwrap();
+    places.into_iter().for_each(|at| file.write_all_at(&[stored[at] ^ 1], at as u64).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,23 +93,22 @@ async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
     damage(&setting.data_dir().join("gen-000001/rows/db"), title(DAMAGED).as_bytes());
     let service = setting.serve().await;
     let router = service.router();
-    let product_id = id(DAMAGED);
-    let (title, image) = ("another".to_owned(), "image.jpg".to_owned());
-    setting.log.write(&ShopEvent::Product(ProductEvent::Changed(ProductDetails {
-        product_id,
-        title,
-        image,
-        price_cents: None,
-    })));
+    setting.log.write(&retitled(DAMAGED, "another"));
     let stopped = status(&router, "stopped", |status| status["state"] == "stopped").await;
     assert_eq!(stopped["stopped"]["type"], "urn:daybook:problem:store-failed");
-    // The keeper has looked again when it tells this.
-    fs::create_dir_all(setting.data_dir().join("gen-000002/rows")).unwrap();
-    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
-    let told = status(&router, "refused", |status| status["next"]["state"] == "refused").await;
-    assert_eq!((&told["state"], &told["generation"]), (&json!("stopped"), &json!("gen-000001")));
+    // Each of them is told of once the keeper has looked again.
+    let names = ["gen-000002", "gen-000003"];
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    names.iter().for_each(|name| fs::create_dir_all(read_model.path_of(name).join("rows")).unwrap());
+    for name in names.iter().cycle().take(LOOKS) {
+        read_model.publish(name).unwrap();
+        let refused =
+            |told: &Value| told["next"]["generation"] == *name && told["next"]["state"] == "refused";
+        let told = status(&router, "refused", refused).await;
+        assert_eq!((&told["state"], &told["generation"]), (&json!("stopped"), &json!("gen-000001")));
+    }
     get(&router, &format!("/products/{}", id(1))).await.ok();
-    get(&router, &format!("/products/{product_id}")).await.problem(500);
+    get(&router, &format!("/products/{}", id(DAMAGED))).await.problem(500);
     assert_eq!(get(&router, "/health/ready").await.status, 200);
     service.stop().await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,7 +10,8 @@ use axum::response::Response;
 use axum::routing::get as on_get;
 use projector::kernel::projection::ViewEntry;
 use projector::kernel::{
-    EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, StoreError, Topic, View,
+    EventMeta, FoldError, PartStore, Parts, Projection, ReadError, ReadModel, ReplayOptions, RowError,
+    StoreError, Topic, View, replay,
 };
 use query_api::kernel::answer::{self, Rendered};
 use query_api::kernel::api::Api;
@@ -27,8 +29,8 @@ use uuid::Uuid;
 
 use crate::events::id;
 use crate::http::{get, get_after};
-use crate::log::Log;
-use crate::setting::{Setting, ready, status};
+use crate::log::{Log, PARTITIONS};
+use crate::setting::{Setting, ready, status, until};
 
 const TOPIC: &str = "lamps.events";
 const SWITCHED: &str = "toy.lamp.switched.v1";
@@ -224,4 +226,43 @@ async fn a_newer_program_takes_what_waits_when_it_starts() {
     assert_eq!((answer.status, answer.text.as_str()), (200, "2"), "{answer:?}");
     assert_eq!(get(&service.router(), "/status").await.ok()["quarantine_events"], 0);
     service.stop().await.unwrap();
+}
+
+/// An older program has built a generation in which they wait: a rollback to it takes back nothing that was shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_another_generation_and_was_shown_is_projected_before_that_one_is_served() {
+    let setting = setting();
+    let service = serve_as(BREAKING, &setting).await;
+    let (switched, path) = (Switched { lamp_id: id(BROKEN) }, format!("/lamps/{}", id(BROKEN)));
+    let token = setting.log.write_to(TOPIC, id(BROKEN), &switched);
+    status(&service.router(), "it waits", |status| status["quarantine_events"] == 1).await;
+    service.stop().await.unwrap();
+    rebuild(&setting).await;
+    let service = serve(&setting).await;
+    let router = service.router();
+    assert_eq!(get_after(&router, &path, &token).await.text, "1");
+    let token = setting.log.write_to(TOPIC, id(BROKEN), &switched);
+    assert_eq!(get_after(&router, &path, &token).await.text, "2");
+    let rolled_back = ReadModel::open(&setting.data_dir()).unwrap().roll_back().unwrap();
+    assert_eq!(rolled_back.0, "gen-000001");
+    until("the rollback", async || {
+        assert_eq!(get_after(&router, &path, &token).await.text, "2");
+        (get(&router, "/status").await.ok()["generation"] == "gen-000001").then_some(())
+    })
+    .await;
+    assert_eq!(get_after(&router, &path, &token).await.text, "2");
+    assert_eq!(get(&router, "/status").await.ok()["quarantine_events"], 0);
+    service.stop().await.unwrap();
+}
+
+async fn rebuild(setting: &Setting) {
+    let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
+    let replayed = tokio::task::spawn_blocking(move || {
+        let read_model = ReadModel::open(&data_dir).unwrap();
+        let why = Some("a newer program".to_owned());
+        let options =
+            ReplayOptions { accept_difference: why, ..ReplayOptions::new(PARTITIONS, "a test".to_owned()) };
+        replay(&kafka, &read_model, LAMPS, &options, |_| {}, &AtomicBool::new(false)).unwrap()
+    });
+    assert_eq!(replayed.await.unwrap().generation, "gen-000002");
 }

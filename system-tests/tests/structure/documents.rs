@@ -6,6 +6,8 @@ use crate::tree::Tree;
 const DOCUMENTS: [&str; 4] = ["ARCHITECTURE.md", "README.md", "schemas/README.md", "fuzz/README.md"];
 /// The document with the code map.
 const CODE_MAP: &str = "ARCHITECTURE.md";
+/// Its section that names tests.
+const INVARIANTS: &str = "## Invariants";
 /// Folders at the top level that a path in a document may begin with.
 const TOP_LEVEL: [&str; 11] = [
     ".ci/",
@@ -50,6 +52,28 @@ pub(crate) fn unmapped_files(tree: &Tree) -> Vec<String> {
     unmapped.map(|path| format!("{CODE_MAP} does not name {path}")).collect()
 }
 
+/// Tests that the table of invariants names and that are nowhere, since they were renamed or removed.
+pub(crate) fn missing_tests(tree: &Tree) -> Vec<String> {
+    let text = tree.files.get(CODE_MAP).map_or("", String::as_str);
+    let Some((_, table)) = text.split_once(INVARIANTS) else {
+        return vec![format!("{CODE_MAP} has no section `{INVARIANTS}`")];
+    };
+    let table = table.split_once("\n## ").map_or(table, |(table, _)| table);
+    let code = || tree.files.iter().filter(|(path, _)| path.ends_with(".rs")).map(|(_, code)| code);
+    let is_there = |name: &str| {
+        let function = format!("fn {name}(");
+        code().any(|code| code.contains(&function))
+    };
+    let gone = table.split('`').skip(1).step_by(2).filter(|quoted| is_test(quoted) && !is_there(quoted));
+    gone.map(|name| format!("{CODE_MAP} names the test `{name}`, which does not exist")).collect()
+}
+
+/// Names of tests are sentences; nothing else in that section has so many words.
+fn is_test(quoted: &str) -> bool {
+    quoted.matches('_').count() > 1
+        && quoted.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter(|quoted| TOP_LEVEL.iter().any(|folder| quoted.starts_with(folder)) && is_path(quoted))
@@ -89,4 +113,15 @@ fn a_file_without_a_place_in_the_code_map_is_seen() {
         unmapped_files(&Tree::made_of(&[map, view, new])),
         ["ARCHITECTURE.md does not name projector/src/kernel/cache.rs"]
     );
+}
+
+#[test]
+fn a_test_that_is_gone_is_seen() {
+    let map = "`was_never_a_test`\n## Invariants\n| it holds | `it_holds_for_ever`, `fdatasync` |\n## Map\n`not_a_test`";
+    let tree =
+        |test: &'static str| Tree::made_of(&[("ARCHITECTURE.md", map), ("projector/tests/it.rs", test)]);
+    assert!(missing_tests(&tree("#[test]\nfn it_holds_for_ever() {}")).is_empty());
+    let gone = missing_tests(&tree("#[test]\nfn it_holds_for_ever_and_a_day() {}"));
+    assert_eq!(gone, ["ARCHITECTURE.md names the test `it_holds_for_ever`, which does not exist"]);
+    assert_eq!(missing_tests(&Tree::default()).len(), 1);
 }

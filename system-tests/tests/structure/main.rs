@@ -46,6 +46,11 @@ fn documents_name_only_paths_that_exist() {
 }
 
 #[test]
+fn the_invariants_name_only_tests_that_exist() {
+    tree::assert_kept(&documents::missing_tests(&Tree::of_repository()));
+}
+
+#[test]
 fn the_code_map_names_every_source_file() {
     tree::assert_kept(&documents::unmapped_files(&Tree::of_repository()));
 }

@@ -1,0 +1,63 @@
+//! A batch that is taken in part, because sled meets pages that cannot be read while it moves them: nothing is answered of it,
+//! and the generation is replaced while the service runs.
+
+use std::ops::RangeInclusive;
+
+use serde_json::json;
+
+use crate::events::{created, id};
+use crate::http::{get, get_after};
+use crate::setting::{Setting, status};
+use crate::stopped::{damage, retitled};
+
+/// With their titles a few of sled's segments. The embedded broker keeps all their events.
+const PRODUCTS: RangeInclusive<u128> = 1..=5_000;
+/// One product in so many is damaged; more than one, since sled's own thread for moving pages ends at the first.
+const DAMAGED_EVERY: u128 = 1_000;
+/// Products on both sides of a damaged one that stay as they are: more than lie in one of sled's pages.
+const UNTOUCHED: u128 = 60;
+/// How often all others are changed.
+const ROUNDS: u32 = 2;
+
+fn title(product: u128) -> String {
+    format!("the title of product {product} {}", "x".repeat(300))
+}
+
+fn is_far_from_damage(product: &u128) -> bool {
+    let behind = product % DAMAGED_EVERY;
+    behind > UNTOUCHED && behind < DAMAGED_EVERY - UNTOUCHED
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_took_part_of_a_batch_is_replaced_while_the_service_runs() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let events: Vec<_> = PRODUCTS.map(|product| created(product, &title(product), None)).collect();
+    let token = setting.log.write_all(&events);
+    get_after(&service.router(), "/products", &token).await.ok();
+    service.stop().await.unwrap();
+    // Opened again, sled has none of its pages in memory.
+    let service = setting.serve().await;
+    let router = service.router();
+    assert_eq!(get(&router, "/status").await.ok()["generation"], "gen-000001");
+    let rows = setting.data_dir().join("gen-000001/rows/db");
+    let hit = PRODUCTS.filter(|product| product.is_multiple_of(DAMAGED_EVERY));
+    hit.for_each(|product| damage(&rows, title(product).as_bytes()));
+    let mut last = String::new();
+    for round in 0..ROUNDS {
+        // Each row of a batch makes sled move a page, once most of that page's segment has been written anew.
+        let events: Vec<_> = PRODUCTS
+            .filter(is_far_from_damage)
+            .map(|product| retitled(product, &format!("round {round}")))
+            .collect();
+        last = setting.log.write_all(&events);
+    }
+    let told = status(&router, "another generation", |status| status["generation"] == "gen-000002").await;
+    assert_eq!(told["stopped"], json!(null));
+    get_after(&router, "/products", &last).await.ok();
+    for product in PRODUCTS.filter(|product| product.is_multiple_of(DAMAGED_EVERY)) {
+        let shown = get(&router, &format!("/products/{}", id(product))).await.ok();
+        assert_eq!(shown["title"], title(product));
+    }
+    service.stop().await.unwrap();
+}
