@@ -100,14 +100,14 @@ async fn sample(State(api): State<Arc<Api>>) -> Json<Serves> {
 }
 
 async fn quarantine(State(api): State<Arc<Api>>) -> Result<Json<QuarantineShown>, Refusal> {
-    Ok(Json(QuarantineShown::of(&api.serving()?.generation.quarantine())))
+    Ok(Json(QuarantineShown::of(&api.serving()?.generation.last_moment().quarantine)))
 }
 
 async fn find(
     State(api): State<Arc<Api>>,
     Json((name, why, at)): Json<(EventName, String, String)>,
 ) -> Result<Json<Option<SkippedEvent>>, Refusal> {
-    Ok(Json(api.serving()?.generation.quarantine().find(&name, &why, &at)))
+    Ok(Json(api.serving()?.generation.last_moment().quarantine.find(&name, &why, &at)))
 }
 
 async fn release_key(

@@ -19,6 +19,7 @@ use super::first_catch_up::FirstCatchUp;
 use super::guard::Counted;
 use super::heavy::Heavy;
 use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX, WAITING_MAX};
+use super::measuring::Measured;
 use super::positions;
 use super::rebuild::Rebuild;
 use super::refusal::Refusal;
@@ -52,6 +53,8 @@ pub struct Api {
     pub(super) next: ArcSwap<Option<NextStatus>>,
     /// Counts builds that have come to their end, whatever it was.
     pub(super) builds_ended: AtomicU64,
+    /// What the disk says, as far as it has been asked.
+    pub(super) measured: ArcSwap<Measured>,
     /// Why nothing is served, while that is so.
     pub(super) absent: ArcSwap<Absent>,
 }
@@ -97,6 +100,7 @@ impl Api {
             refused: ArcSwap::default(),
             next: ArcSwap::default(),
             builds_ended: AtomicU64::new(0),
+            measured: ArcSwap::default(),
             absent: ArcSwap::from_pointee(Absent::Opening),
         }
     }
@@ -126,7 +130,8 @@ impl Api {
         let deadline = Instant::now() + wait;
         let serving = self.caught_up(deadline).await?;
         let Some(token) = &after.token else { return Ok(serving) };
-        let moment = serving.generation.moment();
+        // Rows may be newer; the answer takes its grounds when it is read.
+        let moment = serving.generation.last_moment();
         positions::check_known(&moment.checkpoint, token, headers::AFTER)?;
         if positions::reached(&moment.checkpoint, &moment.quarantine, token)
             || sabotage::strikes(Fault::StaleRead)
@@ -181,6 +186,11 @@ impl Api {
         self.swaps.send_modify(|number| *number += 1);
     }
 
+    /// Changes whenever something else is served.
+    pub(super) fn swaps(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
+    }
+
     /// Whether nothing is served, and what is published is being opened, or is tried again.
     pub(super) fn is_opening(&self) -> bool {
         self.serving_now().is_none() && **self.absent.load() == Absent::Opening
@@ -217,10 +227,11 @@ impl Api {
 
     fn not_reached(&self, serving: &Serving, token: &Token, wait: Duration) -> Refusal {
         self.request_metrics.not_reached.inc();
-        if let Some((at, key)) = positions::waiting(&serving.generation.quarantine(), token) {
+        let moment = serving.generation.last_moment();
+        if let Some((at, key)) = positions::waiting(&moment.quarantine, token) {
             return Refusal::quarantined(at, key);
         }
-        let current = positions::current(&serving.generation.checkpoint(), token).to_string();
+        let current = positions::current(&moment.checkpoint, token).to_string();
         let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let away = positions::away(&serving.progress.borrow(), token);
         let because =

@@ -7,6 +7,7 @@ use projector::kernel::{Checkpoint, Quarantine};
 
 use super::marks::Marks;
 use super::positions::{self, Dependency};
+use super::refusal::Refusal;
 use super::serving::Serving;
 
 /// How far a generation had got, and what waited in it.
@@ -19,11 +20,13 @@ pub struct Grounds {
 }
 
 impl Grounds {
-    /// Those of an answer that is about to be read from `serving`.
-    #[must_use]
-    pub fn of(serving: &Serving) -> Self {
-        let moment = serving.generation.moment();
-        Self { checkpoint: moment.checkpoint.clone(), quarantine: moment.quarantine.clone() }
+    /// Those of an answer that is about to be read from `serving`. As reading a row does, it waits while a batch is written.
+    ///
+    /// # Errors
+    /// 500 if the read model cannot be read.
+    pub async fn of(serving: &Serving) -> Result<Self, Refusal> {
+        let moment = serving.read(0, |generation| Ok(generation.moment())).await?;
+        Ok(Self { checkpoint: moment.checkpoint.clone(), quarantine: moment.quarantine.clone() })
     }
 
     /// The value of `Daybook-As-Of`.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, available_parallelism};
 
 use projector::kernel::replay::lower_priority;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinError;
 
 use super::blocking::blocking;
@@ -18,6 +19,8 @@ use super::request_metrics::{Count, RequestMetrics};
 /// a user has ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
+    /// A few rows, for which no thread of the runtime's own is free: see [`Heavy::inline`].
+    Few,
     /// At most a page.
     Page,
     /// As much as there is.
@@ -29,6 +32,8 @@ pub(super) enum Length {
 
 /// Permits of reads that take long.
 pub(super) struct Heavy {
+    inline: Semaphore,
+    few: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     wholes: Arc<Semaphore>,
     asides: Arc<Semaphore>,
@@ -58,14 +63,21 @@ impl Drop for StopsWhenDropped {
 }
 
 impl Heavy {
-    /// As many pages and wholes as there are cores: more at once would take longer each, and keep the rest of the process from
-    /// its work.
+    /// As many of each length as there are cores: more at once would take longer each, and keep the rest of the process from
+    /// its work. To be made in the runtime that answers requests.
     pub(super) fn new(metrics: &RequestMetrics) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let permits = || Arc::new(Semaphore::new(cores));
         let (at_work, waiting) = (metrics.heavy_at_work.clone(), metrics.heavy_waiting.clone());
         let asides = Arc::new(Semaphore::new(1));
-        Self { pages: permits(), wholes: permits(), asides, at_work, waiting }
+        // All but one: whatever disk those wait for, health, status and metrics are answered.
+        let inline = Semaphore::new(workers().saturating_sub(1));
+        Self { inline, few: permits(), pages: permits(), wholes: permits(), asides, at_work, waiting }
+    }
+
+    /// Leave to read a few rows on the runtime's own thread; none if that is the only one which does not read.
+    pub(super) fn inline(&self) -> Option<SemaphorePermit<'_>> {
+        self.inline.try_acquire().ok()
     }
 
     /// Works on a thread that may block, once there is a permit. Dropped before that, nothing is done; dropped later, the
@@ -79,6 +91,7 @@ impl Heavy {
         work: impl FnOnce(&Stop) -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         let permits = match length {
+            Length::Few => &self.few,
             Length::Page => &self.pages,
             Length::Whole => &self.wholes,
             Length::Aside => &self.asides,
@@ -97,6 +110,11 @@ impl Heavy {
         })
         .await
     }
+}
+
+/// Threads of this runtime that answer requests.
+fn workers() -> usize {
+    Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
 }
 
 /// Works on a thread of its own that waits for all others: a thread of the pool would keep that for the queries after it.

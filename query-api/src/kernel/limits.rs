@@ -35,12 +35,17 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// `Retry-After` of every 503: a projection that is behind is usually there within a second.
 pub const RETRY_AFTER_S: u32 = 1;
 
-/// Up to this many rows are read on the runtime's own thread: from memory a row takes a few microseconds, less than
-/// handing the work over. What is larger goes to the pool of threads that may block.
+/// Up to this many rows are read on the runtime's own thread, if another one is left that does not read: from memory a row takes
+/// a few microseconds, less than handing the work over. What is larger goes to the pool of threads that may block.
 pub const READ_INLINE_ROWS_MAX: usize = 256;
 
 /// How often the file `CURRENT` is read, to see whether a new generation was published. One small read.
 pub const CURRENT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How often what `/status` says of the disk is measured: sizes of some dozen files, and whether somebody rebuilds.
+pub const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+/// Threads for what blocks in the keeper: its own look, what is measured, a generation that is opened, and some that were being
+/// opened when another was published.
+pub const KEEPER_BLOCKING_THREADS_MAX: usize = 8;
 /// Pause before something that failed for a passing reason (Kafka away, a topic not created yet) is tried again.
 pub const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Generations that are wanted and not yet begun; what is wanted past it is wanted again at the next look.

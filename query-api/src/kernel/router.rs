@@ -15,12 +15,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::answer;
 use super::api::Api;
 use super::asked::Asked;
-use super::blocking::blocking;
 use super::guard::guard;
 use super::metrics;
-use super::rebuild::Rebuild;
 use super::refusal::{Refusal, no_such_path, wrong_method};
-use super::status::{self, Measured, Status};
+use super::status::{self, Status};
 
 /// All routes. `routes` are those of the domain.
 pub(super) fn router(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
@@ -50,7 +48,7 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 
 async fn show_status(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
     asked.no_parameters()?;
-    let status = measured(&api).await;
+    let status = shown(&api);
     Ok(answer::untagged(answer::render(&status, status.partitions.len())?))
 }
 
@@ -70,7 +68,7 @@ async fn ready(State(api): State<Arc<Api>>) -> Response {
 }
 
 async fn show_metrics(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
-    let text = metrics::text(&api, &measured(&api).await).map_err(|error| {
+    let text = metrics::text(&api, &shown(&api)).map_err(|error| {
         tracing::error!(%error, "metrics cannot be written");
         Refusal::fault()
     })?;
@@ -79,14 +77,6 @@ async fn show_metrics(State(api): State<Arc<Api>>) -> Result<Response, Refusal> 
     Ok(response)
 }
 
-async fn measured(api: &Arc<Api>) -> Status {
-    let serving = api.serving_now();
-    let generation = serving.as_ref().map(|serving| serving.generation.clone());
-    let read_model = api.read_model.clone();
-    let look = move || Measured {
-        bytes_on_disk: generation.and_then(|generation| generation.bytes_on_disk().ok()),
-        rebuild: read_model.rebuild_at_work().map(Rebuild::at_work),
-    };
-    let measured = blocking(look).await.unwrap_or_default();
-    status::status(api, serving.as_deref(), measured, Timestamp::now())
+fn shown(api: &Api) -> Status {
+    status::status(api, api.serving_now().as_deref(), &api.measured.load(), Timestamp::now())
 }

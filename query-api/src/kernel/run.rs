@@ -9,12 +9,12 @@ use event_log::process::{self, ConnectionLimits};
 use projector::kernel::Projection;
 use schemas::event_data::EventData;
 use tokio::net::TcpListener;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 
 use super::api::Api;
-use super::builder::BuildError;
 use super::limits::SHUTDOWN_GRACE;
-use super::service::{Service, StartError};
+use super::own_threads::Panicked;
+use super::service::{Service, ServiceError, StartError};
 use super::settings::Settings;
 use super::stop_signal::{StopSignal, stop_signal};
 
@@ -27,12 +27,12 @@ pub enum RunError {
     /// It did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// There was nothing to serve, and it could not be built.
-    #[error("the read model cannot be built: {0}")]
-    Build(#[from] BuildError),
+    /// It cannot go on.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// A defect of this program.
     #[error("a task ended without a result: {0}; restart the process, and report this")]
-    Task(#[from] JoinError),
+    Task(#[from] Panicked),
 }
 
 impl RunError {
@@ -41,7 +41,7 @@ impl RunError {
     pub fn is_in_use(&self) -> bool {
         match self {
             Self::Start(error) => error.is_in_use(),
-            Self::Build(error) => error.is_in_use(),
+            Self::Service(error) => error.is_in_use(),
             Self::Listen(_) | Self::Task(_) => false,
         }
     }
@@ -51,7 +51,7 @@ impl RunError {
 /// follower is stopped and the store closed.
 ///
 /// # Errors
-/// [`RunError`] if it cannot start, or if there is nothing to serve and building it fails.
+/// [`RunError`] if it cannot start, if there is nothing to serve and building it fails, or if what is served would stay as it is.
 pub async fn run<E: EventData + 'static>(
     settings: Settings,
     projection: Projection<E>,
@@ -61,19 +61,30 @@ pub async fn run<E: EventData + 'static>(
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listen)?;
     let holder = format!("query-api at {address}, pid {}", std::process::id());
-    let mut service = Service::start(&settings, projection, routes, &holder).await?;
+    let service = Service::start(&settings, projection, routes, &holder).await?;
+    serve(service, listener, settings.connections, settings.wait_ms_max, shutdown).await
+}
+
+async fn serve(
+    mut service: Service,
+    listener: TcpListener,
+    connections: ConnectionLimits,
+    wait_ms_max: u64,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let address = listener.local_addr().map_err(RunError::Listen)?;
     let (close, closed) = stop_signal();
-    let mut server = spawn_server(listener, service.router(), settings.connections, closed);
+    let mut server = spawn_server(listener, service.router(), connections, closed);
     let shutdown = process::listening(shutdown).await;
     tracing::info!("listening on {address}");
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        answered = &mut server => answered.map_err(RunError::Task),
-        error = service.first_build_failed() => Err(error.into()),
+        answered = &mut server => answered.map_err(|error| RunError::Task(error.into())),
+        error = service.failed() => Err(error.into()),
     };
     // Requests first: some of them wait for what the follower is about to project.
     close.stop();
-    finish(server, settings.wait_ms_max).await;
+    finish(server, wait_ms_max).await;
     service.stop().await?;
     ended
 }
@@ -97,5 +108,22 @@ async fn finish(mut server: JoinHandle<()>, wait_ms_max: u64) {
     if tokio::time::timeout(grace, &mut server).await.is_err() {
         tracing::warn!("connections are still open after {} s and are cut", grace.as_secs());
         server.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_whose_keeper_panics_ends_and_says_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service = Service::with_keeper(async { panic!("a defect") });
+        let error = serve(service, listener, ConnectionLimits::default(), 0, pending()).await.unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("the keeper") && said.contains("a defect"), "{said}");
+        assert!(!error.is_in_use());
     }
 }

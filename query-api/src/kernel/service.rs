@@ -17,7 +17,9 @@ use super::blocking::blocking;
 pub use super::builder::BuildError;
 use super::builder::{Builder, Wanted};
 use super::keeper::Keeper;
-use super::limits::BUILDS_WANTED_MAX;
+use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX};
+use super::measuring::measure;
+use super::own_threads::{OwnThreads, Panicked};
 use super::ownership::Ownership;
 use super::router::router;
 use super::settings::Settings;
@@ -27,9 +29,29 @@ use super::stop_signal::{StopSignal, Stopper, stop_signal};
 pub struct Service {
     router: Router,
     stopper: Stopper,
-    keeper: JoinHandle<()>,
+    /// None once it has been told that it ended.
+    keeper: Option<OwnThreads>,
     ownership: JoinHandle<()>,
     builder: Option<JoinHandle<Result<(), BuildError>>>,
+}
+
+/// Why a query service cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// There was nothing to serve, and it could not be built.
+    #[error("the read model cannot be built: {0}")]
+    Build(#[from] BuildError),
+    /// Nothing would be served but what there was, and that would be followed no further.
+    #[error("the keeper of what is served ended in its middle: {0}; restart the process, and report this")]
+    Keeper(#[from] Panicked),
+}
+
+impl ServiceError {
+    /// Whether another process has the directory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Build(error) if error.is_in_use())
+    }
 }
 
 /// Why a query service did not start.
@@ -41,6 +63,9 @@ pub enum StartError {
     /// The read model's directory.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
+    /// No threads for the keeper.
+    #[error("the system gives no thread for the keeper: {0}; check the limits of this process")]
+    Thread(#[from] std::io::Error),
     /// A defect of this program.
     #[error("starting ended without a result: {0}; restart the process, and report this")]
     Task(#[from] JoinError),
@@ -88,10 +113,12 @@ impl Service {
         let ownership = tokio::spawn(ownership.keep(lock));
         let builder =
             Builder { settings: settings.clone(), read_model, projection, holder, api: api.clone() };
+        let router = router(routes, api.clone());
+        let keeper = Some(spawn_keeper(keeper, api, stopped.clone())?);
         Ok(Self {
-            router: router(routes, api.clone()),
-            builder: Some(tokio::spawn(builder.run(wanted, stopped.clone()))),
-            keeper: spawn_keeper(keeper, stopped),
+            router,
+            keeper,
+            builder: Some(tokio::spawn(builder.run(wanted, stopped))),
             ownership,
             stopper,
         })
@@ -102,14 +129,12 @@ impl Service {
         self.router.clone()
     }
 
-    /// Ends only if there is nothing to serve and there will not be: then the process had better say so and end.
-    pub async fn first_build_failed(&mut self) -> BuildError {
-        let Some(builder) = &mut self.builder else { return std::future::pending().await };
-        let result = builder.await.unwrap_or_else(|error| Err(BuildError::Task(error)));
-        self.builder = None;
-        match result {
-            Err(error) => error,
-            Ok(()) => std::future::pending().await,
+    /// Ends only if nothing is served and will not be, or if what is served would stay as it is for ever: then the process had
+    /// better say so and end.
+    pub async fn failed(&mut self) -> ServiceError {
+        tokio::select! {
+            error = build_failed(&mut self.builder) => error.into(),
+            error = keeper_failed(&mut self.keeper) => error.into(),
         }
     }
 
@@ -117,14 +142,16 @@ impl Service {
     ///
     /// # Errors
     /// Only if a task panicked.
-    pub async fn stop(self) -> Result<(), JoinError> {
+    pub async fn stop(self) -> Result<(), Panicked> {
         self.stopper.stop();
         if let Some(builder) = self.builder {
             // It has been told to stop; what it says to that is no news.
             let _stopped = builder.await?;
         }
-        self.keeper.await?;
-        self.ownership.await
+        if let Some(mut keeper) = self.keeper {
+            keeper.ended().await?;
+        }
+        Ok(self.ownership.await?)
     }
 }
 
@@ -152,6 +179,47 @@ async fn open(
     .await?
 }
 
-fn spawn_keeper<E: EventData + 'static>(keeper: Keeper<E>, stopped: StopSignal) -> JoinHandle<()> {
-    tokio::spawn(keeper.run(stopped))
+async fn build_failed(builder: &mut Option<JoinHandle<Result<(), BuildError>>>) -> BuildError {
+    let Some(at_work) = builder else { return std::future::pending().await };
+    let result = at_work.await.unwrap_or_else(|error| Err(BuildError::Task(error)));
+    *builder = None;
+    match result {
+        Err(error) => error,
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+async fn keeper_failed(keeper: &mut Option<OwnThreads>) -> Panicked {
+    let Some(at_work) = keeper else { return std::future::pending().await };
+    let result = at_work.ended().await;
+    *keeper = None;
+    match result {
+        Err(error) => error,
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+/// On threads of its own: whatever queries wait for, what is served is looked after.
+fn spawn_keeper<E: EventData + 'static>(
+    keeper: Keeper<E>,
+    api: Arc<Api>,
+    stopped: StopSignal,
+) -> std::io::Result<OwnThreads> {
+    OwnThreads::spawn("keeper", KEEPER_BLOCKING_THREADS_MAX, async move {
+        tokio::select! {
+            () = keeper.run(stopped) => {}
+            () = measure(api) => {}
+        }
+    })
+}
+
+#[cfg(test)]
+impl Service {
+    /// Answers nothing; its keeper does as it is told.
+    pub(super) fn with_keeper(keeper: impl Future<Output = ()> + Send + 'static) -> Self {
+        let (stopper, stopped) = stop_signal();
+        let keeper = OwnThreads::spawn("keeper", 1, keeper).ok();
+        let ownership = tokio::spawn(async move { stopped.requested().await });
+        Self { router: Router::new(), stopper, keeper, ownership, builder: None }
+    }
 }

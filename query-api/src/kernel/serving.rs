@@ -19,8 +19,8 @@ pub struct Serving {
     pub number: u64,
     /// Name, such as `gen-000001`.
     pub name: String,
-    /// Its rows.
-    pub generation: Arc<Generation>,
+    /// Its rows. Whoever answers a query reads them by [`Serving::read`] or [`Serving::read_many`].
+    pub(super) generation: Arc<Generation>,
     /// Its follower's progress; closed once that follower has been stopped.
     pub progress: watch::Receiver<Arc<Progress>>,
     /// Whether it has caught up with the log as it was when it was opened.
@@ -33,7 +33,8 @@ pub struct Serving {
 
 impl Serving {
     /// Reads at most about `rows` rows, not more than a page: few at once, because handing them to another thread would take
-    /// longer than reading them from memory; many on a thread that may block, once one of those for pages is free.
+    /// longer than reading them from memory, unless all threads but this one read already; else on a thread that may block, once
+    /// one is free.
     ///
     /// # Errors
     /// 500 if the read model cannot be read; whatever `read` refuses.
@@ -42,10 +43,13 @@ impl Serving {
         T: Send + 'static,
         R: FnOnce(&Generation) -> Result<T, Refusal> + Send + 'static,
     {
-        if rows <= READ_INLINE_ROWS_MAX {
+        let length = if rows <= READ_INLINE_ROWS_MAX { Length::Few } else { Length::Page };
+        if length == Length::Few
+            && let Some(_leave) = self.heavy.inline()
+        {
             return read(&self.generation);
         }
-        self.read_heavy(Length::Page, |generation, _| read(generation)).await
+        self.read_heavy(length, |generation, _| read(generation)).await
     }
 
     /// Reads any number of rows on a thread that may block, once one is free. `read` has to look at its [`Stop`] so often that
@@ -78,7 +82,7 @@ impl Serving {
         let mut progress = self.progress.clone();
         let mut missing = 0;
         let reached = |now: &Arc<Progress>| {
-            let quarantine = self.generation.quarantine();
+            let quarantine = self.generation.last_moment().quarantine.clone();
             let is_there = |at: &TokenPosition| positions::is_projected(&now.checkpoint, &quarantine, at);
             missing = positions::first_missing(token, missing, is_there);
             missing == token.positions.len()

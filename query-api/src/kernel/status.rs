@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::api::Api;
 use super::first_catch_up::CatchUp;
 use super::limits::STATUS_KEYS_MAX;
+use super::measuring::Measured;
 use super::rebuild::Rebuild;
 use super::serving::Serving;
 
@@ -62,7 +63,7 @@ pub struct Status {
     pub partitions_away: Vec<String>,
     /// Digest of all rows, as kept up to date with every commit.
     pub digest: Option<String>,
-    /// Bytes of the generation's files.
+    /// Bytes of the generation's files, as measured last.
     pub bytes_on_disk: Option<u64>,
     /// The same, for each event in it.
     pub bytes_per_event: Option<f64>,
@@ -92,15 +93,6 @@ impl NextStatus {
     }
 }
 
-/// What is measured for a status.
-#[derive(Debug, Default)]
-pub struct Measured {
-    /// Bytes of the generation's files.
-    pub bytes_on_disk: Option<u64>,
-    /// The rebuild at work, in whichever process.
-    pub rebuild: Option<Rebuild>,
-}
-
 /// One partition of [`Status`].
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Partition {
@@ -127,7 +119,7 @@ pub fn ready(serving: Option<&Serving>) -> bool {
 
 /// The whole status. What is measured, and the time, come from the caller.
 #[must_use]
-pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Timestamp) -> Status {
+pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Timestamp) -> Status {
     // Positions, what waits and digest belong together, and nobody waits for a disk to learn them.
     let moment = serving.map(|serving| serving.generation.last_moment());
     let progress = serving.zip(moment.as_ref()).map(|(serving, moment)| Progress {
@@ -136,6 +128,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
     });
     let progress = progress.as_ref();
     let stopped = progress.and_then(stop_reason);
+    let bytes_on_disk = serving.and_then(|serving| measured.bytes_on_disk(serving.number));
     let quarantine = moment.as_ref().map(|moment| moment.quarantine.clone()).unwrap_or_default();
     Status {
         generation: serving.map(|serving| serving.name.clone()),
@@ -161,7 +154,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         events_applied: progress.map_or(0, |progress| progress.events_applied),
         duplicates_skipped: progress.map_or(0, |progress| progress.duplicates_skipped),
         superseded_skipped: progress.map_or(0, |progress| progress.superseded_skipped),
-        rebuild: api.rebuild.load().as_deref().cloned().or(measured.rebuild),
+        rebuild: api.rebuild.load().as_deref().cloned().or_else(|| measured.rebuild.clone()),
         quarantine: quarantine.keys().take(STATUS_KEYS_MAX).cloned().collect(),
         quarantine_keys: quarantine.keys().count(),
         quarantine_events: quarantine.events(),
@@ -170,8 +163,8 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: Measured, now: Tim
         topic_faults: progress.map(topic_faults).unwrap_or_default(),
         partitions_away: progress.map(partitions_away).unwrap_or_default(),
         digest: moment.map(|moment| moment.digest.to_string()),
-        bytes_per_event: bytes_per_event(progress, measured.bytes_on_disk),
-        bytes_on_disk: measured.bytes_on_disk,
+        bytes_per_event: bytes_per_event(progress, bytes_on_disk),
+        bytes_on_disk,
     }
 }
 

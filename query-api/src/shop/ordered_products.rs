@@ -72,7 +72,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     let wanted = Wanted::read(&asked)?;
     let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving);
+    let grounds = Grounds::of(&serving).await?;
     let as_of = grounds.as_of(&user::depends_on(&grounds.checkpoint, wanted.user_id));
     let (products, marks) = (known.at(&serving, &grounds), user::marks(&grounds, wanted.user_id));
     match body(&serving, products, wanted, marks.clone()).await {
@@ -101,11 +101,20 @@ async fn body(
     marks: Marks,
 ) -> Result<Rendered, Refusal> {
     let Wanted { user_id, .. } = wanted;
-    user::check_exists(&serving.generation, user_id)?;
-    let few = orders::page(&serving.generation, user_id, 0, READ_INLINE_ROWS_MAX);
-    let few = few.map_err(|error| unreadable(&error))?;
-    if few.next_index.is_none() {
-        return render(&serving.generation, &products, wanted, &Gathered::from_orders(&few.orders), marks);
+    let render_few = {
+        let (products, marks) = (products.clone(), marks.clone());
+        move |generation: &Generation| {
+            user::check_exists(generation, user_id)?;
+            let few = orders::page(generation, user_id, 0, READ_INLINE_ROWS_MAX);
+            let few = few.map_err(|error| unreadable(&error))?;
+            if few.next_index.is_some() {
+                return Ok(None);
+            }
+            render(generation, &products, wanted, &Gathered::from_orders(&few.orders), marks).map(Some)
+        }
+    };
+    if let Some(rendered) = serving.read(READ_INLINE_ROWS_MAX, render_few).await? {
+        return Ok(rendered);
     }
     let render_all = move |generation: &Generation, stop: &Stop| {
         let mut gathered = Gathered::default();

@@ -60,7 +60,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     let wanted = Wanted::read(&asked)?;
     let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving);
+    let grounds = Grounds::of(&serving).await?;
     let as_of = grounds.as_of(&user::depends_on(&grounds.checkpoint, wanted.user_id));
     let (products, marks) = (known.at(&serving, &grounds), user::marks(&grounds, wanted.user_id));
     let of_user = marks.clone();

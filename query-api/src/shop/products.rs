@@ -56,7 +56,7 @@ pub(super) async fn answer_list(State(api): State<Arc<Api>>, asked: Asked) -> Re
     let page = asked.page()?;
     let after = page.cursor.map(|text| cursor::read(SCOPE, &text)).transpose()?.map(Uuid::from_bytes);
     let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving);
+    let grounds = Grounds::of(&serving).await?;
     let as_of = grounds.as_of(&[Dependency { topic: shop::products::TOPIC, partition: None }]);
     let marks = grounds.marks();
     match serving.read(page.limit, move |generation| list(generation, after, page.limit, marks)).await {
@@ -70,13 +70,14 @@ pub(super) async fn answer_one(State(api): State<Arc<Api>>, asked: Asked) -> Res
     let product_id = asked.id()?;
     asked.no_parameters()?;
     let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving);
+    let grounds = Grounds::of(&serving).await?;
     let as_of = grounds.as_of(&[of(&grounds.checkpoint, product_id)]);
     let mut marks = grounds.marks();
     marks.depends_on(shop::products::TOPIC, |key| key == product_id);
-    match one(&serving.generation, product_id, &marks) {
-        Ok(body) => Ok(answer::tagged(Rendered { body, marks }, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of).marks(&marks)),
+    let shown = marks.clone();
+    match serving.read(1, move |generation| one(generation, product_id, marks)).await {
+        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
+        Err(refusal) => Err(refusal.as_of(as_of).marks(&shown)),
     }
 }
 
@@ -108,10 +109,11 @@ fn list(
     Ok(Rendered { body: answer::render(&content, items)?, marks })
 }
 
-fn one(generation: &Generation, product_id: Uuid, marks: &Marks) -> Result<Vec<u8>, Refusal> {
+fn one(generation: &Generation, product_id: Uuid, marks: Marks) -> Result<Rendered, Refusal> {
     let row = products::load(generation, product_id).map_err(|error| unreadable(&error))?;
     let row = row.ok_or_else(|| Refusal::unknown("product", product_id))?;
-    answer::render(&One { product: item(product_id, row), quarantined: marks.keys() }, 1)
+    let body = answer::render(&One { product: item(product_id, row), quarantined: marks.keys() }, 1)?;
+    Ok(Rendered { body, marks })
 }
 
 fn item(product_id: Uuid, row: ProductRow) -> Item {

@@ -23,15 +23,15 @@ const REQUESTS: usize = 600;
 
 /// Where the reads of a test stand until it is opened, and how many came there.
 #[derive(Default)]
-struct Gate {
+pub(crate) struct Gate {
     is_open: Mutex<bool>,
     opened: Condvar,
-    begun: AtomicUsize,
+    pub(crate) begun: AtomicUsize,
     told_to_stop: AtomicUsize,
 }
 
 impl Gate {
-    fn pass(&self) {
+    pub(crate) fn pass(&self) {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let closed = self.is_open.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.opened.wait_while(closed, |is_open| !*is_open));
@@ -49,7 +49,7 @@ impl Gate {
 }
 
 /// Opens it also when the test fails, so that the process can end.
-struct Opens(Arc<Gate>);
+pub(crate) struct Opens(pub(crate) Arc<Gate>);
 
 impl Drop for Opens {
     fn drop(&mut self) {

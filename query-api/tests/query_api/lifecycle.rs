@@ -148,7 +148,7 @@ async fn a_first_build_that_fails_ends_the_service_with_the_reason() {
     setting.log.skip_positions(&signed_up(1), 3);
     setting.log.write(&signed_up(1));
     let mut service = setting.try_start(&setting.settings()).await.unwrap();
-    let error = service.first_build_failed().await;
+    let error = service.failed().await;
     assert!(error.to_string().contains("position 0 was expected, 3 was found"), "{error}");
     service.stop().await.unwrap();
 }

@@ -9,6 +9,7 @@ mod events;
 mod heavy;
 mod hostile_input;
 mod http;
+mod hung_disk;
 mod lifecycle;
 mod log;
 mod looked_after;

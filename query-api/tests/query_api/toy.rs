@@ -32,7 +32,7 @@ use crate::http::{get, get_after};
 use crate::log::{Log, PARTITIONS};
 use crate::setting::{Setting, ready, status, until};
 
-const TOPIC: &str = "lamps.events";
+pub(crate) const TOPIC: &str = "lamps.events";
 const SWITCHED: &str = "toy.lamp.switched.v1";
 
 /// A lamp was switched.
@@ -113,9 +113,12 @@ async fn lamp(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Ref
     let lamp_id = asked.id()?;
     let serving = api.serving_after(&asked.after).await?;
     let on = [Dependency { topic: TOPIC, partition: None }];
-    let as_of = Grounds::of(&serving).as_of(&on);
-    let row =
-        serving.generation.row(Switches::<false>::ID, lamp_id).map_err(|error| unreadable(&error.into()))?;
+    let as_of = Grounds::of(&serving).await?.as_of(&on);
+    let row = serving
+        .read(1, move |generation| {
+            generation.row(Switches::<false>::ID, lamp_id).map_err(|error| unreadable(&error.into()))
+        })
+        .await?;
     let row = row.ok_or_else(|| Refusal::unknown("lamp", lamp_id))?;
     let rendered = Rendered { body: answer::render(&row[0], 1)?, marks: Marks::default() };
     Ok(answer::tagged(rendered, as_of, None))
