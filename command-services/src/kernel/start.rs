@@ -229,6 +229,7 @@ pub(crate) fn start<A: Aggregate>(
     }
     starting.says("claiming the topic");
     let claimed = claimant.claim(&mut log, &Patience::of_a_start())?;
+    log.refuse_unfit()?;
     // One that is lost meanwhile is missed by those only who need all.
     let whole = log.whole();
     if settings.take_over {
@@ -253,7 +254,8 @@ pub(crate) fn start<A: Aggregate>(
         }
     };
     let kept = recover::with_index::<A>(begun, kafka, &opening, up_to.as_ref().map_err(|away| *away))?;
-    let sent = claimant.own.resume(&kept.journal.reader(), &log)?;
+    let sent = claimant.own.resume(&kept.journal.reader(), &mut log)?;
+    log.refuse_unfit()?;
     let counters = recorded::counters(&kept.journal.reader());
     let old_stores = tell_old_stores(&directory)?;
     Ok((Started { directory, kept, counters, sent, old_stores }, (claimant, claimed)))

@@ -85,7 +85,7 @@ impl Claimant {
         Superseded { topic: self.own.full_name(), partition, by, copy }
     }
 
-    /// Claims all known partitions, and reads on in `log` up to the claims. The first one that is answered for goes first: of
+    /// Claims all known partitions that fit, and reads on in `log` up to the claims. The first one that is answered for goes first: of
     /// several who claim at once, whoever is in force there goes on, and the others have claimed nothing else. A partition
     /// that nobody answers for any more, or that takes no claim, is lost from `log`.
     pub(crate) fn claim(&mut self, log: &mut OwnLog, patience: &Patience<'_>) -> Result<Claimed, ClaimError> {
@@ -93,14 +93,10 @@ impl Claimant {
         if epoch >= EPOCH_MAX {
             return Err(ClaimError::NoEpochLeft { topic: self.own.full_name() });
         }
-        let end = |at: &Result<OwnPartition, TopicError>| match at {
-            Ok(at) => Ok(at.next_offset),
-            Err(away) => Err(away.to_string()),
-        };
-        if log.known().next().is_none() {
+        let fit: Vec<i32> = log.fitting().map(|(partition, _)| partition).collect();
+        if fit.is_empty() {
             // An epoch tells copies of the directory apart, so none is used up where nothing is claimed.
-            let ends = log.partitions.iter().map(end).collect();
-            return Ok(Claimed { epoch: self.instance.epoch(), ends });
+            return Ok(Claimed { epoch: self.instance.epoch(), ends: self.ends(log) });
         }
         let epoch = epoch + 1;
         self.instance.note(epoch)?;
@@ -113,9 +109,8 @@ impl Claimant {
             // An error means that nobody waits any more.
             let _ = acknowledged.send((delivery.partition, result));
         })?;
-        let known = log.known().map(|(partition, _)| partition);
         let (slow, others): (Vec<i32>, Vec<i32>) =
-            known.partition(|partition| self.took_none.contains(partition));
+            fit.into_iter().partition(|partition| self.took_none.contains(partition));
         self.took_none.clear();
         let (mut has_first, mut waits) = (false, CLAIM_TIMEOUT);
         for mut left in [others, slow] {
@@ -132,12 +127,20 @@ impl Claimant {
         if !has_first && !self.took_none.is_empty() {
             return Err(ClaimError::Timeout { waited_ms: CLAIM_TIMEOUT.as_millis() });
         }
-        let ends = log.partitions.iter().map(end).collect();
         tracing::info!(topic = self.own.topic, epoch, instance = %self.instance.id(), "this process writes the topic");
         for away in log.partitions.iter().filter_map(|at| at.as_ref().err()) {
             tracing::warn!(epoch, "one partition is not claimed until it is answered for: {away}");
         }
-        Ok(Claimed { epoch, ends })
+        Ok(Claimed { epoch, ends: self.ends(log) })
+    }
+
+    /// Right behind the claims, once all that fit are claimed.
+    fn ends(&self, log: &OwnLog) -> Vec<Result<i64, String>> {
+        let end = |partition| match log.fit(partition) {
+            Some(at) => Ok(at.next_offset),
+            None => Err(log.why_not(partition).unwrap_or_default()),
+        };
+        (0..self.own.partitions).map(end).collect()
     }
 
     /// Returns whether any of these is claimed; those that are not are lost from the log.
@@ -221,6 +224,8 @@ impl Claimant {
             *end = Some(claim.offset + 1);
         }
         log.read_to(&self.own, &ends, patience)?;
+        // What came to lie before the claim may be what must not be there: then nothing of it is sent.
+        let claims = claims.iter().filter(|claim| log.fit(claim.partition).is_some());
         for Acknowledged { partition, offset, id } in claims {
             let found = log.partitions[*partition as usize].as_ref().ok().and_then(|at| at.claim.as_ref());
             match standing(found, *offset, *id, epoch) {
