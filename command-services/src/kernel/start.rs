@@ -78,10 +78,10 @@ impl From<KeptError> for StartError {
 }
 
 impl StartError {
-    /// Whether somebody may answer later for a partition that is needed.
+    /// Whether somebody may answer later for a partition that is needed, or take a claim.
     pub(crate) fn is_of_a_partition(&self) -> bool {
         let topic = match self {
-            Self::Away(_) => return true,
+            Self::Away(_) | Self::Claim(ClaimError::NoneTaken { .. }) => return true,
             Self::Topic(error)
             | Self::Compare(CompareError::Topic(error))
             | Self::Claim(ClaimError::Compare(CompareError::Topic(error)))
@@ -157,6 +157,7 @@ pub(crate) fn start<A: Aggregate>(
         instance,
         ambient: Arc::clone(ambient),
         took_none: BTreeSet::new(),
+        sent: BTreeSet::new(),
     };
     let opening = Opening {
         topic: &marker.topic,

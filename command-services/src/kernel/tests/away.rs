@@ -284,6 +284,64 @@ async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() 
     assert_eq!(log.claims(), [vec![1, 2, 3], vec![1, 2, 3, 4, 5], vec![1, 2, 3, 4, 5]]);
 }
 
+/// Each of the two has claimed, with one epoch, what the other one did not see.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_used_the_same_epoch_where_this_one_saw_nothing_is_told_from_it() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let paths = make(&toys, "toy").await;
+    toys.relayed();
+    toys.stop();
+    copy_dir(&toys.settings.data_dir, dir.path());
+    [1, 2].into_iter().for_each(|partition| leader(&broker, partition, None));
+    toys.restart(|_| {}).unwrap();
+    paint(&paths[0]).send(&toys.router).await.is(200);
+    let positions = &toys.service().positions;
+    eventually("it to be sent", || {
+        let look = positions.look();
+        (look.acknowledged[0] == look.durable[0]).then_some(())
+    });
+    toys.stop();
+    [(0, None), (1, Some(1)), (2, Some(1))].into_iter().for_each(|(at, by)| leader(&broker, at, by));
+    toys.restart(|settings| settings.data_dir = dir.path().to_owned()).unwrap();
+    leader(&broker, 0, Some(1));
+    let by = eventually("the other one to be noticed", || toys.service().positions.superseded());
+    assert!(by.copy && by.partition == 0, "{by}");
+    let ended = toys.ended().unwrap_err();
+    assert!(ended.to_string().contains("a copy of this directory"), "{ended}");
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).claims(), [[1, 2]; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_refused_loses_its_partition_and_no_other() {
+    let broker = broker();
+    broker.refuse_writes(1).unwrap();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let positions = &toys.service().positions;
+    eventually("it to be named", || {
+        toys.service().refuses().filter(|refused| refused.contains("partition 0 refuses writes"))
+    });
+    eventually("it to be claimed", || positions.shut(u64::MAX).unknown().is_none().then_some(()));
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).claims(), [vec![2], vec![1, 2], vec![1, 2]]);
+    make(&toys, "toy").await;
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).events().len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_claims_nobody_takes_is_tried_again_by_name() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, "toy").await;
+    toys.relayed();
+    toys.stop();
+    broker.refuse_writes(PARTITIONS as usize).unwrap();
+    let (said, may_pass) = refused(toys.restart(|_| {}));
+    assert!(may_pass && said.contains("no partition has taken the claim"), "{said}");
+    assert!(said.contains("partition 0 refuses writes"), "{said}");
+    toys.restart(|_| {}).unwrap();
+}
+
 /// Half-dead: it takes every question, and answers none in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_while_a_claim_waits_for_kafka_ends_and_blames_nobody() {

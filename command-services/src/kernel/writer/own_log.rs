@@ -211,10 +211,10 @@ impl OwnLog {
         self.known().map(|(_, at)| at.sequence.epoch()).max().unwrap_or(0)
     }
 
-    /// Partitions whose writer, as far as its claim was read, is one of these.
-    pub(crate) fn claimed_by(&self, is: impl Fn(u32, &Writer) -> bool) -> Option<(i32, Writer)> {
+    /// The first partition whose claim, as far as it was read, is one of these; and by whom.
+    pub(crate) fn claimed_by(&self, is: impl Fn(&InForce) -> bool) -> Option<(i32, Writer)> {
         let claims = self.known().filter_map(|(partition, at)| Some((partition, at.claim.as_ref()?)));
-        let mut found = claims.filter(|(_, claim)| is(claim.epoch, &claim.writer));
+        let mut found = claims.filter(|(_, claim)| is(claim));
         found.next().map(|(partition, claim)| (partition, claim.writer.clone()))
     }
 }
