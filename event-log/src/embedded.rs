@@ -15,6 +15,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use crate::Kafka;
 
 const NOT_ALLOWED: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+const NOT_TAKEN: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD;
 const NOT_KNOWN_YET: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
 
 /// Why the embedded broker cannot do something.
@@ -64,6 +65,7 @@ enum Asked {
     BrokerUp(i32),
     RoundTrip { broker: i32, time: Duration },
     RefuseReads(usize),
+    RefuseWrites(usize),
     HideEnds(usize),
 }
 
@@ -166,6 +168,14 @@ impl EmbeddedBroker {
         self.change(Asked::RefuseReads(requests))
     }
 
+    /// Refuses so many requests of writers for good, as it does a record that it does not take.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Change`].
+    pub fn refuse_writes(&self, requests: usize) -> Result<(), EmbeddedError> {
+        self.change(Asked::RefuseWrites(requests))
+    }
+
     /// Answers so many questions where a partition ends as a leader does that has just been elected: it does not know yet.
     ///
     /// # Errors
@@ -223,6 +233,10 @@ fn answer<C: ClientContext>(cluster: &MockCluster<'_, C>, asked: Asked) -> Resul
         Asked::BrokerUp(broker) => cluster.broker_up(broker),
         Asked::RefuseReads(requests) => {
             cluster.request_errors(RDKafkaApiKey::Fetch, &vec![NOT_ALLOWED; requests]);
+            Ok(())
+        }
+        Asked::RefuseWrites(requests) => {
+            cluster.request_errors(RDKafkaApiKey::Produce, &vec![NOT_TAKEN; requests]);
             Ok(())
         }
         Asked::HideEnds(requests) => {

@@ -22,8 +22,9 @@ pub trait Aggregate: Send + Sync + 'static {
     const FOLLOWS: &'static [Followed] = &[];
 
     /// Which version of [`Aggregate::unique_keys`] this is. Keys of another one are built again from the states: to be changed
-    /// with whatever changes the key of a state that there may be.
-    const UNIQUE_FORM: u32 = 1;
+    /// with whatever changes the key of a state that there may be. 0 says that no state has any, and none is looked at for them;
+    /// whoever begins to have some begins with 2, since directories of before may say 1.
+    const UNIQUE_FORM: u32 = 0;
 
     /// What is known of one aggregate; also of one that is gone, so that its versions go on.
     type State: Serialize + DeserializeOwned + Send + 'static;

@@ -80,15 +80,16 @@ pub(crate) enum Undecided {
         /// How many.
         unsent: u64,
     },
-    /// What the log has of its partition is not known yet.
+    /// What the log has of its partition, or of another one whose unique keys it would have to know, is not known to be what is
+    /// stored here.
     #[error(
-        "partition {partition} has not been compared with the log since this process started: {reason}; commands that write to it are \
-         taken once it has"
+        "what the log has of partition {partition} is not known to be what is stored here: {reason}; commands that write to it, or take \
+         a unique key, are taken once it is"
     )]
     PartitionAway {
         /// The partition.
         partition: usize,
-        /// Why it has not.
+        /// Why it is not.
         reason: String,
     },
     /// The journal has as many bytes as it may.

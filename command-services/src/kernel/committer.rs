@@ -275,7 +275,9 @@ impl<A: Aggregate> Committer<A> {
             catch_unwind(AssertUnwindSafe(|| group.decide(request, &self.followed, &*self.ambient)));
         let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
         let is_provisional = change.is_provisional;
-        let mut outcome = group.accept(change.admit(shut)?);
+        // What is refused of a new aggregate rests on no state of this service.
+        let is_kept = request.idempotency.is_some() && !request.is_fresh;
+        let mut outcome = group.accept(change.admit(shut, is_kept)?);
         if !outcome.written().is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
             outcome = Outcome::Rejected(version_conflict(0));
         }

@@ -86,32 +86,64 @@ impl OwnTopic {
         recorded: Vec<Recorded>,
         log: &OwnLog,
     ) -> Result<Vec<Option<(Recorded, Resume)>>, CompareError> {
-        let topic = self.full_name();
-        let mut compared = Vec::new();
-        for ((partition, at), recorded) in (0_usize..).zip(&log.partitions).zip(recorded) {
-            let Ok(at) = at else {
-                compared.push(None);
-                continue;
-            };
-            let outbox = outbox(journal, partition, &recorded, at.tail())?;
-            let here = Compared { topic: &topic, partition: partition as i32, dir: &self.dir };
-            let resume = compare(&here, &recorded, at.tail(), &outbox)?;
-            compared.push(Some((recorded, resume)));
-        }
-        Ok(compared)
+        self.each(journal, recorded, log).map(Option::transpose).collect()
     }
 
-    /// Per partition: the positions that the log has, which the relay goes on behind; none of those that nobody answers for.
-    /// Says loudly what the log has lost, and tells the journal what is to be sent again, and where the last event lies: the
-    /// next comparison begins there.
-    pub(crate) fn resume(&self, journal: &Reader, log: &OwnLog) -> Result<Vec<Option<u64>>, CompareError> {
+    /// The same one by one: what does not fit in one partition says nothing of the others. Of what is known not to fit, there
+    /// is nothing to compare.
+    fn each(
+        &self,
+        journal: &Reader,
+        recorded: Vec<Recorded>,
+        log: &OwnLog,
+    ) -> impl Iterator<Item = Option<Result<(Recorded, Resume), CompareError>>> {
         let topic = self.full_name();
+        (0..self.partitions).zip(recorded).map(move |(partition, recorded)| {
+            let at = log.fit(partition)?;
+            let here = Compared { topic: &topic, partition, dir: &self.dir };
+            let outbox = outbox(journal, partition as usize, &recorded, at.tail());
+            let resume = outbox.map_err(CompareError::from);
+            let resume = resume.and_then(|outbox| Ok(compare(&here, &recorded, at.tail(), &outbox)?));
+            Some(resume.map(|resume| (recorded, resume)))
+        })
+    }
+
+    /// Notes in `log` which partitions do not fit.
+    ///
+    /// # Errors
+    /// Only those of the disk, which are about none in particular.
+    pub(crate) fn judge(&self, journal: &Reader, log: &mut OwnLog) -> Result<(), CompareError> {
+        let compared: Vec<_> = self.each(journal, recorded::recorded(journal), log).collect();
+        for (partition, compared) in (0..).zip(compared) {
+            match compared {
+                Some(Err(error @ CompareError::Journal(ReadError::Io { .. }))) => return Err(error),
+                Some(Err(error)) => log.does_not_fit(partition, error),
+                Some(Ok(_)) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Per partition: the positions that the log has, which the relay goes on behind; none of those that nobody answers for, or
+    /// that do not fit. Says loudly what the log has lost, and tells the journal what is to be sent again, and where the last
+    /// event lies: the next comparison begins there.
+    pub(crate) fn resume(
+        &self,
+        journal: &Reader,
+        log: &mut OwnLog,
+    ) -> Result<Vec<Option<u64>>, CompareError> {
+        self.judge(journal, log)?;
+        let (topic, log) = (self.full_name(), &*log);
         let compared = self.compare(journal, recorded::recorded(journal), log)?;
-        for ((partition, at), compared) in log.partitions.iter().enumerate().zip(&compared) {
-            if let (Ok(at), Some((recorded, resume))) = (at, compared) {
-                tell(&topic, partition as i32, recorded, *resume);
+        for (partition, compared) in (0..).zip(&compared) {
+            if let (Some(at), Some((recorded, resume))) = (log.fit(partition), compared) {
+                tell(&topic, partition, recorded, *resume);
                 let reached = at.sequence.reached();
-                journal.sent(partition, resume.sent, reached.last_id.map(|_| recorded::mark(&reached)));
+                journal.sent(
+                    partition as usize,
+                    resume.sent,
+                    reached.last_id.map(|_| recorded::mark(&reached)),
+                );
             }
         }
         Ok(compared.iter().map(|compared| compared.as_ref().map(|(_, resume)| resume.sent)).collect())

@@ -171,9 +171,10 @@ impl<'s> Group<'s> {
         });
         // Without a state and without events there is nothing an answer could show.
         let state = state.ok_or(Stopped::Undecided(Undecided::Fault))?;
-        let mut writes = Writes::new();
-        if let Some(taken) = self.claim(id, &old_keys, &A::unique_keys(&state), &mut writes)? {
-            return Ok(Change::rejected(A::taken(&taken).into()));
+        let (mut writes, new_keys) = (Writes::new(), A::unique_keys(&state));
+        let takes_key = new_keys.iter().any(|key| !old_keys.contains(key));
+        if let Some(taken) = self.claim(id, &old_keys, &new_keys, &mut writes)? {
+            return Ok(Change { takes_key, ..Change::rejected(A::taken(&taken).into()) });
         }
         let shown = A::shown(Some(&state)).ok().map(serde_json::to_vec).transpose();
         let accepted = Accepted {
@@ -188,7 +189,7 @@ impl<'s> Group<'s> {
             writes.push((keys::aggregate(id), Some(row)));
         }
         let outcome = Outcome::Accepted(accepted);
-        let change = Change { outcome, is_provisional: false, writes, sealed };
+        let change = Change { outcome, is_provisional: false, takes_key, writes, sealed };
         change.check_sizes()?;
         Ok(change)
     }

@@ -4,6 +4,7 @@
 //! and built again from the log and the journal; see `recover`.
 
 mod aside;
+mod earlier;
 mod end;
 mod error;
 
@@ -18,8 +19,7 @@ use uuid::Uuid;
 use super::directory::{index_of, journal_of};
 use super::group::GroupError;
 use super::index::{self, Done, Reach, RedoError, Syncing};
-use super::keys;
-use super::keys::LAYOUT;
+use super::keys::{self, LAYOUT};
 use super::log_tail;
 use super::recorded::{self, Recorded};
 use super::rows::Counter;

@@ -4,6 +4,7 @@
 //! for it. The relay sees nothing that is not durable: an event in Kafka that its own service forgets in a power cut
 //! would look like an event of somebody else.
 
+mod absent;
 mod look;
 mod shut;
 mod shut_out;
@@ -58,6 +59,12 @@ impl Positions {
         }
     }
 
+    /// Journal and log were compared: these partitions end here, with what does not fit. They take nothing until a comparison
+    /// finds that they do.
+    pub(crate) fn set_unfit(&self, ends: &BTreeMap<usize, i64>) {
+        self.lock().set_unfit(ends);
+    }
+
     /// The log may no longer be what it was: the present writer must not write on.
     pub(crate) fn distrust_log(&self, partition: i32, reason: String) {
         self.fail(self.lock(), Failure { partition: Some(partition), reason });
@@ -80,7 +87,8 @@ impl Positions {
 
     /// The watch: a partition ends here. More than the present writer has sent is somebody else's.
     pub(crate) fn check_end(&self, partition: usize, end: i64) {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.absent.ends(partition, Some(end));
         if let Some(fault) = state.end_fault(partition, end) {
             self.fail(state, Failure { partition: i32::try_from(partition).ok(), reason: fault });
         }

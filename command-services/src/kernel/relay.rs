@@ -13,7 +13,7 @@ mod error;
 mod pauses;
 mod session;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,8 @@ pub(crate) struct Relay {
     pub(crate) claimant: Claimant,
     /// The claims of the start; later writers claim anew.
     pub(crate) claimed: Option<Claimed>,
-    /// How far the log was read by comparisons that did not succeed, so that the next one need not read it again.
-    pub(crate) read: Option<Vec<Reached>>,
+    /// Per partition: how far the log was read by a comparison that did not succeed, so that the next one need not read it again.
+    pub(crate) read: Vec<Option<Reached>>,
     pub(crate) journal: Reader,
     pub(crate) positions: Arc<Positions>,
     pub(crate) metrics: Arc<Metrics>,
@@ -79,6 +79,8 @@ pub(crate) struct Told {
     failing: Option<(Instant, Vec<u64>)>,
     /// Partitions that acknowledge nothing.
     stalled: BTreeSet<usize>,
+    /// Partitions that do not fit, and why.
+    unfit: BTreeMap<usize, String>,
 }
 
 impl Relay {

@@ -187,7 +187,7 @@ fn relay<A: Aggregate>(service: &Service<A>, (claimant, claimed): Claim) -> Rela
     Relay {
         claimant,
         claimed: Some(claimed),
-        read: None,
+        read: Vec::new(),
         journal: service.journal.clone(),
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),

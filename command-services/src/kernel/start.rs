@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use daybook_journal::ReadError;
-use event_log::LogError;
 use event_log::process::LockError;
 use event_log::topics::{self, TopicError, TopicSpec};
+use event_log::{Kafka, LogError};
 use schemas::sequence::Reached;
 
 use super::aggregate::Aggregate;
@@ -78,10 +78,10 @@ impl From<KeptError> for StartError {
 }
 
 impl StartError {
-    /// Whether somebody may answer later for a partition that is needed.
+    /// Whether somebody may answer later for a partition that is needed, or take a claim.
     pub(crate) fn is_of_a_partition(&self) -> bool {
         let topic = match self {
-            Self::Away(_) => return true,
+            Self::Away(_) | Self::Claim(ClaimError::NoneTaken { .. }) => return true,
             Self::Topic(error)
             | Self::Compare(CompareError::Topic(error))
             | Self::Claim(ClaimError::Compare(CompareError::Topic(error)))
@@ -157,6 +157,7 @@ pub(crate) fn start<A: Aggregate>(
         instance,
         ambient: Arc::clone(ambient),
         took_none: BTreeSet::new(),
+        sent: BTreeSet::new(),
     };
     let opening = Opening {
         topic: &marker.topic,
@@ -181,7 +182,7 @@ pub(crate) fn start<A: Aggregate>(
     }
     let has_store = marked != Marked::Not && !recover;
     starting.says("opening journal and index");
-    let looked = if has_store { kept::look(&store, &opening)? } else { None };
+    let mut looked = if has_store { kept::look(&store, &opening)? } else { None };
     if !recover && looked.is_none() && claimant.instance.epoch() > 0 {
         // Who has claimed had a journal by then, or was about to make it of the log.
         let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
@@ -211,6 +212,9 @@ pub(crate) fn start<A: Aggregate>(
     if !settings.take_over {
         claimant.refuse_others(&log).map_err(ClaimError::from)?;
     }
+    if let (Marked::Earlier, Some(looked)) = (marked, &mut looked) {
+        refuse_earlier::<A>(looked, kafka, &log)?;
+    }
     // From here on no earlier program begins with what may be half of today's.
     if matches!(marked, Marked::Not | Marked::Earlier) {
         directory.write_marker(&marker)?;
@@ -229,6 +233,7 @@ pub(crate) fn start<A: Aggregate>(
     }
     starting.says("claiming the topic");
     let claimed = claimant.claim(&mut log, &Patience::of_a_start())?;
+    log.refuse_unfit()?;
     // One that is lost meanwhile is missed by those only who need all.
     let whole = log.whole();
     if settings.take_over {
@@ -253,10 +258,23 @@ pub(crate) fn start<A: Aggregate>(
         }
     };
     let kept = recover::with_index::<A>(begun, kafka, &opening, up_to.as_ref().map_err(|away| *away))?;
-    let sent = claimant.own.resume(&kept.journal.reader(), &log)?;
+    let sent = claimant.own.resume(&kept.journal.reader(), &mut log)?;
+    log.refuse_unfit()?;
     let counters = recorded::counters(&kept.journal.reader());
     let old_stores = tell_old_stores(&directory)?;
     Ok((Started { directory, kept, counters, sent, old_stores }, (claimant, claimed)))
+}
+
+/// Refuses what could not be brought to today's form, while the program before can still open the directory.
+fn refuse_earlier<A: Aggregate>(looked: &mut Looked, kafka: &Kafka, log: &OwnLog) -> Result<(), StartError> {
+    if A::UNIQUE_FORM > 0 {
+        looked.read_through()?;
+    }
+    if looked.has_no_index() {
+        log.whole().map_err(StartError::Away)?;
+        recover::refuse_front_deleted(kafka, A::TOPIC, log.partitions.len() as i32)?;
+    }
+    Ok(())
 }
 
 /// Whether the store is to be rebuilt: once. Where the flag stays in a command line, each start would forget the idempotency

@@ -103,6 +103,19 @@ pub enum TopicError {
         /// How long an acknowledgement was waited for.
         waited_ms: u128,
     },
+    /// The leader of one of its partitions refuses what is written to it.
+    #[error(
+        "topic {topic} partition {partition} refuses writes: {reason}; check the rights of this user, and the topic's settings. The other \
+         partitions go on"
+    )]
+    RefusesWrites {
+        /// Full name.
+        topic: String,
+        /// Kafka's partition number.
+        partition: i32,
+        /// The broker's words.
+        reason: String,
+    },
     /// A question about it was not answered.
     #[error(
         "cannot learn {what} of topic {topic}: {reason}; check Kafka's state and the rights of this user"
@@ -124,7 +137,7 @@ impl TopicError {
     /// Whether one partition cannot be used at present, while others may be.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::PartitionAway { .. } | Self::TakesNoWrites { .. })
+        matches!(self, Self::PartitionAway { .. } | Self::TakesNoWrites { .. } | Self::RefusesWrites { .. })
     }
 }
 

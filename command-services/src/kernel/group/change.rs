@@ -84,11 +84,13 @@ pub(crate) struct Change {
     pub(crate) outcome: Outcome,
     /// A rejection that rests on what has not been heard of: no key keeps it, for a moment later it may be wrong.
     pub(crate) is_provisional: bool,
+    /// It takes a unique key, or would if nobody had it.
+    pub(super) takes_key: bool,
     pub(super) writes: Writes,
     pub(super) sealed: Sealed,
 }
 
-/// A change all of whose events go to partitions that take them.
+/// A change all of whose events go to partitions that take them, and that takes no unique key which may be somebody's.
 #[derive(Debug)]
 pub(crate) struct Admitted(Change);
 
@@ -99,15 +101,20 @@ impl Admitted {
 }
 
 impl Change {
-    /// Refuses what would write to a partition that takes nothing at present.
-    pub(crate) fn admit(self, shut: &Shut) -> Result<Admitted, Undecided> {
+    /// Refuses what would write to a partition that takes nothing at present. While the log may have what is not known here, it
+    /// refuses as well what takes a unique key, and what writes nothing if a key is to keep it as the answer (`is_kept`): it
+    /// may rest on what is not known.
+    pub(crate) fn admit(self, shut: &Shut, is_kept: bool) -> Result<Admitted, Undecided> {
         let refused = self.sealed.counters.iter().find_map(|(partition, _)| shut.why(*partition));
+        let writes_nothing = self.sealed.counters.is_empty();
+        let rests_on_all = self.takes_key || (is_kept && writes_nothing);
+        let refused = refused.or_else(|| shut.unknown().filter(|_| rests_on_all));
         refused.cloned().map_or(Ok(Admitted(self)), Err)
     }
 
     pub(super) fn rejected(problem: Problem) -> Self {
         let (writes, sealed) = (Writes::new(), Sealed::default());
-        Self { outcome: Outcome::Rejected(problem), is_provisional: false, writes, sealed }
+        Self { outcome: Outcome::Rejected(problem), is_provisional: false, takes_key: false, writes, sealed }
     }
 
     /// Bytes that it writes.

@@ -26,8 +26,8 @@ const STORED_AND_SUPERSEDED: &str = "the command is stored here, but another wri
 const KEY_UNREADABLE: &str = "what became of the request with this Idempotency-Key cannot be read any more; read the resource to see \
                               whether it took effect, and use a new key";
 
-const PARTITION_AWAY: &str = "commands that write to this partition are not taken until what is stored here and what Kafka has of it are known \
-                              to be the same; /health/ready says what stands in the way";
+const PARTITION_AWAY: &str = "what is stored here of one partition and what Kafka has of it are not known to be the same; commands that write to \
+                              it, or take what only one may have, are taken once they are; /health/ready says what stands in the way";
 const CATCHING_UP: &str =
     "what other services say of this is not known yet; try again, /health/ready says how far it is";
 const FOLLOWING_STOPPED: &str = "nothing is known of what this depends on, and nothing new is heard of other services at present; try \

@@ -10,7 +10,7 @@ use crate::kernel::writer::Places;
 pub(crate) enum Rest {
     /// Nothing more can be, until the process is started anew.
     Halted(String),
-    /// Nobody answered for it when the present writer claimed.
+    /// Nobody answered for it when the present writer claimed, or what it holds does not fit.
     Away(String),
 }
 

@@ -17,6 +17,12 @@ impl Shut {
         self.0.get(&partition)
     }
 
+    /// A partition of which the log may have events that are not known here, if there is one: what its aggregates are, and which
+    /// unique keys they have, may be out of date.
+    pub(crate) fn unknown(&self) -> Option<&Undecided> {
+        self.0.values().find(|why| matches!(why, Undecided::PartitionAway { .. }))
+    }
+
     /// Which partitions take nothing, and why; none if there are none.
     pub(crate) fn said(&self) -> Option<String> {
         let said: Vec<_> = self.0.values().map(ToString::to_string).collect();
@@ -25,7 +31,7 @@ impl Shut {
 }
 
 impl Positions {
-    /// What was not compared with the log yet is shut: an old copy of a directory would give out positions that are given out.
+    /// What was not compared with the log, or did not fit, is shut: an old copy of a directory would give out positions that are given out.
     /// So is a partition that has its share of `unsent_events_max` once half of that is used: it leaves the rest to the others.
     pub(crate) fn shut(&self, unsent_events_max: u64) -> Shut {
         let state = self.lock();
@@ -97,7 +103,7 @@ mod tests {
         assert!(said().contains("older") && positions.all_uncompared().unwrap().contains("older"));
         positions.set_acknowledged(&[None, Some(0)]);
         positions.set_trouble(Failure { partition: Some(1), reason: "too large".to_owned() });
-        assert!(said().contains("partition 0 has not been compared"), "{}", said());
+        assert!(said().contains("what the log has of partition 0 is not known"), "{}", said());
         assert!(!said().contains("too large"), "that is about the other one");
         assert_eq!(positions.all_uncompared(), None, "one takes commands");
         positions.set_acknowledged(&[Some(0); 2]);

@@ -3,24 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::absent::Absent;
 use super::look::{Failure, Look, Rest, Wait, distance, distance_but};
 use crate::kernel::writer::{Claimed, Lying};
 
 /// A partition of which something is under way, and nothing was acknowledged for so long, is named.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
-
-/// A partition that somebody answers for and that could not be claimed all the same is claimed again after such a pause,
-/// doubled each time: nothing is sent of any partition while claims are waited for.
-const RETURN_PAUSE: Duration = Duration::from_secs(2);
-const RETURN_PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// A partition that the present writer does without.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Absence {
-    pause: Duration,
-    /// When it may be claimed again, if it is back.
-    claim_at: Instant,
-}
 
 /// Where all partitions stand.
 #[derive(Debug, Clone)]
@@ -41,7 +29,7 @@ pub(super) struct State {
     /// Partitions of which nothing is sent.
     pub(super) resting: BTreeMap<usize, Rest>,
     /// Partitions that were not claimed by the last writer.
-    pub(super) absent: BTreeMap<usize, Absence>,
+    pub(super) absent: Absent,
     /// Partitions that nobody answers for at present, in the words of the watch.
     pub(super) unanswered: BTreeMap<usize, String>,
     /// What the relay met last, until Kafka acknowledges something of what it is about.
@@ -67,7 +55,7 @@ impl State {
             failed: None,
             returned: None,
             resting: BTreeMap::new(),
-            absent: BTreeMap::new(),
+            absent: Absent::default(),
             unanswered: BTreeMap::new(),
             trouble: None,
             log_fault: None,
@@ -103,30 +91,27 @@ impl State {
         for (partition, end) in claimed.ends.iter().enumerate() {
             if let Err(reason) = end {
                 self.resting.entry(partition).or_insert_with(|| Rest::Away(reason.clone()));
-                let pause = self.return_pause(partition);
-                self.absent.insert(partition, Absence { pause, claim_at: now + pause });
+                self.absent.insert(partition, !self.unanswered.contains_key(&partition), now);
             } else {
-                self.absent.remove(&partition);
+                self.absent.remove(partition);
             }
         }
     }
 
-    /// Longer each time that the watch finds a partition, and a claim does not.
-    fn return_pause(&self, partition: usize) -> Duration {
-        match self.absent.get(&partition) {
-            None => Duration::ZERO,
-            Some(absence) if self.unanswered.contains_key(&partition) => absence.pause,
-            Some(absence) => (absence.pause * 2).clamp(RETURN_PAUSE, RETURN_PAUSE_MAX),
-        }
+    /// These hold what does not go on where the journal does, and end here: they count as not compared.
+    pub(super) fn set_unfit(&mut self, ends: &BTreeMap<usize, i64>) {
+        self.uncompared.extend(ends.keys());
+        // Why is known now.
+        ends.keys().for_each(|partition| self.clear_trouble(*partition));
+        self.absent.set_unfit(ends.iter().map(|(partition, end)| (*partition, *end)));
     }
 
     /// The watch: nobody answers for these partitions. Returns whether one that the relay does without is back.
     pub(super) fn set_unanswered(&mut self, unanswered: BTreeMap<usize, String>, now: Instant) -> bool {
-        let may_be_claimed =
-            |partition: &usize| self.absent.get(partition).is_none_or(|absence| absence.claim_at <= now);
+        unanswered.keys().for_each(|partition| self.absent.ends(*partition, None));
         let is_back = |(partition, rest): (&usize, &Rest)| {
             let is_away = matches!(rest, Rest::Away(_)) && !unanswered.contains_key(partition);
-            (is_away && may_be_claimed(partition)).then_some(*partition)
+            (is_away && self.absent.may_be_claimed(*partition, now)).then_some(*partition)
         };
         let back = self.resting.iter().find_map(is_back);
         self.unanswered = unanswered;
@@ -383,7 +368,7 @@ mod tests {
         }
         assert_eq!(claims, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
         state.claimed(&Claimed { epoch: 1, ends: vec![Ok(1); 2] }, began);
-        assert!(state.absent.is_empty(), "it begins with the shortest pause again");
+        assert!(state.absent.may_be_claimed(1, began), "it begins with the shortest pause again");
     }
 
     #[test]

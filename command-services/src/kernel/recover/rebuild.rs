@@ -122,7 +122,7 @@ impl Rebuild {
     /// another of another partition would depend on how the partitions come in.
     pub(super) fn build_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
         self.rows.write()?;
-        unique_keys::build::<A>(&self.store, &mut self.rows)?;
+        unique_keys::build::<A>(&self.store, &mut self.rows, |_, damaged| Err(damaged.into()))?;
         Ok(())
     }
 

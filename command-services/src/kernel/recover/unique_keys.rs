@@ -1,6 +1,9 @@
 //! Unique keys are made of the states. Here they are all made at once: of a store that is rebuilt, and of one whose keys are
 //! of another form than those of this program.
 //!
+//! A state that cannot be read stops a rebuilding. Where only the keys are built anew it costs its own key, and is named: all
+//! others go on, without the log.
+//!
 //! Of aggregates that have one key by today's form the one with the smallest id, which was made first, keeps it; the others
 //! stay as they are and have it once that one has given it up. Each is named.
 //!
@@ -17,6 +20,7 @@ use uuid::Uuid;
 use super::gathered::Gathered;
 use super::rebuild::TakeError;
 use crate::kernel::aggregate::Aggregate;
+use crate::kernel::fields::Damaged;
 use crate::kernel::kept::Opening;
 use crate::kernel::keys;
 use crate::kernel::rows::{Owners, UniqueForm, Versioned};
@@ -38,6 +42,9 @@ pub(super) fn bring_to_form<A: Aggregate>(
     last_record: u64,
     opening: &Opening<'_>,
 ) -> Result<(), TakeError> {
+    if A::UNIQUE_FORM == 0 {
+        return Ok(());
+    }
     let found = store.get(&keys::unique_form())?;
     let found = found.map(|row| UniqueForm::decode(&row)).transpose()?;
     if found.is_some_and(|found| found.form == A::UNIQUE_FORM) {
@@ -49,7 +56,15 @@ pub(super) fn bring_to_form<A: Aggregate>(
     store.sync()?;
     remove_all(store)?;
     let mut rows = Gathered::synced(Arc::clone(store));
-    let built = build::<A>(store, &mut rows)?;
+    let built = build::<A>(store, &mut rows, |id, damaged| {
+        tracing::error!(
+            topic = opening.topic,
+            %id,
+            "the state of an aggregate cannot be read ({damaged}): it has no unique key, and another one may take it, until the index is \
+             built again; for that stop the service, move store/index away, and start it"
+        );
+        Ok(())
+    })?;
     store.sync()?;
     store.fill([form_row::<A>(last_record)])?;
     store.sync()?;
@@ -81,8 +96,12 @@ pub(super) struct Built {
     pub(super) twins: u64,
 }
 
-/// Makes the keys of all states of a store that has none yet.
-pub(super) fn build<A: Aggregate>(store: &Store, rows: &mut Gathered) -> Result<Built, TakeError> {
+/// Makes the keys of all states of a store that has none yet; `damaged` says whether it goes on without one that cannot be read.
+pub(super) fn build<A: Aggregate>(
+    store: &Store,
+    rows: &mut Gathered,
+    damaged: impl Fn(Uuid, Damaged) -> Result<(), TakeError>,
+) -> Result<Built, TakeError> {
     let (mut span, mut built, mut told_at) = (keys::aggregates(), Built::default(), Instant::now());
     loop {
         let states = store.scan(&span, ROWS_MAX)?;
@@ -94,8 +113,11 @@ pub(super) fn build<A: Aggregate>(store: &Store, rows: &mut Gathered) -> Result<
                 continue;
             }
             built.aggregates += 1;
-            let row = Versioned::<A::State>::decode(row)?;
-            built.twins += claim(keys::aggregate_id(key), &A::unique_keys(&row.state), rows)?;
+            let id = keys::aggregate_id(key);
+            match Versioned::<A::State>::decode(row) {
+                Ok(row) => built.twins += claim(id, &A::unique_keys(&row.state), rows)?,
+                Err(error) => damaged(id, error)?,
+            }
         }
         if told_at.elapsed() >= PROGRESS_PAUSE {
             told_at = Instant::now();

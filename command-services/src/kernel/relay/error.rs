@@ -46,7 +46,7 @@ pub(super) enum RelayError {
     #[error("{}", .0.reason)]
     Delivery(Failure),
     /// Nothing is wrong: there is one more to claim.
-    #[error("partition {partition} is answered for again, and is claimed")]
+    #[error("partition {partition} is there again, and is claimed if it fits")]
     Returned { partition: i32 },
     #[error("the service stops before Kafka is back")]
     Stopping,

@@ -1,5 +1,6 @@
 //! A new writer: the topic is claimed for it, and where the log ends is found out, before it sends anything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use crate::kernel::metrics::Metrics;
 use crate::kernel::positions::{Failure, Positions};
 use crate::kernel::recorded;
 use crate::kernel::writer::{Claimed, OwnLog, OwnPartition, Patience};
-use schemas::sequence::Reached;
 
 /// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -68,18 +68,48 @@ impl Relay {
         let patience = Patience::until(&is_over);
         let mut log = self.compare(&patience)?;
         let claimed = self.claimant.claim(&mut log, &patience)?;
-        let sent = self.claimant.own.resume(&self.journal, &log)?;
+        let sent = self.claimant.own.resume(&self.journal, &mut log)?;
         self.positions.set_acknowledged(&sent);
-        Ok(claimed)
+        self.tell_unfit(&log);
+        // What was found since the claims were sent is claimed and not written to.
+        let ends = (0..).zip(claimed.ends).map(|(partition, end)| log.why_not(partition).map_or(end, Err));
+        Ok(Claimed { ends: ends.collect(), ..claimed })
+    }
+
+    /// Partitions that do not fit take nothing from here on, until a comparison finds that they do.
+    fn tell_unfit(&mut self, log: &OwnLog) {
+        let index = |partition: &i32| usize::try_from(*partition).ok();
+        let reasons = log.unfit().iter().filter_map(|(at, why)| Some((index(at)?, why.to_string())));
+        let reasons: BTreeMap<usize, String> = reasons.collect();
+        let topic = self.claimant.own.topic;
+        for (partition, reason) in
+            reasons.iter().filter(|(at, reason)| self.told.unfit.get(at) != Some(reason))
+        {
+            self.metrics.relay_failures.inc();
+            tracing::error!(
+                topic,
+                partition,
+                "nothing is sent of a partition, and its commands are refused: {reason}"
+            );
+        }
+        for partition in
+            self.told.unfit.keys().filter(|at| !reasons.contains_key(at) && log.fit(**at as i32).is_some())
+        {
+            tracing::info!(topic, partition, "a partition that did not fit does so again");
+        }
+        let ends = log.known().filter(|(at, _)| log.unfit().contains_key(at));
+        let ends = ends.filter_map(|(partition, at)| Some((index(&partition)?, at.next_offset)));
+        self.positions.set_unfit(&ends.collect());
+        self.told.unfit = reasons;
     }
 
     /// Reads the log from where it was last known to be the own one, and compares it with the journal.
     fn compare(&mut self, patience: &Patience<'_>) -> Result<OwnLog, RelayError> {
         let own = &self.claimant.own;
-        let marks = match &self.read {
-            Some(read) => read.clone(),
-            None => recorded::marks(&self.journal),
-        };
+        let mut marks = recorded::marks(&self.journal);
+        for (mark, read) in marks.iter_mut().zip(&self.read) {
+            *mark = read.unwrap_or(*mark);
+        }
         let (mut log, ends) = OwnLog::open(own, &marks, self.claimant.instance.epoch(), patience)?;
         let read = log.read_to(own, &ends, patience);
         self.metrics.compared_records.inc_by(log.records);
@@ -88,13 +118,14 @@ impl Relay {
             self.positions.set_last_acknowledged(log.partitions.iter().map(own_end));
             return Err(RelayError::Superseded(Box::new(superseded)));
         }
-        let compared =
-            read.and_then(|()| own.compare(&self.journal, recorded::recorded(&self.journal), &log).map(drop));
-        let reached = |(at, mark): (&Result<OwnPartition, _>, &Reached)| {
-            at.as_ref().map_or(*mark, |at| at.sequence.reached())
+        let compared = read.and_then(|()| own.judge(&self.journal, &mut log));
+        let is_to_be_read = |partition| compared.is_err() || log.unfit().contains_key(&partition);
+        let reached = |(partition, at): (i32, &Result<OwnPartition, _>)| {
+            at.as_ref().ok().filter(|_| is_to_be_read(partition)).map(|at| at.sequence.reached())
         };
-        self.read = compared.is_err().then(|| log.partitions.iter().zip(&marks).map(reached).collect());
+        self.read = (0..).zip(&log.partitions).map(reached).collect();
         compared?;
+        self.tell_unfit(&log);
         Ok(log)
     }
 }

@@ -201,6 +201,41 @@ async fn a_start_that_sees_no_partition_at_all_waits_for_one_and_claims_nothing(
     toys.restart(|_| {}).unwrap();
 }
 
+/// What was not compared may have whose key it is, and what became of an aggregate: nobody takes a key, and no answer is kept
+/// that may rest on that.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_partition_is_not_compared_no_unique_key_is_taken_and_no_refusal_is_kept() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let paths = make(&toys, "toy").await;
+    toys.stop();
+    leader(&broker, 0, None);
+    toys.restart(|_| {}).unwrap();
+    for name in ["new", "toy 3"] {
+        for _ in 0..10 {
+            let refused = Call::post("/toys", &json!({"name": name})).send(&toys.router).await;
+            refused.is_problem(503, "partition-away");
+        }
+    }
+    let nobody = format!("/toys/{}", toys.service().ambient.new_id());
+    let (lose_nobody, unchanged) = (Call::delete(nobody), Call::patch(&paths[1], &json!({"coats": 0})));
+    for answered in [(&lose_nobody, 404), (&unchanged, 200)] {
+        answered.0.clone().send(&toys.router).await.is(answered.1);
+        let keyed = answered.0.clone().header("idempotency-key", &format!("key-{}", answered.1));
+        keyed.send(&toys.router).await.is_problem(503, "partition-away");
+    }
+    // It gives a key up, and takes none.
+    Call::delete(&paths[1]).header("idempotency-key", "gone").send(&toys.router).await.is(204);
+    assert_eq!(toys.service().journal.keys(), 1);
+    leader(&broker, 0, Some(1));
+    let positions = &toys.service().positions;
+    eventually("the partition to be claimed", || positions.shut(u64::MAX).unknown().is_none().then_some(()));
+    Call::post("/toys", &json!({"name": "new"})).send(&toys.router).await.is(201);
+    Call::post("/toys", &json!({"name": "new"})).send(&toys.router).await.is_problem(409, "name-taken");
+    lose_nobody.header("idempotency-key", "key-404").send(&toys.router).await.is_problem(404, "toy-unknown");
+    assert_eq!(toys.service().journal.keys(), 2);
+}
+
 /// It cannot see what was decided since, and nothing of it may be decided anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() {
@@ -236,8 +271,75 @@ async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() 
     paint(&paths[0]).send(&toys.router).await.is_problem(503, "partition-away");
     let refused = toys.service().refuses().unwrap();
     assert!(refused.contains("the store is older than the log"), "{refused}");
+    // It is one partition that does not fit: the others go on, but for what would have to know of it.
+    for path in &paths[1..] {
+        paint(path).send(&toys.router).await.is(200);
+    }
+    Call::post("/toys", &json!({"name": "new"})).send(&toys.router).await.is_problem(503, "partition-away");
+    toys.relayed();
+    assert!(positions.trouble().unwrap().contains("the store is older than the log"));
     toys.stop();
-    Log::read(&broker.kafka(""), TOPIC).events();
+    let log = Log::read(&broker.kafka(""), TOPIC);
+    assert_eq!(log.events().len(), 30 + 1 + 3);
+    assert_eq!(log.claims(), [vec![1, 2, 3], vec![1, 2, 3, 4, 5], vec![1, 2, 3, 4, 5]]);
+}
+
+/// Each of the two has claimed, with one epoch, what the other one did not see.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_used_the_same_epoch_where_this_one_saw_nothing_is_told_from_it() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let paths = make(&toys, "toy").await;
+    toys.relayed();
+    toys.stop();
+    copy_dir(&toys.settings.data_dir, dir.path());
+    [1, 2].into_iter().for_each(|partition| leader(&broker, partition, None));
+    toys.restart(|_| {}).unwrap();
+    paint(&paths[0]).send(&toys.router).await.is(200);
+    let positions = &toys.service().positions;
+    eventually("it to be sent", || {
+        let look = positions.look();
+        (look.acknowledged[0] == look.durable[0]).then_some(())
+    });
+    toys.stop();
+    [(0, None), (1, Some(1)), (2, Some(1))].into_iter().for_each(|(at, by)| leader(&broker, at, by));
+    toys.restart(|settings| settings.data_dir = dir.path().to_owned()).unwrap();
+    leader(&broker, 0, Some(1));
+    let by = eventually("the other one to be noticed", || toys.service().positions.superseded());
+    assert!(by.copy && by.partition == 0, "{by}");
+    let ended = toys.ended().unwrap_err();
+    assert!(ended.to_string().contains("a copy of this directory"), "{ended}");
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).claims(), [[1, 2]; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_refused_loses_its_partition_and_no_other() {
+    let broker = broker();
+    broker.refuse_writes(1).unwrap();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let positions = &toys.service().positions;
+    eventually("it to be named", || {
+        toys.service().refuses().filter(|refused| refused.contains("partition 0 refuses writes"))
+    });
+    eventually("it to be claimed", || positions.shut(u64::MAX).unknown().is_none().then_some(()));
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).claims(), [vec![2], vec![1, 2], vec![1, 2]]);
+    make(&toys, "toy").await;
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), TOPIC).events().len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_claims_nobody_takes_is_tried_again_by_name() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, "toy").await;
+    toys.relayed();
+    toys.stop();
+    broker.refuse_writes(PARTITIONS as usize).unwrap();
+    let (said, may_pass) = refused(toys.restart(|_| {}));
+    assert!(may_pass && said.contains("no partition has taken the claim"), "{said}");
+    assert!(said.contains("partition 0 refuses writes"), "{said}");
+    toys.restart(|_| {}).unwrap();
 }
 
 /// Half-dead: it takes every question, and answers none in time.

@@ -1,6 +1,7 @@
 //! A relay that cannot go on: what it claims and reads meanwhile, what it says, and what goes on without it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_journal::{Event, Group, Mark};
@@ -13,26 +14,24 @@ use crate::kernel::recorded;
 use crate::testing::{Call, Log, PARTITIONS, TestService, broker, eventually, write_raw};
 
 /// Attempts of the relay that are looked at.
-const ATTEMPTS: u64 = 4;
+const ATTEMPTS: u32 = 4;
 
-/// What another store would write behind the last event of partition 0, with the epoch in force: the next position, an
-/// event of its own.
-fn foreign_next(log: &Log, epoch: u32) -> Vec<u8> {
+/// What another store would write behind the last event of partition 0 and so many more, with the epoch in force: the next
+/// position, an event of its own.
+fn foreign_next(log: &Log, epoch: u32, behind: u64) -> Vec<u8> {
     let mut event: Value = serde_json::from_slice(&log.partitions[0].last().unwrap().1).unwrap();
     let position: u64 = event["sequence"].as_str().unwrap().parse().unwrap();
-    event["sequence"] = json!(format!("{:020}", position + 1));
+    event["sequence"] = json!(format!("{:020}", position + 1 + behind));
     event["id"] = json!(Uuid::now_v7());
     event["writerepoch"] = json!(epoch);
     event.to_string().into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_log_refuses_it_the_relay_claims_nothing_and_reads_the_log_once() {
+async fn a_partition_that_does_not_fit_is_not_claimed_and_read_once_while_the_others_go_on() {
     let broker = broker();
     let kafka = broker.kafka("");
-    let mut toys = TestService::<Toys>::start_with(kafka.clone(), router, |settings| {
-        settings.limits.drain_timeout = Duration::ZERO;
-    });
+    let mut toys = TestService::<Toys>::start(kafka.clone(), router);
     make(&toys, 60, "toy").await;
     toys.relayed();
     let log = Log::read(&kafka, "toys.events");
@@ -41,18 +40,67 @@ async fn while_the_log_refuses_it_the_relay_claims_nothing_and_reads_the_log_onc
     for (partition, end) in toys.service().positions.look().acknowledged.iter().enumerate() {
         toys.service().journal.sent(partition, *end, Some(Mark::default()));
     }
-    write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log, 2))]);
-    let metrics = &toys.service().metrics;
+    let service = Arc::clone(toys.service());
+    let (positions, metrics) = (&service.positions, &service.metrics);
     let read = metrics.compared_records.get();
-    eventually("some attempts", || (metrics.relay_failures.get() > ATTEMPTS).then_some(()));
-    let trouble = toys.service().positions.trouble().unwrap();
+    write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log, 2, 0))]);
+    let epoch = || positions.look().places.epoch;
+    eventually("the others to be claimed", || (epoch() == 3).then_some(()));
+    let trouble = positions.trouble().unwrap();
     assert!(trouble.contains("the store is older than the log"), "{trouble}");
+    let refused = service.refuses().unwrap();
+    assert!(refused.contains("partition 0") && refused.contains("older than the log"), "{refused}");
+    for attempt in 1..=ATTEMPTS {
+        positions.distrust_log(1, "an election".to_owned());
+        eventually("another claim", || (epoch() == 3 + attempt).then_some(()));
+    }
+    paint_all(&toys, &log).await;
+    toys.relayed();
+    assert_eq!(metrics.relay_failures.get(), u64::from(1 + ATTEMPTS + 1), "what does not fit is told once");
     let records = 60 + 2 * PARTITIONS as u64 + 1;
     let read = metrics.compared_records.get() - read;
     toys.stop();
-    assert_eq!(Log::read(&kafka, "toys.events").claims(), vec![vec![1, 2]; PARTITIONS as usize]);
-    // What lies behind the last event, the claims, is read each time.
-    assert!(read <= records + ATTEMPTS * PARTITIONS as u64, "{read} of {records} records read");
+    let log = Log::read(&kafka, "toys.events");
+    let all: Vec<_> = (1..=3 + ATTEMPTS).collect();
+    assert_eq!(log.claims(), [vec![1, 2], all.clone(), all]);
+    // What lies behind the last event, the claims, is read each time, and of the others by the claim once more.
+    assert!(
+        read <= records + 3 * (u64::from(ATTEMPTS) + 1) * PARTITIONS as u64,
+        "{read} of {records} records read"
+    );
+}
+
+/// What is in the partition that does not fit is refused, all else taken.
+async fn paint_all(toys: &TestService<Toys>, log: &Log) {
+    for (partition, records) in log.partitions.iter().enumerate() {
+        let (id, _) = &records[0];
+        let painted = Call::patch(format!("/toys/{id}"), &json!({"coats": 1})).send(&toys.router).await;
+        match partition {
+            0 => painted.is_problem(503, "partition-away"),
+            _ => painted.is(200),
+        };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_does_not_fit_is_compared_again_once_it_has_changed() {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    let toys = TestService::<Toys>::start(kafka.clone(), router);
+    make(&toys, 60, "toy").await;
+    toys.relayed();
+    let log = Log::read(&kafka, "toys.events");
+    let last = log.partitions[0].len() as u64;
+    for behind in 0..3 {
+        write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log, 1, behind))]);
+        let position = last + behind;
+        eventually("it to be compared", || {
+            toys.service()
+                .refuses()
+                .filter(|said| said.contains(&format!("events up to position {position},")))
+        });
+    }
+    toys.relayed();
 }
 
 #[tokio::test(flavor = "multi_thread")]

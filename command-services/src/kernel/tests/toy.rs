@@ -96,6 +96,7 @@ impl EventData for ToyEvent {
 impl Aggregate for Toys {
     const SERVICE: &'static str = "toys";
     const TOPIC: &'static str = "toys.events";
+    const UNIQUE_FORM: u32 = 1;
 
     type State = Toy;
     type Command = ToyCommand;

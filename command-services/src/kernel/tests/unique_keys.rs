@@ -11,12 +11,16 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::index::opened;
+use super::store::damage;
 use super::toy::{Toy, ToyCommand, Toys, router};
 use crate::kernel::index::{Reach, apply, redo};
 use crate::kernel::kept::Kept;
 use crate::kernel::rows::{Owners, UniqueForm, Versioned};
 use crate::kernel::{Aggregate as _, Settings, Store, keys};
 use crate::testing::{Call, Log, PARTITIONS, Reply, TestService, broker, copy_dir, execute, write_raw};
+
+/// So many that they fill several pages of an index.
+const TOYS: usize = 1_600;
 
 async fn make(toys: &TestService<Toys>, name: &str) -> Reply {
     Call::post("/toys", &json!({"name": name})).send(&toys.router).await
@@ -157,20 +161,66 @@ async fn records_of_an_earlier_program_bring_none_of_its_keys_however_often_they
 async fn no_key_is_touched_before_an_older_program_is_kept_out() {
     let broker = broker();
     let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    for name in ["bear", "duck"] {
+        made(&toys, name).await;
+    }
+    toys.relayed();
+    let lived_on = owners(&toys);
+    as_before(&mut toys);
+    broker.refuse_writes(PARTITIONS as usize).unwrap();
+    toys.restart(|_| {}).unwrap_err();
+    assert_eq!(layout(&toys), "\"layout\": 5,");
+    tamper(&mut toys, |store| {
+        let keys = store.scan(&keys::all_unique(), usize::MAX).unwrap();
+        assert_eq!(keys.iter().map(|(key, _)| key.to_vec()).collect::<Vec<_>>(), [keys::unique("NAME:bear")]);
+    });
+    toys.restart(|_| {}).unwrap();
+    assert_eq!(owners(&toys), lived_on);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_read_costs_its_own_key_and_no_log_when_keys_are_built_again() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
     let bear = made(&toys, "bear").await;
     made(&toys, "duck").await;
     let lived_on = owners(&toys);
     as_before(&mut toys);
-    // Building the keys meets a row that is damaged, and building the index a place that is taken.
     tamper(&mut toys, |store| put(store, keys::aggregate(bear), b"rubbish"));
+    // The index cannot be built again.
     let in_the_way = path(&toys, "store/index.building");
     fs::write(&in_the_way, "in the way").unwrap();
-    toys.restart(|_| {}).unwrap_err();
-    assert_eq!(layout(&toys), "\"layout\": 5,");
-    fs::remove_file(in_the_way).unwrap();
     toys.restart(|_| {}).unwrap();
-    assert_eq!(owners(&toys), lived_on, "what is damaged is built again from the log");
-    make(&toys, "bear").await.is_problem(409, "name-taken");
+    assert_eq!(owners(&toys), lived_on[1..]);
+    make(&toys, "duck").await.is_problem(409, "name-taken");
+    Call::get(format!("/toys/{bear}")).send(&toys.router).await.is_problem(503, "store-fails");
+    toys.stop();
+    fs::remove_file(in_the_way).unwrap();
+    let index = path(&toys, "store/index");
+    fs::rename(&index, index.with_extension("away")).unwrap();
+    toys.restart(|_| {}).unwrap();
+    assert_eq!(owners(&toys), lived_on, "what was damaged is built again from the log");
+}
+
+/// What could not be brought to today's form is left to the program before: this one would need a log that is not all there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_brought_to_todays_form_is_left_to_the_program_before() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let mut ids = Vec::new();
+    for number in 0..TOYS {
+        ids.push(made(&toys, &format!("toy {number:0200}")).await);
+    }
+    toys.relayed();
+    as_before(&mut toys);
+    damage(&path(&toys, "store/index"), ids[TOYS / 8].to_string().as_bytes());
+    broker.set_leader("toys.events", 0, None).unwrap();
+    let said = toys.restart(|_| {}).unwrap_err().to_string();
+    assert!(said.contains("partition 0 has no leader"), "{said}");
+    assert_eq!(layout(&toys), "\"layout\": 4,");
+    broker.set_leader("toys.events", 0, Some(1)).unwrap();
+    toys.restart(|_| {}).unwrap();
+    assert_eq!((owners(&toys).len(), &*layout(&toys)), (TOYS, "\"layout\": 5,"));
 }
 
 /// Two toys whose names are one, by the form of today. Returns their ids, the earlier one first.

@@ -25,19 +25,19 @@ pub enum ClaimError {
     /// The claim was not taken.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// Kafka refused the claim.
-    #[error("the claim to partition {partition} was not taken: {reason}")]
-    Refused {
-        /// The partition.
-        partition: i32,
+    /// The claim cannot be written down.
+    #[error("a claim cannot be sealed: {reason}")]
+    Unsealed {
         /// Why.
         reason: String,
     },
-    /// Kafka did not answer.
-    #[error("Kafka has not acknowledged the claim within {waited_ms} ms; check the brokers and start again")]
-    Timeout {
-        /// How long it was waited for.
-        waited_ms: u128,
+    /// Every partition has refused its claim, or not acknowledged it in time.
+    #[error(
+        "no partition has taken the claim with which this process would write it, so nothing is sent, and it is tried again: {reason}"
+    )]
+    NoneTaken {
+        /// Why the first of them has not.
+        reason: String,
     },
     /// The log ended before what had been read of it.
     #[error("partition {partition} went back while it was being claimed: the log has lost its end")]

@@ -37,6 +37,9 @@ pub(crate) struct Claimant {
     pub(crate) ambient: Arc<dyn Ambient>,
     /// Partitions that took no claim the last time, although their leaders answer: they are claimed last.
     pub(crate) took_none: BTreeSet<i32>,
+    /// Ids of the claims that this process has sent with the epoch that the instance has noted last. Another one with that epoch
+    /// is a copy's.
+    pub(crate) sent: BTreeSet<Uuid>,
 }
 
 /// Partitions that are this process's to write.
@@ -67,7 +70,7 @@ struct Acknowledged {
 impl Claimant {
     /// Refuses if any partition is written by another instance.
     pub(crate) fn refuse_others(&self, log: &OwnLog) -> Result<(), OtherInstance> {
-        let other = log.claimed_by(|_, writer| writer.instance != self.instance.id());
+        let other = log.claimed_by(|claim| claim.writer.instance != self.instance.id());
         other.map_or(Ok(()), |(partition, writer)| {
             Err(OtherInstance { topic: self.own.full_name(), partition, writer })
         })
@@ -75,8 +78,7 @@ impl Claimant {
 
     /// Who has claimed the topic since this process did, if anybody has.
     pub(crate) fn superseded(&self, log: &OwnLog) -> Option<Superseded> {
-        let (own, epoch) = (self.instance.id(), self.instance.epoch());
-        let by = log.claimed_by(|claimed, writer| supersedes(claimed, writer, epoch, own));
+        let by = log.claimed_by(|claim| supersedes(claim, self.instance.epoch(), &self.sent));
         by.map(|(partition, by)| self.by(partition, by))
     }
 
@@ -85,7 +87,7 @@ impl Claimant {
         Superseded { topic: self.own.full_name(), partition, by, copy }
     }
 
-    /// Claims all known partitions, and reads on in `log` up to the claims. The first one that is answered for goes first: of
+    /// Claims all known partitions that fit, and reads on in `log` up to the claims. The first one that is answered for goes first: of
     /// several who claim at once, whoever is in force there goes on, and the others have claimed nothing else. A partition
     /// that nobody answers for any more, or that takes no claim, is lost from `log`.
     pub(crate) fn claim(&mut self, log: &mut OwnLog, patience: &Patience<'_>) -> Result<Claimed, ClaimError> {
@@ -93,29 +95,27 @@ impl Claimant {
         if epoch >= EPOCH_MAX {
             return Err(ClaimError::NoEpochLeft { topic: self.own.full_name() });
         }
-        let end = |at: &Result<OwnPartition, TopicError>| match at {
-            Ok(at) => Ok(at.next_offset),
-            Err(away) => Err(away.to_string()),
-        };
-        if log.known().next().is_none() {
+        let fit: Vec<i32> = log.fitting().map(|(partition, _)| partition).collect();
+        if fit.is_empty() {
             // An epoch tells copies of the directory apart, so none is used up where nothing is claimed.
-            let ends = log.partitions.iter().map(end).collect();
-            return Ok(Claimed { epoch: self.instance.epoch(), ends });
+            return Ok(Claimed { epoch: self.instance.epoch(), ends: self.ends(log) });
         }
         let epoch = epoch + 1;
         self.instance.note(epoch)?;
+        self.sent.clear();
         let (acknowledged, acknowledgements) = mpsc::channel();
         let mut kafka = self.own.kafka.clone();
         // A claim is waited for, and nothing comes that could be sent along with it.
         kafka.options.push(("linger.ms".to_owned(), "0".to_owned()));
+        // Nor is there an order to keep: one that is refused must not end the writer of the others.
+        kafka.options.push(("enable.gapless.guarantee".to_owned(), "false".to_owned()));
         let writer = LogWriter::open(&kafka, move |delivery| {
             let result = delivery.result.map_err(|error| error.to_string());
             // An error means that nobody waits any more.
             let _ = acknowledged.send((delivery.partition, result));
         })?;
-        let known = log.known().map(|(partition, _)| partition);
         let (slow, others): (Vec<i32>, Vec<i32>) =
-            known.partition(|partition| self.took_none.contains(partition));
+            fit.into_iter().partition(|partition| self.took_none.contains(partition));
         self.took_none.clear();
         let (mut has_first, mut waits) = (false, CLAIM_TIMEOUT);
         for mut left in [others, slow] {
@@ -129,15 +129,24 @@ impl Claimant {
             }
             waits = if has_first { AGAIN_TIMEOUT } else { waits };
         }
-        if !has_first && !self.took_none.is_empty() {
-            return Err(ClaimError::Timeout { waited_ms: CLAIM_TIMEOUT.as_millis() });
+        if !has_first {
+            let away = log.partitions.iter().find_map(|at| at.as_ref().err()).map(ToString::to_string);
+            return Err(ClaimError::NoneTaken { reason: away.unwrap_or_default() });
         }
-        let ends = log.partitions.iter().map(end).collect();
         tracing::info!(topic = self.own.topic, epoch, instance = %self.instance.id(), "this process writes the topic");
         for away in log.partitions.iter().filter_map(|at| at.as_ref().err()) {
             tracing::warn!(epoch, "one partition is not claimed until it is answered for: {away}");
         }
-        Ok(Claimed { epoch, ends })
+        Ok(Claimed { epoch, ends: self.ends(log) })
+    }
+
+    /// Right behind the claims, once all that fit are claimed.
+    fn ends(&self, log: &OwnLog) -> Vec<Result<i64, String>> {
+        let end = |partition| match log.fit(partition) {
+            Some(at) => Ok(at.next_offset),
+            None => Err(log.why_not(partition).unwrap_or_default()),
+        };
+        (0..self.own.partitions).map(end).collect()
     }
 
     /// Returns whether any of these is claimed; those that are not are lost from the log.
@@ -151,16 +160,31 @@ impl Claimant {
     ) -> Result<bool, ClaimError> {
         let mut ids = BTreeMap::new();
         for partition in asked.partitions {
-            ids.insert(*partition, self.send(writer, asked.epoch, *partition)?);
+            match self.send(writer, asked.epoch, *partition) {
+                Ok(id) => drop(ids.insert(*partition, id)),
+                Err(ClaimError::Send(error)) => self.lose_refused(log, *partition, error.to_string()),
+                Err(error) => return Err(error),
+            }
         }
-        let offsets = wait(acknowledgements, &ids, asked.waits, patience)?;
-        let silent = ids.keys().filter(|partition| !offsets.contains_key(partition)).copied();
+        let answers = wait(acknowledgements, &ids, asked.waits, patience)?;
+        let silent = ids.keys().filter(|partition| !answers.contains_key(partition)).copied();
         self.lose_silent(log, &silent.collect::<Vec<_>>(), asked.waits)?;
-        let acknowledged = offsets.iter().filter_map(|(partition, offset)| {
-            Some(Acknowledged { partition: *partition, offset: *offset, id: *ids.get(partition)? })
-        });
-        self.read_back(log, asked.epoch, &acknowledged.collect::<Vec<_>>(), patience)?;
-        Ok(!offsets.is_empty())
+        let mut acknowledged = Vec::new();
+        for (partition, answer) in answers {
+            match (answer, ids.get(&partition)) {
+                (Ok(offset), Some(id)) => acknowledged.push(Acknowledged { partition, offset, id: *id }),
+                (Ok(_), None) => {}
+                (Err(reason), _) => self.lose_refused(log, partition, reason),
+            }
+        }
+        self.read_back(log, asked.epoch, &acknowledged, patience)?;
+        Ok(!acknowledged.is_empty())
+    }
+
+    /// What refuses its claim says nothing of the others.
+    fn lose_refused(&mut self, log: &mut OwnLog, partition: i32, reason: String) {
+        self.took_none.insert(partition);
+        log.lose(partition, TopicError::RefusesWrites { topic: self.own.full_name(), partition, reason });
     }
 
     /// What has not acknowledged its claim may have lost its leader meanwhile, or too many of its replicas to take writes: then
@@ -182,7 +206,7 @@ impl Claimant {
     }
 
     /// Sends the claim; returns its id.
-    fn send(&self, writer: &LogWriter, epoch: u32, partition: i32) -> Result<Uuid, ClaimError> {
+    fn send(&mut self, writer: &LogWriter, epoch: u32, partition: i32) -> Result<Uuid, ClaimError> {
         let claim = Claim {
             id: self.ambient.new_id(),
             source: Source { service: self.own.service.into(), partition },
@@ -193,8 +217,9 @@ impl Claimant {
                 claimed_at: self.ambient.now(),
             },
         };
-        let refused = |error: serde_json::Error| ClaimError::Refused { partition, reason: error.to_string() };
-        let value = claim::seal(&claim).map_err(refused)?;
+        let unsealed = |error: serde_json::Error| ClaimError::Unsealed { reason: error.to_string() };
+        let value = claim::seal(&claim).map_err(unsealed)?;
+        self.sent.insert(claim.id);
         let key = self.instance.id().to_string();
         let headers = [("content-type", CONTENT_TYPE.as_bytes())];
         let (topic, key, value) = (self.own.topic, key.as_bytes(), &value[..]);
@@ -221,6 +246,8 @@ impl Claimant {
             *end = Some(claim.offset + 1);
         }
         log.read_to(&self.own, &ends, patience)?;
+        // What came to lie before the claim may be what must not be there: then nothing of it is sent.
+        let claims = claims.iter().filter(|claim| log.fit(claim.partition).is_some());
         for Acknowledged { partition, offset, id } in claims {
             let found = log.partitions[*partition as usize].as_ref().ok().and_then(|at| at.claim.as_ref());
             match standing(found, *offset, *id, epoch) {
@@ -237,10 +264,11 @@ impl Claimant {
     }
 }
 
-/// Whether a claim came after this process's own. A partition that it could not claim yet may still have that of the one
-/// whose place it took.
-fn supersedes(claimed: u32, writer: &Writer, epoch: u32, own: Uuid) -> bool {
-    claimed > epoch || (claimed == epoch && writer.instance != own)
+/// Whether a claim shuts this process out, which has claimed with `epoch`. Of one epoch, what it has not sent is somebody
+/// else's, be it a copy of its directory: each has claimed what the other one did not see. A partition that it could not claim yet may
+/// still have a claim of the one whose place it took, or of its own predecessor.
+fn supersedes(claim: &InForce, epoch: u32, sent: &BTreeSet<Uuid>) -> bool {
+    claim.epoch > epoch || (claim.epoch == epoch && !sent.contains(&claim.id))
 }
 
 /// Why a partition has not acknowledged its claim.
@@ -268,32 +296,30 @@ fn standing(found: Option<&InForce>, offset: i64, id: Uuid, epoch: u32) -> Stand
     }
 }
 
-/// Offsets of the claims that were acknowledged in time, by partition.
+/// What Kafka answered to claims in time, by partition: where they lie, or why they are refused.
 fn wait(
     acknowledgements: &Acknowledgements,
     claims: &BTreeMap<i32, Uuid>,
     waits: Duration,
     patience: &Patience<'_>,
-) -> Result<BTreeMap<i32, i64>, ClaimError> {
+) -> Result<BTreeMap<i32, Result<i64, String>>, ClaimError> {
     let deadline = Instant::now() + waits;
-    let mut offsets = BTreeMap::new();
-    while offsets.len() < claims.len() {
+    let mut answers = BTreeMap::new();
+    while answers.len() < claims.len() {
         let left = deadline.saturating_duration_since(Instant::now());
         match acknowledgements.recv_timeout(left.min(STOP_LOOK_PAUSE)) {
             // Of an earlier one, which was not waited for any longer.
             Ok((partition, _)) if !claims.contains_key(&partition) => {}
             Ok((partition, Ok(offset))) if offset < 0 => {
-                let reason = "Kafka does not say where it lies".to_owned();
-                return Err(ClaimError::Refused { partition, reason });
+                answers.insert(partition, Err("Kafka does not say where the claim lies".to_owned()));
             }
-            Ok((partition, Ok(offset))) => drop(offsets.insert(partition, offset)),
-            Ok((partition, Err(reason))) => return Err(ClaimError::Refused { partition, reason }),
+            Ok((partition, answer)) => drop(answers.insert(partition, answer)),
             Err(RecvTimeoutError::Timeout) if (patience.is_over)() => return Err(LogError::GivenUp.into()),
             Err(RecvTimeoutError::Timeout) if left > STOP_LOOK_PAUSE => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
-    Ok(offsets)
+    Ok(answers)
 }
 
 fn host_name() -> String {
@@ -346,12 +372,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_shut_out_supersedes_nobody_where_it_is_still_in_force() {
-        let by = |epoch, instance| {
-            let writer = Writer { instance: Uuid::from_u128(instance), ..in_force(0, 1, epoch).writer };
-            supersedes(epoch, &writer, 4, Uuid::from_u128(9))
-        };
-        assert!(!by(3, 8) && !by(3, 9) && !by(4, 9));
-        assert!(by(4, 8) && by(5, 8) && by(5, 9));
+    fn of_one_epoch_what_this_process_has_not_sent_is_somebody_elses_and_of_an_earlier_one_nothing_counts() {
+        let sent = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
+        let by = |epoch, id| supersedes(&in_force(0, id, epoch), 4, &sent);
+        assert!(!by(3, 8) && !by(3, 1) && !by(4, 1) && !by(4, 2));
+        assert!(by(4, 8) && by(5, 8) && by(5, 1));
     }
 }

@@ -3,6 +3,7 @@
 //! What was acknowledged and marked before need not be read again as long as the log has it where it was. Else a
 //! partition is read from its beginning, because what is in force at a place follows from all that lies before it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use event_log::topics::{self, Held, TopicError, Watermarks};
@@ -51,6 +52,9 @@ pub(crate) struct OwnLog {
     /// A partition that nobody answers for is not known. It must never look like one without events: what the log has of it
     /// would be given out and sent anew.
     pub(crate) partitions: Vec<Result<OwnPartition, TopicError>>,
+    /// Known partitions that this process must not write to: they hold what must not be there, or do not go on where the
+    /// journal does.
+    unfit: BTreeMap<i32, CompareError>,
     /// Records that were read.
     pub(crate) records: u64,
     /// Events of a higher epoch are somebody else's.
@@ -91,6 +95,7 @@ impl OwnLog {
         let patience = Patience::of_a_start();
         let (mut log, ends) = Self::open(own, marks, own_epoch, &patience)?;
         log.read_to(own, &ends, &patience)?;
+        log.refuse_unfit()?;
         Ok(log)
     }
 
@@ -117,10 +122,11 @@ impl OwnLog {
         });
         let partitions = partitions.collect();
         let ends = held.iter().map(|held| Some(held.as_ref().ok()?.high)).collect();
-        Ok((Self { partitions, records: 0, own_epoch }, ends))
+        Ok((Self { partitions, unfit: BTreeMap::new(), records: 0, own_epoch }, ends))
     }
 
-    /// Reads every known partition on, up to these offsets: all of it, or it is an error.
+    /// Reads every known partition on, up to these offsets: all of it, or it is an error. One that holds what must not be there
+    /// is read no further, and does not fit.
     pub(crate) fn read_to(
         &mut self,
         own: &OwnTopic,
@@ -134,10 +140,14 @@ impl OwnLog {
         let spans: Vec<_> = (0..).zip(&self.partitions).zip(ends).filter_map(span).collect();
         read_spans_until(&own.kafka, &spans, SILENCE_MAX, patience.is_over, |record| {
             self.records += 1;
-            match &mut self.partitions[record.partition() as usize] {
-                Ok(at) => at.take(own, record, self.own_epoch),
-                Err(away) => Err(away.clone().into()),
+            let partition = record.partition();
+            if let Ok(at) = &mut self.partitions[partition as usize]
+                && !self.unfit.contains_key(&partition)
+                && let Err(error) = at.take(own, record, self.own_epoch)
+            {
+                self.unfit.insert(partition, error.into());
             }
+            Ok::<_, CompareError>(())
         })?;
         for (at, end) in self.partitions.iter_mut().zip(ends) {
             if let (Ok(at), Some(end)) = (at, end) {
@@ -150,6 +160,39 @@ impl OwnLog {
     /// Nobody answers for a partition any more.
     pub(crate) fn lose(&mut self, partition: i32, away: TopicError) {
         self.partitions[partition as usize] = Err(away);
+    }
+
+    /// A partition holds what does not go on where the journal does.
+    pub(crate) fn does_not_fit(&mut self, partition: i32, why: CompareError) {
+        self.unfit.insert(partition, why);
+    }
+
+    /// Which partitions do not fit, and why.
+    pub(crate) fn unfit(&self) -> &BTreeMap<i32, CompareError> {
+        &self.unfit
+    }
+
+    /// For who begins: nothing may be wrong with any partition that is answered for.
+    pub(crate) fn refuse_unfit(&mut self) -> Result<(), CompareError> {
+        self.unfit.pop_first().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// A known partition that fits as far as it was read.
+    pub(crate) fn fit(&self, partition: i32) -> Option<&OwnPartition> {
+        let at = usize::try_from(partition).ok().and_then(|index| self.partitions.get(index))?;
+        at.as_ref().ok().filter(|_| !self.unfit.contains_key(&partition))
+    }
+
+    /// All of these by their numbers.
+    pub(crate) fn fitting(&self) -> impl Iterator<Item = (i32, &OwnPartition)> {
+        self.known().filter(|(partition, _)| !self.unfit.contains_key(partition))
+    }
+
+    /// Why a partition cannot be written to, if it cannot.
+    pub(crate) fn why_not(&self, partition: i32) -> Option<String> {
+        let at = usize::try_from(partition).ok().and_then(|index| self.partitions.get(index));
+        let away = at.and_then(|at| at.as_ref().err()).map(ToString::to_string);
+        away.or_else(|| self.unfit.get(&partition).map(ToString::to_string))
     }
 
     /// All partitions, if all are known.
@@ -168,10 +211,10 @@ impl OwnLog {
         self.known().map(|(_, at)| at.sequence.epoch()).max().unwrap_or(0)
     }
 
-    /// Partitions whose writer, as far as its claim was read, is one of these.
-    pub(crate) fn claimed_by(&self, is: impl Fn(u32, &Writer) -> bool) -> Option<(i32, Writer)> {
+    /// The first partition whose claim, as far as it was read, is one of these; and by whom.
+    pub(crate) fn claimed_by(&self, is: impl Fn(&InForce) -> bool) -> Option<(i32, Writer)> {
         let claims = self.known().filter_map(|(partition, at)| Some((partition, at.claim.as_ref()?)));
-        let mut found = claims.filter(|(_, claim)| is(claim.epoch, &claim.writer));
+        let mut found = claims.filter(|(_, claim)| is(claim));
         found.next().map(|(partition, claim)| (partition, claim.writer.clone()))
     }
 }
@@ -204,7 +247,7 @@ impl OwnPartition {
         Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })
     }
 
-    fn take(&mut self, own: &OwnTopic, record: &Record<'_>, own_epoch: u32) -> Result<(), CompareError> {
+    fn take(&mut self, own: &OwnTopic, record: &Record<'_>, own_epoch: u32) -> Result<(), IncomingError> {
         if self.begins_anywhere
             && let Ok(first) = envelope::open(record.value(), || record.headers())
         {

@@ -98,6 +98,7 @@ fn facts_are_looked_up_where_they_belong() {
 #[test]
 fn each_rejection_has_its_status_slug_and_field() {
     assert!(given::<Orders>([placed(1)]).unique_keys().is_empty());
+    assert_eq!(Orders::UNIQUE_FORM, 0, "no state is looked at for them");
     let expected = [
         (OrderRejection::AlreadyPlaced, 409, "already-placed", None),
         (OrderRejection::UserUnknown, 422, "user-unknown", Some("user_id")),

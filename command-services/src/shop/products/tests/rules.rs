@@ -198,6 +198,7 @@ fn only_what_is_sold_is_changed_or_discontinued() {
 #[test]
 fn each_rejection_has_its_status_and_slug() {
     assert!(given::<Products>([created()]).unique_keys().is_empty());
+    assert_eq!(Products::UNIQUE_FORM, 0, "no state is looked at for them");
     let expected = [
         (ProductRejection::NothingToChange, 422, "nothing-to-change"),
         (ProductRejection::AlreadyCreated, 409, "already-created"),

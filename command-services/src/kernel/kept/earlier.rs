@@ -1,0 +1,39 @@
+//! An index whose unique keys are of an earlier form, looked at before anything says that the directory is of today's: what
+//! could not be done then must leave it to the program before.
+
+use super::{FoundIndex, KeptError, Looked, takes_writes};
+use crate::kernel::group::GroupError;
+use crate::kernel::keys::{self, Span};
+use crate::kernel::store::{Store, StoreError};
+
+/// Rows read together.
+const ROWS_MAX: usize = 500;
+
+impl Looked {
+    /// Reads what the keys are built of and in place of. An index of which that cannot be read is one to be built again.
+    pub(crate) fn read_through(&mut self) -> Result<(), KeptError> {
+        let FoundIndex::Open { store, .. } = &self.index else { return Ok(()) };
+        let read =
+            [keys::aggregates(), keys::all_unique()].into_iter().try_for_each(|span| read(store, span));
+        match read {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_damage() && takes_writes(&self.dir).is_ok() => {
+                self.index = FoundIndex::Unusable(error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(GroupError::from(error).into()),
+        }
+    }
+
+    /// Whether its index is to be built again, of the whole log.
+    pub(crate) fn has_no_index(&self) -> bool {
+        matches!(self.index, FoundIndex::Unusable(_))
+    }
+}
+
+fn read(store: &Store, mut span: Span) -> Result<(), StoreError> {
+    while let Some((last, _)) = store.scan(&span, ROWS_MAX)?.last() {
+        span.0 = [last, &[0][..]].concat();
+    }
+    Ok(())
+}
