@@ -83,6 +83,19 @@ impl ReadModel {
         self.set_current(name)
     }
 
+    /// Names `served` again in place of `name`, which must not be served, unless another one has been published meanwhile.
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Io`]; `name` then stays published.
+    pub fn withdraw(&self, name: &str, served: &str) -> Result<(), ReadModelError> {
+        let _one = self.publishing()?;
+        match self.named()? {
+            Some(named) if named == name => self.set_current(served),
+            _ => Ok(()),
+        }
+    }
+
     /// Names the generation that was published before the current one, to serve that again; returns both names, the new one
     /// first. If the current one is not there, the last one that was published takes its place.
     ///
