@@ -26,7 +26,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`StopReason`] if the log cannot be projected so far, or falls silent before.
-pub(super) fn catch_up<E: EventData>(
+pub fn catch_up<E: EventData>(
     kafka: &Kafka,
     generation: &Generation,
     projection: Projection<E>,

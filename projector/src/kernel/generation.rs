@@ -38,7 +38,7 @@ pub use super::rows::Bytes;
 pub use commit::{BATCH_ROWS_MAX, Commit};
 use directory::BUILD_DIRECTORY;
 pub(super) use directory::lock;
-pub use directory::{build_path, bytes_on_disk, is_unfinished, layout_of};
+pub use directory::{PROBE_FILE, build_path, bytes_on_disk, is_unfinished, layout_of};
 pub use lookup::{StoredRow, StoredRows};
 pub use moments::Moment;
 use moments::Moments;

@@ -35,6 +35,24 @@ fn flip(build: &Path, ends: &str) {
 }
 
 #[test]
+fn a_build_that_lost_a_file_is_begun_anew() {
+    let broker = Broker::start();
+    let log = broken_transcript(3_000, 92);
+    broker.write(&log.records);
+    for ends in [".run", ".parked"] {
+        let directory = tempfile::tempdir().unwrap();
+        let build = stopped(&broker, directory.path());
+        let files = fs::read_dir(&build).unwrap().map(|entry| entry.unwrap().path());
+        let lost: Vec<_> = files.filter(|file| file.to_str().unwrap().ends_with(ends)).collect();
+        lost.iter().for_each(|file| fs::remove_file(file).unwrap());
+        let report = rebuild(&broker, directory.path(), &options());
+        let report = report.unwrap_or_else(|error| panic!("{ends}: {error}"));
+        assert_eq!((report.published, report.resumed), (true, false), "{ends}");
+        assert_eq!(report.digest, outcome_of(&log.records).0, "{ends}");
+    }
+}
+
+#[test]
 fn a_build_that_was_damaged_is_begun_anew() {
     let broker = Broker::start();
     let log = broken_transcript(3_000, 92);

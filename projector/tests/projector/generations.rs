@@ -238,3 +238,15 @@ fn what_is_read_at_one_moment_belongs_to_one_commit() {
     };
     assert!(generation.at_one_moment(commit_each_time).is_none());
 }
+
+#[test]
+fn what_a_replay_needed_and_cannot_be_removed_keeps_nothing_from_being_finished_and_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gen");
+    let generation = Generation::create(&path, &shop::layout(), &crate::log::zero(), HOLDER).unwrap();
+    fs::remove_dir_all(path.join("build")).unwrap();
+    fs::write(path.join("build"), "no directory").unwrap();
+    generation.finish().unwrap();
+    drop(generation);
+    drop(open(&path));
+}

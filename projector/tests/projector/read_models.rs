@@ -194,3 +194,12 @@ fn a_name_that_was_published_is_not_given_again() {
 fn pair(now: &str, before: &str) -> (String, String) {
     (now.to_owned(), before.to_owned())
 }
+
+#[test]
+fn a_generation_that_is_gone_does_not_take_those_before_it_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 4);
+    fs::remove_dir_all(read_model.path_of("gen-000003")).unwrap();
+    assert_eq!(read_model.retire(1).unwrap(), ["gen-000001"]);
+    assert_eq!(read_model.roll_back().unwrap().0, "gen-000002");
+}

@@ -278,3 +278,23 @@ fn whichever_file_is_gone_a_replay_publishes_without_being_told_to() {
         assert_eq!(read_model.current().unwrap(), Some(report.generation), "without {file}");
     }
 }
+
+/// Only what is damaged, or of another layout, says nothing about what was built.
+#[test]
+fn what_cannot_be_opened_for_a_while_is_compared_later_and_nothing_is_published_before() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 62).records);
+    let directory = tempfile::tempdir().unwrap();
+    rebuild(&broker, directory.path(), &options()).unwrap();
+    let lock = directory.path().join("gen-000001/LOCK");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let refused = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    assert!(
+        matches!(&refused, ReplayError::Differs { difference } if difference.contains("LOCK")),
+        "{refused}"
+    );
+    std::fs::remove_dir(&lock).unwrap();
+    let second = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert!(second.published && matches!(second.compared, Comparison::Equal { .. }), "{second:?}");
+}

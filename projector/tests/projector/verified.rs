@@ -1,17 +1,18 @@
 //! One flipped bit of a published row is found, by name.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use projector::kernel::read_model::VERIFY_DIRECTORY;
 use projector::kernel::verify::{Range, RangeDigest, RowsAt, Sample, Serves, VerifyReport, verify};
-use projector::kernel::{Comparison, Generation, ReadModel, ReplayOptions};
+use projector::kernel::{Comparison, Generation, ReadModel, ReplayError, ReplayOptions, replay};
 use projector::shop;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{Log, created, open, placed, signed_up, transcript};
-use crate::rebuilds::{options, rebuild};
+use crate::log::{HOLDER, Log, created, open, placed, signed_up, transcript};
+use crate::rebuilds::{follow_to_the_end, options, rebuild};
 use crate::server::Server;
 
 const LIMIT: usize = 10;
@@ -134,6 +135,64 @@ fn a_bit_flipped_in_the_file_is_found_between_its_neighbours_and_a_replay_replac
     let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
     assert!(reason.contains("gen-000001"), "{reason}");
     assert!(verified(&broker, directory.path()).is_sound());
+}
+
+/// A page goes bad between two attempts, of a build that has all its rows: nothing is published, and it is not met again.
+#[test]
+fn a_settled_build_whose_page_goes_bad_is_begun_anew() {
+    const FLIPPED: usize = 2_000;
+    let noise = "x".repeat(100);
+    let (broker, mut log) = (Broker::start(), Log::default());
+    for number in 0..9_000 {
+        let product = Uuid::from_u128(0x100 + number as u128);
+        log.write(&created(product, &format!("product {number:05} {noise}"), None));
+    }
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    rebuild(&broker, directory.path(), &options()).unwrap();
+    let second = directory.path().join("gen-000002");
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let cancelled = AtomicBool::new(false);
+    let once_settled = |_| {
+        let journal = std::fs::read_to_string(second.join("build/JOURNAL")).unwrap_or_default();
+        cancelled.store(journal.contains("\"settled\":true"), Ordering::Relaxed);
+    };
+    let stopped =
+        replay(&broker.kafka, &read_model, shop::projection(), &options(), once_settled, &cancelled);
+    assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
+    drop(Generation::resume(&second, &shop::layout(), HOLDER).unwrap());
+    flip_on_disk(&second.join("rows"), format!("product {FLIPPED:05}").as_bytes());
+    // Whoever follows to where the served one is has to read that page.
+    let before = log.records.len();
+    log.write(&created(Uuid::from_u128(0x100 + FLIPPED as u128), "product new", None));
+    broker.write(&log.records[before..]);
+    follow_to_the_end(&broker, &read_model, log.records.len() as u64);
+    let because = ReplayOptions { accept_difference: Some("a test".to_owned()), ..options() };
+    for options in [options(), because] {
+        match rebuild(&broker, directory.path(), &options) {
+            Err(ReplayError::Generation(error)) => assert!(error.is_damage(), "{error}"),
+            Ok(report) => {
+                assert!(!report.resumed && matches!(report.compared, Comparison::Equal { .. }), "{report:?}");
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it is not begun anew");
+}
+
+#[test]
+fn a_verification_that_is_stopped_leaves_nothing_behind() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 95).records);
+    let directory = tempfile::tempdir().unwrap();
+    rebuild(&broker, directory.path(), &options()).unwrap();
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let stopped = AtomicBool::new(true);
+    let verified =
+        verify(&broker.kafka, &read_model, shop::projection(), &options(), LIMIT, |_| {}, &stopped);
+    assert!(verified.is_err(), "{verified:?}");
+    assert!(!directory.path().join(VERIFY_DIRECTORY).exists());
 }
 
 /// The process that serves stopped at a row that it cannot read: what it has kept says nothing then.

@@ -6,6 +6,7 @@
 //! unless nothing but another generation helps. Whatever lasts is told in `/status`.
 
 mod candidate;
+mod compare;
 mod mend;
 mod next;
 mod opener;
@@ -28,7 +29,7 @@ use super::status::NextStatus;
 use super::stop_signal::StopSignal;
 use candidate::Candidate;
 use mend::{Mending, is_failed_write, probe};
-use next::{Moved, Next, Stage};
+use next::{Moved, Next, Stage, Withdrawn};
 use opener::{OpenError, Opener, stop};
 
 /// Owns what is served.
@@ -70,6 +71,7 @@ impl<E: EventData + 'static> Keeper<E> {
                 _ = ticks.tick() => self.look().await,
                 moved = next::moved(&mut self.next) => match moved {
                     Moved::Opened(opened) => self.opened(opened),
+                    Moved::Compared(served, compared) => self.compared(&served, compared).await,
                     Moved::Further => {}
                 },
                 () = stopped.requested() => break,
@@ -103,7 +105,16 @@ impl<E: EventData + 'static> Keeper<E> {
     }
 
     async fn consider(&mut self, name: String) {
-        if self.api.serving_now().is_some_and(|serving| serving.name == name) {
+        match self.next.as_ref().and_then(Next::withdrawn) {
+            // As it should be; why it is so goes on being told.
+            Some((_, Withdrawn { served, .. })) if *served == name && self.serves(&name) => return,
+            Some((refused, withdrawn)) if refused == name => {
+                let withdrawn = withdrawn.clone();
+                return self.withdraw(withdrawn).await;
+            }
+            _ => {}
+        }
+        if self.serves(&name) {
             return self.forget_next().await;
         }
         let (opener, read_model) = (self.opener.clone(), self.read_model.clone());
@@ -112,6 +123,10 @@ impl<E: EventData + 'static> Keeper<E> {
             next.open(tokio::task::spawn_blocking(move || opener.open(&read_model, &name)));
         }
         self.want_another();
+    }
+
+    fn serves(&self, name: &str) -> bool {
+        self.api.serving_now().is_some_and(|serving| serving.name == name)
     }
 
     /// The generation of this name is to be served next, whatever was before.
@@ -168,7 +183,7 @@ impl<E: EventData + 'static> Keeper<E> {
     fn serve(&mut self, candidate: Candidate) {
         tracing::info!(generation = candidate.name, "serving");
         (self.next, self.wanted) = (None, None);
-        let Candidate { name, generation, follower, progress } = candidate;
+        let Candidate { name, generation, follower, progress, .. } = candidate;
         self.api.serve(name, generation, progress, follower.repairing());
         self.follower = Some(follower);
     }
@@ -177,7 +192,7 @@ impl<E: EventData + 'static> Keeper<E> {
     fn follow_again(&mut self) {
         let Some(served) = self.api.serving_now().filter(|_| self.follower.is_none()) else { return };
         match self.opener.follow(served.name.clone(), served.generation.clone()) {
-            Ok(Candidate { name, generation, follower, progress }) => {
+            Ok(Candidate { name, generation, follower, progress, .. }) => {
                 self.api.serve(name, generation, progress, follower.repairing());
                 self.follower = Some(follower);
             }

@@ -74,7 +74,8 @@ pub struct Status {
 pub struct NextStatus {
     /// Its name.
     pub generation: String,
-    /// `opening`; `catching-up` with what is served; `waiting`: tried again; `refused`.
+    /// `opening`; `catching-up` with what is served; `comparing` with it; `waiting`: tried again; `refused` by this process;
+    /// `withdrawn`: refused, and what is served is published again.
     pub state: &'static str,
     /// Why it gets no further at present, or never.
     pub why: Option<String>,
@@ -86,10 +87,15 @@ pub struct NextStatus {
 
 impl NextStatus {
     pub(super) const REFUSED: &str = "refused";
+    pub(super) const WITHDRAWN: &str = "withdrawn";
 
     /// Why it is not served, if it does not get further.
     pub(super) fn refused(&self) -> Option<String> {
-        Some(format!("{} is published but not served: {}", self.generation, self.why.as_ref()?))
+        let is_not = match self.state {
+            Self::WITHDRAWN => "was published, and is not served",
+            _ => "is published but not served",
+        };
+        Some(format!("{} {is_not}: {}", self.generation, self.why.as_ref()?))
     }
 }
 

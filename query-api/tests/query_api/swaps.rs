@@ -208,8 +208,15 @@ async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served(
     empty.finish().unwrap();
     drop(empty);
     read_model.publish("gen-000002").unwrap();
-    let told = status(&router, "refused", |status| status["next"]["state"] == "refused").await;
+    let told = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
     assert!(told["refused"].as_str().unwrap().contains("one of the two is damaged"), "{told}");
+    assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
+    service.stop().await.unwrap();
+    drop(router);
+    // What was refused is not served by whoever begins with nothing, either.
+    let service = setting.serve().await;
+    let router = service.router();
+    assert_eq!(get(&router, "/status").await.ok()["generation"], "gen-000001");
     assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
     let token = setting.log.write(&placed(101, USER, 10, 1));
     get_after(&router, &path(), &token).await.ok();
@@ -218,6 +225,43 @@ async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served(
     accepted.proved(&layout, Some("a test says so"), false).unwrap().finish().unwrap();
     read_model.publish("gen-000003").unwrap();
     serving(&router, "gen-000003").await;
+    service.stop().await.unwrap();
+}
+
+/// Under load two followers are hardly ever at one place by themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_says_something_else_is_not_served_under_load_either() {
+    let setting = Arc::new(Setting::new());
+    let service = setting.serve().await;
+    let token = setting.log.write(&signed_up(USER));
+    get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let layout = projector::shop::layout();
+    let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
+    let service = setting.serve().await;
+    let router = service.router();
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn(write_forever(setting.clone(), router.clone(), done.clone()));
+    let flooding = tokio::task::spawn_blocking({
+        let (setting, done) = (setting.clone(), done.clone());
+        move || flood(&setting, &done)
+    });
+    for name in ["gen-000002", "gen-000003", "gen-000004"] {
+        let empty = Generation::create(&read_model.path_of(name), &layout, &served, "a test").unwrap();
+        empty.finish().unwrap();
+        drop(empty);
+        read_model.publish(name).unwrap();
+        let judged = status(&router, name, |status| {
+            status["generation"] == name
+                || status["next"]["state"] == "withdrawn" && status["next"]["generation"] == name
+        });
+        assert_eq!(judged.await["generation"], "gen-000001");
+        assert_eq!(read_model.current().unwrap().unwrap(), "gen-000001");
+    }
+    done.store(true, Ordering::Relaxed);
+    flooding.await.unwrap();
+    assert!(writer.await.unwrap() > 0);
     service.stop().await.unwrap();
 }
 

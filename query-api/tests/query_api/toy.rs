@@ -269,3 +269,36 @@ async fn rebuild(setting: &Setting) {
     });
     assert_eq!(replayed.await.unwrap().generation, "gen-000002");
 }
+
+/// Built by a program that can project less than the one before it could.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_take_back_what_was_shown_is_served_only_if_somebody_says_why() {
+    let setting = setting();
+    let service = serve(&setting).await;
+    let path = format!("/lamps/{}", id(BROKEN));
+    let token = setting.log.write_to(TOPIC, id(BROKEN), &Switched { lamp_id: id(BROKEN) });
+    get_after(&service.router(), &path, &token).await.ok();
+    service.stop().await.unwrap();
+    let service = serve_as(BREAKING, &setting).await;
+    let rebuild = async |accept_difference: Option<String>| {
+        let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
+        let publish = accept_difference.is_some();
+        let options = ReplayOptions::new(PARTITIONS, "another test".to_owned());
+        let options = ReplayOptions { publish, accept_difference, ..options };
+        let replay = move || {
+            let (read_model, never) = (ReadModel::open(&data_dir).unwrap(), AtomicBool::new(false));
+            replay(&kafka, &read_model, BREAKING, &options, |_| {}, &never).unwrap().generation
+        };
+        tokio::task::spawn_blocking(replay).await.unwrap()
+    };
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let lacks = rebuild(None).await;
+    read_model.publish(&lacks).unwrap();
+    let told = status(&service.router(), "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    assert!(told["refused"].as_str().unwrap().contains("wait in it"), "{told}");
+    assert_eq!(read_model.current().unwrap().unwrap(), "gen-000001");
+    assert_eq!(get_after(&service.router(), &path, &token).await.text, "1");
+    let accepted = rebuild(Some("a test says so".to_owned())).await;
+    status(&service.router(), "accepted", |status| status["generation"] == *accepted).await;
+    service.stop().await.unwrap();
+}

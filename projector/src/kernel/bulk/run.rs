@@ -52,7 +52,7 @@ impl Run {
 
     /// Opens a run for reading.
     pub(in crate::kernel) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(|error| StoreError::new("open", path, error))?;
+        let file = File::open(path).map_err(|error| StoreError::of_file("open", path, &error))?;
         let table = read_table(&file).map_err(|error| StoreError::of_file("read", path, &error))?;
         let sections = decode(&table).map_err(|error| StoreError::damaged("read", path, error))?;
         Ok(Self { file, sections })

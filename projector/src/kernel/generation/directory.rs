@@ -17,6 +17,8 @@ pub(super) const BUILD_DIRECTORY: &str = "build";
 /// The layout, for those who cannot open the rows.
 pub(super) const LAYOUT_FILE: &str = "LAYOUT";
 pub(super) const LOCK_FILE: &str = "LOCK";
+/// Written and removed again to see whether the disk takes writes.
+pub const PROBE_FILE: &str = "probe";
 /// Why the rows are not whole: a batch was taken in part, and not because the disk took no writes; or what was built is not what
 /// is there.
 const TORN_FILE: &str = "TORN";
@@ -47,11 +49,15 @@ pub fn build_path(path: &Path) -> PathBuf {
     path.join(BUILD_DIRECTORY)
 }
 
-/// Removes what a replay needed.
-pub(super) fn remove_build(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_dir_all(build_path(path)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::new("tidy", path, error)),
-        _ => Ok(()),
+/// Removes what a replay needed, and what a process has left that was killed while it probed the disk. All of it takes room
+/// and nothing else: what cannot be removed is tried again at the next opening.
+pub(super) fn remove_build(path: &Path) {
+    for removed in [fs::remove_dir_all(build_path(path)), fs::remove_file(path.join(PROBE_FILE))] {
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("what is of no use any more in {} cannot be removed: {error}", path.display());
+        }
     }
 }
 

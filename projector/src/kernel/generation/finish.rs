@@ -62,6 +62,11 @@ impl Generation {
         Ok(proved)
     }
 
+    /// Notes that what was written is not what is there: it is begun anew, and never opened or gone on with.
+    pub(in crate::kernel) fn note_damaged(&self, error: &StoreError) {
+        note_torn(&self.path, error);
+    }
+
     /// Finishes it: from now on it can be opened to be served.
     ///
     /// # Errors
@@ -73,8 +78,15 @@ impl Generation {
         }
         let building = self.path.join(BUILDING_FILE);
         let removed = fs::remove_file(&building).and_then(|()| files::sync_parent(&building));
-        removed.map_err(|error| StoreError::new("finish", &self.path, error))?;
-        remove_build(&self.path)
+        removed.map_err(|error| {
+            // Else it would count as finished, and never be published.
+            if let Err(failed) = files::write(&building, "") {
+                tracing::error!(%failed, "{} may count as finished; remove it", self.path.display());
+            }
+            StoreError::new("finish", &self.path, error)
+        })?;
+        remove_build(&self.path);
+        Ok(())
     }
 
     /// Waits until everything written is on the disk.

@@ -69,7 +69,10 @@ impl Generation {
         Self::open_with(path, layout, holder, Rows::open, |path| match is_unfinished(path) {
             true => Err(GenerationError::Unfinished { path: path.to_owned() }),
             // Left by a process that was killed right after it had finished.
-            false => Ok(remove_build(path)?),
+            false => {
+                remove_build(path);
+                Ok(())
+            }
         })
     }
 

@@ -83,6 +83,19 @@ impl ReadModel {
         self.set_current(name)
     }
 
+    /// Names `served` again in place of `name`, which must not be served, unless another one has been published meanwhile.
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Io`]; `name` then stays published.
+    pub fn withdraw(&self, name: &str, served: &str) -> Result<(), ReadModelError> {
+        let _one = self.publishing()?;
+        match self.named()? {
+            Some(named) if named == name => self.set_current(served),
+            _ => Ok(()),
+        }
+    }
+
     /// Names the generation that was published before the current one, to serve that again; returns both names, the new one
     /// first. If the current one is not there, the last one that was published takes its place.
     ///
@@ -108,11 +121,19 @@ impl ReadModel {
     /// Names of the generations that were published before `name`, the last one first, as far as they are there.
     pub(super) fn published_before(&self, name: &str) -> Result<Vec<String>, ReadModelError> {
         let finished = self.finished()?;
+        let older = |name: &str| {
+            let number = number_of(name);
+            finished.iter().filter(move |older| number_of(older) < number)
+        };
         let (mut chain, mut last) = (Vec::new(), name.to_owned());
         loop {
             let before = match self.noted_before(&last)? {
+                // What is gone does not say what was before it.
+                Some(gone) if !finished.contains(&gone) => {
+                    older(&gone).rfind(|older| self.was_published(older)).cloned()
+                }
                 Some(noted) => Some(noted),
-                None => finished.iter().rfind(|older| number_of(older) < number_of(&last)).cloned(),
+                None => older(&last).next_back().cloned(),
             };
             // A generation that was published again stands in its own past.
             match before

@@ -12,8 +12,10 @@ use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::generation::Generation;
 use crate::kernel::projection::Projection;
 use crate::kernel::read_model::ReadModel;
+use crate::kernel::stop::StopReason;
+use crate::kernel::store::{GenerationError, StoreError};
 use crate::kernel::verify::{
-    GIVING_WAY_TIMES_MAX, GivingWay, HoldError, Sample, Served, parked_differently, unreadable_row,
+    GIVING_WAY_TIMES_MAX, GivingWay, Sample, Served, parked_differently, unreadable_row,
 };
 
 /// What the comparison has shown.
@@ -53,6 +55,7 @@ pub(super) fn compare<E: EventData>(
 ) -> Result<Comparison, ReplayError> {
     let comparing = Comparing { kafka, read_model, projection, new, options, cancelled };
     let found = match comparing.compare() {
+        Err(Unlike::Failed(error)) => return Err(error),
         Err(Unlike::Unreadable(reason)) => Ok(not_comparable(&reason)),
         Err(Unlike::Differs(difference)) => Err(difference),
         Ok(comparison) => Ok(comparison),
@@ -75,8 +78,10 @@ pub(super) fn compare<E: EventData>(
 enum Unlike {
     /// A sentence about the difference.
     Differs(String),
-    /// A row of the published one cannot be read: a sentence that says so.
+    /// A row of the published one is damaged: a sentence that says so.
     Unreadable(String),
+    /// The store of the new one failed, which is no difference that somebody could accept.
+    Failed(ReplayError),
 }
 
 impl From<String> for Unlike {
@@ -103,8 +108,7 @@ impl<E: EventData> Comparing<'_, E> {
             {
                 Ok(None) => return Ok(Comparison::Nothing),
                 Ok(Some(served)) => served,
-                Err(HoldError::Generation(error)) => return Ok(not_comparable(&error)),
-                Err(HoldError::ReadModel(error)) if error.is_gone() => return Ok(not_comparable(&error)),
+                Err(error) if error.is_lasting() => return Ok(not_comparable(&error)),
                 Err(error) => return Err(error.to_string().into()),
             };
             let way = GivingWay::new(self.read_model, &served, self.cancelled);
@@ -146,16 +150,28 @@ impl<E: EventData> Comparing<'_, E> {
             let behind = "did not get as far as the new generation in time";
             return Err(Unlike::Differs(format!("{name} {behind}")));
         }
-        self.follow(&sample.checkpoint).map_err(|error| {
-            format!("the new generation cannot follow the log to where {name} is: {error}")
-        })?;
+        self.follow(&sample.checkpoint, name)?;
         Ok(sample)
     }
 
-    fn follow(&self, to: &Checkpoint) -> Result<(), String> {
+    /// To where `name` is.
+    fn follow(&self, to: &Checkpoint, name: &str) -> Result<(), Unlike> {
         let stop = || self.cancelled.load(Ordering::Relaxed);
         let followed = catch_up(self.kafka, self.new, self.projection, to, &stop);
-        followed.map_err(|error| error.to_string())
+        followed.map_err(|reason| match (unreadable_row(&reason), reason) {
+            (Some(damage), _) => Unlike::Failed(self.damaged(&damage).into()),
+            (None, StopReason::Store(error)) => Unlike::Failed(error.into()),
+            (None, reason) => Unlike::Differs(format!(
+                "the new generation cannot follow the log to where {name} is: {reason}"
+            )),
+        })
+    }
+
+    /// The next replay begins it anew.
+    fn damaged(&self, detail: &str) -> GenerationError {
+        let error = StoreError::damaged("read", self.new.path(), detail);
+        self.new.note_damaged(&error);
+        error.into()
     }
 
     fn judge(&self, old: Sample) -> Result<Comparison, Unlike> {

@@ -26,7 +26,7 @@ use crate::kernel::projection::Projection;
 use crate::kernel::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
 use crate::kernel::read_model::{ReadModel, ReadModelError, SERVING_LOCK};
 use crate::kernel::stop::StopReason;
-use crate::kernel::store::{GenerationError, StoreError};
+use crate::kernel::store::{GenerationError, ReadError, StoreError};
 use crate::kernel::view::FoldError;
 
 /// How long a process may take to open what is published before it counts as silent.
@@ -77,6 +77,25 @@ pub enum HoldError {
         /// What was wrong.
         detail: String,
     },
+}
+
+impl HoldError {
+    /// Whether nobody can read it, now or later, as this program reads: it is damaged, gone, or of another layout. Whatever else it
+    /// is may pass: a full disk, too many open files, a read that failed once.
+    pub(in crate::kernel) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Generation(error) => {
+                error.is_damage()
+                    || matches!(
+                        error,
+                        GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. }
+                    )
+            }
+            Self::Store(error) => error.is_damage(),
+            Self::ReadModel(error) => error.is_gone(),
+            Self::Silent { .. } => false,
+        }
+    }
 }
 
 /// The published generation.
@@ -313,12 +332,13 @@ impl Served {
     }
 }
 
-/// Says so if a projection stopped because a row cannot be read: not the log is wrong then, but the generation.
+/// Says so if a projection stopped because rows are damaged: not the log is wrong then, but the generation. A read that failed
+/// may not fail again.
 #[must_use]
 pub fn unreadable_row(reason: &StopReason) -> Option<String> {
     match reason {
-        StopReason::Store(error) if error.action == "read" => Some(error.to_string()),
-        StopReason::Fold { error: FoldError::Read(error), .. } => Some(error.to_string()),
+        StopReason::Store(error) if error.is_damage() => Some(error.to_string()),
+        StopReason::Fold { error: FoldError::Read(ReadError::Row { .. }), .. } => Some(reason.to_string()),
         _ => None,
     }
 }
@@ -333,4 +353,21 @@ pub fn socket_path(directory: &Path) -> std::io::Result<(std::fs::File, std::pat
     let open = std::fs::File::open(directory)?;
     let path = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
     Ok((open, path.join(crate::kernel::read_model::ADMIN_SOCKET)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::store::Failure;
+
+    #[test]
+    fn only_what_is_damaged_says_nothing_about_what_was_built() {
+        let failed = |failure| StoreError::of(failure, "read", Path::new("gen-000001"), "a reason");
+        for (failure, lasts) in [(Failure::Damage, true), (Failure::Other, false), (Failure::Write, false)] {
+            let error = failed(failure);
+            assert_eq!(unreadable_row(&StopReason::Store(error.clone())).is_some(), lasts, "{failure:?}");
+            assert_eq!(HoldError::from(error.clone()).is_lasting(), lasts, "{failure:?}");
+            assert_eq!(HoldError::from(GenerationError::from(error)).is_lasting(), lasts, "{failure:?}");
+        }
+    }
 }

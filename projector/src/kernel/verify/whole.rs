@@ -1,6 +1,7 @@
 //! A whole generation verified: another one is built aside, and both are compared.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use event_log::Kafka;
@@ -151,22 +152,41 @@ pub fn verify<E: EventData + 'static>(
     let verifying = Verifying { kafka, read_model, projection, options, limit, cancelled };
     // Not kept open meanwhile: a process may want to serve it.
     let goal = verifying.find()?.sample()?.checkpoint;
-    let aside = read_model.path_of(VERIFY_DIRECTORY);
-    remove(&aside)?;
+    let aside = Aside(read_model.path_of(VERIFY_DIRECTORY));
+    aside.remove()?;
     let options = ReplayOptions {
-        into: Some(aside.clone()),
+        into: Some(aside.0.clone()),
         publish: false,
         goal: Some(goal.into()),
         skipped: read_model.skipped().map_err(ReplayError::from)?,
         ..options.clone()
     };
     rebuild_aside(kafka, projection, &options, on_progress, cancelled)?;
-    let rebuilt = Generation::open(&aside, &layout, &options.holder)?;
+    let rebuilt = Generation::open(&aside.0, &layout, &options.holder)?;
     leave_out(&rebuilt, projection, options.skipped)?;
-    let report = verifying.compare(&rebuilt);
-    drop(rebuilt);
-    remove(&aside)?;
-    report
+    verifying.compare(&rebuilt)
+}
+
+/// Where the other one is built; it goes whatever the outcome is.
+struct Aside(PathBuf);
+
+impl Aside {
+    fn remove(&self) -> Result<(), StoreError> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::new("remove", &self.0, error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!("it takes room until the next verification: {error}");
+        }
+    }
 }
 
 struct Verifying<'v, E: 'static> {
@@ -205,14 +225,5 @@ impl<E: EventData> Verifying<'_, E> {
             );
         }
         Err(VerifyError::Moved)
-    }
-}
-
-fn remove(aside: &std::path::Path) -> Result<(), StoreError> {
-    match fs::remove_dir_all(aside) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::new("remove", aside, error))
-        }
-        _ => Ok(()),
     }
 }

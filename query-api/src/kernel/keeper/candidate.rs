@@ -12,6 +12,8 @@ pub(super) struct Candidate {
     pub(super) generation: Arc<Generation>,
     pub(super) follower: Follower,
     pub(super) progress: watch::Receiver<Arc<Progress>>,
+    /// Whether it was compared with what is served, as far as it can be.
+    pub(super) is_compared: bool,
 }
 
 /// Where a candidate is, measured against what is served.
@@ -25,8 +27,10 @@ pub(super) enum Standing {
     Waits(String),
     /// It has to be opened afresh, because its disk took no write, or because what it has is no longer what is wanted.
     Again(String),
-    /// It will not get there.
+    /// It will not get there in this process.
     Ended(String),
+    /// Nobody is to serve it: it will never get there, or would take back what is served.
+    Unfit(String),
 }
 
 impl Candidate {
@@ -50,11 +54,17 @@ fn standing(now: &Progress, served: &Checkpoint) -> Standing {
         return Standing::There;
     }
     let State::Stopped(reason) = &now.state else { return Standing::Behind };
+    stopped(reason)
+}
+
+/// Where a candidate is whose projection stopped before it had caught up.
+pub(super) fn stopped(reason: &StopReason) -> Standing {
     let why = format!("it stopped before it had caught up: {reason}");
-    match &**reason {
+    match reason {
         StopReason::Store(error) if error.failure == Failure::Write => Standing::Again(why),
         reason if reason.may_pass() => Standing::Waits(why),
-        _ => Standing::Ended(why),
+        StopReason::Log { .. } | StopReason::Defect { .. } => Standing::Ended(why),
+        _ => Standing::Unfit(why),
     }
 }
 
@@ -69,7 +79,7 @@ mod tests {
         Checkpoint::from_sources([(source, SourceCheckpoint { next_position, ..Default::default() })])
     }
 
-    fn stopped(reason: StopReason) -> Standing {
+    fn stopped_at_3(reason: StopReason) -> Standing {
         let progress = Progress::start(Arc::new(checkpoint(3)));
         let progress = Progress { state: State::Stopped(Arc::new(reason)), ..progress };
         assert_eq!(
@@ -91,14 +101,14 @@ mod tests {
     fn only_what_cannot_pass_ends_a_candidate() {
         let at =
             || Box::new(RecordAt { topic: "orders.events".into(), partition: 0, offset: 3, event_id: None });
-        assert!(matches!(stopped(StopReason::LogWentBack { at: at(), high: 2 }), Standing::Waits(_)));
+        assert!(matches!(stopped_at_3(StopReason::LogWentBack { at: at(), high: 2 }), Standing::Waits(_)));
         let log = |passes| StopReason::Log { error: "denied".to_owned(), passes };
-        assert!(matches!(stopped(log(true)), Standing::Waits(_)));
-        assert!(matches!(stopped(log(false)), Standing::Ended(_)));
-        assert!(matches!(stopped(store(Failure::Other)), Standing::Waits(_)));
-        assert!(matches!(stopped(store(Failure::Write)), Standing::Again(_)));
-        assert!(matches!(stopped(store(Failure::Damage)), Standing::Ended(_)));
-        assert!(matches!(stopped(StopReason::Defect { detail: String::new() }), Standing::Ended(_)));
+        assert!(matches!(stopped_at_3(log(true)), Standing::Waits(_)));
+        assert!(matches!(stopped_at_3(log(false)), Standing::Ended(_)));
+        assert!(matches!(stopped_at_3(store(Failure::Other)), Standing::Waits(_)));
+        assert!(matches!(stopped_at_3(store(Failure::Write)), Standing::Again(_)));
+        assert!(matches!(stopped_at_3(store(Failure::Damage)), Standing::Unfit(_)));
+        assert!(matches!(stopped_at_3(StopReason::Defect { detail: String::new() }), Standing::Ended(_)));
         let moving = Progress::start(Arc::new(checkpoint(3)));
         assert_eq!(standing(&moving, &checkpoint(4)), Standing::Behind);
     }

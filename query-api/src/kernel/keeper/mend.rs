@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_log::process::Pause;
+use projector::kernel::generation::PROBE_FILE;
 use projector::kernel::store::Failure;
 use projector::kernel::{Checkpoint, State, StopReason};
 use tokio::time::Instant;
 
 /// Written beside the rows to see whether the disk takes writes, and removed again: as much as a few segments of a store.
 const PROBE_BYTES: usize = 4 << 20;
-const PROBE_FILE: &str = "probe";
 /// Pause before the disk is probed, doubled up to [`PROBE_PAUSE_MAX`] while the generation gets no further.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -1,12 +1,14 @@
 //! The generation that is to be served next, and how far that is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use event_log::process::Pause;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, Standing};
 use super::opener::OpenError;
 use crate::kernel::status::NextStatus;
 
@@ -15,6 +17,9 @@ const OPEN_PAUSE: Duration = Duration::from_millis(250);
 const OPEN_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// An opening that took long is not repeated at once: it read the whole store.
 const OPEN_PAUSE_PER_OPENING: u32 = 10;
+/// So often it is opened afresh because something waits in it that is projected in what is served: an opening projects all that
+/// this program can.
+const TAKES_BACK_MAX: u32 = 3;
 
 /// A published generation that is not served yet.
 pub(super) struct Next {
@@ -24,6 +29,8 @@ pub(super) struct Next {
     pub(super) why: Option<String>,
     pause: Pause,
     tries: u32,
+    /// How often something waited in it that is projected in what is served.
+    takes_back: u32,
 }
 
 /// How far it is.
@@ -34,14 +41,38 @@ pub(super) enum Stage {
     Opening(Instant, JoinHandle<Result<Candidate, OpenError>>),
     /// Open and followed.
     CatchingUp(Candidate),
+    /// Being compared with what is served, on a thread that may block.
+    Comparing(Comparing, JoinHandle<Result<Candidate, Standing>>),
     /// Not to be served by this process.
     Refused,
+    /// Not to be served by anybody.
+    Withdrawn(Withdrawn),
+}
+
+/// A comparison, which ends once nobody waits for its result.
+pub(super) struct Comparing {
+    /// Name of the generation that is served.
+    pub(super) served: String,
+    pub(super) given_up: Arc<AtomicBool>,
+}
+
+impl Drop for Comparing {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Why a generation is not to be served by anybody, and which one is to be published again.
+#[derive(Debug, Clone)]
+pub(super) struct Withdrawn {
+    pub(super) why: String,
+    pub(super) served: String,
 }
 
 impl Next {
     pub(super) fn new(name: String) -> Self {
         let pause = Pause::new(OPEN_PAUSE, OPEN_PAUSE_MAX);
-        Self { name, stage: Stage::Waiting(Instant::now()), why: None, pause, tries: 0 }
+        Self { name, stage: Stage::Waiting(Instant::now()), why: None, pause, tries: 0, takes_back: 0 }
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -91,6 +122,20 @@ impl Next {
         self.why = Some(why);
     }
 
+    /// Its name, and why nobody is to serve it.
+    pub(super) fn withdrawn(&self) -> Option<(&str, &Withdrawn)> {
+        match &self.stage {
+            Stage::Withdrawn(withdrawn) => Some((&self.name, withdrawn)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is to be opened afresh once more because it would take back what was shown.
+    pub(super) fn may_cease_to_take_back(&mut self) -> bool {
+        self.takes_back += 1;
+        self.takes_back < TAKES_BACK_MAX
+    }
+
     pub(super) fn refuse(&mut self, why: String) {
         self.stage = Stage::Refused;
         self.why = Some(why);
@@ -100,7 +145,9 @@ impl Next {
     pub(super) fn told(&self, behind_events: Option<u64>) -> NextStatus {
         let state = match (&self.stage, &self.why) {
             (Stage::Refused, _) => NextStatus::REFUSED,
+            (Stage::Withdrawn(_), _) => NextStatus::WITHDRAWN,
             (_, Some(_)) => "waiting",
+            (Stage::Comparing(..), None) => "comparing",
             (Stage::CatchingUp(_), None) => "catching-up",
             (Stage::Waiting(_) | Stage::Opening(..), None) => "opening",
         };
@@ -113,6 +160,8 @@ impl Next {
 pub(super) enum Moved {
     /// It was opened, or could not be.
     Opened(Result<Candidate, OpenError>),
+    /// It was compared with the generation of that name.
+    Compared(String, Result<Candidate, Standing>),
     /// It has projected more, or stopped.
     Further,
 }
@@ -121,6 +170,15 @@ pub(super) enum Moved {
 pub(super) async fn moved(next: &mut Option<Next>) -> Moved {
     match next.as_mut().map(|next| &mut next.stage) {
         Some(Stage::Opening(_, opening)) => Moved::Opened(opening.await.map_err(OpenError::from).flatten()),
+        Some(Stage::Comparing(at_work, comparing)) => {
+            let without_a_result = |error| {
+                Err(Standing::Again(format!(
+                    "the comparison with what is served ended without a result: {error}"
+                )))
+            };
+            let compared = comparing.await.unwrap_or_else(without_a_result);
+            Moved::Compared(at_work.served.clone(), compared)
+        }
         Some(Stage::CatchingUp(candidate)) => {
             // An error: its follower is gone, and has told why.
             let _gone = candidate.progress.changed().await;

@@ -66,7 +66,7 @@ impl<E: EventData + 'static> Opener<E> {
     pub(super) fn follow(&self, name: String, generation: Arc<Generation>) -> std::io::Result<Candidate> {
         let follower =
             Follower::start(&self.kafka, generation.clone(), self.projection, FollowOptions::default())?;
-        Ok(Candidate { name, generation, progress: follower.progress(), follower })
+        Ok(Candidate { name, generation, progress: follower.progress(), follower, is_compared: false })
     }
 }
 

@@ -1,50 +1,25 @@
 //! How a candidate takes over from what is served, without an answer that goes back in time.
 //!
-//! It is followed until it has projected whatever the served generation has; then the served one's follower is stopped, so that
-//! it moves no further, and only when the candidate has reached that very place requests are sent to it. Requests in between
-//! are answered from the old generation, those that wait for a token go on waiting. If anything fails on the way, the old one
-//! is followed again and stays.
+//! It is followed until it has projected whatever the served generation has, and compared with it ([`super::compare`]); then the
+//! served one's follower is stopped, so that it moves no further, and only when the candidate has reached that very place
+//! requests are sent to it. Requests in between are answered from the old generation, those that wait for a token go on
+//! waiting. If anything fails on the way, the old one is followed again and stays. What nobody is to serve is withdrawn: what is
+//! served is published again, so that no start serves the other one.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use schemas::event_data::EventData;
 use tokio::time::timeout;
 
 use super::Keeper;
 use super::candidate::{Candidate, Standing};
-use super::next::Next;
+use super::next::{Comparing, Next, Stage, Withdrawn};
 use super::opener::stop;
+use crate::kernel::blocking::blocking;
 use crate::kernel::limits::SWAP_TIMEOUT;
 use crate::kernel::serving::Serving;
 use crate::kernel::stop_signal::StopSignal;
-
-/// Why a candidate must not take over although it has got as far: it would take back what was shown, or one of the two does not
-/// say what the log says. The served one no longer moves.
-fn contradiction(candidate: &Candidate, served: &Serving) -> Option<Standing> {
-    let (new, old) = (candidate.generation.last_moment(), served.generation.last_moment());
-    if let Err(key) = new.quarantine.covers(&old.quarantine, &old.checkpoint) {
-        // Released or left out there meanwhile: whoever opens it again does the same.
-        return Some(Standing::Again(format!(
-            "events of key {key} wait in it, and have been projected in {}",
-            served.name
-        )));
-    }
-    let same_place =
-        old.checkpoint.covers(&new.checkpoint) && old.quarantine.keys().eq(new.quarantine.keys());
-    // An older one is a rollback, and somebody's wish.
-    if !same_place || new.digest == old.digest || candidate.name < served.name {
-        return None;
-    }
-    match candidate.generation.accepted() {
-        Ok(Some(_)) => None,
-        Ok(None) => Some(Standing::Ended(format!(
-            "its rows have digest {}, those of {} at the same place {}: one of the two is damaged; `projector --verify` says \
-             which",
-            new.digest, served.name, old.digest
-        ))),
-        Err(error) => Some(Standing::Again(error.to_string())),
-    }
-}
 
 impl<E: EventData + 'static> Keeper<E> {
     /// Serves the candidate, if there is one and it has got as far as what is served.
@@ -52,8 +27,27 @@ impl<E: EventData + 'static> Keeper<E> {
         let Some(candidate) = self.next.as_mut().and_then(Next::take_candidate) else { return };
         let Some(served) = self.api.serving_now() else { return self.serve(candidate) };
         match candidate.standing(&served.generation.checkpoint()) {
+            Standing::There if !candidate.is_compared => self.compare(candidate, served),
             Standing::There => self.swap(candidate, &served, stopped).await,
-            standing => self.leave(candidate, standing).await,
+            standing => self.leave(candidate, standing, &served.name).await,
+        }
+    }
+
+    /// Nobody stands still for it but the candidate.
+    fn compare(&mut self, candidate: Candidate, served: Arc<Serving>) {
+        let Some(next) = &mut self.next else { return };
+        let (opener, given_up) = (self.opener.clone(), Arc::new(AtomicBool::new(false)));
+        let at_work = Comparing { served: served.name.clone(), given_up: given_up.clone() };
+        let comparing = move || opener.compare(candidate, &served, &given_up);
+        next.stage = Stage::Comparing(at_work, tokio::task::spawn_blocking(comparing));
+    }
+
+    /// The comparison with `served` has ended.
+    pub(super) async fn compared(&mut self, served: &str, compared: Result<Candidate, Standing>) {
+        match (compared, &mut self.next) {
+            (Ok(candidate), Some(next)) => next.catch_up(candidate),
+            (Ok(candidate), None) => stop(candidate.follower).await,
+            (Err(standing), _) => self.let_go(standing, served).await,
         }
     }
 
@@ -67,34 +61,77 @@ impl<E: EventData + 'static> Keeper<E> {
             settled = timeout(SWAP_TIMEOUT, candidate.settled(&reached)) => settled.unwrap_or(Standing::Behind),
             () = stopped.requested() => Standing::Behind,
         };
-        match standing {
-            Standing::There => match contradiction(&candidate, served) {
+        let standing = match standing {
+            Standing::There => match self.takes_back(&candidate, served) {
                 None => return self.serve(candidate),
-                Some(standing) => self.leave(candidate, standing).await,
+                Some(standing) => standing,
             },
-            Standing::Behind => {
-                let why = "it did not catch up in time with what is served".to_owned();
-                self.leave(candidate, Standing::Again(why)).await;
-            }
-            standing => self.leave(candidate, standing).await,
-        }
+            Standing::Behind => Standing::Again("it did not catch up in time with what is served".to_owned()),
+            standing => standing,
+        };
+        self.leave(candidate, standing, &served.name).await;
         self.follow_again();
     }
 
-    /// The candidate is not served now.
-    async fn leave(&mut self, candidate: Candidate, standing: Standing) {
+    /// Why a candidate must not take over although it has got as far: it would take back what was shown, and nobody has accepted
+    /// that. The served one no longer moves.
+    fn takes_back(&mut self, candidate: &Candidate, served: &Serving) -> Option<Standing> {
+        let (new, old) = (candidate.generation.last_moment(), served.generation.last_moment());
+        let key = new.quarantine.covers(&old.quarantine, &old.checkpoint).err()?;
+        let why = format!("events of key {key} wait in it, and have been projected in {}", served.name);
+        match candidate.generation.accepted() {
+            Ok(Some(_)) => return None,
+            Ok(None) => {}
+            Err(error) => return Some(Standing::Again(error.to_string())),
+        }
+        // Released or left out there meanwhile: whoever opens it again does the same.
+        match self.next.as_mut().is_some_and(Next::may_cease_to_take_back) {
+            true => Some(Standing::Again(why)),
+            false => Some(Standing::Unfit(why)),
+        }
+    }
+
+    /// The candidate is not served now, but still `served`.
+    async fn leave(&mut self, candidate: Candidate, standing: Standing, served: &str) {
         let Some(next) = &mut self.next else { return };
         match standing {
             Standing::There | Standing::Behind => next.catch_up(candidate),
             Standing::Waits(why) => next.wait(candidate, why),
-            Standing::Again(why) => {
-                next.failed(why);
-                stop(candidate.follower).await;
-            }
-            Standing::Ended(why) => {
-                next.refuse(why);
+            standing => {
+                self.let_go(standing, served).await;
                 stop(candidate.follower).await;
             }
         }
+    }
+
+    /// The candidate is closed, or about to be.
+    async fn let_go(&mut self, standing: Standing, served: &str) {
+        let Some(next) = &mut self.next else { return };
+        match standing {
+            Standing::Ended(why) => next.refuse(why),
+            Standing::Unfit(why) => self.withdraw(Withdrawn { why, served: served.to_owned() }).await,
+            Standing::Again(why) | Standing::Waits(why) => next.failed(why),
+            Standing::There | Standing::Behind => {
+                next.failed("it was closed before it was served".to_owned())
+            }
+        }
+    }
+
+    /// Publishes what is served again in place of what is to be served next. Tried again at each look, if that fails.
+    pub(super) async fn withdraw(&mut self, withdrawn: Withdrawn) {
+        let Some(next) = &mut self.next else { return };
+        let (read_model, name, served) =
+            (self.read_model.clone(), next.name.clone(), withdrawn.served.clone());
+        let failed = match blocking(move || read_model.withdraw(&name, &served)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        let Withdrawn { why, served } = &withdrawn;
+        next.why = Some(match failed {
+            None => format!("{why}. {served} is published again in its place"),
+            Some(error) => format!("{why}. {served} cannot be published again in its place: {error}"),
+        });
+        next.stage = Stage::Withdrawn(withdrawn);
     }
 }
