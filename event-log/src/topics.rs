@@ -87,19 +87,20 @@ pub fn partition_count(kafka: &Kafka, topic: &str) -> Result<Option<i32>, TopicE
 /// [`TopicError::Missing`]; [`TopicError::Log`] if no broker answers, or a topic has no such partition;
 /// [`TopicError::Inspect`].
 pub fn held<T: AsRef<str>>(kafka: &Kafka, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
-    held_within(kafka, partitions, ANSWER_TIMEOUT)
+    held_until(kafka, partitions, ANSWER_TIMEOUT, &|| false)
 }
 
-/// The same, where each leader may take so long.
+/// The same, where each leader may take so long; none is asked any more once `is_over` says so.
 ///
 /// # Errors
-/// As [`held`].
-pub fn held_within<T: AsRef<str>>(
+/// As [`held`]; [`LogError::GivenUp`].
+pub fn held_until<T: AsRef<str>>(
     kafka: &Kafka,
     partitions: &[(T, i32)],
     patience: Duration,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<Vec<Held>, TopicError> {
-    Inspector::open(kafka)?.held(partitions, patience)
+    Inspector::open(kafka)?.held_until(partitions, patience, is_over)
 }
 
 /// What one partition holds.

@@ -235,6 +235,17 @@ impl Looked {
         }
     }
 
+    /// Whether the journal has lost its end and is to go on behind what the log has: then it begins once the topic is claimed. Until
+    /// then what an earlier process had under way may come to lie there.
+    pub(crate) fn goes_on_in_log(&self, log: Option<&WholeLog<'_>>) -> Result<bool, KeptError> {
+        let goes_on = self.in_log(log)?.is_some();
+        if goes_on {
+            let untaken = |source| KeptError::Aside { dir: self.dir.clone(), source };
+            takes_writes(&self.dir).map_err(untaken)?;
+        }
+        Ok(goes_on)
+    }
+
     /// Begins to write the journal, in a new file, and does again what the index may not have.
     pub(crate) fn begin(
         mut self,
@@ -266,14 +277,13 @@ impl Looked {
             put_aside(&self.dir).map_err(|source| KeptError::Aside { dir: self.dir.clone(), source })?;
             self.index = FoundIndex::Unusable("the journal has lost its end".to_owned());
         }
-        let ends_in_log = in_log.is_some();
         let journal = begin_journal(self.found, opening, &[], in_log.as_deref().unwrap_or_default())?;
         let index = match (self.index, in_log) {
             (_, Some(_)) => Err("the journal has lost its end".to_owned()),
             (FoundIndex::Unusable(reason), None) => Err(reason),
             (FoundIndex::Open { store, .. }, None) => redo(store, &journal.reader(), reach, &self.dir)?,
         };
-        Ok(Begun { dir: self.dir, journal, index, ends_in_log })
+        Ok(Begun { dir: self.dir, journal, index })
     }
 }
 
@@ -350,35 +360,15 @@ pub(crate) struct Begun {
     pub(crate) dir: PathBuf,
     pub(crate) journal: Journal,
     pub(crate) index: Result<Arc<Store>, String>,
-    /// Whether the journal has lost its end, and goes on behind what the log has.
-    ends_in_log: bool,
 }
 
 impl Begun {
-    /// Whether it cannot be gone on with as it is: something is to be taken from the log.
-    pub(crate) fn needs_whole_log(&self) -> bool {
-        self.ends_in_log || self.index.is_err()
-    }
-
     /// Makes both, in an empty place.
     pub(crate) fn make(dir: &Path, opening: &Opening<'_>) -> Result<Self, KeptError> {
         let initial = vec![PartitionState::default(); opening.partitions.max(0) as usize];
         let journal = make_journal(dir, opening, &initial)?;
         let store = Store::open(&index_of(dir), opening.cache_bytes_max)?;
-        Ok(Self { dir: dir.to_owned(), journal, index: Ok(Arc::new(store)), ends_in_log: false })
-    }
-
-    /// The log was read again, up to this process's claims: what an earlier one had under way may have come to lie there, and
-    /// a journal that lost its end goes on behind that as well.
-    pub(crate) fn behind(mut self, opening: &Opening<'_>, log: &WholeLog<'_>) -> Result<Self, KeptError> {
-        let ends = ends_of(&log.tails());
-        let reached = self.journal.reader().partitions();
-        let has_more = ends.iter().zip(&reached).any(|(end, state)| end.next > state.next);
-        if self.ends_in_log && has_more {
-            drop(self.journal);
-            self.journal = begin_journal(find(&journal_of(&self.dir))?, opening, &[], &ends)?;
-        }
-        Ok(self)
+        Ok(Self { dir: dir.to_owned(), journal, index: Ok(Arc::new(store)) })
     }
 }
 

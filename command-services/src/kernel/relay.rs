@@ -6,6 +6,9 @@
 //! again behind the last position that the log has, with a new writer, for as long as it takes. A log that has lost its
 //! end gets it again that way. What an earlier writer had under way comes to lie behind the claim and counts for nothing.
 //!
+//! A partition of which the log does not go on where the journal does, or holds what must not be there, is left out until it
+//! has changed, and its commands are refused; the others go on.
+//!
 //! What can never pass, a hole in the journal or an event that is not what was sealed, halts its partition: the others go on,
 //! and the service accepts no more commands.
 

@@ -220,15 +220,15 @@ pub(crate) fn start<A: Aggregate>(
         directory.write_marker(&marker)?;
     }
     // A disk that takes no new file is found out before anything is claimed.
-    let begun = match looked {
-        Some(looked) => Some(looked.begin(&opening, log.whole().ok().as_ref())?),
-        None if recover => None,
-        None => Some(Begun::make(&store, &opening)?),
+    let whole = log.whole().ok();
+    let (begun, looked) = match looked {
+        Some(looked) if looked.goes_on_in_log(whole.as_ref())? => (None, Some(looked)),
+        Some(looked) => (Some(looked.begin(&opening, whole.as_ref())?), None),
+        None if recover => (None, None),
+        None => (Some(Begun::make(&store, &opening)?), None),
     };
-    if begun.as_ref().is_some_and(Begun::needs_whole_log) {
+    if looked.is_some() || begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
         log.whole().map_err(StartError::Away)?;
-    }
-    if begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
         recover::refuse_front_deleted(kafka, A::TOPIC, partitions)?;
     }
     starting.says("claiming the topic");
@@ -242,13 +242,12 @@ pub(crate) fn start<A: Aggregate>(
     }
     let ends: Vec<i64> = claimed.ends.iter().filter_map(|end| end.as_ref().ok()).copied().collect();
     let up_to = whole.as_ref().map(|log| recover::UpTo { ends: &ends, log });
-    let begun = match begun {
-        Some(begun) if begun.needs_whole_log() => {
-            begun.behind(&opening, whole.as_ref().map_err(|away| StartError::Away(away.clone()))?)?
-        }
-        Some(begun) => begun,
-        None => {
-            let up_to = up_to.as_ref().map_err(|away| StartError::Away((*away).clone()))?;
+    let needed = || up_to.as_ref().map_err(|away| StartError::Away((*away).clone()));
+    let begun = match (begun, looked) {
+        (Some(begun), _) => begun,
+        (None, Some(looked)) => looked.begin(&opening, Some(needed()?.log))?,
+        (None, None) => {
+            let up_to = needed()?;
             recover::recover::<A>(kafka, &directory, &marker, &opening, up_to)?;
             if let Err(error) = directory.note_recovered() {
                 tracing::warn!(%error, "a next start with --recover would rebuild the store once more");
@@ -257,6 +256,9 @@ pub(crate) fn start<A: Aggregate>(
             looked.begin(&opening, Some(up_to.log))?
         }
     };
+    if begun.index.is_err() {
+        needed()?;
+    }
     let kept = recover::with_index::<A>(begun, kafka, &opening, up_to.as_ref().map_err(|away| *away))?;
     let sent = claimant.own.resume(&kept.journal.reader(), &mut log)?;
     log.refuse_unfit()?;

@@ -43,6 +43,16 @@ impl Inspector {
         partitions: &[(T, i32)],
         patience: Duration,
     ) -> Result<Vec<Held>, TopicError> {
+        self.held_until(partitions, patience, &|| false)
+    }
+
+    /// The same, until nobody waits any more.
+    pub(super) fn held_until<T: AsRef<str>>(
+        &self,
+        partitions: &[(T, i32)],
+        patience: Duration,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Vec<Held>, TopicError> {
         self.serve_client();
         let mut topics: BTreeMap<&str, Vec<Placed>> = BTreeMap::new();
         for (topic, _) in partitions {
@@ -53,6 +63,9 @@ impl Inspector {
         let mut asking = Asking { inspector: self, patience, began: Instant::now(), silent: BTreeSet::new() };
         let held = partitions.iter().map(|(topic, partition)| {
             let (topic, partition) = (topic.as_ref(), *partition);
+            if is_over() {
+                return Err(LogError::GivenUp.into());
+            }
             let placed = usize::try_from(partition).ok().and_then(|index| topics.get(topic)?.get(index));
             let placed = placed.ok_or_else(|| LogError::NoSuchPartition {
                 topic: self.kafka.topic_name(topic),

@@ -1,9 +1,10 @@
 //! The follower's looks at the log: it waits for topics, and for a log that lost its end to be healed.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use event_log::LogError;
-use event_log::topics::{self, TopicError, Watermarks};
+use event_log::topics::{self, Held, TopicError, Watermarks};
 use schemas::place::Place;
 use schemas::sequence::Sequence;
 
@@ -14,6 +15,9 @@ use crate::kernel::aggregate::Aggregate;
 use crate::kernel::group::GroupError;
 use crate::kernel::keys;
 use crate::kernel::rows::decode_reached;
+
+/// How long a leader may take to tell where its partitions end; one that does not is followed once it does.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 impl<A: Aggregate> Follower<A> {
     /// All partitions of all followed topics, each from its checkpoint; waits until the topics exist.
@@ -29,12 +33,18 @@ impl<A: Aggregate> Follower<A> {
                 return Err(FollowError::PartitionCount { topic, actual: partitions, known });
             }
             let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
-            let held = self.insist(|| topics::held(&self.kafka, &all))?;
+            let held = self.insist(|| self.held(&all))?;
             for (partition, held) in (0..).zip(held) {
                 sources.push(self.source(table, partition, held.ok().map(|held| held.high))?);
             }
         }
         Ok(sources)
+    }
+
+    /// What partitions hold. Not asked to the end at a stop: that waits for this thread.
+    pub(super) fn held(&self, partitions: &[(&str, i32)]) -> Result<Vec<Held>, TopicError> {
+        let is_over = || self.stopping.load(Ordering::Relaxed);
+        topics::held_until(&self.kafka, partitions, ANSWER_MAX, &is_over)
     }
 
     fn source(&self, table: usize, partition: i32, ready_offset: Option<i64>) -> Result<Source, FollowError> {
@@ -88,7 +98,7 @@ impl<A: Aggregate> Follower<A> {
     fn look(&self, sources: &mut [Source]) -> Result<Vec<Option<Watermarks>>, FollowError> {
         let of = |source: &Source| (A::FOLLOWS[source.table].topic, source.partition);
         let all: Vec<_> = sources.iter().map(of).collect();
-        let held = self.insist(|| topics::held(&self.kafka, &all))?;
+        let held = self.insist(|| self.held(&all))?;
         for (source, held) in sources.iter_mut().zip(&held) {
             let Ok(held) = held else { continue };
             source.ready_offset.get_or_insert(held.high);

@@ -9,11 +9,36 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::kernel::tests::toy::Toys;
+use crate::testing::broker;
 
 fn source(partition: i32, away: Option<&str>) -> Source {
     let away = away.map(str::to_owned);
     let sequence = Sequence::default();
     Source { table: 0, partition, next_offset: 0, sequence, ready_offset: Some(0), away }
+}
+
+fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) -> Follower<Toys> {
+    Follower {
+        kafka,
+        store,
+        committer,
+        positions: Arc::new(FollowedPositions::new(&[])),
+        metrics: Arc::new(Metrics::new()),
+        stopping: Arc::default(),
+        opening: 0,
+    }
+}
+
+/// Each silent leader would be waited for.
+#[test]
+fn a_stop_asks_no_further_leader() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let store = Arc::new(Store::open(&dir.path().join("store"), 1 << 20).unwrap());
+    let follower = follower(broker.kafka(""), store, sync_channel(1).0);
+    let all = [("toys.events", 0), ("toys.events", 1)];
+    assert!(follower.held(&all).unwrap().iter().all(Result::is_ok));
+    follower.stopping.store(true, Ordering::Relaxed);
+    assert_eq!(follower.held(&all).unwrap_err(), LogError::GivenUp.into());
 }
 
 #[test]
@@ -35,15 +60,7 @@ fn a_partition_that_is_back_is_noticed_although_the_others_always_have_something
         topic_prefix: String::new(),
         embedded: true,
     };
-    let follower = Follower::<Toys> {
-        kafka,
-        store,
-        committer,
-        positions: Arc::new(FollowedPositions::new(&[])),
-        metrics: Arc::new(Metrics::new()),
-        stopping: Arc::default(),
-        opening: 0,
-    };
+    let follower = follower(kafka, store, committer);
     let sources = [source(0, None), source(1, Some("it has no leader"))];
     let mut hand_over = || {
         let mut batch = Batch { records: 1, touched: vec![0], ..Batch::default() };

@@ -163,7 +163,8 @@ impl State {
     pub(super) fn end_fault(&self, partition: usize, end: i64) -> Option<String> {
         let most = self.lying.end_max(partition).filter(|most| end > *most)?;
         Some(format!(
-            "partition {partition} ends at offset {end}, and at {most} with all that was sent: somebody else writes it"
+            "partition {partition} ends at offset {end}, and at {most} with all that was sent: somebody else \
+             writes it, or what an earlier writer of this service had sent came late"
         ))
     }
 

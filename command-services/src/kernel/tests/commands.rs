@@ -250,6 +250,8 @@ async fn figures_are_shown() {
     paint(&path, 0).send(&toys.router).await.is(200);
     Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await.is(409);
     toys.relayed();
+    // Counted once the position has moved.
+    eventually("it to be counted", || (toys.service().metrics.relayed_events.get() == 1).then_some(()));
     let shown = Call::get("/metrics").send(&toys.router).await;
     let text = String::from_utf8(shown.is(200).body.to_vec()).unwrap();
     for line in [

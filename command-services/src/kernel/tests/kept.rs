@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
-use crate::testing::{Call, Log, Reply, TestService, broker, copy_dir};
+use crate::testing::{Call, Log, Reply, TestService, broker, copy_dir, write_raw};
 
 async fn make(toys: &TestService<Toys>, name: &str) -> Reply {
     Call::post("/toys", &json!({"name": name})).header("idempotency-key", name).send(&toys.router).await
@@ -58,6 +58,50 @@ async fn a_last_record_that_the_log_has_is_taken_from_there() {
     toys.relayed();
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 31);
     toys.stop();
+}
+
+/// What a killed process had under way comes to lie in the log after a start that could not claim all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_late_before_all_is_claimed_is_taken_from_the_log_as_well() {
+    let (before, broker) = (broker(), broker());
+    let mut toys = TestService::<Toys>::start(before.kafka(""), router);
+    let killed = without_its_last_record(&mut toys).await;
+    let log = Log::read(&before.kafka(""), "toys.events");
+    for (partition, records) in (0..).zip(&log.partitions) {
+        let records: Vec<_> = records.iter().map(|(_, value)| (partition, &value[..])).collect();
+        write_raw(&broker.kafka(""), "toys.events", &records);
+    }
+    toys.restart(|_| {}).unwrap();
+    let late = late_of_partition_0(&toys, log.partitions[0].len()).await;
+    broker.refuse_writes(1).unwrap();
+    let refused = toys.restart(|settings| {
+        settings.kafka = broker.kafka("");
+        settings.data_dir = killed.path().to_owned();
+    });
+    let refused = refused.unwrap_err();
+    assert!(refused.may_pass() && refused.to_string().contains("partition 0 refuses writes"), "{refused}");
+    write_raw(&broker.kafka(""), "toys.events", &[(0, late.to_string().as_bytes())]);
+    toys.restart(|_| {}).unwrap();
+    assert_taken(&toys, &["toy-0", "toy-29", late["data"]["name"].as_str().unwrap()]).await;
+    make(&toys, "boat").await.is(201);
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 32);
+    toys.stop();
+}
+
+/// The event that comes next in that partition, as the process before would have sent it.
+async fn late_of_partition_0(toys: &TestService<Toys>, known: usize) -> Value {
+    for number in 0.. {
+        make(toys, &format!("late-{number}")).await.is(201);
+        toys.relayed();
+        let log = Log::read(&toys.settings.kafka, "toys.events");
+        if let Some((_, value)) = log.partitions[0].get(known) {
+            let mut event: Value = serde_json::from_slice(value).unwrap();
+            event["writerepoch"] = json!(1);
+            return event;
+        }
+    }
+    unreachable!("one of them belongs there")
 }
 
 #[tokio::test(flavor = "multi_thread")]

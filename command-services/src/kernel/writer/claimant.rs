@@ -168,7 +168,7 @@ impl Claimant {
         }
         let answers = wait(acknowledgements, &ids, asked.waits, patience)?;
         let silent = ids.keys().filter(|partition| !answers.contains_key(partition)).copied();
-        self.lose_silent(log, &silent.collect::<Vec<_>>(), asked.waits)?;
+        self.lose_silent(log, &silent.collect::<Vec<_>>(), asked.waits, patience)?;
         let mut acknowledged = Vec::new();
         for (partition, answer) in answers {
             match (answer, ids.get(&partition)) {
@@ -190,12 +190,19 @@ impl Claimant {
     /// What has not acknowledged its claim may have lost its leader meanwhile, or too many of its replicas to take writes: then
     /// its leader answers all the same. A claim that comes to lie there later does no harm: it is our own, and the next one has
     /// a higher epoch.
-    fn lose_silent(&mut self, log: &mut OwnLog, silent: &[i32], waited: Duration) -> Result<(), ClaimError> {
+    fn lose_silent(
+        &mut self,
+        log: &mut OwnLog,
+        silent: &[i32],
+        waited: Duration,
+        patience: &Patience<'_>,
+    ) -> Result<(), ClaimError> {
         if silent.is_empty() {
             return Ok(());
         }
         let asked: Vec<_> = silent.iter().map(|partition| (self.own.topic, *partition)).collect();
-        let held = topics::held(&self.own.kafka, &asked).map_err(CompareError::from)?;
+        let held = topics::held_until(&self.own.kafka, &asked, patience.answer_max, patience.is_over);
+        let held = held.map_err(CompareError::from)?;
         for (partition, held) in silent.iter().zip(held) {
             if held.is_ok() {
                 self.took_none.insert(*partition);

@@ -61,7 +61,8 @@ impl Lying {
         if offset != ends.delivered {
             let expected = ends.delivered;
             return Err(format!(
-                "partition {partition} took an event at offset {offset}, not at {expected}: somebody else writes it"
+                "partition {partition} took an event at offset {offset}, not at {expected}: somebody else writes it, or what an earlier \
+                 writer of this service had sent came late"
             ));
         }
         ends.delivered += 1;

@@ -29,7 +29,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long the log is waited for.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience<'p> {
-    answer_max: Duration,
+    /// How long a leader may take to tell an end.
+    pub(super) answer_max: Duration,
     /// Nobody waits any more.
     pub(crate) is_over: &'p dyn Fn() -> bool,
 }
@@ -107,7 +108,7 @@ impl OwnLog {
         patience: &Patience<'_>,
     ) -> Result<(Self, Vec<Option<i64>>), CompareError> {
         let all: Vec<_> = (0..own.partitions).map(|partition| (own.topic, partition)).collect();
-        let held = topics::held_within(&own.kafka, &all, patience.answer_max)?;
+        let held = topics::held_until(&own.kafka, &all, patience.answer_max, patience.is_over)?;
         let known: Vec<_> = known(marks, &held).collect();
         let mut places = places(own, &known)?.into_iter();
         let partitions = marks.iter().zip(&held).map(|(mark, held)| {
