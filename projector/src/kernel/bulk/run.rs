@@ -15,8 +15,8 @@ use crate::kernel::store::StoreError;
 
 /// Bytes of a group beyond which a key's changes go on in another one: a reader holds a group in memory.
 const GROUP_BYTES_MAX: usize = 64 << 10;
-/// More than any group has: the last record of one may be as large as a record of Kafka can be, whose length is one of 32 bits,
-/// but nobody lets one be larger than this.
+/// More than any group has. The last change of one may go beyond [`GROUP_BYTES_MAX`] by itself; no topic takes records of this
+/// size.
 pub(super) const GROUP_READ_BYTES_MAX: usize = GROUP_BYTES_MAX + (128 << 20);
 /// Bytes of a section between two keys of its table.
 const TABLE_EVERY_BYTES: u64 = 128 << 10;
