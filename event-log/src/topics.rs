@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use ends::Held;
 pub use ensure::ensure;
 pub use error::TopicError;
-pub use records_at::records_at;
+pub use records_at::{records_at, records_at_until};
 pub use tail::{OwnedRecord, tail_record};
 pub use watch::TopicWatch;
 
@@ -69,6 +69,26 @@ impl Waiting {
     /// As [`wait_reachable`].
     pub fn wait_reachable(&self, deadline: Duration) -> Result<String, LogError> {
         self.0.wait_reachable(deadline)
+    }
+
+    /// As [`partition_count`], where the answer may take so long.
+    ///
+    /// # Errors
+    /// As [`partition_count`].
+    pub fn partition_count(&self, topic: &str, patience: Duration) -> Result<Option<i32>, TopicError> {
+        self.0.partition_count_within(topic, patience)
+    }
+
+    /// As [`held_within`].
+    ///
+    /// # Errors
+    /// As [`held`].
+    pub fn held<T: AsRef<str>>(
+        &self,
+        partitions: &[(T, i32)],
+        patience: Duration,
+    ) -> Result<Vec<Held>, TopicError> {
+        self.0.held(partitions, patience)
     }
 }
 

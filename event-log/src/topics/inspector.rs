@@ -50,7 +50,15 @@ impl Inspector {
     }
 
     pub(super) fn partition_count(&self, topic: &str) -> Result<Option<i32>, TopicError> {
-        self.with_metadata(topic, ANSWER_TIMEOUT, |found| {
+        self.partition_count_within(topic, ANSWER_TIMEOUT)
+    }
+
+    pub(super) fn partition_count_within(
+        &self,
+        topic: &str,
+        patience: Duration,
+    ) -> Result<Option<i32>, TopicError> {
+        self.with_metadata(topic, patience, |found| {
             i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)
         })
     }

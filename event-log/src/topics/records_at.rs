@@ -17,6 +17,18 @@ const FETCH_AHEAD: FetchAhead = FetchAhead { bytes_max: 0 };
 /// [`TopicError::Log`]: as [`Reader::poll`] for an offset that is not in the log; if a partition or every broker does not
 /// answer in time.
 pub fn records_at(kafka: &Kafka, starts: &[Start]) -> Result<Vec<Option<OwnedRecord>>, TopicError> {
+    records_at_until(kafka, starts, &|| false)
+}
+
+/// The same, given up once `is_over` says so.
+///
+/// # Errors
+/// As [`records_at`], and [`LogError::GivenUp`].
+pub fn records_at_until(
+    kafka: &Kafka,
+    starts: &[Start],
+    is_over: &dyn Fn() -> bool,
+) -> Result<Vec<Option<OwnedRecord>>, TopicError> {
     let mut found: Vec<Option<OwnedRecord>> = vec![None; starts.len()];
     let mut looked_at = vec![false; starts.len()];
     if starts.is_empty() {
@@ -35,6 +47,7 @@ pub fn records_at(kafka: &Kafka, starts: &[Start]) -> Result<Vec<Option<OwnedRec
                 looked_at[source] = true;
             }
             Polled::End { source } => looked_at[source] = true,
+            Polled::Nothing if is_over() => return Err(LogError::GivenUp.into()),
             Polled::Nothing => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use event_log::topics::{TopicError, records_at_until};
 use event_log::{LogError, Polled, Reader, Span, read_spans};
 
 use crate::support::{
@@ -176,4 +177,13 @@ fn a_partition_that_ends_before_it_was_to_be_read_is_waited_for_and_then_named()
         reading.join().unwrap()
     });
     reading.unwrap();
+}
+
+#[test]
+fn whoever_no_longer_wants_to_know_does_not_wait_for_a_broker_that_stands_still() {
+    let broker = embedded(&[("users", 1)]);
+    write(&broker.kafka, "users", 0, &["0"]);
+    broker.broker.round_trip(1, Duration::from_secs(600)).unwrap();
+    let given_up = records_at_until(&broker.kafka, &[start("users", 0, 0)], &|| true);
+    assert!(matches!(given_up, Err(TopicError::Log(LogError::GivenUp))), "{:?}", given_up.err());
 }

@@ -9,7 +9,7 @@ use schemas::event_data::EventData;
 use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Incoming, Limits};
 use super::generation::Generation;
-use super::place::places;
+use super::place::places_until;
 use super::projection::Projection;
 use super::sources;
 use super::stop::{RecordAt, StopReason};
@@ -54,7 +54,10 @@ fn follow<E: EventData>(
     if behind.partitions.is_empty() {
         return Ok(());
     }
-    let starts = behind.starts(kafka)?;
+    let starts = match behind.starts(kafka, stop) {
+        Err(_) if stop() => return Ok(()),
+        starts => starts?,
+    };
     for ((index, _), start) in behind.partitions.iter().zip(&starts) {
         engine.go_on_at(*index, start.offset);
     }
@@ -117,11 +120,11 @@ impl Behind {
 
     /// Where the log has now what comes next. The event before it is looked at as well, so that a log which is not the one
     /// that was projected so far is noticed (a fork) before anything is projected from it.
-    fn starts(&self, kafka: &Kafka) -> Result<Vec<Start>, StopReason> {
+    fn starts(&self, kafka: &Kafka, stop: &dyn Fn() -> bool) -> Result<Vec<Start>, StopReason> {
         let unreachable = |error: TopicError| StopReason::Log { error: error.to_string(), passes: true };
         let log = topics::all_watermarks(kafka, &sources::partitions(&self.from)).map_err(unreachable)?;
         sources::check_fronts(&self.from, &log, kafka.embedded)?;
-        let places = places(kafka, &self.from, &log).map_err(unreachable)?;
+        let places = places_until(kafka, &self.from, &log, stop).map_err(unreachable)?;
         sources::starts_at(&self.from, &log, &places)
     }
 

@@ -104,8 +104,8 @@ impl Follower {
         self.repairs.clone()
     }
 
-    /// Commits what has been read, writes everything to disk and ends the thread. Blocks for some 100 ms; longer only
-    /// while Kafka is unreachable.
+    /// Commits what has been read, writes everything to disk and ends the thread. Blocks for some 100 ms; for a few seconds
+    /// while a broker does not answer.
     ///
     /// # Errors
     /// [`StoreError`] if the rows cannot be written; the log will give them again.

@@ -15,13 +15,27 @@ pub(super) fn places(
     checkpoint: &Checkpoint,
     log: &[Watermarks],
 ) -> Result<Vec<Place>, TopicError> {
+    places_until(kafka, checkpoint, log, &|| false)
+}
+
+/// The same, given up once `is_over` says so.
+///
+/// # Errors
+/// As [`places`], and [`event_log::LogError::GivenUp`].
+pub(super) fn places_until(
+    kafka: &Kafka,
+    checkpoint: &Checkpoint,
+    log: &[Watermarks],
+    is_over: &dyn Fn() -> bool,
+) -> Result<Vec<Place>, TopicError> {
     let sources: Vec<_> = checkpoint.sources().map(|(source, _)| source).collect();
     let start = |(index, offset): &(usize, i64)| {
         let SourceId { topic, partition } = sources[*index];
         Start { topic: topic.to_string(), partition: *partition, offset: *offset }
     };
     place::places(checkpoint.sources().zip(log).map(compared), |looks| {
-        let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
+        let starts: Vec<_> = looks.iter().map(start).collect();
+        let records = topics::records_at_until(kafka, &starts, is_over)?;
         let event =
             |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
         Ok(records.into_iter().map(|record| record.and_then(event)).collect())

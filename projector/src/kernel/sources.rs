@@ -1,7 +1,7 @@
 //! The partitions of a projection compared with the log: where to begin, and whether the log still fits.
 
-use event_log::topics::{self, TopicError, Watermarks};
-use event_log::{Kafka, Start};
+use event_log::Start;
+use event_log::topics::{TopicError, Watermarks};
 use schemas::place::Place;
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
@@ -18,13 +18,16 @@ pub fn starts(checkpoint: &Checkpoint) -> Vec<Start> {
     checkpoint.sources().map(start).collect()
 }
 
-/// Whether the topics are those that were projected.
+/// Whether the topics are those that were projected; `count` says how many partitions one has.
 ///
 /// # Errors
-/// [`TopicError`] if no broker answers.
-pub fn check_topics(kafka: &Kafka, checkpoint: &Checkpoint) -> Result<Result<(), Misfit>, TopicError> {
+/// Those of `count`.
+pub fn check_topics(
+    checkpoint: &Checkpoint,
+    count: impl Fn(&str) -> Result<Option<i32>, TopicError>,
+) -> Result<Result<(), Misfit>, TopicError> {
     for (topic, expected) in topics_of(checkpoint) {
-        match topics::partition_count(kafka, &topic)? {
+        match count(&topic)? {
             None => return Ok(Err(Misfit::Missing { topic })),
             Some(found) if found != expected => {
                 return Ok(Err(Misfit::Partitions(StopReason::PartitionsChanged { topic, found, expected })));

@@ -17,7 +17,7 @@ use crate::broker::{Broker, until_events};
 use crate::follow::{follow, until_following, until_stopped};
 use crate::log::{Log, Record, fresh, open, project, project_as, signed_up, source_of, user_deleted};
 use crate::parks::{write_nonsense, write_unknown};
-use crate::toy::{LAMP, LAMPS, Switched, UNBREAKABLE, lamps, record};
+use crate::toy::{BREAKS_AT_14, LAMP, LAMPS, Switched, UNBREAKABLE, lamps, record, record_of};
 
 const USER: Uuid = Uuid::from_u128(0x77);
 const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
@@ -90,6 +90,31 @@ fn what_a_newer_program_can_project_is_released_when_it_opens() {
     let (_other, never_broken) = followed(UNBREAKABLE, &SWITCHED);
     assert_eq!(state(&generation), state(&never_broken));
     assert_eq!(release_all(&generation, UNBREAKABLE).unwrap(), Released::default());
+}
+
+/// An opening is not to write once for each of ten thousand keys.
+#[test]
+fn many_keys_are_released_in_few_batches_and_each_as_far_as_it_can_be() {
+    const KEYS: u64 = 600;
+    let directory = tempfile::tempdir().unwrap();
+    let generation = lamps(&directory.path().join("gen"));
+    let switched = |key: u64| if key % 100 == 7 { vec![13, 14, 2] } else { vec![13] };
+    let all = (0..KEYS).flat_map(|key| switched(key).into_iter().map(move |times| (key, times)));
+    let records: Vec<_> = (0..)
+        .zip(all)
+        .map(|(position, (key, times))| record_of(Uuid::from_u128(key.into()), position, times))
+        .collect();
+    project_as(LAMPS, &generation, &records);
+    let released = release_all(&generation, BREAKS_AT_14).unwrap();
+    assert_eq!(released, Released { projected: KEYS, left_out: 0, waiting: 2 * KEYS / 100 });
+    let other = lamps(&directory.path().join("other"));
+    project_as(BREAKS_AT_14, &other, &records);
+    assert_eq!(state(&generation), state(&other));
+
+    let released = release_all(&generation, UNBREAKABLE).unwrap();
+    assert_eq!(released.projected, 2 * KEYS / 100);
+    let batches = generation.quarantine().releases();
+    assert!(batches < KEYS / 10, "{batches}");
 }
 
 #[test]

@@ -97,11 +97,18 @@ pub(crate) const UNBREAKABLE: Projection<Switched> =
     Projection { views: &[ViewEntry::of::<Switches<255>>()], ..LAMPS };
 pub(crate) const LAMP: Uuid = Uuid::from_u128(5);
 
+/// The same, for which lamps break at another number.
+pub(crate) const BREAKS_AT_14: Projection<Switched> =
+    Projection { views: &[ViewEntry::of::<Switches<14>>()], ..LAMPS };
+
 pub(crate) fn record(position: u64, times: u8) -> Record {
+    record_of(LAMP, position, times)
+}
+
+pub(crate) fn record_of(lamp: Uuid, position: u64, times: u8) -> Record {
     let source = Source { service: "house".into(), partition: 0 };
-    let value =
-        sealed_as(&Switched { lamp: LAMP, times }, &source, position, Uuid::from_u128(position.into()));
-    Record { source: 0, offset: position as i64, key: LAMP.to_string().into_bytes(), value }
+    let value = sealed_as(&Switched { lamp, times }, &source, position, Uuid::from_u128(position.into()));
+    Record { source: 0, offset: position as i64, key: lamp.to_string().into_bytes(), value }
 }
 
 pub(crate) fn lamps(path: &std::path::Path) -> Generation {

@@ -186,14 +186,15 @@ impl<E: EventData + 'static> Builder<E> {
         let running = blocking(self.replaying(cancelled.clone()));
         tokio::pin!(running);
         let result = tokio::select! {
-            result = &mut running => result?,
+            result = &mut running => result,
             () = stopped.requested() => {
                 cancelled.store(true, Ordering::Relaxed);
-                running.await?
+                running.await
             }
         };
+        // Also of one that panicked.
         self.api.rebuild.store(None);
-        Ok(result?)
+        Ok(result??)
     }
 
     fn replaying(

@@ -61,8 +61,9 @@ pub const COMPARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether what is served has got as far: it usually has at the first look.
 pub const COMPARE_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the projection may take to begin with what is asked of it about the quarantine: longer than one commit, and
-/// than one look for a broker that is away.
-pub const REPAIR_WAIT: Duration = Duration::from_secs(10);
+/// than one look at the log while a few brokers do not answer (a second for the cluster, three for each topic and each leader,
+/// fifteen for the records where it went on before).
+pub const REPAIR_WAIT: Duration = Duration::from_secs(40);
 /// Largest request of those who look after the read model: all events that may be left out, with their reasons.
 pub const ADMIN_BODY_BYTES_MAX: usize = 32 << 20;
 /// How long one attempt to build waits for a broker. Short, because a request to stop is seen only between attempts.

@@ -1,5 +1,6 @@
 //! `--release` and `--skip-event`: through the process that serves, or here if nobody does.
 
+use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
@@ -38,10 +39,8 @@ pub(crate) fn skip_event(settings: &Settings, event: &EventName, why: &str) -> R
     })?;
     let key = skipped.key.clone();
     let all = read_model.note_skipped(skipped).map_err(Failure::failed)?;
-    let left_out = served.leave_out(shop::projection(), all).map_err(failed)?;
-    let released = left_out.map_err(|error| {
-        Failure::failed(format!("{event} is noted as left out, and will be once this is mended: {error}"))
-    })?;
+    let left_out = served.leave_out(shop::projection(), all);
+    let released = left_out.map_err(|error| not_yet(event, error))?.map_err(|error| not_yet(event, error))?;
     let Released { projected, waiting, .. } = released;
     let text = format!(
         "{event} is left out for ever; of key {key}, {projected} events behind it were projected, {waiting} go on waiting"
@@ -56,6 +55,14 @@ fn served(read_model: &ReadModel) -> Result<Served, Failure> {
     found.ok_or_else(|| {
         Failure::failed("no generation has been published; build one with `projector --replay`")
     })
+}
+
+/// It is noted already, whatever has become of it where it waits.
+fn not_yet(event: &EventName, error: impl Display) -> Failure {
+    Failure::failed(format!(
+        "{event} is noted as left out, and every generation that is opened or built from now on leaves it out; the one that is \
+         published may not have done so yet: {error}. Say it again once that is mended"
+    ))
 }
 
 fn failed(error: HoldError) -> Failure {

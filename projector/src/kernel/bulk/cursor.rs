@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::Run;
-use super::run::checksum;
+use super::run::{GROUP_READ_BYTES_MAX, checksum};
 
 const KEY_BYTES: usize = size_of::<u128>();
 /// Key and length, which the checksum behind them covers, too.
@@ -67,6 +67,10 @@ impl Cursor {
         self.key = u128::from_be_bytes(key.try_into().map_err(cut_off)?);
         let length = u32::from_le_bytes(length.try_into().map_err(cut_off)?) as usize;
         let sum = u32::from_le_bytes(sum.try_into().map_err(cut_off)?);
+        // Before so much is read into memory.
+        if length > GROUP_READ_BYTES_MAX {
+            return Err(damaged("is longer than any group is"));
+        }
         if !self.want(HEAD_BYTES + length)? {
             return Err(damaged("is cut off"));
         }

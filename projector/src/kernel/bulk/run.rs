@@ -15,6 +15,9 @@ use crate::kernel::store::StoreError;
 
 /// Bytes of a group beyond which a key's changes go on in another one: a reader holds a group in memory.
 const GROUP_BYTES_MAX: usize = 64 << 10;
+/// More than any group has. The last change of one may go beyond [`GROUP_BYTES_MAX`] by itself; no topic takes records of this
+/// size.
+pub(super) const GROUP_READ_BYTES_MAX: usize = GROUP_BYTES_MAX + (128 << 20);
 /// Bytes of a section between two keys of its table.
 const TABLE_EVERY_BYTES: u64 = 128 << 10;
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
@@ -260,5 +263,11 @@ mod tests {
                 assert_eq!(found, expected, "byte {at} of {}", whole.len());
             }
         }
+        // A length is looked at before so much is read.
+        let mut longer = whole.clone();
+        longer[size_of::<u128>() + 3] ^= 0x80;
+        std::fs::write(&path, longer).unwrap();
+        let error = found(&path).unwrap_err().to_string();
+        assert!(error.contains("longer than any group"), "{error}");
     }
 }

@@ -11,13 +11,16 @@ use schemas::event_data::EventData;
 use super::following::Following;
 use super::telling::{publish_state, tell_away};
 use crate::kernel::checkpoint::{Checkpoint, SourceId};
-use crate::kernel::place::places;
+use crate::kernel::place::places_until;
 use crate::kernel::progress::State;
 use crate::kernel::sources::{self, Misfit};
 use crate::kernel::stop::StopReason;
 
 /// How long a broker may take to answer before it counts as away; it is tried again for ever.
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long each further question may take, about a topic or to a leader. The request to stop is seen between two of them: one
+/// who stops waits for a few seconds at most.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause between two looks at a broker that is away, at topics that do not exist yet, or at a log that lost its end.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -57,7 +60,11 @@ impl<E: EventData> Following<E> {
         let waiting = topics::Waiting::open(&self.kafka)?;
         let mut told = String::new();
         loop {
-            let problem = match self.look(&waiting)? {
+            let looked = self.look(&waiting)?;
+            if self.stopping.requested() {
+                return Ok(None);
+            }
+            let problem = match looked {
                 Ok(found) => return Ok(Some(found)),
                 Err(Wait::ForLog(problem)) => problem,
                 Err(Wait::ForEnd(reason)) => {
@@ -85,7 +92,7 @@ impl<E: EventData> Following<E> {
             return unknown(error.into());
         }
         let checkpoint = self.generation.checkpoint();
-        match sources::check_topics(&self.kafka, &checkpoint) {
+        match sources::check_topics(&checkpoint, |topic| self.partition_count(waiting, topic)) {
             Ok(Ok(())) => {}
             Ok(Err(Misfit::Partitions(reason))) => return Err(reason),
             Ok(Err(Misfit::Missing { topic })) => {
@@ -93,20 +100,31 @@ impl<E: EventData> Following<E> {
             }
             Err(error) => return unknown(error),
         }
-        match self.held(&checkpoint) {
+        match self.held(waiting, &checkpoint) {
             Ok(log) => self.find(&checkpoint, log),
             Err(error) => unknown(error),
         }
     }
 
+    fn partition_count(&self, waiting: &topics::Waiting, topic: &str) -> Result<Option<i32>, TopicError> {
+        match self.stopping.requested() {
+            true => Err(LogError::GivenUp.into()),
+            false => waiting.partition_count(topic, ANSWER_TIMEOUT),
+        }
+    }
+
     /// What every partition holds that is answered for. Those that are known to be away are not asked for again here: a leader
     /// that does not answer would keep the others waiting.
-    fn held(&self, checkpoint: &Checkpoint) -> Result<Vec<Option<Watermarks>>, TopicError> {
+    fn held(
+        &self,
+        waiting: &topics::Waiting,
+        checkpoint: &Checkpoint,
+    ) -> Result<Vec<Option<Watermarks>>, TopicError> {
         let known = self.progress.borrow().away.clone();
         let is_asked = |source: &&SourceId| !known.contains_key(*source);
         let asked: Vec<&SourceId> = checkpoint.sources().map(|(source, _)| source).filter(is_asked).collect();
         let partitions: Vec<_> = asked.iter().map(|source| (&*source.topic, source.partition)).collect();
-        let answers = topics::held(&self.kafka, &partitions)?;
+        let answers = waiting.held(&partitions, ANSWER_TIMEOUT)?;
         let (mut held, mut away) = (BTreeMap::new(), BTreeMap::new());
         for (source, answer) in asked.into_iter().zip(answers) {
             match answer {
@@ -142,7 +160,8 @@ impl<E: EventData> Following<E> {
         }
         let present = Checkpoint::from_sources(present);
         sources::check_fronts(&present, &held, self.kafka.embedded)?;
-        let places = match places(&self.kafka, &present, &held) {
+        let is_over = || self.stopping.requested();
+        let places = match places_until(&self.kafka, &present, &held, &is_over) {
             Ok(places) => places,
             Err(error) => return Ok(Err(Wait::ForLog(error.to_string()))),
         };

@@ -30,9 +30,9 @@ pub enum RepairError {
     /// It was tried.
     #[error(transparent)]
     Release(#[from] ReleaseError),
-    /// The follower is busy, held, or gone.
+    /// The follower is busy, or gone.
     #[error(
-        "the projection did not take it up in time, because it is held or at other work; nothing was changed, try again"
+        "the projection did not take it up in time, because it is at other work; no row was changed, try again"
     )]
     NotTaken,
 }

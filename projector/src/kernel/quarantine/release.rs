@@ -18,6 +18,9 @@ use crate::kernel::stop::StopReason;
 use crate::kernel::store::StoreError;
 use crate::kernel::view::EventMeta;
 
+/// So many records of several keys are projected in one batch: a batch holds as many rows at most.
+const RECORDS_TOGETHER: usize = 256;
+
 /// Which events left the quarantine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
@@ -75,7 +78,7 @@ pub fn release<E: EventData>(
         reason => ReleaseError::StillFails { key: key.to_owned(), reason },
     })?;
     folding.commit(&records, None)?;
-    Ok(Released { projected: records.len() as u64, ..Released::default() })
+    Ok(synced(generation, Released { projected: records.len() as u64, ..Released::default() })?)
 }
 
 /// Leaves out these events from now on: those that wait, and those that are still to come. What waits behind one that is
@@ -99,7 +102,7 @@ pub fn leave_out<E: EventData>(
         released.add(without(generation, projection, records, is_left_out)?);
     }
     generation.set_skipped(skipped)?;
-    Ok(released)
+    synced(generation, released)
 }
 
 /// Projects what waits of every key, each up to the first event that still cannot be: what an older program could not project
@@ -113,9 +116,54 @@ pub fn release_all<E: EventData>(
     projection: Projection<E>,
 ) -> Result<Released, StoreError> {
     let mut released = Released::default();
-    for (source, key) in generation.quarantine().waiting_keys() {
-        let records = generation.parked_of(source, key)?;
-        released.add(without(generation, projection, records, |_| false)?);
+    let quarantine = generation.quarantine();
+    let mut keys = quarantine.waiting_keys().peekable();
+    while keys.peek().is_some() {
+        let (mut together, mut records) = (Vec::new(), 0);
+        while let Some((source, key)) = keys.next_if(|_| records < RECORDS_TOGETHER) {
+            together.push(generation.parked_of(source, key)?);
+            records += together.last().map_or(0, Vec::len);
+        }
+        released.add(release_together(generation, projection, together)?);
+    }
+    synced(generation, released)
+}
+
+/// Projects what waits of several keys, as many of them in one batch as can be projected whole.
+fn release_together<E: EventData>(
+    generation: &Generation,
+    projection: Projection<E>,
+    mut keys: Vec<Vec<ParkedRecord>>,
+) -> Result<Released, StoreError> {
+    let mut released = Released::default();
+    while !keys.is_empty() {
+        let mut behind = Vec::new();
+        let folding = loop {
+            let mut folding = Folding::new(generation, projection);
+            let whole = folding.fold_keys(&keys)?;
+            if whole == keys.len() {
+                break folding;
+            }
+            // The tables may hold half of the one that failed.
+            behind.splice(0..0, keys.split_off(whole));
+        };
+        let records: Vec<_> = keys.into_iter().flatten().collect();
+        if !records.is_empty() {
+            folding.commit(&records, None)?;
+        }
+        released.projected += records.len() as u64;
+        keys = behind;
+        if !keys.is_empty() {
+            released.add(without(generation, projection, keys.remove(0), |_| false)?);
+        }
+    }
+    Ok(released)
+}
+
+/// Somebody is about to be told that it is done.
+fn synced(generation: &Generation, released: Released) -> Result<Released, StoreError> {
+    if released.projected + released.left_out > 0 {
+        generation.sync()?;
     }
     Ok(released)
 }
@@ -176,6 +224,18 @@ impl<'g, E: EventData> Folding<'g, E> {
             .try_for_each(|(index, record)| self.fold(record).map_err(|reason| (index, reason)))
     }
 
+    /// How many of these keys, from the first on, can be folded whole.
+    fn fold_keys(&mut self, keys: &[Vec<ParkedRecord>]) -> Result<usize, StoreError> {
+        for (index, records) in keys.iter().enumerate() {
+            match self.fold_all(records) {
+                Ok(()) => {}
+                Err((_, StopReason::Store(error))) => return Err(error),
+                Err(_) => return Ok(index),
+            }
+        }
+        Ok(keys.len())
+    }
+
     fn fold(&mut self, record: &ParkedRecord) -> Result<(), StopReason> {
         let ParkedRecord { position, offset, ref value, ref headers, .. } = *record;
         let at = |id| Box::new(record.at(id));
@@ -213,9 +273,7 @@ impl<'g, E: EventData> Folding<'g, E> {
             commit.park_again(first)?;
         }
         commit.finish([])?;
-        self.generation.remove_pieces(gone.iter().chain(&first))?;
-        // Somebody has been told that it is done.
-        self.generation.sync()
+        self.generation.remove_pieces(gone.iter().chain(&first))
     }
 }
 
