@@ -11,6 +11,11 @@ use tempfile::TempDir;
 use crate::events::signed_up;
 use crate::log::{Log, PARTITIONS};
 
+/// Far longer than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Pause between two looks at a program.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 fn program(directory: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_query-api"));
     command.env_clear().arg("--data-dir").arg(directory.path().join("read-model")).args(arguments);
@@ -57,8 +62,8 @@ pub(crate) fn start_with(directory: &TempDir, log: &Log, listen: SocketAddr, fla
     let running = Running(command.args(on(log)).stderr(Stdio::null()).spawn().unwrap());
     let began = Instant::now();
     while !is_alive(directory, listen) {
-        assert!(began.elapsed() < Duration::from_secs(60), "it does not answer");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(began.elapsed() < DEADLINE, "it does not answer");
+        std::thread::sleep(LOOK_AGAIN);
     }
     running
 }
@@ -132,7 +137,14 @@ fn it_ends_in_order_when_asked_to() {
 fn terminated(running: &mut Running) -> Option<i32> {
     let asked = Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
     assert!(asked.success());
-    running.0.wait().unwrap().code()
+    let began = Instant::now();
+    loop {
+        if let Some(ended) = running.0.try_wait().unwrap() {
+            return ended.code();
+        }
+        assert!(began.elapsed() < DEADLINE, "it does not end");
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// It is alive before it has opened anything, and an opening is no reason to be killed.
