@@ -203,3 +203,17 @@ fn a_generation_that_is_gone_does_not_take_those_before_it_along() {
     assert_eq!(read_model.retire(1).unwrap(), ["gen-000001"]);
     assert_eq!(read_model.roll_back().unwrap().0, "gen-000002");
 }
+
+#[test]
+fn what_was_withdrawn_is_neither_kept_nor_rolled_back_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 2);
+    read_model.withdraw("gen-000002", "gen-000001").unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
+    // Another one has been published meanwhile.
+    with_generations(directory.path(), 1);
+    read_model.withdraw("gen-000002", "gen-000001").unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000003"));
+    assert_eq!(read_model.retire(1).unwrap(), ["gen-000002"]);
+    assert_eq!(read_model.roll_back().unwrap().0, "gen-000001");
+}
