@@ -3,10 +3,11 @@
 //! The first generation is built by the same replay as any other, and published only when it is complete: a crash on
 //! the way leaves nothing that could be taken for a whole read model, and there is one way to build, the fast one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use event_log::process::{Repeated, and_more, kind};
 use event_log::topics::TopicError;
 use projector::kernel::{
     Projection, ReadModel, ReadModelError, ReplayError, ReplayOptions, ReplayProgress, ReplayReport,
@@ -83,6 +84,8 @@ pub(super) struct Builder<E: 'static> {
     pub(super) projection: Projection<E>,
     pub(super) holder: String,
     pub(super) api: Arc<Api>,
+    /// Reasons that come again with each attempt.
+    pub(super) said: Mutex<Repeated>,
 }
 
 impl<E: EventData + 'static> Builder<E> {
@@ -166,10 +169,11 @@ impl<E: EventData + 'static> Builder<E> {
 
     fn tell_trouble(&self, error: &BuildError) {
         let told = error.to_string();
-        if self.api.build_trouble.load().as_ref().as_ref() != Some(&told) {
-            tracing::warn!("cannot build the read model yet: {told}; trying again");
-            self.api.build_trouble.store(Arc::new(Some(told)));
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(more) = said.say(&kind("build", &told), Instant::now()).map(and_more) {
+            tracing::warn!("cannot build the read model yet: {told}; trying again{more}");
         }
+        self.api.build_trouble.store(Arc::new(Some(told)));
     }
 
     /// Whether what is wanted is there, built by whomever.

@@ -1,6 +1,5 @@
 //! Threads for one task alone: whatever others do, it finds one that is free.
 
-use std::fmt;
 use std::io;
 use std::thread;
 
@@ -10,12 +9,22 @@ use tokio::task::JoinError;
 
 /// A task on threads of its own.
 pub(super) struct OwnThreads {
-    ended: oneshot::Receiver<Result<(), JoinError>>,
+    ended: oneshot::Receiver<Result<(), TaskError>>,
 }
 
-/// A task ended in its middle.
-#[derive(Debug)]
-pub struct Panicked(Option<JoinError>);
+/// A task did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// A defect of this program.
+    #[error("{0}; restart the process, and report this")]
+    Panicked(#[from] JoinError),
+    /// It could not begin.
+    #[error("the system gives no threads: {0}; check the limits of this process")]
+    NoThreads(#[from] io::Error),
+    /// Nobody knows how it ended.
+    #[error("its thread is gone; restart the process, and report this")]
+    Gone,
+}
 
 impl OwnThreads {
     /// Runs `task` on a thread called `name`, and what blocks in it on up to `blocking_max` others.
@@ -23,22 +32,23 @@ impl OwnThreads {
     /// # Errors
     /// If the system gives no thread.
     pub(super) fn spawn(
-        name: &str,
+        name: &'static str,
         blocking_max: usize,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread()
-            .enable_time()
-            .max_blocking_threads(blocking_max)
-            .thread_name(name)
-            .build()?;
         let (tell, ended) = oneshot::channel();
-        thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let result = runtime.block_on(async { tokio::spawn(task).await });
+        let run = move || {
+            let mut threads = Builder::new_current_thread();
+            let threads =
+                threads.enable_time().max_blocking_threads(blocking_max).thread_name(name).build()?;
+            let result = threads.block_on(async { tokio::spawn(task).await });
             // What still blocks may take minutes, and loses nothing when it is cut short.
-            runtime.shutdown_background();
+            threads.shutdown_background();
+            Ok(result?)
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
             // Whoever does not wait for the end any more has no use for it.
-            let _unheard = tell.send(result);
+            let _unheard = tell.send(run());
         })?;
         Ok(Self { ended })
     }
@@ -46,32 +56,11 @@ impl OwnThreads {
     /// Waits until the task has ended.
     ///
     /// # Errors
-    /// [`Panicked`].
-    pub(super) async fn ended(&mut self) -> Result<(), Panicked> {
-        match (&mut self.ended).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Panicked(Some(error))),
-            Err(_) => Err(Panicked(None)),
-        }
+    /// [`TaskError`].
+    pub(super) async fn ended(&mut self) -> Result<(), TaskError> {
+        (&mut self.ended).await.unwrap_or(Err(TaskError::Gone))
     }
 }
-
-impl From<JoinError> for Panicked {
-    fn from(error: JoinError) -> Self {
-        Self(Some(error))
-    }
-}
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(error) => error.fmt(to),
-            None => to.write_str("its thread is gone"),
-        }
-    }
-}
-
-impl std::error::Error for Panicked {}
 
 #[cfg(test)]
 mod tests {

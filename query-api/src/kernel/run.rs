@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::api::Api;
 use super::limits::SHUTDOWN_GRACE;
-use super::own_threads::Panicked;
+use super::own_threads::TaskError;
 use super::service::{Service, ServiceError, StartError};
 use super::settings::Settings;
 use super::stop_signal::{StopSignal, stop_signal};
@@ -31,8 +31,8 @@ pub enum RunError {
     #[error(transparent)]
     Service(#[from] ServiceError),
     /// A defect of this program.
-    #[error("a task ended without a result: {0}; restart the process, and report this")]
-    Task(#[from] Panicked),
+    #[error("a task ended without a result: {0}")]
+    Task(#[from] TaskError),
 }
 
 impl RunError {
@@ -123,7 +123,10 @@ mod tests {
         let service = Service::with_keeper(async { panic!("a defect") });
         let error = serve(service, listener, ConnectionLimits::default(), 0, pending()).await.unwrap_err();
         let said = error.to_string();
-        assert!(said.contains("the keeper") && said.contains("a defect"), "{said}");
+        assert!(
+            said.contains("nobody keeps what is served up to date") && said.contains("a defect"),
+            "{said}"
+        );
         assert!(!error.is_in_use());
     }
 }

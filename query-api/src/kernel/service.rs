@@ -1,7 +1,7 @@
 //! Everything of a query-api but the port: read model, keeper, builder, and the router that answers from them.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,7 +19,7 @@ use super::builder::{Builder, Wanted};
 use super::keeper::Keeper;
 use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX};
 use super::measuring::measure;
-use super::own_threads::{OwnThreads, Panicked};
+use super::own_threads::{OwnThreads, TaskError};
 use super::ownership::Ownership;
 use super::router::router;
 use super::settings::Settings;
@@ -42,8 +42,8 @@ pub enum ServiceError {
     #[error("the read model cannot be built: {0}")]
     Build(#[from] BuildError),
     /// Nothing would be served but what there was, and that would be followed no further.
-    #[error("the keeper of what is served ended in its middle: {0}; restart the process, and report this")]
-    Keeper(#[from] Panicked),
+    #[error("nobody keeps what is served up to date any more: {0}")]
+    Keeper(#[from] TaskError),
 }
 
 impl ServiceError {
@@ -111,8 +111,14 @@ impl Service {
             stopped: stopped.clone(),
         };
         let ownership = tokio::spawn(ownership.keep(lock));
-        let builder =
-            Builder { settings: settings.clone(), read_model, projection, holder, api: api.clone() };
+        let builder = Builder {
+            settings: settings.clone(),
+            read_model,
+            projection,
+            holder,
+            api: api.clone(),
+            said: Mutex::default(),
+        };
         let router = router(routes, api.clone());
         let keeper = Some(spawn_keeper(keeper, api, stopped.clone())?);
         Ok(Self {
@@ -142,7 +148,7 @@ impl Service {
     ///
     /// # Errors
     /// Only if a task panicked.
-    pub async fn stop(self) -> Result<(), Panicked> {
+    pub async fn stop(self) -> Result<(), TaskError> {
         self.stopper.stop();
         if let Some(builder) = self.builder {
             // It has been told to stop; what it says to that is no news.
@@ -189,7 +195,7 @@ async fn build_failed(builder: &mut Option<JoinHandle<Result<(), BuildError>>>) 
     }
 }
 
-async fn keeper_failed(keeper: &mut Option<OwnThreads>) -> Panicked {
+async fn keeper_failed(keeper: &mut Option<OwnThreads>) -> TaskError {
     let Some(at_work) = keeper else { return std::future::pending().await };
     let result = at_work.ended().await;
     *keeper = None;

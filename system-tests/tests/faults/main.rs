@@ -14,5 +14,6 @@ mod journal;
 mod journal_full;
 mod kafka_away;
 mod running;
+mod steady;
 mod verdict;
 mod world;

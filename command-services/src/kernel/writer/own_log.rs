@@ -3,6 +3,9 @@
 //! What was acknowledged and marked before need not be read again as long as the log has it where it was. Else a
 //! partition is read from its beginning, because what is in force at a place follows from all that lies before it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -75,8 +78,19 @@ pub(crate) struct OwnPartition {
     pub(crate) next_offset: i64,
     /// The claim that is in force, if it was read.
     pub(crate) claim: Option<InForce>,
-    /// Whether nothing has been read of a log whose beginning is gone: it begins at any position.
-    begins_anywhere: bool,
+    before: Before,
+}
+
+/// What is known of all that lies before the next record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Whatever follows from it.
+    Known,
+    /// Nothing: the log's beginning is gone, and no event of it has been read. It begins at any position.
+    Gone,
+    /// Events of this epoch, whose claim is gone with the beginning. They may be what a writer that was shut out still sent: one of
+    /// a higher epoch without a claim before it says so.
+    Unclaimed(u32),
 }
 
 /// A claim that is in force.
@@ -115,10 +129,11 @@ impl OwnLog {
             let held = held.as_ref().map_err(Clone::clone)?;
             Ok(match places.next() {
                 Some(Place::At(offset)) if offset == mark.offset => {
-                    OwnPartition::new(Sequence::resume(*mark), offset, false)
+                    OwnPartition::new(Sequence::resume(*mark), offset, Before::Known)
                 }
                 // Lost, or changed: what it has is found out by reading all of it.
-                _ => OwnPartition::new(Sequence::start(), held.low, held.low > 0),
+                _ if held.low > 0 => OwnPartition::new(Sequence::start(), held.low, Before::Gone),
+                _ => OwnPartition::new(Sequence::start(), held.low, Before::Known),
             })
         });
         let partitions = partitions.collect();
@@ -237,9 +252,9 @@ impl WholeLog<'_> {
 }
 
 impl OwnPartition {
-    fn new(sequence: Sequence, next_offset: i64, begins_anywhere: bool) -> Self {
+    fn new(sequence: Sequence, next_offset: i64, before: Before) -> Self {
         let own_end = sequence.next_position();
-        Self { sequence, own_end, next_offset, claim: None, begins_anywhere }
+        Self { sequence, own_end, next_offset, claim: None, before }
     }
 
     /// Its last event.
@@ -248,14 +263,26 @@ impl OwnPartition {
         Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })
     }
 
+    /// Begins at this event, unless it is of a writer that was shut out before, or one that others go on from.
+    fn begin_at(&mut self, epoch: u32, next_position: u64, offset: i64) {
+        let begins = match self.before {
+            Before::Known => false,
+            Before::Gone => epoch >= self.sequence.epoch(),
+            Before::Unclaimed(of) => epoch > of && epoch >= self.sequence.epoch(),
+        };
+        if !begins {
+            return;
+        }
+        self.before = if self.claim.is_some() { Before::Known } else { Before::Unclaimed(epoch) };
+        self.sequence = Sequence::resume(Reached { offset, epoch, next_position, last_id: None });
+        self.own_end = 0;
+    }
+
     fn take(&mut self, own: &OwnTopic, record: &Record<'_>, own_epoch: u32) -> Result<(), IncomingError> {
-        if self.begins_anywhere
-            && let Ok(first) = envelope::open(record.value(), || record.headers())
+        if self.before != Before::Known
+            && let Ok(event) = envelope::open(record.value(), || record.headers())
         {
-            self.begins_anywhere = false;
-            let offset = record.offset();
-            let (epoch, next_position) = (first.writer_epoch, first.position);
-            self.sequence = Sequence::resume(Reached { offset, epoch, next_position, last_id: None });
+            self.begin_at(event.writer_epoch, event.position, record.offset());
         }
         let judged = incoming::judge(record, own.service, &self.sequence).map_err(|fault| IncomingError {
             at: incoming::at(record, &own.kafka.topic_prefix),
