@@ -150,6 +150,23 @@ async fn paths_and_methods_that_are_not_there_are_problems_too() {
     Call::delete(unknown).send(&users.router).await.is_problem(404, "user-unknown");
     Call::patch(unknown, &json!({"name": "A"})).send(&users.router).await.is_problem(404, "user-unknown");
     Call::get("/nothing/here").send(&users.router).await.is_problem(404, "no-such-path");
-    Call::get("/users").send(&users.router).await.is_problem(405, "method-not-allowed");
-    Call::new(Method::PUT, unknown).send(&users.router).await.is_problem(405, "method-not-allowed");
+    for (call, allowed) in
+        [(Call::get("/users"), &["POST"][..]), (Call::new(Method::PUT, unknown), &["GET", "PATCH", "DELETE"])]
+    {
+        let refused = call.send(&users.router).await;
+        let allow = refused.is_problem(405, "method-not-allowed").header("allow").unwrap();
+        assert!(allowed.iter().all(|method| allow.contains(method)), "{allow}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_has_the_headers_and_no_body() {
+    let broker = broker();
+    let users = TestService::<Users>::start(broker.kafka(""), router);
+    let user = json!({"email": "ada@example.org", "name": "Ada", "address": "1 Row"});
+    let made = Call::post("/users", &user).send(&users.router).await;
+    let path = made.is(201).header("location").unwrap();
+    let shown = Call::get(path).send(&users.router).await;
+    let head = Call::new(Method::HEAD, path).send(&users.router).await;
+    assert_eq!((head.is(200).body.len(), &head.headers), (0, &shown.is(200).headers));
 }
