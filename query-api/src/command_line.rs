@@ -1,11 +1,15 @@
 //! The whole `main` of the binary query-api: command line, log, listener, exit code.
 
+use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::Parser;
 use event_log::process::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging, shutdown_signal};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 use crate::kernel::arguments::{Arguments, Serve, Task};
 
@@ -34,7 +38,7 @@ fn health_check(listen: SocketAddr) -> ExitCode {
 
 fn serve_until_stopped(serve: Serve) -> ExitCode {
     init_logging(serve.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("the runtime did not start: {error}; check the limits of this process");
@@ -45,6 +49,12 @@ fn serve_until_stopped(serve: Serve) -> ExitCode {
     // An opening that is at work may take minutes, and loses nothing when it is cut short.
     runtime.shutdown_background();
     code
+}
+
+/// One thread more than there are cores: each core may read rows, and one thread is left for whoever waits for no disk.
+fn runtime() -> io::Result<Runtime> {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(cores + 1).enable_all().build()
 }
 
 async fn serve_on(serve: Serve) -> ExitCode {

@@ -186,9 +186,8 @@ impl Relay {
         if awaited { MARK_PAUSE } else { IDLE_PAUSE }
     }
 
-    /// Events of one partition that may be under way.
     fn share(&self) -> u64 {
-        (IN_FLIGHT_MAX / (self.marked.len() as u64).max(1)).max(1)
+        share(self.marked.len())
     }
 
     /// Once when it begins, and once when it is over.
@@ -327,5 +326,24 @@ impl Relay {
         // What cannot be read is not marked.
         let last_id = recorded::kept_id(&self.journal, partition, last).ok().flatten()?;
         Some(Mark { offset, epoch: places.epoch, next_position: acknowledged, last_id: Some(last_id) })
+    }
+}
+
+/// Events of one partition that may be under way, so that all together are at most [`IN_FLIGHT_MAX`] and each has its own.
+fn share(partitions: usize) -> u64 {
+    (IN_FLIGHT_MAX / (partitions as u64).max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_partition_uses_up_what_all_may_have_under_way() {
+        for partitions in [1, 2, 3, 7, 100] {
+            assert!(share(partitions) * partitions as u64 <= IN_FLIGHT_MAX, "{partitions}");
+            assert!(share(partitions) >= IN_FLIGHT_MAX / partitions as u64, "{partitions}");
+        }
+        assert_eq!(share(usize::MAX), 1, "it may always send one");
     }
 }

@@ -70,8 +70,6 @@ impl Inspector {
         patience: Duration,
         take: impl Fn(&MetadataTopic) -> T,
     ) -> Result<Option<T>, TopicError> {
-        use RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as NO_LEADER_YET;
-        use RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN;
         let full_topic = self.kafka.topic_name(topic);
         let metadata = self
             .metadata(&full_topic, patience)
@@ -79,15 +77,12 @@ impl Inspector {
         let Some(found) = metadata.topics().iter().find(|found| found.name() == full_topic) else {
             return Ok(None);
         };
-        match found.error() {
-            None | Some(NO_LEADER_YET) => Ok(Some(take(found))),
-            Some(UNKNOWN) => Ok(None),
-            Some(error) => Err(TopicError::Inspect {
-                topic: full_topic,
-                what: "the partitions",
-                reason: RDKafkaErrorCode::from(error).to_string(),
-            }),
-        }
+        let is_there = is_there(found.error()).map_err(|error| TopicError::Inspect {
+            topic: full_topic,
+            what: "the partitions",
+            reason: RDKafkaErrorCode::from(error).to_string(),
+        })?;
+        Ok(is_there.then(|| take(found)))
     }
 
     // Any broker may be asked; one that stands still takes the question and never answers it.
@@ -134,5 +129,33 @@ impl Inspector {
     // Log lines and errors wait inside the client until somebody asks for them.
     pub(super) fn serve_client(&self) {
         while self.consumer.poll(Duration::ZERO).is_some() {}
+    }
+}
+
+/// Whether there is a topic of which the brokers say this; one whose partitions have no leader at present is there.
+fn is_there(error: Option<RDKafkaRespErr>) -> Result<bool, RDKafkaRespErr> {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as NO_LEADER_YET;
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN;
+    match error {
+        None | Some(NO_LEADER_YET) => Ok(true),
+        Some(UNKNOWN) => Ok(false),
+        Some(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_without_a_leader_is_there_and_one_that_may_not_be_seen_is_not_missing() {
+        use RDKafkaRespErr::{
+            RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+            RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+        };
+        assert_eq!(is_there(None), Ok(true));
+        assert_eq!(is_there(Some(RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)), Ok(true));
+        assert_eq!(is_there(Some(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)), Ok(false));
+        assert!(is_there(Some(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)).is_err());
     }
 }

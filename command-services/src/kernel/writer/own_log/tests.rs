@@ -73,8 +73,10 @@ fn read(records: &[Written]) -> Result<OwnPartition, CompareError> {
         dir: "d".to_owned(),
     };
     let partition = OwnPartition::new(Sequence::start(), 0, Before::Gone);
-    let mut log = OwnLog { partitions: vec![Ok(partition)], records: 0, own_epoch: OWN_EPOCH };
+    let partitions = vec![Ok(partition)];
+    let mut log = OwnLog { partitions, unfit: BTreeMap::new(), records: 0, own_epoch: OWN_EPOCH };
     log.read_to(&own, &[Some(records.len() as i64)], &Patience::of_a_start())?;
+    log.refuse_unfit()?;
     Ok(log.partitions.remove(0).unwrap())
 }
 
