@@ -175,13 +175,29 @@ fn is_silence(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
-        Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::OperationTimedOut
+                | Code::TimedOutQueue
+                | Code::Resolve
+        )
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_that_a_broker_never_got_is_not_answered() {
+        use RDKafkaErrorCode as Code;
+        // Behind one that stands still, questions wait in the client.
+        for code in [Code::OperationTimedOut, Code::TimedOutQueue, Code::BrokerTransportFailure] {
+            assert!(is_silence(&KafkaError::MetadataFetch(code)), "{code:?}");
+        }
+        assert!(!is_silence(&KafkaError::MetadataFetch(Code::TopicAuthorizationFailed)));
+    }
 
     #[test]
     fn what_a_leader_says_of_one_partition_says_nothing_of_the_others() {
