@@ -166,6 +166,8 @@ fn is_of_the_partition(error: &KafkaError) -> bool {
         )
         | None => false,
         Some(Code::UnknownTopic | Code::UnknownPartition) => true,
+        // The client has let go of a connection that it asked over, and has another one by now.
+        Some(Code::DestroyBroker) => true,
         // A broker's words; librdkafka's own are below.
         Some(code) => code as i32 > 0,
     }
@@ -212,6 +214,7 @@ mod tests {
             Code::KafkaStorageError,
             Code::FencedLeaderEpoch,
             Code::UnknownLeaderEpoch,
+            Code::DestroyBroker,
         ] {
             assert!(of_the_partition(code), "{code:?}");
         }
