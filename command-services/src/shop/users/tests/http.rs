@@ -152,4 +152,7 @@ async fn paths_and_methods_that_are_not_there_are_problems_too() {
     Call::get("/nothing/here").send(&users.router).await.is_problem(404, "no-such-path");
     Call::get("/users").send(&users.router).await.is_problem(405, "method-not-allowed");
     Call::new(Method::PUT, unknown).send(&users.router).await.is_problem(405, "method-not-allowed");
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        Call::new(Method::POST, path).send(&users.router).await.is_problem(405, "method-not-allowed");
+    }
 }
