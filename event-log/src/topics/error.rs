@@ -105,7 +105,8 @@ pub enum TopicError {
     },
     /// The leader of one of its partitions refuses what is written to it.
     #[error(
-        "topic {topic} partition {partition} refuses writes: {reason}; check the rights of this user, and the topic's settings"
+        "topic {topic} partition {partition} refuses writes: {reason}; check the rights of this user, the topic's settings, and this \
+         machine's clock"
     )]
     RefusesWrites {
         /// Full name.

@@ -179,7 +179,9 @@ impl State {
         let is_of_all = met.is_some_and(|trouble| trouble.partition.is_none());
         let still = (!is_of_all).then(|| self.standing_still(now)).flatten();
         let said = [met.map(|trouble| trouble.reason.clone()), self.log_fault.clone(), still];
-        let said: Vec<_> = said.into_iter().flatten().collect();
+        let mut said: Vec<_> = said.into_iter().flatten().collect();
+        // The relay may have met what is wrong with the topic.
+        said.dedup();
         (!said.is_empty()).then(|| said.join("; "))
     }
 

@@ -86,6 +86,8 @@ fn what_is_wrong_with_the_topic_is_said_beside_what_comes_of_it() {
     state.trouble = Some(Failure { partition: None, reason: "no broker answers".to_owned() });
     let said = state.trouble(began + Duration::from_secs(12)).unwrap();
     assert_eq!(said, "no broker answers; the topic does not exist", "all stand still then");
+    state.trouble = Some(Failure { partition: None, reason: "the topic does not exist".to_owned() });
+    assert_eq!(state.trouble(began).as_deref(), Some("the topic does not exist"));
 }
 
 #[test]
