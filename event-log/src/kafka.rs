@@ -86,10 +86,20 @@ const WRITER_QUEUE_RECORDS_MAX: usize = 50_000;
 /// that take nothing keep nobody from sending to the others.
 pub const WRITER_QUEUE_BYTES_MAX: usize = 160 << 20;
 
+/// How long any request may go without an answer: then the connection is given up, and the request is repeated to who leads by
+/// then. A broker that stands still answers nothing and closes nothing; others lead in its place after some ten seconds, and the
+/// default of a minute would keep back what was under way to it for the rest of that minute.
+///
+/// It is safe where a broker is only slow. It may hold back the answer to what is written for its `request.timeout.ms`, 30 s,
+/// until its replicas have it, or are expelled. What is repeated meanwhile is the same batch with the same number, which the
+/// leader recognises: it is written once, and answered as soon as the first attempt would have been.
+const ANSWER_MS_MAX: &str = "10000";
+
 const COMMON: &[(&str, &str)] = &[
     ("client.id", "daybook"),
     // The default of ten seconds would keep the relay waiting that long after the broker is back.
     ("reconnect.backoff.max.ms", "1000"),
+    ("socket.timeout.ms", ANSWER_MS_MAX),
     // Idle connections are closed by the broker as a matter of course; that is no news.
     ("log.connection.close", "false"),
     // A topic that the broker creates by itself has the broker's retention and would drop events.
@@ -156,6 +166,17 @@ mod tests {
         assert_eq!(kafka.writer_config().get("linger.ms"), Some("7"));
         assert_eq!(kafka.reader_config(3, FetchAhead::default()).get("fetch.max.bytes"), Some("5000000"));
         assert_eq!(kafka.inspector_config().get("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn no_client_waits_a_minute_for_a_broker_that_stands_still_unless_told_to() {
+        let patience = |options: &[(&str, &str)]| {
+            let kafka = kafka(options);
+            [kafka.writer_config(), kafka.reader_config(1, FetchAhead::default()), kafka.inspector_config()]
+                .map(|config| config.get("socket.timeout.ms").map(str::to_owned))
+        };
+        assert_eq!(patience(&[]), [(); 3].map(|()| Some("10000".to_owned())));
+        assert_eq!(patience(&[("socket.timeout.ms", "60000")]), [(); 3].map(|()| Some("60000".to_owned())));
     }
 
     #[test]

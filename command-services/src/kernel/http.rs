@@ -12,5 +12,5 @@ mod show;
 
 pub(crate) use body::Body;
 pub(crate) use command::{command_on, command_on_new};
-pub(crate) use guard::guarded;
+pub(crate) use guard::{guarded, not_allowed};
 pub(crate) use show::show;

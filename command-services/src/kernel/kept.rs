@@ -89,8 +89,8 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>) -> Result<Option<Looked>, 
     Ok(Some(Looked { dir: dir.to_owned(), found, reader, index }))
 }
 
-/// Refuses a directory `store` whose journal, as far as it can be read, is of another cluster. For who makes it anew: what
-/// it has not sent belongs to that one.
+/// Refuses a directory `store` whose journal, as far as it can be read, is of another cluster: what it has not sent belongs to
+/// that one, also where it is made anew.
 pub(crate) fn refuse_other_clusters_store(dir: &Path, opening: &Opening<'_>) -> Result<(), KeptError> {
     match daybook_journal::find_readable(&journal_of(dir)) {
         Ok(found) => refuse_other_cluster(dir, &found, opening),

@@ -117,11 +117,15 @@ impl Metrics {
         let compared = self.compared_records.clone();
         all.register("relay_compared_records", "Records read to compare the log with the store", compared);
         let halted = self.halted_partitions.clone();
-        all.register("relay_halted_partitions", "Partitions of which nothing more can be sent", halted);
+        all.register(
+            "relay_halted_partitions",
+            "Partitions of which nothing is sent until somebody mends them",
+            halted,
+        );
         let stalled = self.stalled_partitions.clone();
         all.register(
             "relay_stalled_partitions",
-            "Partitions that acknowledge nothing of what is under way",
+            "Partitions that acknowledge nothing although events of them wait",
             stalled,
         );
         all.register("store_failures", "Writes or syncs that failed", self.store_failures.clone());

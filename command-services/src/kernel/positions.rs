@@ -8,6 +8,7 @@ mod absent;
 mod look;
 mod shut;
 mod shut_out;
+mod standing;
 mod state;
 mod waiting;
 
@@ -37,21 +38,22 @@ impl Positions {
     /// partition takes events.
     pub(crate) fn new(durable: Vec<u64>, noted: Vec<u64>) -> Self {
         let senders = noted.iter().map(|acknowledged| watch::Sender::new(*acknowledged)).collect();
-        let state = Mutex::new(State::new(durable, noted));
+        let mut state = State::new(Vec::new(), noted);
+        state.set_durable(durable, Instant::now());
         let superseded = watch::Sender::new(None);
-        Self { state, changed: Condvar::new(), acknowledged: senders, superseded }
+        Self { state: Mutex::new(state), changed: Condvar::new(), acknowledged: senders, superseded }
     }
 
     /// The committer: everything before `ends` is on disk.
     pub(crate) fn set_durable(&self, ends: Vec<u64>) {
-        self.lock().durable = ends;
+        self.lock().set_durable(ends, Instant::now());
         self.changed.notify_all();
     }
 
     /// Journal and log were compared: this is what the log has, whatever was acknowledged before. Of partitions that nobody
     /// answers for (none) nothing changes.
     pub(crate) fn set_acknowledged(&self, in_log: &[Option<u64>]) {
-        self.lock().set_acknowledged(in_log);
+        self.lock().set_acknowledged(in_log, Instant::now());
         for (sender, in_log) in self.acknowledged.iter().zip(in_log) {
             if let Some(in_log) = in_log {
                 sender.send_replace(*in_log);
@@ -82,7 +84,7 @@ impl Positions {
 
     /// The relay is about to send an event, or could not.
     pub(crate) fn sending(&self, partition: usize, events: i64) {
-        self.lock().sending(partition, events, Instant::now());
+        self.lock().lying.sending(partition, events);
     }
 
     /// The watch: a partition ends here. More than the present writer has sent is somebody else's.
@@ -156,9 +158,19 @@ impl Positions {
         self.lock().log_fault = fault;
     }
 
-    /// Why nothing gets through to Kafka at present, if the relay knows; else what is wrong with the topic.
+    /// Why events do not get through to Kafka at present, as far as that is known.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.lock().trouble(Instant::now())
+    }
+
+    /// How many partitions have acknowledged nothing for long, although something of them waits.
+    pub(crate) fn stalled(&self) -> usize {
+        self.lock().stalled(Instant::now()).len()
+    }
+
+    /// Of how many partitions nothing is sent until somebody mends what is wrong: they are halted, or do not fit.
+    pub(crate) fn halted_partitions(&self) -> usize {
+        self.lock().halted()
     }
 
     fn fail(&self, mut state: MutexGuard<'_, State>, failure: Failure) {

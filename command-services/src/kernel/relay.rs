@@ -132,9 +132,7 @@ impl Relay {
 
     /// Once something was acknowledged since, or nothing waits.
     fn tell_well(&mut self, look: &Look) {
-        let is_over = |(_, acknowledged): &mut (Instant, Vec<u64>)| {
-            look.is_drained() || distance(acknowledged, &look.acknowledged) > 0
-        };
+        let is_over = |(_, acknowledged): &mut (Instant, Vec<u64>)| look.takes_events_since(acknowledged);
         if let Some((since, _)) = self.told.failing.take_if(is_over)
             && let Some(left_out) = self.told.said.say("well", Instant::now())
         {
@@ -202,14 +200,13 @@ impl Relay {
                 partition,
                 unsent,
                 waited_s = waited.as_secs(),
-                "a partition acknowledges nothing; its events wait, and the others go on"
+                "a partition acknowledges nothing; its events wait"
             );
         }
         for partition in self.told.stalled.iter().filter(|partition| !look.stalled.contains_key(partition)) {
             tracing::info!(topic, partition, "a partition that acknowledged nothing goes on");
         }
         self.told.stalled = look.stalled.keys().copied().collect();
-        self.metrics.stalled_partitions.set(self.told.stalled.len() as u64);
     }
 
     /// Sends some of every partition; false if the producer's queue is full.
@@ -238,7 +235,6 @@ impl Relay {
         let topic = self.claimant.own.topic;
         tracing::error!(topic, partition = index, error = %error, "the relay sends nothing more of a partition; commands are refused");
         self.positions.halt(index, error.to_string());
-        self.metrics.halted_partitions.inc();
     }
 
     /// Sends some events of one partition, up to before this position; false if the producer's queue is full.

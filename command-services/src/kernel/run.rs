@@ -71,7 +71,7 @@ pub enum RunError {
     /// Something else takes too long.
     #[error(
         "the service's threads did not end within {waited_s} s of the stop: the process ends without waiting for them; what was acknowledged is \
-         on disk, and what Kafka does not have is sent at the next start"
+         on disk, also what Kafka does not have"
     )]
     SlowStop {
         /// How long they were waited for.

@@ -115,14 +115,7 @@ impl<A: Aggregate> Running<A> {
         self.service.positions.stop(Instant::now() + self.service.limits.drain_timeout);
         let relay = join("relay", self.relay);
         let follower = self.follower.map_or(Ok(()), |follower| join("follower", follower));
-        let unsent = self.service.positions.unsent();
-        if unsent > 0 && self.service.positions.superseded().is_none() {
-            tracing::warn!(
-                service = A::SERVICE,
-                unsent,
-                "stopped before Kafka had all events; they are sent at the next start"
-            );
-        }
+        tell_unsent(A::SERVICE, &self.service.positions);
         let superseded = self.service.positions.superseded().map_or(Ok(()), |by| {
             let look = self.service.positions.look();
             let unsaved = Unsaved::of(&look.acknowledged, &look.durable);
@@ -139,6 +132,26 @@ impl<A: Aggregate> Running<A> {
         };
         drop(self.directory);
         committer.and(relay).and(follower).and(syncer).and(superseded).and(closed)
+    }
+}
+
+/// What stands in the way now may stand in the way of the next start as well.
+fn tell_unsent(service: &str, positions: &Positions) {
+    let unsent = positions.unsent();
+    if unsent == 0 || positions.superseded().is_some() {
+        return;
+    }
+    match positions.halted().or_else(|| positions.trouble()) {
+        None => tracing::warn!(
+            service,
+            unsent,
+            "stopped before Kafka had all events; they are sent at the next start"
+        ),
+        Some(why) => tracing::warn!(
+            service,
+            unsent,
+            "stopped before Kafka had all events; they are kept, and sent by a start once this is mended: {why}"
+        ),
     }
 }
 

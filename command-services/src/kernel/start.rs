@@ -147,6 +147,19 @@ pub(crate) fn start<A: Aggregate>(
     let recover = recovers(&directory, settings)?;
     starting.says("waiting for a Kafka broker");
     let cluster = topics::wait_reachable(kafka, settings.limits.start_timeout)?;
+    let opening = Opening {
+        topic: &marker.topic,
+        cluster: &cluster,
+        adopt_cluster: settings.adopt_cluster,
+        partitions,
+        cache_bytes_max: settings.limits.cache_bytes_max,
+        new_id: ambient.new_id(),
+        now_ms: now_ms(&**ambient),
+        starting,
+    };
+    let store = directory.store();
+    // Before a topic is made: a wrong --brokers must leave none in a cluster that has nothing to do with this directory.
+    kept::refuse_other_clusters_store(&store, &opening)?;
     let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
     topics::ensure(kafka, A::TOPIC, &spec)?;
     let instance = directory.instance(|| ambient.new_id())?;
@@ -159,26 +172,12 @@ pub(crate) fn start<A: Aggregate>(
         took_none: BTreeSet::new(),
         sent: BTreeSet::new(),
     };
-    let opening = Opening {
-        topic: &marker.topic,
-        cluster: &cluster,
-        adopt_cluster: settings.adopt_cluster,
-        partitions,
-        cache_bytes_max: settings.limits.cache_bytes_max,
-        new_id: ambient.new_id(),
-        now_ms: now_ms(&**ambient),
-        starting,
-    };
-    let store = directory.store();
     if marked == Marked::Before && !recover {
         starting.says("taking over a directory from before there was a journal");
         before::upgrade(&store, &directory.recovering()?, &opening)?;
         directory.recovered()?;
         directory.write_marker(&marker)?;
         directory.replace_store()?;
-    }
-    if recover {
-        kept::refuse_other_clusters_store(&store, &opening)?;
     }
     let has_store = marked != Marked::Not && !recover;
     starting.says("opening journal and index");

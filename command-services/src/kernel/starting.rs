@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::http::not_allowed;
 use super::http::operations::live;
 use super::http::refusal::Refusal;
 
@@ -34,6 +35,7 @@ pub(crate) fn router(starting: Arc<Starting>) -> Router {
         .route("/health/live", get(live))
         .route("/health/ready", get(not_ready))
         .fallback(refused)
+        .method_not_allowed_fallback(not_allowed)
         .with_state(starting)
 }
 
@@ -50,6 +52,8 @@ async fn refused() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::testing::Call;
 
@@ -60,6 +64,7 @@ mod tests {
         let router = router(starting);
         let refused = Call::get("/users/1").send(&router).await;
         assert!(!refused.is_problem(503, "starting").text("detail").contains("/var"), "{refused:?}");
+        Call::post("/health/ready", &json!({})).send(&router).await.is_problem(405, "method-not-allowed");
         let ready = Call::get("/health/ready").send(&router).await;
         assert!(ready.is_problem(503, "not-ready").text("detail").contains("/var"), "{ready:?}");
     }

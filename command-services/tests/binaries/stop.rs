@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use event_log::{Outgoing, Writer, topics};
+use schemas::shop::users::TOPIC as USERS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -69,6 +71,38 @@ fn with_kafka_away_the_outbox_is_kept_past_the_drain_timeout_and_sent_at_the_nex
     let (status, said) = service.terminate();
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(signed_up(&broker.kafka("")).contains_key(&user_id(&answer)));
+}
+
+/// The next start will be refused.
+#[test]
+fn where_what_is_unsent_does_not_fit_behind_the_log_no_start_is_promised_to_send_it() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let mut command = users_on(&broker, &dir.path().join("data"));
+    command.args(["--kafka", "linger.ms=900000", "--drain-timeout-ms", "100"]);
+    let service = Service::start(command);
+    let (status, answer) = request(&service.address, "POST", "/users", &sign_up("ada@example.org")).unwrap();
+    assert_eq!(status, 201, "{answer}");
+    let writer = Writer::open(&broker.kafka(""), |delivery| assert!(delivery.result.is_ok())).unwrap();
+    let partitions = topics::partition_count(&broker.kafka(""), USERS).unwrap().unwrap();
+    for partition in 0..partitions {
+        let record = Outgoing { topic: USERS, partition, key: b"k", value: b"hello", headers: &[], tag: 0 };
+        writer.send(record).unwrap();
+    }
+    writer.flush(DEADLINE).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let (status, said) = request(&service.address, "GET", "/health/ready", "").unwrap();
+        if status == 503 && said.contains("no event that can be read") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{said}");
+    }
+    let (status, refused) = request(&service.address, "POST", "/users", &sign_up("bob@example.org")).unwrap();
+    assert_eq!(status, 503, "{refused}");
+    let (status, said) = service.terminate();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let last = said.lines().find(|line| line.contains("stopped before Kafka had all events")).unwrap();
+    assert!(last.contains("no event that can be read") && !last.contains("at the next start"), "{last}");
 }
 
 /// Nothing is unsent, so there is nothing that Kafka is waited for.

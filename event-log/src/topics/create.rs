@@ -7,7 +7,7 @@ use futures_executor::block_on;
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
 };
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::inspector::ANSWER_TIMEOUT;
 use super::{TopicError, TopicSpec};
@@ -42,7 +42,7 @@ impl Admin {
     pub(super) fn create(&self, topic: &str, spec: &TopicSpec) -> Result<(), TopicError> {
         let full_topic = self.kafka.topic_name(topic);
         let new_topic = new_topic(&full_topic, spec);
-        let results = block_on(self.client.create_topics([&new_topic], &options()));
+        let results = block_on(self.client.create_topics([&new_topic], &options(ANSWER_TIMEOUT)));
         let refused = match results.map(|results| results.into_iter().next()) {
             Ok(Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => return Ok(()),
             Ok(Some(Err((_, code)))) => code.to_string(),
@@ -53,34 +53,42 @@ impl Admin {
         Err(TopicError::Create { topic: full_topic, partitions, replication_factor, reason: refused })
     }
 
-    /// Settings of a topic. Of one that was just created, the broker that answers may not know them yet: it is asked again.
-    pub(super) fn settings(&self, topic: &str) -> Result<ConfigResource, TopicError> {
+    /// Settings of a topic, where the answer may take so long. Of one that was just created, the broker that answers may not know
+    /// them yet: it is asked again.
+    pub(super) fn settings(&self, topic: &str, patience: Duration) -> Result<ConfigResource, TopicError> {
         let full_topic = self.kafka.topic_name(topic);
         let began = Instant::now();
         loop {
-            let reason = match self.describe(&full_topic) {
+            let reason = match self.describe(&full_topic, patience) {
                 Ok(settings) if are_known(&settings) => return Ok(settings),
-                Ok(_) | Err(Undescribed::Unknown) if began.elapsed() < ANSWER_TIMEOUT => {
+                Ok(_) | Err(Undescribed::Unknown) if began.elapsed() < patience => {
                     thread::sleep(ASK_AGAIN);
                     continue;
                 }
                 Ok(_) | Err(Undescribed::Unknown) => "the broker that answers does not know them".to_owned(),
                 Err(Undescribed::Refused(reason)) => reason,
+                Err(Undescribed::Unanswered) => return Err(self.unreachable(patience).into()),
             };
             return Err(TopicError::Inspect { topic: full_topic, what: "the settings", reason });
         }
     }
 
-    fn describe(&self, full_topic: &str) -> Result<ConfigResource, Undescribed> {
+    fn describe(&self, full_topic: &str, patience: Duration) -> Result<ConfigResource, Undescribed> {
         let resource = ResourceSpecifier::Topic(full_topic);
-        let results = block_on(self.client.describe_configs([&resource], &options()));
+        let results = block_on(self.client.describe_configs([&resource], &options(patience)));
         match results.map(|results| results.into_iter().next()) {
             Ok(Some(Ok(settings))) => Ok(settings),
             Ok(Some(Err(RDKafkaErrorCode::UnknownTopicOrPartition))) => Err(Undescribed::Unknown),
             Ok(Some(Err(code))) => Err(Undescribed::Refused(code.to_string())),
             Ok(None) => Err(Undescribed::Refused("no answer about this topic".to_owned())),
+            Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut)) => Err(Undescribed::Unanswered),
             Err(error) => Err(Undescribed::Refused(error.to_string())),
         }
+    }
+
+    fn unreachable(&self, waited: Duration) -> LogError {
+        let said = self.client.inner().context().last_error();
+        LogError::unreachable(&self.kafka.brokers, waited, said)
     }
 }
 
@@ -89,6 +97,8 @@ enum Undescribed {
     /// The broker does not know the topic, or not yet.
     Unknown,
     Refused(String),
+    /// Nobody has answered in time.
+    Unanswered,
 }
 
 /// A broker that does not know a topic yet may answer without any setting.
@@ -109,8 +119,8 @@ fn new_topic<'a>(full_topic: &'a str, spec: &TopicSpec) -> NewTopic<'a> {
     topic
 }
 
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT))
+fn options(patience: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience))
 }
 
 #[cfg(test)]

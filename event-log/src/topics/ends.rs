@@ -166,6 +166,8 @@ fn is_of_the_partition(error: &KafkaError) -> bool {
         )
         | None => false,
         Some(Code::UnknownTopic | Code::UnknownPartition) => true,
+        // The client has let go of a connection that it asked over, and has another one by now.
+        Some(Code::DestroyBroker) => true,
         // A broker's words; librdkafka's own are below.
         Some(code) => code as i32 > 0,
     }
@@ -175,13 +177,29 @@ fn is_silence(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
-        Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::OperationTimedOut
+                | Code::TimedOutQueue
+                | Code::Resolve
+        )
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_that_a_broker_never_got_is_not_answered() {
+        use RDKafkaErrorCode as Code;
+        // Behind one that stands still, questions wait in the client.
+        for code in [Code::OperationTimedOut, Code::TimedOutQueue, Code::BrokerTransportFailure] {
+            assert!(is_silence(&KafkaError::MetadataFetch(code)), "{code:?}");
+        }
+        assert!(!is_silence(&KafkaError::MetadataFetch(Code::TopicAuthorizationFailed)));
+    }
 
     #[test]
     fn what_a_leader_says_of_one_partition_says_nothing_of_the_others() {
@@ -196,6 +214,7 @@ mod tests {
             Code::KafkaStorageError,
             Code::FencedLeaderEpoch,
             Code::UnknownLeaderEpoch,
+            Code::DestroyBroker,
         ] {
             assert!(of_the_partition(code), "{code:?}");
         }

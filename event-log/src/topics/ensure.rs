@@ -36,7 +36,7 @@ pub fn ensure(kafka: &Kafka, topic: &str, spec: &TopicSpec) -> Result<(), TopicE
         }
     };
     check_partitions(kafka, topic, spec.partitions, actual)?;
-    check_settings(kafka, topic, &admin.settings(topic)?)
+    check_settings(kafka, topic, &admin.settings(topic, ANSWER_TIMEOUT)?)
 }
 
 pub(super) fn check_partitions(

@@ -93,7 +93,7 @@ pub enum TopicError {
     /// The leader of one of its partitions answers, and acknowledges nothing that is written to it.
     #[error(
         "topic {topic} partition {partition} takes no writes: it was waited for {waited_ms} ms, although its leader answers; see that as \
-         many of its brokers run as its min.insync.replicas asks for. The other partitions go on"
+         many of its brokers run as its min.insync.replicas asks for"
     )]
     TakesNoWrites {
         /// Full name.
@@ -105,8 +105,8 @@ pub enum TopicError {
     },
     /// The leader of one of its partitions refuses what is written to it.
     #[error(
-        "topic {topic} partition {partition} refuses writes: {reason}; check the rights of this user, and the topic's settings. The other \
-         partitions go on"
+        "topic {topic} partition {partition} refuses writes: {reason}; check the rights of this user, the topic's settings, and this \
+         machine's clock"
     )]
     RefusesWrites {
         /// Full name.
@@ -145,15 +145,12 @@ fn away(leader: Option<i32>, replicas: &[i32], waited_ms: u128, said: Option<&st
     let said = said.map_or_else(String::new, |said| format!(" and says: {said}"));
     match leader {
         Some(leader) => format!(
-            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms{said}; check that broker. The other \
-             partitions go on"
+            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms{said}; check that broker"
         ),
         None => {
             let brokers: Vec<_> = replicas.iter().map(i32::to_string).collect();
             let brokers = brokers.join(", ");
-            format!(
-                "has no leader: the brokers that have it are away ({brokers}); start them again. The other partitions go on"
-            )
+            format!("has no leader: the brokers that have it are away ({brokers}); start them again")
         }
     }
 }

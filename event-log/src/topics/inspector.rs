@@ -87,12 +87,16 @@ impl Inspector {
 
     // Any broker may be asked; one that stands still takes the question and never answers it.
     fn metadata(&self, full_topic: &str, patience: Duration) -> Result<Metadata, KafkaError> {
-        use RDKafkaErrorCode::{BrokerTransportFailure, OperationTimedOut};
+        use RDKafkaErrorCode::{BrokerTransportFailure, DestroyBroker, OperationTimedOut, TimedOutQueue};
         let ask = || self.consumer.fetch_metadata(Some(full_topic), patience / METADATA_TRIES);
         let mut answer = ask();
         for _ in 1..METADATA_TRIES {
             let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-            if !matches!(code, Some(BrokerTransportFailure | OperationTimedOut)) {
+            let is_silence = matches!(
+                code,
+                Some(BrokerTransportFailure | DestroyBroker | OperationTimedOut | TimedOutQueue)
+            );
+            if !is_silence {
                 break;
             }
             answer = ask();
@@ -113,7 +117,9 @@ impl Inspector {
             Some(
                 Code::BrokerTransportFailure
                 | Code::AllBrokersDown
+                | Code::DestroyBroker
                 | Code::OperationTimedOut
+                | Code::TimedOutQueue
                 | Code::Resolve
                 | Code::Authentication,
             ) => self.unreachable(waited).into(),

@@ -14,6 +14,9 @@ use crate::{Kafka, LogError};
 
 /// How long a leader may take to answer: the ends of the other partitions are waited for as well.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the settings may take, for which a connection is made each time: longer than one that leads to a broker that stands
+/// still, and is given up for another one.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks at topics over a connection that is kept.
 pub struct TopicWatch {
@@ -89,14 +92,15 @@ impl TopicWatch {
 
     fn faults(&self, topic: &str, partitions: i32) -> Result<Found, TopicError> {
         let missing = || TopicError::Missing { topic: self.kafka.topic_name(topic) };
-        let actual = self.inspector.partition_count(topic)?.ok_or_else(missing)?;
+        let actual = self.inspector.partition_count_within(topic, LOOK_PATIENCE)?.ok_or_else(missing)?;
         let mut found = Found::default();
         found.faults.extend(check_partitions(&self.kafka, topic, partitions, actual).err());
         // The embedded broker answers no admin requests, and drops the front of large partitions by its nature.
         if !self.kafka.embedded {
             // Not kept: while Kafka is away, another client would only say so once more.
-            match Admin::open(&self.kafka)?.settings(topic) {
+            match Admin::open(&self.kafka)?.settings(topic, SETTINGS_PATIENCE) {
                 Ok(settings) => found.faults.extend(wrong_settings(&self.kafka, topic, &settings)),
+                Err(error @ TopicError::Log(_)) => return Err(error),
                 Err(error) => found.settings_unknown = Some(error),
             }
             found.faults.extend(self.front_deleted(topic, partitions.min(actual))?);

@@ -21,13 +21,14 @@ use crate::kernel::service::Service;
 pub(crate) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
     let timeout = service.limits.request_timeout;
     routes
-        .fallback(not_found)
-        .method_not_allowed_fallback(not_allowed)
         // Only what is above is bounded: a busy service must still say that it lives.
         .layer(from_fn_with_state(timeout, bound))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready::<A>))
         .route("/metrics", get(metrics::<A>))
+        // Behind the last route: it holds for those that are there.
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(service)
 }
@@ -52,7 +53,7 @@ async fn not_found(uri: Uri) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "no-such-path", "No such path", detail)
 }
 
-async fn not_allowed(method: Method, uri: Uri) -> Refusal {
+pub(crate) async fn not_allowed(method: Method, uri: Uri) -> Refusal {
     let detail = format!("{} does not take {method}", uri.path());
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
 }

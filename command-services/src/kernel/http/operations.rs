@@ -36,6 +36,8 @@ pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) 
 /// Figures for Prometheus.
 pub(super) async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
     service.metrics.unsent_events.set(service.positions.unsent());
+    service.metrics.stalled_partitions.set(service.positions.stalled() as u64);
+    service.metrics.halted_partitions.set(service.positions.halted_partitions() as u64);
     service.metrics.waiting_requests.set(service.places.waiting() as u64);
     service.metrics.journal_bytes.set(service.journal.bytes());
     service.metrics.index_bytes.set(service.store.bytes());

@@ -53,6 +53,11 @@ impl Absent {
         self.unfit = ends.map(|(partition, end)| (partition, Unfit { end, has_changed: false })).collect();
     }
 
+    /// Whether a partition holds what does not fit.
+    pub(super) fn is_unfit(&self, partition: usize) -> bool {
+        self.unfit.contains_key(&partition)
+    }
+
     /// A partition ends here, or nobody answers for it (none), and what comes back may be another one.
     pub(super) fn ends(&mut self, partition: usize, end: Option<i64>) {
         if let Some(unfit) = self.unfit.get_mut(&partition) {

@@ -35,7 +35,7 @@ pub(crate) struct Look {
     pub(crate) returned: Option<usize>,
     /// Partitions of which nothing is sent.
     pub(crate) resting: BTreeMap<usize, Rest>,
-    /// Partitions that have acknowledged nothing for long although something of them is under way, and for how long.
+    /// Partitions that have acknowledged nothing for long although the present writer sends to them, and for how long.
     pub(crate) stalled: BTreeMap<usize, Duration>,
     /// The service stops: go on until then, or until everything is acknowledged.
     pub(crate) stop_by: Option<Instant>,
@@ -56,6 +56,12 @@ impl Look {
     /// Whether Kafka has all that can be sent.
     pub(crate) fn is_drained(&self) -> bool {
         distance_but(&self.resting, &self.acknowledged, &self.durable) == 0
+    }
+
+    /// Whether Kafka takes events since these were acknowledged: it took some, or nothing waits of what it can be sent.
+    pub(crate) fn takes_events_since(&self, acknowledged: &[u64]) -> bool {
+        let takes_none = self.resting.len() == self.durable.len();
+        distance(acknowledged, &self.acknowledged) > 0 || self.is_drained() && !takes_none
     }
 }
 

@@ -1,14 +1,15 @@
 //! Where all partitions stand at one moment. Pure: whoever holds the lock asks it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::absent::Absent;
 use super::look::{Failure, Look, Rest, Wait, distance, distance_but};
+use super::standing::{self, STALLED_AFTER, Standing};
 use crate::kernel::writer::{Claimed, Lying};
-
-/// A partition of which something is under way, and nothing was acknowledged for so long, is named.
-const STALLED_AFTER: Duration = Duration::from_secs(10);
 
 /// Where all partitions stand.
 #[derive(Debug, Clone)]
@@ -21,8 +22,9 @@ pub(super) struct State {
     pub(super) session: u64,
     /// Where the present writer's records come to lie.
     pub(super) lying: Lying,
-    /// Since when a partition has acknowledged nothing, as far as something of it is under way.
-    pub(super) under_way_since: Vec<Option<Instant>>,
+    standing: Standing,
+    /// When the present writer began to send.
+    sending_since: Option<Instant>,
     pub(super) failed: Option<Failure>,
     /// A partition that was away when the present writer claimed, and is back.
     pub(super) returned: Option<usize>,
@@ -51,7 +53,8 @@ impl State {
             uncompared: (0..partitions).collect(),
             session: 0,
             lying: Lying::default(),
-            under_way_since: vec![None; partitions],
+            standing: Standing::new(partitions),
+            sending_since: None,
             failed: None,
             returned: None,
             resting: BTreeMap::new(),
@@ -64,14 +67,24 @@ impl State {
         }
     }
 
+    /// Everything before `ends` is on disk.
+    pub(super) fn set_durable(&mut self, ends: Vec<u64>, now: Instant) {
+        self.durable = ends;
+        self.standing.note(&self.durable, &self.acknowledged, now);
+    }
+
     /// The log was compared: this is what it has, of the partitions that somebody answered for.
-    pub(super) fn set_acknowledged(&mut self, in_log: &[Option<u64>]) {
+    pub(super) fn set_acknowledged(&mut self, in_log: &[Option<u64>], now: Instant) {
         for (partition, in_log) in in_log.iter().enumerate() {
             let Some(in_log) = in_log else { continue };
+            if *in_log > self.acknowledged[partition] {
+                self.standing.moved(partition, false, now);
+            }
             self.acknowledged[partition] = *in_log;
             self.uncompared.remove(&partition);
             self.clear_trouble(partition);
         }
+        self.standing.note(&self.durable, &self.acknowledged, now);
     }
 
     /// A new writer begins; its number.
@@ -80,7 +93,7 @@ impl State {
         self.failed = None;
         self.returned = None;
         self.lying = Lying::default();
-        self.under_way_since.fill(None);
+        self.sending_since = None;
         self.resting.retain(|_, rest| matches!(rest, Rest::Halted(_)));
         self.session
     }
@@ -88,6 +101,7 @@ impl State {
     /// The present writer has claimed what somebody answers for.
     pub(super) fn claimed(&mut self, claimed: &Claimed, now: Instant) {
         self.lying = Lying::behind(claimed);
+        self.sending_since = Some(now);
         for (partition, end) in claimed.ends.iter().enumerate() {
             if let Err(reason) = end {
                 self.resting.entry(partition).or_insert_with(|| Rest::Away(reason.clone()));
@@ -119,16 +133,6 @@ impl State {
         back.is_some()
     }
 
-    /// More of a partition is on its way, or less.
-    pub(super) fn sending(&mut self, partition: usize, events: i64, now: Instant) {
-        if self.lying.under_way(partition) <= 0
-            && let Some(since) = self.under_way_since.get_mut(partition)
-        {
-            *since = Some(now);
-        }
-        self.lying.sending(partition, events);
-    }
-
     /// A record was acknowledged: whether that moves the prefix, or why the writer is of no more use.
     pub(super) fn delivered(
         &mut self,
@@ -146,7 +150,7 @@ impl State {
         }
         self.lying.delivered(partition, offset)?;
         self.acknowledged[partition] = position + 1;
-        self.under_way_since[partition] = Some(now);
+        self.standing.moved(partition, self.durable[partition] > position + 1, now);
         self.clear_trouble(partition);
         Ok(true)
     }
@@ -168,27 +172,41 @@ impl State {
         ))
     }
 
-    /// Why nothing gets through to Kafka, if the relay knows; else what stands still; else what is wrong with the topic.
+    /// Why events do not get through to Kafka: what the relay met, what is wrong with the topic, what stands still. Where the relay
+    /// met what is about no partition in particular, all stand still.
     pub(super) fn trouble(&self, now: Instant) -> Option<String> {
-        let trouble = self.trouble.as_ref().map(|trouble| trouble.reason.clone());
-        trouble.or_else(|| self.standing_still(now)).or_else(|| self.log_fault.clone())
+        let met = self.trouble.as_ref();
+        let is_of_all = met.is_some_and(|trouble| trouble.partition.is_none());
+        let still = (!is_of_all).then(|| self.standing_still(now)).flatten();
+        let said = [met.map(|trouble| trouble.reason.clone()), self.log_fault.clone(), still];
+        let mut said: Vec<_> = said.into_iter().flatten().collect();
+        // The relay may have met what is wrong with the topic.
+        said.dedup();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// Partitions that are not answered for, or acknowledge nothing.
     fn standing_still(&self, now: Instant) -> Option<String> {
-        let stalled = self.stalled(now);
-        let said = (0..self.durable.len()).filter_map(|partition| {
-            let away = self.unanswered.get(&partition).cloned().or_else(|| self.is_away(partition));
-            let Some(waited) = stalled.get(&partition) else { return away };
-            let why = away.map_or_else(String::new, |away| format!(": {away}"));
-            let (seconds, unsent) =
-                (waited.as_secs(), self.durable[partition].saturating_sub(self.acknowledged[partition]));
-            Some(format!(
-                "partition {partition} has acknowledged nothing for {seconds} s; {unsent} events of it wait, the other partitions go on{why}"
-            ))
-        });
-        let said: Vec<_> = said.collect();
-        (!said.is_empty()).then(|| said.join("; "))
+        let met_at = self.trouble.as_ref().and_then(|met| usize::try_from(met.partition?).ok());
+        let goes_on = |partition| {
+            self.log_fault.is_none()
+                && met_at != Some(partition)
+                && !self.resting.contains_key(&partition)
+                && self.standing.goes_on(partition, now)
+        };
+        let of_each = (0..self.durable.len()).map(|partition| self.stands_still(partition, now)).collect();
+        standing::said(of_each, goes_on)
+    }
+
+    fn stands_still(&self, partition: usize, now: Instant) -> Option<String> {
+        let away = self.unanswered.get(&partition).cloned().or_else(|| self.is_away(partition));
+        let Some(waited) = self.standing.stalled(partition, now) else { return away };
+        let why = away.map_or_else(String::new, |away| format!(": {away}"));
+        let (seconds, unsent) =
+            (waited.as_secs(), self.durable[partition].saturating_sub(self.acknowledged[partition]));
+        Some(format!(
+            "partition {partition} has acknowledged nothing for {seconds} s; {unsent} events of it wait{why}"
+        ))
     }
 
     /// Why the present writer does without a partition, if it does.
@@ -199,13 +217,26 @@ impl State {
         }
     }
 
-    /// Partitions of which something is under way, and nothing was acknowledged for long; and for how long.
+    /// Partitions of which something waits, and nothing was acknowledged for long, whatever keeps it back; and for how long.
     pub(super) fn stalled(&self, now: Instant) -> BTreeMap<usize, Duration> {
-        let waited = |(partition, since): (usize, &Option<Instant>)| {
-            let waited = now.saturating_duration_since((*since)?);
-            (self.lying.under_way(partition) > 0 && waited >= STALLED_AFTER).then_some((partition, waited))
+        let stalled = |partition| Some((partition, self.standing.stalled(partition, now)?));
+        (0..self.durable.len()).filter_map(stalled).collect()
+    }
+
+    /// The same, of those that the present writer has sent to for as long: why the others wait is told otherwise.
+    fn stalled_while_sent(&self, now: Instant) -> BTreeMap<usize, Duration> {
+        let since = self.sending_since.filter(|since| now.saturating_duration_since(*since) >= STALLED_AFTER);
+        let mut stalled = since.map(|_| self.stalled(now)).unwrap_or_default();
+        stalled.retain(|partition, _| !self.resting.contains_key(partition));
+        stalled
+    }
+
+    /// Partitions of which nothing is sent until somebody mends what is wrong.
+    pub(super) fn halted(&self) -> usize {
+        let is_halted = |partition: &usize| {
+            matches!(self.resting.get(partition), Some(Rest::Halted(_))) || self.absent.is_unfit(*partition)
         };
-        self.under_way_since.iter().enumerate().filter_map(waited).collect()
+        (0..self.durable.len()).filter(is_halted).count()
     }
 
     /// Events that Kafka has not acknowledged.
@@ -271,114 +302,8 @@ impl State {
             failed: self.failed.clone(),
             returned: self.returned,
             resting: self.resting.clone(),
-            stalled: self.stalled(now),
+            stalled: self.stalled_while_sent(now),
             stop_by: self.stop_by,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn claimed(state: &mut State, ends: Vec<Result<i64, String>>) {
-        state.begin_session();
-        state.claimed(&Claimed { epoch: 1, ends }, Instant::now());
-    }
-
-    #[test]
-    fn a_full_partition_keeps_no_other_from_being_sent() {
-        let state = State::new(vec![100, 100], vec![0, 0]);
-        let to_do = |sent: &[u64]| {
-            let wait = Wait { sent, in_flight_max: 10, timeout: Duration::ZERO };
-            state.something_to_do(wait, &state.limits(wait))
-        };
-        assert!(to_do(&[10, 0]), "the second one has room");
-        assert!(!to_do(&[10, 10]));
-    }
-
-    #[test]
-    fn a_partition_that_stands_still_is_named_whatever_the_others_do() {
-        let mut state = State::new(vec![5, 5], vec![0, 0]);
-        claimed(&mut state, vec![Ok(1), Ok(1)]);
-        let began = Instant::now();
-        let at = |seconds| began + Duration::from_secs(seconds);
-        for partition in [0, 1] {
-            state.sending(partition, 5, began);
-        }
-        for (second, position) in [(4, 0), (8, 1), (12, 2)] {
-            state.delivered(1, 0, position, 1 + position as i64, at(second)).unwrap();
-        }
-        assert_eq!(state.trouble(at(9)), None);
-        let said = state.trouble(at(12)).unwrap();
-        let named =
-            "partition 1 has acknowledged nothing for 12 s; 5 events of it wait, the other partitions go on";
-        assert_eq!(said, named);
-        state.set_unanswered(BTreeMap::from([(1, "it has no leader".to_owned())]), Instant::now());
-        assert_eq!(state.trouble(at(12)).unwrap(), format!("{named}: it has no leader"));
-        state.set_unanswered(BTreeMap::new(), Instant::now());
-        state.delivered(1, 1, 0, 1, at(13)).unwrap();
-        assert_eq!(state.trouble(at(14)), None);
-        assert_eq!(state.stalled(at(30)).len(), 2, "both wait for the rest");
-        state.begin_session();
-        assert!(state.stalled(at(60)).is_empty(), "a new writer has nothing under way");
-    }
-
-    #[test]
-    fn what_the_relay_met_at_one_partition_is_not_over_because_another_moves() {
-        let mut state = State::new(vec![5, 5], vec![0, 0]);
-        claimed(&mut state, vec![Ok(1), Ok(1)]);
-        state.trouble = Some(Failure { partition: Some(1), reason: "too large".to_owned() });
-        state.delivered(1, 0, 0, 1, Instant::now()).unwrap();
-        state.set_acknowledged(&[Some(1), None]);
-        assert_eq!(state.trouble(Instant::now()).as_deref(), Some("too large"));
-        state.set_acknowledged(&[None, Some(1)]);
-        assert_eq!(state.trouble(Instant::now()), None);
-    }
-
-    #[test]
-    fn a_partition_that_is_away_rests_and_is_told_of_when_it_is_back() {
-        let mut state = State::new(vec![5, 5], vec![0, 5]);
-        claimed(&mut state, vec![Err("no leader".to_owned()), Ok(1)]);
-        let sent = [0, 5];
-        let wait = Wait { sent: &sent, in_flight_max: 10, timeout: Duration::ZERO };
-        let to_do = |state: &State| state.something_to_do(wait, &state.limits(wait));
-        assert!(!to_do(&state) && state.is_drained(), "a stop does not wait for it");
-        assert_eq!(state.trouble(Instant::now()).as_deref(), Some("no leader"));
-        assert!(!state.set_unanswered(BTreeMap::from([(0, "still away".to_owned())]), Instant::now()));
-        assert!(!to_do(&state));
-        assert!(state.set_unanswered(BTreeMap::new(), Instant::now()) && to_do(&state));
-        assert_eq!(state.returned, Some(0));
-        state.begin_session();
-        assert!(state.resting.is_empty() && state.returned.is_none());
-    }
-
-    #[test]
-    fn a_partition_that_is_there_and_cannot_be_claimed_is_claimed_ever_more_seldom() {
-        let mut state = State::new(vec![5, 5], vec![5, 5]);
-        let began = Instant::now();
-        let mut claims = Vec::new();
-        for second in 0..300 {
-            let now = began + Duration::from_secs(second);
-            if claims.is_empty() || state.set_unanswered(BTreeMap::new(), now) {
-                state.begin_session();
-                let ends = vec![Ok(1), Err("takes no writes".to_owned())];
-                state.claimed(&Claimed { epoch: 1, ends }, now);
-                claims.push(second);
-            }
-        }
-        assert_eq!(claims, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
-        state.claimed(&Claimed { epoch: 1, ends: vec![Ok(1); 2] }, began);
-        assert!(state.absent.may_be_claimed(1, began), "it begins with the shortest pause again");
-    }
-
-    #[test]
-    fn only_a_comparison_makes_a_partition_compared() {
-        let mut state = State::new(vec![5, 5], vec![5, 5]);
-        assert_eq!(state.uncompared, BTreeSet::from([0, 1]));
-        state.set_acknowledged(&[None, Some(3)]);
-        assert_eq!((&state.uncompared, &state.acknowledged[..]), (&BTreeSet::from([0]), &[5, 3][..]));
-        claimed(&mut state, vec![Ok(1), Ok(1)]);
-        assert!(state.uncompared.contains(&0));
     }
 }

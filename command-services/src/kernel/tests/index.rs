@@ -11,7 +11,7 @@ use crate::kernel::store::Writes;
 
 const ID: Uuid = Uuid::from_u128(1);
 
-fn opening<'a>(cluster: &'a str, starting: &'a Starting) -> Opening<'a> {
+pub(super) fn opening<'a>(cluster: &'a str, starting: &'a Starting) -> Opening<'a> {
     Opening {
         topic: "toys.events",
         cluster,

@@ -3,11 +3,17 @@
 use std::fs;
 use std::sync::Arc;
 
+use event_log::Kafka;
+use event_log::embedded::EmbeddedBroker;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::index::opening;
 use super::toy::{Toys, router};
-use crate::kernel::{RunError, Running, Settings, Starting, SystemAmbient};
+use crate::kernel::directory::{Directory, Marker};
+use crate::kernel::kept::Begun;
+use crate::kernel::keys::LAYOUT;
+use crate::kernel::{Aggregate, RunError, Running, Settings, Starting, SystemAmbient};
 use crate::testing::{Call, Log, TestService, broker, copy_dir, settings, write_raw};
 
 pub(super) async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
@@ -113,6 +119,23 @@ async fn two_stores_that_wrote_one_partition_are_a_fork() {
     there.relayed();
     let refused = refusal(here.restart(|settings| settings.kafka = second.kafka("")));
     assert!(refused.contains("fork in topic toys.events partition"), "{refused}");
+}
+
+/// The broker has an id of its own and no topic, and makes none when asked.
+#[test]
+fn no_topic_is_made_in_a_cluster_that_is_not_the_stores() {
+    let (broker, dir) = (EmbeddedBroker::start().unwrap(), TempDir::new().unwrap());
+    let kafka = Kafka { embedded: false, ..broker.kafka("") };
+    let settings = Settings { partitions: 1, ..settings(kafka, dir.path()) };
+    let directory = Directory::open(dir.path(), Toys::SERVICE).unwrap();
+    let (service, topic) = (Toys::SERVICE.to_owned(), "toys.events".to_owned());
+    directory.write_marker(&Marker { service, layout: LAYOUT, topic, partitions: 1 }).unwrap();
+    let starting = Starting::default();
+    let begun = Begun::make(&directory.store(), &opening("theirs", &starting)).unwrap();
+    begun.journal.close(0).unwrap();
+    drop((begun.index, directory));
+    let refused = refusal(start(&settings));
+    assert!(refused.contains("cluster theirs") && refused.contains("--adopt-cluster"), "{refused}");
 }
 
 #[test]

@@ -49,12 +49,6 @@ impl Lying {
         }
     }
 
-    /// Records that were sent and not acknowledged.
-    pub(crate) fn under_way(&self, partition: usize) -> i64 {
-        let ends = self.partitions.get(partition).copied().flatten();
-        ends.map_or(0, |ends| ends.sent - ends.delivered)
-    }
-
     /// The next record lies at `offset`; the error says that it should lie elsewhere.
     pub(crate) fn delivered(&mut self, partition: usize, offset: i64) -> Result<(), String> {
         let Some(Some(ends)) = self.partitions.get_mut(partition) else { return Ok(()) };

@@ -157,6 +157,9 @@ async fn paths_and_methods_that_are_not_there_are_problems_too() {
         let allow = refused.is_problem(405, "method-not-allowed").header("allow").unwrap();
         assert!(allowed.iter().all(|method| allow.contains(method)), "{allow}");
     }
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        Call::new(Method::POST, path).send(&users.router).await.is_problem(405, "method-not-allowed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
