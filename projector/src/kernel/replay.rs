@@ -69,7 +69,7 @@ pub fn replay<E: EventData + 'static>(
         report.compared = compare::compare(kafka, read_model, projection, &generation, options, cancelled)?;
     }
     let accepted = match &report.compared {
-        Comparison::Accepted { why, .. } => Some(why.as_str()),
+        Comparison::Accepted { why, .. } | Comparison::NotCompared { why, .. } => Some(why.as_str()),
         _ => None,
     };
     let generation = generation.proved(&projection.layout(), accepted, report.resumed)?;

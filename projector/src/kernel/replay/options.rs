@@ -190,9 +190,17 @@ pub enum ReplayError {
         /// Why not.
         reason: String,
     },
+    /// Nothing could be said about the new generation and what is served.
+    #[error(
+        "the new generation cannot be compared with the published one at present, and is not published: {reason}. Mend that and start again; to publish it without a comparison, start again with `--accept-difference WHY`"
+    )]
+    NotCompared {
+        /// What kept it from being compared.
+        reason: String,
+    },
     /// The new generation is not what is served.
     #[error(
-        "the new generation is not shown to be the same as the published one, and not published: {difference}. `projector --verify` names the rows; to publish it all the same, start again with `--accept-difference WHY`"
+        "the new generation is not the same as the published one, and not published: {difference}. `projector --verify` names the rows; to publish it all the same, start again with `--accept-difference WHY`"
     )]
     Differs {
         /// Which, how.

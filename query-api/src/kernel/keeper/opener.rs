@@ -38,6 +38,17 @@ impl OpenError {
         error.is_damage()
             || matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
     }
+
+    /// As `/status` has it, with what helps if it does not pass: nothing can be compared with what cannot be opened.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Generation(GenerationError::Store(_)) => format!(
+                "{self}. While that lasts no replay is compared with it: `projector --replay --accept-difference WHY` publishes one \
+                 without"
+            ),
+            _ => self.to_string(),
+        }
+    }
 }
 
 /// What it takes to open a generation and follow.
