@@ -168,8 +168,8 @@ impl<E: EventData + 'static> Building<'_, E> {
                 None => build,
             };
             match build.run(self.kafka, &ends, &mut on_progress) {
-                Ok(Ok((generation, duplicates))) => {
-                    let report = ReplayReport::new(name, path, &generation, resumed, duplicates);
+                Ok(Ok((generation, told))) => {
+                    let report = ReplayReport::new(name, path, &generation, resumed, told);
                     return Ok((report, generation));
                 }
                 Ok(Err(events)) => {

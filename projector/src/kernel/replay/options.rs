@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use event_log::LogError;
 use event_log::topics::TopicError;
 
+use super::build::Told;
 use super::compare::Comparison;
 use crate::kernel::bulk::RUNS_MERGED_MAX;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::generation::{Generation, Moment};
-use crate::kernel::quarantine::{Quarantine, SkippedEvent};
+use crate::kernel::quarantine::{ParkedKey, Quarantine, SkippedEvent};
 use crate::kernel::read_model::ReadModelError;
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
@@ -119,6 +120,9 @@ pub struct ReplayReport {
     pub elapsed: Duration,
     /// What waits in it.
     pub quarantine: Arc<Quarantine>,
+    /// Records at the ends of partitions that are no events and whose position no record behind them tells: they wait once one
+    /// comes.
+    pub unplaced: Vec<ParkedKey>,
     /// How it compares with the generation that was published before.
     pub compared: Comparison,
     /// Old generations removed because nobody needs them any more.
@@ -131,8 +135,9 @@ impl ReplayReport {
         path: PathBuf,
         generation: &Generation,
         resumed: bool,
-        duplicates: u64,
+        told: Told,
     ) -> Self {
+        let Told { duplicates, unplaced } = told;
         let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
         Self {
             generation: name,
@@ -146,6 +151,7 @@ impl ReplayReport {
             bytes_on_disk: 0,
             elapsed: Duration::ZERO,
             quarantine,
+            unplaced,
             compared: Comparison::Nothing,
             retired: Vec::new(),
         }
