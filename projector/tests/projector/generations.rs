@@ -120,6 +120,17 @@ fn whatever_becomes_of_the_settings_of_the_store_it_opens_as_it_was_or_is_damage
     assert!(opened > 0 && refused > 0, "{opened} opened, {refused} refused");
 }
 
+/// As by rights that were taken away: it is there, and nothing else is to be built in its place without a word.
+#[test]
+fn a_generation_that_may_not_be_looked_at_is_neither_missing_nor_unfinished() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = directory.path().join("rows");
+    std::os::unix::fs::symlink("rows", &rows).unwrap();
+    let error = Generation::open(directory.path(), &shop::layout(), HOLDER).err().unwrap();
+    assert!(matches!(&error, GenerationError::Store(store) if !store.is_damage()), "{error}");
+    assert!(!projector::kernel::generation::is_unfinished(directory.path()));
+}
+
 /// As a replay leaves it that does not open what it has built.
 fn copy_unopened(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();
