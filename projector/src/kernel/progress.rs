@@ -57,7 +57,7 @@ pub struct PartitionProgress {
     pub next_offset: i64,
     /// Events projected; the next position.
     pub next_position: u64,
-    /// The broker's end offset; `None` until it has answered, and while nobody answers for the partition.
+    /// The broker's end offset, and no lower than what has been projected; `None` until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
 }
 
@@ -93,7 +93,8 @@ impl Progress {
             source: source.clone(),
             next_offset: at.next_offset,
             next_position: at.next_position,
-            end_offset: self.end_offset(source),
+            // What was projected since the broker was asked was there.
+            end_offset: self.end_offset(source).map(|end| end.max(at.next_offset)),
         })
     }
 
