@@ -108,3 +108,20 @@ impl Progress {
         self.end_offsets.iter().find(|(id, _)| id == source).map(|(_, end)| *end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::checkpoint::SourceCheckpoint;
+
+    #[test]
+    fn an_end_that_was_asked_for_before_is_no_lower_than_what_has_been_projected_since() {
+        let source = SourceId { topic: "toys".into(), partition: 0 };
+        let at = SourceCheckpoint { next_offset: 25, ..SourceCheckpoint::default() };
+        let progress = Progress::start(Arc::new(Checkpoint::from_sources([(source.clone(), at)])));
+        let asked = |end| Progress { end_offsets: Arc::new(vec![(source.clone(), end)]), ..progress.clone() };
+        let shown = |end| asked(end).partitions().map(|at| (at.end_offset, at.lag())).collect::<Vec<_>>();
+        assert_eq!(shown(1), [(Some(25), Some(0))]);
+        assert_eq!(shown(27), [(Some(27), Some(2))]);
+    }
+}

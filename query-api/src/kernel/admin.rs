@@ -68,8 +68,6 @@ pub(super) fn serve(
             // A client that goes on asking keeps nobody from ending.
             () = too_late => {}
         }
-        // Gone with this process; the next one would remove it as well.
-        drop(std::fs::remove_file(&socket));
     }))
 }
 

@@ -35,11 +35,14 @@ impl Ownership {
                 () = self.stopped.requested() => return,
             },
         };
-        let own = self.looked_at(SERVING_LOCK).await;
+        let own = tokio::select! {
+            own = self.looked_at(SERVING_LOCK) => own,
+            () = self.stopped.requested() => return,
+        };
         let mut told = None;
         loop {
             let trouble = match admin::serve(&self.read_model, self.api.clone(), self.stopped.clone()) {
-                Ok(serving) => match self.serve_until_gone(serving, &own).await {
+                Ok(serving) => match self.serve_until_gone(serving, own).await {
                     Some(gone) => gone,
                     None => break,
                 },
@@ -55,27 +58,36 @@ impl Ownership {
                 () = self.stopped.requested() => break,
             }
         }
+        // Gone with this process; the next one would remove it as well.
+        drop(std::fs::remove_file(self.read_model.directory().join(ADMIN_SOCKET)));
         drop(lock);
     }
 
     /// Until told to stop, then nothing; or until the socket is gone although the directory is still ours, then a sentence.
-    async fn serve_until_gone(&self, mut serving: JoinHandle<()>, own: &Option<u64>) -> Option<String> {
+    async fn serve_until_gone(&self, mut serving: JoinHandle<()>, own: Option<u64>) -> Option<String> {
+        tokio::select! {
+            ended = &mut serving => {
+                Some(format!("the admin socket's task ended without a result: {}", ended.err()?))
+            }
+            // A look may wait for the disk; whoever is told to stop does not.
+            gone = self.gone(own) => {
+                serving.abort();
+                Some(gone)
+            }
+        }
+    }
+
+    /// Ends when the socket is to be made again.
+    async fn gone(&self, own: Option<u64>) -> String {
         let directory = self.read_model.directory().display();
         let mut told = false;
         loop {
-            tokio::select! {
-                ended = &mut serving => {
-                    let error = ended.err()?;
-                    return Some(format!("the admin socket's task ended without a result: {error}"));
-                }
-                () = sleep(RETRY_INTERVAL) => {}
-            }
+            sleep(RETRY_INTERVAL).await;
             if self.looked_at(ADMIN_SOCKET).await.is_some() {
                 continue;
             }
-            if self.looked_at(SERVING_LOCK).await == *own {
-                serving.abort();
-                return Some(format!("{ADMIN_SOCKET} in {directory} was removed, and is made again"));
+            if self.looked_at(SERVING_LOCK).await == own {
+                return format!("{ADMIN_SOCKET} in {directory} was removed, and is made again");
             }
             if !std::mem::replace(&mut told, true) {
                 tracing::error!(

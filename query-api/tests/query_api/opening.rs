@@ -45,7 +45,9 @@ async fn an_opening_that_fails_is_tried_again_whatever_the_reason_and_clients_ar
     status(&router, "another try", |status| status["next"]["tries"].as_u64().unwrap() > 1).await;
     client_is_told_nothing_of_it(&router, &["gen-000001", "LOCK", "Is a directory", "projector"]).await;
     assert_eq!(get(&router, "/health/live").await.status, 200);
-    assert_eq!(get(&router, "/health/ready").await.status, 503);
+    let not_ready = get(&router, "/health/ready").await.problem(503);
+    let why = not_ready["detail"].as_str().unwrap();
+    assert!(why.contains("cannot be opened yet") && !why.contains("gen-000001"), "{why}");
     std::fs::remove_dir(&lock).unwrap();
     ready(&router).await;
     get_after(&router, "/products", &token).await.ok();
