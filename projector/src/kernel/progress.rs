@@ -57,7 +57,7 @@ pub struct PartitionProgress {
     pub next_offset: i64,
     /// Events projected; the next position.
     pub next_position: u64,
-    /// The broker's end offset; `None` until it has answered, and while nobody answers for the partition.
+    /// The broker's end offset, and no lower than what has been projected; `None` until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
 }
 
@@ -93,7 +93,8 @@ impl Progress {
             source: source.clone(),
             next_offset: at.next_offset,
             next_position: at.next_position,
-            end_offset: self.end_offset(source),
+            // What was projected since the broker was asked was there.
+            end_offset: self.end_offset(source).map(|end| end.max(at.next_offset)),
         })
     }
 
@@ -105,5 +106,22 @@ impl Progress {
 
     fn end_offset(&self, source: &SourceId) -> Option<i64> {
         self.end_offsets.iter().find(|(id, _)| id == source).map(|(_, end)| *end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::checkpoint::SourceCheckpoint;
+
+    #[test]
+    fn an_end_that_was_asked_for_before_is_no_lower_than_what_has_been_projected_since() {
+        let source = SourceId { topic: "toys".into(), partition: 0 };
+        let at = SourceCheckpoint { next_offset: 25, ..SourceCheckpoint::default() };
+        let progress = Progress::start(Arc::new(Checkpoint::from_sources([(source.clone(), at)])));
+        let asked = |end| Progress { end_offsets: Arc::new(vec![(source.clone(), end)]), ..progress.clone() };
+        let shown = |end| asked(end).partitions().map(|at| (at.end_offset, at.lag())).collect::<Vec<_>>();
+        assert_eq!(shown(1), [(Some(25), Some(0))]);
+        assert_eq!(shown(27), [(Some(27), Some(2))]);
     }
 }

@@ -93,7 +93,7 @@ pub enum ReadModelError {
         path: PathBuf,
     },
     /// The list of events that are left out cannot be read.
-    #[error("{} cannot be read: {detail}; restore it from a copy, it says which events are left out for ever", path.display())]
+    #[error("{} cannot be read: {detail}; restore it from a copy, it says which events are left out for ever. Without one, move it away and rebuild with `projector --replay --accept-difference WHY`: what was left out waits then, and can be left out again", path.display())]
     Skipped {
         /// The file.
         path: PathBuf,

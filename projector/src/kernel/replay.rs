@@ -69,7 +69,7 @@ pub fn replay<E: EventData + 'static>(
         report.compared = compare::compare(kafka, read_model, projection, &generation, options, cancelled)?;
     }
     let accepted = match &report.compared {
-        Comparison::Accepted { why, .. } => Some(why.as_str()),
+        Comparison::Accepted { why, .. } | Comparison::NotCompared { why, .. } => Some(why.as_str()),
         _ => None,
     };
     let generation = generation.proved(&projection.layout(), accepted, report.resumed)?;
@@ -168,8 +168,8 @@ impl<E: EventData + 'static> Building<'_, E> {
                 None => build,
             };
             match build.run(self.kafka, &ends, &mut on_progress) {
-                Ok(Ok((generation, duplicates))) => {
-                    let report = ReplayReport::new(name, path, &generation, resumed, duplicates);
+                Ok(Ok((generation, told))) => {
+                    let report = ReplayReport::new(name, path, &generation, resumed, told);
                     return Ok((report, generation));
                 }
                 Ok(Err(events)) => {

@@ -259,7 +259,11 @@ impl Rows {
 }
 
 fn failed(failure: Failure, action: &'static str, path: &Path, error: sled::Error) -> StoreError {
-    let failure = if matches!(error, sled::Error::Corruption { .. }) { Failure::Damage } else { failure };
+    // What sled calls unsupported are files of another sled or of other settings: nothing of this layout has such files.
+    let failure = match error {
+        sled::Error::Corruption { .. } | sled::Error::Unsupported(_) => Failure::Damage,
+        _ => failure,
+    };
     StoreError::of(failure, action, path, error)
 }
 

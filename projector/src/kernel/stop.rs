@@ -107,7 +107,7 @@ pub enum StopReason {
     },
     /// The log ends before what has been projected.
     #[error(
-        "{at}: the log ends at offset {high}, but it was projected further: the topic was recreated or lost its end. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay`"
+        "{at}: the log ends at offset {high}, but it was projected further: the topic was recreated or lost its end. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
     )]
     LogWentBack {
         /// The record that should come next.
@@ -117,7 +117,7 @@ pub enum StopReason {
     },
     /// The topic has another number of partitions than the read model was built from.
     #[error(
-        "topic {topic} has {found} partitions, the read model was built from {expected}: keys have moved. Restore the topic with {expected} partitions, or rebuild with `projector --replay --partitions {found}`"
+        "topic {topic} has {found} partitions, the read model was built from {expected}: keys have moved. Restore the topic with {expected} partitions; or give all topics {found}, since they need the same number, and rebuild with `projector --replay --partitions {found} --accept-difference WHY`"
     )]
     PartitionsChanged {
         /// Topic without prefix.

@@ -160,6 +160,30 @@ fn a_leader_that_goes_away_stops_no_other_partition() {
     assert_eq!(states.join().unwrap(), ["Following"]);
 }
 
+/// As an end that was known says nothing once nobody has answered for a while.
+#[test]
+fn while_no_broker_answers_all_partitions_are_away_and_no_lag_is_known() {
+    let broker = Broker::start();
+    let mut log = transcript(100, 21);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let generation = Arc::new(fresh(&directory.path().join("gen")));
+    let follower = follow(&broker, &generation);
+    until_following(&follower);
+    until("the lag is known", || (progress(&follower).lag_total() == Some(0)).then_some(()));
+    broker.down(1);
+    until("all are away", || (progress(&follower).away.len() == 6).then_some(()));
+    let told = progress(&follower);
+    assert!(told.partitions().all(|at| at.end_offset.is_none() && at.lag().is_none()), "{told:?}");
+    assert_eq!(told.lag_total(), None);
+    broker.up(1);
+    until("the log is back", || progress(&follower).away.is_empty().then_some(()));
+    broker.write(&[log.write(&signed_up(USER))]);
+    until_events(&generation, events(&log.records));
+    until("the lag is known again", || (progress(&follower).lag_total() == Some(0)).then_some(()));
+    follower.stop().unwrap();
+}
+
 /// What nobody answers for is not taken for empty, and not for what it was.
 #[test]
 fn a_partition_that_comes_back_without_its_end_is_noticed_before_it_is_read() {

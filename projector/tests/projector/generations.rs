@@ -88,6 +88,49 @@ fn a_generation_opens_as_it_was_finished_or_not_at_all() {
     assert!(refused > 0, "{opened} of 9 were opened");
 }
 
+/// sled keeps its settings in a file of its own, and finds them changed rather than damaged.
+#[test]
+fn whatever_becomes_of_the_settings_of_the_store_it_opens_as_it_was_or_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    broker.write(&transcript(100, 54).records);
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    let settings = report.path.join("rows/conf");
+    let whole = fs::read(&settings).unwrap();
+    let flipped = (0..whole.len() * 8).step_by(3).map(|bit| {
+        let mut changed = whole.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        changed
+    });
+    let appended = [&whole[..], b"\xff\x00garbage"].concat();
+    let (mut refused, mut opened) = (0, 0);
+    for changed in flipped.chain([vec![0xff; whole.len()], appended]) {
+        fs::write(&settings, &changed).unwrap();
+        match Generation::open(&report.path, &shop::layout(), HOLDER) {
+            Ok(generation) => {
+                opened += 1;
+                assert_eq!(generation.digest(), report.digest);
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.is_damage(), "{}: {error}", String::from_utf8_lossy(&changed));
+            }
+        }
+    }
+    assert!(opened > 0 && refused > 0, "{opened} opened, {refused} refused");
+}
+
+/// As by rights that were taken away: it is there, and nothing else is to be built in its place without a word.
+#[test]
+fn a_generation_that_may_not_be_looked_at_is_neither_missing_nor_unfinished() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = directory.path().join("rows");
+    std::os::unix::fs::symlink("rows", &rows).unwrap();
+    let error = Generation::open(directory.path(), &shop::layout(), HOLDER).err().unwrap();
+    assert!(matches!(&error, GenerationError::Store(store) if !store.is_damage()), "{error}");
+    assert!(!projector::kernel::generation::is_unfinished(directory.path()));
+}
+
 /// As a replay leaves it that does not open what it has built.
 fn copy_unopened(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();

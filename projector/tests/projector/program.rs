@@ -133,7 +133,7 @@ fn a_generation_in_use_is_told_by_its_holder() {
     assert_refused(
         &refused,
         1,
-        &["query-api, pid 12 has the generation and does not answer", "not published"],
+        &["query-api, pid 12 has the generation and does not serve it", "not published"],
     );
     let accepted = ["--replay", "--json", "--accept-difference", "a test"];
     let report = json_of(&projector(&broker, directory.path(), &accepted).output().unwrap());

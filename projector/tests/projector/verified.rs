@@ -206,12 +206,34 @@ fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
     let sample = Sample { unreadable: Some("a bad page".to_owned()), ..sample };
     // It serves something else than what is open: who serves is asked, and nothing is opened.
     let server = Server::start(directory.path(), move |_, _| {
-        json!(Serves { sample: Some(sample.clone()), opens: false })
+        json!(Serves { sample: Some(sample.clone()), opens: false, trouble: None })
     });
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
     assert!(reason.contains("gen-000001 cannot be read: a bad page"), "{reason}");
     assert!(server.end().iter().all(|path| path == "/sample"));
+}
+
+/// The process that serves cannot open it, and says why: what helps is told soon, and works.
+#[test]
+fn what_its_server_cannot_open_is_replaced_without_a_comparison_only_for_a_reason() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 95).records);
+    let directory = tempfile::tempdir().unwrap();
+    rebuild(&broker, directory.path(), &options()).unwrap();
+    let server = Server::start(directory.path(), |_, _| {
+        json!(Serves { sample: None, opens: true, trouble: Some("Permission denied".to_owned()) })
+    });
+    let refused = rebuild(&broker, directory.path(), &options()).unwrap_err();
+    let ReplayError::NotCompared { reason } = &refused else { panic!("{refused}") };
+    assert!(reason.contains("Permission denied"), "{reason}");
+    assert!(refused.to_string().contains("`--accept-difference WHY`"), "{refused}");
+    let because = ReplayOptions { accept_difference: Some("the disk is gone".to_owned()), ..options() };
+    let second = rebuild(&broker, directory.path(), &because).unwrap();
+    let Comparison::NotCompared { reason, why } = &second.compared else { panic!("{:?}", second.compared) };
+    assert!(reason.contains("Permission denied") && why == "the disk is gone", "{reason}");
+    assert!(second.published && second.resumed, "{second:?}");
+    server.end();
 }
 
 /// A process begins to serve while it is open here.
@@ -229,11 +251,11 @@ fn a_verification_lets_go_of_what_is_about_to_be_served_and_ends_where_it_is_ser
             serving = Generation::open(&path, &shop::layout(), "a server").ok();
         }
         let Some(generation) = &serving else {
-            return json!(Serves { sample: None, opens: asked > 2 });
+            return json!(Serves { sample: None, opens: asked > 2, trouble: None });
         };
         let (layout, never) = (shop::layout().to_string(), || false);
         match asks {
-            "/sample" => json!(Serves { sample: Some(sample_of(generation)), opens: false }),
+            "/sample" => json!(Serves { sample: Some(sample_of(generation)), opens: false, trouble: None }),
             "/digests" => {
                 let ranges: Vec<Range> = serde_json::from_slice(body).unwrap();
                 json!(RangeDigest::of_all(generation, &ranges, &never).unwrap())

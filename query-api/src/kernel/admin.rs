@@ -68,8 +68,6 @@ pub(super) fn serve(
             // A client that goes on asking keeps nobody from ending.
             () = too_late => {}
         }
-        // Gone with this process; the next one would remove it as well.
-        drop(std::fs::remove_file(&socket));
     }))
 }
 
@@ -88,7 +86,8 @@ fn router(api: Arc<Api>) -> Router {
 
 async fn sample(State(api): State<Arc<Api>>) -> Json<Serves> {
     let Some(serving) = api.serving_now() else {
-        return Json(Serves { sample: None, opens: api.is_opening() });
+        let trouble = api.next.load().as_ref().as_ref().and_then(|next| next.why.clone());
+        return Json(Serves { sample: None, opens: api.is_opening(), trouble });
     };
     // Without waiting for the disk. Rows may be newer by a commit: whoever compares them reads them again.
     let sample = Sample::of(&serving.name, &api.layout, &serving.generation.last_moment());
@@ -96,7 +95,7 @@ async fn sample(State(api): State<Arc<Api>>) -> Json<Serves> {
         Projected::Stopped(reason) => unreadable_row(reason),
         _ => None,
     };
-    Json(Serves { sample: Some(Sample { unreadable, ..sample }), opens: false })
+    Json(Serves { sample: Some(Sample { unreadable, ..sample }), opens: false, trouble: None })
 }
 
 async fn quarantine(State(api): State<Arc<Api>>) -> Result<Json<QuarantineShown>, Refusal> {

@@ -247,19 +247,9 @@ impl Api {
 
     fn nothing_served(&self) -> Refusal {
         match **self.absent.load() {
-            Absent::Opening => self.opening(),
+            Absent::Opening => opening(),
             Absent::Building => self.building(),
         }
-    }
-
-    fn opening(&self) -> Refusal {
-        let title = "The read model is being opened";
-        let next = self.next.load();
-        let detail = match next.as_ref().as_ref().and_then(|next| next.why.as_ref()) {
-            Some(why) => format!("the read model cannot be opened yet, and is tried again: {why}"),
-            None => "the read model is being opened; try again".to_owned(),
-        };
-        Refusal::not_yet("opening", title, &detail)
     }
 
     fn building(&self) -> Refusal {
@@ -271,6 +261,12 @@ impl Api {
             None => problem.into(),
         }
     }
+}
+
+/// Why it cannot be opened is for the log and `/status`: it names files, processes and commands.
+fn opening() -> Refusal {
+    let detail = "the read model is being opened, or cannot be opened yet and is tried again; come again after Retry-After";
+    Refusal::not_yet("opening", "The read model is being opened", detail)
 }
 
 fn catching_up(serving: &Serving) -> Refusal {

@@ -151,7 +151,7 @@ impl<E: EventData + 'static> Keeper<E> {
             Err(error) => error,
         };
         if !error.is_lasting() {
-            return next.failed(error.to_string());
+            return next.failed(error.told());
         }
         next.refuse(error.to_string());
         self.want_another();

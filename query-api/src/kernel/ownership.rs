@@ -2,11 +2,13 @@
 //!
 //! A process of a new layout begins before the one of the old layout has ended; it becomes the owner when that one has.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use event_log::process::DirectoryLock;
 use projector::kernel::ReadModel;
-use projector::kernel::read_model::SERVING_LOCK;
+use projector::kernel::read_model::{ADMIN_SOCKET, SERVING_LOCK};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::admin;
@@ -33,19 +35,74 @@ impl Ownership {
                 () = self.stopped.requested() => return,
             },
         };
-        match admin::serve(&self.read_model, self.api, self.stopped.clone()) {
-            Ok(serving) => {
-                if let Err(error) = serving.await {
-                    tracing::error!("the admin socket's task ended without a result: {error}");
-                }
+        let own = tokio::select! {
+            own = self.looked_at(SERVING_LOCK) => own,
+            () = self.stopped.requested() => return,
+        };
+        let mut told = None;
+        loop {
+            let trouble = match admin::serve(&self.read_model, self.api.clone(), self.stopped.clone()) {
+                Ok(serving) => match self.serve_until_gone(serving, own).await {
+                    Some(gone) => gone,
+                    None => break,
+                },
+                // Queries are answered all the same.
+                Err(error) => format!("who looks after the read model is not answered: {error}"),
+            };
+            if told.as_ref() != Some(&trouble) {
+                tracing::error!("{trouble}");
+                told = Some(trouble);
             }
-            // Queries are answered all the same.
-            Err(error) => {
-                tracing::warn!("replays cannot be compared with what is served: {error}");
-                self.stopped.requested().await;
+            tokio::select! {
+                () = sleep(RETRY_INTERVAL) => {}
+                () = self.stopped.requested() => break,
             }
         }
+        // Gone with this process; the next one would remove it as well.
+        drop(std::fs::remove_file(self.read_model.directory().join(ADMIN_SOCKET)));
         drop(lock);
+    }
+
+    /// Until told to stop, then nothing; or until the socket is gone although the directory is still ours, then a sentence.
+    async fn serve_until_gone(&self, mut serving: JoinHandle<()>, own: Option<u64>) -> Option<String> {
+        tokio::select! {
+            ended = &mut serving => {
+                Some(format!("the admin socket's task ended without a result: {}", ended.err()?))
+            }
+            // A look may wait for the disk; whoever is told to stop does not.
+            gone = self.gone(own) => {
+                serving.abort();
+                Some(gone)
+            }
+        }
+    }
+
+    /// Ends when the socket is to be made again.
+    async fn gone(&self, own: Option<u64>) -> String {
+        let directory = self.read_model.directory().display();
+        let mut told = false;
+        loop {
+            sleep(RETRY_INTERVAL).await;
+            if self.looked_at(ADMIN_SOCKET).await.is_some() {
+                continue;
+            }
+            if self.looked_at(SERVING_LOCK).await == own {
+                return format!("{ADMIN_SOCKET} in {directory} was removed, and is made again");
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::error!(
+                    "{ADMIN_SOCKET} and {SERVING_LOCK} in {directory} were removed, and the read model with them, if that is gone as \
+                     well: queries are answered from what is open; restart this process"
+                );
+            }
+        }
+    }
+
+    /// Which file of the directory has this name, if there is one.
+    async fn looked_at(&self, name: &'static str) -> Option<u64> {
+        let path = self.read_model.directory().join(name);
+        let looked = blocking(move || std::fs::symlink_metadata(path)).await;
+        looked.ok()?.ok().map(|found| found.ino())
     }
 
     async fn take(&self) -> DirectoryLock {

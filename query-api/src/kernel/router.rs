@@ -62,8 +62,13 @@ async fn ready(State(api): State<Arc<Api>>) -> Response {
         let away = status::partitions_away(&serving.progress.borrow());
         return away.iter().fold("ready\n".to_owned(), |said, why| said + why + "\n").into_response();
     }
-    let detail = "the read model has not yet reached the end of the log as it was at the start; /status says how far \
-                  it is";
+    let detail = if api.is_opening() {
+        "the read model is being opened, or cannot be opened yet and is tried again; /status says why"
+    } else if api.has_nothing_to_serve() {
+        "the read model is being built from the log; /status says how far it is, or why it is not yet"
+    } else {
+        "the read model has not yet reached the end of the log as it was at the start; /status says how far it is"
+    };
     Refusal::not_yet("not-ready", "Not ready yet", detail).into_response()
 }
 

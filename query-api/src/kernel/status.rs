@@ -1,8 +1,9 @@
 //! What `/status` says: which generation is served, how far it is, and what is wrong.
 
+use event_log::topics::TopicError;
 use jiff::Timestamp;
 use projector::kernel::quarantine::SkippedEvent;
-use projector::kernel::{ParkedKey, PartitionProgress, Progress, RecordAt, State, StopReason};
+use projector::kernel::{ParkedKey, PartitionProgress, Progress, RecordAt, SourceId, State, StopReason};
 use schemas::problem::Problem;
 use serde::Serialize;
 
@@ -192,7 +193,12 @@ fn topic_faults(progress: &Progress) -> Vec<String> {
 
 /// A sentence for each partition that nobody answers for.
 pub(super) fn partitions_away(progress: &Progress) -> Vec<String> {
-    progress.away.values().map(ToString::to_string).collect()
+    let told = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
+        // It names the partition.
+        true => why.to_string(),
+        false => format!("{source} is not answered for: {why}"),
+    };
+    progress.away.iter().map(told).collect()
 }
 
 fn partitions(progress: &Progress) -> Vec<Partition> {

@@ -57,6 +57,19 @@ async fn nobody_who_asks_the_socket_keeps_d_from_moving() {
     drop(asking);
 }
 
+/// Somebody has tidied up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_was_removed_is_made_again() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let socket = setting.data_dir().join("ADMIN");
+    until("the socket", async || socket.exists().then_some(())).await;
+    std::fs::remove_file(&socket).unwrap();
+    until("the socket again", async || socket.exists().then_some(())).await;
+    assert!(some_of(&ask(&setting, "/sample", &Value::Null)).contains("200 OK"));
+    service.stop().await.unwrap();
+}
+
 fn verified(kafka: &event_log::Kafka, data_dir: PathBuf) -> VerifyReport {
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a verification".to_owned());

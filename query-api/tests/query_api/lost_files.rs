@@ -40,6 +40,26 @@ async fn whichever_file_is_gone_the_answers_are_as_before() {
     }
 }
 
+/// sled's own settings: one flipped bit, and it takes the store for one that somebody else has made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_settings_were_changed_is_built_anew() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 2)]);
+    let path = format!("/users/{}/products", id(1));
+    let before = get_after(&service.router(), &path, &token).await;
+    service.stop().await.unwrap();
+    let settings = setting.data_dir().join("gen-000001/rows/conf");
+    let mut changed = fs::read(&settings).unwrap();
+    let digit = changed.iter().position(|byte| *byte == b'1').unwrap();
+    changed[digit] ^= 1 << 1;
+    fs::write(&settings, changed).unwrap();
+    let service = setting.serve().await;
+    let after = get_after(&service.router(), &path, &token).await;
+    assert_eq!(after.text, before.text);
+    service.stop().await.unwrap();
+}
+
 /// The file whose path begins so.
 fn found(directory: &Path, file: &str) -> PathBuf {
     let begins = directory.join(file);

@@ -1,8 +1,13 @@
 //! What is published cannot be opened or served yet: it is told, waited for, and served once it can be.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use projector::kernel::{Checkpoint, Generation, ReadModel, SourceCheckpoint, SourceId};
+use axum::Router;
+use projector::kernel::{
+    Checkpoint, Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport,
+    SourceCheckpoint, SourceId, replay,
+};
 use query_api::Settings;
 use serde_json::{Value, json};
 
@@ -27,7 +32,7 @@ fn is_waiting(status: &Value, for_what: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opening_that_fails_is_tried_again_whatever_the_reason() {
+async fn an_opening_that_fails_is_tried_again_whatever_the_reason_and_clients_are_not_told_it() {
     let setting = Setting::new();
     let token = published(&setting).await;
     let lock = setting.data_dir().join("gen-000001/LOCK");
@@ -38,9 +43,11 @@ async fn an_opening_that_fails_is_tried_again_whatever_the_reason() {
     let told = status(&router, "why", |status| is_waiting(status, "gen-000001")).await;
     assert_eq!((&told["state"], &told["generation"]), (&json!("opening"), &Value::Null));
     status(&router, "another try", |status| status["next"]["tries"].as_u64().unwrap() > 1).await;
-    assert_eq!(get(&router, "/products").await.problem(503)["type"], "urn:daybook:problem:opening");
+    client_is_told_nothing_of_it(&router, &["gen-000001", "LOCK", "Is a directory", "projector"]).await;
     assert_eq!(get(&router, "/health/live").await.status, 200);
-    assert_eq!(get(&router, "/health/ready").await.status, 503);
+    let not_ready = get(&router, "/health/ready").await.problem(503);
+    let why = not_ready["detail"].as_str().unwrap();
+    assert!(why.contains("cannot be opened yet") && !why.contains("gen-000001"), "{why}");
     std::fs::remove_dir(&lock).unwrap();
     ready(&router).await;
     get_after(&router, "/products", &token).await.ok();
@@ -48,8 +55,55 @@ async fn an_opening_that_fails_is_tried_again_whatever_the_reason() {
     service.stop().await.unwrap();
 }
 
+/// Whoever asks for rows learns that there is no answer yet; why is in `/status`.
+async fn client_is_told_nothing_of_it(router: &Router, words: &[&str]) {
+    let refused = get(router, "/products").await.problem(503);
+    assert_eq!(refused["type"], "urn:daybook:problem:opening");
+    let named = words.iter().find(|word| refused.to_string().contains(**word));
+    assert_eq!(named, None, "{refused}");
+}
+
+/// What does not pass needs no other process to end before its remedy works.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name() {
+async fn what_cannot_be_opened_is_replaced_beside_who_tries_to_by_the_remedy_that_he_names() {
+    let setting = Setting::new();
+    let token = published(&setting).await;
+    let lock = setting.data_dir().join("gen-000001/LOCK");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let service = setting.try_start(&setting.settings()).await.unwrap();
+    let router = service.router();
+    let remedy = "projector --replay --accept-difference WHY";
+    let told = status(&router, "the remedy", |status| is_waiting(status, remedy)).await;
+    assert!(told["refused"].as_str().unwrap().contains("gen-000001/LOCK"), "{told}");
+    let refused = replayed(&setting, None).await.unwrap_err();
+    let ReplayError::NotCompared { reason } = &refused else { panic!("{refused}") };
+    assert!(
+        reason.contains("gen-000001/LOCK") && refused.to_string().contains("--accept-difference"),
+        "{refused}"
+    );
+    let report = replayed(&setting, Some("its lock is no file")).await.unwrap();
+    assert!(report.published && matches!(report.compared, Comparison::NotCompared { .. }), "{report:?}");
+    status(&router, "the new one", |status| status["generation"] == "gen-000002").await;
+    get_after(&router, "/products", &token).await.ok();
+    service.stop().await.unwrap();
+}
+
+/// As another process does.
+async fn replayed(setting: &Setting, accept: Option<&str>) -> Result<ReplayReport, ReplayError> {
+    let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
+    let accept_difference = accept.map(str::to_owned);
+    let work = move || {
+        let read_model = ReadModel::open(&data_dir).unwrap();
+        let options =
+            ReplayOptions { accept_difference, ..ReplayOptions::new(PARTITIONS, "another test".to_owned()) };
+        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &AtomicBool::new(false))
+    };
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name_in_the_status() {
     let setting = Setting::new();
     let token = published(&setting).await;
     let path = setting.data_dir().join("gen-000001");
@@ -57,8 +111,7 @@ async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name() {
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
     status(&router, "who has it", |status| is_waiting(status, "projector, pid 12")).await;
-    let refused = get(&router, "/products").await.problem(503);
-    assert!(refused["detail"].as_str().unwrap().contains("projector, pid 12"), "{refused}");
+    client_is_told_nothing_of_it(&router, &["projector", "pid"]).await;
     drop(looking);
     ready(&router).await;
     get_after(&router, "/products", &token).await.ok();

@@ -15,7 +15,9 @@ pub(crate) fn run(settings: &Settings, key: Uuid) -> Result<(), Failure> {
         Failure::failed("no generation has been published; build one with `projector --replay`")
     })?;
     let generation = Generation::open(&path, &shop::layout(), &holder()).map_err(|error| match error {
-        GenerationError::InUse { .. } => Failure::in_use(error),
+        GenerationError::InUse { .. } => Failure::in_use(format!(
+            "{error}. Stop it to look at rows; `projector --status` and GET /status of a query-api show what waits"
+        )),
         other => Failure::failed(other),
     })?;
     let rows = shop::projection().inspect(&generation, key).map_err(Failure::failed)?;

@@ -7,7 +7,9 @@ use std::thread;
 use event_log::process::shutdown_signal;
 use event_log::topics;
 use projector::kernel::quarantine::SkippedEvent;
-use projector::kernel::{Comparison, ReadModel, ReplayOptions, ReplayReport, rebuild_aside, replay};
+use projector::kernel::{
+    Comparison, ParkedKey, ReadModel, ReplayOptions, ReplayReport, rebuild_aside, replay,
+};
 use projector::shop;
 use serde_json::json;
 
@@ -83,6 +85,7 @@ fn shown(report: &ReplayReport, json: bool) -> String {
             "resumed": report.resumed,
             "quarantine_keys": report.quarantine.keys().count(),
             "quarantine_events": report.quarantine.events(),
+            "unplaced": report.unplaced,
             "compared": compared(report),
             "retired": report.retired,
         })
@@ -95,9 +98,10 @@ fn shown(report: &ReplayReport, json: bool) -> String {
             report.quarantine.events()
         ),
     };
+    let unplaced: String = report.unplaced.iter().map(unplaced).collect();
     let published = if report.published { "published" } else { "not published" };
     format!(
-        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}{parked}",
+        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}{parked}{unplaced}",
         report.generation,
         report.events,
         report.duplicates,
@@ -107,11 +111,18 @@ fn shown(report: &ReplayReport, json: bool) -> String {
     )
 }
 
+/// A line for a record at the end of a partition.
+fn unplaced(record: &ParkedKey) -> String {
+    let ParkedKey { key, topic, partition, reason, .. } = record;
+    format!("\nat the end of {topic}/{partition}, of key {key}, a record waits that is no event: {reason}")
+}
+
 /// How it compares with what was published before, in a sentence.
 fn compared(report: &ReplayReport) -> String {
     match &report.compared {
         Comparison::Nothing => "compared with nothing: none was published before".to_owned(),
         Comparison::NotComparable { reason } => format!("not comparable: {reason}"),
+        Comparison::NotCompared { reason, why } => format!("not compared, and accepted ({why}): {reason}"),
         Comparison::Equal { with, digest } => format!("the same as {with}, which has digest {digest}"),
         Comparison::Accepted { difference, why } => format!("different, and accepted ({why}): {difference}"),
     }

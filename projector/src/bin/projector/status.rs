@@ -188,6 +188,13 @@ fn as_text(status: &Value) -> String {
     if status["log"].is_string() {
         lines.push(format!("end offsets are unknown: {}", text("log")));
     }
+    let lags = |partition: &Value| partition["lag"].as_i64().is_some_and(|lag| lag > 0);
+    if status["partitions"].as_array().is_some_and(|partitions| partitions.iter().any(lags)) {
+        lines.push(
+            "what comes after these offsets has not been read here; whoever serves says what of it waits"
+                .to_owned(),
+        );
+    }
     lines.extend(quarantine_lines(status));
     lines.join("\n")
 }

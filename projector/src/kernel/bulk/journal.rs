@@ -14,7 +14,7 @@ use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::{Digest, NoDigest};
 use crate::kernel::files;
 use crate::kernel::layout::Layout;
-use crate::kernel::quarantine::SkippedEvent;
+use crate::kernel::quarantine::{ParkedKey, SkippedEvent};
 use crate::kernel::replay::Unfoldable;
 use crate::kernel::store::StoreError;
 
@@ -42,6 +42,9 @@ pub(in crate::kernel) struct Journal {
     /// Names of the files of records that wait.
     #[serde(default)]
     pub(in crate::kernel) parked: Vec<String>,
+    /// Records at the ends of partitions whose place no record behind them tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::kernel) unplaced: Vec<ParkedKey>,
     /// Events that an earlier reading of the log could not fold.
     #[serde(default)]
     pub(in crate::kernel) unfoldable: Vec<Unfoldable>,

@@ -32,9 +32,10 @@ impl Catching {
         self.heard[source] = true;
     }
 
-    /// Whether the reader has got all partitions to speak but those of which nothing can be heard.
+    /// Whether the reader has got all partitions to speak but those of which nothing can be heard, and one of them at least.
     pub(super) fn heard_all(&self, is_away: impl Fn(usize) -> bool) -> bool {
-        self.heard.iter().enumerate().all(|(source, heard)| *heard || is_away(source))
+        let mut heard = self.heard.iter().enumerate();
+        self.heard.contains(&true) && heard.all(|(source, heard)| *heard || is_away(source))
     }
 
     /// A partition ended here for the reader.
@@ -109,6 +110,7 @@ mod tests {
         all.hear(0);
         assert!(!all.heard_all(nobody));
         assert!(all.heard_all(|source| source == 1));
+        assert!(!catching(&[3, 3]).heard_all(|_| true), "nothing at all was heard");
         all.hear(1);
         assert!(all.heard_all(nobody));
         all.hear_anew();

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::topics::{TopicError, TopicWatch};
 use event_log::{Kafka, LogError};
@@ -12,12 +12,15 @@ use tokio::sync::watch;
 
 use super::Stopping;
 use super::telling::tell_away;
+use crate::kernel::checkpoint::SourceId;
 use crate::kernel::progress::Progress;
 use crate::kernel::sources;
 use crate::kernel::stop::StopReason;
 
 /// How old end offsets may get.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// How long none may be answered before nothing is known of the log's end any more.
+const UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// Questions about end offsets for each look at partitions and settings, which only an operator changes.
 const ASKED_PER_LOOK: u32 = 5;
 
@@ -63,9 +66,19 @@ impl EndOffsets {
 
     fn watch(&self) -> Result<(), LogError> {
         let mut topics = TopicWatch::open(&self.kafka)?;
+        let mut answered_at = Instant::now();
         for asked in 0_u32.. {
-            self.ask(&topics);
-            if asked.is_multiple_of(ASKED_PER_LOOK) {
+            let answer = self.ask(&topics);
+            match &answer {
+                Ok(()) => answered_at = Instant::now(),
+                Err(error) if answered_at.elapsed() < UNANSWERED_MAX => {
+                    tracing::debug!("end offsets are not known: {error}");
+                }
+                Err(error) => self.know_nothing(error),
+            }
+            // While nobody answers, a look would only take the time of the next question.
+            let is_unreachable = matches!(answer, Err(TopicError::Log(_)));
+            if asked.is_multiple_of(ASKED_PER_LOOK) && !is_unreachable {
                 self.look_at_topics(&mut topics);
             }
             if self.stopping.wait(ASK_EVERY) {
@@ -75,24 +88,35 @@ impl EndOffsets {
         Ok(())
     }
 
-    // A failure of all is no news here: the reader reports that Kafka is away.
-    fn ask(&self, topics: &TopicWatch) {
+    fn ask(&self, topics: &TopicWatch) -> Result<(), TopicError> {
         let checkpoint = self.progress.borrow().checkpoint.clone();
-        match topics.held(&sources::partitions(&checkpoint)) {
-            Ok(log) => {
-                let (mut ends, mut away) = (Vec::new(), Vec::new());
-                for ((source, _), held) in checkpoint.sources().zip(log) {
-                    match held {
-                        Ok(held) => ends.push((source.clone(), held.high)),
-                        Err(error) => away.push((source.clone(), error)),
-                    }
-                }
-                let ends = Arc::new(ends);
-                self.progress.send_modify(|progress| Arc::make_mut(progress).end_offsets = ends);
-                tell_away(&self.progress, away);
+        let log = topics.held(&sources::partitions(&checkpoint))?;
+        let (mut ends, mut away) = (Vec::new(), Vec::new());
+        for ((source, _), held) in checkpoint.sources().zip(log) {
+            match held {
+                Ok(held) => ends.push((source.clone(), held.high)),
+                Err(error) => away.push((source.clone(), error)),
             }
-            Err(error) => tracing::debug!("end offsets are not known: {error}"),
         }
+        self.know(ends);
+        tell_away(&self.progress, away);
+        Ok(())
+    }
+
+    /// The ends that were known are too old to measure a lag by. Who cannot be reached at all answers for no partition.
+    fn know_nothing(&self, error: &TopicError) {
+        self.know(Vec::new());
+        if matches!(error, TopicError::Log(_)) {
+            let checkpoint = self.progress.borrow().checkpoint.clone();
+            tell_away(
+                &self.progress,
+                checkpoint.sources().map(|(source, _)| (source.clone(), error.clone())),
+            );
+        }
+    }
+
+    fn know(&self, ends: Vec<(SourceId, i64)>) {
+        self.progress.send_modify(|progress| Arc::make_mut(progress).end_offsets = Arc::new(ends));
     }
 
     /// Partitions that were added stop the follower; all else that loses events is told, and it goes on.

@@ -96,16 +96,35 @@ pub(super) fn tell_away(
     progress.send_if_modified(|progress| {
         let changed = *progress.away != away;
         if changed {
-            for (_, why) in away.iter().filter(|(source, _)| !progress.away.contains_key(source)) {
-                tracing::warn!("one partition is not followed until it is answered for: {why}");
-            }
-            for source in progress.away.keys().filter(|source| !away.contains_key(source)) {
-                tracing::info!("{source} is answered for again, and followed on");
-            }
+            log_away(&progress.away, &away);
             Arc::make_mut(progress).away = Arc::new(away);
         }
         changed
     });
+}
+
+/// One line for each partition; but one for all of them, if no broker can be reached.
+fn log_away(before: &BTreeMap<SourceId, TopicError>, now: &BTreeMap<SourceId, TopicError>) {
+    let unreachable = |away: &BTreeMap<_, _>| {
+        away.values().find(|why| matches!(why, TopicError::Log(_))).map(ToString::to_string)
+    };
+    match (unreachable(before), unreachable(now)) {
+        (None, Some(why)) => tracing::warn!("no partition is followed until the log answers again: {why}"),
+        (Some(_), None) => tracing::info!("the log answers again, and is followed on"),
+        (None, None) => {
+            for source in before.keys().filter(|source| !now.contains_key(source)) {
+                tracing::info!("{source} is answered for again, and followed on");
+            }
+        }
+        (Some(_), Some(_)) => return,
+    }
+    let is_news = |(source, why): &(&SourceId, &TopicError)| {
+        !matches!(why, TopicError::Log(_))
+            && before.get(source).is_none_or(|was| matches!(was, TopicError::Log(_)))
+    };
+    for (_, why) in now.iter().filter(is_news) {
+        tracing::warn!("one partition is not followed until it is answered for: {why}");
+    }
 }
 
 /// Tells when the thread panics, so that nobody waits for a follower that is gone.

@@ -31,10 +31,11 @@ pub fn bytes_on_disk(path: &Path) -> Result<u64, StoreError> {
     files::bytes_below(path).map_err(|error| StoreError::new("measure", path, error))
 }
 
-/// Whether the generation in `path` was begun, if only by name, and never finished.
+/// Whether the generation in `path` was begun, if only by name, and never finished. One that cannot be
+/// looked at counts as finished, so that nobody removes it.
 #[must_use]
 pub fn is_unfinished(path: &Path) -> bool {
-    path.join(BUILDING_FILE).exists() || !path.join(ROWS_DIRECTORY).exists()
+    path.join(BUILDING_FILE).exists() || matches!(path.join(ROWS_DIRECTORY).try_exists(), Ok(false))
 }
 
 /// Layout of the generation in `path`, as text, which need not be open; `None` if it does not say.

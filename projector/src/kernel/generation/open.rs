@@ -1,6 +1,7 @@
 //! How a generation is begun, gone on with, and opened.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,8 +84,12 @@ impl Generation {
         open: impl FnOnce(&Path) -> Result<Rows, StoreError>,
         check: impl FnOnce(&Path) -> Result<(), GenerationError>,
     ) -> Result<Self, GenerationError> {
-        if !path.join(ROWS_DIRECTORY).is_dir() {
-            return Err(GenerationError::Missing { path: path.to_owned() });
+        match fs::metadata(path.join(ROWS_DIRECTORY)) {
+            Ok(rows) if rows.is_dir() => {}
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Err(StoreError::new("open", path, error).into());
+            }
+            _ => return Err(GenerationError::Missing { path: path.to_owned() }),
         }
         // Known while another process has the generation, too.
         if let Some(found) = layout_of(path)

@@ -41,7 +41,8 @@ pub struct SkippedEvent {
 
 impl SkippedEvent {
     /// Whether both leave out the same event, whatever was said about it.
-    pub(in crate::kernel) fn is_of_same_event(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_of_same_event(&self, other: &Self) -> bool {
         (&self.topic, self.partition, self.position, self.id)
             == (&other.topic, other.partition, other.position, other.id)
     }

@@ -19,6 +19,7 @@ use crate::kernel::bulk::JournalFile;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::generation::{self, Generation};
 use crate::kernel::projection::Projection;
+use crate::kernel::quarantine::ParkedKey;
 use crate::kernel::read_model::ReadModel;
 
 /// A build that was begun or resumed.
@@ -34,6 +35,14 @@ pub(super) struct Build<'b, E: 'static> {
     pub(super) control: Option<&'b ReadModel>,
     pub(super) pace: Pace,
     pub(super) resumed: bool,
+}
+
+/// What a build has met that its generation does not say.
+pub(super) struct Told {
+    /// Records recognised as repeated.
+    pub(super) duplicates: u64,
+    /// Records at the ends of partitions whose place no record behind them tells.
+    pub(super) unplaced: Vec<ParkedKey>,
 }
 
 impl<'b, E: EventData> Build<'b, E> {
@@ -108,7 +117,7 @@ impl<'b, E: EventData> Build<'b, E> {
         kafka: &Kafka,
         ends: &[i64],
         mut on_progress: impl FnMut(ReplayProgress),
-    ) -> Result<Folded<(Generation, u64)>, ReplayError> {
+    ) -> Result<Folded<(Generation, Told)>, ReplayError> {
         let ends = self.ends(ends);
         self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
         on_progress(self.pace.progress(&self.work.meter));
@@ -123,12 +132,14 @@ impl<'b, E: EventData> Build<'b, E> {
         }
         self.generation.set_skipped(self.journal.read().skipped.clone())?;
         on_progress(self.pace.progress(&self.work.meter));
-        let superseded = self.journal.read().superseded;
-        let duplicates = self.journal.read().duplicates;
+        let (superseded, told) = {
+            let journal = self.journal.read();
+            (journal.superseded, Told { duplicates: journal.duplicates, unplaced: journal.unplaced.clone() })
+        };
         if superseded > 0 {
             tracing::info!(superseded, "records of superseded writers were skipped");
         }
-        Ok(Ok((self.generation, duplicates)))
+        Ok(Ok((self.generation, told)))
     }
 
     /// Writes all rows and what waits, and makes them durable, unless events cannot be folded.

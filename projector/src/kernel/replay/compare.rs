@@ -35,7 +35,14 @@ pub enum Comparison {
         /// Digest of both.
         digest: String,
     },
-    /// They differ, or could not be brought to one place; that was accepted.
+    /// The published one cannot be opened or followed at present, which may pass; that was accepted.
+    NotCompared {
+        /// What kept it from being compared.
+        reason: String,
+        /// Why it was accepted.
+        why: String,
+    },
+    /// They differ; that was accepted.
     Accepted {
         /// What was found.
         difference: String,
@@ -54,23 +61,25 @@ pub(super) fn compare<E: EventData>(
     cancelled: &AtomicBool,
 ) -> Result<Comparison, ReplayError> {
     let comparing = Comparing { kafka, read_model, projection, new, options, cancelled };
-    let found = match comparing.compare() {
-        Err(Unlike::Failed(error)) => return Err(error),
-        Err(Unlike::Unreadable(reason)) => Ok(not_comparable(&reason)),
-        Err(Unlike::Differs(difference)) => Err(difference),
-        Ok(comparison) => Ok(comparison),
-    };
-    if cancelled.load(Ordering::Relaxed) {
+    let found = comparing.compare();
+    if cancelled.load(Ordering::Relaxed) && !matches!(found, Err(Unlike::Failed(_))) {
         let done = new.checkpoint().records();
         return Err(ReplayError::Cancelled { done, total: done });
     }
-    match (found, &options.accept_difference) {
+    match (found, options.accept_difference.clone()) {
         (Ok(comparison), _) => Ok(comparison),
-        (Err(difference), Some(why)) => {
-            tracing::warn!("publishing all the same ({why}): {difference}");
-            Ok(Comparison::Accepted { difference, why: why.clone() })
+        (Err(Unlike::Failed(error)), _) => Err(error),
+        (Err(Unlike::Unreadable(reason)), _) => Ok(not_comparable(&reason)),
+        (Err(Unlike::NotCompared(reason)), None) => Err(ReplayError::NotCompared { reason }),
+        (Err(Unlike::NotCompared(reason)), Some(why)) => {
+            tracing::warn!("publishing what was not compared ({why}): {reason}");
+            Ok(Comparison::NotCompared { reason, why })
         }
-        (Err(difference), None) => Err(ReplayError::Differs { difference }),
+        (Err(Unlike::Differs(difference)), None) => Err(ReplayError::Differs { difference }),
+        (Err(Unlike::Differs(difference)), Some(why)) => {
+            tracing::warn!("publishing all the same ({why}): {difference}");
+            Ok(Comparison::Accepted { difference, why })
+        }
     }
 }
 
@@ -78,6 +87,8 @@ pub(super) fn compare<E: EventData>(
 enum Unlike {
     /// A sentence about the difference.
     Differs(String),
+    /// They could not be brought to one place: a sentence that says why, which may pass.
+    NotCompared(String),
     /// A row of the published one is damaged: a sentence that says so.
     Unreadable(String),
     /// The store of the new one failed, which is no difference that somebody could accept.
@@ -85,8 +96,8 @@ enum Unlike {
 }
 
 impl From<String> for Unlike {
-    fn from(difference: String) -> Self {
-        Self::Differs(difference)
+    fn from(reason: String) -> Self {
+        Self::NotCompared(reason)
     }
 }
 
@@ -130,7 +141,7 @@ impl<E: EventData> Comparing<'_, E> {
         let brought = catch_up(self.kafka, old, self.projection, &self.new.checkpoint(), &stop);
         brought.map_err(|error| match unreadable_row(&error) {
             Some(unreadable) => Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")),
-            None => Unlike::Differs(format!(
+            None => Unlike::NotCompared(format!(
                 "{name} cannot follow the log to where the new generation is: {error}"
             )),
         })
@@ -148,7 +159,7 @@ impl<E: EventData> Comparing<'_, E> {
         }
         if !sample.checkpoint.covers(&here) {
             let behind = "did not get as far as the new generation in time";
-            return Err(Unlike::Differs(format!("{name} {behind}")));
+            return Err(format!("{name} {behind}").into());
         }
         self.follow(&sample.checkpoint, name)?;
         Ok(sample)
@@ -161,7 +172,7 @@ impl<E: EventData> Comparing<'_, E> {
         followed.map_err(|reason| match (unreadable_row(&reason), reason) {
             (Some(damage), _) => Unlike::Failed(self.damaged(&damage).into()),
             (None, StopReason::Store(error)) => Unlike::Failed(error.into()),
-            (None, reason) => Unlike::Differs(format!(
+            (None, reason) => Unlike::NotCompared(format!(
                 "the new generation cannot follow the log to where {name} is: {reason}"
             )),
         })

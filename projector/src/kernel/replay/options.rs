@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use event_log::LogError;
 use event_log::topics::TopicError;
 
+use super::build::Told;
 use super::compare::Comparison;
 use crate::kernel::bulk::RUNS_MERGED_MAX;
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::generation::{Generation, Moment};
-use crate::kernel::quarantine::{Quarantine, SkippedEvent};
+use crate::kernel::quarantine::{ParkedKey, Quarantine, SkippedEvent};
 use crate::kernel::read_model::ReadModelError;
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
@@ -119,6 +120,9 @@ pub struct ReplayReport {
     pub elapsed: Duration,
     /// What waits in it.
     pub quarantine: Arc<Quarantine>,
+    /// Records at the ends of partitions that are no events and whose position no record behind them tells: they wait once one
+    /// comes.
+    pub unplaced: Vec<ParkedKey>,
     /// How it compares with the generation that was published before.
     pub compared: Comparison,
     /// Old generations removed because nobody needs them any more.
@@ -131,8 +135,9 @@ impl ReplayReport {
         path: PathBuf,
         generation: &Generation,
         resumed: bool,
-        duplicates: u64,
+        told: Told,
     ) -> Self {
+        let Told { duplicates, unplaced } = told;
         let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
         Self {
             generation: name,
@@ -146,6 +151,7 @@ impl ReplayReport {
             bytes_on_disk: 0,
             elapsed: Duration::ZERO,
             quarantine,
+            unplaced,
             compared: Comparison::Nothing,
             retired: Vec::new(),
         }
@@ -190,9 +196,17 @@ pub enum ReplayError {
         /// Why not.
         reason: String,
     },
+    /// Nothing could be said about the new generation and what is served.
+    #[error(
+        "the new generation cannot be compared with the published one at present, and is not published: {reason}. Mend that and start again; to publish it without a comparison, start again with `--accept-difference WHY`"
+    )]
+    NotCompared {
+        /// What kept it from being compared.
+        reason: String,
+    },
     /// The new generation is not what is served.
     #[error(
-        "the new generation is not shown to be the same as the published one, and not published: {difference}. `projector --verify` names the rows; to publish it all the same, start again with `--accept-difference WHY`"
+        "the new generation is not the same as the published one, and not published: {difference}. `projector --verify` names the rows; to publish it all the same, start again with `--accept-difference WHY`"
     )]
     Differs {
         /// Which, how.

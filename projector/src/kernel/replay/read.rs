@@ -18,7 +18,7 @@ use super::work::{Work, run_name};
 use crate::kernel::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
 use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
 use crate::kernel::engine::Incoming;
-use crate::kernel::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX};
+use crate::kernel::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX, shown};
 use crate::kernel::source::{Counts, Stamp};
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::StoreError;
@@ -109,6 +109,7 @@ impl<'w, E: EventData> Reading<'w, E> {
                 return Ok(());
             }
         }
+        self.work.add_unplaced(self.sources.iter().flat_map(|(_, source, _)| shown(source)));
         Ok(())
     }
 

@@ -64,6 +64,10 @@ impl<E: EventData> Build<'_, E> {
             return read.and_then(|()| self.check_cancelled());
         }
         self.syncing = Some(syncing);
+        let unplaced = self.work.unplaced();
+        if !unplaced.is_empty() {
+            self.journal.update(|journal| journal.unplaced = unplaced)?;
+        }
         Ok(())
     }
 

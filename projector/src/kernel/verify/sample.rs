@@ -49,6 +49,9 @@ pub struct Serves {
     pub sample: Option<Sample>,
     /// It serves nothing, and is about to open what is published: whoever has that had better let it go.
     pub opens: bool,
+    /// Why it has not opened it yet, if it has tried; it goes on trying.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// Rows, and the commit that they are as of.

@@ -31,6 +31,8 @@ use crate::kernel::view::FoldError;
 
 /// How long a process may take to open what is published before it counts as silent.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may say why it cannot open it: most of what passes has passed by then, and it tries ever more seldom.
+const TROUBLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one that answers nothing may have the generation: whoever looks at it has it for a moment.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what is served may take to get as far as another generation; it follows the log, so it is soon there.
@@ -67,8 +69,8 @@ pub enum HoldError {
     /// It cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The process that has it does not answer.
-    #[error("{holder} has the generation and does not answer at {}: {detail}", socket.display())]
+    /// The process that has it serves nothing at present, or does not answer.
+    #[error("{holder} has the generation and does not serve it at {}: {detail}", socket.display())]
     Silent {
         /// Who has it.
         holder: String,
@@ -177,6 +179,10 @@ impl Served {
             match &serves {
                 Ok(Serves { sample: Some(sample), .. }) if sample.layout == layout_text => {
                     return Ok(Ok(Self::There(client)));
+                }
+                Ok(Serves { opens: true, trouble: Some(why), .. }) => {
+                    let detail = format!("it cannot open it yet, and tries again: {why}");
+                    return Ok(Err(NotYet { holder: server, detail, timeout: TROUBLE_TIMEOUT }));
                 }
                 Ok(Serves { opens: true, .. }) => {
                     let detail = "it is still opening it".to_owned();

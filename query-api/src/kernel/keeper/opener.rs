@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_log::Kafka;
-use projector::kernel::quarantine::{Released, leave_out, release_all};
+use projector::kernel::quarantine::{Released, SkippedEvent, leave_out, release_all};
 use projector::kernel::{
     FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
 };
@@ -38,6 +38,17 @@ impl OpenError {
         error.is_damage()
             || matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
     }
+
+    /// As `/status` has it, with what helps if it does not pass: nothing can be compared with what cannot be opened.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Generation(GenerationError::Store(_)) => format!(
+                "{self}. While that lasts no replay is compared with it: `projector --replay --accept-difference WHY` publishes one \
+                 without"
+            ),
+            _ => self.to_string(),
+        }
+    }
 }
 
 /// What it takes to open a generation and follow.
@@ -53,6 +64,7 @@ impl<E: EventData + 'static> Opener<E> {
         let skipped = read_model.skipped()?;
         let generation =
             Generation::open(&read_model.path_of(name), &self.projection.layout(), &self.holder)?;
+        warn_of_unnamed(&generation, &skipped);
         leave_out(&generation, self.projection, skipped).map_err(GenerationError::from)?;
         let released = release_all(&generation, self.projection).map_err(GenerationError::from)?;
         if released.projected > 0 {
@@ -67,6 +79,21 @@ impl<E: EventData + 'static> Opener<E> {
         let follower =
             Follower::start(&self.kafka, generation.clone(), self.projection, FollowOptions::default())?;
         Ok(Candidate { name, generation, progress: follower.progress(), follower, is_compared: false })
+    }
+}
+
+/// What is left out here and named nowhere is back in the next generation that is built.
+fn warn_of_unnamed(generation: &Generation, named: &[SkippedEvent]) {
+    let quarantine = generation.quarantine();
+    let is_named = |event: &&SkippedEvent| named.iter().any(|named| named.is_of_same_event(event));
+    let unnamed = quarantine.skipped().iter().filter(|event| !is_named(event)).count();
+    if unnamed > 0 {
+        tracing::warn!(
+            unnamed,
+            "{} leaves out events that SKIPPED does not name: restore that file from a copy, or the next replay projects them, or has \
+             them wait, and is not published without --accept-difference",
+            generation.path().display()
+        );
     }
 }
 

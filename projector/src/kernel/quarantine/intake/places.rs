@@ -40,6 +40,11 @@ impl Intake {
             source.passed(Verdict::Duplicate, source.epoch(), unplaced.id, record.offset);
             return Ok(Verdict::Duplicate);
         }
+        let position = source.next_position() + source.unplaced.len() as u64;
+        let is_left_out = self.skipped.get(&(record.source, position)) == Some(&unplaced.id);
+        if self.stops && !is_left_out {
+            return Err(unplaced.reason);
+        }
         if source.unplaced.len() == UNPLACED_RECORDS_MAX || unplaced.bytes() > PARKED_RECORD_BYTES_MAX {
             return Err(unplaced.reason);
         }

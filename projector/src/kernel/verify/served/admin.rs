@@ -58,7 +58,7 @@ impl Client {
     fn exchange(&self, timeout: Duration, path: &str, body: &impl Serialize) -> io::Result<Vec<u8>> {
         let body = serde_json::to_vec(body)?;
         let (_open, socket) = socket_path(&self.directory)?;
-        let mut stream = UnixStream::connect(socket)?;
+        let mut stream = UnixStream::connect(socket).map_err(unanswered)?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         stream.write_all(&request(path, &body))?;
@@ -66,6 +66,11 @@ impl Client {
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
         Ok(answer)
     }
+}
+
+/// Whoever serves makes its socket again within seconds, unless its whole directory was taken away.
+fn unanswered(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{error}; if that lasts, restart that process"))
 }
 
 /// Of HTTP 1.0, so that the answer ends with the connection. In one piece: whoever answers without a look at the body may
