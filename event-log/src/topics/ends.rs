@@ -56,6 +56,9 @@ impl Inspector {
         self.serve_client();
         let mut topics: BTreeMap<&str, Vec<Placed>> = BTreeMap::new();
         for (topic, _) in partitions {
+            if is_over() {
+                return Err(LogError::GivenUp.into());
+            }
             if !topics.contains_key(topic.as_ref()) {
                 topics.insert(topic.as_ref(), self.placed(topic.as_ref(), patience)?);
             }

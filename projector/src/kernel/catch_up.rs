@@ -1,8 +1,9 @@
 //! Brings a generation that nobody serves to a given place in the log, and no further.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::topics::{self, TopicError};
+use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Polled, Reader, Start};
 use schemas::event_data::EventData;
 
@@ -18,11 +19,15 @@ use super::stop::{RecordAt, StopReason};
 const CACHE_BYTES_MAX: usize = 64 << 20;
 /// How long to wait for a record before looking whether to stop.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long each leader may take to say what it has; the request to stop is seen between two of them.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long they are asked again, while some do not answer.
+const ANSWERS_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest silence of a broker that is to have more.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Projects into `generation` up to the events of `to`, if it is behind, in every partition, wherever the log has them now.
-/// Ends early, without an error, once `stop` says so, which is asked for every record.
+/// Ends early, without an error, once `stop` says so, which is asked for every record, and between two questions to brokers.
 ///
 /// # Errors
 /// [`StopReason`] if the log cannot be projected so far, or falls silent before.
@@ -122,10 +127,25 @@ impl Behind {
     /// that was projected so far is noticed (a fork) before anything is projected from it.
     fn starts(&self, kafka: &Kafka, stop: &dyn Fn() -> bool) -> Result<Vec<Start>, StopReason> {
         let unreachable = |error: TopicError| StopReason::Log { error: error.to_string(), passes: true };
-        let log = topics::all_watermarks(kafka, &sources::partitions(&self.from)).map_err(unreachable)?;
+        let log = self.held(kafka, stop).map_err(unreachable)?;
         sources::check_fronts(&self.from, &log, kafka.embedded)?;
         let places = places_until(kafka, &self.from, &log, stop).map_err(unreachable)?;
         sources::starts_at(&self.from, &log, &places)
+    }
+
+    /// What the log has of these partitions.
+    fn held(&self, kafka: &Kafka, stop: &dyn Fn() -> bool) -> Result<Vec<Watermarks>, TopicError> {
+        let partitions = sources::partitions(&self.from);
+        let give_up_at = Instant::now() + ANSWERS_TIMEOUT;
+        loop {
+            let held = topics::held_until(kafka, &partitions, ANSWER_TIMEOUT, stop);
+            match held.and_then(|held| held.into_iter().collect()) {
+                Err(error) if may_answer(&error) && Instant::now() < give_up_at && !stop() => {
+                    thread::sleep(POLL_TIMEOUT);
+                }
+                held => return held,
+            }
+        }
     }
 
     /// The log has less than is to be projected.
@@ -136,6 +156,10 @@ impl Behind {
         let at = RecordAt { topic, partition, offset: high, event_id: None };
         StopReason::LogWentBack { at: Box::new(at), high }
     }
+}
+
+fn may_answer(error: &TopicError) -> bool {
+    error.is_away() || matches!(error, TopicError::Log(error) if error.may_pass())
 }
 
 fn silent() -> StopReason {

@@ -80,8 +80,8 @@ impl Generation {
         self.moments.now()
     }
 
-    /// Whether a batch was taken in part, so that nothing is read or written any more before it is opened afresh. Waits while a
-    /// batch is being written.
+    /// Whether a batch was taken in part, so that nothing is read or written any more before it is opened afresh. Does not wait; of
+    /// a batch that is being written it is not known yet.
     #[must_use]
     pub fn is_torn(&self) -> bool {
         self.moments.is_torn()

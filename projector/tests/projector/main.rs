@@ -5,6 +5,7 @@
 mod any_bytes;
 mod broken;
 mod broker;
+mod catching_up;
 mod cruel;
 mod damaged_builds;
 mod disk_full;

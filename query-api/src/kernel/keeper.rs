@@ -108,6 +108,10 @@ impl<E: EventData + 'static> Keeper<E> {
         match self.next.as_ref().and_then(Next::withdrawn) {
             // As it should be; why it is so goes on being told.
             Some((_, Withdrawn { served, .. })) if *served == name && self.serves(&name) => return,
+            // Somebody has published it once more, maybe built anew.
+            Some((refused, Withdrawn { is_put_back: true, .. })) if refused == name => {
+                self.forget_next().await;
+            }
             Some((refused, withdrawn)) if refused == name => {
                 let withdrawn = withdrawn.clone();
                 return self.withdraw(withdrawn).await;
@@ -118,8 +122,9 @@ impl<E: EventData + 'static> Keeper<E> {
             return self.forget_next().await;
         }
         let (opener, read_model) = (self.opener.clone(), self.read_model.clone());
+        let is_something_served = self.api.serving_now().is_some();
         let next = self.next_is(&name).await;
-        if next.is_due() {
+        if next.is_due(is_something_served) {
             next.open(tokio::task::spawn_blocking(move || opener.open(&read_model, &name)));
         }
         self.want_another();
@@ -219,6 +224,9 @@ impl<E: EventData + 'static> Keeper<E> {
         tracing::info!("the disk takes writes; the read model is opened afresh");
         self.mending.opened_afresh(reached);
         self.api.serve_nothing();
+        if let Some(next) = &mut self.next {
+            next.hurry();
+        }
         if let Some(follower) = self.follower.take() {
             stop(follower).await;
         }

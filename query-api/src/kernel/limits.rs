@@ -55,9 +55,12 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// How long a new generation may take for the last few events before it takes over; the served one stands still
 /// meanwhile, and is followed again if it takes longer.
 pub const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a new generation may take to be compared with what is served, which goes on meanwhile; it is opened afresh and
-/// compared again if it takes longer. Long enough for a broker that is away for a moment.
+/// How long a new generation may take to be compared with what is served, which goes on meanwhile; it follows on and is
+/// compared again if it takes longer. Long enough for a broker that is away for a moment. A few seconds more pass while one
+/// does not answer.
 pub const COMPARE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause before it is compared again, in which it follows the log.
+pub const COMPARE_PAUSE: Duration = Duration::from_secs(2);
 /// How often it is looked whether what is served has got as far: it usually has at the first look.
 pub const COMPARE_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the projection may take to begin with what is asked of it about the quarantine: longer than one commit, and

@@ -4,6 +4,7 @@
 
 mod any_bytes;
 mod bounds;
+mod compared;
 mod endpoints;
 mod events;
 mod heavy;

@@ -217,7 +217,7 @@ async fn who_waits_for_the_first_catch_up_goes_on_waiting_over_a_swap() {
     service.stop().await.unwrap();
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+pub(crate) fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, TryLockError};
 
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
@@ -84,9 +84,16 @@ impl Moments {
         if self.changing.load(Ordering::SeqCst) { Err(self.torn(&now)) } else { Ok(()) }
     }
 
-    /// Whether a batch was taken in part: nothing is read or written any more before the generation is opened afresh.
+    /// Whether a batch was taken in part: nothing is read or written any more before the generation is opened afresh. Does not
+    /// wait; of one that is being written it is not known yet.
     pub(super) fn is_torn(&self) -> bool {
-        self.check_whole().is_err()
+        // Nobody changes rows while this is held.
+        let _now = match self.now.try_read() {
+            Ok(now) => now,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        self.changing.load(Ordering::SeqCst)
     }
 
     #[cfg(test)]
@@ -97,5 +104,34 @@ impl Moments {
     fn torn(&self, now: &Now) -> StoreError {
         let panicked = || StoreError::of(Failure::Damage, "write", &self.path, "a batch ended in its middle");
         now.torn.clone().unwrap_or_else(panicked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Nothing here takes that long unless it hangs.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn whoever_asks_whether_a_batch_was_taken_in_part_does_not_wait_while_one_is_written() {
+        let moments = Arc::new(Moments::new(Path::new("gen-000001"), Moment::default()));
+        let asking = moments.clone();
+        let changed = moments.change(move || {
+            let (tell, told) = channel();
+            thread::spawn(move || tell.send(asking.is_torn()));
+            assert_eq!(told.recv_timeout(DEADLINE), Ok(false));
+            Ok(Moment::default())
+        });
+        changed.unwrap();
+        assert!(!moments.is_torn());
+        let failed = StoreError::new("write", Path::new("gen-000001"), "a full disk");
+        moments.change(|| Err(failed)).unwrap_err();
+        assert!(moments.is_torn());
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use projector::kernel::store::Failure;
+use projector::kernel::verify::unreadable_row;
 use projector::kernel::{Checkpoint, Follower, Generation, Progress, State, StopReason};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A generation on its way to be served.
 pub(super) struct Candidate {
@@ -12,8 +14,10 @@ pub(super) struct Candidate {
     pub(super) generation: Arc<Generation>,
     pub(super) follower: Follower,
     pub(super) progress: watch::Receiver<Arc<Progress>>,
-    /// Whether it was compared with what is served, as far as it can be.
-    pub(super) is_compared: bool,
+    /// Whether somebody has accepted it as it is, whatever is served.
+    pub(super) is_accepted: bool,
+    /// From when on it is to be compared with what is served; none once it was, as far as it can be.
+    pub(super) compare_at: Option<Instant>,
 }
 
 /// Where a candidate is, measured against what is served.
@@ -25,11 +29,12 @@ pub(super) enum Standing {
     Behind,
     /// It stands still for a reason that may pass.
     Waits(String),
-    /// It has to be opened afresh, because its disk took no write, or because what it has is no longer what is wanted.
+    /// It has to be opened afresh: its disk took no write, an opening leaves out what stopped it, or what it has is no longer what
+    /// is wanted.
     Again(String),
-    /// It will not get there in this process.
+    /// It will not get there in this process, and that is no fault of its own.
     Ended(String),
-    /// Nobody is to serve it: it will never get there, or would take back what is served.
+    /// Nobody is to serve it: it is damaged, contradicts what is served, or would take back what was shown.
     Unfit(String),
 }
 
@@ -57,20 +62,24 @@ fn standing(now: &Progress, served: &Checkpoint) -> Standing {
     stopped(reason)
 }
 
-/// Where a candidate is whose projection stopped before it had caught up.
+/// Where a candidate is whose projection stopped before it had caught up. What is wrong with the log, or with this program,
+/// says nothing against the generation.
 pub(super) fn stopped(reason: &StopReason) -> Standing {
     let why = format!("it stopped before it had caught up: {reason}");
     match reason {
+        reason if unreadable_row(reason).is_some() => Standing::Unfit(why),
         StopReason::Store(error) if error.failure == Failure::Write => Standing::Again(why),
+        StopReason::QuarantineFull { .. } => Standing::Again(why),
         reason if reason.may_pass() => Standing::Waits(why),
-        StopReason::Log { .. } | StopReason::Defect { .. } => Standing::Ended(why),
-        _ => Standing::Unfit(why),
+        _ => Standing::Ended(why),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use projector::kernel::{RecordAt, SourceCheckpoint, SourceId, StoreError};
+    use schemas::event_data::DataError;
+    use schemas::sequence::SequenceError;
 
     use super::*;
 
@@ -109,6 +118,21 @@ mod tests {
         assert!(matches!(stopped_at_3(store(Failure::Write)), Standing::Again(_)));
         assert!(matches!(stopped_at_3(store(Failure::Damage)), Standing::Unfit(_)));
         assert!(matches!(stopped_at_3(StopReason::Defect { detail: String::new() }), Standing::Ended(_)));
+        let gap = SequenceError::Gap { expected: 3, found: 5 };
+        assert!(matches!(stopped_at_3(StopReason::Sequence { at: at(), error: gap }), Standing::Ended(_)));
+        let (found, expected) = ("carts/0".to_owned(), "orders/0".to_owned());
+        let foreign = StopReason::ForeignSource { at: at(), found, expected };
+        assert!(matches!(stopped_at_3(foreign), Standing::Ended(_)));
+        let (key, bound) = ("a".to_owned(), "too many wait".to_owned());
+        let full = StopReason::QuarantineFull { at: at(), key, bound };
+        assert!(matches!(stopped_at_3(full), Standing::Again(_)), "an opening leaves out what was skipped");
+        assert!(matches!(
+            stopped_at_3(StopReason::UnknownEvent {
+                at: at(),
+                error: DataError::UnknownType { event_type: "later".to_owned() }
+            }),
+            Standing::Ended(_)
+        ));
         let moving = Progress::start(Arc::new(checkpoint(3)));
         assert_eq!(standing(&moving, &checkpoint(4)), Standing::Behind);
     }

@@ -9,10 +9,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::candidate::{Candidate, Standing};
+use super::compare::Compared;
 use super::opener::OpenError;
 use crate::kernel::status::NextStatus;
 
-/// Pause before an opening that failed is tried again, doubled up to [`OPEN_PAUSE_MAX`].
+/// Pause before an opening that failed is tried again, doubled up to [`OPEN_PAUSE_MAX`] while something else is served.
 const OPEN_PAUSE: Duration = Duration::from_millis(250);
 const OPEN_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// An opening that took long is not repeated at once: it read the whole store.
@@ -35,14 +36,14 @@ pub(super) struct Next {
 
 /// How far it is.
 pub(super) enum Stage {
-    /// To be opened from then on.
-    Waiting(Instant),
+    /// It could not be opened or served at `failed_at`, and is to be opened from `due_at` on; at once if the two are one.
+    Waiting { failed_at: Instant, due_at: Instant },
     /// Being opened since then, on a thread that may block.
     Opening(Instant, JoinHandle<Result<Candidate, OpenError>>),
     /// Open and followed.
     CatchingUp(Candidate),
     /// Being compared with what is served, on a thread that may block.
-    Comparing(Comparing, JoinHandle<Result<Candidate, Standing>>),
+    Comparing(Comparing, JoinHandle<Result<Compared, Standing>>),
     /// Not to be served by this process.
     Refused,
     /// Not to be served by anybody.
@@ -67,16 +68,36 @@ impl Drop for Comparing {
 pub(super) struct Withdrawn {
     pub(super) why: String,
     pub(super) served: String,
+    /// Whether that has been done: who publishes the withdrawn one after that wants it anew.
+    pub(super) is_put_back: bool,
 }
 
 impl Next {
     pub(super) fn new(name: String) -> Self {
-        let pause = Pause::new(OPEN_PAUSE, OPEN_PAUSE_MAX);
-        Self { name, stage: Stage::Waiting(Instant::now()), why: None, pause, tries: 0, takes_back: 0 }
+        let (pause, now) = (Pause::new(OPEN_PAUSE, OPEN_PAUSE_MAX), Instant::now());
+        let stage = Stage::Waiting { failed_at: now, due_at: now };
+        Self { name, stage, why: None, pause, tries: 0, takes_back: 0 }
     }
 
-    pub(super) fn is_due(&self) -> bool {
-        matches!(self.stage, Stage::Waiting(at) if at <= Instant::now())
+    /// Whether it is to be opened now. While nothing is served, everybody waits for it, and no grown pause counts.
+    pub(super) fn is_due(&self, is_something_served: bool) -> bool {
+        let Stage::Waiting { failed_at, due_at } = self.stage else { return false };
+        let due_at = if is_something_served { due_at } else { due_at.min(failed_at + OPEN_PAUSE) };
+        due_at <= Instant::now()
+    }
+
+    /// What was served is so no more: nobody compares this one with it any longer, and what kept it from being opened or served
+    /// is tried anew.
+    pub(super) fn hurry(&mut self) {
+        let now = Instant::now();
+        match &self.stage {
+            // It comes back as it is.
+            Stage::Comparing(at_work, _) => at_work.given_up.store(true, Ordering::Relaxed),
+            Stage::Waiting { .. } | Stage::Refused => {
+                self.stage = Stage::Waiting { failed_at: now, due_at: now };
+            }
+            Stage::Opening(..) | Stage::CatchingUp(_) | Stage::Withdrawn(_) => {}
+        }
     }
 
     pub(super) fn open(&mut self, opening: JoinHandle<Result<Candidate, OpenError>>) {
@@ -91,7 +112,8 @@ impl Next {
             _ => Duration::ZERO,
         };
         let pause = self.pause.longer().max((took * OPEN_PAUSE_PER_OPENING).min(OPEN_PAUSE_MAX));
-        self.stage = Stage::Waiting(Instant::now() + pause);
+        let failed_at = Instant::now();
+        self.stage = Stage::Waiting { failed_at, due_at: failed_at + pause };
         self.why = Some(why);
     }
 
@@ -149,7 +171,7 @@ impl Next {
             (_, Some(_)) => "waiting",
             (Stage::Comparing(..), None) => "comparing",
             (Stage::CatchingUp(_), None) => "catching-up",
-            (Stage::Waiting(_) | Stage::Opening(..), None) => "opening",
+            (Stage::Waiting { .. } | Stage::Opening(..), None) => "opening",
         };
         let (generation, why) = (self.name.clone(), self.why.clone());
         NextStatus { generation, state, why, behind_events, tries: self.tries }
@@ -161,7 +183,7 @@ pub(super) enum Moved {
     /// It was opened, or could not be.
     Opened(Result<Candidate, OpenError>),
     /// It was compared with the generation of that name.
-    Compared(String, Result<Candidate, Standing>),
+    Compared(String, Result<Compared, Standing>),
     /// It has projected more, or stopped.
     Further,
 }
@@ -193,14 +215,14 @@ mod tests {
     use super::*;
 
     fn waits(next: &Next) -> Duration {
-        let Stage::Waiting(at) = next.stage else { panic!("it is tried again") };
-        at.duration_since(Instant::now())
+        let Stage::Waiting { due_at, .. } = next.stage else { panic!("it is tried again") };
+        due_at.duration_since(Instant::now())
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_opening_is_tried_again_later_each_time_and_the_longer_it_took() {
         let mut next = Next::new("gen-000001".to_owned());
-        assert!(next.is_due());
+        assert!(next.is_due(true));
         let pauses: Vec<_> = (0..9)
             .map(|_| {
                 next.failed("the disk".to_owned());
@@ -208,12 +230,38 @@ mod tests {
             })
             .collect();
         assert_eq!(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-        assert!(!next.is_due());
+        assert!(!next.is_due(true));
         assert_eq!(next.told(None).state, "waiting");
         let mut next = Next::new("gen-000001".to_owned());
         next.open(tokio::spawn(std::future::pending()));
         tokio::time::advance(Duration::from_secs(2)).await;
         next.failed("the disk".to_owned());
         assert_eq!(waits(&next), Duration::from_secs(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nothing_is_served_no_grown_pause_keeps_the_next_one_from_being_opened() {
+        let mut next = Next::new("gen-000002".to_owned());
+        (0..9).for_each(|_| next.failed("the disk".to_owned()));
+        assert!(!next.is_due(false));
+        tokio::time::advance(OPEN_PAUSE).await;
+        assert!(next.is_due(false) && !next.is_due(true));
+        next.failed("the disk".to_owned());
+        next.hurry();
+        assert!(next.is_due(true));
+        next.refuse("the log has a gap".to_owned());
+        next.hurry();
+        assert!(next.is_due(true), "who reads on from it may be served all the same");
+    }
+
+    #[tokio::test]
+    async fn a_comparison_with_what_is_served_no_more_is_given_up_and_not_forgotten() {
+        let mut next = Next::new("gen-000002".to_owned());
+        let given_up = Arc::new(AtomicBool::new(false));
+        let at_work = Comparing { served: "gen-000001".to_owned(), given_up: given_up.clone() };
+        next.stage = Stage::Comparing(at_work, tokio::spawn(std::future::pending()));
+        next.hurry();
+        assert!(given_up.load(Ordering::Relaxed));
+        assert!(matches!(next.stage, Stage::Comparing(..)), "its candidate comes back open");
     }
 }

@@ -8,6 +8,7 @@ use projector::kernel::{
     FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
 };
 use schemas::event_data::EventData;
+use tokio::time::Instant;
 
 use super::candidate::Candidate;
 use crate::kernel::blocking::blocking;
@@ -71,14 +72,16 @@ impl<E: EventData + 'static> Opener<E> {
             let Released { projected, waiting, .. } = released;
             tracing::info!(projected, waiting, "events that waited have been projected");
         }
-        Ok(self.follow(name.to_owned(), Arc::new(generation))?)
+        let is_accepted = generation.accepted().map_err(GenerationError::from)?.is_some();
+        Ok(Candidate { is_accepted, ..self.follow(name.to_owned(), Arc::new(generation))? })
     }
 
     /// Begins to follow into a generation that is open.
     pub(super) fn follow(&self, name: String, generation: Arc<Generation>) -> std::io::Result<Candidate> {
         let follower =
             Follower::start(&self.kafka, generation.clone(), self.projection, FollowOptions::default())?;
-        Ok(Candidate { name, generation, progress: follower.progress(), follower, is_compared: false })
+        let (progress, compare_at) = (follower.progress(), Some(Instant::now()));
+        Ok(Candidate { name, generation, progress, follower, is_accepted: false, compare_at })
     }
 }
 

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use schemas::event_data::EventData;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Keeper;
 use super::candidate::{Candidate, Standing};
+use super::compare::Compared;
 use super::next::{Comparing, Next, Stage, Withdrawn};
 use super::opener::stop;
 use crate::kernel::blocking::blocking;
@@ -26,11 +27,18 @@ impl<E: EventData + 'static> Keeper<E> {
     pub(super) async fn judge(&mut self, stopped: &StopSignal) {
         let Some(candidate) = self.next.as_mut().and_then(Next::take_candidate) else { return };
         let Some(served) = self.api.serving_now() else { return self.serve(candidate) };
-        match candidate.standing(&served.generation.checkpoint()) {
-            Standing::There if !candidate.is_compared => self.compare(candidate, served),
-            Standing::There => self.swap(candidate, &served, stopped).await,
-            standing => self.leave(candidate, standing, &served.name).await,
+        match (candidate.standing(&served.generation.checkpoint()), candidate.compare_at) {
+            (Standing::There, Some(at)) if at <= Instant::now() => self.compare(candidate, served),
+            (Standing::There, Some(_)) => self.keep(candidate),
+            (Standing::There, None) => self.swap(candidate, &served, stopped).await,
+            (standing, _) => self.leave(candidate, standing, &served.name).await,
         }
+    }
+
+    /// It is to be compared later; why goes on being told.
+    fn keep(&mut self, candidate: Candidate) {
+        let Some(next) = &mut self.next else { return };
+        next.stage = Stage::CatchingUp(candidate);
     }
 
     /// Nobody stands still for it but the candidate.
@@ -43,10 +51,11 @@ impl<E: EventData + 'static> Keeper<E> {
     }
 
     /// The comparison with `served` has ended.
-    pub(super) async fn compared(&mut self, served: &str, compared: Result<Candidate, Standing>) {
+    pub(super) async fn compared(&mut self, served: &str, compared: Result<Compared, Standing>) {
         match (compared, &mut self.next) {
-            (Ok(candidate), Some(next)) => next.catch_up(candidate),
-            (Ok(candidate), None) => stop(candidate.follower).await,
+            (Ok(Compared { candidate, again: None }), Some(next)) => next.catch_up(candidate),
+            (Ok(Compared { candidate, again: Some(why) }), Some(next)) => next.wait(candidate, why),
+            (Ok(Compared { candidate, .. }), None) => stop(candidate.follower).await,
             (Err(standing), _) => self.let_go(standing, served).await,
         }
     }
@@ -79,10 +88,8 @@ impl<E: EventData + 'static> Keeper<E> {
         let (new, old) = (candidate.generation.last_moment(), served.generation.last_moment());
         let key = new.quarantine.covers(&old.quarantine, &old.checkpoint).err()?;
         let why = format!("events of key {key} wait in it, and have been projected in {}", served.name);
-        match candidate.generation.accepted() {
-            Ok(Some(_)) => return None,
-            Ok(None) => {}
-            Err(error) => return Some(Standing::Again(error.to_string())),
+        if candidate.is_accepted {
+            return None;
         }
         // Released or left out there meanwhile: whoever opens it again does the same.
         match self.next.as_mut().is_some_and(Next::may_cease_to_take_back) {
@@ -109,7 +116,9 @@ impl<E: EventData + 'static> Keeper<E> {
         let Some(next) = &mut self.next else { return };
         match standing {
             Standing::Ended(why) => next.refuse(why),
-            Standing::Unfit(why) => self.withdraw(Withdrawn { why, served: served.to_owned() }).await,
+            Standing::Unfit(why) => {
+                self.withdraw(Withdrawn { why, served: served.to_owned(), is_put_back: false }).await
+            }
             Standing::Again(why) | Standing::Waits(why) => next.failed(why),
             Standing::There | Standing::Behind => {
                 next.failed("it was closed before it was served".to_owned())
@@ -118,7 +127,7 @@ impl<E: EventData + 'static> Keeper<E> {
     }
 
     /// Publishes what is served again in place of what is to be served next. Tried again at each look, if that fails.
-    pub(super) async fn withdraw(&mut self, withdrawn: Withdrawn) {
+    pub(super) async fn withdraw(&mut self, mut withdrawn: Withdrawn) {
         let Some(next) = &mut self.next else { return };
         let (read_model, name, served) =
             (self.read_model.clone(), next.name.clone(), withdrawn.served.clone());
@@ -127,7 +136,8 @@ impl<E: EventData + 'static> Keeper<E> {
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),
         };
-        let Withdrawn { why, served } = &withdrawn;
+        withdrawn.is_put_back = failed.is_none();
+        let Withdrawn { why, served, .. } = &withdrawn;
         next.why = Some(match failed {
             None => format!("{why}. {served} is published again in its place"),
             Some(error) => format!("{why}. {served} cannot be published again in its place: {error}"),

@@ -1,0 +1,68 @@
+//! A published generation is compared with what is served: whatever becomes of that, no other wish is lost.
+
+use std::fs;
+
+use projector::kernel::{Generation, ReadModel};
+
+use crate::events::{placed, signed_up};
+use crate::http::{get_after, get_with};
+use crate::log::{Log, place};
+use crate::opening::copy;
+use crate::setting::{Setting, status, until};
+use crate::swaps::{path, rebuild, serving};
+
+/// Whoever removes what was withdrawn, and builds anew, gets the same number again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_withdrawn_once_is_judged_again_when_somebody_publishes_it_again() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    let before = get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let (layout, empty) = (projector::shop::layout(), read_model.path_of("gen-000002"));
+    let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
+    let service = setting.serve().await;
+    let router = service.router();
+    Generation::create(&empty, &layout, &served, "a test").unwrap().finish().unwrap();
+    for _ in 0..2 {
+        read_model.publish("gen-000002").unwrap();
+        let is_put_back = || read_model.current().unwrap().unwrap() == "gen-000001";
+        until("it is put back", async || is_put_back().then_some(())).await;
+        let told = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+        assert!(told["refused"].as_str().unwrap().contains("gen-000001 is published again"), "{told}");
+    }
+    fs::remove_dir_all(&empty).unwrap();
+    assert_eq!(rebuild(&setting).await, "gen-000002");
+    serving(&router, "gen-000002").await;
+    assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
+    service.stop().await.unwrap();
+}
+
+/// It has projected more of a partition that nobody answers for now.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_compared_because_what_is_served_cannot_move_is_served_all_the_same() {
+    let in_it = place(&signed_up(1));
+    let setting = Setting::on(Log::start_two(in_it, 2));
+    setting.serve().await.stop().await.unwrap();
+    let first = setting.data_dir().join("gen-000001");
+    let spare = setting.data_dir().with_file_name("spare");
+    copy(&first, &spare);
+    let service = setting.serve().await;
+    let token = setting.log.write(&signed_up(1));
+    let before = get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    fs::rename(&first, setting.data_dir().join("gen-000002")).unwrap();
+    fs::rename(&spare, &first).unwrap();
+    setting.log.down(2);
+
+    let service = setting.open_with(&setting.settings()).await;
+    let router = service.router();
+    let is_away = |status: &serde_json::Value| status["partitions_away"][0].is_string();
+    assert_eq!(status(&router, "away", is_away).await["generation"], "gen-000001");
+    get_with(&router, &path(), &[("daybook-after", &token), ("daybook-wait-ms", "1")]).await.problem(503);
+    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
+    serving(&router, "gen-000002").await;
+    assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
+    service.stop().await.unwrap();
+}
