@@ -51,8 +51,12 @@ fn serve_until_stopped(serve: Serve) -> ExitCode {
     code
 }
 
-/// One thread more than there are cores: each core may read rows, and one thread is left for whoever waits for no disk.
-fn runtime() -> io::Result<Runtime> {
+/// What service D runs on, alone or with others in one process. One thread more than there are cores: each core may read rows,
+/// and one thread is left for whoever waits for no disk.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn runtime() -> io::Result<Runtime> {
     let cores = available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread().worker_threads(cores + 1).enable_all().build()
 }

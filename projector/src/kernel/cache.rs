@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::digest::RowHash;
 use super::generation::{Commit, Generation};
 use super::keys::RowKey;
+use super::rows::BATCH_BYTES_MAX;
 use super::store::{ReadError, StoreError};
 use super::view::{EventMeta, FoldError, Parts, UnsavedParts, View};
 
@@ -30,6 +31,19 @@ pub(super) trait Table<E>: Send {
     fn changed_bytes(&self) -> usize;
     /// Bytes in memory, estimated from above.
     fn bytes(&self) -> usize;
+}
+
+/// Whether what the tables have to write, with so many entries and bytes beside it, fills a batch of a generation that is
+/// served: small enough that no power cut takes what was durable before.
+pub(super) fn fills_batch<E>(
+    tables: &[Box<dyn Table<E>>],
+    entries_max: usize,
+    entries_beside: usize,
+    bytes_beside: usize,
+) -> bool {
+    let changed: usize = tables.iter().map(|table| table.changed()).sum();
+    let changed_bytes: usize = tables.iter().map(|table| table.changed_bytes()).sum();
+    changed + entries_beside >= entries_max || changed_bytes + bytes_beside >= BATCH_BYTES_MAX
 }
 
 struct Entry<R> {

@@ -12,12 +12,11 @@ use event_log::sabotage::{self, Fault};
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
 
-use super::cache::Table;
+use super::cache::{Table, fills_batch};
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::Projection;
 use super::quarantine::{Course, Intake};
-use super::rows::BATCH_BYTES_MAX;
 use super::source::{self, Source, Stamp};
 use super::stop::StopReason;
 use super::view::EventMeta;
@@ -169,11 +168,8 @@ impl<E: EventData> Engine<E> {
     /// Whether so much is waiting that it should be committed now.
     #[must_use]
     pub fn full(&self) -> bool {
-        let changed: usize = self.tables.iter().map(|table| table.changed()).sum();
-        let changed_bytes: usize = self.tables.iter().map(|table| table.changed_bytes()).sum();
         let (parked, parked_bytes) = self.intake.uncommitted();
-        changed + parked >= self.limits.changed_rows_max
-            || changed_bytes + parked_bytes >= BATCH_BYTES_MAX
+        fills_batch(&self.tables, self.limits.changed_rows_max, parked, parked_bytes)
             || self.cache_bytes() > self.limits.cache_bytes_max
     }
 

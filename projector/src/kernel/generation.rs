@@ -130,6 +130,12 @@ impl Generation {
         self.rows.flush()
     }
 
+    /// Keys and values of the largest batch since it was opened.
+    #[cfg(test)]
+    pub(super) fn largest_batch(&self) -> usize {
+        self.rows.largest_batch()
+    }
+
     /// Writes blocks of rows of a generation that is being built, each with the last key in it, in ascending order.
     pub(super) fn put_blocks(&self, blocks: &[(RowKey, Vec<u8>)]) -> Result<(), StoreError> {
         self.rows.put_blocks(blocks)

@@ -36,7 +36,7 @@ pub(in crate::kernel) use waiting::Totals;
 pub const PARKED_EVENTS_MAX: u64 = 10_000;
 /// Bytes of all events that wait in one generation; read once when it is opened.
 pub const PARKED_BYTES_MAX: u64 = 64 << 20;
-/// Events that wait for one key: they are released in one atomic batch, see [`super::generation::BATCH_ROWS_MAX`].
+/// Events that wait for one key: they are read and folded together before the first of them is released.
 pub const PARKED_EVENTS_PER_KEY_MAX: u64 = 1_000;
 /// Bytes of one record that waits; it is stored in pieces.
 pub const PARKED_RECORD_BYTES_MAX: usize = 128 << 10;

@@ -4,6 +4,7 @@ mod control;
 mod publication;
 mod removal;
 mod skipped;
+mod withdrawal;
 
 use std::fs;
 use std::io;
@@ -17,6 +18,7 @@ use super::files;
 use super::store::GenerationError;
 pub use control::RebuildAtWork;
 use publication::CURRENT;
+pub use withdrawal::Withdrawn;
 
 /// Held by the one replay that may be at work.
 const REPLAY_LOCK: &str = "REPLAY";
@@ -72,6 +74,16 @@ pub enum ReadModelError {
         /// What it says.
         found: String,
     },
+    /// `CURRENT` names a generation that nobody is to serve, and there is none to serve in its place.
+    #[error("{} names `{found}`, which nobody is to serve: {why}; rebuild with `projector --replay`", path.display())]
+    Withdrawn {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// Why that was withdrawn.
+        why: String,
+    },
     /// Another replay is at work.
     #[error("{holder} is rebuilding the read model in {}; wait for it or stop it", path.display())]
     ReplayAtWork {
@@ -114,10 +126,10 @@ pub enum ReadModelError {
 }
 
 impl ReadModelError {
-    /// Whether what is published is not there: nothing but a replay helps, which needs nothing of it.
+    /// Whether what is published is not there or not to be served: nothing but a replay helps, which needs nothing of it.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Current { .. })
+        matches!(self, Self::Current { .. } | Self::Withdrawn { .. })
     }
 }
 

@@ -29,7 +29,7 @@ const SLED_SEGMENT_BYTES: usize = 1 << 20;
 /// what sled still had in memory, which [`BATCH_BYTES_MAX`] and [`UNWRITTEN_BYTES_MAX`] keep so small that all of it stays
 /// below a segment.
 const UNSYNCED_BYTES_MAX: i64 = SLED_SEGMENT_BYTES as i64 / 4;
-/// Keys and values of one batch while following, in bytes: what sled makes of them, pages that it writes anew and all, has to
+/// Keys and values of one batch of a generation that is followed into, or in which events leave the quarantine, in bytes: what sled makes of them, pages that it writes anew and all, has to
 /// stay well below a segment, since no sync can come in the middle of a batch. 19 times as much was seen.
 pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// Largest key and value together: 20 of them in one node stay below a quarter of a segment. What is larger sled puts into a
@@ -53,6 +53,8 @@ pub(super) struct Rows {
     path: PathBuf,
     /// While it is followed into.
     durable: Option<Durable>,
+    #[cfg(test)]
+    largest_batch: AtomicUsize,
 }
 
 /// How much of sled's log is on the disk. sled ends its own syncs with `sync_file_range`, which promises nothing, and writes
@@ -174,6 +176,12 @@ impl Rows {
             Some(Durable { file, to: i64::MIN.saturating_add(1 << 40).into(), unwritten: 0.into() });
     }
 
+    /// Bytes of the largest batch since the opening.
+    #[cfg(test)]
+    pub(super) fn largest_batch(&self) -> usize {
+        self.largest_batch.load(Ordering::SeqCst)
+    }
+
     // sled lets go of its lock a moment after a store was closed; the caller holds the directory, so that moment is all
     // there is to wait for.
     fn open_with(path: &Path, config: &sled::Config) -> Result<Self, StoreError> {
@@ -185,7 +193,14 @@ impl Rows {
                 Ok(loose) => {
                     let blocks = guarded("open", path, || loose.open_tree(BLOCKS))?
                         .map_err(|error| failed(Failure::Other, "open", path, error))?;
-                    return Ok(Self { loose, blocks, path: path.to_owned(), durable: None });
+                    return Ok(Self {
+                        loose,
+                        blocks,
+                        path: path.to_owned(),
+                        durable: None,
+                        #[cfg(test)]
+                        largest_batch: 0.into(),
+                    });
                 }
                 Err(error) => {
                     let is_free = !files::is_locked(&path.join("db"));
@@ -218,6 +233,8 @@ impl Rows {
 
     /// Writes a batch; nothing of it is synced. If that fails, part of it may be seen, and be there after the next opening.
     pub(super) fn apply(&self, batch: Batch) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.largest_batch.fetch_max(batch.bytes(), Ordering::SeqCst);
         let applied = guarded("write", &self.path, || self.loose.apply_batch(batch.changes))?;
         applied.map_err(|error| self.error("write", error))
     }

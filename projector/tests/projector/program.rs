@@ -187,3 +187,38 @@ fn a_replay_into_another_directory_makes_no_read_model() {
     assert_eq!((&report["events"], &report["published"]), (&json!(3), &json!(false)));
     assert!(aside.is_dir() && !data_dir.exists());
 }
+
+#[test]
+fn status_says_why_a_generation_was_withdrawn_and_accepting_it_builds_it_anew() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    replay(&broker, directory.path());
+    // The one that is served lacks what the log has: whatever is built says something else.
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    let layout = shop::layout();
+    let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
+    let empty = Generation::create(&read_model.path_of("gen-000002"), &layout, &served, "a test").unwrap();
+    empty.finish().unwrap();
+    drop(empty);
+    read_model.publish("gen-000002").unwrap();
+    replay_differs(&broker, directory.path());
+    read_model.withdraw("gen-000001", "gen-000002", "a row is another").unwrap();
+    let run = |arguments: &[&str]| projector(&broker, directory.path(), arguments).output().unwrap();
+    let expected = json!([{ "generation": "gen-000001", "served": "gen-000002", "why": "a row is another" }]);
+    assert_eq!(json_of(&run(&["--status", "--json"]))["withdrawn"], expected);
+    let text = String::from_utf8(run(&["--status"]).stdout).unwrap();
+    assert!(text.contains("gen-000001") && text.contains("a row is another"), "{text}");
+    assert!(text.contains("--accept-difference"), "{text}");
+    replay_differs(&broker, directory.path());
+    let report = json_of(&run(&["--replay", "--json", "--accept-difference", "the log is right"]));
+    assert_eq!(report["published"], json!(true));
+    let status = json_of(&run(&["--status", "--json"]));
+    assert_eq!((&status["generation"], &status["withdrawn"]), (&report["generation"], &json!([])));
+}
+
+fn replay_differs(broker: &Broker, data_dir: &Path) {
+    let refused = projector(broker, data_dir, &["--replay"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains("--accept-difference"), "{told}");
+}

@@ -204,16 +204,80 @@ fn a_generation_that_is_gone_does_not_take_those_before_it_along() {
     assert_eq!(read_model.roll_back().unwrap().0, "gen-000002");
 }
 
+const WHY: &str = "one of the two is damaged";
+
 #[test]
 fn what_was_withdrawn_is_neither_kept_nor_rolled_back_to() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 2);
-    read_model.withdraw("gen-000002", "gen-000001").unwrap();
+    read_model.withdraw("gen-000002", "gen-000001", WHY).unwrap();
     assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
     // Another one has been published meanwhile.
     with_generations(directory.path(), 1);
-    read_model.withdraw("gen-000002", "gen-000001").unwrap();
+    read_model.withdraw("gen-000002", "gen-000001", WHY).unwrap();
     assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000003"));
     assert_eq!(read_model.retire(1).unwrap(), ["gen-000002"]);
+    assert!(read_model.withdrawn().unwrap().is_empty(), "and its note went with it");
     assert_eq!(read_model.roll_back().unwrap().0, "gen-000001");
+}
+
+#[test]
+fn what_was_withdrawn_takes_the_place_of_nothing_that_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 3);
+    read_model.withdraw("gen-000003", "gen-000002", "it will\nnever get there").unwrap();
+    let told = read_model.withdrawn().unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].generation.as_str(), told[0].why.as_str()),
+        ("gen-000003", "it will never get there")
+    );
+    fs::remove_dir_all(read_model.path_of("gen-000002")).unwrap();
+    assert!(read_model.current().unwrap_err().is_gone());
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000002"));
+    fs::remove_dir_all(read_model.path_of("gen-000001")).unwrap();
+    assert!(matches!(read_model.roll_back(), Err(ReadModelError::NothingOlder { .. })));
+    assert!(read_model.unfinished().unwrap().is_empty());
+}
+
+/// It was found out after yet another one had been published on top of it.
+#[test]
+fn what_is_withdrawn_late_is_passed_over_by_a_rollback() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 3);
+    read_model.withdraw("gen-000002", "gen-000001", WHY).unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000003"));
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000003"));
+}
+
+/// Whoever withdrew it was killed before `CURRENT` named another one.
+#[test]
+fn what_is_named_and_was_withdrawn_is_not_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 3);
+    read_model.withdraw("gen-000003", "gen-000002", WHY).unwrap();
+    let killed = || fs::write(directory.path().join("CURRENT"), "gen-000003\n").unwrap();
+    killed();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000002"));
+    assert!(!read_model.current_is_foreign(&shop::layout()).unwrap());
+    assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000002"));
+    killed();
+    fs::remove_dir_all(read_model.path_of("gen-000002")).unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"), "the one before it");
+    fs::remove_dir_all(read_model.path_of("gen-000001")).unwrap();
+    let none = read_model.current().unwrap_err();
+    assert!(none.is_gone() && none.to_string().contains(WHY), "{none}");
+    let read_model = with_generations(directory.path(), 1);
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000004"));
+    assert_eq!(read_model.retire(1).unwrap(), ["gen-000003"]);
+}
+
+/// What it says is lost; that it is there is enough.
+#[test]
+fn a_note_of_a_withdrawal_that_says_nothing_withdraws() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 2);
+    fs::write(read_model.path_of("gen-000002").join("WITHDRAWN"), [0xff, 0]).unwrap();
+    assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
+    assert!(read_model.withdrawn().unwrap()[0].why.contains("damaged"));
 }

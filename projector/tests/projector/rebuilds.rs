@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, until};
 use crate::log::{
-    Dice, HOLDER, Log, PARTITIONS, cancelled, created, digest_of, placed, signed_up, transcript,
+    Dice, HOLDER, Log, PARTITIONS, cancelled, created, digest_of, fresh, placed, signed_up, transcript,
 };
 
 pub(crate) fn options() -> ReplayOptions {
@@ -246,7 +246,7 @@ fn a_published_generation_that_was_removed_is_built_anew() {
 }
 
 /// Of what is published, and of what is beside it.
-const FILES: [&str; 10] = [
+const FILES: [&str; 12] = [
     "CURRENT",
     "REPLAY",
     "gen-000001",
@@ -257,6 +257,8 @@ const FILES: [&str; 10] = [
     "gen-000001/rows",
     "gen-000001/rows/db",
     "gen-000001/rows/conf",
+    "gen-000002",
+    "gen-000002/WITHDRAWN",
 ];
 
 #[test]
@@ -267,6 +269,10 @@ fn whichever_file_is_gone_a_replay_publishes_without_being_told_to() {
     for file in FILES {
         let directory = tempfile::tempdir().unwrap();
         rebuild(&broker, directory.path(), &options()).unwrap();
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        drop(fresh(&read_model.path_of("gen-000002")));
+        read_model.publish("gen-000002").unwrap();
+        read_model.withdraw("gen-000002", "gen-000001", "a test").unwrap();
         let path = directory.path().join(file);
         let removed =
             if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
@@ -274,7 +280,7 @@ fn whichever_file_is_gone_a_replay_publishes_without_being_told_to() {
         let report = rebuild(&broker, directory.path(), &options());
         let report = report.unwrap_or_else(|error| panic!("without {file}: {error}"));
         assert_eq!((report.published, report.digest), (true, digest_of(&log.records)), "without {file}");
-        let read_model = ReadModel::open(directory.path()).unwrap();
+        assert!(read_model.withdrawn().unwrap().is_empty(), "without {file}");
         assert_eq!(read_model.current().unwrap(), Some(report.generation), "without {file}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use event_log::process::{DirectoryLock, LockError};
-use projector::kernel::read_model::SERVING_LOCK;
+use projector::kernel::read_model::{SERVING_LOCK, Withdrawn};
 use projector::kernel::{Layout, Projection, ReadModel, ReadModelError};
 use schemas::event_data::EventData;
 use tokio::sync::mpsc;
@@ -171,6 +171,11 @@ async fn open(
     let (data_dir, layout, holder) = (data_dir.to_owned(), layout.clone(), holder.to_owned());
     blocking(move || {
         let read_model = ReadModel::open(&data_dir)?;
+        for Withdrawn { generation, served, why } in read_model.withdrawn()? {
+            tracing::warn!(
+                "{generation} was withdrawn while {served} was served, and is not served: {why}. The next replay removes it; `projector --replay --accept-difference WHY` publishes all the same what it builds"
+            );
+        }
         match DirectoryLock::acquire(&data_dir, SERVING_LOCK, &holder) {
             Ok(lock) => Ok((read_model, Some(lock))),
             Err(LockError::InUse { holder, .. }) if read_model.current_is_foreign(&layout)? => {

@@ -213,7 +213,8 @@ async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served(
     assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
     service.stop().await.unwrap();
     drop(router);
-    // What was refused is not served by whoever begins with nothing, either.
+    // What was refused is not served by whoever begins with nothing, either: also if whoever refused it was killed right then.
+    std::fs::write(setting.data_dir().join("CURRENT"), "gen-000002\n").unwrap();
     let service = setting.serve().await;
     let router = service.router();
     assert_eq!(get(&router, "/status").await.ok()["generation"], "gen-000001");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use event_log::topics::{self, Watermarks};
 use projector::kernel::generation::Moment;
+use projector::kernel::read_model::Withdrawn;
 use projector::kernel::verify::{Client, QuarantineShown, Served};
 use projector::kernel::{Checkpoint, Generation, GenerationError, ReadModel, generation, sources};
 use projector::shop;
@@ -21,7 +22,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let left = left(settings)?;
     let Some((name, path)) = published(settings)? else {
         let sentence = "no generation has been published; build one with `projector --replay`";
-        let status = json!({ "generation": null, "unfinished": left.unfinished, "rebuild": left.rebuild });
+        let status = json!({
+            "generation": null, "unfinished": left.unfinished, "withdrawn": left.withdrawn, "rebuild": left.rebuild,
+        });
         return say(&if settings.json { status.to_string() } else { left.after(sentence.to_owned()) });
     };
     let bytes_on_disk = generation::bytes_on_disk(&path).map_err(Failure::failed)?;
@@ -47,30 +50,38 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let mut status = status;
     status["unfinished"] = json!(left.unfinished);
+    status["withdrawn"] = json!(left.withdrawn);
     status["rebuild"] = left.rebuild.clone();
     say(&if settings.json { status.to_string() } else { left.after(as_text(&status)) })
 }
 
-/// Builds that are not finished: one at work, or left by a replay that was stopped.
+/// Builds that are not finished: one at work, or left by a replay that was stopped; and what nobody is to serve.
 struct Left {
     unfinished: Vec<String>,
+    withdrawn: Vec<Withdrawn>,
     /// How far the replay at work is.
     rebuild: Value,
 }
 
 fn left(settings: &Settings) -> Result<Left, Failure> {
     if !settings.data_dir.is_dir() {
-        return Ok(Left { unfinished: Vec::new(), rebuild: Value::Null });
+        return Ok(Left { unfinished: Vec::new(), withdrawn: Vec::new(), rebuild: Value::Null });
     }
     let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
     let unfinished = read_model.unfinished().map_err(Failure::failed)?;
+    let withdrawn = read_model.withdrawn().map_err(Failure::failed)?;
     let rebuild = read_model.rebuild_at_work();
     let rebuild = rebuild.map(|at_work| json!({ "by": at_work.holder, "progress": at_work.progress }));
-    Ok(Left { unfinished, rebuild: rebuild.unwrap_or_default() })
+    Ok(Left { unfinished, withdrawn, rebuild: rebuild.unwrap_or_default() })
 }
 
 impl Left {
-    fn after(&self, text: String) -> String {
+    fn after(&self, mut text: String) -> String {
+        for Withdrawn { generation, served, why } in &self.withdrawn {
+            text += &format!(
+                "\nwithdrawn: {generation}, while {served} was served: {why}; the next `projector --replay` removes it, with `--accept-difference WHY` it publishes all the same what it builds"
+            );
+        }
         let names = self.unfinished.join(", ");
         match (&self.rebuild, self.unfinished.is_empty()) {
             (Value::Null, true) => text,

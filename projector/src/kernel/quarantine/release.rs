@@ -1,7 +1,10 @@
 //! Events leave the quarantine: all of a key in order, or as far as they can once some are left out.
 //!
 //! Whoever calls this is the generation's only writer. Rows and what no longer waits are one batch: whatever happens, an
-//! event waits or is projected, never both.
+//! event waits or is projected, never both. Batches are as small as those of following, for the same reason.
+
+#[cfg(test)]
+mod tests;
 
 use schemas::event_data::{self, EventData};
 use schemas::sequence::SequenceError;
@@ -9,17 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{ParkedRecord, shortened};
 use super::skipped::SkippedEvent;
-use crate::kernel::cache::Table;
+use crate::kernel::cache::{Table, fills_batch};
 use crate::kernel::checkpoint::SourceId;
-use crate::kernel::generation::Generation;
+use crate::kernel::generation::{BATCH_ROWS_MAX, Generation};
+use crate::kernel::keys;
 use crate::kernel::projection::Projection;
 use crate::kernel::source::{self, Source};
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::StoreError;
 use crate::kernel::view::EventMeta;
-
-/// So many records of several keys are projected in one batch: a batch holds as many rows at most.
-const RECORDS_TOGETHER: usize = 256;
 
 /// Which events left the quarantine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,20 +73,22 @@ pub fn release<E: EventData>(
     for source in &parked {
         records.extend(generation.parked_of(source, key)?);
     }
+    // Nothing is written before it is known that all can be.
     let mut folding = Folding::new(generation, projection);
-    folding.fold_all(&records).map_err(|(_, reason)| match reason {
+    records.iter().try_for_each(|record| folding.fold(record)).map_err(|reason| match reason {
         StopReason::Store(error) => error.into(),
         reason => ReleaseError::StillFails { key: key.to_owned(), reason },
     })?;
-    folding.commit(&records, None)?;
-    Ok(synced(generation, Released { projected: records.len() as u64, ..Released::default() })?)
+    let mut leaving = Leaving::new(generation, projection);
+    leaving.take(records, |_| false)?;
+    Ok(leaving.finish()?)
 }
 
 /// Leaves out these events from now on: those that wait, and those that are still to come. What waits behind one that is
 /// left out is projected, up to the next event that cannot be: as if it had never been there.
 ///
 /// # Errors
-/// [`StoreError`]; keys before the one at which it failed are done.
+/// [`StoreError`]; some may have left.
 pub fn leave_out<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,
@@ -95,14 +98,14 @@ pub fn leave_out<E: EventData>(
     let mut keys: Vec<_> = skipped.iter().filter_map(|event| quarantine.parked_as(event)).collect();
     keys.sort_unstable();
     keys.dedup();
-    let mut released = Released::default();
+    let mut leaving = Leaving::new(generation, projection);
     for (source, key) in keys {
-        let records = generation.parked_of(&source, &key)?;
         let is_left_out = |record: &ParkedRecord| skipped.iter().any(|event| event.is(record));
-        released.add(without(generation, projection, records, is_left_out)?);
+        leaving.take(generation.parked_of(&source, &key)?, is_left_out)?;
     }
+    leaving.commit(None)?;
     generation.set_skipped(skipped)?;
-    synced(generation, released)
+    leaving.finish()
 }
 
 /// Projects what waits of every key, each up to the first event that still cannot be: what an older program could not project
@@ -110,97 +113,124 @@ pub fn leave_out<E: EventData>(
 /// Nothing is written where nothing changes.
 ///
 /// # Errors
-/// [`StoreError`]; keys before the one at which it failed are done.
+/// [`StoreError`]; some may have left.
 pub fn release_all<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,
 ) -> Result<Released, StoreError> {
-    let mut released = Released::default();
-    let quarantine = generation.quarantine();
-    let mut keys = quarantine.waiting_keys().peekable();
-    while keys.peek().is_some() {
-        let (mut together, mut records) = (Vec::new(), 0);
-        while let Some((source, key)) = keys.next_if(|_| records < RECORDS_TOGETHER) {
-            together.push(generation.parked_of(source, key)?);
-            records += together.last().map_or(0, Vec::len);
-        }
-        released.add(release_together(generation, projection, together)?);
+    let mut leaving = Leaving::new(generation, projection);
+    for (source, key) in generation.quarantine().waiting_keys() {
+        leaving.take(generation.parked_of(source, key)?, |_| false)?;
     }
-    synced(generation, released)
+    leaving.finish()
 }
 
-/// Projects what waits of several keys, as many of them in one batch as can be projected whole.
-fn release_together<E: EventData>(
-    generation: &Generation,
+/// Events on their way out, of one key after the other, in batches as small as those of following: a batch may end in the
+/// middle of a key, whose other events then go on waiting until the next one.
+struct Leaving<'g, E: 'static> {
+    generation: &'g Generation,
     projection: Projection<E>,
-    mut keys: Vec<Vec<ParkedRecord>>,
-) -> Result<Released, StoreError> {
-    let mut released = Released::default();
-    while !keys.is_empty() {
-        let mut behind = Vec::new();
-        let folding = loop {
-            let mut folding = Folding::new(generation, projection);
-            let whole = folding.fold_keys(&keys)?;
-            if whole == keys.len() {
-                break folding;
+    folding: Folding<'g, E>,
+    /// What no longer waits with the next batch: what is in the rows, and what is left out.
+    gone: Vec<Gone>,
+    /// Bytes of the stored keys of these.
+    gone_bytes: usize,
+    released: Released,
+}
+
+struct Gone {
+    record: ParkedRecord,
+    is_left_out: bool,
+}
+
+impl<'g, E: EventData> Leaving<'g, E> {
+    fn new(generation: &'g Generation, projection: Projection<E>) -> Self {
+        let (folding, released) = (Folding::new(generation, projection), Released::default());
+        Self { generation, projection, folding, gone: Vec::new(), gone_bytes: 0, released }
+    }
+
+    /// Takes some of the waiting events of a key out, and projects the others as far as they can be.
+    fn take(
+        &mut self,
+        records: Vec<ParkedRecord>,
+        is_left_out: impl Fn(&ParkedRecord) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut is_stuck = false;
+        for record in records {
+            if is_left_out(&record) {
+                self.released.left_out += 1;
+                self.goes(Gone { record, is_left_out: true })?;
+                continue;
             }
-            // The tables may hold half of the one that failed.
-            behind.splice(0..0, keys.split_off(whole));
+            if !is_stuck && let Some(reason) = self.fold(&record)? {
+                self.stays(record.clone(), &reason)?;
+                is_stuck = true;
+            }
+            if is_stuck {
+                self.released.waiting += 1;
+            } else {
+                self.released.projected += 1;
+                self.goes(Gone { record, is_left_out: false })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds one more, or says why it cannot be; then everything before it is as it was.
+    fn fold(&mut self, record: &ParkedRecord) -> Result<Option<StopReason>, StoreError> {
+        let reason = match self.folding.fold(record) {
+            Ok(()) => return Ok(None),
+            Err(StopReason::Store(error)) => return Err(error),
+            Err(reason) => reason,
         };
-        let records: Vec<_> = keys.into_iter().flatten().collect();
-        if !records.is_empty() {
-            folding.commit(&records, None)?;
+        // The tables may hold half of it.
+        self.folding = Folding::new(self.generation, self.projection);
+        for Gone { record, .. } in self.gone.iter().filter(|gone| !gone.is_left_out) {
+            self.folding.fold(record).map_err(|again| match again {
+                StopReason::Store(error) => error,
+                again => StoreError::new("project again into", self.generation.path(), again),
+            })?;
         }
-        released.projected += records.len() as u64;
-        keys = behind;
-        if !keys.is_empty() {
-            released.add(without(generation, projection, keys.remove(0), |_| false)?);
+        Ok(Some(reason))
+    }
+
+    fn goes(&mut self, gone: Gone) -> Result<(), StoreError> {
+        self.gone_bytes += keys::parked(&gone.record.source, &gone.record.key, gone.record.position).len();
+        self.gone.push(gone);
+        match fills_batch(&self.folding.tables, BATCH_ROWS_MAX, self.gone.len(), self.gone_bytes) {
+            true => self.commit(None),
+            false => Ok(()),
         }
     }
-    Ok(released)
-}
 
-/// Somebody is about to be told that it is done.
-fn synced(generation: &Generation, released: Released) -> Result<Released, StoreError> {
-    if released.projected + released.left_out > 0 {
-        generation.sync()?;
-    }
-    Ok(released)
-}
-
-/// Takes some of the waiting events of a key out, and projects the others as far as they can be.
-fn without<E: EventData>(
-    generation: &Generation,
-    projection: Projection<E>,
-    records: Vec<ParkedRecord>,
-    is_left_out: impl Fn(&ParkedRecord) -> bool,
-) -> Result<Released, StoreError> {
-    let (left_out, mut rest): (Vec<_>, Vec<_>) = records.into_iter().partition(is_left_out);
-    let (mut waiting, mut changed) = (Vec::new(), !left_out.is_empty());
-    let mut folding = Folding::new(generation, projection);
-    while let Err((index, reason)) = folding.fold_all(&rest) {
-        if let StopReason::Store(error) = reason {
-            return Err(error);
-        }
-        // The tables may hold half of the one that failed.
-        folding = Folding::new(generation, projection);
-        waiting = rest.split_off(index);
+    /// The first of its key that goes on waiting, and for which reason. What is before it is written: the next one that stays
+    /// need not fold it again.
+    fn stays(&mut self, mut first: ParkedRecord, reason: &StopReason) -> Result<(), StoreError> {
         let reason = Some(shortened(&reason.cause()));
-        changed |= waiting[0].reason != reason;
-        waiting[0].reason = reason;
+        let is_new = first.reason != reason;
+        first.reason = reason;
+        self.commit(is_new.then_some(first))
     }
-    changed |= !rest.is_empty();
-    let released = Released {
-        projected: rest.len() as u64,
-        left_out: left_out.len() as u64,
-        waiting: waiting.len() as u64,
-    };
-    if !changed {
-        return Ok(released);
+
+    /// Writes the rows, with what no longer waits and the event that is now the first to wait.
+    fn commit(&mut self, first: Option<ParkedRecord>) -> Result<(), StoreError> {
+        if self.gone.is_empty() && first.is_none() {
+            return Ok(());
+        }
+        let folding = std::mem::replace(&mut self.folding, Folding::new(self.generation, self.projection));
+        let gone: Vec<_> = self.gone.drain(..).map(|gone| gone.record).collect();
+        self.gone_bytes = 0;
+        folding.commit(&gone, first)
     }
-    rest.extend(left_out);
-    folding.commit(&rest, waiting.into_iter().next())?;
-    Ok(released)
+
+    /// Writes what is left. Somebody is about to be told that it is done.
+    fn finish(mut self) -> Result<Released, StoreError> {
+        self.commit(None)?;
+        if self.released.projected + self.released.left_out > 0 {
+            self.generation.sync()?;
+        }
+        Ok(self.released)
+    }
 }
 
 /// Folds waiting events into rows that are not yet written.
@@ -214,26 +244,6 @@ impl<'g, E: EventData> Folding<'g, E> {
     fn new(generation: &'g Generation, projection: Projection<E>) -> Self {
         let sources = source::sources(&projection, &generation.checkpoint());
         Self { generation, sources, tables: projection.tables() }
-    }
-
-    /// Folds all, or says which one cannot be, and why.
-    fn fold_all(&mut self, records: &[ParkedRecord]) -> Result<(), (usize, StopReason)> {
-        records
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, record)| self.fold(record).map_err(|reason| (index, reason)))
-    }
-
-    /// How many of these keys, from the first on, can be folded whole.
-    fn fold_keys(&mut self, keys: &[Vec<ParkedRecord>]) -> Result<usize, StoreError> {
-        for (index, records) in keys.iter().enumerate() {
-            match self.fold_all(records) {
-                Ok(()) => {}
-                Err((_, StopReason::Store(error))) => return Err(error),
-                Err(_) => return Ok(index),
-            }
-        }
-        Ok(keys.len())
     }
 
     fn fold(&mut self, record: &ParkedRecord) -> Result<(), StopReason> {
@@ -262,7 +272,6 @@ impl<'g, E: EventData> Folding<'g, E> {
         Ok(())
     }
 
-    /// Writes the rows, with what no longer waits and the event that is now the first to wait.
     fn commit(mut self, gone: &[ParkedRecord], first: Option<ParkedRecord>) -> Result<(), StoreError> {
         let mut commit = self.generation.begin();
         for table in &mut self.tables {
@@ -274,14 +283,6 @@ impl<'g, E: EventData> Folding<'g, E> {
         }
         commit.finish([])?;
         self.generation.remove_pieces(gone.iter().chain(&first))
-    }
-}
-
-impl Released {
-    fn add(&mut self, other: Self) {
-        self.projected += other.projected;
-        self.left_out += other.left_out;
-        self.waiting += other.waiting;
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `CURRENT` names the one to serve. Each generation notes in a file `BEFORE` of its own what `CURRENT` named when it was
 //! published, so that a rollback goes to what was served before and not to what has the number before. A generation without
-//! that file was never published, or by a program that did not write it yet: then the numbers say what was before.
+//! that file was never published, or by a program that did not write it yet: then the numbers say what was before. One that
+//! was withdrawn ([`super::withdrawal`]) is passed over.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -35,16 +36,27 @@ impl ReadModel {
         }
     }
 
-    /// Name of the generation to serve, such as `gen-000001`; `None` if none has been published.
+    /// Name of the generation to serve, such as `gen-000001`; `None` if none has been published. If the one that `CURRENT`
+    /// names was withdrawn, it is the one to serve in its place.
     ///
     /// # Errors
-    /// [`ReadModelError::Current`] if that generation is not there.
+    /// [`ReadModelError::Current`] if that generation is not there, [`ReadModelError::Withdrawn`] if there is none in its place.
     pub fn current(&self) -> Result<Option<String>, ReadModelError> {
-        match self.named()? {
-            Some(name) if !self.has(&name) => {
-                Err(ReadModelError::Current { path: self.directory.join(CURRENT), found: name })
-            }
-            named => Ok(named),
+        let Some(name) = self.named()? else { return Ok(None) };
+        if !self.has(&name) {
+            return Err(ReadModelError::Current { path: self.directory.join(CURRENT), found: name });
+        }
+        match self.withdrawal_of(&name)? {
+            Some(withdrawn) => self.in_place_of(withdrawn).map(Some),
+            None => Ok(Some(name)),
+        }
+    }
+
+    /// As [`ReadModel::current`], but also the name of one that is not there or was withdrawn without another in its place.
+    fn current_or_named(&self) -> Result<Option<String>, ReadModelError> {
+        match self.current() {
+            Err(error) if error.is_gone() => self.named(),
+            current => current,
         }
     }
 
@@ -54,7 +66,7 @@ impl ReadModel {
     /// # Errors
     /// [`ReadModelError::Io`].
     pub fn current_is_foreign(&self, layout: &Layout) -> Result<bool, ReadModelError> {
-        let Some(name) = self.named()?.filter(|name| self.has(name)) else { return Ok(false) };
+        let Some(name) = self.current_or_named()?.filter(|name| self.has(name)) else { return Ok(false) };
         Ok(generation::layout_of(&self.path_of(&name)).as_deref() != Some(&*layout.to_string()))
     }
 
@@ -74,26 +86,13 @@ impl ReadModel {
     /// [`ReadModelError::Io`]; the one named before then stays.
     pub fn publish(&self, name: &str) -> Result<(), ReadModelError> {
         let _one = self.publishing()?;
-        let before = self.named()?;
+        let before = self.current_or_named()?;
         if before.as_deref() != Some(name) {
             let path = self.path_of(name).join(BEFORE);
             let before = before.unwrap_or_default();
             files::replace(&path, &format!("{before}\n")).map_err(io_error("write", &path))?;
         }
         self.set_current(name)
-    }
-
-    /// Names `served` again in place of `name`, which must not be served, unless another one has been published meanwhile.
-    /// Durable when it returns.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`]; `name` then stays published.
-    pub fn withdraw(&self, name: &str, served: &str) -> Result<(), ReadModelError> {
-        let _one = self.publishing()?;
-        match self.named()? {
-            Some(named) if named == name => self.set_current(served),
-            _ => Ok(()),
-        }
     }
 
     /// Names the generation that was published before the current one, to serve that again; returns both names, the new one
@@ -104,11 +103,12 @@ impl ReadModel {
     pub fn roll_back(&self) -> Result<(String, String), ReadModelError> {
         let _one = self.publishing()?;
         let nothing = || ReadModelError::NothingOlder { path: self.directory.clone() };
-        let current = self.named()?.ok_or_else(nothing)?;
+        let current = self.current_or_named()?.ok_or_else(nothing)?;
         let older = match self.has(&current) {
             true => self.published_before(&current)?.into_iter().next(),
             false => {
-                let finished = self.finished()?;
+                let mut finished = self.finished()?;
+                finished.retain(|name| !self.is_withdrawn(name));
                 let published = finished.iter().rfind(|name| self.was_published(name));
                 published.or(finished.last()).cloned()
             }
@@ -118,7 +118,8 @@ impl ReadModel {
         Ok((older, current))
     }
 
-    /// Names of the generations that were published before `name`, the last one first, as far as they are there.
+    /// Names of the generations that were published before `name`, the last one first, as far as they are there and were not
+    /// withdrawn.
     pub(super) fn published_before(&self, name: &str) -> Result<Vec<String>, ReadModelError> {
         let finished = self.finished()?;
         let older = |name: &str| {
@@ -143,14 +144,17 @@ impl ReadModel {
                     last.clone_from(&before);
                     chain.push(before);
                 }
-                None => return Ok(chain),
+                None => {
+                    chain.retain(|before| !self.is_withdrawn(before));
+                    return Ok(chain);
+                }
             }
         }
     }
 
-    /// Whether a generation was published at some time, as far as it says so.
+    /// Whether a generation was published at some time, as far as it says so; also if it was withdrawn.
     pub(super) fn was_published(&self, name: &str) -> bool {
-        self.path_of(name).join(BEFORE).exists()
+        self.path_of(name).join(BEFORE).exists() || self.is_withdrawn(name)
     }
 
     /// Names of all finished generations, oldest first.
@@ -170,18 +174,18 @@ impl ReadModel {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         number_of(name).is_some() && self.path_of(name).is_dir()
     }
 
-    fn set_current(&self, name: &str) -> Result<(), ReadModelError> {
+    pub(super) fn set_current(&self, name: &str) -> Result<(), ReadModelError> {
         let path = self.directory.join(CURRENT);
         files::replace(&path, &format!("{name}\n")).map_err(io_error("write", &path))
     }
 
     /// One process at a time, and one thread. The directory itself is locked, so that no file is added to it which an older
     /// program would refuse.
-    fn publishing(&self) -> Result<File, ReadModelError> {
+    pub(super) fn publishing(&self) -> Result<File, ReadModelError> {
         let directory = File::open(&self.directory).map_err(io_error("open", &self.directory))?;
         let deadline = Instant::now() + PUBLISH_TIMEOUT;
         loop {

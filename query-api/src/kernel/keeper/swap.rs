@@ -129,9 +129,9 @@ impl<E: EventData + 'static> Keeper<E> {
     /// Publishes what is served again in place of what is to be served next. Tried again at each look, if that fails.
     pub(super) async fn withdraw(&mut self, mut withdrawn: Withdrawn) {
         let Some(next) = &mut self.next else { return };
-        let (read_model, name, served) =
-            (self.read_model.clone(), next.name.clone(), withdrawn.served.clone());
-        let failed = match blocking(move || read_model.withdraw(&name, &served)).await {
+        let (read_model, name) = (self.read_model.clone(), next.name.clone());
+        let Withdrawn { why, served } = withdrawn.clone();
+        let failed = match blocking(move || read_model.withdraw(&name, &served, &why)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),

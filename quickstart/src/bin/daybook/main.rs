@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         return failed(&errors.to_string(), process::EXIT_USAGE);
     };
     process::init_logging(log_format);
-    let outcome = tokio::runtime::Runtime::new().map_err(|error| error.to_string());
+    let outcome = query_api::command_line::runtime().map_err(|error| error.to_string());
     match outcome.and_then(|runtime| runtime.block_on(run(&place, !flags.no_demo))) {
         Ok(code) => code,
         Err(error) => failed(&error, process::EXIT_FAILED),
