@@ -130,7 +130,7 @@ impl<E: EventData + 'static> Keeper<E> {
     pub(super) async fn withdraw(&mut self, mut withdrawn: Withdrawn) {
         let Some(next) = &mut self.next else { return };
         let (read_model, name) = (self.read_model.clone(), next.name.clone());
-        let Withdrawn { why, served } = withdrawn.clone();
+        let Withdrawn { why, served, .. } = withdrawn.clone();
         let failed = match blocking(move || read_model.withdraw(&name, &served, &why)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
