@@ -188,3 +188,25 @@ fn what_is_left_out_is_removed_in_batches_as_small_as_those_of_following() {
     assert_eq!(left_out, Released { left_out: EVENTS, ..Released::default() });
     assert_bounded(&generation);
 }
+
+/// What was not in a batch yet goes on waiting, and nothing is projected twice.
+#[test]
+fn a_release_that_was_cut_short_in_the_middle_of_a_key_is_gone_on_with() {
+    let (directory, generation, key) = of_one_key();
+    let source = SourceId { topic: "letters".into(), partition: 0 };
+    let mut killed = Leaving::new(&generation, LETTERS);
+    let mut records = generation.parked_of(&source, &key).unwrap();
+    records.truncate(100);
+    killed.take(records, |_| false).unwrap();
+    let is_left = EVENTS - 100 + killed.gone.len() as u64;
+    drop(killed);
+    drop(generation);
+    let path = directory.path().join("gen");
+    let generation = Generation::open(&path, &LETTERS.layout(), "a test").unwrap();
+    assert_eq!(generation.quarantine().events(), is_left);
+    let released = release_all(&generation, LETTERS).unwrap();
+    assert_eq!(released, Released { projected: is_left, ..Released::default() });
+    let (_other, at_once, key) = of_one_key();
+    release(&at_once, LETTERS, &key).unwrap();
+    assert_eq!(generation.digest(), at_once.digest());
+}
