@@ -47,7 +47,19 @@ pub struct Watermarks {
 /// # Errors
 /// [`LogError::Unreachable`] after `deadline`, naming the brokers and the last error.
 pub fn wait_reachable(kafka: &Kafka, deadline: Duration) -> Result<String, LogError> {
-    Inspector::open(kafka)?.wait_reachable(deadline)
+    wait_reachable_until(kafka, deadline, || false)
+}
+
+/// As [`wait_reachable`], and at most half a second longer than until `is_over`.
+///
+/// # Errors
+/// As [`wait_reachable`], also if it is over.
+pub fn wait_reachable_until(
+    kafka: &Kafka,
+    deadline: Duration,
+    is_over: impl Fn() -> bool,
+) -> Result<String, LogError> {
+    Inspector::open(kafka)?.wait_reachable(deadline, is_over)
 }
 
 /// A client that waits for a broker, for as long as it takes: kept over many looks it does not begin each time with the same
@@ -68,7 +80,7 @@ impl Waiting {
     /// # Errors
     /// As [`wait_reachable`].
     pub fn wait_reachable(&self, deadline: Duration) -> Result<String, LogError> {
-        self.0.wait_reachable(deadline)
+        self.0.wait_reachable(deadline, || false)
     }
 
     /// As [`partition_count`], where the answer may take so long.

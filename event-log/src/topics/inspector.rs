@@ -34,7 +34,11 @@ impl Inspector {
         Ok(Inspector { kafka: kafka.clone(), consumer })
     }
 
-    pub(super) fn wait_reachable(&self, deadline: Duration) -> Result<String, LogError> {
+    pub(super) fn wait_reachable(
+        &self,
+        deadline: Duration,
+        is_over: impl Fn() -> bool,
+    ) -> Result<String, LogError> {
         let began = Instant::now();
         loop {
             let left = deadline.saturating_sub(began.elapsed());
@@ -43,8 +47,8 @@ impl Inspector {
             if let Some(cluster) = cluster {
                 return Ok(if self.kafka.embedded { String::new() } else { cluster });
             }
-            if began.elapsed() >= deadline {
-                return Err(self.unreachable(deadline));
+            if began.elapsed() >= deadline || is_over() {
+                return Err(self.unreachable(began.elapsed()));
             }
         }
     }

@@ -31,6 +31,7 @@ use super::projection::Projection;
 use super::read_model::{ReadModel, ReadModelError};
 use build::Build;
 pub use compare::Comparison;
+pub use log::wait_for_a_broker;
 pub use options::{
     KEEP_DEFAULT, KEEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_RANGE, ReplayError, ReplayOptions,
     ReplayReport,
@@ -58,7 +59,7 @@ pub fn replay<E: EventData + 'static>(
     }
     let began = Instant::now();
     // First: while the log is not as it should be, nothing is written.
-    let log = log::look(kafka, &projection, options)?;
+    let log = log::look(kafka, &projection, options, cancelled)?;
     let _lock = read_model.lock_for_replay(&options.holder)?;
     let _control = Control(read_model);
     let place = next_place(read_model)?;
@@ -97,7 +98,7 @@ pub fn rebuild_aside<E: EventData + 'static>(
     cancelled: &AtomicBool,
 ) -> Result<ReplayReport, ReplayError> {
     let began = Instant::now();
-    let log = log::look(kafka, &projection, options)?;
+    let log = log::look(kafka, &projection, options, cancelled)?;
     let path = options.into.clone().unwrap_or_default();
     let place = Place { name: path.display().to_string(), path };
     let building = Building { kafka, projection, options, cancelled, log, control: None };

@@ -1,8 +1,9 @@
 //! The program projector, from its command line to its exit code.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use projector::kernel::{Generation, ReadModel};
 use projector::shop;
@@ -172,6 +173,31 @@ fn a_broker_that_is_away_and_a_foreign_file_are_refused() {
     let output = alone(&nowhere).output().unwrap();
     assert_refused(&output, 1, &["holiday.jpg"]);
     assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1);
+}
+
+#[test]
+fn who_is_told_to_stop_waits_for_no_broker() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("read-model");
+    for arguments in [&["--replay"][..], &["--replay", "--into"]] {
+        let mut command = alone(arguments);
+        if arguments.len() > 1 {
+            command.arg(directory.path().join("aside"));
+        }
+        command
+            .args(["--brokers", "127.0.0.1:1", "--start-timeout-ms", "600000", "--data-dir"])
+            .arg(&data_dir);
+        let mut waits = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = String::new();
+        let mut lines = BufReader::new(waits.stderr.take().unwrap()).lines();
+        // It waits now, and has heard of signals.
+        told.push_str(&lines.next().unwrap().unwrap());
+        let signalled = Command::new("kill").arg(waits.id().to_string()).status().unwrap();
+        assert!(signalled.success());
+        told.extend(lines.map(Result::unwrap));
+        assert_eq!(waits.wait().unwrap().code(), Some(1), "{told}");
+        assert!(told.contains("stopped after 0 of 0"), "{told}");
+    }
 }
 
 #[test]

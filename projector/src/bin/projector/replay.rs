@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use event_log::process::shutdown_signal;
-use event_log::topics;
 use projector::kernel::quarantine::SkippedEvent;
+use projector::kernel::replay::wait_for_a_broker;
 use projector::kernel::{
     Comparison, ParkedKey, ReadModel, ReplayOptions, ReplayReport, rebuild_aside, replay,
 };
@@ -28,7 +28,10 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Fa
             let options = ReplayOptions { skipped: skipped(settings)?, ..options.clone() };
             rebuild_aside(kafka, projection, &options, tell, &cancelled)
         }
-        None => replay(kafka, &read_model(settings, options)?, projection, options, tell, &cancelled),
+        None => {
+            let read_model = read_model(settings, options, &cancelled)?;
+            replay(kafka, &read_model, projection, options, tell, &cancelled)
+        }
     };
     telling.end();
     match replayed {
@@ -48,10 +51,14 @@ fn skipped(settings: &Settings) -> Result<Vec<SkippedEvent>, Failure> {
     }
 }
 
-fn read_model(settings: &Settings, options: &ReplayOptions) -> Result<ReadModel, Failure> {
+fn read_model(
+    settings: &Settings,
+    options: &ReplayOptions,
+    cancelled: &AtomicBool,
+) -> Result<ReadModel, Failure> {
     // A directory is not made for a replay that cannot begin.
     if !settings.data_dir.exists() {
-        topics::wait_reachable(&settings.kafka.kafka, options.start_timeout).map_err(Failure::failed)?;
+        wait_for_a_broker(&settings.kafka.kafka, options, cancelled).map_err(Failure::failed)?;
     }
     ReadModel::open(&settings.data_dir).map_err(Failure::failed)
 }

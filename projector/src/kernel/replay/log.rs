@@ -1,6 +1,7 @@
 //! The log as it is when a replay starts.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use event_log::topics::{self, TopicError, TopicWatch, Watermarks};
@@ -26,9 +27,10 @@ pub(super) fn look<E>(
     kafka: &Kafka,
     projection: &Projection<E>,
     options: &ReplayOptions,
+    cancelled: &AtomicBool,
 ) -> Result<Vec<Watermarks>, ReplayError> {
     let start = super::zero(projection, options);
-    topics::wait_reachable(kafka, options.start_timeout).map_err(TopicError::from)?;
+    wait_for_a_broker(kafka, options, cancelled)?;
     let mut log = BTreeMap::new();
     for topic in projection.topics {
         if topic_exists(kafka, topic.name, options)? {
@@ -45,6 +47,23 @@ pub(super) fn look<E>(
     // Tells what does not keep this replay from its end, but would keep a later one.
     TopicWatch::open(kafka).map_err(TopicError::from)?.look(&sources::topics_of(&start));
     Ok(log)
+}
+
+/// Waits until a broker answers, as long as a start may wait.
+///
+/// # Errors
+/// [`ReplayError::Cancelled`]; [`TopicError::Log`] if none answers in time.
+pub fn wait_for_a_broker(
+    kafka: &Kafka,
+    options: &ReplayOptions,
+    cancelled: &AtomicBool,
+) -> Result<(), ReplayError> {
+    let is_over = || cancelled.load(Ordering::Relaxed);
+    match topics::wait_reachable_until(kafka, options.start_timeout, is_over) {
+        Ok(_) => Ok(()),
+        Err(_) if is_over() => Err(ReplayError::Cancelled { done: 0, total: 0 }),
+        Err(error) => Err(TopicError::from(error).into()),
+    }
 }
 
 /// Whether the log has the events of a build at other offsets than when they were read. What was read is then of no use: a
