@@ -3,6 +3,9 @@
 //! It keeps everything in memory, at most 5 MiB or 100,000 record sets a partition (then the oldest are dropped), and it
 //! answers no admin requests. Other processes can use it by its bootstrap address.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,6 +14,7 @@ use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
 use crate::Kafka;
 
@@ -216,21 +220,63 @@ fn run(brokers: i32, started: &mpsc::Sender<Result<String, String>>, requests: &
             return;
         }
     };
-    report(started, Ok(cluster.bootstrap_servers()));
+    let bootstrap = cluster.bootstrap_servers();
+    let mut kept = KeptPorts { bootstrap: bootstrap.clone(), kept: BTreeMap::new() };
+    report(started, Ok(bootstrap));
     for request in requests {
-        report(&request.done, answer(&cluster, request.what).map_err(|error| error.to_string()));
+        let answered = answer(&cluster, &mut kept, request.what);
+        report(&request.done, answered.map_err(|error| error.to_string()));
     }
 }
 
-fn answer<C: ClientContext>(cluster: &MockCluster<'_, C>, asked: Asked) -> Result<(), KafkaError> {
+/// Ports of brokers that are down. librdkafka ends the process if a broker finds its port taken when it is up again, so nobody
+/// else gets it meanwhile: a socket that does not listen keeps it, and refuses connections as no socket at all would.
+struct KeptPorts {
+    bootstrap: String,
+    kept: BTreeMap<i32, OwnedFd>,
+}
+
+impl KeptPorts {
+    fn keep(&mut self, broker: i32) {
+        let nth = usize::try_from(broker - 1).unwrap_or(usize::MAX);
+        let address = self.bootstrap.split(',').nth(nth).and_then(|address| address.parse().ok());
+        match address.map(without_listening) {
+            Some(Ok(socket)) => {
+                self.kept.insert(broker, socket);
+            }
+            // As it would be without this.
+            not_kept => tracing::debug!(broker, ?not_kept, "the port of an embedded broker is not kept"),
+        }
+    }
+}
+
+fn without_listening(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    Ok(socket)
+}
+
+fn answer<C: ClientContext>(
+    cluster: &MockCluster<'_, C>,
+    ports: &mut KeptPorts,
+    asked: Asked,
+) -> Result<(), KafkaError> {
     match asked {
         Asked::CreateTopic { topic, partitions } => match cluster.create_topic(&topic, partitions, 1) {
             Err(KafkaError::MockCluster(RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
             created => created,
         },
         Asked::SetLeader { topic, partition, broker } => cluster.partition_leader(&topic, partition, broker),
-        Asked::BrokerDown(broker) => cluster.broker_down(broker),
-        Asked::BrokerUp(broker) => cluster.broker_up(broker),
+        Asked::BrokerDown(broker) => {
+            cluster.broker_down(broker)?;
+            ports.keep(broker);
+            Ok(())
+        }
+        Asked::BrokerUp(broker) => {
+            ports.kept.remove(&broker);
+            cluster.broker_up(broker)
+        }
         Asked::RefuseReads(requests) => {
             cluster.request_errors(RDKafkaApiKey::Fetch, &vec![NOT_ALLOWED; requests]);
             Ok(())

@@ -1,7 +1,13 @@
 //! Inspecting topics where no admin request is answered.
 
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+
+use event_log::embedded::EmbeddedBroker;
 use event_log::topics::{self, TopicError, TopicSpec, TopicWatch, Watermarks};
 use event_log::{LogError, Span, read_spans};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
 
 use crate::support::{DEADLINE, embedded, embedded_with, start, write};
 
@@ -156,4 +162,16 @@ fn a_silent_partition_is_named_and_not_the_cluster() {
     let silent = read_spans::<LogError>(&broker.kafka, &spans, silence, |_| Ok(())).unwrap_err();
     assert!(matches!(&silent, LogError::Silent { partition: 1, .. }), "{silent}");
     assert!(silent.may_pass(), "{silent}");
+}
+
+#[test]
+fn nobody_gets_the_port_of_a_broker_that_is_down() {
+    let broker = EmbeddedBroker::start_with(2).unwrap();
+    let second = broker.bootstrap().split(',').nth(1).unwrap().parse::<SocketAddr>().unwrap();
+    broker.broker_down(2).unwrap();
+    let another = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    assert_eq!(rustix::net::bind(&another, &second).unwrap_err(), Errno::ADDRINUSE);
+    assert_eq!(TcpStream::connect(second).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    broker.broker_up(2).unwrap();
+    TcpStream::connect(second).unwrap();
 }

@@ -281,3 +281,16 @@ fn a_note_of_a_withdrawal_that_says_nothing_withdraws() {
     assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
     assert!(read_model.withdrawn().unwrap()[0].why.contains("damaged"));
 }
+
+/// What cannot be read there keeps no other generation from being served.
+#[test]
+fn a_note_of_a_withdrawal_that_cannot_be_read_withdraws_its_generation_alone() {
+    for unreadable in ["gen-000001", "gen-000002"] {
+        let directory = tempfile::tempdir().unwrap();
+        let read_model = with_generations(directory.path(), 2);
+        fs::create_dir(read_model.path_of(unreadable).join("WITHDRAWN")).unwrap();
+        let other = if unreadable == "gen-000001" { "gen-000002" } else { "gen-000001" };
+        assert_eq!(read_model.current().unwrap().as_deref(), Some(other));
+        assert_eq!(read_model.withdrawn().unwrap()[0].generation, unreadable);
+    }
+}

@@ -46,7 +46,7 @@ impl ReadModel {
         if !self.has(&name) {
             return Err(ReadModelError::Current { path: self.directory.join(CURRENT), found: name });
         }
-        match self.withdrawal_of(&name)? {
+        match self.withdrawal_of(&name) {
             Some(withdrawn) => self.in_place_of(withdrawn).map(Some),
             None => Ok(Some(name)),
         }

@@ -4,7 +4,6 @@
 //! served nor rolled back to any more. The next replay removes it.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -53,7 +52,7 @@ impl ReadModel {
     /// [`ReadModelError::Io`].
     pub fn withdrawn(&self) -> Result<Vec<Withdrawn>, ReadModelError> {
         let names = self.names()?;
-        names.iter().filter_map(|name| self.withdrawal_of(name).transpose()).collect()
+        Ok(names.iter().filter_map(|name| self.withdrawal_of(name)).collect())
     }
 
     /// What is to be served in place of one that was withdrawn and that `CURRENT` still names: whoever withdrew it was killed
@@ -69,17 +68,19 @@ impl ReadModel {
         in_place.ok_or(ReadModelError::Withdrawn { path, found: generation, why })
     }
 
-    /// Why nobody is to serve a generation; `None` if nobody said so.
-    pub(super) fn withdrawal_of(&self, name: &str) -> Result<Option<Withdrawn>, ReadModelError> {
+    /// Why nobody is to serve a generation; `None` if nobody said so, as far as can be seen: of a generation that cannot be looked
+    /// at, its opening says why.
+    pub(super) fn withdrawal_of(&self, name: &str) -> Option<Withdrawn> {
         let path = self.withdrawn_path(name);
         let note = match fs::read(&path) {
             Ok(note) => String::from_utf8_lossy(&note).into_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io_error("read", &path)(error)),
+            Err(_) if path.exists() => String::new(),
+            Err(_) => return None,
         };
         let (served, why) = note.trim_end().split_once('\n').unwrap_or((note.trim_end(), ""));
         let why = if why.is_empty() { "its note is damaged and does not say why" } else { why };
-        Ok(Some(Withdrawn { generation: name.to_owned(), served: served.to_owned(), why: why.to_owned() }))
+        let served = if served.is_empty() { "another generation" } else { served };
+        Some(Withdrawn { generation: name.to_owned(), served: served.to_owned(), why: why.to_owned() })
     }
 
     pub(super) fn is_withdrawn(&self, name: &str) -> bool {
