@@ -70,7 +70,7 @@ impl<E: EventData + 'static> Keeper<E> {
             tokio::select! {
                 _ = ticks.tick() => self.look().await,
                 moved = next::moved(&mut self.next) => match moved {
-                    Moved::Opened(opened) => self.opened(opened),
+                    Moved::Opened(opened) => self.opened(opened).await,
                     Moved::Compared(served, compared) => self.compared(&served, compared).await,
                     Moved::Further => {}
                 },
@@ -149,7 +149,7 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    fn opened(&mut self, opened: Result<Candidate, OpenError>) {
+    async fn opened(&mut self, opened: Result<Candidate, OpenError>) {
         let Some(next) = &mut self.next else { return };
         let error = match opened {
             Ok(candidate) => return next.catch_up(candidate),
@@ -158,8 +158,17 @@ impl<E: EventData + 'static> Keeper<E> {
         if !error.is_lasting() {
             return next.failed(error.told());
         }
-        next.refuse(error.to_string());
-        self.want_another();
+        match self.api.serving_now() {
+            // A start would find nothing to serve, although this one is whole.
+            Some(served) if error.is_damage() => {
+                let (why, served) = (error.to_string(), served.name.clone());
+                self.withdraw(Withdrawn { why, served, is_put_back: false }).await;
+            }
+            _ => {
+                next.refuse(error.to_string());
+                self.want_another();
+            }
+        }
     }
 
     /// Asks for another generation than one that cannot be served.

@@ -5,7 +5,7 @@ use std::fs;
 use projector::kernel::{Generation, ReadModel};
 
 use crate::events::{placed, signed_up};
-use crate::http::{get_after, get_with};
+use crate::http::{get, get_after, get_with};
 use crate::log::{Log, place};
 use crate::opening::copy;
 use crate::setting::{Setting, status};
@@ -33,6 +33,30 @@ async fn what_is_built_anew_under_the_name_of_what_was_withdrawn_is_judged_anew(
     assert_eq!(rebuild(&setting).await, "gen-000002");
     serving(&router, "gen-000002").await;
     assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
+    service.stop().await.unwrap();
+}
+
+/// A start would have to build anew otherwise, and its replay would remove what is whole as what was before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_before_it_was_served_keeps_no_start_from_what_is_whole() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    let before = get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    let damaged = setting.data_dir().join("gen-000002");
+    copy(&setting.data_dir().join("gen-000001"), &damaged);
+    fs::write(damaged.join("rows/db"), [0xa5; 4096]).unwrap();
+    let service = setting.serve().await;
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    read_model.publish("gen-000002").unwrap();
+    let told = status(&service.router(), "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    assert!(told["refused"].as_str().unwrap().contains("gen-000001 is published again"), "{told}");
+    assert_eq!(read_model.named().unwrap().unwrap(), "gen-000001");
+    service.stop().await.unwrap();
+    let service = setting.serve().await;
+    assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000001");
+    assert_eq!(get_after(&service.router(), &path(), &token).await.ok(), before);
     service.stop().await.unwrap();
 }
 

@@ -127,6 +127,7 @@ fn unplaced(record: &ParkedKey) -> String {
 /// How it compares with what was published before, in a sentence.
 fn compared(report: &ReplayReport) -> String {
     match &report.compared {
+        Comparison::Nothing if !report.published => "not compared, since it is not published".to_owned(),
         Comparison::Nothing => "compared with nothing: none was published before".to_owned(),
         Comparison::NotComparable { reason } => format!("not comparable: {reason}"),
         Comparison::NotCompared { reason, why } => format!("not compared, and accepted ({why}): {reason}"),

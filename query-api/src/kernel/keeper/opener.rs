@@ -35,9 +35,16 @@ impl OpenError {
     /// disk is full, or the system gives no thread.
     #[must_use]
     pub(super) fn is_lasting(&self) -> bool {
-        let Self::Generation(error) = self else { return false };
-        error.is_damage()
-            || matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
+        let lasts = |error: &GenerationError| {
+            matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
+        };
+        self.is_damage() || matches!(self, Self::Generation(error) if lasts(error))
+    }
+
+    /// Whether the generation is damaged, so that no process can serve it.
+    #[must_use]
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Generation(error) if error.is_damage())
     }
 
     /// As `/status` has it, with what helps if it does not pass: nothing can be compared with what cannot be opened.
