@@ -45,6 +45,7 @@ pub use digest::Digest;
 pub use follower::{FollowOptions, Follower};
 pub use generation::Generation;
 pub use layout::Layout;
+pub use place::is_where_it_was;
 pub use progress::{PartitionProgress, Progress, State};
 pub use projection::{Projection, Topic};
 pub use quarantine::{ParkedKey, Quarantine};

@@ -51,14 +51,18 @@ fn serve_until_stopped(serve: Serve) -> ExitCode {
     code
 }
 
-/// What service D runs on, alone or with others in one process. One thread more than there are cores: each core may read rows,
-/// and one thread is left for whoever waits for no disk.
+/// Threads of D for each core. All but one may read rows, the last one is left for whoever waits for no disk; one that the system
+/// suspends while it reads keeps none of the others from reading. With `cores + 1` reads came to 0.27 of a bare route (0.24 and 0.29),
+/// with this many to 0.32 (0.31 and 0.33), and so where nothing was bounded (`benchmarks reads --events 1000000 --seed 2`, two cores).
+const THREADS_PER_CORE: usize = 3;
+
+/// What service D runs on, alone or with others in one process.
 ///
 /// # Errors
 /// The system gives no thread.
 pub fn runtime() -> io::Result<Runtime> {
     let cores = available_parallelism().map_or(1, NonZero::get);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(cores + 1).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS_PER_CORE * cores).enable_all().build()
 }
 
 async fn serve_on(serve: Serve) -> ExitCode {

@@ -1,10 +1,15 @@
 //! Where to go on in each partition, compared with what the log holds now.
 
+use std::time::{Duration, Instant};
+
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Start};
 use schemas::place::{self, Compared, Place};
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+
+/// How long the log may take to say what it has of one partition.
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Finds the place of every partition, in the order of [`Checkpoint::sources`]. `log` is what the log holds of each.
 ///
@@ -40,6 +45,27 @@ pub(super) fn places_until(
             |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
         Ok(records.into_iter().map(|record| record.and_then(event)).collect())
     })
+}
+
+/// Whether the log still has everything that `checkpoint` says of one partition, where it was: whoever has read it up to there would read
+/// the same again. Blocks for [`ASK_TIMEOUT`] at most, and a few seconds more while a broker does not answer.
+///
+/// # Errors
+/// [`TopicError`] if the log cannot be asked.
+pub fn is_where_it_was(
+    kafka: &Kafka,
+    checkpoint: &Checkpoint,
+    topic: &str,
+    partition: i32,
+) -> Result<bool, TopicError> {
+    let Some(at) = checkpoint.get(topic, partition) else { return Ok(false) };
+    let give_up_at = Instant::now() + ASK_TIMEOUT;
+    let is_over = || Instant::now() >= give_up_at;
+    let held = topics::held_until(kafka, &[(topic, partition)], ASK_TIMEOUT, &is_over)?;
+    let log: Vec<_> = held.into_iter().collect::<Result<_, _>>()?;
+    let one = Checkpoint::from_sources([(SourceId { topic: topic.into(), partition }, *at)]);
+    let places = places_until(kafka, &one, &log, &is_over)?;
+    Ok(unmoved(&one, &log, &places) == [true])
 }
 
 /// Of every partition, whether the log still has everything where `checkpoint` says.

@@ -81,6 +81,10 @@ pub fn replay<E: EventData + 'static>(
     if options.publish {
         read_model.publish(&report.generation)?;
         report.published = true;
+        // Not what a rollback goes to, and not kept in place of one that is whole.
+        if let Comparison::NotComparable { damaged: Some(damaged), reason } = &report.compared {
+            read_model.withdraw(damaged, &report.generation, reason)?;
+        }
         report.retired = read_model.retire(options.keep)?;
     }
     Ok(report)

@@ -237,11 +237,52 @@ fn a_published_generation_that_was_removed_is_built_anew() {
         let read_model = ReadModel::open(directory.path()).unwrap();
         assert!(read_model.discard().unwrap().is_empty());
         let report = rebuild(&broker, directory.path(), &options()).unwrap();
-        let Comparison::NotComparable { reason } = &report.compared else { panic!("{:?}", report.compared) };
+        let Comparison::NotComparable { reason, .. } = &report.compared else {
+            panic!("{:?}", report.compared)
+        };
         assert!(reason.contains(&format!("names `{wrong}`")), "{reason}");
         assert_eq!(report.digest, digest_of(&log.records));
         assert_eq!(read_model.current().unwrap().as_ref(), Some(&report.generation));
         assert_ne!(report.generation, wrong);
+    }
+}
+
+/// What is kept to go back to is what was whole.
+#[test]
+fn a_damaged_generation_is_replaced_and_the_one_before_it_stays_to_go_back_to() {
+    let broker = Broker::start();
+    let log = transcript(100, 61);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    rebuild(&broker, directory.path(), &options()).unwrap();
+    rebuild(&broker, directory.path(), &options()).unwrap();
+    std::fs::write(directory.path().join("gen-000002/rows/db"), [0xa5; 4096]).unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert!(matches!(report.compared, Comparison::NotComparable { .. }), "{:?}", report.compared);
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert_eq!(read_model.names().unwrap(), ["gen-000001", "gen-000003"]);
+    assert_eq!(read_model.roll_back().unwrap().0, "gen-000001");
+}
+
+/// A flipped bit is enough for a file to be no text.
+#[test]
+fn a_file_that_names_no_generation_any_more_is_replaced_and_keeps_nobody_from_anything() {
+    let broker = Broker::start();
+    let log = transcript(100, 61);
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        rebuild(&broker, directory.path(), &options()).unwrap();
+    }
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    for damaged in ["gen-000002/BEFORE", "CURRENT"] {
+        let path = directory.path().join(damaged);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[9] ^= 0x80;
+        std::fs::write(&path, bytes).unwrap();
+        read_model.discard().unwrap();
+        let report = rebuild(&broker, directory.path(), &options()).unwrap();
+        assert!(report.published && read_model.current().unwrap() == Some(report.generation), "{damaged}");
     }
 }
 

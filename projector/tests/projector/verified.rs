@@ -132,7 +132,7 @@ fn a_bit_flipped_in_the_file_is_found_between_its_neighbours_and_a_replay_replac
     broker.write(&log.records[before..]);
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     assert!(second.published);
-    let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
+    let Comparison::NotComparable { reason, .. } = &second.compared else { panic!("{:?}", second.compared) };
     assert!(reason.contains("gen-000001"), "{reason}");
     assert!(verified(&broker, directory.path()).is_sound());
 }
@@ -209,7 +209,7 @@ fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
         json!(Serves { sample: Some(sample.clone()), opens: false, trouble: None })
     });
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
-    let Comparison::NotComparable { reason } = &second.compared else { panic!("{:?}", second.compared) };
+    let Comparison::NotComparable { reason, .. } = &second.compared else { panic!("{:?}", second.compared) };
     assert!(reason.contains("gen-000001 cannot be read: a bad page"), "{reason}");
     assert!(server.end().iter().all(|path| path == "/sample"));
 }

@@ -91,11 +91,11 @@ async fn sample(State(api): State<Arc<Api>>) -> Json<Serves> {
     };
     // Without waiting for the disk. Rows may be newer by a commit: whoever compares them reads them again.
     let sample = Sample::of(&serving.name, &api.layout, &serving.generation.last_moment());
-    let unreadable = match &serving.progress.borrow().state {
-        Projected::Stopped(reason) => unreadable_row(reason),
-        _ => None,
+    let (unreadable, stopped) = match &serving.progress.borrow().state {
+        Projected::Stopped(reason) => (unreadable_row(reason), Some(reason.to_string())),
+        _ => (None, None),
     };
-    Json(Serves { sample: Some(Sample { unreadable, ..sample }), opens: false, trouble: None })
+    Json(Serves { sample: Some(Sample { unreadable, stopped, ..sample }), opens: false, trouble: None })
 }
 
 async fn quarantine(State(api): State<Arc<Api>>) -> Result<Json<QuarantineShown>, Refusal> {

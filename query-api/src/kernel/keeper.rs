@@ -127,6 +127,7 @@ impl<E: EventData + 'static> Keeper<E> {
         if next.is_due(is_something_served) {
             next.open(tokio::task::spawn_blocking(move || opener.open(&read_model, &name)));
         }
+        self.blame().await;
         self.want_another();
     }
 

@@ -28,6 +28,11 @@ struct Reason {
     reason: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    state: String,
+}
+
 /// Everything that is counted or measured, as one text.
 ///
 /// # Errors
@@ -72,7 +77,10 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     gauge(&mut registry, "topic_faults", "What is wrong with topics that are projected", faults);
     let away = signed(status.partitions_away.len() as u64);
     gauge(&mut registry, "partitions_away", "Partitions that nobody answers for at present", away);
+    let trouble = i64::from(status.build_trouble.is_some());
+    gauge(&mut registry, "build_trouble", "1 while a generation that is to be built cannot be", trouble);
     stopped(&mut registry, status);
+    next(&mut registry, status);
     rebuild(&mut registry, status);
     partitions(&mut registry, &status.partitions);
     let mut text = String::new();
@@ -87,6 +95,15 @@ fn stopped(registry: &mut Registry, status: &Status) {
     let reason = Reason { reason: kind.unwrap_or_default().to_owned() };
     family.get_or_create(&reason).set(i64::from(kind.is_some()));
     registry.register("stopped", "1 while the projection is stopped, with the kind of reason", family);
+}
+
+/// 1 with its state while a published generation is not the one that is served; 0 without one otherwise.
+fn next(registry: &mut Registry, status: &Status) {
+    let family = Family::<Stage, Signed>::default();
+    let state = status.next.as_ref().map(|next| next.state);
+    let stage = Stage { state: state.unwrap_or_default().to_owned() };
+    family.get_or_create(&stage).set(i64::from(state.is_some()));
+    registry.register("next", "1 while a published generation is not served, with its state", family);
 }
 
 fn rebuild(registry: &mut Registry, status: &Status) {

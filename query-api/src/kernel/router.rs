@@ -57,10 +57,9 @@ async fn live() -> &'static str {
 }
 
 async fn ready(State(api): State<Arc<Api>>) -> Response {
-    let serving = api.serving_now();
-    if let Some(serving) = serving.filter(|serving| status::ready(Some(serving))) {
-        let away = status::partitions_away(&serving.progress.borrow());
-        return away.iter().fold("ready\n".to_owned(), |said, why| said + why + "\n").into_response();
+    if status::ready(api.serving_now().as_deref()) {
+        let troubles = status::troubles(&shown(&api));
+        return troubles.iter().fold("ready\n".to_owned(), |said, why| said + why + "\n").into_response();
     }
     let detail = if api.is_opening() {
         "the read model is being opened, or cannot be opened yet and is tried again; /status says why"

@@ -191,8 +191,16 @@ fn topic_faults(progress: &Progress) -> Vec<String> {
     progress.topic_faults.iter().map(ToString::to_string).collect()
 }
 
+/// A line for everything that is wrong and lasts, as readiness tells it.
+pub(super) fn troubles(status: &Status) -> Vec<String> {
+    let stopped = status.stopped.as_ref().map(|problem| format!("stopped: {}", problem.detail));
+    let single = [stopped, status.refused.clone(), status.build_trouble.clone()];
+    let several = status.topic_faults.iter().chain(&status.partitions_away).cloned();
+    single.into_iter().flatten().chain(several).collect()
+}
+
 /// A sentence for each partition that nobody answers for.
-pub(super) fn partitions_away(progress: &Progress) -> Vec<String> {
+fn partitions_away(progress: &Progress) -> Vec<String> {
     let told = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
         // It names the partition.
         true => why.to_string(),

@@ -1,12 +1,13 @@
 //! A published generation is compared with what is served: whatever becomes of that, no other wish is lost.
 
 use std::fs;
+use std::sync::atomic::AtomicBool;
 
-use projector::kernel::{Generation, ReadModel};
+use projector::kernel::{Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
 
 use crate::events::{placed, signed_up};
 use crate::http::{get, get_after, get_with};
-use crate::log::{Log, place};
+use crate::log::{Log, PARTITIONS, place};
 use crate::opening::copy;
 use crate::setting::{Setting, status};
 use crate::swaps::{path, rebuild, serving};
@@ -51,13 +52,94 @@ async fn what_is_damaged_before_it_was_served_keeps_no_start_from_what_is_whole(
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     read_model.publish("gen-000002").unwrap();
     let told = status(&service.router(), "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
-    assert!(told["refused"].as_str().unwrap().contains("gen-000001 is published again"), "{told}");
+    let refused = told["refused"].as_str().unwrap();
+    assert!(refused.contains("gen-000001 is published again"), "{told}");
+    let readiness = get(&service.router(), "/health/ready").await.text;
+    assert!(readiness.starts_with("ready\n") && readiness.contains(refused), "{readiness}");
+    let metrics = get(&service.router(), "/metrics").await.text;
+    assert!(metrics.contains(r#"daybook_query_next{state="withdrawn"} 1"#), "{metrics}");
     assert_eq!(read_model.named().unwrap().unwrap(), "gen-000001");
     service.stop().await.unwrap();
     let service = setting.serve().await;
     assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000001");
     assert_eq!(get_after(&service.router(), &path(), &token).await.ok(), before);
     service.stop().await.unwrap();
+}
+
+/// A start would serve it, and stop there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_record_stops_that_the_served_one_has_passed_keeps_no_start_from_what_is_right() {
+    let events = [signed_up(1), placed(100, 1, 10, 1)];
+    let other = Setting::new();
+    let service = other.serve().await;
+    let token = other.log.write_all(&events);
+    get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let router = service.router();
+    setting.log.write_all(&events);
+    let token = setting.log.write(&placed(101, 1, 10, 1));
+    let before = get_after(&router, &path(), &token).await.ok();
+    // Of another log, in which the same events have other ids.
+    copy(&other.data_dir().join("gen-000001"), &setting.data_dir().join("gen-000002"));
+    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
+    let told = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    let refused = told["refused"].as_str().unwrap();
+    assert!(refused.contains("offset") && refused.contains("gen-000001 is past that record"), "{told}");
+    service.stop().await.unwrap();
+    drop(router);
+    let service = setting.serve().await;
+    assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000001");
+    assert_eq!(get_after(&service.router(), &path(), &token).await.ok(), before);
+    service.stop().await.unwrap();
+}
+
+/// The topics were made anew, and nobody sends again what was in them.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_log_that_has_less_than_is_served_what_was_accepted_takes_over() {
+    let before = Setting::new();
+    let service = before.serve().await;
+    let token = before.log.write_all(&[signed_up(1), placed(100, 1, 10, 1), placed(101, 1, 10, 1)]);
+    get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+
+    let setting = Setting::new();
+    std::fs::create_dir(setting.data_dir()).unwrap();
+    copy(&before.data_dir().join("gen-000001"), &setting.data_dir().join("gen-000001"));
+    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000001").unwrap();
+    // In the other partition there is more than there was.
+    let neighbour = (2..).find(|user| place(&signed_up(*user)) != place(&signed_up(1))).unwrap();
+    setting.log.write(&signed_up(neighbour));
+    let service = setting.open_with(&setting.settings()).await;
+    let router = service.router();
+    status(&router, "stopped", |status| status["stopped"]["type"] == "urn:daybook:problem:log-went-back")
+        .await;
+    let refused = replay_on(&setting, None).await.unwrap_err().to_string();
+    assert!(refused.contains("gen-000001") && refused.contains("the log ends at offset 0"), "{refused}");
+
+    let report = replay_on(&setting, Some("the topics were made anew")).await.unwrap();
+    serving(&router, &report.generation).await;
+    let status = get(&router, "/status").await.ok();
+    assert!(status["refused"].is_null() && status["next"].is_null(), "{status}");
+    get(&router, &path()).await.problem(404);
+    service.stop().await.unwrap();
+}
+
+async fn replay_on(setting: &Setting, accept: Option<&str>) -> Result<ReplayReport, ReplayError> {
+    let (kafka, data_dir, accept) = (setting.log.kafka(), setting.data_dir(), accept.map(str::to_owned));
+    tokio::task::spawn_blocking(move || {
+        let read_model = ReadModel::open(&data_dir).unwrap();
+        let options = ReplayOptions {
+            accept_difference: accept,
+            ..ReplayOptions::new(PARTITIONS, "another test".to_owned())
+        };
+        let never = AtomicBool::new(false);
+        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &never)
+    })
+    .await
+    .unwrap()
 }
 
 /// It has projected more of a partition that nobody answers for now.

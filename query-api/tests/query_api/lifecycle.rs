@@ -162,6 +162,8 @@ async fn a_first_build_waits_for_one_that_another_process_has_begun() {
     let told =
         |status: &Value| status["build_trouble"].as_str().is_some_and(|told| told.contains("another test"));
     status(&service.router(), "who is at work", told).await;
+    let metrics = get(&service.router(), "/metrics").await.text;
+    assert!(metrics.contains("daybook_query_build_trouble 1\n"), "{metrics}");
     drop(other);
     ready(&service.router()).await;
     service.stop().await.unwrap();

@@ -36,7 +36,9 @@ async fn a_gap_stops_the_projection_while_queries_go_on() {
         (before.text.as_str(), before.header("daybook-as-of"))
     );
     get_with(&router, &path, &[("daybook-after", &lost), ("daybook-wait-ms", "10")]).await.problem(503);
-    assert_eq!(get(&router, "/health/ready").await.status, 200);
+    let readiness = get(&router, "/health/ready").await;
+    assert_eq!(readiness.status, 200);
+    assert!(readiness.text.contains(&format!("stopped: {detail}")), "{}", readiness.text);
     let metrics = get(&router, "/metrics").await.text;
     assert!(metrics.contains(r#"daybook_query_stopped{reason="gap"} 1"#), "{metrics}");
     service.stop().await.unwrap();

@@ -104,7 +104,9 @@ pub(super) fn has_foreign_files(path: &Path) -> io::Result<bool> {
         [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        if !ours.iter().any(|known| name == *known) {
+        // A file that is replaced in one step has another name before.
+        let name = name.to_string_lossy();
+        if !ours.contains(&name.trim_end_matches(files::TEMPORARY_SUFFIX)) {
             return Ok(true);
         }
     }
@@ -117,4 +119,19 @@ pub(in crate::kernel) fn lock(path: &Path, holder: &str) -> Result<DirectoryLock
         LockError::InUse { holder, .. } => GenerationError::InUse { path: path.to_owned(), holder },
         LockError::Io { .. } => GenerationError::Store(StoreError::new("lock", path, error)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_being_replaced_is_not_somebody_elses() {
+        let directory = tempfile::tempdir().unwrap();
+        let half = format!("{FINISHED_FILE}{}", files::TEMPORARY_SUFFIX);
+        fs::write(directory.path().join(half), "").unwrap();
+        assert!(!has_foreign_files(directory.path()).unwrap());
+        fs::write(directory.path().join("notes.tmp"), "").unwrap();
+        assert!(has_foreign_files(directory.path()).unwrap());
+    }
 }

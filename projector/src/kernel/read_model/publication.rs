@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,7 @@ impl ReadModel {
     /// # Errors
     /// [`ReadModelError::Io`].
     pub fn named(&self) -> Result<Option<String>, ReadModelError> {
-        let path = self.directory.join(CURRENT);
-        match fs::read_to_string(&path) {
-            Ok(name) => Ok(Some(name.trim_end().to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("read", &path)(error)),
-        }
+        name_in(&self.directory.join(CURRENT))
     }
 
     /// Name of the generation to serve, such as `gen-000001`; `None` if none has been published. If the one that `CURRENT`
@@ -166,12 +162,7 @@ impl ReadModel {
 
     /// What a generation notes; an empty text for the first one.
     fn noted_before(&self, name: &str) -> Result<Option<String>, ReadModelError> {
-        let path = self.path_of(name).join(BEFORE);
-        match fs::read_to_string(&path) {
-            Ok(before) => Ok(Some(before.trim_end().to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("read", &path)(error)),
-        }
+        name_in(&self.path_of(name).join(BEFORE))
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -204,5 +195,14 @@ impl ReadModel {
                 }
             }
         }
+    }
+}
+
+/// The name in a file, if there is such a file. One that is damaged names no generation.
+fn name_in(path: &Path) -> Result<Option<String>, ReadModelError> {
+    match fs::read(path) {
+        Ok(name) => Ok(Some(String::from_utf8_lossy(&name).trim_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read", path)(error)),
     }
 }

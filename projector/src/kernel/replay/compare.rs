@@ -27,6 +27,8 @@ pub enum Comparison {
     NotComparable {
         /// Which, and why.
         reason: String,
+        /// Name of the published one, if it is damaged and nobody serves it.
+        damaged: Option<String>,
     },
     /// Both have the same rows.
     Equal {
@@ -69,7 +71,7 @@ pub(super) fn compare<E: EventData>(
     match (found, options.accept_difference.clone()) {
         (Ok(comparison), _) => Ok(comparison),
         (Err(Unlike::Failed(error)), _) => Err(error),
-        (Err(Unlike::Unreadable(reason)), _) => Ok(not_comparable(&reason)),
+        (Err(Unlike::Unreadable { reason, damaged }), _) => Ok(not_comparable(&reason, damaged)),
         (Err(Unlike::NotCompared(reason)), None) => Err(ReplayError::NotCompared { reason }),
         (Err(Unlike::NotCompared(reason)), Some(why)) => {
             tracing::warn!("publishing what was not compared ({why}): {reason}");
@@ -89,8 +91,8 @@ enum Unlike {
     Differs(String),
     /// They could not be brought to one place: a sentence that says why, which may pass.
     NotCompared(String),
-    /// A row of the published one is damaged: a sentence that says so.
-    Unreadable(String),
+    /// A row of the published one is damaged: a sentence that says so, and its name if nobody serves it.
+    Unreadable { reason: String, damaged: Option<String> },
     /// The store of the new one failed, which is no difference that somebody could accept.
     Failed(ReplayError),
 }
@@ -119,7 +121,10 @@ impl<E: EventData> Comparing<'_, E> {
             {
                 Ok(None) => return Ok(Comparison::Nothing),
                 Ok(Some(served)) => served,
-                Err(error) if error.is_lasting() => return Ok(not_comparable(&error)),
+                Err(error) if error.is_lasting() => {
+                    let published = self.read_model.current().ok().flatten();
+                    return Ok(not_comparable(&error, published.filter(|_| error.is_damage())));
+                }
                 Err(error) => return Err(error.to_string().into()),
             };
             let way = GivingWay::new(self.read_model, &served, self.cancelled);
@@ -140,7 +145,10 @@ impl<E: EventData> Comparing<'_, E> {
         let stop = || way.stops();
         let brought = catch_up(self.kafka, old, self.projection, &self.new.checkpoint(), &stop);
         brought.map_err(|error| match unreadable_row(&error) {
-            Some(unreadable) => Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")),
+            Some(unreadable) => Unlike::Unreadable {
+                reason: format!("{name} cannot be read: {unreadable}"),
+                damaged: Some(name.to_owned()),
+            },
             None => Unlike::NotCompared(format!(
                 "{name} cannot follow the log to where the new generation is: {error}"
             )),
@@ -155,11 +163,13 @@ impl<E: EventData> Comparing<'_, E> {
         drop(served);
         let name = &sample.generation;
         if let Some(unreadable) = &sample.unreadable {
-            return Err(Unlike::Unreadable(format!("{name} cannot be read: {unreadable}")));
+            let reason = format!("{name} cannot be read: {unreadable}");
+            return Err(Unlike::Unreadable { reason, damaged: None });
         }
         if !sample.checkpoint.covers(&here) {
+            let stopped = sample.stopped.as_ref().map(|why| format!(": it is stopped: {why}"));
             let behind = "did not get as far as the new generation in time";
-            return Err(format!("{name} {behind}").into());
+            return Err(format!("{name} {behind}{}", stopped.unwrap_or_default()).into());
         }
         self.follow(&sample.checkpoint, name)?;
         Ok(sample)
@@ -208,7 +218,7 @@ impl<E: EventData> Comparing<'_, E> {
     }
 }
 
-fn not_comparable(error: &dyn Display) -> Comparison {
+fn not_comparable(error: &dyn Display, damaged: Option<String>) -> Comparison {
     tracing::warn!("the new generation is not compared with the published one: {error}");
-    Comparison::NotComparable { reason: error.to_string() }
+    Comparison::NotComparable { reason: error.to_string(), damaged }
 }

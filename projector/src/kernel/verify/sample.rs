@@ -25,6 +25,9 @@ pub struct Sample {
     /// Why it follows no further, if that is because one of its rows cannot be read.
     #[serde(default)]
     pub unreadable: Option<String>,
+    /// Why it follows no further at present, if it is stopped.
+    #[serde(default)]
+    pub stopped: Option<String>,
 }
 
 impl Sample {
@@ -38,6 +41,7 @@ impl Sample {
             digest: moment.digest.to_string(),
             parked: moment.quarantine.placed().cloned().collect(),
             unreadable: None,
+            stopped: None,
         }
     }
 }

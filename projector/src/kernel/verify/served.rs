@@ -31,7 +31,8 @@ use crate::kernel::view::FoldError;
 
 /// How long a process may take to open what is published before it counts as silent.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long it may say why it cannot open it: most of what passes has passed by then, and it tries ever more seldom.
+/// How long it may say why it cannot open it, or that it is stopped: most of what passes has passed by then, and it tries ever more
+/// seldom.
 const TROUBLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one that answers nothing may have the generation: whoever looks at it has it for a moment.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -82,20 +83,24 @@ pub enum HoldError {
 }
 
 impl HoldError {
+    /// Whether the generation itself is damaged.
+    pub(in crate::kernel) fn is_damage(&self) -> bool {
+        match self {
+            Self::Generation(error) => error.is_damage(),
+            Self::Store(error) => error.is_damage(),
+            Self::ReadModel(_) | Self::Silent { .. } => false,
+        }
+    }
+
     /// Whether nobody can read it, now or later, as this program reads: it is damaged, gone, or of another layout. Whatever else it
     /// is may pass: a full disk, too many open files, a read that failed once.
     pub(in crate::kernel) fn is_lasting(&self) -> bool {
         match self {
-            Self::Generation(error) => {
-                error.is_damage()
-                    || matches!(
-                        error,
-                        GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. }
-                    )
+            Self::Generation(GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. }) => {
+                true
             }
-            Self::Store(error) => error.is_damage(),
             Self::ReadModel(error) => error.is_gone(),
-            Self::Silent { .. } => false,
+            Self::Generation(_) | Self::Store(_) | Self::Silent { .. } => self.is_damage(),
         }
     }
 }
@@ -232,9 +237,11 @@ impl Served {
         other: &Checkpoint,
         stop: &dyn Fn() -> bool,
     ) -> Result<Sample, HoldError> {
-        let began = Instant::now();
+        let (began, mut moved_at) = (Instant::now(), Instant::now());
         loop {
             let sample = self.sample();
+            let is_stopped = sample.as_ref().is_ok_and(|sample| sample.stopped.is_some());
+            moved_at = if is_stopped { moved_at } else { Instant::now() };
             let may_move = match (self, &sample) {
                 (Self::Here { .. }, _) => false,
                 (Self::There(_), Ok(sample)) => {
@@ -242,7 +249,8 @@ impl Served {
                 }
                 (Self::There(_), Err(_)) => true,
             };
-            if !may_move || stop() || began.elapsed() > COVER_TIMEOUT {
+            let is_late = began.elapsed() > COVER_TIMEOUT || moved_at.elapsed() > TROUBLE_TIMEOUT;
+            if !may_move || stop() || is_late {
                 return sample;
             }
             thread::sleep(LOOK_INTERVAL);

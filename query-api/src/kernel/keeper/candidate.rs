@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use projector::kernel::store::Failure;
 use projector::kernel::verify::unreadable_row;
-use projector::kernel::{Checkpoint, Follower, Generation, Progress, State, StopReason};
+use projector::kernel::{Checkpoint, Follower, Generation, Progress, RecordAt, State, StopReason};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::kernel::serving::Serving;
 
 /// A generation on its way to be served.
 pub(super) struct Candidate {
@@ -32,34 +34,67 @@ pub(super) enum Standing {
     /// It has to be opened afresh: its disk took no write, an opening leaves out what stopped it, or what it has is no longer what
     /// is wanted.
     Again(String),
-    /// It will not get there in this process, and that is no fault of its own.
-    Ended(String),
+    /// It will not get there in this process: for a fault of the log, or of this program, but for what [`Ended::at`] says.
+    Ended(Ended),
     /// Nobody is to serve it: it is damaged, contradicts what is served, or would take back what was shown.
     Unfit(String),
 }
 
-impl Candidate {
-    pub(super) fn standing(&self, served: &Checkpoint) -> Standing {
-        standing(&self.progress.borrow(), served)
-    }
+/// Why a candidate goes no further in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) why: String,
+    /// The record that stopped it, if one did. Whoever got past it in the log as it is shows that the log is not at fault.
+    pub(super) at: Option<RecordAt>,
+}
 
-    /// Ends when it has projected everything that `served` has, or stands still.
-    pub(super) async fn settled(&self, served: &Checkpoint) -> Standing {
-        let mut progress = self.progress.clone();
-        let settled = |now: &Arc<Progress>| standing(now, served) != Standing::Behind;
-        let Ok(now) = progress.wait_for(settled).await else {
-            return Standing::Ended("its follower is gone".to_owned());
-        };
-        standing(&now, served)
+/// What a candidate is measured against.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    /// How far it has got.
+    pub(super) reached: Arc<Checkpoint>,
+    /// Whether it is stopped, for whatever reason.
+    pub(super) is_stopped: bool,
+}
+
+impl Served {
+    pub(super) fn of(serving: &Serving) -> Self {
+        let is_stopped = matches!(serving.progress.borrow().state, State::Stopped(_));
+        Self { reached: serving.generation.checkpoint(), is_stopped }
     }
 }
 
-fn standing(now: &Progress, served: &Checkpoint) -> Standing {
-    if now.checkpoint.covers(served) {
+impl Candidate {
+    pub(super) fn standing(&self, served: &Served) -> Standing {
+        standing(&self.progress.borrow(), self.is_accepted, served)
+    }
+
+    /// Ends when it has projected everything that `served` has, or stands still.
+    pub(super) async fn settled(&self, served: &Served) -> Standing {
+        let mut progress = self.progress.clone();
+        let settled = |now: &Arc<Progress>| standing(now, self.is_accepted, served) != Standing::Behind;
+        let Ok(now) = progress.wait_for(settled).await else {
+            return Standing::Ended(Ended { why: "its follower is gone".to_owned(), at: None });
+        };
+        standing(&now, self.is_accepted, served)
+    }
+}
+
+fn standing(now: &Progress, is_accepted: bool, served: &Served) -> Standing {
+    if now.checkpoint.covers(&served.reached) {
         return Standing::There;
     }
-    let State::Stopped(reason) = &now.state else { return Standing::Behind };
-    stopped(reason)
+    match &now.state {
+        State::Stopped(reason) => stopped(reason),
+        // The log has no more than that, and what is served does not move: it never gets as far.
+        State::Following if served.is_stopped && is_accepted => Standing::There,
+        State::Following if served.is_stopped => Standing::Waits(
+            "it has all that the log has, which is less than what is served has shown, and that is stopped. It takes over once the \
+             log has the rest again; to serve what the log has, run `projector --replay --accept-difference WHY`"
+                .to_owned(),
+        ),
+        State::Following | State::Building => Standing::Behind,
+    }
 }
 
 /// Where a candidate is whose projection stopped before it had caught up. What is wrong with the log, or with this program,
@@ -71,7 +106,7 @@ pub(super) fn stopped(reason: &StopReason) -> Standing {
         StopReason::Store(error) if error.failure == Failure::Write => Standing::Again(why),
         StopReason::QuarantineFull { .. } => Standing::Again(why),
         reason if reason.may_pass() => Standing::Waits(why),
-        _ => Standing::Ended(why),
+        reason => Standing::Ended(Ended { why, at: reason.at().cloned() }),
     }
 }
 
@@ -91,12 +126,13 @@ mod tests {
     fn stopped_at_3(reason: StopReason) -> Standing {
         let progress = Progress::start(Arc::new(checkpoint(3)));
         let progress = Progress { state: State::Stopped(Arc::new(reason)), ..progress };
-        assert_eq!(
-            standing(&progress, &checkpoint(3)),
-            Standing::There,
-            "what stops it later does not matter"
-        );
-        standing(&progress, &checkpoint(4))
+        let there = standing(&progress, false, &served(3, false));
+        assert_eq!(there, Standing::There, "what stops it later does not matter");
+        standing(&progress, true, &served(4, true))
+    }
+
+    fn served(next_position: u64, is_stopped: bool) -> Served {
+        Served { reached: Arc::new(checkpoint(next_position)), is_stopped }
     }
 
     fn store(failure: Failure) -> StopReason {
@@ -119,7 +155,10 @@ mod tests {
         assert!(matches!(stopped_at_3(store(Failure::Damage)), Standing::Unfit(_)));
         assert!(matches!(stopped_at_3(StopReason::Defect { detail: String::new() }), Standing::Ended(_)));
         let gap = SequenceError::Gap { expected: 3, found: 5 };
-        assert!(matches!(stopped_at_3(StopReason::Sequence { at: at(), error: gap }), Standing::Ended(_)));
+        let Standing::Ended(ended) = stopped_at_3(StopReason::Sequence { at: at(), error: gap }) else {
+            panic!()
+        };
+        assert_eq!(ended.at.unwrap(), *at(), "it is told where");
         let (found, expected) = ("carts/0".to_owned(), "orders/0".to_owned());
         let foreign = StopReason::ForeignSource { at: at(), found, expected };
         assert!(matches!(stopped_at_3(foreign), Standing::Ended(_)));
@@ -134,6 +173,19 @@ mod tests {
             Standing::Ended(_)
         ));
         let moving = Progress::start(Arc::new(checkpoint(3)));
-        assert_eq!(standing(&moving, &checkpoint(4)), Standing::Behind);
+        assert_eq!(standing(&moving, true, &served(4, true)), Standing::Behind);
+    }
+
+    #[test]
+    fn of_a_log_that_has_less_than_was_shown_only_what_was_accepted_is_served() {
+        let progress = Progress::start(Arc::new(checkpoint(3)));
+        let has_all = Progress { state: State::Following, ..progress };
+        assert_eq!(standing(&has_all, true, &served(4, true)), Standing::There);
+        assert!(matches!(standing(&has_all, false, &served(4, true)), Standing::Waits(_)));
+        assert_eq!(
+            standing(&has_all, true, &served(4, false)),
+            Standing::Behind,
+            "the rest is about to come"
+        );
     }
 }

@@ -14,7 +14,7 @@ use projector::kernel::verify::{Sample, parked_differently};
 use projector::kernel::{Checkpoint, Generation, Progress, State, StopReason, catch_up};
 use schemas::event_data::EventData;
 
-use super::candidate::{Candidate, Standing, stopped};
+use super::candidate::{Candidate, Ended, Standing, stopped};
 use super::opener::Opener;
 use crate::kernel::limits::{COMPARE_LOOK_INTERVAL, COMPARE_PAUSE, COMPARE_TIMEOUT};
 use crate::kernel::serving::Serving;
@@ -102,7 +102,7 @@ fn is_to_be_compared(candidate: &Candidate, served: &Serving) -> bool {
 /// for good if it is anything else: so nothing but its own store ends a comparison.
 fn not_followed(reason: &StopReason) -> Result<Option<String>, Standing> {
     match stopped(reason) {
-        Standing::Waits(why) | Standing::Ended(why) => Ok(Some(why)),
+        Standing::Waits(why) | Standing::Ended(Ended { why, .. }) => Ok(Some(why)),
         standing => Err(standing),
     }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use event_log::process::Pause;
+use projector::kernel::{Checkpoint, RecordAt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::candidate::{Candidate, Standing};
+use super::candidate::{Candidate, Ended, Standing};
 use super::compare::Compared;
 use super::opener::OpenError;
 use crate::kernel::status::NextStatus;
@@ -16,8 +17,12 @@ use crate::kernel::status::NextStatus;
 /// Pause before an opening that failed is tried again, doubled up to [`OPEN_PAUSE_MAX`] while something else is served.
 const OPEN_PAUSE: Duration = Duration::from_millis(250);
 const OPEN_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest one while nothing is served and everybody waits, unless the opening took longer.
+const OPEN_PAUSE_UNSERVED_MAX: Duration = Duration::from_secs(2);
 /// An opening that took long is not repeated at once: it read the whole store.
 const OPEN_PAUSE_PER_OPENING: u32 = 10;
+/// Pause before the log is asked once more whether what is served is right about a record that stopped this one.
+const BLAME_PAUSE: Duration = Duration::from_secs(10);
 /// So often it is opened afresh because something waits in it that is projected in what is served: an opening projects all that
 /// this program can.
 const TAKES_BACK_MAX: u32 = 3;
@@ -32,12 +37,14 @@ pub(super) struct Next {
     tries: u32,
     /// How often something waited in it that is projected in what is served.
     takes_back: u32,
+    /// The record that stopped it for good, and from when on it is looked whether what is served has got past that.
+    ended: Option<(RecordAt, Instant)>,
 }
 
 /// How far it is.
 pub(super) enum Stage {
-    /// It could not be opened or served at `failed_at`, and is to be opened from `due_at` on; at once if the two are one.
-    Waiting { failed_at: Instant, due_at: Instant },
+    /// It could not be opened or served, and is to be opened from `due_at` on; while nothing is served, from `unserved_at` on.
+    Waiting { unserved_at: Instant, due_at: Instant },
     /// Being opened since then, on a thread that may block.
     Opening(Instant, JoinHandle<Result<Candidate, OpenError>>),
     /// Open and followed.
@@ -75,14 +82,14 @@ pub(super) struct Withdrawn {
 impl Next {
     pub(super) fn new(name: String) -> Self {
         let (pause, now) = (Pause::new(OPEN_PAUSE, OPEN_PAUSE_MAX), Instant::now());
-        let stage = Stage::Waiting { failed_at: now, due_at: now };
-        Self { name, stage, why: None, pause, tries: 0, takes_back: 0 }
+        let stage = Stage::Waiting { unserved_at: now, due_at: now };
+        Self { name, stage, why: None, pause, tries: 0, takes_back: 0, ended: None }
     }
 
-    /// Whether it is to be opened now. While nothing is served, everybody waits for it, and no grown pause counts.
+    /// Whether it is to be opened now. While nothing is served, everybody waits for it, and the pause does not grow as far.
     pub(super) fn is_due(&self, is_something_served: bool) -> bool {
-        let Stage::Waiting { failed_at, due_at } = self.stage else { return false };
-        let due_at = if is_something_served { due_at } else { due_at.min(failed_at + OPEN_PAUSE) };
+        let Stage::Waiting { unserved_at, due_at } = self.stage else { return false };
+        let due_at = if is_something_served { due_at } else { unserved_at };
         due_at <= Instant::now()
     }
 
@@ -94,7 +101,7 @@ impl Next {
             // It comes back as it is.
             Stage::Comparing(at_work, _) => at_work.given_up.store(true, Ordering::Relaxed),
             Stage::Waiting { .. } | Stage::Refused => {
-                self.stage = Stage::Waiting { failed_at: now, due_at: now };
+                self.stage = Stage::Waiting { unserved_at: now, due_at: now };
             }
             Stage::Opening(..) | Stage::CatchingUp(_) | Stage::Withdrawn(_) => {}
         }
@@ -112,8 +119,8 @@ impl Next {
             _ => Duration::ZERO,
         };
         let pause = self.pause.longer().max((took * OPEN_PAUSE_PER_OPENING).min(OPEN_PAUSE_MAX));
-        let failed_at = Instant::now();
-        self.stage = Stage::Waiting { failed_at, due_at: failed_at + pause };
+        let (now, unserved) = (Instant::now(), pause.min(OPEN_PAUSE_UNSERVED_MAX.max(took)));
+        self.stage = Stage::Waiting { unserved_at: now + unserved, due_at: now + pause };
         self.why = Some(why);
     }
 
@@ -161,6 +168,27 @@ impl Next {
     pub(super) fn refuse(&mut self, why: String) {
         self.stage = Stage::Refused;
         self.why = Some(why);
+        self.ended = None;
+    }
+
+    /// Its follower goes no further in this process.
+    pub(super) fn end(&mut self, Ended { why, at }: Ended) {
+        self.refuse(why);
+        self.ended = at.map(|at| (at, Instant::now()));
+    }
+
+    /// The record that stopped it, if what has got as far as `reached` is past it, and it is time to ask the log who is right; that is
+    /// asked again after [`BLAME_PAUSE`].
+    pub(super) fn passed_by(&mut self, reached: &Checkpoint) -> Option<RecordAt> {
+        let Stage::Refused = self.stage else { return None };
+        let (at, due_at) = self.ended.as_mut()?;
+        let is_past =
+            reached.get(&at.topic, at.partition).is_some_and(|reached| reached.next_offset > at.offset);
+        if !is_past || *due_at > Instant::now() {
+            return None;
+        }
+        *due_at = Instant::now() + BLAME_PAUSE;
+        Some(at.clone())
     }
 
     /// What `/status` says of it; `behind_events` is what it has not projected and the served one has.
@@ -212,6 +240,8 @@ pub(super) async fn moved(next: &mut Option<Next>) -> Moved {
 
 #[cfg(test)]
 mod tests {
+    use projector::kernel::{SourceCheckpoint, SourceId};
+
     use super::*;
 
     fn waits(next: &Next) -> Duration {
@@ -240,18 +270,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_nothing_is_served_no_grown_pause_keeps_the_next_one_from_being_opened() {
+    async fn while_nothing_is_served_the_pause_before_the_next_opening_does_not_grow_as_far() {
         let mut next = Next::new("gen-000002".to_owned());
         (0..9).for_each(|_| next.failed("the disk".to_owned()));
         assert!(!next.is_due(false));
-        tokio::time::advance(OPEN_PAUSE).await;
+        tokio::time::advance(OPEN_PAUSE_UNSERVED_MAX).await;
         assert!(next.is_due(false) && !next.is_due(true));
+        next.open(tokio::spawn(std::future::pending()));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        next.failed("the disk".to_owned());
+        tokio::time::advance(OPEN_PAUSE_UNSERVED_MAX).await;
+        assert!(!next.is_due(false), "it reads the whole store no more than half of the time");
         next.failed("the disk".to_owned());
         next.hurry();
         assert!(next.is_due(true));
         next.refuse("the log has a gap".to_owned());
         next.hurry();
         assert!(next.is_due(true), "who reads on from it may be served all the same");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_is_asked_who_is_right_once_what_is_served_is_past_the_record_that_stopped_it() {
+        let reached = |next_offset| {
+            let source = SourceId { topic: "orders.events".into(), partition: 0 };
+            Checkpoint::from_sources([(source, SourceCheckpoint { next_offset, ..Default::default() })])
+        };
+        let at = RecordAt { topic: "orders.events".to_owned(), partition: 0, offset: 3, event_id: None };
+        let mut next = Next::new("gen-000002".to_owned());
+        next.end(Ended { why: "a gap".to_owned(), at: Some(at.clone()) });
+        assert_eq!(next.passed_by(&reached(3)), None, "it comes to it next");
+        assert_eq!(next.passed_by(&reached(4)).as_ref(), Some(&at));
+        assert_eq!(next.passed_by(&reached(9)), None, "it was asked a moment ago");
+        tokio::time::advance(BLAME_PAUSE).await;
+        assert_eq!(next.passed_by(&reached(9)), Some(at));
+        next.end(Ended { why: "a defect".to_owned(), at: None });
+        assert_eq!(next.passed_by(&reached(9)), None);
     }
 
     #[tokio::test]

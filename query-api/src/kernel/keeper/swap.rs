@@ -9,11 +9,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use projector::kernel::is_where_it_was;
 use schemas::event_data::EventData;
 use tokio::time::{Instant, timeout};
 
 use super::Keeper;
-use super::candidate::{Candidate, Standing};
+use super::candidate::{Candidate, Served, Standing};
 use super::compare::Compared;
 use super::next::{Comparing, Next, Stage, Withdrawn};
 use super::opener::stop;
@@ -27,7 +28,7 @@ impl<E: EventData + 'static> Keeper<E> {
     pub(super) async fn judge(&mut self, stopped: &StopSignal) {
         let Some(candidate) = self.next.as_mut().and_then(Next::take_candidate) else { return };
         let Some(served) = self.api.serving_now() else { return self.serve(candidate) };
-        match (candidate.standing(&served.generation.checkpoint()), candidate.compare_at) {
+        match (candidate.standing(&Served::of(&served)), candidate.compare_at) {
             (Standing::There, Some(at)) if at <= Instant::now() => self.compare(candidate, served),
             (Standing::There, Some(_)) => self.keep(candidate),
             (Standing::There, None) => self.swap(candidate, &served, stopped).await,
@@ -65,7 +66,7 @@ impl<E: EventData + 'static> Keeper<E> {
         if let Some(follower) = self.follower.take() {
             stop(follower).await;
         }
-        let reached = served.generation.checkpoint();
+        let reached = Served::of(served);
         let standing = tokio::select! {
             settled = timeout(SWAP_TIMEOUT, candidate.settled(&reached)) => settled.unwrap_or(Standing::Behind),
             () = stopped.requested() => Standing::Behind,
@@ -115,7 +116,7 @@ impl<E: EventData + 'static> Keeper<E> {
     async fn let_go(&mut self, standing: Standing, served: &str) {
         let Some(next) = &mut self.next else { return };
         match standing {
-            Standing::Ended(why) => next.refuse(why),
+            Standing::Ended(ended) => next.end(ended),
             Standing::Unfit(why) => {
                 self.withdraw(Withdrawn { why, served: served.to_owned(), is_put_back: false }).await
             }
@@ -124,6 +125,27 @@ impl<E: EventData + 'static> Keeper<E> {
                 next.failed("it was closed before it was served".to_owned())
             }
         }
+    }
+
+    /// Withdraws a candidate that a record stopped, if what is served is past that record and the log is as that one has read it: then
+    /// the candidate is at fault. A start would serve it otherwise, and stop there.
+    pub(super) async fn blame(&mut self) {
+        let Some(served) = self.api.serving_now() else { return };
+        let reached = Served::of(&served);
+        let passed = |next: &mut Next| next.passed_by(&reached.reached);
+        let Some(at) = self.next.as_mut().filter(|_| !reached.is_stopped).and_then(passed) else { return };
+        let (kafka, checkpoint) = (self.opener.kafka.clone(), reached.reached.clone());
+        let (topic, partition) = (at.topic.clone(), at.partition);
+        match blocking(move || is_where_it_was(&kafka, &checkpoint, &topic, partition)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => return tracing::warn!("who is right about {at} is not known yet: {error}"),
+            Err(error) => return tracing::error!("who is right about {at} was not found out: {error}"),
+        }
+        let served = served.name.clone();
+        let why = self.next.as_ref().and_then(|next| next.why.clone()).unwrap_or_default();
+        let why = format!("{why}. But {served} is past that record, and the log is as it was read there");
+        self.withdraw(Withdrawn { why, served, is_put_back: false }).await;
     }
 
     /// Publishes what is served again in place of what is to be served next. Tried again at each look, if that fails.
