@@ -159,6 +159,11 @@ fn what_is_published_was_opened_before_and_an_unfinished_one_that_is_damaged_is_
     assert!(Generation::resume(&path, &shop::layout(), HOLDER).is_ok());
     fs::remove_dir_all(path.join("rows")).unwrap();
     let rows = sled::Config::new().path(path.join("rows")).segment_size(1 << 20).open().unwrap();
+    rows.flush().unwrap();
+    drop(rows);
+    let error = Generation::resume(&path, &shop::layout(), HOLDER).err().unwrap();
+    assert!(error.is_damage(), "{error}");
+    let rows = sled::Config::new().path(path.join("rows")).segment_size(1 << 20).open().unwrap();
     rows.insert([0, b'l'], shop::layout().to_string().as_bytes()).unwrap();
     drop(rows);
     let error = Generation::resume(&path, &shop::layout(), HOLDER).err().unwrap();

@@ -105,6 +105,17 @@ impl JournalFile {
         Ok(file)
     }
 
+    /// Forgets a build that was begun before, if there is one. Durable when it returns.
+    pub(in crate::kernel) fn remove(build: &Path) -> Result<(), StoreError> {
+        let path = build.join(FILE);
+        match std::fs::remove_file(&path).and_then(|()| files::sync_parent(&path)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::new("remove", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The journal of a build that was begun before; `None` if nothing of it has become durable.
     pub(in crate::kernel) fn open(build: &Path, layout: &Layout) -> Result<Option<Self>, JournalError> {
         let path = build.join(FILE);

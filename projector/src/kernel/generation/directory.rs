@@ -99,7 +99,7 @@ pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Whether something else lies there.
-pub(super) fn has_foreign_files(path: &Path) -> io::Result<bool> {
+pub(in crate::kernel) fn has_foreign_files(path: &Path) -> io::Result<bool> {
     let ours =
         [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
     for entry in fs::read_dir(path)? {

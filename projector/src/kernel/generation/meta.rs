@@ -8,15 +8,16 @@ use crate::kernel::digest::Digest;
 use crate::kernel::keys;
 use crate::kernel::layout::Layout;
 use crate::kernel::rows::{Batch, Rows};
-use crate::kernel::store::GenerationError;
+use crate::kernel::store::{GenerationError, StoreError};
 
 pub(super) fn check_layout(path: &Path, rows: &Rows, layout: &Layout) -> Result<(), GenerationError> {
-    let found = rows.get(keys::LAYOUT)?;
-    let found = found.map_or_else(|| "none".to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
-    if found == layout.to_string() {
-        return Ok(());
+    let Some(found) = rows.get(keys::LAYOUT)? else {
+        return Err(StoreError::damaged("open", path, "its rows do not say their layout").into());
+    };
+    match String::from_utf8_lossy(&found) {
+        found if found == layout.to_string() => Ok(()),
+        found => Err(foreign_layout(path, found.into_owned(), layout)),
     }
-    Err(foreign_layout(path, found, layout))
 }
 
 pub(super) fn foreign_layout(path: &Path, found: String, layout: &Layout) -> GenerationError {

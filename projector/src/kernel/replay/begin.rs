@@ -24,6 +24,10 @@ pub(super) fn begin<E>(
     unfoldable: Vec<Unfoldable>,
 ) -> Result<(Generation, JournalFile), ReplayError> {
     let layout = projection.layout();
+    // An old journal counts on rows that are about to go: whoever goes on after a kill in between begins anew.
+    if generation::has_foreign_files(path).is_ok_and(|foreign| !foreign) {
+        JournalFile::remove(&generation::build_path(path))?;
+    }
     let generation = Generation::create(path, &layout, start, &options.holder)?;
     let skipped = options.skipped.clone();
     let journal = JournalFile::create(&generation.build_path(), &layout, start, unfoldable, skipped)?;
@@ -100,4 +104,40 @@ pub(super) fn next_run(build: &Path, named: &[String]) -> Result<u64, StoreError
     }
     let number = |name: &String| name.strip_suffix(RUN_SUFFIX)?.parse::<u64>().ok();
     Ok(named.iter().filter_map(number).max().map_or(0, |last| last + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shop;
+
+    #[test]
+    fn who_begins_anew_forgets_the_old_journal_before_its_rows_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let (start, options) =
+            (Checkpoint::zero([("orders.events", 1)]), ReplayOptions::new(1, "a test".to_owned()));
+        let begin = || begin(path, &shop::projection(), &start, &options, Vec::new());
+        drop(begin().unwrap());
+        let journal = |path: &Path| JournalFile::open(&generation::build_path(path), &shop::layout());
+        assert!(journal(path).unwrap().is_some());
+        // It gets no further than this, as if it had been killed there.
+        fs::remove_dir_all(path.join("rows")).unwrap();
+        fs::write(path.join("rows"), "").unwrap();
+        begin().map(drop).unwrap_err();
+        assert!(journal(path).unwrap().is_none());
+    }
+
+    #[test]
+    fn nothing_of_others_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let build = generation::build_path(directory.path());
+        fs::create_dir(&build).unwrap();
+        fs::write(build.join("JOURNAL"), "theirs").unwrap();
+        fs::write(directory.path().join("README"), "theirs").unwrap();
+        let (start, options) =
+            (Checkpoint::zero([("orders.events", 1)]), ReplayOptions::new(1, "a test".to_owned()));
+        begin(directory.path(), &shop::projection(), &start, &options, Vec::new()).map(drop).unwrap_err();
+        assert!(build.join("JOURNAL").exists());
+    }
 }
