@@ -7,7 +7,7 @@ use std::thread;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-/// Cases of each kind, unless `FAULT_CASES` says otherwise: 15 in `.ci/run`.
+/// Cases of each kind, unless `FAULT_CASES` says otherwise: 12 in `.ci/run`.
 const CASES: u64 = 3;
 const SEED: u64 = 9;
 /// Cases of a kind that are under way together.
