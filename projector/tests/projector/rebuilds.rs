@@ -237,7 +237,9 @@ fn a_published_generation_that_was_removed_is_built_anew() {
         let read_model = ReadModel::open(directory.path()).unwrap();
         assert!(read_model.discard().unwrap().is_empty());
         let report = rebuild(&broker, directory.path(), &options()).unwrap();
-        let Comparison::NotComparable { reason } = &report.compared else { panic!("{:?}", report.compared) };
+        let Comparison::NotComparable { reason, .. } = &report.compared else {
+            panic!("{:?}", report.compared)
+        };
         assert!(reason.contains(&format!("names `{wrong}`")), "{reason}");
         assert_eq!(report.digest, digest_of(&log.records));
         assert_eq!(read_model.current().unwrap().as_ref(), Some(&report.generation));
@@ -282,6 +284,22 @@ fn whichever_file_is_gone_a_replay_publishes_without_being_told_to() {
         assert_eq!((report.published, report.digest), (true, digest_of(&log.records)), "without {file}");
         assert!(read_model.withdrawn().unwrap().is_empty(), "without {file}");
         assert_eq!(read_model.current().unwrap(), Some(report.generation), "without {file}");
+    }
+}
+
+/// What is whole is kept in its place.
+#[test]
+fn what_a_replay_has_found_damaged_is_not_rolled_back_to() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 63).records);
+    for file in ["FINISHED", "rows/db"] {
+        let directory = tempfile::tempdir().unwrap();
+        let [whole, damaged] = [(); 2].map(|()| rebuild(&broker, directory.path(), &options()).unwrap());
+        std::fs::write(damaged.path.join(file), [0xa5; 4096]).unwrap();
+        let report = rebuild(&broker, directory.path(), &options()).unwrap();
+        assert_eq!(report.retired, [damaged.generation], "{file}");
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        assert_eq!(read_model.roll_back().unwrap(), (whole.generation, report.generation), "{file}");
     }
 }
 

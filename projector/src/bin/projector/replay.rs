@@ -129,7 +129,7 @@ fn compared(report: &ReplayReport) -> String {
     match &report.compared {
         Comparison::Nothing if !report.published => "not compared, since it is not published".to_owned(),
         Comparison::Nothing => "compared with nothing: none was published before".to_owned(),
-        Comparison::NotComparable { reason } => format!("not comparable: {reason}"),
+        Comparison::NotComparable { reason, .. } => format!("not comparable: {reason}"),
         Comparison::NotCompared { reason, why } => format!("not compared, and accepted ({why}): {reason}"),
         Comparison::Equal { with, digest } => format!("the same as {with}, which has digest {digest}"),
         Comparison::Accepted { difference, why } => format!("different, and accepted ({why}): {difference}"),

@@ -86,16 +86,20 @@ impl HoldError {
     /// is may pass: a full disk, too many open files, a read that failed once.
     pub(in crate::kernel) fn is_lasting(&self) -> bool {
         match self {
-            Self::Generation(error) => {
-                error.is_damage()
-                    || matches!(
-                        error,
-                        GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. }
-                    )
+            Self::Generation(GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. }) => {
+                true
             }
-            Self::Store(error) => error.is_damage(),
             Self::ReadModel(error) => error.is_gone(),
-            Self::Silent { .. } => false,
+            error => error.is_damage(),
+        }
+    }
+
+    /// Whether it is damaged, whoever reads it.
+    pub(in crate::kernel) fn is_damage(&self) -> bool {
+        match self {
+            Self::Generation(error) => error.is_damage(),
+            Self::Store(error) => error.is_damage(),
+            Self::ReadModel(_) | Self::Silent { .. } => false,
         }
     }
 }
