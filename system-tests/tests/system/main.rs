@@ -9,6 +9,7 @@ mod console_consumer;
 mod disk;
 mod foreign_records;
 mod independence;
+mod interrupted;
 mod looked_after;
 mod lost_end;
 mod one_broker_away;
