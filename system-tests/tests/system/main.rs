@@ -8,6 +8,7 @@ mod changed_topics;
 mod console_consumer;
 mod disk;
 mod foreign_records;
+mod frozen_broker;
 mod independence;
 mod interrupted;
 mod looked_after;
