@@ -1,21 +1,55 @@
 //! The workspace's binaries, built once for all tests of a run.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 
-/// Path of a binary of this workspace, in the same profile as the tests.
-pub fn path(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| build(&["--bins"])).join(name)
+/// Directory of what was built, or how Cargo ended.
+type Built = OnceLock<Result<PathBuf, NotBuilt>>;
+
+/// Cargo has not built the binaries. It has said why itself, unless a signal ended it.
+#[derive(Debug, Clone)]
+pub struct NotBuilt(ExitStatus);
+
+impl std::error::Error for NotBuilt {}
+
+impl std::fmt::Display for NotBuilt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the binaries could not be built: Cargo ended with {}", self.0)
+    }
 }
 
-/// Path of the program that is a service with a fault built in. It is built only here, and under a name of its own: no
-/// other binary is touched by it.
+/// Path of a binary of this workspace, in the same profile as the tests. It is built first if nobody has.
+pub fn path(name: &str) -> PathBuf {
+    services().unwrap_or_else(|error| panic!("{error}")).join(name)
+}
+
+/// Path of the program that is a service with a fault built in. It is built first if nobody has.
 pub fn sabotaged() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let arguments = ["--bin", "sabotaged", "--features", "system-tests/sabotage"];
-    BUILT.get_or_init(|| build(&arguments)).join("sabotaged")
+    harmful().unwrap_or_else(|error| panic!("{error}")).join("sabotaged")
+}
+
+/// Builds all binaries but those that do harm.
+///
+/// # Errors
+/// [`NotBuilt`].
+pub fn services() -> Result<&'static Path, NotBuilt> {
+    static BUILT: Built = OnceLock::new();
+    built(&BUILT, &["--bins"])
+}
+
+/// Builds the program that is a service with a fault built in. It is built only here, and under a name of its own: no
+/// other binary is touched by it.
+///
+/// # Errors
+/// [`NotBuilt`].
+pub fn harmful() -> Result<&'static Path, NotBuilt> {
+    static BUILT: Built = OnceLock::new();
+    built(&BUILT, &["--bin", "sabotaged", "--features", "system-tests/sabotage"])
+}
+
+fn built(once: &'static Built, what: &[&str]) -> Result<&'static Path, NotBuilt> {
+    once.get_or_init(|| build(what)).as_deref().map_err(Clone::clone)
 }
 
 /// A test of a crate without binaries and without `event-log`: where Cargo is asked for a test as well, it chooses the
@@ -23,7 +57,7 @@ pub fn sabotaged() -> PathBuf {
 const SAME_FEATURES: [&str; 2] = ["--test", "schemas"];
 
 /// Cargo builds other packages' binaries for tests only when their own tests are built too; so ask for them.
-fn build(what: &[&str]) -> PathBuf {
+fn build(what: &[&str]) -> Result<PathBuf, NotBuilt> {
     let directory = target_directory();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
@@ -41,8 +75,7 @@ fn build(what: &[&str]) -> PathBuf {
         command.args(SAME_FEATURES);
     }
     let status = command.status().expect("cargo runs");
-    assert!(status.success(), "the binaries could not be built");
-    directory
+    if status.success() { Ok(directory) } else { Err(NotBuilt(status)) }
 }
 
 /// Tests run from `target/<profile>/deps`, binaries from `target/<profile>`.

@@ -48,6 +48,11 @@ impl OwnKafka {
         script(&["start", "--fast-start", "--dir"], self.directory.path(), &[broker]);
     }
 
+    /// SIGSTOP to one broker: its connections stay open, and it answers nothing.
+    pub fn pause(&self, broker: &str) {
+        script(&["pause", "--dir"], self.directory.path(), &[broker]);
+    }
+
     /// The broker that leads a partition.
     pub fn leader(&self, topic: &str, partition: i32) -> String {
         let said = self.tool("kafka-topics", &["--describe", "--topic", topic]);

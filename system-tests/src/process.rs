@@ -193,13 +193,21 @@ fn listening(line: &str) -> Option<SocketAddr> {
 }
 
 /// Sends a signal to a child.
+pub fn signal(child: &Child, signal: i32) {
+    send(i32::try_from(child.id()).expect("a pid"), signal);
+}
+
+/// Sends a signal to all that a child has started as well, as a terminal does. The child leads a process group of its own.
+pub fn signal_group(leader: &Child, signal: i32) {
+    send(-i32::try_from(leader.id()).expect("a pid"), signal);
+}
+
 #[expect(
     unsafe_code,
     reason = "std can only kill; kill(2) with the pid of a child that was not yet waited for is sound"
 )]
-pub fn signal(child: &Child, signal: i32) {
-    let pid = i32::try_from(child.id()).expect("a pid");
-    // SAFETY: kill has no memory effects; the pid is our unreaped child's.
+fn send(pid: i32, signal: i32) {
+    // SAFETY: kill has no memory effects; the pid is our unreaped child's, or its group's.
     let sent = unsafe { libc::kill(pid, signal) };
     assert_eq!(sent, 0, "the signal could not be sent");
 }

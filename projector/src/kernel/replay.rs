@@ -81,13 +81,19 @@ pub fn replay<E: EventData + 'static>(
     if options.publish {
         read_model.publish(&report.generation)?;
         report.published = true;
-        // Not what a rollback goes to, and not kept in place of one that is whole.
-        if let Comparison::NotComparable { damaged: Some(damaged), reason } = &report.compared {
-            read_model.withdraw(damaged, &report.generation, reason)?;
-        }
+        withdraw_damaged(read_model, &report);
         report.retired = read_model.retire(options.keep)?;
     }
     Ok(report)
+}
+
+/// No rollback goes to what is known to be damaged, and what is whole is kept in its place.
+fn withdraw_damaged(read_model: &ReadModel, report: &ReplayReport) {
+    let Comparison::NotComparable { reason, damaged: Some(damaged) } = &report.compared else { return };
+    // The new one is published all the same, and whoever opens the damaged one finds out again.
+    if let Err(error) = read_model.withdraw(damaged, &report.generation, reason) {
+        tracing::warn!("{damaged} is damaged, and a rollback may go to it: {error}");
+    }
 }
 
 /// Rebuilds in the directory of [`ReplayOptions::into`], outside any read model; compares and publishes nothing.

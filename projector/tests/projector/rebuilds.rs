@@ -247,23 +247,6 @@ fn a_published_generation_that_was_removed_is_built_anew() {
     }
 }
 
-/// What is kept to go back to is what was whole.
-#[test]
-fn a_damaged_generation_is_replaced_and_the_one_before_it_stays_to_go_back_to() {
-    let broker = Broker::start();
-    let log = transcript(100, 61);
-    broker.write(&log.records);
-    let directory = tempfile::tempdir().unwrap();
-    rebuild(&broker, directory.path(), &options()).unwrap();
-    rebuild(&broker, directory.path(), &options()).unwrap();
-    std::fs::write(directory.path().join("gen-000002/rows/db"), [0xa5; 4096]).unwrap();
-    let report = rebuild(&broker, directory.path(), &options()).unwrap();
-    assert!(matches!(report.compared, Comparison::NotComparable { .. }), "{:?}", report.compared);
-    let read_model = ReadModel::open(directory.path()).unwrap();
-    assert_eq!(read_model.names().unwrap(), ["gen-000001", "gen-000003"]);
-    assert_eq!(read_model.roll_back().unwrap().0, "gen-000001");
-}
-
 /// A flipped bit is enough for a file to be no text.
 #[test]
 fn a_file_that_names_no_generation_any_more_is_replaced_and_keeps_nobody_from_anything() {
@@ -323,6 +306,22 @@ fn whichever_file_is_gone_a_replay_publishes_without_being_told_to() {
         assert_eq!((report.published, report.digest), (true, digest_of(&log.records)), "without {file}");
         assert!(read_model.withdrawn().unwrap().is_empty(), "without {file}");
         assert_eq!(read_model.current().unwrap(), Some(report.generation), "without {file}");
+    }
+}
+
+/// What is whole is kept in its place.
+#[test]
+fn what_a_replay_has_found_damaged_is_not_rolled_back_to() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 63).records);
+    for file in ["FINISHED", "rows/db"] {
+        let directory = tempfile::tempdir().unwrap();
+        let [whole, damaged] = [(); 2].map(|()| rebuild(&broker, directory.path(), &options()).unwrap());
+        std::fs::write(damaged.path.join(file), [0xa5; 4096]).unwrap();
+        let report = rebuild(&broker, directory.path(), &options()).unwrap();
+        assert_eq!(report.retired, [damaged.generation], "{file}");
+        let read_model = ReadModel::open(directory.path()).unwrap();
+        assert_eq!(read_model.roll_back().unwrap(), (whole.generation, report.generation), "{file}");
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use projector::kernel::read_model::VERIFY_DIRECTORY;
 use projector::kernel::verify::{Range, RangeDigest, RowsAt, Sample, Serves, VerifyReport, verify};
-use projector::kernel::{Comparison, Generation, ReadModel, ReplayError, ReplayOptions, replay};
+use projector::kernel::{
+    Comparison, Generation, ReadModel, ReadModelError, ReplayError, ReplayOptions, replay,
+};
 use projector::shop;
 use serde_json::json;
 use uuid::Uuid;
@@ -202,8 +204,8 @@ fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
     broker.write(&transcript(100, 93).records);
     let directory = tempfile::tempdir().unwrap();
     let first = rebuild(&broker, directory.path(), &options()).unwrap();
-    let sample = sample_of(&open(&first.path));
-    let sample = Sample { unreadable: Some("a bad page".to_owned()), ..sample };
+    let served = open(&first.path);
+    let sample = Sample { unreadable: Some("a bad page".to_owned()), ..sample_of(&served) };
     // It serves something else than what is open: who serves is asked, and nothing is opened.
     let server = Server::start(directory.path(), move |_, _| {
         json!(Serves { sample: Some(sample.clone()), opens: false, trouble: None })
@@ -212,6 +214,11 @@ fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
     let Comparison::NotComparable { reason, .. } = &second.compared else { panic!("{:?}", second.compared) };
     assert!(reason.contains("gen-000001 cannot be read: a bad page"), "{reason}");
     assert!(server.end().iter().all(|path| path == "/sample"));
+    // It is in use, and not removed yet.
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert_eq!(read_model.withdrawn().unwrap()[0].generation, "gen-000001");
+    assert!(matches!(read_model.roll_back(), Err(ReadModelError::NothingOlder { .. })));
+    drop(served);
 }
 
 /// The process that serves cannot open it, and says why: what helps is told soon, and works.

@@ -11,6 +11,8 @@ mod mend;
 mod next;
 mod opener;
 mod swap;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

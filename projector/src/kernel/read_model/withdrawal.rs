@@ -1,4 +1,4 @@
-//! Generations that nobody is to serve, because they contradict what is served.
+//! Generations that nobody is to serve, because they contradict what is served, or are damaged.
 //!
 //! Each has a file `WITHDRAWN`, written before `CURRENT` names another one: whatever happens in between, it is neither
 //! served nor rolled back to any more. The next replay removes it.

@@ -27,7 +27,7 @@ pub enum Comparison {
     NotComparable {
         /// Which, and why.
         reason: String,
-        /// Name of the published one, if it is damaged and nobody serves it.
+        /// Name of the published generation, if it is damaged: nobody is to serve it again.
         damaged: Option<String>,
     },
     /// Both have the same rows.
@@ -71,7 +71,7 @@ pub(super) fn compare<E: EventData>(
     match (found, options.accept_difference.clone()) {
         (Ok(comparison), _) => Ok(comparison),
         (Err(Unlike::Failed(error)), _) => Err(error),
-        (Err(Unlike::Unreadable { reason, damaged }), _) => Ok(not_comparable(&reason, damaged)),
+        (Err(Unlike::Unreadable { name, reason }), _) => Ok(not_comparable(&reason, Some(name))),
         (Err(Unlike::NotCompared(reason)), None) => Err(ReplayError::NotCompared { reason }),
         (Err(Unlike::NotCompared(reason)), Some(why)) => {
             tracing::warn!("publishing what was not compared ({why}): {reason}");
@@ -91,8 +91,13 @@ enum Unlike {
     Differs(String),
     /// They could not be brought to one place: a sentence that says why, which may pass.
     NotCompared(String),
-    /// A row of the published one is damaged: a sentence that says so, and its name if nobody serves it.
-    Unreadable { reason: String, damaged: Option<String> },
+    /// A row of the published one is damaged.
+    Unreadable {
+        /// Its name.
+        name: String,
+        /// A sentence that says so.
+        reason: String,
+    },
     /// The store of the new one failed, which is no difference that somebody could accept.
     Failed(ReplayError),
 }
@@ -117,13 +122,16 @@ impl<E: EventData> Comparing<'_, E> {
     fn compare(&self) -> Result<Comparison, Unlike> {
         for _ in 0..GIVING_WAY_TIMES_MAX {
             let holder = &self.options.holder;
+            let published = self.published();
             let served = match Served::find_repaired(self.read_model, self.projection, holder, self.cancelled)
             {
                 Ok(None) => return Ok(Comparison::Nothing),
                 Ok(Some(served)) => served,
                 Err(error) if error.is_lasting() => {
-                    let published = self.read_model.current().ok().flatten();
-                    return Ok(not_comparable(&error, published.filter(|_| error.is_damage())));
+                    // A rollback may have come in between: of another one nothing is known.
+                    let is_it = error.is_damage() && self.published() == published;
+                    let damaged = published.filter(|_| is_it);
+                    return Ok(not_comparable(&error, damaged));
                 }
                 Err(error) => return Err(error.to_string().into()),
             };
@@ -140,15 +148,17 @@ impl<E: EventData> Comparing<'_, E> {
         Err("processes kept starting to serve what is published".to_owned().into())
     }
 
+    /// Name of the published generation, if there is one.
+    fn published(&self) -> Option<String> {
+        self.read_model.current().ok().flatten()
+    }
+
     /// It is ours alone: it follows to where the new one is.
     fn bring_near(&self, name: &str, old: &Generation, way: &GivingWay<'_>) -> Result<(), Unlike> {
         let stop = || way.stops();
         let brought = catch_up(self.kafka, old, self.projection, &self.new.checkpoint(), &stop);
         brought.map_err(|error| match unreadable_row(&error) {
-            Some(unreadable) => Unlike::Unreadable {
-                reason: format!("{name} cannot be read: {unreadable}"),
-                damaged: Some(name.to_owned()),
-            },
+            Some(unreadable) => unreadable_one(name, &unreadable),
             None => Unlike::NotCompared(format!(
                 "{name} cannot follow the log to where the new generation is: {error}"
             )),
@@ -163,8 +173,7 @@ impl<E: EventData> Comparing<'_, E> {
         drop(served);
         let name = &sample.generation;
         if let Some(unreadable) = &sample.unreadable {
-            let reason = format!("{name} cannot be read: {unreadable}");
-            return Err(Unlike::Unreadable { reason, damaged: None });
+            return Err(unreadable_one(name, unreadable));
         }
         if !sample.checkpoint.covers(&here) {
             let stopped = sample.stopped.as_ref().map(|why| format!(": it is stopped: {why}"));
@@ -216,6 +225,10 @@ impl<E: EventData> Comparing<'_, E> {
             old.generation, old.digest, new.digest
         )))
     }
+}
+
+fn unreadable_one(name: &str, detail: &str) -> Unlike {
+    Unlike::Unreadable { name: name.to_owned(), reason: format!("{name} cannot be read: {detail}") }
 }
 
 fn not_comparable(error: &dyn Display, damaged: Option<String>) -> Comparison {

@@ -74,7 +74,7 @@ impl<E: EventData + 'static> Opener<E> {
     }
 
     /// Follows to where what is served was at that moment. Returns why that is to be tried once more.
-    fn compare_at(
+    pub(super) fn compare_at(
         &self,
         generation: &Arc<Generation>,
         served: &Serving,

@@ -10,7 +10,7 @@ use crate::{sabotage, spoil};
 ///
 /// Needs Java 17 and Maven, as `system-tests/kafka/kafka` does. Exit codes: 0 all checks passed (or every sabotage was
 /// found); 1 a check found something, or did not find what was spoiled or sabotaged; 2 wrong settings; 4 the campaign could not be carried
-/// out, also because a service did not come back after a fault.
+/// out, also because a service did not come back after a fault, or because it was interrupted.
 #[derive(clap::Parser, Debug, Clone)]
 pub(crate) struct Flags {
     /// How long clients work and faults happen; up to three times as long until each kind of fault has happened once

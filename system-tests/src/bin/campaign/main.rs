@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser as _;
 use quickstart::client::Client as Http;
+use system_tests::binaries;
 use tokio::runtime::{Handle, Runtime};
 
 use clients::Field;
@@ -84,6 +85,7 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     let stop = stop_at_signal(runtime.handle());
     let http = Http::new()?;
     progress(&format!("seed {seed}, {} broker(s), in {}", flags.brokers, directory.display()));
+    build(flags, &stop)?;
     let cluster = Cluster::start(&directory.join("kafka"), &flags.brokers, flags.port, runtime.handle())?;
     if let Some(asked) = &flags.sabotage {
         return sabotage::run(
@@ -109,6 +111,21 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     report::counts(&evidence, &faults, (world.projectors.done, world.projectors.gave_up));
     let failed = report::checks(&evidence);
     Ok(failed.is_empty() && spoiled(flags.spoil.as_deref(), &evidence))
+}
+
+/// Before anything is started that would have to be ended again.
+fn build(flags: &Flags, stop: &AtomicBool) -> Fallible<()> {
+    progress("building the services");
+    let built = match flags.sabotage {
+        Some(_) => binaries::services().and_then(|_| binaries::harmful()),
+        None => binaries::services(),
+    };
+    // A signal that went to all of us has ended Cargo as well.
+    if stop.load(Ordering::Relaxed) {
+        return Err(STOPPED.into());
+    }
+    built?;
+    Ok(())
 }
 
 /// Clients and faults, beside each other.

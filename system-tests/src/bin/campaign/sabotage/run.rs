@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use quickstart::client::Client as Http;
-use system_tests::binaries;
 use tokio::runtime::Handle;
 
 use super::attempt::{Attempt, Outcome};
@@ -31,9 +30,6 @@ pub(crate) struct Run<'r> {
 
 /// Whether every fault that was asked for is found by the checks that are there for it.
 pub(crate) fn run(asked: &str, mut cluster: Cluster, run: &Run<'_>) -> Fallible<bool> {
-    progress("building sound services, and one that does harm");
-    binaries::path("users");
-    binaries::sabotaged();
     say(&format!("sabotage   seed {}", run.seed));
     let mut all_found = true;
     for sabotage in ALL.iter().filter(|sabotage| asked == "all" || asked == sabotage.fault.name()) {
