@@ -121,8 +121,7 @@ async fn of_a_log_that_has_less_than_is_served_what_was_accepted_takes_over() {
 
     let report = replay_on(&setting, Some("the topics were made anew")).await.unwrap();
     serving(&router, &report.generation).await;
-    let status = get(&router, "/status").await.ok();
-    assert!(status["refused"].is_null() && status["next"].is_null(), "{status}");
+    status(&router, "settled", |told| told["refused"].is_null() && told["next"].is_null()).await;
     get(&router, &path()).await.problem(404);
     service.stop().await.unwrap();
 }

@@ -101,11 +101,13 @@ async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
     // Each of them is told of once the keeper has looked again.
     let names = ["gen-000002", "gen-000003"];
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    names.iter().for_each(|name| fs::create_dir_all(read_model.path_of(name).join("rows")).unwrap());
-    for name in names.iter().cycle().take(LOOKS) {
+    for name in names {
+        fs::create_dir_all(read_model.path_of(name).join("rows")).unwrap();
+        fs::write(read_model.path_of(name).join("LAYOUT"), "another one").unwrap();
+    }
+    for name in names.into_iter().cycle().take(LOOKS) {
         read_model.publish(name).unwrap();
-        let refused =
-            |told: &Value| told["next"]["generation"] == *name && told["next"]["state"] == "refused";
+        let refused = |told: &Value| told["next"]["generation"] == name && told["next"]["state"] == "refused";
         let told = status(&router, "refused", refused).await;
         assert_eq!((&told["state"], &told["generation"]), (&json!("stopped"), &json!("gen-000001")));
     }
