@@ -69,7 +69,15 @@ pub(crate) async fn ready(router: &Router) {
 
 /// Waits for a `/status` that fits.
 pub(crate) async fn status(router: &Router, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-    until(what, async || Some(get(router, "/status").await.ok()).filter(|status| fits(status))).await
+    let began = Instant::now();
+    loop {
+        let status = get(router, "/status").await.ok();
+        if fits(&status) {
+            return status;
+        }
+        assert!(began.elapsed() < DEADLINE, "{what}: not within a minute: {status}");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Looks again and again until there is something, and fails after a minute.

@@ -15,12 +15,13 @@ use crate::stopped::{damage, retitled};
 const PRODUCTS: RangeInclusive<u128> = 1..=5_000;
 /// One product in so many is damaged; more than one, since sled's own thread for moving pages ends at the first.
 const DAMAGED_EVERY: u128 = 1_000;
-/// Products on both sides of a damaged one that stay as they are: more than lie in one of sled's pages.
-const UNTOUCHED: u128 = 60;
+/// Products on both sides of a damaged one that stay as they are: more than lie in one of sled's pages, since a row that is read
+/// there stops the projection before a batch is torn (with 60 it did so once in ten runs).
+const UNTOUCHED: u128 = 200;
 /// Set for the process that has nothing else to do.
 const ALONE: &str = "DAYBOOK_TEST_ALONE";
 /// How often all others are changed.
-const ROUNDS: u32 = 2;
+const ROUNDS: u32 = 3;
 
 fn title(product: u128) -> String {
     format!("the title of product {product} {}", "x".repeat(300))
