@@ -86,6 +86,24 @@ pub(super) fn forget_notes(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses a generation in which something else lies where a file of it belongs: the system would say of which kind it is, and
+/// not which one. The lock says so itself, and has nothing in it that could be lost.
+pub(super) fn check_files(path: &Path) -> Result<(), StoreError> {
+    misplaced(path).map_or(Ok(()), |misplaced| Err(StoreError::damaged("open", path, misplaced)))
+}
+
+/// What is wrong, if something else lies where a file of a build belongs: it can neither be gone on with nor begun anew there.
+pub(in crate::kernel) fn misplaced_in_build(path: &Path) -> Option<String> {
+    let build = build_path(path);
+    let of_build = || files::misplaced_directory(&build).or_else(|| files::misplaced(&build, |_| true));
+    misplaced(path).or_else(of_build)
+}
+
+fn misplaced(path: &Path) -> Option<String> {
+    let ours = [LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE];
+    files::misplaced(path, |name| ours.contains(&name))
+}
+
 /// Refuses a generation that holds part of a batch.
 pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
     match fs::read_to_string(path.join(TORN_FILE)) {
@@ -115,6 +133,6 @@ pub(super) fn has_foreign_files(path: &Path) -> io::Result<bool> {
 pub(in crate::kernel) fn lock(path: &Path, holder: &str) -> Result<DirectoryLock, GenerationError> {
     DirectoryLock::acquire(path, LOCK_FILE, holder).map_err(|error| match error {
         LockError::InUse { holder, .. } => GenerationError::InUse { path: path.to_owned(), holder },
-        LockError::Io { .. } => GenerationError::Store(StoreError::new("lock", path, error)),
+        LockError::Io { .. } => GenerationError::Lock(error),
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use event_log::process::DirectoryLock;
 
 use super::directory::{
-    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_not_torn, forget_notes,
+    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_files, check_not_torn, forget_notes,
     has_foreign_files, is_unfinished, layout_of, lock, remove_build,
 };
 use super::{Generation, Moment, finished, meta, parked};
@@ -98,6 +98,7 @@ impl Generation {
             return Err(meta::foreign_layout(path, found, layout));
         }
         let lock = lock(path, holder)?;
+        check_files(path)?;
         check(path)?;
         check_not_torn(path)?;
         let rows = open(&path.join(ROWS_DIRECTORY))?;

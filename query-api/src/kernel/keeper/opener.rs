@@ -50,7 +50,7 @@ impl OpenError {
     /// As `/status` has it, with what helps if it does not pass: nothing can be compared with what cannot be opened.
     pub(super) fn told(&self) -> String {
         match self {
-            Self::Generation(GenerationError::Store(_)) => format!(
+            Self::Generation(GenerationError::Store(_) | GenerationError::Lock(_)) => format!(
                 "{self}. While that lasts no replay is compared with it: `projector --replay --accept-difference WHY` publishes one \
                  without"
             ),
