@@ -19,6 +19,7 @@ mod finished;
 mod lookup;
 mod meta;
 mod moments;
+mod notes;
 mod open;
 mod parked;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use event_log::process::{DirectoryLock, LockError};
 
 use super::finished::FINISHED_FILE;
+use super::notes::{SKIPPED_FILE, UNPLACED_FILE};
 use crate::kernel::files;
 use crate::kernel::store::{Failure, GenerationError, StoreError};
 
@@ -75,7 +76,7 @@ pub(super) fn note_torn(path: &Path, error: &StoreError) {
 
 /// Its rows are gone, and with them what was noted of them.
 pub(super) fn forget_notes(path: &Path) -> Result<(), StoreError> {
-    for name in [TORN_FILE, FINISHED_FILE] {
+    for name in [TORN_FILE, FINISHED_FILE, SKIPPED_FILE, UNPLACED_FILE] {
         match fs::remove_file(path.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(StoreError::new("create", path, error));
@@ -100,7 +101,7 @@ pub(in crate::kernel) fn misplaced_in_build(path: &Path) -> Option<String> {
 }
 
 fn misplaced(path: &Path) -> Option<String> {
-    let ours = [LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE];
+    let ours = [LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, SKIPPED_FILE, UNPLACED_FILE];
     files::misplaced(path, |name| ours.contains(&name))
 }
 
@@ -118,8 +119,17 @@ pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
 
 /// Whether something else lies there.
 pub(super) fn has_foreign_files(path: &Path) -> io::Result<bool> {
-    let ours =
-        [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
+    let ours = [
+        LOCK_FILE,
+        LAYOUT_FILE,
+        BUILDING_FILE,
+        TORN_FILE,
+        FINISHED_FILE,
+        SKIPPED_FILE,
+        UNPLACED_FILE,
+        BUILD_DIRECTORY,
+        ROWS_DIRECTORY,
+    ];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         if !ours.iter().any(|known| name == *known) {
