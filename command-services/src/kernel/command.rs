@@ -83,8 +83,8 @@ pub(crate) enum Undecided {
     /// What the log has of its partition, or of another one whose unique keys it would have to know, is not known to be what is
     /// stored here.
     #[error(
-        "what the log has of partition {partition} is not known to be what is stored here: {reason}; commands that write to it, or take \
-         a unique key, are taken once it is"
+        "what the log has of partition {partition} is not known to be what is stored here: {reason}; commands that write to it, or whose \
+         answer may rest on it, are taken once it is"
     )]
     PartitionAway {
         /// The partition.

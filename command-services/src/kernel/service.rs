@@ -165,7 +165,8 @@ impl<A: Aggregate> Service<A> {
     /// Kafka has taken events, or answers.
     pub(crate) fn refuses(&self) -> Option<String> {
         let full = committer::fullness(&self.limits, &self.positions, &self.journal);
-        let shut = || self.positions.shut(self.limits.unsent_events_max).said();
+        let has_unique_keys = A::UNIQUE_FORM != 0;
+        let shut = || self.positions.shut(self.limits.unsent_events_max).said(has_unique_keys);
         full.map(|full| full.to_string()).or_else(shut)
     }
 

@@ -22,13 +22,22 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file cannot be made or locked.
-    #[error("cannot lock {}: {source}; check that the directory exists and may be written", path.display())]
+    #[error("cannot lock {}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// The lock file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => {
+            "a directory lies where this file belongs: move it away, the file is made anew"
+        }
+        _ => "check that the directory exists and may be written",
+    }
 }
 
 impl DirectoryLock {
@@ -99,6 +108,15 @@ mod tests {
         drop(first);
         DirectoryLock::acquire(dir.path(), "LOCK", "14").unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("LOCK")).unwrap(), "14");
+    }
+
+    #[test]
+    fn a_directory_in_place_of_the_file_is_said_with_what_helps() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("LOCK")).unwrap();
+        let error = DirectoryLock::acquire(dir.path(), "LOCK", "users").unwrap_err().to_string();
+        let is_said = error.contains("LOCK") && error.contains("a directory lies where this file belongs");
+        assert!(is_said && !error.contains("may be written"), "{error}");
     }
 
     #[test]

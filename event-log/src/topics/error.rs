@@ -7,7 +7,8 @@ use crate::LogError;
 pub enum TopicError {
     /// It does not exist.
     #[error(
-        "topic {topic} does not exist; create it, start the service that owns it, or correct --topic-prefix"
+        "topic {topic} does not exist; create it, start the service that owns it, or correct --brokers or \
+         --topic-prefix"
     )]
     Missing {
         /// Full name.

@@ -203,10 +203,17 @@ impl<E: EventData> Engine<E> {
         self.sources[source].resume_offset()
     }
 
+    /// A partition was read to its end: what waited there without a position and has not come again is gone.
+    pub fn reach_end(&mut self, stored: &Generation, source: usize) {
+        let was_at_end = std::mem::replace(&mut self.sources[source].is_at_end, true);
+        self.uncommitted |= !was_at_end && !stored.quarantine().unplaced().is_empty();
+    }
+
     /// The next record of a partition comes from this offset, where the log has it now.
     pub fn go_on_at(&mut self, source: usize, offset: i64) {
         // They come again.
         self.sources[source].unplaced.clear();
+        self.sources[source].is_at_end = false;
         if self.sources[source].go_on_at(offset) {
             self.changed[source] = true;
             self.uncommitted = true;

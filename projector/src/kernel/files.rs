@@ -23,7 +23,9 @@ fn temporary(path: &Path) -> PathBuf {
 /// Replaces `path` in one step: readers see the old content or the new, whatever happens.
 pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     let temporary = temporary(path);
-    let mut file = File::create(&temporary)?;
+    // Whoever is told knows of the other name alone.
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", temporary.display()));
+    let mut file = File::create(&temporary).map_err(named)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -84,6 +86,23 @@ pub(super) fn bytes_below(directory: &Path) -> io::Result<u64> {
         };
     }
     Ok(bytes)
+}
+
+/// What is wrong, if an entry of a directory that should be a file is none. What cannot be looked at is for who opens it to tell.
+pub(super) fn misplaced(directory: &Path, is_file: impl Fn(&str) -> bool) -> Option<String> {
+    let is_other = |path: &Path| fs::metadata(path).is_ok_and(|found| !found.is_file());
+    let mut entries = fs::read_dir(directory).ok()?.flatten();
+    let found =
+        entries.find(|entry| entry.file_name().to_str().is_some_and(&is_file) && is_other(&entry.path()));
+    let path = found?.path();
+    let what = if path.is_dir() { "a directory" } else { "something else" };
+    Some(format!("there is {what} where the file {} belongs", path.display()))
+}
+
+/// What is wrong, if a path should be that of a directory and is not.
+pub(super) fn misplaced_directory(path: &Path) -> Option<String> {
+    let is_other = fs::metadata(path).is_ok_and(|found| !found.is_dir());
+    is_other.then(|| format!("there is something else where the directory {} belongs", path.display()))
 }
 
 /// Whether some open file holds the lock of `path` for itself alone. A file that cannot be asked counts as not locked. Who

@@ -19,6 +19,7 @@ mod finished;
 mod lookup;
 mod meta;
 mod moments;
+mod notes;
 mod open;
 mod parked;
 
@@ -38,7 +39,7 @@ pub use super::rows::Bytes;
 pub use commit::{BATCH_ROWS_MAX, Commit};
 use directory::BUILD_DIRECTORY;
 pub use directory::{PROBE_FILE, build_path, bytes_on_disk, is_unfinished, layout_of};
-pub(super) use directory::{has_foreign_files, lock};
+pub(super) use directory::{has_foreign_files, lock, misplaced_in_build};
 pub use lookup::{StoredRow, StoredRows};
 pub use moments::Moment;
 use moments::Moments;

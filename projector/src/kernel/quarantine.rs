@@ -28,7 +28,7 @@ pub use index::{ParkedKey, Quarantine};
 pub(in crate::kernel) use intake::Intake;
 pub(in crate::kernel) use record::ParkedRecord;
 pub use release::{ReleaseError, Released, leave_out, release, release_all};
-pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX};
+pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX, unnamed};
 pub(in crate::kernel) use unplaced::{Unplaced, shown};
 pub(in crate::kernel) use waiting::Totals;
 

@@ -48,7 +48,7 @@ pub struct ReadModel {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadModelError {
     /// It cannot be created, read or written.
-    #[error("cannot {action} {}: {source}; check that the directory exists and may be written", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -123,6 +123,13 @@ pub enum ReadModelError {
     /// A generation is in use or cannot be locked.
     #[error(transparent)]
     Generation(#[from] GenerationError),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => "a directory lies where this file belongs: move it away",
+        _ => "check that the directory exists and may be written",
+    }
 }
 
 impl ReadModelError {

@@ -45,6 +45,11 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const RELEASE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 const BLOCKS: &str = "blocks";
+/// sled's files: its settings, its log, and notes of where its pages are, by their place in the log.
+const SLED_FILES: [&str; 2] = ["conf", "db"];
+const SLED_SNAPSHOT: &str = "snap.";
+/// sled's directory of large values.
+const SLED_BLOBS: &str = "blobs";
 
 /// An open store.
 pub(super) struct Rows {
@@ -185,6 +190,9 @@ impl Rows {
     // sled lets go of its lock a moment after a store was closed; the caller holds the directory, so that moment is all
     // there is to wait for.
     fn open_with(path: &Path, config: &sled::Config) -> Result<Self, StoreError> {
+        if let Some(misplaced) = misplaced(path) {
+            return Err(StoreError::damaged("open", path, misplaced));
+        }
         let deadline = Instant::now() + RELEASE_TIMEOUT;
         let mut was_free = false;
         loop {
@@ -273,6 +281,12 @@ impl Rows {
             Ok(()) => failed(Failure::Other, action, &self.path, error),
         }
     }
+}
+
+/// What sled would say no more of than what the system said.
+fn misplaced(path: &Path) -> Option<String> {
+    let is_sleds = |name: &str| SLED_FILES.contains(&name) || name.starts_with(SLED_SNAPSHOT);
+    files::misplaced(path, is_sleds).or_else(|| files::misplaced_directory(&path.join(SLED_BLOBS)))
 }
 
 fn failed(failure: Failure, action: &'static str, path: &Path, error: sled::Error) -> StoreError {

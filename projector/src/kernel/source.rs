@@ -62,6 +62,8 @@ pub(super) struct Source {
     sequence: Sequence,
     /// Records whose position is not known yet.
     pub(super) unplaced: Vec<Unplaced>,
+    /// Whether it was read to its end, from where reading went on last.
+    pub(super) is_at_end: bool,
 }
 
 /// All partitions of a checkpoint, in its order. Partitions of topics that the projection does not know are refused as
@@ -74,6 +76,7 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
         next_offset: at.next_offset,
         sequence: at.sequence(),
         unplaced: Vec::new(),
+        is_at_end: false,
     };
     checkpoint.sources().map(source).collect()
 }
@@ -180,7 +183,8 @@ mod tests {
     fn what_lay_behind_the_last_event_is_not_taken_for_read_when_reading_goes_on_before_it() {
         let id = SourceId { topic: Arc::from("users.events"), partition: 0 };
         let sequence = Sequence::start();
-        let mut source = Source { id, service: "users", sequence, next_offset: 0, unplaced: Vec::new() };
+        let (unplaced, is_at_end) = (Vec::new(), false);
+        let mut source = Source { id, service: "users", sequence, next_offset: 0, unplaced, is_at_end };
         let (event, claim) = (Uuid::from_u128(1), Uuid::from_u128(2));
         source.passed(Verdict::Apply, 1, event, 0);
         source.passed(Verdict::Claim, 2, claim, 1);

@@ -35,7 +35,7 @@ impl fmt::Display for RecordAt {
 pub enum StopReason {
     /// A gap or a fork.
     #[error(
-        "{at}: {error}. The log is not what the service wrote: compare the partition with its backup or with the service's store, repair the log, then start again"
+        "{at}: {error}. The log is not what the service wrote, or --brokers or --topic-prefix name another log: compare the partition with its backup or with the service's store, repair the log, then start again"
     )]
     Sequence {
         /// The record.
@@ -107,7 +107,7 @@ pub enum StopReason {
     },
     /// The log ends before what has been projected.
     #[error(
-        "{at}: the log ends at offset {high}, but it was projected further: the topic was recreated or lost its end. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
+        "{at}: the log ends at offset {high}, but it was projected further: the topic was recreated or lost its end, or --brokers or --topic-prefix name another log. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
     )]
     LogWentBack {
         /// The record that should come next.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use event_log::process::LockError;
 use uuid::Uuid;
 
 use super::codec::RowError;
@@ -10,8 +11,9 @@ use super::codec::RowError;
 /// The store failed: the disk is full or broken, or its files are damaged.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "cannot {action} the read model in {}: {detail}. Check the disk's space and rights; if its files are damaged, rebuild it with `projector --replay`",
-    path.display()
+    "cannot {action} the read model in {}: {detail}. {}",
+    path.display(),
+    failure.remedy()
 )]
 pub struct StoreError {
     /// What was tried: `read`, `write`, …
@@ -34,6 +36,17 @@ pub enum Failure {
     Damage,
     /// Anything else, such as a read that failed: it may pass.
     Other,
+}
+
+impl Failure {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Damage => "It is not what was written: rebuild it with `projector --replay`",
+            Self::Write | Self::Other => {
+                "Check the disk's space and rights; if its files are damaged, rebuild it with `projector --replay`"
+            }
+        }
+    }
 }
 
 impl StoreError {
@@ -95,6 +108,9 @@ impl ReadError {
 /// Why a generation could not be opened or created.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
+    /// Its lock cannot be taken, whoever has it.
+    #[error(transparent)]
+    Lock(LockError),
     /// Another process has it.
     #[error("generation {} is in use by {holder}; one process owns a generation at a time", path.display())]
     InUse {
@@ -156,5 +172,21 @@ impl GenerationError {
             Self::Checkpoint { .. } | Self::Missing { .. } => true,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_damaged_is_not_blamed_on_the_disk() {
+        let said = |failure| {
+            let path = Path::new("gen-000001");
+            StoreError::of(failure, "open", path, "a reason").to_string()
+        };
+        assert!(said(Failure::Write).contains("space") && said(Failure::Other).contains("space"));
+        let damaged = said(Failure::Damage);
+        assert!(damaged.contains("projector --replay") && !damaged.contains("space"), "{damaged}");
     }
 }

@@ -140,6 +140,32 @@ fn a_record_without_a_position_takes_the_one_that_is_left_for_it() {
     assert!(parked[0].reason.contains("not an event in JSON"), "{parked:?}");
 }
 
+/// Something else may stop the projection before it is read again.
+#[test]
+fn what_waits_without_a_position_is_shown_until_it_is_read_again_or_is_gone() {
+    let mut log = Log::default();
+    log.write(&signed_up(NEIGHBOUR));
+    let source = write_nonsense(&mut log, USER).source;
+    let elsewhere = log.write(&placed(Uuid::from_u128(1), USER, Uuid::from_u128(2), 1));
+    let (directory, generation) = projected(&log);
+    let shown = parked(&generation);
+    assert_eq!(shown.len(), 1);
+    drop(generation);
+    let generation = open(&directory.path().join("gen"));
+    assert_eq!(parked(&generation), shown);
+    let mut engine = engine(&generation);
+    log.repeat(2);
+    apply(&mut engine, &generation, log.records.last().unwrap()).unwrap();
+    engine.commit(&generation).unwrap();
+    assert_eq!(parked(&generation), shown, "only {} was read", elsewhere.source);
+    engine.reach_end(&generation, source);
+    assert!(engine.uncommitted());
+    engine.commit(&generation).unwrap();
+    assert!(parked(&generation).is_empty(), "the log does not have it any more");
+    drop(generation);
+    assert!(parked(&open(&directory.path().join("gen"))).is_empty());
+}
+
 #[test]
 fn a_record_for_which_no_position_is_left_stops() {
     let mut log = Log::default();

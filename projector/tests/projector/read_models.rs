@@ -294,3 +294,29 @@ fn a_note_of_a_withdrawal_that_cannot_be_read_withdraws_its_generation_alone() {
         assert_eq!(read_model.withdrawn().unwrap()[0].generation, unreadable);
     }
 }
+
+#[test]
+fn a_directory_in_place_of_a_file_of_the_read_model_is_named_with_what_helps() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 2);
+    let in_place_of = |name: &str| {
+        let path = directory.path().join(name);
+        if path.exists() {
+            fs::remove_file(&path).unwrap();
+        }
+        fs::create_dir(&path).unwrap();
+        path.display().to_string()
+    };
+    let is_said = |error: ReadModelError, path: &str, helps: &str| {
+        let said = error.to_string();
+        assert!(said.contains(path) && said.contains(helps) && !said.contains("may be written"), "{said}");
+    };
+    let path = in_place_of("gen-000002/BEFORE");
+    is_said(read_model.roll_back().unwrap_err(), &path, "move it away");
+    let path = in_place_of("SKIPPED");
+    is_said(read_model.skipped().unwrap_err(), &path, "restore it from a copy");
+    let path = in_place_of("CURRENT.tmp");
+    is_said(read_model.publish("gen-000002").unwrap_err(), &path, "move it away");
+    let path = in_place_of("CURRENT");
+    is_said(read_model.current().unwrap_err(), &path, "move it away");
+}

@@ -91,8 +91,21 @@ impl<E: EventData + 'static> Keeper<E> {
     async fn look(&mut self) {
         self.mend().await;
         self.follow_again();
-        let read_model = self.read_model.clone();
-        match blocking(move || read_model.current()).await.map_err(OpenError::from) {
+        let (read_model, put_back) = (self.read_model.clone(), self.next.as_ref().and_then(Next::put_back));
+        let looked = blocking(move || {
+            let is_withdrawn = put_back.is_none_or(|name| read_model.is_withdrawn(&name));
+            (read_model.current(), is_withdrawn)
+        });
+        let current = match looked.await {
+            // It was removed, or its note: nothing is left to be told.
+            Ok((current, false)) => {
+                self.forget_next().await;
+                Ok(current)
+            }
+            Ok((current, true)) => Ok(current),
+            Err(error) => Err(OpenError::from(error)),
+        };
+        match current {
             Ok(Ok(Some(name))) => self.consider(name).await,
             Ok(Ok(None)) => self.want(Wanted::default()),
             Ok(Err(error)) => {

@@ -3,6 +3,7 @@
 use event_log::topics::TopicError;
 use jiff::Timestamp;
 use projector::kernel::quarantine::SkippedEvent;
+use projector::kernel::read_model::Withdrawn;
 use projector::kernel::{ParkedKey, PartitionProgress, Progress, RecordAt, SourceId, State, StopReason};
 use schemas::problem::Problem;
 use serde::Serialize;
@@ -32,6 +33,8 @@ pub struct Status {
     pub refused: Option<String>,
     /// The published generation, if it is not the one that is served.
     pub next: Option<NextStatus>,
+    /// Generations that nobody is to serve, as they lay there when it was looked last, and why; the next replay removes them.
+    pub withdrawn: Vec<Withdrawn>,
     /// Why a generation that is to be built is not yet.
     pub build_trouble: Option<String>,
     /// All partitions that are projected.
@@ -58,6 +61,9 @@ pub struct Status {
     pub skipped: Vec<SkippedEvent>,
     /// How many there are.
     pub skipped_events: usize,
+    /// How many of these the file `SKIPPED` does not name, so that the next replay projects them, or has them wait, and is not
+    /// published without `--accept-difference`: it is to be restored from a copy. None until it has been looked at.
+    pub skipped_unnamed: Option<usize>,
     /// By what topics lose events, or have lost some that were projected.
     pub topic_faults: Vec<String>,
     /// Which partitions nobody answers for at present, and why; what they have is not known.
@@ -152,6 +158,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Ti
         ready: ready(serving),
         refused: api.refused.load().as_ref().clone(),
         next: api.next.load().as_ref().clone(),
+        withdrawn: measured.withdrawn.clone(),
         build_trouble: api.build_trouble.load().as_ref().clone(),
         partitions: progress.map(partitions).unwrap_or_default(),
         lag_total: progress.and_then(Progress::lag_total),
@@ -167,6 +174,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Ti
         quarantine_events: quarantine.events(),
         skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
         skipped_events: quarantine.skipped().len(),
+        skipped_unnamed: serving.and_then(|serving| measured.skipped_unnamed(serving.number)),
         topic_faults: progress.map(topic_faults).unwrap_or_default(),
         partitions_away: progress.map(partitions_away).unwrap_or_default(),
         digest: moment.map(|moment| moment.digest.to_string()),

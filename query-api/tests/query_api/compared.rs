@@ -3,7 +3,9 @@
 use std::fs;
 use std::sync::atomic::AtomicBool;
 
+use axum::Router;
 use projector::kernel::{Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
+use serde_json::{Value, json};
 
 use crate::events::{placed, signed_up};
 use crate::http::{get, get_after, get_with};
@@ -59,10 +61,43 @@ async fn what_is_damaged_before_it_was_served_keeps_no_start_from_what_is_whole(
     let metrics = get(&service.router(), "/metrics").await.text;
     assert!(metrics.contains(r#"daybook_query_next{state="withdrawn"} 1"#), "{metrics}");
     assert_eq!(read_model.named().unwrap().unwrap(), "gen-000001");
+    listed_as_withdrawn(&service.router()).await;
     service.stop().await.unwrap();
     let service = setting.serve().await;
     assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000001");
     assert_eq!(get_after(&service.router(), &path(), &token).await.ok(), before);
+    // Nothing of this process's own is told, but what lies there is.
+    assert_eq!(listed_as_withdrawn(&service.router()).await["refused"], Value::Null);
+    service.stop().await.unwrap();
+}
+
+async fn listed_as_withdrawn(router: &Router) -> Value {
+    let is_listed = |status: &Value| status["withdrawn"][0].is_object();
+    let told = status(router, "what was withdrawn", is_listed).await;
+    let [withdrawn] = &told["withdrawn"].as_array().unwrap()[..] else { panic!("{told}") };
+    assert_eq!(
+        (&withdrawn["generation"], &withdrawn["served"]),
+        (&json!("gen-000002"), &json!("gen-000001"))
+    );
+    assert!(withdrawn["why"].as_str().unwrap().contains("rebuild it"), "{told}");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_withdrawn_and_removed_is_told_no_more() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let (router, read_model) = (service.router(), ReadModel::open(&setting.data_dir()).unwrap());
+    fs::create_dir_all(read_model.path_of("gen-000002").join("rows")).unwrap();
+    fs::write(read_model.path_of("gen-000002").join("TORN"), "a test").unwrap();
+    read_model.publish("gen-000002").unwrap();
+    status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    listed_as_withdrawn(&router).await;
+    fs::remove_dir_all(read_model.path_of("gen-000002")).unwrap();
+    let is_forgotten = |status: &Value| {
+        status["next"].is_null() && status["refused"].is_null() && status["withdrawn"] == json!([])
+    };
+    status(&router, "nothing is told of it", is_forgotten).await;
     service.stop().await.unwrap();
 }
 

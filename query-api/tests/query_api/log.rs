@@ -98,6 +98,13 @@ impl Log {
         *self.next_positions.lock().unwrap().entry(place).or_default() += count;
     }
 
+    /// Writes a record as it is, at no position.
+    pub(crate) fn write_raw(&self, (topic, partition): (&'static str, i32), key: &[u8], value: &[u8]) {
+        let record = Outgoing { topic, partition, key, value, headers: &[], tag: 0 };
+        self.writer.send(record).unwrap();
+        self.writer.flush(FLUSH_TIMEOUT).unwrap();
+    }
+
     fn send(&self, topic: &'static str, key: Uuid, event: &impl EventData) -> Token {
         let key = key.to_string();
         let partition = partition_for_key(key.as_bytes(), PARTITIONS);

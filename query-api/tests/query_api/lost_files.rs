@@ -1,11 +1,16 @@
-//! A file of the read model is gone: the next start builds what cannot be read anew, and answers as before.
+//! A file of the read model is gone, or a directory lies in its place: the next start builds what cannot be read anew, and answers
+//! as before.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use projector::kernel::ReadModel;
+use serde_json::Value;
+
 use crate::events::{created, id, placed, signed_up};
-use crate::http::get_after;
-use crate::setting::Setting;
+use crate::http::{get, get_after};
+use crate::opening::copy;
+use crate::setting::{Setting, status};
 
 /// Below the directory of the read model.
 const FILES: [&str; 11] = [
@@ -36,6 +41,60 @@ async fn whichever_file_is_gone_the_answers_are_as_before() {
         let service = setting.serve().await;
         let after = get_after(&service.router(), &path, &token).await;
         assert_eq!(after.text, before.text, "without {file}");
+        service.stop().await.unwrap();
+    }
+}
+
+/// In the directory of a generation; some of them are there only while something is so.
+const OF_A_GENERATION: [&str; 9] =
+    ["BUILDING", "FINISHED", "LAYOUT", "SKIPPED", "TORN", "UNPLACED", "rows/conf", "rows/db", "rows/snap."];
+
+fn put_directory_for(generation: &Path, file: &str) -> PathBuf {
+    let path = match file {
+        "BUILDING" | "SKIPPED" | "TORN" | "UNPLACED" => generation.join(file),
+        file => found(generation, file),
+    };
+    if path.exists() {
+        fs::remove_file(&path).unwrap();
+    }
+    fs::create_dir(&path).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_with_a_directory_for_a_file_is_built_anew_or_withdrawn_and_the_directory_is_named() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 2)]);
+    let path = format!("/users/{}/products", id(1));
+    let before = get_after(&service.router(), &path, &token).await.text;
+    service.stop().await.unwrap();
+    let whole = setting.data_dir().with_file_name("whole");
+    copy(&setting.data_dir().join("gen-000001"), &whole);
+    let restore = || {
+        fs::remove_dir_all(setting.data_dir()).unwrap();
+        copy(&whole, &setting.data_dir().join("gen-000001"));
+        fs::write(setting.data_dir().join("CURRENT"), "gen-000001\n").unwrap();
+    };
+    for file in OF_A_GENERATION {
+        restore();
+        put_directory_for(&setting.data_dir().join("gen-000001"), file);
+        let service = setting.serve().await;
+        assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000002", "{file}");
+        assert_eq!(get_after(&service.router(), &path, &token).await.text, before, "{file}");
+        service.stop().await.unwrap();
+
+        restore();
+        let next = setting.data_dir().join("gen-000002");
+        copy(&whole, &next);
+        let directory = put_directory_for(&next, file);
+        let service = setting.serve().await;
+        ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
+        let is_withdrawn = |status: &Value| status["next"]["state"] == "withdrawn";
+        let told = status(&service.router(), file, is_withdrawn).await;
+        let why = told["refused"].as_str().unwrap();
+        let named = format!("there is a directory where the file {} belongs", directory.display());
+        assert!(why.contains(&named) && !why.contains("space"), "{why}");
         service.stop().await.unwrap();
     }
 }

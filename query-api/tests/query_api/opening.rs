@@ -41,6 +41,12 @@ async fn an_opening_that_fails_is_tried_again_whatever_the_reason_and_clients_ar
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
     let told = status(&router, "why", |status| is_waiting(status, "gen-000001")).await;
+    let why = told["next"]["why"].as_str().unwrap();
+    assert!(
+        why.contains("gen-000001/LOCK") && why.contains("a directory lies where this file belongs"),
+        "{why}"
+    );
+    assert!(!why.contains("space") && !why.contains("may be written"), "{why}");
     assert_eq!((&told["state"], &told["generation"]), (&json!("opening"), &Value::Null));
     status(&router, "another try", |status| status["next"]["tries"].as_u64().unwrap() > 1).await;
     client_is_told_nothing_of_it(&router, &["gen-000001", "LOCK", "Is a directory", "projector"]).await;
@@ -90,7 +96,7 @@ async fn what_cannot_be_opened_is_replaced_beside_who_tries_to_by_the_remedy_tha
 }
 
 /// As another process does.
-async fn replayed(setting: &Setting, accept: Option<&str>) -> Result<ReplayReport, ReplayError> {
+pub(crate) async fn replayed(setting: &Setting, accept: Option<&str>) -> Result<ReplayReport, ReplayError> {
     let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
     let accept_difference = accept.map(str::to_owned);
     let work = move || {

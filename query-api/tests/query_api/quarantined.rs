@@ -1,6 +1,10 @@
 //! Answers while events of some keys wait: they go on, and say what is missing.
 
+use std::fs;
+
 use axum::Router;
+use projector::kernel::quarantine::{PARKED_EVENTS_PER_KEY_MAX, PARKED_RECORD_BYTES_MAX, leave_out};
+use projector::kernel::{Generation, ReadModel, ReplayError};
 use schemas::event_data::{DataError, EventData, unknown_type};
 use schemas::shop::ShopEvent;
 use serde_json::value::RawValue;
@@ -9,6 +13,7 @@ use serde_json::{Value, json};
 use crate::events::{created, id, placed, signed_up, user_deleted};
 use crate::http::{Answer, get, get_after, get_with};
 use crate::log::{Log, place};
+use crate::opening::replayed;
 use crate::setting::{Setting, status};
 
 /// An event that says of itself to be of a type that nobody knows.
@@ -139,4 +144,118 @@ async fn a_token_of_an_event_that_waits_is_not_reached() {
     assert_eq!(answer.header("daybook-as-of"), before);
     assert_marked(&answer, 1);
     service.stop().await.unwrap();
+}
+
+/// The file beside the generations is the only one that says what a replay is to leave out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_and_named_nowhere_is_told_while_it_lasts() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    write_unknown(&setting.log, &signed_up(1));
+    parked(&service.router(), 1).await;
+    service.stop().await.unwrap();
+    let read_model = ReadModel::open(&setting.data_dir()).unwrap();
+    let path = read_model.path_of("gen-000001");
+    let generation = Generation::open(&path, &projector::shop::layout(), "a test").unwrap();
+    let (topic, partition) = place(&signed_up(1));
+    let name = format!("{topic}/{partition}@0").parse().unwrap();
+    let event = generation.quarantine().find(&name, "a test", "now").unwrap();
+    let skipped = read_model.note_skipped(event).unwrap();
+    leave_out(&generation, projector::shop::projection(), skipped).unwrap();
+    drop(generation);
+    let service = setting.serve().await;
+    left_out(&service.router(), 0).await;
+    let (file, kept) = (setting.data_dir().join("SKIPPED"), setting.data_dir().with_file_name("kept"));
+    fs::rename(&file, &kept).unwrap();
+    left_out(&service.router(), 1).await;
+    service.stop().await.unwrap();
+    for _ in 0..2 {
+        let service = setting.serve().await;
+        left_out(&service.router(), 1).await;
+        service.stop().await.unwrap();
+    }
+    // As it is told: a replay does otherwise.
+    let differs = replayed(&setting, None).await.unwrap_err();
+    assert!(matches!(differs, ReplayError::Differs { .. }), "{differs}");
+    let service = setting.serve().await;
+    fs::rename(&kept, &file).unwrap();
+    left_out(&service.router(), 0).await;
+    service.stop().await.unwrap();
+}
+
+/// One event is left out, of which so many are not named.
+async fn left_out(router: &Router, unnamed: usize) {
+    let told = status(router, "what is left out", |status| status["skipped_unnamed"] == unnamed).await;
+    assert_eq!((&told["skipped_events"], &told["quarantine_events"]), (&json!(1), &json!(0)));
+    let metrics = get(router, "/metrics").await.text;
+    assert!(metrics.contains(&format!("daybook_query_skipped_unnamed {unnamed}\n")), "{metrics}");
+}
+
+/// What keeps a record from waiting, so that the projection stops at it.
+#[derive(Debug, Clone, Copy)]
+enum Second {
+    /// It lies behind a gap.
+    Gap,
+    /// So many events of its key wait already.
+    KeyIsFull,
+    /// It is too large.
+    TooLarge,
+    /// Its key cannot be shown, and it has no position.
+    NoKey,
+}
+
+impl Second {
+    fn write(self, log: &Log) -> &'static str {
+        match self {
+            Self::Gap => {
+                log.skip_positions(&signed_up(1), 1);
+                log.write(&signed_up(1));
+                "gap"
+            }
+            Self::KeyIsFull => {
+                log.write_all(&vec![signed_up(1); usize::try_from(PARKED_EVENTS_PER_KEY_MAX).unwrap()]);
+                "quarantine-full"
+            }
+            Self::TooLarge => {
+                write_unknown(log, &created(10, &"x".repeat(PARKED_RECORD_BYTES_MAX), None));
+                "unknown-event"
+            }
+            Self::NoKey => {
+                log.write_raw(place(&signed_up(1)), &[0xff], b"nonsense");
+                "unreadable-event"
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_told_also_after_a_restart_that_stops_at_another_record() {
+    let seconds = [Second::Gap, Second::KeyIsFull, Second::TooLarge, Second::NoKey];
+    for (second, has_position) in seconds.into_iter().flat_map(|second| [(second, true), (second, false)]) {
+        if matches!((second, has_position), (Second::KeyIsFull, false)) {
+            continue;
+        }
+        let setting = Setting::new();
+        let service = setting.serve().await;
+        match has_position {
+            true => drop(write_unknown(&setting.log, &signed_up(1))),
+            false => {
+                let key = id(1).to_string();
+                setting.log.skip_positions(&signed_up(1), 1);
+                setting.log.write_raw(place(&signed_up(1)), key.as_bytes(), b"nonsense")
+            }
+        }
+        parked(&service.router(), 1).await;
+        let stopped_at = format!("urn:daybook:problem:{}", second.write(&setting.log));
+        let is_stopped = |status: &Value| status["stopped"]["type"] == stopped_at;
+        let told = status(&service.router(), "stopped", is_stopped).await;
+        assert_eq!((&told["quarantine"][0]["key"], &told["quarantine_keys"]), (&json!(id(1)), &json!(1)));
+        service.stop().await.unwrap();
+        for _ in 0..2 {
+            let service = setting.open_with(&setting.settings()).await;
+            let again = status(&service.router(), "stopped", is_stopped).await;
+            assert_eq!(again["quarantine"], told["quarantine"], "{second:?} {has_position}");
+            service.stop().await.unwrap();
+        }
+    }
 }

@@ -4,12 +4,14 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 
 use projector::kernel::ReadModel;
+use query_api::Settings;
 use schemas::shop::products::ProductDetails;
 use schemas::shop::{ProductEvent, ShopEvent};
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
+use crate::log::Log;
 use crate::setting::{Setting, status};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +43,38 @@ async fn a_gap_stops_the_projection_while_queries_go_on() {
     assert!(readiness.text.contains(&format!("stopped: {detail}")), "{}", readiness.text);
     let metrics = get(&router, "/metrics").await.text;
     assert!(metrics.contains(r#"daybook_query_stopped{reason="gap"} 1"#), "{metrics}");
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lacks_what_was_projected_is_told_with_the_settings_that_name_it() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    get_after(&service.router(), "/products", &token).await.ok();
+    service.stop().await.unwrap();
+    let (empty, other, none) = (Log::start(), Log::start(), Log::without_topics());
+    other.write_all(&[signed_up(1), signed_up(1), placed(101, 1, 10, 1), placed(102, 1, 10, 1)]);
+    for (log, says) in [
+        (&empty, "projected further"),
+        (&other, "is not what the service wrote"),
+        (&none, "does not exist any more"),
+    ] {
+        let settings = Settings { kafka: log.kafka(), ..setting.settings() };
+        let service = setting.open_with(&settings).await;
+        let told = status(&service.router(), says, |status| status["state"] == "stopped").await;
+        let detail = told["stopped"]["detail"].as_str().unwrap();
+        assert!(detail.contains(says) && detail.contains("--brokers or --topic-prefix"), "{detail}");
+        service.stop().await.unwrap();
+    }
+    let elsewhere = Setting::on(none);
+    let service = elsewhere.try_start(&elsewhere.settings()).await.unwrap();
+    let told = status(&service.router(), "why", |status| status["build_trouble"].is_string()).await;
+    let trouble = told["build_trouble"].as_str().unwrap();
+    assert!(
+        trouble.contains("does not exist") && trouble.contains("--brokers or --topic-prefix"),
+        "{trouble}"
+    );
     service.stop().await.unwrap();
 }
 

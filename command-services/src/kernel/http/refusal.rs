@@ -27,7 +27,7 @@ const KEY_UNREADABLE: &str = "what became of the request with this Idempotency-K
                               whether it took effect, and use a new key";
 
 const PARTITION_AWAY: &str = "what is stored here of one partition and what Kafka has of it are not known to be the same; commands that write to \
-                              it, or take what only one may have, are taken once they are; /health/ready says what stands in the way";
+                              it, or whose answer may rest on it, are taken once they are; /health/ready says what stands in the way";
 const CATCHING_UP: &str =
     "what other services say of this is not known yet; try again, /health/ready says how far it is";
 const FOLLOWING_STOPPED: &str = "nothing is known of what this depends on, and nothing new is heard of other services at present; try \

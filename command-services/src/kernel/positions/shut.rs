@@ -23,9 +23,13 @@ impl Shut {
         self.0.values().find(|why| matches!(why, Undecided::PartitionAway { .. }))
     }
 
-    /// Which partitions take nothing, and why; none if there are none.
-    pub(crate) fn said(&self) -> Option<String> {
-        let said: Vec<_> = self.0.values().map(ToString::to_string).collect();
+    /// Which partitions take nothing, and why; none if there are none. `has_unique_keys` says whether the service's aggregates
+    /// have any.
+    pub(crate) fn said(&self, has_unique_keys: bool) -> Option<String> {
+        let mut said: Vec<_> = self.0.values().map(ToString::to_string).collect();
+        if has_unique_keys && self.unknown().is_some() {
+            said.push("no command takes a unique key before that is known of all partitions".to_owned());
+        }
         (!said.is_empty()).then(|| said.join("; "))
     }
 }
@@ -96,7 +100,7 @@ mod tests {
     #[test]
     fn what_stands_in_the_way_of_a_comparison_is_said() {
         let positions = Positions::new(vec![0; 2], vec![0; 2]);
-        let said = || positions.shut(30).said().unwrap_or_default();
+        let said = || positions.shut(30).said(false).unwrap_or_default();
         assert!(positions.all_uncompared().unwrap().contains("it is being compared"));
         let reason = "the store is older than the log".to_owned();
         positions.set_trouble(Failure { partition: None, reason });
@@ -108,6 +112,19 @@ mod tests {
         assert_eq!(positions.all_uncompared(), None, "one takes commands");
         positions.set_acknowledged(&[Some(0); 2]);
         assert_eq!(said(), "");
+    }
+
+    #[test]
+    fn unique_keys_are_spoken_of_where_there_are_any() {
+        let positions = Positions::new(vec![15, 0], vec![0; 2]);
+        let speaks = |has_unique_keys| {
+            let said = positions.shut(30).said(has_unique_keys).unwrap();
+            said.contains("unique key")
+        };
+        positions.set_acknowledged(&[Some(0), None]);
+        assert!(speaks(true) && !speaks(false));
+        positions.set_acknowledged(&[Some(0), Some(0)]);
+        assert!(!speaks(true), "partition 0 is full, and known");
     }
 
     #[test]

@@ -217,6 +217,8 @@ async fn while_a_partition_is_not_compared_no_unique_key_is_taken_and_no_refusal
             refused.is_problem(503, "partition-away");
         }
     }
+    let said = toys.service().refuses().unwrap();
+    assert!(said.contains("partition 0") && said.contains("no command takes a unique key"), "{said}");
     let nobody = format!("/toys/{}", toys.service().ambient.new_id());
     let (lose_nobody, unchanged) = (Call::delete(nobody), Call::patch(&paths[1], &json!({"coats": 0})));
     for answered in [(&lose_nobody, 404), (&unchanged, 200)] {

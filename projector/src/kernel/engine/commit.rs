@@ -18,7 +18,9 @@ impl<E: EventData> Engine<E> {
     pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
         let mut commit = stored.begin();
         commit.park(self.intake.take_uncommitted())?;
-        commit.show_unplaced(self.sources.iter().flat_map(shown).collect());
+        let before = stored.quarantine();
+        commit
+            .show_unplaced(self.sources.iter().flat_map(|source| shown(source, before.unplaced())).collect());
         for table in &mut self.tables {
             table.write(&mut commit)?;
         }

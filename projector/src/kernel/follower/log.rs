@@ -177,13 +177,15 @@ impl<E: EventData> Following<E> {
 
 fn missing(topic: &str, projected: bool) -> Wait {
     if !projected {
-        return Wait::ForLog(format!("topic {topic} does not exist yet"));
+        return Wait::ForLog(format!(
+            "topic {topic} does not exist yet; the service that owns it makes it, unless --brokers or --topic-prefix name another log"
+        ));
     }
     Wait::ForEnd(StopReason::Log {
         passes: true,
         error: format!(
             "topic {topic} does not exist any more, but was projected: restore it from a backup, or start the service that owns \
-             it, which makes it anew and sends again what it has kept"
+             it, which makes it anew and sends again what it has kept; or --brokers or --topic-prefix name another log"
         ),
     })
 }

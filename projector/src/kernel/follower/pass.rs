@@ -84,6 +84,7 @@ impl<E: EventData> Following<E> {
                 Polled::End { source } => {
                     catching.hear(found.here[source]);
                     catching.reach(found.here[source]);
+                    self.engine.reach_end(&self.generation, found.here[source]);
                     false
                 }
                 Polled::Nothing => true,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use event_log::process::{DirectoryLock, LockError};
 
 use super::finished::FINISHED_FILE;
+use super::notes::{SKIPPED_FILE, UNPLACED_FILE};
 use crate::kernel::files;
 use crate::kernel::store::{Failure, GenerationError, StoreError};
 
@@ -75,7 +76,7 @@ pub(super) fn note_torn(path: &Path, error: &StoreError) {
 
 /// Its rows are gone, and with them what was noted of them.
 pub(super) fn forget_notes(path: &Path) -> Result<(), StoreError> {
-    for name in [TORN_FILE, FINISHED_FILE] {
+    for name in [TORN_FILE, FINISHED_FILE, SKIPPED_FILE, UNPLACED_FILE] {
         match fs::remove_file(path.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(StoreError::new("create", path, error));
@@ -84,6 +85,24 @@ pub(super) fn forget_notes(path: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Refuses a generation in which something else lies where a file of it belongs: the system would say of which kind it is, and
+/// not which one. The lock says so itself, and has nothing in it that could be lost.
+pub(super) fn check_files(path: &Path) -> Result<(), StoreError> {
+    misplaced(path).map_or(Ok(()), |misplaced| Err(StoreError::damaged("open", path, misplaced)))
+}
+
+/// What is wrong, if something else lies where a file of a build belongs: it can neither be gone on with nor begun anew there.
+pub(in crate::kernel) fn misplaced_in_build(path: &Path) -> Option<String> {
+    let build = build_path(path);
+    let of_build = || files::misplaced_directory(&build).or_else(|| files::misplaced(&build, |_| true));
+    misplaced(path).or_else(of_build)
+}
+
+fn misplaced(path: &Path) -> Option<String> {
+    let ours = [LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, SKIPPED_FILE, UNPLACED_FILE];
+    files::misplaced(path, |name| ours.contains(&name))
 }
 
 /// Refuses a generation that holds part of a batch.
@@ -100,8 +119,17 @@ pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
 
 /// Whether something else lies there.
 pub(in crate::kernel) fn has_foreign_files(path: &Path) -> io::Result<bool> {
-    let ours =
-        [LOCK_FILE, LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY];
+    let ours = [
+        LOCK_FILE,
+        LAYOUT_FILE,
+        BUILDING_FILE,
+        TORN_FILE,
+        FINISHED_FILE,
+        SKIPPED_FILE,
+        UNPLACED_FILE,
+        BUILD_DIRECTORY,
+        ROWS_DIRECTORY,
+    ];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         // A file that is replaced in one step has another name before.
@@ -117,7 +145,7 @@ pub(in crate::kernel) fn has_foreign_files(path: &Path) -> io::Result<bool> {
 pub(in crate::kernel) fn lock(path: &Path, holder: &str) -> Result<DirectoryLock, GenerationError> {
     DirectoryLock::acquire(path, LOCK_FILE, holder).map_err(|error| match error {
         LockError::InUse { holder, .. } => GenerationError::InUse { path: path.to_owned(), holder },
-        LockError::Io { .. } => GenerationError::Store(StoreError::new("lock", path, error)),
+        LockError::Io { .. } => GenerationError::Lock(error),
     })
 }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use event_log::process::DirectoryLock;
 
 use super::directory::{
-    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_not_torn, forget_notes,
+    BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_files, check_not_torn, forget_notes,
     has_foreign_files, is_unfinished, layout_of, lock, remove_build,
 };
-use super::{Generation, Moment, finished, meta, parked};
+use super::{Generation, Moment, finished, meta, notes, parked};
 use crate::kernel::checkpoint::Checkpoint;
 use crate::kernel::digest::Digest;
 use crate::kernel::files;
@@ -98,6 +98,7 @@ impl Generation {
             return Err(meta::foreign_layout(path, found, layout));
         }
         let lock = lock(path, holder)?;
+        check_files(path)?;
         check(path)?;
         check_not_torn(path)?;
         let rows = open(&path.join(ROWS_DIRECTORY))?;
@@ -119,7 +120,9 @@ impl Generation {
         meta::check_layout(path, &rows, layout)?;
         let checkpoint = Arc::new(meta::checkpoint(path, &rows)?);
         let digest = meta::digest(path, &rows)?;
-        let quarantine = Arc::new(parked::read(path, &rows)?);
+        let mut quarantine = parked::read(path, &rows)?;
+        notes::take_up(path, &mut quarantine);
+        let quarantine = Arc::new(quarantine);
         Ok(Self::with(path, rows, Moment { checkpoint, digest, quarantine }, lock))
     }
 }

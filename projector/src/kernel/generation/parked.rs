@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Commit, Generation, Moment};
 use crate::kernel::checkpoint::SourceId;
 use crate::kernel::keys;
-use crate::kernel::quarantine::{ParkedKey, ParkedRecord, Quarantine, SkippedEvent};
+use crate::kernel::quarantine::{ParkedKey, ParkedRecord, Quarantine};
 use crate::kernel::rows::{BATCH_BYTES_MAX, Batch, Rows};
 use crate::kernel::store::{GenerationError, StoreError};
 use pieces::{JoinError, Joining, cut};
@@ -92,15 +92,7 @@ impl Generation {
         Ok(())
     }
 
-    /// From now on these events are left out when they come.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store took a part of a batch only.
-    pub(in crate::kernel) fn set_skipped(&self, skipped: Vec<SkippedEvent>) -> Result<(), StoreError> {
-        self.show_quarantine(|quarantine| quarantine.set_skipped(skipped))
-    }
-
-    fn show_quarantine(&self, change: impl FnOnce(&mut Quarantine)) -> Result<(), StoreError> {
+    pub(super) fn show_quarantine(&self, change: impl FnOnce(&mut Quarantine)) -> Result<(), StoreError> {
         let mut moment = Moment::clone(&self.last_moment());
         change(Arc::make_mut(&mut moment.quarantine));
         self.moments.change(|| Ok(moment)).map(drop)
@@ -144,7 +136,7 @@ impl Commit<'_> {
 
     /// Shows records of which it is not known yet whether they will wait; they are kept nowhere.
     pub(in crate::kernel) fn show_unplaced(&mut self, unplaced: Vec<ParkedKey>) {
-        if !unplaced.is_empty() || self.quarantine.has_unplaced() {
+        if !unplaced.is_empty() || !self.quarantine.unplaced().is_empty() {
             Arc::make_mut(&mut self.quarantine).set_unplaced(unplaced);
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::record::ParkedRecord;
-use super::skipped::SkippedEvent;
+use super::skipped::{SkippedEvent, unnamed};
 use crate::kernel::checkpoint::{Checkpoint, SourceId};
 
 /// A key whose events wait.
@@ -57,7 +57,7 @@ impl Quarantine {
     }
 
     /// All keys with events that wait, by topic, partition and key; then records whose position is not known before
-    /// another one follows. Those are read again after a restart, so they are shown as waiting but kept nowhere.
+    /// another one follows. Those are read again after a restart: only that they wait is kept.
     pub fn keys(&self) -> impl Iterator<Item = &ParkedKey> {
         self.keys.values().chain(&self.unplaced)
     }
@@ -151,8 +151,10 @@ impl Quarantine {
         (parked.id == event.id).then(|| (source, parked.key.clone()))
     }
 
-    pub(in crate::kernel) fn set_skipped(&mut self, skipped: Vec<SkippedEvent>) {
-        self.skipped = skipped.into();
+    /// Leaves these events out, the last ones, beside those that are left out already.
+    pub(in crate::kernel) fn leave_out(&mut self, skipped: Vec<SkippedEvent>) {
+        let before = unnamed(&self.skipped, &skipped).into_iter().cloned();
+        self.skipped = before.chain(skipped.iter().cloned()).collect();
     }
 
     /// Takes out what no longer waits.
@@ -198,8 +200,9 @@ impl Quarantine {
         }
     }
 
-    pub(in crate::kernel) fn has_unplaced(&self) -> bool {
-        !self.unplaced.is_empty()
+    /// Records whose position is not known.
+    pub(in crate::kernel) fn unplaced(&self) -> &[ParkedKey] {
+        &self.unplaced
     }
 
     pub(in crate::kernel) fn set_unplaced(&mut self, unplaced: Vec<ParkedKey>) {

@@ -4,6 +4,7 @@
 //! them out as well. The file is written before the generation that is served; one that was killed in between takes it
 //! up when it is opened again ([`super::leave_out`]).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,9 +44,19 @@ impl SkippedEvent {
     /// Whether both leave out the same event, whatever was said about it.
     #[must_use]
     pub fn is_of_same_event(&self, other: &Self) -> bool {
-        (&self.topic, self.partition, self.position, self.id)
-            == (&other.topic, other.partition, other.position, other.id)
+        self.event() == other.event()
     }
+
+    fn event(&self) -> (&str, i32, u64, Uuid) {
+        (&self.topic, self.partition, self.position, self.id)
+    }
+}
+
+/// Those of some events that are left out which are not among those that are named.
+#[must_use]
+pub fn unnamed<'l>(left_out: &'l [SkippedEvent], named: &[SkippedEvent]) -> Vec<&'l SkippedEvent> {
+    let named: HashSet<_> = named.iter().map(SkippedEvent::event).collect();
+    left_out.iter().filter(|event| !named.contains(&event.event())).collect()
 }
 
 /// How an event in quarantine is named: by its id, or by its position where it has no id that can be read.

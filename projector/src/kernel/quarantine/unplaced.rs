@@ -3,7 +3,8 @@
 //! Positions are contiguous, so the next record of the partition tells: if it leaves room for exactly those before it,
 //! they have the positions between, and wait like any other. If it leaves none, they were never written by the
 //! partition's service, and the projection stops before the first of them. Until that record comes they are kept in
-//! memory only, and the checkpoint stays before them.
+//! memory only, and the checkpoint stays before them; that they wait is noted, so that it is told also where something else
+//! stops the projection before they are read again.
 
 use uuid::Uuid;
 
@@ -45,9 +46,16 @@ impl Unplaced {
     }
 }
 
-/// How the unplaced records of a partition are shown.
-pub(in crate::kernel) fn shown(source: &Source) -> impl Iterator<Item = ParkedKey> {
-    (source.next_position()..).zip(&source.unplaced).map(|(position, unplaced)| ParkedKey {
+/// How the unplaced records of a partition are shown; `before` was shown last. What of it lies where nothing has been read again
+/// yet, as after a restart, still waits.
+pub(in crate::kernel) fn shown(source: &Source, before: &[ParkedKey]) -> impl Iterator<Item = ParkedKey> {
+    let read_to = source.next_position() + source.unplaced.len() as u64;
+    let is_to_come = |key: &&ParkedKey| {
+        let is_of_source = (key.topic.as_str(), key.partition) == (&*source.id.topic, source.id.partition);
+        is_of_source && !source.is_at_end && key.since_position >= read_to
+    };
+    let to_come: Vec<_> = before.iter().filter(is_to_come).cloned().collect();
+    let read = (source.next_position()..).zip(&source.unplaced).map(|(position, unplaced)| ParkedKey {
         key: unplaced.key.clone(),
         topic: source.id.topic.to_string(),
         partition: source.id.partition,
@@ -55,7 +63,8 @@ pub(in crate::kernel) fn shown(source: &Source) -> impl Iterator<Item = ParkedKe
         event_id: None,
         waiting: 1,
         reason: format!("{}; its position is known once another record follows", unplaced.reason.cause()),
-    })
+    });
+    read.chain(to_come)
 }
 
 fn made_id(key: &str, value: Option<&[u8]>, headers: &Headers) -> Uuid {

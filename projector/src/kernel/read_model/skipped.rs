@@ -20,6 +20,10 @@ impl ReadModel {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                let detail = "a directory lies where the file belongs".to_owned();
+                return Err(ReadModelError::Skipped { path, detail });
+            }
             Err(error) => return Err(io_error("read", &path)(error)),
         };
         let skipped = serde_json::from_slice(&text);

@@ -83,7 +83,9 @@ impl ReadModel {
         Some(Withdrawn { generation: name.to_owned(), served: served.to_owned(), why: why.to_owned() })
     }
 
-    pub(super) fn is_withdrawn(&self, name: &str) -> bool {
+    /// Whether nobody is to serve a generation; one that is gone has no note any more.
+    #[must_use]
+    pub fn is_withdrawn(&self, name: &str) -> bool {
         self.withdrawn_path(name).exists()
     }
 

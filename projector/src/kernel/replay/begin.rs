@@ -43,6 +43,9 @@ pub(super) fn resume<E>(
     options: &ReplayOptions,
 ) -> Result<Option<(Generation, JournalFile)>, ReplayError> {
     let abandoned = |reason: String| ReplayError::Abandoned { name: name.to_owned(), reason };
+    if let Some(misplaced) = generation::misplaced_in_build(path) {
+        return Err(abandoned(misplaced));
+    }
     let layout = projection.layout();
     let journal = match JournalFile::open(&generation::build_path(path), &layout) {
         Ok(Some(journal)) => journal,
@@ -73,7 +76,9 @@ pub(super) fn resume<E>(
         }
         Ok(generation) => Ok(Some((generation, journal))),
         Err(error) if error.is_damage() => Ok(given_up(name, &error)),
-        Err(error @ (GenerationError::InUse { .. } | GenerationError::Store(_))) => Err(error.into()),
+        Err(
+            error @ (GenerationError::InUse { .. } | GenerationError::Lock(_) | GenerationError::Store(_)),
+        ) => Err(error.into()),
         Err(error) => Err(abandoned(error.to_string())),
     }
 }

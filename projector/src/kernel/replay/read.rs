@@ -109,7 +109,7 @@ impl<'w, E: EventData> Reading<'w, E> {
                 return Ok(());
             }
         }
-        self.work.add_unplaced(self.sources.iter().flat_map(|(_, source, _)| shown(source)));
+        self.work.add_unplaced(self.sources.iter().flat_map(|(_, source, _)| shown(source, &[])));
         Ok(())
     }
 

@@ -63,9 +63,12 @@ pub(super) fn is_failed_write(state: &State) -> bool {
     matches!(&**reason, StopReason::Store(error) if error.failure == Failure::Write)
 }
 
-/// Fails as the store would.
+/// Fails as the store would. What somebody has put in the place of the file says nothing of the disk.
 pub(super) fn probe(directory: &Path) -> io::Result<()> {
     let path = directory.join(PROBE_FILE);
+    if path.is_dir() {
+        return Ok(());
+    }
     let written = File::create(&path).and_then(|mut file| {
         file.write_all(&vec![0; PROBE_BYTES])?;
         file.sync_all()
@@ -97,6 +100,15 @@ mod tests {
         assert!(!is_failed_write(&stopped(Failure::Other)));
         assert!(!is_failed_write(&stopped(Failure::Damage)));
         assert!(!is_failed_write(&State::Following));
+    }
+
+    #[test]
+    fn a_directory_in_place_of_the_probe_keeps_nothing_from_being_opened_afresh() {
+        let directory = tempfile::tempdir().unwrap();
+        probe(directory.path()).unwrap();
+        fs::create_dir(directory.path().join(PROBE_FILE)).unwrap();
+        probe(directory.path()).unwrap();
+        assert!(probe(&directory.path().join("gone")).is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -159,6 +159,11 @@ impl Next {
         }
     }
 
+    /// Its name, if nobody is to serve it and another one is published in its place.
+    pub(super) fn put_back(&self) -> Option<String> {
+        matches!(self.withdrawn()?, (_, Withdrawn { is_put_back: true, .. })).then(|| self.name.clone())
+    }
+
     /// Whether it is to be opened afresh once more because it would take back what was shown.
     pub(super) fn may_cease_to_take_back(&mut self) -> bool {
         self.takes_back += 1;

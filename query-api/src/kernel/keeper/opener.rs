@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_log::Kafka;
-use projector::kernel::quarantine::{Released, SkippedEvent, leave_out, release_all};
+use projector::kernel::quarantine::{Released, SkippedEvent, leave_out, release_all, unnamed};
 use projector::kernel::{
     FollowOptions, Follower, Generation, GenerationError, Projection, ReadModel, ReadModelError,
 };
@@ -50,7 +50,7 @@ impl OpenError {
     /// As `/status` has it, with what helps if it does not pass: nothing can be compared with what cannot be opened.
     pub(super) fn told(&self) -> String {
         match self {
-            Self::Generation(GenerationError::Store(_)) => format!(
+            Self::Generation(GenerationError::Store(_) | GenerationError::Lock(_)) => format!(
                 "{self}. While that lasts no replay is compared with it: `projector --replay --accept-difference WHY` publishes one \
                  without"
             ),
@@ -94,9 +94,7 @@ impl<E: EventData + 'static> Opener<E> {
 
 /// What is left out here and named nowhere is back in the next generation that is built.
 fn warn_of_unnamed(generation: &Generation, named: &[SkippedEvent]) {
-    let quarantine = generation.quarantine();
-    let is_named = |event: &&SkippedEvent| named.iter().any(|named| named.is_of_same_event(event));
-    let unnamed = quarantine.skipped().iter().filter(|event| !is_named(event)).count();
+    let unnamed = unnamed(generation.quarantine().skipped(), named).len();
     if unnamed > 0 {
         tracing::warn!(
             unnamed,

@@ -87,3 +87,18 @@ async fn what_is_refused_is_named() {
     products.relayed();
     assert!(Log::read(&broker.kafka(""), "products.events").events().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_speaks_of_no_unique_keys_that_products_do_not_have() {
+    let broker = broker();
+    let mut products = TestService::<Products>::start(broker.kafka(""), router);
+    Call::post("/products", &pants()).send(&products.router).await.is(201);
+    products.relayed();
+    products.stop();
+    broker.set_leader("products.events", 0, None).unwrap();
+    products.restart(|_| {}).unwrap();
+    let ready = Call::get("/health/ready").send(&products.router).await.is(200).json();
+    let refused = ready["commands"]["refused"].as_str().unwrap();
+    assert!(refused.contains("partition 0") && refused.contains("are taken once it is"), "{refused}");
+    assert!(!refused.contains("unique key"), "{refused}");
+}
