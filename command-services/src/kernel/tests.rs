@@ -30,3 +30,5 @@ mod tail;
 mod take_over;
 mod unique_keys;
 mod writers;
+
+pub(crate) use store::damage;
