@@ -34,6 +34,7 @@ mod outcome;
 mod parked;
 mod places;
 mod positions;
+mod readiness;
 mod recorded;
 mod recover;
 mod relay;

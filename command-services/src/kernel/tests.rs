@@ -18,6 +18,7 @@ mod journal_damage;
 mod kept;
 mod positions;
 mod quarantine;
+mod readiness;
 mod recover;
 mod relay;
 mod relay_stands_still;
