@@ -49,6 +49,7 @@ fn a_sync_that_never_returns_is_told_and_ends_the_process_after_a_minute() {
     assert_eq!(ready.status, 503, "{}", ready.body);
     assert!(ready.detail().contains("the disk has not answered for"), "{}", ready.body);
     let figures = get(address, "/metrics").expect("an answer").body;
+    let figures = figures.as_str().expect("a text");
     for line in ["daybook_ready 0\n", "daybook_not_ready{reason=\"disk-hangs\"} 1\n"] {
         assert!(figures.contains(line), "{line} in {figures}");
     }
