@@ -34,6 +34,7 @@ mod outcome;
 mod parked;
 mod places;
 mod positions;
+mod readiness;
 mod recorded;
 mod recover;
 mod relay;
@@ -64,7 +65,7 @@ pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 pub(crate) use {
     ambient::SystemAmbient, ambient::now_ms, command::Cause, command::Request, outcome::Outcome,
     parked::WaitingEvent, rows::counted, running::Running, starting::Starting, store::Store,
-    store::VALUE_BYTES_MAX,
+    store::VALUE_BYTES_MAX, tests::damage,
 };
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod service;
 mod shop;
 
 pub(crate) use decide::given;
-pub(crate) use requests::{Call, Reply};
+pub(crate) use requests::{Call, Reply, figure};
 pub(crate) use service::{
     Log, PARTITIONS, TestService, broker, brokers, copy_dir, eventually, execute, fail_and_come_back_as,
     journaled, kafka_is_away, keeps_moving, settings, synced_copy, write_raw,

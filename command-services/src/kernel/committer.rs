@@ -56,6 +56,8 @@ pub(crate) enum Work<A: Aggregate> {
     /// Write rows followed from another topic, with their checkpoint. Nobody waits for their sync, and the journal has
     /// nothing of them: what is lost is followed again, from the checkpoint that is there then. Rows that rest on checkpoints of an earlier opening are dropped.
     Follow { opening: u64, writes: Writes, done: oneshot::Sender<()> },
+    /// Whoever follows cannot read its rows, as the store is in this opening: they are not what was written.
+    Unreadable { opening: u64, error: GroupError },
     /// Stop once everything before this is done.
     Stop,
 }
@@ -239,7 +241,10 @@ impl<A: Aggregate> Committer<A> {
                     group.write(writes);
                     gathered.followed.push(done);
                 }
-                Work::Follow { .. } | Work::Stop => {}
+                Work::Unreadable { opening, error } if opening == self.followed.opening() => {
+                    unreadable = Some(error);
+                }
+                Work::Follow { .. } | Work::Unreadable { .. } | Work::Stop => {}
             }
         }
         unreadable.map_or(Ok(()), Err)

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::aggregate::Followed;
 use super::command::Undecided;
+use super::readiness::NotReady;
 pub(crate) use shown::{ParkedShown, QuarantineShown};
 use silence::Silence;
 
@@ -50,13 +51,10 @@ struct State {
 }
 
 impl State {
-    fn not_ready(&self, follows: usize) -> Option<String> {
+    fn not_ready(&self, follows: usize) -> Option<NotReady> {
         match &self.stopped {
-            Some(reason) => Some(format!("following has stopped: {reason}")),
-            None if !self.is_ready(follows) => {
-                Some("other services' topics are still being followed up to their ends".to_owned())
-            }
-            None => None,
+            Some(reason) => Some(NotReady::FollowingStopped(reason.clone())),
+            None => (!self.is_ready(follows)).then_some(NotReady::CatchingUp),
         }
     }
 
@@ -171,6 +169,11 @@ impl FollowedPositions {
         self.state.borrow().faults.iter().find(is_misfit).cloned()
     }
 
+    /// How many partitions are not heard at present.
+    pub(crate) fn silent(&self) -> usize {
+        self.state.borrow().silent.len()
+    }
+
     /// What is wrong with the topics although they are followed.
     pub(crate) fn trouble(&self) -> Option<String> {
         let state = self.state.borrow();
@@ -220,7 +223,7 @@ impl FollowedPositions {
     }
 
     /// Why the service is not ready, if it is not.
-    pub(crate) fn not_ready(&self) -> Option<String> {
+    pub(crate) fn not_ready(&self) -> Option<NotReady> {
         self.state.borrow().not_ready(self.follows.len())
     }
 
@@ -237,7 +240,7 @@ impl FollowedPositions {
             (true, false, Some(reason)) => Err(Undecided::FollowingStopped { reason }),
             (false, true, Some(_)) if state.stopped.is_some() => Ok(()),
             (false, _, silence) => {
-                let reason = silence.or_else(|| state.not_ready(self.follows.len()));
+                let reason = silence.or_else(|| Some(state.not_ready(self.follows.len())?.to_string()));
                 let reason = reason.unwrap_or_else(|| "its partition is still being followed".to_owned());
                 Err(Undecided::CatchingUp { reason })
             }

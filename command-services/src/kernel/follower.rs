@@ -7,6 +7,7 @@ mod log;
 mod place;
 pub(super) mod quarantine;
 mod source;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use event_log::process::Pause;
 use event_log::topics::TopicError;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use tokio::sync::oneshot;
@@ -29,6 +31,7 @@ use super::metrics::Metrics;
 use super::store::{Store, StoreError, Writes, check_sizes};
 use quarantine::Quarantine;
 use source::{Batch, Source};
+pub(super) use telling::Telling;
 
 /// Records handed over together.
 const BATCH_RECORDS_MAX: usize = 500;
@@ -37,8 +40,9 @@ const BATCH_RECORDS_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// How long one poll waits; a stop is noticed in between.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
-/// Pause before Kafka, or a topic that does not exist yet, is asked again. After an error of the log it is doubled each time.
+/// Pause before Kafka, or a topic that does not exist yet, is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// After an error of the log or the store the pause is doubled each time, up to this.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Whoever has followed for so long begins with the shortest pause again.
 const GOES_WELL_AFTER: Duration = Duration::from_secs(60);
@@ -83,6 +87,18 @@ pub(crate) enum FollowError {
     Stopping,
 }
 
+impl FollowError {
+    /// Whether it is tried again: a right that was taken away for a moment is no reason to stop for good, nor is anything else
+    /// that may pass, or that the committer mends once it is told.
+    fn is_tried_again(&self) -> bool {
+        match self {
+            Self::Log(error) => error.may_pass(),
+            Self::Store(error) => error.is_damage() || matches!(error, GroupError::Store(_)),
+            _ => false,
+        }
+    }
+}
+
 /// What the follower works with.
 pub(crate) struct Follower<A: Aggregate> {
     pub(crate) kafka: Kafka,
@@ -93,6 +109,7 @@ pub(crate) struct Follower<A: Aggregate> {
     pub(crate) stopping: Arc<AtomicBool>,
     /// The opening of the store whose checkpoints it goes on from.
     pub(crate) opening: u64,
+    pub(crate) telling: Telling,
 }
 
 impl<A: Aggregate> Follower<A> {
@@ -110,7 +127,7 @@ impl<A: Aggregate> Follower<A> {
     /// Begins again at the checkpoints whenever the store was opened afresh, or cannot be read: it may have lost what was
     /// followed last.
     fn follow_for_ever(&mut self) -> Result<(), FollowError> {
-        let mut pause = RETRY_PAUSE;
+        let mut pause = Pause::new(RETRY_PAUSE, RETRY_PAUSE_MAX);
         loop {
             let began = Instant::now();
             self.opening = self.positions.opening();
@@ -120,20 +137,15 @@ impl<A: Aggregate> Follower<A> {
                         "the store was opened afresh; following goes on from the checkpoints in it"
                     );
                 }
-                Err(error @ FollowError::Store(GroupError::Store(_))) => {
-                    tracing::warn!("not following: {error}; trying again");
-                    self.positions.stop(error.to_string());
-                    std::thread::sleep(RETRY_PAUSE);
-                }
-                // A right that was taken away for a moment is no reason to stop for good, nor is anything else that may pass.
-                Err(FollowError::Log(error)) if error.may_pass() => {
+                Err(error) if error.is_tried_again() => {
                     if began.elapsed() > GOES_WELL_AFTER {
-                        pause = RETRY_PAUSE;
+                        pause.reset();
                     }
-                    tracing::warn!(pause_ms = pause.as_millis(), "not following: {error}; trying again");
-                    self.positions.stop(error.to_string());
-                    self.wait(pause);
-                    pause = RETRY_PAUSE_MAX.min(pause * 2);
+                    let reason = error.to_string();
+                    self.telling.fails(&reason);
+                    self.positions.stop(reason);
+                    self.tell_damage(error);
+                    self.wait(pause.longer());
                 }
                 ended => return ended,
             }
@@ -143,10 +155,22 @@ impl<A: Aggregate> Follower<A> {
         }
     }
 
-    /// Waits for so long, or until the service stops.
+    /// What is damaged stays so until the committer has given the index up; no command may ever read these rows. If many commands
+    /// wait at present, it is told after the next attempt.
+    fn tell_damage(&self, error: FollowError) {
+        if let FollowError::Store(error) = error
+            && error.is_damage()
+        {
+            // Without a committer the service stops.
+            let _ = self.committer.try_send(Work::Unreadable { opening: self.opening, error });
+        }
+    }
+
+    /// Waits for so long, or until the service stops or the store is opened afresh.
     fn wait(&self, pause: Duration) {
         let until = Instant::now() + pause;
-        while !self.stopping.load(Ordering::Relaxed) && Instant::now() < until {
+        while !self.stopping.load(Ordering::Relaxed) && self.check_opening().is_ok() && Instant::now() < until
+        {
             std::thread::sleep(POLL_TIMEOUT.min(until.saturating_duration_since(Instant::now())));
         }
     }
@@ -225,6 +249,7 @@ impl<A: Aggregate> Follower<A> {
         unheard.retain(|source| !is_over(source));
         if waited && unheard.is_empty() {
             self.positions.go_on();
+            self.telling.goes_on();
         }
     }
 

@@ -73,9 +73,9 @@ impl Health {
         self.lock().clone()
     }
 
-    /// Why nothing can be written.
-    pub(crate) fn unwritable(&self) -> Option<String> {
-        self.failure().or_else(|| self.no_room.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    /// Why nothing can be written, although all can be read.
+    pub(crate) fn full(&self) -> Option<String> {
+        self.no_room.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says so if the disk has not answered for long.

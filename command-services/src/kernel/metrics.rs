@@ -12,6 +12,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::readiness::{NotReady, Readiness};
+
+/// Media type of the figures.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What every name begins with.
+const PREFIX: &str = "daybook";
+
 /// What a command is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CountedAs {
@@ -48,6 +55,7 @@ struct OutcomeLabel {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    pub(crate) readiness: Readiness,
     commands: Family<OutcomeLabel, Counter>,
     group_commands: Histogram,
     sync_seconds: Histogram,
@@ -67,6 +75,7 @@ pub(crate) struct Metrics {
     pub(crate) idempotency_keys: Gauge<u64, AtomicU64>,
     pub(crate) index_bytes: Gauge<u64, AtomicU64>,
     pub(crate) old_stores: Gauge<u64, AtomicU64>,
+    pub(crate) silent_partitions: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_keys: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_events: Gauge<u64, AtomicU64>,
 }
@@ -74,7 +83,8 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("daybook"),
+            registry: Registry::with_prefix(PREFIX),
+            readiness: Readiness::default(),
             commands: Family::default(),
             group_commands: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
             sync_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 14)),
@@ -94,6 +104,7 @@ impl Metrics {
             idempotency_keys: Gauge::default(),
             index_bytes: Gauge::default(),
             old_stores: Gauge::default(),
+            silent_partitions: Gauge::default(),
             quarantined_keys: Gauge::default(),
             quarantined_events: Gauge::default(),
         };
@@ -103,6 +114,7 @@ impl Metrics {
 
     fn register(&mut self) {
         let all = &mut self.registry;
+        self.readiness.register(all);
         all.register("commands", "Commands by outcome", self.commands.clone());
         all.register("group_commands", "Commands that shared one sync", self.group_commands.clone());
         let sync = self.sync_seconds.clone();
@@ -151,6 +163,12 @@ impl Metrics {
         all.register("index_bytes", "Bytes of the index's file, which is reused and does not shrink", index);
         let old = self.old_stores.clone();
         all.register("old_stores", "Stores that --recover or an upgrade has put aside", old);
+        let silent = self.silent_partitions.clone();
+        all.register(
+            "silent_partitions",
+            "Partitions of other services that nobody answers for, or that are not read yet up to where they are back",
+            silent,
+        );
         let keys = self.quarantined_keys.clone();
         all.register("quarantined_keys", "Aggregates of other services of which events wait", keys);
         let events = self.quarantined_events.clone();
@@ -171,11 +189,23 @@ impl Metrics {
 
     /// The figures as Prometheus reads them.
     pub(crate) fn render(&self) -> String {
-        let mut text = String::new();
-        match encode(&mut text, &self.registry) {
-            Ok(()) => text,
-            // Writing into a string cannot fail; should it, an empty page says more than a panic.
-            Err(std::fmt::Error) => String::new(),
-        }
+        text(&self.registry)
+    }
+}
+
+/// The figures of a service that starts: that it is not ready.
+pub(crate) fn of_a_start(starting: NotReady) -> String {
+    let (mut registry, readiness) = (Registry::with_prefix(PREFIX), Readiness::default());
+    readiness.register(&mut registry);
+    readiness.set_ready(&[starting]);
+    text(&registry)
+}
+
+fn text(registry: &Registry) -> String {
+    let mut text = String::new();
+    match encode(&mut text, registry) {
+        Ok(()) => text,
+        // Writing into a string cannot fail; should it, an empty page says more than a panic.
+        Err(std::fmt::Error) => String::new(),
     }
 }

@@ -179,6 +179,11 @@ impl Positions {
         self.changed.notify_all();
     }
 
+    /// How many partitions there are.
+    pub(crate) fn count(&self) -> usize {
+        self.acknowledged.len()
+    }
+
     /// Events that Kafka has not acknowledged.
     pub(crate) fn unsent(&self) -> u64 {
         self.lock().unsent()

@@ -13,7 +13,7 @@ use super::ambient::Ambient;
 use super::committer::{Clock, Committer, HeldBack, Retiring, Work};
 use super::directory::Directory;
 use super::followed::FollowedPositions;
-use super::follower::Follower;
+use super::follower::{Follower, Telling};
 use super::health::Health;
 use super::idempotency::InFlight;
 use super::index::{self, Syncing};
@@ -223,6 +223,7 @@ fn follower<A: Aggregate>(
         metrics: Arc::clone(&service.metrics),
         stopping: Arc::clone(stopping),
         opening: 0,
+        telling: Telling::default(),
     })
 }
 

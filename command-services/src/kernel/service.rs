@@ -23,6 +23,7 @@ use super::metrics::{CountedAs, Metrics};
 use super::outcome::Outcome;
 use super::places::{Busy, Places};
 use super::positions::Positions;
+use super::readiness::{self, NotReady, Refusing};
 use super::rows::Versioned;
 use super::settings::{AnswerAfter, Limits};
 use super::store::{Store, StoreError};
@@ -164,19 +165,35 @@ impl<A: Aggregate> Service<A> {
     /// Why no command may write anything at present although the service is ready, or none to some partitions: that passes once
     /// Kafka has taken events, or answers.
     pub(crate) fn refuses(&self) -> Option<String> {
-        let full = committer::fullness(&self.limits, &self.positions, &self.journal);
-        let has_unique_keys = A::UNIQUE_FORM != 0;
-        let shut = || self.positions.shut(self.limits.unsent_events_max).said(has_unique_keys);
-        full.map(|full| full.to_string()).or_else(shut)
+        self.refusing().said()
+    }
+
+    /// The same, partition by partition.
+    pub(crate) fn refusing(&self) -> Refusing {
+        Refusing {
+            all: committer::fullness(&self.limits, &self.positions, &self.journal),
+            some: self.positions.shut(self.limits.unsent_events_max),
+            partitions: self.positions.count(),
+            has_unique_keys: A::UNIQUE_FORM != 0,
+        }
     }
 
     /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        let failure = self.health.unwritable().map(|failure| format!("the store fails: {failure}"));
-        failure
-            .or_else(|| self.health.stuck())
-            .or_else(|| self.positions.halted())
-            .or_else(|| self.positions.all_uncompared())
-            .or_else(|| self.followed.not_ready())
+        readiness::said(&self.not_ready_for())
+    }
+
+    /// All reasons why it is not.
+    pub(crate) fn not_ready_for(&self) -> Vec<NotReady> {
+        let (health, positions) = (&self.health, &self.positions);
+        let reasons = [
+            health.failure().map(NotReady::StoreFails),
+            health.full().map(NotReady::NoRoom),
+            health.stuck().map(NotReady::DiskHangs),
+            positions.halted().map(NotReady::RelayHalted),
+            positions.all_uncompared().map(NotReady::NotCompared),
+            self.followed.not_ready(),
+        ];
+        reasons.into_iter().flatten().collect()
     }
 }

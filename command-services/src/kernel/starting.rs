@@ -8,8 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::http::not_allowed;
-use super::http::operations::live;
+use super::http::operations::{figures, live};
 use super::http::refusal::Refusal;
+use super::metrics::of_a_start;
+use super::readiness::NotReady;
 
 /// How far a start is, in words.
 #[derive(Debug, Default)]
@@ -34,14 +36,19 @@ pub(crate) fn router(starting: Arc<Starting>) -> Router {
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(not_ready))
+        .route("/metrics", get(metrics))
         .fallback(refused)
         .method_not_allowed_fallback(not_allowed)
         .with_state(starting)
 }
 
 async fn not_ready(State(starting): State<Arc<Starting>>) -> Response {
-    let detail = format!("the service is starting: {}", starting.said());
+    let detail = NotReady::Starting(starting.said()).to_string();
     Refusal::unavailable("not-ready", "Not ready", detail).into_response()
+}
+
+async fn metrics(State(starting): State<Arc<Starting>>) -> Response {
+    figures(of_a_start(NotReady::Starting(starting.said())))
 }
 
 /// For clients: what the start has met names directories and brokers.
@@ -67,5 +74,10 @@ mod tests {
         Call::post("/health/ready", &json!({})).send(&router).await.is_problem(405, "method-not-allowed");
         let ready = Call::get("/health/ready").send(&router).await;
         assert!(ready.is_problem(503, "not-ready").text("detail").contains("/var"), "{ready:?}");
+        let shown =
+            String::from_utf8(Call::get("/metrics").send(&router).await.is(200).body.to_vec()).unwrap();
+        for line in ["daybook_ready 0\n", "daybook_not_ready{reason=\"starting\"} 1\n"] {
+            assert!(shown.contains(line), "{line} in {shown}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod journal_damage;
 mod kept;
 mod positions;
 mod quarantine;
+mod readiness;
 mod recover;
 mod relay;
 mod relay_stands_still;
@@ -30,3 +31,5 @@ mod tail;
 mod take_over;
 mod unique_keys;
 mod writers;
+
+pub(crate) use store::damage;

@@ -71,6 +71,14 @@ impl Call {
     }
 }
 
+/// A figure of `/metrics`, by its name without `daybook_`, with its labels.
+pub(crate) async fn figure(router: &Router, name: &str) -> u64 {
+    let shown = Call::get("/metrics").send(router).await;
+    let shown = String::from_utf8(shown.is(200).body.to_vec()).unwrap();
+    let line = shown.lines().find_map(|line| line.strip_prefix(&format!("daybook_{name} ")));
+    line.unwrap_or_else(|| panic!("no {name} in {shown}")).parse().unwrap()
+}
+
 impl Reply {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

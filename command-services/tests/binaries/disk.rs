@@ -50,6 +50,9 @@ fn a_full_disk_refuses_commands_until_there_is_space_and_loses_nothing() {
     );
     assert_eq!(request(&service.address, "GET", "/health/live", "").unwrap().0, 200);
     assert_eq!(request(&service.address, "GET", "/health/ready", "").unwrap().0, 503);
+    let shown = request(&service.address, "GET", "/metrics", "").unwrap().1;
+    let stands = |reason| shown.contains(&format!("daybook_not_ready{{reason=\"{reason}\"}} 1\n"));
+    assert!(shown.contains("daybook_ready 0\n") && (stands("store-fails") || stands("no-room")), "{shown}");
 
     let unlimited = ["--pid", &service.pid(), "--fsize=unlimited"];
     assert!(Command::new("prlimit").args(unlimited).status().unwrap().success());
@@ -67,6 +70,7 @@ fn a_full_disk_refuses_commands_until_there_is_space_and_loses_nothing() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(request(&service.address, "GET", "/health/ready", "").unwrap().0, 200);
+    assert!(request(&service.address, "GET", "/metrics", "").unwrap().1.contains("daybook_ready 1\n"));
     for (user_id, user) in &acknowledged {
         let (status, body) = request(&service.address, "GET", &format!("/users/{user_id}"), "").unwrap();
         assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, user.clone()));

@@ -48,6 +48,11 @@ fn a_sync_that_never_returns_is_told_and_ends_the_process_after_a_minute() {
     let ready = get(address, "/health/ready").expect("an answer");
     assert_eq!(ready.status, 503, "{}", ready.body);
     assert!(ready.detail().contains("the disk has not answered for"), "{}", ready.body);
+    let figures = get(address, "/metrics").expect("an answer").body;
+    let figures = figures.as_str().expect("a text");
+    for line in ["daybook_ready 0\n", "daybook_not_ready{reason=\"disk-hangs\"} 1\n"] {
+        assert!(figures.contains(line), "{line} in {figures}");
+    }
     assert_eq!(get(address, "/health/live").map(|live| live.status), Some(200));
     let (status, said) = process.last_words();
     assert_eq!(status.code(), Some(1), "{said}");

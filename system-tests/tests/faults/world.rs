@@ -276,6 +276,7 @@ fn request_of(
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let body = serde_json::from_str(body).unwrap_or(Value::Null);
+    // Figures are a text.
+    let body = serde_json::from_str(body).unwrap_or_else(|_| Value::from(body));
     Some((Answer { status, body }, head.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! A partition that is back is followed again whatever the others carry.
+//! A partition that is back is followed again whatever the others carry; what a pause does not wait for.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::kernel::tests::toy::Toys;
-use crate::testing::broker;
+use crate::testing::{broker, eventually};
 
 fn source(partition: i32, away: Option<&str>) -> Source {
     let away = away.map(str::to_owned);
@@ -26,7 +26,25 @@ fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) 
         metrics: Arc::new(Metrics::new()),
         stopping: Arc::default(),
         opening: 0,
+        telling: Telling::default(),
     }
+}
+
+fn nobody() -> Kafka {
+    let (brokers, topic_prefix) = ("127.0.0.1:1".to_owned(), String::new());
+    Kafka { brokers, options: Vec::new(), topic_prefix, embedded: true }
+}
+
+/// Else C would not be ready for as long as the pause has grown.
+#[test]
+fn whoever_pauses_goes_on_once_the_store_was_opened_afresh() {
+    let dir = TempDir::new().unwrap();
+    let store = Arc::new(Store::open(&dir.path().join("store"), 1 << 20).unwrap());
+    let follower = follower(nobody(), store, sync_channel(1).0);
+    let positions = Arc::clone(&follower.positions);
+    let pausing = thread::spawn(move || follower.wait(Duration::from_hours(1)));
+    positions.begin_anew();
+    eventually("the pause to end", || pausing.is_finished().then_some(()));
 }
 
 /// Each silent leader would be waited for.
@@ -54,13 +72,7 @@ fn a_partition_that_is_back_is_noticed_although_the_others_always_have_something
         works.count()
     });
     let (mut quarantine, _) = Quarantine::try_again(&store, &[]).unwrap();
-    let kafka = Kafka {
-        brokers: "127.0.0.1:1".to_owned(),
-        options: Vec::new(),
-        topic_prefix: String::new(),
-        embedded: true,
-    };
-    let follower = follower(kafka, store, committer);
+    let follower = follower(nobody(), store, committer);
     let sources = [source(0, None), source(1, Some("it has no leader"))];
     let mut hand_over = || {
         let mut batch = Batch { records: 1, touched: vec![0], ..Batch::default() };

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::refusal::Refusal;
 use crate::kernel::aggregate::Aggregate;
+use crate::kernel::metrics::CONTENT_TYPE;
 use crate::kernel::service::Service;
 
 /// The process answers.
@@ -45,6 +46,13 @@ pub(super) async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>
     let quarantine = service.followed.quarantine();
     service.metrics.quarantined_keys.set(quarantine.keys);
     service.metrics.quarantined_events.set(quarantine.events);
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], service.metrics.render()).into_response()
+    service.metrics.silent_partitions.set(service.followed.silent() as u64);
+    service.metrics.readiness.set_ready(&service.not_ready_for());
+    service.metrics.readiness.set_refusing(&service.refusing());
+    figures(service.metrics.render())
+}
+
+/// A page of figures.
+pub(crate) fn figures(text: String) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }

@@ -23,6 +23,11 @@ impl Shut {
         self.0.values().find(|why| matches!(why, Undecided::PartitionAway { .. }))
     }
 
+    /// Why each of them takes nothing.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = &Undecided> {
+        self.0.values()
+    }
+
     /// Which partitions take nothing, and why; none if there are none. `has_unique_keys` says whether the service's aggregates
     /// have any.
     pub(crate) fn said(&self, has_unique_keys: bool) -> Option<String> {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::toy::{Toys, router};
 use crate::kernel::{RunError, Running, Settings, Starting, SystemAmbient};
 use crate::testing::{
-    Call, Log, PARTITIONS, TestService, broker, brokers, copy_dir, eventually, keeps_moving, settings,
+    Call, Log, PARTITIONS, TestService, broker, brokers, copy_dir, eventually, figure, keeps_moving, settings,
 };
 
 const TOPIC: &str = "toys.events";
@@ -101,6 +101,8 @@ async fn a_start_goes_on_without_a_partition_that_has_no_leader() {
     let ready = Call::get("/health/ready").send(&toys.router).await.is(200).json();
     let refused = ready["commands"]["refused"].as_str().unwrap().to_owned();
     assert!(refused.contains("partition 0 has no leader"), "{refused}");
+    let shut = "shut_partitions{reason=\"partition-away\"}";
+    assert_eq!((figure(&toys.router, "ready").await, figure(&toys.router, shut).await), (1, 1));
     Call::get(&paths[0]).send(&toys.router).await.is(200);
     let positions = &toys.service().positions;
     let waits = || {
@@ -112,6 +114,7 @@ async fn a_start_goes_on_without_a_partition_that_has_no_leader() {
     leader(&broker, 0, Some(1));
     eventually("the partition to be claimed", || positions.shut(u64::MAX).why(0).is_none().then_some(()));
     paint(&paths[0]).send(&toys.router).await.is(200);
+    assert_eq!(figure(&toys.router, shut).await, 0);
     toys.relayed();
     let log = Log::read(&broker.kafka(""), TOPIC);
     assert_eq!(log.events().len(), 33);

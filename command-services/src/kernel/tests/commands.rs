@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 
 use super::toy::{Toys, router};
 use crate::kernel::AnswerAfter;
-use crate::testing::{Call, Log, Reply, TestService, broker, eventually, kafka_is_away};
+use crate::testing::{Call, Log, PARTITIONS, Reply, TestService, broker, eventually, figure, kafka_is_away};
 
 async fn make(toys: &TestService<Toys>, name: &str) -> String {
     let made = Call::post("/toys", &json!({"name": name})).send(&toys.router).await;
@@ -169,9 +169,12 @@ async fn a_full_outbox_refuses_commands_until_kafka_takes_it() {
     let full = paint(&path, 1).send(&toys.router).await;
     full.is_problem(503, "outbox-full");
     assert_eq!(full.header("retry-after"), Some("1"));
+    let shut = "shut_partitions{reason=\"outbox-full\"}";
+    assert_eq!(figure(&toys.router, shut).await, PARTITIONS as u64);
     toys.restart(|settings| settings.kafka.options.clear()).unwrap();
     toys.relayed();
     paint(&path, 1).send(&toys.router).await.is(200);
+    assert_eq!(figure(&toys.router, shut).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::start::make;
 use super::toy::{Toys, router};
 use crate::kernel::recorded;
-use crate::testing::{Call, Log, PARTITIONS, TestService, broker, eventually, write_raw};
+use crate::testing::{Call, Log, PARTITIONS, TestService, broker, eventually, figure, write_raw};
 
 /// Attempts of the relay that are looked at.
 const ATTEMPTS: u32 = 4;
@@ -50,7 +50,8 @@ async fn a_partition_that_does_not_fit_is_not_claimed_and_read_once_while_the_ot
     assert!(trouble.contains("the store is older than the log"), "{trouble}");
     let refused = service.refuses().unwrap();
     assert!(refused.contains("partition 0") && refused.contains("older than the log"), "{refused}");
-    assert_eq!(gauge(&toys, "relay_halted_partitions").await, 1);
+    assert_eq!(figure(&toys.router, "relay_halted_partitions").await, 1);
+    assert_eq!(figure(&toys.router, "shut_partitions{reason=\"partition-away\"}").await, 1);
     for attempt in 1..=ATTEMPTS {
         positions.distrust_log(1, "an election".to_owned());
         eventually("another claim", || (epoch() == 3 + attempt).then_some(()));
@@ -69,14 +70,6 @@ async fn a_partition_that_does_not_fit_is_not_claimed_and_read_once_while_the_ot
         read <= records + 3 * (u64::from(ATTEMPTS) + 1) * PARTITIONS as u64,
         "{read} of {records} records read"
     );
-}
-
-/// A figure as Prometheus reads it.
-async fn gauge(toys: &TestService<Toys>, name: &str) -> u64 {
-    let shown = Call::get("/metrics").send(&toys.router).await;
-    let shown = String::from_utf8(shown.body.to_vec()).unwrap();
-    let line = shown.lines().find_map(|line| line.strip_prefix(&format!("daybook_{name} ")));
-    line.unwrap_or_else(|| panic!("no {name} in {shown}")).parse().unwrap()
 }
 
 /// What is in the partition that does not fit is refused, all else taken.
@@ -173,7 +166,7 @@ async fn what_can_never_be_sent_halts_its_partition_and_commands_and_no_other_pa
     refused.is_problem(503, "relay-halted");
     let said = ready.text("detail");
     assert!(said.contains(unreadable) && said.contains(&unsealed) && said.contains("--recover"), "{said}");
-    assert_eq!(gauge(&toys, "relay_halted_partitions").await, 2);
+    assert_eq!(figure(&toys.router, "relay_halted_partitions").await, 2);
     toys.stop();
     let log = Log::read(&broker.kafka(""), "toys.events");
     assert_eq!(log.claims(), vec![vec![1, 2, 3, 4]; PARTITIONS as usize], "no writer was given up for it");

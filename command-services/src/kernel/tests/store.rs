@@ -222,7 +222,7 @@ fn after_a_failed_write_nothing_more_is_written_before_it_is_opened_afresh() {
 }
 
 /// Flips a bit wherever this lies in the closed store's file: sled opens it, and cannot read the pages that have it.
-pub(super) fn damage(dir: &Path, bytes: &[u8]) {
+pub(crate) fn damage(dir: &Path, bytes: &[u8]) {
     // What lies behind sled's last note is read at the next opening, which would take the damage for the end of the log.
     let mut noted = None;
     loop {

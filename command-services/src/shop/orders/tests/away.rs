@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::shop::orders::Orders;
 use crate::shop::orders::http::router;
 use crate::shop::{products, users};
-use crate::testing::{Call, PARTITIONS, Shop, TestService, broker, eventually, order};
+use crate::testing::{Call, PARTITIONS, Shop, TestService, broker, eventually, figure, order};
 
 const USERS: &str = "users.events";
 const NOBODY: &str = "018f8e3e-0000-7000-8000-000000000000";
@@ -53,12 +53,16 @@ async fn a_partition_without_a_leader_keeps_those_only_that_lie_in_it() {
     let shown = Call::get("/health/ready").send(&orders.router).await.is(200).json();
     let trouble = shown["following"]["trouble"].as_str().unwrap_or_default();
     assert!(trouble.contains("users.events partition 0 has no leader"), "{shown}");
+    let figures =
+        async || [figure(&orders.router, "ready").await, figure(&orders.router, "silent_partitions").await];
+    assert_eq!(figures().await, [1, 1]);
 
     broker.set_leader(USERS, 0, Some(1)).unwrap();
     let followed = || orders.service().followed.decides(0, known[0].parse().unwrap(), true);
     eventually("the partition to be followed", || followed().ok());
     order(&known[0], &product).send(&orders.router).await.is(201);
     assert_eq!(orders.service().followed.trouble(), None);
+    assert_eq!(figures().await, [1, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::shop::orders::Orders;
 use crate::shop::orders::http::router;
 use crate::shop::{products, users};
-use crate::testing::{Call, Log, Shop, TestService, broker, eventually, order, token, write_raw};
+use crate::testing::{Call, Log, Shop, TestService, broker, eventually, figure, order, token, write_raw};
 
 /// A position that nobody writes.
 const NEVER: &str = "users.events/0@1000000";
@@ -209,6 +209,9 @@ async fn what_cannot_be_taken_stops_the_following_with_a_sentence_and_commands_g
     }
     let ready = Call::get("/health/ready").send(&orders.router).await;
     assert!(ready.is_problem(503, "not-ready").text("detail").contains("gap"), "{ready:?}");
+    let stands = async |reason| figure(&orders.router, &format!("not_ready{{reason=\"{reason}\"}}")).await;
+    assert_eq!((stands("following-stopped").await, stands("catching-up").await), (1, 0));
+    assert_eq!(figure(&orders.router, "ready").await, 0);
     order(&user_id, &product_id).send(&orders.router).await.is(201);
     let nobody = "018f8e3e-0000-7000-8000-000000000000";
     let unheard = order(nobody, &product_id).send(&orders.router).await;

@@ -9,15 +9,15 @@ use crate::shop::orders::Orders;
 use crate::testing::{Call, Log, Shop, TestService, eventually, order, write_raw};
 
 /// An event of the users' service of a type that nobody knows, behind all others of the user's partition.
-struct Unknown {
-    partition: i32,
+pub(super) struct Unknown {
+    pub(super) partition: i32,
     /// As it lies in the log.
-    event: serde_json::Value,
+    pub(super) event: serde_json::Value,
 }
 
 impl Unknown {
     /// Made from the user's last event; the users' service must have stopped.
-    fn behind(shop: &Shop, user_id: &str) -> Self {
+    pub(super) fn behind(shop: &Shop, user_id: &str) -> Self {
         let log = Log::read(&shop.broker.kafka(""), "users.events");
         let is_of_user = |records: &&Vec<(String, Vec<u8>)>| records.iter().any(|(key, _)| key == user_id);
         let records = log.partitions.iter().find(is_of_user).unwrap();
@@ -31,7 +31,7 @@ impl Unknown {
     }
 
     /// The same once more, at the next position.
-    fn next(&mut self) {
+    pub(super) fn next(&mut self) {
         let position: u64 = self.event["sequence"].as_str().unwrap().parse().unwrap();
         self.event["sequence"] = json!(format!("{:020}", position + 1));
         self.event["id"] = json!(uuid::Uuid::now_v7().to_string());
@@ -42,7 +42,7 @@ impl Unknown {
         write_raw(&shop.broker.kafka(""), "users.events", &[(self.partition, value.as_bytes())]);
     }
 
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         self.event["id"].as_str().unwrap().to_owned()
     }
 
