@@ -63,10 +63,11 @@ async fn in_a_process_of_its_own() {
     hit.for_each(|product| damage(&rows, title(product).as_bytes()));
     let mut last = String::new();
     for round in 0..ROUNDS {
-        // Each row of a batch makes sled move a page, once most of that page's segment has been written anew.
+        // Each row of a batch makes sled move a page, once most of that page's segment has been written anew. They stay as long as
+        // they were: sled would make one page of several that shrink, and read those with damage for it.
         let events: Vec<_> = PRODUCTS
             .filter(is_far_from_damage)
-            .map(|product| retitled(product, &format!("round {round}")))
+            .map(|product| retitled(product, &format!("round {round} {}", "y".repeat(300))))
             .collect();
         last = setting.log.write_all(&events);
     }
