@@ -116,23 +116,24 @@ mod tests {
 
     use super::*;
 
-    /// A power cut may take what was there before with more than a segment of sled's log that is not synced.
+    /// A power cut may take what was there before with more than a segment of sled's log that is not synced; one of its buffers,
+    /// another segment, comes on top where its threads are behind.
     #[test]
-    fn a_store_that_is_in_use_has_no_more_unsynced_than_a_segment() {
-        const SEGMENT_BYTES: u64 = 1024 * 1024;
+    fn a_store_that_is_in_use_has_no_more_unsynced_than_a_segment_and_a_buffer() {
+        const UNSYNCED_BYTES_MAX: u64 = 2 * 1024 * 1024;
         for (make, is_bounded) in [(Gathered::synced as fn(_) -> _, true), (Gathered::new, false)] {
             let dir = TempDir::new().unwrap();
             let store = Arc::new(Store::open(dir.path(), 16 << 20).unwrap());
             let mut rows = make(Arc::clone(&store));
             let mut most = 0;
-            for number in 0..20_000_u32 {
+            for number in 0..40_000_u32 {
                 rows.put(number.to_be_bytes().to_vec(), vec![1; 200]).unwrap();
                 most = most.max(store.unsynced_bytes());
             }
             rows.write().unwrap();
             most = most.max(store.unsynced_bytes());
-            assert_eq!(most <= SEGMENT_BYTES, is_bounded, "{most} bytes");
-            assert_eq!(store.get(&19_999_u32.to_be_bytes()).unwrap().unwrap().len(), 200);
+            assert_eq!(most <= UNSYNCED_BYTES_MAX, is_bounded, "{most} bytes");
+            assert_eq!(store.get(&39_999_u32.to_be_bytes()).unwrap().unwrap().len(), 200);
         }
     }
 }
