@@ -55,12 +55,24 @@ pub(super) struct Served {
     pub(super) reached: Arc<Checkpoint>,
     /// Whether it is stopped, for whatever reason.
     pub(super) is_stopped: bool,
+    /// Whether that is because the log has less than it has projected, or other partitions.
+    pub(super) is_ahead_of_log: bool,
 }
 
 impl Served {
     pub(super) fn of(serving: &Serving) -> Self {
-        let is_stopped = matches!(serving.progress.borrow().state, State::Stopped(_));
-        Self { reached: serving.generation.checkpoint(), is_stopped }
+        let reached = serving.generation.checkpoint();
+        match &serving.progress.borrow().state {
+            State::Stopped(reason) => Self {
+                reached,
+                is_stopped: true,
+                is_ahead_of_log: matches!(
+                    **reason,
+                    StopReason::LogWentBack { .. } | StopReason::PartitionsChanged { .. }
+                ),
+            },
+            State::Building | State::Following => Self { reached, is_stopped: false, is_ahead_of_log: false },
+        }
     }
 }
 
@@ -84,11 +96,12 @@ fn standing(now: &Progress, is_accepted: bool, served: &Served) -> Standing {
     if now.checkpoint.covers(&served.reached) {
         return Standing::There;
     }
+    // The log has no more than that, and what is served does not move: it never gets as far.
+    let has_all = served.is_ahead_of_log && now.lag_total() == Some(0);
     match &now.state {
         State::Stopped(reason) => stopped(reason),
-        // The log has no more than that, and what is served does not move: it never gets as far.
-        State::Following if served.is_stopped && is_accepted => Standing::There,
-        State::Following if served.is_stopped => Standing::Waits(
+        State::Following if has_all && is_accepted => Standing::There,
+        State::Following if has_all => Standing::Waits(
             "it has all that the log has, which is less than what is served has shown, and that is stopped. It takes over once the \
              log has the rest again; to serve what the log has, run `projector --replay --accept-difference WHY`"
                 .to_owned(),
@@ -131,8 +144,9 @@ mod tests {
         standing(&progress, true, &served(4, true))
     }
 
-    fn served(next_position: u64, is_stopped: bool) -> Served {
-        Served { reached: Arc::new(checkpoint(next_position)), is_stopped }
+    fn served(next_position: u64, is_ahead_of_log: bool) -> Served {
+        let reached = Arc::new(checkpoint(next_position));
+        Served { reached, is_stopped: is_ahead_of_log, is_ahead_of_log }
     }
 
     fn store(failure: Failure) -> StopReason {
@@ -179,13 +193,18 @@ mod tests {
     #[test]
     fn of_a_log_that_has_less_than_was_shown_only_what_was_accepted_is_served() {
         let progress = Progress::start(Arc::new(checkpoint(3)));
-        let has_all = Progress { state: State::Following, ..progress };
+        let following = Progress { state: State::Following, ..progress };
+        let ends = |end| {
+            let source = SourceId { topic: "orders.events".into(), partition: 0 };
+            Progress { end_offsets: Arc::new(vec![(source, end)]), ..following.clone() }
+        };
+        let (has_all, has_less) = (ends(0), ends(1));
         assert_eq!(standing(&has_all, true, &served(4, true)), Standing::There);
         assert!(matches!(standing(&has_all, false, &served(4, true)), Standing::Waits(_)));
-        assert_eq!(
-            standing(&has_all, true, &served(4, false)),
-            Standing::Behind,
-            "the rest is about to come"
-        );
+        let others =
+            [(&has_all, served(4, false)), (&has_less, served(4, true)), (&following, served(4, true))];
+        for (behind, served) in others {
+            assert_eq!(standing(behind, true, &served), Standing::Behind, "the rest is about to come");
+        }
     }
 }
