@@ -114,7 +114,8 @@ pub(super) fn next_run(build: &Path, named: &[String]) -> Result<u64, StoreError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shop;
+
+    const NOTHING: Projection<()> = Projection { layout_version: 1, topics: &[], views: &[] };
 
     #[test]
     fn who_begins_anew_forgets_the_old_journal_before_its_rows_go() {
@@ -122,9 +123,9 @@ mod tests {
         let path = directory.path();
         let (start, options) =
             (Checkpoint::zero([("orders.events", 1)]), ReplayOptions::new(1, "a test".to_owned()));
-        let begin = || begin(path, &shop::projection(), &start, &options, Vec::new());
+        let begin = || begin(path, &NOTHING, &start, &options, Vec::new());
         drop(begin().unwrap());
-        let journal = |path: &Path| JournalFile::open(&generation::build_path(path), &shop::layout());
+        let journal = |path: &Path| JournalFile::open(&generation::build_path(path), &NOTHING.layout());
         assert!(journal(path).unwrap().is_some());
         // It gets no further than this, as if it had been killed there.
         fs::remove_dir_all(path.join("rows")).unwrap();
@@ -142,7 +143,7 @@ mod tests {
         fs::write(directory.path().join("README"), "theirs").unwrap();
         let (start, options) =
             (Checkpoint::zero([("orders.events", 1)]), ReplayOptions::new(1, "a test".to_owned()));
-        begin(directory.path(), &shop::projection(), &start, &options, Vec::new()).map(drop).unwrap_err();
+        begin(directory.path(), &NOTHING, &start, &options, Vec::new()).map(drop).unwrap_err();
         assert!(build.join("JOURNAL").exists());
     }
 }
