@@ -42,6 +42,8 @@ pub(super) struct Keeper<E: 'static> {
     /// Of what is served; none for a moment after a swap that failed.
     follower: Option<Follower>,
     next: Option<Next>,
+    /// What was let go of, to be opened before anything else.
+    reopened: Option<String>,
     mending: Mending,
     /// Asks for a generation where there is none that can be served.
     builds: mpsc::Sender<Wanted>,
@@ -61,7 +63,17 @@ impl<E: EventData + 'static> Keeper<E> {
     ) -> Self {
         let opener = Arc::new(Opener { kafka, projection, holder });
         let mending = Mending::default();
-        Self { api, read_model, opener, follower: None, next: None, mending, builds, wanted: None }
+        Self {
+            api,
+            read_model,
+            opener,
+            follower: None,
+            next: None,
+            reopened: None,
+            mending,
+            builds,
+            wanted: None,
+        }
     }
 
     /// Serves what is published until told to stop; then stops the followers.
@@ -91,6 +103,9 @@ impl<E: EventData + 'static> Keeper<E> {
     async fn look(&mut self) {
         self.mend().await;
         self.follow_again();
+        if let Some(name) = self.reopened.clone() {
+            return self.consider(name).await;
+        }
         let (read_model, put_back) = (self.read_model.clone(), self.next.as_ref().and_then(Next::put_back));
         let looked = blocking(move || {
             let is_withdrawn = put_back.is_none_or(|name| read_model.is_withdrawn(&name));
@@ -174,6 +189,10 @@ impl<E: EventData + 'static> Keeper<E> {
         if !error.is_lasting() {
             return next.failed(error.told());
         }
+        if self.reopened.take().is_some() {
+            tracing::error!("what was served cannot be opened any more: {error}");
+            return self.forget_next().await;
+        }
         match self.api.serving_now() {
             // A start would find nothing to serve, although this one is whole.
             Some(served) if error.is_damage() => {
@@ -212,7 +231,7 @@ impl<E: EventData + 'static> Keeper<E> {
 
     fn serve(&mut self, candidate: Candidate) {
         tracing::info!(generation = candidate.name, "serving");
-        (self.next, self.wanted) = (None, None);
+        (self.next, self.wanted, self.reopened) = (None, None, None);
         let Candidate { name, generation, follower, progress, .. } = candidate;
         self.api.serve(name, generation, progress, follower.repairing());
         self.follower = Some(follower);
@@ -240,7 +259,7 @@ impl<E: EventData + 'static> Keeper<E> {
         if !(is_torn || is_failed_write(&state)) || !self.mending.is_due(&reached) {
             return;
         }
-        let path = serving.generation.path().to_owned();
+        let (path, name) = (serving.generation.path().to_owned(), serving.name.clone());
         drop(serving);
         // What is wrong stands in the projection's state already.
         if !matches!(blocking(move || probe(&path)).await, Ok(Ok(()))) {
@@ -249,8 +268,13 @@ impl<E: EventData + 'static> Keeper<E> {
         tracing::info!("the disk takes writes; the read model is opened afresh");
         self.mending.opened_afresh(reached);
         self.api.serve_nothing();
-        if let Some(next) = &mut self.next {
-            next.hurry();
+        match &mut self.next {
+            Some(next) if next.is_on_its_way() => next.hurry(),
+            // What is published is not served, and nobody is to wait for that.
+            _ => {
+                self.forget_next().await;
+                self.reopened = Some(name);
+            }
         }
         if let Some(follower) = self.follower.take() {
             stop(follower).await;

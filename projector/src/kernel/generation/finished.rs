@@ -2,10 +2,14 @@
 //!
 //! A store that lost its end to a bad sector opens as an older one without a word, and says of itself what it was then. Of one
 //! that was just built that is "before the first event", with blocks of rows that are there all the same: each event would count
-//! twice. (What is followed since is written in batches with the checkpoint, so that whatever is lost is lost together.) So what it was lies beside it as well, and a generation
-//! opens as it was finished or later, or not at all.
+//! twice. So what it was lies beside it as well, and a generation opens as it was finished or later, or not at all.
+//!
+//! What was followed since has no such note. A bit that has flipped in the middle of sled's log takes the rest of a segment with it,
+//! and sled goes on behind that: checkpoint and digest are the newest then, and rows are not. So the digest of all rows is made anew
+//! at the opening of what has been followed into.
 
 use std::path::Path;
+use std::time::Instant;
 
 use event_log::sabotage::{self, Fault};
 use serde::{Deserialize, Serialize};
@@ -89,11 +93,16 @@ pub(super) fn is_noted(path: &Path) -> bool {
     path.join(FINISHED_FILE).exists()
 }
 
-/// Refuses a generation whose store is not what was finished.
-pub(super) fn check(path: &Path, moment: &Moment) -> Result<(), StoreError> {
-    match Finished::read(path)?.check(moment) {
+/// Refuses a generation whose store is not what was finished. Returns whether it has been followed into since.
+pub(super) fn check(path: &Path, moment: &Moment) -> Result<bool, StoreError> {
+    let finished = Finished::read(path)?;
+    match finished.check(moment) {
         Err(why) if !sabotage::strikes(Fault::TrustGeneration) => Err(StoreError::damaged("open", path, why)),
-        _ => Ok(()),
+        // The same events as then may have left the quarantine.
+        _ => {
+            Ok(moment.digest.to_string() != finished.digest
+                || !finished.checkpoint.covers(&moment.checkpoint))
+        }
     }
 }
 
@@ -101,6 +110,25 @@ impl Generation {
     /// Notes what it is. Everything that it holds must be durable.
     pub(super) fn note_finished(&self, accepted: Option<&str>) -> Result<(), StoreError> {
         Finished::of(&self.moment(), accepted).write(self.path())
+    }
+
+    /// Refuses rows that are others than those of which it has the digest. One that cannot be read is told by who reads it.
+    pub(super) fn check_rows(&self) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let found = match self.recount_digest() {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!("its rows were not all looked at: {error}");
+                return Ok(());
+            }
+        };
+        tracing::debug!(took_ms = began.elapsed().as_millis(), "its rows were looked at");
+        let digest = self.digest();
+        if found == digest || sabotage::strikes(Fault::TrustGeneration) {
+            return Ok(());
+        }
+        let why = format!("its rows have digest {found}, and had {digest} when they were projected");
+        Err(StoreError::damaged("open", self.path(), why))
     }
 
     /// Why it was published although it said something else than the one that was served.

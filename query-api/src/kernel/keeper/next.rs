@@ -93,17 +93,20 @@ impl Next {
         due_at <= Instant::now()
     }
 
-    /// What was served is so no more: nobody compares this one with it any longer, and what kept it from being opened or served
-    /// is tried anew.
-    pub(super) fn hurry(&mut self) {
-        let now = Instant::now();
+    /// Whether it is about to be served, as far as can be said.
+    pub(super) fn is_on_its_way(&self) -> bool {
         match &self.stage {
-            // It comes back as it is.
-            Stage::Comparing(at_work, _) => at_work.given_up.store(true, Ordering::Relaxed),
-            Stage::Waiting { .. } | Stage::Refused => {
-                self.stage = Stage::Waiting { unserved_at: now, due_at: now };
-            }
-            Stage::Opening(..) | Stage::CatchingUp(_) | Stage::Withdrawn(_) => {}
+            Stage::Opening(..) | Stage::Comparing(..) => true,
+            Stage::CatchingUp(_) => self.why.is_none(),
+            Stage::Waiting { .. } | Stage::Refused | Stage::Withdrawn(_) => false,
+        }
+    }
+
+    /// What was served is so no more: nobody compares this one with it any longer.
+    pub(super) fn hurry(&mut self) {
+        // It comes back as it is.
+        if let Stage::Comparing(at_work, _) = &self.stage {
+            at_work.given_up.store(true, Ordering::Relaxed);
         }
     }
 
@@ -286,12 +289,9 @@ mod tests {
         next.failed("the disk".to_owned());
         tokio::time::advance(OPEN_PAUSE_UNSERVED_MAX).await;
         assert!(!next.is_due(false), "it reads the whole store no more than half of the time");
-        next.failed("the disk".to_owned());
-        next.hurry();
-        assert!(next.is_due(true));
+        assert!(!next.is_on_its_way());
         next.refuse("the log has a gap".to_owned());
-        next.hurry();
-        assert!(next.is_due(true), "who reads on from it may be served all the same");
+        assert!(!next.is_on_its_way());
     }
 
     #[tokio::test(start_paused = true)]

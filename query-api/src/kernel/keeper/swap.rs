@@ -31,7 +31,11 @@ impl<E: EventData + 'static> Keeper<E> {
         match (candidate.standing(&Served::of(&served)), candidate.compare_at) {
             (Standing::There, Some(at)) if at <= Instant::now() => self.compare(candidate, served),
             (Standing::There, Some(_)) => self.keep(candidate),
-            (Standing::There, None) => self.swap(candidate, &served, stopped).await,
+            (Standing::There, None) => {
+                self.swap(candidate, &served, stopped).await;
+                // Closing a store may wait for its disk.
+                drop(tokio::task::spawn_blocking(move || drop(served)));
+            }
             (standing, _) => self.leave(candidate, standing, &served.name).await,
         }
     }

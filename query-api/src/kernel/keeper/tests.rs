@@ -128,17 +128,48 @@ fn served(keeper: &Keeper<Tick>) -> Option<String> {
     keeper.api.serving_now().map(|serving| serving.name.clone())
 }
 
+fn no_broker() -> Kafka {
+    Kafka { brokers: NO_BROKER.to_owned(), options: Vec::new(), topic_prefix: String::new(), embedded: true }
+}
+
+/// A start would build anew, or serve less than was shown.
+#[tokio::test]
+async fn what_was_let_go_is_opened_again_where_what_is_published_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut keeper = keeper(directory.path(), no_broker());
+    let [old, new] =
+        [(SERVED, 90), (NEXT, 1)].map(|(name, events)| generation(&keeper.read_model, name, events));
+    drop(new);
+    let error =
+        StoreError { failure: Failure::Write, ..StoreError::new("write", directory.path(), "no space") };
+    let state = State::Stopped(Arc::new(StopReason::Store(error)));
+    let (_follower, progress) =
+        watch::channel(Arc::new(Progress { state, ..Progress::start(old.checkpoint()) }));
+    let old = keeper.opener.follow(SERVED.to_owned(), old).unwrap();
+    keeper.serve(Candidate { progress, ..old });
+    keeper.next_is(NEXT).await.end(candidate::Ended { why: "the log has a gap".to_owned(), at: None });
+    let (_stopper, stopped) = stop_signal();
+    let deadline = Instant::now() + DEADLINE;
+    let mut was_let_go = false;
+    while !was_let_go || served(&keeper).is_none() {
+        assert!(Instant::now() < deadline, "{:?}", keeper.api.next.load());
+        keeper.look().await;
+        was_let_go |= served(&keeper).is_none();
+        if matches!(keeper.next, Some(Next { stage: Stage::Opening(..), .. })) {
+            let Moved::Opened(opened) = next::moved(&mut keeper.next).await else { panic!("opened") };
+            keeper.opened(opened).await;
+        }
+        keeper.judge(&stopped).await;
+    }
+    assert_eq!(served(&keeper).as_deref(), Some(SERVED));
+    assert_eq!(keeper.read_model.named().unwrap().as_deref(), Some(NEXT), "that is somebody's wish");
+}
+
 /// What is served has to get further before both can be compared, and will not: its disk has refused a write.
 #[tokio::test(start_paused = true)]
 async fn what_is_compared_with_what_is_let_go_is_served_without_waiting_for_the_comparison() {
     let directory = tempfile::tempdir().unwrap();
-    let kafka = Kafka {
-        brokers: NO_BROKER.to_owned(),
-        options: Vec::new(),
-        topic_prefix: String::new(),
-        embedded: true,
-    };
-    let mut keeper = keeper(directory.path(), kafka);
+    let mut keeper = keeper(directory.path(), no_broker());
     let [old, new] =
         [(SERVED, 3), (NEXT, 4)].map(|(name, events)| generation(&keeper.read_model, name, events));
     let error =
