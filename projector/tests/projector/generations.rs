@@ -88,46 +88,6 @@ fn a_generation_opens_as_it_was_finished_or_not_at_all() {
     assert!(refused > 0, "{opened} of 9 were opened");
 }
 
-/// Of sled's log.
-const SEGMENT_BYTES: usize = 1 << 20;
-
-/// What is lost of the log of sled is lost in the middle, and what was written last, such as the digest, is there.
-#[test]
-fn what_was_followed_opens_with_the_rows_of_its_digest_or_not_at_all() {
-    let log = transcript(58_000, 55);
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("followed");
-    Generation::create(&path, &shop::layout(), &zero(), HOLDER).unwrap().finish().unwrap();
-    let generation = Generation::open(&path, &shop::layout(), HOLDER).unwrap();
-    project(&generation, &log.records);
-    drop(generation);
-    let whole = fs::read(path.join("rows/db")).unwrap();
-    let (mut refused, mut opened) = (0, 0);
-    for at in (SEGMENT_BYTES / 16..whole.len()).step_by(SEGMENT_BYTES / 5) {
-        let copy = directory.path().join("copy");
-        copy_unopened(&path, &copy);
-        let mut bytes = whole.clone();
-        bytes[at] ^= 1;
-        fs::write(copy.join("rows/db"), bytes).unwrap();
-        match Generation::open(&copy, &shop::layout(), HOLDER) {
-            Ok(generation) => {
-                opened += 1;
-                let is_readable = generation.recount_digest();
-                assert!(
-                    is_readable.is_err() || is_readable.is_ok_and(|found| found == generation.digest()),
-                    "byte {at}"
-                );
-            }
-            Err(error) => {
-                refused += 1;
-                assert!(error.is_damage(), "{error}");
-            }
-        }
-        fs::remove_dir_all(&copy).unwrap();
-    }
-    assert!(refused > 0 && opened > 0, "{refused} refused, {opened} opened");
-}
-
 /// sled keeps its settings in a file of its own, and finds them changed rather than damaged.
 #[test]
 fn whatever_becomes_of_the_settings_of_the_store_it_opens_as_it_was_or_is_damaged() {

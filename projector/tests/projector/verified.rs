@@ -92,6 +92,28 @@ fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     assert!(!directory.path().join("verify").exists());
 }
 
+/// As an opening of sled leaves it that has dropped what was damaged in the middle of its log: the digest is the newest.
+#[test]
+fn rows_that_are_not_those_of_their_digest_are_compared_with_nothing() {
+    let broker = Broker::start();
+    let mut log = Log::default();
+    log.write(&created(Uuid::from_u128(1), "product old", None));
+    broker.write(&log.records);
+    let directory = tempfile::tempdir().unwrap();
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    log.write(&created(Uuid::from_u128(2), "product new", None));
+    broker.write(&log.records[1..]);
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    crate::rebuilds::follow_to_the_end(&broker, &read_model, log.records.len() as u64);
+    flip(&report.path.join("rows"), None, b"product new");
+    let second = rebuild(&broker, directory.path(), &options()).unwrap();
+    let Comparison::NotComparable { reason, damaged } = &second.compared else {
+        panic!("{:?}", second.compared)
+    };
+    assert!(reason.contains("its rows have digest"), "{reason}");
+    assert_eq!(damaged.as_deref(), Some("gen-000001"));
+}
+
 /// Flips a bit of every copy of `needle` in sled's log, which knows by its checksums then that something is wrong there.
 fn flip_on_disk(rows: &Path, needle: &[u8]) {
     let path = rows.join("db");

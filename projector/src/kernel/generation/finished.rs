@@ -5,8 +5,8 @@
 //! twice. So what it was lies beside it as well, and a generation opens as it was finished or later, or not at all.
 //!
 //! What was followed since has no such note. A bit that has flipped in the middle of sled's log takes the rest of a segment with it,
-//! and sled goes on behind that: checkpoint and digest are the newest then, and rows are not. So the digest of all rows is made anew
-//! at the opening of what has been followed into.
+//! and sled goes on behind that: checkpoint and digest are the newest then, and rows are not. So whoever serves or compares what
+//! has been followed into adds up the digest of all rows first ([`Generation::check_rows`]).
 
 use std::path::Path;
 use std::time::Instant;
@@ -93,16 +93,11 @@ pub(super) fn is_noted(path: &Path) -> bool {
     path.join(FINISHED_FILE).exists()
 }
 
-/// Refuses a generation whose store is not what was finished. Returns whether it has been followed into since.
-pub(super) fn check(path: &Path, moment: &Moment) -> Result<bool, StoreError> {
-    let finished = Finished::read(path)?;
-    match finished.check(moment) {
+/// Refuses a generation whose store is not what was finished.
+pub(super) fn check(path: &Path, moment: &Moment) -> Result<(), StoreError> {
+    match Finished::read(path)?.check(moment) {
         Err(why) if !sabotage::strikes(Fault::TrustGeneration) => Err(StoreError::damaged("open", path, why)),
-        // The same events as then may have left the quarantine.
-        _ => {
-            Ok(moment.digest.to_string() != finished.digest
-                || !finished.checkpoint.covers(&moment.checkpoint))
-        }
+        _ => Ok(()),
     }
 }
 
@@ -112,9 +107,17 @@ impl Generation {
         Finished::of(&self.moment(), accepted).write(self.path())
     }
 
-    /// Refuses rows that are others than those of which it has the digest. One that cannot be read is told by who reads it.
-    pub(super) fn check_rows(&self) -> Result<(), StoreError> {
-        let began = Instant::now();
+    /// Refuses rows that are others than those of which it has the digest, as its opening may have left them: reads all of them, if
+    /// anything has changed since it was finished. One that cannot be read is told by who reads it. Nothing may be committed meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`], which is damage.
+    pub fn check_rows(&self) -> Result<(), StoreError> {
+        let (finished, moment, began) = (Finished::read(self.path())?, self.last_moment(), Instant::now());
+        let is_as_finished = finished.checkpoint.covers(&moment.checkpoint);
+        if is_as_finished && moment.digest.to_string() == finished.digest {
+            return Ok(());
+        }
         let found = match self.recount_digest() {
             Ok(found) => found,
             Err(error) => {

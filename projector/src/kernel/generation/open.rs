@@ -103,14 +103,9 @@ impl Generation {
         check_not_torn(path)?;
         let rows = open(&path.join(ROWS_DIRECTORY))?;
         let generation = Self::read(path, rows, layout, lock)?;
-        let is_unfinished = is_unfinished(path);
         // One that is being built may have been noted, and not finished any more.
-        if finished::is_noted(path) || !is_unfinished {
-            let was_followed = finished::check(path, &generation.last_moment())?;
-            // Of a build, whoever finishes it does that.
-            if was_followed && !is_unfinished {
-                generation.check_rows()?;
-            }
+        if finished::is_noted(path) || !is_unfinished(path) {
+            finished::check(path, &generation.last_moment())?;
         }
         Ok(generation)
     }

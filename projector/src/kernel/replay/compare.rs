@@ -137,6 +137,7 @@ impl<E: EventData> Comparing<'_, E> {
             };
             let way = GivingWay::new(self.read_model, &served, self.cancelled);
             if let Served::Here { name, generation, .. } = &served {
+                generation.check_rows().map_err(|error| unreadable_one(name, &error.to_string()))?;
                 let brought = self.bring_near(name, generation, &way);
                 if way.gave_way() {
                     continue;

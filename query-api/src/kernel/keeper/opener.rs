@@ -72,6 +72,7 @@ impl<E: EventData + 'static> Opener<E> {
         let skipped = read_model.skipped()?;
         let generation =
             Generation::open(&read_model.path_of(name), &self.projection.layout(), &self.holder)?;
+        generation.check_rows().map_err(GenerationError::from)?;
         warn_of_unnamed(&generation, &skipped);
         leave_out(&generation, self.projection, skipped).map_err(GenerationError::from)?;
         let released = release_all(&generation, self.projection).map_err(GenerationError::from)?;
