@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use projector::kernel::{Progress, State};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+/// How exactly quiet is measured.
+const TICK: Duration = Duration::from_millis(250);
 
 /// How far the first catch-up is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +85,9 @@ async fn decide(
     patience: Duration,
 ) {
     let mut left = progress.borrow().left;
-    let mut moved_at = Instant::now();
+    let (mut quiet, mut ticks) = (Duration::ZERO, interval_at(Instant::now() + TICK, TICK));
+    // Time in which the process stood still is none in which the log could have been read.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = progress.borrow_and_update().clone();
         match &now.state {
@@ -95,7 +100,7 @@ async fn decide(
         }
         // It is more when a partition is back, and that is none.
         if now.left != left {
-            moved_at = if now.left < left || left.is_none() { Instant::now() } else { moved_at };
+            quiet = if now.left < left || left.is_none() { Duration::ZERO } else { quiet };
             left = now.left;
         }
         let lacks_only_what_is_away = matches!(now.state, State::Building) && left == Some(0);
@@ -105,9 +110,12 @@ async fn decide(
         let waits = *state.borrow() == CatchUp::Waiting;
         tokio::select! {
             changed = progress.changed() => if changed.is_err() { return },
-            () = sleep_until(moved_at + patience), if waits => {
-                tracing::warn!("the log could not be read further in time: queries are answered from what there is");
-                tell(&state, if lacks_only_what_is_away { CatchUp::Partly } else { CatchUp::GivenUp });
+            _ = ticks.tick(), if waits => {
+                quiet += TICK;
+                if quiet >= patience {
+                    tracing::warn!("the log could not be read further in time: queries are answered from what there is");
+                    tell(&state, if lacks_only_what_is_away { CatchUp::Partly } else { CatchUp::GivenUp });
+                }
             }
             () = state.closed() => return,
         }
@@ -154,6 +162,19 @@ mod tests {
             progress.send_replace(at(left, State::Building));
             assert_eq!(catching.state(), CatchUp::Waiting);
         }
+        progress.send_replace(at(0, State::Following));
+        catching.decided().await;
+        assert_eq!(catching.state(), CatchUp::Over);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_process_stood_still_does_not_count() {
+        let (progress, receiver) = watch::channel(at(7, State::Building));
+        let catching = FirstCatchUp::begin(receiver, PATIENCE);
+        pass(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(600)).await;
+        pass(Duration::from_secs(2)).await;
+        assert_eq!(catching.state(), CatchUp::Waiting);
         progress.send_replace(at(0, State::Following));
         catching.decided().await;
         assert_eq!(catching.state(), CatchUp::Over);
