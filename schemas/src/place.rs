@@ -4,7 +4,8 @@
 //! before it shows: it is the one that was applied last. A log that lost its end and got it again has every event at its
 //! position, but perhaps at another offset, and other writers may have been in force in it. So it is read from its
 //! beginning, and the check of positions ([`crate::sequence`]) skips what was applied. Before that, it must be there
-//! again: a look at its last event tells whether its end is still missing.
+//! again: a look at its last event, before claims of writers and whatever else is none, tells whether its end is still missing. So
+//! neither a topic that was made anew nor another cluster's counts as healed before it has as many events.
 
 use uuid::Uuid;
 
@@ -72,12 +73,26 @@ pub fn event(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8
     envelope::open(value, headers).ok().map(|opened| (opened.position, opened.id))
 }
 
+/// Records that are looked at one by one behind the last event, before the search goes on in leaps: claims of writers, mostly.
+const LOOKS_MAX: u32 = 64;
+
 /// The search for one partition's place.
 #[derive(Debug, Clone)]
 pub struct Search {
     compared: Compared,
     step: Step,
-    back: i64,
+    looks_at: LooksAt,
+}
+
+/// What a search looks at.
+#[derive(Debug, Clone, Copy)]
+enum LooksAt {
+    /// The record before the checkpoint's offset.
+    Mark,
+    /// The log's end, for its last event: what lies so far before a place from which on there is none.
+    End { none: i64, back: i64, looks: u32 },
+    /// What lies between an event that is too early and a record that is none.
+    Between { early: i64, none: i64 },
 }
 
 impl Search {
@@ -86,16 +101,19 @@ impl Search {
     pub fn begin(compared: Compared) -> Self {
         let Compared { reached, low, high } = compared;
         let Reached { offset: next_offset, next_position, .. } = reached;
-        let last = next_offset.min(high) - 1;
-        let step = match () {
+        let (mut search, at) =
+            (Self { compared, step: Step::Found(Place::Lost), looks_at: LooksAt::Mark }, next_offset - 1);
+        match () {
             // Nothing applied: any record is the first to come, and an end that moves is no loss to this reader.
-            () if next_position == 0 => Step::Found(Place::At(next_offset.clamp(low, high))),
-            () if last >= low => Step::Look(last),
-            () if high < next_offset => Step::Found(Place::Lost),
+            () if next_position == 0 => {
+                search.step = Step::Found(Place::At(next_offset.clamp(low, high)));
+            }
+            () if high < next_offset => search.look_at_end(),
+            () if at >= low => search.step = Step::Look(at),
             // What was applied is no longer there, what comes next is.
-            () => Step::Found(Place::At(next_offset)),
-        };
-        Self { compared, step, back: 1 }
+            () => search.step = Step::Found(Place::At(next_offset)),
+        }
+        search
     }
 
     /// What to do next.
@@ -104,26 +122,55 @@ impl Search {
         self.step
     }
 
-    /// Position and id of the record that was looked at; `None` if there is no event of ours. Further back it is looked
-    /// twice as far each time.
+    /// Position and id of the record that was looked at; `None` if there is no event of ours.
     pub fn saw(&mut self, record: Option<(u64, Uuid)>) {
         let Step::Look(at) = self.step else { return };
-        let Compared { reached, low, high } = self.compared;
-        let Reached { offset: next_offset, next_position, last_id, .. } = reached;
-        let unchanged = at + 1 == next_offset;
-        self.step = match record {
-            Some((position, id)) if position.checked_add(1) == Some(next_position) => {
-                // Another event at this position is read again, so that the check of positions tells the fork.
-                let same = unchanged && last_id == Some(id);
-                Step::Found(Place::At(if same { next_offset } else { low }))
+        let Reached { offset: next_offset, next_position, last_id, .. } = self.compared.reached;
+        let is_last = |position: u64| position.checked_add(1) == Some(next_position);
+        match (self.looks_at, record) {
+            (LooksAt::Mark, Some((position, id))) if is_last(position) && last_id == Some(id) => {
+                self.step = Step::Found(Place::At(next_offset));
             }
-            Some((position, _)) if position < next_position => {
-                let lost = high < next_offset && at + 1 == high;
-                Step::Found(if lost { Place::Lost } else { Place::At(low) })
+            // Another event at this position is read again, so that the check of positions tells the fork.
+            (LooksAt::Mark, Some((position, _))) if is_last(position) => {
+                self.step = Step::Found(Place::At(self.compared.low));
             }
-            _ if at == low => Step::Found(Place::At(low)),
-            _ => Step::Look(low.max(at - self.back)),
+            // It is not the log that was read. It may have all that was applied, elsewhere.
+            (LooksAt::Mark, _) => self.look_at_end(),
+            // What was applied is there again, as far as its last event says.
+            (_, Some((position, _))) if position >= next_position.saturating_sub(1) => {
+                self.step = Step::Found(Place::At(self.compared.low));
+            }
+            (LooksAt::End { none, .. } | LooksAt::Between { none, .. }, Some(_)) => {
+                self.look_between(at, none)
+            }
+            (LooksAt::End { back, looks, .. }, None) => {
+                let back = if looks < LOOKS_MAX { 1 } else { back.saturating_mul(2) };
+                self.look_back(at, back, looks + 1);
+            }
+            (LooksAt::Between { early, .. }, None) => self.look_between(early, at),
+        }
+    }
+
+    fn look_at_end(&mut self) {
+        self.look_back(self.compared.high, 1, 0);
+    }
+
+    fn look_back(&mut self, none: i64, back: i64, looks: u32) {
+        let low = self.compared.low;
+        self.looks_at = LooksAt::End { none, back, looks };
+        self.step = match none {
+            // A log without any event has none of those that were applied.
+            none if none <= low => Step::Found(Place::Lost),
+            _ => Step::Look(low.max(none.saturating_sub(back))),
         };
-        self.back = self.back.saturating_mul(2);
+    }
+
+    fn look_between(&mut self, early: i64, none: i64) {
+        self.looks_at = LooksAt::Between { early, none };
+        self.step = match none - early {
+            ..=1 => Step::Found(Place::Lost),
+            _ => Step::Look(early + (none - early) / 2),
+        };
     }
 }

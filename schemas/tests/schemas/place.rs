@@ -65,8 +65,46 @@ fn another_event_at_the_last_position_is_read_again() {
 }
 
 #[test]
-fn a_record_that_is_no_event_is_left_to_the_reader() {
-    assert_eq!(changed(None), Place::At(0));
+fn a_log_without_any_event_has_lost_those_that_were_applied() {
+    assert_eq!(changed(None), Place::Lost);
+}
+
+/// A log of events, and of claims and other records that are none.
+fn place_among(next_offset: i64, next_position: u64, log: &[Option<u64>]) -> Place {
+    let compared = Compared { reached: reached(next_offset, next_position), low: 0, high: log.len() as i64 };
+    // Made anew, so each event has another id.
+    search(compared, |offset| log[offset as usize].map(|position| (position, id(position + 1_000))))
+}
+
+#[test]
+fn a_log_that_was_made_anew_is_waited_for_whatever_is_no_event_in_it() {
+    for claims in [1, 2, 3, 63, 64, 65, 66, 200, 1_000] {
+        for events in [0, 1, 4] {
+            let mut log: Vec<_> = (0..events).map(Some).collect();
+            log.extend(std::iter::repeat_n(None, claims));
+            for next_offset in [5, 7, 70, 5_000] {
+                let what = format!("{events} events and {claims} claims, read up to {next_offset}");
+                assert_eq!(place_among(next_offset, 5, &log), Place::Lost, "{what}");
+            }
+            // Its service has sent again what it had kept.
+            log.splice(events as usize..events as usize, (events..7).map(Some));
+            assert_eq!(place_among(5_000, 5, &log), Place::At(0), "{events} events and {claims} claims");
+        }
+    }
+}
+
+#[test]
+fn a_log_of_another_cluster_is_none_that_has_healed_however_long_it_is() {
+    let theirs: Vec<_> = (0..300).map(Some).collect();
+    assert_eq!(place_among(200, 400, &theirs), Place::Lost, "it has as many records, and less events");
+    assert_eq!(place_among(200, 250, &theirs), Place::At(0), "the check of positions tells the fork");
+}
+
+#[test]
+fn the_last_event_is_found_among_claims() {
+    let log = [Some(0), None, Some(1), None, None, Some(2), None, None, Some(3), None, None, None];
+    assert_eq!(place_among(50, 4, &log), Place::At(0));
+    assert_eq!(place_among(50, 5, &log), Place::Lost);
 }
 
 #[test]
