@@ -7,6 +7,7 @@ mod pause;
 mod repeated;
 mod shutdown;
 mod sled_directory;
+mod sled_threads;
 
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};

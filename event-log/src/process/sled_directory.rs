@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use super::sled_threads::check_threads;
+
 /// The file with sled's log.
 const LOG_FILE: &str = "db";
 
 /// Removes what an opening that was cut short has left, and makes durable what a process that was killed has written.
-/// A directory that is not there is ready. Nobody else may open it meanwhile: the caller holds a lock on it.
+/// A directory that is not there is ready, if the system gives the threads that any opening needs. Nobody else may open it meanwhile: the caller holds a lock on it.
 ///
 /// sled notes where its pages are at each opening, as `snap.<lsn>.generating` first. One that was cut short, by a full disk
 /// or a kill, it would take for the newest note and call the store corrupt, for ever. The note before it and the log are
@@ -19,8 +21,9 @@ const LOG_FILE: &str = "db";
 /// could leave neither.
 ///
 /// # Errors
-/// Those of the system.
+/// Those of the system. None of them is damage.
 pub fn prepare_sled_directory(dir: &Path) -> io::Result<()> {
+    check_threads()?;
     if !dir.exists() {
         return Ok(());
     }

@@ -305,3 +305,49 @@ fn config(path: &Path) -> sled::Config {
         .segment_size(SLED_SEGMENT_BYTES)
         .mode(sled::Mode::HighThroughput)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// In the child.
+    const ROWS: &str = "DAYBOOK_TEST_ROWS";
+    /// Far longer than an opening takes.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// In a process of its own, whose threads would need more memory than there is: sled keeps the ones of its first opening.
+    #[test]
+    fn an_opening_for_which_the_system_gives_no_thread_fails_and_may_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        let this = "kernel::rows::tests::child_that_opens_without_a_thread";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([this, "--exact", "--ignored", "--test-threads=1"])
+            .env(ROWS, directory.path().join("rows"))
+            .env("RUST_MIN_STACK", (1_usize << 60).to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        let ended = loop {
+            if let Some(ended) = child.try_wait().unwrap() {
+                break ended;
+            }
+            if began.elapsed() > DEADLINE {
+                child.kill().unwrap();
+            }
+            thread::sleep(RELEASE_POLL_INTERVAL);
+        };
+        assert!(ended.success(), "{ended}");
+    }
+
+    #[test]
+    #[ignore = "done by the test before it, in a process of its own"]
+    fn child_that_opens_without_a_thread() {
+        let Some(path) = std::env::var_os(ROWS) else { return };
+        let error = Rows::fill(Path::new(&path)).err().unwrap();
+        assert_eq!(error.failure, Failure::Other);
+        assert!(error.to_string().contains("gives no thread for the store"), "{error}");
+    }
+}

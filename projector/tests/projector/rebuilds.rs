@@ -341,3 +341,20 @@ fn what_cannot_be_opened_for_a_while_is_compared_later_and_nothing_is_published_
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     assert!(second.published && matches!(second.compared, Comparison::Equal { .. }), "{second:?}");
 }
+
+#[test]
+fn what_cannot_be_removed_after_a_publication_fails_no_replay_and_goes_with_the_next_one() {
+    let broker = Broker::start();
+    broker.write(&transcript(100, 64).records);
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        rebuild(&broker, directory.path(), &options()).unwrap();
+    }
+    let lock = directory.path().join("gen-000001/LOCK");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let third = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert!(third.published && third.retired.is_empty(), "{third:?}");
+    std::fs::remove_dir(&lock).unwrap();
+    assert_eq!(rebuild(&broker, directory.path(), &options()).unwrap().retired, ["gen-000001", "gen-000002"]);
+}

@@ -52,6 +52,9 @@ pub const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 pub const BUILDS_WANTED_MAX: usize = 4;
 /// How long requests in flight may take to end at a shutdown, on top of the longest wait.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long a rebuild, the followers and what they write may take to end once requests are answered; more than each of their
+/// steps takes on a disk that answers. What the disk has not taken the log gives again.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a new generation may take for the last few events before it takes over; the served one stands still
 /// meanwhile, and is followed again if it takes longer.
 pub const SWAP_TIMEOUT: Duration = Duration::from_secs(5);

@@ -13,8 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::api::Api;
 use super::limits::SHUTDOWN_GRACE;
-use super::own_threads::TaskError;
-use super::service::{Service, ServiceError, StartError};
+use super::service::{Service, ServiceError, StartError, StopError};
 use super::settings::Settings;
 use super::stop_signal::{StopSignal, stop_signal};
 
@@ -30,9 +29,9 @@ pub enum RunError {
     /// It cannot go on.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// A defect of this program.
-    #[error("a task ended without a result: {0}")]
-    Task(#[from] TaskError),
+    /// It did not stop in order.
+    #[error(transparent)]
+    Stop(#[from] StopError),
 }
 
 impl RunError {
@@ -42,7 +41,7 @@ impl RunError {
         match self {
             Self::Start(error) => error.is_in_use(),
             Self::Service(error) => error.is_in_use(),
-            Self::Listen(_) | Self::Task(_) => false,
+            Self::Listen(_) | Self::Stop(_) => false,
         }
     }
 }
@@ -51,7 +50,8 @@ impl RunError {
 /// follower is stopped and the store closed.
 ///
 /// # Errors
-/// [`RunError`] if it cannot start, if there is nothing to serve and building it fails, or if what is served would stay as it is.
+/// [`RunError`] if it cannot start, if there is nothing to serve and building it fails, if what is served would stay as it is, or
+/// if it does not stop because the disk does not answer.
 pub async fn run<E: EventData + 'static>(
     settings: Settings,
     projection: Projection<E>,
@@ -79,14 +79,18 @@ async fn serve(
     tracing::info!("listening on {address}");
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        answered = &mut server => answered.map_err(|error| RunError::Task(error.into())),
+        answered = &mut server => answered.map_err(|error| StopError::Task(error.into()).into()),
         error = service.failed() => Err(error.into()),
     };
     // Requests first: some of them wait for what the follower is about to project.
     close.stop();
     finish(server, wait_ms_max).await;
-    service.stop().await?;
-    ended
+    let stopped = service.stop().await;
+    if let (Err(_), Err(stopped)) = (&ended, &stopped) {
+        // What comes first is what it ends with.
+        tracing::error!("{stopped}");
+    }
+    ended.and(stopped.map_err(RunError::from))
 }
 
 fn spawn_server(

@@ -11,13 +11,14 @@ use projector::kernel::{Layout, Projection, ReadModel, ReadModelError};
 use schemas::event_data::EventData;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 
 use super::api::Api;
 use super::blocking::blocking;
 pub use super::builder::BuildError;
 use super::builder::{Builder, Wanted};
 use super::keeper::Keeper;
-use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX};
+use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX, STOP_TIMEOUT};
 use super::measuring::measure;
 use super::own_threads::{OwnThreads, TaskError};
 use super::ownership::Ownership;
@@ -44,6 +45,21 @@ pub enum ServiceError {
     /// Nothing would be served but what there was, and that would be followed no further.
     #[error("nobody keeps what is served up to date any more: {0}")]
     Keeper(#[from] TaskError),
+}
+
+/// Why a query service did not stop in order.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// A defect of this program.
+    #[error("a task ended without a result: {0}")]
+    Task(#[from] TaskError),
+    /// Something waits for the disk.
+    #[error(
+        "what was at work has not ended {} s after it was told to stop, and is cut short, which loses nothing: what the disk has not \
+         taken the log gives again; check whether the disk of --data-dir answers",
+        STOP_TIMEOUT.as_secs()
+    )]
+    Hangs,
 }
 
 impl ServiceError {
@@ -144,20 +160,23 @@ impl Service {
         }
     }
 
-    /// Ends a rebuild at work, stops the follower and closes the store.
+    /// Ends a rebuild at work, stops the follower and closes the store; a disk that does not answer is not waited for.
     ///
     /// # Errors
-    /// Only if a task panicked.
-    pub async fn stop(self) -> Result<(), TaskError> {
+    /// [`StopError`]; what has not ended by then goes on until the process ends.
+    pub async fn stop(self) -> Result<(), StopError> {
         self.stopper.stop();
-        if let Some(builder) = self.builder {
-            // It has been told to stop; what it says to that is no news.
-            let _stopped = builder.await?;
-        }
-        if let Some(mut keeper) = self.keeper {
-            keeper.ended().await?;
-        }
-        Ok(self.ownership.await?)
+        let ended = async move {
+            if let Some(builder) = self.builder {
+                // It has been told to stop; what it says to that is no news.
+                let _stopped = builder.await.map_err(TaskError::from)?;
+            }
+            if let Some(mut keeper) = self.keeper {
+                keeper.ended().await?;
+            }
+            Ok(self.ownership.await.map_err(TaskError::from)?)
+        };
+        timeout(STOP_TIMEOUT, ended).await.unwrap_or(Err(StopError::Hangs))
     }
 }
 

@@ -1,8 +1,13 @@
 //! The program: exit codes, what it says, and an orderly end.
 
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use projector::kernel::{Generation, ReadModel, ReplayOptions, replay};
@@ -58,12 +63,16 @@ fn start(directory: &TempDir, log: &Log, listen: SocketAddr) -> Running {
 
 pub(crate) fn start_with(directory: &TempDir, log: &Log, listen: SocketAddr, flags: &[&str]) -> Running {
     let mut command = program(directory, &["--listen", &listen.to_string()]);
-    command.args(flags);
-    let running = Running(command.args(on(log)).stderr(Stdio::null()).spawn().unwrap());
+    command.args(flags).args(on(log)).stderr(Stdio::null());
+    started(command, directory, listen)
+}
+
+fn started(mut command: Command, directory: &TempDir, listen: SocketAddr) -> Running {
+    let running = Running(command.spawn().unwrap());
     let began = Instant::now();
     while !is_alive(directory, listen) {
         assert!(began.elapsed() < DEADLINE, "it does not answer");
-        std::thread::sleep(LOOK_AGAIN);
+        thread::sleep(LOOK_AGAIN);
     }
     running
 }
@@ -86,8 +95,8 @@ fn wrong_settings_are_told_together_and_nothing_is_written() {
 #[test]
 fn a_foreign_file_in_the_directory_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::create_dir(directory.path().join("read-model")).unwrap();
-    std::fs::write(directory.path().join("read-model/holiday.jpg"), "").unwrap();
+    fs::create_dir(directory.path().join("read-model")).unwrap();
+    fs::write(directory.path().join("read-model/holiday.jpg"), "").unwrap();
     let output = program(&directory, &["--listen", "127.0.0.1:0"]).output().unwrap();
     ended(&output, 1, &["holiday.jpg", "--data-dir"]);
 }
@@ -143,7 +152,7 @@ fn terminated(running: &mut Running) -> Option<i32> {
             return ended.code();
         }
         assert!(began.elapsed() < DEADLINE, "it does not end");
-        std::thread::sleep(LOOK_AGAIN);
+        thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -152,15 +161,45 @@ fn terminated(running: &mut Running) -> Option<i32> {
 #[test]
 fn it_ends_in_order_while_its_generation_cannot_be_opened_yet() {
     let (directory, log) = (tempfile::tempdir().unwrap(), Log::start());
+    let data_dir = published(&directory, &log);
+    let layout = projector::shop::layout();
+    let looking = Generation::open(&data_dir.join("gen-000001"), &layout, "projector, pid 12").unwrap();
+    let mut running = start(&directory, &log, free_address());
+    assert_eq!(terminated(&mut running), Some(0));
+    drop(looking);
+}
+
+/// A read model in which a generation is published.
+fn published(directory: &TempDir, log: &Log) -> PathBuf {
     log.write(&signed_up(1));
     let data_dir = directory.path().join("read-model");
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a test".to_owned());
     let never = AtomicBool::new(false);
     replay(&log.kafka(), &read_model, projector::shop::projection(), &options, |_| {}, &never).unwrap();
-    let layout = projector::shop::layout();
-    let looking = Generation::open(&data_dir.join("gen-000001"), &layout, "projector, pid 12").unwrap();
-    let mut running = start(&directory, &log, free_address());
-    assert_eq!(terminated(&mut running), Some(0));
-    drop(looking);
+    data_dir
+}
+
+/// A pipe that gives nothing stands for a file on a disk that does not answer.
+#[cfg(unix)]
+#[test]
+fn asked_to_end_it_waits_for_no_disk_that_does_not_answer() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), Log::start());
+    let data_dir = published(&directory, &log);
+    let listen = free_address();
+    let mut command = program(&directory, &["--listen", &listen.to_string()]);
+    command.args(on(&log));
+    let mut running = started(command, &directory, listen);
+    let pipe = data_dir.join("CURRENT.tmp");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::rename(&pipe, data_dir.join("CURRENT")).unwrap();
+    // Opened as soon as somebody reads from it.
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(File::options().write(true).open(data_dir.join("CURRENT")).unwrap()));
+    let read_from = told.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(terminated(&mut running), Some(1));
+    drop(read_from);
+    let mut said = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("loses nothing") && said.contains("disk of --data-dir"), "{said}");
 }

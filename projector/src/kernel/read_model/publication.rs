@@ -2,14 +2,17 @@
 //!
 //! `CURRENT` names the one to serve. Each generation notes in a file `BEFORE` of its own what `CURRENT` named when it was
 //! published, so that a rollback goes to what was served before and not to what has the number before. A generation without
-//! that file was never published, or by a program that did not write it yet: then the numbers say what was before. One that
-//! was withdrawn ([`super::withdrawal`]) is passed over.
+//! that file was never published, or by a program that did not write it yet: then, and where it cannot be read, the numbers say
+//! what was before. One that was withdrawn ([`super::withdrawal`]) is passed over.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use event_log::process::{Repeated, and_more};
 
 use super::{DIGITS, PREFIX, ReadModel, ReadModelError, io_error, number_of};
 use crate::kernel::files;
@@ -22,6 +25,9 @@ const BEFORE: &str = "BEFORE";
 /// How long another process may take to publish; it writes two small files.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 const PUBLISH_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What a keeper looks at again and again.
+static SAID: LazyLock<Mutex<Repeated>> = LazyLock::new(Mutex::default);
 
 impl ReadModel {
     /// What `CURRENT` says, whether or not it is a generation here; `None` if there is no such file.
@@ -124,7 +130,7 @@ impl ReadModel {
         };
         let (mut chain, mut last) = (Vec::new(), name.to_owned());
         loop {
-            let before = match self.noted_before(&last)? {
+            let before = match self.noted_before(&last) {
                 // What is gone does not say what was before it.
                 Some(gone) if !finished.contains(&gone) => {
                     older(&gone).rfind(|older| self.was_published(older)).cloned()
@@ -160,9 +166,20 @@ impl ReadModel {
         Ok(finished)
     }
 
-    /// What a generation notes; an empty text for the first one.
-    fn noted_before(&self, name: &str) -> Result<Option<String>, ReadModelError> {
-        name_in(&self.path_of(name).join(BEFORE))
+    /// What a generation notes; an empty text for the first one. What cannot be read counts as not noted: else nothing that is
+    /// published would be gone on with, whatever came before it.
+    fn noted_before(&self, name: &str) -> Option<String> {
+        match name_in(&self.path_of(name).join(BEFORE)) {
+            Ok(noted) => noted,
+            Err(error) => {
+                let told = format!("{error}. The numbers say what was published before {name}");
+                let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(more) = said.say(&told, Instant::now()).map(and_more) {
+                    tracing::warn!("{told}{more}");
+                }
+                None
+            }
+        }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
