@@ -4,8 +4,13 @@ use std::fs;
 use std::sync::atomic::AtomicBool;
 
 use axum::Router;
+use jiff::Timestamp;
 use projector::kernel::{Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
+use schemas::claim::{self, Claim, Writer};
+use schemas::envelope::Source;
+use schemas::shop::{self, ShopEvent};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::events::{placed, signed_up};
 use crate::http::{get, get_after, get_with};
@@ -134,16 +139,7 @@ async fn what_a_record_stops_that_the_served_one_has_passed_keeps_no_start_from_
 /// The topics were made anew, and nobody sends again what was in them.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_log_that_has_less_than_is_served_what_was_accepted_takes_over() {
-    let before = Setting::new();
-    let service = before.serve().await;
-    let token = before.log.write_all(&[signed_up(1), placed(100, 1, 10, 1), placed(101, 1, 10, 1)]);
-    get_after(&service.router(), &path(), &token).await.ok();
-    service.stop().await.unwrap();
-
-    let setting = Setting::new();
-    std::fs::create_dir(setting.data_dir()).unwrap();
-    copy(&before.data_dir().join("gen-000001"), &setting.data_dir().join("gen-000001"));
-    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000001").unwrap();
+    let setting = made_anew_after(&[signed_up(1), placed(100, 1, 10, 1), placed(101, 1, 10, 1)]).await;
     // In the other partition there is more than there was.
     let neighbour = (2..).find(|user| place(&signed_up(*user)) != place(&signed_up(1))).unwrap();
     setting.log.write(&signed_up(neighbour));
@@ -158,6 +154,48 @@ async fn of_a_log_that_has_less_than_is_served_what_was_accepted_takes_over() {
     serving(&router, &report.generation).await;
     status(&router, "settled", |told| told["refused"].is_null() && told["next"].is_null()).await;
     get(&router, &path()).await.problem(404);
+    service.stop().await.unwrap();
+}
+
+/// A log without events, and a read model of another one that had these.
+async fn made_anew_after(events: &[ShopEvent]) -> Setting {
+    let before = Setting::new();
+    let service = before.serve().await;
+    let token = before.log.write_all(events);
+    get_after(&service.router(), &path(), &token).await.ok();
+    service.stop().await.unwrap();
+    let setting = Setting::new();
+    fs::create_dir(setting.data_dir()).unwrap();
+    copy(&before.data_dir().join("gen-000001"), &setting.data_dir().join("gen-000001"));
+    ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000001").unwrap();
+    setting
+}
+
+/// A claim of a writer is the first record of a topic that was made anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_made_anew_is_not_healed_by_the_claims_in_it() {
+    let setting = made_anew_after(&[signed_up(1), placed(100, 1, 10, 1)]).await;
+    for topic in shop::TOPICS {
+        for partition in 0..PARTITIONS {
+            let service = topic.trim_end_matches(".events").to_owned().into();
+            let claim = claim::seal(&Claim {
+                id: Uuid::now_v7(),
+                source: Source { service, partition },
+                epoch: 1,
+                writer: Writer {
+                    instance: Uuid::nil(),
+                    host: "a test".to_owned(),
+                    claimed_at: Timestamp::UNIX_EPOCH,
+                },
+            });
+            setting.log.write_raw((topic, partition), b"", &claim.unwrap());
+        }
+    }
+    let service = setting.open_with(&setting.settings()).await;
+    let is_caught_up = |told: &Value| told["ready"] == true;
+    let went_back = |told: &Value| told["stopped"]["type"] == "urn:daybook:problem:log-went-back";
+    let told = status(&service.router(), "judged", |told| is_caught_up(told) || went_back(told)).await;
+    assert!(went_back(&told), "{told}");
     service.stop().await.unwrap();
 }
 
