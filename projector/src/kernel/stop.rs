@@ -45,7 +45,7 @@ pub enum StopReason {
     },
     /// The record is no event, or one whose data does not fit its type.
     #[error(
-        "{at}: {error}. Take the record out of the log, or start a version of this program that reads it"
+        "{at}: {error}. Take the record out of the log, which a topic does that is made anew, then start again; or start a version of this program that reads it"
     )]
     Unreadable {
         /// The record.

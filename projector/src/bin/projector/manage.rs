@@ -17,7 +17,8 @@ pub(crate) fn roll_back(settings: &Settings) -> Result<(), Failure> {
         }
         _ => "it is served as soon as it has caught up".to_owned(),
     };
-    let text = format!("{now} is published again in place of {before}; {served}");
+    let before_it = if before.is_empty() { "what is named no more" } else { &before };
+    let text = format!("{now} is published again in place of {before_it}; {served}");
     say(&if settings.json { json!({ "generation": now, "before": before }).to_string() } else { text })
 }
 
