@@ -34,7 +34,7 @@ pub(crate) fn skip_event(settings: &Settings, event: &EventName, why: &str) -> R
     let found = served.find_parked(event, why, &now).map_err(failed)?;
     let skipped = found.ok_or_else(|| {
         Failure::failed(format!(
-            "no event {event} waits in quarantine; only such an event can be left out, `projector --status` lists them"
+            "no event {event} waits in quarantine; only such an event can be left out, `projector --status` lists them. One whose position is not known yet can be named once another record has followed in its partition"
         ))
     })?;
     let key = skipped.key.clone();

@@ -37,7 +37,9 @@ pub struct Released {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReleaseError {
     /// No events of this key wait.
-    #[error("no events of key {key} wait in quarantine; `projector --status` lists the keys")]
+    #[error(
+        "no events of key {key} wait in quarantine that have a position; `projector --status` lists the keys. One whose position is not known leaves once another record follows in its partition, or the topic is made anew without it"
+    )]
     NotParked {
         /// The key.
         key: String,
