@@ -34,6 +34,13 @@ use mend::{Mending, is_failed_write, probe};
 use next::{Moved, Next, Stage, Withdrawn};
 use opener::{OpenError, Opener, stop};
 
+/// A generation that was served and let go of.
+struct Reopened {
+    name: String,
+    /// What was published then, and not about to be served.
+    instead_of: String,
+}
+
 /// Owns what is served.
 pub(super) struct Keeper<E: 'static> {
     api: Arc<Api>,
@@ -42,8 +49,8 @@ pub(super) struct Keeper<E: 'static> {
     /// Of what is served; none for a moment after a swap that failed.
     follower: Option<Follower>,
     next: Option<Next>,
-    /// What was let go of, to be opened before anything else.
-    reopened: Option<String>,
+    /// What was let go of, to be opened before what was published then; what is published later takes its place.
+    reopened: Option<Reopened>,
     mending: Mending,
     /// Asks for a generation where there is none that can be served.
     builds: mpsc::Sender<Wanted>,
@@ -103,9 +110,6 @@ impl<E: EventData + 'static> Keeper<E> {
     async fn look(&mut self) {
         self.mend().await;
         self.follow_again();
-        if let Some(name) = self.reopened.clone() {
-            return self.consider(name).await;
-        }
         let (read_model, put_back) = (self.read_model.clone(), self.next.as_ref().and_then(Next::put_back));
         let looked = blocking(move || {
             let is_withdrawn = put_back.is_none_or(|name| read_model.is_withdrawn(&name));
@@ -120,6 +124,14 @@ impl<E: EventData + 'static> Keeper<E> {
             Ok((current, true)) => Ok(current),
             Err(error) => Err(OpenError::from(error)),
         };
+        let is_same = |reopened: &Reopened| match &current {
+            Ok(Ok(Some(published))) => [&reopened.name, &reopened.instead_of].contains(&published),
+            _ => true,
+        };
+        self.reopened = self.reopened.take().filter(is_same);
+        if let Some(Reopened { name, .. }) = &self.reopened {
+            return self.consider(name.clone()).await;
+        }
         match current {
             Ok(Ok(Some(name))) => self.consider(name).await,
             Ok(Ok(None)) => self.want(Wanted::default()),
@@ -271,9 +283,10 @@ impl<E: EventData + 'static> Keeper<E> {
         match &mut self.next {
             Some(next) if next.is_on_its_way() => next.hurry(),
             // What is published is not served, and nobody is to wait for that.
-            _ => {
+            next => {
+                let instead_of = next.as_ref().map_or_else(|| name.clone(), |next| next.name.clone());
                 self.forget_next().await;
-                self.reopened = Some(name);
+                self.reopened = Some(Reopened { name, instead_of });
             }
         }
         if let Some(follower) = self.follower.take() {

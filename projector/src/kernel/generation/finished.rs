@@ -111,7 +111,7 @@ impl Generation {
     /// anything has changed since it was finished. One that cannot be read is told by who reads it. Nothing may be committed meanwhile.
     ///
     /// # Errors
-    /// [`StoreError`], which is damage.
+    /// [`StoreError`]: damage, if the rows are others.
     pub fn check_rows(&self) -> Result<(), StoreError> {
         let (finished, moment, began) = (Finished::read(self.path())?, self.last_moment(), Instant::now());
         let is_as_finished = finished.checkpoint.covers(&moment.checkpoint);

@@ -165,6 +165,26 @@ async fn what_was_let_go_is_opened_again_where_what_is_published_is_refused() {
     assert_eq!(keeper.read_model.named().unwrap().as_deref(), Some(NEXT), "that is somebody's wish");
 }
 
+/// It cannot be opened for a while, and somebody has built another one, as he was told to.
+#[tokio::test]
+async fn what_is_published_later_takes_the_place_of_what_was_let_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut keeper = keeper(directory.path(), no_broker());
+    generation(&keeper.read_model, SERVED, 90);
+    let reopened =
+        |instead_of: &str| Some(Reopened { name: SERVED.to_owned(), instead_of: instead_of.to_owned() });
+    keeper.reopened = reopened(SERVED);
+    keeper.look().await;
+    assert_eq!(keeper.next.as_ref().map(|next| &*next.name), Some(SERVED));
+    generation(&keeper.read_model, NEXT, 90);
+    keeper.look().await;
+    assert_eq!(keeper.next.as_ref().map(|next| &*next.name), Some(NEXT));
+    // Unless it is what was refused before.
+    keeper.reopened = reopened(NEXT);
+    keeper.look().await;
+    assert_eq!(keeper.next.as_ref().map(|next| &*next.name), Some(SERVED));
+}
+
 /// What is served has to get further before both can be compared, and will not: its disk has refused a write.
 #[tokio::test(start_paused = true)]
 async fn what_is_compared_with_what_is_let_go_is_served_without_waiting_for_the_comparison() {
