@@ -132,6 +132,21 @@ fn no_broker() -> Kafka {
     Kafka { brokers: NO_BROKER.to_owned(), options: Vec::new(), topic_prefix: String::new(), embedded: true }
 }
 
+/// Its disk has refused a write. The progress lasts as long as its sender.
+fn serve_on_a_full_disk(
+    keeper: &mut Keeper<Tick>,
+    generation: Arc<Generation>,
+) -> watch::Sender<Arc<Progress>> {
+    let error = StoreError::new("write", generation.path(), "no space");
+    let error = StoreError { failure: Failure::Write, ..error };
+    let state = State::Stopped(Arc::new(StopReason::Store(error)));
+    let progress = Progress { state, ..Progress::start(generation.checkpoint()) };
+    let (follower, progress) = watch::channel(Arc::new(progress));
+    let candidate = keeper.opener.follow(SERVED.to_owned(), generation).unwrap();
+    keeper.serve(Candidate { progress, ..candidate });
+    follower
+}
+
 /// A start would build anew, or serve less than was shown.
 #[tokio::test]
 async fn what_was_let_go_is_opened_again_where_what_is_published_is_refused() {
@@ -140,13 +155,7 @@ async fn what_was_let_go_is_opened_again_where_what_is_published_is_refused() {
     let [old, new] =
         [(SERVED, 90), (NEXT, 1)].map(|(name, events)| generation(&keeper.read_model, name, events));
     drop(new);
-    let error =
-        StoreError { failure: Failure::Write, ..StoreError::new("write", directory.path(), "no space") };
-    let state = State::Stopped(Arc::new(StopReason::Store(error)));
-    let (_follower, progress) =
-        watch::channel(Arc::new(Progress { state, ..Progress::start(old.checkpoint()) }));
-    let old = keeper.opener.follow(SERVED.to_owned(), old).unwrap();
-    keeper.serve(Candidate { progress, ..old });
+    let _follower = serve_on_a_full_disk(&mut keeper, old);
     keeper.next_is(NEXT).await.end(candidate::Ended { why: "the log has a gap".to_owned(), at: None });
     let (_stopper, stopped) = stop_signal();
     let deadline = Instant::now() + DEADLINE;
@@ -192,13 +201,7 @@ async fn what_is_compared_with_what_is_let_go_is_served_without_waiting_for_the_
     let mut keeper = keeper(directory.path(), no_broker());
     let [old, new] =
         [(SERVED, 3), (NEXT, 4)].map(|(name, events)| generation(&keeper.read_model, name, events));
-    let error =
-        StoreError { failure: Failure::Write, ..StoreError::new("write", directory.path(), "no space") };
-    let state = State::Stopped(Arc::new(StopReason::Store(error)));
-    let (_follower, progress) =
-        watch::channel(Arc::new(Progress { state, ..Progress::start(old.checkpoint()) }));
-    let old = keeper.opener.follow(SERVED.to_owned(), old).unwrap();
-    keeper.serve(Candidate { progress, ..old });
+    let _follower = serve_on_a_full_disk(&mut keeper, old);
     let new = keeper.opener.follow(NEXT.to_owned(), new).unwrap();
     keeper.next_is(NEXT).await.catch_up(new);
     let (_stopper, stopped) = stop_signal();
