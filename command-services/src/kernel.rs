@@ -65,7 +65,7 @@ pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 pub(crate) use {
     ambient::SystemAmbient, ambient::now_ms, command::Cause, command::Request, outcome::Outcome,
     parked::WaitingEvent, rows::counted, running::Running, starting::Starting, store::Store,
-    store::VALUE_BYTES_MAX, tests::damage,
+    store::VALUE_BYTES_MAX, tests::add_behind, tests::flip, tests::read_behind,
 };
 
 #[cfg(test)]

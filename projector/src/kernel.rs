@@ -5,7 +5,7 @@
 //!          └────── engine ─────┘  generation
 //! ```
 //!
-//! Pure: [`engine`] but for the rows it asks for, [`view`], [`codec`], [`checkpoint`], [`digest`].
+//! Pure: [`engine`] but for the rows it asks for, [`view`], [`codec`], [`checkpoint`].
 //! Rim: [`generation`] (disk; only `rows.rs` imports sled), [`read_model`] (directories),
 //! [`follower`] and [`replay()`] (Kafka, threads, clocks).
 
@@ -17,7 +17,6 @@ mod cache;
 mod catch_up;
 pub mod checkpoint;
 pub mod codec;
-pub mod digest;
 pub mod engine;
 mod files;
 pub mod follower;
@@ -41,7 +40,7 @@ pub mod view;
 pub use catch_up::catch_up;
 pub use checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 pub use codec::RowError;
-pub use digest::Digest;
+pub use daybook_digest::Digest;
 pub use follower::{FollowOptions, Follower};
 pub use generation::Generation;
 pub use layout::Layout;

@@ -35,7 +35,7 @@ pub(crate) struct StoreBefore(Store);
 
 impl StoreBefore {
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, GroupError> {
-        Ok(Self(Store::open(dir, cache_bytes)?))
+        Ok(Self(Store::open_as_it_is(dir, cache_bytes)?))
     }
 
     /// Where a partition stands.

@@ -12,6 +12,7 @@
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `Q` table, id | the first event of another service's aggregate that cannot be read: why the aggregate is parked |
 //! | `W` table, id, position | an event of a parked aggregate |
+//! | `D` | digest of all other rows: the store's own (`store::added_up`) |
 //! | `N` | number of the last record of the journal that was done here, id of that journal |
 
 use uuid::Uuid;

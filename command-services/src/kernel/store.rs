@@ -19,6 +19,9 @@
 //! sled does not sync. A tree node holds up to 16 entries (some more before it splits), so a value may have at most
 //! [`VALUE_BYTES_MAX`], which is checked before anything is written.
 //!
+//! **Rows add up to their digest.** sled drops what is damaged in the middle of its log without a word (`added_up`), so a row
+//! has the digest of all others, each batch changes it, and an opening reads all rows and adds them up.
+//!
 //! **A failed write is for ever** within one opened database: sled remembers its first I/O error. [`Store::reopen`]
 //! opens it afresh, from what the system has of the file. That is what the disk has, unless the disk failed: then the
 //! system may have forgotten that what was written is not there, and the database is given up (`index`).
@@ -27,24 +30,23 @@
 //! counts by itself. So after any failure nothing more is written before the store has been opened afresh, where whoever
 //! writes finds out what became of the batch (`index`).
 
+mod added_up;
 mod damage;
+mod opened;
 mod unsynced;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use event_log::process::prepare_sled_directory;
 
 use super::keys::Span;
 use damage::{is_damage, is_eio};
-use unsynced::{UNSYNCED_BYTES_MAX, Unsynced};
+use opened::{Opened, PANICKED, close, io_error};
+use unsynced::UNSYNCED_BYTES_MAX;
 
 pub(crate) use damage::EIO;
 pub(crate) use unsynced::SYNC_PAUSE;
@@ -53,14 +55,6 @@ pub(crate) use unsynced::SYNC_PAUSE;
 const SEGMENT_BYTES: usize = 1024 * 1024;
 /// Largest key and value together: 20 of them in one node stay below a quarter of a segment.
 pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
-
-/// What is said of a panic: sled has them where it meets damage, and where a write of its own threads fails.
-const PANICKED: &str = "sled met damage that it does not expect";
-
-/// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
-const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two looks at the lock.
-const UNLOCK_POLL: Duration = Duration::from_millis(10);
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -114,11 +108,6 @@ impl StoreError {
     }
 }
 
-/// The system's error, if it is one; else sled has met bytes that are not what it wrote.
-fn io_error(error: &sled::Error) -> Option<&io::Error> {
-    if let sled::Error::Io(error) = error { Some(error) } else { None }
-}
-
 /// Writes that take effect together: a value, or none to remove the key.
 pub(crate) type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
@@ -142,60 +131,6 @@ pub(crate) struct Store {
     opened: RwLock<Option<Opened>>,
 }
 
-#[derive(Debug)]
-struct Opened {
-    db: sled::Db,
-    file: File,
-    unsynced: Unsynced,
-    /// A write or a sync has failed: nothing more is written.
-    failed: AtomicBool,
-    /// It failed with an input or output error: what was written before may not be on the disk, and no sync says so again.
-    distrusted: AtomicBool,
-}
-
-impl Opened {
-    /// How far sled has written its log, as a log sequence number.
-    fn written_to(&self) -> i64 {
-        self.db.context.pagecache.log.stable_offset()
-    }
-
-    fn write<T>(&self, work: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
-        self.unsynced.begin_write();
-        self.attempt(work)
-    }
-
-    /// sled panics where it meets damage that it does not expect.
-    fn attempt<T>(&self, work: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
-        if self.failed.load(Ordering::SeqCst) {
-            return Err(StoreError::Failed);
-        }
-        let written = catch_unwind(AssertUnwindSafe(|| work(&self.db)));
-        let (is_damage, detail) = match written {
-            Ok(Ok(written)) => return Ok(written),
-            Ok(Err(error)) => {
-                self.distrusted.fetch_or(is_eio(io_error(&error)), Ordering::SeqCst);
-                (is_damage(io_error(&error)), error.to_string())
-            }
-            Err(_) => (true, PANICKED.to_owned()),
-        };
-        self.failed.store(true, Ordering::SeqCst);
-        Err(StoreError::Database { doing: "write", detail, is_damage })
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.unsynced.begin_sync();
-        self.attempt(|db| db.flush())?;
-        let written_to = self.written_to();
-        self.file.sync_data().map_err(|error| {
-            self.failed.store(true, Ordering::SeqCst);
-            self.distrusted.store(true, Ordering::SeqCst);
-            StoreError::Sync(error)
-        })?;
-        self.unsynced.synced(written_to);
-        Ok(())
-    }
-}
-
 /// Refuses what the store would not take, before anything of it is written: another attempt would not help.
 ///
 /// # Errors
@@ -210,12 +145,22 @@ fn check_size(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// Opens the database in `dir`, or makes one.
+    /// Opens the database in `dir`, or makes one. All its rows are read.
     ///
     /// # Errors
     /// [`StoreError::Open`] if the directory cannot be used or holds something damaged.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let opened = RwLock::new(Some(open(dir, cache_bytes)?));
+        let opened = RwLock::new(Some(Opened::new(dir, cache_bytes)?));
+        Ok(Self { dir: dir.to_owned(), cache_bytes, opened })
+    }
+
+    /// Opens a database of which something is only to be read, as it is: one that no digest is kept of, or whose damage is
+    /// no reason to do without the rest.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] if sled cannot open it.
+    pub(crate) fn open_as_it_is(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let opened = RwLock::new(Some(Opened::unchecked(dir, cache_bytes)?));
         Ok(Self { dir: dir.to_owned(), cache_bytes, opened })
     }
 
@@ -245,17 +190,11 @@ impl Store {
     /// [`StoreError::TooLarge`] before anything is written.
     pub(crate) fn apply(&self, writes: Writes) -> Result<(), StoreError> {
         check_sizes(&writes)?;
-        let mut batch = sled::Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
-        self.opened(|opened| opened.write(|db| db.apply_batch(batch)))
+        self.opened(|opened| opened.apply(writes))
     }
 
-    /// Writes entries one by one, in their order: the fastest way into sled if keys ascend. For a store of nobody else yet.
+    /// Writes entries one by one, in their order: the fastest way into sled if keys ascend. For a store that is thrown away if
+    /// this does not come to its end: until then its rows do not add up to the digest.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`]; what came before is written.
@@ -263,12 +202,7 @@ impl Store {
         &self,
         entries: impl IntoIterator<Item = (B, B)>,
     ) -> Result<(), StoreError> {
-        for (key, value) in entries {
-            let (key, value) = (key.as_ref(), value.as_ref());
-            check_size(key, value)?;
-            self.opened(|opened| opened.write(|db| db.insert(key, value)))?;
-        }
-        Ok(())
+        self.opened(|opened| opened.fill(entries))
     }
 
     /// Returns when everything applied so far survives a power cut.
@@ -308,7 +242,7 @@ impl Store {
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         close(opened.take());
-        *opened = Some(open(&self.dir, self.cache_bytes)?);
+        *opened = Some(Opened::new(&self.dir, self.cache_bytes)?);
         Ok(())
     }
 
@@ -348,47 +282,6 @@ impl Drop for Store {
         close(self.opened.get_mut().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
-
-fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
-    let failed = |detail: String, is_damage| StoreError::Open { dir: dir.to_owned(), detail, is_damage };
-    let config = sled::Config::new()
-        .path(dir)
-        .cache_capacity(cache_bytes)
-        .segment_size(SEGMENT_BYTES)
-        // We sync when a group of commands is complete, not by the clock.
-        .flush_every_ms(None);
-    wait_unlocked(&dir.join("db"));
-    prepare_sled_directory(dir).map_err(|error| failed(error.to_string(), false))?;
-    // sled panics where it meets damage that it does not expect.
-    let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-    let opened = opened.map_err(|_| failed(PANICKED.to_owned(), true))?;
-    let db = opened.map_err(|error| failed(error.to_string(), is_damage(io_error(&error))))?;
-    let file = File::open(dir.join("db")).map_err(|error| failed(error.to_string(), false))?;
-    // What the opening wrote; the file's own name as well.
-    file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string(), false))?;
-    let unsynced = Unsynced::none(db.context.pagecache.log.stable_offset());
-    let (failed, distrusted) = (AtomicBool::new(false), AtomicBool::new(false));
-    Ok(Opened { db, file, unsynced, failed, distrusted })
-}
-
-/// sled keeps its lock on the file for a moment after a database was dropped, since its threads end a little later. Nobody
-/// else can have it: this process holds the lock of the directory above.
-fn wait_unlocked(file: &Path) {
-    let began = Instant::now();
-    let is_locked =
-        || File::open(file).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
-    while is_locked() && began.elapsed() < UNLOCK_TIMEOUT {
-        thread::sleep(UNLOCK_POLL);
-    }
-}
-
-/// sled panics while closing a database whose disk fails; by then nothing is left to lose.
-fn close(opened: Option<Opened>) {
-    if catch_unwind(AssertUnwindSafe(|| drop(opened))).is_err() {
-        tracing::warn!("the store could not be closed in order");
-    }
-}
-
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()

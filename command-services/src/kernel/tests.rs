@@ -32,4 +32,4 @@ mod take_over;
 mod unique_keys;
 mod writers;
 
-pub(crate) use store::damage;
+pub(crate) use store::{add_behind, flip, read_behind};

@@ -29,11 +29,11 @@ use std::sync::Arc;
 use event_log::process::DirectoryLock;
 
 use super::checkpoint::Checkpoint;
-use super::digest::Digest;
 use super::keys::RowKey;
 use super::quarantine::Quarantine;
 use super::rows::Rows;
 use super::store::StoreError;
+use daybook_digest::Digest;
 
 pub use super::rows::Bytes;
 pub use commit::{BATCH_ROWS_MAX, Commit};

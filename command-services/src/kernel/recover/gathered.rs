@@ -92,7 +92,8 @@ fn fill(store: &Store, rows: &Rows, is_in_use: bool) -> Result<(), StoreError> {
     }
     let mut rows = rows.iter().peekable();
     while rows.peek().is_some() {
-        store.fill(rows.by_ref().take(SYNCED_ROWS))?;
+        let rows = rows.by_ref().take(SYNCED_ROWS);
+        store.apply(rows.map(|(key, value)| (key.to_vec(), Some(value.to_vec()))).collect())?;
         if store.is_full_of_unsynced() {
             store.sync()?;
         }

@@ -103,7 +103,7 @@ impl OldOutbox {
 /// The next position of each partition as the index of `store` has it; nothing if that cannot be read.
 fn indexed(store: &Path, partitions: i32, cache_bytes: u64) -> Vec<u64> {
     let index = index_of(store);
-    let Some(index) = index.exists().then(|| Store::open(&index, cache_bytes).ok()).flatten() else {
+    let Some(index) = index.exists().then(|| Store::open_as_it_is(&index, cache_bytes).ok()).flatten() else {
         return Vec::new();
     };
     let next = |partition| kept::counter(&index, partition).map_or(0, |counter| counter.next);

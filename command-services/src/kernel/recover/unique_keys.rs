@@ -66,7 +66,8 @@ pub(super) fn bring_to_form<A: Aggregate>(
         Ok(())
     })?;
     store.sync()?;
-    store.fill([form_row::<A>(last_record)])?;
+    let (key, row) = form_row::<A>(last_record);
+    store.apply(vec![(key, Some(row))])?;
     store.sync()?;
     if built.aggregates > 0 {
         let (aggregates, twins, seconds) = (built.aggregates, built.twins, began.elapsed().as_secs_f64());

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::index::opened;
-use super::store::damage;
+use super::store::flip;
 use super::toy::{Toy, ToyCommand, Toys, router};
 use crate::kernel::index::{Reach, apply, redo};
 use crate::kernel::kept::Kept;
@@ -213,7 +213,7 @@ async fn a_directory_that_cannot_be_brought_to_todays_form_is_left_to_the_progra
     }
     toys.relayed();
     as_before(&mut toys);
-    damage(&path(&toys, "store/index"), ids[TOYS / 8].to_string().as_bytes());
+    flip(&path(&toys, "store/index"), ids[TOYS / 8].to_string().as_bytes());
     broker.set_leader("toys.events", 0, None).unwrap();
     let said = toys.restart(|_| {}).unwrap_err().to_string();
     assert!(said.contains("partition 0 has no leader"), "{said}");

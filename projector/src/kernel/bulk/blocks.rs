@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::kernel::block::BlockBuilder;
-use crate::kernel::digest::{Digest, RowHash};
 use crate::kernel::generation::Generation;
 use crate::kernel::keys::RowKey;
 use crate::kernel::store::StoreError;
+use daybook_digest::{Digest, RowHash};
 
 /// Bytes at which a block is closed. A reader that misses sled's cache reads all of it; each one costs nine entries.
 /// A build that goes on must come to the same blocks: whoever changes this raises the version of the store.

@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::Unit;
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::digest::{Digest, NoDigest};
 use crate::kernel::files;
 use crate::kernel::layout::Layout;
 use crate::kernel::quarantine::{ParkedKey, SkippedEvent};
 use crate::kernel::replay::Unfoldable;
 use crate::kernel::store::StoreError;
+use daybook_digest::{Digest, NoDigest};
 
 const FILE: &str = "JOURNAL";
 /// Counts up when the meaning of a journal or of runs changes.

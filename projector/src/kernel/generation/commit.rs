@@ -8,11 +8,11 @@ use super::directory::note_torn;
 use super::lookup::{PRESENT, REMOVED};
 use super::{Generation, Moment, meta};
 use crate::kernel::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
-use crate::kernel::digest::{Digest, RowHash};
 use crate::kernel::keys::RowKey;
 use crate::kernel::quarantine::Quarantine;
 use crate::kernel::rows::Batch;
 use crate::kernel::store::StoreError;
+use daybook_digest::{Digest, RowHash};
 
 /// Rows and parts of one atomic batch. sled keeps a whole batch in memory several times over: 10,000 rows took 5.5 GB
 /// in a long run, 1,000 took 0.7 GB.

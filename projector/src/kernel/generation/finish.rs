@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::directory::{BUILDING_FILE, ROWS_DIRECTORY, note_torn, remove_build};
 use super::{Generation, Moment, finished, meta};
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::digest::Digest;
 use crate::kernel::files;
 use crate::kernel::layout::Layout;
 use crate::kernel::rows::{Batch, Rows};
 use crate::kernel::store::{GenerationError, StoreError};
+use daybook_digest::Digest;
 
 impl Generation {
     /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.

@@ -151,8 +151,8 @@ mod tests {
 
     use super::*;
     use crate::kernel::checkpoint::{SourceCheckpoint, SourceId};
-    use crate::kernel::digest::{Digest, RowHash};
     use crate::kernel::quarantine::ParkedKey;
+    use daybook_digest::{Digest, RowHash};
 
     fn moment(events: u64, rows: u8) -> Moment {
         let source = SourceId { topic: "toys".into(), partition: 0 };

@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::Generation;
 use crate::kernel::block::Block;
 use crate::kernel::codec::RowError;
-use crate::kernel::digest::{Digest, RowHash};
 use crate::kernel::keys::{self, RowKey};
 use crate::kernel::rows::Bytes;
 use crate::kernel::store::{Failure, StoreError};
 use crate::kernel::view::PartStore;
+use daybook_digest::{Digest, RowHash};
 
 /// First byte of a loose row that was removed; nothing follows.
 pub(super) const REMOVED: u8 = 0;

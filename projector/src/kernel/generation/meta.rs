@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::kernel::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use crate::kernel::codec::RowError;
-use crate::kernel::digest::Digest;
 use crate::kernel::keys;
 use crate::kernel::layout::Layout;
 use crate::kernel::rows::{Batch, Rows};
 use crate::kernel::store::{GenerationError, StoreError};
+use daybook_digest::Digest;
 
 pub(super) fn check_layout(path: &Path, rows: &Rows, layout: &Layout) -> Result<(), GenerationError> {
     let Some(found) = rows.get(keys::LAYOUT)? else {

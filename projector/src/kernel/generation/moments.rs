@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, TryLockError};
 
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::digest::Digest;
 use crate::kernel::quarantine::Quarantine;
 use crate::kernel::store::{Failure, StoreError};
+use daybook_digest::Digest;
 
 /// What changes with a commit, beside the rows.
 #[derive(Debug, Clone, Default)]

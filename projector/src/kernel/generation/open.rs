@@ -13,12 +13,12 @@ use super::directory::{
 };
 use super::{Generation, Moment, finished, meta, notes, parked};
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::digest::Digest;
 use crate::kernel::files;
 use crate::kernel::keys;
 use crate::kernel::layout::Layout;
 use crate::kernel::rows::Rows;
 use crate::kernel::store::{GenerationError, StoreError};
+use daybook_digest::Digest;
 
 impl Generation {
     /// Begins an unfinished generation in an empty or new directory, or anew in that of one that was not finished;

@@ -13,12 +13,12 @@ use super::build::Told;
 use super::compare::Comparison;
 use crate::kernel::bulk::RUNS_MERGED_MAX;
 use crate::kernel::checkpoint::Checkpoint;
-use crate::kernel::digest::Digest;
 use crate::kernel::generation::{Generation, Moment};
 use crate::kernel::quarantine::{ParkedKey, Quarantine, SkippedEvent};
 use crate::kernel::read_model::ReadModelError;
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
+use daybook_digest::Digest;
 
 /// How a replay works.
 #[derive(Debug, Clone)]

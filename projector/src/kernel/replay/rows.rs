@@ -17,8 +17,8 @@ use super::work::{lower_priority, run_name};
 use super::write::{Writing, WrittenUnit, sync_units};
 use crate::kernel::bulk::{Run, UnitEntry, plan};
 use crate::kernel::checkpoint::SourceId;
-use crate::kernel::digest::Digest;
 use crate::kernel::store::StoreError;
+use daybook_digest::Digest;
 
 /// Units that wait to be synced; past it their writers wait.
 const UNITS_WAITING_MAX: usize = 16;

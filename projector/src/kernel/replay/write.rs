@@ -14,10 +14,10 @@ use super::unfoldable::Unfolded;
 use super::work::Work;
 use crate::kernel::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit, UnitEntry};
 use crate::kernel::checkpoint::SourceId;
-use crate::kernel::digest::Digest;
 use crate::kernel::generation::Generation;
 use crate::kernel::stop::{RecordAt, StopReason};
 use crate::kernel::store::StoreError;
+use daybook_digest::Digest;
 
 /// Least bytes read of a run at once: below it, reading costs more than merging.
 const READ_BYTES_MIN: usize = 16 << 10;

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::digest::Digest;
 use crate::kernel::generation::Generation;
 use crate::kernel::store::StoreError;
+use daybook_digest::Digest;
 
 /// Rows between two borders.
 const RANGE_ROWS: usize = 4_096;

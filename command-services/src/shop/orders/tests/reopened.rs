@@ -1,19 +1,14 @@
 //! What C has followed, when its store fails, and what of it is on disk.
 
-use std::fs;
-use std::path::Path;
-
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::quarantine::Unknown;
-use crate::kernel::{Store, damage};
-use crate::testing::{Shop, copy_dir, eventually, fail_and_come_back_as, order, synced_copy, write_raw};
+use crate::kernel::{add_behind, flip, read_behind};
+use crate::testing::{Shop, eventually, fail_and_come_back_as, order, synced_copy, write_raw};
 
 /// Events that wait: pages full of them.
 const WAITING: usize = 200;
-/// Rows behind them.
-const OTHERS: u32 = 9_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_followed_last_is_followed_again_when_the_store_has_lost_it() {
@@ -87,8 +82,14 @@ async fn an_index_of_which_the_follower_cannot_read_a_page_is_put_aside_and_buil
     shop.orders.stop();
 
     let index = shop.orders.settings.data_dir.join("store/index");
-    unreadable_where_one_waits(&index, &ids);
-    shop.orders.restart(|_| {}).unwrap();
+    add_behind(&index);
+    shop.orders.restart(|settings| settings.limits.cache_bytes_max = 1 << 20).unwrap();
+    // It has read them.
+    eventually("orders to be ready", || shop.orders.service().not_ready().is_none().then_some(()));
+    read_behind(&shop.orders.service().store);
+    flip(&index, ids[WAITING / 2].as_bytes());
+    // It reads what waits once more.
+    shop.orders.service().followed.begin_anew();
     let faults = shop.orders.faults();
     eventually("the process to end by itself", || (*faults.borrow()).then_some(()));
     let ended = shop.orders.ended().unwrap_err().to_string();
@@ -99,24 +100,4 @@ async fn an_index_of_which_the_follower_cannot_read_a_page_is_put_aside_and_buil
     assert_eq!([b'R', b'F', b'Q', b'W'].map(|kind| shop.orders.rows(kind)), before);
     order(&other, &product_id).send(&shop.orders.router).await.is(201);
     order(&parked, &product_id).send(&shop.orders.router).await.is_problem(503, "quarantined");
-}
-
-/// Damages a page of what waits so that the index can be opened all the same. Where sled has moved a page lately, an opening
-/// meets the damage: so other rows come behind it, which the service does not know.
-fn unreadable_where_one_waits(index: &Path, ids: &[Uuid]) {
-    let waiting = (vec![b'W'], vec![b'W' + 1]);
-    let open = |dir: &Path| Store::open(dir, 1 << 20);
-    let store = open(index).unwrap();
-    let others = (0..OTHERS).map(|number| ([&b"z"[..], &number.to_be_bytes()].concat(), vec![5; 500]));
-    store.fill(others).unwrap();
-    store.close().unwrap();
-    let damaged = ids.iter().skip(ids.len() / 4).step_by(ids.len() / 16).find_map(|id| {
-        let (copy, looked_at) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        copy_dir(index, copy.path());
-        damage(copy.path(), id.as_bytes());
-        copy_dir(copy.path(), looked_at.path());
-        open(looked_at.path()).is_ok_and(|store| store.scan(&waiting, usize::MAX).is_err()).then_some(copy)
-    });
-    fs::remove_dir_all(index).unwrap();
-    copy_dir(damaged.expect("one of them can be opened").path(), index);
 }

@@ -1,9 +1,9 @@
-//! One number for all rows of a generation, the same whenever the rows are the same.
+//! One number for all rows of a store, the same whenever the rows are the same.
 //!
 //! The digest is the sum, modulo 2^256, of the BLAKE3 hash of every row (its key with its length, then its value).
 //! A sum does not depend on the order of its terms, so neither the interleaving of topics nor the order of writes can
 //! change it, and one row's hash can be taken away and another added without looking at the rest: it is kept up to date
-//! with every commit. (The construction is AdHash, of Bellare and Micciancio, 1997.) Each key occurs once, so equal sums
+//! with every write. (The construction is AdHash, of Bellare and Micciancio, 1997.) Each key occurs once, so equal sums
 //! of different rows need a coincidence of 2^-256; a sum is no defence against somebody who *constructs* rows to
 //! collide, which whoever can write the store has no need for.
 
@@ -11,7 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 
 const LANES: usize = 4;
-const BYTES: usize = LANES * size_of::<u64>();
+/// Bytes of a digest as it is stored.
+pub const BYTES: usize = LANES * size_of::<u64>();
 
 /// Hash of one row: its key and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,9 @@ impl Digest {
         self.add(RowHash(other.lanes));
     }
 
-    pub(super) fn to_bytes(self) -> [u8; BYTES] {
+    /// As it is stored: lowest byte first.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         for (to, lane) in bytes.chunks_exact_mut(size_of::<u64>()).zip(self.lanes) {
             to.copy_from_slice(&lane.to_le_bytes());
@@ -64,7 +67,9 @@ impl Digest {
         bytes
     }
 
-    pub(super) fn from_bytes(bytes: &[u8; BYTES]) -> Self {
+    /// What was stored.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; BYTES]) -> Self {
         Self { lanes: lanes(bytes) }
     }
 }

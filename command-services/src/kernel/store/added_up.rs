@@ -1,0 +1,97 @@
+//! The digest of all rows of a store: kept in a row of its own, and added up at each opening.
+//!
+//! At an opening sled 0.34 takes a record of its log whose checksum is wrong for the end of its segment, and goes on with the
+//! next one. Rows that were written there are older or gone, and sled says nothing. Each batch has the digest of what it leaves
+//! behind, so rows that are not of one time do not add up to it.
+
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use daybook_digest::{Digest, RowHash};
+
+/// Key of the row that has the digest of all others. No other row's key begins with this byte.
+pub(super) const KEY: &[u8] = b"D";
+/// Most threads that add up, however many processors there are. Each takes all keys that begin with one byte, and most keys
+/// begin with one of two.
+const THREADS_MAX: usize = 2;
+/// How often a thread looks at the clock.
+const ROWS_A_LOOK: u64 = 1 << 16;
+/// Pause between two lines of progress.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
+
+/// Rows, and what they come to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sum {
+    pub(super) digest: Digest,
+    pub(super) rows: u64,
+}
+
+/// What changes of a digest when one row does.
+pub(super) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>) {
+    if let Some(before) = before {
+        digest.remove(RowHash::of(key, before));
+    }
+    if let Some(after) = after {
+        digest.add(RowHash::of(key, after));
+    }
+}
+
+/// Reads all rows but the digest's own. It panics where sled does.
+pub(super) fn add_up(db: &sled::Db) -> sled::Result<Sum> {
+    let (next, began, told) = (AtomicU16::new(0), Instant::now(), Mutex::new(Instant::now()));
+    let worker = || {
+        let mut sum = Sum::default();
+        while let Ok(first) = u8::try_from(next.fetch_add(1, Ordering::SeqCst)) {
+            add_those(db, first, &mut sum, &|rows| tell(rows, began, &told))?;
+        }
+        Ok(sum)
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        // One that the system does not give is done without.
+        let others: Vec<_> = (1..cores.min(THREADS_MAX))
+            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, worker).ok())
+            .collect();
+        let own = worker();
+        others.into_iter().try_fold(own?, |mut sum, other| {
+            let other: sled::Result<Sum> =
+                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let other = other?;
+            sum.digest.merge(other.digest);
+            Ok(Sum { rows: sum.rows + other.rows, ..sum })
+        })
+    })
+}
+
+/// Adds the rows whose keys begin with this byte.
+fn add_those(db: &sled::Db, first: u8, sum: &mut Sum, tell: &impl Fn(u64)) -> sled::Result<()> {
+    for row in db.scan_prefix([first]) {
+        let (key, value) = row?;
+        if key == KEY {
+            continue;
+        }
+        sum.digest.add(RowHash::of(&key, &value));
+        sum.rows += 1;
+        if sum.rows.is_multiple_of(ROWS_A_LOOK) {
+            tell(sum.rows);
+        }
+    }
+    Ok(())
+}
+
+fn tell(rows: u64, began: Instant, told: &Mutex<Instant>) {
+    if let Ok(mut told) = told.try_lock()
+        && told.elapsed() >= PROGRESS_PAUSE
+    {
+        *told = Instant::now();
+        let seconds = began.elapsed().as_secs();
+        tracing::info!(
+            rows,
+            seconds,
+            "adding up the rows of the store, this many by one of its threads so far"
+        );
+    }
+}
