@@ -1,4 +1,4 @@
-//! The store: the one file that knows sled. Bytes in, bytes out; what they mean stands in `keys` and `rows`.
+//! The store: bytes in, bytes out; what they mean stands in `keys` and `rows`. What is sled's stands in `database`.
 //!
 //! **Durable means fdatasync.** On Linux sled 0.34 ends `flush()` with `sync_file_range`, which neither writes the
 //! file's size nor empties the disk's own cache: after a power cut the data may be gone. So [`Store::sync`] calls
@@ -32,23 +32,20 @@
 
 mod added_up;
 mod damage;
-mod opened;
+mod database;
 mod unsynced;
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use super::keys::Span;
-use damage::{is_damage, is_eio};
-use opened::{Opened, PANICKED, close, io_error};
+use database::Database;
 use unsynced::UNSYNCED_BYTES_MAX;
 
 pub(crate) use damage::EIO;
+pub(crate) use database::Value;
 pub(crate) use unsynced::SYNC_PAUSE;
 
 /// Segment size of sled's log.
@@ -106,29 +103,25 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// The same, as met by whoever opens the database in `dir`.
+    fn of_opening(self, dir: &Path) -> Self {
+        match self {
+            Self::Database { detail, is_damage, .. } => Self::Open { dir: dir.to_owned(), detail, is_damage },
+            error => error,
+        }
+    }
 }
 
 /// Writes that take effect together: a value, or none to remove the key.
 pub(crate) type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
-
-/// A stored value.
-#[derive(Debug)]
-pub(crate) struct Value(sled::IVec);
-
-impl Deref for Value {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
 
 /// A directory of bytes: one database, written atomically, synced on demand.
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
     cache_bytes: u64,
-    opened: RwLock<Option<Opened>>,
+    opened: RwLock<Option<Database>>,
 }
 
 /// Refuses what the store would not take, before anything of it is written: another attempt would not help.
@@ -150,7 +143,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`] if the directory cannot be used or holds something damaged.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let opened = RwLock::new(Some(Opened::new(dir, cache_bytes)?));
+        let opened = RwLock::new(Some(Database::open(dir, cache_bytes)?));
         Ok(Self { dir: dir.to_owned(), cache_bytes, opened })
     }
 
@@ -160,28 +153,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`] if sled cannot open it.
     pub(crate) fn open_as_it_is(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let opened = RwLock::new(Some(Opened::unchecked(dir, cache_bytes)?));
+        let opened = RwLock::new(Some(Database::open_as_it_is(dir, cache_bytes)?));
         Ok(Self { dir: dir.to_owned(), cache_bytes, opened })
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.with(|db| Ok(db.get(key)?.map(Value)))
+        self.opened(|opened| opened.get(key))
     }
 
     /// Entries from `span.0` up to before `span.1`, in key order, at most `count_max`.
     pub(crate) fn scan(&self, span: &Span, count_max: usize) -> Result<Vec<(Value, Value)>, StoreError> {
-        self.with(|db| {
-            let entries = db.range(&span.0[..]..&span.1[..]).take(count_max);
-            entries.map(|entry| entry.map(|(key, value)| (Value(key), Value(value)))).collect()
-        })
+        self.opened(|opened| opened.scan(span, count_max))
     }
 
     /// The last entry of `span`.
     pub(crate) fn last(&self, span: &Span) -> Result<Option<(Value, Value)>, StoreError> {
-        self.with(|db| {
-            let last = db.range(&span.0[..]..&span.1[..]).next_back();
-            last.map(|entry| entry.map(|(key, value)| (Value(key), Value(value)))).transpose()
-        })
+        self.opened(|opened| opened.last(span))
     }
 
     /// Applies all writes or none. They are visible at once and durable after [`Store::sync`].
@@ -207,7 +194,7 @@ impl Store {
 
     /// Returns when everything applied so far survives a power cut.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.opened(Opened::sync)
+        self.opened(Database::sync)
     }
 
     /// Bytes of sled's file; none if the disk does not say.
@@ -217,7 +204,7 @@ impl Store {
 
     /// Whether so much lies unsynced, or for so long, that a sync is due.
     pub(crate) fn is_sync_due(&self) -> bool {
-        self.opened(|opened| Ok(opened.unsynced.is_due(opened.written_to()))).unwrap_or(false)
+        self.opened(|opened| Ok(opened.is_sync_due())).unwrap_or(false)
     }
 
     /// Whether so much lies unsynced that what nobody waits for has to wait for a sync.
@@ -227,61 +214,45 @@ impl Store {
 
     /// Bytes of sled's log that are written and not synced; what it still has in memory is not counted.
     pub(crate) fn unsynced_bytes(&self) -> u64 {
-        self.opened(|opened| Ok(opened.unsynced.bytes(opened.written_to()))).unwrap_or(0)
+        self.opened(|opened| Ok(opened.unsynced_bytes())).unwrap_or(0)
     }
 
     /// Whether what it wrote may not be on the disk, so that it must not be gone on with. What a write of sled's own threads
     /// met, sled tells whoever comes next: that may be somebody who reads.
     pub(crate) fn is_distrusted(&self) -> bool {
-        let own = |db: &sled::Db| db.context.global_error().is_err_and(|error| is_eio(io_error(&error)));
-        let any = |opened: &Opened| Ok(opened.distrusted.load(Ordering::SeqCst) || own(&opened.db));
-        self.opened(any).unwrap_or(false)
+        self.opened(|opened| Ok(opened.is_distrusted())).unwrap_or(false)
     }
 
     /// Closes the database and opens it again: what the file holds counts.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        close(opened.take());
-        *opened = Some(Opened::new(&self.dir, self.cache_bytes)?);
+        Database::close(opened.take());
+        *opened = Some(Database::open(&self.dir, self.cache_bytes)?);
         Ok(())
     }
 
     /// Syncs and closes; later calls get [`StoreError::Closed`].
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let synced = self.sync();
-        close(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());
+        Database::close(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());
         synced
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Option<Opened>> {
+    fn read(&self) -> RwLockReadGuard<'_, Option<Database>> {
         self.opened.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn opened<T>(&self, work: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn opened<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
         work(self.read().as_ref().ok_or(StoreError::Closed)?)
-    }
-
-    fn with<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
-        let failed = |error: sled::Error| {
-            let is_damage = is_damage(io_error(&error));
-            StoreError::Database { doing: "read", detail: error.to_string(), is_damage }
-        };
-        // sled panics where it meets damage that it does not expect.
-        let read = |opened: &Opened| match catch_unwind(AssertUnwindSafe(|| read(&opened.db))) {
-            Ok(read) => read.map_err(failed),
-            Err(_) => {
-                Err(StoreError::Database { doing: "read", detail: PANICKED.to_owned(), is_damage: true })
-            }
-        };
-        self.opened(read)
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        close(self.opened.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        Database::close(self.opened.get_mut().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
+
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()

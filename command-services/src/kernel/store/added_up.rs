@@ -5,6 +5,7 @@
 //! behind, so rows that are not of one time do not add up to it.
 
 use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -39,47 +40,45 @@ pub(super) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, aft
     }
 }
 
-/// Reads all rows but the digest's own. It panics where sled does.
-pub(super) fn add_up(db: &sled::Db) -> sled::Result<Sum> {
+/// Adds up all rows but the digest's own. `rows_of` gives those whose keys begin with a byte; no key is empty. It panics where
+/// reading a row does.
+pub(super) fn add_up<B, E, R>(rows_of: impl Fn(u8) -> R + Sync) -> Result<Sum, E>
+where
+    B: AsRef<[u8]>,
+    E: Send,
+    R: Iterator<Item = Result<(B, B), E>>,
+{
     let (next, began, told) = (AtomicU16::new(0), Instant::now(), Mutex::new(Instant::now()));
     let worker = || {
         let mut sum = Sum::default();
         while let Ok(first) = u8::try_from(next.fetch_add(1, Ordering::SeqCst)) {
-            add_those(db, first, &mut sum, &|rows| tell(rows, began, &told))?;
+            for row in rows_of(first) {
+                let (key, value) = row?;
+                if key.as_ref() == KEY {
+                    continue;
+                }
+                sum.digest.add(RowHash::of(key.as_ref(), value.as_ref()));
+                sum.rows += 1;
+                if sum.rows.is_multiple_of(ROWS_A_LOOK) {
+                    tell(sum.rows, began, &told);
+                }
+            }
         }
         Ok(sum)
     };
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         // One that the system does not give is done without.
-        let others: Vec<_> = (1..cores.min(THREADS_MAX))
-            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, worker).ok())
-            .collect();
-        let own = worker();
-        others.into_iter().try_fold(own?, |mut sum, other| {
-            let other: sled::Result<Sum> =
-                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let other = other?;
+        let spawned = (1..cores.min(THREADS_MAX)).map(|_| thread::Builder::new().spawn_scoped(scope, worker));
+        let others: Vec<_> = spawned.filter_map(Result::ok).collect();
+        let mut sum: Sum = worker()?;
+        for other in others {
+            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             sum.digest.merge(other.digest);
-            Ok(Sum { rows: sum.rows + other.rows, ..sum })
-        })
+            sum.rows += other.rows;
+        }
+        Ok(sum)
     })
-}
-
-/// Adds the rows whose keys begin with this byte.
-fn add_those(db: &sled::Db, first: u8, sum: &mut Sum, tell: &impl Fn(u64)) -> sled::Result<()> {
-    for row in db.scan_prefix([first]) {
-        let (key, value) = row?;
-        if key == KEY {
-            continue;
-        }
-        sum.digest.add(RowHash::of(&key, &value));
-        sum.rows += 1;
-        if sum.rows.is_multiple_of(ROWS_A_LOOK) {
-            tell(sum.rows);
-        }
-    }
-    Ok(())
 }
 
 fn tell(rows: u64, began: Instant, told: &Mutex<Instant>) {

@@ -1,8 +1,9 @@
-//! A database of sled that is open: how it is opened, written, synced and closed.
+//! A database of sled that is open: how it is opened, read, written, synced and closed. The one file that knows sled.
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +18,10 @@ use super::added_up::{self, add_up, change};
 use super::damage::{is_damage, is_eio};
 use super::unsynced::Unsynced;
 use super::{SEGMENT_BYTES, StoreError, Writes, check_size, sync_dir};
+use crate::kernel::keys::Span;
 
 /// What is said of a panic: sled has them where it meets damage, and where a write of its own threads fails.
-pub(super) const PANICKED: &str = "sled met damage that it does not expect";
+const PANICKED: &str = "sled met damage that it does not expect";
 /// What is said of rows that are not of one time.
 const NOT_AS_WRITTEN: &str = "some of its rows are older than others, or gone: they do not add up to the digest that was written \
                               with the newest of them";
@@ -30,45 +32,68 @@ const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const UNLOCK_POLL: Duration = Duration::from_millis(10);
 
 /// The system's error, if it is one; else sled has met bytes that are not what it wrote.
-pub(super) fn io_error(error: &sled::Error) -> Option<&io::Error> {
+fn io_error(error: &sled::Error) -> Option<&io::Error> {
     if let sled::Error::Io(error) = error { Some(error) } else { None }
 }
 
+/// A stored value.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) db: sled::Db,
+pub(crate) struct Value(sled::IVec);
+
+impl Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A database that is open.
+#[derive(Debug)]
+pub(super) struct Database {
+    db: sled::Db,
     file: File,
-    pub(super) unsynced: Unsynced,
-    /// The digest of all rows. Held while one is written.
-    digest: Mutex<Digest>,
+    unsynced: Unsynced,
+    /// The digest of all rows, if one is kept. Held while one is written.
+    digest: Option<Mutex<Digest>>,
     /// A write or a sync has failed: nothing more is written.
     failed: AtomicBool,
     /// It failed with an input or output error: what was written before may not be on the disk, and no sync says so again.
-    pub(super) distrusted: AtomicBool,
+    distrusted: AtomicBool,
 }
 
-impl Opened {
+impl Database {
     /// Opens the database in `dir`, or makes one; its rows add up to their digest.
-    pub(super) fn new(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let opened = Self::unchecked(dir, cache_bytes)?;
-        let failed = |detail: String, is_damage| StoreError::Open { dir: dir.to_owned(), detail, is_damage };
-        let of_sled = |error: sled::Error| failed(error.to_string(), is_damage(io_error(&error)));
-        let began = Instant::now();
-        let added =
-            catch_unwind(AssertUnwindSafe(|| Ok((add_up(&opened.db)?, opened.db.get(added_up::KEY)?))));
-        let (sum, noted) = added.map_err(|_| failed(PANICKED.to_owned(), true))?.map_err(of_sled)?;
-        // A version before this one has noted none; the first write does.
-        if noted.is_some_and(|noted| *noted != sum.digest.to_bytes()) {
-            close(Some(opened));
-            return Err(failed(NOT_AS_WRITTEN.to_owned(), true));
+    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let mut opened = Self::open_as_it_is(dir, cache_bytes)?;
+        match opened.checked_digest() {
+            Ok(digest) => opened.digest = Some(Mutex::new(digest)),
+            Err(error) => {
+                Self::close(Some(opened));
+                return Err(error.of_opening(dir));
+            }
         }
-        tracing::debug!(dir = %dir.display(), rows = sum.rows, took = ?began.elapsed(), "the rows add up");
-        *opened.digest() = sum.digest;
         Ok(opened)
     }
 
-    /// Opens the database in `dir` whatever its rows add up to: nothing may be written.
-    pub(super) fn unchecked(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+    /// The digest of all rows, if that is what the last write left.
+    fn checked_digest(&self) -> Result<Digest, StoreError> {
+        let began = Instant::now();
+        let sum = self.read(|db| add_up(|first| db.scan_prefix([first])))?;
+        // A version before this one has noted none; the first write does.
+        if self.get(added_up::KEY)?.is_some_and(|noted| *noted != sum.digest.to_bytes()) {
+            return Err(StoreError::Database {
+                doing: "be opened",
+                detail: NOT_AS_WRITTEN.to_owned(),
+                is_damage: true,
+            });
+        }
+        tracing::debug!(rows = sum.rows, took = ?began.elapsed(), "the rows of the store add up");
+        Ok(sum.digest)
+    }
+
+    /// Opens the database in `dir` whatever its rows add up to, and keeps no digest of them.
+    pub(super) fn open_as_it_is(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let failed = |detail: String, is_damage| StoreError::Open { dir: dir.to_owned(), detail, is_damage };
         let config = sled::Config::new()
             .path(dir)
@@ -87,27 +112,60 @@ impl Opened {
         file.sync_data().and_then(|()| sync_dir(dir)).map_err(|error| failed(error.to_string(), false))?;
         let unsynced = Unsynced::none(db.context.pagecache.log.stable_offset());
         let (failed, distrusted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { db, file, unsynced, digest: Mutex::default(), failed, distrusted })
+        Ok(Self { db, file, unsynced, digest: None, failed, distrusted })
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.read(|db| Ok(db.get(key)?.map(Value)))
+    }
+
+    pub(super) fn scan(&self, span: &Span, count_max: usize) -> Result<Vec<(Value, Value)>, StoreError> {
+        self.read(|db| {
+            let entries = db.range(&span.0[..]..&span.1[..]).take(count_max);
+            entries.map(|entry| entry.map(|(key, value)| (Value(key), Value(value)))).collect()
+        })
+    }
+
+    pub(super) fn last(&self, span: &Span) -> Result<Option<(Value, Value)>, StoreError> {
+        self.read(|db| {
+            let last = db.range(&span.0[..]..&span.1[..]).next_back();
+            last.map(|entry| entry.map(|(key, value)| (Value(key), Value(value)))).transpose()
+        })
+    }
+
+    /// sled panics where it meets damage that it does not expect.
+    fn read<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let failed = |detail, is_damage| StoreError::Database { doing: "read", detail, is_damage };
+        match catch_unwind(AssertUnwindSafe(|| read(&self.db))) {
+            Ok(read) => read.map_err(|error| failed(error.to_string(), is_damage(io_error(&error)))),
+            Err(_) => Err(failed(PANICKED.to_owned(), true)),
+        }
     }
 
     /// Applies all writes or none, with the digest of what is there then. Of several with one key the last counts.
     pub(super) fn apply(&self, writes: Writes) -> Result<(), StoreError> {
         let writes: HashMap<_, _> = writes.into_iter().collect();
         let mut digest = self.digest();
-        let mut after = *digest;
+        let mut after = digest.as_deref().copied();
         self.write(|db| {
             let mut batch = sled::Batch::default();
             for (key, value) in writes {
-                change(&mut after, &key, db.get(&key)?.as_deref(), value.as_deref());
+                if let Some(after) = &mut after {
+                    change(after, &key, db.get(&key)?.as_deref(), value.as_deref());
+                }
                 match value {
                     Some(value) => batch.insert(key, value),
                     None => batch.remove(key),
                 }
             }
-            batch.insert(added_up::KEY, &after.to_bytes());
+            if let Some(after) = after {
+                batch.insert(added_up::KEY, &after.to_bytes());
+            }
             db.apply_batch(batch)
         })?;
-        *digest = after;
+        if let (Some(digest), Some(after)) = (&mut digest, after) {
+            **digest = after;
+        }
         Ok(())
     }
 
@@ -121,17 +179,36 @@ impl Opened {
             let (key, value) = (key.as_ref(), value.as_ref());
             check_size(key, value)?;
             let before = self.write(|db| db.insert(key, value))?;
-            change(&mut digest, key, before.as_deref(), Some(value));
+            if let Some(digest) = &mut digest {
+                change(digest, key, before.as_deref(), Some(value));
+            }
         }
+        let Some(digest) = digest else { return Ok(()) };
         self.write(|db| db.insert(added_up::KEY, &digest.to_bytes())).map(drop)
     }
 
-    fn digest(&self) -> MutexGuard<'_, Digest> {
-        self.digest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn digest(&self) -> Option<MutexGuard<'_, Digest>> {
+        Some(self.digest.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Bytes of sled's log that are written and not synced; what it still has in memory is not counted.
+    pub(super) fn unsynced_bytes(&self) -> u64 {
+        self.unsynced.bytes(self.written_to())
+    }
+
+    /// Whether so much lies unsynced, or for so long, that a sync is due.
+    pub(super) fn is_sync_due(&self) -> bool {
+        self.unsynced.is_due(self.written_to())
+    }
+
+    /// Whether what it wrote may not be on the disk. What a write of sled's own threads met, sled tells whoever comes next.
+    pub(super) fn is_distrusted(&self) -> bool {
+        let met = || self.db.context.global_error().is_err_and(|error| is_eio(io_error(&error)));
+        self.distrusted.load(Ordering::SeqCst) || met()
     }
 
     /// How far sled has written its log, as a log sequence number.
-    pub(super) fn written_to(&self) -> i64 {
+    fn written_to(&self) -> i64 {
         self.db.context.pagecache.log.stable_offset()
     }
 
@@ -170,6 +247,13 @@ impl Opened {
         self.unsynced.synced(written_to);
         Ok(())
     }
+
+    /// sled panics while closing a database whose disk fails; by then nothing is left to lose.
+    pub(super) fn close(opened: Option<Self>) {
+        if catch_unwind(AssertUnwindSafe(|| drop(opened))).is_err() {
+            tracing::warn!("the store could not be closed in order");
+        }
+    }
 }
 
 /// sled keeps its lock on the file for a moment after a database was dropped, since its threads end a little later. Nobody
@@ -180,12 +264,5 @@ fn wait_unlocked(file: &Path) {
         || File::open(file).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
     while is_locked() && began.elapsed() < UNLOCK_TIMEOUT {
         thread::sleep(UNLOCK_POLL);
-    }
-}
-
-/// sled panics while closing a database whose disk fails; by then nothing is left to lose.
-pub(super) fn close(opened: Option<Opened>) {
-    if catch_unwind(AssertUnwindSafe(|| drop(opened))).is_err() {
-        tracing::warn!("the store could not be closed in order");
     }
 }
