@@ -180,7 +180,7 @@ pub(crate) fn start<A: Aggregate>(
         directory.replace_store()?;
     }
     let has_store = marked != Marked::Not && !recover;
-    starting.says("opening journal and index");
+    starting.says("opening journal and index, and adding up the rows of the index");
     let mut looked = if has_store { kept::look(&store, &opening)? } else { None };
     if !recover && looked.is_none() && claimant.instance.epoch() > 0 {
         // Who has claimed had a journal by then, or was about to make it of the log.
