@@ -6,12 +6,13 @@ use std::process::Command;
 use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
+    ("daybook-digest", &[]),
     ("daybook-journal", &[]),
     ("schemas", &[]),
     ("event-log", &[]),
-    ("command-services", &["daybook-journal", "schemas", "event-log"]),
-    ("projector", &["schemas", "event-log"]),
+    ("command-services", &["daybook-digest", "daybook-journal", "schemas", "event-log"]),
+    ("projector", &["daybook-digest", "schemas", "event-log"]),
     ("query-api", &["schemas", "event-log", "projector"]),
     ("quickstart", &["schemas", "event-log", "command-services", "projector", "query-api"]),
     (
