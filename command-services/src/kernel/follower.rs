@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use event_log::process::Pause;
+use event_log::process::{Pause, Standstill};
 use event_log::topics::TopicError;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use tokio::sync::oneshot;
@@ -79,6 +79,8 @@ pub(crate) enum FollowError {
     WentBack { topic: String, partition: i32, high: i64, next_position: u64 },
     #[error("a partition that nobody answered for is back")]
     Returned,
+    #[error("the process stood still; its places in the logs are looked for again")]
+    StoodStill,
     #[error("a row of what was read cannot be written, and never will be: {0}")]
     Unwritable(StoreError),
     #[error("the store was opened afresh")]
@@ -192,6 +194,10 @@ impl<A: Aggregate> Follower<A> {
                 self.wait(RETRY_PAUSE);
                 continue;
             }
+            if let FollowError::StoodStill = error {
+                tracing::warn!("{error}");
+                continue;
+            }
             let Some(gap) = self.moved(&error, &sources) else { return Err(error) };
             tracing::warn!("the log may have gone back, the place is looked for again: {error}");
             std::thread::sleep(RETRY_PAUSE);
@@ -218,9 +224,16 @@ impl<A: Aggregate> Follower<A> {
         self.publish(sources);
         let mut batch = Batch::default();
         let mut unheard: BTreeSet<usize> = here.iter().copied().collect();
+        let mut standstill = Standstill::first_look(Instant::now());
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
-            let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
+            let polled = reader.poll(timeout);
+            if standstill.look(Instant::now()).is_some() {
+                // A topic that was made anew meanwhile goes on at these offsets, too.
+                self.hand_over(sources, quarantine, &mut batch)?;
+                return Err(FollowError::StoodStill);
+            }
+            let taken = polled.map_err(FollowError::from).and_then(|polled| match polled {
                 Polled::Record(record) => {
                     let source = here[record.source()];
                     self.heard(&mut unheard, |unheard| *unheard == source);

@@ -3,14 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use event_log::process::STOOD_STILL_AFTER;
+
 /// After so long without an answer of the disk, commands are refused at once.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// After so long the process ends: whoever starts it again may find another disk, or says where it hangs.
 const HUNG_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks whether it answers.
 pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// If two looks are further apart, the process itself stood still (SIGSTOP, a paused machine): the disk had no time to answer.
-const STOOD_STILL_AFTER: Duration = Duration::from_secs(5);
 
 /// Why journal or store cannot be written, as long as it is so.
 #[derive(Debug, Default)]

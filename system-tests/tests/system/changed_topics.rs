@@ -2,13 +2,15 @@
 //! named.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use event_log::partition_for_key;
+use event_log::process::STOOD_STILL_AFTER;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::kafka::OwnKafka;
 use system_tests::process;
-use system_tests::site::Site;
+use system_tests::site::{Site, remove};
 
 use crate::said::{names, not_ready, trouble};
 
@@ -153,6 +155,40 @@ async fn a_topic_that_is_made_anew_under_its_service_is_filled_again() {
     let keeps_all = ["--config", "retention.ms=-1", "--config", "retention.bytes=-1"];
     kafka.tool("kafka-topics", &[&new[..], &keeps_all].concat());
     assert_filled_again(&site, before).await;
+}
+
+/// At the offsets and positions where they stood it has events by then, and those are not what comes next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn a_topic_of_others_that_was_made_while_d_and_c_stood_still_is_not_gone_on_with() {
+    let kafka = OwnKafka::start();
+    let mut site = ordered(&kafka).await;
+    let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    let signal = |site: &Site, number| {
+        [&site.orders, &site.query].map(|process| process.as_ref().expect("it runs").signal(number))
+    };
+    signal(&site, libc::SIGSTOP);
+    let stood_still = Instant::now();
+    assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
+    let topic = site.broker.kafka().topic_name("users.events");
+    kafka.tool("kafka-topics", &["--delete", "--topic", &topic]);
+    remove(&site.data("users"));
+    (site.users, site.urls.users) = site.service("users", "users").await;
+    let mut other = site.sign_up("other-0@example.com").await;
+    for number in 1..USERS_MAX * USERS_MAX {
+        let now = system_tests::log::events(site.broker.kafka(), "users.events");
+        let is_longer = before.iter().zip(&now).all(|(before, now)| now.len() > before.len() + 1);
+        if is_longer && stood_still.elapsed() > 2 * STOOD_STILL_AFTER {
+            break;
+        }
+        other = site.sign_up(&format!("other-{number}@example.com")).await;
+    }
+    signal(&site, libc::SIGCONT);
+    let stopped = site.status_when("D misses its events", |status| status["state"] == "stopped").await;
+    names(&stopped["stopped"]["detail"], &["users.events", "fork", "two writers wrote this partition"]);
+    not_ready(&site, &site.urls.orders, &[&topic, "fork", "two writers wrote this partition"]).await;
+    let answer = site.client.get(&site.ordered_products_url(&other)).send().await.expect("an answer");
+    assert_eq!(answer.status, 404);
 }
 
 /// Deletes the users' topic; returns its name once all have noticed.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use event_log::process::Standstill;
 use event_log::{Polled, Reader, Record};
 use schemas::event_data::EventData;
 use schemas::sequence::SequenceError;
@@ -26,7 +27,8 @@ pub(super) enum Ended {
     Asked,
     /// Something that no further reading repairs; the rows before it can be committed.
     Stopped(StopReason),
-    /// A fold that failed, and the event will wait when it is read again; or events have left the quarantine.
+    /// A fold that failed, and the event will wait when it is read again; or events have left the quarantine; or the process
+    /// stood still, so that the log may be another one by now.
     ReadAgain,
     /// A fold that failed: rows since the last commit are not to be trusted.
     Unfoldable(RecordPlace, StopReason),
@@ -67,10 +69,19 @@ impl<E: EventData> Following<E> {
         catching: &mut Catching,
         before: Option<RecordPlace>,
     ) -> Result<(), Ended> {
-        let mut commit_at = None;
+        let (mut commit_at, mut standstill) = (None, Standstill::first_look(Instant::now()));
         while !self.stopping.requested() {
             self.attend()?;
-            let due = match self.poll(reader)? {
+            let polled = self.poll(reader)?;
+            if let Some(stood_still) = standstill.look(Instant::now()) {
+                // A topic that was made anew meanwhile goes on at these offsets, too.
+                tracing::warn!(
+                    ?stood_still,
+                    "the process stood still; its place in the log is looked for again"
+                );
+                return Err(Ended::ReadAgain);
+            }
+            let due = match polled {
                 Polled::Record(record) => {
                     let source = found.here[record.source()];
                     if before == Some((source, record.offset())) {
