@@ -147,6 +147,14 @@ impl ReadModel {
     /// [`ReadModelError::Foreign`] if something else lies in it.
     pub fn open(directory: &Path) -> Result<Self, ReadModelError> {
         fs::create_dir_all(directory).map_err(io_error("create", directory))?;
+        Self::open_existing(directory)
+    }
+
+    /// Opens a read model's directory, which must be there.
+    ///
+    /// # Errors
+    /// As of [`ReadModel::open`].
+    pub fn open_existing(directory: &Path) -> Result<Self, ReadModelError> {
         let read_model = Self { directory: directory.to_owned() };
         for name in read_model.entries()? {
             let known = [REPLAY_LOCK, SERVING_LOCK, ADMIN_SOCKET, VERIFY_DIRECTORY, LOST_AND_FOUND];

@@ -1,17 +1,18 @@
 //! `--verify`.
 
+use projector::kernel::ReplayOptions;
 use projector::kernel::replay::lower_priority;
 use projector::kernel::verify::{Difference, RowName, Unreadable, VerifyReport, verify};
-use projector::kernel::{ReadModel, ReplayOptions};
 use projector::shop;
 
+use crate::manage::existing;
 use crate::replay::cancelled_by_signal;
 use crate::settings::Settings;
 use crate::telling::Telling;
 use crate::{Failure, say};
 
 pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) -> Result<(), Failure> {
-    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let read_model = existing(settings)?;
     let cancelled = cancelled_by_signal()?;
     // Whoever answers queries on this machine comes first.
     lower_priority();
