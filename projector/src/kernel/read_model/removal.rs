@@ -49,25 +49,28 @@ impl ReadModel {
         self.remove_unused(self.unfinished()?)
     }
 
+    /// One that cannot be removed keeps none of the others; the first of them is told when the others are gone.
     fn remove_unused(&self, names: Vec<String>) -> Result<Vec<String>, ReadModelError> {
-        let mut removed = Vec::new();
+        let (mut removed, mut failed) = (Vec::new(), Vec::new());
         for name in names {
-            let (path, aside) = (self.path_of(&name), self.path_of(&format!("removed-{name}")));
-            // Held while it is renamed, so that nobody opens it meanwhile.
-            match generation::lock(&path, "a process that removes it") {
-                // Durable before anything of it is removed: else half of it might come back under its old name.
-                Ok(_lock) => fs::rename(&path, &aside)
-                    .and_then(|()| files::sync_parent(&aside))
-                    .map_err(io_error("rename", &path))?,
-                Err(GenerationError::InUse { .. }) => continue,
-                Err(error) => return Err(error.into()),
+            match self.set_aside(&name) {
+                Ok(()) => removed.push(name),
+                Err(ReadModelError::Generation(GenerationError::InUse { .. })) => {}
+                Err(error) => failed.push(error),
             }
-            removed.push(name);
         }
         for name in self.entries()?.iter().filter(|name| name.starts_with(REMOVED_PREFIX)) {
             let path = self.path_of(name);
-            fs::remove_dir_all(&path).map_err(io_error("remove", &path))?;
+            failed.extend(fs::remove_dir_all(&path).map_err(io_error("remove", &path)).err());
         }
-        Ok(removed)
+        failed.into_iter().next().map_or(Ok(removed), Err)
+    }
+
+    fn set_aside(&self, name: &str) -> Result<(), ReadModelError> {
+        let (path, aside) = (self.path_of(name), self.path_of(&format!("removed-{name}")));
+        // Held while it is renamed, so that nobody opens it meanwhile.
+        let _lock = generation::lock(&path, "a process that removes it")?;
+        // Durable before anything of it is removed: else half of it might come back under its old name.
+        fs::rename(&path, &aside).and_then(|()| files::sync_parent(&aside)).map_err(io_error("rename", &path))
     }
 }
