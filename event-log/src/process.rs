@@ -8,6 +8,7 @@ mod repeated;
 mod shutdown;
 mod sled_directory;
 mod sled_threads;
+mod too_many_files;
 
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};
@@ -16,6 +17,7 @@ pub use pause::Pause;
 pub use repeated::{Repeated, and_more, kind};
 pub use shutdown::{listening, shutdown_signal};
 pub use sled_directory::prepare_sled_directory;
+pub use too_many_files::too_many_files;
 
 /// Failed or refused.
 pub const EXIT_FAILED: u8 = 1;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use event_log::process::{DirectoryLock, LockError};
+use event_log::process::{DirectoryLock, LockError, too_many_files};
 
 use super::files;
 use super::store::GenerationError;
@@ -126,6 +126,9 @@ pub enum ReadModelError {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
+    if let Some(remedy) = too_many_files(&error.to_string()) {
+        return remedy;
+    }
     match error.kind() {
         io::ErrorKind::IsADirectory => "a directory lies where this file belongs: move it away",
         _ => "check that the directory exists and may be written",

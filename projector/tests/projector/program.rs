@@ -166,6 +166,33 @@ fn a_generation_in_use_is_told_by_its_holder() {
     assert!(report["compared"].as_str().unwrap().contains("accepted (a test)"), "{report}");
 }
 
+/// From too few for anything to enough.
+#[test]
+fn where_no_more_files_may_be_opened_the_limit_is_named_and_no_other_remedy() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    replay(&broker, directory.path());
+    let inspect = format!("exec \"$0\" --inspect {USER} --data-dir \"$1\"");
+    let mut refused = 0;
+    for files in 3.. {
+        let script = format!("ulimit -n {files}; {inspect}");
+        let mut limited = Command::new("sh");
+        limited.env_clear().args(["-c", &script, env!("CARGO_BIN_EXE_projector")]).arg(directory.path());
+        let output = limited.output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        let told = String::from_utf8_lossy(&output.stderr);
+        // With less than this the program cannot even be begun.
+        if output.status.code() != Some(127) && !told.contains("shared libraries") {
+            assert_refused(&output, 1, &["limit of open files", "ulimit -n"]);
+            assert!(!told.contains("may be written") && !told.contains("--replay"), "{told}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 2, "{refused}");
+}
+
 #[test]
 fn a_second_replay_is_refused_with_the_first_ones_name() {
     let broker = shop_with_an_order();
