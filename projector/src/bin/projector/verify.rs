@@ -36,11 +36,15 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) ->
         return Ok(());
     }
     let name = &report.generation;
-    Err(Failure::failed(match report.is_unreadable_only() {
+    let rebuild = match report.is_unreadable_only() {
         true => format!("{name} cannot be read; rebuild it with `projector --replay`"),
         false => format!(
             "{name} is not what the log says; rebuild it with `projector --replay --accept-difference WHY`"
         ),
+    };
+    Err(Failure::failed(match &report.left_out_unnamed {
+        Some(lost) => format!("{rebuild}. {lost}, and verify again"),
+        None => rebuild,
     }))
 }
 
@@ -59,6 +63,7 @@ fn as_text(report: &VerifyReport) -> String {
         differences,
         unreadable,
         more,
+        left_out_unnamed: _,
     } = report;
     let mut lines = vec![
         format!(
