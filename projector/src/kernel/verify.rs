@@ -15,7 +15,7 @@ mod served;
 mod whole;
 
 pub(in crate::kernel) use giving_way::{GivingWay, TIMES_MAX as GIVING_WAY_TIMES_MAX};
-pub(in crate::kernel) use left_out::lost_note;
+pub(in crate::kernel) use left_out::LeftOut;
 pub use parked::parked_differently;
 pub use ranges::{Range, RangeDigest, RangeRow, RangeRows, Ranges, StoredKey};
 pub use sample::{RowsAt, Sample, Serves};

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::giving_way::{self, GivingWay};
-use super::left_out::lost_note;
+use super::left_out::LeftOut;
 use super::rounds::Comparing;
 use super::served::{HoldError, Served};
 use crate::kernel::generation::Generation;
@@ -222,7 +222,8 @@ impl<E: EventData> Verifying<'_, E> {
             }
             if !way.gave_way() {
                 let mut report = compared?;
-                report.left_out_unnamed = (!report.is_sound()).then(|| lost_note(&served, named)).flatten();
+                report.left_out_unnamed =
+                    (!report.is_sound()).then(|| LeftOut::of(&served).lost_note(named)).flatten();
                 return Ok(report);
             }
             tracing::info!(
