@@ -9,6 +9,7 @@ mod shutdown;
 mod sled_directory;
 mod sled_threads;
 mod standstill;
+mod too_many_files;
 
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};
@@ -18,6 +19,7 @@ pub use repeated::{Repeated, and_more, kind};
 pub use shutdown::{listening, shutdown_signal};
 pub use sled_directory::prepare_sled_directory;
 pub use standstill::{STOOD_STILL_AFTER, Standstill};
+pub use too_many_files::too_many_files;
 
 /// Failed or refused.
 pub const EXIT_FAILED: u8 = 1;

@@ -91,6 +91,8 @@ pub(crate) enum Undecided {
         partition: usize,
         /// Why it is not.
         reason: String,
+        /// Whether it was compared, and is something else.
+        differs: bool,
     },
     /// The journal has as many bytes as it may.
     #[error(

@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use daybook_journal::Identity;
-use event_log::process::{DirectoryLock, LockError};
+use event_log::process::{DirectoryLock, LockError, too_many_files};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -69,7 +69,11 @@ pub(crate) enum Marked {
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It cannot be made, read or written.
-    #[error("directory {} cannot be used: {source}; check that it exists and may be written, or choose another with --data-dir", path.display())]
+    #[error(
+        "directory {} cannot be used: {source}; {}",
+        path.display(),
+        too_many_files(&source.to_string()).unwrap_or("check that it exists and may be written, or choose another with --data-dir")
+    )]
     Unusable {
         /// The directory.
         path: PathBuf,

@@ -40,6 +40,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use event_log::process::too_many_files;
+
 use super::keys::Span;
 use database::Database;
 use unsynced::UNSYNCED_BYTES_MAX;
@@ -58,7 +60,8 @@ pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 pub enum StoreError {
     /// The database cannot be opened.
     #[error(
-        "the store in {dir} cannot be opened: {detail}; see that the disk has space and may be written, and that nobody else has it open"
+        "the store in {dir} cannot be opened: {detail}; {}",
+        too_many_files(detail).unwrap_or("see that the disk has space and may be written, and that nobody else has it open")
     )]
     Open {
         /// Directory of the database.

@@ -7,11 +7,23 @@ use crate::fields::Damaged;
 use crate::frame::RECORD_BYTES_MAX;
 use crate::segment::Identity;
 
+/// What the system says where the process, or all of it, has as many files open as it may.
+const TOO_MANY_FILES: [i32; 2] = [24, 23];
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(code) if TOO_MANY_FILES.contains(&code) => {
+            "the limit of open files was reached: raise it (`ulimit -n`; where the whole system says so, `sysctl fs.file-max`)"
+        }
+        _ => "see that the disk has room and may be written",
+    }
+}
+
 /// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file system does not do as asked.
-    #[error("the journal in {} cannot {doing}: {source}; see that the disk has room and may be written", path.display())]
+    #[error("the journal in {} cannot {doing}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// The directory.
         path: PathBuf,
@@ -157,4 +169,21 @@ pub enum ReadError {
         /// What is wrong.
         damaged: Damaged,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_are_not_blamed_on_the_disk() {
+        let said = |code| {
+            let source = io::Error::from_raw_os_error(code);
+            OpenError::Io { path: "journal".into(), doing: "be read", source }.to_string()
+        };
+        for code in TOO_MANY_FILES {
+            assert!(said(code).contains("ulimit -n") && !said(code).contains("the disk"), "{}", said(code));
+        }
+        assert!(said(28).contains("the disk has room"));
+    }
 }

@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::too_many_files::too_many_files;
+
 /// Held as long as it lives; the system releases it if the process dies. The file stays, and says who held it last.
 #[derive(Debug)]
 pub struct DirectoryLock {
@@ -32,6 +34,9 @@ pub enum LockError {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
+    if let Some(remedy) = too_many_files(&error.to_string()) {
+        return remedy;
+    }
     match error.kind() {
         io::ErrorKind::IsADirectory => {
             "a directory lies where this file belongs: move it away, the file is made anew"

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use event_log::process::{DirectoryLock, LockError};
+use event_log::process::{DirectoryLock, LockError, too_many_files};
 
 use super::files;
 use super::store::GenerationError;
@@ -126,6 +126,9 @@ pub enum ReadModelError {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
+    if let Some(remedy) = too_many_files(&error.to_string()) {
+        return remedy;
+    }
     match error.kind() {
         io::ErrorKind::IsADirectory => "a directory lies where this file belongs: move it away",
         _ => "check that the directory exists and may be written",
@@ -147,6 +150,14 @@ impl ReadModel {
     /// [`ReadModelError::Foreign`] if something else lies in it.
     pub fn open(directory: &Path) -> Result<Self, ReadModelError> {
         fs::create_dir_all(directory).map_err(io_error("create", directory))?;
+        Self::open_existing(directory)
+    }
+
+    /// Opens a read model's directory, which must be there.
+    ///
+    /// # Errors
+    /// As of [`ReadModel::open`].
+    pub fn open_existing(directory: &Path) -> Result<Self, ReadModelError> {
         let read_model = Self { directory: directory.to_owned() };
         for name in read_model.entries()? {
             let known = [REPLAY_LOCK, SERVING_LOCK, ADMIN_SOCKET, VERIFY_DIRECTORY, LOST_AND_FOUND];

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use event_log::process::LockError;
+use event_log::process::{LockError, too_many_files};
 use uuid::Uuid;
 
 use super::codec::RowError;
@@ -13,7 +13,7 @@ use super::codec::RowError;
 #[error(
     "cannot {action} the read model in {}: {detail}. {}",
     path.display(),
-    failure.remedy()
+    remedy(*failure, detail)
 )]
 pub struct StoreError {
     /// What was tried: `read`, `write`, …
@@ -38,14 +38,12 @@ pub enum Failure {
     Other,
 }
 
-impl Failure {
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::Damage => "It is not what was written: rebuild it with `projector --replay`",
-            Self::Write | Self::Other => {
-                "Check the disk's space and rights; if its files are damaged, rebuild it with `projector --replay`"
-            }
-        }
+fn remedy(failure: Failure, detail: &str) -> &'static str {
+    match failure {
+        Failure::Damage => "It is not what was written: rebuild it with `projector --replay`",
+        Failure::Write | Failure::Other => too_many_files(detail).unwrap_or(
+            "Check the disk's space and rights; if its files are damaged, rebuild it with `projector --replay`",
+        ),
     }
 }
 

@@ -6,6 +6,7 @@
 //! digest differs its rows are compared one by one.
 
 mod giving_way;
+mod left_out;
 mod parked;
 mod ranges;
 mod rounds;
@@ -14,6 +15,7 @@ mod served;
 mod whole;
 
 pub(in crate::kernel) use giving_way::{GivingWay, TIMES_MAX as GIVING_WAY_TIMES_MAX};
+pub(in crate::kernel) use left_out::LeftOut;
 pub use parked::parked_differently;
 pub use ranges::{Range, RangeDigest, RangeRow, RangeRows, Ranges, StoredKey};
 pub use sample::{RowsAt, Sample, Serves};

@@ -100,3 +100,28 @@ fn a_build_with_a_directory_for_a_file_is_named_and_can_be_discarded() {
         assert_eq!(report.digest, outcome_of(&log.records).0, "{file}");
     }
 }
+
+/// Whatever it led to is not there any more, or not mounted.
+#[test]
+fn a_link_that_leads_nowhere_in_place_of_a_generation_is_replaced_or_removed() {
+    let broker = Broker::start();
+    broker.write(&broken_transcript(30, 92).records);
+    let directory = tempfile::tempdir().unwrap();
+    let link = |name: &str| {
+        std::os::unix::fs::symlink(directory.path().join("nowhere"), directory.path().join(name)).unwrap();
+    };
+    link("gen-000001");
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!((&*report.generation, report.retired), ("gen-000002", vec!["gen-000001".to_owned()]));
+    link("gen-000003");
+    let read_model = ReadModel::open(directory.path()).unwrap();
+    assert!(read_model.unfinished().unwrap().is_empty());
+    assert_eq!(read_model.discard().unwrap(), ["gen-000003"]);
+    // What is published was replaced by one.
+    fs::remove_dir_all(directory.path().join("gen-000002")).unwrap();
+    link("gen-000002");
+    assert!(read_model.discard().unwrap().is_empty());
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!((report.published, report.retired), (true, vec!["gen-000002".to_owned()]));
+    assert_eq!(read_model.names().unwrap(), [report.generation]);
+}

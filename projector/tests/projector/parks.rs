@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use projector::kernel::quarantine::{PARKED_EVENTS_PER_KEY_MAX, SkippedEvent, leave_out};
+use projector::kernel::quarantine::{PARKED_EVENTS_PER_KEY_MAX, SkippedEvent, leave_out, release};
 use projector::kernel::{Generation, StopReason};
 use projector::shop;
 use projector::shop::users::{self, UserRow};
@@ -164,6 +164,20 @@ fn what_waits_without_a_position_is_shown_until_it_is_read_again_or_is_gone() {
     assert!(parked(&generation).is_empty(), "the log does not have it any more");
     drop(generation);
     assert!(parked(&open(&directory.path().join("gen"))).is_empty());
+}
+
+#[test]
+fn a_release_of_what_has_no_position_yet_says_so_and_what_helps() {
+    let mut log = Log::default();
+    log.write(&signed_up(NEIGHBOUR));
+    write_nonsense(&mut log, USER);
+    let (_directory, generation) = projected(&log);
+    let waits = parked(&generation)[0].clone();
+    let refused = release(&generation, shop::projection(), &waits.key).unwrap_err().to_string();
+    let place = format!("at the end of {}/{}", waits.topic, waits.partition);
+    assert!(refused.contains(&place) && refused.contains("once another record follows"), "{refused}");
+    assert!(!refused.contains("no events of key"), "{refused}");
+    assert_eq!(parked(&generation), [waits]);
 }
 
 #[test]

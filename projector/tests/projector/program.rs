@@ -113,9 +113,33 @@ fn wrong_settings_are_told_together_and_nothing_is_made() {
         &["\"me\" is not a UUID", "--no-publish, --into and --accept-difference go with --replay only"],
     );
     assert_refused(&alone(&["--data-dir", data_dir_text]).output().unwrap(), 2, &["exactly one of"]);
-    let output = alone(&["--status", "--data-dir", data_dir_text]).output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).contains("no generation has been published"));
     assert!(!data_dir.exists());
+}
+
+#[test]
+fn what_looks_after_a_read_model_names_a_directory_that_is_not_there_and_makes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("read-modle");
+    let run = |arguments: &[&str]| alone(arguments).arg("--data-dir").arg(&data_dir).output().unwrap();
+    let (key, named) = (USER.to_string(), format!("{} does not exist", data_dir.display()));
+    for arguments in [
+        &["--status"][..],
+        &["--status", "--json"],
+        &["--verify", "--brokers", "127.0.0.1:1", "--start-timeout-ms", "300"],
+        &["--rollback"],
+        &["--discard"],
+        &["--rate", "5"],
+        &["--inspect", &key],
+        &["--release", &key],
+        &["--skip-event", "users.events/0@1", "--why", "a test"],
+    ] {
+        assert_refused(&run(arguments), 2, &[&named, "--data-dir"]);
+        assert!(!data_dir.exists(), "{arguments:?}");
+    }
+    fs::create_dir(&data_dir).unwrap();
+    let empty = run(&["--status"]);
+    assert!(String::from_utf8_lossy(&empty.stdout).contains("no generation has been published"), "{empty:?}");
+    assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 0);
 }
 
 #[test]
@@ -140,6 +164,33 @@ fn a_generation_in_use_is_told_by_its_holder() {
     let report = json_of(&projector(&broker, directory.path(), &accepted).output().unwrap());
     assert_eq!((&report["generation"], &report["resumed"]), (&json!("gen-000002"), &json!(true)));
     assert!(report["compared"].as_str().unwrap().contains("accepted (a test)"), "{report}");
+}
+
+/// From too few for anything to enough.
+#[test]
+fn where_no_more_files_may_be_opened_the_limit_is_named_and_no_other_remedy() {
+    let broker = shop_with_an_order();
+    let directory = tempfile::tempdir().unwrap();
+    replay(&broker, directory.path());
+    let inspect = format!("exec \"$0\" --inspect {USER} --data-dir \"$1\"");
+    let mut refused = 0;
+    for files in 3.. {
+        let script = format!("ulimit -n {files}; {inspect}");
+        let mut limited = Command::new("sh");
+        limited.env_clear().args(["-c", &script, env!("CARGO_BIN_EXE_projector")]).arg(directory.path());
+        let output = limited.output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        let told = String::from_utf8_lossy(&output.stderr);
+        // With less than this the program cannot even be begun.
+        if output.status.code() != Some(127) && !told.contains("shared libraries") {
+            assert_refused(&output, 1, &["limit of open files", "ulimit -n"]);
+            assert!(!told.contains("may be written") && !told.contains("--replay"), "{told}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 2, "{refused}");
 }
 
 #[test]

@@ -73,6 +73,21 @@ fn what_waits_is_shown_released_or_left_out() {
     let text = run(&["--status"]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(text.contains("left out since 20") && text.contains("written by mistake"), "{text}");
+
+    let note = directory.path().join("SKIPPED");
+    let kept = std::fs::read(&note).unwrap();
+    std::fs::remove_file(&note).unwrap();
+    let left_out = &shown["skipped"][0];
+    let topic = left_out["topic"].as_str().unwrap();
+    let place = format!("{topic}/{}@{}", left_out["partition"], left_out["position"]);
+    let lost = [place.as_str(), "not named in SKIPPED any more", "Restore SKIPPED from a copy"];
+    assert_refused(&run(&["--replay"]), 1, &[&lost[..], &["not the same"]].concat());
+    let verified = run(&["--verify"]);
+    let told = String::from_utf8_lossy(&verified.stderr);
+    assert!(lost.iter().all(|lost| told.contains(lost)) && told.contains("verify again"), "{told}");
+    std::fs::write(&note, kept).unwrap();
+    let verified = run(&["--verify"]);
+    assert!(verified.status.success(), "{verified:?}");
 }
 
 #[test]

@@ -79,6 +79,23 @@ fn what_was_never_finished_is_removed_unless_in_use() {
 }
 
 #[test]
+fn one_that_cannot_be_removed_keeps_none_of_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let read_model = with_generations(directory.path(), 1);
+    for name in ["gen-000002", "gen-000003", "gen-000004"] {
+        drop(Generation::create(&read_model.path_of(name), &shop::layout(), &zero(), HOLDER).unwrap());
+    }
+    let lock = read_model.path_of("gen-000003").join("LOCK");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let said = read_model.discard().unwrap_err().to_string();
+    assert!(said.contains(&lock.display().to_string()), "{said}");
+    assert_eq!(read_model.names().unwrap(), ["gen-000001", "gen-000003"]);
+    fs::remove_dir(&lock).unwrap();
+    assert_eq!(read_model.discard().unwrap(), ["gen-000003"]);
+}
+
+#[test]
 fn a_removal_that_was_cut_short_is_finished_later() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 1);

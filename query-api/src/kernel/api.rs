@@ -57,6 +57,8 @@ pub struct Api {
     pub(super) measured: ArcSwap<Measured>,
     /// Why nothing is served, while that is so.
     pub(super) absent: ArcSwap<Absent>,
+    /// What is wrong, while the directory of the read model is not there or is another one.
+    pub(super) directory_gone: ArcSwap<Option<String>>,
 }
 
 /// Why nothing is served.
@@ -102,6 +104,7 @@ impl Api {
             builds_ended: AtomicU64::new(0),
             measured: ArcSwap::default(),
             absent: ArcSwap::from_pointee(Absent::Opening),
+            directory_gone: ArcSwap::default(),
         }
     }
 

@@ -81,6 +81,8 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     gauge(&mut registry, "partitions_away", "Partitions that nobody answers for at present", away);
     let trouble = i64::from(status.build_trouble.is_some());
     gauge(&mut registry, "build_trouble", "1 while a generation that is to be built cannot be", trouble);
+    let gone = i64::from(status.directory_gone.is_some());
+    gauge(&mut registry, "directory_gone", "1 while the read model's directory was removed under D", gone);
     stopped(&mut registry, status);
     next(&mut registry, status);
     rebuild(&mut registry, status);

@@ -77,23 +77,33 @@ impl Ownership {
         }
     }
 
-    /// Ends when the socket is to be made again.
+    /// Ends when the socket is to be made again. Tells while the whole directory is gone, also if another process has made one
+    /// with a socket in its place.
     async fn gone(&self, own: Option<u64>) -> String {
         let directory = self.read_model.directory().display();
-        let mut told = false;
+        let mut is_gone = false;
         loop {
             sleep(RETRY_INTERVAL).await;
-            if self.looked_at(ADMIN_SOCKET).await.is_some() {
+            let has_socket = self.looked_at(ADMIN_SOCKET).await.is_some();
+            if has_socket && !is_gone {
                 continue;
             }
             if self.looked_at(SERVING_LOCK).await == own {
+                is_gone = false;
+                self.api.directory_gone.store(Arc::default());
+                if has_socket {
+                    tracing::info!("{directory} is there again");
+                    continue;
+                }
                 return format!("{ADMIN_SOCKET} in {directory} was removed, and is made again");
             }
-            if !std::mem::replace(&mut told, true) {
-                tracing::error!(
+            if !std::mem::replace(&mut is_gone, true) {
+                let told = format!(
                     "{ADMIN_SOCKET} and {SERVING_LOCK} in {directory} were removed, and the read model with them, if that is gone as \
                      well: queries are answered from what is open; restart this process"
                 );
+                tracing::error!("{told}");
+                self.api.directory_gone.store(Arc::new(Some(told)));
             }
         }
     }

@@ -37,6 +37,8 @@ pub struct Status {
     pub withdrawn: Vec<Withdrawn>,
     /// Why a generation that is to be built is not yet.
     pub build_trouble: Option<String>,
+    /// What is wrong, while the directory of the read model was removed or replaced under this process.
+    pub directory_gone: Option<String>,
     /// All partitions that are projected.
     pub partitions: Vec<Partition>,
     /// Records that the broker has and the rows do not; none until the broker has answered for all partitions.
@@ -160,6 +162,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Ti
         next: api.next.load().as_ref().clone(),
         withdrawn: measured.withdrawn.clone(),
         build_trouble: api.build_trouble.load().as_ref().clone(),
+        directory_gone: api.directory_gone.load().as_ref().clone(),
         partitions: progress.map(partitions).unwrap_or_default(),
         lag_total: progress.and_then(Progress::lag_total),
         last_event_age_ms: progress
@@ -202,7 +205,8 @@ fn topic_faults(progress: &Progress) -> Vec<String> {
 /// A line for everything that is wrong and lasts, as readiness tells it.
 pub(super) fn troubles(status: &Status) -> Vec<String> {
     let stopped = status.stopped.as_ref().map(|problem| format!("stopped: {}", problem.detail));
-    let single = [stopped, status.refused.clone(), status.build_trouble.clone()];
+    let single =
+        [stopped, status.refused.clone(), status.build_trouble.clone(), status.directory_gone.clone()];
     let several = status.topic_faults.iter().chain(&status.partitions_away).cloned();
     single.into_iter().flatten().chain(several).collect()
 }

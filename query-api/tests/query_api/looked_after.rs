@@ -70,6 +70,31 @@ async fn a_socket_that_was_removed_is_made_again() {
     service.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_was_taken_away_is_told_while_it_is() {
+    let setting = Setting::new();
+    let service = setting.serve().await;
+    let (router, data_dir) = (service.router(), setting.data_dir());
+    until("the socket", async || data_dir.join("ADMIN").exists().then_some(())).await;
+    let away = data_dir.with_extension("away");
+    let path = data_dir.display().to_string();
+    let told = async |is_gone: bool| {
+        let ready = get(&router, "/health/ready").await.text;
+        let status = get(&router, "/status").await;
+        let gone = status.ok()["directory_gone"].as_str().is_some_and(|told| told.contains(&path));
+        let figure = format!("daybook_query_directory_gone {}", u8::from(is_gone));
+        let counted = get(&router, "/metrics").await.text.contains(&figure);
+        (gone == is_gone && ready.contains("restart this process") == is_gone && counted).then_some(())
+    };
+    told(false).await.unwrap();
+    std::fs::rename(&data_dir, &away).unwrap();
+    until("it to be told", async || told(true).await).await;
+    std::fs::rename(&away, &data_dir).unwrap();
+    until("it to be over", async || told(false).await).await;
+    assert!(some_of(&ask(&setting, "/sample", &Value::Null)).contains("200 OK"));
+    service.stop().await.unwrap();
+}
+
 fn verified(kafka: &event_log::Kafka, data_dir: PathBuf) -> VerifyReport {
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a verification".to_owned());

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Bytes, HttpBody as _, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use schemas::problem::Problem;
@@ -26,6 +26,10 @@ impl Body {
         timeout: Duration,
     ) -> Result<Self, Refusal> {
         check_content_type(headers)?;
+        // Known from its Content-Length: whoever says so much is told at once, not when it has come, or has not.
+        if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+            return Err(too_large());
+        }
         let reading = tokio::time::timeout(timeout, to_bytes(body, BODY_BYTES_MAX));
         let read = reading.await.map_err(|_| too_slow(timeout))?;
         read.map(Self).map_err(|error| unreadable(&error))
@@ -74,10 +78,14 @@ fn too_slow(timeout: Duration) -> Refusal {
     Refusal::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Request too slow", detail)
 }
 
+fn too_large() -> Refusal {
+    let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+}
+
 fn unreadable(error: &axum::Error) -> Refusal {
     if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
-        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail);
+        return too_large();
     }
     Refusal::new(
         StatusCode::BAD_REQUEST,

@@ -28,6 +28,8 @@ const KEY_UNREADABLE: &str = "what became of the request with this Idempotency-K
 
 const PARTITION_AWAY: &str = "what is stored here of one partition and what Kafka has of it are not known to be the same; commands that write to \
                               it, or whose answer may rest on it, are taken once they are; /health/ready says what stands in the way";
+const PARTITION_DIFFERS: &str = "what Kafka has of one partition is not what is stored here; commands that write to it, or whose answer may rest on \
+                                 it, are refused until somebody has mended that; /health/ready says what differs";
 const CATCHING_UP: &str =
     "what other services say of this is not known yet; try again, /health/ready says how far it is";
 const FOLLOWING_STOPPED: &str = "nothing is known of what this depends on, and nothing new is heard of other services at present; try \
@@ -92,6 +94,10 @@ impl From<Undecided> for Refusal {
             Undecided::QueueFull => Self::unavailable("busy", "Too many commands", detail),
             Undecided::OutboxFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
             Undecided::PartitionFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
+            // One kind for both, as in the metrics; the title says which it is.
+            Undecided::PartitionAway { differs: true, .. } => {
+                Self::unavailable("partition-away", "Partition differs from what is stored", detail)
+            }
             Undecided::PartitionAway { .. } => Self::unavailable("partition-away", "Partition away", detail),
             Undecided::JournalFull { .. } => Self::unavailable("journal-full", "Journal full", detail),
             Undecided::KeysFull { .. } => {
@@ -131,6 +137,7 @@ fn shown(undecided: &Undecided) -> String {
         Undecided::StoreFails { .. } => STORE_FAILS.to_owned(),
         Undecided::RelayHalted { .. } => RELAY_HALTED.to_owned(),
         Undecided::Superseded { .. } => SUPERSEDED.to_owned(),
+        Undecided::PartitionAway { differs: true, .. } => PARTITION_DIFFERS.to_owned(),
         Undecided::PartitionAway { .. } => PARTITION_AWAY.to_owned(),
         Undecided::CatchingUp { .. } => CATCHING_UP.to_owned(),
         Undecided::FollowingStopped { .. } => FOLLOWING_STOPPED.to_owned(),
@@ -218,12 +225,14 @@ mod tests {
         };
         let by = || Superseded { topic: "toys.events".to_owned(), partition: 0, by: writer(), copy: false };
         let store = StoreError::Open { dir: secret().into(), detail: secret(), is_damage: false };
-        let refusals: [Refusal; 11] = [
+        let away = |differs| Undecided::PartitionAway { partition: 0, reason: secret(), differs };
+        let refusals: [Refusal; 12] = [
             Undecided::StoreFails { detail: secret() }.into(),
             Undecided::KeyUnreadable { detail: secret() }.into(),
             Undecided::RelayHalted { reason: secret() }.into(),
             Undecided::Superseded { by: by() }.into(),
-            Undecided::PartitionAway { partition: 0, reason: secret() }.into(),
+            away(false).into(),
+            away(true).into(),
             Undecided::CatchingUp { reason: secret() }.into(),
             Undecided::FollowingStopped { reason: secret() }.into(),
             AfterError::Await(AwaitError::Stopped { reason: secret() }).into(),

@@ -58,7 +58,9 @@ impl Positions {
         }
         for partition in &state.uncompared {
             let reason = state.why_uncompared(*partition);
-            shut.insert(*partition, Undecided::PartitionAway { partition: *partition, reason });
+            // While nobody answers for it, that is what is so.
+            let differs = state.absent.is_unfit(*partition) && !state.unanswered.contains_key(partition);
+            shut.insert(*partition, Undecided::PartitionAway { partition: *partition, reason, differs });
         }
         Shut(shut)
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Request;
+use event_log::process::{ConnectionLimits, serve};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
@@ -61,4 +64,28 @@ async fn a_body_that_does_not_come_keeps_nobody_out() {
     Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await.is(201);
     assert!(!stalled.is_finished());
     stalled.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_said_to_be_too_large_is_refused_before_any_of_it_has_come() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.body_timeout = Duration::from_secs(60);
+        settings.limits.request_timeout = Duration::from_secs(60);
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let connections = ConnectionLimits::default();
+    let serving = tokio::spawn(serve(listener, toys.router.clone(), connections, std::future::pending()));
+    let head = "POST /toys HTTP/1.1\r\nhost: toys\r\ncontent-type: application/json\r\ncontent-length: 16385\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let said = async {
+        while !String::from_utf8_lossy(&answer).contains("urn:daybook:problem:body-too-large") {
+            assert!(client.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), said).await.expect("an answer without the body");
+    assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+    serving.abort();
 }

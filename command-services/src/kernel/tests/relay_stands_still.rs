@@ -78,7 +78,11 @@ async fn paint_all(toys: &TestService<Toys>, log: &Log) {
         let (id, _) = &records[0];
         let painted = Call::patch(format!("/toys/{id}"), &json!({"coats": 1})).send(&toys.router).await;
         match partition {
-            0 => painted.is_problem(503, "partition-away"),
+            0 => {
+                assert_eq!(painted.text("title"), "Partition differs from what is stored");
+                assert!(painted.text("detail").contains("is not what is stored here"), "{painted:?}");
+                painted.is_problem(503, "partition-away")
+            }
             _ => painted.is(200),
         };
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::kernel::directory::DirectoryError;
 use crate::kernel::store::{Store, StoreError, VALUE_BYTES_MAX};
 use crate::testing::{copy_dir, eventually};
 
@@ -22,6 +23,17 @@ fn open(dir: &TempDir) -> Store {
 
 fn put(key: &[u8], value: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     (key.to_vec(), Some(value.to_vec()))
+}
+
+#[test]
+fn too_many_open_files_are_not_blamed_on_the_disk() {
+    let reached = || std::io::Error::from_raw_os_error(24);
+    let index =
+        StoreError::Open { dir: "index".into(), detail: reached().to_string(), is_damage: false }.to_string();
+    let directory = DirectoryError::Unusable { path: "users".into(), source: reached() }.to_string();
+    for said in [index, directory] {
+        assert!(said.contains("ulimit -n") && !said.contains("may be written"), "{said}");
+    }
 }
 
 #[test]

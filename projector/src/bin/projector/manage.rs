@@ -1,5 +1,9 @@
 //! `--rollback`, `--discard`, and `--rate` alone.
 
+use std::fs;
+use std::io;
+
+use event_log::process::EXIT_USAGE;
 use projector::kernel::generation::layout_of;
 use projector::kernel::{ReadModel, ReadModelError};
 use serde_json::json;
@@ -46,14 +50,16 @@ pub(crate) fn set_rate(settings: &Settings, rate: Option<u64>) -> Result<(), Fai
     say(&if settings.json { json!({ "rate": rate }).to_string() } else { text })
 }
 
-/// The read model; it is not created.
+/// The read model; its directory is not made. One that is not there is a slip in its name more often than not.
 pub(crate) fn existing(settings: &Settings) -> Result<ReadModel, Failure> {
-    if !settings.data_dir.is_dir() {
+    let dir = &settings.data_dir;
+    let is_missing = fs::metadata(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if is_missing {
         let sentence = format!(
-            "there is no read model in {}; build one with `projector --replay`",
-            settings.data_dir.display()
+            "the directory {} does not exist: name that of the read model with --data-dir; a new one is made by `projector --replay`",
+            dir.display()
         );
-        return Err(Failure::failed(sentence));
+        return Err(Failure { exit_code: EXIT_USAGE, sentence });
     }
-    ReadModel::open(&settings.data_dir).map_err(Failure::failed)
+    ReadModel::open_existing(dir).map_err(Failure::failed)
 }

@@ -44,9 +44,9 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions) -> Result<(), Fa
 /// What is left out of the read model, if there is one.
 fn skipped(settings: &Settings) -> Result<Vec<SkippedEvent>, Failure> {
     match settings.data_dir.is_dir() {
-        true => {
-            ReadModel::open(&settings.data_dir).and_then(|found| found.skipped()).map_err(Failure::failed)
-        }
+        true => ReadModel::open_existing(&settings.data_dir)
+            .and_then(|found| found.skipped())
+            .map_err(Failure::failed),
         false => Ok(Vec::new()),
     }
 }

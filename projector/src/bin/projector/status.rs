@@ -7,7 +7,7 @@ use event_log::topics::{self, Watermarks};
 use projector::kernel::generation::Moment;
 use projector::kernel::read_model::Withdrawn;
 use projector::kernel::verify::{Client, QuarantineShown, Served};
-use projector::kernel::{Checkpoint, Generation, GenerationError, ReadModel, generation, sources};
+use projector::kernel::{Checkpoint, Generation, GenerationError, generation, sources};
 use projector::shop;
 use serde_json::{Value, json};
 
@@ -64,10 +64,7 @@ struct Left {
 }
 
 fn left(settings: &Settings) -> Result<Left, Failure> {
-    if !settings.data_dir.is_dir() {
-        return Ok(Left { unfinished: Vec::new(), withdrawn: Vec::new(), rebuild: Value::Null });
-    }
-    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let read_model = existing(settings)?;
     let unfinished = read_model.unfinished().map_err(Failure::failed)?;
     let withdrawn = read_model.withdrawn().map_err(Failure::failed)?;
     let rebuild = read_model.rebuild_at_work();
@@ -99,10 +96,7 @@ impl Left {
 
 /// Name and directory of the published generation. Creates nothing.
 pub(crate) fn published(settings: &Settings) -> Result<Option<(String, PathBuf)>, Failure> {
-    if !settings.data_dir.is_dir() {
-        return Ok(None);
-    }
-    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let read_model = existing(settings)?;
     let name = read_model.current().map_err(Failure::failed)?;
     Ok(name.map(|name| (name.clone(), read_model.path_of(&name))))
 }

@@ -1,17 +1,18 @@
 //! `--verify`.
 
+use projector::kernel::ReplayOptions;
 use projector::kernel::replay::lower_priority;
 use projector::kernel::verify::{Difference, RowName, Unreadable, VerifyReport, verify};
-use projector::kernel::{ReadModel, ReplayOptions};
 use projector::shop;
 
+use crate::manage::existing;
 use crate::replay::cancelled_by_signal;
 use crate::settings::Settings;
 use crate::telling::Telling;
 use crate::{Failure, say};
 
 pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) -> Result<(), Failure> {
-    let read_model = ReadModel::open(&settings.data_dir).map_err(Failure::failed)?;
+    let read_model = existing(settings)?;
     let cancelled = cancelled_by_signal()?;
     // Whoever answers queries on this machine comes first.
     lower_priority();
@@ -35,11 +36,15 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) ->
         return Ok(());
     }
     let name = &report.generation;
-    Err(Failure::failed(match report.is_unreadable_only() {
+    let rebuild = match report.is_unreadable_only() {
         true => format!("{name} cannot be read; rebuild it with `projector --replay`"),
         false => format!(
             "{name} is not what the log says; rebuild it with `projector --replay --accept-difference WHY`"
         ),
+    };
+    Err(Failure::failed(match &report.left_out_unnamed {
+        Some(lost) => format!("{rebuild}. {lost}, and verify again"),
+        None => rebuild,
     }))
 }
 
@@ -58,6 +63,7 @@ fn as_text(report: &VerifyReport) -> String {
         differences,
         unreadable,
         more,
+        left_out_unnamed: _,
     } = report;
     let mut lines = vec![
         format!(

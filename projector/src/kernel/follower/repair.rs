@@ -95,8 +95,7 @@ impl Asked {
             Repair::LeaveOut(events) => leave_out(generation, projection, events).map_err(ReleaseError::from),
         };
         // What failed with the store may be done in part, or all of it and only the sync failed.
-        let changed =
-            !matches!(answer, Err(ReleaseError::NotParked { .. } | ReleaseError::StillFails { .. }));
+        let changed = matches!(answer, Ok(_) | Err(ReleaseError::Store(_)));
         // Whoever asked may be gone.
         let _gone = self.answer.send(answer);
         changed

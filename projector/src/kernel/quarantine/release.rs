@@ -10,6 +10,7 @@ use schemas::event_data::{self, EventData};
 use schemas::sequence::SequenceError;
 use serde::{Deserialize, Serialize};
 
+use super::index::ParkedKey;
 use super::record::{ParkedRecord, shortened};
 use super::skipped::SkippedEvent;
 use crate::kernel::cache::{Table, fills_batch};
@@ -37,12 +38,24 @@ pub struct Released {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReleaseError {
     /// No events of this key wait.
-    #[error(
-        "no events of key {key} wait in quarantine that have a position; `projector --status` lists the keys. One whose position is not known leaves once another record follows in its partition, or the topic is made anew without it"
-    )]
+    #[error("no events of key {key} wait in quarantine; `projector --status` lists the keys")]
     NotParked {
         /// The key.
         key: String,
+    },
+    /// What waits of this key has no position yet.
+    #[error(
+        "of key {key} nothing waits but a record at the end of {topic}/{partition} whose position is not known, and which cannot be \
+         released before it is: it is known, and `--release` works, once another record follows in that partition; it goes if the \
+         topic is made anew without it"
+    )]
+    WithoutPosition {
+        /// The key.
+        key: String,
+        /// Topic without prefix.
+        topic: String,
+        /// Partition of that topic.
+        partition: i32,
     },
     /// One of them cannot be projected by this program.
     #[error("key {key} stays parked: {reason}")]
@@ -69,7 +82,14 @@ pub fn release<E: EventData>(
     let quarantine = generation.quarantine();
     let parked: Vec<_> = quarantine.sources_of(key).cloned().collect();
     if parked.is_empty() {
-        return Err(ReleaseError::NotParked { key: key.to_owned() });
+        let unplaced = quarantine.unplaced().iter().find(|parked| parked.key == key);
+        let key = key.to_owned();
+        return Err(match unplaced {
+            Some(ParkedKey { topic, partition, .. }) => {
+                ReleaseError::WithoutPosition { key, topic: topic.clone(), partition: *partition }
+            }
+            None => ReleaseError::NotParked { key },
+        });
     }
     let mut records = Vec::new();
     for source in &parked {

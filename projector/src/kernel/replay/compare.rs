@@ -15,7 +15,7 @@ use crate::kernel::read_model::ReadModel;
 use crate::kernel::stop::StopReason;
 use crate::kernel::store::{GenerationError, StoreError};
 use crate::kernel::verify::{
-    GIVING_WAY_TIMES_MAX, GivingWay, Sample, Served, parked_differently, unreadable_row,
+    GIVING_WAY_TIMES_MAX, GivingWay, LeftOut, Sample, Served, parked_differently, unreadable_row,
 };
 
 /// What the comparison has shown.
@@ -144,7 +144,8 @@ impl<E: EventData> Comparing<'_, E> {
                 }
                 brought?;
             }
-            return self.judge(self.sample_and_follow(served)?);
+            let left_out = LeftOut::of(&served);
+            return self.judge(self.sample_and_follow(served)?, left_out);
         }
         Err("processes kept starting to serve what is published".to_owned().into())
     }
@@ -205,7 +206,7 @@ impl<E: EventData> Comparing<'_, E> {
         error.into()
     }
 
-    fn judge(&self, old: Sample) -> Result<Comparison, Unlike> {
+    fn judge(&self, old: Sample, left_out: LeftOut) -> Result<Comparison, Unlike> {
         let new = Sample::of("the new one", &old.layout, &self.new.last_moment());
         let together = new.checkpoint.covers(&old.checkpoint) && old.checkpoint.covers(&new.checkpoint);
         let parked = parked_differently(&old.parked, &new.parked);
@@ -221,8 +222,10 @@ impl<E: EventData> Comparing<'_, E> {
                  what waits in the published one"
             ),
         };
+        let lost = left_out.lost_note(&self.options.skipped);
+        let lost = lost.map_or_else(String::new, |lost| format!("; {lost}"));
         Err(Unlike::Differs(format!(
-            "{} has digest {}, the new generation {} ({events}){parked}",
+            "{} has digest {}, the new generation {} ({events}){parked}{lost}",
             old.generation, old.digest, new.digest
         )))
     }

@@ -127,6 +127,7 @@ impl<E: EventData> Comparing<'_, E> {
             differences: Vec::new(),
             unreadable: Vec::new(),
             more: false,
+            left_out_unnamed: None,
         }
     }
 

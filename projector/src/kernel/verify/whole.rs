@@ -10,11 +10,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::giving_way::{self, GivingWay};
+use super::left_out::LeftOut;
 use super::rounds::Comparing;
 use super::served::{HoldError, Served};
 use crate::kernel::generation::Generation;
 use crate::kernel::projection::Projection;
-use crate::kernel::quarantine::leave_out;
+use crate::kernel::quarantine::{SkippedEvent, leave_out};
 use crate::kernel::read_model::{ReadModel, VERIFY_DIRECTORY};
 use crate::kernel::replay::{ReplayError, ReplayOptions, ReplayProgress, rebuild_aside};
 use crate::kernel::stop::StopReason;
@@ -74,6 +75,8 @@ pub struct VerifyReport {
     pub unreadable: Vec<Unreadable>,
     /// There are more than were asked for.
     pub more: bool,
+    /// What else may be wrong, if anything is: the published generation leaves out what is not named as left out any more.
+    pub left_out_unnamed: Option<String>,
 }
 
 impl VerifyReport {
@@ -163,8 +166,8 @@ pub fn verify<E: EventData + 'static>(
     };
     rebuild_aside(kafka, projection, &options, on_progress, cancelled)?;
     let rebuilt = Generation::open(&aside.0, &layout, &options.holder)?;
-    leave_out(&rebuilt, projection, options.skipped)?;
-    verifying.compare(&rebuilt)
+    leave_out(&rebuilt, projection, options.skipped.clone())?;
+    verifying.compare(&rebuilt, &options.skipped)
 }
 
 /// Where the other one is built; it goes whatever the outcome is.
@@ -206,7 +209,7 @@ impl<E: EventData> Verifying<'_, E> {
     }
 
     /// Begins again, with the process that serves, once one means to.
-    fn compare(&self, rebuilt: &Generation) -> Result<VerifyReport, VerifyError> {
+    fn compare(&self, rebuilt: &Generation, named: &[SkippedEvent]) -> Result<VerifyReport, VerifyError> {
         for _ in 0..giving_way::TIMES_MAX {
             let served = self.find()?;
             let way = GivingWay::new(self.read_model, &served, self.cancelled);
@@ -218,7 +221,10 @@ impl<E: EventData> Verifying<'_, E> {
                 return Err(ReplayError::Cancelled { done, total: done }.into());
             }
             if !way.gave_way() {
-                return compared;
+                let mut report = compared?;
+                report.left_out_unnamed =
+                    (!report.is_sound()).then(|| LeftOut::of(&served).lost_note(named)).flatten();
+                return Ok(report);
             }
             tracing::info!(
                 "the read model is about to be served: it is let go, and compared where it is served"
