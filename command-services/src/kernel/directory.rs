@@ -30,6 +30,8 @@ const BUILDING: &str = "index.building";
 const LAYOUT_BEFORE_JOURNAL: u32 = 2;
 /// Layout of a store whose unique keys have no form.
 const LAYOUT_BEFORE_FORMS: u32 = 4;
+/// Layout of a store whose index has no digest.
+const LAYOUT_BEFORE_DIGEST: u32 = 5;
 /// Which instance it is; see `writer`.
 const WRITER: &str = Instance::FILE;
 const WRITER_NEW: &str = Instance::FILE_NEW;
@@ -59,7 +61,7 @@ pub(crate) enum Marked {
     Not,
     /// The store is of today's layout.
     Today,
-    /// The store is of the layout before, of which the unique keys are built again.
+    /// The store is of a layout before: its unique keys may have to be built again, and its index has no digest.
     Earlier,
     /// The store is from before there was a journal.
     Before,
@@ -174,8 +176,9 @@ impl Directory {
         if found == before && expected.layout == LAYOUT {
             return Ok(if is_from_before(&self.store()) { Marked::Before } else { Marked::Today });
         }
-        let earlier = Marker { layout: LAYOUT_BEFORE_FORMS, ..expected.clone() };
-        let is_earlier = found == earlier && expected.layout == LAYOUT;
+        let earlier = |layout| Marker { layout, ..expected.clone() };
+        let is_earlier = [LAYOUT_BEFORE_FORMS, LAYOUT_BEFORE_DIGEST].map(earlier).contains(&found)
+            && expected.layout == LAYOUT;
         if !is_earlier {
             compare(&path, &found, expected)?;
         }

@@ -7,6 +7,7 @@ mod aside;
 mod earlier;
 mod end;
 mod error;
+mod found_index;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,9 +18,8 @@ use daybook_journal::{
 use uuid::Uuid;
 
 use super::directory::{index_of, journal_of};
-use super::group::GroupError;
 use super::index::{self, Done, Reach, RedoError, Syncing};
-use super::keys::{self, LAYOUT};
+use super::keys::LAYOUT;
 use super::log_tail;
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
@@ -30,6 +30,8 @@ pub(crate) use aside::{put_aside, takes_writes};
 use end::{Ends, Judged, Missing, judge};
 
 pub(crate) use error::{KeptError, is_of_the_disk};
+pub(crate) use found_index::counter;
+use found_index::{FoundIndex, counters};
 
 /// Whose they are, and when they are opened.
 #[derive(Debug)]
@@ -58,17 +60,11 @@ pub(crate) struct Looked {
     index: FoundIndex,
 }
 
-enum FoundIndex {
-    /// It can be opened.
-    Open { store: Arc<Store>, done: Option<Done>, counters: Vec<Counter> },
-    /// It is to be built again, for this reason.
-    Unusable(String),
-}
-
 /// Looks at the directory `store`. None if there is no journal yet, and nothing that was made of one.
-pub(crate) fn look(dir: &Path, opening: &Opening<'_>) -> Result<Option<Looked>, KeptError> {
+/// `of_today` says whether its index has a digest, or has lost it.
+pub(crate) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<Option<Looked>, KeptError> {
     let found = find(&journal_of(dir))?;
-    let index = open_index(dir, opening)?;
+    let index = FoundIndex::look(dir, opening, of_today)?;
     let of = match &index {
         FoundIndex::Open { done, .. } => done.map(|done| done.journal),
         FoundIndex::Unusable(_) => None,
@@ -112,36 +108,6 @@ fn refuse_other_cluster(dir: &Path, found: &Found, opening: &Opening<'_>) -> Res
         }
         _ => Ok(()),
     }
-}
-
-fn open_index(dir: &Path, opening: &Opening<'_>) -> Result<FoundIndex, KeptError> {
-    let path = index_of(dir);
-    if !path.exists() {
-        return Ok(FoundIndex::Unusable("there is none".to_owned()));
-    }
-    if !path.is_dir() {
-        return Ok(FoundIndex::Unusable("what lies in its place is no directory".to_owned()));
-    }
-    let opened = Store::open(&path, opening.cache_bytes_max).map_err(GroupError::from);
-    let opened = opened.and_then(|store| {
-        let done = index::done(&store)?;
-        let counters = counters(&store, opening.partitions.max(0) as usize)?;
-        Ok(FoundIndex::Open { store: Arc::new(store), done, counters })
-    });
-    opened.or_else(|error| match error.is_damage() && takes_writes(dir).is_ok() {
-        true => Ok(FoundIndex::Unusable(error.to_string())),
-        false => Err(error.into()),
-    })
-}
-
-fn counters(store: &Store, partitions: usize) -> Result<Vec<Counter>, GroupError> {
-    (0..partitions as i32).map(|partition| counter(store, partition)).collect()
-}
-
-/// Where a partition stands as an index has it.
-pub(crate) fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
-    let row = store.get(&keys::counter(partition))?;
-    Ok(row.map(|row| Counter::decode(&row)).transpose()?.unwrap_or_default())
 }
 
 impl Looked {
@@ -299,7 +265,7 @@ fn redo(
             if done > 0 {
                 tracing::info!(records = done, "the store was brought to where the journal is");
             }
-            let counters = counters(&store, journal.partitions().len())?;
+            let counters = counters(&store, journal.partitions().len() as i32)?;
             // What a record does not say, such as what was taken over or taken from the log, it cannot do again.
             if counters == recorded::counters(journal) {
                 Ok(Ok(store))

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::fields::{Damaged, Fields};
 
 /// Version of keys and values; a store of another version is refused.
-pub(super) const LAYOUT: u32 = 5;
+pub(super) const LAYOUT: u32 = 6;
 
 /// All keys that start with these bytes, as bounds of a scan.
 pub(crate) type Span = (Vec<u8>, Vec<u8>);

@@ -105,6 +105,11 @@ impl<A: Aggregate> Service<A> {
             self.metrics.command(CountedAs::Unavailable);
             return Err(Undecided::Stuck { detail }.into());
         }
+        // Whoever writes may be opening the store afresh, which takes its time.
+        if let Some(detail) = self.health.failure() {
+            self.metrics.command(CountedAs::Unavailable);
+            return Err(Undecided::StoreFails { detail }.into());
+        }
         let busy = |_: &Busy| self.metrics.command(CountedAs::Unavailable);
         let at_work = self.places.work().inspect_err(busy)?;
         let waits_for_kafka = self.answer_after == AnswerAfter::Kafka;

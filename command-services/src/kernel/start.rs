@@ -57,6 +57,16 @@ pub enum StartError {
          only if nothing is to be rebuilt or taken over, the directory is sound, and nobody has claimed the topic since)"
     )]
     Away(TopicError),
+    /// The index is to be built again, and that cannot be done.
+    #[error(
+        "{source}. It is needed because the store's index is of no more use and has to be built again: {reason}"
+    )]
+    ToBuild {
+        /// What is wrong with the index.
+        reason: String,
+        /// Why it cannot be built.
+        source: Box<StartError>,
+    },
     /// Which instance it is cannot be told.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -81,6 +91,7 @@ impl StartError {
     /// Whether somebody may answer later for a partition that is needed, or take a claim.
     pub(crate) fn is_of_a_partition(&self) -> bool {
         let topic = match self {
+            Self::ToBuild { source, .. } => return source.is_of_a_partition(),
             Self::Away(_) | Self::Claim(ClaimError::NoneTaken { .. }) => return true,
             Self::Topic(error)
             | Self::Compare(CompareError::Topic(error))
@@ -92,9 +103,18 @@ impl StartError {
         topic.is_away() || matches!(topic, TopicError::Log(LogError::Silent { .. }))
     }
 
+    /// The same, as met by a start whose index is to be built again for this reason, if there is one.
+    fn for_index(self, reason: Option<&str>) -> Self {
+        match reason {
+            Some(reason) => Self::ToBuild { reason: reason.to_owned(), source: Box::new(self) },
+            None => self,
+        }
+    }
+
     /// Whether the disk does not do as asked, so that another attempt may succeed.
     pub(crate) fn is_of_the_disk(&self) -> bool {
         match self {
+            Self::ToBuild { source, .. } => source.is_of_the_disk(),
             Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
             Self::Directory(DirectoryError::Lock(LockError::Io { source, .. })) => is_of_the_disk(source),
             Self::Instance(InstanceError::Unwritable { source, .. })
@@ -180,8 +200,9 @@ pub(crate) fn start<A: Aggregate>(
         directory.replace_store()?;
     }
     let has_store = marked != Marked::Not && !recover;
-    starting.says("opening journal and index, and adding up the rows of the index");
-    let mut looked = if has_store { kept::look(&store, &opening)? } else { None };
+    starting.says("opening journal and index");
+    let of_today = marked == Marked::Today;
+    let mut looked = if has_store { kept::look(&store, &opening, of_today)? } else { None };
     if !recover && looked.is_none() && claimant.instance.epoch() > 0 {
         // Who has claimed had a journal by then, or was about to make it of the log.
         let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
@@ -195,6 +216,11 @@ pub(crate) fn start<A: Aggregate>(
         CompareError::Incoming(error) if recover => RecoverError::Incoming(error).into(),
         error => StartError::from(error),
     })?;
+    if let Some(looked) = looked.as_mut().filter(|looked| looked.lacks_index().is_some())
+        && refuse_to_build::<A>(looked, kafka, &log).is_err()
+    {
+        looked.make_do(&opening);
+    }
     if let Err(away) = log.whole() {
         refuse_without(away, settings, recover, looked.as_ref(), &claimant, &log)?;
     }
@@ -213,6 +239,7 @@ pub(crate) fn start<A: Aggregate>(
     }
     if let (Marked::Earlier, Some(looked)) = (marked, &mut looked) {
         refuse_earlier::<A>(looked, kafka, &log)?;
+        looked.note_digest()?;
     }
     // From here on no earlier program begins with what may be half of today's.
     if matches!(marked, Marked::Not | Marked::Earlier) {
@@ -220,6 +247,7 @@ pub(crate) fn start<A: Aggregate>(
     }
     // A disk that takes no new file is found out before anything is claimed.
     let whole = log.whole().ok();
+    let reason = looked.as_ref().and_then(Looked::lacks_index).map(str::to_owned);
     let (begun, looked) = match looked {
         Some(looked) if looked.goes_on_in_log(whole.as_ref())? => (None, Some(looked)),
         Some(looked) => (Some(looked.begin(&opening, whole.as_ref())?), None),
@@ -227,8 +255,8 @@ pub(crate) fn start<A: Aggregate>(
         None => (Some(Begun::make(&store, &opening)?), None),
     };
     if looked.is_some() || begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
-        log.whole().map_err(StartError::Away)?;
-        recover::refuse_front_deleted(kafka, A::TOPIC, partitions)?;
+        let reason = begun.as_ref().and_then(|begun| begun.index.as_ref().err()).or(reason.as_ref());
+        can_be_built::<A>(kafka, &log).map_err(|error| error.for_index(reason.map(String::as_str)))?;
     }
     starting.says("claiming the topic");
     let claimed = claimant.claim(&mut log, &Patience::of_a_start())?;
@@ -251,7 +279,7 @@ pub(crate) fn start<A: Aggregate>(
             if let Err(error) = directory.note_recovered() {
                 tracing::warn!(%error, "a next start with --recover would rebuild the store once more");
             }
-            let looked = kept::look(&store, &opening)?.ok_or(RecoverError::Gone)?;
+            let looked = kept::look(&store, &opening, true)?.ok_or(RecoverError::Gone)?;
             looked.begin(&opening, Some(up_to.log))?
         }
     };
@@ -271,11 +299,19 @@ fn refuse_earlier<A: Aggregate>(looked: &mut Looked, kafka: &Kafka, log: &OwnLog
     if A::UNIQUE_FORM > 0 {
         looked.read_through()?;
     }
-    if looked.has_no_index() {
-        log.whole().map_err(StartError::Away)?;
-        recover::refuse_front_deleted(kafka, A::TOPIC, log.partitions.len() as i32)?;
-    }
-    Ok(())
+    refuse_to_build::<A>(looked, kafka, log)
+}
+
+/// Refuses a start whose index is to be built again, where that cannot be.
+fn refuse_to_build<A: Aggregate>(looked: &Looked, kafka: &Kafka, log: &OwnLog) -> Result<(), StartError> {
+    let Some(reason) = looked.lacks_index() else { return Ok(()) };
+    can_be_built::<A>(kafka, log).map_err(|error| error.for_index(Some(reason)))
+}
+
+/// Refuses a log of which not all is there.
+fn can_be_built<A: Aggregate>(kafka: &Kafka, log: &OwnLog) -> Result<(), StartError> {
+    log.whole().map_err(StartError::Away)?;
+    Ok(recover::refuse_front_deleted(kafka, A::TOPIC, log.partitions.len() as i32)?)
 }
 
 /// Whether the store is to be rebuilt: once. Where the flag stays in a command line, each start would forget the idempotency
@@ -345,7 +381,7 @@ fn refuse_without(
         );
         return Ok(());
     }
-    Err(StartError::Away(away))
+    Err(StartError::Away(away).for_index(looked.and_then(Looked::lacks_index)))
 }
 
 /// What the service writes to.

@@ -59,10 +59,7 @@ pub(crate) const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be opened.
-    #[error(
-        "the store in {dir} cannot be opened: {detail}; {}",
-        too_many_files(detail).unwrap_or("see that the disk has space and may be written, and that nobody else has it open")
-    )]
+    #[error("the store in {dir} cannot be opened: {detail}{}", advice(detail, *is_damage))]
     Open {
         /// Directory of the database.
         dir: PathBuf,
@@ -116,6 +113,25 @@ impl StoreError {
     }
 }
 
+/// What helps whoever cannot open a store; of damage, whoever opens it says what becomes of it.
+fn advice(detail: &str, is_damage: bool) -> String {
+    const USUAL: &str = "see that the disk has space and may be written, and that nobody else has it open";
+    match too_many_files(detail) {
+        Some(advice) => format!("; {advice}"),
+        None if is_damage => String::new(),
+        None => format!("; {USUAL}"),
+    }
+}
+
+/// What is done about pages that cannot be read, of a store that is opened. Whoever reads one of them meets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The store is damaged: it can be built again.
+    IsDamage,
+    /// Everything else is gone on with, although the rest cannot be added up without them.
+    IsLeft,
+}
+
 /// Writes that take effect together: a value, or none to remove the key.
 pub(crate) type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
@@ -146,8 +162,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`] if the directory cannot be used or holds something damaged.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let opened = RwLock::new(Some(Database::open(dir, cache_bytes)?));
+        Self::open_telling(dir, cache_bytes, Unreadable::IsDamage, &|_| {})
+    }
+
+    /// The same; `tell` hears how many rows have been read so far.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; pages that cannot be read are left, if so asked.
+    pub(crate) fn open_telling(
+        dir: &Path,
+        cache_bytes: u64,
+        unreadable: Unreadable,
+        tell: &(dyn Fn(u64) + Sync),
+    ) -> Result<Self, StoreError> {
+        let opened = RwLock::new(Some(Database::open(dir, cache_bytes, unreadable, tell)?));
         Ok(Self { dir: dir.to_owned(), cache_bytes, opened })
+    }
+
+    /// Whether it has a digest of its rows.
+    pub(crate) fn has_digest(&self) -> Result<bool, StoreError> {
+        Ok(self.get(added_up::KEY)?.is_some())
     }
 
     /// Opens a database of which something is only to be read, as it is: one that no digest is kept of, or whose damage is
@@ -226,11 +260,12 @@ impl Store {
         self.opened(|opened| Ok(opened.is_distrusted())).unwrap_or(false)
     }
 
-    /// Closes the database and opens it again: what the file holds counts.
+    /// Closes the database and opens it again: what the file holds counts. What was not read before, and cannot be read, is left
+    /// to whoever needs it.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         Database::close(opened.take());
-        *opened = Some(Database::open(&self.dir, self.cache_bytes)?);
+        *opened = Some(Database::open(&self.dir, self.cache_bytes, Unreadable::IsLeft, &|_| {})?);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod random;
 mod away;
 mod bodies;
 mod commands;
+mod digested;
 mod directory;
 mod fingerprint;
 mod headers;

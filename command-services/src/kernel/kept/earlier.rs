@@ -25,9 +25,11 @@ impl Looked {
         }
     }
 
-    /// Whether its index is to be built again, of the whole log.
-    pub(crate) fn has_no_index(&self) -> bool {
-        matches!(self.index, FoundIndex::Unusable(_))
+    /// From here on its rows have a digest: once the directory is of today's layout, one that has none has lost it.
+    pub(crate) fn note_digest(&self) -> Result<(), KeptError> {
+        let FoundIndex::Open { store, .. } = &self.index else { return Ok(()) };
+        store.apply(Vec::new())?;
+        Ok(store.sync()?)
     }
 }
 

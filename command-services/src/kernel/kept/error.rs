@@ -70,6 +70,16 @@ pub enum KeptError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The index is damaged, as far as can be told, and the disk takes nothing.
+    #[error(
+        "the index in {} cannot be read, and the disk takes no writes: {source}; it is looked at again as soon as it does", dir.display()
+    )]
+    NoRoom {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The brokers are of another cluster.
     #[error(
         "the store in {dir} belongs to the Kafka cluster {known}, and the brokers are of cluster {found}: correct --brokers; or, if the \
@@ -128,6 +138,7 @@ impl KeptError {
                 is_of_the_disk(source)
             }
             Self::Aside { source, .. } => is_of_the_disk(source),
+            Self::NoRoom { .. } => true,
             Self::Store(error) => !error.is_damage(),
             _ => false,
         }

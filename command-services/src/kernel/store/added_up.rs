@@ -6,10 +6,8 @@
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use daybook_digest::{Digest, RowHash};
 
@@ -18,10 +16,8 @@ pub(super) const KEY: &[u8] = b"D";
 /// Most threads that add up, however many processors there are. Each takes all keys that begin with one byte, and most keys
 /// begin with one of two.
 const THREADS_MAX: usize = 2;
-/// How often a thread looks at the clock.
-const ROWS_A_LOOK: u64 = 1 << 16;
-/// Pause between two lines of progress.
-const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
+/// After so many rows a thread tells how many have been added up.
+const TOLD_ROWS: u64 = 1 << 16;
 
 /// Rows, and what they come to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,15 +36,15 @@ pub(super) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, aft
     }
 }
 
-/// Adds up all rows but the digest's own. `rows_of` gives those whose keys begin with a byte; no key is empty. It panics where
-/// reading a row does.
-pub(super) fn add_up<B, E, R>(rows_of: impl Fn(u8) -> R + Sync) -> Result<Sum, E>
+/// Adds up all rows but the digest's own, and tells now and then how many they are so far. `rows_of` gives those whose keys begin
+/// with a byte; no key is empty. It panics where reading a row does.
+pub(super) fn add_up<B, E, R>(rows_of: impl Fn(u8) -> R + Sync, tell: &(dyn Fn(u64) + Sync)) -> Result<Sum, E>
 where
     B: AsRef<[u8]>,
     E: Send,
     R: Iterator<Item = Result<(B, B), E>>,
 {
-    let (next, began, told) = (AtomicU16::new(0), Instant::now(), Mutex::new(Instant::now()));
+    let (next, told) = (AtomicU16::new(0), AtomicU64::new(0));
     let worker = || {
         let mut sum = Sum::default();
         while let Ok(first) = u8::try_from(next.fetch_add(1, Ordering::SeqCst)) {
@@ -59,8 +55,8 @@ where
                 }
                 sum.digest.add(RowHash::of(key.as_ref(), value.as_ref()));
                 sum.rows += 1;
-                if sum.rows.is_multiple_of(ROWS_A_LOOK) {
-                    tell(sum.rows, began, &told);
+                if sum.rows.is_multiple_of(TOLD_ROWS) {
+                    tell(told.fetch_add(TOLD_ROWS, Ordering::SeqCst) + TOLD_ROWS);
                 }
             }
         }
@@ -71,9 +67,12 @@ where
         // One that the system does not give is done without.
         let spawned = (1..cores.min(THREADS_MAX)).map(|_| thread::Builder::new().spawn_scoped(scope, worker));
         let others: Vec<_> = spawned.filter_map(Result::ok).collect();
-        let mut sum: Sum = worker()?;
+        let own = worker();
+        // An error says more than a panic that comes of the same.
+        let others: Vec<_> = others.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let mut sum: Sum = own?;
         for other in others {
-            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            let other: Sum = other.unwrap_or_else(|panic| resume_unwind(panic))?;
             sum.digest.merge(other.digest);
             sum.rows += other.rows;
         }
@@ -81,16 +80,24 @@ where
     })
 }
 
-fn tell(rows: u64, began: Instant, told: &Mutex<Instant>) {
-    if let Ok(mut told) = told.try_lock()
-        && told.elapsed() >= PROGRESS_PAUSE
-    {
-        *told = Instant::now();
-        let seconds = began.elapsed().as_secs();
-        tracing::info!(
-            rows,
-            seconds,
-            "adding up the rows of the store, this many by one of its threads so far"
-        );
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn how_many_rows_were_added_up_is_told_on_the_way() {
+        let told = Mutex::new(Vec::new());
+        let rows_of = |first: u8| {
+            let rows = if first == b'A' { 3 * TOLD_ROWS + 7 } else { 1 };
+            (0..rows).map(move |row| {
+                Ok::<_, Infallible>(([&[first][..], &row.to_be_bytes()].concat(), Vec::new()))
+            })
+        };
+        let sum = add_up(rows_of, &|rows| told.lock().unwrap().push(rows)).unwrap();
+        assert_eq!(sum.rows, 3 * TOLD_ROWS + 7 + 255);
+        assert_eq!(*told.lock().unwrap(), [1, 2, 3].map(|part| part * TOLD_ROWS));
     }
 }

@@ -11,13 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use daybook_digest::Digest;
+use daybook_digest::{BYTES, Digest};
 use event_log::process::prepare_sled_directory;
 
-use super::added_up::{self, add_up, change};
+use super::added_up::{self, Sum, add_up, change};
 use super::damage::{is_damage, is_eio};
 use super::unsynced::Unsynced;
-use super::{SEGMENT_BYTES, StoreError, Writes, check_size, sync_dir};
+use super::{SEGMENT_BYTES, StoreError, Unreadable, Writes, check_size, sync_dir};
 use crate::kernel::keys::Span;
 
 /// What is said of a panic: sled has them where it meets damage, and where a write of its own threads fails.
@@ -63,10 +63,15 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the database in `dir`, or makes one; its rows add up to their digest.
-    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+    /// Opens the database in `dir`, or makes one; its rows add up to their digest. `tell` hears how many were added up so far.
+    pub(super) fn open(
+        dir: &Path,
+        cache_bytes: u64,
+        unreadable: Unreadable,
+        tell: &(dyn Fn(u64) + Sync),
+    ) -> Result<Self, StoreError> {
         let mut opened = Self::open_as_it_is(dir, cache_bytes)?;
-        match opened.checked_digest() {
+        match opened.checked_digest(unreadable, tell) {
             Ok(digest) => opened.digest = Some(Mutex::new(digest)),
             Err(error) => {
                 Self::close(Some(opened));
@@ -77,19 +82,36 @@ impl Database {
     }
 
     /// The digest of all rows, if that is what the last write left.
-    fn checked_digest(&self) -> Result<Digest, StoreError> {
+    fn checked_digest(
+        &self,
+        unreadable: Unreadable,
+        tell: &(dyn Fn(u64) + Sync),
+    ) -> Result<Digest, StoreError> {
+        let not_as_written = || {
+            let (doing, detail) = ("be opened", NOT_AS_WRITTEN.to_owned());
+            StoreError::Database { doing, detail, is_damage: true }
+        };
         let began = Instant::now();
-        let sum = self.read(|db| add_up(|first| db.scan_prefix([first])))?;
-        // A version before this one has noted none; the first write does.
-        if self.get(added_up::KEY)?.is_some_and(|noted| *noted != sum.digest.to_bytes()) {
-            return Err(StoreError::Database {
-                doing: "be opened",
-                detail: NOT_AS_WRITTEN.to_owned(),
-                is_damage: true,
-            });
+        let sum = self.read(|db| add_up(|first| db.scan_prefix([first]), tell));
+        let noted = self.get(added_up::KEY)?;
+        let noted = noted.map(|noted| <[u8; BYTES]>::try_from(&*noted).map_err(|_| not_as_written()));
+        match (sum, noted.transpose()?.map(|noted| Digest::from_bytes(&noted))) {
+            (Ok(sum), Some(noted)) if sum.digest != noted => Err(not_as_written()),
+            // A version before this one has noted none; the first write does.
+            (Ok(Sum { digest, rows }), _) => {
+                tracing::debug!(rows, took = ?began.elapsed(), "the rows of the store add up");
+                Ok(digest)
+            }
+            (Err(error), Some(noted)) if error.is_damage() && matches!(unreadable, Unreadable::IsLeft) => {
+                tracing::error!(
+                    %error,
+                    "a page of the store cannot be read: whoever needs it is refused, and whether others are older than they were cannot \
+                     be told"
+                );
+                Ok(noted)
+            }
+            (Err(error), _) => Err(error),
         }
-        tracing::debug!(rows = sum.rows, took = ?began.elapsed(), "the rows of the store add up");
-        Ok(sum.digest)
     }
 
     /// Opens the database in `dir` whatever its rows add up to, and keeps no digest of them.

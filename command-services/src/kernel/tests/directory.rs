@@ -71,7 +71,7 @@ fn the_marker_must_fit() {
     let text = fs::read_to_string(&marker).unwrap();
     for (from, to, says) in [
         ("\"service\": \"toys\"", "\"service\": \"users\"", "service users"),
-        ("\"layout\": 5", "\"layout\": 99", "layout version 99"),
+        ("\"layout\": 6", "\"layout\": 99", "layout version 99"),
         ("toys.events", "p.toys.events", "topic p.toys.events"),
         ("\"partitions\": 3", "\"partitions\": 6", "partitions 6"),
     ] {
@@ -98,7 +98,7 @@ fn a_program_from_before_there_was_a_journal_refuses_a_directory_of_today() {
     let (topic, partitions) = ("toys.events".to_owned(), toys.settings.partitions);
     let before = Marker { service: "toys".to_owned(), layout: 2, topic, partitions };
     let refused = directory.check_marker(&before).unwrap_err().to_string();
-    assert!(refused.contains("says layout version 5, but this process has"), "{refused}");
+    assert!(refused.contains("says layout version 6, but this process has"), "{refused}");
     assert!(refused.contains("use the version of this program that wrote it"), "{refused}");
 }
 
@@ -113,7 +113,7 @@ fn a_store_whose_marker_is_gone_is_named_and_not_to_be_moved_away() {
     for recover in [false, true] {
         toys.settings.recover = recover;
         let (code, sentence) = refusal(start(&toys.settings));
-        assert!(code == 1 && sentence.contains("topic toys.events (3 partitions, layout 5)"), "{sentence}");
+        assert!(code == 1 && sentence.contains("topic toys.events (3 partitions, layout 6)"), "{sentence}");
         assert!(sentence.contains("Do not move the store away"), "{sentence}");
     }
     fs::write(&marker, text).unwrap();

@@ -27,7 +27,7 @@ pub(super) fn opening<'a>(cluster: &'a str, starting: &'a Starting) -> Opening<'
 pub(super) fn opened(dir: &TempDir) -> Kept {
     let starting = Starting::default();
     let opening = opening("", &starting);
-    let begun = match kept::look(dir.path(), &opening).unwrap() {
+    let begun = match kept::look(dir.path(), &opening, true).unwrap() {
         Some(looked) => looked.begin(&opening, None).unwrap(),
         None => Begun::make(dir.path(), &opening).unwrap(),
     };
@@ -129,7 +129,7 @@ fn a_store_is_of_one_cluster_unless_another_one_is_adopted() {
     let (dir, starting) = (TempDir::new().unwrap(), Starting::default());
     let begin = |cluster, adopt_cluster| {
         let opening = Opening { adopt_cluster, ..opening(cluster, &starting) };
-        let begun = match kept::look(dir.path(), &opening)? {
+        let begun = match kept::look(dir.path(), &opening, true)? {
             Some(looked) => looked.begin(&opening, None)?,
             None => Begun::make(dir.path(), &opening)?,
         };
@@ -156,7 +156,7 @@ fn an_index_that_counts_less_than_its_journal_is_not_gone_on_with() {
     let behind = PartitionState { next: 3, last_id: Some(Uuid::from_u128(3)), ..PartitionState::default() };
     kept::make_journal(dir.path(), &opening, &[behind]).unwrap().close(0).unwrap();
     std::fs::create_dir(dir.path().join("index")).unwrap();
-    let looked = kept::look(dir.path(), &opening).unwrap().unwrap();
+    let looked = kept::look(dir.path(), &opening, true).unwrap().unwrap();
     let begun = looked.begin(&opening, None).unwrap();
     assert_eq!(begun.index.err().as_deref(), Some("it lacks events that the journal counts"));
 }

@@ -65,7 +65,7 @@ fn as_before(toys: &mut TestService<Toys>) {
     });
     let marker = path(toys, "daybook.json");
     let text = fs::read_to_string(&marker).unwrap();
-    fs::write(marker, text.replace("\"layout\": 5", "\"layout\": 4")).unwrap();
+    fs::write(marker, text.replace("\"layout\": 6", "\"layout\": 4")).unwrap();
 }
 
 fn layout(toys: &TestService<Toys>) -> String {
@@ -100,7 +100,7 @@ async fn unique_keys_of_an_earlier_form_are_built_again_from_the_states() {
     assert_eq!(lived_on.len(), 3);
     as_before(&mut toys);
     toys.restart(|_| {}).unwrap();
-    assert_eq!((owners(&toys), &*layout(&toys)), (lived_on.clone(), "\"layout\": 5,"));
+    assert_eq!((owners(&toys), &*layout(&toys)), (lived_on.clone(), "\"layout\": 6,"));
     let other = UniqueForm { form: Toys::UNIQUE_FORM + 1, built_at: 1 };
     tamper(&mut toys, |store| {
         put(store, keys::unique_form(), &other.encode());
@@ -169,7 +169,7 @@ async fn no_key_is_touched_before_an_older_program_is_kept_out() {
     as_before(&mut toys);
     broker.refuse_writes(PARTITIONS as usize).unwrap();
     toys.restart(|_| {}).unwrap_err();
-    assert_eq!(layout(&toys), "\"layout\": 5,");
+    assert_eq!(layout(&toys), "\"layout\": 6,");
     tamper(&mut toys, |store| {
         let keys = store.scan(&keys::all_unique(), usize::MAX).unwrap();
         assert_eq!(keys.iter().map(|(key, _)| key.to_vec()).collect::<Vec<_>>(), [keys::unique("NAME:bear")]);
@@ -220,7 +220,7 @@ async fn a_directory_that_cannot_be_brought_to_todays_form_is_left_to_the_progra
     assert_eq!(layout(&toys), "\"layout\": 4,");
     broker.set_leader("toys.events", 0, Some(1)).unwrap();
     toys.restart(|_| {}).unwrap();
-    assert_eq!((owners(&toys).len(), &*layout(&toys)), (TOYS, "\"layout\": 5,"));
+    assert_eq!((owners(&toys).len(), &*layout(&toys)), (TOYS, "\"layout\": 6,"));
 }
 
 /// Two toys whose names are one, by the form of today. Returns their ids, the earlier one first.

@@ -1,0 +1,94 @@
+//! The index that a start finds: opened, or to be built again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{KeptError, Looked, Opening, takes_writes};
+use crate::kernel::directory::index_of;
+use crate::kernel::group::GroupError;
+use crate::kernel::index::{self, Done};
+use crate::kernel::keys;
+use crate::kernel::rows::Counter;
+use crate::kernel::store::{Store, Unreadable};
+
+const NO_DIGEST: &str = "it has lost the digest of its rows";
+
+pub(super) enum FoundIndex {
+    /// It can be opened.
+    Open { store: Arc<Store>, done: Option<Done>, counters: Vec<Counter> },
+    /// It is to be built again, for this reason.
+    Unusable(String),
+}
+
+impl FoundIndex {
+    pub(super) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<Self, KeptError> {
+        let path = index_of(dir);
+        if !path.exists() {
+            return Ok(Self::Unusable("there is none".to_owned()));
+        }
+        if !path.is_dir() {
+            return Ok(Self::Unusable("what lies in its place is no directory".to_owned()));
+        }
+        let unusable = |reason: String| {
+            tracing::error!(index = %path.display(), reason, "the index is of no more use, and has to be built again");
+            Self::Unusable(reason)
+        };
+        match Self::open(&path, opening, Unreadable::IsDamage) {
+            Ok(Self::Open { store, done: Some(_), .. }) if of_today && !store.has_digest()? => {
+                Ok(unusable(NO_DIGEST.to_owned()))
+            }
+            Ok(index) => Ok(index),
+            Err(error) if error.is_damage() => {
+                // On a disk that takes nothing, what looks like damage may be none, and nothing could be built.
+                takes_writes(dir).map_err(|source| KeptError::NoRoom { dir: dir.to_owned(), source })?;
+                Ok(unusable(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn open(path: &Path, opening: &Opening<'_>, unreadable: Unreadable) -> Result<Self, GroupError> {
+        let tell = |rows| {
+            tracing::info!(rows, "adding up the rows of the index");
+            opening.starting.says(format!("adding up the rows of the index, {rows} so far"));
+        };
+        let store = Store::open_telling(path, opening.cache_bytes_max, unreadable, &tell)?;
+        let done = index::done(&store)?;
+        let counters = counters(&store, opening.partitions)?;
+        Ok(Self::Open { store: Arc::new(store), done, counters })
+    }
+}
+
+impl Looked {
+    /// Why its index is to be built again, of the whole log.
+    pub(crate) fn lacks_index(&self) -> Option<&str> {
+        match &self.index {
+            FoundIndex::Unusable(reason) => Some(reason),
+            FoundIndex::Open { .. } => None,
+        }
+    }
+
+    /// An index that cannot be built again is gone on with where nothing is wrong with it but that pages of it cannot be read: who
+    /// needs them is refused, and nobody else.
+    pub(crate) fn make_do(&mut self, opening: &Opening<'_>) {
+        let path = index_of(&self.dir);
+        if self.lacks_index().is_none() || !path.is_dir() {
+            return;
+        }
+        match FoundIndex::open(&path, opening, Unreadable::IsLeft) {
+            Ok(index) => self.index = index,
+            Err(error) => tracing::debug!(%error, "the index cannot be gone on with"),
+        }
+    }
+}
+
+/// Where each partition stands as an index has it.
+pub(super) fn counters(store: &Store, partitions: i32) -> Result<Vec<Counter>, GroupError> {
+    (0..partitions).map(|partition| counter(store, partition)).collect()
+}
+
+/// Where a partition stands as an index has it.
+pub(crate) fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
+    let row = store.get(&keys::counter(partition))?;
+    Ok(row.map(|row| Counter::decode(&row)).transpose()?.unwrap_or_default())
+}
