@@ -4,10 +4,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use daybook_journal::{Group, Write};
 use serde_json::json;
+use tempfile::TempDir;
 
+use super::index::{opened, opening};
 use super::store::{add_behind, flip, settle};
 use super::toy::{Toys, router};
+use crate::kernel::index;
+use crate::kernel::kept::{self, Kept};
+use crate::kernel::starting::Starting;
 use crate::kernel::store::Store;
 use crate::testing::{Call, TestService, broker};
 
@@ -142,4 +148,24 @@ async fn a_command_that_comes_while_the_store_fails_is_refused_at_once() {
     refused.is_problem(503, "store-fails");
     toys.service().health.well_again();
     made(&toys, 0).await;
+}
+
+/// A process that is killed right behind the marker of today's layout leaves an index that is whole.
+#[test]
+fn the_digest_is_there_before_the_directory_is_of_todays_layout() {
+    let dir = TempDir::new().unwrap();
+    let Kept { store, mut journal, .. } = opened(&dir);
+    let row = (b"Akey".to_vec(), Some(vec![1]));
+    let writes = vec![Write { key: row.0.clone(), value: row.1.clone() }];
+    let number = journal.append(Group { writes, ..Group::default() }, 0).unwrap();
+    index::apply(&store, number, journal.id(), vec![row]).unwrap();
+    store.close().unwrap();
+    drop(journal);
+    change(&dir.path().join("index"), b"D", None);
+    let starting = Starting::default();
+    let look = |of_today| kept::look(dir.path(), &opening("", &starting), of_today).unwrap().unwrap();
+    look(false).note_digest().unwrap();
+    assert_eq!(look(true).lacks_index(), None);
+    change(&dir.path().join("index"), b"D", None);
+    assert_eq!(look(true).lacks_index(), Some("it has lost the digest of its rows"));
 }
