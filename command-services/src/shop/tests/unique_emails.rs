@@ -41,7 +41,7 @@ async fn what_a_version_without_a_form_had_is_there() {
     let owners: usize = users.rows(b'U').iter().map(|(_, owners)| owners.len() / 16).sum();
     assert_eq!((users.rows(b'U').len(), owners), (6, 11));
     let marker = fs::read_to_string(users.settings.data_dir.join("daybook.json")).unwrap();
-    assert!(marker.contains("\"layout\": 5"), "{marker}");
+    assert!(marker.contains("\"layout\": 6"), "{marker}");
     FORMLESS.assert_all_is_sent(&mut users, &broker);
     FORMLESS.assert_all_is_there(&users).await;
 }

@@ -142,7 +142,7 @@ async fn what_it_had_is_there_and_what_it_had_not_sent_is_sent() {
     let dir = &users.settings.data_dir;
     let marker = fs::read_to_string(dir.join("daybook.json")).unwrap();
     // A program from before refuses it by its marker, and what it wrote is kept.
-    assert!(marker.contains("\"layout\": 5") && !dir.join("store/db").exists(), "{marker}");
+    assert!(marker.contains("\"layout\": 6") && !dir.join("store/db").exists(), "{marker}");
     assert!(dir.join("store.old-000001/db").exists());
 }
 
@@ -167,7 +167,7 @@ async fn a_taking_over_that_was_interrupted_is_done_again() {
         }
         if step == "marked by an earlier version" {
             let marker = fs::read_to_string(left.join("daybook.json")).unwrap();
-            fs::write(left.join("daybook.json"), marker.replace("\"layout\": 5", "\"layout\": 4")).unwrap();
+            fs::write(left.join("daybook.json"), marker.replace("\"layout\": 6", "\"layout\": 4")).unwrap();
         }
         if step == "half built" {
             fs::remove_dir_all(recovering.join("index")).unwrap();
