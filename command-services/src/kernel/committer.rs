@@ -233,7 +233,15 @@ impl<A: Aggregate> Committer<A> {
                     };
                     let reply = reply.map_err(|stopped| match stopped {
                         Stopped::Undecided(undecided) => undecided,
-                        Stopped::Store(error) => store_fails(unreadable.insert(error.into())),
+                        Stopped::Store(error) => {
+                            let error = error.into();
+                            // It costs who needs it, and nobody else.
+                            if self.leaves(&error) {
+                                store_fails(&error)
+                            } else {
+                                store_fails(unreadable.insert(error))
+                            }
+                        }
                     });
                     gathered.waiting.push((job.reply_to, reply));
                 }
@@ -241,13 +249,20 @@ impl<A: Aggregate> Committer<A> {
                     group.write(writes);
                     gathered.followed.push(done);
                 }
-                Work::Unreadable { opening, error } if opening == self.followed.opening() => {
+                Work::Unreadable { opening, error }
+                    if opening == self.followed.opening() && !self.leaves(&error) =>
+                {
                     unreadable = Some(error);
                 }
                 Work::Follow { .. } | Work::Unreadable { .. } | Work::Stop => {}
             }
         }
         unreadable.map_or(Ok(()), Err)
+    }
+
+    /// Whether what cannot be read is left: the index could not be built again.
+    fn leaves(&self, error: &GroupError) -> bool {
+        self.store.is_all_there_is() && error.is_damage()
     }
 
     fn decide(

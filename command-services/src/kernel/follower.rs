@@ -79,7 +79,7 @@ pub(crate) enum FollowError {
     WentBack { topic: String, partition: i32, high: i64, next_position: u64 },
     #[error("a partition that nobody answered for is back")]
     Returned,
-    #[error("the process stood still; its places in the logs are looked for again")]
+    #[error("nothing was taken from the logs for some seconds; the places in them are looked for again")]
     StoodStill,
     #[error("a row of what was read cannot be written, and never will be: {0}")]
     Unwritable(StoreError),
@@ -228,7 +228,7 @@ impl<A: Aggregate> Follower<A> {
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let polled = reader.poll(timeout);
-            if standstill.look(Instant::now()).is_some() {
+            if polled.is_ok() && standstill.look(Instant::now()).is_some() {
                 // A topic that was made anew meanwhile goes on at these offsets, too.
                 self.hand_over(sources, quarantine, &mut batch)?;
                 return Err(FollowError::StoodStill);

@@ -28,6 +28,15 @@ pub enum IntegrityError {
         /// Where it is.
         aside: PathBuf,
     },
+    /// The index is of no more use, and could not be built again.
+    #[error(
+        "the store's index is of no more use ({reason}); it is left where it is, since it could not be built again when this process \
+         started; the next start builds it if the whole log can be read by then, which loses nothing"
+    )]
+    IndexLeft {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// What of the journal is on the disk is not known.
     #[error("{0}")]
     JournalFailed(String),

@@ -67,7 +67,7 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<
     let index = FoundIndex::look(dir, opening, of_today)?;
     let of = match &index {
         FoundIndex::Open { done, .. } => done.map(|done| done.journal),
-        FoundIndex::Unusable(_) => None,
+        FoundIndex::Unusable(_) | FoundIndex::Unreadable(_) => None,
     };
     refuse_other_cluster(dir, &found, opening)?;
     let journal = found.id();
@@ -183,7 +183,7 @@ impl Looked {
             FoundIndex::Open { done, counters, .. } => {
                 (done.map_or(0, |done| done.number), Some(&counters[..]))
             }
-            FoundIndex::Unusable(_) => (0, None),
+            FoundIndex::Unusable(_) | FoundIndex::Unreadable(_) => (0, None),
         };
         let states = self.reader.partitions();
         let ends = Ends {
@@ -246,7 +246,7 @@ impl Looked {
         let journal = begin_journal(self.found, opening, &[], in_log.as_deref().unwrap_or_default())?;
         let index = match (self.index, in_log) {
             (_, Some(_)) => Err("the journal has lost its end".to_owned()),
-            (FoundIndex::Unusable(reason), None) => Err(reason),
+            (FoundIndex::Unusable(reason) | FoundIndex::Unreadable(reason), None) => Err(reason),
             (FoundIndex::Open { store, .. }, None) => redo(store, &journal.reader(), reach, &self.dir)?,
         };
         Ok(Begun { dir: self.dir, journal, index })

@@ -68,6 +68,14 @@ pub enum StoreError {
         /// Whether what is there is not what was written; else the disk does not do as asked.
         is_damage: bool,
     },
+    /// Rows are not of one time, and sled says nothing.
+    #[error(
+        "some rows of the store are older than others, or gone: they do not add up to the digest that was written with the newest of them"
+    )]
+    NotAsWritten,
+    /// There are rows, and no digest of them.
+    #[error("the store has lost the digest of its rows")]
+    NoDigest,
     /// The database cannot be read or written.
     #[error("the store cannot {doing}: {detail}")]
     Database {
@@ -100,6 +108,7 @@ impl StoreError {
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Open { is_damage, .. } | Self::Database { is_damage, .. } => *is_damage,
+            Self::NotAsWritten | Self::NoDigest => true,
             _ => false,
         }
     }
@@ -132,6 +141,17 @@ pub(crate) enum Unreadable {
     IsLeft,
 }
 
+/// What the digest counts that a store has noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// There is one, unless there are no rows, and they add up to it.
+    MustBe,
+    /// If there is one, they add up to it.
+    MayBe,
+    /// A program that knows of none may have written behind it.
+    Ignored,
+}
+
 /// Writes that take effect together: a value, or none to remove the key.
 pub(crate) type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
@@ -140,6 +160,7 @@ pub(crate) type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 pub(crate) struct Store {
     dir: PathBuf,
     cache_bytes: u64,
+    unreadable: Unreadable,
     opened: RwLock<Option<Database>>,
 }
 
@@ -162,7 +183,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`] if the directory cannot be used or holds something damaged.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        Self::open_telling(dir, cache_bytes, Unreadable::IsDamage, &|_| {})
+        Self::open_telling(dir, cache_bytes, (Noted::MayBe, Unreadable::IsDamage), &|_| {})
     }
 
     /// The same; `tell` hears how many rows have been read so far.
@@ -172,16 +193,17 @@ impl Store {
     pub(crate) fn open_telling(
         dir: &Path,
         cache_bytes: u64,
-        unreadable: Unreadable,
+        (noted, unreadable): (Noted, Unreadable),
         tell: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, StoreError> {
-        let opened = RwLock::new(Some(Database::open(dir, cache_bytes, unreadable, tell)?));
-        Ok(Self { dir: dir.to_owned(), cache_bytes, opened })
+        let opened = RwLock::new(Some(Database::open(dir, cache_bytes, (noted, unreadable), tell)?));
+        Ok(Self { dir: dir.to_owned(), cache_bytes, unreadable, opened })
     }
 
-    /// Whether it has a digest of its rows.
-    pub(crate) fn has_digest(&self) -> Result<bool, StoreError> {
-        Ok(self.get(added_up::KEY)?.is_some())
+    /// Whether it was opened although pages of it cannot be read, since it could not be built again: who needs them is refused,
+    /// and it is not given up.
+    pub(crate) fn is_all_there_is(&self) -> bool {
+        self.unreadable == Unreadable::IsLeft
     }
 
     /// Opens a database of which something is only to be read, as it is: one that no digest is kept of, or whose damage is
@@ -191,7 +213,7 @@ impl Store {
     /// [`StoreError::Open`] if sled cannot open it.
     pub(crate) fn open_as_it_is(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let opened = RwLock::new(Some(Database::open_as_it_is(dir, cache_bytes)?));
-        Ok(Self { dir: dir.to_owned(), cache_bytes, opened })
+        Ok(Self { dir: dir.to_owned(), cache_bytes, unreadable: Unreadable::IsDamage, opened })
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
@@ -265,7 +287,8 @@ impl Store {
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         Database::close(opened.take());
-        *opened = Some(Database::open(&self.dir, self.cache_bytes, Unreadable::IsLeft, &|_| {})?);
+        *opened =
+            Some(Database::open(&self.dir, self.cache_bytes, (Noted::MustBe, Unreadable::IsLeft), &|_| {})?);
         Ok(())
     }
 

@@ -1,11 +1,12 @@
-//! Whether this process itself stood still: it got SIGSTOP, or its machine was paused.
+//! Whether this process itself stood still: it got SIGSTOP, or no processor. (While a machine is suspended this clock may stand
+//! still, too.)
 
 use std::time::{Duration, Instant};
 
 /// If two looks are further apart, of somebody who looks again and again, the process itself stood still.
 pub const STOOD_STILL_AFTER: Duration = Duration::from_secs(5);
 
-/// Looks again and again. Time on a disk that does not answer looks the same.
+/// Looks again and again. Its own work, or a disk that does not answer, looks the same where it takes as long.
 #[derive(Debug)]
 pub struct Standstill {
     looked_at: Instant,

@@ -100,13 +100,14 @@ impl<A: Aggregate> Committer<A> {
             // A disk that hangs does so here; a large store may take long to be opened.
             let _writing = self.health.writing();
             takes_writes(self.syncing.dir()).map_err(|error| IntegrityError::NoRoom(error.to_string()))?;
+            // Opening the store reads all of it: not again and again for a journal that has no room.
+            if let Some(reason) = self.journal.no_room() {
+                return Err(IntegrityError::NoRoom(reason));
+            }
         }
         self.syncing.reopen(&self.journal)?;
         // What was followed and not synced may be gone, and the checkpoints with it.
         self.followed.begin_anew();
-        if let Some(reason) = self.journal.no_room() {
-            return Err(IntegrityError::NoRoom(reason));
-        }
         // What the journal has was decided, also where the store could not be told at once.
         self.counters = recorded::counters(&self.reader);
         self.health.well_again();
@@ -114,9 +115,13 @@ impl<A: Aggregate> Committer<A> {
         Ok(())
     }
 
-    /// The disk is well, and the index is not: it goes aside, and the next start builds it again.
+    /// The disk is well, and the index is not: it goes aside, and the next start builds it again; or it is left, if this one could
+    /// not have built it.
     fn give_index_up(&self, error: &impl std::fmt::Display) -> IntegrityError {
         let reason = error.to_string();
+        if self.store.is_all_there_is() {
+            return IntegrityError::IndexLeft { reason };
+        }
         match put_aside(self.syncing.dir()) {
             Ok(aside) => IntegrityError::IndexAside { reason, aside },
             Err(error) => IntegrityError::NoRoom(format!("{error}; {reason}")),

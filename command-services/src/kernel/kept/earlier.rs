@@ -18,7 +18,7 @@ impl Looked {
         match read {
             Ok(()) => Ok(()),
             Err(error) if error.is_damage() && takes_writes(&self.dir).is_ok() => {
-                self.index = FoundIndex::Unusable(error.to_string());
+                self.index = FoundIndex::Unreadable(error.to_string());
                 Ok(())
             }
             Err(error) => Err(GroupError::from(error).into()),

@@ -9,15 +9,15 @@ use crate::kernel::group::GroupError;
 use crate::kernel::index::{self, Done};
 use crate::kernel::keys;
 use crate::kernel::rows::Counter;
-use crate::kernel::store::{Store, Unreadable};
-
-const NO_DIGEST: &str = "it has lost the digest of its rows";
+use crate::kernel::store::{Noted, Store, StoreError, Unreadable};
 
 pub(super) enum FoundIndex {
     /// It can be opened.
     Open { store: Arc<Store>, done: Option<Done>, counters: Vec<Counter> },
     /// It is to be built again, for this reason.
     Unusable(String),
+    /// The same, where nothing is wrong with it but that pages of it cannot be read.
+    Unreadable(String),
 }
 
 impl FoundIndex {
@@ -29,30 +29,30 @@ impl FoundIndex {
         if !path.is_dir() {
             return Ok(Self::Unusable("what lies in its place is no directory".to_owned()));
         }
-        let unusable = |reason: String| {
-            tracing::error!(index = %path.display(), reason, "the index is of no more use, and has to be built again");
-            Self::Unusable(reason)
-        };
-        match Self::open(&path, opening, Unreadable::IsDamage) {
-            Ok(Self::Open { store, done: Some(_), .. }) if of_today && !store.has_digest()? => {
-                Ok(unusable(NO_DIGEST.to_owned()))
-            }
+        let noted = if of_today { Noted::MustBe } else { Noted::Ignored };
+        match Self::open(&path, opening, (noted, Unreadable::IsDamage)) {
             Ok(index) => Ok(index),
             Err(error) if error.is_damage() => {
                 // On a disk that takes nothing, what looks like damage may be none, and nothing could be built.
                 takes_writes(dir).map_err(|source| KeptError::NoRoom { dir: dir.to_owned(), source })?;
-                Ok(unusable(error.to_string()))
+                tracing::error!(index = %path.display(), %error, "the index is of no more use, and has to be built again");
+                Ok(match &error {
+                    GroupError::Store(StoreError::NotAsWritten | StoreError::NoDigest) => {
+                        Self::Unusable(error.to_string())
+                    }
+                    _ => Self::Unreadable(error.to_string()),
+                })
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn open(path: &Path, opening: &Opening<'_>, unreadable: Unreadable) -> Result<Self, GroupError> {
+    fn open(path: &Path, opening: &Opening<'_>, checks: (Noted, Unreadable)) -> Result<Self, GroupError> {
         let tell = |rows| {
             tracing::info!(rows, "adding up the rows of the index");
             opening.starting.says(format!("adding up the rows of the index, {rows} so far"));
         };
-        let store = Store::open_telling(path, opening.cache_bytes_max, unreadable, &tell)?;
+        let store = Store::open_telling(path, opening.cache_bytes_max, checks, &tell)?;
         let done = index::done(&store)?;
         let counters = counters(&store, opening.partitions)?;
         Ok(Self::Open { store: Arc::new(store), done, counters })
@@ -63,19 +63,18 @@ impl Looked {
     /// Why its index is to be built again, of the whole log.
     pub(crate) fn lacks_index(&self) -> Option<&str> {
         match &self.index {
-            FoundIndex::Unusable(reason) => Some(reason),
+            FoundIndex::Unusable(reason) | FoundIndex::Unreadable(reason) => Some(reason),
             FoundIndex::Open { .. } => None,
         }
     }
 
     /// An index that cannot be built again is gone on with where nothing is wrong with it but that pages of it cannot be read: who
-    /// needs them is refused, and nobody else.
+    /// needs them is refused. Rows of which it is known that some are gone, or not known at all, are not.
     pub(crate) fn make_do(&mut self, opening: &Opening<'_>) {
-        let path = index_of(&self.dir);
-        if self.lacks_index().is_none() || !path.is_dir() {
+        if !matches!(self.index, FoundIndex::Unreadable(_)) {
             return;
         }
-        match FoundIndex::open(&path, opening, Unreadable::IsLeft) {
+        match FoundIndex::open(&index_of(&self.dir), opening, (Noted::MustBe, Unreadable::IsLeft)) {
             Ok(index) => self.index = index,
             Err(error) => tracing::debug!(%error, "the index cannot be gone on with"),
         }

@@ -17,15 +17,11 @@ use event_log::process::prepare_sled_directory;
 use super::added_up::{self, Sum, add_up, change};
 use super::damage::{is_damage, is_eio};
 use super::unsynced::Unsynced;
-use super::{SEGMENT_BYTES, StoreError, Unreadable, Writes, check_size, sync_dir};
+use super::{Noted, SEGMENT_BYTES, StoreError, Unreadable, Writes, check_size, sync_dir};
 use crate::kernel::keys::Span;
 
 /// What is said of a panic: sled has them where it meets damage, and where a write of its own threads fails.
 const PANICKED: &str = "sled met damage that it does not expect";
-/// What is said of rows that are not of one time.
-const NOT_AS_WRITTEN: &str = "some of its rows are older than others, or gone: they do not add up to the digest that was written \
-                              with the newest of them";
-
 /// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two looks at the lock.
@@ -67,11 +63,11 @@ impl Database {
     pub(super) fn open(
         dir: &Path,
         cache_bytes: u64,
-        unreadable: Unreadable,
+        checks: (Noted, Unreadable),
         tell: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, StoreError> {
         let mut opened = Self::open_as_it_is(dir, cache_bytes)?;
-        match opened.checked_digest(unreadable, tell) {
+        match opened.checked_digest(checks, tell) {
             Ok(digest) => opened.digest = Some(Mutex::new(digest)),
             Err(error) => {
                 Self::close(Some(opened));
@@ -84,29 +80,25 @@ impl Database {
     /// The digest of all rows, if that is what the last write left.
     fn checked_digest(
         &self,
-        unreadable: Unreadable,
+        (must_be, unreadable): (Noted, Unreadable),
         tell: &(dyn Fn(u64) + Sync),
     ) -> Result<Digest, StoreError> {
-        let not_as_written = || {
-            let (doing, detail) = ("be opened", NOT_AS_WRITTEN.to_owned());
-            StoreError::Database { doing, detail, is_damage: true }
-        };
         let began = Instant::now();
         let sum = self.read(|db| add_up(|first| db.scan_prefix([first]), tell));
-        let noted = self.get(added_up::KEY)?;
-        let noted = noted.map(|noted| <[u8; BYTES]>::try_from(&*noted).map_err(|_| not_as_written()));
+        let noted = self.get(added_up::KEY)?.filter(|_| must_be != Noted::Ignored);
+        let noted = noted.map(|noted| <[u8; BYTES]>::try_from(&*noted).map_err(|_| StoreError::NotAsWritten));
         match (sum, noted.transpose()?.map(|noted| Digest::from_bytes(&noted))) {
-            (Ok(sum), Some(noted)) if sum.digest != noted => Err(not_as_written()),
-            // A version before this one has noted none; the first write does.
+            (Ok(sum), Some(noted)) if sum.digest != noted => Err(StoreError::NotAsWritten),
+            (Ok(sum), None) if must_be == Noted::MustBe && sum.rows > 0 => Err(StoreError::NoDigest),
             (Ok(Sum { digest, rows }), _) => {
                 tracing::debug!(rows, took = ?began.elapsed(), "the rows of the store add up");
                 Ok(digest)
             }
-            (Err(error), Some(noted)) if error.is_damage() && matches!(unreadable, Unreadable::IsLeft) => {
+            (Err(error), Some(noted)) if error.is_damage() && unreadable == Unreadable::IsLeft => {
                 tracing::error!(
                     %error,
-                    "a page of the store cannot be read: whoever needs it is refused, and whether others are older than they were cannot \
-                     be told"
+                    "a page of the store cannot be read: whoever needs it is refused, and whether other rows are gone cannot be told; the \
+                     store is built again once a start meets it while the whole log can be read"
                 );
                 Ok(noted)
             }

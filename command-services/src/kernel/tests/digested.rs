@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use daybook_journal::{Group, Write};
+use event_log::partition_for_key;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -14,8 +15,8 @@ use super::toy::{Toys, router};
 use crate::kernel::index;
 use crate::kernel::kept::{self, Kept};
 use crate::kernel::starting::Starting;
-use crate::kernel::store::Store;
-use crate::testing::{Call, TestService, broker};
+use crate::kernel::store::{Noted, Store, Unreadable};
+use crate::testing::{Call, PARTITIONS, TestService, broker};
 
 const TOPIC: &str = "toys.events";
 const TOYS: usize = 60;
@@ -56,8 +57,14 @@ async fn an_index_of_the_layout_before_gets_a_digest_and_one_that_has_lost_it_is
     toys.stop();
     assert!(!aside.exists());
     assert_eq!(fs::read_to_string(&marker).unwrap(), text);
-    assert!(Store::open(&index, 1 << 20).unwrap().has_digest().unwrap());
+    let checks = (Noted::MustBe, Unreadable::IsDamage);
+    Store::open_telling(&index, 1 << 20, checks, &|_| {}).unwrap().close().unwrap();
     change(&index, b"D", None);
+    // Of what cannot be built again it is not known that all is there.
+    broker.set_leader(TOPIC, 0, None).unwrap();
+    let refused = toys.restart(|_| {}).unwrap_err().to_string();
+    assert!(refused.contains("has lost the digest of its rows"), "{refused}");
+    broker.set_leader(TOPIC, 0, Some(1)).unwrap();
     toys.restart(|_| {}).unwrap();
     assert!(aside.exists());
     assert_eq!(status(&toys, &id).await, 200);
@@ -88,6 +95,18 @@ async fn a_page_that_cannot_be_read_costs_its_own_rows_where_the_index_cannot_be
     }
     assert!(found.contains(&200) && found.contains(&503), "{found:?}");
     assert!(found.iter().all(|status| [200, 503].contains(status)), "{found:?}");
+    // However often: what is there is all there is, and others go on.
+    let paint = |id: &str| Call::patch(format!("/toys/{id}"), &json!({"coats": 1}));
+    let of = |wanted: u16| {
+        let is_here = |id: &&String| partition_for_key(id.as_bytes(), PARTITIONS) != 0;
+        ids.iter().zip(&found).filter(move |(_, found)| **found == wanted).map(|(id, _)| id).find(is_here)
+    };
+    let (lost, kept) = (of(503).unwrap(), of(200).unwrap());
+    for _ in 0..4 {
+        paint(lost).send(&toys.router).await.is_problem(503, "store-fails");
+        paint(kept).send(&toys.router).await.is(200);
+    }
+    assert!(!aside.exists());
     toys.stop();
     broker.set_leader(TOPIC, 0, Some(1)).unwrap();
     toys.restart(|_| {}).unwrap();
@@ -167,5 +186,5 @@ fn the_digest_is_there_before_the_directory_is_of_todays_layout() {
     look(false).note_digest().unwrap();
     assert_eq!(look(true).lacks_index(), None);
     change(&dir.path().join("index"), b"D", None);
-    assert_eq!(look(true).lacks_index(), Some("it has lost the digest of its rows"));
+    assert_eq!(look(true).lacks_index(), Some("the store has lost the digest of its rows"));
 }

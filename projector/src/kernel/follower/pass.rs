@@ -74,10 +74,12 @@ impl<E: EventData> Following<E> {
             self.attend()?;
             let polled = self.poll(reader)?;
             if let Some(stood_still) = standstill.look(Instant::now()) {
-                // A topic that was made anew meanwhile goes on at these offsets, too.
+                // A topic that was made anew meanwhile goes on at these offsets, too. What was taken before counts: it may be our
+                // own work that took so long.
+                self.commit().map_err(Ended::Stopped)?;
                 tracing::warn!(
                     ?stood_still,
-                    "the process stood still; its place in the log is looked for again"
+                    "nothing was taken from the log for long; the place in it is looked for again"
                 );
                 return Err(Ended::ReadAgain);
             }
