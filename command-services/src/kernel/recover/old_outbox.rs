@@ -28,7 +28,7 @@ pub(super) enum OldOutbox {
     /// There is one, and this is why nothing can be had of it.
     Unreadable(String),
     /// Open.
-    Open(Opened),
+    Open(Box<Opened>),
 }
 
 /// An old journal, or a store from before there was one, that could be opened.
@@ -75,6 +75,7 @@ impl OldOutbox {
     pub(super) fn open(store: &Path, partitions: i32, cache_bytes: u64) -> Self {
         if is_from_before(store) {
             let opened = Opened::before(store, partitions, cache_bytes);
+            let opened = opened.map(Box::new);
             return opened.map_or_else(|error| Self::Unreadable(error.to_string()), Self::Open);
         }
         let dir = journal_of(store);
@@ -86,7 +87,7 @@ impl OldOutbox {
                 let (indexed, unreadable_end) =
                     (indexed(store, partitions, cache_bytes), found.unreadable_end());
                 let opened = Opened::new(found.into_reader(), partitions, &indexed);
-                Self::Open(Opened { unreadable_end, ..opened })
+                Self::Open(Box::new(Opened { unreadable_end, ..opened }))
             }
             Err(error) => Self::Unreadable(error.to_string()),
         }
