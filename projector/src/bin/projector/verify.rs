@@ -43,7 +43,7 @@ pub(crate) fn run(settings: &Settings, options: &ReplayOptions, limit: usize) ->
         ),
     };
     Err(Failure::failed(match &report.left_out_unnamed {
-        Some(lost) => format!("{rebuild}. {lost}, and verify again"),
+        Some(lost) => format!("{lost}, and verify again. Where that is not it: {rebuild}"),
         None => rebuild,
     }))
 }
