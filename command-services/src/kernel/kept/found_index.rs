@@ -1,7 +1,8 @@
 //! The index that a start finds: opened, or to be built again.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::{KeptError, Looked, Opening, takes_writes};
 use crate::kernel::directory::index_of;
@@ -10,6 +11,9 @@ use crate::kernel::index::{self, Done};
 use crate::kernel::keys;
 use crate::kernel::rows::Counter;
 use crate::kernel::store::{Noted, Store, StoreError, Unreadable};
+
+/// Pause between two lines of the log that tell how far it is.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) enum FoundIndex {
     /// It can be opened.
@@ -48,9 +52,14 @@ impl FoundIndex {
     }
 
     fn open(path: &Path, opening: &Opening<'_>, checks: (Noted, Unreadable)) -> Result<Self, GroupError> {
+        let told_at = Mutex::new(Instant::now());
         let tell = |rows| {
-            tracing::info!(rows, "adding up the rows of the index");
             opening.starting.says(format!("adding up the rows of the index, {rows} so far"));
+            let mut told_at = told_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if told_at.elapsed() >= PROGRESS_PAUSE {
+                *told_at = Instant::now();
+                tracing::info!(rows, "adding up the rows of the index");
+            }
         };
         let store = Store::open_telling(path, opening.cache_bytes_max, checks, &tell)?;
         let done = index::done(&store)?;
