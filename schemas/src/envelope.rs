@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub(crate) use attribute::time as read_time;
 pub(crate) use canonical::open as open_canonical;
-pub use seal::{seal, with_epoch};
+pub use seal::{as_sent, seal};
 pub(crate) use structured::claimed_parts;
 
 /// Highest epoch of a writer.
@@ -37,6 +37,9 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 pub struct Envelope<'a> {
     /// Epoch of the writer that sent it; 0 if it has none. See [`crate::sequence`].
     pub writer_epoch: u32,
+    /// Id of the event before it in its partition; of a partition's first event, id of the log that it belongs to. None of an event
+    /// that does not say. See [`crate::sequence`].
+    pub previous_id: Option<Uuid>,
     /// Id of the event, a UUID of version 7; the same on every redelivery.
     pub id: Uuid,
     /// Who wrote it, and the scope of `position`.

@@ -114,6 +114,8 @@ pub enum EventError {
 pub struct Opened<'a, E> {
     /// Epoch of the writer that sent it.
     pub writer_epoch: u32,
+    /// Id of the event before it in its partition, or of its log; see [`envelope::Envelope`].
+    pub previous_id: Option<Uuid>,
     /// Id of the event.
     pub id: Uuid,
     /// Who wrote it, and the scope of `position`.
@@ -153,6 +155,7 @@ pub fn open_canonical<E: EventData>(value: &[u8]) -> Option<Opened<'_, E>> {
     let sealed = envelope::open_canonical(value)?;
     Some(Opened {
         writer_epoch: sealed.writer_epoch,
+        previous_id: sealed.previous_id,
         id: sealed.id,
         source: sealed.source,
         position: sealed.position,
@@ -170,6 +173,7 @@ fn open_any<'a, E: EventData>(
     let envelope = envelope::open(value, headers)?;
     Ok(Opened {
         writer_epoch: envelope.writer_epoch,
+        previous_id: envelope.previous_id,
         event: E::from_data(&envelope.event_type, &envelope.data)?,
         id: envelope.id,
         source: envelope.source,

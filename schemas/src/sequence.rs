@@ -7,6 +7,11 @@
 //! It is skipped. Of the rest, an event is applied if its position is the next one; it is a duplicate if that position has
 //! been applied with the same id; anything else is evidence that the log is not what was written, and stops the reader.
 //!
+//! Positions alone do not tell one log from another: a topic that was made anew, or another cluster's, may go on where this
+//! one stood. So each event names the one before it, and a partition's first event the log that it belongs to: an id that all
+//! partitions of a topic share. An event that names another one is not applied, whenever and wherever the reader was led
+//! astray. Events that name none, of programs from before there were links or of others, are taken by their positions.
+//!
 //! What is in force at a place follows from all that lies before it. So a reader that goes on from a checkpoint goes on
 //! right behind the event that it applied last, with the epoch that was in force there.
 
@@ -29,6 +34,7 @@ pub struct Sequence {
     epoch: u32,
     /// Right behind the event applied last, and the epoch in force there.
     behind: (i64, u32),
+    log_id: Option<Uuid>,
 }
 
 /// How far a reader has applied a partition: the place right behind the event applied last.
@@ -42,6 +48,8 @@ pub struct Reached {
     pub next_position: u64,
     /// Id of the event applied last.
     pub last_id: Option<Uuid>,
+    /// Id of the log that the partition belongs to, if an event of its topic named one.
+    pub log_id: Option<Uuid>,
 }
 
 /// What to do with a record.
@@ -80,6 +88,19 @@ pub enum SequenceError {
         /// Id of the event that came now.
         found: Uuid,
     },
+    /// The next position, of another log.
+    #[error(
+        "another log: the event at position {position} comes behind {expected} in the log that was read, and names {found}: the \
+         topic was made anew, or this is another cluster"
+    )]
+    OtherLog {
+        /// The position.
+        position: u64,
+        /// Id of the event that was applied before it; for a partition's first event, of the log.
+        expected: Uuid,
+        /// What the event names in its place.
+        found: Uuid,
+    },
 }
 
 impl Sequence {
@@ -92,16 +113,16 @@ impl Sequence {
     /// As a checkpoint keeps it.
     #[must_use]
     pub fn resume(reached: Reached) -> Self {
-        let Reached { offset, epoch, next_position, last_id } = reached;
+        let Reached { offset, epoch, next_position, last_id, log_id } = reached;
         let recent = last_id.into_iter().collect();
-        Self { next: next_position, recent, epoch, behind: (offset, epoch) }
+        Self { next: next_position, recent, epoch, behind: (offset, epoch), log_id }
     }
 
     /// What a checkpoint has to keep.
     #[must_use]
     pub fn reached(&self) -> Reached {
         let (offset, epoch) = self.behind;
-        Reached { offset, epoch, next_position: self.next, last_id: self.last_id() }
+        Reached { offset, epoch, next_position: self.next, last_id: self.last_id(), log_id: self.log_id }
     }
 
     /// Reading goes on at `offset`. Anywhere but right behind the event applied last, the log is not the one that was
@@ -131,6 +152,17 @@ impl Sequence {
         self.recent.back().copied()
     }
 
+    /// Id of the log that the partition belongs to, as far as it is known.
+    #[must_use]
+    pub fn log_id(&self) -> Option<Uuid> {
+        self.log_id
+    }
+
+    /// An event of the same topic, this partition's or another's first one, names this log.
+    pub fn belongs_to(&mut self, log_id: Uuid) {
+        self.log_id.get_or_insert(log_id);
+    }
+
     /// Judges a writer's claim without changing anything.
     #[must_use]
     pub fn check_claim(&self, epoch: u32) -> Verdict {
@@ -140,13 +172,25 @@ impl Sequence {
     /// Judges an event without changing anything.
     ///
     /// # Errors
-    /// [`SequenceError`] for a gap or a fork.
-    pub fn check(&self, epoch: u32, position: u64, id: Uuid) -> Result<Verdict, SequenceError> {
+    /// [`SequenceError`] for a gap, a fork, or an event of another log.
+    pub fn check(
+        &self,
+        epoch: u32,
+        position: u64,
+        id: Uuid,
+        previous_id: Option<Uuid>,
+    ) -> Result<Verdict, SequenceError> {
         if epoch < self.epoch {
             return Ok(Verdict::Superseded);
         }
         if position == self.next {
-            return Ok(Verdict::Apply);
+            let before = if self.next == 0 { self.log_id } else { self.last_id() };
+            return match (before, previous_id) {
+                (Some(expected), Some(found)) if expected != found => {
+                    Err(SequenceError::OtherLog { position, expected, found })
+                }
+                _ => Ok(Verdict::Apply),
+            };
         }
         if position > self.next {
             return Err(SequenceError::Gap { expected: self.next, found: position });

@@ -23,6 +23,8 @@ pub struct Logged {
     pub epoch: u32,
     /// Its position.
     pub position: u64,
+    /// What it names as the event before it, or as its log.
+    pub previous_id: Option<Uuid>,
     /// Its key and value.
     pub record: (Vec<u8>, Vec<u8>),
 }
@@ -57,6 +59,7 @@ pub fn records(kafka: &Kafka, topic: &str) -> Vec<Vec<Logged>> {
                 offset: record.offset(),
                 epoch: envelope.writer_epoch,
                 position: envelope.position,
+                previous_id: envelope.previous_id,
                 record: (bytes.0.to_vec(), bytes.1.to_vec()),
             });
         }
@@ -72,7 +75,7 @@ pub fn events(kafka: &Kafka, topic: &str) -> Vec<Vec<Uuid>> {
         records
             .into_iter()
             .filter_map(|logged| {
-                let verdict = sequence.check(logged.epoch, logged.position, logged.id);
+                let verdict = sequence.check(logged.epoch, logged.position, logged.id, logged.previous_id);
                 let verdict = verdict.unwrap_or_else(|error| panic!("{topic}: {error}"));
                 sequence.pass(verdict, logged.epoch, logged.id, logged.offset);
                 (verdict == Verdict::Apply).then_some(logged.id)

@@ -122,6 +122,7 @@ impl MadeUp {
         let (id, request) = (self.id(), self.id());
         let value = seal(&Envelope {
             writer_epoch: 0,
+            previous_id: None,
             id,
             source: Source { service: service.into(), partition },
             event_type: event.event_type().into(),

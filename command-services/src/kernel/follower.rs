@@ -30,7 +30,7 @@ use super::incoming::{self, IncomingError};
 use super::metrics::Metrics;
 use super::store::{Store, StoreError, Writes, check_sizes};
 use quarantine::Quarantine;
-use source::{Batch, Source};
+use source::{Batch, Source, share_log_ids};
 pub(super) use telling::Telling;
 
 /// Records handed over together.
@@ -275,9 +275,14 @@ impl<A: Aggregate> Follower<A> {
         batch: &mut Batch,
     ) -> Result<(), IncomingError> {
         let source = &mut sources[index];
+        let (table, log_id) = (source.table, source.sequence.log_id());
         source.apply(&A::FOLLOWS[source.table], record, quarantine, batch).map_err(|fault| {
             IncomingError { at: incoming::at(record, &self.kafka.topic_prefix), fault: Box::new(fault) }
         })?;
+        if source.sequence.log_id() != log_id {
+            share_log_ids(sources);
+            batch.touched.extend((0..).zip(&*sources).filter(|(_, of)| of.table == table).map(|(at, _)| at));
+        }
         batch.records += 1;
         if !batch.touched.contains(&index) {
             batch.touched.push(index);

@@ -124,8 +124,16 @@ pub(crate) struct Judged<'r> {
 }
 
 impl Judged<'_> {
+    /// The log that the event belongs to, if it is to be applied as its partition's first one and says so.
+    pub(crate) fn names_log(&self) -> Option<Uuid> {
+        self.event.as_ref().filter(|event| event.position == 0)?.previous_id
+    }
+
     /// Notes in `sequence` that the record at `offset` has been dealt with.
     pub(crate) fn pass(&self, sequence: &mut Sequence, offset: i64) {
+        if let Some(log_id) = self.names_log() {
+            sequence.belongs_to(log_id);
+        }
         sequence.pass(self.verdict, self.epoch, self.id, offset);
     }
 }
@@ -143,7 +151,7 @@ pub(crate) fn judge<'r>(
     check_source(&envelope.source, envelope.id, service, record.partition())?;
     let (epoch, id) = (envelope.writer_epoch, envelope.id);
     let verdict = sequence
-        .check(epoch, envelope.position, id)
+        .check(epoch, envelope.position, id, envelope.previous_id)
         .map_err(|source| IncomingFault::Sequence { id, source })?;
     let event = (verdict == Verdict::Apply).then_some(envelope);
     Ok(Judged { verdict, epoch, id, event, writer: None })

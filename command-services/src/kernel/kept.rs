@@ -318,7 +318,7 @@ fn ends_of(tails: &[Option<log_tail::Tail>]) -> Vec<LogEnd> {
 fn goes_on(state: &PartitionState, at: &OwnPartition) -> bool {
     let (Some(last), Some(id)) = (state.next.checked_sub(1), state.last_id) else { return true };
     let is_longer = at.sequence.next_position() > state.next;
-    !is_longer || at.sequence.check(u32::MAX, last, id).is_ok()
+    !is_longer || at.sequence.check(u32::MAX, last, id, None).is_ok()
 }
 
 /// A journal that takes records, and its index, unless that is to be built again for the reason given.

@@ -79,13 +79,13 @@ pub(crate) fn kept_id(journal: &Reader, partition: usize, position: u64) -> Resu
 pub(crate) fn marks(journal: &Reader) -> Vec<Reached> {
     let of = |state: &PartitionState| {
         let Mark { offset, epoch, next_position, last_id } = state.mark;
-        Reached { offset, epoch, next_position, last_id }
+        Reached { offset, epoch, next_position, last_id, log_id: None }
     };
     journal.partitions().iter().map(of).collect()
 }
 
 /// The place in the log as the journal notes it.
 pub(crate) fn mark(reached: &Reached) -> Mark {
-    let Reached { offset, epoch, next_position, last_id } = *reached;
+    let Reached { offset, epoch, next_position, last_id, log_id: _ } = *reached;
     Mark { offset, epoch, next_position, last_id }
 }

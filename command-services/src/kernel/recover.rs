@@ -34,7 +34,7 @@ use super::log_tail::Tail;
 use super::recorded::{self, events_from};
 use super::starting::Starting;
 use super::store::{Store, StoreError, sync_dir};
-use super::writer::WholeLog;
+use super::writer::{Instance, InstanceError, WholeLog};
 use old_outbox::OldOutbox;
 use rebuild::Rebuild;
 use report::report;
@@ -117,6 +117,9 @@ pub enum RecoverError {
     /// The directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// It cannot be noted which log it is.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
 }
 
 impl RecoverError {
@@ -130,6 +133,7 @@ impl RecoverError {
             Self::Append(error) => is_of_the_disk_too(error),
             Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
             Self::ReadOne(ReadError::Io { .. }) => true,
+            Self::Instance(error) => error.is_of_the_disk(),
             _ => false,
         }
     }
@@ -241,6 +245,7 @@ pub(crate) fn recover<A: Aggregate>(
     marker: &Marker,
     opening: &Opening<'_>,
     up_to: &UpTo<'_>,
+    instance: &mut Instance,
 ) -> Result<(), RecoverError> {
     let (began, partitions) = (Instant::now(), opening.partitions);
     refuse_front_deleted(kafka, A::TOPIC, partitions)?;
@@ -268,6 +273,9 @@ pub(crate) fn recover<A: Aggregate>(
     store.close()?;
     journal.index_synced(journal.last_number());
     journal.close(opening.now_ms)?;
+    if let Some(log_id) = rebuild.log_id() {
+        instance.note_log(log_id)?;
+    }
     directory.recovered()?;
     // The marker of a store from before changes once there is something to replace it, and before it is replaced.
     directory.write_marker(marker)?;

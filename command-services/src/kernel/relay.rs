@@ -256,6 +256,7 @@ impl Relay {
                     return Ok(false);
                 }
                 session.sent[index] += 1;
+                session.before[index] = Some(event.id);
             }
         }
         Ok(true)
@@ -276,7 +277,7 @@ impl Relay {
             (schemas::headers::TRACEPARENT, event.traceparent.as_bytes()),
         ];
         let headers = if event.traceparent.is_empty() { &headers[..1] } else { &headers[..] };
-        let value = envelope::with_epoch(&event.value, session.epoch)
+        let value = envelope::as_sent(&event.value, session.epoch, session.before[partition as usize])
             .ok_or(RelayError::Unsealed { partition, position })?;
         let value = if sabotage::strikes(Fault::Garble) { b"?" } else { &value[..] };
         let key = event.key.as_bytes();

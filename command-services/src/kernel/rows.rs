@@ -171,16 +171,18 @@ impl Reference {
 
 /// Where a reader stands: in another service's topic, or at the end of the own one.
 pub(crate) fn encode_reached(reached: &Reached) -> Vec<u8> {
-    let Reached { offset, epoch, next_position, last_id } = reached;
-    let (offset, position, id) =
-        (offset.to_be_bytes(), next_position.to_be_bytes(), last_id.unwrap_or_default());
-    [&offset[..], &position, id.as_bytes(), &epoch.to_be_bytes()].concat()
+    let Reached { offset, epoch, next_position, last_id, log_id } = reached;
+    let (last_id, log_id) = (last_id.unwrap_or_default(), log_id.unwrap_or_default());
+    let (offset, position) = (offset.to_be_bytes(), next_position.to_be_bytes());
+    [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat()
 }
 
-/// A checkpoint from before writers had epochs ends earlier: none was in force then.
+/// A checkpoint from before writers had epochs ends earlier: none was in force then. So does one from before events named the one
+/// before them.
 pub(crate) fn decode_reached(value: &[u8]) -> Result<Reached, Damaged> {
     let mut fields = Fields::of("checkpoint", value);
     let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
     let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
-    Ok(Reached { offset, epoch, next_position, last_id })
+    let log_id = if fields.is_empty() { None } else { fields.id()? };
+    Ok(Reached { offset, epoch, next_position, last_id, log_id })
 }

@@ -79,6 +79,7 @@ fn record<A: Aggregate>(
 ) -> serde_json::Result<Vec<u8>> {
     envelope::seal(&Envelope {
         writer_epoch: 0,
+        previous_id: None,
         id,
         source: Source { service: Cow::Borrowed(A::SERVICE), partition: at.partition },
         event_type: Cow::Borrowed(event.event_type()),

@@ -208,6 +208,7 @@ pub(crate) fn start<A: Aggregate>(
         let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
         return Err(KeptError::NothingKept { dir, epoch }.into());
     }
+    claimant.look_at(looked.as_ref().map(|looked| &looked.reader));
     let nothing = || vec![Reached::default(); partitions as usize];
     let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));
     starting.says("reading the end of the log");
@@ -275,7 +276,7 @@ pub(crate) fn start<A: Aggregate>(
         (None, Some(looked)) => looked.begin(&opening, Some(needed()?.log))?,
         (None, None) => {
             let up_to = needed()?;
-            recover::recover::<A>(kafka, &directory, &marker, &opening, up_to)?;
+            recover::recover::<A>(kafka, &directory, &marker, &opening, up_to, &mut claimant.instance)?;
             if let Err(error) = directory.note_recovered() {
                 tracing::warn!(%error, "a next start with --recover would rebuild the store once more");
             }

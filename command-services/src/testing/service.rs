@@ -274,7 +274,7 @@ impl Log {
                 let envelope = schemas::envelope::open(Some(value), Vec::new).unwrap();
                 assert_eq!(envelope.source.partition as usize, partition);
                 let (epoch, id) = (envelope.writer_epoch, envelope.id);
-                let verdict = sequence.check(epoch, envelope.position, id);
+                let verdict = sequence.check(epoch, envelope.position, id, envelope.previous_id);
                 let verdict = verdict.unwrap_or_else(|error| panic!("partition {partition}: {error}"));
                 if verdict == schemas::sequence::Verdict::Apply {
                     events.push(serde_json::from_slice(value).unwrap());

@@ -31,7 +31,7 @@ pub(crate) fn signed_up(kafka: &Kafka) -> BTreeMap<String, String> {
         }
         let envelope = envelope::open(record.value(), Vec::new).unwrap();
         let (epoch, id) = (envelope.writer_epoch, envelope.id);
-        let verdict = sequence.check(epoch, envelope.position, id).unwrap();
+        let verdict = sequence.check(epoch, envelope.position, id, envelope.previous_id).unwrap();
         sequence.pass(verdict, epoch, id, record.offset());
         if verdict == Verdict::Apply {
             let data: Value = serde_json::from_str(envelope.data.get()).unwrap();

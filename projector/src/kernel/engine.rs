@@ -118,7 +118,8 @@ impl<E: EventData> Engine<E> {
             }
         };
         let (position, id) = (opened.position, opened.id);
-        let verdict = self.intake.judge(source, &Stamp::of(&opened), record.source, record.offset)?;
+        let stamp = Stamp::of(&opened);
+        let verdict = self.intake.judge(source, &stamp, record.source, record.offset)?;
         match (verdict, self.intake.course(record.source, position, id, || record.key)) {
             (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => self.counts.skipped(verdict),
             (Verdict::Apply, Course::LeaveOut) => {}
@@ -142,11 +143,15 @@ impl<E: EventData> Engine<E> {
                 self.counts.last_event_at = Some(opened.time);
             }
         }
-        source.passed(verdict, opened.writer_epoch, id, record.offset);
+        source.passed(verdict, &stamp, record.offset);
         Ok(self.passed(record.source, verdict))
     }
 
     fn passed(&mut self, source: usize, verdict: Verdict) -> Verdict {
+        if verdict == Verdict::Apply && self.sources[source].next_position() == 1 {
+            source::share_log_ids(&mut self.sources);
+            self.changed.fill(true);
+        }
         self.changed[source] = true;
         self.uncommitted = true;
         verdict

@@ -44,12 +44,15 @@ pub(super) struct Stamp<'e> {
     pub(super) epoch: u32,
     pub(super) position: u64,
     pub(super) id: Uuid,
+    /// What it names as the event before it, or as its log.
+    pub(super) previous_id: Option<Uuid>,
 }
 
 impl<'e> Stamp<'e> {
     #[inline]
     pub(super) fn of<E>(opened: &'e Opened<'e, E>) -> Self {
-        Self { from: &opened.source, epoch: opened.writer_epoch, position: opened.position, id: opened.id }
+        let Opened { writer_epoch: epoch, position, id, previous_id, .. } = *opened;
+        Self { from: &opened.source, epoch, position, id, previous_id }
     }
 }
 
@@ -78,7 +81,20 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
         unplaced: Vec::new(),
         is_at_end: false,
     };
-    checkpoint.sources().map(source).collect()
+    let mut sources = checkpoint.sources().map(source).collect::<Vec<_>>();
+    share_log_ids(&mut sources);
+    sources
+}
+
+/// Partitions of one topic are of one log: one of which no event was read yet knows it from the others.
+pub(super) fn share_log_ids(sources: &mut [Source]) {
+    let known: Vec<_> =
+        sources.iter().filter_map(|of| Some((of.id.topic.clone(), of.sequence.log_id()?))).collect();
+    for source in sources {
+        if let Some((_, log_id)) = known.iter().find(|(topic, _)| *topic == source.id.topic) {
+            source.sequence.belongs_to(*log_id);
+        }
+    }
 }
 
 impl Source {
@@ -87,7 +103,7 @@ impl Source {
     #[inline]
     pub(super) fn check(&self, stamp: &Stamp<'_>, offset: i64) -> Result<Verdict, StopReason> {
         self.check_origin(stamp.from, stamp.id, offset)?;
-        let verdict = self.sequence.check(stamp.epoch, stamp.position, stamp.id);
+        let verdict = self.sequence.check(stamp.epoch, stamp.position, stamp.id, stamp.previous_id);
         verdict.map_err(|error| StopReason::Sequence { at: self.at(offset, Some(stamp.id)), error })
     }
 
@@ -130,8 +146,16 @@ impl Source {
         self.sequence.epoch()
     }
 
+    /// Notes that the event at `offset` has been dealt with.
+    pub(super) fn passed(&mut self, verdict: Verdict, stamp: &Stamp<'_>, offset: i64) {
+        if let (Verdict::Apply, 0, Some(log_id)) = (verdict, stamp.position, stamp.previous_id) {
+            self.sequence.belongs_to(log_id);
+        }
+        self.passed_record(verdict, stamp.epoch, stamp.id, offset);
+    }
+
     /// Notes that the record at `offset` has been dealt with.
-    pub(super) fn passed(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
+    pub(super) fn passed_record(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
         // A repetition of the event applied last would do to go on behind, if nothing before it were still to be read again.
         let passed = match verdict {
             Verdict::Duplicate if !self.unplaced.is_empty() => Verdict::Superseded,
@@ -169,6 +193,7 @@ impl Source {
             last_id: reached.last_id,
             resume_offset: reached.offset,
             epoch: reached.epoch,
+            log_id: reached.log_id,
         }
     }
 }
@@ -186,8 +211,8 @@ mod tests {
         let (unplaced, is_at_end) = (Vec::new(), false);
         let mut source = Source { id, service: "users", sequence, next_offset: 0, unplaced, is_at_end };
         let (event, claim) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        source.passed(Verdict::Apply, 1, event, 0);
-        source.passed(Verdict::Claim, 2, claim, 1);
+        source.passed_record(Verdict::Apply, 1, event, 0);
+        source.passed_record(Verdict::Claim, 2, claim, 1);
         assert_eq!((source.resume_offset(), source.checkpoint().next_offset), (1, 2));
         // The claim was at the end that the log has lost.
         assert!(source.go_on_at(1));

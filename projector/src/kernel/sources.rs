@@ -3,6 +3,8 @@
 use event_log::Start;
 use event_log::topics::{TopicError, Watermarks};
 use schemas::place::Place;
+use schemas::sequence::SequenceError;
+use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use super::stop::{RecordAt, StopReason};
@@ -61,6 +63,26 @@ pub(super) fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
     let mut topics: Vec<String> = checkpoint.sources().map(|(source, _)| source.topic.to_string()).collect();
     topics.dedup();
     topics.into_iter().map(|topic| (topic.clone(), checkpoint.partitions(&topic))).collect()
+}
+
+/// Checks that all partitions of a topic are of one log: each may have been read by itself.
+///
+/// # Errors
+/// [`StopReason::Sequence`] for the first partition that is of another one than those before it.
+pub(super) fn check_log_ids(checkpoint: &Checkpoint) -> Result<(), StopReason> {
+    let mut known: Option<(&SourceId, Uuid)> = None;
+    for (source, at) in checkpoint.sources() {
+        let Some(found) = at.log_id else { continue };
+        match known.filter(|(before, _)| before.topic == source.topic) {
+            Some((_, expected)) if expected != found => {
+                let at = SourceCheckpoint::default();
+                let error = SequenceError::OtherLog { position: 0, expected, found };
+                return Err(StopReason::Sequence { at: next(source, &at), error });
+            }
+            _ => known = Some((source, found)),
+        }
+    }
+    Ok(())
 }
 
 /// Checks that every partition still holds what must be read next.

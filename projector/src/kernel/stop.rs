@@ -33,14 +33,14 @@ impl fmt::Display for RecordAt {
 /// Why a projection stopped. Everything before the named record has been committed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StopReason {
-    /// A gap or a fork.
+    /// A gap, a fork, or an event of another log.
     #[error(
         "{at}: {error}. The log is not what the service wrote, or --brokers or --topic-prefix name another log: compare the partition with its backup or with the service's store, repair the log, then start again"
     )]
     Sequence {
         /// The record.
         at: Box<RecordAt>,
-        /// Which of the two.
+        /// Which of them.
         error: SequenceError,
     },
     /// The record is no event, or one whose data does not fit its type.
@@ -161,6 +161,7 @@ impl StopReason {
         match self {
             Self::Sequence { error: SequenceError::Gap { .. }, .. } => "gap",
             Self::Sequence { error: SequenceError::Fork { .. }, .. } => "fork",
+            Self::Sequence { error: SequenceError::OtherLog { .. }, .. } => "other-log",
             Self::Unreadable { .. } => "unreadable-event",
             Self::UnknownEvent { .. } => "unknown-event",
             Self::ForeignSource { .. } => "foreign-source",

@@ -125,6 +125,7 @@ pub(crate) fn event_id(source: SourceIndex, position: u64) -> Uuid {
 pub(crate) fn sealed_as(event: &impl EventData, source: &Source<'_>, position: u64, id: Uuid) -> Vec<u8> {
     seal(&Envelope {
         writer_epoch: 0,
+        previous_id: None,
         id,
         source: source.clone(),
         event_type: event.event_type().into(),

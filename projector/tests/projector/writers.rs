@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::claim::{self, Claim, Writer};
-use schemas::envelope::{Source, with_epoch};
+use schemas::envelope::{Source, as_sent};
 use uuid::Uuid;
 
 use crate::broker::Broker;
@@ -46,7 +46,7 @@ fn taken_over(log: &Log) -> (Log, u64) {
             for _ in 0..dice.roll(LATE_MAX + 1) {
                 let (late, position) = (signed_up(dice.uuid()), dice.roll(EVENTS as u64));
                 let late = sealed_as(&late, &source(record.source), position, dice.uuid());
-                let late = if before == 0 { late } else { with_epoch(&late, before).unwrap() };
+                let late = if before == 0 { late } else { as_sent(&late, before, None).unwrap() };
                 written.write_value(record.source, Uuid::nil(), late);
                 superseded += 1;
             }
@@ -55,7 +55,7 @@ fn taken_over(log: &Log) -> (Log, u64) {
             superseded += 1;
         }
         let key = Uuid::try_parse_ascii(&record.key).unwrap();
-        written.write_value(record.source, key, with_epoch(&record.value, *epoch).unwrap());
+        written.write_value(record.source, key, as_sent(&record.value, *epoch, None).unwrap());
     }
     (written, superseded)
 }

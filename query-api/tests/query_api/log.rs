@@ -115,6 +115,7 @@ impl Log {
         *next += 1;
         let value = seal(&Envelope {
             writer_epoch: 0,
+            previous_id: None,
             id: Uuid::now_v7(),
             source: Source { service: topic.trim_end_matches(".events").to_owned().into(), partition },
             event_type: event.event_type().into(),

@@ -41,8 +41,10 @@ fn read<'a>(value: &'a [u8], headers: &Headers<'_>) -> Result<Envelope<'a>, Open
     let data: &RawValue =
         serde_json::from_str(text).map_err(|error| OpenError::NotJson { detail: error.to_string() })?;
     let epoch = headers.optional("writerepoch")?;
+    let previous = headers.optional("previousid")?;
     Ok(Envelope {
         writer_epoch: epoch.map_or(Ok(0), |epoch| attribute::epoch_text(&epoch))?,
+        previous_id: previous.map(|previous| attribute::uuid("previousid", &previous)).transpose()?,
         id: attribute::uuid("id", &headers.required("id")?)?,
         source: attribute::source(Cow::Owned(headers.required("source")?))?,
         event_type: Cow::Owned(headers.required("type")?),

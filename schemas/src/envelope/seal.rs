@@ -16,6 +16,8 @@ struct Sealed<'a> {
     specversion: &'static str,
     #[serde(skip_serializing_if = "is_zero")]
     writerepoch: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previousid: Option<Uuid>,
     id: Uuid,
     #[serde(serialize_with = "display")]
     source: &'a Source<'a>,
@@ -42,6 +44,7 @@ pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Sealed {
         specversion: "1.0",
         writerepoch: envelope.writer_epoch,
+        previousid: envelope.previous_id,
         id: envelope.id,
         source: &envelope.source,
         r#type: &envelope.event_type,
@@ -57,19 +60,21 @@ pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
     })
 }
 
-/// What [`seal`] begins with; an epoch stands right behind it, so that it can be put in without reading the rest.
-const BEFORE_EPOCH: &[u8] = br#"{"specversion":"1.0","#;
+/// What [`seal`] begins with; what is known only when an event is sent stands right behind it, so that it can be put in without
+/// reading the rest.
+const BEFORE_SENT: &[u8] = br#"{"specversion":"1.0","#;
 
-/// A sealed event that has no epoch yet, with the epoch of the writer that sends it; `None` if it was not sealed by
-/// [`seal`], or has one already.
+/// A sealed event as it is sent: with the epoch of the writer that sends it, and the id of the event that it sent before, or that
+/// it found at the log's end. `None` if it was not sealed by [`seal`], or has one of them already.
 ///
-/// Events are sealed when they are decided, and get their epoch when they are sent: between the two another writer may
-/// have to be opened, with a higher one.
+/// Events are sealed when they are decided, and get these when they are sent: between the two another writer may have to be
+/// opened, with a higher epoch, and the log's end is looked at anew.
 #[must_use]
-pub fn with_epoch(sealed: &[u8], epoch: u32) -> Option<Vec<u8>> {
-    let rest = sealed.strip_prefix(BEFORE_EPOCH).filter(|rest| rest.starts_with(br#""id":"#))?;
-    let attribute = format!(r#""writerepoch":{epoch},"#);
-    Some([BEFORE_EPOCH, attribute.as_bytes(), rest].concat())
+pub fn as_sent(sealed: &[u8], epoch: u32, previous_id: Option<Uuid>) -> Option<Vec<u8>> {
+    let rest = sealed.strip_prefix(BEFORE_SENT).filter(|rest| rest.starts_with(br#""id":"#))?;
+    let epoch = format!(r#""writerepoch":{epoch},"#);
+    let previous = previous_id.map(|id| format!(r#""previousid":"{id}","#)).unwrap_or_default();
+    Some([BEFORE_SENT, epoch.as_bytes(), previous.as_bytes(), rest].concat())
 }
 
 fn is_zero(epoch: &u32) -> bool {

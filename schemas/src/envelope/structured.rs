@@ -19,6 +19,8 @@ struct Wire<'a> {
     specversion: Option<Text<'a>>,
     writerepoch: Option<u64>,
     #[serde(borrow)]
+    previousid: Option<Text<'a>>,
+    #[serde(borrow)]
     id: Option<Text<'a>>,
     #[serde(borrow)]
     source: Option<Text<'a>>,
@@ -73,6 +75,7 @@ pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
     attribute::specversion(&required("specversion", wire.specversion)?)?;
     Ok(Envelope {
         writer_epoch: attribute::epoch(wire.writerepoch)?,
+        previous_id: wire.previousid.map(|text| attribute::uuid("previousid", &text.0)).transpose()?,
         id: attribute::uuid("id", &required("id", wire.id)?)?,
         source: attribute::source(required("source", wire.source)?)?,
         event_type: required("type", wire.r#type)?,

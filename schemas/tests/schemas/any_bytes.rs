@@ -56,10 +56,10 @@ fn opens_again(value: &[u8], headers: &[(String, Vec<u8>)]) {
 
 /// All attributes but the time, of which microseconds are kept.
 fn attributes(of: &Envelope<'_>) -> String {
-    let Envelope { writer_epoch, id, source, event_type, subject, time: _, position, .. } = of;
+    let Envelope { writer_epoch, previous_id, id, source, event_type, subject, time: _, position, .. } = of;
     let Envelope { aggregate_version, correlation_id, causation_id, traceparent, .. } = of;
     format!(
-        "{writer_epoch} {id} {source} {event_type} {subject} {position} {aggregate_version} {correlation_id} {causation_id} \
+        "{writer_epoch} {previous_id:?} {id} {source} {event_type} {subject} {position} {aggregate_version} {correlation_id} {causation_id} \
          {traceparent:?}"
     )
 }

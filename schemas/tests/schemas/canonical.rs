@@ -18,6 +18,7 @@ pub(crate) fn open_both_ways(value: &[u8]) -> Option<Opened<'_, ShopEvent>> {
     let envelope = envelope::open(Some(value), || panic!("headers")).unwrap();
     let slow = Opened {
         writer_epoch: envelope.writer_epoch,
+        previous_id: envelope.previous_id,
         event: ShopEvent::from_data(&envelope.event_type, &envelope.data).unwrap(),
         id: envelope.id,
         source: envelope.source,

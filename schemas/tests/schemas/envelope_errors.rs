@@ -85,6 +85,20 @@ fn each_attribute_of_the_wrong_type_is_named() {
 }
 
 #[test]
+fn a_link_to_the_event_before_is_an_id_or_is_not_there() {
+    let sample = String::from_utf8(sample_at(SAMPLE).value).unwrap();
+    let linked = |link: &str| sample.replacen("\"id\":", &format!("\"previousid\":{link},\"id\":"), 1);
+    for (link, found) in [("\"19\"", "`19`, expected a UUID"), ("true", "boolean `true`, expected a string")]
+    {
+        let said = format!("attribute `previousid` is {found}");
+        assert_eq!(error_of(linked(link).as_bytes()).to_string(), said);
+    }
+    let opened = |value: &str| envelope::open(Some(value.as_bytes()), Vec::new).unwrap().previous_id;
+    assert_eq!((opened(&sample), opened(&linked("null"))), (None, None));
+    assert!(opened(&linked("\"019cada0-37f8-703c-9d9a-eb4134c2da80\"")).is_some());
+}
+
+#[test]
 fn each_malformed_attribute_is_named() {
     for (attribute, value, expected) in [
         ("specversion", "1.1", "1.0"),

@@ -39,6 +39,10 @@ fn cloudevents_sdk_sees_our_extensions_and_no_others() {
         expected.extend(
             ours.traceparent.map(|trace| ("traceparent", ExtensionValue::String(trace.into_owned()))),
         );
+        let epoch = i64::from(ours.writer_epoch);
+        expected.extend((epoch > 0).then_some(("writerepoch", ExtensionValue::Integer(epoch))));
+        expected.extend(ours.previous_id.map(|id| ("previousid", ExtensionValue::String(id.to_string()))));
+        expected.sort_by_key(|(name, _)| *name);
         let mut seen =
             theirs.iter_extensions().map(|(name, value)| (name, value.clone())).collect::<Vec<_>>();
         seen.sort_by_key(|(name, _)| *name);

@@ -11,7 +11,7 @@ fn id(position: u64) -> Uuid {
 
 /// A reader that has applied `next_position` events up to `offset`.
 fn reached(offset: i64, next_position: u64) -> Reached {
-    Reached { offset, epoch: 0, next_position, last_id: next_position.checked_sub(1).map(id) }
+    Reached { offset, epoch: 0, next_position, last_id: next_position.checked_sub(1).map(id), log_id: None }
 }
 
 /// That reader, and a log of these positions.
@@ -162,7 +162,7 @@ proptest! {
 
 fn read_all(sequence: &mut Sequence, from: i64, log: &[u64]) -> Result<(), TestCaseError> {
     for (offset, position) in (from..).zip(log) {
-        let verdict = sequence.check(0, *position, id(*position));
+        let verdict = sequence.check(0, *position, id(*position), None);
         let verdict = verdict.map_err(|error| TestCaseError::fail(error.to_string()))?;
         sequence.pass(verdict, 0, id(*position), offset);
     }

@@ -65,9 +65,11 @@ prop_compose! {
         aggregate_version in 1..=u64::MAX,
         traceparent in any::<Option<String>>(),
         writer_epoch in 0..=envelope::EPOCH_MAX,
+        previous_id in proptest::option::of(id()),
     ) -> (Envelope<'static>, ShopEvent) {
         let envelope = Envelope {
             writer_epoch,
+            previous_id,
             id: ids.0,
             source: Source { service: Cow::Borrowed(users::SERVICE), partition },
             event_type: Cow::Borrowed(event.event_type()),
@@ -101,6 +103,7 @@ proptest! {
         let opened = open::<ShopEvent>(Some(&sealed), || panic!("headers")).unwrap();
         prop_assert_eq!(&opened.event, &event);
         prop_assert_eq!(opened.id, envelope.id);
+        prop_assert_eq!(opened.previous_id, envelope.previous_id);
         prop_assert_eq!(&opened.source, &envelope.source);
         prop_assert_eq!(opened.time, envelope.time);
         prop_assert_eq!(opened.position, envelope.position);

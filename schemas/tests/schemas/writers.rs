@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 use schemas::claim::{self, Claim, Writer};
-use schemas::envelope::{self, Source, seal, with_epoch};
+use schemas::envelope::{self, Source, as_sent, seal};
 use schemas::event_data::open_canonical;
 use schemas::sequence::{Reached, Sequence, Verdict};
 use schemas::shop::ShopEvent;
@@ -104,7 +104,9 @@ enum Lying {
 fn read(sequence: &mut Sequence, lying: Lying, offset: i64) -> Verdict {
     let (verdict, epoch, id) = match lying {
         Lying::Claim { epoch } => (sequence.check_claim(epoch), epoch, Uuid::nil()),
-        Lying::Event { epoch, position, id } => (sequence.check(epoch, position, id).unwrap(), epoch, id),
+        Lying::Event { epoch, position, id } => {
+            (sequence.check(epoch, position, id, None).unwrap(), epoch, id)
+        }
     };
     sequence.pass(verdict, epoch, id, offset);
     verdict
@@ -184,13 +186,17 @@ proptest! {
     }
 
     #[test]
-    fn an_event_gets_its_epoch_when_it_is_sent((mut envelope, _) in sealable(), epoch in 1..=envelope::EPOCH_MAX) {
+    fn an_event_gets_its_epoch_and_its_link_when_it_is_sent(
+        (mut envelope, _) in sealable(),
+        epoch in 1..=envelope::EPOCH_MAX,
+    ) {
+        let previous_id = envelope.previous_id.take();
         envelope.writer_epoch = 0;
         let sealed = seal(&envelope).unwrap();
-        let sent = with_epoch(&sealed, epoch).unwrap();
-        envelope.writer_epoch = epoch;
+        let sent = as_sent(&sealed, epoch, previous_id).unwrap();
+        (envelope.writer_epoch, envelope.previous_id) = (epoch, previous_id);
         prop_assert_eq!(&sent, &seal(&envelope).unwrap());
-        prop_assert_eq!(with_epoch(&sent, epoch), None, "only once");
-        prop_assert_eq!(with_epoch(&sealed[1..], epoch), None);
+        prop_assert_eq!(as_sent(&sent, epoch, previous_id), None, "only once");
+        prop_assert_eq!(as_sent(&sealed[1..], epoch, previous_id), None);
     }
 }

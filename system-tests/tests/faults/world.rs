@@ -183,7 +183,7 @@ impl World {
         for (partition, records) in log::records(self.broker.kafka(), TOPIC).into_iter().enumerate() {
             let mut sequence = Sequence::start();
             for record in records {
-                let verdict = sequence.check(record.epoch, record.position, record.id);
+                let verdict = sequence.check(record.epoch, record.position, record.id, record.previous_id);
                 let verdict = verdict.unwrap_or_else(|error| panic!("partition {partition}: {error}"));
                 sequence.pass(verdict, record.epoch, record.id, record.offset);
                 if verdict == Verdict::Apply {

@@ -132,6 +132,7 @@ fn write_unknown(site: &Site, product: &Made) -> String {
     let value = text
         .replace(&position(last.position), &position(last.position + 1))
         .replace(&last.id.to_string(), &id)
+        .replace(&last.previous_id.expect("a link").to_string(), &last.id.to_string())
         .replace("shop.product.created", "shop.product.renamed");
     let writer = Writer::open(kafka, |delivery| assert!(delivery.result.is_ok())).expect("a writer");
     let (topic, key) = (schemas::shop::products::TOPIC, product.id.as_bytes());

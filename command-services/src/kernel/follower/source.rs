@@ -76,6 +76,16 @@ impl Source {
     }
 }
 
+/// Partitions of one topic are of one log: who has read no event yet knows it from the others.
+pub(super) fn share_log_ids(sources: &mut [Source]) {
+    let known: Vec<_> = sources.iter().filter_map(|of| Some((of.table, of.sequence.log_id()?))).collect();
+    for source in sources {
+        if let Some((_, log_id)) = known.iter().find(|(table, _)| *table == source.table) {
+            source.sequence.belongs_to(*log_id);
+        }
+    }
+}
+
 /// The row of what an event says about somebody's standing, if it says anything.
 pub(super) fn standing_row(table: usize, said: Said, said_at: Written) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let (subject, standing) = said?;

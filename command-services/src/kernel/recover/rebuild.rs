@@ -83,7 +83,7 @@ impl Rebuild {
         // Who sends it will be in force, and gives it its epoch.
         let reached = self.sequences[index].reached();
         self.sequences[index]
-            .check(u32::MAX, envelope.position, id)
+            .check(u32::MAX, envelope.position, id, envelope.previous_id)
             .map_err(|source| IncomingFault::Sequence { id, source })?;
         self.apply::<A>(&envelope)?;
         self.sequences[index].pass(Verdict::Apply, reached.epoch, id, reached.offset);
@@ -116,6 +116,11 @@ impl Rebuild {
             Some(Tail { position, id: sequence.last_id()? })
         };
         self.sequences.iter().map(tail).collect()
+    }
+
+    /// What the log says which one it is.
+    pub(super) fn log_id(&self) -> Option<Uuid> {
+        self.sequences.iter().find_map(Sequence::log_id)
     }
 
     /// They follow from the final states only. They cannot be built while reading: a key that passed from one aggregate to

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_log::{Delivery, Writer, topics};
+use schemas::sequence::Reached;
+use uuid::Uuid;
 
 use super::Relay;
 use super::error::RelayError;
@@ -21,6 +23,8 @@ pub(super) struct Session {
     pub(super) writer: Writer,
     pub(super) epoch: u32,
     pub(super) sent: Vec<u64>,
+    /// Per partition: what the next event names as the one before it, if that is known.
+    pub(super) before: Vec<Option<Uuid>>,
 }
 
 impl Relay {
@@ -43,8 +47,19 @@ impl Relay {
                 brokers_lost.delivery_failed(session, Failure { partition: None, reason });
             },
         )?;
-        let epoch = claimed.epoch;
-        Ok(Session { writer, epoch, sent: self.positions.look().acknowledged })
+        let (epoch, sent) = (claimed.epoch, self.positions.look().acknowledged);
+        let before = self.before(&sent);
+        Ok(Session { writer, epoch, sent, before })
+    }
+
+    /// What lies in the log before these positions: an event, as the comparison has found it, or nothing but the log's beginning.
+    fn before(&self, sent: &[u64]) -> Vec<Option<Uuid>> {
+        let of = |(sent, mark): (&u64, Reached)| match *sent {
+            0 => self.claimant.instance.log_id(),
+            sent if sent == mark.next_position => mark.last_id,
+            _ => None,
+        };
+        sent.iter().zip(recorded::marks(&self.journal)).map(of).collect()
     }
 
     /// Waits for a broker, finds out what the log has, and claims the topic anew if they fit together: who cannot go on has

@@ -41,6 +41,7 @@ const NEWEST: &[Followed] =
 fn event(subject: Uuid, position: u64, event_type: &'static str) -> Envelope<'static> {
     Envelope {
         writer_epoch: 1,
+        previous_id: None,
         id: Uuid::from_u128(u128::from(position) + 100),
         source: Source { service: Cow::Borrowed("dolls"), partition: 2 },
         event_type: Cow::Borrowed(event_type),

@@ -16,12 +16,12 @@ use crate::testing::{Call, Log, PARTITIONS, TestService, broker, eventually, fig
 /// Attempts of the relay that are looked at.
 const ATTEMPTS: u32 = 4;
 
-/// What another store would write behind the last event of partition 0 and so many more, with the epoch in force: the next
-/// position, an event of its own.
-fn foreign_next(log: &Log, epoch: u32, behind: u64) -> Vec<u8> {
-    let mut event: Value = serde_json::from_slice(&log.partitions[0].last().unwrap().1).unwrap();
+/// What another store would write behind an event, with the epoch in force: the next position, an event of its own.
+fn foreign_next(before: &[u8], epoch: u32) -> Vec<u8> {
+    let mut event: Value = serde_json::from_slice(before).unwrap();
     let position: u64 = event["sequence"].as_str().unwrap().parse().unwrap();
-    event["sequence"] = json!(format!("{:020}", position + 1 + behind));
+    event["sequence"] = json!(format!("{:020}", position + 1));
+    event["previousid"] = event["id"].take();
     event["id"] = json!(Uuid::now_v7());
     event["writerepoch"] = json!(epoch);
     event.to_string().into_bytes()
@@ -43,7 +43,7 @@ async fn a_partition_that_does_not_fit_is_not_claimed_and_read_once_while_the_ot
     let service = Arc::clone(toys.service());
     let (positions, metrics) = (&service.positions, &service.metrics);
     let read = metrics.compared_records.get();
-    write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log, 2, 0))]);
+    write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log.partitions[0].last().unwrap().1, 2))]);
     let epoch = || positions.look().places.epoch;
     eventually("the others to be claimed", || (epoch() == 3).then_some(()));
     let trouble = positions.trouble().unwrap();
@@ -96,10 +96,10 @@ async fn a_partition_that_does_not_fit_is_compared_again_once_it_has_changed() {
     make(&toys, 60, "toy").await;
     toys.relayed();
     let log = Log::read(&kafka, "toys.events");
-    let last = log.partitions[0].len() as u64;
-    for behind in 0..3 {
-        write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log, 1, behind))]);
-        let position = last + behind;
+    let mut last = log.partitions[0].last().unwrap().1.clone();
+    for position in (log.partitions[0].len() as u64..).take(3) {
+        last = foreign_next(&last, 1);
+        write_raw(&kafka, "toys.events", &[(0, &last)]);
         eventually("it to be compared", || {
             toys.service()
                 .refuses()

@@ -73,7 +73,7 @@ async fn a_record_of_which_the_log_has_the_beginning_is_taken_over_from_there() 
     let lived_on = what_matters(&toys);
     let events = toys.journaled();
     toys.stop();
-    let known = events[..3].iter().map(|event| envelope::with_epoch(&event.value, EPOCH).unwrap());
+    let known = events[..3].iter().map(|event| envelope::as_sent(&event.value, EPOCH, None).unwrap());
     let known: Vec<_> = known.collect();
     let known: Vec<_> = known.iter().map(|value| (events[0].partition, &value[..])).collect();
     write_raw(&broker.kafka(""), "toys.events", &known);

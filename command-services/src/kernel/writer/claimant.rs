@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use daybook_journal::Reader;
 use event_log::topics::{self, Held, TopicError};
 use event_log::{LogError, Outgoing, Writer as LogWriter};
 use schemas::claim::{self, Claim, Writer};
@@ -17,6 +18,7 @@ use super::superseded::OtherInstance;
 use super::{Instance, OwnLog, Patience, Superseded};
 use crate::kernel::ambient::Ambient;
 use crate::kernel::comparison::{CompareError, OwnTopic};
+use crate::kernel::recorded;
 
 /// How long Kafka may take to acknowledge claims.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
@@ -68,6 +70,14 @@ struct Acknowledged {
 }
 
 impl Claimant {
+    /// Events of a journal from before this instance carry the id of a log that is not known any more.
+    pub(crate) fn look_at(&mut self, journal: Option<&Reader>) {
+        let has_events = |journal| recorded::counters(journal).iter().any(|counter| counter.next > 0);
+        if self.instance.epoch() == 0 && journal.is_some_and(has_events) {
+            self.instance.forget_log();
+        }
+    }
+
     /// Refuses if any partition is written by another instance.
     pub(crate) fn refuse_others(&self, log: &OwnLog) -> Result<(), OtherInstance> {
         let other = log.claimed_by(|claim| claim.writer.instance != self.instance.id());

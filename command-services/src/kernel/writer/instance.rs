@@ -1,6 +1,6 @@
-//! Which instance a service's directory is, and the highest epoch that it has ever claimed with.
+//! Which instance a service's directory is, the highest epoch that it has ever claimed with, and the id of the log that it writes.
 //!
-//! Both lie beside the store, not in it: `--recover` makes a new store, but not another instance, and an epoch whose
+//! All lie beside the store, not in it: `--recover` makes a new store, but not another instance, and an epoch whose
 //! claim the log has lost must not be used again.
 
 use std::path::{Path, PathBuf};
@@ -51,6 +51,9 @@ pub(crate) struct Instance {
 struct Noted {
     instance: Uuid,
     epoch: u32,
+    /// Id of the log: the instance's own, if nothing is said; nil, if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<Uuid>,
 }
 
 impl Instance {
@@ -65,7 +68,9 @@ impl Instance {
         let failed = |reason: String| InstanceError::Unreadable { path: path.clone(), reason };
         let noted = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Noted { instance: new_id(), epoch: 0 },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Noted { instance: new_id(), epoch: 0, log: None }
+            }
             Err(error) => return Err(failed(error.to_string())),
         };
         Ok(Self { dir: dir.to_owned(), noted })
@@ -80,9 +85,27 @@ impl Instance {
         self.noted.epoch
     }
 
+    /// Id of the log, which the first event of each partition names; none if it is not known. Who wrote first gave it its own.
+    pub(crate) fn log_id(&self) -> Option<Uuid> {
+        Some(self.noted.log.unwrap_or(self.noted.instance)).filter(|id| !id.is_nil())
+    }
+
+    /// The log has events of an instance that is not known any more. Noted with the next epoch.
+    pub(crate) fn forget_log(&mut self) {
+        self.noted.log = Some(Uuid::nil());
+    }
+
+    /// The log names itself; durable when it returns.
+    pub(crate) fn note_log(&mut self, log: Uuid) -> Result<(), InstanceError> {
+        self.write(Noted { log: Some(log), ..self.noted })
+    }
+
     /// Notes an epoch before it is claimed with; durable when it returns.
     pub(crate) fn note(&mut self, epoch: u32) -> Result<(), InstanceError> {
-        let noted = Noted { epoch, ..self.noted };
+        self.write(Noted { epoch, ..self.noted })
+    }
+
+    fn write(&mut self, noted: Noted) -> Result<(), InstanceError> {
         let written = serde_json::to_vec(&noted).map_err(io::Error::from);
         let written = written.and_then(|text| replace_file(&self.dir, Self::FILE, Self::FILE_NEW, &text));
         let unwritable = |source| InstanceError::Unwritable { path: self.dir.join(Self::FILE), source };

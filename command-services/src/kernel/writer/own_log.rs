@@ -274,7 +274,8 @@ impl OwnPartition {
             return;
         }
         self.before = if self.claim.is_some() { Before::Known } else { Before::Unclaimed(epoch) };
-        self.sequence = Sequence::resume(Reached { offset, epoch, next_position, last_id: None });
+        self.sequence =
+            Sequence::resume(Reached { offset, epoch, next_position, last_id: None, log_id: None });
         self.own_end = 0;
     }
 

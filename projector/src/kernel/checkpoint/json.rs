@@ -15,14 +15,16 @@ pub(super) struct SourceEntry {
     last_id: Option<Uuid>,
     resume_offset: i64,
     epoch: u32,
+    #[serde(default)]
+    log_id: Option<Uuid>,
 }
 
 impl From<Vec<SourceEntry>> for Checkpoint {
     fn from(entries: Vec<SourceEntry>) -> Self {
         Self::from_sources(entries.into_iter().map(|entry| {
             let id = SourceId { topic: entry.topic.into(), partition: entry.partition };
-            let SourceEntry { next_offset, next_position, last_id, resume_offset, epoch, .. } = entry;
-            (id, SourceCheckpoint { next_offset, next_position, last_id, resume_offset, epoch })
+            let SourceEntry { next_offset, next_position, last_id, resume_offset, epoch, log_id, .. } = entry;
+            (id, SourceCheckpoint { next_offset, next_position, last_id, resume_offset, epoch, log_id })
         }))
     }
 }
@@ -37,6 +39,7 @@ impl From<Checkpoint> for Vec<SourceEntry> {
             last_id: at.last_id,
             resume_offset: at.resume_offset,
             epoch: at.epoch,
+            log_id: at.log_id,
         };
         checkpoint.sources().map(entry).collect()
     }
@@ -51,7 +54,15 @@ mod tests {
         let mut checkpoint = Checkpoint::zero([("users.events", 2)]);
         let source = SourceId { topic: "users.events".into(), partition: 1 };
         let last_id = Some(Uuid::from_u128(7));
-        let at = SourceCheckpoint { next_offset: 9, next_position: 5, last_id, resume_offset: 8, epoch: 2 };
+        let log_id = Some(Uuid::from_u128(8));
+        let at = SourceCheckpoint {
+            next_offset: 9,
+            next_position: 5,
+            last_id,
+            resume_offset: 8,
+            epoch: 2,
+            log_id,
+        };
         checkpoint.set(source, at);
         let json = serde_json::to_string(&checkpoint).unwrap();
         assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), checkpoint);

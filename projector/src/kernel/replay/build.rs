@@ -21,6 +21,7 @@ use crate::kernel::generation::{self, Generation};
 use crate::kernel::projection::Projection;
 use crate::kernel::quarantine::ParkedKey;
 use crate::kernel::read_model::ReadModel;
+use crate::kernel::sources;
 
 /// A build that was begun or resumed.
 pub(super) struct Build<'b, E: 'static> {
@@ -124,6 +125,7 @@ impl<'b, E: EventData> Build<'b, E> {
         if !self.is_read() {
             self.read(kafka, &ends, &mut on_progress)?;
         }
+        sources::check_log_ids(&self.checkpoint())?;
         self.pace.reading_took = Some(self.pace.began.elapsed());
         if !self.journal.read().settled
             && let Err(unfoldable) = self.settle(&mut on_progress)?

@@ -146,7 +146,8 @@ impl<'w, E: EventData> Reading<'w, E> {
                 }
             };
             let (position, id) = (opened.position, opened.id);
-            let verdict = self.intake.judge(source, &Stamp::of(&opened), from, offset)?;
+            let stamp = Stamp::of(&opened);
+            let verdict = self.intake.judge(source, &stamp, from, offset)?;
             match (verdict, self.intake.course(from, position, id, || read.key())) {
                 (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => {
                     self.skipped.skipped(verdict)
@@ -161,7 +162,7 @@ impl<'w, E: EventData> Reading<'w, E> {
                     self.sorter.collect(&self.packs, &opened.event, &at);
                 }
             }
-            source.passed(verdict, opened.writer_epoch, id, offset);
+            source.passed(verdict, &stamp, offset);
         }
         Ok(offset + 1 >= *end)
     }

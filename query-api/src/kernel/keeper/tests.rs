@@ -68,6 +68,7 @@ fn broker(repeated: u64) -> EmbeddedBroker {
     for position in (0..repeated).map(|_| 0).chain(0..EVENTS) {
         let value = seal(&Envelope {
             writer_epoch: 0,
+            previous_id: None,
             id: id(position),
             source: Source { service: "clock".into(), partition: 0 },
             event_type: Tick.event_type().into(),

@@ -111,7 +111,7 @@ pub(crate) fn events(kafka: &Kafka, topic: &str) -> Result<BTreeMap<(i32, u64), 
     for (partition, records) in (0..).zip(log::records(kafka, topic)) {
         let mut sequence = Sequence::start();
         for logged in records {
-            let verdict = sequence.check(logged.epoch, logged.position, logged.id);
+            let verdict = sequence.check(logged.epoch, logged.position, logged.id, logged.previous_id);
             let verdict = verdict.map_err(|error| format!("partition {partition} of the log: {error}"))?;
             sequence.pass(verdict, logged.epoch, logged.id, logged.offset);
             if verdict == Verdict::Apply {

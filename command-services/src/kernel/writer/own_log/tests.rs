@@ -44,6 +44,7 @@ fn sealed(record: Written) -> Vec<u8> {
     };
     let event = Envelope {
         writer_epoch: epoch,
+        previous_id: None,
         id: id(record),
         source,
         event_type: "toy".into(),

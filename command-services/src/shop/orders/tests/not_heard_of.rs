@@ -14,6 +14,7 @@ fn sign_up(shop: &Shop, user_id: &str) -> String {
     let mut event: serde_json::Value = serde_json::from_slice(last).unwrap();
     let position = event["sequence"].as_str().unwrap().parse::<u64>().unwrap() + 1;
     event["sequence"] = json!(format!("{position:020}"));
+    event["previousid"] = event["id"].take();
     event["id"] = json!(Uuid::now_v7().to_string());
     event["subject"] = json!(user_id);
     event["data"]["user_id"] = json!(user_id);

@@ -34,6 +34,7 @@ impl Unknown {
     pub(super) fn next(&mut self) {
         let position: u64 = self.event["sequence"].as_str().unwrap().parse().unwrap();
         self.event["sequence"] = json!(format!("{:020}", position + 1));
+        self.event["previousid"] = self.event["id"].take();
         self.event["id"] = json!(uuid::Uuid::now_v7().to_string());
     }
 

@@ -24,7 +24,7 @@ impl Intake {
         let error = match claim::open(record.value) {
             Some(Ok(claim)) => {
                 let verdict = source.check_claim(&claim, record.offset)?;
-                source.passed(verdict, claim.epoch, claim.id, record.offset);
+                source.passed_record(verdict, claim.epoch, claim.id, record.offset);
                 return Ok(verdict);
             }
             Some(Err(unreadable)) => unreadable.into(),
@@ -50,15 +50,15 @@ impl Intake {
         envelope: &Envelope<'_>,
         reason: StopReason,
     ) -> Result<Verdict, StopReason> {
-        let (id, position, epoch) = (envelope.id, envelope.position, envelope.writer_epoch);
-        let stamp = Stamp { from: &envelope.source, epoch, position, id };
+        let Envelope { writer_epoch: epoch, position, id, previous_id, .. } = *envelope;
+        let stamp = Stamp { from: &envelope.source, epoch, position, id, previous_id };
         let verdict = self.judge(source, &stamp, record.source, record.offset)?;
         let course = self.look_up(record.source, position, id, record.key);
         if verdict == Verdict::Apply && course != Course::LeaveOut {
             let placed = Placed { record, headers, position, id, has_event_id: true };
             self.take(source, placed, Some(reason))?;
         }
-        source.passed(verdict, epoch, id, record.offset);
+        source.passed(verdict, &stamp, record.offset);
         Ok(verdict)
     }
 }

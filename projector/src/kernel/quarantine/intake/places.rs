@@ -21,7 +21,7 @@ impl Intake {
         offset: i64,
     ) -> Result<Verdict, StopReason> {
         if !source.unplaced.is_empty() && source.counts(stamp) {
-            self.place(source, index, stamp.position)?;
+            self.place(source, index, stamp)?;
         }
         source.check(stamp, offset)
     }
@@ -37,7 +37,7 @@ impl Intake {
         let unplaced = Unplaced::new(record, key, headers, reason);
         let waits = source.unplaced.iter().any(|known| known.id == unplaced.id);
         if waits || self.made_ids.contains(&(record.source, unplaced.id)) {
-            source.passed(Verdict::Duplicate, source.epoch(), unplaced.id, record.offset);
+            source.passed_record(Verdict::Duplicate, source.epoch(), unplaced.id, record.offset);
             return Ok(Verdict::Duplicate);
         }
         let position = source.next_position() + source.unplaced.len() as u64;
@@ -52,8 +52,9 @@ impl Intake {
         Ok(Verdict::Apply)
     }
 
-    /// The record that has `position` comes behind all that have none: they have those before it, or none at all.
-    fn place(&mut self, source: &mut Source, index: usize, position: u64) -> Result<(), StopReason> {
+    /// The record that has a position comes behind all that have none: they have those before it, or none at all.
+    fn place(&mut self, source: &mut Source, index: usize, stamp: &Stamp<'_>) -> Result<(), StopReason> {
+        let position = stamp.position;
         let next = source.next_position();
         let behind = next + source.unplaced.len() as u64;
         if position < next || position > behind {
@@ -73,7 +74,9 @@ impl Intake {
             }
             self.made_ids.insert((index, id));
             source.unplaced.remove(0);
-            source.passed(Verdict::Apply, source.epoch(), id, offset);
+            // How its own service calls the last of them, the event behind it tells.
+            let named = stamp.previous_id.filter(|_| source.unplaced.is_empty());
+            source.passed_record(Verdict::Apply, source.epoch(), named.unwrap_or(id), offset);
         }
         Ok(())
     }

@@ -88,6 +88,7 @@ fn waiting(letter: Uuid, key: String, position: u64, reason: Option<&str>) -> Pa
     let (id, event) = (Uuid::from_u128(position.into()), Written(letter));
     let value = envelope::seal(&Envelope {
         writer_epoch: 0,
+        previous_id: None,
         id,
         source: envelope::Source { service: "post".into(), partition: 0 },
         event_type: event.event_type().into(),
