@@ -8,8 +8,10 @@ mod repeated;
 mod shutdown;
 mod sled_directory;
 mod sled_threads;
-mod standstill;
+mod slot;
 mod too_many_files;
+
+use std::time::Duration;
 
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use directory_lock::{DirectoryLock, LockError};
@@ -18,8 +20,12 @@ pub use pause::Pause;
 pub use repeated::{Repeated, and_more, kind};
 pub use shutdown::{listening, shutdown_signal};
 pub use sled_directory::prepare_sled_directory;
-pub use standstill::{STOOD_STILL_AFTER, Standstill};
+pub use slot::Slot;
 pub use too_many_files::too_many_files;
+
+/// If two looks are further apart, of somebody who looks again and again, the process itself stood still: it got SIGSTOP, or no
+/// processor. (While a machine is suspended this clock may stand still, too.)
+pub const STOOD_STILL_AFTER: Duration = Duration::from_secs(5);
 
 /// Failed or refused.
 pub const EXIT_FAILED: u8 = 1;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use event_log::partition_for_key;
 use event_log::topics::{Held, TopicError};
+use schemas::sequence::Reached;
 use schemas::token::{Token, TokenPosition};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub(crate) type Place = (usize, i32);
 /// How far a partition has been followed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct At {
-    pub(crate) next_position: u64,
+    pub(crate) reached: Reached,
     pub(crate) next_offset: i64,
     /// Whether it was followed to where it ended at the start.
     pub(crate) is_ready: bool,
@@ -109,9 +110,9 @@ impl FollowedPositions {
         Self { follows, state: watch::Sender::new(State::default()) }
     }
 
-    /// Bare name of the topic that a table follows.
-    pub(crate) fn topic(&self, table: usize) -> &'static str {
-        self.follows[table].topic
+    /// What each table follows.
+    pub(crate) fn follows(&self) -> &'static [Followed] {
+        self.follows
     }
 
     /// Topics that are followed, and the number of their partitions; none before they are known.
@@ -121,10 +122,14 @@ impl FollowedPositions {
         self.follows.iter().map(|followed| followed.topic).zip(partitions).collect()
     }
 
-    /// All partitions that are followed; none before they are known.
-    pub(crate) fn places(&self) -> Vec<Place> {
-        let of = |(table, partitions): (usize, i32)| (0..partitions).map(move |partition| (table, partition));
-        self.topics().into_iter().map(|(_, partitions)| partitions).enumerate().flat_map(of).collect()
+    /// All partitions that are followed, and how far; none before they are known.
+    pub(crate) fn places(&self) -> Vec<(Place, At)> {
+        let state = self.state.borrow();
+        let of = |(table, at): (usize, &Vec<At>)| {
+            let of = (0..).zip(at).map(move |(partition, at)| ((table, partition), *at));
+            of.collect::<Vec<_>>()
+        };
+        state.at.iter().enumerate().flat_map(of).collect()
     }
 
     /// Follower and watch: what all partitions that are followed hold, or why nobody says.
@@ -269,7 +274,7 @@ impl FollowedPositions {
         let reached = |state: &State| {
             let Some(partitions) = state.at.get(table) else { return Ok(false) };
             match usize::try_from(at.partition).ok().and_then(|partition| partitions.get(partition)) {
-                Some(is) => Ok(is.next_position > at.position),
+                Some(is) => Ok(is.reached.next_position > at.position),
                 // It would be waited for in vain.
                 None => Err(AwaitError::UnknownPartition {
                     topic: at.topic.clone(),
@@ -307,7 +312,7 @@ mod tests {
     }
 
     fn at(next: u32, is_ready: bool) -> At {
-        At { next_position: next.into(), next_offset: next.into(), is_ready }
+        At { reached: Reached::default(), next_offset: next.into(), is_ready }
     }
 
     /// By partition: where it ends, or that nobody says.

@@ -4,7 +4,7 @@
 //! takes effect exactly once. What cannot be taken stops the following with a sentence; commands go on being decided on what is known.
 
 mod log;
-mod place;
+pub(super) mod place;
 pub(super) mod quarantine;
 mod source;
 mod telling;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use event_log::process::{Pause, Standstill};
+use event_log::process::{Pause, Slot};
 use event_log::topics::TopicError;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
 use tokio::sync::oneshot;
@@ -79,8 +79,8 @@ pub(crate) enum FollowError {
     WentBack { topic: String, partition: i32, high: i64, next_position: u64 },
     #[error("a partition that nobody answered for is back")]
     Returned,
-    #[error("nothing was taken from the logs for some seconds; the places in them are looked for again")]
-    StoodStill,
+    #[error("the places in the logs are looked for again: {0}")]
+    Doubted(String),
     #[error("a row of what was read cannot be written, and never will be: {0}")]
     Unwritable(StoreError),
     #[error("the store was opened afresh")]
@@ -109,6 +109,8 @@ pub(crate) struct Follower<A: Aggregate> {
     pub(crate) positions: Arc<FollowedPositions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stopping: Arc<AtomicBool>,
+    /// Why the places are to be looked for again, from the watch.
+    pub(crate) doubt: Slot<String>,
     /// The opening of the store whose checkpoints it goes on from.
     pub(crate) opening: u64,
     pub(crate) telling: Telling,
@@ -194,7 +196,7 @@ impl<A: Aggregate> Follower<A> {
                 self.wait(RETRY_PAUSE);
                 continue;
             }
-            if let FollowError::StoodStill = error {
+            if let FollowError::Doubted(_) = error {
                 tracing::warn!("{error}");
                 continue;
             }
@@ -224,16 +226,11 @@ impl<A: Aggregate> Follower<A> {
         self.publish(sources);
         let mut batch = Batch::default();
         let mut unheard: BTreeSet<usize> = here.iter().copied().collect();
-        let mut standstill = Standstill::first_look(Instant::now());
+        // Of a look before these places were found.
+        let _before = self.doubt.take();
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
-            let polled = reader.poll(timeout);
-            if polled.is_ok() && standstill.look(Instant::now()).is_some() {
-                // A topic that was made anew meanwhile goes on at these offsets, too.
-                self.hand_over(sources, quarantine, &mut batch)?;
-                return Err(FollowError::StoodStill);
-            }
-            let taken = polled.map_err(FollowError::from).and_then(|polled| match polled {
+            let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
                 Polled::Record(record) => {
                     let source = here[record.source()];
                     self.heard(&mut unheard, |unheard| *unheard == source);
@@ -304,6 +301,9 @@ impl<A: Aggregate> Follower<A> {
         let is_back = |source: &Source| source.away.is_some() && !self.positions.is_away(source.place());
         if sources.iter().any(is_back) {
             return Err(FollowError::Returned);
+        }
+        if let Some(reason) = self.doubt.take() {
+            return Err(FollowError::Doubted(reason));
         }
         self.check_partitions()
     }

@@ -1,5 +1,6 @@
-//! Looks at topics while the service runs: whether the end of the own one went back, whether somebody else writes it, and
-//! whether somebody has changed it, or one that is followed, so that it loses events.
+//! Looks at topics while the service runs: whether the end of the own one went back, whether somebody else writes it,
+//! whether somebody has changed it, or one that is followed, so that it loses events, and whether those that are followed are still
+//! the same logs.
 //!
 //! An end that went back, or that lies further on than what this service has sent, makes the relay compare log and store
 //! at once. Partitions that were added to a topic that is followed stop the following. Everything else is told in the log
@@ -9,13 +10,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::LogError;
+use event_log::process::Slot;
 use event_log::topics::{Held, TopicError, TopicWatch, Watermarks};
+use schemas::doubt::Doubts;
 
 use super::comparison::OwnTopic;
-use super::followed::FollowedPositions;
+use super::followed::{At, FollowedPositions, Place};
+use super::follower::place::doubt;
 use super::metrics::Metrics;
 use super::positions::Positions;
 
@@ -30,6 +34,8 @@ pub(crate) struct LogWatch {
     pub(crate) positions: Arc<Positions>,
     pub(crate) followed: Arc<FollowedPositions>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Why the follower is to look for its places again.
+    pub(crate) doubt: Slot<String>,
 }
 
 impl LogWatch {
@@ -49,13 +55,14 @@ impl LogWatch {
         let mut topics = TopicWatch::open(&self.own.kafka)?;
         let all: Vec<_> = (0..self.own.partitions).map(|partition| (self.own.topic, partition)).collect();
         let (mut before, mut looks) = (vec![None; all.len()], 0);
+        let mut doubts = Doubts::begin(Instant::now());
         while !self.positions.wait_for_stop(LOOK_PAUSE) {
             match topics.held(&all) {
                 Ok(now) => self.compare_ends(&mut before, &now),
                 // Kafka being away is the relay's news.
                 Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
             }
-            self.listen(&topics);
+            self.listen(&topics, &mut doubts);
             if looks % LOOKS_PER_CHECK == 0 {
                 self.check(&mut topics);
             }
@@ -82,17 +89,25 @@ impl LogWatch {
         self.positions.set_unanswered(unanswered);
     }
 
-    /// Which partitions that are followed can be heard at present.
-    fn listen(&self, topics: &TopicWatch) {
-        let places = self.followed.places();
-        let all: Vec<_> =
-            places.iter().map(|(table, partition)| (self.followed.topic(*table), *partition)).collect();
+    /// Which partitions that are followed can be heard at present, and whether they are still what is followed.
+    fn listen(&self, topics: &TopicWatch, doubts: &mut Doubts) {
+        let (places, follows) = (self.followed.places(), self.followed.follows());
+        let name = |((table, partition), _): &(Place, At)| (follows[*table].topic, *partition);
+        let all: Vec<_> = places.iter().map(name).collect();
         if all.is_empty() {
             return;
         }
         let held = topics.held(&all);
         let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
-        self.followed.set_answers(places.into_iter().zip(&held));
+        self.followed.set_answers(places.iter().map(|(place, _)| *place).zip(&held));
+        let held = places.iter().zip(held).map(|((place, at), held)| (*place, *at, held.ok()));
+        match doubt(&self.own.kafka, follows, &held.collect::<Vec<_>>(), doubts) {
+            Ok(Some(reason)) => self.doubt.set(reason),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!("other services' topics cannot be asked for what was read last: {error}");
+            }
+        }
     }
 
     fn check(&self, topics: &mut TopicWatch) {

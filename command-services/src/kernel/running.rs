@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use event_log::process::Slot;
 use tokio::sync::watch;
 
 use super::aggregate::Aggregate;
@@ -81,12 +82,14 @@ impl<A: Aggregate> Running<A> {
         let syncing = Arc::clone(&kept.syncing);
         let relay = relay(&service, claim);
         let committer = committer(&service, kept, counters, work);
-        let follower = follower(&service, settings, &stopping);
+        let doubt = Slot::default();
+        let follower = follower(&service, settings, &stopping, &doubt);
         let watch = LogWatch {
             own: own_topic::<A>(settings),
             positions: Arc::clone(&service.positions),
             followed: Arc::clone(&service.followed),
             metrics: Arc::clone(&service.metrics),
+            doubt,
         };
         watch.start().map_err(RunError::Thread)?;
         let faults = watch::Sender::new(false);
@@ -214,6 +217,7 @@ fn follower<A: Aggregate>(
     service: &Service<A>,
     settings: &Settings,
     stopping: &Arc<AtomicBool>,
+    doubt: &Slot<String>,
 ) -> Option<Follower<A>> {
     (!A::FOLLOWS.is_empty()).then(|| Follower {
         kafka: settings.kafka.clone(),
@@ -222,6 +226,7 @@ fn follower<A: Aggregate>(
         positions: Arc::clone(&service.followed),
         metrics: Arc::clone(&service.metrics),
         stopping: Arc::clone(stopping),
+        doubt: doubt.clone(),
         opening: 0,
         telling: Telling::default(),
     })

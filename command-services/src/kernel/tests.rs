@@ -17,6 +17,7 @@ mod index;
 mod integrity;
 mod journal_damage;
 mod kept;
+mod links;
 mod positions;
 mod quarantine;
 mod readiness;

@@ -27,7 +27,7 @@ use super::generation::Generation;
 use super::progress::{Progress, State};
 use super::projection::Projection;
 use super::store::StoreError;
-use end_offsets::{EndOffsets, Unfit};
+use end_offsets::{EndOffsets, Findings};
 use following::Following;
 pub use repair::{Repair, RepairError, Repairs};
 
@@ -67,9 +67,9 @@ impl Follower {
     ) -> io::Result<Self> {
         let (sender, progress) = watch::channel(Arc::new(Progress::start(generation.checkpoint())));
         let sender = Arc::new(sender);
-        let (stopping, unfit) = (Stopping::default(), Unfit::default());
+        let (stopping, findings) = (Stopping::default(), Findings::default());
         let (repairs, asking) = repair::repairs();
-        EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), unfit.clone())?;
+        EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), findings.clone())?;
         let following = Following {
             kafka: kafka.clone(),
             generation: generation.clone(),
@@ -82,7 +82,7 @@ impl Follower {
             progress: sender,
             stopping: stopping.clone(),
             asking,
-            unfit,
+            findings,
             going: State::Building,
             pause: following::retry_pause(),
         };

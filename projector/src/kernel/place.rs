@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::topics::{self, TopicError, Watermarks};
+use event_log::topics::{self, Held, TopicError, Watermarks};
 use event_log::{Kafka, Start};
+use schemas::doubt::{Doubts, Followed};
 use schemas::place::{self, Compared, Place};
+use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 
@@ -39,12 +41,45 @@ pub(super) fn places_until(
         Start { topic: topic.to_string(), partition: *partition, offset: *offset }
     };
     place::places(checkpoint.sources().zip(log).map(compared), |looks| {
-        let starts: Vec<_> = looks.iter().map(start).collect();
-        let records = topics::records_at_until(kafka, &starts, is_over)?;
-        let event =
-            |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
-        Ok(records.into_iter().map(|record| record.and_then(event)).collect())
+        events_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)
     })
+}
+
+/// Looks whether the log is still the one that was read. `log` is what it holds of each partition that is answered for.
+///
+/// # Errors
+/// As [`places_until`].
+pub(super) fn doubt(
+    kafka: &Kafka,
+    checkpoint: &Checkpoint,
+    log: &[Held],
+    doubts: &mut Doubts,
+    is_over: &dyn Fn() -> bool,
+) -> Result<Option<String>, TopicError> {
+    let sources: Vec<_> = checkpoint.sources().collect();
+    let followed =
+        |(of, held): (&(&SourceId, &SourceCheckpoint), &Held)| Some(followed((*of, held.as_ref().ok()?)));
+    let partitions: Vec<_> = sources.iter().zip(log).map(followed).collect();
+    let start = |(index, offset): &(usize, i64)| {
+        let SourceId { topic, partition } = sources[*index].0;
+        Start { topic: topic.to_string(), partition: *partition, offset: *offset }
+    };
+    let doubt = doubts.look(Instant::now(), &partitions, |looks| {
+        events_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)
+    })?;
+    Ok(doubt.map(|(index, doubt)| format!("{}: {doubt}", sources[index].0)))
+}
+
+/// Position and id of the record at each start; none where there is no event.
+fn events_at(
+    kafka: &Kafka,
+    starts: &[Start],
+    is_over: &dyn Fn() -> bool,
+) -> Result<Vec<Option<(u64, Uuid)>>, TopicError> {
+    let records = topics::records_at_until(kafka, starts, is_over)?;
+    let event =
+        |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
+    Ok(records.into_iter().map(|record| record.and_then(event)).collect())
 }
 
 /// Whether the log still has everything that `checkpoint` says of one partition, where it was: whoever has read it up to there would read
@@ -70,9 +105,11 @@ pub fn is_where_it_was(
 
 /// Of every partition, whether the log still has everything where `checkpoint` says.
 pub(super) fn unmoved(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) -> Vec<bool> {
-    let all = checkpoint.sources().zip(log).zip(places);
-    all.map(|(((_, at), held), place)| at.next_offset <= held.high && *place == Place::At(at.resume_offset))
-        .collect()
+    checkpoint.sources().zip(log).zip(places).map(|(of, place)| followed(of).is_at(*place)).collect()
+}
+
+fn followed(((source, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Followed {
+    Followed { compared: compared(((source, at), held)), next_offset: at.next_offset }
 }
 
 fn compared(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Compared {

@@ -16,6 +16,7 @@ mod hostile_input;
 mod log;
 mod moved;
 mod orders;
+mod other_log;
 mod parked_replays;
 mod parks;
 mod program;

@@ -1,16 +1,9 @@
 //! A domain that has nothing of a shop: the kernel takes it all the same.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use event_log::embedded::EmbeddedBroker;
-use event_log::process::STOOD_STILL_AFTER;
-use event_log::{Outgoing, Writer};
 use projector::kernel::engine::{Engine, Limits};
 use projector::kernel::projection::ViewEntry;
 use projector::kernel::{
-    Checkpoint, EventMeta, FoldError, FollowOptions, Follower, PartStore, Parts, Projection, ReadError,
-    RowError, Topic, View,
+    Checkpoint, EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, Topic, View,
 };
 use schemas::envelope::Source;
 use schemas::event_data::{DataError, EventData, read_fields, unknown_type};
@@ -18,7 +11,6 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::broker::{DEADLINE, until};
 use crate::log::{HOLDER, Record, apply, fresh_of, sealed_as};
 use projector::kernel::Generation;
 
@@ -47,9 +39,6 @@ impl EventData for Switched {
     }
 }
 
-/// So often switched, a lamp takes longer than a process may stand still before its place in the log is looked for again.
-const SLOW_AT: u8 = 200;
-
 /// How often each lamp was switched. At 0 the row goes; at `BREAKS_AT` it breaks.
 struct Switches<const BREAKS_AT: u8>;
 
@@ -70,9 +59,6 @@ impl<const BREAKS_AT: u8> View for Switches<BREAKS_AT> {
         parts: &mut Parts<'_>,
     ) -> Result<Option<u64>, FoldError> {
         parts.write(at.position as u32, vec![times]);
-        if times == SLOW_AT {
-            std::thread::sleep(STOOD_STILL_AFTER + Duration::from_millis(100));
-        }
         match (times, row) {
             (0, _) => Ok(None),
             _ if times == BREAKS_AT => {
@@ -143,25 +129,6 @@ fn rows_come_change_and_go() {
     assert_eq!(shown, [Some(json!(2)), Some(json!(5)), None, Some(json!(4))]);
     assert_eq!(generation.part(255, LAMP, 1).unwrap().unwrap().as_ref(), [3]);
     assert_eq!(generation.scan(255, None, 10).unwrap().len(), 1);
-}
-
-/// Its own work looks like a standstill, and what it has done counts.
-#[test]
-fn a_fold_that_takes_long_is_done_once() {
-    let (directory, broker) = (tempfile::tempdir().unwrap(), EmbeddedBroker::start().unwrap());
-    let kafka = broker.kafka("");
-    broker.create_topic("lamps", 1).unwrap();
-    let writer = Writer::open(&kafka, |delivery| assert!(delivery.result.is_ok())).unwrap();
-    for (position, times) in [SLOW_AT, 1, 2].into_iter().enumerate() {
-        let Record { key, value, .. } = record(position as u64, times);
-        let of = Outgoing { topic: "lamps", partition: 0, key: &key, value: &value, headers: &[], tag: 0 };
-        writer.send(of).unwrap();
-    }
-    writer.flush(DEADLINE).unwrap();
-    let generation = Arc::new(lamps(&directory.path().join("gen")));
-    let follower = Follower::start(&kafka, generation.clone(), LAMPS, FollowOptions::default()).unwrap();
-    until("all is projected", || (generation.checkpoint().events() == 3).then_some(()));
-    follower.stop().unwrap();
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod canonical_edges;
 mod compatibility;
 mod compatibility_check;
 mod data_errors;
+mod doubt;
 mod envelope_errors;
 mod files;
 mod hostile_input;

@@ -29,7 +29,7 @@ impl Source {
     /// How far it has been followed, for those who ask.
     pub(super) fn at(&self) -> At {
         At {
-            next_position: self.sequence.next_position(),
+            reached: self.sequence.reached(),
             next_offset: self.next_offset,
             is_ready: self.ready_offset.is_some_and(|ready| self.next_offset >= ready),
         }

@@ -25,6 +25,7 @@ fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) 
         positions: Arc::new(FollowedPositions::new(&[])),
         metrics: Arc::new(Metrics::new()),
         stopping: Arc::default(),
+        doubt: Slot::default(),
         opening: 0,
         telling: Telling::default(),
     }

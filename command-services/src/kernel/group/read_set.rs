@@ -26,7 +26,7 @@ pub(super) fn look_up(
     id: Uuid,
 ) -> Result<Read, Stopped> {
     if let Some(row) = group.get(&keys::parked(table, id))? {
-        let (topic, parked) = (followed.topic(table), Parked::decode(&row)?);
+        let (topic, parked) = (followed.follows()[table].topic, Parked::decode(&row)?);
         return Err(Undecided::Quarantined { topic, key: id, parked }.into());
     }
     let row = group.get(&keys::reference(table, id))?;

@@ -1,18 +1,22 @@
 //! Asks the broker for its end offsets, so that lag is measured against the log and not against our own mark, and so learns
-//! for which partitions nobody answers; and now and then whether somebody has changed a topic so that it loses events.
+//! for which partitions nobody answers; now and then whether somebody has changed a topic so that it loses events, and whether the log
+//! is still the one that is followed.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::topics::{TopicError, TopicWatch};
+use event_log::process::Slot;
+use event_log::topics::{Held, TopicError, TopicWatch};
 use event_log::{Kafka, LogError};
+use schemas::doubt::Doubts;
 use tokio::sync::watch;
 
 use super::Stopping;
 use super::telling::tell_away;
-use crate::kernel::checkpoint::SourceId;
+use crate::kernel::checkpoint::{Checkpoint, SourceId};
+use crate::kernel::place::doubt;
 use crate::kernel::progress::Progress;
 use crate::kernel::sources;
 use crate::kernel::stop::StopReason;
@@ -24,25 +28,20 @@ const UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// Questions about end offsets for each look at partitions and settings, which only an operator changes.
 const ASKED_PER_LOOK: u32 = 5;
 
-/// Why the follower must stop, found by looking at topics; taken by the follower.
+/// What is found by looking at topics, for the follower.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Unfit(Arc<Mutex<Option<StopReason>>>);
-
-impl Unfit {
-    pub(super) fn take(&self) -> Option<StopReason> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn set(&self, reason: StopReason) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-    }
+pub(super) struct Findings {
+    /// Why it must stop.
+    pub(super) unfit: Slot<StopReason>,
+    /// Why it is to look for its places again.
+    pub(super) doubt: Slot<String>,
 }
 
 pub(super) struct EndOffsets {
     kafka: Kafka,
     progress: Arc<watch::Sender<Arc<Progress>>>,
     stopping: Stopping,
-    unfit: Unfit,
+    findings: Findings,
 }
 
 impl EndOffsets {
@@ -51,9 +50,9 @@ impl EndOffsets {
         kafka: Kafka,
         progress: Arc<watch::Sender<Arc<Progress>>>,
         stopping: Stopping,
-        unfit: Unfit,
+        findings: Findings,
     ) -> io::Result<()> {
-        let asking = Self { kafka, progress, stopping, unfit };
+        let asking = Self { kafka, progress, stopping, findings };
         thread::Builder::new().name("end-offsets".to_owned()).spawn(move || asking.run()).map(drop)
     }
 
@@ -67,8 +66,9 @@ impl EndOffsets {
     fn watch(&self) -> Result<(), LogError> {
         let mut topics = TopicWatch::open(&self.kafka)?;
         let mut answered_at = Instant::now();
+        let mut doubts = Doubts::begin(answered_at);
         for asked in 0_u32.. {
-            let answer = self.ask(&topics);
+            let answer = self.ask(&topics, &mut doubts);
             match &answer {
                 Ok(()) => answered_at = Instant::now(),
                 Err(error) if answered_at.elapsed() < UNANSWERED_MAX => {
@@ -88,19 +88,28 @@ impl EndOffsets {
         Ok(())
     }
 
-    fn ask(&self, topics: &TopicWatch) -> Result<(), TopicError> {
+    fn ask(&self, topics: &TopicWatch, doubts: &mut Doubts) -> Result<(), TopicError> {
         let checkpoint = self.progress.borrow().checkpoint.clone();
         let log = topics.held(&sources::partitions(&checkpoint))?;
         let (mut ends, mut away) = (Vec::new(), Vec::new());
-        for ((source, _), held) in checkpoint.sources().zip(log) {
+        for ((source, _), held) in checkpoint.sources().zip(&log) {
             match held {
                 Ok(held) => ends.push((source.clone(), held.high)),
-                Err(error) => away.push((source.clone(), error)),
+                Err(error) => away.push((source.clone(), error.clone())),
             }
         }
         self.know(ends);
         tell_away(&self.progress, away);
+        self.look_for_doubt(&checkpoint, &log, doubts);
         Ok(())
+    }
+
+    fn look_for_doubt(&self, checkpoint: &Checkpoint, log: &[Held], doubts: &mut Doubts) {
+        match doubt(&self.kafka, checkpoint, log, doubts, &|| self.stopping.requested()) {
+            Ok(Some(reason)) => self.findings.doubt.set(reason),
+            Ok(None) => {}
+            Err(error) => tracing::debug!("the log cannot be asked for what was read last: {error}"),
+        }
     }
 
     /// The ends that were known are too old to measure a lag by. Who cannot be reached at all answers for no partition.
@@ -130,7 +139,7 @@ impl EndOffsets {
                     followed.iter().find(|(topic, _)| self.kafka.topic_name(topic) == *full_name)
             {
                 let (topic, found, expected) = (topic.clone(), *actual, *expected);
-                self.unfit.set(StopReason::PartitionsChanged { topic, found, expected });
+                self.findings.unfit.set(StopReason::PartitionsChanged { topic, found, expected });
             }
         }
         self.progress.send_if_modified(|progress| {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::Stopping;
 use super::catching::Catching;
-use super::end_offsets::Unfit;
+use super::end_offsets::Findings;
 use super::log::{Found, RETRY_AFTER};
 use super::pass::{Ended, RecordPlace};
 use super::repair::Asking;
@@ -36,7 +36,7 @@ pub(super) struct Following<E: 'static> {
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
     pub(super) stopping: Stopping,
     pub(super) asking: Asking,
-    pub(super) unfit: Unfit,
+    pub(super) findings: Findings,
     /// What it is doing but for a stop.
     pub(super) going: State,
     pub(super) pause: Pause,
@@ -90,7 +90,7 @@ impl<E: EventData> Following<E> {
     /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&mut self) -> Result<(), StopReason> {
         // Of a look before the stop.
-        let _before = self.unfit.take();
+        let _before = self.findings.unfit.take();
         let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
         let mut catching = Catching::default();
         loop {

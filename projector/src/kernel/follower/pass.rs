@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::process::Standstill;
 use event_log::{Polled, Reader, Record};
 use schemas::event_data::EventData;
 use schemas::sequence::SequenceError;
@@ -27,8 +26,8 @@ pub(super) enum Ended {
     Asked,
     /// Something that no further reading repairs; the rows before it can be committed.
     Stopped(StopReason),
-    /// A fold that failed, and the event will wait when it is read again; or events have left the quarantine; or the process
-    /// stood still, so that the log may be another one by now.
+    /// A fold that failed, and the event will wait when it is read again; or events have left the quarantine; or it is doubted that
+    /// the log is still the one that is followed.
     ReadAgain,
     /// A fold that failed: rows since the last commit are not to be trusted.
     Unfoldable(RecordPlace, StopReason),
@@ -52,6 +51,8 @@ impl<E: EventData> Following<E> {
         }
         catching.learn(&found.log);
         catching.hear_anew();
+        // Of a look before this place was found.
+        let _before = self.findings.doubt.take();
         let ended = match Reader::open(&self.kafka, &found.starts) {
             Ok(reader) => self.read(&reader, found, catching, before),
             Err(error) => Err(Ended::Stopped(error.into())),
@@ -69,21 +70,10 @@ impl<E: EventData> Following<E> {
         catching: &mut Catching,
         before: Option<RecordPlace>,
     ) -> Result<(), Ended> {
-        let (mut commit_at, mut standstill) = (None, Standstill::first_look(Instant::now()));
+        let mut commit_at = None;
         while !self.stopping.requested() {
             self.attend()?;
-            let polled = self.poll(reader)?;
-            if let Some(stood_still) = standstill.look(Instant::now()) {
-                // A topic that was made anew meanwhile goes on at these offsets, too. What was taken before counts: it may be our
-                // own work that took so long.
-                self.commit().map_err(Ended::Stopped)?;
-                tracing::warn!(
-                    ?stood_still,
-                    "nothing was taken from the log for long; the place in it is looked for again"
-                );
-                return Err(Ended::ReadAgain);
-            }
-            let due = match polled {
+            let due = match self.poll(reader)? {
                 Polled::Record(record) => {
                     let source = found.here[record.source()];
                     if before == Some((source, record.offset())) {
@@ -131,7 +121,11 @@ impl<E: EventData> Following<E> {
     fn settle(&mut self, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         self.commit().map_err(Ended::Stopped)?;
         self.tell_how_it_goes(catching);
-        match self.unfit.take() {
+        if let Some(reason) = self.findings.doubt.take() {
+            tracing::warn!("the place in the log is looked for again: {reason}");
+            return Err(Ended::ReadAgain);
+        }
+        match self.findings.unfit.take() {
             Some(reason) => Err(Ended::Stopped(reason)),
             None if self.is_back(found) => Err(Ended::Returned),
             None => Ok(()),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::kernel::{VALUE_BYTES_MAX, WaitingEvent};
 use crate::shop::orders::Orders;
-use crate::testing::{Call, Log, Shop, TestService, eventually, order, write_raw};
+use crate::testing::{Call, Log, PARTITIONS, Shop, TestService, eventually, order, write_raw};
 
 /// An event of the users' service of a type that nobody knows, behind all others of the user's partition.
 pub(super) struct Unknown {
@@ -137,6 +137,37 @@ async fn stops_saying(spoil: impl FnOnce(&mut Unknown) -> Vec<u8>, said: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_no_event_stops_the_following() {
     stops_saying(|_| b"hello".to_vec(), "no event that can be read").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_another_log_stops_the_following() {
+    let spoil = |unknown: &mut Unknown| {
+        unknown.event["previousid"] = json!(Uuid::now_v7());
+        unknown.event.to_string().into_bytes()
+    };
+    stops_saying(spoil, "another log").await;
+}
+
+/// In a partition of which C has read no event; a start knows as well which log the others are of.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_event_of_another_log_is_told_by_what_the_topics_other_partitions_are_of() {
+    let (mut shop, _, product_id, mut unknown) = behind_a_user().await;
+    let empty = (unknown.partition + 1) % PARTITIONS;
+    let stranger = Uuid::now_v7();
+    unknown.event["source"] = json!(format!("/users/{empty}"));
+    unknown.event["sequence"] = json!(format!("{:020}", 0));
+    unknown.event["previousid"] = json!(Uuid::now_v7());
+    unknown.event["type"] = json!("shop.user.signed-up.v1");
+    unknown.event["subject"] = json!(stranger);
+    unknown.event["data"]["user_id"] = json!(stranger);
+    let record = unknown.event.to_string().into_bytes();
+    shop.orders.stop();
+    write_raw(&shop.broker.kafka(""), "users.events", &[(empty, &record)]);
+    shop.orders.restart(|_| {}).unwrap();
+    let reason = until_following_stops(&shop);
+    assert!(reason.contains(&format!("partition {empty}")) && reason.contains("another log"), "{reason}");
+    let refused = order(&stranger.to_string(), &product_id).send(&shop.orders.router).await;
+    assert_ne!(refused.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
