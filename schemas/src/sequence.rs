@@ -78,7 +78,8 @@ pub enum SequenceError {
     },
     /// One position, two events.
     #[error(
-        "fork: position {position} was applied as event {applied}, and now comes as event {found}: two writers wrote this partition"
+        "fork: position {position} was applied as event {applied}, and now comes as event {found}: two writers wrote this partition, the \
+         topic was made anew, or this is another cluster"
     )]
     Fork {
         /// The position both claim.

@@ -73,6 +73,13 @@ impl OwnKafka {
         script(&["start", "--fast-start", "--dir"], self.directory.path(), &["1"]);
     }
 
+    /// SIGKILL, and in its place another one that has nothing, with the same address, and even the same cluster id.
+    pub fn make_anew(&self) {
+        let (_, port) = self.brokers.rsplit_once(':').expect("an address with a port");
+        script(&["wipe", "--dir"], self.directory.path(), &[]);
+        script(&["up", "--fast-start", "--port", port, "--dir"], self.directory.path(), &[]);
+    }
+
     /// One of Kafka's own tools on this broker; returns what it printed.
     pub fn tool(&self, name: &str, arguments: &[&str]) -> String {
         let fixed = ["tool", name, "--bootstrap-server", &self.brokers];

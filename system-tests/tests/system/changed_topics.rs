@@ -2,15 +2,14 @@
 //! named.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use event_log::partition_for_key;
-use event_log::process::STOOD_STILL_AFTER;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::kafka::OwnKafka;
 use system_tests::process;
-use system_tests::site::{Site, remove};
+use system_tests::site::{Made, Site, remove};
+use uuid::Uuid;
 
 use crate::said::{names, not_ready, trouble};
 
@@ -164,31 +163,116 @@ async fn a_topic_of_others_that_was_made_while_d_and_c_stood_still_is_not_gone_o
     let kafka = OwnKafka::start();
     let mut site = ordered(&kafka).await;
     let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    made_by_others(&kafka, &mut site, before).await;
+}
+
+/// Where they have read nothing yet, they know from the other partitions which log it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn nothing_of_others_is_taken_in_partitions_that_were_empty() {
+    let kafka = OwnKafka::start();
+    let mut site = Site::start(TestBroker::at(kafka.brokers.clone())).await;
+    order_and_read(&site, "alone@example.com").await;
+    let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    assert!(before.iter().any(Vec::is_empty), "{before:?}");
+    made_by_others(&kafka, &mut site, before).await;
+}
+
+/// The users' topic is made anew by others, while D and C stand still, and has more than `before` when they go on.
+async fn made_by_others(kafka: &OwnKafka, site: &mut Site, before: Vec<Vec<Uuid>>) {
     let signal = |site: &Site, number| {
         [&site.orders, &site.query].map(|process| process.as_ref().expect("it runs").signal(number))
     };
-    signal(&site, libc::SIGSTOP);
-    let stood_still = Instant::now();
+    signal(site, libc::SIGSTOP);
     assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
     let topic = site.broker.kafka().topic_name("users.events");
     kafka.tool("kafka-topics", &["--delete", "--topic", &topic]);
     remove(&site.data("users"));
     (site.users, site.urls.users) = site.service("users", "users").await;
-    let mut other = site.sign_up("other-0@example.com").await;
-    for number in 1..USERS_MAX * USERS_MAX {
+    let mut others = Vec::new();
+    for number in 0..USERS_MAX * USERS_MAX {
         let now = system_tests::log::events(site.broker.kafka(), "users.events");
-        let is_longer = before.iter().zip(&now).all(|(before, now)| now.len() > before.len() + 1);
-        if is_longer && stood_still.elapsed() > 2 * STOOD_STILL_AFTER {
+        if before.iter().zip(&now).all(|(before, now)| now.len() > before.len() + 1) {
             break;
         }
-        other = site.sign_up(&format!("other-{number}@example.com")).await;
+        others.push(site.sign_up(&format!("other-{number}@example.com")).await);
     }
-    signal(&site, libc::SIGCONT);
-    let stopped = site.status_when("D misses its events", |status| status["state"] == "stopped").await;
-    names(&stopped["stopped"]["detail"], &["users.events", "fork", "two writers wrote this partition"]);
-    not_ready(&site, &site.urls.orders, &[&topic, "fork", "two writers wrote this partition"]).await;
-    let answer = site.client.get(&site.ordered_products_url(&other)).send().await.expect("an answer");
-    assert_eq!(answer.status, 404);
+    signal(site, libc::SIGCONT);
+    let said = ["users.events", "another log", "made anew"];
+    for restarted in [false, true] {
+        if restarted {
+            site.query.take().expect("it runs").kill();
+            (site.query, site.urls.query) = site.service_unready("query-api", "read-model");
+        }
+        let stopped = site.status_when("D misses its events", |status| status["state"] == "stopped").await;
+        names(&stopped["stopped"]["detail"], &["users.events"]);
+        assert_eq!(served(site, &others).await, 0);
+    }
+    not_ready(site, &site.urls.orders, &said[..1]).await;
+    let both = [&site.orders, &site.query].map(|process| process.as_ref().expect("it runs").log());
+    assert!(said.iter().all(|part| both[0].contains(part)), "{}", both[0]);
+}
+
+/// How many of these users D shows.
+async fn served(site: &Site, users: &[Made]) -> usize {
+    let mut served = 0;
+    for user in users {
+        let answer = site.client.get(&site.ordered_products_url(user)).send().await.expect("an answer");
+        served += usize::from(answer.status != 404);
+    }
+    served
+}
+
+/// With an id of its own or the same one: that it is another log, the events say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn another_cluster_at_the_same_address_is_not_gone_on_with() {
+    let kafka = OwnKafka::start();
+    let mut site = ordered(&kafka).await;
+    let lengths = |site: &Site| -> Vec<usize> {
+        let events = |topic| system_tests::log::events(site.broker.kafka(), topic);
+        schemas::shop::TOPICS.into_iter().flat_map(events).map(|events| events.len()).collect()
+    };
+    let before = lengths(&site);
+    for service in [site.users.take(), site.products.take(), site.orders.take()] {
+        assert_eq!(service.expect("it runs").terminate().code(), Some(0));
+    }
+    let d = |site: &Site, signal| site.query.as_ref().expect("it runs").signal(signal);
+    d(&site, libc::SIGSTOP);
+    kafka.make_anew();
+    (site.users, site.urls.users) = site.service("users", "other-users").await;
+    (site.products, site.urls.products) = site.service("products", "other-products").await;
+    (site.orders, site.urls.orders) = site.service("orders", "other-orders").await;
+    let mut others = Vec::new();
+    for number in 0..USERS_MAX * USERS_MAX {
+        if lengths(&site).iter().zip(&before).all(|(now, before)| now > before) {
+            break;
+        }
+        let user = site.sign_up(&format!("other-{number}@example.com")).await;
+        let product = site.product(&format!("other product {number}")).await;
+        site.order(&user, &product).await;
+        others.push(user);
+    }
+    d(&site, libc::SIGCONT);
+    for restarted in [false, true] {
+        if restarted {
+            site.query.take().expect("it runs").kill();
+            (site.query, site.urls.query) = site.service_unready("query-api", "read-model");
+        }
+        // Where it was, or read from the beginning.
+        let other = |status: &Value| {
+            let kind = status["stopped"]["type"].as_str().unwrap_or_default();
+            kind.ends_with(":other-log") || kind.ends_with(":fork")
+        };
+        let stopped = site.status_when("D is told that it is another log", other).await;
+        names(&stopped["stopped"]["detail"], &["made anew", "another cluster"]);
+        assert_eq!(served(&site, &others).await, 0);
+    }
+    let replay =
+        site.projector(&["--replay", "--accept-difference", "another shop"]).await.expect("no panic");
+    assert_eq!(replay.code, Some(0), "{}", replay.stderr);
+    site.status_when("D follows the other cluster", |status| status["state"] == "following").await;
+    assert_eq!(served(&site, &others).await, others.len());
 }
 
 /// Deletes the users' topic; returns its name once all have noticed.
@@ -205,7 +289,7 @@ async fn delete_users(kafka: &OwnKafka, site: &Site) -> String {
     topic
 }
 
-async fn assert_filled_again(site: &Site, before: Vec<Vec<uuid::Uuid>>) {
+async fn assert_filled_again(site: &Site, before: Vec<Vec<Uuid>>) {
     site.status_when("D follows", |status| status["state"] == "following").await;
     order_and_read(site, "new@example.com").await;
     let after = system_tests::log::events(site.broker.kafka(), "users.events");
