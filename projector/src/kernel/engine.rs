@@ -150,7 +150,6 @@ impl<E: EventData> Engine<E> {
     fn passed(&mut self, source: usize, verdict: Verdict) -> Verdict {
         if verdict == Verdict::Apply && self.sources[source].next_position() == 1 {
             source::share_log_ids(&mut self.sources);
-            self.changed.fill(true);
         }
         self.changed[source] = true;
         self.uncommitted = true;

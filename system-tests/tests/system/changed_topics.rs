@@ -15,6 +15,8 @@ use crate::said::{names, not_ready, trouble};
 
 /// More users than it takes until each partition has an order.
 const USERS_MAX: usize = 100;
+/// More than there are claims in a partition before others make its topic anew: the offsets where D and C stand are then in theirs.
+const CLAIMS_MAX: usize = 6;
 
 /// What loses events and has lost none yet is told by all who count on the topic, and they go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,6 +180,22 @@ async fn nothing_of_others_is_taken_in_partitions_that_were_empty() {
     made_by_others(&kafka, &mut site, before).await;
 }
 
+/// What others sent before anybody had claimed as often as the old service is skipped, as of a writer that was shut out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn a_topic_of_others_with_earlier_epochs_does_not_pass_for_silence() {
+    let kafka = OwnKafka::start();
+    let mut site = ordered(&kafka).await;
+    for _ in 0..3 {
+        assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
+        (site.users, site.urls.users) = site.service("users", "users").await;
+    }
+    let user = site.sign_up("of-the-fourth-epoch@example.com").await;
+    site.ordered_products(&user, &user.token).await;
+    let before = system_tests::log::events(site.broker.kafka(), "users.events");
+    made_by_others(&kafka, &mut site, before).await;
+}
+
 /// The users' topic is made anew by others, while D and C stand still, and has more than `before` when they go on.
 async fn made_by_others(kafka: &OwnKafka, site: &mut Site, before: Vec<Vec<Uuid>>) {
     let signal = |site: &Site, number| {
@@ -192,25 +210,22 @@ async fn made_by_others(kafka: &OwnKafka, site: &mut Site, before: Vec<Vec<Uuid>
     let mut others = Vec::new();
     for number in 0..USERS_MAX * USERS_MAX {
         let now = system_tests::log::events(site.broker.kafka(), "users.events");
-        if before.iter().zip(&now).all(|(before, now)| now.len() > before.len() + 1) {
+        if before.iter().zip(&now).all(|(before, now)| now.len() > before.len() + CLAIMS_MAX) {
             break;
         }
         others.push(site.sign_up(&format!("other-{number}@example.com")).await);
     }
     signal(site, libc::SIGCONT);
-    let said = ["users.events", "another log", "made anew"];
     for restarted in [false, true] {
         if restarted {
             site.query.take().expect("it runs").kill();
             (site.query, site.urls.query) = site.service_unready("query-api", "read-model");
         }
         let stopped = site.status_when("D misses its events", |status| status["state"] == "stopped").await;
-        names(&stopped["stopped"]["detail"], &["users.events"]);
+        names(&stopped["stopped"]["detail"], &["users.events", "made anew"]);
         assert_eq!(served(site, &others).await, 0);
     }
-    not_ready(site, &site.urls.orders, &said[..1]).await;
-    let both = [&site.orders, &site.query].map(|process| process.as_ref().expect("it runs").log());
-    assert!(said.iter().all(|part| both[0].contains(part)), "{}", both[0]);
+    not_ready(site, &site.urls.orders, &["users.events", "made anew"]).await;
 }
 
 /// How many of these users D shows.

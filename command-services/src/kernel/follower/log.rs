@@ -9,7 +9,7 @@ use schemas::place::Place;
 use schemas::sequence::Sequence;
 
 use super::place::places;
-use super::source::{Source, share_log_ids};
+use super::source::Source;
 use super::{FollowError, Follower, RETRY_PAUSE};
 use crate::kernel::aggregate::Aggregate;
 use crate::kernel::group::GroupError;
@@ -38,7 +38,6 @@ impl<A: Aggregate> Follower<A> {
                 sources.push(self.source(table, partition, held.ok().map(|held| held.high))?);
             }
         }
-        share_log_ids(&mut sources);
         Ok(sources)
     }
 

@@ -76,7 +76,7 @@ impl Source {
     }
 }
 
-/// Partitions of one topic are of one log: who has read no event yet knows it from the others.
+/// Partitions of one topic are of one log: one of which no event was read yet knows it from the others.
 pub(super) fn share_log_ids(sources: &mut [Source]) {
     let known: Vec<_> = sources.iter().filter_map(|of| Some((of.table, of.sequence.log_id()?))).collect();
     for source in sources {
