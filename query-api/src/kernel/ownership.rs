@@ -84,22 +84,19 @@ impl Ownership {
         let mut is_gone = false;
         loop {
             sleep(RETRY_INTERVAL).await;
+            // Each time: another directory may have come in its place between two looks.
+            let is_own = own.is_none() || self.looked_at(SERVING_LOCK).await == own;
             let has_socket = self.looked_at(ADMIN_SOCKET).await.is_some();
-            if has_socket && !is_gone {
-                continue;
-            }
-            if self.looked_at(SERVING_LOCK).await == own {
-                is_gone = false;
+            if is_own && std::mem::replace(&mut is_gone, false) {
                 self.api.directory_gone.store(Arc::default());
-                if has_socket {
-                    tracing::info!("{directory} is there again");
-                    continue;
-                }
+                tracing::info!("{directory} is there again");
+            }
+            if is_own && !has_socket {
                 return format!("{ADMIN_SOCKET} in {directory} was removed, and is made again");
             }
-            if !std::mem::replace(&mut is_gone, true) {
+            if !is_own && !std::mem::replace(&mut is_gone, true) {
                 let told = format!(
-                    "{ADMIN_SOCKET} and {SERVING_LOCK} in {directory} were removed, and the read model with them, if that is gone as \
+                    "{SERVING_LOCK} in {directory} was removed or is another process's, and the read model with it, if that is gone as \
                      well: queries are answered from what is open; restart this process"
                 );
                 tracing::error!("{told}");

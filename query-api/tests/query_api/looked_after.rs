@@ -92,6 +92,17 @@ async fn a_directory_that_was_taken_away_is_told_while_it_is() {
     std::fs::rename(&away, &data_dir).unwrap();
     until("it to be over", async || told(false).await).await;
     assert!(some_of(&ask(&setting, "/sample", &Value::Null)).contains("200 OK"));
+    // Nobody sees a moment without one.
+    let other = data_dir.with_extension("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("SERVING"), b"").unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(other.join("ADMIN")).unwrap();
+    std::fs::rename(&data_dir, &away).unwrap();
+    std::fs::rename(&other, &data_dir).unwrap();
+    until("another one in its place to be told", async || told(true).await).await;
+    std::fs::rename(&data_dir, &other).unwrap();
+    std::fs::rename(&away, &data_dir).unwrap();
+    until("it to be over again", async || told(false).await).await;
     service.stop().await.unwrap();
 }
 
