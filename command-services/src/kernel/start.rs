@@ -1,134 +1,35 @@
 //! What happens before a service takes its first command: directory, topic, store, and the comparison with the log.
 
+mod error;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use daybook_journal::ReadError;
-use event_log::process::LockError;
+use event_log::Kafka;
 use event_log::topics::{self, TopicError, TopicSpec};
-use event_log::{Kafka, LogError};
 use schemas::sequence::Reached;
 
 use super::aggregate::Aggregate;
 use super::ambient::{Ambient, now_ms};
-use super::before::{self, UpgradeError};
+use super::before;
 use super::comparison::{CompareError, OwnTopic};
-use super::directory::{Directory, DirectoryError, Marked, Marker};
-use super::kept::{self, Begun, Kept, KeptError, Looked, Opening, is_of_the_disk};
+use super::directory::{Directory, Marked, Marker};
+use super::kept::{self, Begun, Kept, KeptError, Looked, Opening};
 use super::keys::LAYOUT;
 use super::recorded;
 use super::recover::{self, RecoverError};
 use super::rows::Counter;
 use super::settings::Settings;
 use super::starting::Starting;
-use super::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog, Patience};
+use super::writer::{ClaimError, Claimant, Claimed, OwnLog, Patience};
+pub use error::StartError;
 
 /// How long a partition may be without a leader before a start goes on without it: an election takes less.
 const ELECTION_MAX: Duration = Duration::from_secs(3);
 /// Pause before it is asked for again.
 const ELECTION_PAUSE: Duration = Duration::from_millis(200);
-
-/// Why a service does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Its directory cannot be used.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// The clock was never set.
-    #[error("the system's clock says a time before 1970, with which neither Kafka nor HTTP can work; set it")]
-    Clock,
-    /// Kafka cannot be reached.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// Its topic cannot be used.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// Its journal and store cannot be begun with.
-    #[error(transparent)]
-    Kept(Box<KeptError>),
-    /// Log and store could not be compared, or do not fit together.
-    #[error(transparent)]
-    Compare(#[from] CompareError),
-    /// Nobody answers for a partition, and this start cannot do without it.
-    #[error(
-        "this start needs all partitions of its topic, and is tried again until all are answered for: {0} (a start goes on without one \
-         only if nothing is to be rebuilt or taken over, the directory is sound, and nobody has claimed the topic since)"
-    )]
-    Away(TopicError),
-    /// The index is to be built again, and that cannot be done.
-    #[error(
-        "{source}. It is needed because the store's index is of no more use and has to be built again: {reason}"
-    )]
-    ToBuild {
-        /// What is wrong with the index.
-        reason: String,
-        /// Why it cannot be built.
-        source: Box<StartError>,
-    },
-    /// Which instance it is cannot be told.
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
-    /// Its topic could not be claimed.
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    /// A directory from before there was a journal could not be taken over.
-    #[error("{0}")]
-    Upgrade(#[from] UpgradeError),
-    /// The store could not be rebuilt.
-    #[error("the store could not be rebuilt, and the journal that was there is untouched: {0}")]
-    Recover(#[from] RecoverError),
-}
-
-impl From<KeptError> for StartError {
-    fn from(error: KeptError) -> Self {
-        Self::Kept(Box::new(error))
-    }
-}
-
-impl StartError {
-    /// Whether somebody may answer later for a partition that is needed, or take a claim.
-    pub(crate) fn is_of_a_partition(&self) -> bool {
-        let topic = match self {
-            Self::ToBuild { source, .. } => return source.is_of_a_partition(),
-            Self::Away(_) | Self::Claim(ClaimError::NoneTaken { .. }) => return true,
-            Self::Topic(error)
-            | Self::Compare(CompareError::Topic(error))
-            | Self::Claim(ClaimError::Compare(CompareError::Topic(error)))
-            | Self::Recover(RecoverError::Topic(error)) => error,
-            Self::Recover(RecoverError::Log(error)) => return matches!(error, LogError::Silent { .. }),
-            _ => return false,
-        };
-        topic.is_away() || matches!(topic, TopicError::Log(LogError::Silent { .. }))
-    }
-
-    /// The same, as met by a start whose index is to be built again for this reason, if there is one.
-    fn for_index(self, reason: Option<&str>) -> Self {
-        match reason {
-            Some(reason) => Self::ToBuild { reason: reason.to_owned(), source: Box::new(self) },
-            None => self,
-        }
-    }
-
-    /// Whether the disk does not do as asked, so that another attempt may succeed.
-    pub(crate) fn is_of_the_disk(&self) -> bool {
-        match self {
-            Self::ToBuild { source, .. } => source.is_of_the_disk(),
-            Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
-            Self::Directory(DirectoryError::Lock(LockError::Io { source, .. })) => is_of_the_disk(source),
-            Self::Instance(InstanceError::Unwritable { source, .. })
-            | Self::Claim(ClaimError::Instance(InstanceError::Unwritable { source, .. }))
-            | Self::Compare(CompareError::Journal(ReadError::Io { source, .. })) => is_of_the_disk(source),
-            Self::Kept(error) => error.is_of_the_disk(),
-            Self::Recover(error) => error.is_of_the_disk(),
-            Self::Upgrade(error) => error.is_of_the_disk(),
-            Self::Instance(error) => error.is_of_the_disk(),
-            Self::Claim(ClaimError::Instance(error)) => error.is_of_the_disk(),
-            _ => false,
-        }
-    }
-}
 
 /// A service that may begin.
 pub(crate) struct Started {
@@ -218,8 +119,12 @@ pub(crate) fn start<A: Aggregate>(
         error => StartError::from(error),
     })?;
     if let Some(looked) = looked.as_mut().filter(|looked| looked.lacks_index().is_some())
-        && refuse_to_build::<A>(looked, kafka, &log).is_err()
+        && let Err(error) = refuse_to_build::<A>(looked, kafka, &log)
     {
+        // Who could not be asked may have all of it.
+        if !error.lacks_log() {
+            return Err(error);
+        }
         looked.make_do(&opening);
     }
     if let Err(away) = log.whole() {
