@@ -1,4 +1,4 @@
-//! Made-up users, products and orders, sealed as the services seal them.
+//! Made-up users, products and orders, as the services send them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -33,7 +33,8 @@ pub(super) struct MadeUp {
     writer: Writer,
     failed: Arc<AtomicU64>,
     random: StdRng,
-    positions: Vec<[u64; PARTITIONS as usize]>,
+    /// Per topic and partition: the next position, and the id of what lies before it.
+    ends: Vec<[(u64, Uuid); PARTITIONS as usize]>,
     users: Vec<Uuid>,
     products: Vec<Uuid>,
     events: u64,
@@ -49,9 +50,9 @@ impl MadeUp {
             count.fetch_add(u64::from(delivery.result.is_err()), Ordering::Relaxed);
         })?;
         let random = StdRng::seed_from_u64(seed);
-        let positions = vec![[0; PARTITIONS as usize]; schemas::shop::TOPICS.len()];
+        let ends = vec![[(0, Uuid::from_u128(1)); PARTITIONS as usize]; schemas::shop::TOPICS.len()];
         let (users, products, began) = (Vec::new(), Vec::new(), Instant::now());
-        Ok(Self { writer, failed, random, positions, users, products, events: 0, began })
+        Ok(Self { writer, failed, random, ends, users, products, events: 0, began })
     }
 
     /// Writes all that is planned, and waits until it is acknowledged.
@@ -116,13 +117,12 @@ impl MadeUp {
     fn write(&mut self, topic: usize, service: &str, subject: Uuid, event: &ShopEvent) -> Outcome {
         let key = event.key().to_string();
         let partition = partition_for_key(key.as_bytes(), PARTITIONS);
-        let next = &mut self.positions[topic][partition as usize];
-        let position = *next;
-        *next += 1;
         let (id, request) = (self.id(), self.id());
+        let end = &mut self.ends[topic][partition as usize];
+        let (position, previous_id) = std::mem::replace(end, (end.0 + 1, id));
         let value = seal(&Envelope {
-            writer_epoch: 0,
-            previous_id: None,
+            writer_epoch: 1,
+            previous_id: Some(previous_id),
             id,
             source: Source { service: service.into(), partition },
             event_type: event.event_type().into(),
