@@ -67,7 +67,7 @@ fn another_event_at_an_applied_position_is_a_fork() {
         fork.to_string(),
         format!(
             "fork: position 0 was applied as event {}, and now comes as event {}: \
-             two writers wrote this partition",
+             two writers wrote this partition, the topic was made anew, or this is another cluster",
             id(0),
             id(99)
         )
