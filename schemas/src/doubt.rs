@@ -4,6 +4,7 @@
 //! ([`crate::sequence`]), but what looks repeated or superseded is skipped, and the reader would wait at its end and say that it has all.
 //! And a client that hangs does not say so. Whoever has a doubt looks for its place again ([`crate::place`]).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -20,8 +21,44 @@ pub const ASKED_EVERY: Duration = Duration::from_secs(30);
 pub struct Followed {
     /// What was applied.
     pub compared: Compared,
-    /// Kafka's offset up to where it was read.
+    /// Kafka's offset up to where it was read, as far as that is noted.
     pub next_offset: i64,
+    /// What [`Ends`] says of it. What lies between that offset and the end may be no record, or one that is not noted yet.
+    pub ended: Option<u64>,
+}
+
+/// How often the present reader has come to the end of each partition. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Ends(Arc<Mutex<Vec<Option<u64>>>>);
+
+impl Ends {
+    /// A new reader of so many partitions has come to none.
+    pub fn begin(&self, partitions: usize) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = vec![None; partitions];
+    }
+
+    /// It has come to the end of a partition, by its index.
+    pub fn reach(&self, partition: usize) {
+        if let Some(ended) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(partition) {
+            *ended = Some(ended.unwrap_or(0) + 1);
+        }
+    }
+
+    /// How often it has, of each; none of one that it has not come to.
+    #[must_use]
+    pub fn all(&self) -> Vec<Option<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How far a partition was read when that was looked at.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    since: Instant,
+    next_offset: i64,
+    ended: Option<u64>,
+    /// Its end offset then.
+    high: i64,
 }
 
 /// What is doubtful about a partition.
@@ -38,8 +75,8 @@ pub enum Doubt {
 /// Looks again and again.
 #[derive(Debug, Clone)]
 pub struct Doubts {
-    /// Per partition: the offset up to where it was read, and since when.
-    unread: Vec<(i64, Instant)>,
+    /// Per partition that is answered for.
+    read: Vec<Option<Read>>,
     asked_at: Instant,
 }
 
@@ -47,7 +84,7 @@ impl Doubts {
     /// Has none yet.
     #[must_use]
     pub fn begin(now: Instant) -> Self {
-        Self { unread: Vec::new(), asked_at: now }
+        Self { read: Vec::new(), asked_at: now }
     }
 
     /// The first doubt, and the index of its partition. `partitions` has none where nobody answers; `records` is as for
@@ -68,7 +105,10 @@ impl Doubts {
             return Ok(None);
         }
         self.asked_at = now;
-        let here = partitions.iter().enumerate().filter_map(|(index, of)| Some((index, (*of)?)));
+        // Of what nothing was applied, nothing can be elsewhere.
+        let has_some = |of: &Followed| of.compared.reached.next_position > 0;
+        let here =
+            partitions.iter().enumerate().filter_map(|(index, of)| Some((index, of.filter(has_some)?)));
         let (indices, here): (Vec<_>, Vec<_>) = here.unzip();
         let places = place::places(here.iter().map(|of| of.compared), |looks| {
             let looks: Vec<_> = looks.iter().map(|(here, offset)| (indices[*here], *offset)).collect();
@@ -80,16 +120,22 @@ impl Doubts {
 
     /// The first partition of which nothing was read for so long; it is told once in that time.
     fn unread(&mut self, now: Instant, partitions: &[Option<Followed>]) -> Option<usize> {
-        self.unread.resize(partitions.len(), (-1, now));
+        self.read.resize(partitions.len(), None);
         let mut found = None;
-        for (index, (of, since)) in partitions.iter().zip(&mut self.unread).enumerate() {
-            let waits = of.filter(|of| of.next_offset < of.compared.high && of.next_offset == since.0);
-            match waits {
-                Some(_) if now.saturating_duration_since(since.1) < UNREAD_MAX => continue,
-                Some(_) => found = found.or(Some(index)),
-                None => {}
+        for (index, (of, read)) in partitions.iter().zip(&mut self.read).enumerate() {
+            if let Some((of, before)) = of.zip(*read)
+                && of.waits(&before)
+            {
+                if now.saturating_duration_since(before.since) < UNREAD_MAX {
+                    continue;
+                }
+                found = found.or(Some(index));
             }
-            *since = (of.map_or(-1, |of| of.next_offset), now);
+            let noted = |Followed { compared, next_offset, ended }| {
+                let high = compared.high;
+                Read { since: now, next_offset, ended, high }
+            };
+            *read = of.map(noted);
         }
         found
     }
@@ -100,5 +146,11 @@ impl Followed {
     #[must_use]
     pub fn is_at(&self, place: Place) -> bool {
         self.next_offset <= self.compared.high && place == Place::At(self.compared.reached.offset)
+    }
+
+    /// Whether nothing was read since, and there is more.
+    fn waits(&self, before: &Read) -> bool {
+        let end_read = if before.ended.is_some() { before.high } else { self.next_offset };
+        (self.next_offset, self.ended) == (before.next_offset, before.ended) && end_read < self.compared.high
     }
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use event_log::process::{Pause, Slot};
 use event_log::topics::TopicError;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
+use schemas::doubt::Ends;
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
@@ -111,6 +112,8 @@ pub(crate) struct Follower<A: Aggregate> {
     pub(crate) stopping: Arc<AtomicBool>,
     /// Why the places are to be looked for again, from the watch.
     pub(crate) doubt: Slot<String>,
+    /// For the watch: to which ends the reader has come.
+    pub(crate) ends: Ends,
     /// The opening of the store whose checkpoints it goes on from.
     pub(crate) opening: u64,
     pub(crate) telling: Telling,
@@ -228,6 +231,7 @@ impl<A: Aggregate> Follower<A> {
         let mut unheard: BTreeSet<usize> = here.iter().copied().collect();
         // Of a look before these places were found.
         let _before = self.doubt.take();
+        self.ends.begin(sources.len());
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
@@ -237,6 +241,7 @@ impl<A: Aggregate> Follower<A> {
                     Ok(self.take(&record, source, sources, quarantine, &mut batch)?)
                 }
                 Polled::End { source } => {
+                    self.ends.reach(here[source]);
                     self.heard(&mut unheard, |unheard| *unheard == here[source]);
                     Ok(())
                 }

@@ -109,7 +109,7 @@ pub(crate) fn start<A: Aggregate>(
         let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
         return Err(KeptError::NothingKept { dir, epoch }.into());
     }
-    claimant.look_at(looked.as_ref().map(|looked| &looked.reader));
+    claimant.begin_log(looked.as_ref().map(|looked| &looked.reader), recover);
     let nothing = || vec![Reached::default(); partitions as usize];
     let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));
     starting.says("reading the end of the log");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use event_log::topics::{self, Held, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::doubt::{Doubts, Followed};
+use schemas::doubt::{Doubts, Ends, Followed};
 use schemas::place::{self, Compared, Place};
 use uuid::Uuid;
 
@@ -53,19 +53,24 @@ pub(super) fn doubt(
     kafka: &Kafka,
     checkpoint: &Checkpoint,
     log: &[Held],
-    doubts: &mut Doubts,
+    (doubts, ends): (&mut Doubts, &Ends),
     is_over: &dyn Fn() -> bool,
 ) -> Result<Option<String>, TopicError> {
     let sources: Vec<_> = checkpoint.sources().collect();
-    let followed =
-        |(of, held): (&(&SourceId, &SourceCheckpoint), &Held)| Some(followed((*of, held.as_ref().ok()?)));
-    let partitions: Vec<_> = sources.iter().zip(log).map(followed).collect();
+    let mut ended = ends.all();
+    ended.resize(sources.len(), None);
+    let followed = |((of, held), ended): ((&(&SourceId, &SourceCheckpoint), &Held), Option<u64>)| {
+        Some(Followed { ended, ..followed((*of, held.as_ref().ok()?)) })
+    };
+    let partitions: Vec<_> = sources.iter().zip(log).zip(ended).map(followed).collect();
+    let give_up_at = Instant::now() + ASK_TIMEOUT;
+    let is_over = || is_over() || Instant::now() >= give_up_at;
     let start = |(index, offset): &(usize, i64)| {
         let SourceId { topic, partition } = sources[*index].0;
         Start { topic: topic.to_string(), partition: *partition, offset: *offset }
     };
     let doubt = doubts.look(Instant::now(), &partitions, |looks| {
-        events_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)
+        events_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), &is_over)
     })?;
     Ok(doubt.map(|(index, doubt)| format!("{}: {doubt}", sources[index].0)))
 }
@@ -109,7 +114,7 @@ pub(super) fn unmoved(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Pla
 }
 
 fn followed(((source, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Followed {
-    Followed { compared: compared(((source, at), held)), next_offset: at.next_offset }
+    Followed { compared: compared(((source, at), held)), next_offset: at.next_offset, ended: None }
 }
 
 fn compared(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Compared {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use schemas::doubt::{ASKED_EVERY, Doubt, Doubts, Followed, UNREAD_MAX};
+use schemas::doubt::{ASKED_EVERY, Doubt, Doubts, Ends, Followed, UNREAD_MAX};
 use schemas::place::Compared;
 use schemas::sequence::Reached;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ fn read_to(next: i64, high: i64) -> Option<Followed> {
     let next_position = next.unsigned_abs();
     let last_id = next_position.checked_sub(1).map(id);
     let reached = Reached { offset: next, epoch: 0, next_position, last_id, log_id: None };
-    Some(Followed { compared: Compared { reached, low: 0, high }, next_offset: next })
+    Some(Followed { compared: Compared { reached, low: 0, high }, next_offset: next, ended: None })
 }
 
 /// A log that has the event of each position at the same offset.
@@ -49,6 +49,26 @@ fn a_partition_of_which_nothing_is_read_for_long_is_told_once_in_that_time() {
     assert_eq!(look(UNREAD_MAX * 6, [waits, at_end]), Some((0, Doubt::Unread)));
 }
 
+/// What lies before the end may be no record, as the mark of a transaction, or one of which the place is not known yet.
+#[test]
+fn whoever_has_come_to_the_end_waits_for_what_comes_behind_it_only() {
+    let (began, ends) = (Instant::now(), Ends::default());
+    ends.begin(1);
+    let mut doubts = Doubts::begin(began);
+    let mut look = |after: u32, high: i64| {
+        let read = read_to(5, high).map(|of| Followed { ended: ends.all()[0], ..of });
+        doubts.look(began + UNREAD_MAX * after, &[read], as_read).unwrap()
+    };
+    ends.reach(0);
+    assert_eq!((look(0, 6), look(1, 6), look(2, 6)), (None, None, None));
+    assert_eq!((look(3, 7), look(4, 7)), (Some((0, Doubt::Unread)), None));
+    // It comes to the end again; the next reader comes to none.
+    ends.reach(0);
+    assert_eq!((look(5, 8), look(6, 8)), (None, None));
+    ends.begin(1);
+    assert_eq!((look(7, 8), look(8, 8)), (None, Some((0, Doubt::Unread))));
+}
+
 #[test]
 fn the_log_is_asked_now_and_then_for_what_was_applied_last() {
     let began = Instant::now();
@@ -76,6 +96,9 @@ fn the_log_is_asked_now_and_then_for_what_was_applied_last() {
     let behind = Followed { next_offset: 9, ..read_to(3, 3).unwrap() };
     assert_eq!(look(4, &[Some(behind)], None), Some((0, Doubt::Moved)), "what was skipped is gone");
     assert_eq!(look(5, &[read_to(0, 0), None], None), None);
+    let claims = Compared { low: 3, ..read_to(0, 9).unwrap().compared };
+    let claims_only = Followed { compared: claims, next_offset: 9, ended: None };
+    assert_eq!(look(6, &[Some(claims_only)], None), None, "a deleted front of which nothing was applied");
 }
 
 #[test]

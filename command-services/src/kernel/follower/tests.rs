@@ -26,6 +26,7 @@ fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) 
         metrics: Arc::new(Metrics::new()),
         stopping: Arc::default(),
         doubt: Slot::default(),
+        ends: Ends::default(),
         opening: 0,
         telling: Telling::default(),
     }

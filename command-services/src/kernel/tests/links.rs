@@ -5,6 +5,7 @@ use std::fs;
 
 use event_log::partition_for_key;
 use schemas::sequence::Verdict;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::start::make;
@@ -120,4 +121,38 @@ async fn who_lost_it_before_the_first_event_is_whose_log_it_is() {
     toys.restart(|settings| settings.take_over = true).unwrap();
     make_in(&toys, 0).await;
     assert_eq!(log_ids(&toys), [Some(instance(&toys)), None, None]);
+}
+
+/// A program from before there were links writes the file without what it does not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_begun_with_by_a_program_from_before_names_no_log() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make_in(&toys, 1).await;
+    let log_id = Some(instance(&toys));
+    toys.stop();
+    let noted = json!({ "instance": instance(&toys), "epoch": 1 });
+    fs::write(toys.settings.data_dir.join("writer.json"), noted.to_string()).unwrap();
+    toys.restart(|_| {}).unwrap();
+    make_in(&toys, 0).await;
+    assert_eq!(log_ids(&toys), [None, log_id, None]);
+}
+
+/// What was not sent, or has to be sent again, is of the log that was.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_recovers_without_knowing_who_it_was_begins_no_log() {
+    let (before, after) = (broker(), broker());
+    let mut toys = TestService::<Toys>::start(before.kafka(""), router);
+    make_in(&toys, 1).await;
+    toys.stop();
+    fs::remove_file(toys.settings.data_dir.join("writer.json")).unwrap();
+    toys.restart(|settings| {
+        settings.kafka = after.kafka("");
+        (settings.recover, settings.adopt_cluster) = (true, true);
+    })
+    .unwrap();
+    toys.relayed();
+    make_in(&toys, 0).await;
+    assert_eq!(log_ids(&toys), [None, None, None]);
+    assert_eq!(Log::read(&toys.settings.kafka, "toys.events").events().len(), 2);
 }

@@ -70,11 +70,11 @@ struct Acknowledged {
 }
 
 impl Claimant {
-    /// Events of a journal from before this instance carry the id of a log that is not known any more.
-    pub(crate) fn look_at(&mut self, journal: Option<&Reader>) {
+    /// Who has never claimed begins a log, unless its journal has events already. Who recovers finds out which log it is.
+    pub(crate) fn begin_log(&mut self, journal: Option<&Reader>, recovers: bool) {
         let has_events = |journal| recorded::counters(journal).iter().any(|counter| counter.next > 0);
-        if self.instance.epoch() == 0 && journal.is_some_and(has_events) {
-            self.instance.forget_log();
+        if self.instance.epoch() == 0 && !recovers && !journal.is_some_and(has_events) {
+            self.instance.begin_log();
         }
     }
 

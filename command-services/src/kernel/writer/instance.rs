@@ -51,7 +51,7 @@ pub(crate) struct Instance {
 struct Noted {
     instance: Uuid,
     epoch: u32,
-    /// Id of the log: the instance's own, if nothing is said; nil, if it is not known.
+    /// Id of the log, if it is known: a program from before there were links does not say, and drops what was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log: Option<Uuid>,
 }
@@ -85,14 +85,14 @@ impl Instance {
         self.noted.epoch
     }
 
-    /// Id of the log, which the first event of each partition names; none if it is not known. Who wrote first gave it its own.
+    /// Id of the log, which the first event of each partition names; none if it is not known.
     pub(crate) fn log_id(&self) -> Option<Uuid> {
-        Some(self.noted.log.unwrap_or(self.noted.instance)).filter(|id| !id.is_nil())
+        self.noted.log
     }
 
-    /// The log has events of an instance that is not known any more. Noted with the next epoch.
-    pub(crate) fn forget_log(&mut self) {
-        self.noted.log = Some(Uuid::nil());
+    /// A log that has no event yet gets the id of who writes to it first. Noted with the next epoch.
+    pub(crate) fn begin_log(&mut self) {
+        self.noted.log = Some(self.noted.instance);
     }
 
     /// The log names itself; durable when it returns.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use event_log::process::Slot;
 use event_log::topics::{Held, TopicError, TopicWatch};
 use event_log::{Kafka, LogError};
-use schemas::doubt::Doubts;
+use schemas::doubt::{Doubts, Ends};
 use tokio::sync::watch;
 
 use super::Stopping;
@@ -28,13 +28,15 @@ const UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// Questions about end offsets for each look at partitions and settings, which only an operator changes.
 const ASKED_PER_LOOK: u32 = 5;
 
-/// What is found by looking at topics, for the follower.
+/// What is found by looking at topics, for the follower; and what that tells who looks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
     /// Why it must stop.
     pub(super) unfit: Slot<StopReason>,
     /// Why it is to look for its places again.
     pub(super) doubt: Slot<String>,
+    /// To which ends its reader has come.
+    pub(super) ends: Ends,
 }
 
 pub(super) struct EndOffsets {
@@ -105,6 +107,7 @@ impl EndOffsets {
     }
 
     fn look_for_doubt(&self, checkpoint: &Checkpoint, log: &[Held], doubts: &mut Doubts) {
+        let doubts = (doubts, &self.findings.ends);
         match doubt(&self.kafka, checkpoint, log, doubts, &|| self.stopping.requested()) {
             Ok(Some(reason)) => self.findings.doubt.set(reason),
             Ok(None) => {}

@@ -53,6 +53,7 @@ impl<E: EventData> Following<E> {
         catching.hear_anew();
         // Of a look before this place was found.
         let _before = self.findings.doubt.take();
+        self.findings.ends.begin(found.log.len());
         let ended = match Reader::open(&self.kafka, &found.starts) {
             Ok(reader) => self.read(&reader, found, catching, before),
             Err(error) => Err(Ended::Stopped(error.into())),
@@ -87,6 +88,7 @@ impl<E: EventData> Following<E> {
                 Polled::End { source } => {
                     catching.hear(found.here[source]);
                     catching.reach(found.here[source]);
+                    self.findings.ends.reach(found.here[source]);
                     self.engine.reach_end(&self.generation, found.here[source]);
                     false
                 }
