@@ -9,8 +9,8 @@
 
 use uuid::Uuid;
 
-use crate::envelope;
 use crate::sequence::Reached;
+use crate::{claim, envelope};
 
 /// What a reader has applied of a partition, and what the log holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,12 @@ pub fn places<E>(
 /// Position and id of a record; `None` if it is no event.
 pub fn event(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8>)>) -> Option<(u64, Uuid)> {
     envelope::open(value, headers).ok().map(|opened| (opened.position, opened.id))
+}
+
+/// Id of a record, be it an event or a writer's claim; `None` if it is neither.
+pub fn id(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8>)>) -> Option<Uuid> {
+    let claim = || Some(claim::open(value)?.ok()?.id);
+    event(value, headers).map(|(_, id)| id).or_else(claim)
 }
 
 /// Records that are looked at one by one behind the last event, before the search goes on in leaps: claims of writers, mostly.

@@ -75,7 +75,12 @@ impl Site {
 
     /// Starts any service and waits until it is ready.
     pub async fn service(&self, name: &str, data: &str) -> (Option<Process>, String) {
-        let (process, url) = self.service_unready(name, data);
+        self.service_with(name, data, &[]).await
+    }
+
+    /// The same with more flags.
+    pub async fn service_with(&self, name: &str, data: &str, more: &[&str]) -> (Option<Process>, String) {
+        let (process, url) = self.service_unready_with(name, data, more);
         self.ready(name, &url).await;
         (process, url)
     }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use event_log::partition_for_key;
 use event_log::topics::{Held, TopicError};
-use schemas::sequence::Reached;
 use schemas::token::{Token, TokenPosition};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -24,7 +23,7 @@ pub(crate) type Place = (usize, i32);
 /// How far a partition has been followed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct At {
-    pub(crate) reached: Reached,
+    pub(crate) next_position: u64,
     pub(crate) next_offset: i64,
     /// Whether it was followed to where it ended at the start.
     pub(crate) is_ready: bool,
@@ -274,7 +273,7 @@ impl FollowedPositions {
         let reached = |state: &State| {
             let Some(partitions) = state.at.get(table) else { return Ok(false) };
             match usize::try_from(at.partition).ok().and_then(|partition| partitions.get(partition)) {
-                Some(is) => Ok(is.reached.next_position > at.position),
+                Some(is) => Ok(is.next_position > at.position),
                 // It would be waited for in vain.
                 None => Err(AwaitError::UnknownPartition {
                     topic: at.topic.clone(),
@@ -312,7 +311,7 @@ mod tests {
     }
 
     fn at(next: u32, is_ready: bool) -> At {
-        At { reached: Reached::default(), next_offset: next.into(), is_ready }
+        At { next_position: next.into(), next_offset: next.into(), is_ready }
     }
 
     /// By partition: where it ends, or that nobody says.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use event_log::process::{Pause, Slot};
 use event_log::topics::TopicError;
 use event_log::{Kafka, LogError, Polled, Reader, Record, Start};
-use schemas::doubt::Ends;
+use schemas::doubt::Readings;
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
@@ -112,8 +112,8 @@ pub(crate) struct Follower<A: Aggregate> {
     pub(crate) stopping: Arc<AtomicBool>,
     /// Why the places are to be looked for again, from the watch.
     pub(crate) doubt: Slot<String>,
-    /// For the watch: to which ends the reader has come.
-    pub(crate) ends: Ends,
+    /// For the watch: what the reader has read.
+    pub(crate) readings: Readings,
     /// The opening of the store whose checkpoints it goes on from.
     pub(crate) opening: u64,
     pub(crate) telling: Telling,
@@ -190,6 +190,7 @@ impl<A: Aggregate> Follower<A> {
         }
         self.show(&mut quarantine);
         let mut sources = self.sources()?;
+        let mut gap_before = None;
         loop {
             self.find_places(&mut sources)?;
             self.write(sources.iter().map(Source::checkpoint).collect())?;
@@ -206,14 +207,13 @@ impl<A: Aggregate> Follower<A> {
             let Some(gap) = self.moved(&error, &sources) else { return Err(error) };
             tracing::warn!("the log may have gone back, the place is looked for again: {error}");
             std::thread::sleep(RETRY_PAUSE);
-            if let Some(source) = gap {
-                let offset = sources[source].sequence.reached().offset;
-                self.find_places(&mut sources)?;
-                // The record before the gap is what it should be: it is a gap indeed.
-                if sources[source].next_offset >= offset {
-                    return Err(error);
-                }
+            // Met again where nothing but the place was looked for in between, it is one indeed. Before, what lay in between may have
+            // been read of a log that is no longer there.
+            let gap = gap.map(|source| (source, sources[source].sequence.reached()));
+            if gap.is_some() && gap == gap_before {
+                return Err(error);
             }
+            gap_before = gap;
         }
     }
 
@@ -231,7 +231,7 @@ impl<A: Aggregate> Follower<A> {
         let mut unheard: BTreeSet<usize> = here.iter().copied().collect();
         // Of a look before these places were found.
         let _before = self.doubt.take();
-        self.ends.begin(sources.len());
+        self.readings.begin(sources.iter().map(|source| source.last_counted));
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
@@ -241,7 +241,7 @@ impl<A: Aggregate> Follower<A> {
                     Ok(self.take(&record, source, sources, quarantine, &mut batch)?)
                 }
                 Polled::End { source } => {
-                    self.ends.reach(here[source]);
+                    self.readings.reach(here[source]);
                     self.heard(&mut unheard, |unheard| *unheard == here[source]);
                     Ok(())
                 }
@@ -299,6 +299,7 @@ impl<A: Aggregate> Follower<A> {
         batch: &mut Batch,
     ) -> Result<(), FollowError> {
         self.check_opening()?;
+        self.readings.read(sources.iter().map(|source| source.last_counted));
         if batch.records > 0 {
             self.write_batch(sources, quarantine, std::mem::take(batch))?;
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use event_log::LogError;
 use event_log::process::Slot;
 use event_log::topics::{Held, TopicError, TopicWatch, Watermarks};
-use schemas::doubt::{Doubts, Ends};
+use schemas::doubt::{Doubts, Readings};
 
 use super::comparison::OwnTopic;
 use super::followed::{At, FollowedPositions, Place};
@@ -36,8 +36,8 @@ pub(crate) struct LogWatch {
     pub(crate) metrics: Arc<Metrics>,
     /// Why the follower is to look for its places again.
     pub(crate) doubt: Slot<String>,
-    /// To which ends its reader has come.
-    pub(crate) ends: Ends,
+    /// What its reader has read.
+    pub(crate) readings: Readings,
 }
 
 impl LogWatch {
@@ -103,7 +103,7 @@ impl LogWatch {
         let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
         self.followed.set_answers(places.iter().map(|(place, _)| *place).zip(&held));
         let held = places.iter().zip(held).map(|((place, at), held)| (*place, *at, held.ok()));
-        match doubt(&self.own.kafka, follows, &held.collect::<Vec<_>>(), (doubts, &self.ends)) {
+        match doubt(&self.own.kafka, follows, &held.collect::<Vec<_>>(), (doubts, &self.readings)) {
             Ok(Some(reason)) => self.doubt.set(reason),
             Ok(None) => {}
             Err(error) => {

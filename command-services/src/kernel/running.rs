@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use event_log::process::Slot;
-use schemas::doubt::Ends;
+use schemas::doubt::Readings;
 use tokio::sync::watch;
 
 use super::aggregate::Aggregate;
@@ -83,15 +83,15 @@ impl<A: Aggregate> Running<A> {
         let syncing = Arc::clone(&kept.syncing);
         let relay = relay(&service, claim);
         let committer = committer(&service, kept, counters, work);
-        let (doubt, ends) = (Slot::default(), Ends::default());
-        let follower = follower(&service, settings, &stopping, (&doubt, &ends));
+        let (doubt, readings) = (Slot::default(), Readings::default());
+        let follower = follower(&service, settings, &stopping, (&doubt, &readings));
         let watch = LogWatch {
             own: own_topic::<A>(settings),
             positions: Arc::clone(&service.positions),
             followed: Arc::clone(&service.followed),
             metrics: Arc::clone(&service.metrics),
             doubt,
-            ends,
+            readings,
         };
         watch.start().map_err(RunError::Thread)?;
         let faults = watch::Sender::new(false);
@@ -219,7 +219,7 @@ fn follower<A: Aggregate>(
     service: &Service<A>,
     settings: &Settings,
     stopping: &Arc<AtomicBool>,
-    (doubt, ends): (&Slot<String>, &Ends),
+    (doubt, readings): (&Slot<String>, &Readings),
 ) -> Option<Follower<A>> {
     (!A::FOLLOWS.is_empty()).then(|| Follower {
         kafka: settings.kafka.clone(),
@@ -229,7 +229,7 @@ fn follower<A: Aggregate>(
         metrics: Arc::clone(&service.metrics),
         stopping: Arc::clone(stopping),
         doubt: doubt.clone(),
-        ends: ends.clone(),
+        readings: readings.clone(),
         opening: 0,
         telling: Telling::default(),
     })

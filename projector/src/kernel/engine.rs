@@ -11,6 +11,7 @@ mod commit;
 use event_log::sabotage::{self, Fault};
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
+use uuid::Uuid;
 
 use super::cache::{Table, fills_batch};
 use super::checkpoint::Checkpoint;
@@ -205,6 +206,11 @@ impl<E: EventData> Engine<E> {
     #[must_use]
     pub fn resume_offset(&self, source: usize) -> i64 {
         self.sources[source].resume_offset()
+    }
+
+    /// Offset and id of the last record of each partition that counted: an event that was applied, or a claim.
+    pub fn last_counted(&self) -> impl Iterator<Item = Option<(i64, Uuid)>> {
+        self.sources.iter().map(|source| source.last_counted)
     }
 
     /// A partition was read to its end: what waited there without a position and has not come again is gone.

@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use event_log::topics::{self, Held, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::doubt::{Doubts, Ends, Followed};
+use schemas::doubt::{Doubts, Followed, Readings};
 use schemas::place::{self, Compared, Place};
-use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 
@@ -36,55 +35,42 @@ pub(super) fn places_until(
     is_over: &dyn Fn() -> bool,
 ) -> Result<Vec<Place>, TopicError> {
     let sources: Vec<_> = checkpoint.sources().map(|(source, _)| source).collect();
-    let start = |(index, offset): &(usize, i64)| {
-        let SourceId { topic, partition } = sources[*index];
-        Start { topic: topic.to_string(), partition: *partition, offset: *offset }
-    };
     place::places(checkpoint.sources().zip(log).map(compared), |looks| {
-        events_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)
+        let starts: Vec<_> = looks.iter().map(|(index, offset)| start(sources[*index], *offset)).collect();
+        let records = topics::records_at_until(kafka, &starts, is_over)?;
+        let event =
+            |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
+        Ok(records.into_iter().map(|record| record.and_then(event)).collect())
     })
 }
 
-/// Looks whether the log is still the one that was read. `log` is what it holds of each partition that is answered for.
+/// Looks whether the log is still the one that was read. `log` is what it holds of each partition of the checkpoint, or why nobody says.
 ///
 /// # Errors
-/// As [`places_until`].
+/// [`TopicError`] if the records cannot be looked at.
 pub(super) fn doubt(
     kafka: &Kafka,
     checkpoint: &Checkpoint,
     log: &[Held],
-    (doubts, ends): (&mut Doubts, &Ends),
+    (doubts, readings): (&mut Doubts, &Readings),
     is_over: &dyn Fn() -> bool,
 ) -> Result<Option<String>, TopicError> {
     let sources: Vec<_> = checkpoint.sources().collect();
-    let mut ended = ends.all();
-    ended.resize(sources.len(), None);
-    let followed = |((of, held), ended): ((&(&SourceId, &SourceCheckpoint), &Held), Option<u64>)| {
-        Some(Followed { ended, ..followed((*of, held.as_ref().ok()?)) })
+    let followed = |(index, ((_, at), held)): (usize, (&(&SourceId, &SourceCheckpoint), &Held))| {
+        let Watermarks { low, high } = *held.as_ref().ok()?;
+        Some(Followed { next_offset: at.next_offset, low, high, reading: readings.of(index) })
     };
-    let partitions: Vec<_> = sources.iter().zip(log).zip(ended).map(followed).collect();
+    let partitions: Vec<_> = sources.iter().zip(log).enumerate().map(followed).collect();
+    let start = |(index, offset): &(usize, i64)| start(sources[*index].0, *offset);
     let give_up_at = Instant::now() + ASK_TIMEOUT;
     let is_over = || is_over() || Instant::now() >= give_up_at;
-    let start = |(index, offset): &(usize, i64)| {
-        let SourceId { topic, partition } = sources[*index].0;
-        Start { topic: topic.to_string(), partition: *partition, offset: *offset }
-    };
     let doubt = doubts.look(Instant::now(), &partitions, |looks| {
-        events_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), &is_over)
+        let starts: Vec<_> = looks.iter().map(start).collect();
+        let id = |record: topics::OwnedRecord| place::id(record.value.as_deref(), || record.headers.clone());
+        let records = topics::records_at_until(kafka, &starts, &is_over)?;
+        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(id)).collect())
     })?;
     Ok(doubt.map(|(index, doubt)| format!("{}: {doubt}", sources[index].0)))
-}
-
-/// Position and id of the record at each start; none where there is no event.
-fn events_at(
-    kafka: &Kafka,
-    starts: &[Start],
-    is_over: &dyn Fn() -> bool,
-) -> Result<Vec<Option<(u64, Uuid)>>, TopicError> {
-    let records = topics::records_at_until(kafka, starts, is_over)?;
-    let event =
-        |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
-    Ok(records.into_iter().map(|record| record.and_then(event)).collect())
 }
 
 /// Whether the log still has everything that `checkpoint` says of one partition, where it was: whoever has read it up to there would read
@@ -110,11 +96,13 @@ pub fn is_where_it_was(
 
 /// Of every partition, whether the log still has everything where `checkpoint` says.
 pub(super) fn unmoved(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) -> Vec<bool> {
-    checkpoint.sources().zip(log).zip(places).map(|(of, place)| followed(of).is_at(*place)).collect()
+    let all = checkpoint.sources().zip(log).zip(places);
+    all.map(|(((_, at), held), place)| at.next_offset <= held.high && *place == Place::At(at.resume_offset))
+        .collect()
 }
 
-fn followed(((source, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Followed {
-    Followed { compared: compared(((source, at), held)), next_offset: at.next_offset, ended: None }
+fn start(source: &SourceId, offset: i64) -> Start {
+    Start { topic: source.topic.to_string(), partition: source.partition, offset }
 }
 
 fn compared(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Compared {

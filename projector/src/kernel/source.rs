@@ -63,6 +63,8 @@ pub(super) struct Source {
     service: &'static str,
     pub(super) next_offset: i64,
     sequence: Sequence,
+    /// Offset and id of the last record that counted: an event that was applied, or a claim.
+    pub(super) last_counted: Option<(i64, Uuid)>,
     /// Records whose position is not known yet.
     pub(super) unplaced: Vec<Unplaced>,
     /// Whether it was read to its end, from where reading went on last.
@@ -78,6 +80,7 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
         service: service(&id.topic).map_or("", |topic| topic.service),
         next_offset: at.next_offset,
         sequence: at.sequence(),
+        last_counted: at.last_id.map(|id| (at.resume_offset - 1, id)),
         unplaced: Vec::new(),
         is_at_end: false,
     };
@@ -162,6 +165,9 @@ impl Source {
             verdict => verdict,
         };
         self.sequence.pass(passed, epoch, id, offset);
+        if matches!(passed, Verdict::Apply | Verdict::Claim) {
+            self.last_counted = Some((offset, id));
+        }
         self.next_offset = self.next_offset.max(offset + 1);
     }
 
@@ -174,6 +180,8 @@ impl Source {
     pub(super) fn go_on_at(&mut self, offset: i64) -> bool {
         // What lay behind the event applied last comes again, if the log still has it.
         let moved = (self.resume_offset(), self.next_offset) != (offset, offset);
+        let before = self.sequence.last_id().filter(|_| self.resume_offset() == offset);
+        self.last_counted = before.map(|id| (offset - 1, id));
         self.sequence.go_on_at(offset);
         self.next_offset = offset;
         moved
@@ -209,7 +217,15 @@ mod tests {
         let id = SourceId { topic: Arc::from("users.events"), partition: 0 };
         let sequence = Sequence::start();
         let (unplaced, is_at_end) = (Vec::new(), false);
-        let mut source = Source { id, service: "users", sequence, next_offset: 0, unplaced, is_at_end };
+        let mut source = Source {
+            id,
+            service: "users",
+            sequence,
+            next_offset: 0,
+            last_counted: None,
+            unplaced,
+            is_at_end,
+        };
         let (event, claim) = (Uuid::from_u128(1), Uuid::from_u128(2));
         source.passed_record(Verdict::Apply, 1, event, 0);
         source.passed_record(Verdict::Claim, 2, claim, 1);

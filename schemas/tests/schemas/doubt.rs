@@ -3,28 +3,24 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use schemas::doubt::{ASKED_EVERY, Doubt, Doubts, Ends, Followed, UNREAD_MAX};
-use schemas::place::Compared;
-use schemas::sequence::Reached;
+use schemas::doubt::{ASKED_EVERY, Doubt, Doubts, Followed, Reading, Readings, UNREAD_MAX};
 use uuid::Uuid;
 
-type Records = Vec<Option<(u64, Uuid)>>;
+type Ids = Vec<Option<Uuid>>;
 
-fn id(position: u64) -> Uuid {
-    Uuid::from_u128(u128::from(position) + 1)
+fn id(offset: i64) -> Uuid {
+    Uuid::from_u128(u128::from(offset.unsigned_abs()) + 1)
 }
 
-/// Read to an offset, where the event of the position before the same number lies, of a log that ends there.
-fn read_to(next: i64, high: i64) -> Option<Followed> {
-    let next_position = next.unsigned_abs();
-    let last_id = next_position.checked_sub(1).map(id);
-    let reached = Reached { offset: next, epoch: 0, next_position, last_id, log_id: None };
-    Some(Followed { compared: Compared { reached, low: 0, high }, next_offset: next, ended: None })
+/// Read up to an offset, of a log that ends there.
+fn read_to(next_offset: i64, high: i64) -> Option<Followed> {
+    let last = next_offset.checked_sub(1).filter(|last| *last >= 0).map(|last| (last, id(last)));
+    Some(Followed { next_offset, low: 0, high, reading: Reading { ended: None, last } })
 }
 
-/// A log that has the event of each position at the same offset.
-fn as_read(looks: &[(usize, i64)]) -> Result<Records, ()> {
-    Ok(looks.iter().map(|(_, offset)| Some((offset.unsigned_abs(), id(offset.unsigned_abs())))).collect())
+/// A log in which each record is the one that was read.
+fn as_read(looks: &[(usize, i64)]) -> Result<Ids, ()> {
+    Ok(looks.iter().map(|(_, offset)| Some(id(*offset))).collect())
 }
 
 #[test]
@@ -52,62 +48,77 @@ fn a_partition_of_which_nothing_is_read_for_long_is_told_once_in_that_time() {
 /// What lies before the end may be no record, as the mark of a transaction, or one of which the place is not known yet.
 #[test]
 fn whoever_has_come_to_the_end_waits_for_what_comes_behind_it_only() {
-    let (began, ends) = (Instant::now(), Ends::default());
-    ends.begin(1);
+    let (began, readings) = (Instant::now(), Readings::default());
+    readings.begin([None]);
     let mut doubts = Doubts::begin(began);
     let mut look = |after: u32, high: i64| {
-        let read = read_to(5, high).map(|of| Followed { ended: ends.all()[0], ..of });
+        let read = read_to(5, high).map(|of| Followed { reading: readings.of(0), ..of });
         doubts.look(began + UNREAD_MAX * after, &[read], as_read).unwrap()
     };
-    ends.reach(0);
+    readings.reach(0);
     assert_eq!((look(0, 6), look(1, 6), look(2, 6)), (None, None, None));
     assert_eq!((look(3, 7), look(4, 7)), (Some((0, Doubt::Unread)), None));
     // It comes to the end again; the next reader comes to none.
-    ends.reach(0);
+    readings.reach(0);
     assert_eq!((look(5, 8), look(6, 8)), (None, None));
-    ends.begin(1);
+    readings.begin([None]);
     assert_eq!((look(7, 8), look(8, 8)), (None, Some((0, Doubt::Unread))));
 }
 
 #[test]
-fn the_log_is_asked_now_and_then_for_what_was_applied_last() {
+fn the_log_is_asked_now_and_then_for_what_was_read_last() {
     let began = Instant::now();
     let (mut doubts, asked) = (Doubts::begin(began), Cell::new(0));
-    let mut look = |after: u32, partitions: &[Option<Followed>], other: Option<usize>| {
-        doubts
-            .look(began + ASKED_EVERY * after, partitions, |looks| {
-                asked.set(asked.get() + 1);
-                let mut records = as_read(looks)?;
-                for (record, (partition, _)) in records.iter_mut().zip(looks) {
-                    *record = record.filter(|_| Some(*partition) != other);
-                }
-                Ok::<_, ()>(records)
-            })
-            .unwrap()
+    let mut look = |after: u32, partitions: &[Option<Followed>], found: Option<Option<Uuid>>| {
+        let looked = doubts.look(began + ASKED_EVERY * after, partitions, |looks| {
+            asked.set(asked.get() + 1);
+            let mut ids = as_read(looks)?;
+            if let (Some(found), Some(last)) = (found, ids.last_mut()) {
+                *last = found;
+            }
+            Ok::<_, ()>(ids)
+        });
+        looked.unwrap()
     };
-    let all = [read_to(3, 3), None, read_to(5, 5)];
-    assert_eq!(look(0, &all, Some(2)), None);
+    let all = [read_to(3, 3), None, read_to(0, 0), read_to(5, 5)];
+    let other = Some(Some(id(77)));
+    assert_eq!(look(0, &all, other), None);
     assert_eq!(asked.get(), 0, "not yet");
     assert_eq!(look(1, &all, None), None);
     assert_eq!(asked.get(), 1);
-    assert_eq!(look(1, &all, Some(2)), None, "not so often");
-    assert_eq!(look(2, &all, Some(2)), Some((2, Doubt::Moved)));
-    assert_eq!(look(3, &[read_to(3, 2)], None), Some((0, Doubt::Moved)), "a log that ends before");
-    let behind = Followed { next_offset: 9, ..read_to(3, 3).unwrap() };
-    assert_eq!(look(4, &[Some(behind)], None), Some((0, Doubt::Moved)), "what was skipped is gone");
+    assert_eq!(look(1, &all, other), None, "not so often");
+    assert_eq!(look(2, &all, other), Some((3, Doubt::Moved)));
+    assert_eq!(look(3, &all, Some(None)), None, "who has no id now had none");
+    assert_eq!(look(4, &[read_to(3, 2)], None), Some((0, Doubt::Moved)), "a log that ends before");
+    let before = asked.get();
     assert_eq!(look(5, &[read_to(0, 0), None], None), None);
-    let claims = Compared { low: 3, ..read_to(0, 9).unwrap().compared };
-    let claims_only = Followed { compared: claims, next_offset: 9, ended: None };
-    assert_eq!(look(6, &[Some(claims_only)], None), None, "a deleted front of which nothing was applied");
+    let deleted = read_to(3, 9).map(|of| Followed { low: 3, ..of });
+    assert_eq!(look(6, &[deleted], None), None, "a front that was deleted");
+    assert_eq!(asked.get(), before, "there is nothing to ask for");
+}
+
+#[test]
+fn a_reader_is_known_by_what_it_began_behind_and_what_it_has_read() {
+    let readings = Readings::default();
+    assert_eq!(readings.of(0), Reading::default());
+    readings.begin([Some((4, id(4))), None]);
+    readings.reach(1);
+    readings.read([Some((6, id(6))), None]);
+    assert_eq!(readings.of(0), Reading { ended: None, last: Some((6, id(6))) });
+    assert_eq!(readings.of(1), Reading { ended: Some(1), last: None });
+    readings.clone().begin([None]);
+    assert_eq!(readings.of(0), Reading::default());
+    readings.reach(7);
+    assert_eq!(readings.of(7), Reading::default());
 }
 
 #[test]
 fn a_log_that_cannot_be_asked_is_asked_again_later() {
     let began = Instant::now();
     let mut doubts = Doubts::begin(began);
-    let mut look = |after: u32, answer: Result<Records, ()>| {
-        doubts.look(began + ASKED_EVERY * after, &[read_to(3, 3)], |_| answer.clone())
+    let mut look = |after: u32, answer: Result<Ids, ()>| {
+        doubts.look(began + ASKED_EVERY * after, &[read_to(3, 3)], |_| answer)
     };
     assert_eq!(look(1, Err(())), Err(()));
-    assert_eq!(look(2, Ok(vec![Some((2, id(2)))])), Ok(None));
+    assert_eq!(look(2, Ok(vec![Some(id(2))])), Ok(None));
 }

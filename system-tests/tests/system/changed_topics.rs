@@ -7,7 +7,7 @@ use event_log::partition_for_key;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::kafka::OwnKafka;
-use system_tests::process;
+use system_tests::process::{self, Process};
 use system_tests::site::{Made, Site, remove};
 use uuid::Uuid;
 
@@ -186,10 +186,7 @@ async fn nothing_of_others_is_taken_in_partitions_that_were_empty() {
 async fn a_topic_of_others_with_earlier_epochs_does_not_pass_for_silence() {
     let kafka = OwnKafka::start();
     let mut site = ordered(&kafka).await;
-    for _ in 0..3 {
-        assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
-        (site.users, site.urls.users) = site.service("users", "users").await;
-    }
+    started_again(&mut site, 3).await;
     let user = site.sign_up("of-the-fourth-epoch@example.com").await;
     site.ordered_products(&user, &user.token).await;
     let before = system_tests::log::events(site.broker.kafka(), "users.events");
@@ -198,24 +195,11 @@ async fn a_topic_of_others_with_earlier_epochs_does_not_pass_for_silence() {
 
 /// The users' topic is made anew by others, while D and C stand still, and has more than `before` when they go on.
 async fn made_by_others(kafka: &OwnKafka, site: &mut Site, before: Vec<Vec<Uuid>>) {
-    let signal = |site: &Site, number| {
-        [&site.orders, &site.query].map(|process| process.as_ref().expect("it runs").signal(number))
-    };
-    signal(site, libc::SIGSTOP);
-    assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
-    let topic = site.broker.kafka().topic_name("users.events");
-    kafka.tool("kafka-topics", &["--delete", "--topic", &topic]);
-    remove(&site.data("users"));
-    (site.users, site.urls.users) = site.service("users", "users").await;
-    let mut others = Vec::new();
-    for number in 0..USERS_MAX * USERS_MAX {
-        let now = system_tests::log::events(site.broker.kafka(), "users.events");
-        if before.iter().zip(&now).all(|(before, now)| now.len() > before.len() + CLAIMS_MAX) {
-            break;
-        }
-        others.push(site.sign_up(&format!("other-{number}@example.com")).await);
-    }
-    signal(site, libc::SIGCONT);
+    let others = remade(kafka, site, before, async |site| {
+        remove(&site.data("users"));
+        site.service("users", "users").await
+    })
+    .await;
     for restarted in [false, true] {
         if restarted {
             site.query.take().expect("it runs").kill();
@@ -228,6 +212,34 @@ async fn made_by_others(kafka: &OwnKafka, site: &mut Site, before: Vec<Vec<Uuid>
     not_ready(site, &site.urls.orders, &["users.events", "made anew"]).await;
 }
 
+/// The users' topic is deleted and made anew by the service that `start` starts, while D and C stand still, and has more than `before`
+/// when they go on; who signed up meanwhile.
+async fn remade(
+    kafka: &OwnKafka,
+    site: &mut Site,
+    before: Vec<Vec<Uuid>>,
+    start: impl AsyncFnOnce(&mut Site) -> (Option<Process>, String),
+) -> Vec<Made> {
+    let signal = |site: &Site, number| {
+        [&site.orders, &site.query].map(|process| process.as_ref().expect("it runs").signal(number))
+    };
+    signal(site, libc::SIGSTOP);
+    assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
+    let topic = site.broker.kafka().topic_name("users.events");
+    kafka.tool("kafka-topics", &["--delete", "--topic", &topic]);
+    (site.users, site.urls.users) = start(site).await;
+    let mut others = Vec::new();
+    for number in 0..USERS_MAX * USERS_MAX {
+        let now = system_tests::log::events(site.broker.kafka(), "users.events");
+        if before.iter().zip(&now).all(|(before, now)| now.len() > before.len() + CLAIMS_MAX) {
+            break;
+        }
+        others.push(site.sign_up(&format!("other-{number}@example.com")).await);
+    }
+    signal(site, libc::SIGCONT);
+    others
+}
+
 /// How many of these users D shows.
 async fn served(site: &Site, users: &[Made]) -> usize {
     let mut served = 0;
@@ -236,6 +248,51 @@ async fn served(site: &Site, users: &[Made]) -> usize {
         served += usize::from(answer.status != 404);
     }
     served
+}
+
+/// Behind the event that they applied last they had read claims, and there are events now, also of an earlier epoch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn a_topic_that_its_service_filled_again_while_d_and_c_stood_still_is_gone_on_with() {
+    let kafka = OwnKafka::start();
+    for forgets_its_epoch in [false, true] {
+        let mut site = ordered(&kafka).await;
+        started_again(&mut site, 3).await;
+        let before = system_tests::log::events(site.broker.kafka(), "users.events");
+        remade(&kafka, &mut site, before.clone(), async |site| {
+            if forgets_its_epoch {
+                std::fs::remove_file(site.data("users").join("writer.json")).expect("it is there");
+            }
+            let flags = if forgets_its_epoch { &["--take-over"][..] } else { &[] };
+            site.service_with("users", "users", flags).await
+        })
+        .await;
+        assert_filled_again(&site, before).await;
+    }
+}
+
+/// They had read claims only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka of its own"]
+async fn a_topic_that_was_begun_anew_before_its_first_event_is_followed() {
+    let kafka = OwnKafka::start();
+    let mut site = Site::start(TestBroker::at(kafka.brokers.clone())).await;
+    started_again(&mut site, 3).await;
+    let nothing = vec![Vec::new(); PARTITIONS as usize];
+    let made = remade(&kafka, &mut site, nothing, async |site| {
+        remove(&site.data("users"));
+        site.service("users", "users").await
+    })
+    .await;
+    assert_filled_again(&site, vec![Vec::new(); PARTITIONS as usize]).await;
+    assert_eq!(served(&site, &made).await, made.len());
+}
+
+async fn started_again(site: &mut Site, times: usize) {
+    for _ in 0..times {
+        assert_eq!(site.users.take().expect("it runs").terminate().code(), Some(0));
+        (site.users, site.urls.users) = site.service("users", "users").await;
+    }
 }
 
 /// With an id of its own or the same one: that it is another log, the events say.

@@ -52,7 +52,8 @@ impl<A: Aggregate> Follower<A> {
         let reached = value.map(|value| decode_reached(&value)).transpose();
         let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
         let sequence = Sequence::resume(reached);
-        Ok(Source { table, partition, next_offset: reached.offset, sequence, ready_offset, away: None })
+        let next_offset = reached.offset;
+        Ok(Source { table, partition, next_offset, sequence, last_counted: None, ready_offset, away: None })
     }
 
     /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
@@ -178,8 +179,7 @@ fn go_on_at(sources: &mut [Source], places: &[Place]) {
     let here = sources.iter_mut().filter(|source| source.away.is_none());
     for (source, place) in here.zip(places) {
         if let Place::At(offset) = place {
-            source.next_offset = *offset;
-            source.sequence.go_on_at(*offset);
+            source.go_on_at(*offset);
         }
     }
 }

@@ -3,6 +3,7 @@
 use event_log::Record;
 use event_log::sabotage::{self, Fault};
 use schemas::sequence::{Sequence, Verdict};
+use uuid::Uuid;
 
 use super::quarantine::Quarantine;
 use crate::kernel::aggregate::{Followed, Said};
@@ -19,6 +20,8 @@ pub(super) struct Source {
     pub(super) partition: i32,
     pub(super) next_offset: i64,
     pub(super) sequence: Sequence,
+    /// Offset and id of the last record that counted: an event that was applied, or a claim.
+    pub(super) last_counted: Option<(i64, Uuid)>,
     /// Followed up to here, where it ended at the start, it is ready. None while nobody has told where that is.
     pub(super) ready_offset: Option<i64>,
     /// Why nothing is read of it: nobody answers for it.
@@ -29,7 +32,7 @@ impl Source {
     /// How far it has been followed, for those who ask.
     pub(super) fn at(&self) -> At {
         At {
-            reached: self.sequence.reached(),
+            next_position: self.sequence.next_position(),
             next_offset: self.next_offset,
             is_ready: self.ready_offset.is_some_and(|ready| self.next_offset >= ready),
         }
@@ -67,7 +70,18 @@ impl Source {
         }
         judged.pass(&mut self.sequence, record.offset());
         self.next_offset = record.offset() + 1;
+        if matches!(judged.verdict, Verdict::Apply | Verdict::Claim) {
+            self.last_counted = Some((record.offset(), judged.id));
+        }
         Ok(())
+    }
+
+    /// Reading goes on at another place, or at the same one.
+    pub(super) fn go_on_at(&mut self, offset: i64) {
+        let reached = self.sequence.reached();
+        self.last_counted = reached.last_id.filter(|_| reached.offset == offset).map(|id| (offset - 1, id));
+        self.next_offset = offset;
+        self.sequence.go_on_at(offset);
     }
 
     pub(super) fn checkpoint(&self) -> (Vec<u8>, Option<Vec<u8>>) {

@@ -14,7 +14,7 @@ use crate::testing::{broker, eventually};
 fn source(partition: i32, away: Option<&str>) -> Source {
     let away = away.map(str::to_owned);
     let sequence = Sequence::default();
-    Source { table: 0, partition, next_offset: 0, sequence, ready_offset: Some(0), away }
+    Source { table: 0, partition, next_offset: 0, sequence, last_counted: None, ready_offset: Some(0), away }
 }
 
 fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) -> Follower<Toys> {
@@ -26,7 +26,7 @@ fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) 
         metrics: Arc::new(Metrics::new()),
         stopping: Arc::default(),
         doubt: Slot::default(),
-        ends: Ends::default(),
+        readings: Readings::default(),
         opening: 0,
         telling: Telling::default(),
     }

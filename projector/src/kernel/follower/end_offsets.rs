@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use event_log::process::Slot;
 use event_log::topics::{Held, TopicError, TopicWatch};
 use event_log::{Kafka, LogError};
-use schemas::doubt::{Doubts, Ends};
+use schemas::doubt::{Doubts, Readings};
 use tokio::sync::watch;
 
 use super::Stopping;
@@ -35,8 +35,8 @@ pub(super) struct Findings {
     pub(super) unfit: Slot<StopReason>,
     /// Why it is to look for its places again.
     pub(super) doubt: Slot<String>,
-    /// To which ends its reader has come.
-    pub(super) ends: Ends,
+    /// What its reader has read.
+    pub(super) readings: Readings,
 }
 
 pub(super) struct EndOffsets {
@@ -107,7 +107,7 @@ impl EndOffsets {
     }
 
     fn look_for_doubt(&self, checkpoint: &Checkpoint, log: &[Held], doubts: &mut Doubts) {
-        let doubts = (doubts, &self.findings.ends);
+        let doubts = (doubts, &self.findings.readings);
         match doubt(&self.kafka, checkpoint, log, doubts, &|| self.stopping.requested()) {
             Ok(Some(reason)) => self.findings.doubt.set(reason),
             Ok(None) => {}

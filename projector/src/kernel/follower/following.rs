@@ -92,7 +92,7 @@ impl<E: EventData> Following<E> {
         // Of a look before the stop.
         let _before = self.findings.unfit.take();
         let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
-        let mut catching = Catching::default();
+        let (mut catching, mut gap_before) = (Catching::default(), None);
         loop {
             let next = match self.pass(&mut catching, &found, None) {
                 Ended::Asked => return Ok(()),
@@ -104,7 +104,7 @@ impl<E: EventData> Following<E> {
                     self.engine.forget(&self.generation.checkpoint());
                     self.wait_for_place()?
                 }
-                Ended::Moved(place, reason) => self.find_again(place, reason)?,
+                Ended::Moved(place, reason) => self.find_again(place, reason, &mut gap_before)?,
                 // It settled just before. A leader that comes and goes is not run after.
                 Ended::Returned if self.stopping.wait(RETRY_AFTER) => None,
                 Ended::Returned => self.wait_for_place()?,
@@ -117,20 +117,22 @@ impl<E: EventData> Following<E> {
     /// Looks for the place again, since the log may have gone back; `None` if the request to stop came first.
     fn find_again(
         &mut self,
-        place: Option<RecordPlace>,
+        gap: Option<RecordPlace>,
         reason: StopReason,
+        gap_before: &mut Option<RecordPlace>,
     ) -> Result<Option<Found>, StopReason> {
         self.commit()?;
+        // Met again where nothing but the place was looked for in between, it is one indeed. Before, what lay in between may have been
+        // read of a log that is no longer there.
+        if gap.is_some() && *gap_before == gap {
+            return Err(reason);
+        }
+        *gap_before = gap;
         tracing::warn!("the log may have gone back, the place is looked for again: {reason}");
         if self.stopping.wait(RETRY_AFTER) {
             return Ok(None);
         }
-        let Some(again) = self.wait_for_place()? else { return Ok(None) };
-        // The record before the gap is what it should be: it is a gap indeed. Where nobody answers any more, it is met again.
-        if place.is_some_and(|(source, offset)| again.offset(source).is_some_and(|found| found >= offset)) {
-            return Err(reason);
-        }
-        Ok(Some(again))
+        self.wait_for_place()
     }
 
     /// Commits what came before a record that cannot be folded; returns why it cannot.

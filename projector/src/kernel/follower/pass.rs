@@ -53,7 +53,7 @@ impl<E: EventData> Following<E> {
         catching.hear_anew();
         // Of a look before this place was found.
         let _before = self.findings.doubt.take();
-        self.findings.ends.begin(found.log.len());
+        self.findings.readings.begin(self.engine.last_counted());
         let ended = match Reader::open(&self.kafka, &found.starts) {
             Ok(reader) => self.read(&reader, found, catching, before),
             Err(error) => Err(Ended::Stopped(error.into())),
@@ -88,7 +88,7 @@ impl<E: EventData> Following<E> {
                 Polled::End { source } => {
                     catching.hear(found.here[source]);
                     catching.reach(found.here[source]);
-                    self.findings.ends.reach(found.here[source]);
+                    self.findings.readings.reach(found.here[source]);
                     self.engine.reach_end(&self.generation, found.here[source]);
                     false
                 }
@@ -123,6 +123,7 @@ impl<E: EventData> Following<E> {
     fn settle(&mut self, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         self.commit().map_err(Ended::Stopped)?;
         self.tell_how_it_goes(catching);
+        self.findings.readings.read(self.engine.last_counted());
         if let Some(reason) = self.findings.doubt.take() {
             tracing::warn!("the place in the log is looked for again: {reason}");
             return Err(Ended::ReadAgain);
