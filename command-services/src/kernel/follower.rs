@@ -73,7 +73,7 @@ pub(crate) enum FollowError {
     )]
     FrontDeleted { topic: String, partition: i32, offset: i64, low: i64 },
     #[error(
-        "topic {topic} partition {partition} ends at offset {high}, but was followed up to before position {next_position}: the \
+        "topic {topic} partition {partition} ends before position {next_position}, up to which it was followed (its end offset is {high}): the \
          topic has lost its end or was made anew; start the service that writes it, which sends again what is missing, or \
          restore the topic from a backup"
     )]

@@ -73,7 +73,9 @@ pub enum IncomingFault {
         expected: String,
     },
     /// Positions do not continue.
-    #[error("event {id} does not continue the log: {source}; restore the topic from a replica or a backup")]
+    #[error(
+        "event {id} does not continue the log: {source}; restore the topic from a replica or a backup, then start again"
+    )]
     Sequence {
         /// The event.
         id: Uuid,

@@ -35,7 +35,7 @@ impl fmt::Display for RecordAt {
 pub enum StopReason {
     /// A gap, a fork, or an event of another log.
     #[error(
-        "{at}: {error}. The log is not what the service wrote, or --brokers or --topic-prefix name another log: compare the partition with its backup or with the service's store, repair the log, then start again"
+        "{at}: {error}. The log is not what the service wrote, or --brokers or --topic-prefix name another log: compare the partition with its backup or with the service's store, repair the log, then start again; to start over from this log, run `projector --replay --accept-difference WHY`"
     )]
     Sequence {
         /// The record.

@@ -116,8 +116,9 @@ pub enum VerifyError {
     Generation(#[from] GenerationError),
     /// Not the log alone changed what is served.
     #[error(
-        "what is served was changed while it was being compared: another generation took over, events were released, or the \
-         process that serves it was restarted; verify again"
+        "what is served cannot be compared at one place: another generation took over, events were released, the process that serves it \
+         was restarted, or the log is no longer the one that it reads, which it notices within a minute and says in /status. Verify \
+         again then; if it stays so, restart the process that serves it"
     )]
     Moved,
     /// The log does not go on to where the published generation is.

@@ -172,10 +172,7 @@ async fn a_log_that_lost_its_end_is_waited_for_and_followed_on_by_position() {
     let empty = broker();
     shop.orders.restart(|settings| settings.kafka = empty.kafka("")).unwrap();
     let reason = eventually("the loss to be noticed", || {
-        shop.orders
-            .service()
-            .not_ready()
-            .filter(|reason| reason.contains("was followed up to before position"))
+        shop.orders.service().not_ready().filter(|reason| reason.contains("up to which it was followed"))
     });
     assert!(reason.contains("ends at offset 0"), "{reason}");
     shop.users.restart(|settings| settings.kafka = empty.kafka("")).unwrap();
