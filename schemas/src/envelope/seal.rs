@@ -64,6 +64,9 @@ pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
 /// reading the rest.
 const BEFORE_SENT: &[u8] = br#"{"specversion":"1.0","#;
 
+/// What is put in at most: both attributes, the epoch of ten digits.
+const SENT_BYTES_MAX: usize = 80;
+
 /// A sealed event as it is sent: with the epoch of the writer that sends it, and the id of the event that it sent before, or that
 /// it found at the log's end. `None` if it was not sealed by [`seal`], or has one of them already.
 ///
@@ -72,9 +75,16 @@ const BEFORE_SENT: &[u8] = br#"{"specversion":"1.0","#;
 #[must_use]
 pub fn as_sent(sealed: &[u8], epoch: u32, previous_id: Option<Uuid>) -> Option<Vec<u8>> {
     let rest = sealed.strip_prefix(BEFORE_SENT).filter(|rest| rest.starts_with(br#""id":"#))?;
-    let epoch = format!(r#""writerepoch":{epoch},"#);
-    let previous = previous_id.map(|id| format!(r#""previousid":"{id}","#)).unwrap_or_default();
-    Some([BEFORE_SENT, epoch.as_bytes(), previous.as_bytes(), rest].concat())
+    let mut sent = Vec::with_capacity(sealed.len() + SENT_BYTES_MAX);
+    sent.extend_from_slice(BEFORE_SENT);
+    sent.extend_from_slice(format!(r#""writerepoch":{epoch},"#).as_bytes());
+    if let Some(id) = previous_id {
+        sent.extend_from_slice(br#""previousid":""#);
+        sent.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        sent.extend_from_slice(br#"","#);
+    }
+    sent.extend_from_slice(rest);
+    Some(sent)
 }
 
 fn is_zero(epoch: &u32) -> bool {
