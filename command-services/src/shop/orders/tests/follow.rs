@@ -174,7 +174,7 @@ async fn a_log_that_lost_its_end_is_waited_for_and_followed_on_by_position() {
     let reason = eventually("the loss to be noticed", || {
         shop.orders.service().not_ready().filter(|reason| reason.contains("up to which it was followed"))
     });
-    assert!(reason.contains("ends at offset 0"), "{reason}");
+    assert!(reason.contains("its end offset is 0"), "{reason}");
     shop.users.restart(|settings| settings.kafka = empty.kafka("")).unwrap();
     shop.products.restart(|settings| settings.kafka = empty.kafka("")).unwrap();
     ready(&shop.orders);
