@@ -8,34 +8,63 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
+use crate::place::Stamp;
 
 /// How long nothing may be read of a partition that has more. Far longer than a client takes to find another leader.
 pub const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// How often the log is asked for the record of each partition that counted last.
 pub const ASKED_EVERY: Duration = Duration::from_secs(30);
 
+/// Records that are kept of a partition to ask for; of more, those in between are not asked for.
+pub const KEPT_MAX: usize = 8;
+
 /// A partition that is followed, and what the log holds of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Followed {
     /// Kafka's offset up to where it was read, as far as that is noted.
     pub next_offset: i64,
     /// First offset that the log holds.
     pub low: i64,
-    /// The log's end offset.
+    /// The log's end offset, asked for after `reading` was looked at.
     pub high: i64,
     /// What its reader has read.
     pub reading: Reading,
 }
 
 /// What the present reader has read of a partition.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// How often it has come to the end; none before the first time. What lies between the offset that is noted and the end may be no
     /// record, or one that is not noted yet.
     pub ended: Option<u64>,
-    /// Offset and id of the last record that counted: an event that was applied, or a claim. What was skipped may be of another log.
-    pub last: Option<(i64, Uuid)>,
+    /// What tells whether the log is still the same.
+    pub counted: Counted,
+}
+
+/// Offsets and stamps of records that counted: the event that was applied last, and the claims behind it. An event vouches for all that
+/// came before, by its position and its link; a claim may be of a log that took the place of the one with the claim before it. What
+/// was skipped says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted(Vec<(i64, Stamp)>);
+
+impl Counted {
+    /// Reading begins behind this event, if it begins behind one.
+    #[must_use]
+    pub fn behind(event: Option<(i64, Stamp)>) -> Self {
+        Self(event.into_iter().collect())
+    }
+
+    /// An event was applied.
+    pub fn event(&mut self, offset: i64, stamp: Stamp) {
+        self.0.clear();
+        self.0.push((offset, stamp));
+    }
+
+    /// A writer's claim is in force.
+    pub fn claim(&mut self, offset: i64, stamp: Stamp) {
+        self.0.truncate(KEPT_MAX - 1);
+        self.0.push((offset, stamp));
+    }
 }
 
 /// What the present reader has read of each partition. Clones are the same.
@@ -43,9 +72,9 @@ pub struct Reading {
 pub struct Readings(Arc<Mutex<Vec<Reading>>>);
 
 impl Readings {
-    /// A new reader begins behind these records.
-    pub fn begin(&self, last: impl IntoIterator<Item = Option<(i64, Uuid)>>) {
-        let begun = last.into_iter().map(|last| Reading { ended: None, last });
+    /// A new reader begins here.
+    pub fn begin<'c>(&self, counted: impl IntoIterator<Item = &'c Counted>) {
+        let begun = counted.into_iter().map(|counted| Reading { ended: None, counted: counted.clone() });
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = begun.collect();
     }
 
@@ -56,17 +85,18 @@ impl Readings {
         }
     }
 
-    /// These are the last records that counted by now.
-    pub fn read(&self, last: impl IntoIterator<Item = Option<(i64, Uuid)>>) {
+    /// This has counted by now.
+    pub fn read<'c>(&self, counted: impl IntoIterator<Item = &'c Counted>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter_mut().zip(last).for_each(|(of, last)| of.last = last);
+        all.iter_mut().zip(counted).for_each(|(of, counted)| of.counted.clone_from(counted));
     }
 
-    /// Of a partition, by its index; nothing if there is no reader.
+    /// Of so many partitions; nothing where there is no reader.
     #[must_use]
-    pub fn of(&self, partition: usize) -> Reading {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(partition).copied().unwrap_or_default()
+    pub fn all(&self, partitions: usize) -> Vec<Reading> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.resize(partitions, Reading::default());
+        all
     }
 }
 
@@ -96,6 +126,8 @@ pub enum Doubt {
 pub struct Doubts {
     /// Per partition that is answered for.
     looked: Vec<Option<Looked>>,
+    /// Per partition: the last record that the log was asked for and had.
+    had: Vec<Option<(i64, Stamp)>>,
     asked_at: Instant,
 }
 
@@ -103,19 +135,19 @@ impl Doubts {
     /// Has none yet.
     #[must_use]
     pub fn begin(now: Instant) -> Self {
-        Self { looked: Vec::new(), asked_at: now }
+        Self { looked: Vec::new(), had: Vec::new(), asked_at: now }
     }
 
-    /// The first doubt, and the index of its partition. `partitions` has none where nobody answers; `ids` is asked for records by index
-    /// in it and offset, several at once, and gives their ids (see [`crate::place::id`]); but every [`ASKED_EVERY`] only.
+    /// The first doubt, and the index of its partition. `partitions` has none where nobody answers; `stamps` is asked for records by index
+    /// in it and offset, one of each partition at a time, and gives their stamps (see [`crate::place::stamp`]); but every [`ASKED_EVERY`] only.
     ///
     /// # Errors
-    /// What `ids` fails with.
+    /// What `stamps` fails with.
     pub fn look<E>(
         &mut self,
         now: Instant,
         partitions: &[Option<Followed>],
-        ids: impl FnOnce(&[(usize, i64)]) -> Result<Vec<Option<Uuid>>, E>,
+        stamps: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<Stamp>>, E>,
     ) -> Result<Option<(usize, Doubt)>, E> {
         if let Some(unread) = self.unread(now, partitions) {
             return Ok(Some((unread, Doubt::Unread)));
@@ -124,23 +156,45 @@ impl Doubts {
             return Ok(None);
         }
         self.asked_at = now;
-        let last = |(index, of): (usize, &Option<Followed>)| {
-            let of = (*of)?;
-            let (offset, id) = of.reading.last.filter(|(offset, _)| *offset >= of.low)?;
-            Some((index, offset, id, offset < of.high))
+        Ok(self.moved(partitions, stamps)?.map(|index| (index, Doubt::Moved)))
+    }
+
+    /// The first partition that does not have what counted.
+    fn moved<E>(
+        &mut self,
+        partitions: &[Option<Followed>],
+        mut stamps: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<Stamp>>, E>,
+    ) -> Result<Option<usize>, E> {
+        self.had.resize(partitions.len(), None);
+        let asked = |(of, had): (&Option<Followed>, &Option<(i64, Stamp)>)| {
+            of.as_ref().map_or_else(Vec::new, |of| of.asked_for(*had))
         };
-        let last: Vec<_> = partitions.iter().enumerate().filter_map(last).collect();
-        if let Some((index, ..)) = last.iter().find(|(.., is_there)| !is_there) {
-            return Ok(Some((*index, Doubt::Moved)));
+        let asked: Vec<_> = partitions.iter().zip(&self.had).map(asked).collect();
+        let ends_before = |of: &Option<Followed>, asked: &[(i64, Stamp)]| {
+            of.as_ref().is_some_and(|of| asked.last().is_some_and(|(offset, _)| *offset >= of.high))
+        };
+        if let Some(short) = partitions.iter().zip(&asked).position(|(of, asked)| ends_before(of, asked)) {
+            return Ok(Some(short));
         }
-        let found = match &last[..] {
-            [] => Vec::new(),
-            last => ids(&last.iter().map(|(index, offset, ..)| (*index, *offset)).collect::<Vec<_>>())?,
-        };
-        // What has no id that can be read, had none before.
-        let moved =
-            last.iter().zip(found).find(|((.., id, _), found)| found.is_some_and(|found| found != *id));
-        Ok(moved.map(|((index, ..), _)| (*index, Doubt::Moved)))
+        for round in 0..KEPT_MAX {
+            let of_round = |(index, asked): (usize, &Vec<(i64, Stamp)>)| Some((index, *asked.get(round)?));
+            let of_round: Vec<_> = asked.iter().enumerate().filter_map(of_round).collect();
+            if of_round.is_empty() {
+                break;
+            }
+            let looks: Vec<_> = of_round.iter().map(|(index, (offset, _))| (*index, *offset)).collect();
+            // What has no stamp that can be read, had none before.
+            let is_other = |((_, (_, stamp)), found): &(&(usize, (i64, Stamp)), Option<Stamp>)| {
+                found.is_some_and(|found| found != *stamp)
+            };
+            if let Some(((index, _), _)) = of_round.iter().zip(stamps(&looks)?).find(is_other) {
+                return Ok(Some(*index));
+            }
+        }
+        for (had, asked) in self.had.iter_mut().zip(&asked) {
+            *had = asked.last().copied().or(*had);
+        }
+        Ok(None)
     }
 
     /// The first partition of which nothing was read for so long; it is told once in that time.
@@ -148,27 +202,34 @@ impl Doubts {
         self.looked.resize(partitions.len(), None);
         let mut found = None;
         for (index, (of, looked)) in partitions.iter().zip(&mut self.looked).enumerate() {
-            if let Some((of, before)) = of.zip(*looked)
-                && of.waits(&before)
+            if let (Some(of), Some(before)) = (of, &*looked)
+                && of.waits(before)
             {
                 if now.saturating_duration_since(before.since) < UNREAD_MAX {
                     continue;
                 }
                 found = found.or(Some(index));
             }
-            let noted = |Followed { next_offset, high, reading, .. }| Looked {
+            let noted = |of: &Followed| Looked {
                 since: now,
-                next_offset,
-                ended: reading.ended,
-                high,
+                next_offset: of.next_offset,
+                ended: of.reading.ended,
+                high: of.high,
             };
-            *looked = of.map(noted);
+            *looked = of.as_ref().map(noted);
         }
         found
     }
 }
 
 impl Followed {
+    /// What counted since this was there, and this once more: another log may have come behind it. What was deleted is not asked for.
+    fn asked_for(&self, had: Option<(i64, Stamp)>) -> Vec<(i64, Stamp)> {
+        let kept = &self.reading.counted.0;
+        let from = had.and_then(|had| kept.iter().position(|kept| *kept == had)).unwrap_or(0);
+        kept[from..].iter().copied().filter(|(offset, _)| *offset >= self.low).collect()
+    }
+
     /// Whether nothing was read since, and there is more.
     fn waits(&self, before: &Looked) -> bool {
         let end_read = if before.ended.is_some() { before.high } else { self.next_offset };

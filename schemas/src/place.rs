@@ -41,14 +41,23 @@ pub enum Step {
     Found(Place),
 }
 
+/// Which record of which writer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its id.
+    pub id: Uuid,
+    /// Epoch of the writer that sent it.
+    pub epoch: u32,
+}
+
 /// Finds the place of every partition. `records` is asked for records by index in `compared` and offset, several at once,
-/// and gives position and id of each (see [`event`]).
+/// and gives position and stamp of each (see [`event`]).
 ///
 /// # Errors
 /// What `records` fails with.
 pub fn places<E>(
     compared: impl IntoIterator<Item = Compared>,
-    mut records: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<(u64, Uuid)>>, E>,
+    mut records: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<(u64, Stamp)>>, E>,
 ) -> Result<Vec<Place>, E> {
     let mut searches: Vec<_> = compared.into_iter().map(Search::begin).collect();
     loop {
@@ -68,15 +77,16 @@ pub fn places<E>(
     }
 }
 
-/// Position and id of a record; `None` if it is no event.
-pub fn event(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8>)>) -> Option<(u64, Uuid)> {
-    envelope::open(value, headers).ok().map(|opened| (opened.position, opened.id))
+/// Position and stamp of a record; `None` if it is no event.
+pub fn event(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8>)>) -> Option<(u64, Stamp)> {
+    let opened = envelope::open(value, headers).ok()?;
+    Some((opened.position, Stamp { id: opened.id, epoch: opened.writer_epoch }))
 }
 
-/// Id of a record, be it an event or a writer's claim; `None` if it is neither.
-pub fn id(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8>)>) -> Option<Uuid> {
-    let claim = || Some(claim::open(value)?.ok()?.id);
-    event(value, headers).map(|(_, id)| id).or_else(claim)
+/// Stamp of a record, be it an event or a writer's claim; `None` if it is neither.
+pub fn stamp(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8>)>) -> Option<Stamp> {
+    let claim = || claim::open(value)?.ok().map(|claim| Stamp { id: claim.id, epoch: claim.epoch });
+    event(value, headers).map(|(_, stamp)| stamp).or_else(claim)
 }
 
 /// Records that are looked at one by one behind the last event, before the search goes on in leaps: claims of writers, mostly.
@@ -128,16 +138,20 @@ impl Search {
         self.step
     }
 
-    /// Position and id of the record that was looked at; `None` if there is no event of ours.
-    pub fn saw(&mut self, record: Option<(u64, Uuid)>) {
+    /// Position and stamp of the record that was looked at; `None` if there is no event of ours.
+    pub fn saw(&mut self, record: Option<(u64, Stamp)>) {
         let Step::Look(at) = self.step else { return };
-        let Reached { offset: next_offset, next_position, last_id, .. } = self.compared.reached;
+        let Reached { offset: next_offset, next_position, last_id, epoch, .. } = self.compared.reached;
         let is_last = |position: u64| position.checked_add(1) == Some(next_position);
         match (self.looks_at, record) {
-            (LooksAt::Mark, Some((position, id))) if is_last(position) && last_id == Some(id) => {
+            // The epoch in force behind an event that was applied is its own.
+            (LooksAt::Mark, Some((position, Stamp { id, epoch: of })))
+                if is_last(position) && last_id == Some(id) && of == epoch =>
+            {
                 self.step = Step::Found(Place::At(next_offset));
             }
-            // Another event at this position is read again, so that the check of positions tells the fork.
+            // Another event at this position is read again, so that the check of positions tells the fork; and the same one of another
+            // writer, so that it is known which one is in force.
             (LooksAt::Mark, Some((position, _))) if is_last(position) => {
                 self.step = Step::Found(Place::At(self.compared.low));
             }

@@ -207,8 +207,8 @@ impl<A: Aggregate> Follower<A> {
             let Some(gap) = self.moved(&error, &sources) else { return Err(error) };
             tracing::warn!("the log may have gone back, the place is looked for again: {error}");
             std::thread::sleep(RETRY_PAUSE);
-            // Met again where nothing but the place was looked for in between, it is one indeed. Before, what lay in between may have
-            // been read of a log that is no longer there.
+            // Met again behind such a look, with no event of the partition in between, it is one indeed. Before, what lay in between may
+            // have been read of a log that is no longer there.
             let gap = gap.map(|source| (source, sources[source].sequence.reached()));
             if gap.is_some() && gap == gap_before {
                 return Err(error);
@@ -231,7 +231,7 @@ impl<A: Aggregate> Follower<A> {
         let mut unheard: BTreeSet<usize> = here.iter().copied().collect();
         // Of a look before these places were found.
         let _before = self.doubt.take();
-        self.readings.begin(sources.iter().map(|source| source.last_counted));
+        self.readings.begin(sources.iter().map(|source| &source.counted));
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
@@ -299,7 +299,7 @@ impl<A: Aggregate> Follower<A> {
         batch: &mut Batch,
     ) -> Result<(), FollowError> {
         self.check_opening()?;
-        self.readings.read(sources.iter().map(|source| source.last_counted));
+        self.readings.read(sources.iter().map(|source| &source.counted));
         if batch.records > 0 {
             self.write_batch(sources, quarantine, std::mem::take(batch))?;
         }

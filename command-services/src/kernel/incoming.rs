@@ -6,6 +6,7 @@ use event_log::Record;
 use schemas::claim::{self, Writer};
 use schemas::envelope::{self, Envelope, OpenError, Source};
 use schemas::event_data::DataError;
+use schemas::place::Stamp;
 use schemas::sequence::{Sequence, SequenceError, Verdict};
 use uuid::Uuid;
 
@@ -126,6 +127,11 @@ pub(crate) struct Judged<'r> {
 }
 
 impl Judged<'_> {
+    /// Which record of which writer it is.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { id: self.id, epoch: self.epoch }
+    }
+
     /// The log that the event belongs to, if it is to be applied as its partition's first one and says so.
     pub(crate) fn names_log(&self) -> Option<Uuid> {
         self.event.as_ref().filter(|event| event.position == 0)?.previous_id

@@ -99,11 +99,13 @@ impl LogWatch {
         if all.is_empty() {
             return;
         }
+        // Before the ends: what is read meanwhile may lie behind them.
+        let readings = self.readings.all(places.len());
         let held = topics.held(&all);
         let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
         self.followed.set_answers(places.iter().map(|(place, _)| *place).zip(&held));
         let held = places.iter().zip(held).map(|((place, at), held)| (*place, *at, held.ok()));
-        match doubt(&self.own.kafka, follows, &held.collect::<Vec<_>>(), (doubts, &self.readings)) {
+        match doubt(&self.own.kafka, follows, (&held.collect::<Vec<_>>(), readings), doubts) {
             Ok(Some(reason)) => self.doubt.set(reason),
             Ok(None) => {}
             Err(error) => {

@@ -273,13 +273,14 @@ pub(crate) fn recover<A: Aggregate>(
     store.close()?;
     journal.index_synced(journal.last_number());
     journal.close(opening.now_ms)?;
-    if let Some(log_id) = rebuild.log_id() {
-        instance.note_log(log_id)?;
-    }
+    // Not of the old store, which stays in its place if this process ends here.
+    let log_id = rebuild.log_id().or(instance.log_id());
+    instance.note_log(None)?;
     directory.recovered()?;
     // The marker of a store from before changes once there is something to replace it, and before it is replaced.
     directory.write_marker(marker)?;
     let aside = directory.replace_store()?;
+    instance.note_log(log_id)?;
     report(opening.topic, &old, aside.as_deref(), &fates);
     tracing::warn!(
         topic = A::TOPIC,

@@ -37,6 +37,9 @@ pub fn records_at_until(
     let reader = Reader::open_with(kafka, starts, FETCH_AHEAD)?;
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     while looked_at.contains(&false) {
+        if is_over() {
+            return Err(LogError::GivenUp.into());
+        }
         if Instant::now() >= deadline {
             return Err(silent(kafka, starts, &looked_at).into());
         }
@@ -47,7 +50,6 @@ pub fn records_at_until(
                 looked_at[source] = true;
             }
             Polled::End { source } => looked_at[source] = true,
-            Polled::Nothing if is_over() => return Err(LogError::GivenUp.into()),
             Polled::Nothing => {}
         }
     }

@@ -9,9 +9,9 @@
 mod commit;
 
 use event_log::sabotage::{self, Fault};
+use schemas::doubt::Counted;
 use schemas::event_data::{self, EventData};
 use schemas::sequence::Verdict;
-use uuid::Uuid;
 
 use super::cache::{Table, fills_batch};
 use super::checkpoint::Checkpoint;
@@ -208,9 +208,9 @@ impl<E: EventData> Engine<E> {
         self.sources[source].resume_offset()
     }
 
-    /// Offset and id of the last record of each partition that counted: an event that was applied, or a claim.
-    pub fn last_counted(&self) -> impl Iterator<Item = Option<(i64, Uuid)>> {
-        self.sources.iter().map(|source| source.last_counted)
+    /// What tells of each partition whether the log is still the same.
+    pub fn counted(&self) -> impl Iterator<Item = &Counted> {
+        self.sources.iter().map(|source| &source.counted)
     }
 
     /// A partition was read to its end: what waited there without a position and has not come again is gone.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use event_log::topics::{self, Held, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::doubt::{Doubts, Followed, Readings};
+use schemas::doubt::{Doubts, Followed, Reading};
 use schemas::place::{self, Compared, Place};
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
@@ -44,31 +44,33 @@ pub(super) fn places_until(
     })
 }
 
-/// Looks whether the log is still the one that was read. `log` is what it holds of each partition of the checkpoint, or why nobody says.
+/// Looks whether the log is still the one that was read. `log` is what it holds of each partition of the checkpoint, or why nobody says;
+/// `readings` what had been read of each when that was asked for.
 ///
 /// # Errors
 /// [`TopicError`] if the records cannot be looked at.
 pub(super) fn doubt(
     kafka: &Kafka,
     checkpoint: &Checkpoint,
-    log: &[Held],
-    (doubts, readings): (&mut Doubts, &Readings),
+    (log, readings): (&[Held], Vec<Reading>),
+    doubts: &mut Doubts,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Option<String>, TopicError> {
     let sources: Vec<_> = checkpoint.sources().collect();
-    let followed = |(index, ((_, at), held)): (usize, (&(&SourceId, &SourceCheckpoint), &Held))| {
+    let followed = |(((_, at), held), reading): ((&(&SourceId, &SourceCheckpoint), &Held), Reading)| {
         let Watermarks { low, high } = *held.as_ref().ok()?;
-        Some(Followed { next_offset: at.next_offset, low, high, reading: readings.of(index) })
+        Some(Followed { next_offset: at.next_offset, low, high, reading })
     };
-    let partitions: Vec<_> = sources.iter().zip(log).enumerate().map(followed).collect();
+    let partitions: Vec<_> = sources.iter().zip(log).zip(readings).map(followed).collect();
     let start = |(index, offset): &(usize, i64)| start(sources[*index].0, *offset);
     let give_up_at = Instant::now() + ASK_TIMEOUT;
     let is_over = || is_over() || Instant::now() >= give_up_at;
     let doubt = doubts.look(Instant::now(), &partitions, |looks| {
         let starts: Vec<_> = looks.iter().map(start).collect();
-        let id = |record: topics::OwnedRecord| place::id(record.value.as_deref(), || record.headers.clone());
+        let stamp =
+            |record: topics::OwnedRecord| place::stamp(record.value.as_deref(), || record.headers.clone());
         let records = topics::records_at_until(kafka, &starts, &is_over)?;
-        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(id)).collect())
+        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(stamp)).collect())
     })?;
     Ok(doubt.map(|(index, doubt)| format!("{}: {doubt}", sources[index].0)))
 }

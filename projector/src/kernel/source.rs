@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use schemas::claim::Claim;
+use schemas::doubt::Counted;
 use schemas::envelope;
 use schemas::event_data::Opened;
-use schemas::sequence::{Sequence, Verdict};
+use schemas::place::Stamp as PlaceStamp;
+use schemas::sequence::{Reached, Sequence, Verdict};
 use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
@@ -63,8 +65,8 @@ pub(super) struct Source {
     service: &'static str,
     pub(super) next_offset: i64,
     sequence: Sequence,
-    /// Offset and id of the last record that counted: an event that was applied, or a claim.
-    pub(super) last_counted: Option<(i64, Uuid)>,
+    /// What tells whether the log is still the same.
+    pub(super) counted: Counted,
     /// Records whose position is not known yet.
     pub(super) unplaced: Vec<Unplaced>,
     /// Whether it was read to its end, from where reading went on last.
@@ -80,7 +82,9 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
         service: service(&id.topic).map_or("", |topic| topic.service),
         next_offset: at.next_offset,
         sequence: at.sequence(),
-        last_counted: at.last_id.map(|id| (at.resume_offset - 1, id)),
+        counted: Counted::behind(
+            at.last_id.map(|id| (at.resume_offset - 1, PlaceStamp { id, epoch: at.epoch })),
+        ),
         unplaced: Vec::new(),
         is_at_end: false,
     };
@@ -165,8 +169,10 @@ impl Source {
             verdict => verdict,
         };
         self.sequence.pass(passed, epoch, id, offset);
-        if matches!(passed, Verdict::Apply | Verdict::Claim) {
-            self.last_counted = Some((offset, id));
+        match passed {
+            Verdict::Apply => self.counted.event(offset, PlaceStamp { id, epoch }),
+            Verdict::Claim => self.counted.claim(offset, PlaceStamp { id, epoch }),
+            Verdict::Duplicate | Verdict::Superseded => {}
         }
         self.next_offset = self.next_offset.max(offset + 1);
     }
@@ -180,8 +186,9 @@ impl Source {
     pub(super) fn go_on_at(&mut self, offset: i64) -> bool {
         // What lay behind the event applied last comes again, if the log still has it.
         let moved = (self.resume_offset(), self.next_offset) != (offset, offset);
-        let before = self.sequence.last_id().filter(|_| self.resume_offset() == offset);
-        self.last_counted = before.map(|id| (offset - 1, id));
+        let Reached { last_id, epoch, .. } = self.sequence.reached();
+        let before = last_id.filter(|_| self.resume_offset() == offset);
+        self.counted = Counted::behind(before.map(|id| (offset - 1, PlaceStamp { id, epoch })));
         self.sequence.go_on_at(offset);
         self.next_offset = offset;
         moved
@@ -222,7 +229,7 @@ mod tests {
             service: "users",
             sequence,
             next_offset: 0,
-            last_counted: None,
+            counted: Counted::default(),
             unplaced,
             is_at_end,
         };

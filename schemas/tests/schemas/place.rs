@@ -1,7 +1,7 @@
 //! The place in a log that is not quite what it was.
 
 use proptest::prelude::*;
-use schemas::place::{Compared, Place, Search, Step};
+use schemas::place::{Compared, Place, Search, Stamp, Step};
 use schemas::sequence::{Reached, Sequence};
 use uuid::Uuid;
 
@@ -25,7 +25,10 @@ fn search(compared: Compared, record: impl Fn(i64) -> Option<(u64, Uuid)>) -> Pl
     loop {
         match search.step() {
             Step::Found(place) => return place,
-            Step::Look(offset) => search.saw(record(offset)),
+            Step::Look(offset) => {
+                let of = |(position, id)| (position, Stamp { id, epoch: 0 });
+                search.saw(record(offset).map(of));
+            }
         }
     }
 }
@@ -62,6 +65,17 @@ fn changed(record: Option<(u64, Uuid)>) -> Place {
 #[test]
 fn another_event_at_the_last_position_is_read_again() {
     assert_eq!(changed(Some((1, id(77)))), Place::At(0));
+}
+
+/// Filled again by its service with another epoch, what comes next may be of one that is lower than what was in force.
+#[test]
+fn the_same_event_of_another_writer_is_read_again() {
+    for (epoch, offset) in [(3, 2), (2, 0), (4, 0)] {
+        let reached = Reached { epoch: 3, ..reached(2, 2) };
+        let mut search = Search::begin(Compared { reached, low: 0, high: 2 });
+        search.saw(Some((1, Stamp { id: id(1), epoch })));
+        assert_eq!(search.step(), Step::Found(Place::At(offset)), "{epoch}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use system_tests::site::Site;
 use system_tests::wait::DEADLINE;
 
 /// Pause between two looks.
-const POLL: Duration = Duration::from_millis(100);
+pub(crate) const POLL: Duration = Duration::from_millis(100);
 
 /// What a service that is ready says is wrong with its own topic (`relay`) or those that it follows (`following`), once that
 /// names all of `parts`.

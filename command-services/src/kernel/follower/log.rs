@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use event_log::LogError;
 use event_log::topics::{self, Held, TopicError, Watermarks};
+use schemas::doubt::Counted;
 use schemas::place::Place;
 use schemas::sequence::Sequence;
 
@@ -53,7 +54,15 @@ impl<A: Aggregate> Follower<A> {
         let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
         let sequence = Sequence::resume(reached);
         let next_offset = reached.offset;
-        Ok(Source { table, partition, next_offset, sequence, last_counted: None, ready_offset, away: None })
+        Ok(Source {
+            table,
+            partition,
+            next_offset,
+            sequence,
+            counted: Counted::default(),
+            ready_offset,
+            away: None,
+        })
     }
 
     /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.

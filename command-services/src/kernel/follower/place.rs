@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use event_log::topics::{self, TopicError, Watermarks};
 use event_log::{Kafka, Start};
-use schemas::doubt::{self, Doubts, Readings};
+use schemas::doubt::{self, Doubts, Reading};
 use schemas::place::{self, Compared, Place};
 
 use super::source::Source;
@@ -34,18 +34,18 @@ pub(super) fn places(
 }
 
 /// Looks whether the logs are still those that are followed; each place comes with how far it was followed, and with what the log holds
-/// of it, if it is answered for.
+/// of it, if it is answered for; `readings` say what had been read of each when that was asked for.
 pub(in crate::kernel) fn doubt(
     kafka: &Kafka,
     follows: &[Followed],
-    places: &[(FollowedPlace, At, Option<Watermarks>)],
-    (doubts, readings): (&mut Doubts, &Readings),
+    (places, readings): (&[(FollowedPlace, At, Option<Watermarks>)], Vec<Reading>),
+    doubts: &mut Doubts,
 ) -> Result<Option<String>, TopicError> {
-    let followed = |(index, (_, at, held)): (usize, &(FollowedPlace, At, Option<Watermarks>))| {
+    let followed = |((_, at, held), reading): (&(FollowedPlace, At, Option<Watermarks>), Reading)| {
         let Watermarks { low, high } = (*held)?;
-        Some(doubt::Followed { next_offset: at.next_offset, low, high, reading: readings.of(index) })
+        Some(doubt::Followed { next_offset: at.next_offset, low, high, reading })
     };
-    let partitions: Vec<_> = places.iter().enumerate().map(followed).collect();
+    let partitions: Vec<_> = places.iter().zip(readings).map(followed).collect();
     let start = |(index, offset): &(usize, i64)| {
         let (table, partition) = places[*index].0;
         Start { topic: follows[table].topic.to_owned(), partition, offset: *offset }
@@ -54,9 +54,10 @@ pub(in crate::kernel) fn doubt(
     let is_over = || Instant::now() >= give_up_at;
     let doubt = doubts.look(Instant::now(), &partitions, |looks| {
         let starts: Vec<_> = looks.iter().map(start).collect();
-        let id = |record: topics::OwnedRecord| place::id(record.value.as_deref(), || record.headers.clone());
+        let stamp =
+            |record: topics::OwnedRecord| place::stamp(record.value.as_deref(), || record.headers.clone());
         let records = topics::records_at_until(kafka, &starts, &is_over)?;
-        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(id)).collect())
+        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(stamp)).collect())
     })?;
     Ok(doubt.map(|(index, doubt)| {
         let (table, partition) = places[index].0;

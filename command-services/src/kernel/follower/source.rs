@@ -2,8 +2,9 @@
 
 use event_log::Record;
 use event_log::sabotage::{self, Fault};
+use schemas::doubt::Counted;
+use schemas::place::Stamp;
 use schemas::sequence::{Sequence, Verdict};
-use uuid::Uuid;
 
 use super::quarantine::Quarantine;
 use crate::kernel::aggregate::{Followed, Said};
@@ -20,8 +21,8 @@ pub(super) struct Source {
     pub(super) partition: i32,
     pub(super) next_offset: i64,
     pub(super) sequence: Sequence,
-    /// Offset and id of the last record that counted: an event that was applied, or a claim.
-    pub(super) last_counted: Option<(i64, Uuid)>,
+    /// What tells whether the log is still the same.
+    pub(super) counted: Counted,
     /// Followed up to here, where it ended at the start, it is ready. None while nobody has told where that is.
     pub(super) ready_offset: Option<i64>,
     /// Why nothing is read of it: nobody answers for it.
@@ -70,8 +71,10 @@ impl Source {
         }
         judged.pass(&mut self.sequence, record.offset());
         self.next_offset = record.offset() + 1;
-        if matches!(judged.verdict, Verdict::Apply | Verdict::Claim) {
-            self.last_counted = Some((record.offset(), judged.id));
+        match judged.verdict {
+            Verdict::Apply => self.counted.event(record.offset(), judged.stamp()),
+            Verdict::Claim => self.counted.claim(record.offset(), judged.stamp()),
+            Verdict::Duplicate | Verdict::Superseded => {}
         }
         Ok(())
     }
@@ -79,7 +82,8 @@ impl Source {
     /// Reading goes on at another place, or at the same one.
     pub(super) fn go_on_at(&mut self, offset: i64) {
         let reached = self.sequence.reached();
-        self.last_counted = reached.last_id.filter(|_| reached.offset == offset).map(|id| (offset - 1, id));
+        let before = reached.last_id.filter(|_| reached.offset == offset);
+        self.counted = Counted::behind(before.map(|id| (offset - 1, Stamp { id, epoch: reached.epoch })));
         self.next_offset = offset;
         self.sequence.go_on_at(offset);
     }

@@ -4,6 +4,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use event_log::topics::{Held, Watermarks};
+use schemas::doubt::Counted;
 use schemas::sequence::Sequence;
 use tempfile::TempDir;
 
@@ -14,7 +15,15 @@ use crate::testing::{broker, eventually};
 fn source(partition: i32, away: Option<&str>) -> Source {
     let away = away.map(str::to_owned);
     let sequence = Sequence::default();
-    Source { table: 0, partition, next_offset: 0, sequence, last_counted: None, ready_offset: Some(0), away }
+    Source {
+        table: 0,
+        partition,
+        next_offset: 0,
+        sequence,
+        counted: Counted::default(),
+        ready_offset: Some(0),
+        away,
+    }
 }
 
 fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) -> Follower<Toys> {

@@ -95,9 +95,9 @@ impl Instance {
         self.noted.log = Some(self.noted.instance);
     }
 
-    /// The log names itself; durable when it returns.
-    pub(crate) fn note_log(&mut self, log: Uuid) -> Result<(), InstanceError> {
-        self.write(Noted { log: Some(log), ..self.noted })
+    /// Notes which log it is, or that it is not known; durable when it returns.
+    pub(crate) fn note_log(&mut self, log: Option<Uuid>) -> Result<(), InstanceError> {
+        self.write(Noted { log, ..self.noted })
     }
 
     /// Notes an epoch before it is claimed with; durable when it returns.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use event_log::process::Slot;
 use event_log::topics::{Held, TopicError, TopicWatch};
 use event_log::{Kafka, LogError};
-use schemas::doubt::{Doubts, Readings};
+use schemas::doubt::{Doubts, Reading, Readings};
 use tokio::sync::watch;
 
 use super::Stopping;
@@ -92,6 +92,8 @@ impl EndOffsets {
 
     fn ask(&self, topics: &TopicWatch, doubts: &mut Doubts) -> Result<(), TopicError> {
         let checkpoint = self.progress.borrow().checkpoint.clone();
+        // Before the ends: what is read meanwhile may lie behind them.
+        let readings = self.findings.readings.all(checkpoint.sources().count());
         let log = topics.held(&sources::partitions(&checkpoint))?;
         let (mut ends, mut away) = (Vec::new(), Vec::new());
         for ((source, _), held) in checkpoint.sources().zip(&log) {
@@ -102,13 +104,18 @@ impl EndOffsets {
         }
         self.know(ends);
         tell_away(&self.progress, away);
-        self.look_for_doubt(&checkpoint, &log, doubts);
+        self.look_for_doubt(&checkpoint, (&log, readings), doubts);
         Ok(())
     }
 
-    fn look_for_doubt(&self, checkpoint: &Checkpoint, log: &[Held], doubts: &mut Doubts) {
-        let doubts = (doubts, &self.findings.readings);
-        match doubt(&self.kafka, checkpoint, log, doubts, &|| self.stopping.requested()) {
+    fn look_for_doubt(
+        &self,
+        checkpoint: &Checkpoint,
+        (log, readings): (&[Held], Vec<Reading>),
+        doubts: &mut Doubts,
+    ) {
+        let is_over = || self.stopping.requested();
+        match doubt(&self.kafka, checkpoint, (log, readings), doubts, &is_over) {
             Ok(Some(reason)) => self.findings.doubt.set(reason),
             Ok(None) => {}
             Err(error) => tracing::debug!("the log cannot be asked for what was read last: {error}"),

@@ -122,8 +122,8 @@ impl<E: EventData> Following<E> {
         gap_before: &mut Option<RecordPlace>,
     ) -> Result<Option<Found>, StopReason> {
         self.commit()?;
-        // Met again where nothing but the place was looked for in between, it is one indeed. Before, what lay in between may have been
-        // read of a log that is no longer there.
+        // Met again behind such a look, with no event of the partition in between, it is one indeed. Before, what lay in between may
+        // have been read of a log that is no longer there.
         if gap.is_some() && *gap_before == gap {
             return Err(reason);
         }

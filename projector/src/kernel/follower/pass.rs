@@ -53,7 +53,7 @@ impl<E: EventData> Following<E> {
         catching.hear_anew();
         // Of a look before this place was found.
         let _before = self.findings.doubt.take();
-        self.findings.readings.begin(self.engine.last_counted());
+        self.findings.readings.begin(self.engine.counted());
         let ended = match Reader::open(&self.kafka, &found.starts) {
             Ok(reader) => self.read(&reader, found, catching, before),
             Err(error) => Err(Ended::Stopped(error.into())),
@@ -123,7 +123,7 @@ impl<E: EventData> Following<E> {
     fn settle(&mut self, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         self.commit().map_err(Ended::Stopped)?;
         self.tell_how_it_goes(catching);
-        self.findings.readings.read(self.engine.last_counted());
+        self.findings.readings.read(self.engine.counted());
         if let Some(reason) = self.findings.doubt.take() {
             tracing::warn!("the place in the log is looked for again: {reason}");
             return Err(Ended::ReadAgain);
