@@ -75,9 +75,7 @@ impl OwnKafka {
 
     /// SIGKILL, and in its place another one that has nothing, with the same address, and even the same cluster id.
     pub fn make_anew(&self) {
-        let (_, port) = self.brokers.rsplit_once(':').expect("an address with a port");
-        script(&["wipe", "--dir"], self.directory.path(), &[]);
-        script(&["up", "--fast-start", "--port", port, "--dir"], self.directory.path(), &[]);
+        script(&["anew", "--fast-start", "--dir"], self.directory.path(), &["1"]);
     }
 
     /// One of Kafka's own tools on this broker; returns what it printed.
@@ -133,7 +131,12 @@ impl OwnKafka {
 
 impl Drop for OwnKafka {
     fn drop(&mut self) {
-        script(&["wipe", "--dir"], self.directory.path(), &[]);
+        let wipe = || script(&["wipe", "--dir"], self.directory.path(), &[]);
+        // A test that failed already ends with its own words, and the others go on.
+        match std::thread::panicking() {
+            true => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(wipe))),
+            false => drop(wipe()),
+        }
     }
 }
 

