@@ -33,15 +33,18 @@ pub(super) fn places(
     })
 }
 
-/// Looks whether the logs are still those that are followed; each place comes with how far it was followed, and with what the log holds
-/// of it, if it is answered for; `readings` say what had been read of each when that was asked for.
+/// A followed partition, how far it was followed, and what the log holds of it, if it is answered for.
+type Watched = (FollowedPlace, At, Option<Watermarks>);
+
+/// Looks whether the logs are still those that are followed; `readings` say what had been read of each place when the logs were asked for
+/// their ends.
 pub(in crate::kernel) fn doubt(
     kafka: &Kafka,
     follows: &[Followed],
-    (places, readings): (&[(FollowedPlace, At, Option<Watermarks>)], Vec<Reading>),
+    (places, readings): (&[Watched], Vec<Reading>),
     doubts: &mut Doubts,
 ) -> Result<Option<String>, TopicError> {
-    let followed = |((_, at, held), reading): (&(FollowedPlace, At, Option<Watermarks>), Reading)| {
+    let followed = |((_, at, held), reading): (&Watched, Reading)| {
         let Watermarks { low, high } = (*held)?;
         Some(doubt::Followed { next_offset: at.next_offset, low, high, reading })
     };
