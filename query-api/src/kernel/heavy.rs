@@ -1,6 +1,7 @@
 //! Reads that take long: as many at once as there are cores. The others wait in their requests, and go with them; one whose
 //! request is gone is told to stop.
 
+use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use tokio::task::JoinError;
 
 use super::blocking::blocking;
 use super::guard::Counted;
+use super::limits::LISTEN_LOOK_INTERVAL;
 use super::request_metrics::{Count, RequestMetrics};
 
 /// How long a read may take. Those of each length have permits of their own, so that a page never waits for the whole of what
@@ -32,7 +34,7 @@ pub(super) enum Length {
 
 /// Permits of reads that take long.
 pub(super) struct Heavy {
-    inline: Semaphore,
+    inline: Arc<Semaphore>,
     few: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     wholes: Arc<Semaphore>,
@@ -71,7 +73,11 @@ impl Heavy {
         let (at_work, waiting) = (metrics.heavy_at_work.clone(), metrics.heavy_waiting.clone());
         let asides = Arc::new(Semaphore::new(1));
         // All but one: whatever disk those wait for, health, status and metrics are answered.
-        let inline = Semaphore::new(workers().saturating_sub(1));
+        let inline = Arc::new(Semaphore::new(workers().saturating_sub(1)));
+        if let Err(error) = keep_listening(&inline) {
+            tracing::warn!(%error, "the system gives no thread: short reads are handed to other threads, and take longer");
+            inline.close();
+        }
         Self { inline, few: permits(), pages: permits(), wholes: permits(), asides, at_work, waiting }
     }
 
@@ -110,6 +116,27 @@ impl Heavy {
         })
         .await
     }
+}
+
+/// Wakes a thread of the runtime now and then while short reads block others, as long as somebody has `inline`: one of Tokio's
+/// threads waits for the network on behalf of all, and none takes its place while a task blocks it
+/// (<https://github.com/tokio-rs/tokio/issues/4730>). The thread that is woken finds nothing else to do, and does.
+///
+/// # Errors
+/// If the system gives no thread.
+fn keep_listening(inline: &Arc<Semaphore>) -> io::Result<()> {
+    let Ok(runtime) = Handle::try_current() else { return Ok(()) };
+    let (of_all, inline) = (inline.available_permits(), Arc::downgrade(inline));
+    let listen = move || {
+        while let Some(inline) = inline.upgrade() {
+            if inline.available_permits() < of_all {
+                drop(runtime.spawn(async {}));
+            }
+            drop(inline);
+            thread::sleep(LISTEN_LOOK_INTERVAL);
+        }
+    };
+    thread::Builder::new().name("listening".to_owned()).spawn(listen).map(drop)
 }
 
 /// Threads of this runtime that answer requests.

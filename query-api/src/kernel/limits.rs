@@ -38,6 +38,9 @@ pub const RETRY_AFTER_S: u32 = 1;
 /// Up to this many rows are read on the runtime's own thread, if another one is left that does not read: from memory a row takes
 /// a few microseconds, less than handing the work over. What is larger goes to the pool of threads that may block.
 pub const READ_INLINE_ROWS_MAX: usize = 256;
+/// How often a sleeping thread of the runtime is woken while such a read has another one: as long is nobody listened to at most,
+/// if the disk does not answer. A wake-up takes some microseconds.
+pub const LISTEN_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often the file `CURRENT` is read, to see whether a new generation was published. One small read.
 pub const CURRENT_LOOK_INTERVAL: Duration = Duration::from_millis(250);

@@ -136,6 +136,28 @@ fn reads_that_wait_for_the_disk_keep_nobody_from_health_status_and_metrics() {
     service.stop();
 }
 
+/// The read may have the very thread that waits for the network, while all others sleep.
+#[test]
+fn a_single_read_that_waits_for_the_disk_leaves_somebody_to_listen() {
+    let setting = setting();
+    let gate = Arc::new(Gate::default());
+    let threads = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap();
+    let service = Running::start(threads, setting.settings(), routes(&gate));
+    let opens = Opens(gate.clone());
+    service.says("/health/ready", "200 OK");
+
+    let mut answer = service.send("/few").unwrap();
+    until("it reads", || gate.begun.load(Ordering::SeqCst) == 1);
+    for path in ["/health/live", "/health/ready", "/status", "/metrics"] {
+        assert!(service.get(path).starts_with("HTTP/1.1 200 OK"), "{path}");
+    }
+    drop(opens);
+    let mut text = String::new();
+    answer.read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("a row\""), "{text}");
+    service.stop();
+}
+
 #[test]
 fn reads_that_take_all_threads_keep_no_new_generation_from_being_served() {
     let setting = setting();
