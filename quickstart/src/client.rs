@@ -9,6 +9,9 @@ use serde_json::Value;
 
 /// Longest wait for one answer: longer than any wait that a service grants.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that was idle for longer is not used again. Well below the 10 s after which a service closes one: a request that
+/// meets the closing is lost, and nobody knows whether it was carried out.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// What a service answered.
 #[derive(Debug, Clone)]
@@ -70,7 +73,8 @@ impl Client {
     /// # Errors
     /// Only if the system's sockets cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+        let http =
+            reqwest::Client::builder().timeout(TIMEOUT).pool_idle_timeout(IDLE_MAX).no_proxy().build()?;
         Ok(Self { http })
     }
 
