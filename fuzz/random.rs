@@ -23,7 +23,8 @@ const SECONDS: &str = "DAYBOOK_FUZZ_S";
 /// Everything below a directory that is named from the root of the repository.
 pub(crate) fn seeds(directory: &str) -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory)];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|path| path.join("fuzz").is_dir());
+    let mut directories = vec![root.unwrap().join(directory)];
     while let Some(directory) = directories.pop() {
         let entries = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
         let (below, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());

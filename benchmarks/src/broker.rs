@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use event_log::Kafka;
+use daybook_kafka::Kafka;
 use tempfile::TempDir;
 
 use crate::Outcome;

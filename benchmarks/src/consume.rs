@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::{BatchItem, Kafka, LogError, Reader, Start};
+use daybook_kafka::{BatchItem, Kafka, LogError, Reader, Start};
 
 use crate::Outcome;
 use crate::loader::PARTITIONS;
@@ -28,7 +28,7 @@ pub(crate) fn count(kafka: &Kafka, readers: usize) -> Outcome<u64> {
 fn starts(share: usize, readers: usize) -> Vec<Start> {
     let numbers = || (0..PARTITIONS).filter(|number| number.unsigned_abs() as usize % readers == share);
     let start = |topic: &str, partition| Start { topic: topic.to_owned(), partition, offset: 0 };
-    schemas::shop::TOPICS.iter().flat_map(|topic| numbers().map(|number| start(topic, number))).collect()
+    schemas::TOPICS.iter().flat_map(|topic| numbers().map(|number| start(topic, number))).collect()
 }
 
 fn count_share(kafka: &Kafka, starts: &[Start]) -> Outcome<u64> {

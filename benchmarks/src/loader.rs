@@ -3,8 +3,8 @@
 
 mod made_up;
 
-use event_log::Kafka;
-use event_log::topics::{self, TopicSpec};
+use daybook_kafka::Kafka;
+use daybook_kafka::topics::{self, TopicSpec};
 use uuid::Uuid;
 
 use crate::Outcome;
@@ -44,7 +44,7 @@ pub(crate) struct Plan {
 /// Loads what is planned into fresh topics.
 pub(crate) fn load(broker: &Broker, plan: &Plan) -> Outcome<Loaded> {
     let kafka = broker.kafka(&format!("bench-{}-{}-{}-", plan.name, plan.seed, std::process::id()));
-    for topic in schemas::shop::TOPICS {
+    for topic in schemas::TOPICS {
         topics::ensure(&kafka, topic, &TopicSpec { partitions: PARTITIONS, replication_factor: 1 })?;
     }
     eprintln!("loading {} events into {}* ...", grouped(plan.events), kafka.topic_prefix);

@@ -100,11 +100,11 @@ fn run(flags: &Flags) -> Outcome {
         What::ChildReplay(of) => child::replay(brokers.unwrap_or_default(), of),
         What::ChildConsume(of) => child::consume(brokers.unwrap_or_default(), of),
         What::Guarantees(of) => {
-            query_api::command_line::runtime()?.block_on(guarantees::measure(&flags.scale, *of))
+            daybook_query::command_line::runtime()?.block_on(guarantees::measure(&flags.scale, *of))
         }
         what => {
             let broker = broker::Broker::find(brokers)?;
-            query_api::command_line::runtime()?.block_on(measure(&broker, what, &flags.scale))
+            daybook_query::command_line::runtime()?.block_on(measure(&broker, what, &flags.scale))
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use projector::kernel::ReadModel;
+use daybook_projection::ReadModel;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -55,7 +55,7 @@ impl Serving {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let settings = query_api::Settings::new(loaded.kafka.clone(), PARTITIONS, data_dir.to_owned());
+        let settings = daybook_query::Settings::new(loaded.kafka.clone(), PARTITIONS, data_dir.to_owned());
         tokio::spawn(async move {
             let until = async {
                 // Either way it is time to stop.

@@ -16,7 +16,7 @@ mod streams;
 
 use std::path::PathBuf;
 
-use projector::kernel::replay::MEMORY_BYTES_DEFAULT;
+use daybook_projection::replay::MEMORY_BYTES_DEFAULT;
 
 use crate::broker::Broker;
 use crate::figures::grouped;

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use projector::kernel::{ReadModel, ReplayOptions, ReplayReport};
+use daybook_projection::{ReadModel, ReplayOptions, ReplayReport};
 use tempfile::TempDir;
 
 use crate::consume;
@@ -44,6 +44,6 @@ fn replay(loaded: &Loaded) -> Outcome<u64> {
 pub(crate) fn build(loaded: &Loaded, read_model: &ReadModel) -> Outcome<ReplayReport> {
     let options = ReplayOptions::new(PARTITIONS, "benchmarks".to_owned());
     let never = AtomicBool::new(false);
-    let projection = projector::shop::projection();
-    Ok(projector::kernel::replay(&loaded.kafka, read_model, projection, &options, |_| {}, &never)?)
+    let projection = projector::projection();
+    Ok(daybook_projection::replay(&loaded.kafka, read_model, projection, &options, |_| {}, &never)?)
 }

@@ -1,11 +1,13 @@
-//! The write side of Daybook: commands in, events out.
-//!
-//! - [`kernel`]: what every command service has, for any domain;
-//! - [`shop`]: services A (users), B (products) and C (orders), a few pure functions and a route table each.
+//! The shop: services A (users), B (products) and C (orders). Pure rules, and a route table each; everything else is the
+//! kernel's, `daybook-command`.
 
-pub mod kernel;
-pub mod shop;
+mod fields;
+
+pub mod orders;
+pub mod products;
+pub mod users;
+
 #[cfg(test)]
 mod testing;
-
-pub use kernel::{AnswerAfter, Limits, RunError, Settings};
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 #![no_main]
 
-use projector::kernel::any_bytes;
+use daybook_projection::any_bytes;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| any_bytes::stored(bytes));

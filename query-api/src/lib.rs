@@ -1,22 +1,25 @@
-//! Service D: answers queries from its own read model, which it follows from the log in the same process.
+//! Service D: the shop's queries, answered from its own read model, which it follows from the log in the same process.
 //!
-//! Two halves that do not mix:
-//!
-//! - the [`kernel`] keeps a generation of the read model open and followed, swaps in new ones, waits for tokens, and
-//!   says how far it is; it knows nothing of users, products or orders;
-//! - the [`shop`] is the shop's queries: one file per answer, and the route table.
+//! One file per answer: [`ordered_products`] (the join that the whole service is for), `orders`, `products`. What answers
+//! about a user share is in `user` and `known_products`.
 
-use std::future::Future;
+mod known_products;
+pub mod ordered_products;
+mod orders;
+mod products;
+mod user;
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+
+use daybook_query::api::Api;
+use daybook_query::asked::Asked;
+use daybook_query::{RunError, Service, Settings, StartError};
+use known_products::KnownProducts;
 use tokio::net::TcpListener;
-
-pub mod command_line;
-pub mod kernel;
-pub mod shop;
-
-pub use kernel::run::RunError;
-pub use kernel::service::{Service, StartError};
-pub use kernel::settings::Settings;
 
 /// Runs the shop's query service on a bound listener until `shutdown` ends. Requests at work are then answered, the
 /// follower is stopped and the store closed.
@@ -28,7 +31,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    kernel::run::run(settings, projector::shop::projection(), shop::routes(), listener, shutdown).await
+    daybook_query::run::run(settings, projector::projection(), routes(), listener, shutdown).await
 }
 
 /// Starts the shop's query service without a port; its router answers. `holder` says who this is, to others who find
@@ -37,5 +40,20 @@ pub async fn run(
 /// # Errors
 /// [`StartError`].
 pub async fn start(settings: &Settings, holder: &str) -> Result<Service, StartError> {
-    Service::start(settings, projector::shop::projection(), shop::routes(), holder).await
+    Service::start(settings, projector::projection(), routes(), holder).await
+}
+
+/// The shop's route table.
+pub fn routes() -> Router<Arc<Api>> {
+    let known = Arc::new(KnownProducts::default());
+    let products_of_user = {
+        let known = known.clone();
+        |State(api): State<Arc<Api>>, asked: Asked| ordered_products::answer(api, known, asked)
+    };
+    let orders_of_user = |State(api): State<Arc<Api>>, asked: Asked| orders::answer(api, known, asked);
+    Router::new()
+        .route("/users/{user_id}/products", get(products_of_user))
+        .route("/users/{user_id}/orders", get(orders_of_user))
+        .route("/products", get(products::answer_list))
+        .route("/products/{product_id}", get(products::answer_one))
 }

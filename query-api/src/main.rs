@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    query_api::command_line::main()
+    daybook_query::command_line::main(projector::projection(), query_api::routes())
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use daybook_event::headers;
 pub use reqwest::Method;
 use reqwest::RequestBuilder;
-use schemas::headers;
 use serde_json::Value;
 
 /// Longest wait for one answer: longer than any wait that a service grants.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use event_log::Kafka;
-use event_log::embedded::{EmbeddedBroker, EmbeddedError};
+use daybook_kafka::Kafka;
+use daybook_kafka::embedded::{EmbeddedBroker, EmbeddedError};
 use tempfile::TempDir;
 
 /// An embedded broker and a directory that go when this is dropped.

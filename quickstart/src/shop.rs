@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use command_services::{AnswerAfter, Limits, shop as command_shop};
-use event_log::Kafka;
-use event_log::process::{ConnectionLimits, EXIT_IN_USE};
+use daybook_command::{AnswerAfter, Limits};
+use daybook_kafka::Kafka;
+use daybook_service::{ConnectionLimits, EXIT_IN_USE};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -106,8 +106,8 @@ impl ShopSettings {
         self.data_dir.join("read-model")
     }
 
-    fn command_settings(&self, service: &str) -> command_services::Settings {
-        command_services::Settings {
+    fn command_settings(&self, service: &str) -> daybook_command::Settings {
+        daybook_command::Settings {
             kafka: self.kafka.clone(),
             partitions: self.partitions,
             replication_factor: self.replication_factor,
@@ -215,25 +215,25 @@ impl Ended {
     }
 }
 
-impl From<command_services::RunError> for Ended {
-    fn from(error: command_services::RunError) -> Self {
+impl From<daybook_command::RunError> for Ended {
+    fn from(error: daybook_command::RunError) -> Self {
         Self { detail: chain(&error), in_use: error.exit_code() == EXIT_IN_USE }
     }
 }
 
-impl From<query_api::RunError> for Ended {
-    fn from(error: query_api::RunError) -> Self {
+impl From<daybook_query::RunError> for Ended {
+    fn from(error: daybook_query::RunError) -> Self {
         Self { detail: chain(&error), in_use: error.is_in_use() }
     }
 }
 
 fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &watch::Receiver<bool>) -> Services {
     let of = |service| settings.command_settings(service);
-    let users = command_shop::users::run(of("users"), listeners.users, until(stopped));
-    let products = command_shop::products::run(of("products"), listeners.products, until(stopped));
-    let orders = command_shop::orders::run(of("orders"), listeners.orders, until(stopped));
+    let users = command_services::users::run(of("users"), listeners.users, until(stopped));
+    let products = command_services::products::run(of("products"), listeners.products, until(stopped));
+    let orders = command_services::orders::run(of("orders"), listeners.orders, until(stopped));
     let query =
-        query_api::Settings::new(settings.kafka.clone(), settings.partitions, settings.read_model_dir());
+        daybook_query::Settings::new(settings.kafka.clone(), settings.partitions, settings.read_model_dir());
     let query = query_api::run(query, listeners.query, until(stopped));
     vec![
         ("users", tokio::spawn(async { Ok(users.await?) })),

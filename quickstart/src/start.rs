@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use event_log::settings::{KafkaFlags, SettingErrors};
+use daybook_kafka::KafkaFlags;
+use daybook_service::SettingErrors;
 
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::shop::ShopSettings;
@@ -114,7 +115,7 @@ impl Place {
             Self::Kafka(settings) => return Ok(Site { settings: settings.clone(), sandbox: None }),
             Self::Sandbox { listen, partitions } => (*listen, *partitions),
         };
-        let sandbox = Sandbox::start(&schemas::shop::TOPICS, partitions)?;
+        let sandbox = Sandbox::start(&schemas::TOPICS, partitions)?;
         let settings = ShopSettings {
             kafka: sandbox.kafka(),
             partitions,

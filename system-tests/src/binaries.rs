@@ -52,7 +52,7 @@ fn built(once: &'static Built, what: &[&str]) -> Result<&'static Path, NotBuilt>
     once.get_or_init(|| build(what)).as_deref().map_err(Clone::clone)
 }
 
-/// A test of a crate without binaries and without `event-log`: where Cargo is asked for a test as well, it chooses the
+/// A test of a crate without binaries and without `daybook-kafka`: where Cargo is asked for a test as well, it chooses the
 /// features of all dependencies as `cargo test --workspace` does, and so builds none of them a second time.
 const SAME_FEATURES: [&str; 2] = ["--test", "schemas"];
 

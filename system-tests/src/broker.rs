@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use event_log::Kafka;
-use event_log::embedded::EmbeddedBroker;
+use daybook_kafka::Kafka;
+use daybook_kafka::embedded::EmbeddedBroker;
 
 /// Names the brokers of a real Kafka.
 pub const BROKERS_VARIABLE: &str = "DAYBOOK_TEST_BROKERS";
@@ -20,7 +20,7 @@ impl TestBroker {
     /// The embedded broker, with the shop's topics made.
     pub fn embedded() -> Self {
         let broker = EmbeddedBroker::start().expect("the embedded broker starts");
-        for topic in schemas::shop::TOPICS {
+        for topic in schemas::TOPICS {
             broker.create_topic(topic, PARTITIONS).expect("a topic");
         }
         Self { kafka: broker.kafka(""), _embedded: Some(broker) }

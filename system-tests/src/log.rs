@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::{Kafka, Polled, Reader, Start, topics};
-use schemas::sequence::{Sequence, Verdict};
-use schemas::{claim, envelope};
+use daybook_event::sequence::{Sequence, Verdict};
+use daybook_event::{claim, envelope};
+use daybook_kafka::{Kafka, Polled, Reader, Start, topics};
 use uuid::Uuid;
 
 use crate::wait;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use event_log::sabotage::{self, Fault};
+use daybook_service::sabotage::{self, Fault};
 
 use crate::power_cut::recorder::Recorder;
 use crate::{binaries, wait};

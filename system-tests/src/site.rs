@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use daybook_event::headers;
 use quickstart::client::{Answer, Client, ClientError};
 use quickstart::shop::Urls;
-use schemas::headers;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;

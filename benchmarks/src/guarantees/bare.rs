@@ -3,8 +3,8 @@
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use event_log::topics::{self, TopicSpec};
-use event_log::{Delivery, Outgoing, Writer};
+use daybook_kafka::topics::{self, TopicSpec};
+use daybook_kafka::{Delivery, Outgoing, Writer};
 
 use super::service::CLIENTS;
 use crate::Outcome;

@@ -1,6 +1,6 @@
 //! Commands per second and the slowest of a hundred answers, once durable here, or once Kafka has them as well.
 
-use command_services::AnswerAfter;
+use daybook_command::AnswerAfter;
 use tempfile::TempDir;
 
 use super::bare::Bare;

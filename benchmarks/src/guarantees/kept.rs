@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use command_services::{Limits, Settings};
-use event_log::{Polled, Reader, Start};
-use schemas::shop::users::TOPIC;
+use daybook_command::{Limits, Settings};
+use daybook_kafka::{Polled, Reader, Start};
+use schemas::users::TOPIC;
 use tempfile::TempDir;
 
 use super::service::{Service, settings};

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use command_services::shop::{orders, users};
-use command_services::{AnswerAfter, Limits, RunError, Settings};
-use event_log::process::ConnectionLimits;
+use command_services::{orders, users};
+use daybook_command::{AnswerAfter, Limits, RunError, Settings};
+use daybook_service::ConnectionLimits;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

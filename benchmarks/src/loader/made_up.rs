@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use event_log::{Kafka, Outgoing, SendError, Writer, partition_for_key};
+use daybook_event::envelope::{CONTENT_TYPE, Envelope, Source, seal};
+use daybook_event::event_data::EventData;
+use daybook_kafka::{Kafka, Outgoing, SendError, Writer, partition_for_key};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use schemas::envelope::{CONTENT_TYPE, Envelope, Source, seal};
-use schemas::event_data::EventData;
-use schemas::shop::orders::OrderPlaced;
-use schemas::shop::products::ProductDetails;
-use schemas::shop::users::UserDetails;
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent, orders, products, users};
+use schemas::orders::OrderPlaced;
+use schemas::products::ProductDetails;
+use schemas::users::UserDetails;
+use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent, orders, products, users};
 use uuid::Uuid;
 
 use super::{Loaded, PARTITIONS, Plan};
@@ -50,7 +50,7 @@ impl MadeUp {
             count.fetch_add(u64::from(delivery.result.is_err()), Ordering::Relaxed);
         })?;
         let random = StdRng::seed_from_u64(seed);
-        let ends = vec![[(0, Uuid::from_u128(1)); PARTITIONS as usize]; schemas::shop::TOPICS.len()];
+        let ends = vec![[(0, Uuid::from_u128(1)); PARTITIONS as usize]; schemas::TOPICS.len()];
         let (users, products, began) = (Vec::new(), Vec::new(), Instant::now());
         Ok(Self { writer, failed, random, ends, users, products, events: 0, began })
     }
@@ -140,7 +140,7 @@ impl MadeUp {
             let rate = self.events as f64 / self.began.elapsed().as_secs_f64();
             eprintln!("loading: {} events, {} events/s", grouped(self.events), grouped(rate as u64));
         }
-        self.send(schemas::shop::TOPICS[topic], partition, key.as_bytes(), &value, position)
+        self.send(schemas::TOPICS[topic], partition, key.as_bytes(), &value, position)
     }
 
     fn send(&self, topic: &str, partition: i32, key: &[u8], value: &[u8], tag: u64) -> Outcome {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use projector::kernel::ReplayProgress;
+use daybook_projection::ReplayProgress;
 use tempfile::TempDir;
 
 use super::child::Told;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use projector::kernel::{ReadModel, ReplayOptions, ReplayProgress, generation};
+use daybook_projection::{ReadModel, ReplayOptions, ReplayProgress, generation};
 use serde::{Deserialize, Serialize};
 
 use crate::loader::PARTITIONS;
@@ -97,11 +97,11 @@ pub(crate) fn replay(brokers: &str, flags: &ReplayFlags) -> Outcome {
     let read_model = ReadModel::open(&flags.data_dir)?;
     let mut options = ReplayOptions::new(PARTITIONS, "benchmarks".to_owned());
     options.memory_bytes_max = flags.memory;
-    let (projection, never) = (projector::shop::projection(), AtomicBool::new(false));
+    let (projection, never) = (projector::projection(), AtomicBool::new(false));
     let began = Instant::now();
     let on_progress =
         |progress| tell(&Told::Progress(progress)).unwrap_or_else(|error| eprintln!("error: {error}"));
-    let report = projector::kernel::replay(&kafka, &read_model, projection, &options, on_progress, &never)?;
+    let report = daybook_projection::replay(&kafka, &read_model, projection, &options, on_progress, &never)?;
     let seconds = began.elapsed().as_secs_f64();
     tell(&Told::Replayed(Replayed {
         seconds,

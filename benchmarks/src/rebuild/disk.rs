@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use event_log::Kafka;
+use daybook_kafka::Kafka;
 use tempfile::TempDir;
 
 use super::{Bench, Log, process};
@@ -72,7 +72,7 @@ fn topic_bytes(data: &Path, kafka: &Kafka) -> io::Result<u64> {
 /// Whether `name` is that of a partition's directory, such as `users.events-3`.
 fn is_partition(name: &str, kafka: &Kafka) -> bool {
     let topic = name.rsplit_once('-').map(|(topic, _)| topic);
-    schemas::shop::TOPICS.iter().any(|bare| topic == Some(&kafka.topic_name(bare)))
+    schemas::TOPICS.iter().any(|bare| topic == Some(&kafka.topic_name(bare)))
 }
 
 fn segment_bytes(partition: &Path) -> io::Result<u64> {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::Kafka;
+use daybook_kafka::Kafka;
 
 use crate::Outcome;
 

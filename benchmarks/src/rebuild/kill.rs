@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use projector::kernel::{Phase, ReplayProgress};
+use daybook_projection::{Phase, ReplayProgress};
 use tempfile::TempDir;
 
 use super::child::{Replayed, Told};

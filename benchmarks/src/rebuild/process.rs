@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::Kafka;
+use daybook_kafka::Kafka;
 
 use super::Log;
 use super::child::{Consumed, Replayed, Streamed, Told};

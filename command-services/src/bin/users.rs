@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use command_services::kernel::command_line;
-use command_services::shop::users;
+use command_services::users;
+use daybook_command::command_line;
 
 /// sled makes and frees many small things from several threads: the system's allocator took a fifth of a command's time.
 #[global_allocator]

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event_log::embedded::EmbeddedBroker;
+use daybook_kafka::embedded::EmbeddedBroker;
 
 /// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(60);

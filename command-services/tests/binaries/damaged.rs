@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use event_log::embedded::EmbeddedBroker;
+use daybook_kafka::embedded::EmbeddedBroker;
 use serde_json::json;
 use tempfile::TempDir;
 

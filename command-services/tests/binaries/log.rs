@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use event_log::{Kafka, Polled, Reader, Start, topics};
-use schemas::sequence::{Sequence, Verdict};
-use schemas::{claim, envelope};
+use daybook_event::sequence::{Sequence, Verdict};
+use daybook_event::{claim, envelope};
+use daybook_kafka::{Kafka, Polled, Reader, Start, topics};
 use serde_json::Value;
 
 use crate::child::PARTITIONS;

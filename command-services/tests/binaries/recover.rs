@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use event_log::embedded::EmbeddedBroker;
+use daybook_kafka::embedded::EmbeddedBroker;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use event_log::{Outgoing, Writer, topics};
-use schemas::shop::users::TOPIC as USERS;
+use daybook_kafka::{Outgoing, Writer, topics};
+use schemas::users::TOPIC as USERS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

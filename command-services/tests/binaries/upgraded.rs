@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use event_log::embedded::EmbeddedBroker;
-use event_log::{Outgoing, Writer};
+use daybook_kafka::embedded::EmbeddedBroker;
+use daybook_kafka::{Outgoing, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 

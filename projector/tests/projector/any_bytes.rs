@@ -1,11 +1,11 @@
 //! What must hold of the bytes of a row or a change, whoever wrote them. Asked by `hostile_input` with random edits, and
 //! by the fuzz target, which includes this file.
 
-use projector::kernel::View;
-use projector::kernel::codec::RowReader;
-use projector::shop::orders::Orders;
-use projector::shop::products::Products;
-use projector::shop::users::Users;
+use daybook_projection::View;
+use daybook_projection::codec::RowReader;
+use projector::orders::Orders;
+use projector::products::Products;
+use projector::users::Users;
 
 /// No view panics; what a view reads, it writes in the one form that it has.
 pub(crate) fn row(bytes: &[u8]) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use projector::kernel::{Digest, Generation, ParkedKey};
+use daybook_projection::{Digest, Generation, ParkedKey};
 use uuid::Uuid;
 
 use crate::log::{Dice, Log, Record, cancelled, created, fresh, placed, project, signed_up, transcript};

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::embedded::EmbeddedBroker;
-use event_log::{Kafka, Outgoing, SendError, Writer};
-use projector::kernel::Generation;
-use projector::shop;
+use daybook_kafka::embedded::EmbeddedBroker;
+use daybook_kafka::{Kafka, Outgoing, SendError, Writer};
+use daybook_projection::Generation;
 
 use crate::log::{PARTITIONS, Record, SourceIndex, topic_and_partition, zero};
 
@@ -57,7 +56,7 @@ impl Broker {
     }
 
     pub(crate) fn create_topics(&self) {
-        for topic in shop::projection().topics {
+        for topic in projector::projection().topics {
             self.broker.create_topic(&self.kafka.topic_name(topic.name), PARTITIONS).unwrap();
         }
     }

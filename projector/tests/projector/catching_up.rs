@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-use projector::kernel::{Checkpoint, catch_up};
-use projector::shop;
+use daybook_projection::{Checkpoint, catch_up};
 use uuid::Uuid;
 
 use crate::broker::Broker;
@@ -30,10 +29,10 @@ fn whoever_gives_up_waits_for_no_partition_that_nobody_answers_for() {
     let generation = fresh(&directory.path().join("gen"));
     let asked = Cell::new(0);
     let stop = || asked.replace(asked.get() + 1) > 0;
-    catch_up(&broker.kafka, &generation, shop::projection(), &projected(&log), &stop).unwrap();
+    catch_up(&broker.kafka, &generation, projector::projection(), &projected(&log), &stop).unwrap();
     assert_eq!(generation.checkpoint().events(), 0);
 
     broker.set_leader(away, Some(1));
-    catch_up(&broker.kafka, &generation, shop::projection(), &projected(&log), &|| false).unwrap();
+    catch_up(&broker.kafka, &generation, projector::projection(), &projected(&log), &|| false).unwrap();
     assert_eq!(generation.checkpoint().events(), 1);
 }

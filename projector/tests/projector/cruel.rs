@@ -5,9 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_log::Kafka;
-use projector::kernel::{FollowOptions, Follower, ReadModel};
-use projector::shop;
+use daybook_kafka::Kafka;
+use daybook_projection::{FollowOptions, Follower, ReadModel};
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until_events};
@@ -30,7 +29,7 @@ fn child_that_follows_until_it_is_killed() {
     let kafka = Kafka { brokers, options: Vec::new(), topic_prefix: "test.".to_owned(), embedded: true };
     let generation = Arc::new(open(Path::new(&directory)));
     let _follower =
-        Follower::start(&kafka, generation, shop::projection(), FollowOptions::default()).unwrap();
+        Follower::start(&kafka, generation, projector::projection(), FollowOptions::default()).unwrap();
     std::thread::sleep(crate::broker::DEADLINE);
 }
 
@@ -62,7 +61,7 @@ fn killed_at_random_moments(log: &Log) {
     }
     let generation = Arc::new(open(&path));
     let follower =
-        Follower::start(&broker.kafka, generation.clone(), shop::projection(), FollowOptions::default())
+        Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
             .unwrap();
     until_events(&generation, events(&log.records));
     follower.stop().unwrap();

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::kernel::{ReadModel, ReplayError, ReplayOptions, ReplayProgress, replay};
-use projector::shop;
+use daybook_projection::{ReadModel, ReplayError, ReplayOptions, ReplayProgress, replay};
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::Broker;
@@ -18,7 +17,7 @@ fn stopped(broker: &Broker, directory: &Path) -> PathBuf {
     let cancelled = AtomicBool::new(false);
     let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
     let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
-    let stopped = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+    let stopped = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
     directory.join("gen-000001/build")
 }

@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use event_log::process::EXIT_FAILED;
-use projector::kernel::ReadModel;
+use daybook_projection::ReadModel;
+use daybook_service::EXIT_FAILED;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

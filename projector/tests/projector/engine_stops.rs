@@ -1,9 +1,8 @@
 //! What stops a projection, each with its sentence, and what is kept of the records before.
 
-use projector::kernel::{Generation, StopReason};
-use projector::shop;
-use schemas::envelope::Source;
-use schemas::shop::ShopEvent;
+use daybook_event::envelope::Source;
+use daybook_projection::{Generation, StopReason};
+use schemas::ShopEvent;
 use uuid::Uuid;
 
 use crate::log::{
@@ -170,6 +169,6 @@ fn a_fold_that_fails_leaves_nothing_behind() {
         apply(&mut engine, &generation, record).unwrap();
     }
     engine.commit(&generation).unwrap();
-    assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+    assert_eq!(projector::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
     assert_next_is(&generation, &never_placed);
 }

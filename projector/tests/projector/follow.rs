@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use projector::kernel::{FollowOptions, Follower, Generation, Progress, State, StopReason};
-use projector::shop;
+use daybook_projection::{FollowOptions, Follower, Generation, Progress, State, StopReason};
 use uuid::Uuid;
 
 use crate::broker::{Broker, until, until_events};
@@ -18,7 +17,8 @@ use crate::resume::events;
 const USER: Uuid = Uuid::from_u128(0x77);
 
 pub(crate) fn follow(broker: &Broker, generation: &Arc<Generation>) -> Follower {
-    Follower::start(&broker.kafka, generation.clone(), shop::projection(), FollowOptions::default()).unwrap()
+    Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
+        .unwrap()
 }
 
 fn progress(follower: &Follower) -> Arc<Progress> {
@@ -304,7 +304,7 @@ fn a_gap_stops_it_and_queries_go_on() {
     assert_eq!(reason.slug(), "gap");
     assert!(reason.to_string().contains("offset 1, event "), "{reason}");
     assert_eq!(generation.checkpoint().events(), 1);
-    assert_eq!(shop::users::load(&generation, USER).unwrap(), Some(shop::users::UserRow::Active));
+    assert_eq!(projector::users::load(&generation, USER).unwrap(), Some(projector::users::UserRow::Active));
     follower.stop().unwrap();
 }
 
@@ -352,10 +352,10 @@ fn it_goes_on_by_position_once_the_log_has_again_what_was_projected() {
 fn another_number_of_partitions_stops_it() {
     let broker = Broker::start();
     let directory = tempfile::tempdir().unwrap();
-    let start = projector::kernel::Checkpoint::zero(
-        shop::projection().topics.iter().map(|topic| (topic.name, crate::log::PARTITIONS + 1)),
+    let start = daybook_projection::Checkpoint::zero(
+        projector::projection().topics.iter().map(|topic| (topic.name, crate::log::PARTITIONS + 1)),
     );
-    let generation = crate::log::fresh_of(&directory.path().join("gen"), shop::projection(), &start);
+    let generation = crate::log::fresh_of(&directory.path().join("gen"), projector::projection(), &start);
     let follower = follow(&broker, &Arc::new(generation));
     let reason = until_stopped(&follower);
     assert_eq!(reason.slug(), "partitions-changed");
@@ -380,9 +380,10 @@ fn a_broker_that_is_away_does_not_stop_it() {
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let broker = Broker::start();
-    let nowhere = event_log::Kafka { brokers: "127.0.0.1:1".to_owned(), ..broker.kafka.clone() };
+    let nowhere = daybook_kafka::Kafka { brokers: "127.0.0.1:1".to_owned(), ..broker.kafka.clone() };
     let follower =
-        Follower::start(&nowhere, generation.clone(), shop::projection(), FollowOptions::default()).unwrap();
+        Follower::start(&nowhere, generation.clone(), projector::projection(), FollowOptions::default())
+            .unwrap();
     // Longer than the first attempt takes: it must not have given up by then.
     let tried = Instant::now() + Duration::from_millis(1_500);
     until("some attempts have failed", || {

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use event_log::partition_for_key;
+use daybook_event::envelope::{Envelope, Source, seal};
+use daybook_event::event_data::EventData;
+use daybook_kafka::partition_for_key;
+use daybook_projection::engine::{Engine, Incoming, Limits};
+use daybook_projection::{Checkpoint, Digest, Generation, GenerationError, Projection, StopReason};
 use jiff::Timestamp;
-use projector::kernel::engine::{Engine, Incoming, Limits};
-use projector::kernel::{Checkpoint, Digest, Generation, GenerationError, Projection, StopReason};
-use projector::shop;
-use schemas::envelope::{Envelope, Source, seal};
-use schemas::event_data::EventData;
-use schemas::shop::orders::{OrderCancelled, OrderPlaced};
-use schemas::shop::products::{ProductDetails, ProductDiscontinued};
-use schemas::shop::users::{UserDeleted, UserDetails};
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
+use schemas::orders::{OrderCancelled, OrderPlaced};
+use schemas::products::{ProductDetails, ProductDiscontinued};
+use schemas::users::{UserDeleted, UserDetails};
+use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 use crate::broker::until;
@@ -56,7 +55,7 @@ pub(crate) fn more_than_the_embedded_broker_keeps() -> Log {
 }
 
 pub(crate) fn zero() -> Checkpoint {
-    let topics = shop::projection().topics;
+    let topics = projector::projection().topics;
     Checkpoint::zero(topics.iter().map(|topic| (topic.name, PARTITIONS)))
 }
 
@@ -224,7 +223,7 @@ pub(crate) fn transcript(events: usize, seed: u64) -> Log {
 
 /// An empty, finished generation.
 pub(crate) fn fresh(path: &Path) -> Generation {
-    fresh_of(path, shop::projection(), &zero())
+    fresh_of(path, projector::projection(), &zero())
 }
 
 pub(crate) fn fresh_of<E>(path: &Path, projection: Projection<E>, start: &Checkpoint) -> Generation {
@@ -236,14 +235,14 @@ pub(crate) fn fresh_of<E>(path: &Path, projection: Projection<E>, start: &Checkp
 
 pub(crate) fn open(path: &Path) -> Generation {
     // A process that another test is about to start holds whatever was open here, until it runs its own program.
-    until("the generation is free", || match Generation::open(path, &shop::layout(), HOLDER) {
+    until("the generation is free", || match Generation::open(path, &projector::layout(), HOLDER) {
         Err(GenerationError::InUse { .. }) => None,
         opened => Some(opened.unwrap()),
     })
 }
 
 pub(crate) fn engine(generation: &Generation) -> Engine<ShopEvent> {
-    Engine::new(shop::projection(), &generation.checkpoint(), Limits::following(1 << 20))
+    Engine::new(projector::projection(), &generation.checkpoint(), Limits::following(1 << 20))
 }
 
 pub(crate) fn apply<E: EventData>(
@@ -258,7 +257,7 @@ pub(crate) fn apply<E: EventData>(
 
 /// Projects what of `records` the checkpoint has not, and commits.
 pub(crate) fn project(generation: &Generation, records: &[Record]) {
-    project_as(shop::projection(), generation, records);
+    project_as(projector::projection(), generation, records);
 }
 
 pub(crate) fn project_as<E: EventData>(

@@ -4,9 +4,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::kernel::verify::verify;
-use projector::kernel::{Comparison, ReadModel, ReplayError, ReplayOptions, ReplayProgress, replay};
-use projector::shop;
+use daybook_projection::verify::verify;
+use daybook_projection::{Comparison, ReadModel, ReplayError, ReplayOptions, ReplayProgress, replay};
 use uuid::Uuid;
 
 use crate::broker::Broker;
@@ -41,8 +40,9 @@ fn a_build_is_begun_anew_when_the_log_has_moved() {
     let cancelled = AtomicBool::new(false);
     let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
     let slow = ReplayOptions { rate_max: Some(1), ..options() };
-    let first = replay(&holding(&before).kafka, &read_model, shop::projection(), &slow, stop, &cancelled)
-        .unwrap_err();
+    let first =
+        replay(&holding(&before).kafka, &read_model, projector::projection(), &slow, stop, &cancelled)
+            .unwrap_err();
     assert!(matches!(first, ReplayError::Cancelled { done, .. } if done > 0), "{first}");
 
     // Without its end, it is waited for.
@@ -86,9 +86,9 @@ fn what_was_published_before_the_log_moved_is_compared_by_position() {
     assert_eq!(report.compared, Comparison::Equal { with: "gen-000001".to_owned(), digest });
 }
 
-fn verified(broker: &Broker, directory: &Path) -> projector::kernel::verify::VerifyReport {
+fn verified(broker: &Broker, directory: &Path) -> daybook_projection::verify::VerifyReport {
     let read_model = ReadModel::open(directory).unwrap();
     let aside = ReplayOptions { publish: false, ..options() };
     let never = AtomicBool::new(false);
-    verify(&broker.kafka, &read_model, shop::projection(), &aside, 10, |_| {}, &never).unwrap()
+    verify(&broker.kafka, &read_model, projector::projection(), &aside, 10, |_| {}, &never).unwrap()
 }

@@ -4,11 +4,10 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
-use projector::kernel::{Generation, View};
-use projector::shop;
-use projector::shop::orders::{Order, Orders, PART_ORDERS};
-use projector::shop::products::{ProductRow, Products};
-use projector::shop::users::{UserRow, Users};
+use daybook_projection::{Generation, View};
+use projector::orders::{Order, Orders, PART_ORDERS};
+use projector::products::{ProductRow, Products};
+use projector::users::{UserRow, Users};
 use uuid::Uuid;
 
 use crate::log::{Log, cancelled, created, discontinued, fresh, placed, project, signed_up, user_deleted};
@@ -29,7 +28,7 @@ fn all_orders(generation: &Generation) -> Vec<Order> {
         orders.extend_from_slice(part);
         ControlFlow::Continue(())
     };
-    assert!(shop::orders::each(generation, USER, all).unwrap().is_continue());
+    assert!(projector::orders::each(generation, USER, all).unwrap().is_continue());
     orders
 }
 
@@ -53,7 +52,7 @@ fn many_orders(id: impl Fn(u128) -> Uuid) -> Vec<Order> {
 
 fn assert_pages_are(generation: &Generation, orders: &[Order]) {
     for (from, limit) in [(0, 1), (0, 500), (127, 2), (128, 128), (9_990, 500), (10_000, 5), (20_000, 5)] {
-        let page = shop::orders::page(generation, USER, from as u64, limit).unwrap();
+        let page = projector::orders::page(generation, USER, from as u64, limit).unwrap();
         let to = (from + limit).min(orders.len());
         assert_eq!(page.orders, orders.get(from..to).unwrap_or_default(), "{limit} from {from}");
         assert_eq!(page.next_index, (to < orders.len()).then_some(to as u64), "{limit} from {from}");
@@ -94,7 +93,7 @@ fn who_has_seen_enough_reads_no_further_part() {
         parts += 1;
         if parts == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    assert!(shop::orders::each(&generation, USER, two).unwrap().is_break());
+    assert!(projector::orders::each(&generation, USER, two).unwrap().is_break());
     assert_eq!(parts, 2);
 }
 
@@ -103,7 +102,7 @@ fn a_deleted_user_stays_deleted_whatever_comes_first() {
     let rows = |events: &[_]| {
         let mut log = Log::default();
         events.iter().for_each(|event| drop(log.write(event)));
-        shop::users::load(&projected(&log).1, USER).unwrap()
+        projector::users::load(&projected(&log).1, USER).unwrap()
     };
     assert_eq!(rows(&[]), None);
     assert_eq!(rows(&[signed_up(USER)]), Some(UserRow::Active));
@@ -116,7 +115,7 @@ fn a_discontinued_product_stays_so_and_keeps_its_details() {
     let rows = |events: &[_]| {
         let mut log = Log::default();
         events.iter().for_each(|event| drop(log.write(event)));
-        shop::products::load(&projected(&log).1, PRODUCT).unwrap()
+        projector::products::load(&projected(&log).1, PRODUCT).unwrap()
     };
     let pants = ProductRow {
         title: Some("pants".to_owned()),
@@ -144,7 +143,7 @@ fn products_are_listed_by_id_with_a_cursor() {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = shop::products::list(&generation, after, 3).unwrap();
+        let page = projector::products::list(&generation, after, 3).unwrap();
         assert!(page.len() <= 3);
         let Some((last, _)) = page.last() else { break };
         after = Some(*last);

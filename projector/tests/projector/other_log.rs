@@ -1,8 +1,8 @@
 //! Events of another log, which go on at the offsets and positions where this one was left: none of them is applied.
 
-use projector::kernel::{Generation, ReplayOptions, StopReason};
-use schemas::envelope::as_sent;
-use schemas::shop::ShopEvent;
+use daybook_event::envelope::as_sent;
+use daybook_projection::{Generation, ReplayOptions, StopReason};
+use schemas::ShopEvent;
 use uuid::Uuid;
 
 use crate::broker::Broker;

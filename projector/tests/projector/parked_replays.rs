@@ -4,13 +4,12 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::kernel::quarantine::leave_out;
-use projector::kernel::verify::verify;
-use projector::kernel::{
+use daybook_projection::quarantine::leave_out;
+use daybook_projection::verify::verify;
+use daybook_projection::{
     Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, StopReason,
     replay,
 };
-use projector::shop;
 use uuid::Uuid;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
@@ -77,7 +76,7 @@ fn stopped_at_any_progress_it_parks_the_same() {
             cancelled.store(told >= stop_after, Ordering::Relaxed);
         };
         let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
-        let first = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+        let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
         assert!(matches!(first, Err(ReplayError::Cancelled { .. }) | Ok(_)), "{first:?}");
         broker.write(later);
         let generation = built(&rebuild(&broker, directory.path(), &options()).unwrap());
@@ -101,7 +100,7 @@ fn a_build_that_goes_on_in_the_middle_of_a_partition_knows_what_waits() {
     let cancelled = AtomicBool::new(false);
     let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
     let slow = ReplayOptions { rate_max: Some(1), ..options() };
-    let first = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+    let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
     let read = log.records.len();
     assert!(matches!(first, Err(ReplayError::Cancelled { done, .. }) if done == read as u64), "{first:?}");
 
@@ -160,15 +159,15 @@ fn what_was_left_out_is_left_out_of_every_later_generation() {
         let event = first.quarantine.find(&name, "a test", "2026-11-26T20:00:00Z").unwrap();
         skipped = read_model.note_skipped(event).unwrap();
     }
-    leave_out(&open(&first.path), shop::projection(), skipped.clone()).unwrap();
+    leave_out(&open(&first.path), projector::projection(), skipped.clone()).unwrap();
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     assert!(second.quarantine.keys().next().is_none());
     let Comparison::Equal { with, .. } = &second.compared else { panic!("{:?}", second.compared) };
     assert_eq!(with, "gen-000001");
     assert_eq!(second.quarantine.skipped(), skipped);
     let generation = built(&second);
-    assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 2);
-    assert_eq!(shop::users::load(&generation, USER).unwrap(), Some(shop::users::UserRow::Deleted));
+    assert_eq!(projector::orders::page(&generation, USER, 0, 10).unwrap().total, 2);
+    assert_eq!(projector::users::load(&generation, USER).unwrap(), Some(projector::users::UserRow::Deleted));
 }
 
 #[test]
@@ -180,8 +179,14 @@ fn a_build_that_was_begun_before_an_event_was_left_out_is_not_gone_on_with() {
     let directory = tempfile::tempdir().unwrap();
     let first = rebuild(&broker, directory.path(), &options()).unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let stopped =
-        replay(&broker.kafka, &read_model, shop::projection(), &options(), |_| {}, &AtomicBool::new(true));
+    let stopped = replay(
+        &broker.kafka,
+        &read_model,
+        projector::projection(),
+        &options(),
+        |_| {},
+        &AtomicBool::new(true),
+    );
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
     let name = crate::log::event_id(log.records[0].source, 0).to_string().parse().unwrap();
     read_model.note_skipped(first.quarantine.find(&name, "a test", "now").unwrap()).unwrap();
@@ -201,7 +206,7 @@ fn a_verification_counts_what_waits() {
     let verified = |read_model: &ReadModel| {
         let aside = ReplayOptions { publish: false, ..options() };
         let never = AtomicBool::new(false);
-        verify(&broker.kafka, read_model, shop::projection(), &aside, 10, |_| {}, &never).unwrap()
+        verify(&broker.kafka, read_model, projector::projection(), &aside, 10, |_| {}, &never).unwrap()
     };
     let sound = verified(&read_model);
     assert!(sound.is_sound(), "{sound:?}");
@@ -210,7 +215,7 @@ fn a_verification_counts_what_waits() {
     let key = parked(&open(&report.path)).remove(0);
     let name = format!("{}/{}@{}", key.topic, key.partition, key.since_position).parse().unwrap();
     let event = report.quarantine.find(&name, "a test", "now").unwrap();
-    leave_out(&open(&report.path), shop::projection(), vec![event]).unwrap();
+    leave_out(&open(&report.path), projector::projection(), vec![event]).unwrap();
     let found = verified(&read_model);
     assert!(!found.is_sound() && found.parked_differently.contains(&key.key), "{found:?}");
 }
@@ -276,7 +281,7 @@ fn a_record_without_a_position_at_the_end_is_told_and_stops_who_is_told_to() {
     let read_model = ReadModel::open(directory.path()).unwrap();
     let cancelled = AtomicBool::new(false);
     let stop = |progress: ReplayProgress| cancelled.store(progress.done == progress.total, Ordering::Relaxed);
-    drop(replay(&broker.kafka, &read_model, shop::projection(), &options(), stop, &cancelled));
+    drop(replay(&broker.kafka, &read_model, projector::projection(), &options(), stop, &cancelled));
     stopped(rebuild(&broker, directory.path(), &stopping).unwrap_err());
 }
 

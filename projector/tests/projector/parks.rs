@@ -4,10 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use projector::kernel::quarantine::{PARKED_EVENTS_PER_KEY_MAX, SkippedEvent, leave_out, release};
-use projector::kernel::{Generation, StopReason};
-use projector::shop;
-use projector::shop::users::{self, UserRow};
+use daybook_projection::quarantine::{PARKED_EVENTS_PER_KEY_MAX, SkippedEvent, leave_out, release};
+use daybook_projection::{Generation, StopReason};
+use projector::users::{self, UserRow};
 use uuid::Uuid;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
@@ -75,7 +74,7 @@ fn an_event_that_cannot_be_opened_parks_its_key_and_no_other() {
     assert_eq!(user(&generation, USER), Some(UserRow::Active));
     assert_eq!(user(&generation, NEIGHBOUR), Some(UserRow::Deleted));
     // What another topic says of the key goes on: no row is folded from two partitions.
-    assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+    assert_eq!(projector::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
     assert_eq!(generation.checkpoint().events(), 6);
     let [key] = &parked(&generation)[..] else { panic!("{:?}", parked(&generation)) };
     assert_eq!((key.key.as_str(), key.topic.as_str()), (USER.to_string().as_str(), "users.events"));
@@ -173,7 +172,7 @@ fn a_release_of_what_has_no_position_yet_says_so_and_what_helps() {
     write_nonsense(&mut log, USER);
     let (_directory, generation) = projected(&log);
     let waits = parked(&generation)[0].clone();
-    let refused = release(&generation, shop::projection(), &waits.key).unwrap_err().to_string();
+    let refused = release(&generation, projector::projection(), &waits.key).unwrap_err().to_string();
     let place = format!("at the end of {}/{}", waits.topic, waits.partition);
     assert!(refused.contains(&place) && refused.contains("once another record follows"), "{refused}");
     assert!(!refused.contains("no events of key"), "{refused}");
@@ -259,8 +258,8 @@ fn an_event_that_cannot_be_folded_parks_its_key_while_others_are_followed() {
         });
         assert_eq!(progress.events_applied, if run == 0 { 3 } else { 0 }, "counted once");
         follower.stop().unwrap();
-        assert_eq!(shop::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
-        assert_eq!(shop::orders::page(&generation, NEIGHBOUR, 0, 10).unwrap().total, 1);
+        assert_eq!(projector::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+        assert_eq!(projector::orders::page(&generation, NEIGHBOUR, 0, 10).unwrap().total, 1);
         let parked = parked(&generation);
         assert_eq!((parked.len(), parked[0].since_position, parked[0].waiting), (1, 1, 2));
         assert!(parked[0].reason.contains("was never placed"), "{parked:?}");
@@ -285,7 +284,7 @@ fn large_records_that_wait_make_no_file_of_their_own() {
     let generation = open(&path);
     assert_eq!(parked(&generation), expected);
     // What waits behind the one that is left out is written again.
-    let left_out = leave_out(&generation, shop::projection(), vec![placed]).unwrap();
+    let left_out = leave_out(&generation, projector::projection(), vec![placed]).unwrap();
     assert_eq!((left_out.left_out, left_out.waiting), (1, 2));
     drop(generation);
     let generation = open(&path);

@@ -5,8 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use projector::kernel::{Generation, ReadModel};
-use projector::shop;
+use daybook_projection::{Generation, ReadModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -147,7 +146,7 @@ fn a_generation_in_use_is_told_by_its_holder() {
     let broker = shop_with_an_order();
     let directory = tempfile::tempdir().unwrap();
     let path = replay(&broker, directory.path())["path"].as_str().unwrap().to_owned();
-    let _serving = Generation::open(Path::new(&path), &shop::layout(), "query-api, pid 12").unwrap();
+    let _serving = Generation::open(Path::new(&path), &projector::layout(), "query-api, pid 12").unwrap();
     let inspect = projector(&broker, directory.path(), &["--inspect", &USER.to_string()]).output().unwrap();
     assert_refused(&inspect, 3, &["in use by query-api, pid 12"]);
     let status = projector(&broker, directory.path(), &["--status"]).output().unwrap();
@@ -272,7 +271,7 @@ fn status_says_why_a_generation_was_withdrawn_and_accepting_it_builds_it_anew() 
     replay(&broker, directory.path());
     // The one that is served lacks what the log has: whatever is built says something else.
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let layout = shop::layout();
+    let layout = projector::layout();
     let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
     let empty = Generation::create(&read_model.path_of("gen-000002"), &layout, &served, "a test").unwrap();
     empty.finish().unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use projector::kernel::ReadModel;
+use daybook_projection::ReadModel;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

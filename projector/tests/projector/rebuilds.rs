@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::kernel::{
+use daybook_projection::{
     Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay,
 };
-use projector::shop;
 use uuid::Uuid;
 
 use crate::broker::{Broker, until};
@@ -24,7 +23,7 @@ pub(crate) fn rebuild(
     options: &ReplayOptions,
 ) -> Result<ReplayReport, ReplayError> {
     let read_model = ReadModel::open(directory).unwrap();
-    replay(&broker.kafka, &read_model, shop::projection(), options, |_| {}, &AtomicBool::new(false))
+    replay(&broker.kafka, &read_model, projector::projection(), options, |_| {}, &AtomicBool::new(false))
 }
 
 /// Changes the journal of an unfinished generation, as another process would.
@@ -47,7 +46,7 @@ fn runs_are_merged_in_steps_when_there_are_too_many() {
     let many = ReplayOptions { memory_bytes_max: 0, runs_merged_max: 2, threads: 2, ..options() };
     let report = rebuild(&broker, directory.path(), &many).unwrap();
     assert_eq!(report.digest, digest_of(&log.records));
-    let generation = Generation::open(&report.path, &shop::layout(), HOLDER).unwrap();
+    let generation = Generation::open(&report.path, &projector::layout(), HOLDER).unwrap();
     assert_eq!(generation.recount_digest().unwrap(), report.digest);
 }
 
@@ -115,7 +114,7 @@ fn stopped_at_any_progress_it_goes_on_from_there() {
             cancelled.store(told >= stop_after, Ordering::Relaxed);
         };
         let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(4_000), ..options() };
-        let first = replay(&broker.kafka, &read_model, shop::projection(), &slow, stop, &cancelled);
+        let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
         if let Err(error) = first {
             assert!(matches!(error, ReplayError::Cancelled { .. }), "{error}");
         }
@@ -169,7 +168,7 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     let read_model = ReadModel::open(directory.path()).unwrap();
     let aside = ReplayOptions { accept_difference: None, ..options() };
     let cancelled = AtomicBool::new(true);
-    let stopped = replay(&broker.kafka, &read_model, shop::projection(), &aside, |_| {}, &cancelled);
+    let stopped = replay(&broker.kafka, &read_model, projector::projection(), &aside, |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     rewrite_journal(&directory.path().join("gen-000001"), |journal| {
         journal.replace("\"version\":3", "\"version\":99")
@@ -199,10 +198,14 @@ fn so_many_old_generations_are_kept_as_asked_for() {
 /// Follows with the published generation until it holds so many events.
 pub(crate) fn follow_to_the_end(broker: &Broker, read_model: &ReadModel, events: u64) {
     let path = read_model.path_of(&read_model.current().unwrap().unwrap());
-    let generation = std::sync::Arc::new(Generation::open(&path, &shop::layout(), HOLDER).unwrap());
-    let options = projector::kernel::FollowOptions::default();
-    let follower =
-        projector::kernel::Follower::start(&broker.kafka, generation.clone(), shop::projection(), options);
+    let generation = std::sync::Arc::new(Generation::open(&path, &projector::layout(), HOLDER).unwrap());
+    let options = daybook_projection::FollowOptions::default();
+    let follower = daybook_projection::Follower::start(
+        &broker.kafka,
+        generation.clone(),
+        projector::projection(),
+        options,
+    );
     let follower = follower.unwrap();
     crate::broker::until_events(&generation, events);
     follower.stop().unwrap();
@@ -220,7 +223,7 @@ fn told_to_stop_it_names_an_event_that_cannot_be_folded_although_only_its_change
     let error = rebuild(&broker, directory.path(), &stopping).unwrap_err();
     let ReplayError::Stopped(reason) = &error else { panic!("{error}") };
     let at = reason.at().unwrap();
-    let opened = schemas::envelope::open(Some(&record.value), Vec::new).unwrap();
+    let opened = daybook_event::envelope::open(Some(&record.value), Vec::new).unwrap();
     assert_eq!((at.offset, at.event_id), (record.offset, Some(opened.id)), "{error}");
 }
 

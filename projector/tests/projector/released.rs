@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use projector::kernel::follower::{Repair, RepairError};
-use projector::kernel::quarantine::{
+use daybook_projection::follower::{Repair, RepairError};
+use daybook_projection::quarantine::{
     EventName, PARKED_EVENTS_PER_KEY_MAX, ReleaseError, Released, SkippedEvent, leave_out, release,
     release_all,
 };
-use projector::kernel::{Digest, Generation, ParkedKey, Projection, ReadModel};
-use projector::shop;
+use daybook_projection::{Digest, Generation, ParkedKey, Projection, ReadModel};
 use uuid::Uuid;
 
 use crate::broken::parked;
@@ -161,19 +160,19 @@ fn a_record_that_tells_nothing_is_left_out_by_its_position() {
     let place = &parked(&generation)[0];
     let skipped = vec![named(&generation, &format!("{}/{}@1", place.topic, place.partition))];
     assert_eq!(skipped[0].event_id, None);
-    leave_out(&generation, shop::projection(), skipped.clone()).unwrap();
+    leave_out(&generation, projector::projection(), skipped.clone()).unwrap();
     drop(generation);
     // Repeated, also after a restart, it is known.
     log.repeat(1);
     log.write(&user_deleted(USER));
     let generation = open(&path);
-    leave_out(&generation, shop::projection(), skipped.clone()).unwrap();
+    leave_out(&generation, projector::projection(), skipped.clone()).unwrap();
     project(&generation, &log.records);
     assert_eq!(generation.checkpoint().events(), 4);
     assert!(generation.quarantine().is_empty());
 
     let again = fresh(&directory.path().join("again"));
-    leave_out(&again, shop::projection(), skipped).unwrap();
+    leave_out(&again, projector::projection(), skipped).unwrap();
     project(&again, &log.records);
     assert_eq!(state(&generation), state(&again));
     assert_eq!(again.checkpoint(), generation.checkpoint());

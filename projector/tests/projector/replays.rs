@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::kernel::{
+use daybook_projection::{
     FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, StopReason,
     replay,
 };
-use projector::shop;
-use schemas::shop::ShopEvent;
+use schemas::ShopEvent;
 
 use crate::broker::{Broker, until_events};
 use crate::log::{HOLDER, digest_of, sealed, signed_up, source_of, transcript};
@@ -24,7 +23,7 @@ fn the_same_rows_as_by_following_and_it_is_published() {
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
     assert_eq!((report.generation.as_str(), report.published), ("gen-000001", true));
     assert_eq!(report.digest, digest_of(&log.records));
-    let built = Generation::open(&report.path, &shop::layout(), HOLDER).unwrap();
+    let built = Generation::open(&report.path, &projector::layout(), HOLDER).unwrap();
     assert_eq!(built.recount_digest().unwrap(), report.digest);
     drop(built);
     assert_eq!(report.events, events(&log.records));
@@ -32,13 +31,13 @@ fn the_same_rows_as_by_following_and_it_is_published() {
     assert!(report.bytes_on_disk > 0);
 
     // Whoever opens it goes on where the replay ended.
-    let generation = Arc::new(Generation::open(&report.path, &shop::layout(), HOLDER).unwrap());
+    let generation = Arc::new(Generation::open(&report.path, &projector::layout(), HOLDER).unwrap());
     assert_eq!(generation.checkpoint(), report.checkpoint);
     let mut more = log.clone();
     more.write(&signed_up(uuid::Uuid::from_u128(1)));
     broker.write(&more.records[500..]);
     let follower =
-        Follower::start(&broker.kafka, generation.clone(), shop::projection(), FollowOptions::default())
+        Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
             .unwrap();
     until_events(&generation, report.events + 1);
     follower.stop().unwrap();
@@ -54,7 +53,7 @@ fn a_tiny_cache_gives_the_same_rows_and_stays_tiny() {
     let read_model = ReadModel::open(directory.path()).unwrap();
     let tiny = ReplayOptions { memory_bytes_max: 0, ..options() };
     let never = AtomicBool::new(false);
-    let report = replay(&broker.kafka, &read_model, shop::projection(), &tiny, |_| {}, &never).unwrap();
+    let report = replay(&broker.kafka, &read_model, projector::projection(), &tiny, |_| {}, &never).unwrap();
     assert_eq!(report.digest, digest_of(&log.records));
 }
 
@@ -96,7 +95,7 @@ fn progress_reaches_its_total_and_can_be_cancelled() {
     replay(
         &broker.kafka,
         &read_model,
-        shop::projection(),
+        projector::projection(),
         &options(),
         |progress| told.push(progress),
         &never,
@@ -107,8 +106,8 @@ fn progress_reaches_its_total_and_can_be_cancelled() {
 
     let cancelled = AtomicBool::new(false);
     let cancel = |_| cancelled.store(true, Ordering::Relaxed);
-    let error =
-        replay(&broker.kafka, &read_model, shop::projection(), &options(), cancel, &cancelled).unwrap_err();
+    let error = replay(&broker.kafka, &read_model, projector::projection(), &options(), cancel, &cancelled)
+        .unwrap_err();
     assert!(matches!(error, ReplayError::Cancelled { .. }), "{error}");
     assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
     // The next one goes on with what it left behind.

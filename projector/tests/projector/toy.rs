@@ -1,18 +1,18 @@
 //! A domain that has nothing of a shop: the kernel takes it all the same.
 
-use projector::kernel::engine::{Engine, Limits};
-use projector::kernel::projection::ViewEntry;
-use projector::kernel::{
+use daybook_event::envelope::Source;
+use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
+use daybook_projection::engine::{Engine, Limits};
+use daybook_projection::projection::ViewEntry;
+use daybook_projection::{
     Checkpoint, EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, Topic, View,
 };
-use schemas::envelope::Source;
-use schemas::event_data::{DataError, EventData, read_fields, unknown_type};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::log::{HOLDER, Record, apply, fresh_of, sealed_as};
-use projector::kernel::Generation;
+use daybook_projection::Generation;
 
 /// A lamp was switched on so many times.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -151,7 +151,7 @@ fn another_layout_is_refused_with_the_remedy() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     drop(lamps(&path));
-    let error = Generation::open(&path, &projector::shop::layout(), HOLDER).err().unwrap();
+    let error = Generation::open(&path, &projector::layout(), HOLDER).err().unwrap();
     let sentence = error.to_string();
     assert!(sentence.contains("layout 7 (switches=255; store 5)"), "{sentence}");
     assert!(sentence.contains("projector --replay"), "{sentence}");

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::kernel::read_model::VERIFY_DIRECTORY;
-use projector::kernel::verify::{Range, RangeDigest, RowsAt, Sample, Serves, VerifyReport, verify};
-use projector::kernel::{
+use daybook_projection::read_model::VERIFY_DIRECTORY;
+use daybook_projection::verify::{Range, RangeDigest, RowsAt, Sample, Serves, VerifyReport, verify};
+use daybook_projection::{
     Comparison, Generation, ReadModel, ReadModelError, ReplayError, ReplayOptions, replay,
 };
-use projector::shop;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -27,7 +26,7 @@ fn verified_up_to(broker: &Broker, directory: &Path, limit: usize) -> VerifyRepo
     let read_model = ReadModel::open(directory).unwrap();
     let options = ReplayOptions { publish: false, ..options() };
     let never = AtomicBool::new(false);
-    verify(&broker.kafka, &read_model, shop::projection(), &options, limit, |_| {}, &never).unwrap()
+    verify(&broker.kafka, &read_model, projector::projection(), &options, limit, |_| {}, &never).unwrap()
 }
 
 /// Flips a bit of the first stored value that has `needle`, below the kernel that keeps the digest.
@@ -182,9 +181,9 @@ fn a_settled_build_whose_page_goes_bad_is_begun_anew() {
         cancelled.store(journal.contains("\"settled\":true"), Ordering::Relaxed);
     };
     let stopped =
-        replay(&broker.kafka, &read_model, shop::projection(), &options(), once_settled, &cancelled);
+        replay(&broker.kafka, &read_model, projector::projection(), &options(), once_settled, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
-    drop(Generation::resume(&second, &shop::layout(), HOLDER).unwrap());
+    drop(Generation::resume(&second, &projector::layout(), HOLDER).unwrap());
     flip_on_disk(&second.join("rows"), format!("product {FLIPPED:05}").as_bytes());
     // Whoever follows to where the served one is has to read that page.
     let before = log.records.len();
@@ -214,7 +213,7 @@ fn a_verification_that_is_stopped_leaves_nothing_behind() {
     let read_model = ReadModel::open(directory.path()).unwrap();
     let stopped = AtomicBool::new(true);
     let verified =
-        verify(&broker.kafka, &read_model, shop::projection(), &options(), LIMIT, |_| {}, &stopped);
+        verify(&broker.kafka, &read_model, projector::projection(), &options(), LIMIT, |_| {}, &stopped);
     assert!(verified.is_err(), "{verified:?}");
     assert!(!directory.path().join(VERIFY_DIRECTORY).exists());
 }
@@ -277,12 +276,12 @@ fn a_verification_lets_go_of_what_is_about_to_be_served_and_ends_where_it_is_ser
     let server = Server::start(directory.path(), move |asks, body| {
         asked += 1;
         if asked > 3 && serving.is_none() {
-            serving = Generation::open(&path, &shop::layout(), "a server").ok();
+            serving = Generation::open(&path, &projector::layout(), "a server").ok();
         }
         let Some(generation) = &serving else {
             return json!(Serves { sample: None, opens: asked > 2, trouble: None });
         };
-        let (layout, never) = (shop::layout().to_string(), || false);
+        let (layout, never) = (projector::layout().to_string(), || false);
         match asks {
             "/sample" => json!(Serves { sample: Some(sample_of(generation)), opens: false, trouble: None }),
             "/digests" => {
@@ -326,5 +325,5 @@ fn every_row_that_nobody_wrote_is_named_however_many_there_are() {
 }
 
 fn sample_of(generation: &Generation) -> Sample {
-    Sample::of("gen-000001", &shop::layout().to_string(), &generation.moment())
+    Sample::of("gen-000001", &projector::layout().to_string(), &generation.moment())
 }

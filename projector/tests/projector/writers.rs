@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use daybook_event::claim::{self, Claim, Writer};
+use daybook_event::envelope::{Source, as_sent};
 use jiff::Timestamp;
-use schemas::claim::{self, Claim, Writer};
-use schemas::envelope::{Source, as_sent};
 use uuid::Uuid;
 
 use crate::broker::Broker;

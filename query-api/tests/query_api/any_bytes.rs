@@ -1,8 +1,8 @@
 //! What must hold of any text in a request line. Asked by `hostile_input` with random edits, and by the fuzz target, which
 //! includes this file.
 
-use query_api::kernel::limits::PAGE_MAX;
-use query_api::kernel::{cursor, parameters};
+use daybook_query::limits::PAGE_MAX;
+use daybook_query::{cursor, parameters};
 
 /// Whose cursors the seeds are.
 pub(crate) const SCOPE: &str = "/products";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use query_api::kernel::limits::{REQUESTS_MAX, WAITING_MAX};
+use daybook_query::limits::{REQUESTS_MAX, WAITING_MAX};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;

@@ -4,11 +4,11 @@ use std::fs;
 use std::sync::atomic::AtomicBool;
 
 use axum::Router;
+use daybook_event::claim::{self, Claim, Writer};
+use daybook_event::envelope::Source;
+use daybook_projection::{Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
 use jiff::Timestamp;
-use projector::kernel::{Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
-use schemas::claim::{self, Claim, Writer};
-use schemas::envelope::Source;
-use schemas::shop::{self, ShopEvent};
+use schemas::ShopEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ async fn what_is_built_anew_under_the_name_of_what_was_withdrawn_is_judged_anew(
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let (layout, empty) = (projector::shop::layout(), read_model.path_of("gen-000002"));
+    let (layout, empty) = (projector::layout(), read_model.path_of("gen-000002"));
     let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
     let service = setting.serve().await;
     let router = service.router();
@@ -175,7 +175,7 @@ async fn made_anew_after(events: &[ShopEvent]) -> Setting {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_made_anew_is_not_healed_by_the_claims_in_it() {
     let setting = made_anew_after(&[signed_up(1), placed(100, 1, 10, 1)]).await;
-    for topic in shop::TOPICS {
+    for topic in schemas::TOPICS {
         for partition in 0..PARTITIONS {
             let service = topic.trim_end_matches(".events").to_owned().into();
             let claim = claim::seal(&Claim {
@@ -208,7 +208,7 @@ async fn replay_on(setting: &Setting, accept: Option<&str>) -> Result<ReplayRepo
             ..ReplayOptions::new(PARTITIONS, "another test".to_owned())
         };
         let never = AtomicBool::new(false);
-        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &never)
+        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &never)
     })
     .await
     .unwrap()

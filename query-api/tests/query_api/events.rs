@@ -2,10 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use schemas::shop::orders::{OrderCancelled, OrderPlaced};
-use schemas::shop::products::{ProductDetails, ProductDiscontinued};
-use schemas::shop::users::{UserDeleted, UserDetails};
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
+use schemas::orders::{OrderCancelled, OrderPlaced};
+use schemas::products::{ProductDetails, ProductDiscontinued};
+use schemas::users::{UserDeleted, UserDetails};
+use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 /// Ids that are short to write.

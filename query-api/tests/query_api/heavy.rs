@@ -8,10 +8,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get as on_get;
-use query_api::kernel::answer;
-use query_api::kernel::api::Api;
-use query_api::kernel::refusal::Refusal;
-use query_api::kernel::service::Service;
+use daybook_query::answer;
+use daybook_query::api::Api;
+use daybook_query::refusal::Refusal;
+use daybook_query::service::Service;
 use tokio::task::JoinHandle;
 
 use crate::http::{Answer, get};
@@ -59,7 +59,7 @@ impl Drop for Opens {
 }
 
 async fn read(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, Refusal> {
-    let read = move |_: &_, stop: &query_api::kernel::heavy::Stop| {
+    let read = move |_: &_, stop: &daybook_query::heavy::Stop| {
         gate.pass();
         gate.told_to_stop.fetch_add(usize::from(stop.is_set()), Ordering::SeqCst);
         answer::render(&"all of it", 1)

@@ -1,6 +1,6 @@
 //! No text in a request line makes reading it panic.
 
-use query_api::kernel::cursor;
+use daybook_query::cursor;
 
 use crate::any_bytes::{self, SCOPE};
 use crate::random::{seeds, try_many};

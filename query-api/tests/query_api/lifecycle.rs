@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use projector::kernel::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
+use daybook_projection::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
@@ -127,7 +127,7 @@ async fn a_second_service_on_the_same_read_model_is_refused() {
 async fn a_foreign_layout_is_replaced() {
     let setting = Setting::new();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let mut layout = projector::shop::layout();
+    let mut layout = projector::layout();
     layout.version += 1;
     let zero = Checkpoint::zero([("users.events", 2)]);
     let foreign = Generation::create(&read_model.path_of("gen-000001"), &layout, &zero, "a test").unwrap();
@@ -188,7 +188,7 @@ async fn what_an_earlier_version_has_left_unfinished_does_not_keep_a_new_one_fro
         let read_model = ReadModel::open(&data_dir).unwrap();
         let options = ReplayOptions::new(PARTITIONS, "a test".to_owned());
         let cancelled = AtomicBool::new(true);
-        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &cancelled).unwrap_err();
+        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &cancelled).unwrap_err();
         read_model.path_of("gen-000001").join("build/JOURNAL")
     });
     let left = left.await.unwrap();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use event_log::embedded::EmbeddedBroker;
-use event_log::{Kafka, Outgoing, Writer, partition_for_key};
+use daybook_event::envelope::{Envelope, Source, seal};
+use daybook_event::event_data::EventData;
+use daybook_event::token::Token;
+use daybook_kafka::embedded::EmbeddedBroker;
+use daybook_kafka::{Kafka, Outgoing, Writer, partition_for_key};
 use jiff::Timestamp;
-use schemas::envelope::{Envelope, Source, seal};
-use schemas::event_data::EventData;
-use schemas::shop::{self, ShopEvent};
-use schemas::token::Token;
+use schemas::ShopEvent;
 use uuid::Uuid;
 
 pub(crate) const PARTITIONS: i32 = 2;
@@ -38,7 +38,7 @@ impl Log {
     pub(crate) fn start_two((topic, partition): (&str, i32), leader: i32) -> Self {
         let log = Self::of(EmbeddedBroker::start_with(2).unwrap());
         log.create_topics();
-        for all in shop::TOPICS {
+        for all in schemas::TOPICS {
             (0..PARTITIONS).for_each(|one| log.broker.set_leader(all, one, Some(1)).unwrap());
         }
         log.broker.set_leader(topic, partition, Some(leader)).unwrap();
@@ -59,7 +59,7 @@ impl Log {
     }
 
     pub(crate) fn create_topics(&self) {
-        shop::TOPICS.iter().for_each(|topic| self.create_topic(topic));
+        schemas::TOPICS.iter().for_each(|topic| self.create_topic(topic));
     }
 
     pub(crate) fn create_topic(&self, topic: &str) {
@@ -138,9 +138,9 @@ impl Log {
 
 pub(crate) fn place(event: &ShopEvent) -> (&'static str, i32) {
     let topic = match event {
-        ShopEvent::User(_) => shop::users::TOPIC,
-        ShopEvent::Product(_) => shop::products::TOPIC,
-        ShopEvent::Order(_) => shop::orders::TOPIC,
+        ShopEvent::User(_) => schemas::users::TOPIC,
+        ShopEvent::Product(_) => schemas::products::TOPIC,
+        ShopEvent::Order(_) => schemas::orders::TOPIC,
     };
     (topic, partition_for_key(event.key().to_string().as_bytes(), PARTITIONS))
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::kernel::verify::{VerifyReport, socket_path, verify};
-use projector::kernel::{ReadModel, ReplayOptions};
+use daybook_projection::verify::{VerifyReport, socket_path, verify};
+use daybook_projection::{ReadModel, ReplayOptions};
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
@@ -106,11 +106,11 @@ async fn a_directory_that_was_taken_away_is_told_while_it_is() {
     service.stop().await.unwrap();
 }
 
-fn verified(kafka: &event_log::Kafka, data_dir: PathBuf) -> VerifyReport {
+fn verified(kafka: &daybook_kafka::Kafka, data_dir: PathBuf) -> VerifyReport {
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a verification".to_owned());
     let never = AtomicBool::new(false);
-    verify(kafka, &read_model, projector::shop::projection(), &options, LIMIT, |_| {}, &never).unwrap()
+    verify(kafka, &read_model, projector::projection(), &options, LIMIT, |_| {}, &never).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use projector::kernel::ReadModel;
+use daybook_projection::ReadModel;
 use serde_json::Value;
 
 use crate::events::{created, id, placed, signed_up};

@@ -4,11 +4,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use projector::kernel::{
+use daybook_projection::{
     Checkpoint, Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport,
     SourceCheckpoint, SourceId, replay,
 };
-use query_api::Settings;
+use daybook_query::Settings;
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
@@ -103,7 +103,7 @@ pub(crate) async fn replayed(setting: &Setting, accept: Option<&str>) -> Result<
         let read_model = ReadModel::open(&data_dir).unwrap();
         let options =
             ReplayOptions { accept_difference, ..ReplayOptions::new(PARTITIONS, "another test".to_owned()) };
-        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &AtomicBool::new(false))
+        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &AtomicBool::new(false))
     };
     tokio::task::spawn_blocking(work).await.unwrap()
 }
@@ -113,7 +113,7 @@ async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name_in_the_
     let setting = Setting::new();
     let token = published(&setting).await;
     let path = setting.data_dir().join("gen-000001");
-    let looking = Generation::open(&path, &projector::shop::layout(), "projector, pid 12").unwrap();
+    let looking = Generation::open(&path, &projector::layout(), "projector, pid 12").unwrap();
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
     status(&router, "who has it", |status| is_waiting(status, "projector, pid 12")).await;
@@ -125,7 +125,7 @@ async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name_in_the_
 }
 
 fn zero() -> Checkpoint {
-    Checkpoint::zero(projector::shop::projection().topics.iter().map(|topic| (topic.name, PARTITIONS)))
+    Checkpoint::zero(projector::projection().topics.iter().map(|topic| (topic.name, PARTITIONS)))
 }
 
 /// An empty generation of today's layout, finished.
@@ -135,7 +135,7 @@ fn publish_empty(setting: &Setting, name: &str, version_added: u32) {
 
 fn publish_at(setting: &Setting, name: &str, version_added: u32, reached: &Checkpoint) {
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let mut layout = projector::shop::layout();
+    let mut layout = projector::layout();
     layout.version += version_added;
     Generation::create(&read_model.path_of(name), &layout, reached, "a test").unwrap().finish().unwrap();
     read_model.publish(name).unwrap();

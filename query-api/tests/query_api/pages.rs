@@ -1,7 +1,7 @@
 //! Pages, with writes in between.
 
 use axum::Router;
-use schemas::shop::ShopEvent;
+use schemas::ShopEvent;
 use serde_json::Value;
 
 use crate::events::{cancelled, created, id, placed, signed_up};

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use projector::kernel::{Generation, ReadModel, ReplayOptions, replay};
+use daybook_projection::{Generation, ReadModel, ReplayOptions, replay};
 use tempfile::TempDir;
 
 use crate::events::signed_up;
@@ -162,7 +162,7 @@ fn terminated(running: &mut Running) -> Option<i32> {
 fn it_ends_in_order_while_its_generation_cannot_be_opened_yet() {
     let (directory, log) = (tempfile::tempdir().unwrap(), Log::start());
     let data_dir = published(&directory, &log);
-    let layout = projector::shop::layout();
+    let layout = projector::layout();
     let looking = Generation::open(&data_dir.join("gen-000001"), &layout, "projector, pid 12").unwrap();
     let mut running = start(&directory, &log, free_address());
     assert_eq!(terminated(&mut running), Some(0));
@@ -176,7 +176,7 @@ fn published(directory: &TempDir, log: &Log) -> PathBuf {
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a test".to_owned());
     let never = AtomicBool::new(false);
-    replay(&log.kafka(), &read_model, projector::shop::projection(), &options, |_| {}, &never).unwrap();
+    replay(&log.kafka(), &read_model, projector::projection(), &options, |_| {}, &never).unwrap();
     data_dir
 }
 

@@ -3,10 +3,10 @@
 use std::fs;
 
 use axum::Router;
-use projector::kernel::quarantine::{PARKED_EVENTS_PER_KEY_MAX, PARKED_RECORD_BYTES_MAX, leave_out};
-use projector::kernel::{Generation, ReadModel, ReplayError};
-use schemas::event_data::{DataError, EventData, unknown_type};
-use schemas::shop::ShopEvent;
+use daybook_event::event_data::{DataError, EventData, unknown_type};
+use daybook_projection::quarantine::{PARKED_EVENTS_PER_KEY_MAX, PARKED_RECORD_BYTES_MAX, leave_out};
+use daybook_projection::{Generation, ReadModel, ReplayError};
+use schemas::ShopEvent;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -156,12 +156,12 @@ async fn what_is_left_out_and_named_nowhere_is_told_while_it_lasts() {
     service.stop().await.unwrap();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     let path = read_model.path_of("gen-000001");
-    let generation = Generation::open(&path, &projector::shop::layout(), "a test").unwrap();
+    let generation = Generation::open(&path, &projector::layout(), "a test").unwrap();
     let (topic, partition) = place(&signed_up(1));
     let name = format!("{topic}/{partition}@0").parse().unwrap();
     let event = generation.quarantine().find(&name, "a test", "now").unwrap();
     let skipped = read_model.note_skipped(event).unwrap();
-    leave_out(&generation, projector::shop::projection(), skipped).unwrap();
+    leave_out(&generation, projector::projection(), skipped).unwrap();
     drop(generation);
     let service = setting.serve().await;
     left_out(&service.router(), 0).await;

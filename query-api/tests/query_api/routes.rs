@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use schemas::shop::products::ProductDetails;
-use schemas::shop::{ProductEvent, ShopEvent};
-use schemas::token::{Token, TokenPosition};
+use daybook_event::token::{Token, TokenPosition};
+use schemas::products::ProductDetails;
+use schemas::{ProductEvent, ShopEvent};
 use serde_json::Value;
 
 use crate::events::{created, id, placed, signed_up};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use query_api::{Service, Settings, StartError};
+use daybook_query::{Service, Settings, StartError};
 use serde_json::Value;
 use tempfile::TempDir;
 

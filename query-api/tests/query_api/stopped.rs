@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 
-use projector::kernel::ReadModel;
-use query_api::Settings;
-use schemas::shop::products::ProductDetails;
-use schemas::shop::{ProductEvent, ShopEvent};
+use daybook_projection::ReadModel;
+use daybook_query::Settings;
+use schemas::products::ProductDetails;
+use schemas::{ProductEvent, ShopEvent};
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use projector::kernel::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
-use schemas::token::{Token, TokenPosition};
+use daybook_event::token::{Token, TokenPosition};
+use daybook_projection::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
 use serde_json::{Value, json};
 
 use crate::events::{id, placed, signed_up};
@@ -28,9 +28,7 @@ pub(crate) async fn rebuild(setting: &Setting) -> String {
         let read_model = ReadModel::open(&data_dir).unwrap();
         let options = ReplayOptions::new(PARTITIONS, "another test".to_owned());
         let never = AtomicBool::new(false);
-        replay(&kafka, &read_model, projector::shop::projection(), &options, |_| {}, &never)
-            .unwrap()
-            .generation
+        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &never).unwrap().generation
     })
     .await
     .unwrap()
@@ -147,7 +145,7 @@ async fn a_published_generation_that_cannot_be_read_is_told_and_not_served() {
     let service = setting.serve().await;
     let router = service.router();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let mut layout = projector::shop::layout();
+    let mut layout = projector::layout();
     layout.version += 1;
     let zero = Checkpoint::zero([("users.events", 2)]);
     let foreign = Generation::create(&read_model.path_of("gen-000002"), &layout, &zero, "a test").unwrap();
@@ -177,8 +175,8 @@ async fn a_generation_that_is_behind_for_ever_is_not_served() {
     let token = setting.log.write(&signed_up(USER));
     get_after(&router, &path(), &token).await.ok();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let topics = projector::shop::projection().topics.iter().map(|topic| (topic.name, 1));
-    let (layout, one_partition) = (projector::shop::layout(), Checkpoint::zero(topics));
+    let topics = projector::projection().topics.iter().map(|topic| (topic.name, 1));
+    let (layout, one_partition) = (projector::layout(), Checkpoint::zero(topics));
     let behind =
         Generation::create(&read_model.path_of("gen-000002"), &layout, &one_partition, "a test").unwrap();
     behind.finish().unwrap();
@@ -200,7 +198,7 @@ async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served(
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let layout = projector::shop::layout();
+    let layout = projector::layout();
     let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
     let service = setting.serve().await;
     let router = service.router();
@@ -238,7 +236,7 @@ async fn what_says_something_else_is_not_served_under_load_either() {
     get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let layout = projector::shop::layout();
+    let layout = projector::layout();
     let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
     let service = setting.serve().await;
     let router = service.router();
@@ -273,7 +271,7 @@ async fn replay_rebuilds_beside_what_is_served() {
     let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
-    let settings = query_api::Settings { replay: true, ..setting.settings() };
+    let settings = daybook_query::Settings { replay: true, ..setting.settings() };
     let service = setting.serve_with(&settings).await;
     serving(&service.router(), "gen-000002").await;
     assert_eq!(get(&service.router(), &path()).await.ok(), before);

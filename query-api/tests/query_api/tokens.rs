@@ -14,7 +14,7 @@ fn path() -> String {
 }
 
 /// The token that the next event like this will have.
-fn next_token(event: &schemas::shop::ShopEvent, position: u64) -> String {
+fn next_token(event: &schemas::ShopEvent, position: u64) -> String {
     let (topic, partition) = place(event);
     format!("{topic}/{partition}@{position}")
 }
@@ -69,7 +69,7 @@ async fn past_the_deadline_there_is_the_position_and_no_stale_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_setting_bounds_the_wait() {
     let setting = Setting::new();
-    let settings = query_api::Settings { wait_ms_max: 20, ..setting.settings() };
+    let settings = daybook_query::Settings { wait_ms_max: 20, ..setting.settings() };
     let service = setting.serve_with(&settings).await;
     let token = next_token(&signed_up(USER), 0);
     let headers = [("daybook-after", token.as_str()), ("daybook-wait-ms", "3600000")];

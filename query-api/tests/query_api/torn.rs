@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Command;
 
-use projector::kernel::Generation;
+use daybook_projection::Generation;
 use serde_json::{Value, json};
 
 use crate::events::{created, id};
@@ -48,7 +48,7 @@ fn a_generation_that_took_part_of_a_batch_is_replaced_while_the_service_runs() {
 /// Whoever serves it need not read all of its rows first, which would leave nothing to be met on the disk.
 fn finished_as_it_is(generation: &Path) {
     std::fs::write(generation.join("BUILDING"), "").unwrap();
-    let resumed = Generation::resume(generation, &projector::shop::layout(), "a test").unwrap();
+    let resumed = Generation::resume(generation, &projector::layout(), "a test").unwrap();
     std::fs::remove_file(generation.join("FINISHED")).unwrap();
     resumed.finish().unwrap();
 }

@@ -8,21 +8,21 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get as on_get;
-use projector::kernel::projection::ViewEntry;
-use projector::kernel::{
+use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
+use daybook_projection::projection::ViewEntry;
+use daybook_projection::{
     EventMeta, FoldError, PartStore, Parts, Projection, ReadError, ReadModel, ReplayOptions, RowError,
     StoreError, Topic, View, replay,
 };
-use query_api::kernel::answer::{self, Rendered};
-use query_api::kernel::api::Api;
-use query_api::kernel::asked::Asked;
-use query_api::kernel::grounds::Grounds;
-use query_api::kernel::marks::Marks;
-use query_api::kernel::positions::Dependency;
-use query_api::kernel::refusal::Refusal;
-use query_api::kernel::service::Service;
-use query_api::kernel::serving::unreadable;
-use schemas::event_data::{DataError, EventData, read_fields, unknown_type};
+use daybook_query::answer::{self, Rendered};
+use daybook_query::api::Api;
+use daybook_query::asked::Asked;
+use daybook_query::grounds::Grounds;
+use daybook_query::marks::Marks;
+use daybook_query::positions::Dependency;
+use daybook_query::refusal::Refusal;
+use daybook_query::service::Service;
+use daybook_query::serving::unreadable;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -145,7 +145,7 @@ async fn serve(setting: &Setting) -> Service {
 }
 
 async fn serve_as(projection: Projection<Switched>, setting: &Setting) -> Service {
-    let settings = query_api::Settings { wait_ms_max: 1_000, ..setting.settings() };
+    let settings = daybook_query::Settings { wait_ms_max: 1_000, ..setting.settings() };
     let service = Service::start(&settings, projection, routes(), "a toy").await.unwrap();
     ready(&service.router()).await;
     service

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use query_api::Settings;
+use daybook_query::Settings;
 use serde_json::{Value, json};
 
 use crate::events::{id, placed, signed_up};
@@ -22,7 +22,7 @@ async fn the_status_has_every_member_and_lag_falls_to_zero() {
     };
     let status = status(&service.router(), "end offsets", caught_up).await;
     assert_eq!(status["generation"], "gen-000001");
-    assert_eq!(status["layout"], projector::shop::layout().to_string());
+    assert_eq!(status["layout"], projector::layout().to_string());
     assert_eq!(
         (&status["state"], &status["stopped"], &status["ready"]),
         (&json!("following"), &Value::Null, &json!(true))

@@ -15,8 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use event_log::process;
-use event_log::settings::SettingErrors;
+use daybook_service::SettingErrors;
 use indicatif::{ProgressBar, ProgressStyle};
 use quickstart::client::Client;
 use quickstart::shop::{Shop, Urls, chain};
@@ -33,19 +32,19 @@ struct Flags {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    process::init_logging(process::LogFormat::Text);
+    daybook_service::init_logging(daybook_service::LogFormat::Text);
     let mut errors = SettingErrors::default();
     let Some(place) = flags.place.check(&mut errors) else {
         eprintln!("error: {errors}");
-        return ExitCode::from(process::EXIT_USAGE);
+        return ExitCode::from(daybook_service::EXIT_USAGE);
     };
     let outcome = tokio::runtime::Runtime::new().map_err(|error| error.to_string());
     match outcome.and_then(|runtime| runtime.block_on(import(&flags.file, &place))) {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(process::EXIT_FAILED),
+        Ok(false) => ExitCode::from(daybook_service::EXIT_FAILED),
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::from(process::EXIT_FAILED)
+            ExitCode::from(daybook_service::EXIT_FAILED)
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use daybook_event::headers;
+use daybook_event::token::{Token, TokenPosition};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use quickstart::client::{Answer, Client, ClientError};
 use quickstart::shop::Urls;
 use reqwest::Method;
-use schemas::headers;
-use schemas::token::{Token, TokenPosition};
 use serde_json::{Value, json};
 
 use crate::plan::{Customer, Deed, Plan, Product};

@@ -1,7 +1,7 @@
 //! The code and the JSON Schemas accept the same data.
 
-use schemas::event_data::{DataError, EventData};
-use schemas::shop::ShopEvent;
+use daybook_event::event_data::{DataError, EventData};
+use schemas::ShopEvent;
 use serde_json::{Value, json};
 
 use crate::files::{data_schemas, json, samples, validator};

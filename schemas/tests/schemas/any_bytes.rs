@@ -1,10 +1,10 @@
 //! What must hold of any bytes whatever. Asked by `hostile_input` with random edits of the samples, and by the fuzz
 //! targets, which include this file.
 
-use schemas::envelope::{self, Envelope, seal};
-use schemas::event_data::{EventData as _, open};
-use schemas::shop::ShopEvent;
-use schemas::token::Token;
+use daybook_event::envelope::{self, Envelope, seal};
+use daybook_event::event_data::{EventData as _, open};
+use daybook_event::token::Token;
+use schemas::ShopEvent;
 
 /// The value of a record: no panic, and what is accepted is understood.
 pub(crate) fn event(value: &[u8]) {

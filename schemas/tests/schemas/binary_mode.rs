@@ -1,8 +1,8 @@
 //! An event in binary mode opens to the same as its twin in structured mode.
 
-use schemas::envelope::{self, OpenError, seal};
-use schemas::event_data::open;
-use schemas::shop::ShopEvent;
+use daybook_event::envelope::{self, OpenError, seal};
+use daybook_event::event_data::open;
+use schemas::ShopEvent;
 
 use crate::files::{BinarySample, binary_samples, sample_at};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use daybook_event::envelope::{self, seal};
+use daybook_event::event_data::{EventData, Opened, open_canonical};
 use proptest::prelude::*;
-use schemas::envelope::{self, seal};
-use schemas::event_data::{EventData, Opened, open_canonical};
-use schemas::shop::ShopEvent;
+use schemas::ShopEvent;
 
 use crate::files::{newest_types, sample_at, samples};
 use crate::random::{apply, edit};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use schemas::event_data::EventData;
-use schemas::shop::ShopEvent;
+use daybook_event::event_data::EventData;
+use schemas::ShopEvent;
 use serde_json::{Value, json};
 
 use crate::compatibility::{Breach, breaches_alone, breaches_between};
@@ -76,7 +76,8 @@ fn the_code_fills_in_the_defaults_that_the_check_counts_on() {
         for sample in samples() {
             let (of, version) = split_version(&sample.event_type);
             if of == stem && version < since {
-                let opened = schemas::event_data::open::<ShopEvent>(Some(&sample.value), Vec::new).unwrap();
+                let opened =
+                    daybook_event::event_data::open::<ShopEvent>(Some(&sample.value), Vec::new).unwrap();
                 let upcast = json(opened.event.to_data().unwrap().get().as_bytes());
                 assert_eq!(upcast.get(field), Some(&value), "{} of {}", field, sample.path);
                 seen += 1;

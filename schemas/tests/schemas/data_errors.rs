@@ -1,7 +1,7 @@
 //! Whatever is wrong with an event's type or data, the error names the type and the field.
 
-use schemas::event_data::{DataError, EventData, EventError, open, read_fields};
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
+use daybook_event::event_data::{DataError, EventData, EventError, open, read_fields};
+use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use schemas::doubt::{
+use daybook_event::doubt::{
     ASKED_EVERY, Counted, Doubt, Doubts, Followed, KEPT_MAX, Reading, Readings, UNREAD_MAX,
 };
-use schemas::place::Stamp;
+use daybook_event::place::Stamp;
 use uuid::Uuid;
 
 type Stamps = Vec<Option<Stamp>>;

@@ -1,6 +1,6 @@
 //! Whatever is wrong with an envelope, the error names the attribute and says what was expected.
 
-use schemas::envelope::{self, OpenError};
+use daybook_event::envelope::{self, OpenError};
 use serde_json::{Value, json};
 
 use crate::files::sample_at;

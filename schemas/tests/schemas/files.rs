@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jsonschema::{Draft, Validator};
-use schemas::shop::{orders, products, users};
+use schemas::{orders, products, users};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! No bytes make opening or parsing panic, and what is accepted is understood: written again, it reads the same.
 
-use schemas::envelope;
-use schemas::event_data::open;
-use schemas::shop::ShopEvent;
+use daybook_event::envelope;
+use daybook_event::event_data::open;
+use schemas::ShopEvent;
 
 use crate::any_bytes;
 use crate::files::{binary_samples, samples};

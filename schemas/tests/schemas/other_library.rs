@@ -2,7 +2,7 @@
 
 use cloudevents::event::ExtensionValue;
 use cloudevents::{AttributesReader, Data, Event};
-use schemas::envelope;
+use daybook_event::envelope;
 
 use crate::files::{json, samples};
 

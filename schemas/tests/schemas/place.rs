@@ -1,8 +1,8 @@
 //! The place in a log that is not quite what it was.
 
+use daybook_event::place::{Compared, Place, Search, Stamp, Step};
+use daybook_event::sequence::{Reached, Sequence};
 use proptest::prelude::*;
-use schemas::place::{Compared, Place, Search, Stamp, Step};
-use schemas::sequence::{Reached, Sequence};
 use uuid::Uuid;
 
 fn id(position: u64) -> Uuid {

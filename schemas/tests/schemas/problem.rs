@@ -1,6 +1,6 @@
 //! The JSON of a problem, as RFC 9457 has it.
 
-use schemas::problem::{MEDIA_TYPE, Problem};
+use daybook_event::problem::{MEDIA_TYPE, Problem};
 use serde_json::json;
 
 #[test]

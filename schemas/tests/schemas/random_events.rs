@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
+use daybook_event::envelope::{self, Envelope, Source, seal};
+use daybook_event::event_data::{EventData, open};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use schemas::envelope::{self, Envelope, Source, seal};
-use schemas::event_data::{EventData, open};
-use schemas::shop::orders::{OrderCancelled, OrderEvent, OrderPlaced};
-use schemas::shop::products::{ProductDetails, ProductDiscontinued, ProductEvent};
-use schemas::shop::users::{UserDeleted, UserDetails, UserEvent};
-use schemas::shop::{ShopEvent, users};
+use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced};
+use schemas::products::{ProductDetails, ProductDiscontinued, ProductEvent};
+use schemas::users::{UserDeleted, UserDetails, UserEvent};
+use schemas::{ShopEvent, users};
 use uuid::Uuid;
 
 use crate::files::{data_schemas, envelope_schema, json, validator};

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use schemas::envelope::{self, seal};
-use schemas::event_data::{EventData, open};
-use schemas::shop::ShopEvent;
+use daybook_event::envelope::{self, seal};
+use daybook_event::event_data::{EventData, open};
+use schemas::ShopEvent;
 
 use crate::files::{newest_types, samples};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use schemas::envelope;
-use schemas::event_data::open;
-use schemas::shop::ShopEvent;
+use daybook_event::envelope;
+use daybook_event::event_data::open;
+use schemas::ShopEvent;
 
 use crate::files::{binary_samples, data_schemas, envelope_schema, json, samples, validator};
 

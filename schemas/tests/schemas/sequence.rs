@@ -1,6 +1,6 @@
 //! The check of positions: next, known, missing, or claimed twice.
 
-use schemas::sequence::{RECENT_IDS_MAX, Reached, Sequence, SequenceError, Verdict};
+use daybook_event::sequence::{RECENT_IDS_MAX, Reached, Sequence, SequenceError, Verdict};
 use uuid::Uuid;
 
 fn id(position: u64) -> Uuid {

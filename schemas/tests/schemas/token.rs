@@ -1,6 +1,6 @@
 //! Tokens: what they look like, and what is none.
 
-use schemas::token::{POSITIONS_MAX, Token, TokenError, TokenPosition};
+use daybook_event::token::{POSITIONS_MAX, Token, TokenError, TokenPosition};
 
 fn position(topic: &str, partition: i32, position: u64) -> TokenPosition {
     TokenPosition { topic: topic.to_owned(), partition, position }

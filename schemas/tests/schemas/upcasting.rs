@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use schemas::envelope;
-use schemas::event_data::{EventData, open};
-use schemas::shop::orders::{OrderEvent, OrderPlaced};
-use schemas::shop::products::{ProductDetails, ProductEvent};
-use schemas::shop::{ShopEvent, orders, products};
+use daybook_event::envelope;
+use daybook_event::event_data::{EventData, open};
+use schemas::orders::{OrderEvent, OrderPlaced};
+use schemas::products::{ProductDetails, ProductEvent};
+use schemas::{ShopEvent, orders, products};
 use serde_json::Value;
 use uuid::Uuid;
 

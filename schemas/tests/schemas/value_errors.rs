@@ -1,6 +1,6 @@
 //! What is said of a value that is no event at all.
 
-use schemas::envelope::{self, OpenError};
+use daybook_event::envelope::{self, OpenError};
 
 use crate::files::{json, sample_at};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use schemas::envelope;
-use schemas::event_data::{EventData, open};
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
+use daybook_event::envelope;
+use daybook_event::event_data::{EventData, open};
+use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 
 use crate::files::{newest_types, samples};
 

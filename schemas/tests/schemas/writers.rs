@@ -1,12 +1,12 @@
 //! Writers and their epochs: claims, and which records count.
 
+use daybook_event::claim::{self, Claim, Writer};
+use daybook_event::envelope::{self, Source, as_sent, seal};
+use daybook_event::event_data::open_canonical;
+use daybook_event::sequence::{Reached, Sequence, Verdict};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use schemas::claim::{self, Claim, Writer};
-use schemas::envelope::{self, Source, as_sent, seal};
-use schemas::event_data::open_canonical;
-use schemas::sequence::{Reached, Sequence, Verdict};
-use schemas::shop::ShopEvent;
+use schemas::ShopEvent;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -5,13 +5,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use event_log::process::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging, shutdown_signal};
-use projector::kernel::projection::{Projection, ViewEntry};
-use projector::kernel::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
-use projector::shop::products::{ProductRow, Products};
-use projector::shop::{orders::Orders, users::Users};
-use query_api::kernel::arguments::{Arguments, Serve, Task};
-use schemas::shop::ShopEvent;
+use daybook_projection::projection::{Projection, ViewEntry};
+use daybook_projection::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
+use daybook_query::arguments::{Arguments, Serve, Task};
+use daybook_service::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging, shutdown_signal};
+use projector::products::{ProductRow, Products};
+use projector::{orders::Orders, users::Users};
+use schemas::ShopEvent;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -32,8 +32,8 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve_until_stopped(Serve { listen, settings, .. }: Serve) -> ExitCode {
     let listener = TcpListener::bind(listen).await.expect("an address to listen on");
-    let routes = query_api::shop::routes();
-    match query_api::kernel::run::run(settings, before_prices(), routes, listener, shutdown_signal()).await {
+    let routes = query_api::routes();
+    match daybook_query::run::run(settings, before_prices(), routes, listener, shutdown_signal()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -48,7 +48,7 @@ fn before_prices() -> Projection<ShopEvent> {
         views: const {
             &[ViewEntry::of::<ProductsBeforePrices>(), ViewEntry::of::<Users>(), ViewEntry::of::<Orders>()]
         },
-        ..projector::shop::projection()
+        ..projector::projection()
     }
 }
 

@@ -5,13 +5,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use event_log::process::{EXIT_FAILED, EXIT_USAGE, init_logging, shutdown_signal};
-use projector::kernel::projection::{Projection, ViewEntry};
-use projector::kernel::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
-use projector::shop::{orders::Orders, products::Products, users::Users};
-use query_api::kernel::arguments::{Arguments, Serve, Task};
-use schemas::event_data::{DataError, EventData, unknown_type};
-use schemas::shop::ShopEvent;
+use daybook_event::event_data::{DataError, EventData, unknown_type};
+use daybook_projection::projection::{Projection, ViewEntry};
+use daybook_projection::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
+use daybook_query::arguments::{Arguments, Serve, Task};
+use daybook_service::{EXIT_FAILED, EXIT_USAGE, init_logging, shutdown_signal};
+use projector::{orders::Orders, products::Products, users::Users};
+use schemas::ShopEvent;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
@@ -27,8 +27,8 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let ended = runtime.block_on(async {
         let listener = TcpListener::bind(listen).await.expect("an address to listen on");
-        let routes = query_api::shop::routes();
-        query_api::kernel::run::run(settings, older(), routes, listener, shutdown_signal()).await
+        let routes = query_api::routes();
+        daybook_query::run::run(settings, older(), routes, listener, shutdown_signal()).await
     });
     ended.map_or_else(
         |error| {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn older() -> Projection<OlderEvent> {
-    let today = projector::shop::projection();
+    let today = projector::projection();
     let views = const {
         &[
             ViewEntry::of::<Older<Products>>(),

@@ -8,10 +8,10 @@ use std::future::Future;
 use std::path::Path;
 use std::process::ExitCode;
 
-use command_services::kernel::command_line::{self, until_signal};
-use command_services::shop::{orders, products, users};
-use event_log::process::{EXIT_FAILED, EXIT_USAGE};
-use event_log::sabotage;
+use command_services::{orders, products, users};
+use daybook_command::command_line::{self, until_signal};
+use daybook_service::sabotage;
+use daybook_service::{EXIT_FAILED, EXIT_USAGE};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         "orders" => wait(command_line::main(orders::DEFAULTS, |settings, listener| {
             orders::run(settings, listener, until_signal())
         })),
-        "query-api" => query_api::command_line::main(),
+        "query-api" => daybook_query::command_line::main(projector::projection(), query_api::routes()),
         other => complain(
             EXIT_USAGE,
             &format!("{other} is no service; call this program users, products, orders or query-api"),

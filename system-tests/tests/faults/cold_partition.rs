@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use event_log::{Outgoing, Polled, Reader, Start, Writer, topics};
-use schemas::{claim, envelope};
+use daybook_event::{claim, envelope};
+use daybook_kafka::{Outgoing, Polled, Reader, Start, Writer, topics};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::wait;
 

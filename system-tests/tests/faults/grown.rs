@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use event_log::topics::{self, TopicSpec};
-use event_log::{Outgoing, SendError, Writer, partition_for_key};
+use daybook_kafka::topics::{self, TopicSpec};
+use daybook_kafka::{Outgoing, SendError, Writer, partition_for_key};
 use serde_json::Value;
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::log;

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
-use event_log::topics;
-use schemas::sequence::{Sequence, Verdict};
+use daybook_event::sequence::{Sequence, Verdict};
+use daybook_kafka::topics;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::process::Process;
@@ -244,7 +244,7 @@ fn post(address: SocketAddr, key: &str, request: &str) -> Option<(Answer, Option
     let (answer, head) = request_of(address, "POST", "/users", &key, request)?;
     let token = head.lines().find_map(|line| line.strip_prefix("daybook-token: "));
     let at = token.map(|token| {
-        let token: schemas::token::Token = token.parse().expect("a token");
+        let token: daybook_event::token::Token = token.parse().expect("a token");
         (token.positions[0].partition as usize, token.positions[0].position)
     });
     Some((answer, at))

@@ -6,28 +6,54 @@ use std::process::Command;
 use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("daybook-digest", &[]),
     ("daybook-journal", &[]),
-    ("schemas", &[]),
-    ("event-log", &[]),
-    ("command-services", &["daybook-digest", "daybook-journal", "schemas", "event-log"]),
-    ("projector", &["daybook-digest", "schemas", "event-log"]),
-    ("query-api", &["schemas", "event-log", "projector"]),
-    ("quickstart", &["schemas", "event-log", "command-services", "projector", "query-api"]),
+    ("daybook-event", &[]),
+    ("daybook-service", &[]),
+    ("daybook-kafka", &["daybook-service"]),
     (
-        "system-tests",
-        &[
-            "daybook-journal",
-            "schemas",
-            "event-log",
-            "command-services",
-            "projector",
-            "query-api",
-            "quickstart",
-        ],
+        "daybook-command",
+        &["daybook-digest", "daybook-event", "daybook-journal", "daybook-kafka", "daybook-service"],
     ),
-    ("benchmarks", &["schemas", "event-log", "command-services", "projector", "query-api", "quickstart"]),
+    ("daybook-projection", &["daybook-digest", "daybook-event", "daybook-kafka", "daybook-service"]),
+    ("daybook-query", &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service"]),
+    ("schemas", &["daybook-event"]),
+    ("command-services", OF_THE_WRITE_SIDE),
+    ("projector", OF_THE_VIEWS),
+    ("query-api", OF_THE_READ_SIDE),
+    ("quickstart", ALL),
+    ("system-tests", ALL),
+    ("benchmarks", ALL),
+];
+
+const OF_THE_WRITE_SIDE: &[&str] =
+    &["daybook-command", "daybook-event", "daybook-journal", "daybook-kafka", "daybook-service", "schemas"];
+const OF_THE_VIEWS: &[&str] =
+    &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "schemas"];
+const OF_THE_READ_SIDE: &[&str] = &[
+    "daybook-event",
+    "daybook-kafka",
+    "daybook-projection",
+    "daybook-query",
+    "daybook-service",
+    "projector",
+    "schemas",
+];
+/// Of those above all others.
+const ALL: &[&str] = &[
+    "command-services",
+    "daybook-command",
+    "daybook-event",
+    "daybook-journal",
+    "daybook-kafka",
+    "daybook-projection",
+    "daybook-query",
+    "daybook-service",
+    "projector",
+    "query-api",
+    "quickstart",
+    "schemas",
 ];
 
 /// Dependencies, also those for tests and builds, of each crate on crates of this workspace.
@@ -109,12 +135,12 @@ fn sabotage_by_default_is_seen() {
     let manifest = |default: &[&str], of_dependency: &[&str]| {
         serde_json::json!({
             "name": "query-api",
-            "features": { "default": default, "sabotage": ["event-log/sabotage"] },
-            "dependencies": [{ "name": "event-log", "features": of_dependency }],
+            "features": { "default": default, "sabotage": ["daybook-service/sabotage"] },
+            "dependencies": [{ "name": "daybook-service", "features": of_dependency }],
         })
     };
     assert!(sabotage_unasked(&[manifest(&[], &["tls"])]).is_empty());
-    for wrong in [manifest(&["event-log/sabotage"], &[]), manifest(&[], &["sabotage"])] {
+    for wrong in [manifest(&["daybook-service/sabotage"], &[]), manifest(&[], &["sabotage"])] {
         assert_eq!(sabotage_unasked(&[wrong]), ["crate query-api builds sabotage by default"]);
     }
 }

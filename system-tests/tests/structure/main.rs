@@ -26,18 +26,8 @@ fn sled_is_imported_by_one_file_on_each_side() {
 }
 
 #[test]
-fn rdkafka_is_imported_by_event_log_alone() {
+fn rdkafka_is_imported_by_one_crate_alone() {
     tree::assert_kept(&imports::rdkafka(&Tree::of_repository()));
-}
-
-#[test]
-fn the_kernel_does_not_know_the_shop() {
-    tree::assert_kept(&imports::kernel(&Tree::of_repository()));
-}
-
-#[test]
-fn the_write_side_and_the_read_side_meet_only_in_kafka() {
-    tree::assert_kept(&imports::sides(&Tree::of_repository()));
 }
 
 #[test]
@@ -51,6 +41,6 @@ fn the_invariants_name_only_tests_that_exist() {
 }
 
 #[test]
-fn the_code_map_names_every_source_file() {
-    tree::assert_kept(&documents::unmapped_files(&Tree::of_repository()));
+fn every_source_file_says_what_it_is_for() {
+    tree::assert_kept(&documents::without_purpose(&Tree::of_repository()));
 }

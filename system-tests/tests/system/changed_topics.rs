@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use event_log::partition_for_key;
+use daybook_kafka::partition_for_key;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::kafka::OwnKafka;
@@ -336,7 +336,7 @@ async fn another_cluster_at_the_same_address_is_not_gone_on_with() {
     let mut site = ordered(&kafka).await;
     let lengths = |site: &Site| -> Vec<usize> {
         let events = |topic| system_tests::log::events(site.broker.kafka(), topic);
-        schemas::shop::TOPICS.into_iter().flat_map(events).map(|events| events.len()).collect()
+        schemas::TOPICS.into_iter().flat_map(events).map(|events| events.len()).collect()
     };
     let before = lengths(&site);
     for service in [site.users.take(), site.products.take(), site.orders.take()] {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use schemas::claim::CLAIMED;
+use daybook_event::claim::CLAIMED;
 use serde_json::Value;
 use system_tests::binaries;
 use system_tests::broker::{PARTITIONS, TestBroker};

@@ -1,6 +1,6 @@
 //! Records in a topic that its service did not write: noticed while services run and at their next start, and named.
 
-use event_log::{Outgoing, Writer, partition_for_key};
+use daybook_kafka::{Outgoing, Writer, partition_for_key};
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::site::{Made, Site};
@@ -11,11 +11,11 @@ use crate::said::{names, not_ready, trouble};
 super::on_both_brokers!(an_event_of_another_service_stops_all_who_read_it, another_service);
 super::on_both_brokers!(a_record_that_is_no_event_stops_owner_and_c_and_parks_its_key_in_d, no_event);
 
-const USERS: &str = schemas::shop::users::TOPIC;
+const USERS: &str = schemas::users::TOPIC;
 
 async fn another_service(broker: TestBroker) {
     let (mut site, user, product) = ordered(broker).await;
-    let products = log::records(site.broker.kafka(), schemas::shop::products::TOPIC);
+    let products = log::records(site.broker.kafka(), schemas::products::TOPIC);
     let (partition, event) = (0..)
         .zip(products)
         .find_map(|(partition, events)| Some((partition, events.into_iter().next()?)))

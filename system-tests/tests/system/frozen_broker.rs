@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use event_log::{Outgoing, Writer};
+use daybook_kafka::{Outgoing, Writer};
 use system_tests::broker::TestBroker;
 use system_tests::kafka::OwnKafka;
 

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use event_log::{Outgoing, Writer};
-use schemas::shop::TOPICS;
+use daybook_kafka::{Outgoing, Writer};
+use schemas::TOPICS;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::kafka::OwnKafka;

@@ -1,8 +1,8 @@
 //! One of three brokers is killed, and its partitions have no other copy: everything else goes on, running and starting.
 
-use event_log::partition_for_key;
+use daybook_kafka::partition_for_key;
 use quickstart::client::{Answer, Client, Method};
-use schemas::shop::TOPICS;
+use schemas::TOPICS;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::kafka::OwnKafka;

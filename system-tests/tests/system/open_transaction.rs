@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event_log::foreign::ForeignTransaction;
-use event_log::{Kafka, LogError, Span, Start, read_spans, topics};
-use schemas::{claim, envelope};
+use daybook_event::{claim, envelope};
+use daybook_kafka::foreign::ForeignTransaction;
+use daybook_kafka::{Kafka, LogError, Span, Start, read_spans, topics};
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::process::Process;
@@ -13,7 +13,7 @@ use system_tests::site::Site;
 use system_tests::wait::DEADLINE;
 use uuid::Uuid;
 
-const USERS: &str = schemas::shop::users::TOPIC;
+const USERS: &str = schemas::users::TOPIC;
 /// Sign-ups before the transaction, and in it: some for every partition.
 const SIGN_UPS: usize = 12;
 

@@ -1,10 +1,10 @@
 //! A record that D cannot project, among good traffic: reads go on and say what is missing; a newer D releases what waits,
 //! or somebody leaves the record out, for ever.
 
-use event_log::{Outgoing, Writer, partition_for_key};
+use daybook_kafka::{Outgoing, Writer, partition_for_key};
 use quickstart::client::{Answer, Method};
 
-use schemas::headers;
+use daybook_event::headers;
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::log;
@@ -125,7 +125,7 @@ async fn assert_sound_and_replayed(site: &Site) {
 fn write_unknown(site: &Site, product: &Made) -> String {
     let kafka = site.broker.kafka();
     let partition = partition_for_key(product.id.as_bytes(), PARTITIONS);
-    let records = log::records(kafka, schemas::shop::products::TOPIC);
+    let records = log::records(kafka, schemas::products::TOPIC);
     let last = records[usize::try_from(partition).expect("a partition")].last().expect("its creation");
     let text = String::from_utf8(last.record.1.clone()).expect("text");
     let (position, id) = (|at: u64| format!("{at:020}"), uuid::Uuid::now_v7().to_string());
@@ -135,7 +135,7 @@ fn write_unknown(site: &Site, product: &Made) -> String {
         .replace(&last.previous_id.expect("a link").to_string(), &last.id.to_string())
         .replace("shop.product.created", "shop.product.renamed");
     let writer = Writer::open(kafka, |delivery| assert!(delivery.result.is_ok())).expect("a writer");
-    let (topic, key) = (schemas::shop::products::TOPIC, product.id.as_bytes());
+    let (topic, key) = (schemas::products::TOPIC, product.id.as_bytes());
     let record = Outgoing { topic, partition, key, value: value.as_bytes(), headers: &[], tag: 0 };
     writer.send(record).expect("room for one record");
     writer.flush(wait::DEADLINE).expect("it is written");

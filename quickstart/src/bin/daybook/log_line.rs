@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::{Kafka, Polled, Reader, Start};
+use daybook_event::token::{Token, TokenPosition};
+use daybook_kafka::{Kafka, Polled, Reader, Start};
 use quickstart::shop::chain;
-use schemas::token::{Token, TokenPosition};
 
 /// How long the relay may take until the event is in the log.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -35,7 +35,8 @@ pub(crate) fn find(kafka: &Kafka, token: &str) -> Result<LogLine, String> {
     while Instant::now() < deadline {
         if let Polled::Record(record) = reader.poll(POLL).map_err(|error| chain(&error))?
             && let Some(value) = record.value()
-            && schemas::envelope::open(Some(value), Vec::new).is_ok_and(|event| event.position == at.position)
+            && daybook_event::envelope::open(Some(value), Vec::new)
+                .is_ok_and(|event| event.position == at.position)
         {
             let value = String::from_utf8_lossy(value).into_owned();
             return Ok(LogLine { place: place(at), offset: record.offset(), value });

@@ -11,8 +11,7 @@ mod story;
 use std::process::ExitCode;
 
 use clap::Parser;
-use event_log::process;
-use event_log::settings::SettingErrors;
+use daybook_service::SettingErrors;
 use quickstart::client::Client;
 use quickstart::shop::{Shop, ShopError, chain};
 use quickstart::start::{Place, PlaceFlags, Site};
@@ -27,7 +26,7 @@ struct Flags {
     #[arg(long, env = "DAYBOOK_NO_DEMO")]
     no_demo: bool,
     #[command(flatten)]
-    log: process::LogFlags,
+    log: daybook_service::LogFlags,
 }
 
 fn main() -> ExitCode {
@@ -35,13 +34,13 @@ fn main() -> ExitCode {
     let mut errors = SettingErrors::default();
     let (place, log_format) = (flags.place.check(&mut errors), flags.log.check(&mut errors));
     let (Some(place), Some(log_format)) = (place, log_format) else {
-        return failed(&errors.to_string(), process::EXIT_USAGE);
+        return failed(&errors.to_string(), daybook_service::EXIT_USAGE);
     };
-    process::init_logging(log_format);
-    let outcome = query_api::command_line::runtime().map_err(|error| error.to_string());
+    daybook_service::init_logging(log_format);
+    let outcome = daybook_query::command_line::runtime().map_err(|error| error.to_string());
     match outcome.and_then(|runtime| runtime.block_on(run(&place, !flags.no_demo))) {
         Ok(code) => code,
-        Err(error) => failed(&error, process::EXIT_FAILED),
+        Err(error) => failed(&error, daybook_service::EXIT_FAILED),
     }
 }
 
@@ -60,7 +59,7 @@ async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
     let outcome = tokio::select! {
         outcome = serve(&shop, &site, demo) => outcome,
         () = shop.ended() => Ok(()),
-        () = process::shutdown_signal() => Ok(()),
+        () = daybook_service::shutdown_signal() => Ok(()),
     };
     println!("stopping ...");
     match (shop.stop().await, outcome) {
@@ -73,11 +72,11 @@ async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
 
 fn exit_code(error: &ShopError) -> u8 {
     match error {
-        ShopError::InUse { .. } => process::EXIT_IN_USE,
+        ShopError::InUse { .. } => daybook_service::EXIT_IN_USE,
         ShopError::Listen { .. }
         | ShopError::Ended { .. }
         | ShopError::NotReady { .. }
-        | ShopError::Client(_) => process::EXIT_FAILED,
+        | ShopError::Client(_) => daybook_service::EXIT_FAILED,
     }
 }
 

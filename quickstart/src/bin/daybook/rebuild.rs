@@ -3,8 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use projector::kernel::{Generation, ReadModel, ReplayOptions, ReplayReport};
-use projector::shop;
+use daybook_projection::{Generation, ReadModel, ReplayOptions, ReplayReport};
 use quickstart::client::Client;
 use quickstart::shop::{ShopSettings, Urls, chain};
 
@@ -50,8 +49,14 @@ async fn replay(settings: &ShopSettings) -> Result<ReplayReport, String> {
     let work = move || {
         let read_model = ReadModel::open(&directory).map_err(|error| chain(&error))?;
         let never = AtomicBool::new(false);
-        let built =
-            projector::kernel::replay(&kafka, &read_model, shop::projection(), &options, |_| {}, &never);
+        let built = daybook_projection::replay(
+            &kafka,
+            &read_model,
+            projector::projection(),
+            &options,
+            |_| {},
+            &never,
+        );
         built.map_err(|error| chain(&error))
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
@@ -77,7 +82,7 @@ async fn generation(client: &Client, urls: &Urls) -> Result<String, String> {
 /// Of the generation that was served before: it is kept, and closed once D has swapped.
 fn digest(settings: &ShopSettings, name: &str) -> Result<String, String> {
     let read_model = ReadModel::open(&settings.read_model_dir()).map_err(|error| chain(&error))?;
-    let generation = Generation::open(&read_model.path_of(name), &shop::layout(), HOLDER);
+    let generation = Generation::open(&read_model.path_of(name), &projector::layout(), HOLDER);
     let generation = generation.map_err(|error| chain(&error))?;
     Ok(generation.digest().to_string())
 }

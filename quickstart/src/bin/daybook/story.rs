@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::topics::{self, Watermarks};
-use event_log::{Kafka, Polled, Reader, Start};
+use daybook_event::claim;
+use daybook_kafka::topics::{self, Watermarks};
+use daybook_kafka::{Kafka, Polled, Reader, Start};
 use quickstart::client::{Answer, Client};
 use quickstart::shop::{ShopSettings, Urls, chain};
-use schemas::claim;
 use serde_json::{Value, json};
 
 use crate::{log_line, print};
@@ -60,7 +60,7 @@ pub(crate) async fn is_log_empty(settings: &ShopSettings) -> Result<bool, String
 /// The services have claimed their partitions already, which are records, but no events.
 fn has_no_event(kafka: &Kafka, partitions: i32) -> Result<bool, String> {
     let of = |topic| (0..partitions).map(move |partition| (topic, partition));
-    let all: Vec<(&str, i32)> = schemas::shop::TOPICS.into_iter().flat_map(of).collect();
+    let all: Vec<(&str, i32)> = schemas::TOPICS.into_iter().flat_map(of).collect();
     let held = topics::all_watermarks(kafka, &all).map_err(|error| chain(&error))?;
     let start = |((topic, partition), held): (&(&str, i32), &Watermarks)| Start {
         topic: (*topic).to_owned(),

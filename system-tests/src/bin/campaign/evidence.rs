@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use schemas::shop::ShopEvent;
+use schemas::ShopEvent;
 use uuid::Uuid;
 
 use crate::history::{History, Seen, SeenProduct};

@@ -6,7 +6,7 @@ mod questions;
 use std::collections::{BTreeMap, BTreeSet};
 
 use quickstart::client::Client;
-use schemas::shop::ShopEvent;
+use schemas::ShopEvent;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Every request and every answer, in the words of the clients. Times are microseconds since the campaign began.
 
-use schemas::token::Token;
+use daybook_event::token::Token;
 use uuid::Uuid;
 
 /// How the problems end that say that something was never there.

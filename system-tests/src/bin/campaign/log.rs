@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use event_log::{Kafka, Polled, Reader, Record, Start};
-use schemas::envelope;
-use schemas::event_data::{EventData as _, EventError};
-use schemas::shop::{ShopEvent, TOPICS};
+use daybook_event::envelope;
+use daybook_event::event_data::{EventData as _, EventError};
+use daybook_kafka::{Kafka, Polled, Reader, Record, Start};
+use schemas::{ShopEvent, TOPICS};
 use serde_json::Value;
 
 use crate::Fallible;

@@ -160,7 +160,7 @@ fn stop_at_signal(handle: &Handle) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&stop);
     handle.spawn(async move {
-        event_log::process::shutdown_signal().await;
+        daybook_service::shutdown_signal().await;
         set.store(true, Ordering::Relaxed);
     });
     stop

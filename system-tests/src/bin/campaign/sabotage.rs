@@ -3,7 +3,7 @@
 mod attempt;
 mod run;
 
-use event_log::sabotage::Fault;
+use daybook_service::sabotage::Fault;
 
 use crate::world::{ORDERS, PRODUCTS, QUERY, USERS};
 

@@ -9,11 +9,11 @@ pub(crate) mod service;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use event_log::sabotage::Fault;
-use event_log::{Kafka, topics};
+use daybook_kafka::{Kafka, topics};
+use daybook_service::sabotage::Fault;
 use quickstart::client::Client;
 use quickstart::shop::Urls;
-use schemas::shop::TOPICS;
+use schemas::TOPICS;
 use tokio::runtime::Handle;
 
 use crate::Fallible;

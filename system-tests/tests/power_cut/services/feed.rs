@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use event_log::Kafka;
+use daybook_kafka::Kafka;
 use quickstart::client::{Client, Method};
 use serde_json::{Value, json};
 use system_tests::site::Made;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use event_log::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
-use schemas::envelope;
-use schemas::sequence::{Sequence, Verdict};
+use daybook_event::envelope;
+use daybook_event::sequence::{Sequence, Verdict};
+use daybook_kafka::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use serde_json::Value;
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::log;

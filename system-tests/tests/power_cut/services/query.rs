@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use event_log::Kafka;
+use daybook_kafka::Kafka;
 use quickstart::client::Client;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use command_services::{AnswerAfter, Limits, Settings, shop};
-use event_log::Kafka;
-use event_log::process::ConnectionLimits;
+use daybook_command::{AnswerAfter, Limits, Settings};
+use daybook_kafka::Kafka;
+use daybook_service::ConnectionLimits;
 use quickstart::client::Client;
 use system_tests::broker::PARTITIONS;
 use system_tests::wait;
@@ -42,11 +42,17 @@ impl Restarted {
         let task = tokio::spawn(async move {
             let settings = || settings(kafka.clone(), &directory);
             match which {
-                Which::Users => shop::users::run(settings(), listener, stopped).await.map_err(said),
-                Which::Products => shop::products::run(settings(), listener, stopped).await.map_err(said),
-                Which::Orders => shop::orders::run(settings(), listener, stopped).await.map_err(said),
+                Which::Users => {
+                    command_services::users::run(settings(), listener, stopped).await.map_err(said)
+                }
+                Which::Products => {
+                    command_services::products::run(settings(), listener, stopped).await.map_err(said)
+                }
+                Which::Orders => {
+                    command_services::orders::run(settings(), listener, stopped).await.map_err(said)
+                }
                 Which::Query => {
-                    let settings = query_api::Settings::new(kafka.clone(), PARTITIONS, directory.clone());
+                    let settings = daybook_query::Settings::new(kafka.clone(), PARTITIONS, directory.clone());
                     query_api::run(settings, listener, stopped).await.map_err(said)
                 }
             }

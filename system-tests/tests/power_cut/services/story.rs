@@ -1,7 +1,7 @@
 //! What clients asked of a service and what they were told, each at its time.
 
+use daybook_event::headers;
 use quickstart::client::{Answer, Client, ClientError, Method};
-use schemas::headers;
 use serde_json::Value;
 use system_tests::power_cut::notes::now_ns;
 

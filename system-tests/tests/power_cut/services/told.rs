@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use event_log::Kafka;
+use daybook_event::token::Token;
+use daybook_kafka::Kafka;
 use quickstart::client::{Answer, Client};
-use schemas::token::Token;
 use serde_json::Value;
 
 use super::log::{self, Event};

@@ -1,5 +1,5 @@
 //! A directory of service A from before there was a journal, on a disk that loses its power while it is taken over: what
-//! commit f1d0a6b left, see `command-services/src/shop/tests/upgraded.rs`.
+//! commit f1d0a6b left, see `command-services/src/tests/upgraded.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use event_log::{Kafka, Outgoing, Writer};
+use daybook_event::headers;
+use daybook_kafka::{Kafka, Outgoing, Writer};
 use quickstart::client::{Answer, Client, ClientError, Method};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use schemas::headers;
 use serde_json::Value;
 use system_tests::binaries;
 use system_tests::broker::TestBroker;

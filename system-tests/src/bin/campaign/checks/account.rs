@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent};
+use schemas::{OrderEvent, ProductEvent, ShopEvent};
 use uuid::Uuid;
 
 use crate::evidence::Evidence;

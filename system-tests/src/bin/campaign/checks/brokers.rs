@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::{orders, users};
-use schemas::token::Token;
+use daybook_event::token::Token;
+use schemas::{orders, users};
 
 use super::Judged;
 use crate::evidence::{Evidence, Quiet};

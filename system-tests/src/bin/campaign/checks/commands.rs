@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::{OrderEvent, ShopEvent};
-use schemas::token::TokenPosition;
+use daybook_event::token::TokenPosition;
+use schemas::{OrderEvent, ShopEvent};
 use uuid::Uuid;
 
 use super::Judged;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
+use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 use super::Judged;

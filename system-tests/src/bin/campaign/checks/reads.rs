@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::OrderEvent;
-use schemas::token::Token;
+use daybook_event::token::Token;
+use schemas::OrderEvent;
 use uuid::Uuid;
 
 use super::Judged;
@@ -56,7 +56,7 @@ fn nothing(after: &After, question: Question) -> Option<String> {
 
 fn not_reached(token: &Token, as_of: &Token) -> Option<String> {
     let reached = as_of.positions.iter();
-    let behind = |at: &&schemas::token::TokenPosition| {
+    let behind = |at: &&daybook_event::token::TokenPosition| {
         !reached
             .clone()
             .any(|to| to.topic == at.topic && to.partition == at.partition && to.position >= at.position)

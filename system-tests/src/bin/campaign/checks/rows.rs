@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::shop::{ProductEvent, ShopEvent, UserEvent};
+use schemas::{ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 use super::Judged;

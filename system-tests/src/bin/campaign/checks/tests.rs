@@ -4,7 +4,7 @@ mod sample;
 
 use std::collections::BTreeSet;
 
-use event_log::sabotage::Fault;
+use daybook_service::sabotage::Fault;
 use uuid::Uuid;
 
 use super::CHECKS;

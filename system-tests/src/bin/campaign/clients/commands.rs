@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use daybook_event::headers;
+use daybook_event::token::Token;
 use quickstart::client::{Answer, ClientError, Method, Request};
 use rand::RngExt;
-use schemas::headers;
-use schemas::token::Token;
 use serde_json::Value;
 use uuid::Uuid;
 

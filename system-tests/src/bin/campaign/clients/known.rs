@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use daybook_event::token::Token;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use schemas::token::Token;
 use uuid::Uuid;
 
 /// Newest things that are chosen from; it also keeps a user's orders below a page of D's.

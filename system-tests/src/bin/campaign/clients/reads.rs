@@ -1,9 +1,9 @@
 //! Asking D, over all its routes.
 
+use daybook_event::headers;
+use daybook_event::token::{Token, TokenPosition};
 use quickstart::client::Answer;
 use rand::RngExt;
-use schemas::headers;
-use schemas::token::{Token, TokenPosition};
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant};
 
+use daybook_event::headers;
+use daybook_event::token::{Token, TokenPosition};
 use quickstart::client::{Answer, Client, Request};
 use quickstart::shop::Urls;
-use schemas::headers;
-use schemas::shop::orders;
-use schemas::token::{Token, TokenPosition};
+use schemas::orders;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use event_log::sabotage::STRIKES;
+use daybook_service::sabotage::STRIKES;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 

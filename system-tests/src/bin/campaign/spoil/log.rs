@@ -1,6 +1,6 @@
 //! A log as a faulty service would have left it.
 
-use schemas::shop::{OrderEvent, ShopEvent, UserEvent};
+use schemas::{OrderEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 use crate::evidence::{Evidence, Logged};

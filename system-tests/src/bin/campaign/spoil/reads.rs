@@ -1,7 +1,7 @@
 //! Answers of D as a faulty one would have given them.
 
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent};
-use schemas::token::Token;
+use daybook_event::token::Token;
+use schemas::{OrderEvent, ProductEvent, ShopEvent};
 use uuid::Uuid;
 
 use crate::evidence::{Evidence, Quiet};

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use event_log::sabotage::Fault;
+use daybook_event::headers;
+use daybook_service::sabotage::Fault;
 use quickstart::client::{Answer, Client, Method};
-use schemas::headers;
 use system_tests::process::Process;
 use tokio::runtime::Handle;
 use uuid::Uuid;

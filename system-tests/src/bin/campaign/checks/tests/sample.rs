@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use schemas::shop::orders::{OrderCancelled, OrderPlaced};
-use schemas::shop::products::ProductDetails;
-use schemas::shop::users::UserDetails;
-use schemas::shop::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
-use schemas::token::Token;
+use daybook_event::token::Token;
+use schemas::orders::{OrderCancelled, OrderPlaced};
+use schemas::products::ProductDetails;
+use schemas::users::UserDetails;
+use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 use crate::evidence::{DiskFault, Evidence, FailedDisk, FullDisk, Logged, Part, Quiet, Standing, Verified};

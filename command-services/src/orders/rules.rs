@@ -1,0 +1,194 @@
+//! What may happen to an order. Pure.
+
+use std::num::NonZeroU32;
+
+use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced, SERVICE, TOPIC};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::known;
+use super::rejection::OrderRejection;
+use crate::fields::InvalidField;
+use daybook_command::{Aggregate, Followed, Standing};
+
+/// More of one product in one order is a slip of the keyboard.
+const QUANTITY_MAX: u32 = 1_000_000;
+
+/// Orders as aggregates.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders;
+
+/// What a user may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderCommand {
+    /// Order a product.
+    Place(PlaceOrder),
+    /// Take the order back.
+    Cancel(Uuid),
+}
+
+/// An order as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// Fresh.
+    pub order_id: Uuid,
+    /// Who orders.
+    pub user_id: Uuid,
+    /// What is ordered.
+    pub product_id: Uuid,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// What the service knows of the two that an order joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderFacts {
+    /// Of the user.
+    pub user: Standing,
+    /// Of the product.
+    pub product: Standing,
+}
+
+/// An order as the service knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderState {
+    /// What was ordered.
+    #[serde(flatten)]
+    pub placed: OrderPlaced,
+    /// Whether it counts.
+    pub status: OrderStatus,
+}
+
+/// Whether an order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// It does.
+    Placed,
+    /// It no longer does.
+    Cancelled,
+}
+
+impl Aggregate for Orders {
+    const SERVICE: &'static str = SERVICE;
+    const TOPIC: &'static str = TOPIC;
+    const FOLLOWS: &'static [Followed] = known::FOLLOWS;
+
+    type State = OrderState;
+    type Command = OrderCommand;
+    type Event = OrderEvent;
+    type Rejection = OrderRejection;
+    type Facts = Option<OrderFacts>;
+    type Shown = OrderState;
+
+    fn aggregate_id(command: &OrderCommand) -> Uuid {
+        match command {
+            OrderCommand::Place(place) => place.order_id,
+            OrderCommand::Cancel(order_id) => *order_id,
+        }
+    }
+
+    fn partition_key(event: &OrderEvent) -> Uuid {
+        event.user_id()
+    }
+
+    /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is
+    /// should know of them.
+    fn facts<E>(
+        state: Option<&OrderState>,
+        command: &OrderCommand,
+        mut standing: impl FnMut(usize, Uuid) -> Result<Standing, E>,
+    ) -> Result<Option<OrderFacts>, E> {
+        let (user_id, product_id) = match (command, state) {
+            (OrderCommand::Place(place), _) => (place.user_id, place.product_id),
+            (OrderCommand::Cancel(_), Some(order)) => (order.placed.user_id, order.placed.product_id),
+            (OrderCommand::Cancel(_), None) => return Ok(None),
+        };
+        let user = standing(known::USERS, user_id)?;
+        let product = standing(known::PRODUCTS, product_id)?;
+        Ok(Some(OrderFacts { user, product }))
+    }
+
+    fn decide(
+        state: Option<&OrderState>,
+        command: &OrderCommand,
+        facts: &Option<OrderFacts>,
+    ) -> Result<Vec<OrderEvent>, OrderRejection> {
+        match (command, facts) {
+            (OrderCommand::Place(place), Some(facts)) => self::place(state, place, facts),
+            (OrderCommand::Place(_), None) => Err(OrderRejection::UserUnknown),
+            (OrderCommand::Cancel(_), _) => cancel(state),
+        }
+    }
+
+    fn evolve(state: Option<OrderState>, event: &OrderEvent) -> OrderState {
+        match (event, state) {
+            (OrderEvent::Placed(placed), _) => {
+                OrderState { placed: placed.clone(), status: OrderStatus::Placed }
+            }
+            (OrderEvent::Cancelled(_), Some(state)) => OrderState { status: OrderStatus::Cancelled, ..state },
+            (OrderEvent::Cancelled(cancelled), None) => never_placed(cancelled),
+        }
+    }
+
+    /// A cancelled order is still there to be looked at.
+    fn shown(state: Option<&OrderState>) -> Result<&OrderState, OrderRejection> {
+        state.ok_or(OrderRejection::Unknown)
+    }
+
+    fn unique_keys(_: &OrderState) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn taken(_: &str) -> OrderRejection {
+        // No order has unique keys, so nothing of an order can be taken but its id.
+        OrderRejection::AlreadyPlaced
+    }
+}
+
+fn place(
+    state: Option<&OrderState>,
+    asked: &PlaceOrder,
+    facts: &OrderFacts,
+) -> Result<Vec<OrderEvent>, OrderRejection> {
+    if state.is_some() {
+        return Err(OrderRejection::AlreadyPlaced);
+    }
+    let quantity = quantity(asked.quantity)?;
+    match facts.user {
+        Standing::Unknown => return Err(OrderRejection::UserUnknown),
+        Standing::Gone => return Err(OrderRejection::UserDeleted),
+        Standing::Present => {}
+    }
+    match facts.product {
+        Standing::Unknown => return Err(OrderRejection::ProductUnknown),
+        Standing::Gone => return Err(OrderRejection::ProductDiscontinued),
+        Standing::Present => {}
+    }
+    let PlaceOrder { order_id, user_id, product_id, .. } = *asked;
+    Ok(vec![OrderEvent::Placed(OrderPlaced { order_id, user_id, product_id, quantity })])
+}
+
+fn cancel(state: Option<&OrderState>) -> Result<Vec<OrderEvent>, OrderRejection> {
+    let state = state.ok_or(OrderRejection::Unknown)?;
+    if state.status == OrderStatus::Cancelled {
+        return Err(OrderRejection::AlreadyCancelled);
+    }
+    let OrderPlaced { order_id, user_id, product_id, .. } = state.placed;
+    Ok(vec![OrderEvent::Cancelled(OrderCancelled { order_id, user_id, product_id })])
+}
+
+fn quantity(asked: i64) -> Result<NonZeroU32, InvalidField> {
+    let quantity = u32::try_from(asked).ok().filter(|quantity| *quantity <= QUANTITY_MAX);
+    quantity.and_then(NonZeroU32::new).ok_or_else(|| InvalidField {
+        field: "quantity",
+        rule: format!("be a whole number from 1 to {QUANTITY_MAX}"),
+    })
+}
+
+/// The log cannot hold this: positions and versions are checked before. Total all the same, as `evolve` must be.
+fn never_placed(cancelled: &OrderCancelled) -> OrderState {
+    let OrderCancelled { order_id, user_id, product_id } = *cancelled;
+    let placed = OrderPlaced { order_id, user_id, product_id, quantity: NonZeroU32::MIN };
+    OrderState { placed, status: OrderStatus::Cancelled }
+}

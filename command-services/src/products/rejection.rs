@@ -1,0 +1,53 @@
+//! Why a shopkeeper's command is refused, and what HTTP says then: the one place that maps this service's rejections.
+
+use daybook_event::problem::Problem;
+
+use crate::fields::InvalidField;
+
+/// Why a shopkeeper's command is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProductRejection {
+    /// A field breaks its rule.
+    Field(InvalidField),
+    /// A change without any field.
+    NothingToChange,
+    /// The id belongs to a product already.
+    AlreadyCreated,
+    /// No such product was ever there.
+    Unknown,
+    /// The product is no longer sold.
+    Discontinued,
+}
+
+impl From<InvalidField> for ProductRejection {
+    fn from(invalid: InvalidField) -> Self {
+        Self::Field(invalid)
+    }
+}
+
+impl From<ProductRejection> for Problem {
+    fn from(rejection: ProductRejection) -> Self {
+        match rejection {
+            ProductRejection::Field(invalid) => invalid.into(),
+            ProductRejection::NothingToChange => {
+                let detail = "name at least one of title, image, price_cents";
+                Self::new(422, "nothing-to-change", "Nothing to change", detail)
+            }
+            ProductRejection::AlreadyCreated => Self::new(
+                409,
+                "already-created",
+                "Already created",
+                "there is a product with this id already",
+            ),
+            ProductRejection::Unknown => {
+                Self::new(404, "product-unknown", "Product unknown", "there is no product with this id")
+            }
+            ProductRejection::Discontinued => Self::new(
+                404,
+                "product-discontinued",
+                "Product discontinued",
+                "this product was discontinued",
+            ),
+        }
+    }
+}

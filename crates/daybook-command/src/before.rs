@@ -1,0 +1,94 @@
+//! A directory from before there was a journal, as commit f1d0a6b left it: its outbox, idempotency keys, counters and marks lay
+//! in the store. It is read, and what it has is written into a journal and an index beside it; see `upgrade`.
+
+mod outbox;
+mod upgrade;
+
+use std::path::Path;
+
+use daybook_event::envelope;
+use daybook_event::sequence::Reached;
+use daybook_journal::Event;
+use uuid::Uuid;
+
+use super::fields::Fields;
+use super::group::GroupError;
+use super::keys::{self, Span};
+use super::recorded::Recorded;
+use super::rows::{Counter, decode_reached};
+use super::store::{Store, Value};
+use outbox::OutboxRow;
+
+pub(crate) use upgrade::{UpgradeError, upgrade};
+
+/// sled's file: it lay in the directory `store` itself.
+const SLED: &str = "db";
+
+/// Whether the directory `store` is one from before.
+pub(crate) fn is_from_before(store: &Path) -> bool {
+    store.join(SLED).exists()
+}
+
+/// A store from before.
+#[derive(Debug)]
+pub(crate) struct StoreBefore(Store);
+
+impl StoreBefore {
+    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, GroupError> {
+        Ok(Self(Store::open_as_it_is(dir, cache_bytes)?))
+    }
+
+    /// Where a partition stands.
+    pub(crate) fn recorded(&self, partition: i32) -> Result<Recorded, GroupError> {
+        let counter = self.0.get(&keys::counter(partition))?;
+        let counter = counter.map(|value| Counter::decode(&value)).transpose()?.unwrap_or_default();
+        let sent = self.0.get(&of_partition(b'S', partition))?;
+        let sent = sent.map(|value| Fields::of("sent prefix", &value).u64()).transpose()?.unwrap_or(0);
+        let first = self.0.scan(&rows_of(partition, 0, u64::MAX), 1)?;
+        let kept_from = first.first().and_then(|(key, _)| position(key)).unwrap_or(counter.next);
+        Ok(Recorded { counter, sent, kept_from })
+    }
+
+    /// The place in the log right behind the last event that was marked as sent.
+    fn mark(&self, partition: i32) -> Result<Reached, GroupError> {
+        let value = self.0.get(&of_partition(b'T', partition))?;
+        Ok(value.map(|value| decode_reached(&value)).transpose()?.unwrap_or_default())
+    }
+
+    /// The events of the row that has position `from`, from that one on; none if there is no such row.
+    pub(crate) fn events_from(&self, partition: i32, from: u64) -> Result<Vec<Event>, GroupError> {
+        let Some((first, row)) = self.row_with(partition, from)? else { return Ok(Vec::new()) };
+        let mut events = row.events(partition, first)?;
+        events.retain(|event| event.position >= from);
+        Ok(events)
+    }
+
+    /// The row that has a position, if there is one: the last that begins at it or before.
+    fn row_with(&self, partition: i32, position: u64) -> Result<Option<(u64, OutboxRow)>, GroupError> {
+        let last = self.0.last(&rows_of(partition, 0, position.saturating_add(1)))?;
+        let row = |(key, value): (Value, Value)| {
+            Ok((self::position(&key).unwrap_or_default(), OutboxRow::decode(&value)?))
+        };
+        last.map(row).transpose()
+    }
+}
+
+fn of_partition(kind: u8, partition: i32) -> Vec<u8> {
+    [&[kind][..], &partition.to_be_bytes()].concat()
+}
+
+/// Outbox rows of a partition that begin at `from` or later and before `to`.
+fn rows_of(partition: i32, from: u64, to: u64) -> Span {
+    let row = |position: u64| [&of_partition(b'O', partition)[..], &position.to_be_bytes()].concat();
+    (row(from), row(to))
+}
+
+/// The position at which an outbox row begins.
+fn position(key: &[u8]) -> Option<u64> {
+    key.get(5..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// The id that a sealed event has.
+fn id_of(value: &[u8]) -> Option<Uuid> {
+    envelope::open(Some(value), Vec::new).ok().map(|envelope| envelope.id)
+}

@@ -1,0 +1,364 @@
+//! The one thread that writes: takes what waits, decides it, appends it to the journal as one record, applies that to the
+//! store, answers all.
+//!
+//! While one group is appended, the next one gathers in the queue; so the number of commands per sync follows the load by
+//! itself. Nothing is answered before its group is durable, not even a rejection: it may rest on a command of the same
+//! group. And nothing is in the store before it is durable, so whatever reads the store shows nothing that can be lost.
+
+mod answers;
+mod clock;
+mod failing;
+mod held_back;
+mod retiring;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::time::{Duration, Instant};
+
+use daybook_journal::{AppendError, Appended, Journal, Reader};
+use daybook_service::sabotage::{self, Fault};
+use tokio::sync::oneshot;
+
+use super::aggregate::Aggregate;
+use super::ambient::{Ambient, now_ms};
+use super::command::{Job, Reply, Request, Undecided, version_conflict};
+use super::followed::FollowedPositions;
+use super::group::{Finished, Group, GroupError, Stopped};
+use super::health::Health;
+use super::index::{self, Syncing};
+use super::integrity::IntegrityError;
+use super::keys;
+use super::metrics::Metrics;
+use super::outcome::Outcome;
+use super::positions::{Positions, Shut};
+use super::rows::Counter;
+use super::settings::Limits;
+use super::store::{Store, StoreError, Writes};
+use answers::{refuse, store_fails};
+use retiring::LOOK_PAUSE;
+
+pub(crate) use answers::fullness;
+pub(crate) use clock::Clock;
+pub(crate) use held_back::HeldBack;
+pub(crate) use retiring::Retiring;
+
+/// Most commands in one group: enough to make the sync cheap, few enough that the batch stays small for sled.
+const GROUP_COMMANDS_MAX: usize = 256;
+/// Bytes of a group from which on the rest of what has gathered becomes another one: a record has twice as many at most,
+/// and what the last command adds is far less.
+const GROUP_BYTES_MAX: usize = daybook_journal::RECORD_BYTES_MAX / 2;
+
+/// What the committer is asked to do.
+pub(crate) enum Work<A: Aggregate> {
+    /// Decide a command.
+    Command(Box<Job<A>>),
+    /// Write rows followed from another topic, with their checkpoint. Nobody waits for their sync, and the journal has
+    /// nothing of them: what is lost is followed again, from the checkpoint that is there then. Rows that rest on checkpoints of an earlier opening are dropped.
+    Follow { opening: u64, writes: Writes, done: oneshot::Sender<()> },
+    /// Whoever follows cannot read its rows, as the store is in this opening: they are not what was written.
+    Unreadable { opening: u64, error: GroupError },
+    /// Stop once everything before this is done.
+    Stop,
+}
+
+/// What the committer works with.
+pub(crate) struct Committer<A: Aggregate> {
+    pub(crate) store: Arc<Store>,
+    pub(crate) counters: Vec<Counter>,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) journal: Journal,
+    pub(crate) syncing: Arc<Syncing>,
+    pub(crate) followed: Arc<FollowedPositions>,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) work: Receiver<Work<A>>,
+    /// Reads the journal.
+    pub(crate) reader: Reader,
+    pub(crate) retiring: Retiring,
+    pub(crate) clock: Clock,
+    pub(crate) held_back: HeldBack,
+    /// How often the index had what was not written to it.
+    pub(crate) index_failures: u32,
+    /// Why the index does not have what is in the journal.
+    pub(crate) behind: Option<StoreError>,
+}
+
+/// Why a group was not written, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// The store fails. If the journal has the group, it is done again once the store is well.
+    #[error("{0}")]
+    Store(#[from] GroupError),
+    /// The journal has not taken it.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+type Waiting = (oneshot::Sender<Result<Reply, Undecided>>, Result<Reply, Undecided>);
+
+/// A group that is decided and not yet written.
+#[derive(Default)]
+struct Gathered {
+    waiting: Vec<Waiting>,
+    followed: Vec<oneshot::Sender<()>>,
+}
+
+/// Hands a command to the committer, unless too many wait already.
+pub(crate) fn enqueue<A: Aggregate>(
+    committer: &SyncSender<Work<A>>,
+    request: Request<A>,
+) -> Result<oneshot::Receiver<Result<Reply, Undecided>>, Undecided> {
+    let (reply_to, reply) = oneshot::channel();
+    let job = Work::Command(Box::new(Job { request, reply_to }));
+    committer.try_send(job).map_err(|error| match error {
+        TrySendError::Full(_) => Undecided::QueueFull,
+        TrySendError::Disconnected(_) => Undecided::Stopping,
+    })?;
+    Ok(reply)
+}
+
+impl<A: Aggregate> Committer<A> {
+    /// Works until told to stop.
+    ///
+    /// # Errors
+    /// Journal or store failed, and must not be gone on with.
+    pub(crate) fn run(mut self) -> Result<(), IntegrityError> {
+        loop {
+            let first = match self.work.recv_timeout(LOOK_PAUSE) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.retire();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let (group, stop) = self.gather(first);
+            let well = match self.commit(group) {
+                Ok(()) => {
+                    self.retire();
+                    true
+                }
+                Err(error) => self.wait_until_well(&error, stop)?,
+            };
+            if stop || !well {
+                break;
+            }
+        }
+        self.close()
+    }
+
+    /// Everything is on disk, and the next start has nothing to do again.
+    fn close(mut self) -> Result<(), IntegrityError> {
+        if let Err(error) = self.syncing.sync() {
+            tracing::warn!(%error, "the store could not be synced at the end; the next start does again what it lacks");
+        }
+        self.journal.index_synced(self.syncing.synced());
+        match self.journal.close(now_ms(&*self.ambient)) {
+            // What was acknowledged is on disk; the next start reads more of it.
+            Err(AppendError::NoRoom { .. } | AppendError::Unusable(_)) | Ok(()) => Ok(()),
+            Err(error) => Err(IntegrityError::Journal(error)),
+        }
+    }
+
+    fn gather(&self, first: Work<A>) -> (Vec<Work<A>>, bool) {
+        let mut group = Vec::with_capacity(GROUP_COMMANDS_MAX);
+        let mut next = Some(first);
+        while let Some(work) = next {
+            if matches!(work, Work::Stop) {
+                return (group, true);
+            }
+            group.push(work);
+            next = (group.len() < GROUP_COMMANDS_MAX).then(|| self.work.try_recv().ok()).flatten();
+        }
+        (group, false)
+    }
+
+    fn commit(&mut self, works: Vec<Work<A>>) -> Result<(), CommitError> {
+        let health = Arc::clone(&self.health);
+        let _writing = health.writing();
+        let mut works = works.into_iter();
+        while works.len() > 0 {
+            self.make_room_for_keys();
+            let store = Arc::clone(&self.store);
+            let journal = self.reader.clone();
+            let now_ms = now_ms(&*self.ambient);
+            let ahead_ms = self.clock.ahead_ms(now_ms, Instant::now());
+            let mut group = Group::new(&store, &journal, &self.counters, now_ms).with_clock_ahead(ahead_ms);
+            let mut gathered = Gathered::default();
+            let decided = self.decide_some(&mut group, &mut works, &mut gathered);
+            let written = decided.map_err(CommitError::from).and_then(|()| self.write(group, &gathered));
+            let behind = self.behind.take();
+            if let Some(error) = &behind {
+                // Before the answers: nobody must read what the index has now.
+                self.health.failed(error.to_string());
+            }
+            self.answer(gathered, written.as_ref().err());
+            let written = written.and(behind.map_or(Ok(()), |error| Err(error.into())));
+            if let Err(error) = written {
+                works.for_each(|work| refuse(work, &error));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what has gathered, as far as it fits into one record, and its keys beside those that are remembered.
+    fn decide_some(
+        &self,
+        group: &mut Group<'_>,
+        works: &mut impl Iterator<Item = Work<A>>,
+        gathered: &mut Gathered,
+    ) -> Result<(), GroupError> {
+        let full = fullness(&self.limits, &self.positions, &self.reader);
+        let shut = self.positions.shut(self.limits.unsent_events_max);
+        let mut unreadable = None;
+        while group.bytes() < GROUP_BYTES_MAX
+            && !group.takes_last_key(self.limits.idempotency_keys_max)
+            && let Some(work) = works.next()
+        {
+            match work {
+                Work::Command(job) => {
+                    let reply = match &unreadable {
+                        None => self.decide(group, &job.request, full.as_ref(), &shut),
+                        Some(error) => Err(Stopped::Undecided(store_fails(error))),
+                    };
+                    let reply = reply.map_err(|stopped| match stopped {
+                        Stopped::Undecided(undecided) => undecided,
+                        Stopped::Store(error) => {
+                            let error = error.into();
+                            // It costs who needs it, and nobody else.
+                            if self.leaves(&error) {
+                                store_fails(&error)
+                            } else {
+                                store_fails(unreadable.insert(error))
+                            }
+                        }
+                    });
+                    gathered.waiting.push((job.reply_to, reply));
+                }
+                Work::Follow { opening, writes, done } if opening == self.followed.opening() => {
+                    group.write(writes);
+                    gathered.followed.push(done);
+                }
+                Work::Unreadable { opening, error }
+                    if opening == self.followed.opening() && !self.leaves(&error) =>
+                {
+                    unreadable = Some(error);
+                }
+                Work::Follow { .. } | Work::Unreadable { .. } | Work::Stop => {}
+            }
+        }
+        unreadable.map_or(Ok(()), Err)
+    }
+
+    /// Whether what cannot be read is left: the index could not be built again.
+    fn leaves(&self, error: &GroupError) -> bool {
+        self.store.is_all_there_is() && error.is_damage()
+    }
+
+    fn decide(
+        &self,
+        group: &mut Group<'_>,
+        request: &Request<A>,
+        full: Option<&Undecided>,
+        shut: &Shut,
+    ) -> Result<Reply, Stopped> {
+        if let Some(key) = &request.idempotency
+            && let Some(remembered) = group.remembered(key)?
+            && !sabotage::strikes(Fault::DecideTwice)
+        {
+            return match remembered.fingerprint.is_of(key) {
+                true => Ok(Reply { outcome: remembered.outcome, repeated: true }),
+                false => Err(Undecided::KeyReused.into()),
+            };
+        }
+        if let Some(by) = self.positions.superseded() {
+            return Err(Undecided::Superseded { by }.into());
+        }
+        if let Some(full) = full {
+            return Err(full.clone().into());
+        }
+        if request.idempotency.is_some() && group.keys() >= self.limits.idempotency_keys_max {
+            return Err(Undecided::KeysFull { kept: group.keys() }.into());
+        }
+        // A panic in a domain's rule must not take the service with it; nothing has been changed by then.
+        let decided =
+            catch_unwind(AssertUnwindSafe(|| group.decide(request, &self.followed, &*self.ambient)));
+        let change = decided.unwrap_or(Err(Stopped::Undecided(Undecided::Fault)))?;
+        let is_provisional = change.is_provisional;
+        // What is refused of a new aggregate rests on no state of this service.
+        let is_kept = request.idempotency.is_some() && !request.is_fresh;
+        let mut outcome = group.accept(change.admit(shut, is_kept)?);
+        if !outcome.written().is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
+            outcome = Outcome::Rejected(version_conflict(0));
+        }
+        if sabotage::strikes(Fault::EndUnasked) {
+            std::process::abort();
+        }
+        if let Some(key) = request.idempotency.as_ref().filter(|_| !is_provisional) {
+            group.remember(key, &outcome, millis(self.limits.idempotency_age_max));
+        }
+        Ok(Reply { outcome, repeated: false })
+    }
+
+    fn write(&mut self, group: Group<'_>, gathered: &Gathered) -> Result<(), CommitError> {
+        let Finished { followed, decided, counters } = group.finish(&self.counters);
+        if !followed.is_empty() {
+            self.follow(followed)?;
+        }
+        if decided.events.is_empty() && decided.writes.is_empty() && decided.keys.is_empty() {
+            return Ok(());
+        }
+        if sabotage::strikes(Fault::SkipSync) {
+            self.held_back.hold(&self.store, decided)?;
+            self.counters = counters;
+            return Ok(());
+        }
+        for held in self.held_back.take() {
+            self.append(held)?;
+        }
+        self.append(decided)?;
+        self.counters = counters;
+        self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
+        self.metrics.group(gathered.waiting.len());
+        Ok(())
+    }
+
+    /// Writes rows that were followed, then their checkpoints: a batch that fails on its way may be there in part.
+    fn follow(&self, followed: Writes) -> Result<(), CommitError> {
+        self.syncing.wait_for_room()?;
+        let (checkpoints, rows) = followed.into_iter().partition(|(key, _)| keys::is_checkpoint(key));
+        self.store.apply(rows)?;
+        self.store.apply(checkpoints)?;
+        self.syncing.applied(0);
+        Ok(())
+    }
+
+    /// Brings a group to the disk as a record of the journal, then into the store. It is decided once the journal has it: what
+    /// the store does not take is done again there before anything else is.
+    fn append(&mut self, decided: daybook_journal::Group) -> Result<(), CommitError> {
+        self.syncing.wait_for_room()?;
+        let began = Instant::now();
+        self.journal.index_synced(self.syncing.synced());
+        let Appended { number, writes } = self.journal.append_for_index(decided, now_ms(&*self.ambient))?;
+        self.metrics.synced(began.elapsed());
+        match index::apply(&self.store, number, self.journal.id(), index::batch(writes)) {
+            Ok(()) => self.syncing.applied(number),
+            Err(error) => self.behind = Some(error),
+        }
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,141 @@
+//! What the committer does while the store or the journal fails: it acknowledges nothing, and tries to get them back. What
+//! must not be gone on with ends the process.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use daybook_journal::AppendError;
+use daybook_service::sabotage::{self, Fault};
+use daybook_service::{Repeated, and_more};
+
+use super::{CommitError, Committer, Work, refuse};
+use crate::aggregate::Aggregate;
+use crate::group::GroupError;
+use crate::integrity::IntegrityError;
+use crate::kept::{put_aside, takes_writes};
+use crate::recorded;
+use crate::store::StoreError;
+
+/// An index that is damaged is opened afresh once: what sled has in memory may have been at fault.
+const INDEX_FAILURES_MAX: u32 = 2;
+/// Pause between two attempts to open a store that failed.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+fn is_no_room(error: &CommitError) -> bool {
+    matches!(error, CommitError::Journal(AppendError::NoRoom { .. }))
+}
+
+impl<A: Aggregate> Committer<A> {
+    /// Refuses everything until the store can be opened, read and written again, has all that the journal has, and the
+    /// journal has room. Returns false if the service stops before that; after the `stop` there is one attempt.
+    ///
+    /// # Errors
+    /// They must not be gone on with. Everything waiting is refused; the process has to end.
+    pub(super) fn wait_until_well(
+        &mut self,
+        error: &CommitError,
+        stop: bool,
+    ) -> Result<bool, IntegrityError> {
+        tracing::error!(error = %error, "the store fails; commands are refused until it can be written again");
+        self.metrics.store_failures.inc();
+        self.tell_failed(error);
+        if let CommitError::Journal(AppendError::Failed { .. } | AppendError::Unusable(_)) = error {
+            // Of what a failed sync was about, the system may have forgotten that it is not on the disk.
+            return Err(IntegrityError::JournalFailed(error.to_string()));
+        }
+        if let CommitError::Store(GroupError::Store(error @ StoreError::TooLarge { .. })) = error {
+            // Checked before anything is handed over; opening the store afresh would not help.
+            return Err(IntegrityError::TooLarge(error.to_string()));
+        }
+        let of_the_index = matches!(error, CommitError::Store(error) if error.is_damage());
+        self.index_failures += u32::from(of_the_index);
+        if self.index_failures >= INDEX_FAILURES_MAX && takes_writes(self.syncing.dir()).is_ok() {
+            return Err(self.give_index_up(error));
+        }
+        let mut said = Repeated::default();
+        loop {
+            // What Kafka has meanwhile may give the room.
+            self.retire();
+            let well = if is_no_room(error) { self.has_room() } else { self.reopen() };
+            match well {
+                Ok(()) if !sabotage::strikes(Fault::StayFull) => break,
+                Ok(()) => {}
+                Err(error) if error.is_of_the_index() => return Err(self.give_index_up(&error)),
+                Err(error) => {
+                    if let Some(left_out) = said.say("fails", Instant::now()) {
+                        let more = and_more(left_out);
+                        tracing::error!(error = %error, "the store still fails{more}");
+                    }
+                }
+            }
+            if stop || !self.refuse_for(REOPEN_PAUSE, error) {
+                return Ok(false);
+            }
+        }
+        tracing::info!("the store can be written again");
+        Ok(true)
+    }
+
+    /// Told before anybody gets its answer: whoever was refused finds the reason in `/health/ready`.
+    pub(super) fn tell_failed(&self, error: &CommitError) {
+        match is_no_room(error) {
+            true => self.health.no_room(error.to_string()),
+            false => self.health.failed(error.to_string()),
+        }
+    }
+
+    /// Nothing has failed but that a segment could not be made.
+    fn has_room(&self) -> Result<(), IntegrityError> {
+        match self.journal.no_room() {
+            Some(reason) => Err(IntegrityError::NoRoom(reason)),
+            None => {
+                self.health.well_again();
+                Ok(())
+            }
+        }
+    }
+
+    fn reopen(&mut self) -> Result<(), IntegrityError> {
+        {
+            // A disk that hangs does so here; a large store may take long to be opened.
+            let _writing = self.health.writing();
+            takes_writes(self.syncing.dir()).map_err(|error| IntegrityError::NoRoom(error.to_string()))?;
+            // Opening the store reads all of it: not again and again for a journal that has no room.
+            if let Some(reason) = self.journal.no_room() {
+                return Err(IntegrityError::NoRoom(reason));
+            }
+        }
+        self.syncing.reopen(&self.journal)?;
+        // What was followed and not synced may be gone, and the checkpoints with it.
+        self.followed.begin_anew();
+        // What the journal has was decided, also where the store could not be told at once.
+        self.counters = recorded::counters(&self.reader);
+        self.health.well_again();
+        self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
+        Ok(())
+    }
+
+    /// The disk is well, and the index is not: it goes aside, and the next start builds it again; or it is left, if this one could
+    /// not have built it.
+    fn give_index_up(&self, error: &impl std::fmt::Display) -> IntegrityError {
+        let reason = error.to_string();
+        if self.store.is_all_there_is() {
+            return IntegrityError::IndexLeft { reason };
+        }
+        match put_aside(self.syncing.dir()) {
+            Ok(aside) => IntegrityError::IndexAside { reason, aside },
+            Err(error) => IntegrityError::NoRoom(format!("{error}; {reason}")),
+        }
+    }
+
+    fn refuse_for(&self, pause: Duration, error: &CommitError) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            match self.work.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Ok(work) => refuse(work, error),
+                Err(RecvTimeoutError::Timeout) => return true,
+            }
+        }
+    }
+}

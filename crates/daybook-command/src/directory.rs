@@ -1,0 +1,375 @@
+//! A service's own directory: one process at a time, nothing foreign in it, and a marker that says whose it is.
+
+mod old_stores;
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use daybook_journal::Identity;
+use daybook_service::{DirectoryLock, LockError, too_many_files};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::before::is_from_before;
+use super::keys::LAYOUT;
+use super::store::sync_dir;
+use super::writer::{Instance, InstanceError};
+
+const LOCK: &str = "LOCK";
+const MARKER: &str = "daybook.json";
+const MARKER_NEW: &str = "daybook.json.new";
+const STORE: &str = "store";
+/// Below it: the journal, and what is made of it.
+const JOURNAL: &str = "journal";
+const INDEX: &str = "index";
+/// An index that was of no more use, and one that is being built.
+const ASIDE: &str = "index.aside";
+const BUILDING: &str = "index.building";
+/// Layout of a store from before there was a journal.
+const LAYOUT_BEFORE_JOURNAL: u32 = 2;
+/// Layout of a store whose unique keys have no form.
+const LAYOUT_BEFORE_FORMS: u32 = 4;
+/// Layout of a store whose index has no digest.
+const LAYOUT_BEFORE_DIGEST: u32 = 5;
+/// Which instance it is; see `writer`.
+const WRITER: &str = Instance::FILE;
+const WRITER_NEW: &str = Instance::FILE_NEW;
+const RECOVERING: &str = "store.recovering";
+const OLD_PREFIX: &str = "store.old-";
+/// The store was made by `--recover`.
+const RECOVERED: &str = "store.recovered";
+/// In a store that was built and is whole.
+const BUILT: &str = "built";
+/// A volume of its own has this at its root.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Whose directory it is. A store is good for one topic only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marker {
+    pub(crate) service: String,
+    pub(crate) layout: u32,
+    /// Full name.
+    pub(crate) topic: String,
+    pub(crate) partitions: i32,
+}
+
+/// What the marker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// Nothing: there is none yet.
+    Not,
+    /// The store is of today's layout.
+    Today,
+    /// The store is of a layout before: its unique keys may have to be built again, and its index has no digest.
+    Earlier,
+    /// The store is from before there was a journal.
+    Before,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It cannot be made, read or written.
+    #[error(
+        "directory {} cannot be used: {source}; {}",
+        path.display(),
+        too_many_files(&source.to_string()).unwrap_or("check that it exists and may be written, or choose another with --data-dir")
+    )]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another process has it, or it cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// It holds something that is not ours.
+    #[error("{} is not a file of this service; choose an empty directory with --data-dir, or move the file away", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The marker is gone, and the store is there.
+    #[error(
+        "{marker} is missing in {}, beside a store that has the events of topic {topic} ({partitions} partitions, layout {layout}): bring \
+         the file back, from a backup or written anew with these four members: service, layout, topic, partitions. Do not move the \
+         store away: what Kafka does not have yet is in it", path.display()
+    )]
+    Unmarked {
+        /// The directory.
+        path: PathBuf,
+        /// Name of the file.
+        marker: &'static str,
+        /// Full name of the topic.
+        topic: String,
+        /// Its partitions.
+        partitions: i32,
+        /// Layout of the store.
+        layout: u32,
+    },
+    /// A store from before lies where one of today is expected.
+    #[error(
+        "{} is a store from before there was a journal, and was taken over already: it comes from a backup, or the newer one was moved \
+         away; bring back what belongs to this directory, or use another one with --data-dir", path.display()
+    )]
+    Before {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The marker cannot be read.
+    #[error("{} is not readable as a marker of this service: {reason}; bring the file back from a copy, or, if the directory was never this service's, choose another one with --data-dir", path.display())]
+    Marker {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The directory belongs to another service, topic, number of partitions or version.
+    #[error("{} says {what} {found}, but this process has {expected}; {remedy}", path.display())]
+    Other {
+        /// The marker.
+        path: PathBuf,
+        /// Which of its fields.
+        what: &'static str,
+        /// What it says.
+        found: String,
+        /// What this process has.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+/// A service's directory, locked for this process.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    _lock: DirectoryLock,
+}
+
+impl Directory {
+    /// Makes the directory if it is missing, and locks it. Writes nothing into one that holds anything foreign.
+    pub(crate) fn open(path: &Path, service: &str) -> Result<Self, DirectoryError> {
+        let unusable = |source| DirectoryError::Unusable { path: path.to_owned(), source };
+        make(path).map_err(unusable)?;
+        refuse_foreign(path)?;
+        let holder = format!("{service}, pid {}", std::process::id());
+        let lock = DirectoryLock::acquire(path, LOCK, &holder)?;
+        let directory = Self { path: path.to_owned(), _lock: lock };
+        directory.undo_half_replacement().map_err(unusable)?;
+        Ok(directory)
+    }
+
+    /// Reads the marker and compares it.
+    pub(crate) fn check_marker(&self, expected: &Marker) -> Result<Marked, DirectoryError> {
+        let path = self.path.join(MARKER);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.refuse_unmarked(),
+            Err(error) => return Err(DirectoryError::Marker { path, reason: error.to_string() }),
+        };
+        let found: Marker = serde_json::from_str(&text)
+            .map_err(|error| DirectoryError::Marker { path: path.clone(), reason: error.to_string() })?;
+        let before = Marker { layout: LAYOUT_BEFORE_JOURNAL, ..expected.clone() };
+        if found == before && expected.layout == LAYOUT {
+            return Ok(if is_from_before(&self.store()) { Marked::Before } else { Marked::Today });
+        }
+        let earlier = |layout| Marker { layout, ..expected.clone() };
+        let is_earlier = [LAYOUT_BEFORE_FORMS, LAYOUT_BEFORE_DIGEST].map(earlier).contains(&found)
+            && expected.layout == LAYOUT;
+        if !is_earlier {
+            compare(&path, &found, expected)?;
+        }
+        // What was to replace a store from before was whole when the marker was written.
+        if is_from_before(&self.store()) {
+            if !self.path.join(RECOVERING).join(BUILT).exists() {
+                return Err(DirectoryError::Before { path: self.store() });
+            }
+            self.replace_store()?;
+        }
+        Ok(if is_earlier { Marked::Earlier } else { Marked::Today })
+    }
+
+    fn refuse_unmarked(&self) -> Result<Marked, DirectoryError> {
+        let path = self.store();
+        if !path.exists() {
+            return Ok(Marked::Not);
+        }
+        let journal = journal_of(&path);
+        // Whose store it is, the journal says.
+        let found = daybook_journal::find_readable(&journal).ok().and_then(|found| found.identity().cloned());
+        match found.filter(|identity| !identity.topic.is_empty()) {
+            Some(Identity { topic, partitions, layout, .. }) => {
+                let (path, marker) = (self.path.clone(), MARKER);
+                Err(DirectoryError::Unmarked { path, marker, topic, partitions, layout })
+            }
+            None => Err(DirectoryError::Foreign { path }),
+        }
+    }
+
+    /// Writes the marker, durably and whole.
+    pub(crate) fn write_marker(&self, marker: &Marker) -> Result<(), DirectoryError> {
+        let written = serde_json::to_vec_pretty(marker).map_err(io::Error::from);
+        let written = written.and_then(|text| replace_file(&self.path, MARKER, MARKER_NEW, &text));
+        written.map_err(|source| self.unusable(source))
+    }
+
+    /// Which instance it is.
+    pub(crate) fn instance(&self, new_id: impl FnOnce() -> Uuid) -> Result<Instance, InstanceError> {
+        Instance::open(&self.path, new_id)
+    }
+
+    /// Where the store is: journal and index.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join(STORE)
+    }
+
+    /// An empty place to build another store in; what is left of an earlier attempt is removed.
+    pub(crate) fn recovering(&self) -> Result<PathBuf, DirectoryError> {
+        let path = self.path.join(RECOVERING);
+        remove(&path).map_err(|source| self.unusable(source))?;
+        Ok(path)
+    }
+
+    /// What was built in the place that [`Directory::recovering`] gave is whole.
+    pub(crate) fn recovered(&self) -> Result<(), DirectoryError> {
+        let path = self.path.join(RECOVERING);
+        let written = File::create(path.join(BUILT)).and_then(|file| file.sync_all());
+        let written = written.and_then(|()| sync_dir(&path)).and_then(|()| sync_dir(&self.path));
+        written.map_err(|source| self.unusable(source))
+    }
+
+    /// Puts the rebuilt store in the place of the old one, which is kept aside; returns where.
+    pub(crate) fn replace_store(&self) -> Result<Option<PathBuf>, DirectoryError> {
+        let replace = || -> io::Result<Option<PathBuf>> {
+            let aside = self.old(self.last_old()?.map_or(1, |last| last.saturating_add(1)));
+            let aside = self.store().exists().then_some(aside);
+            if let Some(aside) = &aside {
+                fs::rename(self.store(), aside)?;
+            }
+            sync_dir(&self.path.join(RECOVERING))?;
+            fs::rename(self.path.join(RECOVERING), self.store())?;
+            sync_dir(&self.path)?;
+            Ok(aside)
+        };
+        replace().map_err(|source| self.unusable(source))
+    }
+
+    /// A process that ended between the two steps of [`Directory::replace_store`] left no store in its place. The old one
+    /// is put back, so that nothing it has not sent is forgotten.
+    fn undo_half_replacement(&self) -> io::Result<()> {
+        if self.store().exists() || !self.path.join(RECOVERING).exists() {
+            return Ok(());
+        }
+        let Some(number) = self.last_old()? else { return Ok(()) };
+        let old = self.old(number);
+        tracing::warn!(old_store = %old.display(), "a --recover was interrupted; the old store is put back");
+        fs::rename(old, self.store())?;
+        sync_dir(&self.path)
+    }
+
+    fn unusable(&self, source: io::Error) -> DirectoryError {
+        DirectoryError::Unusable { path: self.path.clone(), source }
+    }
+}
+
+/// The journal in a service's directory.
+pub(super) fn journal_in(data_dir: &Path) -> PathBuf {
+    journal_of(&data_dir.join(STORE))
+}
+
+/// The journal of a store.
+pub(super) fn journal_of(store: &Path) -> PathBuf {
+    store.join(JOURNAL)
+}
+
+/// The index of a store.
+pub(super) fn index_of(store: &Path) -> PathBuf {
+    store.join(INDEX)
+}
+
+/// Where an index goes that is of no more use.
+pub(super) fn aside_of(store: &Path) -> PathBuf {
+    store.join(ASIDE)
+}
+
+/// Where an index is built.
+pub(super) fn building_of(store: &Path) -> PathBuf {
+    store.join(BUILDING)
+}
+
+/// Writes a file of a directory, durably and whole: under the name `new` first.
+pub(super) fn replace_file(dir: &Path, name: &str, new: &str, content: &[u8]) -> io::Result<()> {
+    let new = dir.join(new);
+    let mut file = File::create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, dir.join(name))?;
+    sync_dir(dir)
+}
+
+/// Makes the directory with all that lies above it. Its name is durable before anything is claimed in its name: a log that
+/// knows an instance of which a power cut has left nothing would be refused to everybody.
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    // Each time: who made it may have been killed right behind. What may not be opened was not made here.
+    let path = fs::canonicalize(path)?;
+    let mut above = path.ancestors().skip(1).map_while(|above| File::open(above).ok());
+    above.try_for_each(|above| above.sync_all())
+}
+
+fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
+    let unusable = |source| DirectoryError::Unusable { path: path.to_owned(), source };
+    for entry in fs::read_dir(path).map_err(unusable)? {
+        let entry = entry.map_err(unusable)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours =
+            [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, RECOVERING, RECOVERED, LOST_AND_FOUND];
+        let ours = ours.contains(&&*name);
+        if !ours && !name.starts_with(OLD_PREFIX) {
+            return Err(DirectoryError::Foreign { path: entry.path() });
+        }
+    }
+    Ok(())
+}
+
+fn compare(path: &Path, found: &Marker, expected: &Marker) -> Result<(), DirectoryError> {
+    let other = |what, found: &dyn ToString, expected: &dyn ToString, remedy| {
+        let (found, expected) = (found.to_string(), expected.to_string());
+        Err(DirectoryError::Other { path: path.to_owned(), what, found, expected, remedy })
+    };
+    match () {
+        () if found.service != expected.service => {
+            other("service", &found.service, &expected.service, "choose another directory with --data-dir")
+        }
+        () if found.layout != expected.layout => {
+            other("layout version", &found.layout, &LAYOUT, "use the version of this program that wrote it")
+        }
+        () if found.topic != expected.topic => other(
+            "topic",
+            &found.topic,
+            &expected.topic,
+            "correct --topic-prefix, or choose another directory with --data-dir",
+        ),
+        () if found.partitions != expected.partitions => other(
+            "partitions",
+            &found.partitions,
+            &expected.partitions,
+            "correct --partitions: with another number, keys would move to other partitions",
+        ),
+        () => Ok(()),
+    }
+}
+
+/// Removes what is there, if it is: a directory, or something that somebody has put in its place.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}

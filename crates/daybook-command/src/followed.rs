@@ -1,0 +1,399 @@
+//! How far other services' topics have been followed, and waiting for it.
+
+mod shown;
+mod silence;
+
+use std::collections::BTreeMap;
+
+use daybook_event::token::{Token, TokenPosition};
+use daybook_kafka::partition_for_key;
+use daybook_kafka::topics::{Held, TopicError};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::aggregate::Followed;
+use super::command::Undecided;
+use super::readiness::NotReady;
+pub(crate) use shown::{ParkedShown, QuarantineShown};
+use silence::Silence;
+
+/// A partition of a followed topic: the table that follows it, and Kafka's number.
+pub(crate) type Place = (usize, i32);
+
+/// How far a partition has been followed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct At {
+    pub(crate) next_position: u64,
+    pub(crate) next_offset: i64,
+    /// Whether it was followed to where it ended at the start.
+    pub(crate) is_ready: bool,
+}
+
+/// Published by the follower, watched by requests.
+#[derive(Debug)]
+pub(crate) struct FollowedPositions {
+    follows: &'static [Followed],
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// How often the store has been opened afresh.
+    opening: u64,
+    /// By followed topic and partition; empty until the topics are known.
+    at: Vec<Vec<At>>,
+    stopped: Option<String>,
+    /// Partitions that are not heard at present.
+    silent: BTreeMap<Place, Silence>,
+    /// What is wrong with the topics, as long as it is.
+    faults: Vec<TopicError>,
+    quarantine: QuarantineShown,
+}
+
+impl State {
+    fn not_ready(&self, follows: usize) -> Option<NotReady> {
+        match &self.stopped {
+            Some(reason) => Some(NotReady::FollowingStopped(reason.clone())),
+            None => (!self.is_ready(follows)).then_some(NotReady::CatchingUp),
+        }
+    }
+
+    /// Whether all is followed that can be: who is not heard keeps the others from nothing.
+    fn is_ready(&self, follows: usize) -> bool {
+        let of = |(table, of): (usize, &Vec<At>)| {
+            let of = (0..).zip(of).map(move |(partition, at)| ((table, partition), at.is_ready));
+            of.collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.at.iter().enumerate().flat_map(of).collect();
+        let waits = all.iter().any(|(place, ready)| !ready && !self.is_away(*place));
+        let some = all.iter().any(|(_, ready)| *ready);
+        follows == 0 || (self.at.len() == follows && !waits && some)
+    }
+
+    fn is_away(&self, place: Place) -> bool {
+        self.silent.get(&place).is_some_and(Silence::is_away)
+    }
+
+    /// Where the events of an aggregate lie, once the topic is known.
+    fn place(&self, table: usize, id: Uuid) -> Option<Place> {
+        let partitions = self.at.get(table)?.len() as i32;
+        (partitions > 0).then(|| (table, partition_for_key(id.to_string().as_bytes(), partitions)))
+    }
+
+    fn at(&self, (table, partition): Place) -> Option<&At> {
+        self.at.get(table)?.get(usize::try_from(partition).ok()?)
+    }
+
+    /// Forgets the silence of those of which everything was read that came meanwhile.
+    fn hear(&mut self) {
+        let mut silent = std::mem::take(&mut self.silent);
+        silent.retain(|place, silence| !self.at(*place).is_some_and(|at| silence.is_over(at.next_offset)));
+        self.silent = silent;
+    }
+}
+
+/// Why a token's positions are not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AwaitError {
+    #[error("this service does not follow topic {topic}")]
+    UnknownTopic { topic: String },
+    #[error("topic {topic} has no partition {partition}, but {count} from 0 on")]
+    UnknownPartition { topic: String, partition: i32, count: usize },
+    #[error("following has stopped: {reason}")]
+    Stopped { reason: String },
+}
+
+impl FollowedPositions {
+    /// A service that follows nothing is ready at once.
+    pub(crate) fn new(follows: &'static [Followed]) -> Self {
+        Self { follows, state: watch::Sender::new(State::default()) }
+    }
+
+    /// What each table follows.
+    pub(crate) fn follows(&self) -> &'static [Followed] {
+        self.follows
+    }
+
+    /// Topics that are followed, and the number of their partitions; none before they are known.
+    pub(crate) fn topics(&self) -> Vec<(&'static str, i32)> {
+        let state = self.state.borrow();
+        let partitions = state.at.iter().map(|at| at.len() as i32);
+        self.follows.iter().map(|followed| followed.topic).zip(partitions).collect()
+    }
+
+    /// All partitions that are followed, and how far; none before they are known.
+    pub(crate) fn places(&self) -> Vec<(Place, At)> {
+        let state = self.state.borrow();
+        let of = |(table, at): (usize, &Vec<At>)| {
+            let of = (0..).zip(at).map(move |(partition, at)| ((table, partition), *at));
+            of.collect::<Vec<_>>()
+        };
+        state.at.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// Follower and watch: what all partitions that are followed hold, or why nobody says.
+    pub(crate) fn set_answers<'h>(&self, held: impl Iterator<Item = (Place, &'h Held)>) {
+        self.state.send_modify(|state| {
+            for (place, held) in held {
+                match (held, state.silent.get_mut(&place)) {
+                    (Err(away), _) => drop(state.silent.insert(place, Silence::new(away.to_string()))),
+                    (Ok(marks), Some(silence)) => silence.answered(marks.high),
+                    (Ok(_), None) => {}
+                }
+            }
+            state.hear();
+        });
+    }
+
+    /// Whether nobody answers for a partition at present.
+    pub(crate) fn is_away(&self, place: Place) -> bool {
+        self.state.borrow().is_away(place)
+    }
+
+    /// The watch: this is wrong with the topics.
+    pub(crate) fn set_faults(&self, faults: Vec<TopicError>) {
+        self.state.send_if_modified(|state| {
+            let changed = state.faults != faults;
+            state.faults = faults;
+            changed
+        });
+    }
+
+    pub(crate) fn set_quarantine(&self, quarantine: QuarantineShown) {
+        self.state.send_modify(|state| state.quarantine = quarantine);
+    }
+
+    pub(crate) fn quarantine(&self) -> QuarantineShown {
+        self.state.borrow().quarantine.clone()
+    }
+
+    /// A topic that has other partitions than those that are followed.
+    pub(crate) fn misfit(&self) -> Option<TopicError> {
+        let is_misfit = |fault: &&TopicError| matches!(fault, TopicError::PartitionCount { .. });
+        self.state.borrow().faults.iter().find(is_misfit).cloned()
+    }
+
+    /// How many partitions are not heard at present.
+    pub(crate) fn silent(&self) -> usize {
+        self.state.borrow().silent.len()
+    }
+
+    /// What is wrong with the topics although they are followed.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let state = self.state.borrow();
+        let faults = super::log_watch::sentence(&state.faults).into_iter();
+        let mut said: Vec<_> = faults.chain(state.silent.values().map(Silence::reason)).collect();
+        // No broker at all is the same sentence for all of them.
+        said.dedup();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
+    /// The follower: how far it is, on the checkpoints of this opening of the store.
+    pub(crate) fn publish(&self, opening: u64, mut at: Vec<Vec<At>>) {
+        self.state.send_if_modified(|state| {
+            let counts = state.opening == opening;
+            if counts {
+                for (was, is) in state.at.iter().flatten().zip(at.iter_mut().flatten()) {
+                    is.is_ready |= was.is_ready;
+                }
+                state.at = at;
+                state.hear();
+            }
+            counts
+        });
+    }
+
+    /// How often the store has been opened afresh. What is followed rests on checkpoints of one opening.
+    pub(crate) fn opening(&self) -> u64 {
+        self.state.borrow().opening
+    }
+
+    /// The committer: the store was opened afresh, and may have lost what was followed last. Nothing counts as followed
+    /// until the follower has begun again at the checkpoints that are there.
+    pub(crate) fn begin_anew(&self) {
+        self.state.send_modify(|state| {
+            state.opening += 1;
+            state.at.clear();
+        });
+    }
+
+    pub(crate) fn stop(&self, reason: String) {
+        self.state.send_modify(|state| state.stopped = Some(reason));
+    }
+
+    /// What had stopped it is over.
+    pub(crate) fn go_on(&self) {
+        self.state.send_modify(|state| state.stopped = None);
+    }
+
+    /// Why the service is not ready, if it is not.
+    pub(crate) fn not_ready(&self) -> Option<NotReady> {
+        self.state.borrow().not_ready(self.follows.len())
+    }
+
+    /// Whether a decision may rest on what a table says of an aggregate. Not before its partition has been followed to where
+    /// it ended at the start: what lies there may say otherwise. If following stops before, what is known is all that there
+    /// is. That something is not known counts only while it would be heard of.
+    pub(crate) fn decides(&self, table: usize, id: Uuid, is_known: bool) -> Result<(), Undecided> {
+        let state = self.state.borrow();
+        let place = state.place(table, id);
+        let silence = state.stopped.clone().or_else(|| state.silent.get(&place?).map(Silence::reason));
+        let is_followed = place.and_then(|place| state.at(place)).is_some_and(|at| at.is_ready);
+        match (is_followed, is_known, silence) {
+            (true, true, _) | (true, false, None) => Ok(()),
+            (true, false, Some(reason)) => Err(Undecided::FollowingStopped { reason }),
+            (false, true, Some(_)) if state.stopped.is_some() => Ok(()),
+            (false, _, silence) => {
+                let reason = silence.or_else(|| Some(state.not_ready(self.follows.len())?.to_string()));
+                let reason = reason.unwrap_or_else(|| "its partition is still being followed".to_owned());
+                Err(Undecided::CatchingUp { reason })
+            }
+        }
+    }
+
+    /// Waits until all positions of a token that concern this service have been followed.
+    ///
+    /// Positions of `own_topic` are there by definition: the service wrote them before it named them.
+    pub(crate) async fn await_token(
+        &self,
+        token: &Token,
+        own_topic: &str,
+        follows: &[Followed],
+    ) -> Result<(), AwaitError> {
+        let others = token.positions.iter().filter(|at| at.topic != own_topic);
+        for at in others {
+            let table = follows.iter().position(|followed| followed.topic == at.topic);
+            let table = table.ok_or_else(|| AwaitError::UnknownTopic { topic: at.topic.clone() })?;
+            self.await_position(table, at).await?;
+        }
+        Ok(())
+    }
+
+    async fn await_position(&self, table: usize, at: &TokenPosition) -> Result<(), AwaitError> {
+        let reached = |state: &State| {
+            let Some(partitions) = state.at.get(table) else { return Ok(false) };
+            match usize::try_from(at.partition).ok().and_then(|partition| partitions.get(partition)) {
+                Some(is) => Ok(is.next_position > at.position),
+                // It would be waited for in vain.
+                None => Err(AwaitError::UnknownPartition {
+                    topic: at.topic.clone(),
+                    partition: at.partition,
+                    count: partitions.len(),
+                }),
+            }
+        };
+        let mut state = self.state.subscribe();
+        let found = state.wait_for(|state| reached(state) != Ok(false) || state.stopped.is_some()).await;
+        // The sender lives in `self`, so waiting itself cannot fail.
+        let Ok(state) = found else { return Ok(()) };
+        match (reached(&state)?, &state.stopped) {
+            (false, Some(reason)) => Err(AwaitError::Stopped { reason: reason.clone() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_kafka::topics::Watermarks;
+
+    use super::*;
+
+    const FOLLOWS: &[Followed] = &[Followed { topic: "others", service: "others", read: |_, _| Ok(None) }];
+
+    fn slug(decides: Result<(), Undecided>) -> &'static str {
+        match decides {
+            Ok(()) => "decided",
+            Err(Undecided::CatchingUp { .. }) => "catching up",
+            Err(Undecided::FollowingStopped { .. }) => "stopped",
+            Err(_) => "something else",
+        }
+    }
+
+    fn at(next: u32, is_ready: bool) -> At {
+        At { next_position: next.into(), next_offset: next.into(), is_ready }
+    }
+
+    /// By partition: where it ends, or that nobody says.
+    fn answers<const N: usize>(followed: &FollowedPositions, held: [Result<i64, ()>; N]) {
+        let missing = |()| TopicError::Missing { topic: "others".to_owned() };
+        let held = held.map(|held| held.map(|high| Watermarks { low: 0, high }).map_err(missing));
+        followed.set_answers((0..).map(|partition| (0, partition)).zip(&held));
+    }
+
+    #[test]
+    fn while_it_catches_up_nothing_is_decided_and_after_a_stop_only_what_is_known() {
+        let followed = FollowedPositions::new(FOLLOWS);
+        let decides = || [true, false].map(|is_known| followed.decides(0, Uuid::nil(), is_known).is_ok());
+        let ready = |opening| followed.publish(opening, vec![vec![at(1, true)]]);
+        assert_eq!(decides(), [false, false]);
+        followed.stop("a gap".to_owned());
+        assert_eq!(decides(), [true, false]);
+        followed.go_on();
+        assert_eq!(decides(), [false, false]);
+        ready(0);
+        assert_eq!(decides(), [true, true]);
+        followed.begin_anew();
+        assert_eq!(decides(), [false, false]);
+        ready(0);
+        assert_eq!(decides(), [false, false], "it rests on what the store had before");
+        ready(1);
+        assert_eq!(decides(), [true, true]);
+        followed.stop("a gap".to_owned());
+        assert_eq!(decides(), [true, false], "who came since was not heard of");
+        assert_eq!(slug(followed.decides(0, Uuid::nil(), false)), "stopped");
+    }
+
+    #[test]
+    fn a_partition_that_is_not_heard_keeps_those_only_that_lie_in_it() {
+        let followed = FollowedPositions::new(FOLLOWS);
+        let in_partition = |wanted: i32| {
+            let ids = (0..).map(Uuid::from_u128);
+            ids.into_iter().find(|id| partition_for_key(id.to_string().as_bytes(), 2) == wanted).unwrap()
+        };
+        let said = |partition| {
+            [true, false].map(|is_known| slug(followed.decides(0, in_partition(partition), is_known)))
+        };
+        answers(&followed, [Ok(1), Err(())]);
+        followed.publish(0, vec![vec![at(1, true), at(0, false)]]);
+        assert_eq!(said(0), ["decided", "decided"]);
+        assert_eq!(said(1), ["catching up", "catching up"], "it never was heard");
+        assert_eq!(followed.not_ready(), None);
+        assert!(followed.trouble().unwrap().contains("others"));
+        answers(&followed, [Ok(1), Ok(1)]);
+        assert!(followed.not_ready().is_some(), "there is something to follow");
+        followed.publish(0, vec![vec![at(1, false), at(1, true)]]);
+        assert_eq!(said(1), ["decided", "decided"]);
+        assert_eq!(followed.not_ready(), None, "what was followed once stays so");
+        answers(&followed, [Ok(1), Err(())]);
+        assert_eq!(said(1), ["decided", "stopped"], "who came since was not heard of");
+        assert_eq!(said(0), ["decided", "decided"]);
+    }
+
+    #[test]
+    fn a_partition_that_is_back_is_heard_once_what_came_meanwhile_was_read() {
+        let followed = FollowedPositions::new(FOLLOWS);
+        let said = || slug(followed.decides(0, Uuid::nil(), false));
+        followed.publish(0, vec![vec![at(5, true)]]);
+        assert_eq!(said(), "decided");
+        answers(&followed, [Err(())]);
+        answers(&followed, [Ok(7)]);
+        assert!(!followed.is_away((0, 0)), "it can be read");
+        assert_eq!(said(), "stopped", "two events of it were not read");
+        assert!(followed.trouble().unwrap().contains("up to offset 7"));
+        // What comes from now on is as late as ever.
+        answers(&followed, [Ok(9)]);
+        followed.publish(0, vec![vec![at(6, true)]]);
+        assert_eq!(said(), "stopped");
+        followed.publish(0, vec![vec![at(7, true)]]);
+        assert_eq!((said(), followed.trouble()), ("decided", None));
+        answers(&followed, [Err(())]);
+        answers(&followed, [Ok(7)]);
+        assert_eq!(said(), "decided", "nothing came meanwhile");
+        // A log that has lost its end has nothing up to where it was.
+        answers(&followed, [Err(())]);
+        answers(&followed, [Ok(9)]);
+        answers(&followed, [Ok(7)]);
+        assert_eq!(said(), "decided");
+    }
+}

@@ -1,0 +1,194 @@
+//! The follower's looks at the log: it waits for topics, and for a log that lost its end to be healed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use daybook_event::doubt::Counted;
+use daybook_event::place::Place;
+use daybook_event::sequence::Sequence;
+use daybook_kafka::LogError;
+use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
+
+use super::place::places;
+use super::source::Source;
+use super::{FollowError, Follower, RETRY_PAUSE};
+use crate::aggregate::Aggregate;
+use crate::group::GroupError;
+use crate::keys;
+use crate::rows::decode_reached;
+
+/// How long a leader may take to tell where its partitions end; one that does not is followed once it does.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+impl<A: Aggregate> Follower<A> {
+    /// All partitions of all followed topics, each from its checkpoint; waits until the topics exist.
+    pub(super) fn sources(&self) -> Result<Vec<Source>, FollowError> {
+        let mut sources = Vec::new();
+        for (table, followed) in A::FOLLOWS.iter().enumerate() {
+            let missing = || TopicError::Missing { topic: self.kafka.topic_name(followed.topic) };
+            let partitions =
+                self.insist(|| topics::partition_count(&self.kafka, followed.topic)?.ok_or_else(missing))?;
+            let known = self.partitions_followed(table)?;
+            if known != 0 && known != partitions {
+                let topic = self.kafka.topic_name(followed.topic);
+                return Err(FollowError::PartitionCount { topic, actual: partitions, known });
+            }
+            let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
+            let held = self.insist(|| self.held(&all))?;
+            for (partition, held) in (0..).zip(held) {
+                sources.push(self.source(table, partition, held.ok().map(|held| held.high))?);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// What partitions hold. Not asked to the end at a stop: that waits for this thread.
+    pub(super) fn held(&self, partitions: &[(&str, i32)]) -> Result<Vec<Held>, TopicError> {
+        let is_over = || self.stopping.load(Ordering::Relaxed);
+        topics::held_until(&self.kafka, partitions, ANSWER_MAX, &is_over)
+    }
+
+    fn source(&self, table: usize, partition: i32, ready_offset: Option<i64>) -> Result<Source, FollowError> {
+        let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
+        let reached = value.map(|value| decode_reached(&value)).transpose();
+        let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
+        let sequence = Sequence::resume(reached);
+        let next_offset = reached.offset;
+        Ok(Source {
+            table,
+            partition,
+            next_offset,
+            sequence,
+            counted: Counted::default(),
+            ready_offset,
+            away: None,
+        })
+    }
+
+    /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
+    fn partitions_followed(&self, table: usize) -> Result<i32, FollowError> {
+        let checkpoints = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?;
+        Ok(checkpoints.len() as i32)
+    }
+
+    /// Brings every source to the offset where its next event is now, once the log has it. While the end of the log is
+    /// missing, following counts as stopped. A source that nobody answers for is left out: where its next event is now is not
+    /// known.
+    pub(super) fn find_places(&self, sources: &mut [Source]) -> Result<(), FollowError> {
+        let mut told = String::new();
+        while !self.stopping.load(Ordering::Relaxed) {
+            let log = self.look(sources)?;
+            let here: Vec<_> =
+                sources.iter().zip(&log).filter_map(|(source, held)| Some((source, (*held)?))).collect();
+            let problem = match places(&self.kafka, A::FOLLOWS, &here) {
+                // Each of them is told by itself.
+                _ if here.is_empty() => None,
+                Err(error) => Some(format!("the log cannot be looked at: {error}")),
+                Ok(places) => match self.lost(&here, &places) {
+                    None => {
+                        go_on_at(sources, &places);
+                        return Ok(());
+                    }
+                    Some(error) => {
+                        self.positions.stop(error.to_string());
+                        Some(error.to_string())
+                    }
+                },
+            };
+            if let Some(problem) = problem.filter(|problem| *problem != told) {
+                tracing::warn!("not following yet: {problem}; trying again");
+                told = problem;
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        Err(FollowError::Stopping)
+    }
+
+    /// What the log holds of every source that is answered for.
+    fn look(&self, sources: &mut [Source]) -> Result<Vec<Option<Watermarks>>, FollowError> {
+        let of = |source: &Source| (A::FOLLOWS[source.table].topic, source.partition);
+        let all: Vec<_> = sources.iter().map(of).collect();
+        let held = self.insist(|| self.held(&all))?;
+        for (source, held) in sources.iter_mut().zip(&held) {
+            let Ok(held) = held else { continue };
+            source.ready_offset.get_or_insert(held.high);
+            if source.sequence.reached().offset < held.low {
+                let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
+                let (partition, offset, low) = (source.partition, source.next_offset, held.low);
+                return Err(FollowError::FrontDeleted { topic, partition, offset, low });
+            }
+        }
+        for (source, held) in sources.iter_mut().zip(&held) {
+            let away = held.as_ref().err().map(ToString::to_string);
+            if source.away.is_none()
+                && let Some(away) = &away
+            {
+                tracing::warn!("one partition is not followed until it is answered for: {away}");
+            }
+            source.away = away;
+        }
+        self.positions.set_answers(sources.iter().map(Source::place).zip(&held));
+        self.publish(sources);
+        Ok(held.into_iter().map(Result::ok).collect())
+    }
+
+    fn lost(&self, here: &[(&Source, Watermarks)], places: &[Place]) -> Option<FollowError> {
+        let ((source, held), _) = here.iter().zip(places).find(|(_, place)| **place == Place::Lost)?;
+        Some(FollowError::WentBack {
+            topic: self.kafka.topic_name(A::FOLLOWS[source.table].topic),
+            partition: source.partition,
+            high: held.high,
+            next_position: source.sequence.next_position(),
+        })
+    }
+
+    /// Asks until there is an answer: the other service may not have started yet, Kafka may be away. While a topic is gone
+    /// that was followed before, following counts as stopped.
+    pub(super) fn insist<T>(&self, ask: impl Fn() -> Result<T, TopicError>) -> Result<T, FollowError> {
+        let mut told = String::new();
+        while !self.stopping.load(Ordering::Relaxed) {
+            let problem = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(TopicError::Missing { topic }) if self.was_followed(&topic)? => {
+                    let gone = FollowError::Gone { topic }.to_string();
+                    self.positions.stop(gone.clone());
+                    gone
+                }
+                Err(error) => {
+                    if matches!(error, TopicError::Log(LogError::Unreachable { .. })) {
+                        self.wait_reachable()?;
+                    }
+                    error.to_string()
+                }
+            };
+            if problem != told {
+                tracing::warn!("not following yet: {problem}; trying again");
+                told = problem;
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        Err(FollowError::Stopping)
+    }
+
+    /// With one client, which need not find out anew each time that nobody answers.
+    fn wait_reachable(&self) -> Result<(), FollowError> {
+        let waiting = topics::Waiting::open(&self.kafka)?;
+        while !self.stopping.load(Ordering::Relaxed) && waiting.wait_reachable(RETRY_PAUSE).is_err() {}
+        Ok(())
+    }
+
+    fn was_followed(&self, full_topic: &str) -> Result<bool, FollowError> {
+        let table =
+            A::FOLLOWS.iter().position(|followed| self.kafka.topic_name(followed.topic) == full_topic);
+        table.map_or(Ok(false), |table| Ok(self.partitions_followed(table)? > 0))
+    }
+}
+
+fn go_on_at(sources: &mut [Source], places: &[Place]) {
+    let here = sources.iter_mut().filter(|source| source.away.is_none());
+    for (source, place) in here.zip(places) {
+        if let Place::At(offset) = place {
+            source.go_on_at(*offset);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! An event of another service that this program cannot read parks its aggregate, not the world.
+//!
+//! It and all later events of the aggregate wait in the store, in order, written before the checkpoint that counts them.
+//! Commands that depend on the aggregate are refused meanwhile (`group/read_set.rs`), all others are decided as ever. At
+//! each start what waits is tried again, so that a newer program takes what an older one could not. Records that are no
+//! event, or come from elsewhere, stop the following as gaps do: they are about the log, not about one aggregate.
+
+use std::collections::BTreeMap;
+
+use daybook_event::envelope::Envelope;
+use daybook_event::event_data::DataError;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::source::standing_row;
+use crate::aggregate::{Followed, Said};
+use crate::fields::Damaged;
+use crate::followed::{ParkedShown, QuarantineShown};
+use crate::group::GroupError;
+use crate::incoming::IncomingFault;
+use crate::keys::{self, WaitingAt};
+use crate::outcome::Written;
+use crate::parked::{Parked, WaitingEvent};
+use crate::store::{Store, VALUE_BYTES_MAX, Writes};
+
+/// Events that wait in all.
+const PARKED_EVENTS_MAX: u64 = 10_000;
+/// Bytes of all that waits: it is read at each start.
+const PARKED_BYTES_MAX: u64 = 64 << 20;
+/// Events of one aggregate that wait: they leave in one atomic write.
+pub(crate) const PARKED_EVENTS_PER_KEY_MAX: u64 = 1_000;
+/// Aggregates that are shown to operators.
+const SHOWN_KEYS_MAX: usize = 100;
+
+/// What waits, by followed topic and aggregate.
+pub(crate) struct Quarantine {
+    follows: &'static [Followed],
+    parked: BTreeMap<(usize, Uuid), Waiting>,
+    events: u64,
+    bytes: u64,
+    /// Whether something has been parked since it was shown.
+    changed: bool,
+}
+
+struct Waiting {
+    first: Parked,
+    events: u64,
+}
+
+impl Quarantine {
+    /// Tries everything again that waits in the store. Returns what waits still, and for each aggregate what is to be
+    /// written in one batch.
+    pub(crate) fn try_again(
+        store: &Store,
+        follows: &'static [Followed],
+    ) -> Result<(Self, Vec<Writes>), GroupError> {
+        let mut left = Self { follows, parked: BTreeMap::new(), events: 0, bytes: 0, changed: true };
+        let mut writes = BTreeMap::<_, Writes>::new();
+        for (key, value) in store.scan(&keys::waiting_all(), usize::MAX)? {
+            let at = keys::waiting_at(&key)?;
+            let event = WaitingEvent::decode(&value)?;
+            let waits = left.waits(at.table, at.subject);
+            if !waits && let Ok(said) = left.read(&at, &event)? {
+                let of_aggregate = writes.entry((at.table, at.subject)).or_default();
+                let said_at = Written { partition: event.partition, position: at.position };
+                of_aggregate.extend(standing_row(at.table, said, said_at));
+                of_aggregate.push((key.to_vec(), None));
+                continue;
+            }
+            if !waits {
+                // What waited before it may have been read: now this is the first.
+                let reason = left.read(&at, &event)?.err().map(|error| error.to_string()).unwrap_or_default();
+                let first = Parked::new(event.partition, at.position, event.event_id, &reason);
+                let marker = (keys::parked(at.table, at.subject), Some(first.encode()));
+                writes.entry((at.table, at.subject)).or_default().push(marker);
+                left.parked.insert((at.table, at.subject), Waiting { first, events: 0 });
+            }
+            left.count(at.table, at.subject, key.len() + value.len());
+        }
+        for ((table, subject), writes) in &mut writes {
+            if !left.waits(*table, *subject) {
+                tracing::info!(topic = follows[*table].topic, %subject, "all events that waited are followed");
+                writes.push((keys::parked(*table, *subject), None));
+            }
+        }
+        Ok((left, writes.into_values().collect()))
+    }
+
+    fn read(&self, at: &WaitingAt, event: &WaitingEvent<'_>) -> Result<Result<Said, DataError>, Damaged> {
+        let damaged = Damaged { what: "waiting event" };
+        let followed = self.follows.get(at.table).ok_or_else(|| damaged.clone())?;
+        let data: &RawValue = serde_json::from_str(event.data).map_err(|_| damaged)?;
+        Ok((followed.read)(event.event_type, data))
+    }
+
+    /// Whether events of an aggregate wait.
+    pub(crate) fn waits(&self, table: usize, subject: Uuid) -> bool {
+        self.parked.contains_key(&(table, subject))
+    }
+
+    /// Parks an event that cannot be read, or that comes behind such a one. Returns what is to be written.
+    pub(crate) fn park(
+        &mut self,
+        table: usize,
+        envelope: &Envelope<'_>,
+        unreadable: Option<DataError>,
+    ) -> Result<Writes, IncomingFault> {
+        let (id, subject, position) = (envelope.id, envelope.subject, envelope.position);
+        let partition = envelope.source.partition;
+        let (event_type, data) = (&*envelope.event_type, envelope.data.get());
+        let event = WaitingEvent { partition, event_id: id, event_type, data }.encode();
+        let key = keys::waiting(table, subject, position);
+        if let Some(bound) = self.bound_reached(table, subject, key.len() + event.len()) {
+            return Err(match unreadable {
+                Some(source) => IncomingFault::Data { id, source },
+                None => IncomingFault::QuarantineFull { id, subject, bound },
+            });
+        }
+        let mut writes = Vec::new();
+        if let Some(unreadable) = unreadable {
+            let first = Parked::new(partition, position, id, &unreadable.to_string());
+            tracing::warn!(
+                topic = self.follows[table].topic,
+                partition,
+                position,
+                event_id = %id,
+                %subject,
+                "an event cannot be read, so all of {subject} waits: {unreadable}; start a version of this service that reads it"
+            );
+            writes.push((keys::parked(table, subject), Some(first.encode())));
+            self.parked.insert((table, subject), Waiting { first, events: 0 });
+        }
+        self.count(table, subject, key.len() + event.len());
+        writes.push((key, Some(event)));
+        Ok(writes)
+    }
+
+    fn count(&mut self, table: usize, subject: Uuid, bytes: usize) {
+        self.events += 1;
+        self.bytes += bytes as u64;
+        self.changed = true;
+        if let Some(waiting) = self.parked.get_mut(&(table, subject)) {
+            waiting.events += 1;
+        }
+    }
+
+    fn bound_reached(&self, table: usize, subject: Uuid, bytes: usize) -> Option<&'static str> {
+        let of_key = self.parked.get(&(table, subject)).map_or(0, |waiting| waiting.events);
+        match () {
+            () if bytes > VALUE_BYTES_MAX => Some("it is larger than what may wait"),
+            () if of_key >= PARKED_EVENTS_PER_KEY_MAX => Some("as many events of one aggregate wait as may"),
+            () if self.events >= PARKED_EVENTS_MAX => Some("as many events wait as may"),
+            () if self.bytes + bytes as u64 > PARKED_BYTES_MAX => Some("as many bytes wait as may"),
+            () => None,
+        }
+    }
+
+    /// What waits, for operators, if that has changed since it was shown last.
+    pub(crate) fn show(&mut self) -> Option<QuarantineShown> {
+        let shown = |((table, subject), waiting): (&(usize, Uuid), &Waiting)| ParkedShown {
+            topic: self.follows[*table].topic,
+            key: *subject,
+            partition: waiting.first.partition,
+            position: waiting.first.position,
+            event_id: waiting.first.event_id,
+            reason: waiting.first.reason.clone(),
+            events: waiting.events,
+        };
+        std::mem::take(&mut self.changed).then(|| QuarantineShown {
+            keys: self.parked.len() as u64,
+            events: self.events,
+            first: self.parked.iter().take(SHOWN_KEYS_MAX).map(shown).collect(),
+        })
+    }
+}

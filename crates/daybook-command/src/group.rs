@@ -1,0 +1,282 @@
+//! The commands of one commit: each is decided on the store as the ones before it leave it.
+//!
+//! Nothing is written here. A group is an overlay over the store; the committer writes it as one record of the journal.
+
+mod change;
+mod read_set;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
+
+use daybook_journal::{Event, KeyOutcome, Reader, Write};
+use daybook_service::sabotage::{self, Fault};
+use uuid::Uuid;
+
+use super::aggregate::Aggregate;
+use super::ambient::Ambient;
+use super::command::{Request, Undecided, version_conflict};
+use super::followed::FollowedPositions;
+use super::idempotency::{Fingerprint, IdempotencyKey, Remembered};
+use super::keys;
+use super::outcome::{Accepted, Outcome};
+use super::rows::{Counter, Owners, Versioned};
+use super::seal::{Sealing, seal};
+use super::store::{Store, StoreError, Value, Writes};
+
+pub(crate) use change::{Admitted, Change, GroupError, Stopped};
+use read_set::{ReadSet, look_up};
+
+/// The store, and over it what this group is going to write.
+pub(crate) struct Group<'s> {
+    store: &'s Store,
+    journal: &'s Reader,
+    now_ms: u64,
+    /// How far the clock was set forward lately.
+    ahead_ms: u64,
+    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    counters: Vec<Counter>,
+    events: Vec<Event>,
+    /// What is remembered from now on, by the hashes of the keys.
+    keys: HashMap<[u8; 16], Vec<u8>>,
+    bytes: usize,
+}
+
+/// What a group writes.
+pub(crate) struct Finished {
+    /// Rows that were followed: the log has what they say.
+    pub(crate) followed: Writes,
+    /// What its commands have decided, for the journal.
+    pub(crate) decided: daybook_journal::Group,
+    /// Where the partitions stand afterwards.
+    pub(crate) counters: Vec<Counter>,
+}
+
+/// A value of the overlay or of the store.
+enum Found<'g> {
+    Pending(&'g [u8]),
+    Stored(Value),
+}
+
+impl Deref for Found<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Pending(value) => value,
+            Self::Stored(value) => value,
+        }
+    }
+}
+
+impl<'s> Group<'s> {
+    pub(crate) fn new(store: &'s Store, journal: &'s Reader, counters: &[Counter], now_ms: u64) -> Self {
+        Self {
+            store,
+            journal,
+            now_ms,
+            ahead_ms: 0,
+            writes: BTreeMap::new(),
+            counters: counters.to_vec(),
+            events: Vec::new(),
+            keys: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The same, where the clock was set forward by so much: no key is older by that.
+    pub(crate) fn with_clock_ahead(self, ahead_ms: u64) -> Self {
+        Self { ahead_ms, ..self }
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Found<'_>>, StoreError> {
+        match self.writes.get(key) {
+            Some(pending) => Ok(pending.as_deref().map(Found::Pending)),
+            None => Ok(self.store.get(key)?.map(Found::Stored)),
+        }
+    }
+
+    /// What an idempotency key was used for.
+    pub(crate) fn remembered(&self, key: &IdempotencyKey) -> Result<Option<Remembered>, GroupError> {
+        let remembered = self.remembered_as(&key.hash)?;
+        if remembered.is_some() || key.before.hash == key.hash {
+            return Ok(remembered);
+        }
+        // A key in quotes was remembered with them before; now another key may be spelled as this one was.
+        let before = self.remembered_as(&key.before.hash)?;
+        Ok(before.filter(|remembered| matches!(remembered.fingerprint, Fingerprint::OfBytes(_))))
+    }
+
+    fn remembered_as(&self, hash: &[u8; 16]) -> Result<Option<Remembered>, GroupError> {
+        let remembered = match self.keys.get(hash) {
+            Some(pending) => Remembered::decode(pending)?,
+            None => match self.journal.outcome(hash)? {
+                Some((_, KeyOutcome { outcome, .. })) => Remembered::decode(&outcome)?,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(remembered)
+            .filter(|remembered| remembered.expires_ms.saturating_add(self.ahead_ms) > self.now_ms))
+    }
+
+    /// Decides a command on what the store and the group's earlier commands say. Changes nothing.
+    pub(crate) fn decide<A: Aggregate>(
+        &self,
+        request: &Request<A>,
+        followed: &FollowedPositions,
+        ambient: &dyn Ambient,
+    ) -> Result<Change, Stopped> {
+        let id = A::aggregate_id(&request.command);
+        let row = if request.is_fresh { None } else { self.get(&keys::aggregate(id))? };
+        let before = row.map(|value| Versioned::<A::State>::decode(&value)).transpose()?;
+        let version = before.as_ref().map_or(0, |before| before.version);
+        if let (Some(condition), true) = (&request.if_match, before.is_some())
+            && !condition.holds(version)
+        {
+            return Ok(Change::rejected(version_conflict(version)));
+        }
+        let state = before.as_ref().map(|before| &before.state);
+        let mut read_set = ReadSet::default();
+        let facts = A::facts(state, &request.command, |table, id| {
+            look_up(self, followed, table, id).map(|read| read_set.take(read))
+        })?;
+        match A::decide(state, &request.command, &facts) {
+            Ok(events) => self.change(request, before, &events, read_set, ambient),
+            Err(rejection) => {
+                let is_provisional = read_set.has_unknown();
+                Ok(Change { is_provisional, ..Change::rejected(rejection.into()) })
+            }
+        }
+    }
+
+    fn change<A: Aggregate>(
+        &self,
+        request: &Request<A>,
+        before: Option<Versioned<A::State>>,
+        events: &[A::Event],
+        read_set: ReadSet,
+        ambient: &dyn Ambient,
+    ) -> Result<Change, Stopped> {
+        let id = A::aggregate_id(&request.command);
+        let mut version = before.as_ref().map_or(0, |before| before.version);
+        if version > 0 && sabotage::strikes(Fault::SameVersion) {
+            version -= 1;
+        }
+        let old_keys = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
+        let sealing = Sealing { aggregate_id: id, version, time: ambient.now(), cause: &request.cause };
+        let mut sealed = seal::<A>(&sealing, events, &self.counters, ambient)?;
+        let created = before.is_none().then_some(id);
+        let state = events.iter().fold(before.map(|before| before.state), |state, event| {
+            version += 1;
+            Some(A::evolve(state, event))
+        });
+        // Without a state and without events there is nothing an answer could show.
+        let state = state.ok_or(Stopped::Undecided(Undecided::Fault))?;
+        let (mut writes, new_keys) = (Writes::new(), A::unique_keys(&state));
+        let takes_key = new_keys.iter().any(|key| !old_keys.contains(key));
+        if let Some(taken) = self.claim(id, &old_keys, &new_keys, &mut writes)? {
+            return Ok(Change { takes_key, ..Change::rejected(A::taken(&taken).into()) });
+        }
+        let shown = A::shown(Some(&state)).ok().map(serde_json::to_vec).transpose();
+        let accepted = Accepted {
+            version,
+            created,
+            state: shown.map_err(|_| Undecided::Fault)?,
+            written: std::mem::take(&mut sealed.written),
+            depends_on: read_set.into_events(),
+        };
+        if !events.is_empty() {
+            let row = Versioned { version, state }.encode().map_err(|_| Undecided::Fault)?;
+            writes.push((keys::aggregate(id), Some(row)));
+        }
+        let outcome = Outcome::Accepted(accepted);
+        let change = Change { outcome, is_provisional: false, takes_key, writes, sealed };
+        change.check_sizes()?;
+        Ok(change)
+    }
+
+    /// Takes and gives up unique keys; the key that another aggregate has, if any.
+    fn claim(
+        &self,
+        id: Uuid,
+        old: &[String],
+        new: &[String],
+        writes: &mut Writes,
+    ) -> Result<Option<String>, GroupError> {
+        for key in new.iter().filter(|key| !old.contains(key)) {
+            let mut owners = self.owners(key)?;
+            if owners.is_of_others(id) && !sabotage::strikes(Fault::TwinKey) {
+                return Ok(Some(key.clone()));
+            }
+            owners.add(id);
+            writes.push((keys::unique(key), owners.encode()));
+        }
+        for key in old.iter().filter(|key| !new.contains(key)) {
+            let mut owners = self.owners(key)?;
+            owners.remove(id);
+            writes.push((keys::unique(key), owners.encode()));
+        }
+        Ok(None)
+    }
+
+    fn owners(&self, key: &str) -> Result<Owners, GroupError> {
+        let row = self.get(&keys::unique(key))?;
+        Ok(row.map(|row| Owners::decode(&row)).transpose()?.unwrap_or_default())
+    }
+
+    /// Takes a decided command into the group; later ones of the group see it. Returns the outcome.
+    pub(crate) fn accept(&mut self, change: Admitted) -> Outcome {
+        let change = change.into_change();
+        self.bytes += change.bytes();
+        self.writes.extend(change.writes);
+        self.events.extend(change.sealed.events);
+        for (partition, counter) in change.sealed.counters {
+            self.counters[partition] = counter;
+        }
+        change.outcome
+    }
+
+    /// Keeps an outcome under its idempotency key.
+    pub(crate) fn remember(&mut self, key: &IdempotencyKey, outcome: &Outcome, age_max_ms: u64) {
+        let expires_ms = self.now_ms.saturating_add(age_max_ms);
+        let remembered = Remembered::encode(Fingerprint::OfValue(key.fingerprint), expires_ms, outcome);
+        self.bytes += key.hash.len() + remembered.len();
+        self.keys.insert(key.hash, remembered);
+    }
+
+    /// Idempotency keys that are remembered, with those of this group.
+    pub(crate) fn keys(&self) -> u64 {
+        (self.journal.keys() + self.keys.len()) as u64
+    }
+
+    /// Whether keys of this group are the last for which there is room, so that others have to go before more come.
+    pub(crate) fn takes_last_key(&self, keys_max: u64) -> bool {
+        !self.keys.is_empty() && self.keys() >= keys_max
+    }
+
+    /// Bytes that its commands write, or somewhat fewer: what is written once for all of them is not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds writes that are not a command's.
+    pub(crate) fn write(&mut self, writes: Writes) {
+        self.writes.extend(writes);
+    }
+
+    /// What is written, and where the partitions stand after it.
+    pub(crate) fn finish(mut self, before: &[Counter]) -> Finished {
+        for (partition, (counter, before)) in (0..).zip(self.counters.iter().zip(before)) {
+            if counter != before {
+                self.writes.insert(keys::counter(partition), Some(counter.encode()));
+            }
+        }
+        let (followed, decided) = self.writes.into_iter().partition(|(key, _)| keys::is_followed(key));
+        let decided: Writes = decided;
+        let decided = daybook_journal::Group {
+            events: self.events,
+            writes: decided.into_iter().map(|(key, value)| Write { key, value }).collect(),
+            keys: self.keys.into_iter().map(|(hash, outcome)| KeyOutcome { hash, outcome }).collect(),
+        };
+        Finished { followed, decided, counters: self.counters }
+    }
+}

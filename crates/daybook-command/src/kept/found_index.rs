@@ -1,0 +1,102 @@
+//! The index that a start finds: opened, or to be built again.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{KeptError, Looked, Opening, takes_writes};
+use crate::directory::index_of;
+use crate::group::GroupError;
+use crate::index::{self, Done};
+use crate::keys;
+use crate::rows::Counter;
+use crate::store::{Noted, Store, StoreError, Unreadable};
+
+/// Pause between two lines of the log that tell how far it is.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
+
+pub(super) enum FoundIndex {
+    /// It can be opened.
+    Open { store: Arc<Store>, done: Option<Done>, counters: Vec<Counter> },
+    /// It is to be built again, for this reason.
+    Unusable(String),
+    /// The same, where nothing is wrong with it but that pages of it cannot be read.
+    Unreadable(String),
+}
+
+impl FoundIndex {
+    pub(super) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<Self, KeptError> {
+        let path = index_of(dir);
+        if !path.exists() {
+            return Ok(Self::Unusable("there is none".to_owned()));
+        }
+        if !path.is_dir() {
+            return Ok(Self::Unusable("what lies in its place is no directory".to_owned()));
+        }
+        let noted = if of_today { Noted::MustBe } else { Noted::Ignored };
+        match Self::open(&path, opening, (noted, Unreadable::IsDamage)) {
+            Ok(index) => Ok(index),
+            Err(error) if error.is_damage() => {
+                // On a disk that takes nothing, what looks like damage may be none, and nothing could be built.
+                takes_writes(dir).map_err(|source| KeptError::NoRoom { dir: dir.to_owned(), source })?;
+                tracing::error!(index = %path.display(), %error, "the index is of no more use, and has to be built again");
+                Ok(match &error {
+                    GroupError::Store(StoreError::NotAsWritten | StoreError::NoDigest) => {
+                        Self::Unusable(error.to_string())
+                    }
+                    _ => Self::Unreadable(error.to_string()),
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn open(path: &Path, opening: &Opening<'_>, checks: (Noted, Unreadable)) -> Result<Self, GroupError> {
+        let told_at = Mutex::new(Instant::now());
+        let tell = |rows| {
+            opening.starting.says(format!("adding up the rows of the index, {rows} so far"));
+            let mut told_at = told_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if told_at.elapsed() >= PROGRESS_PAUSE {
+                *told_at = Instant::now();
+                tracing::info!(rows, "adding up the rows of the index");
+            }
+        };
+        let store = Store::open_telling(path, opening.cache_bytes_max, checks, &tell)?;
+        let done = index::done(&store)?;
+        let counters = counters(&store, opening.partitions)?;
+        Ok(Self::Open { store: Arc::new(store), done, counters })
+    }
+}
+
+impl Looked {
+    /// Why its index is to be built again, of the whole log.
+    pub(crate) fn lacks_index(&self) -> Option<&str> {
+        match &self.index {
+            FoundIndex::Unusable(reason) | FoundIndex::Unreadable(reason) => Some(reason),
+            FoundIndex::Open { .. } => None,
+        }
+    }
+
+    /// An index that cannot be built again is gone on with where nothing is wrong with it but that pages of it cannot be read: who
+    /// needs them is refused. Rows of which it is known that some are gone, or not known at all, are not.
+    pub(crate) fn make_do(&mut self, opening: &Opening<'_>) {
+        if !matches!(self.index, FoundIndex::Unreadable(_)) {
+            return;
+        }
+        match FoundIndex::open(&index_of(&self.dir), opening, (Noted::MustBe, Unreadable::IsLeft)) {
+            Ok(index) => self.index = index,
+            Err(error) => tracing::debug!(%error, "the index cannot be gone on with"),
+        }
+    }
+}
+
+/// Where each partition stands as an index has it.
+pub(super) fn counters(store: &Store, partitions: i32) -> Result<Vec<Counter>, GroupError> {
+    (0..partitions).map(|partition| counter(store, partition)).collect()
+}
+
+/// Where a partition stands as an index has it.
+pub(crate) fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
+    let row = store.get(&keys::counter(partition))?;
+    Ok(row.map(|row| Counter::decode(&row)).transpose()?.unwrap_or_default())
+}

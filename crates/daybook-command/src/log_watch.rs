@@ -1,0 +1,161 @@
+//! Looks at topics while the service runs: whether the end of the own one went back, whether somebody else writes it,
+//! whether somebody has changed it, or one that is followed, so that it loses events, and whether those that are followed are still
+//! the same logs.
+//!
+//! An end that went back, or that lies further on than what this service has sent, makes the relay compare log and store
+//! at once. Partitions that were added to a topic that is followed stop the following. Everything else is told in the log
+//! and by `/health/ready` as long as it lasts, and commands go on.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use daybook_event::doubt::{Doubts, Readings};
+use daybook_kafka::LogError;
+use daybook_kafka::topics::{Held, TopicError, TopicWatch, Watermarks};
+use daybook_service::Slot;
+
+use super::comparison::OwnTopic;
+use super::followed::{At, FollowedPositions, Place};
+use super::follower::place::doubt;
+use super::metrics::Metrics;
+use super::positions::Positions;
+
+/// Pause between two looks at the ends: how long a log that went back by an election may go unseen.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// Looks at the ends for each look at partitions and settings, which only an operator changes.
+const LOOKS_PER_CHECK: u32 = 5;
+
+/// The watching thread's work.
+pub(crate) struct LogWatch {
+    pub(crate) own: OwnTopic,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) followed: Arc<FollowedPositions>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Why the follower is to look for its places again.
+    pub(crate) doubt: Slot<String>,
+    /// What its reader has read.
+    pub(crate) readings: Readings,
+}
+
+impl LogWatch {
+    /// Starts the thread. It is never waited for: it owns nothing, and ends by itself soon after the service stops.
+    pub(crate) fn start(self) -> io::Result<()> {
+        thread::Builder::new().name("log-watch".to_owned()).spawn(move || self.run()).map(drop)
+    }
+
+    fn run(self) {
+        // The relay's writer is refused for the same reason, and tells it.
+        if let Err(error) = self.watch() {
+            tracing::debug!("topics are not watched: {error}");
+        }
+    }
+
+    fn watch(&self) -> Result<(), LogError> {
+        let mut topics = TopicWatch::open(&self.own.kafka)?;
+        let all: Vec<_> = (0..self.own.partitions).map(|partition| (self.own.topic, partition)).collect();
+        let (mut before, mut looks) = (vec![None; all.len()], 0);
+        let mut doubts = Doubts::begin(Instant::now());
+        while !self.positions.wait_for_stop(LOOK_PAUSE) {
+            match topics.held(&all) {
+                Ok(now) => self.compare_ends(&mut before, &now),
+                // Kafka being away is the relay's news.
+                Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
+            }
+            self.listen(&topics, &mut doubts);
+            if looks % LOOKS_PER_CHECK == 0 {
+                self.check(&mut topics);
+            }
+            looks += 1;
+        }
+        Ok(())
+    }
+
+    /// An end that is not told at present is compared with the last one that was.
+    fn compare_ends(&self, before: &mut [Option<Watermarks>], now: &[Held]) {
+        if let Some((partition, reason)) = went_back(&self.own.full_name(), before, now) {
+            self.positions.distrust_log(partition, reason);
+        }
+        let mut unanswered = BTreeMap::new();
+        for (partition, (before, now)) in before.iter_mut().zip(now).enumerate() {
+            match now {
+                Ok(marks) => {
+                    self.positions.check_end(partition, marks.high);
+                    *before = Some(*marks);
+                }
+                Err(away) => drop(unanswered.insert(partition, away.to_string())),
+            }
+        }
+        self.positions.set_unanswered(unanswered);
+    }
+
+    /// Which partitions that are followed can be heard at present, and whether they are still what is followed.
+    fn listen(&self, topics: &TopicWatch, doubts: &mut Doubts) {
+        let (places, follows) = (self.followed.places(), self.followed.follows());
+        let name = |((table, partition), _): &(Place, At)| (follows[*table].topic, *partition);
+        let all: Vec<_> = places.iter().map(name).collect();
+        if all.is_empty() {
+            return;
+        }
+        // Before the ends: what is read meanwhile may lie behind them.
+        let readings = self.readings.all(places.len());
+        let held = topics.held(&all);
+        let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
+        self.followed.set_answers(places.iter().map(|(place, _)| *place).zip(&held));
+        let held = places.iter().zip(held).map(|((place, at), held)| (*place, *at, held.ok()));
+        match doubt(&self.own.kafka, follows, (&held.collect::<Vec<_>>(), readings), doubts) {
+            Ok(Some(reason)) => self.doubt.set(reason),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!("other services' topics cannot be asked for what was read last: {error}");
+            }
+        }
+    }
+
+    fn check(&self, topics: &mut TopicWatch) {
+        let own = topics.look(&[(self.own.topic, self.own.partitions)]);
+        let followed = topics.look(&self.followed.topics());
+        self.metrics.topic_faults.set((own.len() + followed.len()) as u64);
+        self.positions.set_log_fault(sentence(&own));
+        self.followed.set_faults(followed);
+    }
+}
+
+/// The first partition whose end lies before where it was, and what to say of it.
+fn went_back(topic: &str, before: &[Option<Watermarks>], now: &[Held]) -> Option<(i32, String)> {
+    (0..).zip(before.iter().zip(now)).find_map(|(partition, (before, now))| {
+        let (before, now) = (before.as_ref()?.high, now.as_ref().ok()?.high);
+        let said = format!(
+            "topic {topic} partition {partition} ended at offset {before} and now ends at offset {now}: the log has lost its end"
+        );
+        (now < before).then_some((partition, said))
+    })
+}
+
+/// All of them as one text; none if there are none.
+pub(super) fn sentence(faults: &[TopicError]) -> Option<String> {
+    let sentences: Vec<_> = faults.iter().map(TopicError::to_string).collect();
+    (!sentences.is_empty()).then(|| sentences.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_went_back_is_named() {
+        let marks = |high| Watermarks { low: 0, high };
+        let before = |ends: [i64; 2]| ends.map(|end| Some(marks(end)));
+        let now = |ends: [i64; 2]| ends.map(|end| Held::Ok(marks(end)));
+        assert_eq!(went_back("t", &[None, None], &now([3, 5])), None);
+        assert_eq!(went_back("t", &before([3, 5]), &now([3, 6])), None);
+        let (partition, said) = went_back("t", &before([3, 5]), &now([4, 2])).unwrap();
+        assert_eq!(partition, 1);
+        assert!(said.contains("topic t partition 1 ended at offset 5 and now ends at offset 2"), "{said}");
+        let away = Err(TopicError::Missing { topic: "t".to_owned() });
+        let (partition, _) = went_back("t", &before([3, 5]), &[away, now([0, 4])[1].clone()]).unwrap();
+        assert_eq!(partition, 1, "one that is away hides no other");
+    }
+}

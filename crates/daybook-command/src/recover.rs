@@ -1,0 +1,385 @@
+//! What is rebuilt from the own topic, from offset zero to this process's claims, beside what is there.
+//!
+//! An index of no more use is built again from the log and from what the journal has beyond it. `--recover` makes the
+//! journal anew as well: events that the old one has not sent are taken over, where they can still be read and fit behind
+//! the log's end. What else the log does not have is not rebuilt: idempotency keys are forgotten, sent events are no longer
+//! kept.
+//!
+//! Memory is bounded by the store's cache, the rows gathered for it, twice (see `gathered`), and what a reader fetches ahead. A
+//! process that is killed meanwhile leaves what was there in its place, and the next one begins anew.
+
+mod gathered;
+mod leftover;
+mod old_outbox;
+mod rebuild;
+mod report;
+mod take_over;
+mod unique_keys;
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daybook_event::sequence::Reached;
+use daybook_journal::{AppendError, PartitionState, ReadError};
+use daybook_kafka::topics::{self, TopicError};
+use daybook_kafka::{Kafka, LogError, Record, Span, Start, read_spans};
+
+use super::aggregate::Aggregate;
+use super::directory::{Directory, DirectoryError, Marker, building_of, index_of};
+use super::incoming::{self, IncomingError};
+use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
+use super::log_tail::Tail;
+use super::recorded::{self, events_from};
+use super::starting::Starting;
+use super::store::{Store, StoreError, sync_dir};
+use super::writer::{Instance, InstanceError, WholeLog};
+use old_outbox::OldOutbox;
+use rebuild::Rebuild;
+use report::report;
+use take_over::{Taken, take_over};
+
+pub use rebuild::TakeError;
+
+/// How long the log may stay silent before that counts as a failure.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How often progress is told.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
+
+/// Why the store could not be rebuilt. The old journal is untouched then.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The topic cannot be inspected, or no longer has its beginning.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// What was read is not what was compared before.
+    #[error(
+        "topic {topic} partition {partition} had {compared} event(s) when this process claimed it, and now has {read}: its \
+         end is lost or was written anew; check the brokers' logs and start again"
+    )]
+    Changed {
+        /// Full name of the topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Events up to the claim as it was read back.
+        compared: u64,
+        /// Events that were read now.
+        read: u64,
+    },
+    /// An event that cannot be taken.
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    /// The new store cannot be written or read back.
+    #[error("the new store cannot be built: {0}")]
+    Rebuild(Box<TakeError>),
+    /// The new store cannot be opened or closed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The new store cannot be put into its place.
+    #[error("the new store cannot be put into its place: {0}")]
+    Place(#[from] io::Error),
+    /// What only the journal has cannot be read from it.
+    #[error(
+        "position {position} of partition {partition} is not in the log and cannot be read from the journal ({detail}); keep a copy \
+         of the directory, then start with --recover, which takes over what can be read and names what cannot"
+    )]
+    Unreadable {
+        /// The partition.
+        partition: usize,
+        /// The position.
+        position: u64,
+        /// Why.
+        detail: String,
+    },
+    /// The disk does not give what only the journal has.
+    #[error("the journal cannot be read: {0}")]
+    ReadOne(#[from] ReadError),
+    /// The old journal cannot be read at all.
+    #[error(
+        "the old journal cannot be read: {0}; commands that were answered and not sent to Kafka may be in it, so see what is wrong with \
+         the disk. If nothing brings it back, move {1} away, and start with --recover once more, which gives up what only it had"
+    )]
+    OldUnreadable(String, String),
+    /// The new journal cannot be written.
+    #[error("the new journal cannot be written: {0}")]
+    Append(#[from] AppendError),
+    /// The new journal cannot be made.
+    #[error(transparent)]
+    Kept(Box<KeptError>),
+    /// What was built is not there.
+    #[error("what was rebuilt is not there any more: somebody else changes the directory")]
+    Gone,
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// It cannot be noted which log it is.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+}
+
+impl RecoverError {
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Place(error) => is_of_the_disk(error),
+            Self::Store(error) => !error.is_damage(),
+            Self::Rebuild(error) => matches!(&**error, TakeError::Store(error) if !error.is_damage()),
+            Self::Kept(error) => error.is_of_the_disk(),
+            Self::Append(error) => is_of_the_disk_too(error),
+            Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
+            Self::ReadOne(ReadError::Io { .. }) => true,
+            Self::Instance(error) => error.is_of_the_disk(),
+            _ => false,
+        }
+    }
+}
+
+/// Whether an append failed for the disk, and not for what was appended.
+pub(crate) fn is_of_the_disk_too(error: &AppendError) -> bool {
+    matches!(error, AppendError::NoRoom { .. } | AppendError::Failed { .. })
+}
+
+impl From<KeptError> for RecoverError {
+    fn from(error: KeptError) -> Self {
+        Self::Kept(Box::new(error))
+    }
+}
+
+impl From<TakeError> for RecoverError {
+    fn from(error: TakeError) -> Self {
+        Self::Rebuild(Box::new(error))
+    }
+}
+
+/// What the own topic holds up to this process's claims, as it was read when they were made.
+pub(crate) struct UpTo<'a> {
+    /// Right behind the claims.
+    pub(crate) ends: &'a [i64],
+    /// All of it up to there.
+    pub(crate) log: &'a WholeLog<'a>,
+}
+
+/// What was begun with, and its index: built again if there is none that can be used.
+pub(crate) fn with_index<A: Aggregate>(
+    begun: Begun,
+    kafka: &Kafka,
+    opening: &Opening<'_>,
+    up_to: Result<&UpTo<'_>, &TopicError>,
+) -> Result<Kept, RecoverError> {
+    let Begun { dir, journal, index, .. } = begun;
+    let formed = match index {
+        Ok(store) => match unique_keys::bring_to_form::<A>(&store, journal.last_number(), opening) {
+            Ok(()) => Ok(store),
+            Err(error) if error.is_damage() && takes_writes(&dir).is_ok() => {
+                refuse_front_deleted(kafka, A::TOPIC, opening.partitions)?;
+                Err(error.to_string())
+            }
+            Err(error) => return Err(error.into()),
+        },
+        Err(reason) => Err(reason),
+    };
+    let reason = match formed {
+        Ok(store) => return Ok(Kept::new(store, journal, dir)),
+        Err(reason) => reason,
+    };
+    let up_to = up_to.map_err(Clone::clone)?;
+    tracing::warn!(
+        topic = opening.topic,
+        reason,
+        "the store's index is built again from the log and the journal"
+    );
+    let (began, building) = (Instant::now(), building_of(&dir));
+    if building.exists() {
+        fs::remove_dir_all(&building)?;
+    }
+    // First, so that there are never three.
+    if index_of(&dir).exists() {
+        let aside = kept::put_aside(&dir)?;
+        tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
+    }
+    let store = Arc::new(Store::open(&building, opening.cache_bytes_max)?);
+    let mut rebuild = Rebuild::new(&store, opening.partitions);
+    read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, |_, _| {})?;
+    let tails = rebuild.tails();
+    refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
+    let reader = journal.reader();
+    for (partition, end) in recorded::counters(&reader).iter().enumerate() {
+        let mut at = tails.get(partition).copied().flatten().map_or(0, |tail| tail.position + 1);
+        while at < end.next {
+            let unreadable = |detail| RecoverError::Unreadable { partition, position: at, detail };
+            let run = events_from(&reader, partition, at, end.next);
+            let run = run.map_err(|error| match error {
+                error @ ReadError::Io { .. } => error.into(),
+                error @ ReadError::Damaged { .. } => unreadable(error.to_string()),
+            })?;
+            if run.is_empty() {
+                return Err(unreadable("it is not there".to_owned()));
+            }
+            for event in &run {
+                rebuild.append::<A>(partition as i32, &event.value)?;
+            }
+            at += run.len() as u64;
+        }
+    }
+    rebuild.build_unique_keys::<A>()?;
+    rebuild.finish::<A>(journal.last_number(), journal.id())?;
+    let events = rebuild.done;
+    store.close()?;
+    fs::rename(&building, index_of(&dir))?;
+    sync_dir(&dir)?;
+    let store = Arc::new(Store::open(&index_of(&dir), opening.cache_bytes_max)?);
+    let seconds = began.elapsed().as_secs_f64();
+    tracing::info!(topic = opening.topic, events, seconds, "the store's index was built again");
+    Ok(Kept::new(store, journal, dir))
+}
+
+/// Rebuilds journal and index from exactly that and puts them in the place of the old ones.
+pub(crate) fn recover<A: Aggregate>(
+    kafka: &Kafka,
+    directory: &Directory,
+    marker: &Marker,
+    opening: &Opening<'_>,
+    up_to: &UpTo<'_>,
+    instance: &mut Instance,
+) -> Result<(), RecoverError> {
+    let (began, partitions) = (Instant::now(), opening.partitions);
+    refuse_front_deleted(kafka, A::TOPIC, partitions)?;
+    let mut old = OldOutbox::open(&directory.store(), partitions, opening.cache_bytes_max);
+    if let OldOutbox::Unreadable(reason) = &old {
+        return Err(RecoverError::OldUnreadable(reason.clone(), directory.store().display().to_string()));
+    }
+    let recovering = directory.recovering()?;
+    let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
+    let store = Arc::new(Store::open(&index_of(&recovering), opening.cache_bytes_max)?);
+    let mut rebuild = Rebuild::new(&store, partitions);
+    let compare = |partition, logged| old.compare(partition, logged);
+    read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, compare)?;
+    let tails = rebuild.tails();
+    refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
+    let mut taken = Taken { rebuild, journal, gathered: Vec::new(), bytes: 0, now_ms: opening.now_ms };
+    let fates = match &old {
+        OldOutbox::Open(old) => take_over::<A>(old, &mut taken, &tails)?,
+        OldOutbox::Absent | OldOutbox::Unreadable(_) => Vec::new(),
+    };
+    let (mut rebuild, mut journal) = taken.written()?;
+    rebuild.build_unique_keys::<A>()?;
+    rebuild.finish::<A>(journal.last_number(), journal.id())?;
+    let events = rebuild.done;
+    store.close()?;
+    journal.index_synced(journal.last_number());
+    journal.close(opening.now_ms)?;
+    // Not of the old store, which stays in its place if this process ends here.
+    let log_id = rebuild.log_id().or(instance.log_id());
+    instance.note_log(None)?;
+    directory.recovered()?;
+    // The marker of a store from before changes once there is something to replace it, and before it is replaced.
+    directory.write_marker(marker)?;
+    let aside = directory.replace_store()?;
+    instance.note_log(log_id)?;
+    report(opening.topic, &old, aside.as_deref(), &fates);
+    tracing::warn!(
+        topic = A::TOPIC,
+        "--recover has forgotten all idempotency keys; start without it from now on"
+    );
+    let seconds = began.elapsed().as_secs_f64();
+    tracing::info!(topic = A::TOPIC, events, seconds, "the store was rebuilt from the log");
+    Ok(())
+}
+
+/// What a new journal begins behind.
+fn states(log: &WholeLog<'_>) -> Vec<PartitionState> {
+    let state = |reached: &Reached| PartitionState {
+        next: reached.next_position,
+        last_id: reached.last_id,
+        acknowledged: reached.next_position,
+        mark: recorded::mark(reached),
+    };
+    log.reached().iter().map(state).collect()
+}
+
+/// Refuses if the log does not go back to its first event any more.
+pub(crate) fn refuse_front_deleted(kafka: &Kafka, topic: &str, partitions: i32) -> Result<(), RecoverError> {
+    let all: Vec<_> = (0..partitions).map(|partition| (topic, partition)).collect();
+    for (partition, marks) in (0..).zip(topics::all_watermarks(kafka, &all)?) {
+        if marks.low > 0 {
+            let topic = kafka.topic_name(topic);
+            return Err(TopicError::FrontDeleted { topic, partition, low: marks.low }.into());
+        }
+    }
+    Ok(())
+}
+
+/// A store that is shorter than the log would give positions out anew.
+fn refuse_changed(topic: &str, compared: &[Option<Tail>], read: &[Option<Tail>]) -> Result<(), RecoverError> {
+    let events = |tail: &Option<Tail>| tail.map_or(0, |tail| tail.position + 1);
+    let mut both = (0..).zip(compared.iter().zip(read));
+    match both.find(|(_, (compared, read))| compared != read) {
+        None => Ok(()),
+        Some((partition, (compared, read))) => {
+            let (topic, compared, read) = (topic.to_owned(), events(compared), events(read));
+            Err(RecoverError::Changed { topic, partition, compared, read })
+        }
+    }
+}
+
+/// Reads every partition up to these offsets; `seen` is told of every event.
+fn read<A: Aggregate>(
+    rebuild: &mut Rebuild,
+    kafka: &Kafka,
+    ends: &[i64],
+    starting: &Starting,
+    mut seen: impl FnMut(i32, Tail),
+) -> Result<(), RecoverError> {
+    let span = |(partition, end): (i32, &i64)| Span {
+        start: Start { topic: A::TOPIC.to_owned(), partition, offset: 0 },
+        end: *end,
+    };
+    let spans: Vec<_> = (0..).zip(ends).map(span).collect();
+    let total = ends.iter().sum::<i64>();
+    let mut told_at = Instant::now();
+    starting.says("rebuilding the store from the log");
+    read_spans(kafka, &spans, SILENCE_MAX, |record| {
+        let taken = rebuild.take::<A>(record).map_err(|error| located(error, record, kafka))?;
+        if let Some(logged) = taken {
+            seen(record.partition(), logged);
+        }
+        if told_at.elapsed() >= PROGRESS_PAUSE {
+            told_at = Instant::now();
+            starting.says(format!("rebuilding the store from the log, {} of {total} records", rebuild.done));
+            tracing::info!(topic = A::TOPIC, done = rebuild.done, total, "rebuilding the store from the log");
+        }
+        Ok(())
+    })
+}
+
+fn located(error: TakeError, record: &Record<'_>, kafka: &Kafka) -> RecoverError {
+    match error {
+        TakeError::Fault(fault) => {
+            IncomingError { at: incoming::at(record, &kafka.topic_prefix), fault: Box::new(fault) }.into()
+        }
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_rebuilt_store_that_is_not_what_the_claim_was_compared_with_is_refused() {
+        let tail = |position, id| Some(Tail { position, id: Uuid::from_u128(id) });
+        let compared = [None, tail(4, 1)];
+        refuse_changed("t", &compared, &compared).unwrap();
+        let said = refuse_changed("t", &compared, &[None, tail(3, 2)]).unwrap_err().to_string();
+        assert!(said.contains("topic t partition 1 had 5 event(s)") && said.contains("now has 4"), "{said}");
+        assert!(refuse_changed("t", &compared, &[None, tail(4, 3)]).is_err(), "another event");
+        assert!(refuse_changed("t", &compared, &[tail(0, 3), tail(4, 1)]).is_err());
+    }
+}

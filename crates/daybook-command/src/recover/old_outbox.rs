@@ -1,0 +1,182 @@
+//! The outbox that is about to be replaced, as far as it can still be read.
+//!
+//! While the log is read, every event that the old journal still has is compared with the log's event at its position.
+//! What then lies behind the end of the log, contiguous with it, was never sent or is lost there, and can be taken over.
+
+use std::path::Path;
+
+use daybook_journal::{Event, Reader};
+use uuid::Uuid;
+
+use super::leftover::{Fault, Leftover, leftover};
+use crate::before::{StoreBefore, is_from_before};
+use crate::directory::{index_of, journal_of};
+use crate::group::GroupError;
+use crate::kept;
+use crate::log_tail::Tail;
+use crate::recorded::{Recorded, events_from, recorded};
+use crate::rows::Counter;
+use crate::store::Store;
+
+/// A position of which there is no event.
+const NO_EVENT: &str = "there is no such event";
+
+/// What there is of an old journal.
+pub(super) enum OldOutbox {
+    /// There is none.
+    Absent,
+    /// There is one, and this is why nothing can be had of it.
+    Unreadable(String),
+    /// Open.
+    Open(Box<Opened>),
+}
+
+/// An old journal, or a store from before there was one, that could be opened.
+pub(super) struct Opened {
+    kept: Kept,
+    partitions: Vec<Partition>,
+    /// The journal's last segment, if nothing of it can be read.
+    pub(super) unreadable_end: Option<u64>,
+}
+
+enum Kept {
+    Journal(Reader),
+    Before(StoreBefore),
+}
+
+impl Kept {
+    /// Some events of a partition, from the one at `from` on and before `to`.
+    fn events_from(&self, partition: i32, from: u64, to: u64) -> Result<Vec<Event>, String> {
+        match self {
+            Self::Journal(journal) => {
+                let run = events_from(journal, partition as usize, from, to);
+                Ok(run.map_err(|error| error.to_string())?.iter().map(|event| Event::clone(event)).collect())
+            }
+            Self::Before(store) => {
+                let mut events = store.events_from(partition, from).map_err(|error| error.to_string())?;
+                events.retain(|event| event.position < to);
+                Ok(events)
+            }
+        }
+    }
+}
+
+struct Partition {
+    recorded: Recorded,
+    /// The next position as the old index has it; 0 if that cannot be read.
+    indexed: u64,
+    /// Events that the log's next ones are compared with.
+    compared: Vec<Event>,
+    fault: Option<Fault>,
+}
+
+impl OldOutbox {
+    /// Opens what there is in the old directory `store`; damage in it is passed over.
+    pub(super) fn open(store: &Path, partitions: i32, cache_bytes: u64) -> Self {
+        if is_from_before(store) {
+            let opened = Opened::before(store, partitions, cache_bytes);
+            let opened = opened.map(Box::new);
+            return opened.map_or_else(|error| Self::Unreadable(error.to_string()), Self::Open);
+        }
+        let dir = journal_of(store);
+        if !dir.exists() {
+            return Self::Absent;
+        }
+        match daybook_journal::find_readable(&dir) {
+            Ok(found) => {
+                let (indexed, unreadable_end) =
+                    (indexed(store, partitions, cache_bytes), found.unreadable_end());
+                let opened = Opened::new(found.into_reader(), partitions, &indexed);
+                Self::Open(Box::new(Opened { unreadable_end, ..opened }))
+            }
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    /// An event of the log: the old journal must have the same one at its position, if it still has that position.
+    pub(super) fn compare(&mut self, partition: i32, logged: Tail) {
+        if let Self::Open(opened) = self {
+            opened.compare(partition, logged);
+        }
+    }
+}
+
+/// The next position of each partition as the index of `store` has it; nothing if that cannot be read.
+fn indexed(store: &Path, partitions: i32, cache_bytes: u64) -> Vec<u64> {
+    let index = index_of(store);
+    let Some(index) = index.exists().then(|| Store::open_as_it_is(&index, cache_bytes).ok()).flatten() else {
+        return Vec::new();
+    };
+    let next = |partition| kept::counter(&index, partition).map_or(0, |counter| counter.next);
+    (0..partitions).map(next).collect()
+}
+
+impl Opened {
+    fn new(journal: Reader, partitions: i32, indexed: &[u64]) -> Self {
+        let mut of = recorded(&journal).into_iter();
+        let nothing = || Recorded { counter: Counter::default(), sent: 0, kept_from: 0 };
+        let partition = |number: i32| {
+            let recorded = of.next().unwrap_or_else(nothing);
+            let indexed = indexed.get(number as usize).copied().unwrap_or(0);
+            Partition { recorded, indexed, compared: Vec::new(), fault: None }
+        };
+        let partitions = (0..partitions).map(partition).collect();
+        Self { kept: Kept::Journal(journal), partitions, unreadable_end: None }
+    }
+
+    fn before(store: &Path, partitions: i32, cache_bytes: u64) -> Result<Self, GroupError> {
+        let store = StoreBefore::open(store, cache_bytes)?;
+        let partition = |partition| {
+            let recorded = store.recorded(partition)?;
+            Ok(Partition { recorded, indexed: 0, compared: Vec::new(), fault: None })
+        };
+        let partitions = (0..partitions).map(partition).collect::<Result<_, GroupError>>()?;
+        Ok(Self { kept: Kept::Before(store), partitions, unreadable_end: None })
+    }
+
+    fn compare(&mut self, number: i32, logged: Tail) {
+        let (kept, position) = (&self.kept, logged.position);
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let positions = partition.recorded.kept_from..partition.recorded.counter.next;
+        if matches!(partition.fault, Some(Fault::Other { .. })) || !positions.contains(&position) {
+            return;
+        }
+        // An event that cannot be read does no harm if the ones after it are the log's again.
+        partition.fault = match partition.id_at(kept, number, position) {
+            Ok(Some(id)) if id == logged.id => None,
+            Ok(Some(store)) => Some(Fault::Other { position, log: logged.id, store }),
+            // There is nothing that could say something else.
+            Ok(None) => return,
+            Err(detail) => Some(Fault::Unreadable { position, detail }),
+        };
+    }
+
+    /// What is to be done with each partition, once the log has been read up to these ends.
+    pub(super) fn leftovers(&self, ends: &[Option<Tail>]) -> Vec<Leftover> {
+        let of = |(partition, end): (&Partition, &Option<Tail>)| {
+            let in_log = end.map_or(0, |tail| tail.position + 1);
+            let known = partition.recorded.counter.next.max(in_log);
+            let lost = known..partition.indexed.max(known);
+            Leftover { lost, ..leftover(&partition.recorded, partition.fault.clone(), in_log) }
+        };
+        self.partitions.iter().zip(ends).map(of).collect()
+    }
+
+    /// Some events of a partition, from the one at `from` on and before `to`.
+    pub(super) fn events_from(&self, number: i32, from: u64, to: u64) -> Result<Vec<Event>, Fault> {
+        let unreadable = |detail: String| Fault::Unreadable { position: from, detail };
+        let events = self.kept.events_from(number, from, to).map_err(unreadable)?;
+        if events.is_empty() { Err(unreadable(NO_EVENT.to_owned())) } else { Ok(events) }
+    }
+}
+
+impl Partition {
+    fn id_at(&mut self, kept: &Kept, number: i32, position: u64) -> Result<Option<Uuid>, String> {
+        let find = |run: &[Event]| run.iter().find(|event| event.position == position).map(|event| event.id);
+        if find(&self.compared).is_none() {
+            let end = self.recorded.counter.next;
+            self.compared = kept.events_from(number, position, end)?;
+        }
+        Ok(find(&self.compared))
+    }
+}

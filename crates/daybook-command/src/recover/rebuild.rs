@@ -1,0 +1,146 @@
+//! The store while it is being rebuilt: events in, rows out.
+
+use std::sync::Arc;
+
+use daybook_event::envelope::{self, Envelope};
+use daybook_event::event_data::EventData as _;
+use daybook_event::sequence::{Sequence, Verdict};
+use daybook_kafka::Record;
+use uuid::Uuid;
+
+use super::gathered::Gathered;
+use super::unique_keys;
+use crate::aggregate::Aggregate;
+use crate::fields::Damaged;
+use crate::incoming::{self, IncomingFault};
+use crate::index;
+use crate::keys;
+use crate::log_tail::Tail;
+use crate::rows::{Counter, Versioned};
+use crate::store::{Store, StoreError};
+
+/// Why one event could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The event itself.
+    #[error(transparent)]
+    Fault(#[from] IncomingFault),
+    /// The new store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The new store cannot be read back.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    /// A state cannot be written as JSON.
+    #[error("a rebuilt state cannot be written: {0}")]
+    State(#[from] serde_json::Error),
+}
+
+impl TakeError {
+    /// Whether what is there is not what was written: another attempt would not help.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Damaged(_) => true,
+            Self::Fault(_) | Self::State(_) => false,
+        }
+    }
+}
+
+/// The store that is being built, and where each partition stands.
+pub(super) struct Rebuild {
+    store: Arc<Store>,
+    rows: Gathered,
+    sequences: Vec<Sequence>,
+    pub(super) done: u64,
+}
+
+impl Rebuild {
+    pub(super) fn new(store: &Arc<Store>, partitions: i32) -> Self {
+        let sequences = (0..partitions).map(|_| Sequence::start()).collect();
+        let (store, rows) = (Arc::clone(store), Gathered::new(Arc::clone(store)));
+        Self { store, rows, sequences, done: 0 }
+    }
+
+    /// Takes a record of the log; what it was, if it is to be applied.
+    pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<Option<Tail>, TakeError> {
+        let index = record.partition() as usize;
+        let judged = incoming::judge(record, A::SERVICE, &self.sequences[index])?;
+        if let Some(envelope) = &judged.event {
+            self.apply::<A>(envelope)?;
+            self.done += 1;
+        }
+        judged.pass(&mut self.sequences[index], record.offset());
+        let tail = |envelope: &Envelope<'_>| Tail { position: envelope.position, id: envelope.id };
+        Ok(judged.event.as_ref().map(tail))
+    }
+
+    /// Takes an event that the log does not have yet, behind all that were taken of its partition.
+    pub(super) fn append<A: Aggregate>(&mut self, partition: i32, event: &[u8]) -> Result<(), TakeError> {
+        let envelope = envelope::open(Some(event), Vec::new).map_err(IncomingFault::Envelope)?;
+        let (index, id) = (partition as usize, envelope.id);
+        incoming::check_source(&envelope.source, id, A::SERVICE, partition)?;
+        // Who sends it will be in force, and gives it its epoch.
+        let reached = self.sequences[index].reached();
+        self.sequences[index]
+            .check(u32::MAX, envelope.position, id, envelope.previous_id)
+            .map_err(|source| IncomingFault::Sequence { id, source })?;
+        self.apply::<A>(&envelope)?;
+        self.sequences[index].pass(Verdict::Apply, reached.epoch, id, reached.offset);
+        Ok(())
+    }
+
+    fn apply<A: Aggregate>(&mut self, envelope: &Envelope<'_>) -> Result<(), TakeError> {
+        let id = envelope.id;
+        let event = A::Event::from_data(&envelope.event_type, &envelope.data)
+            .map_err(|source| IncomingFault::Data { id, source })?;
+        self.evolve::<A>(envelope, &event)
+    }
+
+    fn evolve<A: Aggregate>(&mut self, envelope: &Envelope<'_>, event: &A::Event) -> Result<(), TakeError> {
+        let (id, subject, version) = (envelope.id, envelope.subject, envelope.aggregate_version);
+        let row = self.rows.get(&keys::aggregate(subject))?;
+        let before = row.map(|row| Versioned::<A::State>::decode(&row)).transpose()?;
+        let expected = before.as_ref().map_or(0, |before| before.version) + 1;
+        if version != expected {
+            return Err(IncomingFault::Version { id, subject, found: version, expected }.into());
+        }
+        let state = A::evolve(before.map(|before| before.state), event);
+        Ok(self.rows.put(keys::aggregate(subject), Versioned { version, state }.encode()?)?)
+    }
+
+    /// The event taken last of each partition.
+    pub(super) fn tails(&self) -> Vec<Option<Tail>> {
+        let tail = |sequence: &Sequence| {
+            let position = sequence.next_position().checked_sub(1)?;
+            Some(Tail { position, id: sequence.last_id()? })
+        };
+        self.sequences.iter().map(tail).collect()
+    }
+
+    /// What the log says which one it is.
+    pub(super) fn log_id(&self) -> Option<Uuid> {
+        self.sequences.iter().find_map(Sequence::log_id)
+    }
+
+    /// They follow from the final states only. They cannot be built while reading: a key that passed from one aggregate to
+    /// another of another partition would depend on how the partitions come in.
+    pub(super) fn build_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
+        self.rows.write()?;
+        unique_keys::build::<A>(&self.store, &mut self.rows, |_, damaged| Err(damaged.into()))?;
+        Ok(())
+    }
+
+    /// Notes where each partition stands, and that all up to this record of the journal is there; then makes it durable.
+    pub(super) fn finish<A: Aggregate>(&mut self, number: u64, journal: Uuid) -> Result<(), TakeError> {
+        for (partition, sequence) in (0..).zip(&self.sequences) {
+            let counter = Counter { next: sequence.next_position(), last_id: sequence.last_id() };
+            if counter.next > 0 {
+                self.rows.put(keys::counter(partition), counter.encode())?;
+            }
+        }
+        self.rows.write()?;
+        self.store.fill([unique_keys::form_row::<A>(number), index::done_row(number, journal)])?;
+        Ok(self.store.sync()?)
+    }
+}

@@ -1,0 +1,160 @@
+//! A new writer: the topic is claimed for it, and where the log ends is found out, before it sends anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_event::sequence::Reached;
+use daybook_kafka::{Delivery, Writer, topics};
+use uuid::Uuid;
+
+use super::Relay;
+use super::error::RelayError;
+use crate::metrics::Metrics;
+use crate::positions::{Failure, Positions};
+use crate::recorded;
+use crate::writer::{Claimed, OwnLog, OwnPartition, Patience};
+
+/// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
+const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One writer, and how far it was given events.
+pub(super) struct Session {
+    pub(super) writer: Writer,
+    pub(super) epoch: u32,
+    pub(super) sent: Vec<u64>,
+    /// Per partition: what the next event names as the one before it, if that is known.
+    pub(super) before: Vec<Option<Uuid>>,
+}
+
+impl Relay {
+    /// Opens a writer behind the claims of the start, or behind new ones.
+    pub(super) fn open(&mut self) -> Result<Session, RelayError> {
+        let session = self.positions.begin_session();
+        let claimed = match self.claimed.take() {
+            Some(claimed) => claimed,
+            None => self.claim()?,
+        };
+        self.positions.claimed(&claimed);
+        let (positions, metrics) = (Arc::clone(&self.positions), Arc::clone(&self.metrics));
+        let brokers_lost = Arc::clone(&self.positions);
+        let writer = Writer::open_watching(
+            &self.claimant.own.kafka,
+            move |delivery| deliver(&positions, &metrics, session, &delivery),
+            // Who comes back may have lost the end of the log, and would take the next event behind the gap.
+            move |reason| {
+                let reason = format!("Kafka was lost: {reason}");
+                brokers_lost.delivery_failed(session, Failure { partition: None, reason });
+            },
+        )?;
+        let (epoch, sent) = (claimed.epoch, self.positions.look().acknowledged);
+        let before = self.before(&sent);
+        Ok(Session { writer, epoch, sent, before })
+    }
+
+    /// What lies in the log before these positions: an event, as the comparison has found it, or nothing but the log's beginning.
+    fn before(&self, sent: &[u64]) -> Vec<Option<Uuid>> {
+        let of = |(sent, mark): (&u64, Reached)| match *sent {
+            0 => self.claimant.instance.log_id(),
+            sent if sent == mark.next_position => mark.last_id,
+            _ => None,
+        };
+        sent.iter().zip(recorded::marks(&self.journal)).map(of).collect()
+    }
+
+    /// Waits for a broker, finds out what the log has, and claims the topic anew if they fit together: who cannot go on has
+    /// nothing to claim. What came to lie before the claims meanwhile is compared as well.
+    fn claim(&mut self) -> Result<Claimed, RelayError> {
+        let waiting = topics::Waiting::open(&self.claimant.own.kafka)?;
+        let found = loop {
+            match waiting.wait_reachable(REACHABLE_TIMEOUT) {
+                Ok(found) => break found,
+                Err(_) if self.positions.is_over() => return Err(RelayError::Stopping),
+                Err(error) => {
+                    self.positions.set_trouble(Failure { partition: None, reason: error.to_string() });
+                }
+            }
+        };
+        if found != self.claimant.cluster {
+            return Err(RelayError::OtherCluster { known: self.claimant.cluster.clone(), found });
+        }
+        let positions = Arc::clone(&self.positions);
+        let is_over = move || positions.is_over();
+        let patience = Patience::until(&is_over);
+        let mut log = self.compare(&patience)?;
+        let claimed = self.claimant.claim(&mut log, &patience)?;
+        let sent = self.claimant.own.resume(&self.journal, &mut log)?;
+        self.positions.set_acknowledged(&sent);
+        self.tell_unfit(&log);
+        // What was found since the claims were sent is claimed and not written to.
+        let ends = (0..).zip(claimed.ends).map(|(partition, end)| log.why_not(partition).map_or(end, Err));
+        Ok(Claimed { ends: ends.collect(), ..claimed })
+    }
+
+    /// Partitions that do not fit take nothing from here on, until a comparison finds that they do.
+    fn tell_unfit(&mut self, log: &OwnLog) {
+        let index = |partition: &i32| usize::try_from(*partition).ok();
+        let reasons = log.unfit().iter().filter_map(|(at, why)| Some((index(at)?, why.to_string())));
+        let reasons: BTreeMap<usize, String> = reasons.collect();
+        let topic = self.claimant.own.topic;
+        for (partition, reason) in
+            reasons.iter().filter(|(at, reason)| self.told.unfit.get(at) != Some(reason))
+        {
+            self.metrics.relay_failures.inc();
+            tracing::error!(
+                topic,
+                partition,
+                "nothing is sent of a partition, and its commands are refused: {reason}"
+            );
+        }
+        for partition in
+            self.told.unfit.keys().filter(|at| !reasons.contains_key(at) && log.fit(**at as i32).is_some())
+        {
+            tracing::info!(topic, partition, "a partition that did not fit does so again");
+        }
+        let ends = log.known().filter(|(at, _)| log.unfit().contains_key(at));
+        let ends = ends.filter_map(|(partition, at)| Some((index(&partition)?, at.next_offset)));
+        self.positions.set_unfit(&ends.collect());
+        self.told.unfit = reasons;
+    }
+
+    /// Reads the log from where it was last known to be the own one, and compares it with the journal.
+    fn compare(&mut self, patience: &Patience<'_>) -> Result<OwnLog, RelayError> {
+        let own = &self.claimant.own;
+        let mut marks = recorded::marks(&self.journal);
+        for (mark, read) in marks.iter_mut().zip(&self.read) {
+            *mark = read.unwrap_or(*mark);
+        }
+        let (mut log, ends) = OwnLog::open(own, &marks, self.claimant.instance.epoch(), patience)?;
+        let read = log.read_to(own, &ends, patience);
+        self.metrics.compared_records.inc_by(log.records);
+        if let Some(superseded) = self.claimant.superseded(&log) {
+            let own_end = |at: &Result<OwnPartition, _>| Some(at.as_ref().ok()?.own_end);
+            self.positions.set_last_acknowledged(log.partitions.iter().map(own_end));
+            return Err(RelayError::Superseded(Box::new(superseded)));
+        }
+        let compared = read.and_then(|()| own.judge(&self.journal, &mut log));
+        let is_to_be_read = |partition| compared.is_err() || log.unfit().contains_key(&partition);
+        let reached = |(partition, at): (i32, &Result<OwnPartition, _>)| {
+            at.as_ref().ok().filter(|_| is_to_be_read(partition)).map(|at| at.sequence.reached())
+        };
+        self.read = (0..).zip(&log.partitions).map(reached).collect();
+        compared?;
+        self.tell_unfit(&log);
+        Ok(log)
+    }
+}
+
+fn deliver(positions: &Positions, metrics: &Metrics, session: u64, delivery: &Delivery<'_>) {
+    match &delivery.result {
+        Ok(offset) => {
+            if positions.delivered(session, delivery.partition, delivery.tag, *offset) {
+                metrics.relayed_events.inc();
+            }
+        }
+        Err(error) => {
+            let failure = Failure { partition: Some(delivery.partition), reason: error.to_string() };
+            positions.delivery_failed(session, failure);
+        }
+    }
+}

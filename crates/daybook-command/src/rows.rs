@@ -1,0 +1,188 @@
+//! Values of the store: how each kind of row is written and read. Pure.
+
+use daybook_event::sequence::Reached;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::aggregate::Standing;
+use super::fields::{Damaged, Fields};
+use super::outcome::Written;
+
+/// One aggregate: its version, from 1, and its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Versioned<S> {
+    /// How many events made this state.
+    pub version: u64,
+    /// The state.
+    pub state: S,
+}
+
+impl<S: Serialize> Versioned<S> {
+    pub(crate) fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let mut value = self.version.to_be_bytes().to_vec();
+        serde_json::to_writer(&mut value, &self.state)?;
+        Ok(value)
+    }
+}
+
+impl<S: DeserializeOwned> Versioned<S> {
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("aggregate", value);
+        let version = fields.u64()?;
+        let damaged = fields.damaged();
+        Ok(Self { version, state: serde_json::from_slice(fields.rest()).map_err(|_| damaged)? })
+    }
+}
+
+/// Where a partition of the own topic stands: what the next event gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counter {
+    /// Position of the next event; equally the number of events.
+    pub next: u64,
+    /// Id of the last event.
+    pub last_id: Option<Uuid>,
+}
+
+impl Counter {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&self.next.to_be_bytes()[..], self.last_id.unwrap_or_default().as_bytes()].concat()
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("position counter", value);
+        Ok(Self { next: fields.u64()?, last_id: fields.id()? })
+    }
+}
+
+/// The write that counts an event.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn counted(event: &daybook_journal::Event) -> daybook_journal::Write {
+    let counter = Counter { next: event.position + 1, last_id: Some(event.id) };
+    daybook_journal::Write { key: super::keys::counter(event.partition), value: Some(counter.encode()) }
+}
+
+/// Most aggregates that are named as those that have one key.
+const OWNERS_MAX: usize = 500;
+
+/// Who has a unique key: one aggregate, but where an earlier program took for two keys what is one today, or the log has two
+/// that nobody compared. They are in the order of their ids, which is that in which they were made. Nobody else gets the key
+/// before each of them has given it up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Owners {
+    ids: Vec<Uuid>,
+    /// There are more than are named, so that it cannot be told when the last one has given it up: the key stays taken until
+    /// the keys are built again.
+    has_more: bool,
+}
+
+impl Owners {
+    const MORE: &[u8] = &[1];
+
+    /// None if nobody has it.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        let ids = self.ids.iter().flat_map(|id| *id.as_bytes());
+        let value: Vec<u8> = ids.chain(self.has_more.then_some(Self::MORE[0])).collect();
+        (!value.is_empty()).then_some(value)
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let (ids, rest) = value.as_chunks();
+        let has_more = rest == Self::MORE;
+        if !(rest.is_empty() || has_more) || value.is_empty() || ids.len() > OWNERS_MAX {
+            return Err(Damaged { what: "unique key" });
+        }
+        Ok(Self { ids: ids.iter().copied().map(Uuid::from_bytes).collect(), has_more })
+    }
+
+    /// Whoever has it longest.
+    pub(crate) fn first(&self) -> Option<Uuid> {
+        self.ids.first().copied()
+    }
+
+    /// Whether an aggregate other than this one has it.
+    pub(crate) fn is_of_others(&self, id: Uuid) -> bool {
+        self.has_more || self.ids.iter().any(|owner| *owner != id)
+    }
+
+    pub(crate) fn add(&mut self, id: Uuid) {
+        if let Err(place) = self.ids.binary_search(&id) {
+            self.ids.insert(place, id);
+            self.has_more |= self.ids.len() > OWNERS_MAX;
+            self.ids.truncate(OWNERS_MAX);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: Uuid) {
+        self.ids.retain(|owner| *owner != id);
+    }
+}
+
+/// Of which form the unique keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UniqueForm {
+    /// As [`Aggregate::UNIQUE_FORM`](super::aggregate::Aggregate::UNIQUE_FORM) names it.
+    pub(crate) form: u32,
+    /// They were built from the states as this record of the journal left them; earlier ones have no say in them.
+    pub(crate) built_at: u64,
+}
+
+impl UniqueForm {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&self.form.to_be_bytes()[..], &self.built_at.to_be_bytes()].concat()
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("form of unique keys", value);
+        Ok(Self { form: fields.u32()?, built_at: fields.u64()? })
+    }
+}
+
+/// What another service's aggregate is, and which event of its topic said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) standing: Standing,
+    pub(crate) said_at: Written,
+}
+
+impl Reference {
+    /// `Unknown` is never stored.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        let standing = match self.standing {
+            Standing::Unknown => return None,
+            Standing::Present => 1,
+            Standing::Gone => 2,
+        };
+        let Written { partition, position } = self.said_at;
+        Some([&[standing][..], &partition.to_be_bytes(), &position.to_be_bytes()].concat())
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("reference row", value);
+        let standing = match fields.array()? {
+            [1] => Standing::Present,
+            [2] => Standing::Gone,
+            _ => return Err(fields.damaged()),
+        };
+        let partition = fields.array().map(i32::from_be_bytes)?;
+        Ok(Self { standing, said_at: Written { partition, position: fields.u64()? } })
+    }
+}
+
+/// Where a reader stands: in another service's topic, or at the end of the own one.
+pub(crate) fn encode_reached(reached: &Reached) -> Vec<u8> {
+    let Reached { offset, epoch, next_position, last_id, log_id } = reached;
+    let (last_id, log_id) = (last_id.unwrap_or_default(), log_id.unwrap_or_default());
+    let (offset, position) = (offset.to_be_bytes(), next_position.to_be_bytes());
+    [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat()
+}
+
+/// A checkpoint from before writers had epochs ends earlier: none was in force then. So does one from before events named the one
+/// before them.
+pub(crate) fn decode_reached(value: &[u8]) -> Result<Reached, Damaged> {
+    let mut fields = Fields::of("checkpoint", value);
+    let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
+    let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
+    let log_id = if fields.is_empty() { None } else { fields.id()? };
+    Ok(Reached { offset, epoch, next_position, last_id, log_id })
+}

@@ -1,0 +1,286 @@
+//! A command service from its start to its end: it serves until it is asked to stop, or one of its threads is gone.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, LockError};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::aggregate::Aggregate;
+use super::ambient::SystemAmbient;
+use super::directory::DirectoryError;
+use super::health::{Health, LOOK_PAUSE};
+use super::integrity::IntegrityError;
+use super::positions::Positions;
+use super::running::Running;
+use super::service::Service;
+use super::settings::Settings;
+use super::start::StartError;
+use super::starting::{self, Starting};
+use super::store::StoreError;
+use super::writer::{Superseded, Unsaved};
+
+/// How long requests that were accepted before the stop may take to be answered.
+const ANSWERING_AT_STOP_MAX: Duration = Duration::from_secs(10);
+
+/// How long threads may take to end, beside the time in which the outbox is handed over.
+const STOPPING_MAX: Duration = Duration::from_secs(15);
+/// Pause before a start is tried again that failed for what may pass, doubled up to the longest.
+const START_PAUSE: Duration = Duration::from_secs(1);
+const START_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long requests that came while the service started may take to be answered.
+const EARLY_END_MAX: Duration = Duration::from_secs(1);
+
+/// Why a service ended otherwise than asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(Box<StartError>),
+    /// A thread could not be started.
+    #[error("a thread of the service cannot be started")]
+    Thread(#[source] io::Error),
+    /// It cannot serve.
+    #[error("the service cannot accept connections")]
+    Serve(#[source] io::Error),
+    /// Another writer has taken its topic over.
+    #[error("{by}; this process has stopped, and {unsaved}")]
+    Superseded {
+        /// Who.
+        by: Box<Superseded>,
+        /// What of its outbox is not in the log.
+        unsaved: Unsaved,
+    },
+    /// A thread panicked.
+    #[error("the {0} ended by a fault of this program; its log says more")]
+    Panicked(&'static str),
+    /// The disk does not answer.
+    #[error(
+        "the disk has not answered for {waited_s} s: the process ends without waiting for it; what was acknowledged is on disk. A next start \
+         that finds the directory in use is waiting for the same disk"
+    )]
+    Hung {
+        /// For how long.
+        waited_s: u64,
+    },
+    /// Something else takes too long.
+    #[error(
+        "the service's threads did not end within {waited_s} s of the stop: the process ends without waiting for them; what was acknowledged is \
+         on disk, also what Kafka does not have"
+    )]
+    SlowStop {
+        /// How long they were waited for.
+        waited_s: u64,
+    },
+    /// The store failed, and must not be gone on with as it came back.
+    #[error(transparent)]
+    Integrity(Box<IntegrityError>),
+    /// The store could not be closed in order.
+    #[error("the store could not be synced at the end: {0}")]
+    Close(#[source] StoreError),
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        Self::Start(Box::new(error))
+    }
+}
+
+impl RunError {
+    /// Whether the disk is at fault, which may be well again, or a partition is away, which may come back.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Start(error) if error.is_of_the_disk() || error.is_of_a_partition())
+    }
+
+    /// Whether threads are left that may never end: the process must not wait for them.
+    pub(crate) fn leaves_threads(&self) -> bool {
+        matches!(self, Self::Hung { .. } | Self::SlowStop { .. })
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let start = if let Self::Start(start) = self { Some(&**start) } else { None };
+        match start {
+            Some(StartError::Directory(DirectoryError::Lock(LockError::InUse { .. }))) => EXIT_IN_USE,
+            _ => EXIT_FAILED,
+        }
+    }
+}
+
+/// Runs a service on a bound listener until `shutdown` completes. While it starts it answers that it does.
+pub async fn run<A: Aggregate>(
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    router: fn(Arc<Service<A>>) -> Router,
+) -> Result<(), RunError> {
+    let address = listener.local_addr().map_err(RunError::Serve)?;
+    let connections = settings.connections;
+    let mut shutdown = Box::pin(daybook_service::listening(shutdown).await);
+    let starting = Arc::new(Starting::default());
+    let (listener, early) = answer_early(listener, connections, &starting).map_err(RunError::Serve)?;
+    tracing::info!(service = A::SERVICE, "starting; health is answered on {address}");
+    let running = tokio::select! {
+        running = start_as_soon_as_it_may::<A>(&settings, &starting) => running?,
+        () = &mut shutdown => {
+            // What a start leaves unfinished the next one does; its thread ends with the process, or stops what it began.
+            tracing::info!(service = A::SERVICE, "stopping before the start was over");
+            return Ok(());
+        }
+    };
+    early.end().await;
+    let router = router(Arc::clone(&running.service));
+    tracing::info!(service = A::SERVICE, "listening on {address}");
+    let positions = Arc::clone(&running.service.positions);
+    let health = Arc::clone(&running.service.health);
+    let faults = running.faults.subscribe();
+    let stop = until_stop_or_fault(shutdown, faults, positions, Arc::clone(&health));
+    serve(listener, router, connections, stop).await;
+    tracing::info!(service = A::SERVICE, "stopping");
+    stop_in_time(running, &health, settings.limits.drain_timeout).await
+}
+
+/// Answers on the listener that the service starts.
+fn answer_early(
+    listener: TcpListener,
+    connections: ConnectionLimits,
+    starting: &Arc<Starting>,
+) -> io::Result<(TcpListener, Early)> {
+    let listener = listener.into_std()?;
+    let early = TcpListener::from_std(listener.try_clone()?)?;
+    let (over, mut until) = watch::channel(false);
+    let router = starting::router(Arc::clone(starting));
+    let until = async move {
+        // Only ever ends because the sender is gone.
+        let _ = until.wait_for(|over| *over).await;
+    };
+    let served = tokio::spawn(daybook_service::serve(early, router, connections, until));
+    Ok((TcpListener::from_std(listener)?, Early { over, served }))
+}
+
+/// Who answers while the service starts.
+struct Early {
+    over: watch::Sender<bool>,
+    served: JoinHandle<()>,
+}
+
+impl Early {
+    /// Accepts no connection any more, so that none is cut that came for the service itself.
+    async fn end(self) {
+        drop(self.over);
+        // Whoever has not sent its request by then may send it again.
+        if tokio::time::timeout(EARLY_END_MAX, self.served).await.is_err() {
+            tracing::debug!("a client that came while the service started is still there");
+        }
+    }
+}
+
+/// Starts. While the disk does not do as asked, or nobody answers for a partition that is needed, it is tried again, with longer
+/// and longer pauses.
+async fn start_as_soon_as_it_may<A: Aggregate>(
+    settings: &Settings,
+    starting: &Arc<Starting>,
+) -> Result<Running<A>, RunError> {
+    let mut pause = START_PAUSE;
+    loop {
+        let (sender, started) = oneshot::channel();
+        let (settings, told) = (settings.clone(), Arc::clone(starting));
+        let start = move || {
+            let started = Running::<A>::start(&settings, Arc::new(SystemAmbient), &told);
+            if let Err(Ok(running)) = sender.send(started)
+                && let Err(error) = running.stop()
+            {
+                tracing::warn!(%error, "a service that nobody waits for did not stop in order");
+            }
+        };
+        thread::Builder::new().name("start".to_owned()).spawn(start).map_err(RunError::Thread)?;
+        match started.await.unwrap_or(Err(RunError::Panicked("start"))) {
+            Err(error) if error.may_pass() => {
+                tracing::error!(service = A::SERVICE, %error, pause_s = pause.as_secs(), "the start is tried again");
+                starting.says(error.to_string());
+                tokio::time::sleep(pause).await;
+                pause = START_PAUSE_MAX.min(pause * 2);
+            }
+            started => return started,
+        }
+    }
+}
+
+/// Stops, unless that takes too long: a disk that does not answer must not keep the process.
+async fn stop_in_time<A: Aggregate>(
+    running: Running<A>,
+    health: &Health,
+    drain_timeout: Duration,
+) -> Result<(), RunError> {
+    if let Some(waited) = health.hung() {
+        // Its threads wait in the kernel.
+        std::mem::forget(running);
+        return Err(RunError::Hung { waited_s: waited.as_secs() });
+    }
+    let waits_max = drain_timeout + STOPPING_MAX;
+    let (sender, stopped) = oneshot::channel();
+    let stop = move || drop(sender.send(running.stop()));
+    thread::Builder::new().name("stop".to_owned()).spawn(stop).map_err(RunError::Thread)?;
+    match tokio::time::timeout(waits_max, stopped).await {
+        Ok(stopped) => stopped.unwrap_or(Err(RunError::Panicked("stop"))),
+        // The disk is to blame only if it is asked, and does not answer.
+        Err(_) => Err(match health.waited() {
+            Some(waited) => RunError::Hung { waited_s: waited.as_secs() },
+            None => RunError::SlowStop { waited_s: waits_max.as_secs() },
+        }),
+    }
+}
+
+/// Serves until `stop`, then until all requests are answered, but not for longer than a request may take.
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: ConnectionLimits,
+    stop: impl Future<Output = ()>,
+) {
+    let (stopping, mut stopped) = watch::channel(false);
+    let stop = async move {
+        stop.await;
+        stopping.send_replace(true);
+    };
+    let too_long = async {
+        // An error means that serving has ended by itself.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        tokio::time::sleep(ANSWERING_AT_STOP_MAX).await;
+    };
+    tokio::select! {
+        () = daybook_service::serve(listener, router, connections, stop) => {}
+        () = too_long => tracing::warn!("some clients did not finish their requests; their connections are cut"),
+    }
+}
+
+async fn until_stop_or_fault(
+    stop: impl Future<Output = ()>,
+    mut faults: watch::Receiver<bool>,
+    positions: Arc<Positions>,
+    health: Arc<Health>,
+) {
+    tokio::select! {
+        () = stop => {}
+        () = until_hung(&health) => tracing::error!("the disk does not answer; stopping"),
+        _ = positions.until_superseded() => {}
+        // An error means that no thread is left.
+        _ = faults.wait_for(|fault| *fault) => tracing::error!("a thread of the service has ended; stopping"),
+    }
+}
+
+async fn until_hung(health: &Health) {
+    let mut looked = Instant::now();
+    while health.hung().is_none() {
+        tokio::time::sleep(LOOK_PAUSE).await;
+        let now = Instant::now();
+        health.looked(looked, now);
+        looked = now;
+    }
+}

@@ -1,0 +1,264 @@
+//! A service's threads: started in order, stopped in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use daybook_event::doubt::Readings;
+use daybook_service::Slot;
+use tokio::sync::watch;
+
+use super::aggregate::Aggregate;
+use super::ambient::Ambient;
+use super::committer::{Clock, Committer, HeldBack, Retiring, Work};
+use super::directory::Directory;
+use super::followed::FollowedPositions;
+use super::follower::{Follower, Telling};
+use super::health::Health;
+use super::idempotency::InFlight;
+use super::index::{self, Syncing};
+use super::integrity::IntegrityError;
+use super::kept::Kept;
+use super::log_watch::LogWatch;
+use super::metrics::Metrics;
+use super::places::Places;
+use super::positions::Positions;
+use super::relay::{Relay, Told};
+use super::rows::Counter;
+use super::run::RunError;
+use super::service::Service;
+use super::settings::{AnswerAfter, Settings};
+use super::start::{Claim, Started, own_topic, start};
+use super::starting::Starting;
+use super::writer::Unsaved;
+
+/// A service with its threads.
+pub(crate) struct Running<A: Aggregate> {
+    pub(crate) service: Arc<Service<A>>,
+    stopping: Arc<AtomicBool>,
+    /// Says so when a thread has panicked, or must not go on.
+    pub(crate) faults: watch::Sender<bool>,
+    committer: JoinHandle<Result<(), IntegrityError>>,
+    relay: JoinHandle<()>,
+    follower: Option<JoinHandle<()>>,
+    pub(crate) syncing: Arc<Syncing>,
+    syncer: JoinHandle<()>,
+    // Released last.
+    directory: Directory,
+}
+
+impl<A: Aggregate> Running<A> {
+    /// Opens and compares everything, telling how far it is, then starts the threads. Blocks.
+    pub(crate) fn start(
+        settings: &Settings,
+        ambient: Arc<dyn Ambient>,
+        starting: &Starting,
+    ) -> Result<Self, RunError> {
+        let (started, claim) = start::<A>(settings, &ambient, starting)?;
+        let Started { directory, kept, counters, sent, old_stores } = started;
+        let metrics = Arc::new(Metrics::new());
+        metrics.old_stores.set(old_stores);
+        let durable = counters.iter().map(|counter| counter.next).collect();
+        let noted = kept.journal.reader().partitions().iter().map(|state| state.acknowledged).collect();
+        let positions = Arc::new(Positions::new(durable, noted));
+        positions.set_acknowledged(&sent);
+        let (sender, work) = mpsc::sync_channel(settings.limits.queued_commands_max);
+        let service = Arc::new(Service {
+            store: Arc::clone(&kept.store),
+            journal: kept.journal.reader(),
+            committer: sender,
+            positions,
+            health: Arc::new(Health::default()),
+            followed: Arc::new(FollowedPositions::new(A::FOLLOWS)),
+            in_flight: InFlight::default(),
+            places: Places::new(settings.limits.requests_max),
+            ambient,
+            metrics,
+            limits: settings.limits.clone(),
+            answer_after: settings.answer_after,
+        });
+        let stopping = Arc::new(AtomicBool::new(false));
+        let syncing = Arc::clone(&kept.syncing);
+        let relay = relay(&service, claim);
+        let committer = committer(&service, kept, counters, work);
+        let (doubt, readings) = (Slot::default(), Readings::default());
+        let follower = follower(&service, settings, &stopping, (&doubt, &readings));
+        let watch = LogWatch {
+            own: own_topic::<A>(settings),
+            positions: Arc::clone(&service.positions),
+            followed: Arc::clone(&service.followed),
+            metrics: Arc::clone(&service.metrics),
+            doubt,
+            readings,
+        };
+        watch.start().map_err(RunError::Thread)?;
+        let faults = watch::Sender::new(false);
+        let follower = follower.map(|follower| spawn("follower", &faults, move || follower.run()));
+        let (syncer, counted) = (Arc::clone(&syncing), Arc::clone(&service.metrics));
+        Ok(Self {
+            syncer: spawn("store-sync", &faults, move || syncer.run(&counted))?,
+            committer: spawn("committer", &faults, run_committer(committer, faults.clone()))?,
+            relay: spawn("relay", &faults, move || relay.run())?,
+            follower: follower.transpose()?,
+            service,
+            stopping,
+            faults,
+            syncing,
+            directory,
+        })
+    }
+
+    /// Decides what is queued, hands over what Kafka takes in time, and closes the store. Blocks.
+    pub(crate) fn stop(self) -> Result<(), RunError> {
+        self.stopping.store(true, Ordering::Relaxed);
+        // An error means that the committer has ended already.
+        let _ = self.service.committer.send(Work::Stop);
+        let committer = join("committer", self.committer)
+            .and_then(|ended| ended.map_err(|error| RunError::Integrity(Box::new(error))));
+        self.service.positions.stop(Instant::now() + self.service.limits.drain_timeout);
+        let relay = join("relay", self.relay);
+        let follower = self.follower.map_or(Ok(()), |follower| join("follower", follower));
+        tell_unsent(A::SERVICE, &self.service.positions);
+        let superseded = self.service.positions.superseded().map_or(Ok(()), |by| {
+            let look = self.service.positions.look();
+            let unsaved = Unsaved::of(&look.acknowledged, &look.durable);
+            Err(RunError::Superseded { by: Box::new(by), unsaved })
+        });
+        let syncer = index::join(&self.syncing, self.syncer).then_some(());
+        let syncer = syncer.ok_or(RunError::Panicked("thread that syncs the store"));
+        let closed = match (self.service.store.close(), self.service.health.failure()) {
+            (Err(error), Some(_)) => {
+                tracing::warn!(%error, "the store was failing and is not closed in order; the journal has what it lacks");
+                Ok(())
+            }
+            (closed, _) => closed.map_err(RunError::Close),
+        };
+        drop(self.directory);
+        committer.and(relay).and(follower).and(syncer).and(superseded).and(closed)
+    }
+}
+
+/// What stands in the way now may stand in the way of the next start as well.
+fn tell_unsent(service: &str, positions: &Positions) {
+    let unsent = positions.unsent();
+    if unsent == 0 || positions.superseded().is_some() {
+        return;
+    }
+    match positions.halted().or_else(|| positions.trouble()) {
+        None => tracing::warn!(
+            service,
+            unsent,
+            "stopped before Kafka had all events; they are sent at the next start"
+        ),
+        Some(why) => tracing::warn!(
+            service,
+            unsent,
+            "stopped before Kafka had all events; they are kept, and sent by a start once this is mended: {why}"
+        ),
+    }
+}
+
+fn committer<A: Aggregate>(
+    service: &Service<A>,
+    kept: Kept,
+    counters: Vec<Counter>,
+    work: mpsc::Receiver<Work<A>>,
+) -> Committer<A> {
+    Committer {
+        store: kept.store,
+        reader: service.journal.clone(),
+        journal: kept.journal,
+        syncing: kept.syncing,
+        counters,
+        positions: Arc::clone(&service.positions),
+        health: Arc::clone(&service.health),
+        followed: Arc::clone(&service.followed),
+        ambient: Arc::clone(&service.ambient),
+        metrics: Arc::clone(&service.metrics),
+        limits: service.limits.clone(),
+        work,
+        retiring: Retiring::new(&service.limits),
+        clock: Clock::new(service.limits.idempotency_age_min),
+        held_back: HeldBack::default(),
+        index_failures: 0,
+        behind: None,
+    }
+}
+
+/// A committer that must not go on ends the service.
+fn run_committer<A: Aggregate>(
+    committer: Committer<A>,
+    faults: watch::Sender<bool>,
+) -> impl FnOnce() -> Result<(), IntegrityError> {
+    move || {
+        let ended = committer.run();
+        if ended.is_err() {
+            faults.send_replace(true);
+        }
+        ended
+    }
+}
+
+fn relay<A: Aggregate>(service: &Service<A>, (claimant, claimed): Claim) -> Relay {
+    Relay {
+        claimant,
+        claimed: Some(claimed),
+        read: Vec::new(),
+        journal: service.journal.clone(),
+        positions: Arc::clone(&service.positions),
+        metrics: Arc::clone(&service.metrics),
+        marked: service.positions.look().acknowledged,
+        is_awaited: service.answer_after == AnswerAfter::Kafka,
+        told: Told::default(),
+    }
+}
+
+fn follower<A: Aggregate>(
+    service: &Service<A>,
+    settings: &Settings,
+    stopping: &Arc<AtomicBool>,
+    (doubt, readings): (&Slot<String>, &Readings),
+) -> Option<Follower<A>> {
+    (!A::FOLLOWS.is_empty()).then(|| Follower {
+        kafka: settings.kafka.clone(),
+        store: Arc::clone(&service.store),
+        committer: service.committer.clone(),
+        positions: Arc::clone(&service.followed),
+        metrics: Arc::clone(&service.metrics),
+        stopping: Arc::clone(stopping),
+        doubt: doubt.clone(),
+        readings: readings.clone(),
+        opening: 0,
+        telling: Telling::default(),
+    })
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    faults: &watch::Sender<bool>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, RunError> {
+    let fault = ReportsPanic(faults.clone());
+    let work = move || {
+        let _fault = fault;
+        work()
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(RunError::Thread)
+}
+
+/// A service without one of its threads must end, so that whoever watches it can start it again.
+struct ReportsPanic(watch::Sender<bool>);
+
+impl Drop for ReportsPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.send_replace(true);
+        }
+    }
+}
+
+fn join<T>(name: &'static str, thread: JoinHandle<T>) -> Result<T, RunError> {
+    thread.join().map_err(|_| RunError::Panicked(name))
+}

@@ -1,0 +1,204 @@
+//! What a request handler has of its service: execute a command, load a state.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use daybook_event::token::Token;
+use daybook_journal::Reader;
+use daybook_service::sabotage::{self, Fault};
+use uuid::Uuid;
+
+use super::aggregate::Aggregate;
+use super::ambient::Ambient;
+use super::command::{Request, Undecided};
+use super::committer::{self, Work};
+use super::fields::Damaged;
+use super::followed::{AwaitError, FollowedPositions};
+use super::health::Health;
+use super::idempotency::InFlight;
+use super::keys;
+use super::metrics::{CountedAs, Metrics};
+use super::outcome::Outcome;
+use super::places::{Busy, Places};
+use super::positions::Positions;
+use super::readiness::{self, NotReady, Refusing};
+use super::rows::Versioned;
+use super::settings::{AnswerAfter, Limits};
+use super::store::{Store, StoreError};
+use super::writer::Superseded;
+
+/// A running command service, as its HTTP handlers see it.
+pub struct Service<A: Aggregate> {
+    pub(crate) store: Arc<Store>,
+    pub(crate) journal: Reader,
+    pub(crate) committer: SyncSender<Work<A>>,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) followed: Arc<FollowedPositions>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) places: Places,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) answer_after: AnswerAfter,
+}
+
+/// Why a command has no answer yet although it may have been decided.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecuteError {
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error(
+        "the command is stored here and will be sent to Kafka, which has not acknowledged it within {waited_ms} ms; repeat the \
+         request with its Idempotency-Key to get its answer, or read the resource"
+    )]
+    NotAcknowledged { waited_ms: u128 },
+    #[error(
+        "the command is stored here, but another writer has taken over before the log had it, and its events will never be \
+         there: {by}; repeat the request there"
+    )]
+    Superseded { by: Superseded },
+}
+
+/// Why a state cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    #[error("the store fails: {0}")]
+    Failing(String),
+    #[error("the reading was interrupted")]
+    Interrupted,
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+/// Why a token's positions were not there in time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AfterError {
+    #[error(transparent)]
+    Await(#[from] AwaitError),
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error("what Daybook-After names has not arrived here within {waited_ms} ms; try again")]
+    Timeout { waited_ms: u128 },
+}
+
+impl<A: Aggregate> Service<A> {
+    /// Decides a command; its outcome is durable, and in Kafka if the service was told so.
+    pub(crate) async fn execute(&self, request: Request<A>) -> Result<Outcome, ExecuteError> {
+        if let Some(by) = self.positions.superseded() {
+            self.metrics.command(CountedAs::Unavailable);
+            return Err(Undecided::Superseded { by }.into());
+        }
+        if let Some(reason) = self.positions.halted() {
+            self.metrics.command(CountedAs::Unavailable);
+            return Err(Undecided::RelayHalted { reason }.into());
+        }
+        if let Some(detail) = self.health.stuck() {
+            self.metrics.command(CountedAs::Unavailable);
+            return Err(Undecided::Stuck { detail }.into());
+        }
+        // Whoever writes may be opening the store afresh, which takes its time.
+        if let Some(detail) = self.health.failure() {
+            self.metrics.command(CountedAs::Unavailable);
+            return Err(Undecided::StoreFails { detail }.into());
+        }
+        let busy = |_: &Busy| self.metrics.command(CountedAs::Unavailable);
+        let at_work = self.places.work().inspect_err(busy)?;
+        let waits_for_kafka = self.answer_after == AnswerAfter::Kafka;
+        // Before the command is decided: afterwards it cannot be refused any more.
+        let _waiting = waits_for_kafka.then(|| self.places.wait()).transpose().inspect_err(busy)?;
+        let reply = committer::enqueue(&self.committer, request).inspect_err(|_| {
+            self.metrics.command(CountedAs::Unavailable);
+        })?;
+        let reply = reply.await.map_err(|_| Undecided::Stopping)??;
+        drop(at_work);
+        if waits_for_kafka && !sabotage::strikes(Fault::AckBeforeKafka) {
+            let wait = self.limits.kafka_wait_max;
+            let acknowledged = self.positions.acknowledged(reply.outcome.written());
+            tokio::select! {
+                biased;
+                in_time = tokio::time::timeout(wait, acknowledged) => {
+                    in_time.map_err(|_| ExecuteError::NotAcknowledged { waited_ms: wait.as_millis() })?;
+                }
+                by = self.positions.until_superseded() => return Err(ExecuteError::Superseded { by }),
+            }
+        }
+        Ok(reply.outcome)
+    }
+
+    /// The state of an aggregate, as far as it is durable.
+    pub(crate) async fn load(&self, id: Uuid) -> Result<Option<Versioned<A::State>>, LoadError> {
+        if let Some(failure) = self.health.failure() {
+            return Err(LoadError::Failing(failure));
+        }
+        let at_work = self.places.work()?;
+        let store = Arc::clone(&self.store);
+        let read = tokio::task::spawn_blocking(move || {
+            // A read that hangs goes on after its request was given up, and holds its place.
+            let _at_work = at_work;
+            store.get(&keys::aggregate(id))
+        });
+        let row = read.await.map_err(|_| LoadError::Interrupted)??;
+        if let Some(failure) = self.health.failure() {
+            return Err(LoadError::Failing(failure));
+        }
+        Ok(row.map(|row| Versioned::decode(&row)).transpose()?)
+    }
+
+    /// Waits until the positions of a token have been followed.
+    pub(crate) async fn after(&self, token: &Token, wait: Option<Duration>) -> Result<(), AfterError> {
+        let wait = wait.unwrap_or(self.limits.after_wait_max).min(self.limits.after_wait_max);
+        let mut there = pin!(self.followed.await_token(token, A::TOPIC, A::FOLLOWS));
+        tokio::select! {
+            biased;
+            found = &mut there => return Ok(found?),
+            () = std::future::ready(()) => {}
+        }
+        let _waiting = self.places.wait()?;
+        let in_time = tokio::time::timeout(wait, there).await;
+        Ok(in_time.map_err(|_| AfterError::Timeout { waited_ms: wait.as_millis() })??)
+    }
+
+    /// Why no command may write anything at present although the service is ready, or none to some partitions: that passes once
+    /// Kafka has taken events, or answers.
+    pub(crate) fn refuses(&self) -> Option<String> {
+        self.refusing().said()
+    }
+
+    /// The same, partition by partition.
+    pub(crate) fn refusing(&self) -> Refusing {
+        Refusing {
+            all: committer::fullness(&self.limits, &self.positions, &self.journal),
+            some: self.positions.shut(self.limits.unsent_events_max),
+            partitions: self.positions.count(),
+            has_unique_keys: A::UNIQUE_FORM != 0,
+        }
+    }
+
+    /// Why the service is not ready, if it is not.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        readiness::said(&self.not_ready_for())
+    }
+
+    /// All reasons why it is not.
+    pub(crate) fn not_ready_for(&self) -> Vec<NotReady> {
+        let (health, positions) = (&self.health, &self.positions);
+        let reasons = [
+            health.failure().map(NotReady::StoreFails),
+            health.full().map(NotReady::NoRoom),
+            health.stuck().map(NotReady::DiskHangs),
+            positions.halted().map(NotReady::RelayHalted),
+            positions.all_uncompared().map(NotReady::NotCompared),
+            self.followed.not_ready(),
+        ];
+        reasons.into_iter().flatten().collect()
+    }
+}

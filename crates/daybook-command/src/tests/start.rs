@@ -1,0 +1,177 @@
+//! The comparison with the log at the start, on a broker.
+
+use std::fs;
+use std::sync::Arc;
+
+use daybook_kafka::Kafka;
+use daybook_kafka::embedded::EmbeddedBroker;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::index::opening;
+use super::toy::{Toys, router};
+use crate::directory::{Directory, Marker};
+use crate::kept::Begun;
+use crate::keys::LAYOUT;
+use crate::testing::{Call, Log, TestService, broker, copy_dir, settings, write_raw};
+use crate::{Aggregate, RunError, Running, Settings, Starting, SystemAmbient};
+
+pub(super) async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
+    for number in 0..count {
+        let name = format!("{label} {number}");
+        Call::post("/toys", &json!({"name": name})).send(&toys.router).await.is(201);
+    }
+}
+
+/// All records as their service sealed them.
+fn without_epochs(log: &Log) -> Vec<Vec<(String, Value)>> {
+    let sealed = |(key, value): &(String, Vec<u8>)| {
+        let mut value: Value = serde_json::from_slice(value).unwrap();
+        value.as_object_mut().unwrap().remove("writerepoch");
+        (key.clone(), value)
+    };
+    log.partitions.iter().map(|records| records.iter().map(sealed).collect()).collect()
+}
+
+#[track_caller]
+fn refusal(started: Result<(), RunError>) -> String {
+    let error = started.expect_err("the service should have refused to start");
+    assert_eq!(error.exit_code(), 1);
+    error.to_string()
+}
+
+fn start(settings: &Settings) -> Result<(), RunError> {
+    Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default())?.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_the_store_is_refused() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, 10, "early").await;
+    toys.stop();
+    let old = TempDir::new().unwrap();
+    copy_dir(&toys.settings.data_dir, old.path());
+    toys.restart(|_| {}).unwrap();
+    make(&toys, 30, "late").await;
+    toys.relayed();
+    let refused = refusal(toys.restart(|settings| settings.data_dir = old.path().to_owned()));
+    assert!(refused.contains("toys.events") && refused.contains("--recover"), "{refused}");
+    toys.restart(|settings| settings.recover = true).unwrap();
+    make(&toys, 1, "after").await;
+    toys.relayed();
+    assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 41);
+    toys.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_directory_has_no_business_with_a_topic_that_has_events() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    make(&toys, 5, "toy").await;
+    toys.relayed();
+    let dir = TempDir::new().unwrap();
+    let refused = refusal(start(&settings(broker.kafka(""), dir.path())));
+    assert!(refused.contains("knows 0 event(s)") && refused.contains("--recover"), "{refused}");
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["LOCK"], "nothing else was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_everything_gets_it_again() {
+    let (first, second) = (broker(), broker());
+    let mut toys = TestService::<Toys>::start(first.kafka(""), router);
+    make(&toys, 40, "toy").await;
+    toys.relayed();
+    toys.restart(|settings| settings.kafka = second.kafka("")).unwrap();
+    toys.relayed();
+    let (before, after) =
+        (Log::read(&first.kafka(""), "toys.events"), Log::read(&second.kafka(""), "toys.events"));
+    assert_eq!(without_epochs(&before), without_epochs(&after));
+    assert_eq!(after.events().len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_log_and_outbox_both_lost_is_named() {
+    let (first, second) = (broker(), broker());
+    let mut toys = TestService::<Toys>::start_with(first.kafka(""), router, |settings| {
+        settings.limits.kept_events_max = 0;
+        settings.limits.kept_bytes_max = 0;
+    });
+    make(&toys, 40, "toy").await;
+    toys.relayed();
+    // What is sent and in an older segment is not kept.
+    toys.restart(|_| {}).unwrap();
+    crate::testing::eventually("all events to go", || toys.journaled().is_empty().then_some(()));
+    let refused = refusal(toys.restart(|settings| settings.kafka = second.kafka("")));
+    for part in ["toys.events partition 0", "before position 0", "--recover"] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_stores_that_wrote_one_partition_are_a_fork() {
+    let (first, second) = (broker(), broker());
+    let mut here = TestService::<Toys>::start(first.kafka(""), router);
+    let there = TestService::<Toys>::start(second.kafka(""), router);
+    make(&here, 40, "here").await;
+    make(&there, 10, "there").await;
+    there.relayed();
+    let refused = refusal(here.restart(|settings| settings.kafka = second.kafka("")));
+    assert!(refused.contains("fork in topic toys.events partition"), "{refused}");
+}
+
+/// The broker has an id of its own and no topic, and makes none when asked.
+#[test]
+fn no_topic_is_made_in_a_cluster_that_is_not_the_stores() {
+    let (broker, dir) = (EmbeddedBroker::start().unwrap(), TempDir::new().unwrap());
+    let kafka = Kafka { embedded: false, ..broker.kafka("") };
+    let settings = Settings { partitions: 1, ..settings(kafka, dir.path()) };
+    let directory = Directory::open(dir.path(), Toys::SERVICE).unwrap();
+    let (service, topic) = (Toys::SERVICE.to_owned(), "toys.events".to_owned());
+    directory.write_marker(&Marker { service, layout: LAYOUT, topic, partitions: 1 }).unwrap();
+    let starting = Starting::default();
+    let begun = Begun::make(&directory.store(), &opening("theirs", &starting)).unwrap();
+    begun.journal.close(0).unwrap();
+    drop((begun.index, directory));
+    let refused = refusal(start(&settings));
+    assert!(refused.contains("cluster theirs") && refused.contains("--adopt-cluster"), "{refused}");
+}
+
+#[test]
+fn another_number_of_partitions_is_refused() {
+    let (broker, dir) = (broker(), TempDir::new().unwrap());
+    let wrong = Settings { partitions: 7, ..settings(broker.kafka(""), dir.path()) };
+    let refused = refusal(start(&wrong));
+    assert!(refused.contains('7') && refused.contains("partitions"), "{refused}");
+    start(&settings(broker.kafka(""), dir.path())).unwrap();
+    assert!(refusal(start(&wrong)).contains("--partitions"));
+}
+
+/// What a service says that is started again on a topic with a record that it did not write, made from one that it did.
+async fn refused_behind(foreign: impl FnOnce(String) -> String) -> String {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    let mut toys = TestService::<Toys>::start(kafka.clone(), router);
+    make(&toys, 5, "toy").await;
+    toys.relayed();
+    toys.stop();
+    let (_, own) = Log::read(&kafka, "toys.events").partitions.into_iter().flatten().next().unwrap();
+    let foreign = foreign(String::from_utf8(own).unwrap());
+    write_raw(&kafka, "toys.events", &[(1, foreign.as_bytes())]);
+    let refused = refusal(toys.restart(|_| {}));
+    let recovering = refusal(toys.restart(|settings| settings.recover = true));
+    assert!(
+        recovering.contains("the journal that was there is untouched") && recovering.contains("offset"),
+        "{recovering}"
+    );
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_ends_with_something_foreign_is_refused() {
+    let refused = refused_behind(|_| "hello".to_owned()).await;
+    assert!(refused.contains("topic toys.events partition 1 offset"), "{refused}");
+    let refused = refused_behind(|own| own.replace("/toys/", "/dolls/")).await;
+    assert!(refused.contains("/dolls/") && refused.contains("expected /toys/1"), "{refused}");
+}

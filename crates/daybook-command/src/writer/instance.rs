@@ -1,0 +1,116 @@
+//! Which instance a service's directory is, the highest epoch that it has ever claimed with, and the id of the log that it writes.
+//!
+//! All lie beside the store, not in it: `--recover` makes a new store, but not another instance, and an epoch whose
+//! claim the log has lost must not be used again.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::directory::replace_file;
+use crate::kept::is_of_the_disk;
+
+/// Why the directory does not say, or cannot note, which instance it is.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// The file cannot be read, or was damaged.
+    #[error("{} does not say which instance this is: {reason}; restore the file, or remove it and start with --take-over", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The epoch of a claim cannot be noted, without which it must not be made.
+    #[error("{} cannot be written: {source}; make room on the disk, or make the directory writable", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl InstanceError {
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Unwritable { source, .. } if is_of_the_disk(source))
+    }
+}
+
+/// One directory's identity as a writer.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    dir: PathBuf,
+    noted: Noted,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Noted {
+    instance: Uuid,
+    epoch: u32,
+    /// Id of the log, if it is known: a program from before there were links does not say, and drops what was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<Uuid>,
+}
+
+impl Instance {
+    /// Name of the file that says so.
+    pub(crate) const FILE: &str = "writer.json";
+    /// The file while it is being written.
+    pub(crate) const FILE_NEW: &str = "writer.json.new";
+
+    /// Reads what the directory says; one that says nothing becomes an instance of its own with its first claim.
+    pub(crate) fn open(dir: &Path, new_id: impl FnOnce() -> Uuid) -> Result<Self, InstanceError> {
+        let path = dir.join(Self::FILE);
+        let failed = |reason: String| InstanceError::Unreadable { path: path.clone(), reason };
+        let noted = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Noted { instance: new_id(), epoch: 0, log: None }
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        Ok(Self { dir: dir.to_owned(), noted })
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.noted.instance
+    }
+
+    /// The highest epoch that was claimed with, or may have been.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.noted.epoch
+    }
+
+    /// Id of the log, which the first event of each partition names; none if it is not known.
+    pub(crate) fn log_id(&self) -> Option<Uuid> {
+        self.noted.log
+    }
+
+    /// A log that has no event yet gets the id of who writes to it first. Noted with the next epoch.
+    pub(crate) fn begin_log(&mut self) {
+        self.noted.log = Some(self.noted.instance);
+    }
+
+    /// Notes which log it is, or that it is not known; durable when it returns.
+    pub(crate) fn note_log(&mut self, log: Option<Uuid>) -> Result<(), InstanceError> {
+        self.write(Noted { log, ..self.noted })
+    }
+
+    /// Notes an epoch before it is claimed with; durable when it returns.
+    pub(crate) fn note(&mut self, epoch: u32) -> Result<(), InstanceError> {
+        self.write(Noted { epoch, ..self.noted })
+    }
+
+    fn write(&mut self, noted: Noted) -> Result<(), InstanceError> {
+        let written = serde_json::to_vec(&noted).map_err(io::Error::from);
+        let written = written.and_then(|text| replace_file(&self.dir, Self::FILE, Self::FILE_NEW, &text));
+        let unwritable = |source| InstanceError::Unwritable { path: self.dir.join(Self::FILE), source };
+        written.map_err(unwritable)?;
+        self.noted = noted;
+        Ok(())
+    }
+}

@@ -1,0 +1,333 @@
+//! The end of the own topic, read by the rule that all readers share: which writer is in force, and which event was last.
+//!
+//! What was acknowledged and marked before need not be read again as long as the log has it where it was. Else a
+//! partition is read from its beginning, because what is in force at a place follows from all that lies before it.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use daybook_event::claim::Writer;
+use daybook_event::envelope;
+use daybook_event::place::{self, Compared, Place};
+use daybook_event::sequence::{Reached, Sequence, Verdict};
+use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
+use daybook_kafka::{Record, Span, Start, read_spans_until};
+use uuid::Uuid;
+
+use crate::comparison::{CompareError, OwnTopic};
+use crate::incoming::{self, IncomingError};
+use crate::log_tail::Tail;
+
+/// How long a broker that is to have more may stay silent.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a leader may take to tell the ends at a start; one that does not is gone on without.
+const START_ANSWER_MAX: Duration = Duration::from_secs(15);
+/// The same while the service runs: who takes longer is claimed once the watch has heard of it.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long the log is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'p> {
+    /// How long a leader may take to tell an end.
+    pub(super) answer_max: Duration,
+    /// Nobody waits any more.
+    pub(crate) is_over: &'p dyn Fn() -> bool,
+}
+
+impl<'p> Patience<'p> {
+    /// Of a service that runs.
+    pub(crate) fn until(is_over: &'p dyn Fn() -> bool) -> Self {
+        Self { answer_max: ANSWER_MAX, is_over }
+    }
+
+    /// Of a start.
+    pub(crate) fn of_a_start() -> Self {
+        Self { answer_max: START_ANSWER_MAX, is_over: &|| false }
+    }
+}
+
+/// What is known of every partition of the own topic, up to where it has been read.
+#[derive(Debug)]
+pub(crate) struct OwnLog {
+    /// A partition that nobody answers for is not known. It must never look like one without events: what the log has of it
+    /// would be given out and sent anew.
+    pub(crate) partitions: Vec<Result<OwnPartition, TopicError>>,
+    /// Known partitions that this process must not write to: they hold what must not be there, or do not go on where the
+    /// journal does.
+    unfit: BTreeMap<i32, CompareError>,
+    /// Records that were read.
+    pub(crate) records: u64,
+    /// Events of a higher epoch are somebody else's.
+    own_epoch: u32,
+}
+
+/// A log of which every partition is known.
+pub(crate) struct WholeLog<'l>(Vec<&'l OwnPartition>);
+
+/// One partition, up to where it has been read.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnPartition {
+    pub(crate) sequence: Sequence,
+    /// Positions before this one are there, and not of a higher epoch than the own one.
+    pub(crate) own_end: u64,
+    /// Offset of the first record that has not been read.
+    pub(crate) next_offset: i64,
+    /// The claim that is in force, if it was read.
+    pub(crate) claim: Option<InForce>,
+    before: Before,
+}
+
+/// What is known of all that lies before the next record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Whatever follows from it.
+    Known,
+    /// Nothing: the log's beginning is gone, and no event of it has been read. It begins at any position.
+    Gone,
+    /// Events of this epoch, whose claim is gone with the beginning. They may be what a writer that was shut out still sent: one of
+    /// a higher epoch without a claim before it says so.
+    Unclaimed(u32),
+}
+
+/// A claim that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InForce {
+    /// Where it lies.
+    pub(crate) offset: i64,
+    /// Id of the claim.
+    pub(crate) id: Uuid,
+    pub(crate) epoch: u32,
+    pub(crate) writer: Writer,
+}
+
+impl OwnLog {
+    /// Reads every partition that somebody answers for to its present end, from `marks` on as far as the log has what they name.
+    pub(crate) fn read(own: &OwnTopic, marks: &[Reached], own_epoch: u32) -> Result<Self, CompareError> {
+        let patience = Patience::of_a_start();
+        let (mut log, ends) = Self::open(own, marks, own_epoch, &patience)?;
+        log.read_to(own, &ends, &patience)?;
+        log.refuse_unfit()?;
+        Ok(log)
+    }
+
+    /// Finds where to read from, as [`OwnLog::read`], and where every known partition ends at present. Reads nothing yet.
+    pub(crate) fn open(
+        own: &OwnTopic,
+        marks: &[Reached],
+        own_epoch: u32,
+        patience: &Patience<'_>,
+    ) -> Result<(Self, Vec<Option<i64>>), CompareError> {
+        let all: Vec<_> = (0..own.partitions).map(|partition| (own.topic, partition)).collect();
+        let held = topics::held_until(&own.kafka, &all, patience.answer_max, patience.is_over)?;
+        let known: Vec<_> = known(marks, &held).collect();
+        let mut places = places(own, &known)?.into_iter();
+        let partitions = marks.iter().zip(&held).map(|(mark, held)| {
+            let held = held.as_ref().map_err(Clone::clone)?;
+            Ok(match places.next() {
+                Some(Place::At(offset)) if offset == mark.offset => {
+                    OwnPartition::new(Sequence::resume(*mark), offset, Before::Known)
+                }
+                // Lost, or changed: what it has is found out by reading all of it.
+                _ if held.low > 0 => OwnPartition::new(Sequence::start(), held.low, Before::Gone),
+                _ => OwnPartition::new(Sequence::start(), held.low, Before::Known),
+            })
+        });
+        let partitions = partitions.collect();
+        let ends = held.iter().map(|held| Some(held.as_ref().ok()?.high)).collect();
+        Ok((Self { partitions, unfit: BTreeMap::new(), records: 0, own_epoch }, ends))
+    }
+
+    /// Reads every known partition on, up to these offsets: all of it, or it is an error. One that holds what must not be there
+    /// is read no further, and does not fit.
+    pub(crate) fn read_to(
+        &mut self,
+        own: &OwnTopic,
+        ends: &[Option<i64>],
+        patience: &Patience<'_>,
+    ) -> Result<(), CompareError> {
+        let span = |((partition, at), end): ((i32, &Result<OwnPartition, TopicError>), &Option<i64>)| {
+            let offset = at.as_ref().ok()?.next_offset;
+            Some(Span { start: Start { topic: own.topic.to_owned(), partition, offset }, end: (*end)? })
+        };
+        let spans: Vec<_> = (0..).zip(&self.partitions).zip(ends).filter_map(span).collect();
+        read_spans_until(&own.kafka, &spans, SILENCE_MAX, patience.is_over, |record| {
+            self.records += 1;
+            let partition = record.partition();
+            if let Ok(at) = &mut self.partitions[partition as usize]
+                && !self.unfit.contains_key(&partition)
+                && let Err(error) = at.take(own, record, self.own_epoch)
+            {
+                self.unfit.insert(partition, error.into());
+            }
+            Ok::<_, CompareError>(())
+        })?;
+        for (at, end) in self.partitions.iter_mut().zip(ends) {
+            if let (Ok(at), Some(end)) = (at, end) {
+                at.next_offset = at.next_offset.max(*end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody answers for a partition any more.
+    pub(crate) fn lose(&mut self, partition: i32, away: TopicError) {
+        self.partitions[partition as usize] = Err(away);
+    }
+
+    /// A partition holds what does not go on where the journal does.
+    pub(crate) fn does_not_fit(&mut self, partition: i32, why: CompareError) {
+        self.unfit.insert(partition, why);
+    }
+
+    /// Which partitions do not fit, and why.
+    pub(crate) fn unfit(&self) -> &BTreeMap<i32, CompareError> {
+        &self.unfit
+    }
+
+    /// For who begins: nothing may be wrong with any partition that is answered for.
+    pub(crate) fn refuse_unfit(&mut self) -> Result<(), CompareError> {
+        self.unfit.pop_first().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// A known partition that fits as far as it was read.
+    pub(crate) fn fit(&self, partition: i32) -> Option<&OwnPartition> {
+        let at = usize::try_from(partition).ok().and_then(|index| self.partitions.get(index))?;
+        at.as_ref().ok().filter(|_| !self.unfit.contains_key(&partition))
+    }
+
+    /// All of these by their numbers.
+    pub(crate) fn fitting(&self) -> impl Iterator<Item = (i32, &OwnPartition)> {
+        self.known().filter(|(partition, _)| !self.unfit.contains_key(partition))
+    }
+
+    /// Why a partition cannot be written to, if it cannot.
+    pub(crate) fn why_not(&self, partition: i32) -> Option<String> {
+        let at = usize::try_from(partition).ok().and_then(|index| self.partitions.get(index));
+        let away = at.and_then(|at| at.as_ref().err()).map(ToString::to_string);
+        away.or_else(|| self.unfit.get(&partition).map(ToString::to_string))
+    }
+
+    /// All partitions, if all are known.
+    pub(crate) fn whole(&self) -> Result<WholeLog<'_>, TopicError> {
+        let partitions = self.partitions.iter().map(|at| at.as_ref().map_err(Clone::clone));
+        partitions.collect::<Result<_, _>>().map(WholeLog)
+    }
+
+    /// Known partitions by their numbers.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (i32, &OwnPartition)> {
+        (0..).zip(&self.partitions).filter_map(|(partition, at)| Some((partition, at.as_ref().ok()?)))
+    }
+
+    /// The highest epoch that is in force anywhere.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.known().map(|(_, at)| at.sequence.epoch()).max().unwrap_or(0)
+    }
+
+    /// The first partition whose claim, as far as it was read, is one of these; and by whom.
+    pub(crate) fn claimed_by(&self, is: impl Fn(&InForce) -> bool) -> Option<(i32, Writer)> {
+        let claims = self.known().filter_map(|(partition, at)| Some((partition, at.claim.as_ref()?)));
+        let mut found = claims.filter(|(_, claim)| is(claim));
+        found.next().map(|(partition, claim)| (partition, claim.writer.clone()))
+    }
+}
+
+impl WholeLog<'_> {
+    pub(crate) fn partitions(&self) -> &[&OwnPartition] {
+        &self.0
+    }
+
+    /// How far each partition has been read: right behind its last event.
+    pub(crate) fn reached(&self) -> Vec<Reached> {
+        self.0.iter().map(|at| at.sequence.reached()).collect()
+    }
+
+    /// The last event of every partition.
+    pub(crate) fn tails(&self) -> Vec<Option<Tail>> {
+        self.0.iter().map(|at| at.tail()).collect()
+    }
+}
+
+impl OwnPartition {
+    fn new(sequence: Sequence, next_offset: i64, before: Before) -> Self {
+        let own_end = sequence.next_position();
+        Self { sequence, own_end, next_offset, claim: None, before }
+    }
+
+    /// Its last event.
+    pub(crate) fn tail(&self) -> Option<Tail> {
+        let Reached { next_position, last_id, .. } = self.sequence.reached();
+        Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })
+    }
+
+    /// Begins at this event, unless it is of a writer that was shut out before, or one that others go on from.
+    fn begin_at(&mut self, epoch: u32, next_position: u64, offset: i64) {
+        let begins = match self.before {
+            Before::Known => false,
+            Before::Gone => epoch >= self.sequence.epoch(),
+            Before::Unclaimed(of) => epoch > of && epoch >= self.sequence.epoch(),
+        };
+        if !begins {
+            return;
+        }
+        self.before = if self.claim.is_some() { Before::Known } else { Before::Unclaimed(epoch) };
+        self.sequence =
+            Sequence::resume(Reached { offset, epoch, next_position, last_id: None, log_id: None });
+        self.own_end = 0;
+    }
+
+    fn take(&mut self, own: &OwnTopic, record: &Record<'_>, own_epoch: u32) -> Result<(), IncomingError> {
+        if self.before != Before::Known
+            && let Ok(event) = envelope::open(record.value(), || record.headers())
+        {
+            self.begin_at(event.writer_epoch, event.position, record.offset());
+        }
+        let judged = incoming::judge(record, own.service, &self.sequence).map_err(|fault| IncomingError {
+            at: incoming::at(record, &own.kafka.topic_prefix),
+            fault: Box::new(fault),
+        })?;
+        judged.pass(&mut self.sequence, record.offset());
+        self.next_offset = record.offset() + 1;
+        if judged.verdict == Verdict::Apply && self.sequence.epoch() <= own_epoch {
+            self.own_end = self.sequence.next_position();
+        }
+        if judged.verdict == Verdict::Claim {
+            let (offset, id, epoch) = (record.offset(), judged.id, self.sequence.epoch());
+            self.claim = judged.writer.map(|writer| InForce { offset, id, epoch, writer });
+        }
+        Ok(())
+    }
+}
+
+/// A partition that somebody answers for: its number, what was marked, and what it holds.
+type Known<'m> = (i32, &'m Reached, &'m Watermarks);
+
+fn known<'m>(marks: &'m [Reached], held: &'m [Held]) -> impl Iterator<Item = Known<'m>> {
+    (0..)
+        .zip(marks.iter().zip(held))
+        .filter_map(|(partition, (mark, held))| Some((partition, mark, held.as_ref().ok()?)))
+}
+
+/// Where the log has what was marked, per known partition.
+fn places(own: &OwnTopic, known: &[Known<'_>]) -> Result<Vec<Place>, CompareError> {
+    let compared = known.iter().map(|(_, reached, held)| Compared {
+        reached: **reached,
+        low: held.low,
+        high: held.high,
+    });
+    let start = |(index, offset): &(usize, i64)| Start {
+        topic: own.topic.to_owned(),
+        partition: known[*index].0,
+        offset: *offset,
+    };
+    let places = place::places(compared, |looks| {
+        let records = topics::records_at(&own.kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
+        let event =
+            |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
+        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(event)).collect())
+    })?;
+    Ok(places)
+}

@@ -1,0 +1,110 @@
+//! How far one partition has been projected, and how that is written.
+
+use std::fmt;
+use std::sync::Arc;
+
+use daybook_event::sequence::{Reached, Sequence};
+use uuid::Uuid;
+
+use crate::codec::{RowError, RowReader, put_varint};
+
+/// One partition of one topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId {
+    /// Topic without prefix.
+    pub topic: Arc<str>,
+    /// Partition of that topic.
+    pub partition: i32,
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// How far one partition has been projected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceCheckpoint {
+    /// Kafka's offset of the first record that has not been projected.
+    pub next_offset: i64,
+    /// The position that must come next; equally the number of events projected.
+    pub next_position: u64,
+    /// Id of the event projected last.
+    pub last_id: Option<Uuid>,
+    /// Kafka's offset right behind that event, where reading goes on: at most `next_offset`, before which there may be
+    /// claims of writers and records that were skipped.
+    pub resume_offset: i64,
+    /// Epoch of the writer in force right behind that event.
+    pub epoch: u32,
+    /// Id of the log that the partition belongs to, if an event of its topic named one.
+    pub log_id: Option<Uuid>,
+}
+
+impl SourceCheckpoint {
+    /// The state of the position check from here on.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        Sequence::resume(self.reached())
+    }
+
+    /// What has been projected, and where reading goes on.
+    #[must_use]
+    pub fn reached(&self) -> Reached {
+        let Self { next_position, last_id, resume_offset, epoch, log_id, .. } = *self;
+        Reached { offset: resume_offset, epoch, next_position, last_id, log_id }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // Offsets start at 0, so nothing is lost.
+        put_varint(&mut bytes, self.next_offset.max(0).unsigned_abs());
+        put_varint(&mut bytes, self.next_position);
+        put_varint(&mut bytes, self.resume_offset.max(0).unsigned_abs());
+        put_varint(&mut bytes, self.epoch.into());
+        for id in [self.last_id, self.log_id].iter().flatten() {
+            bytes.extend_from_slice(id.as_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
+        let mut reader = RowReader::new(bytes);
+        let next_offset = reader.number("next_offset")?;
+        let next_position = reader.varint("next_position")?;
+        let (resume_offset, epoch) = (reader.number("resume_offset")?, reader.number("epoch")?);
+        let last_id = if next_position == 0 { None } else { Some(reader.uuid("last_id")?) };
+        let log_id = if reader.is_at_end() { None } else { Some(reader.uuid("log_id")?) };
+        reader.finish()?;
+        Ok(Self { next_offset, next_position, last_id, resume_offset, epoch, log_id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_comes_back_from_its_bytes() {
+        let id = Some(Uuid::from_u128(7));
+        for source in [
+            SourceCheckpoint::default(),
+            SourceCheckpoint { next_offset: 12, ..SourceCheckpoint::default() },
+            SourceCheckpoint {
+                next_offset: i64::MAX,
+                next_position: 3,
+                last_id: id,
+                resume_offset: 7,
+                epoch: u32::MAX,
+                log_id: None,
+            },
+            SourceCheckpoint { next_offset: 4, log_id: id, ..SourceCheckpoint::default() },
+            SourceCheckpoint { next_position: 3, last_id: id, log_id: id, ..SourceCheckpoint::default() },
+        ] {
+            assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
+            let longer = [&source.encode()[..], &[0]].concat();
+            assert!(SourceCheckpoint::decode(&longer).is_err());
+        }
+        assert!(SourceCheckpoint::decode(&[1, 1, 1, 0, 9]).is_err());
+    }
+}

@@ -1,0 +1,83 @@
+//! The command line of a projector, for any projection: rebuild the read model, prove it, look at it, look into it.
+
+mod flags;
+mod inspect;
+mod manage;
+mod quarantine;
+mod replay;
+mod settings;
+mod status;
+mod telling;
+mod verify;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use daybook_event::event_data::EventData;
+use daybook_service::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging};
+use flags::Flags;
+use settings::{Settings, Task};
+
+use crate::Projection;
+
+/// Why a task was not done.
+struct Failure {
+    exit_code: u8,
+    sentence: String,
+}
+
+impl Failure {
+    fn failed(error: impl ToString) -> Self {
+        Self { exit_code: EXIT_FAILED, sentence: error.to_string() }
+    }
+
+    fn in_use(error: impl ToString) -> Self {
+        Self { exit_code: EXIT_IN_USE, sentence: error.to_string() }
+    }
+}
+
+/// The whole `main` of a projector: does the one task that the command line names, and says how it ended.
+#[must_use]
+pub fn main<E: EventData + 'static>(projection: Projection<E>) -> ExitCode {
+    let settings = match Flags::parse().check() {
+        Ok(settings) => settings,
+        Err(errors) => return complain(EXIT_USAGE, &errors.to_string()),
+    };
+    init_logging(settings.log_format);
+    match run(&settings, projection) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(failure.exit_code, &failure.sentence),
+    }
+}
+
+fn run<E: EventData + 'static>(settings: &Settings, projection: Projection<E>) -> Result<(), Failure> {
+    match &settings.task {
+        Task::Replay(options) => replay::run(settings, projection, options),
+        Task::Verify { options, limit } => verify::run(settings, projection, options, *limit),
+        Task::Rollback => manage::roll_back(settings, &projection.layout()),
+        Task::Discard => manage::discard(settings),
+        Task::SetRate(rate) => manage::set_rate(settings, *rate),
+        Task::Status => status::run(settings, &projection.layout()),
+        Task::Inspect(key) => inspect::run(settings, &projection, *key),
+        Task::Release(key) => quarantine::release(settings, projection, key),
+        Task::SkipEvent { event, why } => quarantine::skip_event(settings, projection, event, why),
+    }
+}
+
+/// Writes a result to stdout.
+fn say(result: &str) -> Result<(), Failure> {
+    let written = writeln!(io::stdout().lock(), "{result}");
+    written.map_err(|error| Failure::failed(format!("cannot write the result to stdout: {error}")))
+}
+
+fn complain(exit_code: u8, sentence: &str) -> ExitCode {
+    // With stderr gone there is nobody left to tell; the exit code still says it.
+    drop(writeln!(io::stderr().lock(), "{sentence}"));
+    ExitCode::from(exit_code)
+}
+
+/// How others see this process.
+fn holder() -> String {
+    format!("projector, pid {}", std::process::id())
+}

@@ -1,0 +1,141 @@
+//! `--replay`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::quarantine::SkippedEvent;
+use crate::replay::wait_for_a_broker;
+use crate::{
+    Comparison, ParkedKey, Projection, ReadModel, ReplayOptions, ReplayReport, rebuild_aside, replay,
+};
+use daybook_event::event_data::EventData;
+use daybook_service::shutdown_signal;
+use serde_json::json;
+
+use super::settings::Settings;
+use super::telling::Telling;
+use super::{Failure, say};
+
+pub(super) fn run<E: EventData + 'static>(
+    settings: &Settings,
+    projection: Projection<E>,
+    options: &ReplayOptions,
+) -> Result<(), Failure> {
+    let kafka = &settings.kafka.kafka;
+    let cancelled = cancelled_by_signal()?;
+    let mut telling = Telling::new(settings.json);
+    let tell = |progress| telling.tell(&progress);
+    let replayed = match options.into {
+        // No read model has a part in it, so none is made.
+        Some(_) => {
+            let options = ReplayOptions { skipped: skipped(settings)?, ..options.clone() };
+            rebuild_aside(kafka, projection, &options, tell, &cancelled)
+        }
+        None => {
+            let read_model = read_model(settings, options, &cancelled)?;
+            replay(kafka, &read_model, projection, options, tell, &cancelled)
+        }
+    };
+    telling.end();
+    match replayed {
+        Ok(report) => say(&shown(&report, settings.json)),
+        Err(error) if error.is_in_use() => Err(Failure::in_use(error)),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+/// What is left out of the read model, if there is one.
+fn skipped(settings: &Settings) -> Result<Vec<SkippedEvent>, Failure> {
+    match settings.data_dir.is_dir() {
+        true => ReadModel::open_existing(&settings.data_dir)
+            .and_then(|found| found.skipped())
+            .map_err(Failure::failed),
+        false => Ok(Vec::new()),
+    }
+}
+
+fn read_model(
+    settings: &Settings,
+    options: &ReplayOptions,
+    cancelled: &AtomicBool,
+) -> Result<ReadModel, Failure> {
+    // A directory is not made for a replay that cannot begin.
+    if !settings.data_dir.exists() {
+        wait_for_a_broker(&settings.kafka.kafka, options, cancelled).map_err(Failure::failed)?;
+    }
+    ReadModel::open(&settings.data_dir).map_err(Failure::failed)
+}
+
+/// Becomes true at the first SIGINT or SIGTERM.
+pub(super) fn cancelled_by_signal() -> Result<Arc<AtomicBool>, Failure> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+    let seen = cancelled.clone();
+    // Never joined: it ends with the process.
+    thread::spawn(move || {
+        runtime.block_on(shutdown_signal());
+        seen.store(true, Ordering::Relaxed);
+    });
+    Ok(cancelled)
+}
+
+fn shown(report: &ReplayReport, json: bool) -> String {
+    let elapsed_s = report.elapsed.as_secs_f64();
+    if json {
+        return json!({
+            "generation": report.generation,
+            "path": report.path,
+            "published": report.published,
+            "events": report.events,
+            "duplicates": report.duplicates,
+            "digest": report.digest.to_string(),
+            "bytes_on_disk": report.bytes_on_disk,
+            "elapsed_s": elapsed_s,
+            "resumed": report.resumed,
+            "quarantine_keys": report.quarantine.keys().count(),
+            "quarantine_events": report.quarantine.events(),
+            "unplaced": report.unplaced,
+            "compared": compared(report),
+            "retired": report.retired,
+        })
+        .to_string();
+    }
+    let parked = match report.quarantine.keys().count() {
+        0 => String::new(),
+        keys => format!(
+            "\n{} events of {keys} keys wait in quarantine: `projector --status` lists them",
+            report.quarantine.events()
+        ),
+    };
+    let unplaced: String = report.unplaced.iter().map(unplaced).collect();
+    let published = if report.published { "published" } else { "not published" };
+    format!(
+        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}{parked}{unplaced}",
+        report.generation,
+        report.events,
+        report.duplicates,
+        report.bytes_on_disk,
+        report.digest,
+        compared(report)
+    )
+}
+
+/// A line for a record at the end of a partition.
+fn unplaced(record: &ParkedKey) -> String {
+    let ParkedKey { key, topic, partition, reason, .. } = record;
+    format!("\nat the end of {topic}/{partition}, of key {key}, a record waits that is no event: {reason}")
+}
+
+/// How it compares with what was published before, in a sentence.
+fn compared(report: &ReplayReport) -> String {
+    match &report.compared {
+        Comparison::Nothing if !report.published => "not compared, since it is not published".to_owned(),
+        Comparison::Nothing => "compared with nothing: none was published before".to_owned(),
+        Comparison::NotComparable { reason, .. } => format!("not comparable: {reason}"),
+        Comparison::NotCompared { reason, why } => format!("not compared, and accepted ({why}): {reason}"),
+        Comparison::Equal { with, digest } => format!("the same as {with}, which has digest {digest}"),
+        Comparison::Accepted { difference, why } => format!("different, and accepted ({why}): {difference}"),
+    }
+}

@@ -1,0 +1,149 @@
+//! Follows the log for ever, in a thread of its own, into one generation.
+//!
+//! The follower commits as soon as polling yields nothing, so that an event alone is visible at once, and in batches
+//! while there is more than it can take. Kafka being away never stops it. What does stop it is told in its
+//! [`Progress`]; everything before that place has been committed, and readers go on. What may pass is tried again, with a
+//! pause that grows.
+
+mod catching;
+mod end_offsets;
+mod following;
+mod log;
+mod pass;
+mod repair;
+mod telling;
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use daybook_event::event_data::EventData;
+use daybook_kafka::Kafka;
+use tokio::sync::watch;
+
+use super::engine::{Engine, Limits};
+use super::generation::Generation;
+use super::progress::{Progress, State};
+use super::projection::Projection;
+use super::store::StoreError;
+use end_offsets::{EndOffsets, Findings};
+use following::Following;
+pub use repair::{Repair, RepairError, Repairs};
+
+/// How a follower works.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowOptions {
+    /// Bytes of rows kept in memory, so that they need not be read before they change.
+    pub cache_bytes_max: usize,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        // Some hundred thousand users with a few orders each.
+        Self { cache_bytes_max: 64 << 20 }
+    }
+}
+
+/// A running follower. Dropped without [`Follower::stop`], it is asked to stop and not waited for.
+pub struct Follower {
+    generation: Arc<Generation>,
+    progress: watch::Receiver<Arc<Progress>>,
+    stopping: Stopping,
+    repairs: Repairs,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Starts to follow from the generation's checkpoint. Does not wait for Kafka.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start<E: EventData + 'static>(
+        kafka: &Kafka,
+        generation: Arc<Generation>,
+        projection: Projection<E>,
+        options: FollowOptions,
+    ) -> io::Result<Self> {
+        let (sender, progress) = watch::channel(Arc::new(Progress::start(generation.checkpoint())));
+        let sender = Arc::new(sender);
+        let (stopping, findings) = (Stopping::default(), Findings::default());
+        let (repairs, asking) = repair::repairs();
+        EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), findings.clone())?;
+        let following = Following {
+            kafka: kafka.clone(),
+            generation: generation.clone(),
+            projection,
+            engine: Engine::new(
+                projection,
+                &generation.checkpoint(),
+                Limits::following(options.cache_bytes_max),
+            ),
+            progress: sender,
+            stopping: stopping.clone(),
+            asking,
+            findings,
+            going: State::Building,
+            pause: following::retry_pause(),
+        };
+        let thread = thread::Builder::new().name("follower".to_owned()).spawn(move || following.run());
+        // The other thread is at work already.
+        let thread = thread.inspect_err(|_| stopping.request())?;
+        Ok(Self { generation, progress, stopping, repairs, thread: Some(thread) })
+    }
+
+    /// The state after each commit. It changes as well when new end offsets are known.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Arc<Progress>> {
+        self.progress.clone()
+    }
+
+    /// Releases events that wait, or leaves them out.
+    #[must_use]
+    pub fn repairing(&self) -> Repairs {
+        self.repairs.clone()
+    }
+
+    /// Commits what has been read, writes everything to disk and ends the thread. Blocks for some 100 ms; for a few seconds
+    /// while a broker does not answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the rows cannot be written; the log will give them again.
+    pub fn stop(mut self) -> Result<(), StoreError> {
+        self.stopping.request();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the follower's thread panicked");
+        }
+        self.generation.flush()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stopping.request();
+    }
+}
+
+/// The request to stop, for which a thread can wait.
+#[derive(Debug, Clone, Default)]
+struct Stopping(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stopping {
+    fn request(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    fn requested(&self) -> bool {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the request, at most so long; returns whether it has come.
+    fn wait(&self, timeout: Duration) -> bool {
+        let requested = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.1.wait_timeout_while(requested, timeout, |requested| !*requested);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

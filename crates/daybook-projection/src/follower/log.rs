@@ -1,0 +1,191 @@
+//! The follower's looks at the log: it waits for a broker, for topics, and for a log that lost its end to be healed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_event::event_data::EventData;
+use daybook_kafka::topics::{self, TopicError, Watermarks};
+use daybook_kafka::{LogError, Start};
+
+use super::following::Following;
+use super::telling::{publish_state, tell_away};
+use crate::checkpoint::{Checkpoint, SourceId};
+use crate::place::places_until;
+use crate::progress::State;
+use crate::sources::{self, Misfit};
+use crate::stop::StopReason;
+
+/// How long a broker may take to answer before it counts as away; it is tried again for ever.
+const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long each further question may take, about a topic or to a leader. The request to stop is seen between two of them: one
+/// who stops waits for a few seconds at most.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause between two looks at a broker that is away, at topics that do not exist yet, or at a log that lost its end.
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Where to read. Partitions that nobody answers for are left out: where their next events are now is not known.
+pub(super) struct Found {
+    /// What the log holds, per partition.
+    pub(super) log: Vec<Option<Watermarks>>,
+    /// The partitions that are read, by their index in the checkpoint.
+    pub(super) here: Vec<usize>,
+    /// Where to go on in each of them.
+    pub(super) starts: Vec<Start>,
+    /// The partitions that are not.
+    pub(super) left_out: Vec<SourceId>,
+}
+
+impl Found {
+    /// Where to go on in a partition, by its index in the checkpoint; none if it is left out.
+    pub(super) fn offset(&self, source: usize) -> Option<i64> {
+        let index = self.here.iter().position(|here| *here == source)?;
+        self.starts.get(index).map(|start| start.offset)
+    }
+}
+
+/// What stands in the way of reading.
+enum Wait {
+    /// No broker, a topic that is not there yet, or nobody answers for any partition.
+    ForLog(String),
+    /// The log ends before what has been projected.
+    ForEnd(StopReason),
+}
+
+impl<E: EventData> Following<E> {
+    /// Where to go on, once the log has it; `None` if the request to stop came first. While the end of the log is
+    /// missing, the state is [`State::Stopped`], and stays so until all partitions are read again.
+    pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
+        // One client for all looks: each new one has the same words for the log.
+        let waiting = topics::Waiting::open(&self.kafka)?;
+        let mut told = String::new();
+        loop {
+            let looked = self.look(&waiting)?;
+            if self.stopping.requested() {
+                return Ok(None);
+            }
+            let problem = match looked {
+                Ok(found) => return Ok(Some(found)),
+                Err(Wait::ForLog(problem)) => problem,
+                Err(Wait::ForEnd(reason)) => {
+                    let problem = reason.to_string();
+                    if problem != told {
+                        publish_state(&self.progress, State::Stopped(Arc::new(reason)));
+                    }
+                    problem
+                }
+            };
+            if problem != told {
+                tracing::warn!("not following yet: {problem}; trying again");
+                told = problem;
+            }
+            self.repair()?;
+            if self.stopping.wait(RETRY_AFTER) {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn look(&self, waiting: &topics::Waiting) -> Result<Result<Found, Wait>, StopReason> {
+        let unknown = |error: TopicError| Ok(Err(Wait::ForLog(error.to_string())));
+        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT) {
+            return unknown(error.into());
+        }
+        let checkpoint = self.generation.checkpoint();
+        match sources::check_topics(&checkpoint, |topic| self.partition_count(waiting, topic)) {
+            Ok(Ok(())) => {}
+            Ok(Err(Misfit::Partitions(reason))) => return Err(reason),
+            Ok(Err(Misfit::Missing { topic })) => {
+                return Ok(Err(missing(&self.kafka.topic_name(&topic), checkpoint.projected_from(&topic))));
+            }
+            Err(error) => return unknown(error),
+        }
+        match self.held(waiting, &checkpoint) {
+            Ok(log) => self.find(&checkpoint, log),
+            Err(error) => unknown(error),
+        }
+    }
+
+    fn partition_count(&self, waiting: &topics::Waiting, topic: &str) -> Result<Option<i32>, TopicError> {
+        match self.stopping.requested() {
+            true => Err(LogError::GivenUp.into()),
+            false => waiting.partition_count(topic, ANSWER_TIMEOUT),
+        }
+    }
+
+    /// What every partition holds that is answered for. Those that are known to be away are not asked for again here: a leader
+    /// that does not answer would keep the others waiting.
+    fn held(
+        &self,
+        waiting: &topics::Waiting,
+        checkpoint: &Checkpoint,
+    ) -> Result<Vec<Option<Watermarks>>, TopicError> {
+        let known = self.progress.borrow().away.clone();
+        let is_asked = |source: &&SourceId| !known.contains_key(*source);
+        let asked: Vec<&SourceId> = checkpoint.sources().map(|(source, _)| source).filter(is_asked).collect();
+        let partitions: Vec<_> = asked.iter().map(|source| (&*source.topic, source.partition)).collect();
+        let answers = waiting.held(&partitions, ANSWER_TIMEOUT)?;
+        let (mut held, mut away) = (BTreeMap::new(), BTreeMap::new());
+        for (source, answer) in asked.into_iter().zip(answers) {
+            match answer {
+                Ok(marks) => drop(held.insert(source, marks)),
+                Err(error) => drop(away.insert(source.clone(), error)),
+            }
+        }
+        if !away.is_empty() {
+            tell_away(&self.progress, known.iter().map(|(id, why)| (id.clone(), why.clone())).chain(away));
+        }
+        Ok(checkpoint.sources().map(|(source, _)| held.get(source).copied()).collect())
+    }
+
+    /// Where the log has what comes next, of all partitions that are answered for.
+    fn find(
+        &self,
+        checkpoint: &Checkpoint,
+        log: Vec<Option<Watermarks>>,
+    ) -> Result<Result<Found, Wait>, StopReason> {
+        let (mut here, mut held, mut present, mut left_out) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (index, ((source, at), marks)) in checkpoint.sources().zip(&log).enumerate() {
+            let Some(marks) = marks else {
+                left_out.push(source.clone());
+                continue;
+            };
+            here.push(index);
+            held.push(*marks);
+            present.push((source.clone(), *at));
+        }
+        if here.is_empty() {
+            return Ok(Err(Wait::ForLog("nobody answers for any partition".to_owned())));
+        }
+        let present = Checkpoint::from_sources(present);
+        sources::check_fronts(&present, &held, self.kafka.embedded)?;
+        let is_over = || self.stopping.requested();
+        let places = match places_until(&self.kafka, &present, &held, &is_over) {
+            Ok(places) => places,
+            Err(error) => return Ok(Err(Wait::ForLog(error.to_string()))),
+        };
+        let starts = sources::starts_at(&present, &held, &places);
+        Ok(starts.map(|starts| Found { log, here, starts, left_out }).map_err(Wait::ForEnd))
+    }
+
+    /// Whether an error of the reader may mean that the log is no longer what it was.
+    pub(super) fn may_have_moved(error: &LogError) -> bool {
+        matches!(error, LogError::OffsetOutOfRange { .. } | LogError::NoSuchPartition { .. })
+    }
+}
+
+fn missing(topic: &str, projected: bool) -> Wait {
+    if !projected {
+        return Wait::ForLog(format!(
+            "topic {topic} does not exist yet; the service that owns it makes it, unless --brokers or --topic-prefix name another log"
+        ));
+    }
+    Wait::ForEnd(StopReason::Log {
+        passes: true,
+        error: format!(
+            "topic {topic} does not exist any more, but was projected: restore it from a backup, or start the service that owns \
+             it, which makes it anew and sends again what it has kept; or --brokers or --topic-prefix name another log"
+        ),
+    })
+}

@@ -1,0 +1,140 @@
+//! Commits of a follower, and what it tells of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use daybook_event::event_data::EventData;
+use daybook_kafka::topics::TopicError;
+use tokio::sync::watch;
+
+use super::catching::Catching;
+use super::following::Following;
+use crate::checkpoint::SourceId;
+use crate::progress::{Progress, State};
+use crate::stop::StopReason;
+
+impl<E: EventData> Following<E> {
+    pub(super) fn commit(&mut self) -> Result<(), StopReason> {
+        if !self.engine.uncommitted() {
+            return Ok(());
+        }
+        let committed = self.engine.commit(&self.generation);
+        // Rows handed over and not written must not be followed by a checkpoint that counts on them.
+        let checkpoint = committed.inspect_err(|_| self.engine.forget(&self.generation.checkpoint()))?;
+        let counts = self.engine.counts();
+        self.progress.send_modify(|progress| {
+            let progress = Arc::make_mut(progress);
+            progress.checkpoint = checkpoint;
+            progress.events_applied = counts.applied;
+            progress.duplicates_skipped = counts.duplicates;
+            progress.superseded_skipped = counts.superseded;
+            progress.last_event_at = counts.last_event_at;
+        });
+        Ok(())
+    }
+
+    /// Tells when it has caught up, and when what had stopped it is over: then all partitions are read again that can be.
+    pub(super) fn tell_how_it_goes(&mut self, catching: &mut Catching) {
+        if matches!(self.going, State::Building) {
+            self.tell_left(catching.left(|source| self.engine.next_offset(source)));
+            if catching.caught_up() {
+                self.going = State::Following;
+            }
+        }
+        let told = self.progress.borrow().state.clone();
+        match told {
+            State::Stopped(_) if !catching.heard_all(self.is_away()) => return,
+            State::Stopped(_) => tracing::warn!("what can be read is read again; following goes on"),
+            State::Building if matches!(self.going, State::Following) => {}
+            State::Building | State::Following => return,
+        }
+        self.pause.reset();
+        publish_state(&self.progress, self.going.clone());
+    }
+
+    fn tell_left(&self, left: u64) {
+        self.progress.send_if_modified(|progress| {
+            let changed = progress.left != Some(left);
+            if changed {
+                Arc::make_mut(progress).left = Some(left);
+            }
+            changed
+        });
+    }
+
+    /// Whether nobody answers for a partition, by its index.
+    fn is_away(&self) -> impl Fn(usize) -> bool + use<E> {
+        let progress = self.progress.borrow().clone();
+        let all = progress.checkpoint.sources();
+        let away: Vec<_> = all.map(|(source, _)| progress.away.contains_key(source)).collect();
+        move |source| away[source]
+    }
+
+    /// Tells that it stopped, once as long as the reason is the same.
+    pub(super) fn tell_stopped(&mut self, reason: StopReason) {
+        let same =
+            |told: &State| matches!(told, State::Stopped(told) if told.to_string() == reason.to_string());
+        if same(&self.progress.borrow().state) {
+            return;
+        }
+        tracing::error!("the projection stopped: {reason}");
+        publish_state(&self.progress, State::Stopped(Arc::new(reason)));
+    }
+}
+
+pub(super) fn publish_state(progress: &watch::Sender<Arc<Progress>>, state: State) {
+    progress.send_modify(|progress| Arc::make_mut(progress).state = state);
+}
+
+/// Tells which partitions nobody answers for, and in the log those that come and go.
+pub(super) fn tell_away(
+    progress: &watch::Sender<Arc<Progress>>,
+    away: impl IntoIterator<Item = (SourceId, TopicError)>,
+) {
+    let away: BTreeMap<_, _> = away.into_iter().collect();
+    progress.send_if_modified(|progress| {
+        let changed = *progress.away != away;
+        if changed {
+            log_away(&progress.away, &away);
+            Arc::make_mut(progress).away = Arc::new(away);
+        }
+        changed
+    });
+}
+
+/// One line for each partition; but one for all of them, if no broker can be reached.
+fn log_away(before: &BTreeMap<SourceId, TopicError>, now: &BTreeMap<SourceId, TopicError>) {
+    let unreachable = |away: &BTreeMap<_, _>| {
+        away.values().find(|why| matches!(why, TopicError::Log(_))).map(ToString::to_string)
+    };
+    match (unreachable(before), unreachable(now)) {
+        (None, Some(why)) => tracing::warn!("no partition is followed until the log answers again: {why}"),
+        (Some(_), None) => tracing::info!("the log answers again, and is followed on"),
+        (None, None) => {
+            for source in before.keys().filter(|source| !now.contains_key(source)) {
+                tracing::info!("{source} is answered for again, and followed on");
+            }
+        }
+        (Some(_), Some(_)) => return,
+    }
+    let is_news = |(source, why): &(&SourceId, &TopicError)| {
+        !matches!(why, TopicError::Log(_))
+            && before.get(source).is_none_or(|was| matches!(was, TopicError::Log(_)))
+    };
+    for (_, why) in now.iter().filter(is_news) {
+        tracing::warn!("one partition is not followed until it is answered for: {why}");
+    }
+}
+
+/// Tells when the thread panics, so that nobody waits for a follower that is gone.
+pub(super) struct TellPanic(pub(super) Arc<watch::Sender<Arc<Progress>>>);
+
+impl Drop for TellPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let detail = "its thread panicked; the log has the details".to_owned();
+            publish_state(&self.0, State::Stopped(Arc::new(StopReason::Defect { detail })));
+        }
+    }
+}

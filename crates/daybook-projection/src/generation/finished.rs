@@ -1,0 +1,211 @@
+//! What a generation was when it was finished, in a file beside its rows: `FINISHED`.
+//!
+//! A store that lost its end to a bad sector opens as an older one without a word, and says of itself what it was then. Of one
+//! that was just built that is "before the first event", with blocks of rows that are there all the same: each event would count
+//! twice. So what it was lies beside it as well, and a generation opens as it was finished or later, or not at all.
+//!
+//! What was followed since has no such note. A bit that has flipped in the middle of sled's log takes the rest of a segment with it,
+//! and sled goes on behind that: checkpoint and digest are the newest then, and rows are not. So whoever serves or compares what
+//! has been followed into adds up the digest of all rows first ([`Generation::check_rows`]).
+
+use std::path::Path;
+use std::time::Instant;
+
+use daybook_service::sabotage::{self, Fault};
+use serde::{Deserialize, Serialize};
+
+use super::{Generation, Moment};
+use crate::checkpoint::Checkpoint;
+use crate::files;
+use crate::store::StoreError;
+
+pub(super) const FINISHED_FILE: &str = "FINISHED";
+
+/// A generation as it was finished.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Finished {
+    checkpoint: Checkpoint,
+    digest: String,
+    /// Events that waited and had a place; whatever leaves changes rows without a new position.
+    parked: u64,
+    /// Why it was published although it says something else than the one before.
+    accepted: Option<String>,
+}
+
+impl Finished {
+    fn of(moment: &Moment, accepted: Option<&str>) -> Self {
+        Self {
+            checkpoint: Checkpoint::clone(&moment.checkpoint),
+            digest: moment.digest.to_string(),
+            parked: parked(moment),
+            accepted: accepted.map(str::to_owned),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, StoreError> {
+        let path = path.join(FINISHED_FILE);
+        let text = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => StoreError::damaged("open", &path, "the file is not there"),
+            _ => StoreError::new("open", &path, error),
+        })?;
+        let damaged = || StoreError::damaged("open", &path, "the file is not what was written");
+        let json = files::without_sum(&text).ok_or_else(damaged)?;
+        serde_json::from_slice(json).map_err(|error| StoreError::damaged("open", &path, error))
+    }
+
+    fn write(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.join(FINISHED_FILE);
+        let text = serde_json::to_string(self).map_err(|error| StoreError::new("finish", &path, error))?;
+        files::replace(&path, &files::with_sum(&text))
+            .map_err(|error| StoreError::new("finish", &path, error))
+    }
+
+    /// Whether a store that says `moment` of itself can have come of it; else what is wrong.
+    fn check(&self, moment: &Moment) -> Result<(), String> {
+        let (now, then) = (&moment.checkpoint, &self.checkpoint);
+        if !now.covers(then) {
+            return Err(format!("it holds {} events, and was finished with {}", now.events(), then.events()));
+        }
+        let parked = parked(moment);
+        if !then.covers(now) || parked < self.parked {
+            return Ok(());
+        }
+        match (moment.digest.to_string() == self.digest, parked == self.parked) {
+            (true, true) => Ok(()),
+            (_, false) => {
+                Err(format!("{parked} events wait in it, and {} when it was finished", self.parked))
+            }
+            (false, _) => Err(format!(
+                "its rows have digest {}, and {} when it was finished",
+                moment.digest, self.digest
+            )),
+        }
+    }
+}
+
+/// Records whose place is not known are kept nowhere, and gone when it is opened.
+fn parked(moment: &Moment) -> u64 {
+    moment.quarantine.placed().map(|key| key.waiting).sum()
+}
+
+/// Whether a generation says what it was when it was finished.
+pub(super) fn is_noted(path: &Path) -> bool {
+    path.join(FINISHED_FILE).exists()
+}
+
+/// Refuses a generation whose store is not what was finished.
+pub(super) fn check(path: &Path, moment: &Moment) -> Result<(), StoreError> {
+    match Finished::read(path)?.check(moment) {
+        Err(why) if !sabotage::strikes(Fault::TrustGeneration) => Err(StoreError::damaged("open", path, why)),
+        _ => Ok(()),
+    }
+}
+
+impl Generation {
+    /// Notes what it is. Everything that it holds must be durable.
+    pub(super) fn note_finished(&self, accepted: Option<&str>) -> Result<(), StoreError> {
+        Finished::of(&self.moment(), accepted).write(self.path())
+    }
+
+    /// Refuses rows that are others than those of which it has the digest, as its opening may have left them: reads all of them, if
+    /// anything has changed since it was finished. One that cannot be read is told by who reads it. Nothing may be committed meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]: damage, if the rows are others.
+    pub fn check_rows(&self) -> Result<(), StoreError> {
+        let (finished, moment, began) = (Finished::read(self.path())?, self.last_moment(), Instant::now());
+        let is_as_finished = finished.checkpoint.covers(&moment.checkpoint);
+        if is_as_finished && moment.digest.to_string() == finished.digest {
+            return Ok(());
+        }
+        let found = match self.recount_digest() {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!("its rows were not all looked at: {error}");
+                return Ok(());
+            }
+        };
+        tracing::debug!(took_ms = began.elapsed().as_millis(), "its rows were looked at");
+        let digest = self.digest();
+        if found == digest || sabotage::strikes(Fault::TrustGeneration) {
+            return Ok(());
+        }
+        let why = format!("its rows have digest {found}, and had {digest} when they were projected");
+        Err(StoreError::damaged("open", self.path(), why))
+    }
+
+    /// Why it was published although it said something else than the one that was served.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn accepted(&self) -> Result<Option<String>, StoreError> {
+        Ok(Finished::read(self.path())?.accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::checkpoint::{SourceCheckpoint, SourceId};
+    use crate::quarantine::ParkedKey;
+    use daybook_digest::{Digest, RowHash};
+
+    fn moment(events: u64, rows: u8) -> Moment {
+        let source = SourceId { topic: "toys".into(), partition: 0 };
+        let at = SourceCheckpoint {
+            next_position: events,
+            last_id: (events > 0).then_some(Uuid::from_u128(1)),
+            ..SourceCheckpoint::default()
+        };
+        let mut digest = Digest::default();
+        (0..rows).for_each(|row| digest.add(RowHash::of(&[row], b"a row")));
+        Moment { checkpoint: Arc::new(Checkpoint::from_sources([(source, at)])), digest, ..Moment::default() }
+    }
+
+    #[test]
+    fn it_opens_as_it_was_finished_or_later() {
+        let finished = Finished::of(&moment(3, 2), None);
+        assert_eq!(finished.check(&moment(3, 2)), Ok(()));
+        assert_eq!(finished.check(&moment(4, 1)), Ok(()), "it was followed");
+        let lost = finished.check(&moment(0, 0)).unwrap_err();
+        assert_eq!(lost, "it holds 0 events, and was finished with 3");
+        let changed = finished.check(&moment(3, 1)).unwrap_err();
+        assert!(changed.contains("when it was finished"), "{changed}");
+        let mut unplaced = moment(3, 2);
+        let waiting = ParkedKey {
+            key: "a".to_owned(),
+            topic: "toys".to_owned(),
+            partition: 0,
+            since_position: 3,
+            event_id: None,
+            waiting: 1,
+            reason: "a test".to_owned(),
+        };
+        Arc::make_mut(&mut unplaced.quarantine).set_unplaced(vec![waiting]);
+        let noted = Finished::of(&unplaced, None);
+        assert_eq!(noted.check(&moment(3, 2)), Ok(()), "what has no place is not kept");
+        assert!(noted.check(&moment(3, 1)).is_err(), "and hides nothing");
+        let released = Finished { parked: 1, ..finished };
+        assert_eq!(released.check(&moment(3, 1)), Ok(()), "what waited has left, and changed rows");
+    }
+
+    #[test]
+    fn a_note_that_is_gone_or_was_changed_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(check(directory.path(), &moment(3, 2)).unwrap_err().is_damage());
+        Finished::of(&moment(3, 2), None).write(directory.path()).unwrap();
+        check(directory.path(), &moment(3, 2)).unwrap();
+        let path = directory.path().join(FINISHED_FILE);
+        let text = std::fs::read(&path).unwrap();
+        for bit in 0..text.len() * 8 {
+            let mut changed = text.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, changed).unwrap();
+            assert!(check(directory.path(), &moment(3, 2)).unwrap_err().is_damage(), "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What waits in a generation, in memory: the places of all parked events, and a summary of every key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::record::ParkedRecord;
+use super::skipped::{SkippedEvent, unnamed};
+use crate::checkpoint::{Checkpoint, SourceId};
+
+/// A key whose events wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedKey {
+    /// The records' key.
+    pub key: String,
+    /// Topic without prefix.
+    pub topic: String,
+    /// Partition of that topic.
+    pub partition: i32,
+    /// Position of the first event that waits.
+    pub since_position: u64,
+    /// Id of that event; none if its envelope cannot be read.
+    pub event_id: Option<Uuid>,
+    /// Events that wait.
+    pub waiting: u64,
+    /// Why the first one could not be projected.
+    pub reason: String,
+}
+
+/// Where one parked event stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParkedEvent {
+    pub(crate) key: String,
+    pub(crate) id: Uuid,
+    pub(crate) has_event_id: bool,
+    pub(crate) bytes: u64,
+    reason: Option<String>,
+}
+
+/// All that waits in one generation, as of its last commit.
+#[derive(Debug, Clone, Default)]
+pub struct Quarantine {
+    events: BTreeMap<(SourceId, u64), ParkedEvent>,
+    keys: BTreeMap<(SourceId, String), ParkedKey>,
+    unplaced: Vec<ParkedKey>,
+    skipped: Arc<[SkippedEvent]>,
+    releases: u64,
+}
+
+impl Quarantine {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.unplaced.is_empty()
+    }
+
+    /// All keys with events that wait, by topic, partition and key; then records whose position is not known before
+    /// another one follows. Those are read again after a restart: only that they wait is kept.
+    pub fn keys(&self) -> impl Iterator<Item = &ParkedKey> {
+        self.keys.values().chain(&self.unplaced)
+    }
+
+    /// As [`Quarantine::keys`], without the records whose position is not known: they lie behind the checkpoint.
+    pub fn placed(&self) -> impl Iterator<Item = &ParkedKey> {
+        self.keys.values()
+    }
+
+    /// The parked keys of a topic, in the order of partitions and keys; a key may come twice.
+    pub fn keys_of<'q>(&'q self, topic: &'q str) -> impl Iterator<Item = &'q str> {
+        self.keys().filter(move |parked| parked.topic == topic).map(|parked| parked.key.as_str())
+    }
+
+    /// Events that are left out for ever.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedEvent] {
+        &self.skipped
+    }
+
+    /// Events that wait.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.keys().map(|parked| parked.waiting).sum()
+    }
+
+    /// The key for which the event of this position waits.
+    #[must_use]
+    pub fn waiting_at(&self, topic: &str, partition: i32, position: u64) -> Option<&str> {
+        if self.events.is_empty() {
+            return None;
+        }
+        let source = SourceId { topic: topic.into(), partition };
+        self.events.get(&(source, position)).map(|event| event.key.as_str())
+    }
+
+    /// Position of the last event of a partition that was projected, of those before `next_position`.
+    #[must_use]
+    pub fn last_projected(&self, source: &SourceId, next_position: u64) -> Option<u64> {
+        let mut last = next_position.checked_sub(1)?;
+        let waiting = self.events.range((source.clone(), 0)..(source.clone(), next_position)).rev();
+        for ((_, position), _) in waiting {
+            if *position < last {
+                break;
+            }
+            last = last.checked_sub(1)?;
+        }
+        Some(last)
+    }
+
+    /// Counts what was released since the generation was opened: until then, a row changes only when the checkpoint does.
+    #[must_use]
+    pub fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    /// All events that wait, by partition and position.
+    pub(crate) fn parked(&self) -> impl Iterator<Item = (&SourceId, u64, &ParkedEvent)> {
+        self.events.iter().map(|((source, position), event)| (source, *position, event))
+    }
+
+    /// Whether a generation with this quarantine can take the place of one with `served`, which has got as far as `reached`: no
+    /// event that is projected there waits here, or answers would go back in time.
+    ///
+    /// # Errors
+    /// The key of the first event that does.
+    pub fn covers(&self, served: &Self, reached: &Checkpoint) -> Result<(), String> {
+        let is_projected = |place: &(SourceId, u64)| {
+            let (source, position) = place;
+            reached.position_reached(&source.topic, source.partition, *position)
+                && !served.events.contains_key(place)
+        };
+        let taken_back = self.events.iter().find(|(place, _)| is_projected(place));
+        taken_back.map_or(Ok(()), |(_, event)| Err(event.key.clone()))
+    }
+
+    /// Partition and key of everything that waits.
+    pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &(SourceId, String)> {
+        self.keys.keys()
+    }
+
+    /// Partitions in which events of a key wait.
+    pub(super) fn sources_of(&self, key: &str) -> impl Iterator<Item = &SourceId> {
+        self.keys.keys().filter(move |(_, parked)| parked == key).map(|(source, _)| source)
+    }
+
+    /// Partition and key of an event that is to be left out, if it waits.
+    pub(super) fn parked_as(&self, event: &SkippedEvent) -> Option<(SourceId, String)> {
+        let source = SourceId { topic: event.topic.as_str().into(), partition: event.partition };
+        let parked = self.events.get(&(source.clone(), event.position))?;
+        (parked.id == event.id).then(|| (source, parked.key.clone()))
+    }
+
+    /// Leaves these events out, the last ones, beside those that are left out already.
+    pub(crate) fn leave_out(&mut self, skipped: Vec<SkippedEvent>) {
+        let before = unnamed(&self.skipped, &skipped).into_iter().cloned();
+        self.skipped = before.chain(skipped.iter().cloned()).collect();
+    }
+
+    /// Takes out what no longer waits.
+    pub(crate) fn remove(&mut self, records: &[ParkedRecord]) {
+        for record in records {
+            self.events.remove(&(record.source.clone(), record.position));
+            self.keys.remove(&(record.source.clone(), record.key.clone()));
+        }
+        // What is left of a key that was taken out is counted anew; all others are as they were.
+        self.count_missing_keys();
+        self.releases += 1;
+    }
+
+    fn count_missing_keys(&mut self) {
+        let (events, keys) = (std::mem::take(&mut self.events), std::mem::take(&mut self.keys));
+        for ((source, position), event) in &events {
+            if !keys.contains_key(&(source.clone(), event.key.clone())) {
+                self.count(source, *position, event);
+            }
+        }
+        self.keys.extend(keys);
+        self.events = events;
+    }
+
+    /// Notes a record that waits; one that is noted already changes nothing. A place is taken once: what stood there before,
+    /// and is another record in a log that was healed, goes.
+    pub(crate) fn add(&mut self, record: &ParkedRecord) {
+        let event = ParkedEvent {
+            key: record.key.clone(),
+            id: record.id,
+            has_event_id: record.has_event_id,
+            bytes: record.bytes() as u64,
+            reason: record.reason.clone(),
+        };
+        match self.events.insert((record.source.clone(), record.position), event.clone()) {
+            None => self.count(&record.source, record.position, &event),
+            Some(same) if same == event => {}
+            Some(other) => {
+                self.keys.remove(&(record.source.clone(), other.key));
+                self.keys.remove(&(record.source.clone(), event.key));
+                self.count_missing_keys();
+            }
+        }
+    }
+
+    /// Records whose position is not known.
+    pub(crate) fn unplaced(&self) -> &[ParkedKey] {
+        &self.unplaced
+    }
+
+    pub(crate) fn set_unplaced(&mut self, unplaced: Vec<ParkedKey>) {
+        self.unplaced = unplaced;
+    }
+
+    fn count(&mut self, source: &SourceId, position: u64, event: &ParkedEvent) {
+        let first = ParkedKey {
+            key: event.key.clone(),
+            topic: source.topic.to_string(),
+            partition: source.partition,
+            since_position: position,
+            event_id: event.has_event_id.then_some(event.id),
+            waiting: 0,
+            reason: event.reason.clone().unwrap_or_default(),
+        };
+        let key = self.keys.entry((source.clone(), event.key.clone())).or_insert_with(|| first.clone());
+        if position < key.since_position {
+            *key = ParkedKey { waiting: key.waiting, ..first };
+        }
+        key.waiting += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::SourceCheckpoint;
+
+    fn record(key: &str, position: u64) -> ParkedRecord {
+        let source = SourceId { topic: "lamps".into(), partition: 0 };
+        let (id, value, reason) =
+            (Uuid::from_u128(position.into()), Some(vec![1]), Some("broken".to_owned()));
+        let (offset, key) = (position as i64, key.to_owned());
+        ParkedRecord {
+            source,
+            key,
+            position,
+            offset,
+            id,
+            has_event_id: true,
+            value,
+            headers: Vec::new(),
+            reason,
+        }
+    }
+
+    #[test]
+    fn what_is_added_again_is_counted_once() {
+        let mut quarantine = Quarantine::default();
+        for _ in 0..2 {
+            quarantine.add(&record("lamp", 3));
+            quarantine.add(&record("lamp", 4));
+        }
+        assert_eq!((quarantine.events(), quarantine.parked().count()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_projected_in_one_and_waits_in_the_other_is_not_covered() {
+        let reached = |next_position| {
+            let at = SourceCheckpoint { next_position, ..SourceCheckpoint::default() };
+            Checkpoint::from_sources([(SourceId { topic: "lamps".into(), partition: 0 }, at)])
+        };
+        let (mut older, mut newer) = (Quarantine::default(), Quarantine::default());
+        older.add(&record("lamp", 3));
+        assert_eq!(older.covers(&newer, &reached(4)), Err("lamp".to_owned()));
+        // Served, it is not there yet.
+        assert_eq!(older.covers(&newer, &reached(3)), Ok(()));
+        assert_eq!(newer.covers(&older, &reached(4)), Ok(()));
+        newer.add(&record("lamp", 3));
+        newer.add(&record("lamp", 4));
+        assert_eq!(older.covers(&newer, &reached(5)), Ok(()));
+        assert_eq!(newer.covers(&older, &reached(5)), Err("lamp".to_owned()));
+    }
+
+    #[test]
+    fn what_takes_the_place_of_another_record_leaves_nothing_of_it() {
+        let mut quarantine = Quarantine::default();
+        quarantine.add(&record("lamp", 3));
+        quarantine.add(&record("chair", 3));
+        let keys: Vec<_> = quarantine.keys().map(|parked| (parked.key.as_str(), parked.waiting)).collect();
+        assert_eq!(keys, [("chair", 1)]);
+    }
+}

@@ -1,0 +1,184 @@
+//! A record that waits, as bytes.
+
+use uuid::Uuid;
+
+use super::{PARKED_KEY_BYTES_MAX, REASON_CHARS_MAX};
+use crate::checkpoint::SourceId;
+use crate::codec::{RowError, RowReader, put_text, put_varint};
+use crate::stop::RecordAt;
+
+/// Names and values, as Kafka has them.
+pub(crate) type Headers = Vec<(String, Vec<u8>)>;
+
+/// A record that waits, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParkedRecord {
+    pub(crate) source: SourceId,
+    pub(crate) key: String,
+    pub(crate) position: u64,
+    pub(crate) offset: i64,
+    /// Id of the event; made from the bytes where they do not tell one.
+    pub(crate) id: Uuid,
+    /// Whether the envelope tells the id.
+    pub(crate) has_event_id: bool,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Headers,
+    /// Why it could not be projected; none if it waits behind one that could not.
+    pub(crate) reason: Option<String>,
+}
+
+/// Bytes of BLAKE3 over the rest, at the end.
+const SUM_BYTES: usize = 8;
+const HAS_EVENT_ID: u8 = 1;
+const HAS_VALUE: u8 = 2;
+const HAS_REASON: u8 = 4;
+const ALL: u8 = HAS_EVENT_ID | HAS_VALUE | HAS_REASON;
+
+impl ParkedRecord {
+    /// The id that the envelope tells.
+    pub(crate) fn event_id(&self) -> Option<Uuid> {
+        self.has_event_id.then_some(self.id)
+    }
+
+    pub(crate) fn at(&self, event_id: Option<Uuid>) -> RecordAt {
+        let SourceId { topic, partition } = &self.source;
+        RecordAt { topic: topic.to_string(), partition: *partition, offset: self.offset, event_id }
+    }
+
+    /// Bytes that it takes, but for some numbers.
+    pub(crate) fn bytes(&self) -> usize {
+        bytes(self.key.as_bytes(), self.value.as_deref(), &self.headers)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut to = Vec::with_capacity(self.bytes() + 64);
+        let bit = |has: bool, bit: u8| if has { bit } else { 0 };
+        to.push(
+            bit(self.has_event_id, HAS_EVENT_ID)
+                | bit(self.value.is_some(), HAS_VALUE)
+                | bit(self.reason.is_some(), HAS_REASON),
+        );
+        put_text(&mut to, &self.source.topic);
+        // Neither partitions nor offsets are below 0.
+        put_varint(&mut to, u64::from(self.source.partition.unsigned_abs()));
+        put_varint(&mut to, self.offset.unsigned_abs());
+        put_varint(&mut to, self.position);
+        put_text(&mut to, &self.key);
+        to.extend_from_slice(self.id.as_bytes());
+        self.value.iter().for_each(|value| put_bytes(&mut to, value));
+        self.reason.iter().for_each(|reason| put_text(&mut to, reason));
+        put_varint(&mut to, self.headers.len() as u64);
+        for (name, value) in &self.headers {
+            put_text(&mut to, name);
+            put_bytes(&mut to, value);
+        }
+        let sum = sum(&to);
+        to.extend_from_slice(&sum);
+        to
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
+        match bytes.split_last_chunk::<SUM_BYTES>() {
+            Some((fields, found)) if sum(fields) == *found => Self::decode_fields(fields),
+            _ => Err(RowError::impossible("sum", "the record is not what was written")),
+        }
+    }
+
+    fn decode_fields(bytes: &[u8]) -> Result<Self, RowError> {
+        let mut reader = RowReader::new(bytes);
+        let has = reader.byte("fields")?;
+        if has & !ALL != 0 {
+            return Err(RowError::impossible("fields", has));
+        }
+        let source = SourceId { topic: reader.text("topic")?.into(), partition: reader.number("partition")? };
+        let offset = reader.number("offset")?;
+        let position = reader.varint("position")?;
+        let key = reader.text("key")?.to_owned();
+        let id = reader.uuid("id")?;
+        let value = (has & HAS_VALUE != 0).then(|| take_bytes(&mut reader, "value")).transpose()?;
+        let reason = (has & HAS_REASON != 0).then(|| reader.text("reason")).transpose()?;
+        let reason = reason.map(str::to_owned);
+        let mut headers = Vec::new();
+        for _ in 0..reader.varint("headers")? {
+            let name = reader.text("header")?.to_owned();
+            headers.push((name, take_bytes(&mut reader, "header")?));
+        }
+        reader.finish()?;
+        let has_event_id = has & HAS_EVENT_ID != 0;
+        Ok(Self { source, key, position, offset, id, has_event_id, value, headers, reason })
+    }
+}
+
+fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
+    let mut sum = [0; SUM_BYTES];
+    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..SUM_BYTES]);
+    sum
+}
+
+/// Bytes of a record's key, value and headers.
+pub(super) fn bytes(key: &[u8], value: Option<&[u8]>, headers: &Headers) -> usize {
+    let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    key.len() + value.map_or(0, <[u8]>::len) + headers
+}
+
+/// The text of a key that can wait: it can be shown, named on a command line, and be a part of a stored key.
+pub(super) fn key_text(key: Option<&[u8]>) -> Option<&str> {
+    let text = std::str::from_utf8(key?).ok()?;
+    let fits = !text.is_empty() && text.len() <= PARKED_KEY_BYTES_MAX;
+    (fits && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// A reason as it is kept.
+pub(super) fn shortened(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
+}
+
+fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
+}
+
+fn take_bytes(reader: &mut RowReader<'_>, field: &'static str) -> Result<Vec<u8>, RowError> {
+    let length = reader.number(field)?;
+    Ok(reader.take(length, field)?.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_record_comes_back_from_its_bytes(
+            (partition, offset, position, id) in (0..i32::MAX, 0..i64::MAX, 0..u64::MAX, any::<u128>()),
+            (topic, key, has_event_id) in (".{0,20}", ".{0,20}", any::<bool>()),
+            (value, headers, reason) in any::<(Option<Vec<u8>>, Headers, Option<String>)>(),
+        ) {
+            let source = SourceId { topic: topic.into(), partition };
+            let id = Uuid::from_u128(id);
+            let record =
+                ParkedRecord { source, key, position, offset, id, has_event_id, value, headers, reason };
+            prop_assert_eq!(ParkedRecord::decode(&record.encode()), Ok(record));
+        }
+
+        #[test]
+        fn no_flipped_bit_goes_unnoticed(value: Vec<u8>, at in any::<prop::sample::Index>(), bit in 0..8u8) {
+            let source = SourceId { topic: "lamps".into(), partition: 1 };
+            let (key, id, headers, reason) = ("lamp".to_owned(), Uuid::from_u128(1), Vec::new(), None);
+            let (value, has_event_id) = (Some(value), true);
+            let record =
+                ParkedRecord { source, key, position: 1, offset: 2, id, has_event_id, value, headers, reason };
+            let mut bytes = record.encode();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(ParkedRecord::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn damaged_bytes_are_an_error_and_no_panic(bytes: Vec<u8>) {
+            let _ = (ParkedRecord::decode(&bytes), ParkedRecord::decode_fields(&bytes));
+        }
+    }
+}

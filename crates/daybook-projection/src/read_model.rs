@@ -1,0 +1,236 @@
+//! The directory of the read model: generations, and the file `CURRENT` that names the one to serve.
+
+mod control;
+mod publication;
+mod removal;
+mod skipped;
+mod withdrawal;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use daybook_service::{DirectoryLock, LockError, too_many_files};
+
+use super::files;
+use super::store::GenerationError;
+pub use control::RebuildAtWork;
+use publication::CURRENT;
+pub use withdrawal::Withdrawn;
+
+/// Held by the one replay that may be at work.
+const REPLAY_LOCK: &str = "REPLAY";
+/// Held by the one process that serves the read model, whichever generation it serves.
+pub const SERVING_LOCK: &str = "SERVING";
+/// Where the process that serves the read model answers those who look after it.
+pub const ADMIN_SOCKET: &str = "ADMIN";
+/// Where a verification builds the generation that it compares with.
+pub const VERIFY_DIRECTORY: &str = "verify";
+/// How often a lock that is held is tried again, and after which pause.
+const LOCK_TRIES: u32 = 5;
+const LOCK_TRY_INTERVAL: Duration = Duration::from_millis(10);
+/// Root of a mounted file system.
+const LOST_AND_FOUND: &str = "lost+found";
+const PREFIX: &str = "gen-";
+/// A generation on its way out: renamed first, so that half of one is never taken for a whole.
+const REMOVED_PREFIX: &str = "removed-gen-";
+const DIGITS: usize = 6;
+
+/// The directory of a read model. Only names are kept here; nothing is locked or open.
+#[derive(Debug, Clone)]
+pub struct ReadModel {
+    directory: PathBuf,
+}
+
+/// Why a read model's directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadModelError {
+    /// It cannot be created, read or written.
+    #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something lies there that no read model has.
+    #[error(
+        "{} does not belong into a read model; choose another --data-dir, or move the file away",
+        path.display()
+    )]
+    Foreign {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// `CURRENT` names nothing that could be served.
+    #[error("{} names `{found}`, which is no generation here; rebuild with `projector --replay`", path.display())]
+    Current {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// `CURRENT` names a generation that nobody is to serve, and there is none to serve in its place.
+    #[error("{} names `{found}`, which nobody is to serve: {why}; rebuild with `projector --replay`", path.display())]
+    Withdrawn {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// Why that was withdrawn.
+        why: String,
+    },
+    /// Another replay is at work.
+    #[error("{holder} is rebuilding the read model in {}; wait for it or stop it", path.display())]
+    ReplayAtWork {
+        /// Directory of the read model.
+        path: PathBuf,
+        /// Who has the lock.
+        holder: String,
+    },
+    /// There is no replay to speak to.
+    #[error("no replay is at work in {}; start one with `projector --replay`", path.display())]
+    NoReplay {
+        /// Directory of the read model.
+        path: PathBuf,
+    },
+    /// There is no generation to go back to.
+    #[error("{} keeps no generation that was published before the present one; rebuild with `projector --replay`", path.display())]
+    NothingOlder {
+        /// Directory of the read model.
+        path: PathBuf,
+    },
+    /// The list of events that are left out cannot be read.
+    #[error("{} cannot be read: {detail}; restore it from a copy, it says which events are left out for ever. Without one, move it away and rebuild with `projector --replay --accept-difference WHY`: what was left out waits then, and can be left out again", path.display())]
+    Skipped {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// So many events are left out already.
+    #[error("{} names {max} events already, and no more may be left out", path.display())]
+    TooManySkipped {
+        /// The file.
+        path: PathBuf,
+        /// How many may be.
+        max: usize,
+    },
+    /// A generation is in use or cannot be locked.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    if let Some(remedy) = too_many_files(&error.to_string()) {
+        return remedy;
+    }
+    match error.kind() {
+        io::ErrorKind::IsADirectory => "a directory lies where this file belongs: move it away",
+        _ => "check that the directory exists and may be written",
+    }
+}
+
+impl ReadModelError {
+    /// Whether what is published is not there or not to be served: nothing but a replay helps, which needs nothing of it.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Current { .. } | Self::Withdrawn { .. })
+    }
+}
+
+impl ReadModel {
+    /// Opens a read model's directory, and creates it if it is missing.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Foreign`] if something else lies in it.
+    pub fn open(directory: &Path) -> Result<Self, ReadModelError> {
+        fs::create_dir_all(directory).map_err(io_error("create", directory))?;
+        Self::open_existing(directory)
+    }
+
+    /// Opens a read model's directory, which must be there.
+    ///
+    /// # Errors
+    /// As of [`ReadModel::open`].
+    pub fn open_existing(directory: &Path) -> Result<Self, ReadModelError> {
+        let read_model = Self { directory: directory.to_owned() };
+        for name in read_model.entries()? {
+            let known = [REPLAY_LOCK, SERVING_LOCK, ADMIN_SOCKET, VERIFY_DIRECTORY, LOST_AND_FOUND];
+            let known = known.contains(&name.as_str());
+            // A file that is replaced in one step has another name before.
+            let replaced = [CURRENT, skipped::FILE, control::PROGRESS, control::RATE];
+            let known = known || replaced.contains(&name.trim_end_matches(files::TEMPORARY_SUFFIX));
+            if !known && number_of(&name).is_none() && !name.starts_with(REMOVED_PREFIX) {
+                return Err(ReadModelError::Foreign { path: directory.join(name) });
+            }
+        }
+        Ok(read_model)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Names of all generations, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Io`].
+    pub fn names(&self) -> Result<Vec<String>, ReadModelError> {
+        let mut names = self.entries()?;
+        names.retain(|name| number_of(name).is_some());
+        names.sort_unstable_by_key(|name| number_of(name));
+        Ok(names)
+    }
+
+    /// Directory of a generation.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Makes this process the one that rebuilds; `holder` says who it is.
+    ///
+    /// # Errors
+    /// [`ReadModelError::ReplayAtWork`] if another one is.
+    pub fn lock_for_replay(&self, holder: &str) -> Result<DirectoryLock, ReadModelError> {
+        let mut tries = 0;
+        loop {
+            match DirectoryLock::acquire(&self.directory, REPLAY_LOCK, holder) {
+                Ok(lock) => return Ok(lock),
+                // Whoever looks whether a replay is at work has the lock for a moment.
+                Err(LockError::InUse { .. }) if tries < LOCK_TRIES => thread::sleep(LOCK_TRY_INTERVAL),
+                Err(LockError::InUse { dir, holder }) => {
+                    return Err(ReadModelError::ReplayAtWork { path: dir, holder });
+                }
+                Err(LockError::Io { path, source }) => {
+                    return Err(ReadModelError::Io { action: "lock", path, source });
+                }
+            }
+            tries += 1;
+        }
+    }
+
+    fn entries(&self) -> Result<Vec<String>, ReadModelError> {
+        let entries = fs::read_dir(&self.directory).map_err(io_error("read", &self.directory))?;
+        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        entries.map(name).collect::<io::Result<_>>().map_err(io_error("read", &self.directory))
+    }
+}
+
+/// `1` of `gen-000001`.
+fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(PREFIX)?;
+    let all_digits = digits.len() >= DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok()).flatten()
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ReadModelError {
+    move |source| ReadModelError::Io { action, path: path.to_owned(), source }
+}

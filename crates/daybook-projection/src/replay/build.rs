@@ -1,0 +1,173 @@
+//! The course of a build: begin or resume it, read, write, settle.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use daybook_event::event_data::EventData;
+use daybook_kafka::Kafka;
+
+use super::begin::{begin, next_run, resume};
+use super::options::{ReplayError, ReplayOptions};
+use super::parked;
+use super::progress::{Pace, ReplayProgress};
+use super::threads::Syncing;
+use super::unfoldable::{Folded, Unfoldable};
+use super::work::Work;
+use crate::bulk::JournalFile;
+use crate::checkpoint::Checkpoint;
+use crate::generation::{self, Generation};
+use crate::projection::Projection;
+use crate::quarantine::ParkedKey;
+use crate::read_model::ReadModel;
+use crate::sources;
+
+/// A build that was begun or resumed.
+pub(super) struct Build<'b, E: 'static> {
+    pub(super) options: &'b ReplayOptions,
+    pub(super) projection: Projection<E>,
+    pub(super) generation: Generation,
+    pub(super) journal: Arc<JournalFile>,
+    /// Makes the last runs durable, while rows are already being made from them.
+    pub(super) syncing: Option<Syncing>,
+    pub(super) work: Work<'b>,
+    /// Where other processes see and speak to this replay.
+    pub(super) control: Option<&'b ReadModel>,
+    pub(super) pace: Pace,
+    pub(super) resumed: bool,
+}
+
+/// What a build has met that its generation does not say.
+pub(super) struct Told {
+    /// Records recognised as repeated.
+    pub(super) duplicates: u64,
+    /// Records at the ends of partitions whose place no record behind them tells.
+    pub(super) unplaced: Vec<ParkedKey>,
+}
+
+impl<'b, E: EventData> Build<'b, E> {
+    /// Begins a build in `path`, or goes on with the one that is there. With `unfoldable`, which that one could not fold, it
+    /// is begun anew.
+    pub(super) fn open(
+        name: &str,
+        path: &Path,
+        projection: Projection<E>,
+        start: &Checkpoint,
+        options: &'b ReplayOptions,
+        cancelled: &'b AtomicBool,
+        unfoldable: Option<Vec<Unfoldable>>,
+    ) -> Result<Self, ReplayError> {
+        let left = if unfoldable.is_none() && generation::is_unfinished(path) {
+            resume(name, path, &projection, start, options)?
+        } else {
+            None
+        };
+        let resumed = left.is_some();
+        let (generation, journal) = match left {
+            Some(left) => left,
+            None => begin(path, &projection, start, options, unfoldable.unwrap_or_default())?,
+        };
+        let done_before = journal.read().checkpoint.records();
+        let (runs, parked) = {
+            let journal = journal.read();
+            (journal.runs.clone(), journal.parked.clone())
+        };
+        let next_run = next_run(&generation.build_path(), &[&runs[..], &parked].concat())?;
+        let work = Work::new(options, generation.build_path(), runs, next_run, done_before, cancelled);
+        let pace = Pace {
+            generation: name.to_owned(),
+            total: 0,
+            done_before,
+            began: Instant::now(),
+            reading_took: None,
+        };
+        let journal = Arc::new(journal);
+        Ok(Self {
+            options,
+            projection,
+            generation,
+            journal,
+            syncing: None,
+            work,
+            control: None,
+            pace,
+            resumed,
+        })
+    }
+
+    /// Lets other processes see and speak to this replay.
+    pub(super) fn controlled_by(self, read_model: &'b ReadModel) -> Self {
+        read_model.clear_control();
+        Self { control: Some(read_model), ..self }
+    }
+
+    /// How far the build is that was begun before.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        self.journal.read().checkpoint.clone()
+    }
+
+    /// Events that an earlier reading could not fold.
+    pub(super) fn unfoldable(&self) -> Vec<Unfoldable> {
+        self.journal.read().unfoldable.clone()
+    }
+
+    /// Everything, up to a finished generation, unless events cannot be folded. `ends` are the end offsets of all partitions.
+    pub(super) fn run(
+        mut self,
+        kafka: &Kafka,
+        ends: &[i64],
+        mut on_progress: impl FnMut(ReplayProgress),
+    ) -> Result<Folded<(Generation, Told)>, ReplayError> {
+        let ends = self.ends(ends);
+        self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
+        on_progress(self.pace.progress(&self.work.meter));
+        if !self.is_read() {
+            self.read(kafka, &ends, &mut on_progress)?;
+        }
+        sources::check_log_ids(&self.checkpoint())?;
+        self.pace.reading_took = Some(self.pace.began.elapsed());
+        if !self.journal.read().settled
+            && let Err(unfoldable) = self.settle(&mut on_progress)?
+        {
+            return Ok(Err(unfoldable));
+        }
+        self.generation.set_skipped(self.journal.read().skipped.clone())?;
+        on_progress(self.pace.progress(&self.work.meter));
+        let (superseded, told) = {
+            let journal = self.journal.read();
+            (journal.superseded, Told { duplicates: journal.duplicates, unplaced: journal.unplaced.clone() })
+        };
+        if superseded > 0 {
+            tracing::info!(superseded, "records of superseded writers were skipped");
+        }
+        Ok(Ok((self.generation, told)))
+    }
+
+    /// Writes all rows and what waits, and makes them durable, unless events cannot be folded.
+    fn settle(&mut self, on_progress: &mut impl FnMut(ReplayProgress)) -> Result<Folded<()>, ReplayError> {
+        let digest = match self.write(on_progress)? {
+            Ok(digest) => digest,
+            Err(unfoldable) => return Ok(Err(unfoldable)),
+        };
+        let parked = parked::read(&self.generation.build_path(), &self.journal.read())?;
+        parked::fill(&self.generation, &parked)?;
+        self.generation.settle(self.checkpoint(), digest)?;
+        self.journal.update(|journal| journal.settled = true)?;
+        Ok(Ok(()))
+    }
+
+    /// End offset of every partition; what has been written already goes no further.
+    fn ends(&self, ends: &[i64]) -> Vec<i64> {
+        if !self.is_read() {
+            return ends.to_vec();
+        }
+        self.checkpoint().sources().map(|(_, at)| at.next_offset).collect()
+    }
+
+    /// Whether the log has been read to the goal.
+    pub(super) fn is_read(&self) -> bool {
+        let journal = self.journal.read();
+        journal.settled || !journal.units.is_empty()
+    }
+}

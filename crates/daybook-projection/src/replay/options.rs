@@ -1,0 +1,243 @@
+//! How a replay works, what it has built, and why it did not come to its end.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use daybook_kafka::LogError;
+use daybook_kafka::topics::TopicError;
+
+use super::build::Told;
+use super::compare::Comparison;
+use crate::bulk::RUNS_MERGED_MAX;
+use crate::checkpoint::Checkpoint;
+use crate::generation::{Generation, Moment};
+use crate::quarantine::{ParkedKey, Quarantine, SkippedEvent};
+use crate::read_model::ReadModelError;
+use crate::stop::StopReason;
+use crate::store::{GenerationError, StoreError};
+use daybook_digest::Digest;
+
+/// How a replay works.
+#[derive(Debug, Clone)]
+pub struct ReplayOptions {
+    /// Name the new generation as the one to serve.
+    pub publish: bool,
+    /// Build in this directory instead, which must be empty or new, or hold a build to resume; it is never published.
+    pub into: Option<PathBuf>,
+    /// Bytes of memory for changes that are being sorted and merged, over all threads.
+    pub memory_bytes_max: usize,
+    /// Records read per second at most; none for no limit. Can be changed while the replay runs, see
+    /// [`crate::ReadModel::set_rate`].
+    pub rate_max: Option<u64>,
+    /// Old generations to keep beside the published one.
+    pub keep: usize,
+    /// Read up to this place; none for the end offsets seen at the start.
+    pub goal: Option<Arc<Checkpoint>>,
+    /// Publish even if the new generation differs from the one that is served, for this reason.
+    pub accept_difference: Option<String>,
+    /// Stop at the first record that would wait in quarantine.
+    pub stop_at_quarantine: bool,
+    /// Events that are left out; a replay of a read model leaves out those that it names.
+    pub skipped: Vec<SkippedEvent>,
+    /// Runs of sorted changes that are merged at once; more are merged in several steps.
+    pub runs_merged_max: usize,
+    /// Threads that read and that write.
+    pub threads: usize,
+    /// Partitions of each topic. A topic with another number is refused.
+    pub partitions: i32,
+    /// How long to wait for a broker.
+    pub start_timeout: Duration,
+    /// Take a topic that does not exist as empty. Without it, a wrong `--topic-prefix` would publish an empty read model.
+    pub allow_missing_topics: bool,
+    /// Who is at work, for others who come second: name and process id.
+    pub holder: String,
+}
+
+impl ReplayOptions {
+    /// Publishes, takes 512 MiB, is not throttled, keeps one old generation, waits 30 s for a broker and refuses missing
+    /// topics.
+    #[must_use]
+    pub fn new(partitions: i32, holder: String) -> Self {
+        Self {
+            publish: true,
+            into: None,
+            memory_bytes_max: MEMORY_BYTES_DEFAULT,
+            rate_max: None,
+            keep: KEEP_DEFAULT,
+            goal: None,
+            accept_difference: None,
+            stop_at_quarantine: false,
+            skipped: Vec::new(),
+            runs_merged_max: RUNS_MERGED_MAX,
+            threads: thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX),
+            partitions,
+            start_timeout: START_TIMEOUT_DEFAULT,
+            allow_missing_topics: false,
+            holder,
+        }
+    }
+}
+
+/// More than any replay up to some ten million events makes use of.
+pub const MEMORY_BYTES_DEFAULT: usize = 512 << 20;
+/// What a setting may name. With less, runs would be so small that merging them takes longer than anything else; more, no
+/// machine has.
+pub const MEMORY_BYTES_RANGE: RangeInclusive<usize> = 1 << 20..=1 << 44;
+/// Most old generations that a setting may name: more than anybody goes back to.
+pub const KEEP_MAX: usize = 1_000;
+/// Old generations kept if nothing else is said: the last one, to go back to.
+pub const KEEP_DEFAULT: usize = 1;
+/// Each thread has a consumer of its own; past so many, one broker is the limit.
+const THREADS_MAX: usize = 8;
+/// A broker that is just starting answers within it.
+const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// What a replay has built.
+#[derive(Debug, Clone)]
+pub struct ReplayReport {
+    /// Name of the generation.
+    pub generation: String,
+    /// Its directory.
+    pub path: PathBuf,
+    /// Whether it is the one to serve now.
+    pub published: bool,
+    /// Whether a build that was begun before was resumed.
+    pub resumed: bool,
+    /// Events projected.
+    pub events: u64,
+    /// Records recognised as repeated.
+    pub duplicates: u64,
+    /// Digest of its rows.
+    pub digest: Digest,
+    /// How far it reaches.
+    pub checkpoint: Arc<Checkpoint>,
+    /// Bytes of its files.
+    pub bytes_on_disk: u64,
+    /// From the first look at the log until the rows were durable.
+    pub elapsed: Duration,
+    /// What waits in it.
+    pub quarantine: Arc<Quarantine>,
+    /// Records at the ends of partitions that are no events and whose position no record behind them tells: they wait once one
+    /// comes.
+    pub unplaced: Vec<ParkedKey>,
+    /// How it compares with the generation that was published before.
+    pub compared: Comparison,
+    /// Old generations removed because nobody needs them any more.
+    pub retired: Vec<String>,
+}
+
+impl ReplayReport {
+    pub(super) fn new(
+        name: String,
+        path: PathBuf,
+        generation: &Generation,
+        resumed: bool,
+        told: Told,
+    ) -> Self {
+        let Told { duplicates, unplaced } = told;
+        let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
+        Self {
+            generation: name,
+            path,
+            published: false,
+            resumed,
+            events: checkpoint.events(),
+            duplicates,
+            digest,
+            checkpoint,
+            bytes_on_disk: 0,
+            elapsed: Duration::ZERO,
+            quarantine,
+            unplaced,
+            compared: Comparison::Nothing,
+            retired: Vec::new(),
+        }
+    }
+
+    /// Notes what the generation is in the end.
+    pub(super) fn measure(&mut self, generation: &Generation, began: Instant) -> Result<(), StoreError> {
+        Moment { checkpoint: self.checkpoint, digest: self.digest, quarantine: self.quarantine } =
+            Moment::clone(&generation.moment());
+        self.events = self.checkpoint.events();
+        self.bytes_on_disk = generation.bytes_on_disk()?;
+        self.elapsed = began.elapsed();
+        Ok(())
+    }
+}
+
+/// Why a replay did not come to its end. The served generation is as before.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The directory of the read model.
+    #[error(transparent)]
+    ReadModel(#[from] ReadModelError),
+    /// The new generation.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+    /// Rows cannot be written.
+    #[error("{0} What has been built so far is kept: start the replay again to go on")]
+    Store(#[from] StoreError),
+    /// The log cannot be reached, or a topic does not fit.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The log cannot be projected.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+    /// A build that was begun before cannot be gone on with.
+    #[error(
+        "{name} was left unfinished by an earlier replay and cannot be resumed: {reason}; remove it with `projector --discard`, then start again"
+    )]
+    Abandoned {
+        /// The generation.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Nothing could be said about the new generation and what is served.
+    #[error(
+        "the new generation cannot be compared with the published one at present, and is not published: {reason}. Mend that and start again; to publish it without a comparison, start again with `--accept-difference WHY`"
+    )]
+    NotCompared {
+        /// What kept it from being compared.
+        reason: String,
+    },
+    /// The new generation is not what is served.
+    #[error(
+        "the new generation is not the same as the published one, and not published: {difference}. `projector --verify` names the rows; to publish it all the same, start again with `--accept-difference WHY`"
+    )]
+    Differs {
+        /// Which, how.
+        difference: String,
+    },
+    /// It was asked to stop.
+    #[error(
+        "the replay was stopped after {done} of {total} records; nothing was published. Start it again to go on from there"
+    )]
+    Cancelled {
+        /// Records read.
+        done: u64,
+        /// Records to read.
+        total: u64,
+    },
+}
+
+impl From<LogError> for ReplayError {
+    fn from(error: LogError) -> Self {
+        StopReason::from(error).into()
+    }
+}
+
+impl ReplayError {
+    /// Whether another process has the directory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadModel(ReadModelError::ReplayAtWork { .. })
+                | Self::Generation(GenerationError::InUse { .. })
+        )
+    }
+}

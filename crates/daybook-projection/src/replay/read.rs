@@ -1,0 +1,224 @@
+//! A reading thread of a build: it reads some of the partitions from where the journal says, up to the goal,
+//! and leaves runs of sorted changes.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
+
+use daybook_event::event_data::{self, EventData};
+use daybook_event::sequence::Verdict;
+use daybook_kafka::{BatchItem, BatchRecord, FetchAhead, Kafka, Reader, Start};
+
+use super::options::ReplayError;
+use super::parked::ParkedFile;
+use super::share::Share;
+use super::work::{Work, run_name};
+use crate::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
+use crate::checkpoint::{SourceCheckpoint, SourceId};
+use crate::engine::Incoming;
+use crate::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX, shown};
+use crate::source::{Counts, Stamp};
+use crate::stop::StopReason;
+use crate::store::StoreError;
+
+/// How long to wait for a record before looking whether to stop.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// A run is written at least so often, however slowly records come: what a killed replay has to read again.
+const RUN_EVERY: Duration = Duration::from_secs(20);
+
+/// A run that is written but not yet durable, and what the journal notes once it is.
+pub(super) struct Written {
+    file: File,
+    path: PathBuf,
+    sources: Vec<(SourceId, SourceCheckpoint)>,
+    skipped: Counts,
+    parked: Option<ParkedFile>,
+}
+
+/// One thread's partitions.
+pub(super) struct Reading<'w, E: 'static> {
+    work: &'w Work<'w>,
+    packs: Vec<Pack<E>>,
+    sorter: Sorter,
+    /// Partitions of this thread.
+    sources: Vec<Share>,
+    /// Which of its records wait.
+    intake: Intake,
+    /// Which of them have been read to the end, and how many have not.
+    read: Vec<bool>,
+    unread: usize,
+    skipped: Counts,
+    written: SyncSender<Written>,
+    run_began: Instant,
+    /// Records read and not yet told.
+    untold: u64,
+}
+
+impl<'w, E: EventData> Reading<'w, E> {
+    pub(super) fn new(
+        work: &'w Work<'w>,
+        packs: Vec<Pack<E>>,
+        sources: Vec<Share>,
+        sorter: Sorter,
+        intake: Intake,
+        written: SyncSender<Written>,
+    ) -> Self {
+        let (unread, read) = (sources.len(), vec![false; sources.len()]);
+        let run_began = Instant::now();
+        Self {
+            work,
+            packs,
+            sorter,
+            sources,
+            intake,
+            read,
+            unread,
+            skipped: Counts::default(),
+            written,
+            run_began,
+            untold: 0,
+        }
+    }
+
+    /// Reads to the end, or until told to stop. What has been read is in runs when it returns, whyever that is.
+    pub(super) fn run(mut self, kafka: &Kafka) -> Result<(), ReplayError> {
+        let read = self.read(kafka);
+        self.tell();
+        match read {
+            Ok(()) => self.cut(),
+            // A disk that is full would only fill up again.
+            Err(ReplayError::Store(error)) => Err(error.into()),
+            Err(error) => self.cut().and(Err(error)),
+        }
+    }
+
+    fn read(&mut self, kafka: &Kafka) -> Result<(), ReplayError> {
+        let start = |(_, source, _): &Share| Start {
+            topic: source.id.topic.to_string(),
+            partition: source.id.partition,
+            offset: source.resume_offset(),
+        };
+        let starts: Vec<Start> = self.sources.iter().map(start).collect();
+        let ahead = FetchAhead { bytes_max: self.work.fetch_bytes_max };
+        let reader = Reader::open_with(kafka, &starts, ahead).map_err(StopReason::from)?;
+        while self.unread > 0 {
+            reader.poll_batch(POLL_TIMEOUT, |item| self.visit(&item))?;
+            if self.look()? {
+                return Ok(());
+            }
+        }
+        self.work.add_unplaced(self.sources.iter().flat_map(|(_, source, _)| shown(source, &[])));
+        Ok(())
+    }
+
+    fn visit(&mut self, item: &BatchItem<'_>) -> Result<(), ReplayError> {
+        let (index, ended) = match item {
+            BatchItem::Record(record) => {
+                let index = record.source();
+                (index, self.take(index, *record)?)
+            }
+            BatchItem::End { source } => (*source, true),
+        };
+        if ended && !std::mem::replace(&mut self.read[index], true) {
+            self.unread -= 1;
+        }
+        Ok(())
+    }
+
+    /// Takes one record; returns whether the partition's goal is reached with it.
+    fn take(&mut self, index: usize, read: BatchRecord<'_>) -> Result<bool, ReplayError> {
+        let (number, source, end) = &mut self.sources[index];
+        let offset = read.offset();
+        // What came after the start belongs to whoever follows from here.
+        if offset < *end {
+            self.untold += 1;
+            let from = *number as usize;
+            let (value, headers) = (read.value(), || read.headers());
+            let record = || Incoming { source: from, offset, key: read.key(), value };
+            let opened = match event_data::open::<E>(value, headers) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let verdict = self.intake.set_aside(source, record(), headers(), error)?;
+                    self.skipped.skipped(verdict);
+                    return Ok(offset + 1 >= *end);
+                }
+            };
+            let (position, id) = (opened.position, opened.id);
+            let stamp = Stamp::of(&opened);
+            let verdict = self.intake.judge(source, &stamp, from, offset)?;
+            match (verdict, self.intake.course(from, position, id, || read.key())) {
+                (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => {
+                    self.skipped.skipped(verdict)
+                }
+                (Verdict::Apply, Course::LeaveOut) => {}
+                (Verdict::Apply, Course::Park) => {
+                    self.intake.park(source, record(), headers(), position, id)?;
+                }
+                (Verdict::Apply, Course::Project) => {
+                    let time_us = opened.time.as_microsecond();
+                    let at = ChangeAt { source: *number, offset, position, time_us };
+                    self.sorter.collect(&self.packs, &opened.event, &at);
+                }
+            }
+            source.passed(verdict, &stamp, offset);
+        }
+        Ok(offset + 1 >= *end)
+    }
+
+    /// Tells how far it is, waits if it is too fast, and writes a run when it is time. Returns whether to stop.
+    fn look(&mut self) -> Result<bool, ReplayError> {
+        let records = self.tell();
+        self.work.throttle.pace(records, || self.work.is_stopping());
+        let (_, parked_bytes) = self.intake.uncommitted();
+        let full = self.sorter.is_full() || parked_bytes >= UNCOMMITTED_BYTES_MAX;
+        if full || self.run_began.elapsed() >= RUN_EVERY {
+            self.cut()?;
+        }
+        Ok(self.work.is_stopping())
+    }
+
+    /// Tells what has been read since the last time; returns how much.
+    fn tell(&mut self) -> u64 {
+        let records = std::mem::take(&mut self.untold);
+        self.work.meter.done.fetch_add(records, Ordering::Relaxed);
+        records
+    }
+
+    /// Writes what has been collected as a run.
+    fn cut(&mut self) -> Result<(), ReplayError> {
+        self.run_began = Instant::now();
+        let parked = self.intake.take_uncommitted();
+        if self.sorter.is_empty() && self.skipped == Counts::default() && parked.is_empty() {
+            return Ok(());
+        }
+        let path = self.work.next_run();
+        let file = Run::write(&path, &mut self.sorter)?;
+        let parked = ParkedFile::write(&path, &parked)?;
+        self.work.add_run(&path);
+        let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
+        let skipped = std::mem::take(&mut self.skipped);
+        let written = Written { file, path, sources: sources.collect(), skipped, parked };
+        // The other side ends early only after an error of its own, which is told.
+        let _gone = self.written.send(written);
+        Ok(())
+    }
+}
+
+/// Makes runs durable, one after the other, and notes them in the journal, while the next ones are being collected.
+pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Result<(), StoreError> {
+    for run in runs {
+        run.file.sync_all().map_err(|error| StoreError::new("sync", &run.path, error))?;
+        let name = run_name(&run.path);
+        let parked = run.parked.map(|parked| parked.sync()).transpose()?;
+        journal.update(|journal| {
+            journal.runs.push(name);
+            journal.parked.extend(parked);
+            journal.duplicates += run.skipped.duplicates;
+            journal.superseded += run.skipped.superseded;
+            run.sources.into_iter().for_each(|(id, at)| journal.checkpoint.set(id, at));
+        })?;
+    }
+    Ok(())
+}

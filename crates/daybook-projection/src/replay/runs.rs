@@ -1,0 +1,95 @@
+//! The reading half of a build: from the log to runs.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use daybook_event::event_data::EventData;
+use daybook_kafka::Kafka;
+
+use super::build::Build;
+use super::options::ReplayError;
+use super::parked;
+use super::progress::ReplayProgress;
+use super::read::{Reading, Written, sync_runs};
+use super::share::{Share, shares};
+use super::threads::{Syncing, join, wait};
+use super::work::lower_priority;
+use crate::bulk::Sorter;
+use crate::quarantine::{Intake, ParkedRecord, Totals};
+use crate::source;
+
+/// Largest run: past it sorting leaves the processor's caches for little gain.
+const RUN_BYTES_MAX: usize = 64 << 20;
+/// Runs that wait to be synced; past it their readers wait.
+const RUNS_WAITING_MAX: usize = 2;
+
+impl<E: EventData> Build<'_, E> {
+    /// Reads all partitions up to their ends. Runs are in the journal when it returns, or will be once
+    /// [`Build::syncing`] has ended.
+    pub(super) fn read(
+        &mut self,
+        kafka: &Kafka,
+        ends: &[i64],
+        on_progress: &mut impl FnMut(ReplayProgress),
+    ) -> Result<(), ReplayError> {
+        let threads = self.options.threads.max(1);
+        let shares = shares(source::sources(&self.projection, &self.checkpoint()), ends, threads);
+        let run_bytes = (self.options.memory_bytes_max / 2 / threads).min(RUN_BYTES_MAX);
+        let views = self.projection.views;
+        let packs = || views.iter().map(|view| view.pack).collect::<Vec<_>>();
+        let waiting = parked::read(&self.generation.build_path(), &self.journal.read())?;
+        let (sender, receiver) = sync_channel(RUNS_WAITING_MAX);
+        let syncing = self.start_syncing(receiver);
+        let (totals, work) = (Arc::default(), &self.work);
+        let read = thread::scope(|scope| {
+            let start = |share: Vec<Share>| {
+                let sorter = Sorter::new(views.len(), run_bytes);
+                let intake = self.intake(&share, &waiting, &totals);
+                let reading = Reading::new(work, packs(), share, sorter, intake, sender.clone());
+                scope.spawn(move || {
+                    lower_priority();
+                    work.noting_failure(reading.run(kafka))
+                })
+            };
+            let readers: Vec<_> = shares.into_iter().map(start).collect();
+            drop(sender);
+            let done = || readers.iter().all(thread::ScopedJoinHandle::is_finished);
+            self.tell_until(done, &self.pace, on_progress);
+            readers.into_iter().map(join).fold(Ok(()), Result::and)
+        });
+        if read.is_err() || self.work.is_stopping() {
+            wait(Some(syncing))?;
+            return read.and_then(|()| self.check_cancelled());
+        }
+        self.syncing = Some(syncing);
+        let unplaced = self.work.unplaced();
+        if !unplaced.is_empty() {
+            self.journal.update(|journal| journal.unplaced = unplaced)?;
+        }
+        Ok(())
+    }
+
+    /// The thread that makes runs durable.
+    fn start_syncing(&self, written: Receiver<Written>) -> Syncing {
+        let (journal, failure) = (self.journal.clone(), self.work.failure());
+        thread::spawn(move || {
+            sync_runs(&journal, &written).inspect_err(|_| failure.store(true, Ordering::Relaxed))
+        })
+    }
+
+    /// What becomes of a thread's records that cannot be projected.
+    fn intake(&self, share: &[Share], waiting: &[ParkedRecord], totals: &Arc<Totals>) -> Intake {
+        let journal = self.journal.read();
+        let mut intake = Intake::counting(totals, self.options.stop_at_quarantine);
+        for (number, source, _) in share {
+            let index = *number as usize;
+            let of_source = waiting.iter().filter(|record| record.source == source.id);
+            of_source.for_each(|record| intake.resume_record(index, record));
+            intake.leave_out(&journal.skipped, index, source);
+            journal.unfoldable.iter().for_each(|event| event.expect(&mut intake, index, source));
+        }
+        intake
+    }
+}

@@ -1,0 +1,249 @@
+//! Why a projection stopped, as one sentence with the place and the remedy.
+
+use std::fmt;
+
+use daybook_event::event_data::{DataError, EventError};
+use daybook_event::sequence::SequenceError;
+use daybook_kafka::LogError;
+use uuid::Uuid;
+
+use super::store::{Failure, ReadError, StoreError};
+use super::view::FoldError;
+
+/// Which record is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordAt {
+    /// Topic without prefix.
+    pub topic: String,
+    /// Partition of that topic.
+    pub partition: i32,
+    /// Kafka's offset.
+    pub offset: i64,
+    /// Id of the event, if its envelope could be opened.
+    pub event_id: Option<Uuid>,
+}
+
+impl fmt::Display for RecordAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} offset {}", self.topic, self.partition, self.offset)?;
+        self.event_id.map_or(Ok(()), |id| write!(f, ", event {id}"))
+    }
+}
+
+/// Why a projection stopped. Everything before the named record has been committed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StopReason {
+    /// A gap, a fork, or an event of another log.
+    #[error(
+        "{at}: {error}. The log is not what the service wrote, or --brokers or --topic-prefix name another log: compare the partition with its backup or with the service's store, repair the log, then start again; to start over from this log, run `projector --replay --accept-difference WHY`"
+    )]
+    Sequence {
+        /// The record.
+        at: Box<RecordAt>,
+        /// Which of them.
+        error: SequenceError,
+    },
+    /// The record is no event, or one whose data does not fit its type.
+    #[error(
+        "{at}: {error}. Take the record out of the log, which a topic does that is made anew, then start again; or start a version of this program that reads it"
+    )]
+    Unreadable {
+        /// The record.
+        at: Box<RecordAt>,
+        /// What is wrong with it.
+        error: EventError,
+    },
+    /// An event of a type, or of a version of its type, that this program does not know.
+    #[error("{at}: {error}. Start a version of this program that knows the type")]
+    UnknownEvent {
+        /// The record.
+        at: Box<RecordAt>,
+        /// Type and version.
+        error: DataError,
+    },
+    /// The event says that it belongs elsewhere.
+    #[error(
+        "{at}: the event's source is {found}, this partition takes events of {expected} only: another service wrote here. Find that writer and stop it, take its records out of the log, then start again"
+    )]
+    ForeignSource {
+        /// The record.
+        at: Box<RecordAt>,
+        /// The event's source.
+        found: String,
+        /// The source of this partition.
+        expected: String,
+    },
+    /// The event cannot be folded into its row.
+    #[error(
+        "{at}: {error}. Start a version of this program that can project it, or rebuild with `projector --replay`"
+    )]
+    Fold {
+        /// The record.
+        at: Box<RecordAt>,
+        /// Why not.
+        error: FoldError,
+    },
+    /// The event would have to wait behind another one of its key, and may not.
+    #[error(
+        "{at}: an earlier event of key {key} could not be projected, so this one has to wait, but {bound}. Start a version of this program that projects the earlier one and run `projector --release {key}`, or leave the earlier one out with `projector --skip-event`"
+    )]
+    QuarantineFull {
+        /// The record.
+        at: Box<RecordAt>,
+        /// Its key.
+        key: String,
+        /// Which bound was reached.
+        bound: String,
+    },
+    /// The log no longer has what must be read next.
+    #[error("{at}: the log begins at offset {low} only; the events before it were deleted. {}", front_remedy(*embedded))]
+    FrontDeleted {
+        /// The record that should have been read.
+        at: Box<RecordAt>,
+        /// First offset that is still there.
+        low: i64,
+        /// Whether this is the embedded broker.
+        embedded: bool,
+    },
+    /// The log ends before what has been projected.
+    #[error(
+        "{at}: the log ends at offset {high}, but it was projected further: the topic was made anew or lost its end, or --brokers or --topic-prefix name another log. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
+    )]
+    LogWentBack {
+        /// The record that should come next.
+        at: Box<RecordAt>,
+        /// End offset of the partition.
+        high: i64,
+    },
+    /// The topic has another number of partitions than the read model was built from.
+    #[error(
+        "topic {topic} has {found} partitions, the read model was built from {expected}: keys have moved. Restore the topic with {expected} partitions; or give all topics {found}, since they need the same number, and rebuild with `projector --replay --partitions {found} --accept-difference WHY`"
+    )]
+    PartitionsChanged {
+        /// Topic without prefix.
+        topic: String,
+        /// Partitions in Kafka.
+        found: i32,
+        /// Partitions in the checkpoint.
+        expected: i32,
+    },
+    /// The log cannot be read on.
+    #[error("{error}")]
+    Log {
+        /// What Kafka's client said, with the remedy.
+        error: String,
+        /// Whether that may pass.
+        passes: bool,
+    },
+    /// The rows cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A defect of this program.
+    #[error("the follower ended without a reason: {detail}. Restart the process, and report this")]
+    Defect {
+        /// What is known.
+        detail: String,
+    },
+}
+
+fn front_remedy(embedded: bool) -> &'static str {
+    if embedded {
+        "This is the embedded broker, which keeps only the last few thousand events of a partition: use a real Kafka with --brokers, or `docker compose up`"
+    } else {
+        "Restore the topic from a backup, and set its retention.ms and retention.bytes to -1"
+    }
+}
+
+impl StopReason {
+    /// Short name of the kind, for problems and metrics.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::Sequence { error: SequenceError::Gap { .. }, .. } => "gap",
+            Self::Sequence { error: SequenceError::Fork { .. }, .. } => "fork",
+            Self::Sequence { error: SequenceError::OtherLog { .. }, .. } => "other-log",
+            Self::Unreadable { .. } => "unreadable-event",
+            Self::UnknownEvent { .. } => "unknown-event",
+            Self::ForeignSource { .. } => "foreign-source",
+            Self::Fold { .. } => "contradicting-event",
+            Self::QuarantineFull { .. } => "quarantine-full",
+            Self::FrontDeleted { .. } => "log-front-deleted",
+            Self::LogWentBack { .. } => "log-went-back",
+            Self::PartitionsChanged { .. } => "partitions-changed",
+            Self::Log { .. } => "log-unreadable",
+            Self::Store(_) => "store-failed",
+            Self::Defect { .. } => "defect",
+        }
+    }
+
+    /// Whether it may pass without another program and without a change of events: the log is then read again after a pause.
+    /// A failed write is the store's for good, until it is opened afresh.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Log { passes, .. } => *passes,
+            Self::LogWentBack { .. } | Self::FrontDeleted { .. } | Self::PartitionsChanged { .. } => true,
+            Self::Store(error) => error.failure == Failure::Other,
+            _ => false,
+        }
+    }
+
+    /// The record that stopped it, where it was one.
+    #[must_use]
+    pub fn at(&self) -> Option<&RecordAt> {
+        match self {
+            Self::Sequence { at, .. }
+            | Self::Unreadable { at, .. }
+            | Self::UnknownEvent { at, .. }
+            | Self::ForeignSource { at, .. }
+            | Self::Fold { at, .. }
+            | Self::QuarantineFull { at, .. }
+            | Self::FrontDeleted { at, .. }
+            | Self::LogWentBack { at, .. } => Some(at),
+            Self::PartitionsChanged { .. } | Self::Log { .. } | Self::Store(_) | Self::Defect { .. } => None,
+        }
+    }
+
+    /// What is wrong with the event, without its place and the remedy.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Unreadable { error, .. } => error.to_string(),
+            Self::UnknownEvent { error, .. } => error.to_string(),
+            Self::Fold { error, .. } => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it is the event that does not fit, and so concerns no other key. A row that cannot be read is the store's
+    /// fault.
+    pub(super) fn is_about_one_key(&self) -> bool {
+        matches!(self, Self::Fold { error: FoldError::Contradiction { .. }, .. })
+    }
+
+    pub(super) fn unreadable(at: Box<RecordAt>, error: EventError) -> Self {
+        match error {
+            EventError::Data(error @ (DataError::UnknownType { .. } | DataError::FutureVersion { .. })) => {
+                Self::UnknownEvent { at, error }
+            }
+            EventError::Data(DataError::Field { .. }) | EventError::Envelope(_) => {
+                Self::Unreadable { at, error }
+            }
+        }
+    }
+
+    /// A fold that failed because the store failed is the store's failure, not the event's.
+    pub(super) fn fold(at: Box<RecordAt>, error: FoldError) -> Self {
+        match error {
+            FoldError::Read(ReadError::Store(error)) => Self::Store(error),
+            FoldError::Read(ReadError::Row { .. }) | FoldError::Contradiction { .. } => {
+                Self::Fold { at, error }
+            }
+        }
+    }
+}
+
+impl From<LogError> for StopReason {
+    fn from(error: LogError) -> Self {
+        Self::Log { passes: error.may_pass(), error: error.to_string() }
+    }
+}

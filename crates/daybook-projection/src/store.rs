@@ -1,0 +1,190 @@
+//! What can go wrong with a generation on disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use daybook_service::{LockError, too_many_files};
+use uuid::Uuid;
+
+use super::codec::RowError;
+
+/// The store failed: the disk is full or broken, or its files are damaged.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "cannot {action} the read model in {}: {detail}. {}",
+    path.display(),
+    remedy(*failure, detail)
+)]
+pub struct StoreError {
+    /// What was tried: `read`, `write`, …
+    pub action: &'static str,
+    /// Directory of the generation.
+    pub path: PathBuf,
+    /// What the system or the store said.
+    pub detail: String,
+    /// What kind of failure it is.
+    pub failure: Failure,
+}
+
+/// What decides which remedy helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk did not take a write, which sled never forgets: once the disk takes writes again the store has to be opened
+    /// afresh.
+    Write,
+    /// The files are not what was written: nothing but another generation helps.
+    Damage,
+    /// Anything else, such as a read that failed: it may pass.
+    Other,
+}
+
+fn remedy(failure: Failure, detail: &str) -> &'static str {
+    match failure {
+        Failure::Damage => "It is not what was written: rebuild it with `projector --replay`",
+        Failure::Write | Failure::Other => too_many_files(detail).unwrap_or(
+            "Check the disk's space and rights; if its files are damaged, rebuild it with `projector --replay`",
+        ),
+    }
+}
+
+impl StoreError {
+    /// What was tried, where, and what the system or the store said.
+    pub fn new(action: &'static str, path: &Path, error: impl ToString) -> Self {
+        Self { action, path: path.to_owned(), detail: error.to_string(), failure: Failure::Other }
+    }
+
+    pub(super) fn of(failure: Failure, action: &'static str, path: &Path, error: impl ToString) -> Self {
+        Self { failure, ..Self::new(action, path, error) }
+    }
+
+    /// Whether the files are not what was written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        self.failure == Failure::Damage
+    }
+
+    /// The same of files that are not what was written.
+    pub fn damaged(action: &'static str, path: &Path, error: impl ToString) -> Self {
+        Self::of(Failure::Damage, action, path, error)
+    }
+
+    /// An error of reading or writing a file of our own, which says of itself whether the file is damaged.
+    pub(super) fn of_file(action: &'static str, path: &Path, error: &io::Error) -> Self {
+        let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof, io::ErrorKind::NotFound];
+        let failure = if damage.contains(&error.kind()) { Failure::Damage } else { Failure::Other };
+        Self::of(failure, action, path, error)
+    }
+}
+
+/// Why a row could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The row's bytes are damaged.
+    #[error(
+        "row {key} of view {view} is damaged: {source}. Rebuild the read model with `projector --replay`"
+    )]
+    Row {
+        /// Name of the view.
+        view: &'static str,
+        /// Key of the row.
+        key: Uuid,
+        /// What is wrong with its bytes.
+        source: RowError,
+    },
+}
+
+impl ReadError {
+    /// Says which row was being read.
+    pub fn row(view: &'static str, key: Uuid) -> impl FnOnce(RowError) -> Self {
+        move |source| Self::Row { view, key, source }
+    }
+}
+
+/// Why a generation could not be opened or created.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerationError {
+    /// Its lock cannot be taken, whoever has it.
+    #[error(transparent)]
+    Lock(LockError),
+    /// Another process has it.
+    #[error("generation {} is in use by {holder}; one process owns a generation at a time", path.display())]
+    InUse {
+        /// Its directory.
+        path: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
+    /// There is none.
+    #[error("there is no generation in {}; build one with `projector --replay`", path.display())]
+    Missing {
+        /// Where it was expected.
+        path: PathBuf,
+    },
+    /// Something is there already.
+    #[error("cannot build a generation in {}: the directory is not empty; name an empty or a new one", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A replay that built it did not come to its end.
+    #[error("generation {} was never finished; build a new one with `projector --replay`", path.display())]
+    Unfinished {
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// Its rows mean something else.
+    #[error(
+        "generation {} has layout {found}, this program reads layout {expected}; rebuild it with `projector --replay`",
+        path.display()
+    )]
+    ForeignLayout {
+        /// Its directory.
+        path: PathBuf,
+        /// Layout noted in it.
+        found: String,
+        /// Layout of this program.
+        expected: String,
+    },
+    /// Its checkpoint cannot be read.
+    #[error("the checkpoint of generation {} is damaged: {source}; rebuild it with `projector --replay`", path.display())]
+    Checkpoint {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong.
+        source: RowError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl GenerationError {
+    /// Whether its files are not what was written, as a power cut may leave them, or are not there.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Checkpoint { .. } | Self::Missing { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_damaged_is_not_blamed_on_the_disk() {
+        let said = |failure| {
+            let path = Path::new("gen-000001");
+            StoreError::of(failure, "open", path, "a reason").to_string()
+        };
+        assert!(said(Failure::Write).contains("space") && said(Failure::Other).contains("space"));
+        let damaged = said(Failure::Damage);
+        assert!(damaged.contains("projector --replay") && !damaged.contains("space"), "{damaged}");
+    }
+}

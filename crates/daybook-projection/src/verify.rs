@@ -1,0 +1,23 @@
+//! Whether a generation is what the log says: compared with another one that was built from the log.
+//!
+//! Both are brought to the same place in the log. If the digests that they have kept are equal, so are the rows that were
+//! written; that is compared before every publication. Whether the rows on the disk are still those that were written is
+//! another question, and `projector --verify` answers it: all rows are read again, range by range, and where a range's
+//! digest differs its rows are compared one by one.
+
+mod giving_way;
+mod left_out;
+mod parked;
+mod ranges;
+mod rounds;
+mod sample;
+mod served;
+mod whole;
+
+pub(crate) use giving_way::{GivingWay, TIMES_MAX as GIVING_WAY_TIMES_MAX};
+pub(crate) use left_out::LeftOut;
+pub use parked::parked_differently;
+pub use ranges::{Range, RangeDigest, RangeRow, RangeRows, Ranges, StoredKey};
+pub use sample::{RowsAt, Sample, Serves};
+pub use served::{Client, HoldError, QuarantineShown, Served, socket_path, unreadable_row};
+pub use whole::{Difference, RowName, Unreadable, VerifyError, VerifyReport, verify};

@@ -1,0 +1,387 @@
+//! The generation that is published, wherever it is open: here, or in the process that serves it.
+//!
+//! The process that serves a read model answers on a Unix socket in its directory (HTTP, JSON): who runs as its user may ask.
+//! Whoever looks for the generation asks there first, and opens it only if nobody serves it or is about to.
+
+mod admin;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use daybook_event::event_data::EventData;
+use daybook_service::DirectoryLock;
+use serde::{Deserialize, Serialize};
+
+use super::ranges::{Range, RangeDigest};
+use super::sample::{RowsAt, Sample, Serves};
+pub use admin::Client;
+
+use crate::checkpoint::Checkpoint;
+use crate::generation::{Generation, layout_of};
+use crate::layout::Layout;
+use crate::projection::Projection;
+use crate::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
+use crate::read_model::{ReadModel, ReadModelError, SERVING_LOCK};
+use crate::stop::StopReason;
+use crate::store::{GenerationError, ReadError, StoreError};
+use crate::view::FoldError;
+
+/// How long a process may take to open what is published before it counts as silent.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may say why it cannot open it, or that it is stopped: most of what passes has passed by then, and it tries ever more
+/// seldom.
+const TROUBLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one that answers nothing may have the generation: whoever looks at it has it for a moment.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long what is served may take to get as far as another generation; it follows the log, so it is soon there.
+const COVER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two looks at it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What waits in a generation, and what is left out of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineShown {
+    /// Keys whose events wait.
+    pub keys: Vec<ParkedKey>,
+    /// Events that are left out for ever.
+    pub skipped: Vec<SkippedEvent>,
+}
+
+impl QuarantineShown {
+    /// That of one generation.
+    #[must_use]
+    pub fn of(quarantine: &Quarantine) -> Self {
+        Self { keys: quarantine.keys().cloned().collect(), skipped: quarantine.skipped().to_vec() }
+    }
+}
+
+/// Why the published generation cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// The directory.
+    #[error(transparent)]
+    ReadModel(#[from] ReadModelError),
+    /// It cannot be opened here.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The process that has it serves nothing at present, or does not answer.
+    #[error("{holder} has the generation and does not serve it at {}: {detail}", socket.display())]
+    Silent {
+        /// Who has it.
+        holder: String,
+        /// Where it was asked.
+        socket: std::path::PathBuf,
+        /// What was wrong.
+        detail: String,
+    },
+}
+
+impl HoldError {
+    /// Whether the generation itself is damaged.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Generation(error) => error.is_damage(),
+            Self::Store(error) => error.is_damage(),
+            Self::ReadModel(_) | Self::Silent { .. } => false,
+        }
+    }
+
+    /// Whether nobody can read it, now or later, as this program reads: it is damaged, gone, or of another layout. Whatever else it
+    /// is may pass: a full disk, too many open files, a read that failed once.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Generation(GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. }) => {
+                true
+            }
+            Self::ReadModel(error) => error.is_gone(),
+            Self::Generation(_) | Self::Store(_) | Self::Silent { .. } => self.is_damage(),
+        }
+    }
+}
+
+/// The published generation.
+pub enum Served {
+    /// Nobody has it: it is open here.
+    Here {
+        /// Its name.
+        name: String,
+        /// Its layout.
+        layout: String,
+        /// It.
+        generation: Arc<Generation>,
+    },
+    /// Another process, or another part of this one, serves it.
+    There(Client),
+}
+
+/// Why it cannot be looked at yet: who has it, why he says nothing of it, and how long that may last.
+struct NotYet {
+    holder: String,
+    detail: String,
+    timeout: Duration,
+}
+
+impl Served {
+    /// As [`Served::find`]; if it is open here, what is to be left out of every generation is left out of it, too.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn find_repaired<E: EventData>(
+        read_model: &ReadModel,
+        projection: Projection<E>,
+        holder: &str,
+        cancelled: &AtomicBool,
+    ) -> Result<Option<Self>, HoldError> {
+        let found = Self::find(read_model, &projection.layout(), holder, cancelled)?;
+        if let Some(Self::Here { generation, .. }) = &found {
+            quarantine::leave_out(generation, projection, read_model.skipped()?)?;
+        }
+        Ok(found)
+    }
+
+    /// Finds what is served, else what is published; `None` if nothing is. Waits while a process is opening it.
+    ///
+    /// # Errors
+    /// [`HoldError`], among others for one of another layout.
+    pub fn find(
+        read_model: &ReadModel,
+        layout: &Layout,
+        holder: &str,
+        cancelled: &AtomicBool,
+    ) -> Result<Option<Self>, HoldError> {
+        let began = Instant::now();
+        loop {
+            let Some(name) = read_model.current()? else { return Ok(None) };
+            let NotYet { holder, detail, timeout } = match Self::look(read_model, name, layout, holder)? {
+                Ok(found) => return Ok(Some(found)),
+                Err(not_yet) => not_yet,
+            };
+            if began.elapsed() > timeout || cancelled.load(Ordering::Relaxed) {
+                return Err(Client::new(read_model.directory(), holder).silent(detail));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    fn look(
+        read_model: &ReadModel,
+        name: String,
+        layout: &Layout,
+        holder: &str,
+    ) -> Result<Result<Self, NotYet>, HoldError> {
+        let (path, layout_text) = (read_model.path_of(&name), layout.to_string());
+        let server = DirectoryLock::holder(read_model.directory(), SERVING_LOCK);
+        let client = Client::new(read_model.directory(), server.clone());
+        let serves = client.serves();
+        // What is published in another layout is not ours, whoever serves it.
+        if layout_of(&path).is_none_or(|found| found == layout_text) {
+            match &serves {
+                Ok(Serves { sample: Some(sample), .. }) if sample.layout == layout_text => {
+                    return Ok(Ok(Self::There(client)));
+                }
+                Ok(Serves { opens: true, trouble: Some(why), .. }) => {
+                    let detail = format!("it cannot open it yet, and tries again: {why}");
+                    return Ok(Err(NotYet { holder: server, detail, timeout: TROUBLE_TIMEOUT }));
+                }
+                Ok(Serves { opens: true, .. }) => {
+                    let detail = "it is still opening it".to_owned();
+                    return Ok(Err(NotYet { holder: server, detail, timeout: OPENING_TIMEOUT }));
+                }
+                _ => {}
+            }
+        }
+        match Generation::open(&path, layout, holder) {
+            Ok(generation) => {
+                Ok(Ok(Self::Here { name, layout: layout_text, generation: Arc::new(generation) }))
+            }
+            Err(GenerationError::InUse { holder, .. }) => {
+                let detail = match serves {
+                    Ok(_) => "it is not what is served there".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                Ok(Err(NotYet { holder, detail, timeout: LOOK_TIMEOUT }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Its state as of one commit; it goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn sample(&self) -> Result<Sample, HoldError> {
+        match self {
+            Self::Here { name, layout, generation } => {
+                Ok(Sample::of(name, layout, &generation.last_moment()))
+            }
+            Self::There(client) => {
+                let serves = client.serves().map_err(|error| client.silent(error.to_string()))?;
+                serves.sample.ok_or_else(|| client.silent("it serves nothing at present".to_owned()))
+            }
+        }
+    }
+
+    /// Its state once it has got as far as `other`; or what it is if it does not get there: because it follows no further, or in
+    /// time. A process that serves nothing for a moment, or is started again, is waited for.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub(crate) fn sample_covering(
+        &self,
+        other: &Checkpoint,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Sample, HoldError> {
+        let (began, mut moved_at) = (Instant::now(), Instant::now());
+        loop {
+            let sample = self.sample();
+            let is_stopped = sample.as_ref().is_ok_and(|sample| sample.stopped.is_some());
+            moved_at = if is_stopped { moved_at } else { Instant::now() };
+            let may_move = match (self, &sample) {
+                (Self::Here { .. }, _) => false,
+                (Self::There(_), Ok(sample)) => {
+                    sample.unreadable.is_none() && !sample.checkpoint.covers(other)
+                }
+                (Self::There(_), Err(_)) => true,
+            };
+            let is_late = began.elapsed() > COVER_TIMEOUT || moved_at.elapsed() > TROUBLE_TIMEOUT;
+            if !may_move || stop() || is_late {
+                return sample;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// What waits in it, and what is left out of it.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
+        match self {
+            Self::Here { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
+            Self::There(client) => client.ask("/quarantine", &()),
+        }
+    }
+
+    /// A waiting event as it would be left out, if it waits.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn find_parked(
+        &self,
+        name: &EventName,
+        why: &str,
+        at: &str,
+    ) -> Result<Option<SkippedEvent>, HoldError> {
+        match self {
+            Self::Here { generation, .. } => Ok(generation.quarantine().find(name, why, at)),
+            Self::There(client) => client.ask("/quarantine/find", &(name, why, at)),
+        }
+    }
+
+    /// Projects all waiting events of a key, or none.
+    ///
+    /// # Errors
+    /// [`HoldError`]; the inner error is a sentence that says why nothing was changed.
+    pub fn release_key<E: EventData>(
+        &self,
+        projection: Projection<E>,
+        key: &str,
+    ) -> Result<Result<Released, String>, HoldError> {
+        match self {
+            Self::Here { generation, .. } => {
+                Ok(quarantine::release(generation, projection, key).map_err(|error| error.to_string()))
+            }
+            Self::There(client) => client.ask("/quarantine/release", &key),
+        }
+    }
+
+    /// Leaves these events out from now on.
+    ///
+    /// # Errors
+    /// As [`Served::release_key`].
+    pub fn leave_out<E: EventData>(
+        &self,
+        projection: Projection<E>,
+        skipped: Vec<SkippedEvent>,
+    ) -> Result<Result<Released, String>, HoldError> {
+        match self {
+            Self::Here { generation, .. } => {
+                let left_out = quarantine::leave_out(generation, projection, skipped);
+                Ok(left_out.map_err(|error| error.to_string()))
+            }
+            Self::There(client) => client.ask("/quarantine/leave-out", &skipped),
+        }
+    }
+
+    /// Reads the rows of the first of these ranges, as many as one answer takes. Whatever is committed meanwhile may be in them.
+    /// Once `stop` says so, what it returns is not to be used.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn digests(&self, ranges: &[Range], stop: &dyn Fn() -> bool) -> Result<Vec<RangeDigest>, HoldError> {
+        match self {
+            Self::Here { generation, .. } => Ok(RangeDigest::of_all(generation, ranges, stop)?),
+            Self::There(client) => client.ask("/digests", &ranges),
+        }
+    }
+
+    /// The first rows of one range, at most `limit`, and the commit that they are as of; `None` if so many cannot be read between
+    /// two commits.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub fn rows(&self, range: &Range, limit: usize) -> Result<Option<RowsAt>, HoldError> {
+        match self {
+            Self::Here { name, layout, generation } => {
+                Ok(RowsAt::read((name, layout), generation, range, limit)?)
+            }
+            Self::There(client) => client.ask("/rows", &(range, limit)),
+        }
+    }
+}
+
+/// Says so if a projection stopped because rows are damaged: not the log is wrong then, but the generation. A read that failed
+/// may not fail again.
+#[must_use]
+pub fn unreadable_row(reason: &StopReason) -> Option<String> {
+    match reason {
+        StopReason::Store(error) if error.is_damage() => Some(error.to_string()),
+        StopReason::Fold { error: FoldError::Read(ReadError::Row { .. }), .. } => Some(reason.to_string()),
+        _ => None,
+    }
+}
+
+/// The socket's path as the system takes it: it allows no more than about a hundred bytes, so the directory is named by
+/// the number of an open file.
+///
+/// # Errors
+/// If the directory cannot be opened.
+pub fn socket_path(directory: &Path) -> std::io::Result<(std::fs::File, std::path::PathBuf)> {
+    use std::os::fd::AsRawFd as _;
+    let open = std::fs::File::open(directory)?;
+    let path = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+    Ok((open, path.join(crate::read_model::ADMIN_SOCKET)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Failure;
+
+    #[test]
+    fn only_what_is_damaged_says_nothing_about_what_was_built() {
+        let failed = |failure| StoreError::of(failure, "read", Path::new("gen-000001"), "a reason");
+        for (failure, lasts) in [(Failure::Damage, true), (Failure::Other, false), (Failure::Write, false)] {
+            let error = failed(failure);
+            assert_eq!(unreadable_row(&StopReason::Store(error.clone())).is_some(), lasts, "{failure:?}");
+            assert_eq!(HoldError::from(error.clone()).is_lasting(), lasts, "{failure:?}");
+            assert_eq!(HoldError::from(GenerationError::from(error)).is_lasting(), lasts, "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A whole generation verified: another one is built aside, and both are compared.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use daybook_event::event_data::EventData;
+use daybook_kafka::Kafka;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::giving_way::{self, GivingWay};
+use super::left_out::LeftOut;
+use super::rounds::Comparing;
+use super::served::{HoldError, Served};
+use crate::generation::Generation;
+use crate::projection::Projection;
+use crate::quarantine::{SkippedEvent, leave_out};
+use crate::read_model::{ReadModel, VERIFY_DIRECTORY};
+use crate::replay::{ReplayError, ReplayOptions, ReplayProgress, rebuild_aside};
+use crate::stop::StopReason;
+use crate::store::{GenerationError, StoreError};
+
+/// One row or part that is not what the log says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Name of the view.
+    pub view: String,
+    /// Key of the row.
+    pub key: Uuid,
+    /// Number of the part, if it is one.
+    pub part: Option<u32>,
+    /// The published generation's bytes, as hexadecimal digits; none if it has no such row.
+    pub served: Option<String>,
+    /// The bytes that follow from the log; none if there should be no such row.
+    pub rebuilt: Option<String>,
+}
+
+/// A place in the order of the rows: one of them, or one of its parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowName {
+    /// Name of the view.
+    pub view: String,
+    /// Key of the row.
+    pub key: Uuid,
+}
+
+/// Rows of the published generation that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// None of them comes before this row; none if it is not known.
+    pub after: Option<RowName>,
+    /// They all come before this row; none if they may go on to the end.
+    pub before: Option<RowName>,
+    /// What the store said.
+    pub detail: String,
+}
+
+/// What a verification has found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Name of the published generation.
+    pub generation: String,
+    /// Events that both hold.
+    pub events: u64,
+    /// Digest that the published generation has kept.
+    pub digest_kept: String,
+    /// Digest of the rows that follow from the log.
+    pub digest_rebuilt: String,
+    /// Keys of which not the same events wait in quarantine.
+    pub parked_differently: Vec<String>,
+    /// Rows that differ, in the order of their stored keys.
+    pub differences: Vec<Difference>,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// There are more than were asked for.
+    pub more: bool,
+    /// What else may be wrong, if anything is: the published generation leaves out what is not named as left out any more.
+    pub left_out_unnamed: Option<String>,
+}
+
+impl VerifyReport {
+    /// Whether the published generation is what the log says.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.differences.is_empty()
+            && self.unreadable.is_empty()
+            && self.digest_kept == self.digest_rebuilt
+            && self.parked_differently.is_empty()
+    }
+}
+
+impl VerifyReport {
+    /// Whether all that can be read is what the log says: then a replay publishes without being told to accept a difference,
+    /// once it has met what cannot be read.
+    #[must_use]
+    pub fn is_unreadable_only(&self) -> bool {
+        !self.unreadable.is_empty() && Self { unreadable: Vec::new(), ..self.clone() }.is_sound()
+    }
+}
+
+/// Why a verification did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The published generation cannot be looked at.
+    #[error(transparent)]
+    Served(#[from] HoldError),
+    /// Nothing is published.
+    #[error("no generation has been published; build one with `projector --replay`")]
+    Nothing,
+    /// The other one cannot be built.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The other one cannot be opened.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+    /// Not the log alone changed what is served.
+    #[error(
+        "what is served cannot be compared at one place: another generation took over, events were released, the process that serves it \
+         was restarted, or the log is no longer the one that it reads, which it notices within a minute and says in /status. Verify \
+         again then; if it stays so, restart the process that serves it"
+    )]
+    Moved,
+    /// The log does not go on to where the published generation is.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+    /// A generation cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl VerifyError {
+    /// Whether another process has the directory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Replay(error) if error.is_in_use())
+    }
+}
+
+/// Builds a generation aside up to where the served one is, and compares all rows, while that one goes on. At most `limit`
+/// differences are listed.
+///
+/// # Errors
+/// [`VerifyError`].
+pub fn verify<E: EventData + 'static>(
+    kafka: &Kafka,
+    read_model: &ReadModel,
+    projection: Projection<E>,
+    options: &ReplayOptions,
+    limit: usize,
+    on_progress: impl FnMut(ReplayProgress),
+    cancelled: &AtomicBool,
+) -> Result<VerifyReport, VerifyError> {
+    let _lock = read_model.lock_for_replay(&options.holder).map_err(ReplayError::from)?;
+    let layout = projection.layout();
+    let verifying = Verifying { kafka, read_model, projection, options, limit, cancelled };
+    // Not kept open meanwhile: a process may want to serve it.
+    let goal = verifying.find()?.sample()?.checkpoint;
+    let aside = Aside(read_model.path_of(VERIFY_DIRECTORY));
+    aside.remove()?;
+    let options = ReplayOptions {
+        into: Some(aside.0.clone()),
+        publish: false,
+        goal: Some(goal.into()),
+        skipped: read_model.skipped().map_err(ReplayError::from)?,
+        ..options.clone()
+    };
+    rebuild_aside(kafka, projection, &options, on_progress, cancelled)?;
+    let rebuilt = Generation::open(&aside.0, &layout, &options.holder)?;
+    leave_out(&rebuilt, projection, options.skipped.clone())?;
+    verifying.compare(&rebuilt, &options.skipped)
+}
+
+/// Where the other one is built; it goes whatever the outcome is.
+struct Aside(PathBuf);
+
+impl Aside {
+    fn remove(&self) -> Result<(), StoreError> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::new("remove", &self.0, error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!("it takes room until the next verification: {error}");
+        }
+    }
+}
+
+struct Verifying<'v, E: 'static> {
+    kafka: &'v Kafka,
+    read_model: &'v ReadModel,
+    projection: Projection<E>,
+    options: &'v ReplayOptions,
+    limit: usize,
+    cancelled: &'v AtomicBool,
+}
+
+impl<E: EventData> Verifying<'_, E> {
+    fn find(&self) -> Result<Served, VerifyError> {
+        let holder = &self.options.holder;
+        let found = Served::find_repaired(self.read_model, self.projection, holder, self.cancelled)?;
+        found.ok_or(VerifyError::Nothing)
+    }
+
+    /// Begins again, with the process that serves, once one means to.
+    fn compare(&self, rebuilt: &Generation, named: &[SkippedEvent]) -> Result<VerifyReport, VerifyError> {
+        for _ in 0..giving_way::TIMES_MAX {
+            let served = self.find()?;
+            let way = GivingWay::new(self.read_model, &served, self.cancelled);
+            let (kafka, projection, limit) = (self.kafka, self.projection, self.limit);
+            let stop: &dyn Fn() -> bool = &|| way.stops();
+            let compared = Comparing { kafka, projection, served: &served, rebuilt, limit, stop }.report();
+            if self.cancelled.load(Ordering::Relaxed) {
+                let done = rebuilt.checkpoint().records();
+                return Err(ReplayError::Cancelled { done, total: done }.into());
+            }
+            if !way.gave_way() {
+                let mut report = compared?;
+                report.left_out_unnamed =
+                    (!report.is_sound()).then(|| LeftOut::of(&served).lost_note(named)).flatten();
+                return Ok(report);
+            }
+            tracing::info!(
+                "the read model is about to be served: it is let go, and compared where it is served"
+            );
+        }
+        Err(VerifyError::Moved)
+    }
+}

@@ -1,0 +1,283 @@
+//! What all requests share: the generation that is served, and the bounds.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use daybook_event::headers;
+use daybook_event::problem::Problem;
+use daybook_event::token::Token;
+use daybook_projection::follower::Repairs;
+use daybook_projection::{Generation, Layout, Progress, ReadModel};
+use daybook_service::sabotage::{self, Fault};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::asked::After;
+use super::first_catch_up::FirstCatchUp;
+use super::guard::Counted;
+use super::heavy::Heavy;
+use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX, WAITING_MAX};
+use super::measuring::Measured;
+use super::positions;
+use super::rebuild::Rebuild;
+use super::refusal::Refusal;
+use super::request_metrics::RequestMetrics;
+use super::serving::Serving;
+use super::status::NextStatus;
+
+/// Shared by all requests and by the keeper, who alone changes what is served.
+pub struct Api {
+    serving: ArcSwapOption<Serving>,
+    swaps: watch::Sender<u64>,
+    wait_max: Duration,
+    catch_up_max: Duration,
+    /// Layout of the generations that this program reads.
+    pub(super) layout: String,
+    /// Where the generations are.
+    pub(super) read_model: ReadModel,
+    /// Permits of requests at work.
+    pub(super) requests: Semaphore,
+    /// Permits of those among them that wait for a token.
+    waiting: Semaphore,
+    pub(super) request_metrics: RequestMetrics,
+    heavy: Arc<Heavy>,
+    /// The rebuild that is at work, if any.
+    pub(super) rebuild: ArcSwapOption<Rebuild>,
+    /// Why a generation that is to be built is not yet.
+    pub(super) build_trouble: ArcSwap<Option<String>>,
+    /// Why the published generation is not the one that is served.
+    pub(super) refused: ArcSwap<Option<String>>,
+    /// The published generation, if it is not the one that is served.
+    pub(super) next: ArcSwap<Option<NextStatus>>,
+    /// Counts builds that have come to their end, whatever it was.
+    pub(super) builds_ended: AtomicU64,
+    /// What the disk says, as far as it has been asked.
+    pub(super) measured: ArcSwap<Measured>,
+    /// Why nothing is served, while that is so.
+    pub(super) absent: ArcSwap<Absent>,
+    /// What is wrong, while the directory of the read model is not there or is another one.
+    pub(super) directory_gone: ArcSwap<Option<String>>,
+}
+
+/// Why nothing is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// What is published is being opened, or is tried again.
+    Opening,
+    /// There is nothing that this program can serve before it is built.
+    Building,
+}
+
+impl Absent {
+    /// As `/status` has it.
+    pub(super) fn state(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Building => "building",
+        }
+    }
+}
+
+impl Api {
+    /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`, `catch_up_max` how long queries are kept from what is behind
+    /// the log after an opening while it gets no further.
+    #[must_use]
+    pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
+        let request_metrics = RequestMetrics::default();
+        Self {
+            read_model,
+            layout: layout.to_string(),
+            serving: ArcSwapOption::empty(),
+            swaps: watch::Sender::new(0),
+            wait_max,
+            catch_up_max,
+            requests: Semaphore::new(REQUESTS_MAX),
+            waiting: Semaphore::new(WAITING_MAX),
+            heavy: Arc::new(Heavy::new(&request_metrics)),
+            request_metrics,
+            rebuild: ArcSwapOption::empty(),
+            build_trouble: ArcSwap::default(),
+            refused: ArcSwap::default(),
+            next: ArcSwap::default(),
+            builds_ended: AtomicU64::new(0),
+            measured: ArcSwap::default(),
+            absent: ArcSwap::from_pointee(Absent::Opening),
+            directory_gone: ArcSwap::default(),
+        }
+    }
+
+    /// What is served now.
+    ///
+    /// # Errors
+    /// 503 while the first generation is being built, or one is being opened afresh.
+    pub fn serving(&self) -> Result<Arc<Serving>, Refusal> {
+        self.serving.load_full().ok_or_else(|| self.nothing_served())
+    }
+
+    /// What is served now, if anything.
+    #[must_use]
+    pub fn serving_now(&self) -> Option<Arc<Serving>> {
+        self.serving.load_full()
+    }
+
+    /// What is served, once it holds what the request asks for.
+    ///
+    /// # Errors
+    /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if too many
+    /// wait already.
+    pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
+        let wait = after.wait.min(self.wait_max);
+        // One for both waits: the request's own time bounds them together.
+        let deadline = Instant::now() + wait;
+        let serving = self.caught_up(deadline).await?;
+        let Some(token) = &after.token else { return Ok(serving) };
+        // Rows may be newer; the answer takes its grounds when it is read.
+        let moment = serving.generation.last_moment();
+        positions::check_known(&moment.checkpoint, token, headers::AFTER)?;
+        if positions::reached(&moment.checkpoint, &moment.quarantine, token)
+            || sabotage::strikes(Fault::StaleRead)
+        {
+            return Ok(serving);
+        }
+        self.wait(token, deadline, wait).await
+    }
+
+    /// What is served, once it is not behind what was served before it was opened.
+    async fn caught_up(&self, deadline: Instant) -> Result<Arc<Serving>, Refusal> {
+        let serving = self.serving()?;
+        if serving.first_catch_up.is_decided() {
+            return Ok(serving);
+        }
+        // Subscribed before the first look, so that no swap is missed.
+        let mut swaps = self.swaps.subscribe();
+        loop {
+            let serving = self.serving()?;
+            tokio::select! {
+                biased;
+                () = serving.first_catch_up.decided() => return Ok(serving),
+                _ = swaps.changed() => {}
+                () = sleep_until(deadline) => return Err(catching_up(&serving)),
+            }
+        }
+    }
+
+    /// Serves another generation from now on. Only the keeper calls it, and only with one that is not behind.
+    pub(super) fn serve(
+        &self,
+        name: String,
+        generation: Arc<Generation>,
+        progress: watch::Receiver<Arc<Progress>>,
+        repairs: Repairs,
+    ) {
+        let number = *self.swaps.borrow() + 1;
+        let first_catch_up = match self.serving_now() {
+            Some(before) => before.first_catch_up.go_on(progress.clone(), self.catch_up_max),
+            None => FirstCatchUp::begin(progress.clone(), self.catch_up_max),
+        };
+        let heavy = self.heavy.clone();
+        let serving = Serving { number, name, generation, progress, first_catch_up, repairs, heavy };
+        self.serving.store(Some(Arc::new(serving)));
+        self.swaps.send_replace(number);
+    }
+
+    /// Serves nothing until the next [`Api::serve`], so that the generation can be opened afresh. Only the keeper calls it.
+    pub(super) fn serve_nothing(&self) {
+        self.absent.store(Arc::new(Absent::Opening));
+        self.serving.store(None);
+        self.swaps.send_modify(|number| *number += 1);
+    }
+
+    /// Changes whenever something else is served.
+    pub(super) fn swaps(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
+    }
+
+    /// Whether nothing is served, and what is published is being opened, or is tried again.
+    pub(super) fn is_opening(&self) -> bool {
+        self.serving_now().is_none() && **self.absent.load() == Absent::Opening
+    }
+
+    /// Whether nothing is served, and nothing will be before it is built.
+    pub(super) fn has_nothing_to_serve(&self) -> bool {
+        self.serving_now().is_none() && **self.absent.load() == Absent::Building
+    }
+
+    /// Longest time from a request to its answer.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.wait_max + REQUEST_TIMEOUT
+    }
+
+    async fn wait(&self, token: &Token, deadline: Instant, wait: Duration) -> Result<Arc<Serving>, Refusal> {
+        let _permit = self.waiting.try_acquire().map_err(|_| Refusal::too_many_waiting())?;
+        let _waiting = Counted::new(&self.request_metrics.waiting);
+        let mut swaps = self.swaps.subscribe();
+        loop {
+            let serving = self.serving()?;
+            let reached = async {
+                serving.first_catch_up.decided().await;
+                serving.reached(token).await;
+            };
+            tokio::select! {
+                biased;
+                () = reached => return Ok(serving),
+                _ = swaps.changed() => {}
+                () = sleep_until(deadline) => return Err(self.not_reached(&serving, token, wait)),
+            }
+        }
+    }
+
+    fn not_reached(&self, serving: &Serving, token: &Token, wait: Duration) -> Refusal {
+        self.request_metrics.not_reached.inc();
+        let moment = serving.generation.last_moment();
+        if let Some((at, key)) = positions::waiting(&moment.quarantine, token) {
+            return Refusal::quarantined(at, key);
+        }
+        let current = positions::current(&moment.checkpoint, token).to_string();
+        let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let away = positions::away(&serving.progress.borrow(), token);
+        let because =
+            away.map(|at| format!(", because nobody answers for {at} at present")).unwrap_or_default();
+        let detail = format!(
+            "{token} was not projected within {waited_ms} ms{because}; come again after Retry-After, or without {} for an \
+             older answer",
+            headers::AFTER
+        );
+        let problem = Problem::new(503, "not-projected-yet", "Not projected yet", detail);
+        problem.with("asked", token.to_string()).with("current", current).with("waited_ms", waited_ms).into()
+    }
+
+    fn nothing_served(&self) -> Refusal {
+        match **self.absent.load() {
+            Absent::Opening => opening(),
+            Absent::Building => self.building(),
+        }
+    }
+
+    fn building(&self) -> Refusal {
+        let title = "The read model is being built";
+        let detail = "the read model is being built from the log; no answer would be complete before that";
+        let problem = Problem::new(503, "building", title, detail);
+        match self.rebuild.load_full() {
+            Some(rebuild) => problem.with("done", rebuild.done).with("total", rebuild.total).into(),
+            None => problem.into(),
+        }
+    }
+}
+
+/// Why it cannot be opened is for the log and `/status`: it names files, processes and commands.
+fn opening() -> Refusal {
+    let detail = "the read model is being opened, or cannot be opened yet and is tried again; come again after Retry-After";
+    Refusal::not_yet("opening", "The read model is being opened", detail)
+}
+
+fn catching_up(serving: &Serving) -> Refusal {
+    let detail = "the read model has just been opened and is not yet where it may have been when its process ended; come again \
+                  after Retry-After";
+    let problem = Problem::new(503, "catching-up", "The read model is catching up", detail);
+    match serving.progress.borrow().lag_total() {
+        Some(lag) => problem.with("lag_total", lag).into(),
+        None => problem.into(),
+    }
+}

@@ -1,0 +1,227 @@
+//! Builds a generation with a replay: the first one, or a new one beside what is served.
+//!
+//! The first generation is built by the same replay as any other, and published only when it is complete: a crash on
+//! the way leaves nothing that could be taken for a whole read model, and there is one way to build, the fast one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use daybook_event::event_data::EventData;
+use daybook_kafka::topics::TopicError;
+use daybook_projection::{
+    Projection, ReadModel, ReadModelError, ReplayError, ReplayOptions, ReplayProgress, ReplayReport,
+    StopReason, replay,
+};
+use daybook_service::{Repeated, and_more, kind};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::api::Api;
+use super::blocking::blocking;
+use super::limits::{BROKER_TIMEOUT, RETRY_INTERVAL};
+use super::rebuild::Rebuild;
+use super::settings::Settings;
+use super::stop_signal::StopSignal;
+
+/// Why there is no new generation.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The replay failed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A defect of this program.
+    #[error("the replay ended without a result: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl BuildError {
+    /// Whether another process has the directory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Replay(error) if error.is_in_use())
+    }
+
+    fn cancelled(&self) -> bool {
+        matches!(self, Self::Replay(ReplayError::Cancelled { .. }))
+    }
+
+    /// Kafka or a topic is not there yet, or not with all that an unfinished build has read: worth another try, for a while.
+    fn passing(&self) -> bool {
+        match self {
+            Self::Replay(ReplayError::Stopped(StopReason::LogWentBack { .. })) => true,
+            Self::Replay(ReplayError::Topic(error)) => {
+                error.is_away()
+                    || matches!(
+                        error,
+                        TopicError::Missing { .. } | TopicError::Inspect { .. } | TopicError::Log(_)
+                    )
+            }
+            Self::Replay(ReplayError::Stopped(reason)) => reason.may_pass(),
+            _ => false,
+        }
+    }
+
+    /// Another process is building. It will be done at some time, or be gone.
+    fn others_at_work(&self) -> bool {
+        matches!(self, Self::Replay(ReplayError::ReadModel(ReadModelError::ReplayAtWork { .. })))
+    }
+}
+
+/// A generation that is to be built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Built whatever there is, because the settings say so.
+    pub(super) asked: bool,
+    /// Published, and of no use to this process.
+    pub(super) replaces: Option<String>,
+}
+
+/// Everything that a build needs.
+pub(super) struct Builder<E: 'static> {
+    pub(super) settings: Settings,
+    pub(super) read_model: ReadModel,
+    pub(super) projection: Projection<E>,
+    pub(super) holder: String,
+    pub(super) api: Arc<Api>,
+    /// Reasons that come again with each attempt.
+    pub(super) said: Mutex<Repeated>,
+}
+
+impl<E: EventData + 'static> Builder<E> {
+    /// Builds what is wanted, one after the other, until `stopped` says so. Fails if a build fails and there is nothing else to
+    /// serve.
+    pub(super) async fn run(
+        self,
+        mut wanted: mpsc::Receiver<Wanted>,
+        stopped: StopSignal,
+    ) -> Result<(), BuildError> {
+        loop {
+            let wanted = tokio::select! {
+                wanted = wanted.recv() => wanted,
+                () = stopped.requested() => None,
+            };
+            let Some(wanted) = wanted else { return Ok(()) };
+            let built = self.build(&wanted, &stopped).await;
+            self.api.builds_ended.fetch_add(1, Ordering::SeqCst);
+            match built {
+                Err(error) if self.api.has_nothing_to_serve() => return Err(error),
+                Err(error) => {
+                    tracing::error!("the rebuild failed, the read model stays as it was: {error}");
+                    self.api.build_trouble.store(Arc::new(Some(error.to_string())));
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+
+    async fn build(&self, wanted: &Wanted, stopped: &StopSignal) -> Result<(), BuildError> {
+        let mut discards = true;
+        let give_up_at = Instant::now() + self.settings.start_timeout;
+        while !self.published_by_others(wanted) {
+            let error = match self.attempt(stopped).await {
+                Ok(report) => {
+                    self.tell_built(&report);
+                    return Ok(());
+                }
+                Err(error) if error.cancelled() => return Ok(()),
+                Err(error @ BuildError::Replay(ReplayError::Abandoned { .. })) if discards => {
+                    tracing::warn!("what an earlier replay has left is of no use, and is removed: {error}");
+                    match self.discard().await {
+                        Ok(()) => {
+                            discards = false;
+                            continue;
+                        }
+                        // Somebody else may be at work with it.
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            let worth_waiting = error.passing() && Instant::now() < give_up_at;
+            if !worth_waiting && (wanted.asked || !error.others_at_work()) {
+                return Err(error);
+            }
+            self.tell_trouble(&error);
+            tokio::select! {
+                () = sleep(RETRY_INTERVAL) => {}
+                () = stopped.requested() => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what replays have left unfinished.
+    async fn discard(&self) -> Result<(), BuildError> {
+        let (read_model, holder) = (self.read_model.clone(), self.holder.clone());
+        let discard = move || -> Result<(), ReplayError> {
+            let _lock = read_model.lock_for_replay(&holder)?;
+            read_model.discard()?;
+            Ok(())
+        };
+        Ok(blocking(discard).await??)
+    }
+
+    fn tell_built(&self, report: &ReplayReport) {
+        self.api.build_trouble.store(Arc::default());
+        tracing::info!(generation = report.generation, events = report.events, "the read model is built");
+    }
+
+    fn tell_trouble(&self, error: &BuildError) {
+        let told = error.to_string();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(more) = said.say(&kind("build", &told), Instant::now()).map(and_more) {
+            tracing::warn!("cannot build the read model yet: {told}; trying again{more}");
+        }
+        self.api.build_trouble.store(Arc::new(Some(told)));
+    }
+
+    /// Whether what is wanted is there, built by whomever.
+    fn published_by_others(&self, wanted: &Wanted) -> bool {
+        let is_foreign = self.read_model.current_is_foreign(&self.projection.layout());
+        let Ok(Some(current)) = self.read_model.current() else { return false };
+        !wanted.asked
+            && wanted.replaces.as_ref() != Some(&current)
+            && is_foreign.is_ok_and(|foreign| !foreign)
+    }
+
+    async fn attempt(&self, stopped: &StopSignal) -> Result<ReplayReport, BuildError> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let running = blocking(self.replaying(cancelled.clone()));
+        tokio::pin!(running);
+        let result = tokio::select! {
+            result = &mut running => result,
+            () = stopped.requested() => {
+                cancelled.store(true, Ordering::Relaxed);
+                running.await
+            }
+        };
+        // Also of one that panicked.
+        self.api.rebuild.store(None);
+        Ok(result??)
+    }
+
+    fn replaying(
+        &self,
+        cancelled: Arc<AtomicBool>,
+    ) -> impl FnOnce() -> Result<ReplayReport, ReplayError> + Send + 'static {
+        let (kafka, read_model, projection) =
+            (self.settings.kafka.clone(), self.read_model.clone(), self.projection);
+        let options = self.options();
+        let api = self.api.clone();
+        move || {
+            let tell = |progress: ReplayProgress| api.rebuild.store(Some(Arc::new(Rebuild::from(progress))));
+            replay(&kafka, &read_model, projection, &options, tell, &cancelled)
+        }
+    }
+
+    fn options(&self) -> ReplayOptions {
+        ReplayOptions {
+            memory_bytes_max: self.settings.memory_bytes_max,
+            keep: self.settings.keep,
+            accept_difference: self.settings.accept_difference.clone(),
+            start_timeout: BROKER_TIMEOUT.min(self.settings.start_timeout),
+            ..ReplayOptions::new(self.settings.partitions, self.holder.clone())
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Reads that take long: as many at once as there are cores. The others wait in their requests, and go with them; one whose
+//! request is gone is told to stop.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, available_parallelism};
+
+use daybook_projection::replay::lower_priority;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinError;
+
+use super::blocking::blocking;
+use super::guard::Counted;
+use super::limits::LISTEN_LOOK_INTERVAL;
+use super::request_metrics::{Count, RequestMetrics};
+
+/// How long a read may take. Those of each length have permits of their own, so that a page never waits for the whole of what
+/// a user has ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// A few rows, for which no thread of the runtime's own is free: see [`Heavy::inline`].
+    Few,
+    /// At most a page.
+    Page,
+    /// As much as there is.
+    Whole,
+    /// For those who look after the read model: one at a time, on a thread that waits for others ([`aside`]), so it must not have
+    /// a permit that a query waits for.
+    Aside,
+}
+
+/// Permits of reads that take long.
+pub(super) struct Heavy {
+    inline: Arc<Semaphore>,
+    few: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
+    wholes: Arc<Semaphore>,
+    asides: Arc<Semaphore>,
+    at_work: Count,
+    waiting: Count,
+}
+
+/// Whether a read had better stop, because nobody waits for it any more. To be looked at now and then.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Whether its request is gone.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Lives in the request, and ends with it.
+struct StopsWhenDropped(Stop);
+
+impl Drop for StopsWhenDropped {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Heavy {
+    /// As many of each length as there are cores: more at once would take longer each, and keep the rest of the process from
+    /// its work. To be made in the runtime that answers requests.
+    pub(super) fn new(metrics: &RequestMetrics) -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let permits = || Arc::new(Semaphore::new(cores));
+        let (at_work, waiting) = (metrics.heavy_at_work.clone(), metrics.heavy_waiting.clone());
+        let asides = Arc::new(Semaphore::new(1));
+        // All but one: whatever disk those wait for, health, status and metrics are answered.
+        let inline = Arc::new(Semaphore::new(workers().saturating_sub(1)));
+        if let Err(error) = keep_listening(&inline) {
+            tracing::warn!(%error, "the system gives no thread: short reads are handed to other threads, and take longer");
+            inline.close();
+        }
+        Self { inline, few: permits(), pages: permits(), wholes: permits(), asides, at_work, waiting }
+    }
+
+    /// Leave to read a few rows on the runtime's own thread; none if that is the only one which does not read.
+    pub(super) fn inline(&self) -> Option<SemaphorePermit<'_>> {
+        self.inline.try_acquire().ok()
+    }
+
+    /// Works on a thread that may block, once there is a permit. Dropped before that, nothing is done; dropped later, the
+    /// work is told to stop.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        length: Length,
+        work: impl FnOnce(&Stop) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let permits = match length {
+            Length::Few => &self.few,
+            Length::Page => &self.pages,
+            Length::Whole => &self.wholes,
+            Length::Aside => &self.asides,
+        };
+        let permit = {
+            let _waiting = Counted::new(&self.waiting);
+            // Never closed; without a permit it would go on all the same.
+            permits.clone().acquire_owned().await.ok()
+        };
+        let of_the_request = StopsWhenDropped(Stop::default());
+        let (stop, at_work) = (of_the_request.0.clone(), Counted::new(&self.at_work));
+        blocking(move || {
+            // Free once the work ends, not once its request does.
+            let _held = (permit, at_work);
+            work(&stop)
+        })
+        .await
+    }
+}
+
+/// Wakes a thread of the runtime now and then while short reads block others, as long as somebody has `inline`: one of Tokio's
+/// threads waits for the network on behalf of all, and none takes its place while a task blocks it
+/// (<https://github.com/tokio-rs/tokio/issues/4730>). The thread that is woken finds nothing else to do, and does.
+///
+/// # Errors
+/// If the system gives no thread.
+fn keep_listening(inline: &Arc<Semaphore>) -> io::Result<()> {
+    let Ok(runtime) = Handle::try_current() else { return Ok(()) };
+    let (of_all, inline) = (inline.available_permits(), Arc::downgrade(inline));
+    let listen = move || {
+        while let Some(inline) = inline.upgrade() {
+            if inline.available_permits() < of_all {
+                drop(runtime.spawn(async {}));
+            }
+            drop(inline);
+            thread::sleep(LISTEN_LOOK_INTERVAL);
+        }
+    };
+    thread::Builder::new().name("listening".to_owned()).spawn(listen).map(drop)
+}
+
+/// Threads of this runtime that answer requests.
+fn workers() -> usize {
+    Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
+}
+
+/// Works on a thread of its own that waits for all others: a thread of the pool would keep that for the queries after it.
+pub(super) fn aside<T: Send>(work: impl Fn() -> T + Sync) -> T {
+    thread::scope(|scope| {
+        let reading = thread::Builder::new().name("aside".to_owned()).spawn_scoped(scope, || {
+            lower_priority();
+            work()
+        });
+        match reading.map(thread::ScopedJoinHandle::join) {
+            Ok(read) => read.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system gives no thread.
+            Err(_) => work(),
+        }
+    })
+}

@@ -1,0 +1,87 @@
+//! What `/status` and `/metrics` say of the disk, measured beside them: who asks for it waits for no disk.
+
+use std::sync::Arc;
+
+use daybook_projection::ReadModel;
+use daybook_projection::quarantine::unnamed;
+use daybook_projection::read_model::Withdrawn;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::api::Api;
+use super::blocking::blocking;
+use super::limits::MEASURE_INTERVAL;
+use super::rebuild::Rebuild;
+use super::serving::Serving;
+
+/// What was measured last.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// What was served then.
+    served: Option<Served>,
+    /// The rebuild at work, in whichever process.
+    pub rebuild: Option<Rebuild>,
+    /// The generations that nobody is to serve, oldest first.
+    pub withdrawn: Vec<Withdrawn>,
+}
+
+/// What was measured of what is served.
+#[derive(Debug, Clone)]
+struct Served {
+    /// Counts what is served, see [`Serving::number`].
+    number: u64,
+    /// Bytes of the generation's files.
+    bytes_on_disk: Option<u64>,
+    /// Events that it leaves out, and that `SKIPPED` does not name.
+    skipped_unnamed: usize,
+}
+
+impl Measured {
+    /// Bytes of the files of what is served as this number.
+    #[must_use]
+    pub fn bytes_on_disk(&self, serving: u64) -> Option<u64> {
+        self.of(serving)?.bytes_on_disk
+    }
+
+    /// Events that what is served as this number leaves out, and that `SKIPPED` does not name.
+    #[must_use]
+    pub fn skipped_unnamed(&self, serving: u64) -> Option<usize> {
+        self.of(serving).map(|served| served.skipped_unnamed)
+    }
+
+    fn of(&self, serving: u64) -> Option<&Served> {
+        self.served.as_ref().filter(|served| served.number == serving)
+    }
+}
+
+/// Measures now and then, and whenever something else is served, for as long as it is polled.
+pub(super) async fn measure(api: Arc<Api>) {
+    let mut ticks = interval(MEASURE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swaps = api.swaps();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            // Never an error: the sender is the service's, which this one has as well.
+            _ = swaps.changed() => {}
+        }
+        let (serving, read_model) = (api.serving_now(), api.read_model.clone());
+        let look = move || Measured {
+            served: serving.map(|serving| look_at(&serving, &read_model)),
+            rebuild: read_model.rebuild_at_work().map(Rebuild::at_work),
+            // A directory that cannot be read is told by whoever opens what is in it.
+            withdrawn: read_model.withdrawn().unwrap_or_default(),
+        };
+        api.measured.store(Arc::new(blocking(look).await.unwrap_or_default()));
+    }
+}
+
+fn look_at(serving: &Serving, read_model: &ReadModel) -> Served {
+    // Before the file, which names an event before it is left out.
+    let quarantine = serving.generation.quarantine();
+    let skipped_unnamed = match quarantine.skipped() {
+        [] => 0,
+        // A file that cannot be read names nothing to a replay, either.
+        left_out => unnamed(left_out, &read_model.skipped().unwrap_or_default()).len(),
+    };
+    Served { number: serving.number, bytes_on_disk: serving.generation.bytes_on_disk().ok(), skipped_unnamed }
+}

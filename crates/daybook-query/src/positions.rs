@@ -1,0 +1,174 @@
+//! Positions that requests ask for and answers rest on.
+
+use std::fmt::Write as _;
+
+use axum::http::HeaderValue;
+use daybook_event::token::{Token, TokenPosition};
+use daybook_projection::{Checkpoint, Progress, Quarantine, SourceId};
+
+use super::refusal::Refusal;
+
+/// Partitions of one topic that an answer is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// Topic without prefix.
+    pub topic: &'static str,
+    /// One partition, or all of them.
+    pub partition: Option<i32>,
+}
+
+impl Dependency {
+    fn covers(&self, topic: &str, partition: i32) -> bool {
+        self.topic == topic && self.partition.is_none_or(|only| only == partition)
+    }
+}
+
+/// The value of `Daybook-As-Of`: up to which positions `checkpoint` has projected what an answer is made from.
+/// An event that waits in quarantine is never named. Partitions of which nothing has been projected are left out; `None`
+/// if that leaves nothing.
+#[must_use]
+pub fn as_of(
+    checkpoint: &Checkpoint,
+    quarantine: &Quarantine,
+    depends_on: &[Dependency],
+) -> Option<HeaderValue> {
+    let mut text = String::new();
+    for (source, at) in checkpoint.sources() {
+        let covered = depends_on.iter().any(|dependency| dependency.covers(&source.topic, source.partition));
+        let Some(position) = quarantine.last_projected(source, at.next_position).filter(|_| covered) else {
+            continue;
+        };
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing to a String cannot fail.
+        let _written = write!(text, "{comma}{source}@{position}");
+    }
+    HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether all positions of a token have been projected. What waits in quarantine has not.
+#[must_use]
+pub fn reached(checkpoint: &Checkpoint, quarantine: &Quarantine, token: &Token) -> bool {
+    first_missing(token, 0, |at| is_projected(checkpoint, quarantine, at)) == token.positions.len()
+}
+
+/// Whether a position has been projected. Once it has been it stays so.
+pub(super) fn is_projected(checkpoint: &Checkpoint, quarantine: &Quarantine, at: &TokenPosition) -> bool {
+    checkpoint.position_reached(&at.topic, at.partition, at.position)
+        && quarantine.waiting_at(&at.topic, at.partition, at.position).is_none()
+}
+
+/// Which of a token's positions is the first that is not there, if those before `from` are; how many it has, if all are.
+/// Many requests wait at once, and each looks at every commit: so it goes on where it was.
+pub(super) fn first_missing(token: &Token, from: usize, is_there: impl Fn(&TokenPosition) -> bool) -> usize {
+    from + token.positions.iter().skip(from).take_while(|at| is_there(at)).count()
+}
+
+/// The first position of a token whose event waits in quarantine, and its key.
+#[must_use]
+pub fn waiting<'a>(quarantine: &'a Quarantine, token: &'a Token) -> Option<(&'a TokenPosition, &'a str)> {
+    let key = |at: &TokenPosition| quarantine.waiting_at(&at.topic, at.partition, at.position);
+    token.positions.iter().find_map(|at| Some((at, key(at)?)))
+}
+
+/// How far `checkpoint` has got in the partitions that `token` names.
+#[must_use]
+pub fn current(checkpoint: &Checkpoint, token: &Token) -> Token {
+    let at = |wanted: &TokenPosition| {
+        let position = checkpoint.get(&wanted.topic, wanted.partition)?.next_position.checked_sub(1)?;
+        Some(TokenPosition { position, ..wanted.clone() })
+    };
+    Token { positions: token.positions.iter().filter_map(at).collect() }
+}
+
+/// The first partition of a token that nobody answers for and whose position has not been projected.
+pub(super) fn away(progress: &Progress, token: &Token) -> Option<SourceId> {
+    let is_away = |at: &TokenPosition, id: &SourceId| {
+        (&*id.topic, id.partition) == (&*at.topic, at.partition)
+            && !progress.checkpoint.position_reached(&at.topic, at.partition, at.position)
+    };
+    token.positions.iter().find_map(|at| progress.away.keys().find(|id| is_away(at, id)).cloned())
+}
+
+/// Refuses a token that names what is not projected here, and so would never be reached.
+///
+/// # Errors
+/// 400 naming the header `header`.
+pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Result<(), Refusal> {
+    let unknown = |at: &&TokenPosition| checkpoint.get(&at.topic, at.partition).is_none();
+    let Some(at) = token.positions.iter().find(unknown) else { return Ok(()) };
+    let TokenPosition { topic, partition, .. } = at;
+    let detail = match checkpoint.partitions(topic) {
+        0 => format!("{header} names topic {topic}, which is not projected here"),
+        count => format!(
+            "{header} names partition {partition} of {topic}, which has partitions 0 to {}",
+            count - 1
+        ),
+    };
+    Err(Refusal::header(header, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use daybook_projection::SourceCheckpoint;
+
+    fn checkpoint(next_positions: &[(&str, i32, u64)]) -> Checkpoint {
+        Checkpoint::from_sources(next_positions.iter().map(|&(topic, partition, next_position)| {
+            let source = SourceId { topic: topic.into(), partition };
+            (source, SourceCheckpoint { next_position, ..SourceCheckpoint::default() })
+        }))
+    }
+
+    #[test]
+    fn an_answer_names_what_it_rests_on_and_no_more() {
+        let at = checkpoint(&[("a", 0, 3), ("a", 1, 0), ("a", 2, 7), ("b", 0, 1), ("b", 1, 9)]);
+        let shown = |on: &[Dependency]| {
+            as_of(&at, &Quarantine::default(), on).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let all_a = Dependency { topic: "a", partition: None };
+        let b1 = Dependency { topic: "b", partition: Some(1) };
+        assert_eq!(shown(&[b1, all_a]).as_deref(), Some("a/0@2,a/2@6,b/1@8"));
+        assert_eq!(shown(&[Dependency { topic: "a", partition: Some(1) }]), None);
+        assert_eq!(shown(&[]), None);
+    }
+
+    #[test]
+    fn a_token_is_reached_when_every_position_is() {
+        let at = checkpoint(&[("a", 0, 3), ("b", 1, 9)]);
+        let is_reached = |token: &str| reached(&at, &Quarantine::default(), &token.parse().unwrap());
+        assert!(is_reached("a/0@2,b/1@8"));
+        assert!(!is_reached("a/0@2,b/1@9"));
+        assert!(!is_reached("a/0@3"));
+        assert_eq!(current(&at, &"b/1@100,a/0@3".parse().unwrap()).to_string(), "b/1@8,a/0@2");
+    }
+
+    #[test]
+    fn what_was_reached_is_not_looked_at_again() {
+        let token: Token =
+            (0..100).map(|at| format!("a/{at}@5")).collect::<Vec<_>>().join(",").parse().unwrap();
+        let looks = Cell::new(0);
+        let mut from = 0;
+        for commit in 0..1_000 {
+            let is_there = |at: &TokenPosition| {
+                looks.set(looks.get() + 1);
+                at.partition < 99 || commit == 999
+            };
+            from = first_missing(&token, from, is_there);
+        }
+        assert_eq!((from, looks.get()), (100, 99 + 1_000));
+    }
+
+    #[test]
+    fn what_is_not_projected_is_refused_by_name() {
+        let at = checkpoint(&[("a", 0, 3), ("a", 1, 0)]);
+        let detail = |token: &str| {
+            let refused = check_known(&at, &token.parse().unwrap(), "daybook-after").unwrap_err();
+            refused.problem().detail.clone()
+        };
+        check_known(&at, &"a/1@5".parse().unwrap(), "daybook-after").unwrap();
+        assert_eq!(detail("a/2@5"), "daybook-after names partition 2 of a, which has partitions 0 to 1");
+        assert_eq!(detail("c/0@5"), "daybook-after names topic c, which is not projected here");
+    }
+}

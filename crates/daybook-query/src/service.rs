@@ -1,0 +1,255 @@
+//! Everything of a query-api but the port: read model, keeper, builder, and the router that answers from them.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use daybook_event::event_data::EventData;
+use daybook_projection::read_model::{SERVING_LOCK, Withdrawn};
+use daybook_projection::{Layout, Projection, ReadModel, ReadModelError};
+use daybook_service::{DirectoryLock, LockError};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
+
+use super::api::Api;
+use super::blocking::blocking;
+pub use super::builder::BuildError;
+use super::builder::{Builder, Wanted};
+use super::keeper::Keeper;
+use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX, STOP_TIMEOUT};
+use super::measuring::measure;
+use super::own_threads::{OwnThreads, TaskError};
+use super::ownership::Ownership;
+use super::router::router;
+use super::settings::Settings;
+use super::stop_signal::{StopSignal, Stopper, stop_signal};
+
+/// A running query service without a port.
+pub struct Service {
+    router: Router,
+    stopper: Stopper,
+    /// None once it has been told that it ended.
+    keeper: Option<OwnThreads>,
+    ownership: JoinHandle<()>,
+    builder: Option<JoinHandle<Result<(), BuildError>>>,
+}
+
+/// Why a query service cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// There was nothing to serve, and it could not be built.
+    #[error("the read model cannot be built: {0}")]
+    Build(#[from] BuildError),
+    /// Nothing would be served but what there was, and that would be followed no further.
+    #[error("nobody keeps what is served up to date any more: {0}")]
+    Keeper(#[from] TaskError),
+}
+
+/// Why a query service did not stop in order.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// A defect of this program.
+    #[error("a task ended without a result: {0}")]
+    Task(#[from] TaskError),
+    /// Something waits for the disk.
+    #[error(
+        "what was at work has not ended {} s after it was told to stop, and is cut short, which loses nothing: what the disk has not \
+         taken the log gives again; check whether the disk of --data-dir answers",
+        STOP_TIMEOUT.as_secs()
+    )]
+    Hangs,
+}
+
+impl ServiceError {
+    /// Whether another process has the directory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Build(error) if error.is_in_use())
+    }
+}
+
+/// Why a query service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process serves this read model.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The read model's directory.
+    #[error(transparent)]
+    ReadModel(#[from] ReadModelError),
+    /// No threads for the keeper.
+    #[error("the system gives no thread for the keeper: {0}; check the limits of this process")]
+    Thread(#[from] std::io::Error),
+    /// A defect of this program.
+    #[error("starting ended without a result: {0}; restart the process, and report this")]
+    Task(#[from] JoinError),
+}
+
+impl StartError {
+    /// Whether another process has the directory.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Lock(LockError::InUse { .. }))
+    }
+}
+
+impl Service {
+    /// Answers `routes` from now on: from the published generation as soon as it is open and has caught up, if there is one that
+    /// is not damaged; else, or if the settings ask for it, one is built. `holder` says who this is, to others who find the read
+    /// model in use.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing has been changed then.
+    pub async fn start<E: EventData + 'static>(
+        settings: &Settings,
+        projection: Projection<E>,
+        routes: Router<Arc<Api>>,
+        holder: &str,
+    ) -> Result<Self, StartError> {
+        let layout = projection.layout();
+        let (read_model, lock) = open(&settings.data_dir, &layout, holder).await?;
+        let wait_max = Duration::from_millis(settings.wait_ms_max);
+        let api = Arc::new(Api::new(read_model.clone(), &layout, wait_max, settings.catch_up_max));
+        let (kafka, holder) = (settings.kafka.clone(), holder.to_owned());
+        let (builds, wanted) = mpsc::channel(BUILDS_WANTED_MAX);
+        if settings.replay {
+            let asked = builds.send(Wanted { asked: true, replaces: None }).await;
+            debug_assert!(asked.is_ok(), "the receiver is still here");
+        }
+        let keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone(), builds);
+        let (stopper, stopped) = stop_signal();
+        let ownership = Ownership {
+            read_model: read_model.clone(),
+            api: api.clone(),
+            holder: holder.clone(),
+            stopped: stopped.clone(),
+        };
+        let ownership = tokio::spawn(ownership.keep(lock));
+        let builder = Builder {
+            settings: settings.clone(),
+            read_model,
+            projection,
+            holder,
+            api: api.clone(),
+            said: Mutex::default(),
+        };
+        let router = router(routes, api.clone());
+        let keeper = Some(spawn_keeper(keeper, api, stopped.clone())?);
+        Ok(Self {
+            router,
+            keeper,
+            builder: Some(tokio::spawn(builder.run(wanted, stopped))),
+            ownership,
+            stopper,
+        })
+    }
+
+    /// Answers requests.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Ends only if nothing is served and will not be, or if what is served would stay as it is for ever: then the process had
+    /// better say so and end.
+    pub async fn failed(&mut self) -> ServiceError {
+        tokio::select! {
+            error = build_failed(&mut self.builder) => error.into(),
+            error = keeper_failed(&mut self.keeper) => error.into(),
+        }
+    }
+
+    /// Ends a rebuild at work, stops the follower and closes the store; a disk that does not answer is not waited for.
+    ///
+    /// # Errors
+    /// [`StopError`]; what has not ended by then goes on until the process ends.
+    pub async fn stop(self) -> Result<(), StopError> {
+        self.stopper.stop();
+        let ended = async move {
+            if let Some(builder) = self.builder {
+                // It has been told to stop; what it says to that is no news.
+                let _stopped = builder.await.map_err(TaskError::from)?;
+            }
+            if let Some(mut keeper) = self.keeper {
+                keeper.ended().await?;
+            }
+            Ok(self.ownership.await.map_err(TaskError::from)?)
+        };
+        timeout(STOP_TIMEOUT, ended).await.unwrap_or(Err(StopError::Hangs))
+    }
+}
+
+/// Opens the directory, and takes it for this process. Another process may go on serving it if what is published has
+/// another layout: then there is no lock yet.
+async fn open(
+    data_dir: &Path,
+    layout: &Layout,
+    holder: &str,
+) -> Result<(ReadModel, Option<DirectoryLock>), StartError> {
+    let (data_dir, layout, holder) = (data_dir.to_owned(), layout.clone(), holder.to_owned());
+    blocking(move || {
+        let read_model = ReadModel::open(&data_dir)?;
+        for Withdrawn { generation, served, why } in read_model.withdrawn()? {
+            tracing::warn!(
+                "{generation} was withdrawn while {served} was served, and is not served: {why}. The next replay removes it; `projector --replay --accept-difference WHY` publishes all the same what it builds"
+            );
+        }
+        match DirectoryLock::acquire(&data_dir, SERVING_LOCK, &holder) {
+            Ok(lock) => Ok((read_model, Some(lock))),
+            Err(LockError::InUse { holder, .. }) if read_model.current_is_foreign(&layout)? => {
+                tracing::warn!(
+                    "{holder} goes on serving another layout while this process builds layout {layout}"
+                );
+                Ok((read_model, None))
+            }
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await?
+}
+
+async fn build_failed(builder: &mut Option<JoinHandle<Result<(), BuildError>>>) -> BuildError {
+    let Some(at_work) = builder else { return std::future::pending().await };
+    let result = at_work.await.unwrap_or_else(|error| Err(BuildError::Task(error)));
+    *builder = None;
+    match result {
+        Err(error) => error,
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+async fn keeper_failed(keeper: &mut Option<OwnThreads>) -> TaskError {
+    let Some(at_work) = keeper else { return std::future::pending().await };
+    let result = at_work.ended().await;
+    *keeper = None;
+    match result {
+        Err(error) => error,
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+/// On threads of its own: whatever queries wait for, what is served is looked after.
+fn spawn_keeper<E: EventData + 'static>(
+    keeper: Keeper<E>,
+    api: Arc<Api>,
+    stopped: StopSignal,
+) -> std::io::Result<OwnThreads> {
+    OwnThreads::spawn("keeper", KEEPER_BLOCKING_THREADS_MAX, async move {
+        tokio::select! {
+            () = keeper.run(stopped) => {}
+            () = measure(api) => {}
+        }
+    })
+}
+
+#[cfg(test)]
+impl Service {
+    /// Answers nothing; its keeper does as it is told.
+    pub(super) fn with_keeper(keeper: impl Future<Output = ()> + Send + 'static) -> Self {
+        let (stopper, stopped) = stop_signal();
+        let keeper = OwnThreads::spawn("keeper", 1, keeper).ok();
+        let ownership = tokio::spawn(async move { stopped.requested().await });
+        Self { router: Router::new(), stopper, keeper, ownership, builder: None }
+    }
+}

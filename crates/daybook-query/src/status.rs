@@ -1,0 +1,251 @@
+//! What `/status` says: which generation is served, how far it is, and what is wrong.
+
+use daybook_event::problem::Problem;
+use daybook_kafka::topics::TopicError;
+use daybook_projection::quarantine::SkippedEvent;
+use daybook_projection::read_model::Withdrawn;
+use daybook_projection::{ParkedKey, PartitionProgress, Progress, RecordAt, SourceId, State, StopReason};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::api::Api;
+use super::first_catch_up::CatchUp;
+use super::limits::STATUS_KEYS_MAX;
+use super::measuring::Measured;
+use super::rebuild::Rebuild;
+use super::serving::Serving;
+
+/// The body of `GET /status`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Name of the generation that is served.
+    pub generation: Option<String>,
+    /// Layout of the generations that this program reads.
+    pub layout: String,
+    /// `opening`, `building`: nothing is served yet; `catching-up`: queries wait until it is where it may have been before;
+    /// `following`; `stopped`: served as it was, and not followed at present.
+    pub state: &'static str,
+    /// Why it stopped.
+    pub stopped: Option<Problem>,
+    /// Whether the end offsets seen at the start have been reached, but for partitions that nobody answers for.
+    pub ready: bool,
+    /// Why the published generation is not the one that is served.
+    pub refused: Option<String>,
+    /// The published generation, if it is not the one that is served.
+    pub next: Option<NextStatus>,
+    /// Generations that nobody is to serve, as they lay there when it was looked last, and why; the next replay removes them.
+    pub withdrawn: Vec<Withdrawn>,
+    /// Why a generation that is to be built is not yet.
+    pub build_trouble: Option<String>,
+    /// What is wrong, while the directory of the read model was removed or replaced under this process.
+    pub directory_gone: Option<String>,
+    /// All partitions that are projected.
+    pub partitions: Vec<Partition>,
+    /// Records that the broker has and the rows do not; none until the broker has answered for all partitions.
+    pub lag_total: Option<u64>,
+    /// Age of the event projected last by this process.
+    pub last_event_age_ms: Option<i64>,
+    /// Events projected by this process into this generation.
+    pub events_applied: u64,
+    /// Records recognised as repeated.
+    pub duplicates_skipped: u64,
+    /// Records of superseded writers that this process has skipped.
+    pub superseded_skipped: u64,
+    /// The rebuild at work, in whichever process.
+    pub rebuild: Option<Rebuild>,
+    /// Keys whose events wait because one of them could not be projected; at most [`STATUS_KEYS_MAX`].
+    pub quarantine: Vec<ParkedKey>,
+    /// How many such keys there are.
+    pub quarantine_keys: usize,
+    /// How many events wait.
+    pub quarantine_events: u64,
+    /// Events that are left out for ever; at most [`STATUS_KEYS_MAX`], the last ones.
+    pub skipped: Vec<SkippedEvent>,
+    /// How many there are.
+    pub skipped_events: usize,
+    /// How many of these the file `SKIPPED` does not name, so that the next replay projects them, or has them wait, and is not
+    /// published without `--accept-difference`: it is to be restored from a copy. None until it has been looked at.
+    pub skipped_unnamed: Option<usize>,
+    /// By what topics lose events, or have lost some that were projected.
+    pub topic_faults: Vec<String>,
+    /// Which partitions nobody answers for at present, and why; what they have is not known.
+    pub partitions_away: Vec<String>,
+    /// Digest of all rows, as kept up to date with every commit.
+    pub digest: Option<String>,
+    /// Bytes of the generation's files, as measured last.
+    pub bytes_on_disk: Option<u64>,
+    /// The same, for each event in it.
+    pub bytes_per_event: Option<f64>,
+}
+
+/// A published generation that is not served yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NextStatus {
+    /// Its name.
+    pub generation: String,
+    /// `opening`; `catching-up` with what is served; `comparing` with it; `waiting`: tried again; `refused` by this process;
+    /// `withdrawn`: refused, and what is served is published again.
+    pub state: &'static str,
+    /// Why it gets no further at present, or never.
+    pub why: Option<String>,
+    /// Events that what is served has projected and it has not.
+    pub behind_events: Option<u64>,
+    /// Attempts to open it.
+    pub tries: u32,
+}
+
+impl NextStatus {
+    pub(super) const REFUSED: &str = "refused";
+    pub(super) const WITHDRAWN: &str = "withdrawn";
+
+    /// Why it is not served, if it does not get further.
+    pub(super) fn refused(&self) -> Option<String> {
+        let is_not = match self.state {
+            Self::WITHDRAWN => "was published, and is not served",
+            _ => "is published but not served",
+        };
+        Some(format!("{} {is_not}: {}", self.generation, self.why.as_ref()?))
+    }
+}
+
+/// One partition of [`Status`].
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Partition {
+    /// Topic without prefix.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// Kafka's offset of the first record that has not been projected.
+    pub checkpoint: i64,
+    /// The broker's end offset; none until it has answered, and while nobody answers for the partition.
+    pub end_offset: Option<i64>,
+    /// Records between the two.
+    pub lag: Option<u64>,
+    /// Position of the event projected last.
+    pub position: Option<u64>,
+}
+
+/// Whether queries are answered from a generation that had caught up once. A projection that stopped later does not
+/// take that away: its answers are those of the last good state, and to send readers elsewhere would help nobody.
+#[must_use]
+pub fn ready(serving: Option<&Serving>) -> bool {
+    serving.is_some_and(|serving| serving.first_catch_up.state().is_ready())
+}
+
+/// The whole status. What is measured, and the time, come from the caller.
+#[must_use]
+pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Timestamp) -> Status {
+    // Positions, what waits and digest belong together, and nobody waits for a disk to learn them.
+    let moment = serving.map(|serving| serving.generation.last_moment());
+    let progress = serving.zip(moment.as_ref()).map(|(serving, moment)| Progress {
+        checkpoint: moment.checkpoint.clone(),
+        ..Progress::clone(&serving.progress.borrow())
+    });
+    let progress = progress.as_ref();
+    let stopped = progress.and_then(stop_reason);
+    let bytes_on_disk = serving.and_then(|serving| measured.bytes_on_disk(serving.number));
+    let quarantine = moment.as_ref().map(|moment| moment.quarantine.clone()).unwrap_or_default();
+    Status {
+        generation: serving.map(|serving| serving.name.clone()),
+        layout: api.layout.clone(),
+        state: match (serving, stopped) {
+            (None, _) => api.absent.load().state(),
+            (Some(_), Some(_)) => "stopped",
+            (Some(serving), None) => match serving.first_catch_up.state() {
+                CatchUp::Over | CatchUp::Partly => "following",
+                CatchUp::Waiting | CatchUp::Stopped | CatchUp::GivenUp => "catching-up",
+            },
+        },
+        stopped: stopped.map(problem),
+        ready: ready(serving),
+        refused: api.refused.load().as_ref().clone(),
+        next: api.next.load().as_ref().clone(),
+        withdrawn: measured.withdrawn.clone(),
+        build_trouble: api.build_trouble.load().as_ref().clone(),
+        directory_gone: api.directory_gone.load().as_ref().clone(),
+        partitions: progress.map(partitions).unwrap_or_default(),
+        lag_total: progress.and_then(Progress::lag_total),
+        last_event_age_ms: progress
+            .and_then(|progress| progress.last_event_at)
+            .map(|at| now.as_millisecond().saturating_sub(at.as_millisecond())),
+        events_applied: progress.map_or(0, |progress| progress.events_applied),
+        duplicates_skipped: progress.map_or(0, |progress| progress.duplicates_skipped),
+        superseded_skipped: progress.map_or(0, |progress| progress.superseded_skipped),
+        rebuild: api.rebuild.load().as_deref().cloned().or_else(|| measured.rebuild.clone()),
+        quarantine: quarantine.keys().take(STATUS_KEYS_MAX).cloned().collect(),
+        quarantine_keys: quarantine.keys().count(),
+        quarantine_events: quarantine.events(),
+        skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
+        skipped_events: quarantine.skipped().len(),
+        skipped_unnamed: serving.and_then(|serving| measured.skipped_unnamed(serving.number)),
+        topic_faults: progress.map(topic_faults).unwrap_or_default(),
+        partitions_away: progress.map(partitions_away).unwrap_or_default(),
+        digest: moment.map(|moment| moment.digest.to_string()),
+        bytes_per_event: bytes_per_event(progress, bytes_on_disk),
+        bytes_on_disk,
+    }
+}
+
+fn bytes_per_event(progress: Option<&Progress>, bytes_on_disk: Option<u64>) -> Option<f64> {
+    let events = progress?.checkpoint.events();
+    (events > 0).then_some(bytes_on_disk? as f64 / events as f64)
+}
+
+fn stop_reason(progress: &Progress) -> Option<&StopReason> {
+    match &progress.state {
+        State::Stopped(reason) => Some(reason),
+        State::Building | State::Following => None,
+    }
+}
+
+fn topic_faults(progress: &Progress) -> Vec<String> {
+    progress.topic_faults.iter().map(ToString::to_string).collect()
+}
+
+/// A line for everything that is wrong and lasts, as readiness tells it.
+pub(super) fn troubles(status: &Status) -> Vec<String> {
+    let stopped = status.stopped.as_ref().map(|problem| format!("stopped: {}", problem.detail));
+    let single =
+        [stopped, status.refused.clone(), status.build_trouble.clone(), status.directory_gone.clone()];
+    let several = status.topic_faults.iter().chain(&status.partitions_away).cloned();
+    single.into_iter().flatten().chain(several).collect()
+}
+
+/// A sentence for each partition that nobody answers for.
+fn partitions_away(progress: &Progress) -> Vec<String> {
+    let told = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
+        // It names the partition.
+        true => why.to_string(),
+        false => format!("{source} is not answered for: {why}"),
+    };
+    progress.away.iter().map(told).collect()
+}
+
+fn partitions(progress: &Progress) -> Vec<Partition> {
+    progress.partitions().map(Partition::from).collect()
+}
+
+impl From<PartitionProgress> for Partition {
+    fn from(at: PartitionProgress) -> Self {
+        Self {
+            lag: at.lag(),
+            topic: at.source.topic.to_string(),
+            partition: at.source.partition,
+            checkpoint: at.next_offset,
+            end_offset: at.end_offset,
+            position: at.next_position.checked_sub(1),
+        }
+    }
+}
+
+/// The reason of a stop as a problem, with the record that caused it.
+fn problem(reason: &StopReason) -> Problem {
+    let title = "The projection stopped; answers are as of the last good state";
+    let problem = Problem::new(500, reason.slug(), title, reason.to_string());
+    let Some(RecordAt { topic, partition, offset, event_id }) = reason.at() else { return problem };
+    let problem = problem.with("topic", topic.clone()).with("partition", *partition).with("offset", *offset);
+    match event_id {
+        Some(id) => problem.with("event_id", id.to_string()),
+        None => problem,
+    }
+}

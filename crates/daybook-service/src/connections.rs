@@ -1,0 +1,137 @@
+//! HTTP connections within bounds: how many are open, how long a client may be silent, how much of one is in memory.
+//!
+//! **At the bound** nobody is refused: further clients wait in the system's backlog until a connection closes. That takes
+//! no longer than [`ConnectionLimits::silence_max`] as soon as clients do nothing: a connection on which no complete
+//! request head arrives for so long is closed, whether it trickles, was forgotten, or is kept for later; and so is one
+//! whose client does not take its answer.
+
+mod impatient;
+mod open_files;
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::errors::SettingErrors;
+use impatient::Impatient;
+
+const OPEN_MAX_DEFAULT: usize = 10_000;
+const SILENCE_MS_MAX_DEFAULT: u64 = 15_000;
+/// A day: longer ones are mistakes of unit.
+const SILENCE_MS_MAX_LIMIT: u64 = 86_400_000;
+/// What of one connection is in memory, each way: the longest request head with room for a token of hundreds of positions.
+const BUFFER_BYTES_MAX: usize = 32 * 1024;
+/// Pause after the system had no connection to give, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Flags for `#[command(flatten)]`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ConnectionFlags {
+    /// HTTP connections open at the same time; further clients wait until one closes
+    #[arg(long, env = "DAYBOOK_CONNECTIONS_MAX", default_value_t = OPEN_MAX_DEFAULT.to_string(), value_name = "N")]
+    pub connections_max: String,
+    /// Longest time without a complete request head, or without progress of an answer, before a connection is closed
+    #[arg(long, env = "DAYBOOK_SILENCE_MS_MAX", default_value_t = SILENCE_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
+    pub silence_ms_max: String,
+}
+
+/// Bounds on connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Open at the same time.
+    pub open_max: usize,
+    /// Longest time without a complete request head, or without progress of an answer.
+    pub silence_max: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { open_max: OPEN_MAX_DEFAULT, silence_max: Duration::from_millis(SILENCE_MS_MAX_DEFAULT) }
+    }
+}
+
+impl ConnectionFlags {
+    /// Checks the flags. None if one is wrong; the sentence is in `errors` then.
+    pub fn check(&self, errors: &mut SettingErrors) -> Option<ConnectionLimits> {
+        let open_max = errors.parse_in("--connections-max", &self.connections_max, 1..=1_000_000_u64);
+        let silence = errors.parse_in("--silence-ms-max", &self.silence_ms_max, 1..=SILENCE_MS_MAX_LIMIT);
+        let open_max = usize::try_from(open_max?).ok()?;
+        Some(ConnectionLimits { open_max, silence_max: Duration::from_millis(silence?) })
+    }
+}
+
+/// Serves `router` until `stop` ends. The listener is closed then, and requests at work are answered.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: impl Future<Output = ()>,
+) {
+    open_files::make_room_for(limits.open_max);
+    let open = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
+    let closing = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        let (permit, stream) = tokio::select! {
+            next = next(&listener, &open) => next,
+            () = &mut stop => break,
+        };
+        tokio::spawn(connection(stream, router.clone(), limits, closing.watcher(), permit));
+    }
+    drop(listener);
+    closing.shutdown().await;
+}
+
+/// The next connection, when there is room for one.
+async fn next(listener: &TcpListener, open: &Arc<Semaphore>) -> (Option<OwnedSemaphorePermit>, TcpStream) {
+    // Never closed, so there is always a permit.
+    let permit = Arc::clone(open).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (permit, stream),
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                tracing::error!(
+                    "no connection can be accepted: {error}; raise the limit of open files, or lower --connections-max"
+                );
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    limits: ConnectionLimits,
+    closing: Watcher,
+    _open: Option<OwnedSemaphorePermit>,
+) {
+    // Answers are single writes, which must not wait for the client's acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    }
+    let io = TokioIo::new(Impatient::new(stream, limits.silence_max));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.silence_max)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(io, TowerToHyperService::new(router));
+    if let Err(error) = closing.watch(served).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

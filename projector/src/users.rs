@@ -1,0 +1,91 @@
+//! View: which users there are.
+
+use schemas::{ShopEvent, UserEvent};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use daybook_projection::{EventMeta, FoldError, Generation, PartStore, Parts, ReadError, RowError, View};
+
+/// The view.
+#[derive(Debug)]
+pub struct Users;
+
+/// A user. Nothing that a query shows depends on name or address, so they are not copied here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserRow {
+    /// The account exists.
+    Active,
+    /// The account is gone, and stays gone whatever comes later.
+    Deleted,
+}
+
+/// One user; `None` if nothing is known.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn load(generation: &Generation, user_id: Uuid) -> Result<Option<UserRow>, ReadError> {
+    super::load::<Users>(generation, user_id)
+}
+
+const ACTIVE: u8 = 1;
+const DELETED: u8 = 2;
+
+impl View for Users {
+    type Event = ShopEvent;
+    type Change = UserRow;
+    type Row = UserRow;
+    const ID: u8 = 2;
+    const NAME: &'static str = "users";
+
+    fn change(event: &ShopEvent) -> Option<(Uuid, UserRow)> {
+        match event {
+            ShopEvent::User(UserEvent::SignedUp(user) | UserEvent::Changed(user)) => {
+                Some((user.user_id, UserRow::Active))
+            }
+            ShopEvent::User(UserEvent::Deleted(user)) => Some((user.user_id, UserRow::Deleted)),
+            ShopEvent::Product(_) | ShopEvent::Order(_) => None,
+        }
+    }
+
+    fn fold(
+        row: Option<UserRow>,
+        change: UserRow,
+        _at: &EventMeta<'_>,
+        _parts: &mut Parts<'_>,
+    ) -> Result<Option<UserRow>, FoldError> {
+        Ok(Some(if row == Some(UserRow::Deleted) { UserRow::Deleted } else { change }))
+    }
+
+    fn put_change(change: &UserRow, to: &mut Vec<u8>) {
+        Self::encode(change, to);
+    }
+
+    fn read_change(bytes: &[u8]) -> Result<UserRow, RowError> {
+        Self::decode(bytes)
+    }
+
+    fn encode(row: &UserRow, to: &mut Vec<u8>) {
+        to.push(match row {
+            UserRow::Active => ACTIVE,
+            UserRow::Deleted => DELETED,
+        });
+    }
+
+    fn decode(bytes: &[u8]) -> Result<UserRow, RowError> {
+        match bytes {
+            [ACTIVE] => Ok(UserRow::Active),
+            [DELETED] => Ok(UserRow::Deleted),
+            [other] => Err(RowError::impossible("state", other)),
+            [] => Err(RowError::CutOff { field: "state" }),
+            [_, left @ ..] => Err(RowError::LeftOver { count: left.len() }),
+        }
+    }
+
+    fn heap_bytes(_row: &UserRow) -> usize {
+        0
+    }
+
+    fn describe(row: &UserRow, key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {
+        Ok(json!({ "user_id": key, "deleted": *row == UserRow::Deleted }))
+    }
+}
