@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("daybook-digest", &[]),
     ("daybook-journal", &[]),
     ("daybook-event", &[]),
@@ -14,10 +14,24 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("daybook-kafka", &["daybook-service"]),
     (
         "daybook-command",
-        &["daybook-digest", "daybook-event", "daybook-journal", "daybook-kafka", "daybook-service"],
+        &[
+            "daybook-digest",
+            "daybook-event",
+            "daybook-journal",
+            "daybook-kafka",
+            "daybook-service",
+            "daybook-stream",
+        ],
     ),
-    ("daybook-projection", &["daybook-digest", "daybook-event", "daybook-kafka", "daybook-service"]),
-    ("daybook-query", &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service"]),
+    ("daybook-stream", &["daybook-event", "daybook-kafka", "daybook-service"]),
+    (
+        "daybook-projection",
+        &["daybook-digest", "daybook-event", "daybook-kafka", "daybook-service", "daybook-stream"],
+    ),
+    (
+        "daybook-query",
+        &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "daybook-stream"],
+    ),
     ("schemas", &["daybook-event"]),
     ("command-services", OF_THE_WRITE_SIDE),
     ("projector", OF_THE_VIEWS),
