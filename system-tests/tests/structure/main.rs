@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod documents;
+mod failpoints;
 mod imports;
 mod layers;
 mod tree;
@@ -28,6 +29,11 @@ fn sled_is_imported_by_one_file_on_each_side() {
 #[test]
 fn rdkafka_is_imported_by_one_crate_alone() {
     tree::assert_kept(&imports::rdkafka(&Tree::of_repository()));
+}
+
+#[test]
+fn the_campaign_tries_every_failpoint() {
+    tree::assert_kept(&failpoints::untried(&Tree::of_repository()));
 }
 
 #[test]
