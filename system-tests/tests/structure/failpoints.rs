@@ -12,8 +12,9 @@ pub(crate) fn untried(tree: &Tree) -> Vec<String> {
     let sources = tree.sources().filter(|(path, _)| !path.starts_with("system-tests/"));
     let there: BTreeSet<_> = sources.flat_map(|(_, code)| quoted_after(code, "fires(\"")).collect();
     let table = tree.files.get(TRIED).map_or("", String::as_str);
-    // Nothing else in parentheses there is a name of several words.
-    let tried: BTreeSet<_> = quoted_after(table, "(\"").filter(|name| name.contains('-')).collect();
+    // Each stands as `("name", "actions")`.
+    let pairs = quoted_after(table, "(\"").filter(|name| table.contains(&format!("(\"{name}\", \"")));
+    let tried: BTreeSet<_> = pairs.collect();
     let untried = there.difference(&tried).map(|name| format!("{TRIED} does not try the failpoint `{name}`"));
     let gone = tried.difference(&there).map(|name| format!("{TRIED} tries `{name}`, which is no failpoint"));
     untried.chain(gone).collect()
