@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use daybook_projection::Generation;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use projector::orders::{self, Order};
 use projector::products::ProductRow;
 use serde::Serialize;
@@ -92,7 +92,7 @@ fn body(
     user::check_exists(generation, user_id)?;
     let mut page =
         orders::page(generation, user_id, from_index, limit).map_err(|error| unreadable(&error))?;
-    if !page.orders.is_empty() && sabotage::strikes(Fault::BackInTime) {
+    if !page.orders.is_empty() && fires("back-in-time") {
         page.orders.pop();
     }
     let rows = page.orders.iter().map(|order| products.row(generation, order.product_id));

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 
 use daybook_journal::{Event, KeyOutcome, Reader, Write};
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
+use daybook_store::{Bytes, Store, StoreError, Writes};
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
@@ -21,7 +22,6 @@ use super::keys;
 use super::outcome::{Accepted, Outcome};
 use super::rows::{Counter, Owners, Versioned};
 use super::seal::{Sealing, seal};
-use super::store::{Store, StoreError, Value, Writes};
 
 pub(crate) use change::{Admitted, Change, GroupError, Stopped};
 use read_set::{ReadSet, look_up};
@@ -54,7 +54,7 @@ pub(crate) struct Finished {
 /// A value of the overlay or of the store.
 enum Found<'g> {
     Pending(&'g [u8]),
-    Stored(Value),
+    Stored(Bytes),
 }
 
 impl Deref for Found<'_> {
@@ -158,7 +158,7 @@ impl<'s> Group<'s> {
     ) -> Result<Change, Stopped> {
         let id = A::aggregate_id(&request.command);
         let mut version = before.as_ref().map_or(0, |before| before.version);
-        if version > 0 && sabotage::strikes(Fault::SameVersion) {
+        if version > 0 && fires("same-version") {
             version -= 1;
         }
         let old_keys = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
@@ -204,7 +204,7 @@ impl<'s> Group<'s> {
     ) -> Result<Option<String>, GroupError> {
         for key in new.iter().filter(|key| !old.contains(key)) {
             let mut owners = self.owners(key)?;
-            if owners.is_of_others(id) && !sabotage::strikes(Fault::TwinKey) {
+            if owners.is_of_others(id) && !fires("twin-key") {
                 return Ok(Some(key.clone()));
             }
             owners.add(id);

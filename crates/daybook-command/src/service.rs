@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use daybook_event::token::Token;
 use daybook_journal::Reader;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
+use daybook_store::{Store, StoreError};
 use daybook_stream::{SetAsideNotes, SetAsideShown};
 use uuid::Uuid;
 
@@ -27,7 +28,6 @@ use super::positions::Positions;
 use super::readiness::{self, NotReady, Refusing};
 use super::rows::Versioned;
 use super::settings::{AnswerAfter, Limits};
-use super::store::{Store, StoreError};
 use super::writer::Superseded;
 
 /// A running command service, as its HTTP handlers see it.
@@ -123,7 +123,7 @@ impl<A: Aggregate> Service<A> {
         })?;
         let reply = reply.await.map_err(|_| Undecided::Stopping)??;
         drop(at_work);
-        if waits_for_kafka && !sabotage::strikes(Fault::AckBeforeKafka) {
+        if waits_for_kafka && !fires("ack-before-kafka") {
             let wait = self.limits.kafka_wait_max;
             let acknowledged = self.positions.acknowledged(reply.outcome.written());
             tokio::select! {

@@ -10,7 +10,7 @@ mod commit;
 
 use daybook_event::doubt::Counted;
 use daybook_event::event_data::{EventData, Opened};
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use daybook_stream::{Headers, RecordView, share_log_ids};
 
 use super::cache::{Table, fills_batch};
@@ -121,7 +121,7 @@ impl<E: EventData> Engine<E> {
         let log_id = source.state.sequence().log_id();
         let (tables, counts) = (&mut self.tables, &mut self.counts);
         let project = |source: &Source, opened: &Opened<'_, E>| {
-            if sabotage::strikes(Fault::HideRow) {
+            if fires("hide-row") {
                 return Ok(());
             }
             let meta = EventMeta {

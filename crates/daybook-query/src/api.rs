@@ -10,7 +10,7 @@ use daybook_event::problem::Problem;
 use daybook_event::token::Token;
 use daybook_projection::follower::Repairs;
 use daybook_projection::{Generation, Layout, Progress, ReadModel};
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -136,9 +136,7 @@ impl Api {
         // Rows may be newer; the answer takes its grounds when it is read.
         let moment = serving.generation.last_moment();
         positions::check_known(&moment.checkpoint, token, headers::AFTER)?;
-        if positions::reached(&moment.checkpoint, &moment.quarantine, token)
-            || sabotage::strikes(Fault::StaleRead)
-        {
+        if positions::reached(&moment.checkpoint, &moment.quarantine, token) || fires("stale-read") {
             return Ok(serving);
         }
         self.wait(token, deadline, wait).await

@@ -7,7 +7,7 @@ use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
 const ARROWS: [(&str, &[&str]); 16] = [
-    ("daybook-digest", &[]),
+    ("daybook-store", &[]),
     ("daybook-journal", &[]),
     ("daybook-event", &[]),
     ("daybook-service", &[]),
@@ -15,22 +15,29 @@ const ARROWS: [(&str, &[&str]); 16] = [
     (
         "daybook-command",
         &[
-            "daybook-digest",
             "daybook-event",
             "daybook-journal",
             "daybook-kafka",
             "daybook-service",
+            "daybook-store",
             "daybook-stream",
         ],
     ),
     ("daybook-stream", &["daybook-event", "daybook-kafka", "daybook-service"]),
     (
         "daybook-projection",
-        &["daybook-digest", "daybook-event", "daybook-kafka", "daybook-service", "daybook-stream"],
+        &["daybook-event", "daybook-kafka", "daybook-service", "daybook-store", "daybook-stream"],
     ),
     (
         "daybook-query",
-        &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "daybook-stream"],
+        &[
+            "daybook-event",
+            "daybook-kafka",
+            "daybook-projection",
+            "daybook-service",
+            "daybook-store",
+            "daybook-stream",
+        ],
     ),
     ("schemas", &["daybook-event"]),
     ("command-services", OF_THE_WRITE_SIDE),
@@ -44,13 +51,14 @@ const ARROWS: [(&str, &[&str]); 16] = [
 const OF_THE_WRITE_SIDE: &[&str] =
     &["daybook-command", "daybook-event", "daybook-journal", "daybook-kafka", "daybook-service", "schemas"];
 const OF_THE_VIEWS: &[&str] =
-    &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "schemas"];
+    &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "daybook-store", "schemas"];
 const OF_THE_READ_SIDE: &[&str] = &[
     "daybook-event",
     "daybook-kafka",
     "daybook-projection",
     "daybook-query",
     "daybook-service",
+    "daybook-store",
     "projector",
     "schemas",
 ];
@@ -64,11 +72,15 @@ const ALL: &[&str] = &[
     "daybook-projection",
     "daybook-query",
     "daybook-service",
+    "daybook-store",
     "projector",
     "query-api",
     "quickstart",
     "schemas",
 ];
+
+/// Parts of the names of features that make services do harm.
+const HARMFUL: [&str; 2] = ["sabotage", "failpoints"];
 
 /// Dependencies, also those for tests and builds, of each crate on crates of this workspace.
 pub(crate) type Dependencies = BTreeMap<String, Vec<String>>;
@@ -92,7 +104,11 @@ pub(crate) fn workspace_dependencies() -> Dependencies {
 /// One sentence for each crate that has harmful services built without being asked.
 pub(crate) fn sabotage_unasked(manifests: &[serde_json::Value]) -> Vec<String> {
     let asks = |features: &serde_json::Value| {
-        features.as_array().into_iter().flatten().any(|feature| text(feature).contains("sabotage"))
+        features
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|feature| HARMFUL.iter().any(|harmful| text(feature).contains(harmful)))
     };
     let mut violations = Vec::new();
     for package in manifests {
@@ -149,12 +165,12 @@ fn sabotage_by_default_is_seen() {
     let manifest = |default: &[&str], of_dependency: &[&str]| {
         serde_json::json!({
             "name": "query-api",
-            "features": { "default": default, "sabotage": ["daybook-service/sabotage"] },
+            "features": { "default": default, "sabotage": ["daybook-service/failpoints"] },
             "dependencies": [{ "name": "daybook-service", "features": of_dependency }],
         })
     };
     assert!(sabotage_unasked(&[manifest(&[], &["tls"])]).is_empty());
-    for wrong in [manifest(&["daybook-service/sabotage"], &[]), manifest(&[], &["sabotage"])] {
+    for wrong in [manifest(&["daybook-service/failpoints"], &[]), manifest(&[], &["sabotage"])] {
         assert_eq!(sabotage_unasked(&[wrong]), ["crate query-api builds sabotage by default"]);
     }
 }

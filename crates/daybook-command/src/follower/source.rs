@@ -1,7 +1,8 @@
 //! One partition that is followed, and the events of it that wait to be written.
 
 use daybook_kafka::Record;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
+use daybook_store::Writes;
 use daybook_stream::{Admission, Disposition, PartitionState};
 
 use super::quarantine::Quarantine;
@@ -11,7 +12,6 @@ use crate::incoming::{self, IncomingFault};
 use crate::keys;
 use crate::outcome::Written;
 use crate::rows::{Reference, encode_checkpoint};
-use crate::store::Writes;
 
 /// One partition that is followed.
 pub(super) struct Source {
@@ -60,7 +60,7 @@ impl Source {
                 };
                 let said_at = Written { partition, position: envelope.position };
                 match read {
-                    Ok(_) if sabotage::strikes(Fault::ForgetFact) => {}
+                    Ok(_) if fires("forget-fact") => {}
                     Ok(said) => batch.write(standing_row(self.table, said, said_at)),
                     Err(unreadable) => batch.write(quarantine.park(self.table, &envelope, unreadable)?),
                 }

@@ -94,6 +94,9 @@ impl SourceCheckpoint {
                 first_offset: reader.number("first_offset")?,
                 last_offset: reader.number("last_offset")?,
             };
+            if set_aside.records == 0 {
+                return Err(RowError::impossible("set_aside", 0));
+            }
         }
         reader.finish()?;
         Ok(Self { next_offset, next_position, last_id, resume_offset, epoch, log_id, set_aside })
@@ -135,5 +138,8 @@ mod tests {
             assert!(SourceCheckpoint::decode(&longer).is_err());
         }
         assert!(SourceCheckpoint::decode(&[1, 1, 1, 0, 9]).is_err());
+        let of_none =
+            [&SourceCheckpoint { log_id: id, ..SourceCheckpoint::default() }.encode()[..], &[0, 1, 2]];
+        assert!(SourceCheckpoint::decode(&of_none.concat()).is_err());
     }
 }

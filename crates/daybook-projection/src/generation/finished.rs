@@ -11,12 +11,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
+use daybook_store::files;
 use serde::{Deserialize, Serialize};
 
 use super::{Generation, Moment};
 use crate::checkpoint::Checkpoint;
-use crate::files;
 use crate::store::StoreError;
 
 pub(super) const FINISHED_FILE: &str = "FINISHED";
@@ -95,7 +95,7 @@ pub(super) fn is_noted(path: &Path) -> bool {
 /// Refuses a generation whose store is not what was finished.
 pub(super) fn check(path: &Path, moment: &Moment) -> Result<(), StoreError> {
     match Finished::read(path)?.check(moment) {
-        Err(why) if !sabotage::strikes(Fault::TrustGeneration) => Err(StoreError::damaged("open", path, why)),
+        Err(why) if !fires("trust-generation") => Err(StoreError::damaged("open", path, why)),
         _ => Ok(()),
     }
 }
@@ -126,7 +126,7 @@ impl Generation {
         };
         tracing::debug!(took_ms = began.elapsed().as_millis(), "its rows were looked at");
         let digest = self.digest();
-        if found == digest || sabotage::strikes(Fault::TrustGeneration) {
+        if found == digest || fires("trust-generation") {
             return Ok(());
         }
         let why = format!("its rows have digest {found}, and had {digest} when they were projected");
@@ -146,11 +146,11 @@ impl Generation {
 mod tests {
     use std::sync::Arc;
 
+    use daybook_store::{Digest, RowHash};
     use uuid::Uuid;
 
     use super::*;
     use crate::checkpoint::{SourceCheckpoint, SourceId};
-    use daybook_digest::{Digest, RowHash};
 
     fn moment(events: u64, rows: u8) -> Moment {
         let source = SourceId { topic: "toys".into(), partition: 0 };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use daybook_kafka::LogError;
 use daybook_kafka::topics::TopicError;
+use daybook_store::Digest;
 
 use super::compare::Comparison;
 use crate::bulk::RUNS_MERGED_MAX;
@@ -17,7 +18,6 @@ use crate::quarantine::{Quarantine, SkippedEvent};
 use crate::read_model::ReadModelError;
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
-use daybook_digest::Digest;
 
 /// How a replay works.
 #[derive(Debug, Clone)]
