@@ -44,14 +44,14 @@ async fn set_aside(broker: TestBroker) {
         shown(&status["set_aside"]) && ends.all(|at| at["end_unproven"] == json!(false))
     };
     site.status_when("D has read an event behind them", proven).await;
-    for more in [&[][..], &["--recover"], &[]] {
+    for (round, more) in [&[][..], &["--recover"], &[]].into_iter().enumerate() {
         site.users.take().expect("it runs").kill();
         (site.users, site.urls.users) = site.service_with("users", "users", more).await;
         site.orders.take().expect("it runs").kill();
         (site.orders, site.urls.orders) = site.service("orders", "orders").await;
         site.query.take().expect("it runs").kill();
         site.start_query().await;
-        goes_on(&site, &product, partition, &more.join("")).await;
+        goes_on(&site, &product, partition, &format!("round-{round}")).await;
         site.status_when("D shows them after a restart", proven).await;
     }
     assert_eq!(site.ordered_products(&user, "").await.body["products"][0]["orders"], 1);

@@ -163,8 +163,11 @@ async fn what_is_no_event_of_the_service_keeps_it_from_no_start_and_no_recovery(
     write_raw(&kafka, "toys.events", &[(1, b"hello"), (1, others.as_bytes()), (1, b"")]);
     for (round, recover) in [false, true, false].into_iter().enumerate() {
         toys.restart(|settings| settings.recover = recover).unwrap();
-        let [shown] = &toys.service().own_set_aside()[..] else { panic!("one partition has some") };
-        assert_eq!((shown.partition, shown.records, shown.end_unproven), (1, 3, false));
+        // Later starts begin to read behind an event that was acknowledged since.
+        if round == 0 {
+            let [shown] = &toys.service().own_set_aside()[..] else { panic!("one partition has some") };
+            assert_eq!((shown.partition, shown.records, shown.end_unproven), (1, 3, false));
+        }
         assert_eq!(toys.service().positions.trouble(), None);
         make(&toys, 3, &format!("toy of round {round}")).await;
         toys.relayed();
