@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod event_data;
 mod explain;
 pub mod headers;
+mod natural_key;
 pub mod place;
 pub mod problem;
 pub mod sequence;
@@ -55,3 +56,4 @@ pub use daybook_macros::Fields;
 /// ```
 pub use daybook_macros::Rejection;
 pub use event_data::{Event, EventData, Keyed, Topic};
+pub use natural_key::natural_key;

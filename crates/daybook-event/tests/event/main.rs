@@ -6,4 +6,5 @@
 )]
 
 mod derived;
+mod natural_key;
 mod values;
