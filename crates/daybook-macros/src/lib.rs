@@ -36,8 +36,8 @@ pub fn derive_fields(input: TokenStream) -> TokenStream {
     expanded(fields::expand(&input))
 }
 
-/// Why commands are refused, each with the problem that HTTP shows: implements `From<…> for Problem` for an enum. Where
-/// `daybook_event` hands it on it says how it is written.
+/// Why commands are refused, each with the problem that HTTP shows: implements `Rejection` for an enum. `daybook_event::Rejection`
+/// says how it is written.
 #[proc_macro_derive(Rejection, attributes(problem))]
 pub fn derive_rejection(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -17,14 +17,8 @@ pub(crate) fn event() -> TokenStream {
     }
 }
 
-/// The function that makes a problem of status, slug, title and detail.
-pub(crate) fn new_problem() -> TokenStream {
-    let problem = problem();
-    quote!(#problem::new)
-}
-
-/// The type of a problem.
-pub(crate) fn problem() -> TokenStream {
+/// A problem of the kind that the expression `kind` is, with the expression `detail`.
+pub(crate) fn problem_of(kind: &TokenStream, detail: &TokenStream) -> TokenStream {
     let event = event();
-    quote!(#event::problem::Problem)
+    quote!(#event::problem::Problem::of(&#kind, #detail))
 }

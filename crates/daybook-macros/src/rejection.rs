@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Data, DeriveInput, Expr, Fields, Ident, LitInt, LitStr, Token, Variant};
+use syn::{
+    Data, DeriveInput, Expr, Fields, Ident, Lit, LitInt, LitStr, Meta, MetaNameValue, Path, Token, Variant,
+};
 
 use crate::paths;
 use crate::refused::Refused;
@@ -19,42 +21,49 @@ enum Problem {
     Own(Own),
 }
 
-/// Status, slug and detail; another title than the slug's words; members.
+/// A kind, a detail, members.
 struct Own {
-    status: LitInt,
-    slug: LitStr,
+    kind: Kind,
     detail: LitStr,
-    title: Option<LitStr>,
     members: Vec<(Ident, Expr)>,
+}
+
+/// Of which kind a problem is.
+enum Kind {
+    /// A constant says it.
+    Constant(Path),
+    /// These do, with another title than the slug's words if there is one.
+    Literal { status: LitInt, slug: LitStr, title: Option<LitStr> },
 }
 
 impl Parse for Problem {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        if input.peek(Ident) {
-            let from: Ident = input.parse()?;
-            return match from == "from" {
-                true => Ok(Self::From),
-                false => Err(syn::Error::new(from.span(), "expected a status, or `from`")),
-            };
-        }
-        let status = input.parse()?;
+        let mut kind = if input.peek(LitInt) {
+            let status = input.parse()?;
+            input.parse::<Token![,]>()?;
+            Kind::Literal { status, slug: input.parse()?, title: None }
+        } else {
+            let path: Path = input.parse()?;
+            if path.is_ident("from") {
+                return Ok(Self::From);
+            }
+            Kind::Constant(path)
+        };
         input.parse::<Token![,]>()?;
-        let slug = input.parse()?;
-        input.parse::<Token![,]>()?;
-        let mut own = Own { status, slug, detail: input.parse()?, title: None, members: Vec::new() };
+        let (detail, mut members) = (input.parse()?, Vec::new());
         while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
             let name = input.call(Ident::parse_any)?;
             input.parse::<Token![=]>()?;
-            match name == "title" {
-                true => own.title = Some(input.parse()?),
-                false => own.members.push((name, input.parse()?)),
+            match &mut kind {
+                Kind::Literal { title, .. } if name == "title" => *title = Some(input.parse()?),
+                _ => members.push((name, input.parse()?)),
             }
         }
-        Ok(Self::Own(own))
+        Ok(Self::Own(Own { kind, detail, members }))
     }
 }
 
-/// Implements `From<…> for Problem`.
+/// Implements `Rejection`, and with it `From<…> for Problem`.
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Refused> {
     let Data::Enum(of) = &input.data else {
         return Err(Refused::new(&input.ident, "rejections are an enum, with a variant for each reason"));
@@ -62,7 +71,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Refused> {
     if !input.generics.params.is_empty() {
         return Err(Refused::new(&input.generics, "a rejection is the same for whatever was refused"));
     }
-    let mut slugs = BTreeMap::new();
+    let (mut names, mut kinds) = (BTreeMap::new(), Vec::new());
     let (mut arms, mut conversions) = (Vec::new(), Vec::new());
     for variant in &of.variants {
         match problem_of(variant)? {
@@ -72,23 +81,30 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Refused> {
                 conversions.push(conversion);
             }
             Problem::Own(own) => {
-                check(&own)?;
-                if let Some(before) = slugs.insert(own.slug.value(), &variant.ident) {
+                own.check()?;
+                let (name, at) = own.kind.name();
+                if let Some(before) = names.insert(name, &variant.ident) {
                     let sentence =
-                        format!("`{before}` has this slug already, and clients tell problems apart by it");
-                    return Err(Refused::new(&own.slug, sentence));
+                        format!("`{before}` is of this kind already, and clients tell problems apart by it");
+                    return Err(Refused::new(&at, sentence));
                 }
-                arms.push(of_its_own(&input.ident, variant, &own));
+                kinds.push(own.kind.code(variant));
+                arms.push(own.arm(&input.ident, variant));
             }
         }
     }
-    let (problem, this) = (paths::problem(), &input.ident);
+    let (event, this) = (paths::event(), &input.ident);
     Ok(quote! {
         #[automatically_derived]
-        impl ::core::convert::From<#this> for #problem {
+        impl ::core::convert::From<#this> for #event::problem::Problem {
             fn from(rejection: #this) -> Self {
                 match rejection { #(#arms)* }
             }
+        }
+
+        #[automatically_derived]
+        impl #event::Rejection for #this {
+            const PROBLEMS: &'static [#event::problem::ProblemType] = &[#(#kinds),*];
         }
         #(#conversions)*
     })
@@ -96,46 +112,28 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Refused> {
 
 fn problem_of(variant: &Variant) -> Result<Problem, Refused> {
     let mut named = variant.attrs.iter().filter(|attribute| attribute.path().is_ident("problem"));
-    let attribute: &Attribute = named.next().ok_or_else(|| {
+    let first = named.next().ok_or_else(|| {
         let sentence =
             "its problem is missing: `#[problem(<status>, \"<slug>\", \"<detail>\")]`, or `#[problem(from)]`";
         Refused::new(&variant.ident, sentence)
     })?;
     match named.next() {
         Some(second) => Err(Refused::new(second, "a rejection is one problem")),
-        None => Ok(attribute.parse_args()?),
-    }
-}
-
-fn check(own: &Own) -> Result<(), Refused> {
-    if !own.status.base10_parse().is_ok_and(|status: u16| (400..=599).contains(&status)) {
-        return Err(Refused::new(&own.status, "the status of a problem is from 400 to 599"));
-    }
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if !own.slug.value().split('-').all(|word| !word.is_empty() && word.chars().all(is_plain)) {
-        return Err(Refused::new(
-            &own.slug,
-            "a slug is words of small letters and digits, with hyphens between them",
-        ));
-    }
-    match own
-        .members
-        .iter()
-        .find(|(name, _)| ["type", "status", "detail", "instance"].iter().any(|of| name == of))
-    {
-        Some((name, _)) => Err(Refused::new(name, "every problem has a member of this name already")),
-        None => Ok(()),
+        None => Ok(first.parse_args()?),
     }
 }
 
 /// The arm of a variant with one field that becomes a problem, and how the field becomes the variant.
 fn taken_over(this: &Ident, variant: &Variant) -> Result<(TokenStream, TokenStream), Refused> {
     let ident = &variant.ident;
-    let Fields::Unnamed(fields) = &variant.fields else { return Err(no_field(ident)) };
-    let (Some(field), 1) = (fields.unnamed.first(), fields.unnamed.len()) else {
-        return Err(no_field(ident));
+    let of = match &variant.fields {
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => &fields.unnamed[0].ty,
+        _ => {
+            let sentence =
+                "`#[problem(from)]` takes the problem of the one field, and this variant has not one";
+            return Err(Refused::new(ident, sentence));
+        }
     };
-    let of = &field.ty;
     let arm = quote!(#this::#ident(of) => ::core::convert::Into::into(of),);
     let conversion = quote! {
         #[automatically_derived]
@@ -148,37 +146,76 @@ fn taken_over(this: &Ident, variant: &Variant) -> Result<(TokenStream, TokenStre
     Ok((arm, conversion))
 }
 
-fn no_field(variant: &Ident) -> Refused {
-    Refused::new(
-        variant,
-        "`#[problem(from)]` takes the problem of the one field, and this variant has not one",
-    )
+impl Own {
+    fn check(&self) -> Result<(), Refused> {
+        if let Kind::Literal { status, slug, .. } = &self.kind {
+            if !status.base10_parse().is_ok_and(|status: u16| (400..=599).contains(&status)) {
+                return Err(Refused::new(status, "the status of a problem is from 400 to 599"));
+            }
+            let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+            if !slug.value().split('-').all(|word| !word.is_empty() && word.chars().all(is_plain)) {
+                let sentence = "a slug is words of small letters and digits, with hyphens between them";
+                return Err(Refused::new(slug, sentence));
+            }
+        }
+        let of_every = |name: &Ident| {
+            ["type", "title", "status", "detail", "instance"].iter().any(|member| name == member)
+        };
+        match self.members.iter().find(|(name, _)| of_every(name)) {
+            Some((name, _)) => Err(Refused::new(name, "every problem has a member of this name already")),
+            None => Ok(()),
+        }
+    }
+
+    /// The arm of a variant; its fields are in scope by name, or as `_0`, `_1` and so on.
+    fn arm(&self, this: &Ident, variant: &Variant) -> TokenStream {
+        let ident = &variant.ident;
+        let pattern = match &variant.fields {
+            Fields::Unit => quote!(),
+            Fields::Named(fields) => {
+                let fields = fields.named.iter().map(|field| &field.ident);
+                quote!({ #(#fields),* })
+            }
+            Fields::Unnamed(fields) => {
+                let fields = (0..fields.unnamed.len()).map(|index| format_ident!("_{index}"));
+                quote!((#(#fields),*))
+            }
+        };
+        let (kind, detail) = (self.kind.code(variant), &self.detail);
+        let problem = paths::problem_of(&kind, &quote!(::std::format!(#detail)));
+        let members = self.members.iter().map(|(name, value)| {
+            let name = name.to_string();
+            quote!(.with(#name, #value))
+        });
+        // A rejection need not show all that it knows.
+        quote! {
+            #[allow(unused_variables)]
+            #this::#ident #pattern => #problem #(#members)*,
+        }
+    }
 }
 
-/// The arm of a variant whose problem is its own; its fields are in scope by name, or as `_0`, `_1` and so on.
-fn of_its_own(this: &Ident, variant: &Variant, own: &Own) -> TokenStream {
-    let ident = &variant.ident;
-    let pattern = match &variant.fields {
-        Fields::Unit => quote!(),
-        Fields::Named(fields) => {
-            let fields = fields.named.iter().map(|field| &field.ident);
-            quote!({ #(#fields),* })
+impl Kind {
+    /// What no other variant may have, and the tokens to blame where one has it.
+    fn name(&self) -> (String, TokenStream) {
+        match self {
+            Self::Constant(path) => (path.to_token_stream().to_string(), path.to_token_stream()),
+            Self::Literal { slug, .. } => (slug.value(), slug.to_token_stream()),
         }
-        Fields::Unnamed(fields) => {
-            let fields = (0..fields.unnamed.len()).map(|index| format_ident!("_{index}"));
-            quote!((#(#fields),*))
+    }
+
+    /// An expression of it. What it means is what the variant's documentation says.
+    fn code(&self, variant: &Variant) -> TokenStream {
+        match self {
+            Self::Constant(path) => path.to_token_stream(),
+            Self::Literal { status, slug, title } => {
+                let title = title.as_ref().map_or_else(|| in_words(&slug.value()), LitStr::value);
+                let (event, meaning) = (paths::event(), documentation(variant));
+                quote!(#event::problem::ProblemType {
+                    slug: #slug, status: #status, title: #title, meaning: #meaning
+                })
+            }
         }
-    };
-    let (new, Own { status, slug, detail, .. }) = (paths::new_problem(), own);
-    let title = own.title.as_ref().map_or_else(|| in_words(&slug.value()), LitStr::value);
-    let members = own.members.iter().map(|(name, value)| {
-        let name = name.to_string();
-        quote!(.with(#name, #value))
-    });
-    // A rejection need not show all that it knows.
-    quote! {
-        #[allow(unused_variables)]
-        #this::#ident #pattern => #new(#status, #slug, #title, ::std::format!(#detail))#(#members)*,
     }
 }
 
@@ -187,4 +224,18 @@ fn in_words(slug: &str) -> String {
     let words = slug.replace('-', " ");
     let (first, rest) = words.split_at(words.chars().next().map_or(0, char::len_utf8));
     first.to_uppercase() + rest
+}
+
+/// The text of a variant's documentation.
+fn documentation(variant: &Variant) -> String {
+    let lines = variant.attrs.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(MetaNameValue { path, value: Expr::Lit(text), .. }) if path.is_ident("doc") => {
+            match &text.lit {
+                Lit::Str(text) => Some(text.value().trim().to_owned()),
+                _ => None,
+            }
+        }
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join(" ")
 }

@@ -167,7 +167,7 @@ fn rejections_without_a_problem_of_their_own() {
     let sentence =
         "its problem is missing: `#[problem(<status>, \"<slug>\", \"<detail>\")]`, or `#[problem(from)]`";
     rejections("Unknown", "Unknown", sentence);
-    let sentence = "`Unknown` has this slug already, and clients tell problems apart by it";
+    let sentence = "`Unknown` is of this kind already, and clients tell problems apart by it";
     let twice = r#"#[problem(404, "unknown", "a")] Unknown, #[problem(409, "unknown", "b")] Other"#;
     rejections(twice, r#""unknown""#, sentence);
     let twice = r#"#[problem(404, "a", "a")] #[problem(404, "b", "b")] Unknown"#;
@@ -176,7 +176,10 @@ fn rejections_without_a_problem_of_their_own() {
     for shape in ["Field", "Field(A, B)", "Field { a: A }"] {
         rejections(&format!("#[problem(from)] {shape}"), "Field", sentence);
     }
-    rejections("#[problem(of)] Field(A)", "", "expected a status, or `from`");
+    let twice = r#"#[problem(kind::UNKNOWN, "a")] Unknown, #[problem(kind::UNKNOWN, "b")] Other"#;
+    let sentence = "`Unknown` is of this kind already, and clients tell problems apart by it";
+    rejections(twice, "kind :: UNKNOWN", sentence);
+    rejections("#[problem(of)] Field(A)", "", "expected `,`");
 }
 
 #[test]

@@ -7,4 +7,5 @@
 
 mod derived;
 mod natural_key;
+mod rejection;
 mod values;
