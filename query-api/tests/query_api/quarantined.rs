@@ -3,6 +3,7 @@
 use std::fs;
 
 use axum::Router;
+use daybook_event::Event as _;
 use daybook_event::event_data::{DataError, EventData, unknown_type};
 use daybook_projection::quarantine::{PARKED_EVENTS_PER_KEY_MAX, PARKED_RECORD_BYTES_MAX, leave_out};
 use daybook_projection::{Generation, ReadModel, ReplayError};

@@ -6,10 +6,11 @@ use std::process::Command;
 use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("daybook-store", &[]),
     ("daybook-journal", &[]),
-    ("daybook-event", &[]),
+    ("daybook-macros", &[]),
+    ("daybook-event", &["daybook-macros"]),
     ("daybook-service", &[]),
     ("daybook-kafka", &["daybook-service"]),
     (
