@@ -91,7 +91,7 @@ impl ReadModel {
         if before.as_deref() != Some(name) {
             let path = self.path_of(name).join(BEFORE);
             let before = before.unwrap_or_default();
-            files::replace(&path, &format!("{before}\n")).map_err(io_error("write", &path))?;
+            files::replace(&path, format!("{before}\n")).map_err(io_error("write", &path))?;
         }
         self.set_current(name)
     }
@@ -186,7 +186,7 @@ impl ReadModel {
 
     pub(super) fn set_current(&self, name: &str) -> Result<(), ReadModelError> {
         let path = self.directory.join(CURRENT);
-        files::replace(&path, &format!("{name}\n")).map_err(io_error("write", &path))
+        files::replace(&path, format!("{name}\n")).map_err(io_error("write", &path))
     }
 
     /// One process at a time, and one thread. The directory itself is locked, so that no file is added to it which an older
