@@ -1,26 +1,19 @@
-//! Service C over HTTP: its routes, bodies and answers.
+//! Service C over HTTP: its routes, and the bodies that they take.
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::routing::{get, post};
+use daybook_command::http::Routes;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::rules::{OrderCommand, Orders, PlaceOrder};
-use daybook_command::Service;
-use daybook_command::http::{Body, command_on, command_on_new, guarded, show};
-
-type Shared = State<Arc<Service<Orders>>>;
 
 /// The routes of service C.
-pub(crate) fn router(service: Arc<Service<Orders>>) -> Router {
-    let routes = Router::new()
-        .route("/orders", post(place))
-        .route("/orders/{order_id}", get(show_order).delete(cancel));
-    guarded(routes, service)
+#[must_use]
+pub fn routes() -> Routes<Orders> {
+    Routes::of("/orders", "order_id")
+        .create(|order_id, Place { user_id, product_id, quantity }| {
+            OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity })
+        })
+        .delete(OrderCommand::Cancel)
 }
 
 #[derive(Deserialize)]
@@ -34,21 +27,4 @@ struct Place {
 
 fn one() -> i64 {
     1
-}
-
-async fn place(State(service): Shared, request: Request) -> Response {
-    let build = |order_id, body: &Body| {
-        let Place { user_id, product_id, quantity } = body.parse()?;
-        Ok(OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity }))
-    };
-    command_on_new(&service, request, build).await
-}
-
-async fn show_order(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "order_id").await
-}
-
-async fn cancel(State(service): Shared, request: Request) -> Response {
-    let build = |order_id, _: &Body| Ok(OrderCommand::Cancel(order_id));
-    command_on(&service, request, "order_id", build).await
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use daybook_event::Event as _;
 use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced, SERVICE, TOPIC};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -89,7 +90,7 @@ impl Aggregate for Orders {
     }
 
     fn partition_key(event: &OrderEvent) -> Uuid {
-        event.user_id()
+        event.key()
     }
 
     /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is

@@ -1,53 +1,25 @@
 //! Why a shopkeeper's command is refused, and what HTTP says then: the one place that maps this service's rejections.
 
-use daybook_event::problem::Problem;
+use daybook_event::Rejection;
 
 use crate::fields::InvalidField;
 
 /// Why a shopkeeper's command is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Rejection)]
 pub enum ProductRejection {
     /// A field breaks its rule.
+    #[problem(from)]
     Field(InvalidField),
     /// A change without any field.
+    #[problem(422, "nothing-to-change", "name at least one of title, image, price_cents")]
     NothingToChange,
     /// The id belongs to a product already.
+    #[problem(409, "already-created", "there is a product with this id already")]
     AlreadyCreated,
     /// No such product was ever there.
+    #[problem(404, "product-unknown", "there is no product with this id")]
     Unknown,
     /// The product is no longer sold.
+    #[problem(404, "product-discontinued", "this product was discontinued")]
     Discontinued,
-}
-
-impl From<InvalidField> for ProductRejection {
-    fn from(invalid: InvalidField) -> Self {
-        Self::Field(invalid)
-    }
-}
-
-impl From<ProductRejection> for Problem {
-    fn from(rejection: ProductRejection) -> Self {
-        match rejection {
-            ProductRejection::Field(invalid) => invalid.into(),
-            ProductRejection::NothingToChange => {
-                let detail = "name at least one of title, image, price_cents";
-                Self::new(422, "nothing-to-change", "Nothing to change", detail)
-            }
-            ProductRejection::AlreadyCreated => Self::new(
-                409,
-                "already-created",
-                "Already created",
-                "there is a product with this id already",
-            ),
-            ProductRejection::Unknown => {
-                Self::new(404, "product-unknown", "Product unknown", "there is no product with this id")
-            }
-            ProductRejection::Discontinued => Self::new(
-                404,
-                "product-discontinued",
-                "Product discontinued",
-                "this product was discontinued",
-            ),
-        }
-    }
 }

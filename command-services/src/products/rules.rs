@@ -1,5 +1,6 @@
 //! What may happen to a product. Pure.
 
+use daybook_event::Event as _;
 use schemas::products::{ProductDetails, ProductDiscontinued, ProductEvent, SERVICE, TOPIC};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -68,7 +69,7 @@ impl Aggregate for Products {
     }
 
     fn partition_key(event: &ProductEvent) -> Uuid {
-        event.product_id()
+        event.key()
     }
 
     fn facts<E>(

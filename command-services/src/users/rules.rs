@@ -1,5 +1,6 @@
 //! What may happen to a user. Pure.
 
+use daybook_event::Event as _;
 use schemas::users::{SERVICE, TOPIC, UserDeleted, UserDetails, UserEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -68,7 +69,7 @@ impl Aggregate for Users {
     }
 
     fn partition_key(event: &UserEvent) -> Uuid {
-        event.user_id()
+        event.key()
     }
 
     fn facts<E>(

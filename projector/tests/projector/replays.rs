@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daybook_event::Event as _;
 use daybook_projection::{
     FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, StopReason,
     replay,

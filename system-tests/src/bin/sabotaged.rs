@@ -26,13 +26,13 @@ fn main() -> ExitCode {
     let _failpoints = fail::FailScenario::setup();
     match name.as_str() {
         "users" => wait(command_line::main(users::DEFAULTS, |settings, listener| {
-            users::run(settings, listener, until_signal())
+            daybook_command::run(settings, listener, until_signal(), users::routes())
         })),
         "products" => wait(command_line::main(products::DEFAULTS, |settings, listener| {
-            products::run(settings, listener, until_signal())
+            daybook_command::run(settings, listener, until_signal(), products::routes())
         })),
         "orders" => wait(command_line::main(orders::DEFAULTS, |settings, listener| {
-            orders::run(settings, listener, until_signal())
+            daybook_command::run(settings, listener, until_signal(), orders::routes())
         })),
         "query-api" => daybook_query::command_line::main(projector::projection(), query_api::routes()),
         other => complain(

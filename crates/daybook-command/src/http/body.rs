@@ -16,7 +16,7 @@ pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// A body that has been read, and not yet been understood.
 #[derive(Debug, Clone, Default)]
-pub struct Body(Bytes);
+pub(crate) struct Body(Bytes);
 
 impl Body {
     /// Reads the body of a request, which must be JSON by its content type and come in time.
@@ -40,7 +40,7 @@ impl Body {
     }
 
     /// The body as `T`.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         // serde would also read a struct from a list of its fields' values.
         let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
         match serde_json::from_slice(&self.0) {

@@ -18,19 +18,9 @@ use crate::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
 use crate::outcome::Outcome;
 use crate::service::Service;
 
-/// Reads a request for a new aggregate, gives it its id, has its command decided, and answers.
-///
-/// `build` makes the command of id and body; a request without a body gets an empty one.
-pub async fn command_on_new<A: Aggregate>(
-    service: &Service<A>,
-    request: Request,
-    build: impl FnOnce(Uuid, &Body) -> Result<A::Command, Refusal>,
-) -> Response {
-    let id = service.ambient.new_id();
-    command(service, request, true, |body| build(id, body)).await
-}
-
-async fn command<A: Aggregate>(
+/// Reads a request, has its command decided, and answers. `build` makes the command of the body; a request without one gets
+/// an empty one.
+pub(super) async fn command<A: Aggregate>(
     service: &Service<A>,
     request: Request,
     is_fresh: bool,
@@ -39,19 +29,6 @@ async fn command<A: Aggregate>(
     let (parts, body) = request.into_parts();
     match execute(service, &parts, body, is_fresh, build).await {
         Ok(outcome) => answer::outcome::<A>(&parts.method, parts.uri.path(), outcome),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-/// The same for the aggregate whose id ends the path.
-pub async fn command_on<A: Aggregate>(
-    service: &Service<A>,
-    request: Request,
-    id_name: &str,
-    build: impl FnOnce(Uuid, &Body) -> Result<A::Command, Refusal>,
-) -> Response {
-    match path_id(&request, id_name) {
-        Ok(id) => command(service, request, false, |body| build(id, body)).await,
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -104,9 +81,10 @@ fn hold<A: Aggregate>(service: &Service<A>, key: &IdempotencyKey) -> Result<Held
     })
 }
 
-/// The id at the end of the path, which stands for `name` in the route.
-pub(super) fn path_id(request: &Request, name: &str) -> Result<Uuid, Refusal> {
-    let text = request.uri().path().rsplit('/').next().unwrap_or_default();
+/// The id in the path, its segment number `at`, which stands for `name` in the route.
+pub(super) fn path_id(request: &Request, name: &str, at: usize) -> Result<Uuid, Refusal> {
+    // Before the first slash there is nothing.
+    let text = request.uri().path().split('/').nth(at + 1).unwrap_or_default();
     // Only the usual form with hyphens: one resource has one path.
     let id = Some(text).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok());
     id.ok_or_else(|| {

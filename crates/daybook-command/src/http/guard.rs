@@ -18,7 +18,7 @@ use crate::aggregate::Aggregate;
 use crate::service::Service;
 
 /// A service's routes with everything around them.
-pub fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
+pub(super) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
     let timeout = service.limits.request_timeout;
     routes
         // Only what is above is bounded: a busy service must still say that it lives.

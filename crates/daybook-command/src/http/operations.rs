@@ -23,10 +23,8 @@ pub(super) async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) 
     match service.not_ready() {
         None => {
             let commands = json!({"refused": service.refuses()});
-            let relay =
-                json!({"unsent_events": service.positions.unsent(), "trouble": service.positions.trouble()});
-            let following =
-                json!({"trouble": service.followed.trouble(), "quarantine": service.followed.quarantine()});
+            let relay = json!({"unsent_events": service.positions.unsent(), "trouble": service.positions.trouble(), "set_aside": service.own_set_aside()});
+            let following = json!({"trouble": service.followed.trouble(), "quarantine": service.followed.quarantine(), "set_aside": service.followed.set_aside()});
             Json(json!({"status": "ready", "commands": commands, "relay": relay, "following": following}))
                 .into_response()
         }
@@ -46,6 +44,7 @@ pub(super) async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>
     let quarantine = service.followed.quarantine();
     service.metrics.quarantined_keys.set(quarantine.keys);
     service.metrics.quarantined_events.set(quarantine.events);
+    service.metrics.set_aside_records.set(service.set_aside_records());
     service.metrics.silent_partitions.set(service.followed.silent() as u64);
     service.metrics.readiness.set_ready(&service.not_ready_for());
     service.metrics.readiness.set_refusing(&service.refusing());

@@ -39,7 +39,7 @@ const NOT_FOLLOWED: &str = "what Daybook-After names has not arrived here, and n
 
 /// A problem, and when to try again.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     problem: Problem,
     retry_after_s: Option<u16>,
 }

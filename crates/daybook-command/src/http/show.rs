@@ -11,8 +11,13 @@ use crate::aggregate::Aggregate;
 use crate::service::Service;
 
 /// Answers with the state of the aggregate that the path names, or with why it is not shown.
-pub async fn show<A: Aggregate>(service: &Service<A>, request: Request, id_name: &str) -> Response {
-    let shown = match path_id(&request, id_name) {
+pub(super) async fn show<A: Aggregate>(
+    service: &Service<A>,
+    request: Request,
+    id_name: &str,
+    at: usize,
+) -> Response {
+    let shown = match path_id(&request, id_name, at) {
         Ok(id) => load(service, id).await,
         Err(refusal) => Err(refusal),
     };

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
 use daybook_event::problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::http::{Body, command_on, command_on_new, guarded, show};
+use crate::http::Routes;
 use crate::{Aggregate, Service, Standing};
 
 #[derive(Debug, Clone, Copy)]
@@ -168,8 +167,6 @@ impl Aggregate for Toys {
     }
 }
 
-type Shared = State<Arc<Service<Toys>>>;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Make {
@@ -182,30 +179,15 @@ struct Paint {
     coats: u64,
 }
 
+pub(crate) fn routes() -> Routes<Toys> {
+    Routes::of("/toys", "toy_id")
+        .create(|toy_id, Make { name }| ToyCommand::Make(toy_id, name))
+        .change(|toy_id, Paint { coats }| ToyCommand::Paint(toy_id, coats))
+        .action("coats", |toy_id, Paint { coats }| ToyCommand::Paint(toy_id, coats))
+        .delete(ToyCommand::Lose)
+}
+
 pub(crate) fn router(service: Arc<Service<Toys>>) -> Router {
-    let routes = Router::new()
-        .route("/toys", post(make))
-        .route("/toys/{toy_id}", get(show_toy).patch(paint).delete(lose))
-        .route("/panic", get(async || -> Response { panic!("a handler with a mistake in it") }));
-    guarded(routes, service)
-}
-
-async fn make(State(service): Shared, request: Request) -> Response {
-    let build = |toy_id, body: &Body| body.parse::<Make>().map(|make| ToyCommand::Make(toy_id, make.name));
-    command_on_new(&service, request, build).await
-}
-
-async fn show_toy(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "toy_id").await
-}
-
-async fn paint(State(service): Shared, request: Request) -> Response {
-    let build =
-        |toy_id, body: &Body| body.parse::<Paint>().map(|paint| ToyCommand::Paint(toy_id, paint.coats));
-    command_on(&service, request, "toy_id", build).await
-}
-
-async fn lose(State(service): Shared, request: Request) -> Response {
-    let build = |toy_id, _: &Body| Ok(ToyCommand::Lose(toy_id));
-    command_on(&service, request, "toy_id", build).await
+    let panics = get(async || -> Response { panic!("a handler with a mistake in it") });
+    routes().router_with(Router::new().route("/panic", panics), service)
 }

@@ -10,7 +10,6 @@ use daybook_service::Stop;
 use super::options::{ReplayError, ReplayOptions};
 use super::progress::Meter;
 use super::throttle::Throttle;
-use crate::quarantine::ParkedKey;
 
 /// What all readers together may have fetched ahead, on top of the memory for sorting: half as much as that, within these
 /// bounds. With less, readers and librdkafka's threads wait for each other (measured on two cores, 10 million events: a
@@ -32,8 +31,6 @@ pub(super) struct Work<'w> {
     failed: Stop,
     /// Names of all runs, in the order of writing.
     runs: Mutex<Vec<String>>,
-    /// Records at the ends of partitions whose place no record behind them tells.
-    unplaced: Mutex<Vec<ParkedKey>>,
     build: PathBuf,
     next_run: AtomicU64,
 }
@@ -57,7 +54,6 @@ impl<'w> Work<'w> {
             cancelled,
             failed: Stop::default(),
             runs: Mutex::new(runs),
-            unplaced: Mutex::default(),
             build,
             next_run: AtomicU64::new(next_run),
         }
@@ -79,15 +75,6 @@ impl<'w> Work<'w> {
     /// Notes a run that has been written.
     pub(super) fn add_run(&self, path: &Path) {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run_name(path));
-    }
-
-    /// Notes what waits at the end of a partition that has been read.
-    pub(super) fn add_unplaced(&self, unplaced: impl Iterator<Item = ParkedKey>) {
-        self.unplaced.lock().unwrap_or_else(PoisonError::into_inner).extend(unplaced);
-    }
-
-    pub(super) fn unplaced(&self) -> Vec<ParkedKey> {
-        self.unplaced.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

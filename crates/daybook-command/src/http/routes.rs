@@ -1,0 +1,181 @@
+//! The routes of a command service, as data: which method and path give which command.
+
+use std::any::type_name;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::body::Body;
+use super::command::{command, path_id};
+use super::guard::guarded;
+use super::refusal::Refusal;
+use super::show::show;
+use crate::aggregate::Aggregate;
+use crate::service::Service;
+
+type Make<A> = Arc<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, Refusal> + Send + Sync>;
+type Shared<A> = Arc<Service<A>>;
+
+/// What clients may send to a service with aggregates of one kind.
+///
+/// Each aggregate is shown at its own path; whatever else there is, a route says.
+pub struct Routes<A: Aggregate> {
+    resource: &'static str,
+    id_name: &'static str,
+    routes: Vec<Route<A>>,
+}
+
+/// One way to send a command.
+pub struct Route<A: Aggregate> {
+    /// Method of the request.
+    pub method: Method,
+    /// Path of the request, with the name of the id in braces.
+    pub path: String,
+    /// Rust's name of what its body is read as; none if it takes none.
+    pub body: Option<&'static str>,
+    /// Whether the command is about an aggregate that it makes: the service gives it its id.
+    pub is_new: bool,
+    make: Make<A>,
+}
+
+// Derived, it would ask the same of `A`.
+impl<A: Aggregate> Clone for Route<A> {
+    fn clone(&self) -> Self {
+        let Self { method, path, body, is_new, make } = self;
+        let (method, path, make) = (method.clone(), path.clone(), Arc::clone(make));
+        Self { method, path, body: *body, is_new: *is_new, make }
+    }
+}
+
+impl<A: Aggregate> Routes<A> {
+    /// Shows aggregates below the path `resource`, such as `/products`; `id_name` is what clients call their id.
+    #[must_use]
+    pub fn of(resource: &'static str, id_name: &'static str) -> Self {
+        Self { resource, id_name, routes: Vec::new() }
+    }
+
+    /// `POST /products` makes an aggregate: `make` gets its new id, and the body.
+    #[must_use]
+    pub fn create<B: DeserializeOwned>(
+        self,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Method::POST, "", true, make)
+    }
+
+    /// `PATCH /products/{id}` changes one.
+    #[must_use]
+    pub fn change<B: DeserializeOwned>(
+        self,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Method::PATCH, "", false, make)
+    }
+
+    /// `POST /products/{id}/{action}` does something to one.
+    #[must_use]
+    pub fn action<B: DeserializeOwned>(
+        self,
+        action: &str,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Method::POST, &format!("/{action}"), false, make)
+    }
+
+    /// `DELETE /products/{id}` ends one; takes no body.
+    #[must_use]
+    pub fn delete(mut self, make: impl Fn(Uuid) -> A::Command + Send + Sync + 'static) -> Self {
+        let path = self.path("");
+        let make: Make<A> = Arc::new(move |id, _| Ok(make(id)));
+        self.routes.push(Route { method: Method::DELETE, path, body: None, is_new: false, make });
+        self
+    }
+
+    fn with<B: DeserializeOwned>(
+        mut self,
+        method: Method,
+        below: &str,
+        is_new: bool,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        let path = if is_new { self.resource.to_owned() } else { self.path(below) };
+        let make: Make<A> = Arc::new(move |id, body| Ok(make(id, body.parse()?)));
+        self.routes.push(Route { method, path, body: Some(type_name::<B>()), is_new, make });
+        self
+    }
+
+    fn path(&self, below: &str) -> String {
+        format!("{}/{{{}}}{below}", self.resource, self.id_name)
+    }
+
+    /// All routes, but for that which shows an aggregate.
+    pub fn iter(&self) -> impl Iterator<Item = &Route<A>> {
+        self.routes.iter()
+    }
+
+    /// The first route that says the same as one before it; none if all say something else.
+    pub(crate) fn repeated(&self) -> Option<String> {
+        let is_there = |(index, route): &(usize, &Route<A>)| {
+            self.routes[..*index]
+                .iter()
+                .any(|other| (&other.method, &other.path) == (&route.method, &route.path))
+        };
+        let (_, route) = self.routes.iter().enumerate().find(is_there)?;
+        Some(format!("{} {}", route.method, route.path))
+    }
+
+    /// A router with all routes and what every service has beside them. Of two routes with one method and path the first
+    /// counts; [`crate::run`] refuses them.
+    pub fn router(self, service: Shared<A>) -> Router {
+        self.router_with(Router::new(), service)
+    }
+
+    /// The same, with routes of other kinds.
+    pub(crate) fn router_with(self, others: Router<Shared<A>>, service: Shared<A>) -> Router {
+        let id_name = self.id_name;
+        let at = self.resource.matches('/').count();
+        let shown = move |State(service): State<Shared<A>>, request: Request| async move {
+            show(&service, request, id_name, at).await
+        };
+        let mut router = others.route(&self.path(""), get(shown));
+        let mut known: Vec<(Method, String)> = Vec::new();
+        for route in self.routes {
+            let place = (route.method.clone(), route.path.clone());
+            if !known.contains(&place) {
+                router = router.route(&route.path.clone(), handler(route, id_name, at));
+                known.push(place);
+            }
+        }
+        guarded(router, service)
+    }
+}
+
+/// Answers what is sent to a route; the id is the path's segment number `at`, counted from 0.
+fn handler<A: Aggregate>(route: Route<A>, id_name: &'static str, at: usize) -> MethodRouter<Shared<A>> {
+    // A route has one of three methods.
+    let method = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::POST);
+    on(method, move |State(service): State<Shared<A>>, request: Request| {
+        let route = route.clone();
+        async move { answer(&service, &route, request, id_name, at).await }
+    })
+}
+
+async fn answer<A: Aggregate>(
+    service: &Service<A>,
+    route: &Route<A>,
+    request: Request,
+    id_name: &str,
+    at: usize,
+) -> Response {
+    let id = if route.is_new { Ok(service.ambient.new_id()) } else { path_id(&request, id_name, at) };
+    match id {
+        Ok(id) => command(service, request, route.is_new, |body| (route.make)(id, body)).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
