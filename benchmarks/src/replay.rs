@@ -1,9 +1,9 @@
 //! Replay from offset zero, against a bare consumer that reads the same partitions and only counts.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use daybook_projection::{ReadModel, ReplayOptions, ReplayReport};
+use daybook_service::Stop;
 use tempfile::TempDir;
 
 use crate::consume;
@@ -43,7 +43,7 @@ fn replay(loaded: &Loaded) -> Outcome<u64> {
 /// Builds a read model of the loaded topics.
 pub(crate) fn build(loaded: &Loaded, read_model: &ReadModel) -> Outcome<ReplayReport> {
     let options = ReplayOptions::new(PARTITIONS, "benchmarks".to_owned());
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     let projection = projector::projection();
     Ok(daybook_projection::replay(&loaded.kafka, read_model, projection, &options, |_| {}, &never)?)
 }

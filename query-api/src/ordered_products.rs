@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use daybook_projection::Generation;
+use daybook_service::Stop;
 use projector::orders;
 use projector::products::ProductRow;
 use serde::Serialize;
@@ -24,7 +25,6 @@ use daybook_query::api::Api;
 use daybook_query::asked::Asked;
 use daybook_query::cursor;
 use daybook_query::grounds::Grounds;
-use daybook_query::heavy::Stop;
 use daybook_query::limits::READ_INLINE_ROWS_MAX;
 use daybook_query::marks::Marks;
 use daybook_query::refusal::Refusal;
@@ -119,7 +119,7 @@ async fn body(
         let mut gathered = Gathered::default();
         let read = orders::each(generation, user_id, |part| {
             part.iter().for_each(|order| gathered.add(order));
-            if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if stop.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if read.map_err(|error| unreadable(&error))?.is_break() {
             return Err(Refusal::too_slow());

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use daybook_command::{AnswerAfter, Limits};
 use daybook_kafka::Kafka;
-use daybook_service::{ConnectionLimits, EXIT_IN_USE};
-use tokio::sync::watch;
+use daybook_service::{ConnectionLimits, EXIT_IN_USE, Stop, StopOnDrop};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -42,7 +41,7 @@ pub struct ShopSettings {
 pub struct Shop {
     /// Base address of each service.
     pub urls: Urls,
-    stop: watch::Sender<bool>,
+    stop: StopOnDrop,
     services: Services,
 }
 
@@ -143,7 +142,8 @@ impl Shop {
     pub async fn launch(settings: &ShopSettings) -> Result<Self, ShopError> {
         let listeners = Listeners::bind(settings.listen).await?;
         let urls = listeners.urls();
-        let (stop, stopped) = watch::channel(false);
+        let stopped = Stop::default();
+        let stop = stopped.on_drop();
         Ok(Self { urls, stop, services: spawn(settings, listeners, &stopped) })
     }
 
@@ -177,7 +177,7 @@ impl Shop {
     /// # Errors
     /// [`ShopError::Ended`] for the first service that did not end well.
     pub async fn stop(self) -> Result<(), ShopError> {
-        self.stop.send_replace(true);
+        self.stop.request();
         let mut outcome = Ok(());
         for (service, handle) in self.services {
             let ended =
@@ -227,7 +227,7 @@ impl From<daybook_query::RunError> for Ended {
     }
 }
 
-fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &watch::Receiver<bool>) -> Services {
+fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &Stop) -> Services {
     let of = |service| settings.command_settings(service);
     let users =
         daybook_command::run(of("users"), listeners.users, until(stopped), command_services::users::routes());
@@ -255,12 +255,9 @@ fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &watch::Receive
 }
 
 /// Ends when the shop is told to stop, or is gone.
-fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    let mut stopped = stopped.clone();
-    async move {
-        // An error means that the sender is gone, and with it the shop.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    }
+fn until(stopped: &Stop) -> impl Future<Output = ()> + Send + 'static {
+    let stopped = stopped.clone();
+    async move { stopped.cancelled().await }
 }
 
 /// An error with its causes, in one line. A cause that the sentence before it repeats already is left out.

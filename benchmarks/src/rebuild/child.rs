@@ -1,10 +1,10 @@
 //! The measured half: what this program does when it has started itself, told as lines of JSON on stdout.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use daybook_projection::{ReadModel, ReplayOptions, ReplayProgress, generation};
+use daybook_service::Stop;
 use serde::{Deserialize, Serialize};
 
 use crate::loader::PARTITIONS;
@@ -97,7 +97,7 @@ pub(crate) fn replay(brokers: &str, flags: &ReplayFlags) -> Outcome {
     let read_model = ReadModel::open(&flags.data_dir)?;
     let mut options = ReplayOptions::new(PARTITIONS, "benchmarks".to_owned());
     options.memory_bytes_max = flags.memory;
-    let (projection, never) = (projector::projection(), AtomicBool::new(false));
+    let (projection, never) = (projector::projection(), Stop::default());
     let began = Instant::now();
     let on_progress =
         |progress| tell(&Told::Progress(progress)).unwrap_or_else(|error| eprintln!("error: {error}"));

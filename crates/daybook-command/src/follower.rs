@@ -12,14 +12,13 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use daybook_event::doubt::Readings;
 use daybook_kafka::topics::TopicError;
 use daybook_kafka::{Kafka, LogError, Polled, Reader, Record, Start};
-use daybook_service::{Pause, Slot};
+use daybook_service::{Pause, Slot, Stop};
 use daybook_store::{Store, StoreError, Writes, check_sizes};
 use daybook_stream::share_log_ids;
 use tokio::sync::oneshot;
@@ -109,7 +108,7 @@ pub(crate) struct Follower<A: Aggregate> {
     pub(crate) committer: SyncSender<Work<A>>,
     pub(crate) positions: Arc<FollowedPositions>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) stopping: Stop,
     /// Why the places are to be looked for again, from the watch.
     pub(crate) doubt: Slot<String>,
     /// For the watch: what the reader has read.
@@ -156,7 +155,7 @@ impl<A: Aggregate> Follower<A> {
                 }
                 ended => return ended,
             }
-            if self.stopping.load(Ordering::Relaxed) {
+            if self.stopping.requested() {
                 return Err(FollowError::Stopping);
             }
         }
@@ -176,8 +175,7 @@ impl<A: Aggregate> Follower<A> {
     /// Waits for so long, or until the service stops or the store is opened afresh.
     fn wait(&self, pause: Duration) {
         let until = Instant::now() + pause;
-        while !self.stopping.load(Ordering::Relaxed) && self.check_opening().is_ok() && Instant::now() < until
-        {
+        while !self.stopping.requested() && self.check_opening().is_ok() && Instant::now() < until {
             std::thread::sleep(POLL_TIMEOUT.min(until.saturating_duration_since(Instant::now())));
         }
     }
@@ -232,7 +230,7 @@ impl<A: Aggregate> Follower<A> {
         // Of a look before these places were found.
         let _before = self.doubt.take();
         self.readings.begin(sources.iter().map(|source| source.state.counted()));
-        while !self.stopping.load(Ordering::Relaxed) {
+        while !self.stopping.requested() {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
                 Polled::Record(record) => {
@@ -349,7 +347,7 @@ impl<A: Aggregate> Follower<A> {
     fn write(&self, writes: Writes) -> Result<(), FollowError> {
         // The committer would take it for a failing disk, and try for ever.
         check_sizes(&writes).map_err(FollowError::Unwritable)?;
-        while !self.stopping.load(Ordering::Relaxed) {
+        while !self.stopping.requested() {
             self.check_opening()?;
             let (done, written) = oneshot::channel();
             let opening = self.opening;

@@ -24,8 +24,7 @@ use std::time::{Duration, Instant};
 use daybook_event::envelope::{self, CONTENT_TYPE};
 use daybook_journal::{Mark, Reader};
 use daybook_kafka::{Outgoing, SendError};
-use daybook_service::fires;
-use daybook_service::{Repeated, and_more, kind};
+use daybook_service::{LogOnce, fires};
 use daybook_store::VALUE_BYTES_MAX;
 
 use super::metrics::Metrics;
@@ -78,7 +77,7 @@ pub(crate) struct Relay {
 /// What the relay has said in the log.
 #[derive(Default)]
 pub(crate) struct Told {
-    said: Repeated,
+    said: LogOnce,
     /// Since when it begins anew again and again, and what was acknowledged then.
     failing: Option<(Instant, Vec<u64>)>,
     /// Partitions that acknowledge nothing.
@@ -124,8 +123,7 @@ impl Relay {
         let positions = &self.positions;
         self.told.failing.get_or_insert_with(|| (Instant::now(), positions.look().acknowledged));
         let reason = error.to_string();
-        if let Some(left_out) = self.told.said.say(&kind("", &reason), Instant::now()) {
-            let more = and_more(left_out);
+        if let Some(more) = self.told.said.say_like("", &reason) {
             tracing::error!(topic, error = %reason, "the relay begins anew behind what the log has{more}");
         }
         self.positions.set_trouble(Failure { partition: error.partition(), reason });
@@ -135,9 +133,9 @@ impl Relay {
     fn tell_well(&mut self, look: &Look) {
         let is_over = |(_, acknowledged): &mut (Instant, Vec<u64>)| look.takes_events_since(acknowledged);
         if let Some((since, _)) = self.told.failing.take_if(is_over)
-            && let Some(left_out) = self.told.said.say("well", Instant::now())
+            && let Some(more) = self.told.said.say("well")
         {
-            let (topic, more) = (self.claimant.own.topic, and_more(left_out));
+            let topic = self.claimant.own.topic;
             tracing::info!(topic, after_s = since.elapsed().as_secs(), "Kafka takes events again{more}");
         }
     }

@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE};
+use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, Stop, StopOnDrop};
 use daybook_store::{LockError, StoreError};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::aggregate::Aggregate;
@@ -145,7 +145,7 @@ pub async fn run<A: Aggregate>(
     tracing::info!(service = A::SERVICE, "listening on {address}");
     let positions = Arc::clone(&running.service.positions);
     let health = Arc::clone(&running.service.health);
-    let faults = running.faults.subscribe();
+    let faults = running.faults.clone();
     let stop = until_stop_or_fault(shutdown, faults, positions, Arc::clone(&health));
     serve(listener, router, connections, stop).await;
     tracing::info!(service = A::SERVICE, "stopping");
@@ -160,19 +160,17 @@ fn answer_early(
 ) -> io::Result<(TcpListener, Early)> {
     let listener = listener.into_std()?;
     let early = TcpListener::from_std(listener.try_clone()?)?;
-    let (over, mut until) = watch::channel(false);
+    let until = Stop::default();
+    let over = until.on_drop();
     let router = starting::router(Arc::clone(starting));
-    let until = async move {
-        // Only ever ends because the sender is gone.
-        let _ = until.wait_for(|over| *over).await;
-    };
+    let until = async move { until.cancelled().await };
     let served = tokio::spawn(daybook_service::serve(early, router, connections, until));
     Ok((TcpListener::from_std(listener)?, Early { over, served }))
 }
 
 /// Who answers while the service starts.
 struct Early {
-    over: watch::Sender<bool>,
+    over: StopOnDrop,
     served: JoinHandle<()>,
 }
 
@@ -250,14 +248,13 @@ async fn serve(
     connections: ConnectionLimits,
     stop: impl Future<Output = ()>,
 ) {
-    let (stopping, mut stopped) = watch::channel(false);
-    let stop = async move {
+    let stopping = Stop::default();
+    let stop = async {
         stop.await;
-        stopping.send_replace(true);
+        stopping.request();
     };
     let too_long = async {
-        // An error means that serving has ended by itself.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
+        stopping.cancelled().await;
         tokio::time::sleep(ANSWERING_AT_STOP_MAX).await;
     };
     tokio::select! {
@@ -268,7 +265,7 @@ async fn serve(
 
 async fn until_stop_or_fault(
     stop: impl Future<Output = ()>,
-    mut faults: watch::Receiver<bool>,
+    faults: Stop,
     positions: Arc<Positions>,
     health: Arc<Health>,
 ) {
@@ -276,8 +273,7 @@ async fn until_stop_or_fault(
         () = stop => {}
         () = until_hung(&health) => tracing::error!("the disk does not answer; stopping"),
         _ = positions.until_superseded() => {}
-        // An error means that no thread is left.
-        _ = faults.wait_for(|fault| *fault) => tracing::error!("a thread of the service has ended; stopping"),
+        () = faults.cancelled() => tracing::error!("a thread of the service has ended; stopping"),
     }
 }
 

@@ -1,14 +1,12 @@
 //! A service's threads: started in order, stopped in order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use daybook_event::doubt::Readings;
-use daybook_service::Slot;
-use tokio::sync::watch;
+use daybook_service::{Slot, Stop};
 
 use super::aggregate::Aggregate;
 use super::ambient::Ambient;
@@ -37,9 +35,9 @@ use super::writer::Unsaved;
 /// A service with its threads.
 pub(crate) struct Running<A: Aggregate> {
     pub(crate) service: Arc<Service<A>>,
-    stopping: Arc<AtomicBool>,
+    stopping: Stop,
     /// Says so when a thread has panicked, or must not go on.
-    pub(crate) faults: watch::Sender<bool>,
+    pub(crate) faults: Stop,
     committer: JoinHandle<Result<(), IntegrityError>>,
     relay: JoinHandle<()>,
     follower: Option<JoinHandle<()>>,
@@ -80,7 +78,7 @@ impl<A: Aggregate> Running<A> {
             answer_after: settings.answer_after,
             set_aside: Arc::clone(&claim.0.own.set_aside),
         });
-        let stopping = Arc::new(AtomicBool::new(false));
+        let stopping = Stop::default();
         let syncing = Arc::clone(&kept.syncing);
         let relay = relay(&service, claim);
         let committer = committer(&service, kept, counters, work);
@@ -95,7 +93,7 @@ impl<A: Aggregate> Running<A> {
             readings,
         };
         watch.start().map_err(RunError::Thread)?;
-        let faults = watch::Sender::new(false);
+        let faults = Stop::default();
         let follower = follower.map(|follower| spawn("follower", &faults, move || follower.run()));
         let (syncer, counted) = (Arc::clone(&syncing), Arc::clone(&service.metrics));
         Ok(Self {
@@ -113,7 +111,7 @@ impl<A: Aggregate> Running<A> {
 
     /// Decides what is queued, hands over what Kafka takes in time, and closes the store. Blocks.
     pub(crate) fn stop(self) -> Result<(), RunError> {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.request();
         // An error means that the committer has ended already.
         let _ = self.service.committer.send(Work::Stop);
         let committer = join("committer", self.committer)
@@ -191,12 +189,12 @@ fn committer<A: Aggregate>(
 /// A committer that must not go on ends the service.
 fn run_committer<A: Aggregate>(
     committer: Committer<A>,
-    faults: watch::Sender<bool>,
+    faults: Stop,
 ) -> impl FnOnce() -> Result<(), IntegrityError> {
     move || {
         let ended = committer.run();
         if ended.is_err() {
-            faults.send_replace(true);
+            faults.request();
         }
         ended
     }
@@ -219,7 +217,7 @@ fn relay<A: Aggregate>(service: &Service<A>, (claimant, claimed): Claim) -> Rela
 fn follower<A: Aggregate>(
     service: &Service<A>,
     settings: &Settings,
-    stopping: &Arc<AtomicBool>,
+    stopping: &Stop,
     (doubt, readings): (&Slot<String>, &Readings),
 ) -> Option<Follower<A>> {
     (!A::FOLLOWS.is_empty()).then(|| Follower {
@@ -228,7 +226,7 @@ fn follower<A: Aggregate>(
         committer: service.committer.clone(),
         positions: Arc::clone(&service.followed),
         metrics: Arc::clone(&service.metrics),
-        stopping: Arc::clone(stopping),
+        stopping: stopping.clone(),
         doubt: doubt.clone(),
         readings: readings.clone(),
         opening: 0,
@@ -238,7 +236,7 @@ fn follower<A: Aggregate>(
 
 fn spawn<T: Send + 'static>(
     name: &str,
-    faults: &watch::Sender<bool>,
+    faults: &Stop,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, RunError> {
     let fault = ReportsPanic(faults.clone());
@@ -250,12 +248,12 @@ fn spawn<T: Send + 'static>(
 }
 
 /// A service without one of its threads must end, so that whoever watches it can start it again.
-struct ReportsPanic(watch::Sender<bool>);
+struct ReportsPanic(Stop);
 
 impl Drop for ReportsPanic {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.send_replace(true);
+            self.0.request();
         }
     }
 }

@@ -1,17 +1,16 @@
 //! librdkafka's callbacks: its log lines and errors become `tracing` events.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use daybook_service::{Repeated, and_more, kind};
+use daybook_service::LogOnce;
 
 /// Of all clients of this process: each has words of its own for the same outage.
-static SAID: LazyLock<Mutex<Repeated>> = LazyLock::new(Mutex::default);
+static SAID: LogOnce = LogOnce::new();
 
 /// Context of the clients that only read or ask. Remembers the last error, for the sentence in which we give up.
 #[derive(Default)]
@@ -99,9 +98,7 @@ fn cause(message: &str) -> &str {
 
 /// Whether a line is to be said, and what stands behind it.
 fn say(of: &str, message: &str) -> Option<String> {
-    let said =
-        SAID.lock().unwrap_or_else(PoisonError::into_inner).say(&kind(of, cause(message)), Instant::now());
-    said.map(and_more)
+    SAID.say_like(of, cause(message))
 }
 
 #[cfg(test)]
@@ -117,8 +114,10 @@ mod tests {
             "127.0.0.1:29392/1: Connect to ipv4#127.0.0.1:29392 failed: Connection refused (after 0ms in state CONNECT)",
             "GroupCoordinator: 127.0.0.1:29392: Connect to ipv4#127.0.0.1:29392 failed: Connection refused (after 0ms in state CONNECT, 1 identical error(s) suppressed)",
         ];
-        let kinds = lines.map(|line| kind("error", cause(line)));
-        assert!(kinds.iter().all(|kind| kind == "error Connect to failed: Connection refused"), "{kinds:?}");
+        let said = LogOnce::new();
+        assert!(said.say_like("error", cause(lines[0])).is_some());
+        assert!(lines.iter().all(|line| said.say_like("error", cause(line)).is_none()));
+        assert_eq!(said.say_like("error", "Connect to failed: Connection refused"), None);
         assert_eq!(cause("kafka:9092/1: Disconnected (after 5ms in state UP)"), "Disconnected");
         assert_eq!(
             cause("Failed to resolve 'kafka:9092': Name or service not known"),

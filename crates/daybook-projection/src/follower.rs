@@ -14,12 +14,12 @@ mod repair;
 mod telling;
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
+use daybook_service::Stop;
 use tokio::sync::watch;
 
 use super::engine::{Engine, Limits};
@@ -49,7 +49,7 @@ impl Default for FollowOptions {
 pub struct Follower {
     generation: Arc<Generation>,
     progress: watch::Receiver<Arc<Progress>>,
-    stopping: Stopping,
+    stopping: Stop,
     repairs: Repairs,
     thread: Option<JoinHandle<()>>,
 }
@@ -67,7 +67,7 @@ impl Follower {
     ) -> io::Result<Self> {
         let (sender, progress) = watch::channel(Arc::new(Progress::start(generation.checkpoint())));
         let sender = Arc::new(sender);
-        let (stopping, findings) = (Stopping::default(), Findings::default());
+        let (stopping, findings) = (Stop::default(), Findings::default());
         let (repairs, asking) = repair::repairs();
         EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), findings.clone())?;
         let following = Following {
@@ -123,27 +123,5 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         self.stopping.request();
-    }
-}
-
-/// The request to stop, for which a thread can wait.
-#[derive(Debug, Clone, Default)]
-struct Stopping(Arc<(Mutex<bool>, Condvar)>);
-
-impl Stopping {
-    fn request(&self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.1.notify_all();
-    }
-
-    fn requested(&self) -> bool {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for the request, at most so long; returns whether it has come.
-    fn wait(&self, timeout: Duration) -> bool {
-        let requested = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.1.wait_timeout_while(requested, timeout, |requested| !*requested);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }

@@ -18,12 +18,12 @@ mod work;
 mod write;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
 use daybook_kafka::topics::Watermarks;
+use daybook_service::Stop;
 
 use super::checkpoint::Checkpoint;
 use super::generation::Generation;
@@ -52,7 +52,7 @@ pub fn replay<E: EventData + 'static>(
     projection: Projection<E>,
     options: &ReplayOptions,
     on_progress: impl FnMut(ReplayProgress),
-    cancelled: &AtomicBool,
+    cancelled: &Stop,
 ) -> Result<ReplayReport, ReplayError> {
     if options.into.is_some() {
         return rebuild_aside(kafka, projection, options, on_progress, cancelled);
@@ -112,7 +112,7 @@ pub fn rebuild_aside<E: EventData + 'static>(
     projection: Projection<E>,
     options: &ReplayOptions,
     on_progress: impl FnMut(ReplayProgress),
-    cancelled: &AtomicBool,
+    cancelled: &Stop,
 ) -> Result<ReplayReport, ReplayError> {
     let began = Instant::now();
     let log = log::look(kafka, &projection, options, cancelled)?;
@@ -151,7 +151,7 @@ struct Building<'r, E: 'static> {
     kafka: &'r Kafka,
     projection: Projection<E>,
     options: &'r ReplayOptions,
-    cancelled: &'r AtomicBool,
+    cancelled: &'r Stop,
     /// What every partition holds.
     log: Vec<Watermarks>,
     control: Option<&'r ReadModel>,

@@ -19,28 +19,24 @@ use daybook_projection::verify::{
     QuarantineShown, Range, RangeDigest, RowsAt, Sample, Serves, socket_path, unreadable_row,
 };
 use daybook_projection::{Generation, ReadModel, State as Projected, StoreError};
+use daybook_service::Stop;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::api::Api;
 use super::blocking::blocking;
-use super::heavy::{Length, Stop, aside};
+use super::heavy::{Length, aside};
 use super::limits::{ADMIN_BODY_BYTES_MAX, REPAIR_WAIT, SHUTDOWN_GRACE};
 use super::refusal::Refusal;
 use super::serving::Serving;
-use super::stop_signal::StopSignal;
 
 /// Rights on the socket: read and write for its owner.
 const SOCKET_MODE: u32 = 0o600;
 
 /// Answers until `stopped`. The caller holds the read model's serving lock, so a socket that is there already was left
 /// behind.
-pub(super) fn serve(
-    read_model: &ReadModel,
-    api: Arc<Api>,
-    stopped: StopSignal,
-) -> io::Result<JoinHandle<()>> {
+pub(super) fn serve(read_model: &ReadModel, api: Arc<Api>, stopped: Stop) -> io::Result<JoinHandle<()>> {
     let (open, path) = socket_path(read_model.directory())?;
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -54,9 +50,9 @@ pub(super) fn serve(
     Ok(tokio::spawn(async move {
         let to_end = stopped.clone();
         let served = axum::serve(listener, router(api))
-            .with_graceful_shutdown(async move { to_end.requested().await });
+            .with_graceful_shutdown(async move { to_end.cancelled().await });
         let too_late = async {
-            stopped.requested().await;
+            stopped.cancelled().await;
             sleep(SHUTDOWN_GRACE).await;
         };
         tokio::select! {
@@ -140,7 +136,8 @@ async fn digests(
     Json(ranges): Json<Vec<Range>>,
 ) -> Result<Json<Vec<RangeDigest>>, Refusal> {
     let serving = api.serving()?;
-    read(&serving, move |generation, stop| RangeDigest::of_all(generation, &ranges, &|| stop.is_set())).await
+    read(&serving, move |generation, stop| RangeDigest::of_all(generation, &ranges, &|| stop.requested()))
+        .await
 }
 
 async fn rows(

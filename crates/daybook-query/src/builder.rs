@@ -3,8 +3,8 @@
 //! The first generation is built by the same replay as any other, and published only when it is complete: a crash on
 //! the way leaves nothing that could be taken for a whole read model, and there is one way to build, the fast one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use daybook_event::event_data::EventData;
@@ -13,7 +13,7 @@ use daybook_projection::{
     Projection, ReadModel, ReadModelError, ReplayError, ReplayOptions, ReplayProgress, ReplayReport,
     StopReason, replay,
 };
-use daybook_service::{Repeated, and_more, kind};
+use daybook_service::{LogOnce, Stop};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -22,7 +22,6 @@ use super::blocking::blocking;
 use super::limits::{BROKER_TIMEOUT, RETRY_INTERVAL};
 use super::rebuild::Rebuild;
 use super::settings::Settings;
-use super::stop_signal::StopSignal;
 
 /// Why there is no new generation.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +84,7 @@ pub(super) struct Builder<E: 'static> {
     pub(super) holder: String,
     pub(super) api: Arc<Api>,
     /// Reasons that come again with each attempt.
-    pub(super) said: Mutex<Repeated>,
+    pub(super) said: LogOnce,
 }
 
 impl<E: EventData + 'static> Builder<E> {
@@ -94,12 +93,12 @@ impl<E: EventData + 'static> Builder<E> {
     pub(super) async fn run(
         self,
         mut wanted: mpsc::Receiver<Wanted>,
-        stopped: StopSignal,
+        stopped: Stop,
     ) -> Result<(), BuildError> {
         loop {
             let wanted = tokio::select! {
                 wanted = wanted.recv() => wanted,
-                () = stopped.requested() => None,
+                () = stopped.cancelled() => None,
             };
             let Some(wanted) = wanted else { return Ok(()) };
             let built = self.build(&wanted, &stopped).await;
@@ -115,7 +114,7 @@ impl<E: EventData + 'static> Builder<E> {
         }
     }
 
-    async fn build(&self, wanted: &Wanted, stopped: &StopSignal) -> Result<(), BuildError> {
+    async fn build(&self, wanted: &Wanted, stopped: &Stop) -> Result<(), BuildError> {
         let mut discards = true;
         let give_up_at = Instant::now() + self.settings.start_timeout;
         while !self.published_by_others(wanted) {
@@ -145,7 +144,7 @@ impl<E: EventData + 'static> Builder<E> {
             self.tell_trouble(&error);
             tokio::select! {
                 () = sleep(RETRY_INTERVAL) => {}
-                () = stopped.requested() => return Ok(()),
+                () = stopped.cancelled() => return Ok(()),
             }
         }
         Ok(())
@@ -169,8 +168,7 @@ impl<E: EventData + 'static> Builder<E> {
 
     fn tell_trouble(&self, error: &BuildError) {
         let told = error.to_string();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(more) = said.say(&kind("build", &told), Instant::now()).map(and_more) {
+        if let Some(more) = self.said.say_like("build", &told) {
             tracing::warn!("cannot build the read model yet: {told}; trying again{more}");
         }
         self.api.build_trouble.store(Arc::new(Some(told)));
@@ -185,17 +183,8 @@ impl<E: EventData + 'static> Builder<E> {
             && is_foreign.is_ok_and(|foreign| !foreign)
     }
 
-    async fn attempt(&self, stopped: &StopSignal) -> Result<ReplayReport, BuildError> {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let running = blocking(self.replaying(cancelled.clone()));
-        tokio::pin!(running);
-        let result = tokio::select! {
-            result = &mut running => result,
-            () = stopped.requested() => {
-                cancelled.store(true, Ordering::Relaxed);
-                running.await
-            }
-        };
+    async fn attempt(&self, stopped: &Stop) -> Result<ReplayReport, BuildError> {
+        let result = blocking(self.replaying(stopped.clone())).await;
         // Also of one that panicked.
         self.api.rebuild.store(None);
         Ok(result??)
@@ -203,7 +192,7 @@ impl<E: EventData + 'static> Builder<E> {
 
     fn replaying(
         &self,
-        cancelled: Arc<AtomicBool>,
+        cancelled: Stop,
     ) -> impl FnOnce() -> Result<ReplayReport, ReplayError> + Send + 'static {
         let (kafka, read_model, projection) =
             (self.settings.kafka.clone(), self.read_model.clone(), self.projection);

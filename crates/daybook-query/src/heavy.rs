@@ -4,10 +4,10 @@
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, available_parallelism};
 
 use daybook_projection::replay::lower_priority;
+use daybook_service::Stop;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinError;
@@ -41,27 +41,6 @@ pub(super) struct Heavy {
     asides: Arc<Semaphore>,
     at_work: Count,
     waiting: Count,
-}
-
-/// Whether a read had better stop, because nobody waits for it any more. To be looked at now and then.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Whether its request is gone.
-    #[must_use]
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Lives in the request, and ends with it.
-struct StopsWhenDropped(Stop);
-
-impl Drop for StopsWhenDropped {
-    fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
-    }
 }
 
 impl Heavy {
@@ -107,8 +86,9 @@ impl Heavy {
             // Never closed; without a permit it would go on all the same.
             permits.clone().acquire_owned().await.ok()
         };
-        let of_the_request = StopsWhenDropped(Stop::default());
-        let (stop, at_work) = (of_the_request.0.clone(), Counted::new(&self.at_work));
+        let (stop, at_work) = (Stop::default(), Counted::new(&self.at_work));
+        // Lives in the request, and ends with it.
+        let _of_the_request = stop.on_drop();
         blocking(move || {
             // Free once the work ends, not once its request does.
             let _held = (permit, at_work);

@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
 use daybook_projection::{Follower, Projection, ReadModel, State};
+use daybook_service::Stop;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -28,7 +29,6 @@ use super::blocking::blocking;
 use super::builder::Wanted;
 use super::limits::CURRENT_LOOK_INTERVAL;
 use super::status::NextStatus;
-use super::stop_signal::StopSignal;
 use candidate::Candidate;
 use mend::{Mending, is_failed_write, probe};
 use next::{Moved, Next, Stage, Withdrawn};
@@ -84,7 +84,7 @@ impl<E: EventData + 'static> Keeper<E> {
     }
 
     /// Serves what is published until told to stop; then stops the followers.
-    pub(super) async fn run(mut self, stopped: StopSignal) {
+    pub(super) async fn run(mut self, stopped: Stop) {
         let mut ticks = interval(CURRENT_LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -95,7 +95,7 @@ impl<E: EventData + 'static> Keeper<E> {
                     Moved::Compared(served, compared) => self.compared(&served, compared).await,
                     Moved::Further => {}
                 },
-                () = stopped.requested() => break,
+                () = stopped.cancelled() => break,
             }
             self.judge(&stopped).await;
             self.tell();

@@ -42,7 +42,6 @@ pub mod service;
 pub mod serving;
 pub mod settings;
 pub mod status;
-mod stop_signal;
 pub mod times;
 
 pub use run::RunError;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use daybook_projection::ReadModel;
 use daybook_projection::read_model::{ADMIN_SOCKET, SERVING_LOCK};
+use daybook_service::{LogOnce, Stop};
 use daybook_store::DirectoryLock;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -15,14 +16,13 @@ use super::admin;
 use super::api::Api;
 use super::blocking::blocking;
 use super::limits::RETRY_INTERVAL;
-use super::stop_signal::StopSignal;
 
 pub(super) struct Ownership {
     pub(super) read_model: ReadModel,
     pub(super) api: Arc<Api>,
     /// Who this is, to others who find the read model in use.
     pub(super) holder: String,
-    pub(super) stopped: StopSignal,
+    pub(super) stopped: Stop,
 }
 
 impl Ownership {
@@ -32,14 +32,14 @@ impl Ownership {
             Some(lock) => lock,
             None => tokio::select! {
                 lock = self.take() => lock,
-                () = self.stopped.requested() => return,
+                () = self.stopped.cancelled() => return,
             },
         };
         let own = tokio::select! {
             own = self.looked_at(SERVING_LOCK) => own,
-            () = self.stopped.requested() => return,
+            () = self.stopped.cancelled() => return,
         };
-        let mut told = None;
+        let said = LogOnce::new();
         loop {
             let trouble = match admin::serve(&self.read_model, self.api.clone(), self.stopped.clone()) {
                 Ok(serving) => match self.serve_until_gone(serving, own).await {
@@ -49,13 +49,12 @@ impl Ownership {
                 // Queries are answered all the same.
                 Err(error) => format!("who looks after the read model is not answered: {error}"),
             };
-            if told.as_ref() != Some(&trouble) {
-                tracing::error!("{trouble}");
-                told = Some(trouble);
+            if let Some(more) = said.say(&trouble) {
+                tracing::error!("{trouble}{more}");
             }
             tokio::select! {
                 () = sleep(RETRY_INTERVAL) => {}
-                () = self.stopped.requested() => break,
+                () = self.stopped.cancelled() => break,
             }
         }
         // Gone with this process; the next one would remove it as well.

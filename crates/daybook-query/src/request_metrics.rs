@@ -1,10 +1,10 @@
 //! Counts and durations of requests, by route and status.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use daybook_service::LogOnce;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,9 +14,6 @@ use prometheus_client::registry::Registry;
 
 /// Upper bounds in seconds: from an answer out of memory to one that waited for its token.
 const BUCKETS_S: [f64; 10] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.0, 10.0];
-
-/// How often it is logged that rows cannot be read.
-const TELL_UNREADABLE_EVERY: Duration = Duration::from_secs(60);
 
 /// A number that goes up and down.
 pub(super) type Count = Gauge<i64, AtomicI64>;
@@ -45,7 +42,7 @@ pub(super) struct RequestMetrics {
 #[derive(Debug, Default)]
 pub(super) struct UnreadableRows {
     count: Counter<u64, AtomicU64>,
-    told: Mutex<Option<Instant>>,
+    said: LogOnce,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,11 +74,9 @@ impl Default for RequestMetrics {
 impl UnreadableRows {
     pub(super) fn note(&self, route: &str, cause: &str) {
         self.count.inc();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|at| at.elapsed() >= TELL_UNREADABLE_EVERY) {
-            *told = Some(Instant::now());
+        if let Some(more) = self.said.say("unreadable") {
             let so_far = self.count.get();
-            tracing::error!(route, so_far, "the read model cannot be read: {cause}");
+            tracing::error!(route, so_far, "the read model cannot be read: {cause}{more}");
         }
     }
 }

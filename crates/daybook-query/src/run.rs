@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use daybook_event::event_data::EventData;
 use daybook_projection::Projection;
-use daybook_service::{self, ConnectionLimits};
+use daybook_service::{self, ConnectionLimits, Stop};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -15,7 +15,6 @@ use super::api::Api;
 use super::limits::SHUTDOWN_GRACE;
 use super::service::{Service, ServiceError, StartError, StopError};
 use super::settings::Settings;
-use super::stop_signal::{StopSignal, stop_signal};
 
 /// Why a query-api did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +72,8 @@ async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listen)?;
-    let (close, closed) = stop_signal();
+    let closed = Stop::default();
+    let close = closed.on_drop();
     let mut server = spawn_server(listener, service.router(), connections, closed);
     let shutdown = daybook_service::listening(shutdown).await;
     tracing::info!("listening on {address}");
@@ -83,7 +83,7 @@ async fn serve(
         error = service.failed() => Err(error.into()),
     };
     // Requests first: some of them wait for what the follower is about to project.
-    close.stop();
+    drop(close);
     finish(server, wait_ms_max).await;
     let stopped = service.stop().await;
     if let (Err(_), Err(stopped)) = (&ended, &stopped) {
@@ -97,9 +97,9 @@ fn spawn_server(
     listener: TcpListener,
     router: Router,
     connections: ConnectionLimits,
-    closed: StopSignal,
+    closed: Stop,
 ) -> JoinHandle<()> {
-    let closed = async move { closed.requested().await };
+    let closed = async move { closed.cancelled().await };
     tokio::spawn(daybook_service::serve(listener, router, connections, closed))
 }
 

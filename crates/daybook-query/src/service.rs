@@ -1,13 +1,14 @@
 //! Everything of a query-api but the port: read model, keeper, builder, and the router that answers from them.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use daybook_event::event_data::EventData;
 use daybook_projection::read_model::{SERVING_LOCK, Withdrawn};
 use daybook_projection::{Layout, Projection, ReadModel, ReadModelError};
+use daybook_service::{LogOnce, Stop, StopOnDrop};
 use daybook_store::{DirectoryLock, LockError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
@@ -24,12 +25,11 @@ use super::own_threads::{OwnThreads, TaskError};
 use super::ownership::Ownership;
 use super::router::router;
 use super::settings::Settings;
-use super::stop_signal::{StopSignal, Stopper, stop_signal};
 
 /// A running query service without a port.
 pub struct Service {
     router: Router,
-    stopper: Stopper,
+    stopper: StopOnDrop,
     /// None once it has been told that it ended.
     keeper: Option<OwnThreads>,
     ownership: JoinHandle<()>,
@@ -119,7 +119,8 @@ impl Service {
             debug_assert!(asked.is_ok(), "the receiver is still here");
         }
         let keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone(), builds);
-        let (stopper, stopped) = stop_signal();
+        let stopped = Stop::default();
+        let stopper = stopped.on_drop();
         let ownership = Ownership {
             read_model: read_model.clone(),
             api: api.clone(),
@@ -133,7 +134,7 @@ impl Service {
             projection,
             holder,
             api: api.clone(),
-            said: Mutex::default(),
+            said: LogOnce::new(),
         };
         let router = router(routes, api.clone());
         let keeper = Some(spawn_keeper(keeper, api, stopped.clone())?);
@@ -165,7 +166,7 @@ impl Service {
     /// # Errors
     /// [`StopError`]; what has not ended by then goes on until the process ends.
     pub async fn stop(self) -> Result<(), StopError> {
-        self.stopper.stop();
+        self.stopper.request();
         let ended = async move {
             if let Some(builder) = self.builder {
                 // It has been told to stop; what it says to that is no news.
@@ -233,7 +234,7 @@ async fn keeper_failed(keeper: &mut Option<OwnThreads>) -> TaskError {
 fn spawn_keeper<E: EventData + 'static>(
     keeper: Keeper<E>,
     api: Arc<Api>,
-    stopped: StopSignal,
+    stopped: Stop,
 ) -> std::io::Result<OwnThreads> {
     OwnThreads::spawn("keeper", KEEPER_BLOCKING_THREADS_MAX, async move {
         tokio::select! {
@@ -247,9 +248,10 @@ fn spawn_keeper<E: EventData + 'static>(
 impl Service {
     /// Answers nothing; its keeper does as it is told.
     pub(super) fn with_keeper(keeper: impl Future<Output = ()> + Send + 'static) -> Self {
-        let (stopper, stopped) = stop_signal();
+        let stopped = Stop::default();
+        let stopper = stopped.on_drop();
         let keeper = OwnThreads::spawn("keeper", 1, keeper).ok();
-        let ownership = tokio::spawn(async move { stopped.requested().await });
+        let ownership = tokio::spawn(async move { stopped.cancelled().await });
         Self { router: Router::new(), stopper, keeper, ownership, builder: None }
     }
 }

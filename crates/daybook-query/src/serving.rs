@@ -5,10 +5,11 @@ use std::sync::Arc;
 use daybook_event::token::{Token, TokenPosition};
 use daybook_projection::follower::Repairs;
 use daybook_projection::{Generation, Progress, ReadError};
+use daybook_service::Stop;
 use tokio::sync::watch;
 
 use super::first_catch_up::FirstCatchUp;
-use super::heavy::{Heavy, Length, Stop};
+use super::heavy::{Heavy, Length};
 use super::limits::READ_INLINE_ROWS_MAX;
 use super::positions;
 use super::refusal::Refusal;

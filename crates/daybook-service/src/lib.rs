@@ -6,22 +6,24 @@ mod connections;
 mod errors;
 mod failpoint;
 pub mod health_check;
+mod log_once;
 mod logging;
 mod pause;
-mod repeated;
 mod shutdown;
 mod slot;
+mod stop;
 
 use std::time::Duration;
 
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
 pub use errors::SettingErrors;
 pub use failpoint::{FIRES, fires};
+pub use log_once::LogOnce;
 pub use logging::{LogFlags, LogFormat, init_logging};
 pub use pause::Pause;
-pub use repeated::{Repeated, and_more, kind};
 pub use shutdown::{listening, shutdown_signal};
 pub use slot::Slot;
+pub use stop::{Stop, StopOnDrop};
 
 /// If two looks are further apart, of somebody who looks again and again, the process itself stood still: it got SIGSTOP, or no
 /// processor. (While a machine is suspended this clock may stand still, too.)

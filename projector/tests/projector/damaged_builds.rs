@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_projection::{ReadModel, ReplayError, ReplayOptions, ReplayProgress, replay};
+use daybook_service::Stop;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::Broker;
@@ -14,8 +14,12 @@ use crate::rebuilds::{options, rebuild};
 /// Leaves a build that was stopped while it read, with runs and records that wait.
 fn stopped(broker: &Broker, directory: &Path) -> PathBuf {
     let read_model = ReadModel::open(directory).unwrap();
-    let cancelled = AtomicBool::new(false);
-    let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
+    let cancelled = Stop::default();
+    let stop = |progress: ReplayProgress| {
+        if progress.done > 0 {
+            cancelled.request()
+        }
+    };
     let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
     let stopped = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");

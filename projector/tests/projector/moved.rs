@@ -2,10 +2,10 @@
 //! the log before and after.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_projection::verify::verify;
 use daybook_projection::{Comparison, ReadModel, ReplayError, ReplayOptions, ReplayProgress, replay};
+use daybook_service::Stop;
 use uuid::Uuid;
 
 use crate::broker::Broker;
@@ -37,8 +37,12 @@ fn a_build_is_begun_anew_when_the_log_has_moved() {
     let (before, after) = (log(REPETITIONS, EVENTS), log(0, EVENTS + 2 * REPETITIONS));
     let directory = tempfile::tempdir().unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let cancelled = AtomicBool::new(false);
-    let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
+    let cancelled = Stop::default();
+    let stop = |progress: ReplayProgress| {
+        if progress.done > 0 {
+            cancelled.request()
+        }
+    };
     let slow = ReplayOptions { rate_max: Some(1), ..options() };
     let first =
         replay(&holding(&before).kafka, &read_model, projector::projection(), &slow, stop, &cancelled)
@@ -89,6 +93,6 @@ fn what_was_published_before_the_log_moved_is_compared_by_position() {
 fn verified(broker: &Broker, directory: &Path) -> daybook_projection::verify::VerifyReport {
     let read_model = ReadModel::open(directory).unwrap();
     let aside = ReplayOptions { publish: false, ..options() };
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     verify(&broker.kafka, &read_model, projector::projection(), &aside, 10, |_| {}, &never).unwrap()
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_projection::quarantine::leave_out;
 use daybook_projection::verify::verify;
@@ -10,6 +9,7 @@ use daybook_projection::{
     Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, StopReason,
     replay,
 };
+use daybook_service::Stop;
 use uuid::Uuid;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
@@ -70,10 +70,12 @@ fn stopped_at_any_progress_it_parks_the_same() {
         broker.write(there);
         let directory = tempfile::tempdir().unwrap();
         let read_model = ReadModel::open(directory.path()).unwrap();
-        let (cancelled, mut told) = (AtomicBool::new(false), 0);
+        let (cancelled, mut told) = (Stop::default(), 0);
         let stop = |_| {
             told += 1;
-            cancelled.store(told >= stop_after, Ordering::Relaxed);
+            if told >= stop_after {
+                cancelled.request();
+            }
         };
         let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
         let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
@@ -97,8 +99,12 @@ fn a_build_that_goes_on_in_the_middle_of_a_partition_knows_what_waits() {
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let cancelled = AtomicBool::new(false);
-    let stop = |progress: ReplayProgress| cancelled.store(progress.done > 0, Ordering::Relaxed);
+    let cancelled = Stop::default();
+    let stop = |progress: ReplayProgress| {
+        if progress.done > 0 {
+            cancelled.request()
+        }
+    };
     let slow = ReplayOptions { rate_max: Some(1), ..options() };
     let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
     let read = log.records.len();
@@ -179,14 +185,9 @@ fn a_build_that_was_begun_before_an_event_was_left_out_is_not_gone_on_with() {
     let directory = tempfile::tempdir().unwrap();
     let first = rebuild(&broker, directory.path(), &options()).unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let stopped = replay(
-        &broker.kafka,
-        &read_model,
-        projector::projection(),
-        &options(),
-        |_| {},
-        &AtomicBool::new(true),
-    );
+    let cancelled = Stop::default();
+    cancelled.request();
+    let stopped = replay(&broker.kafka, &read_model, projector::projection(), &options(), |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
     let name = crate::log::event_id(log.records[0].source, 0).to_string().parse().unwrap();
     read_model.note_skipped(first.quarantine.find(&name, "a test", "now").unwrap()).unwrap();
@@ -205,7 +206,7 @@ fn a_verification_counts_what_waits() {
     let read_model = ReadModel::open(directory.path()).unwrap();
     let verified = |read_model: &ReadModel| {
         let aside = ReplayOptions { publish: false, ..options() };
-        let never = AtomicBool::new(false);
+        let never = Stop::default();
         verify(&broker.kafka, read_model, projector::projection(), &aside, 10, |_| {}, &never).unwrap()
     };
     let sound = verified(&read_model);

@@ -1,11 +1,11 @@
 //! What a replay does beside reading and writing: runs merged in steps, its pace, what it leaves, what it refuses.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_projection::{
     Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, ReplayReport, replay,
 };
+use daybook_service::Stop;
 use uuid::Uuid;
 
 use crate::broker::{Broker, until};
@@ -23,7 +23,7 @@ pub(crate) fn rebuild(
     options: &ReplayOptions,
 ) -> Result<ReplayReport, ReplayError> {
     let read_model = ReadModel::open(directory).unwrap();
-    replay(&broker.kafka, &read_model, projector::projection(), options, |_| {}, &AtomicBool::new(false))
+    replay(&broker.kafka, &read_model, projector::projection(), options, |_| {}, &Stop::default())
 }
 
 /// Changes the journal of an unfinished generation, as another process would.
@@ -108,10 +108,12 @@ fn stopped_at_any_progress_it_goes_on_from_there() {
     for stop_after in 1..6 {
         let directory = tempfile::tempdir().unwrap();
         let read_model = ReadModel::open(directory.path()).unwrap();
-        let (cancelled, mut told) = (AtomicBool::new(false), 0);
+        let (cancelled, mut told) = (Stop::default(), 0);
         let stop = |_: ReplayProgress| {
             told += 1;
-            cancelled.store(told >= stop_after, Ordering::Relaxed);
+            if told >= stop_after {
+                cancelled.request();
+            }
         };
         let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(4_000), ..options() };
         let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
@@ -167,7 +169,8 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
     let aside = ReplayOptions { accept_difference: None, ..options() };
-    let cancelled = AtomicBool::new(true);
+    let cancelled = Stop::default();
+    cancelled.request();
     let stopped = replay(&broker.kafka, &read_model, projector::projection(), &aside, |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     rewrite_journal(&directory.path().join("gen-000001"), |journal| {

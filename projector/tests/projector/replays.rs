@@ -1,13 +1,13 @@
 //! Rebuilding from offset zero on a broker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_event::Event as _;
 use daybook_projection::{
     FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, StopReason,
     replay,
 };
+use daybook_service::Stop;
 use schemas::ShopEvent;
 
 use crate::broker::{Broker, until_events};
@@ -53,7 +53,7 @@ fn a_tiny_cache_gives_the_same_rows_and_stays_tiny() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
     let tiny = ReplayOptions { memory_bytes_max: 0, ..options() };
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     let report = replay(&broker.kafka, &read_model, projector::projection(), &tiny, |_| {}, &never).unwrap();
     assert_eq!(report.digest, digest_of(&log.records));
 }
@@ -92,7 +92,7 @@ fn progress_reaches_its_total_and_can_be_cancelled() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
     let mut told: Vec<ReplayProgress> = Vec::new();
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     replay(
         &broker.kafka,
         &read_model,
@@ -105,8 +105,8 @@ fn progress_reaches_its_total_and_can_be_cancelled() {
     let last = told.last().unwrap();
     assert_eq!((told[0].done, last.done, last.total), (0, 300, 300));
 
-    let cancelled = AtomicBool::new(false);
-    let cancel = |_| cancelled.store(true, Ordering::Relaxed);
+    let cancelled = Stop::default();
+    let cancel = |_| cancelled.request();
     let error = replay(&broker.kafka, &read_model, projector::projection(), &options(), cancel, &cancelled)
         .unwrap_err();
     assert!(matches!(error, ReplayError::Cancelled { .. }), "{error}");

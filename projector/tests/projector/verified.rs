@@ -1,13 +1,13 @@
 //! One flipped bit of a published row is found, by name.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_projection::read_model::VERIFY_DIRECTORY;
 use daybook_projection::verify::{Range, RangeDigest, RowsAt, Sample, Serves, VerifyReport, verify};
 use daybook_projection::{
     Comparison, Generation, ReadModel, ReadModelError, ReplayError, ReplayOptions, replay,
 };
+use daybook_service::Stop;
 use daybook_store::testing::{flip_row, flip_sorted, open_rows};
 use serde_json::json;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ fn verified(broker: &Broker, directory: &Path) -> VerifyReport {
 fn verified_up_to(broker: &Broker, directory: &Path, limit: usize) -> VerifyReport {
     let read_model = ReadModel::open(directory).unwrap();
     let options = ReplayOptions { publish: false, ..options() };
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     verify(&broker.kafka, &read_model, projector::projection(), &options, limit, |_| {}, &never).unwrap()
 }
 
@@ -159,10 +159,12 @@ fn a_settled_build_whose_page_goes_bad_is_begun_anew() {
     rebuild(&broker, directory.path(), &options()).unwrap();
     let second = directory.path().join("gen-000002");
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let cancelled = AtomicBool::new(false);
+    let cancelled = Stop::default();
     let once_settled = |_| {
         let journal = std::fs::read_to_string(second.join("build/JOURNAL")).unwrap_or_default();
-        cancelled.store(journal.contains("\"settled\":true"), Ordering::Relaxed);
+        if journal.contains("\"settled\":true") {
+            cancelled.request();
+        }
     };
     let stopped =
         replay(&broker.kafka, &read_model, projector::projection(), &options(), once_settled, &cancelled);
@@ -195,7 +197,8 @@ fn a_verification_that_is_stopped_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     rebuild(&broker, directory.path(), &options()).unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let stopped = AtomicBool::new(true);
+    let stopped = Stop::default();
+    stopped.request();
     let verified =
         verify(&broker.kafka, &read_model, projector::projection(), &options(), LIMIT, |_| {}, &stopped);
     assert!(verified.is_err(), "{verified:?}");

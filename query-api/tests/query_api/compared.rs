@@ -1,12 +1,12 @@
 //! A published generation is compared with what is served: whatever becomes of that, no other wish is lost.
 
 use std::fs;
-use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use daybook_event::claim::{self, Claim, Writer};
 use daybook_event::envelope::Source;
 use daybook_projection::{Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
+use daybook_service::Stop;
 use jiff::Timestamp;
 use schemas::ShopEvent;
 use serde_json::{Value, json};
@@ -207,7 +207,7 @@ async fn replay_on(setting: &Setting, accept: Option<&str>) -> Result<ReplayRepo
             accept_difference: accept,
             ..ReplayOptions::new(PARTITIONS, "another test".to_owned())
         };
-        let never = AtomicBool::new(false);
+        let never = Stop::default();
         replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &never)
     })
     .await

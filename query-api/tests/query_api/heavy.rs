@@ -59,9 +59,9 @@ impl Drop for Opens {
 }
 
 async fn read(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, Refusal> {
-    let read = move |_: &_, stop: &daybook_query::heavy::Stop| {
+    let read = move |_: &_, stop: &daybook_service::Stop| {
         gate.pass();
-        gate.told_to_stop.fetch_add(usize::from(stop.is_set()), Ordering::SeqCst);
+        gate.told_to_stop.fetch_add(usize::from(stop.requested()), Ordering::SeqCst);
         answer::render(&"all of it", 1)
     };
     Ok(answer::untagged(api.serving()?.read_many(read).await?))

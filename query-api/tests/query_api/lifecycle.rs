@@ -1,9 +1,9 @@
 //! From nothing to a read model, and from one run to the next.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use daybook_projection::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
+use daybook_service::Stop;
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
@@ -187,7 +187,8 @@ async fn what_an_earlier_version_has_left_unfinished_does_not_keep_a_new_one_fro
     let left = tokio::task::spawn_blocking(move || {
         let read_model = ReadModel::open(&data_dir).unwrap();
         let options = ReplayOptions::new(PARTITIONS, "a test".to_owned());
-        let cancelled = AtomicBool::new(true);
+        let cancelled = Stop::default();
+        cancelled.request();
         replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &cancelled).unwrap_err();
         read_model.path_of("gen-000001").join("build/JOURNAL")
     });

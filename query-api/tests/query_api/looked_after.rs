@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_projection::verify::{VerifyReport, socket_path, verify};
 use daybook_projection::{ReadModel, ReplayOptions};
+use daybook_service::Stop;
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
@@ -109,7 +110,7 @@ async fn a_directory_that_was_taken_away_is_told_while_it_is() {
 fn verified(kafka: &daybook_kafka::Kafka, data_dir: PathBuf) -> VerifyReport {
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a verification".to_owned());
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     verify(kafka, &read_model, projector::projection(), &options, LIMIT, |_| {}, &never).unwrap()
 }
 

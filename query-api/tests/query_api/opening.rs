@@ -1,6 +1,5 @@
 //! What is published cannot be opened or served yet: it is told, waited for, and served once it can be.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,6 +8,7 @@ use daybook_projection::{
     SourceCheckpoint, SourceId, replay,
 };
 use daybook_query::Settings;
+use daybook_service::Stop;
 use serde_json::{Value, json};
 
 use crate::events::{created, id, placed, signed_up};
@@ -103,7 +103,7 @@ pub(crate) async fn replayed(setting: &Setting, accept: Option<&str>) -> Result<
         let read_model = ReadModel::open(&data_dir).unwrap();
         let options =
             ReplayOptions { accept_difference, ..ReplayOptions::new(PARTITIONS, "another test".to_owned()) };
-        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &AtomicBool::new(false))
+        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &Stop::default())
     };
     tokio::task::spawn_blocking(work).await.unwrap()
 }

@@ -5,12 +5,12 @@ use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use daybook_projection::{Generation, ReadModel, ReplayOptions, replay};
+use daybook_service::Stop;
 use tempfile::TempDir;
 
 use crate::events::signed_up;
@@ -175,7 +175,7 @@ fn published(directory: &TempDir, log: &Log) -> PathBuf {
     let data_dir = directory.path().join("read-model");
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a test".to_owned());
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     replay(&log.kafka(), &read_model, projector::projection(), &options, |_| {}, &never).unwrap();
     data_dir
 }

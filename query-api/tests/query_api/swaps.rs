@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use daybook_event::token::{Token, TokenPosition};
 use daybook_projection::{Checkpoint, Generation, ReadModel, ReplayOptions, replay};
+use daybook_service::Stop;
 use serde_json::{Value, json};
 
 use crate::events::{id, placed, signed_up};
@@ -27,7 +28,7 @@ pub(crate) async fn rebuild(setting: &Setting) -> String {
     tokio::task::spawn_blocking(move || {
         let read_model = ReadModel::open(&data_dir).unwrap();
         let options = ReplayOptions::new(PARTITIONS, "another test".to_owned());
-        let never = AtomicBool::new(false);
+        let never = Stop::default();
         replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &never).unwrap().generation
     })
     .await

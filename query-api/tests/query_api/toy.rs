@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::extract::State;
@@ -23,6 +22,7 @@ use daybook_query::positions::Dependency;
 use daybook_query::refusal::Refusal;
 use daybook_query::service::Service;
 use daybook_query::serving::unreadable;
+use daybook_service::Stop;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -267,7 +267,7 @@ async fn rebuild(setting: &Setting) {
         let why = Some("a newer program".to_owned());
         let options =
             ReplayOptions { accept_difference: why, ..ReplayOptions::new(PARTITIONS, "a test".to_owned()) };
-        replay(&kafka, &read_model, LAMPS, &options, |_| {}, &AtomicBool::new(false)).unwrap()
+        replay(&kafka, &read_model, LAMPS, &options, |_| {}, &Stop::default()).unwrap()
     });
     assert_eq!(replayed.await.unwrap().generation, "gen-000002");
 }
@@ -288,7 +288,7 @@ async fn what_would_take_back_what_was_shown_is_served_only_if_somebody_says_why
         let options = ReplayOptions::new(PARTITIONS, "another test".to_owned());
         let options = ReplayOptions { publish, accept_difference, ..options };
         let replay = move || {
-            let (read_model, never) = (ReadModel::open(&data_dir).unwrap(), AtomicBool::new(false));
+            let (read_model, never) = (ReadModel::open(&data_dir).unwrap(), Stop::default());
             replay(&kafka, &read_model, BREAKING, &options, |_| {}, &never).unwrap().generation
         };
         tokio::task::spawn_blocking(replay).await.unwrap()

@@ -91,7 +91,7 @@ async fn an_index_of_which_the_follower_cannot_read_a_page_is_put_aside_and_buil
     // It reads what waits once more.
     shop.orders.follow_again();
     let faults = shop.orders.faults();
-    eventually("the process to end by itself", || (*faults.borrow()).then_some(()));
+    eventually("the process to end by itself", || faults.requested().then_some(()));
     let ended = shop.orders.ended().unwrap_err().to_string();
     assert!(ended.contains("put aside as") && ended.contains("loses nothing"), "{ended}");
 

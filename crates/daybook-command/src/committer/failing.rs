@@ -5,8 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use daybook_journal::AppendError;
-use daybook_service::fires;
-use daybook_service::{Repeated, and_more};
+use daybook_service::{LogOnce, fires};
 use daybook_store::StoreError;
 
 use super::{CommitError, Committer, Work, refuse};
@@ -52,7 +51,7 @@ impl<A: Aggregate> Committer<A> {
         if self.index_failures >= INDEX_FAILURES_MAX && takes_writes(self.syncing.dir()).is_ok() {
             return Err(self.give_index_up(error));
         }
-        let mut said = Repeated::default();
+        let said = LogOnce::new();
         loop {
             // What Kafka has meanwhile may give the room.
             self.retire();
@@ -62,8 +61,7 @@ impl<A: Aggregate> Committer<A> {
                 Ok(()) => {}
                 Err(error) if error.is_of_the_index() => return Err(self.give_index_up(&error)),
                 Err(error) => {
-                    if let Some(left_out) = said.say("fails", Instant::now()) {
-                        let more = and_more(left_out);
+                    if let Some(more) = said.say("fails") {
                         tracing::error!(error = %error, "the store still fails{more}");
                     }
                 }

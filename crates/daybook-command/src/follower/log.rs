@@ -1,6 +1,5 @@
 //! The follower's looks at the log: it waits for topics, and for a log that lost its end to be healed.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daybook_event::place::Place;
@@ -43,7 +42,7 @@ impl<A: Aggregate> Follower<A> {
 
     /// What partitions hold. Not asked to the end at a stop: that waits for this thread.
     pub(super) fn held(&self, partitions: &[(&str, i32)]) -> Result<Vec<Held>, TopicError> {
-        let is_over = || self.stopping.load(Ordering::Relaxed);
+        let is_over = || self.stopping.requested();
         topics::held_until(&self.kafka, partitions, ANSWER_MAX, &is_over)
     }
 
@@ -75,7 +74,7 @@ impl<A: Aggregate> Follower<A> {
     /// known.
     pub(super) fn find_places(&self, sources: &mut [Source]) -> Result<(), FollowError> {
         let mut told = String::new();
-        while !self.stopping.load(Ordering::Relaxed) {
+        while !self.stopping.requested() {
             let log = self.look(sources)?;
             let here: Vec<_> =
                 sources.iter().zip(&log).filter_map(|(source, held)| Some((source, (*held)?))).collect();
@@ -155,7 +154,7 @@ impl<A: Aggregate> Follower<A> {
     /// that was followed before, following counts as stopped.
     pub(super) fn insist<T>(&self, ask: impl Fn() -> Result<T, TopicError>) -> Result<T, FollowError> {
         let mut told = String::new();
-        while !self.stopping.load(Ordering::Relaxed) {
+        while !self.stopping.requested() {
             let problem = match ask() {
                 Ok(answer) => return Ok(answer),
                 Err(TopicError::Missing { topic }) if self.was_followed(&topic)? => {
@@ -182,7 +181,7 @@ impl<A: Aggregate> Follower<A> {
     /// With one client, which need not find out anew each time that nobody answers.
     fn wait_reachable(&self) -> Result<(), FollowError> {
         let waiting = topics::Waiting::open(&self.kafka)?;
-        while !self.stopping.load(Ordering::Relaxed) && waiting.wait_reachable(RETRY_PAUSE).is_err() {}
+        while !self.stopping.requested() && waiting.wait_reachable(RETRY_PAUSE).is_err() {}
         Ok(())
     }
 

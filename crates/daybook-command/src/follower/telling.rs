@@ -4,48 +4,40 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use daybook_service::{Repeated, and_more, kind};
+use daybook_service::LogOnce;
 
 /// What the follower has said.
 #[derive(Debug, Default)]
-pub(crate) struct Telling(Mutex<Said>);
-
-#[derive(Debug, Default)]
-struct Said {
-    said: Repeated,
+pub(crate) struct Telling {
+    said: LogOnce,
     /// Since when it fails again and again.
-    since: Option<Instant>,
+    since: Mutex<Option<Instant>>,
 }
 
 impl Telling {
     /// It has failed, and is tried again.
     pub(super) fn fails(&self, reason: &str) {
-        let left_out = self.0.lock().unwrap_or_else(PoisonError::into_inner).fails(reason, Instant::now());
-        if let Some(left_out) = left_out {
-            tracing::warn!("not following: {reason}; trying again{}", and_more(left_out));
+        if let Some(more) = self.fails_at(reason, Instant::now()) {
+            tracing::warn!("not following: {reason}; trying again{more}");
         }
     }
 
     /// Everything is followed again.
     pub(super) fn goes_on(&self) {
-        let over = self.0.lock().unwrap_or_else(PoisonError::into_inner).goes_on(Instant::now());
-        if let Some((lasted, left_out)) = over {
-            tracing::info!(after_s = lasted.as_secs(), "following goes on{}", and_more(left_out));
+        if let Some((lasted, more)) = self.goes_on_at(Instant::now()) {
+            tracing::info!(after_s = lasted.as_secs(), "following goes on{more}");
         }
     }
-}
 
-impl Said {
-    /// With how many others that were left out it is to be said now, if it is.
-    fn fails(&mut self, reason: &str, now: Instant) -> Option<u64> {
-        self.since.get_or_insert(now);
-        self.said.say(&kind("fails", reason), now)
+    fn fails_at(&self, reason: &str, now: Instant) -> Option<String> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+        self.said.say_like_at("fails", reason, now)
     }
 
-    /// The same of the end, if anything has failed; and how long it lasted.
-    fn goes_on(&mut self, now: Instant) -> Option<(Duration, u64)> {
-        let lasted = now.saturating_duration_since(self.since.take()?);
-        Some((lasted, self.said.say("goes on", now)?))
+    /// If anything has failed, how long it lasted.
+    fn goes_on_at(&self, now: Instant) -> Option<(Duration, String)> {
+        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((now.saturating_duration_since(since), self.said.say_at("goes on", now)?))
     }
 }
 
@@ -55,13 +47,14 @@ mod tests {
 
     #[test]
     fn what_fails_for_minutes_is_said_once_a_minute_and_when_it_is_over() {
-        let (mut said, began) = (Said::default(), Instant::now());
+        let (said, began) = (Telling::default(), Instant::now());
         let at = |ms| began + Duration::from_millis(ms);
-        assert_eq!(said.goes_on(at(0)), None, "nothing has failed");
-        let lines: Vec<_> = (0..240).filter_map(|tried| said.fails("a page", at(tried * 500))).collect();
-        assert_eq!(lines, [0, 119]);
-        assert_eq!(said.fails("no broker", at(120_000)), Some(0), "another reason hides behind none");
-        assert_eq!(said.goes_on(at(130_000)), Some((Duration::from_secs(130), 0)));
-        assert_eq!(said.goes_on(at(131_000)), None, "it is over");
+        assert_eq!(said.goes_on_at(at(0)), None, "nothing has failed");
+        let lines: Vec<_> = (0..240).filter_map(|tried| said.fails_at("a page", at(tried * 500))).collect();
+        assert_eq!(lines, ["", " (119 more of this kind before)"]);
+        let other = said.fails_at("no broker", at(120_000));
+        assert_eq!(other.as_deref(), Some(""), "another reason hides behind none");
+        assert_eq!(said.goes_on_at(at(130_000)), Some((Duration::from_secs(130), String::new())));
+        assert_eq!(said.goes_on_at(at(131_000)), None, "it is over");
     }
 }

@@ -5,6 +5,7 @@ use std::thread;
 
 use daybook_event::sequence::Reached;
 use daybook_kafka::topics::{Held, Watermarks};
+use daybook_service::Stop;
 use daybook_stream::PartitionState;
 use tempfile::TempDir;
 
@@ -25,7 +26,7 @@ fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) 
         committer,
         positions: Arc::new(FollowedPositions::new(&[])),
         metrics: Arc::new(Metrics::new()),
-        stopping: Arc::default(),
+        stopping: Stop::default(),
         doubt: Slot::default(),
         readings: Readings::default(),
         opening: 0,
@@ -58,7 +59,7 @@ fn a_stop_asks_no_further_leader() {
     let follower = follower(broker.kafka(""), store, sync_channel(1).0);
     let all = [("toys.events", 0), ("toys.events", 1)];
     assert!(follower.held(&all).unwrap().iter().all(Result::is_ok));
-    follower.stopping.store(true, Ordering::Relaxed);
+    follower.stopping.request();
     assert_eq!(follower.held(&all).unwrap_err(), LogError::GivenUp.into());
 }
 

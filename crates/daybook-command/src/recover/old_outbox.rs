@@ -41,7 +41,7 @@ pub(super) struct Opened {
 
 enum Kept {
     Journal(Reader),
-    Before(StoreBefore),
+    Before(Box<StoreBefore>),
 }
 
 impl Kept {
@@ -131,7 +131,7 @@ impl Opened {
             Ok(Partition { recorded, indexed: 0, compared: Vec::new(), fault: None })
         };
         let partitions = (0..partitions).map(partition).collect::<Result<_, GroupError>>()?;
-        Ok(Self { kept: Kept::Before(store), partitions, unreadable_end: None })
+        Ok(Self { kept: Kept::Before(Box::new(store)), partitions, unreadable_end: None })
     }
 
     fn compare(&mut self, number: i32, logged: Tail) {

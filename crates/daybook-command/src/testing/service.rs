@@ -9,10 +9,9 @@ use axum::Router;
 use daybook_journal::{Beginning, Event, Group, find};
 use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
-use daybook_service::ConnectionLimits;
+use daybook_service::{ConnectionLimits, Stop};
 use daybook_store::testing::copy_dir;
 use tempfile::TempDir;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::ambient::{SystemAmbient, now_ms};
@@ -151,8 +150,8 @@ impl<A: Aggregate> TestService<A> {
     }
 
     /// Says so when the service ends by itself.
-    pub fn faults(&self) -> watch::Receiver<bool> {
-        self.running.as_ref().unwrap().faults.subscribe()
+    pub fn faults(&self) -> Stop {
+        self.running.as_ref().unwrap().faults.clone()
     }
 
     /// Rows of the store whose key begins with this letter.

@@ -37,7 +37,7 @@ async fn a_page_that_cannot_be_read_tears_no_group() {
     let (faults, mut accepted, mut is_lost) = (toys.faults(), 0, false);
     let deadline = Instant::now() + DEADLINE;
     let mut number = 0;
-    while !*faults.borrow() && Instant::now() < deadline {
+    while !faults.requested() && Instant::now() < deadline {
         number += 1;
         let lose = Call::delete(format!("/toys/{lost}")).send(&toys.router).await;
         // What the journal has is decided, although the index did not take it.
@@ -47,7 +47,7 @@ async fn a_page_that_cannot_be_read_tears_no_group() {
         let other = json!({"name": format!("other {number}")});
         accepted += u64::from(Call::post("/toys", &other).send(&toys.router).await.status == 201);
     }
-    eventually("the process to end by itself", || (*faults.borrow()).then_some(()));
+    eventually("the process to end by itself", || faults.requested().then_some(()));
     let ended = toys.ended().unwrap_err().to_string();
     assert!(ended.contains("put aside as"), "{ended}");
     toys.restart(|_| {}).unwrap();

@@ -30,7 +30,7 @@ async fn make(toys: &TestService<Toys>, name: &str) {
 #[track_caller]
 fn ends_saying(toys: &mut TestService<Toys>, parts: &[&str]) -> String {
     let faults = toys.faults();
-    eventually("the process to end by itself", || (*faults.borrow()).then_some(()));
+    eventually("the process to end by itself", || faults.requested().then_some(()));
     assert!(toys.service().not_ready().is_some());
     let ended = toys.ended().unwrap_err();
     assert_eq!(ended.exit_code(), 1);

@@ -153,7 +153,7 @@ impl JournalFile {
         let io_error =
             |error: &dyn std::fmt::Display| StoreError::new("write", &self.path, error.to_string());
         let text = serde_json::to_string(&*journal).map_err(|error| io_error(&error))?;
-        files::replace(&self.path, &files::with_sum(&text)).map_err(|error| io_error(&error))
+        files::replace(&self.path, files::with_sum(&text)).map_err(|error| io_error(&error))
     }
 }
 

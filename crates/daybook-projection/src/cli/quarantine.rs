@@ -1,12 +1,12 @@
 //! `--release` and `--skip-event`: through the process that serves, or here if nobody does.
 
 use std::fmt::Display;
-use std::sync::atomic::AtomicBool;
 
 use crate::quarantine::{EventName, Released};
 use crate::verify::{HoldError, Served};
 use crate::{Projection, ReadModel, ReadModelError};
 use daybook_event::event_data::EventData;
+use daybook_service::Stop;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -62,7 +62,7 @@ fn served<E: EventData + 'static>(
     projection: Projection<E>,
 ) -> Result<Served, Failure> {
     // A signal ends this program at once.
-    let never = AtomicBool::new(false);
+    let never = Stop::default();
     let found = Served::find_repaired(read_model, projection, &holder(), &never).map_err(failed)?;
     found.ok_or_else(|| {
         Failure::failed("no generation has been published; build one with `projector --replay`")

@@ -1,7 +1,5 @@
 //! `--replay`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::quarantine::SkippedEvent;
@@ -11,7 +9,7 @@ use crate::{
     rebuild_aside, replay,
 };
 use daybook_event::event_data::EventData;
-use daybook_service::shutdown_signal;
+use daybook_service::{Stop, shutdown_signal};
 use daybook_stream::SetAside;
 use serde_json::json;
 
@@ -57,11 +55,7 @@ fn skipped(settings: &Settings) -> Result<Vec<SkippedEvent>, Failure> {
     }
 }
 
-fn read_model(
-    settings: &Settings,
-    options: &ReplayOptions,
-    cancelled: &AtomicBool,
-) -> Result<ReadModel, Failure> {
+fn read_model(settings: &Settings, options: &ReplayOptions, cancelled: &Stop) -> Result<ReadModel, Failure> {
     // A directory is not made for a replay that cannot begin.
     if !settings.data_dir.exists() {
         wait_for_a_broker(&settings.kafka.kafka, options, cancelled).map_err(Failure::failed)?;
@@ -70,15 +64,15 @@ fn read_model(
 }
 
 /// Becomes true at the first SIGINT or SIGTERM.
-pub(super) fn cancelled_by_signal() -> Result<Arc<AtomicBool>, Failure> {
-    let cancelled = Arc::new(AtomicBool::new(false));
+pub(super) fn cancelled_by_signal() -> Result<Stop, Failure> {
+    let cancelled = Stop::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     let seen = cancelled.clone();
     // Never joined: it ends with the process.
     thread::spawn(move || {
         runtime.block_on(shutdown_signal());
-        seen.store(true, Ordering::Relaxed);
+        seen.request();
     });
     Ok(cancelled)
 }

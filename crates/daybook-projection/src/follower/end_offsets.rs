@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 use daybook_event::doubt::{Doubts, Reading, Readings};
 use daybook_kafka::topics::{Held, TopicError, TopicWatch};
 use daybook_kafka::{Kafka, LogError};
-use daybook_service::Slot;
+use daybook_service::{Slot, Stop};
 use tokio::sync::watch;
 
-use super::Stopping;
 use super::telling::tell_away;
 use crate::checkpoint::{Checkpoint, SourceId};
 use crate::place::doubt;
@@ -42,7 +41,7 @@ pub(super) struct Findings {
 pub(super) struct EndOffsets {
     kafka: Kafka,
     progress: Arc<watch::Sender<Arc<Progress>>>,
-    stopping: Stopping,
+    stopping: Stop,
     findings: Findings,
 }
 
@@ -51,7 +50,7 @@ impl EndOffsets {
     pub(super) fn start(
         kafka: Kafka,
         progress: Arc<watch::Sender<Arc<Progress>>>,
-        stopping: Stopping,
+        stopping: Stop,
         findings: Findings,
     ) -> io::Result<()> {
         let asking = Self { kafka, progress, stopping, findings };

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
-use daybook_service::Pause;
+use daybook_service::{Pause, Stop};
 use tokio::sync::watch;
 
-use super::Stopping;
 use super::catching::Catching;
 use super::end_offsets::Findings;
 use super::log::{Found, RETRY_AFTER};
@@ -34,7 +33,7 @@ pub(super) struct Following<E: 'static> {
     pub(super) projection: Projection<E>,
     pub(super) engine: Engine<E>,
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
-    pub(super) stopping: Stopping,
+    pub(super) stopping: Stop,
     pub(super) asking: Asking,
     pub(super) findings: Findings,
     /// What it is doing but for a stop.

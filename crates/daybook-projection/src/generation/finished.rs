@@ -56,8 +56,7 @@ impl Finished {
     fn write(&self, path: &Path) -> Result<(), StoreError> {
         let path = path.join(FINISHED_FILE);
         let text = serde_json::to_string(self).map_err(|error| StoreError::new("finish", &path, error))?;
-        files::replace(&path, &files::with_sum(&text))
-            .map_err(|error| StoreError::new("finish", &path, error))
+        files::replace(&path, files::with_sum(&text)).map_err(|error| StoreError::new("finish", &path, error))
     }
 
     /// Whether a store that says `moment` of itself can have come of it; else what is wrong.

@@ -38,7 +38,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Vec<T> {
 /// Whoever notes something else later tries again.
 fn write<T: Serialize>(path: &Path, noted: &[T]) {
     let text = serde_json::to_string(noted).map_err(io::Error::from);
-    if let Err(error) = text.and_then(|text| files::replace(path, &files::with_sum(&text))) {
+    if let Err(error) = text.and_then(|text| files::replace(path, files::with_sum(&text))) {
         tracing::warn!(
             "{} cannot be written; what it should say is not told after a restart: {error}",
             path.display()

@@ -40,7 +40,7 @@ impl Generation {
         let lock = lock(path, holder)?;
         // Before anything that the build's journal could count on.
         files::write(&path.join(BUILDING_FILE), "").map_err(io_error)?;
-        files::write(&path.join(LAYOUT_FILE), &layout.to_string()).map_err(io_error)?;
+        files::write(&path.join(LAYOUT_FILE), layout.to_string()).map_err(io_error)?;
         fs::create_dir_all(path.join(BUILD_DIRECTORY)).map_err(io_error)?;
         let rows = path.join(ROWS_DIRECTORY);
         if rows.exists() {

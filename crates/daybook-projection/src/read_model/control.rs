@@ -48,7 +48,7 @@ impl ReadModel {
             return Err(ReadModelError::NoReplay { path: self.directory.clone() });
         }
         let path = self.directory.join(RATE);
-        files::replace(&path, &rate.unwrap_or(0).to_string()).map_err(io_error("write", &path))
+        files::replace(&path, rate.unwrap_or(0).to_string()).map_err(io_error("write", &path))
     }
 
     /// The rate that was asked for while a replay is at work; the inner `None` stands for no limit.

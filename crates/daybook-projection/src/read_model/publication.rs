@@ -8,11 +8,10 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use daybook_service::{Repeated, and_more};
+use daybook_service::LogOnce;
 use daybook_store::files;
 
 use super::{DIGITS, PREFIX, ReadModel, ReadModelError, io_error, number_of};
@@ -27,7 +26,7 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 const PUBLISH_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What a keeper looks at again and again.
-static SAID: LazyLock<Mutex<Repeated>> = LazyLock::new(Mutex::default);
+static SAID: LogOnce = LogOnce::new();
 
 impl ReadModel {
     /// What `CURRENT` says, whether or not it is a generation here; `None` if there is no such file.
@@ -92,7 +91,7 @@ impl ReadModel {
         if before.as_deref() != Some(name) {
             let path = self.path_of(name).join(BEFORE);
             let before = before.unwrap_or_default();
-            files::replace(&path, &format!("{before}\n")).map_err(io_error("write", &path))?;
+            files::replace(&path, format!("{before}\n")).map_err(io_error("write", &path))?;
         }
         self.set_current(name)
     }
@@ -173,8 +172,7 @@ impl ReadModel {
             Ok(noted) => noted,
             Err(error) => {
                 let told = format!("{error}. The numbers say what was published before {name}");
-                let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(more) = said.say(&told, Instant::now()).map(and_more) {
+                if let Some(more) = SAID.say(&told) {
                     tracing::warn!("{told}{more}");
                 }
                 None
@@ -188,7 +186,7 @@ impl ReadModel {
 
     pub(super) fn set_current(&self, name: &str) -> Result<(), ReadModelError> {
         let path = self.directory.join(CURRENT);
-        files::replace(&path, &format!("{name}\n")).map_err(io_error("write", &path))
+        files::replace(&path, format!("{name}\n")).map_err(io_error("write", &path))
     }
 
     /// One process at a time, and one thread. The directory itself is locked, so that no file is added to it which an older

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
+use daybook_service::Stop;
 
 use super::begin::{begin, next_run, resume};
 use super::options::{ReplayError, ReplayOptions};
@@ -46,7 +46,7 @@ impl<'b, E: EventData> Build<'b, E> {
         projection: Projection<E>,
         start: &Checkpoint,
         options: &'b ReplayOptions,
-        cancelled: &'b AtomicBool,
+        cancelled: &'b Stop,
         unfoldable: Option<Vec<Unfoldable>>,
     ) -> Result<Self, ReplayError> {
         let left = if unfoldable.is_none() && generation::is_unfinished(path) {

@@ -1,10 +1,10 @@
 //! Before a new generation is published: does it say the same as the one that is served, at the same place in the log?
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
+use daybook_service::Stop;
 
 use super::options::{ReplayError, ReplayOptions};
 use crate::catch_up::catch_up;
@@ -60,11 +60,11 @@ pub(super) fn compare<E: EventData>(
     projection: Projection<E>,
     new: &Generation,
     options: &ReplayOptions,
-    cancelled: &AtomicBool,
+    cancelled: &Stop,
 ) -> Result<Comparison, ReplayError> {
     let comparing = Comparing { kafka, read_model, projection, new, options, cancelled };
     let found = comparing.compare();
-    if cancelled.load(Ordering::Relaxed) && !matches!(found, Err(Unlike::Failed(_))) {
+    if cancelled.requested() && !matches!(found, Err(Unlike::Failed(_))) {
         let done = new.checkpoint().records();
         return Err(ReplayError::Cancelled { done, total: done });
     }
@@ -114,7 +114,7 @@ struct Comparing<'c, E: 'static> {
     projection: Projection<E>,
     new: &'c Generation,
     options: &'c ReplayOptions,
-    cancelled: &'c AtomicBool,
+    cancelled: &'c Stop,
 }
 
 impl<E: EventData> Comparing<'_, E> {
@@ -169,7 +169,7 @@ impl<E: EventData> Comparing<'_, E> {
 
     /// The new one follows to where the old one is, which is not kept open for that.
     fn sample_and_follow(&self, served: Served) -> Result<Sample, Unlike> {
-        let stop = || self.cancelled.load(Ordering::Relaxed);
+        let stop = || self.cancelled.requested();
         let here = self.new.checkpoint();
         let sample = served.sample_covering(&here, &stop).map_err(|error| error.to_string())?;
         drop(served);
@@ -188,7 +188,7 @@ impl<E: EventData> Comparing<'_, E> {
 
     /// To where `name` is.
     fn follow(&self, to: &Checkpoint, name: &str) -> Result<(), Unlike> {
-        let stop = || self.cancelled.load(Ordering::Relaxed);
+        let stop = || self.cancelled.requested();
         let followed = catch_up(self.kafka, self.new, self.projection, to, &stop);
         followed.map_err(|reason| match (unreadable_row(&reason), reason) {
             (Some(damage), _) => Unlike::Failed(self.damaged(&damage).into()),

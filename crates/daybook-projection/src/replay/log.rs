@@ -1,11 +1,11 @@
 //! The log as it is when a replay starts.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use daybook_kafka::topics::{self, TopicError, TopicWatch, Watermarks};
 use daybook_kafka::{Kafka, Polled, Reader, Start};
+use daybook_service::Stop;
 
 use daybook_event::envelope;
 use daybook_event::place::Place;
@@ -27,7 +27,7 @@ pub(super) fn look<E>(
     kafka: &Kafka,
     projection: &Projection<E>,
     options: &ReplayOptions,
-    cancelled: &AtomicBool,
+    cancelled: &Stop,
 ) -> Result<Vec<Watermarks>, ReplayError> {
     let start = super::zero(projection, options);
     wait_for_a_broker(kafka, options, cancelled)?;
@@ -56,9 +56,9 @@ pub(super) fn look<E>(
 pub fn wait_for_a_broker(
     kafka: &Kafka,
     options: &ReplayOptions,
-    cancelled: &AtomicBool,
+    cancelled: &Stop,
 ) -> Result<(), ReplayError> {
-    let is_over = || cancelled.load(Ordering::Relaxed);
+    let is_over = || cancelled.requested();
     match topics::wait_reachable_until(kafka, options.start_timeout, is_over) {
         Ok(_) => Ok(()),
         Err(_) if is_over() => Err(ReplayError::Cancelled { done: 0, total: 0 }),

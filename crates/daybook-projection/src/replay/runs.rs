@@ -1,7 +1,6 @@
 //! The reading half of a build: from the log to runs.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -70,9 +69,7 @@ impl<E: EventData> Build<'_, E> {
     /// The thread that makes runs durable.
     fn start_syncing(&self, written: Receiver<Written>) -> Syncing {
         let (journal, failure) = (self.journal.clone(), self.work.failure());
-        thread::spawn(move || {
-            sync_runs(&journal, &written).inspect_err(|_| failure.store(true, Ordering::Relaxed))
-        })
+        thread::spawn(move || sync_runs(&journal, &written).inspect_err(|_| failure.request()))
     }
 
     /// What becomes of a thread's records that cannot be projected.

@@ -2,8 +2,10 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use daybook_service::Stop;
 
 use super::options::{ReplayError, ReplayOptions};
 use super::progress::Meter;
@@ -24,9 +26,9 @@ pub(super) struct Work<'w> {
     pub(super) throttle: Throttle,
     /// What each reader may have fetched ahead.
     pub(super) fetch_bytes_max: usize,
-    cancelled: &'w AtomicBool,
+    cancelled: &'w Stop,
     /// One of the threads has failed.
-    failed: Arc<AtomicBool>,
+    failed: Stop,
     /// Names of all runs, in the order of writing.
     runs: Mutex<Vec<String>>,
     build: PathBuf,
@@ -40,7 +42,7 @@ impl<'w> Work<'w> {
         runs: Vec<String>,
         next_run: u64,
         done_before: u64,
-        cancelled: &'w AtomicBool,
+        cancelled: &'w Stop,
     ) -> Self {
         let fetch_bytes = (options.memory_bytes_max / 2).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
         let meter = Meter::default();
@@ -50,7 +52,7 @@ impl<'w> Work<'w> {
             throttle: Throttle::new(options.rate_max),
             fetch_bytes_max: fetch_bytes / options.threads.max(1),
             cancelled,
-            failed: Arc::default(),
+            failed: Stop::default(),
             runs: Mutex::new(runs),
             build,
             next_run: AtomicU64::new(next_run),
@@ -58,7 +60,7 @@ impl<'w> Work<'w> {
     }
 
     /// Set when one of the threads has failed.
-    pub(super) fn failure(&self) -> Arc<AtomicBool> {
+    pub(super) fn failure(&self) -> Stop {
         self.failed.clone()
     }
 
@@ -76,11 +78,11 @@ impl<'w> Work<'w> {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.cancelled.requested()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.is_cancelled() || self.failed.load(Ordering::Relaxed)
+        self.is_cancelled() || self.failed.requested()
     }
 
     /// Name of the next run.
@@ -89,7 +91,7 @@ impl<'w> Work<'w> {
     }
 
     pub(super) fn noting_failure<T>(&self, result: Result<T, ReplayError>) -> Result<T, ReplayError> {
-        result.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        result.inspect_err(|_| self.failed.request())
     }
 }
 

@@ -1,8 +1,9 @@
 //! Whoever has the published generation open to compare it lets it go once a process means to serve it.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use daybook_service::Stop;
 
 use super::sample::Serves;
 use super::served::{Client, Served};
@@ -17,13 +18,13 @@ pub(crate) const TIMES_MAX: u32 = 8;
 pub(crate) struct GivingWay<'g> {
     /// Who might, and the layout that he would serve; none if it is not open here.
     server: Option<(Client, String)>,
-    cancelled: &'g AtomicBool,
+    cancelled: &'g Stop,
     next_look: Cell<Instant>,
     gave_way: Cell<bool>,
 }
 
 impl<'g> GivingWay<'g> {
-    pub(crate) fn new(read_model: &ReadModel, served: &Served, cancelled: &'g AtomicBool) -> Self {
+    pub(crate) fn new(read_model: &ReadModel, served: &Served, cancelled: &'g Stop) -> Self {
         let server = match served {
             Served::Here { layout, .. } => {
                 let client = Client::new(read_model.directory(), "the process that serves".to_owned());
@@ -36,7 +37,7 @@ impl<'g> GivingWay<'g> {
 
     /// To be asked now and then.
     pub(crate) fn stops(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || self.gives_way()
+        self.cancelled.requested() || self.gives_way()
     }
 
     /// Whether a process meant to serve it.

@@ -7,11 +7,11 @@ mod admin;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use daybook_event::event_data::EventData;
+use daybook_service::Stop;
 use daybook_store::DirectoryLock;
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +136,7 @@ impl Served {
         read_model: &ReadModel,
         projection: Projection<E>,
         holder: &str,
-        cancelled: &AtomicBool,
+        cancelled: &Stop,
     ) -> Result<Option<Self>, HoldError> {
         let found = Self::find(read_model, &projection.layout(), holder, cancelled)?;
         if let Some(Self::Here { generation, .. }) = &found {
@@ -153,7 +153,7 @@ impl Served {
         read_model: &ReadModel,
         layout: &Layout,
         holder: &str,
-        cancelled: &AtomicBool,
+        cancelled: &Stop,
     ) -> Result<Option<Self>, HoldError> {
         let began = Instant::now();
         loop {
@@ -162,7 +162,7 @@ impl Served {
                 Ok(found) => return Ok(Some(found)),
                 Err(not_yet) => not_yet,
             };
-            if began.elapsed() > timeout || cancelled.load(Ordering::Relaxed) {
+            if began.elapsed() > timeout || cancelled.requested() {
                 return Err(Client::new(read_model.directory(), holder).silent(detail));
             }
             thread::sleep(LOOK_INTERVAL);

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
+use daybook_service::Stop;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -149,7 +149,7 @@ pub fn verify<E: EventData + 'static>(
     options: &ReplayOptions,
     limit: usize,
     on_progress: impl FnMut(ReplayProgress),
-    cancelled: &AtomicBool,
+    cancelled: &Stop,
 ) -> Result<VerifyReport, VerifyError> {
     let _lock = read_model.lock_for_replay(&options.holder).map_err(ReplayError::from)?;
     let layout = projection.layout();
@@ -199,7 +199,7 @@ struct Verifying<'v, E: 'static> {
     projection: Projection<E>,
     options: &'v ReplayOptions,
     limit: usize,
-    cancelled: &'v AtomicBool,
+    cancelled: &'v Stop,
 }
 
 impl<E: EventData> Verifying<'_, E> {
@@ -217,7 +217,7 @@ impl<E: EventData> Verifying<'_, E> {
             let (kafka, projection, limit) = (self.kafka, self.projection, self.limit);
             let stop: &dyn Fn() -> bool = &|| way.stops();
             let compared = Comparing { kafka, projection, served: &served, rebuilt, limit, stop }.report();
-            if self.cancelled.load(Ordering::Relaxed) {
+            if self.cancelled.requested() {
                 let done = rebuilt.checkpoint().records();
                 return Err(ReplayError::Cancelled { done, total: done }.into());
             }

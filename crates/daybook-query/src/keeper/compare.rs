@@ -4,7 +4,6 @@
 //! has got as far; then it follows to where that one was at one commit, and both are compared.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use daybook_projection::generation::Moment;
 use daybook_projection::store::Failure;
 use daybook_projection::verify::{Sample, parked_differently};
 use daybook_projection::{Checkpoint, Generation, Progress, State, StopReason, catch_up};
+use daybook_service::Stop;
 
 use super::candidate::{Candidate, Ended, Standing, stopped};
 use super::opener::Opener;
@@ -46,7 +46,7 @@ impl<E: EventData + 'static> Opener<E> {
         &self,
         candidate: Candidate,
         served: &Serving,
-        given_up: &AtomicBool,
+        given_up: &Stop,
     ) -> Result<Compared, Standing> {
         if !is_to_be_compared(&candidate, served) {
             return Ok(Compared { candidate: Candidate { compare_at: None, ..candidate }, again: None });
@@ -54,7 +54,7 @@ impl<E: EventData + 'static> Opener<E> {
         let Candidate { name, generation, follower, is_accepted, .. } = candidate;
         follower.stop().map_err(|error| stopped(&StopReason::Store(error)))?;
         let until = Instant::now() + COMPARE_TIMEOUT;
-        let stop = || given_up.load(Ordering::Relaxed) || Instant::now() >= until;
+        let stop = || given_up.requested() || Instant::now() >= until;
         let again = match as_far(served, &generation.checkpoint(), &stop) {
             AsFar::There(moment) => self.compare_at(&generation, served, &moment, &stop)?,
             AsFar::NotYet => Some(not_in_time()),

@@ -1,11 +1,9 @@
 //! The generation that is to be served next, and how far that is.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use daybook_projection::{Checkpoint, RecordAt};
-use daybook_service::Pause;
+use daybook_service::{Pause, Stop};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -61,12 +59,12 @@ pub(super) enum Stage {
 pub(super) struct Comparing {
     /// Name of the generation that is served.
     pub(super) served: String,
-    pub(super) given_up: Arc<AtomicBool>,
+    pub(super) given_up: Stop,
 }
 
 impl Drop for Comparing {
     fn drop(&mut self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.given_up.request();
     }
 }
 
@@ -106,7 +104,7 @@ impl Next {
     pub(super) fn hurry(&mut self) {
         // It comes back as it is.
         if let Stage::Comparing(at_work, _) = &self.stage {
-            at_work.given_up.store(true, Ordering::Relaxed);
+            at_work.given_up.request();
         }
     }
 
@@ -315,11 +313,11 @@ mod tests {
     #[tokio::test]
     async fn a_comparison_with_what_is_served_no_more_is_given_up_and_not_forgotten() {
         let mut next = Next::new("gen-000002".to_owned());
-        let given_up = Arc::new(AtomicBool::new(false));
+        let given_up = Stop::default();
         let at_work = Comparing { served: "gen-000001".to_owned(), given_up: given_up.clone() };
         next.stage = Stage::Comparing(at_work, tokio::spawn(std::future::pending()));
         next.hurry();
-        assert!(given_up.load(Ordering::Relaxed));
+        assert!(given_up.requested());
         assert!(matches!(next.stage, Stage::Comparing(..)), "its candidate comes back open");
     }
 }

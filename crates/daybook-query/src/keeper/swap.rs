@@ -7,10 +7,10 @@
 //! served is published again, so that no start serves the other one.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use daybook_event::event_data::EventData;
 use daybook_projection::is_where_it_was;
+use daybook_service::Stop;
 use tokio::time::{Instant, timeout};
 
 use super::Keeper;
@@ -21,11 +21,10 @@ use super::opener::stop;
 use crate::blocking::blocking;
 use crate::limits::SWAP_TIMEOUT;
 use crate::serving::Serving;
-use crate::stop_signal::StopSignal;
 
 impl<E: EventData + 'static> Keeper<E> {
     /// Serves the candidate, if there is one and it has got as far as what is served.
-    pub(super) async fn judge(&mut self, stopped: &StopSignal) {
+    pub(super) async fn judge(&mut self, stopped: &Stop) {
         let Some(candidate) = self.next.as_mut().and_then(Next::take_candidate) else { return };
         let Some(served) = self.api.serving_now() else { return self.serve(candidate) };
         match (candidate.standing(&Served::of(&served)), candidate.compare_at) {
@@ -49,7 +48,7 @@ impl<E: EventData + 'static> Keeper<E> {
     /// Nobody stands still for it but the candidate.
     fn compare(&mut self, candidate: Candidate, served: Arc<Serving>) {
         let Some(next) = &mut self.next else { return };
-        let (opener, given_up) = (self.opener.clone(), Arc::new(AtomicBool::new(false)));
+        let (opener, given_up) = (self.opener.clone(), Stop::default());
         let at_work = Comparing { served: served.name.clone(), given_up: given_up.clone() };
         let comparing = move || opener.compare(candidate, &served, &given_up);
         next.stage = Stage::Comparing(at_work, tokio::task::spawn_blocking(comparing));
@@ -66,14 +65,14 @@ impl<E: EventData + 'static> Keeper<E> {
     }
 
     /// Keeps the served generation from moving, until the candidate is where that one is.
-    async fn swap(&mut self, candidate: Candidate, served: &Arc<Serving>, stopped: &StopSignal) {
+    async fn swap(&mut self, candidate: Candidate, served: &Arc<Serving>, stopped: &Stop) {
         if let Some(follower) = self.follower.take() {
             stop(follower).await;
         }
         let reached = Served::of(served);
         let standing = tokio::select! {
             settled = timeout(SWAP_TIMEOUT, candidate.settled(&reached)) => settled.unwrap_or(Standing::Behind),
-            () = stopped.requested() => Standing::Behind,
+            () = stopped.cancelled() => Standing::Behind,
         };
         let standing = match standing {
             Standing::There => match self.takes_back(&candidate, served) {

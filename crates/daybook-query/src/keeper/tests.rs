@@ -13,6 +13,7 @@ use daybook_projection::store::Failure;
 use daybook_projection::{
     Checkpoint, Generation, Progress, SourceCheckpoint, SourceId, StopReason, StoreError, Topic,
 };
+use daybook_service::Stop;
 use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::watch;
@@ -20,7 +21,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::*;
-use crate::stop_signal::stop_signal;
 
 const TOPIC: &str = "clock.events";
 const TICKS: Projection<Tick> =
@@ -158,7 +158,7 @@ async fn what_was_let_go_is_opened_again_where_what_is_published_is_refused() {
     drop(new);
     let _follower = serve_on_a_full_disk(&mut keeper, old);
     keeper.next_is(NEXT).await.end(candidate::Ended { why: "the log has a gap".to_owned(), at: None });
-    let (_stopper, stopped) = stop_signal();
+    let stopped = Stop::default();
     let deadline = Instant::now() + DEADLINE;
     let mut was_let_go = false;
     while !was_let_go || served(&keeper).is_none() {
@@ -205,17 +205,17 @@ async fn what_is_compared_with_what_is_let_go_is_served_without_waiting_for_the_
     let _follower = serve_on_a_full_disk(&mut keeper, old);
     let new = keeper.opener.follow(NEXT.to_owned(), new).unwrap();
     keeper.next_is(NEXT).await.catch_up(new);
-    let (_stopper, stopped) = stop_signal();
+    let stopped = Stop::default();
     keeper.judge(&stopped).await;
     let Some(Next { stage: Stage::Comparing(at_work, _), .. }) = &keeper.next else { panic!("compared") };
     let given_up = at_work.given_up.clone();
 
     while served(&keeper).is_some() {
-        assert!(!given_up.load(Ordering::Relaxed));
+        assert!(!given_up.requested());
         tokio::time::advance(Duration::from_secs(1)).await;
         keeper.mend().await;
     }
-    assert!(given_up.load(Ordering::Relaxed), "nobody waits for it any longer");
+    assert!(given_up.requested(), "nobody waits for it any longer");
     let Moved::Compared(with, compared) = next::moved(&mut keeper.next).await else { panic!("compared") };
     keeper.compared(&with, compared).await;
     keeper.judge(&stopped).await;
@@ -265,15 +265,15 @@ async fn what_is_compared_while_the_log_is_cut_and_healed_is_served_in_the_end()
     let again = Some(why);
     keeper.next = Some(Next::new(NEXT.to_owned()));
     keeper.compared(SERVED, Ok(compare::Compared { candidate, again })).await;
-    let (api, (stopper, stopped)) = (keeper.api.clone(), stop_signal());
-    let running = tokio::spawn(keeper.run(stopped));
+    let (api, stopped) = (keeper.api.clone(), Stop::default());
+    let running = tokio::spawn(keeper.run(stopped.clone()));
     let deadline = Instant::now() + DEADLINE;
     while api.serving_now().is_none_or(|serving| serving.name != NEXT) {
         assert!(Instant::now() < deadline, "{:?}", api.next.load());
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     assert_eq!(**api.refused.load(), None);
-    stopper.stop();
+    stopped.request();
     running.await.unwrap();
     assert_eq!(read_model.named().unwrap().as_deref(), Some(NEXT));
     assert!(read_model.withdrawn().unwrap().is_empty());

@@ -1,9 +1,9 @@
 //! D's read model, built again from offset zero beside the one that is served, then swapped in and compared.
 
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use daybook_projection::{Generation, ReadModel, ReplayOptions, ReplayReport};
+use daybook_service::Stop;
 use quickstart::client::Client;
 use quickstart::shop::{ShopSettings, Urls, chain};
 
@@ -48,7 +48,7 @@ async fn replay(settings: &ShopSettings) -> Result<ReplayReport, String> {
     let options = ReplayOptions::new(settings.partitions, HOLDER.to_owned());
     let work = move || {
         let read_model = ReadModel::open(&directory).map_err(|error| chain(&error))?;
-        let never = AtomicBool::new(false);
+        let never = Stop::default();
         let built = daybook_projection::replay(
             &kafka,
             &read_model,

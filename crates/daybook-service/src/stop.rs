@@ -1,0 +1,126 @@
+//! The request to stop.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// A request to stop, made once and seen by all clones: threads ask for it or wait for it with a bound, tasks wait for it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    requested: AtomicBool,
+    /// Held while it is requested, so that no thread looks before that and waits behind it.
+    waiting: Mutex<()>,
+    for_threads: Condvar,
+    for_tasks: Notify,
+}
+
+impl Stop {
+    /// Asks all who have a clone to stop.
+    pub fn request(&self) {
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.requested.store(true, Ordering::SeqCst);
+        drop(waiting);
+        self.0.for_threads.notify_all();
+        self.0.for_tasks.notify_waiters();
+    }
+
+    /// Whether the request has come.
+    #[must_use]
+    pub fn requested(&self) -> bool {
+        self.0.requested.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the request, at most so long; returns whether it has come.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.for_threads.wait_timeout_while(waiting, timeout, |()| !self.requested());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.requested()
+    }
+
+    /// Completes once the request has come, at once if it came before.
+    pub async fn cancelled(&self) {
+        let mut notified = std::pin::pin!(self.0.for_tasks.notified());
+        // Before the look, so that no request comes between look and wait.
+        notified.as_mut().enable();
+        if !self.requested() {
+            notified.await;
+        }
+    }
+
+    /// Requests when it is dropped: for an owner that may end in any way.
+    pub fn on_drop(&self) -> StopOnDrop {
+        StopOnDrop(self.clone())
+    }
+}
+
+/// Asks for the stop when it is dropped.
+#[derive(Debug)]
+#[must_use = "it is requested as soon as this is dropped"]
+pub struct StopOnDrop(Stop);
+
+impl Deref for StopOnDrop {
+    type Target = Stop;
+
+    fn deref(&self) -> &Stop {
+        &self.0
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    /// Nothing here takes that long unless it hangs.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_thread_that_waits_is_woken_and_one_that_comes_later_does_not_wait() {
+        // Many, so that some of them wait when the request comes.
+        for _ in 0..200 {
+            let stop = Stop::default();
+            assert!(!stop.requested() && !stop.wait(Duration::ZERO));
+            let ((begin, begun), (end, ended), waiting) = (channel(), channel(), stop.clone());
+            let thread = thread::spawn(move || {
+                begin.send(()).unwrap();
+                end.send(waiting.wait(2 * DEADLINE)).unwrap();
+            });
+            begun.recv_timeout(DEADLINE).unwrap();
+            thread::yield_now();
+            stop.request();
+            assert_eq!(ended.recv_timeout(DEADLINE), Ok(true));
+            thread.join().unwrap();
+            assert!(stop.requested() && stop.wait(2 * DEADLINE));
+        }
+    }
+
+    #[tokio::test]
+    async fn tasks_are_woken_by_a_request_and_by_an_owner_that_is_gone() {
+        let stop = Stop::default();
+        let owner = stop.on_drop();
+        let waiting: Vec<_> = (0..3).map(|_| stop.clone()).collect();
+        let waiting: Vec<_> =
+            waiting.into_iter().map(|stop| tokio::spawn(async move { stop.cancelled().await })).collect();
+        tokio::task::yield_now().await;
+        drop(owner);
+        for task in waiting {
+            tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+        }
+        stop.cancelled().await;
+    }
+}
