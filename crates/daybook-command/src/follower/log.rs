@@ -73,7 +73,6 @@ impl<A: Aggregate> Follower<A> {
     /// missing, following counts as stopped. A source that nobody answers for is left out: where its next event is now is not
     /// known.
     pub(super) fn find_places(&self, sources: &mut [Source]) -> Result<(), FollowError> {
-        let mut told = String::new();
         while !self.stopping.requested() {
             let log = self.look(sources)?;
             let here: Vec<_> =
@@ -93,11 +92,10 @@ impl<A: Aggregate> Follower<A> {
                     }
                 },
             };
-            if let Some(problem) = problem.filter(|problem| *problem != told) {
-                tracing::warn!("not following yet: {problem}; trying again");
-                told = problem;
+            if let Some(problem) = problem {
+                self.telling.fails(&problem);
             }
-            std::thread::sleep(RETRY_PAUSE);
+            self.stopping.wait(RETRY_PAUSE);
         }
         Err(FollowError::Stopping)
     }
@@ -153,7 +151,6 @@ impl<A: Aggregate> Follower<A> {
     /// Asks until there is an answer: the other service may not have started yet, Kafka may be away. While a topic is gone
     /// that was followed before, following counts as stopped.
     pub(super) fn insist<T>(&self, ask: impl Fn() -> Result<T, TopicError>) -> Result<T, FollowError> {
-        let mut told = String::new();
         while !self.stopping.requested() {
             let problem = match ask() {
                 Ok(answer) => return Ok(answer),
@@ -169,11 +166,8 @@ impl<A: Aggregate> Follower<A> {
                     error.to_string()
                 }
             };
-            if problem != told {
-                tracing::warn!("not following yet: {problem}; trying again");
-                told = problem;
-            }
-            std::thread::sleep(RETRY_PAUSE);
+            self.telling.fails(&problem);
+            self.stopping.wait(RETRY_PAUSE);
         }
         Err(FollowError::Stopping)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use daybook_event::event_data::EventData;
 use daybook_kafka::topics::{self, TopicError, Watermarks};
 use daybook_kafka::{LogError, Start};
+use daybook_service::LogOnce;
 
 use super::following::Following;
 use super::telling::{publish_state, tell_away};
@@ -58,7 +59,7 @@ impl<E: EventData> Following<E> {
     pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
         // One client for all looks: each new one has the same words for the log.
         let waiting = topics::Waiting::open(&self.kafka)?;
-        let mut told = String::new();
+        let said = LogOnce::new();
         loop {
             let looked = self.look(&waiting)?;
             if self.stopping.requested() {
@@ -69,15 +70,12 @@ impl<E: EventData> Following<E> {
                 Err(Wait::ForLog(problem)) => problem,
                 Err(Wait::ForEnd(reason)) => {
                     let problem = reason.to_string();
-                    if problem != told {
-                        publish_state(&self.progress, State::Stopped(Arc::new(reason)));
-                    }
+                    publish_state(&self.progress, State::Stopped(Arc::new(reason)));
                     problem
                 }
             };
-            if problem != told {
-                tracing::warn!("not following yet: {problem}; trying again");
-                told = problem;
+            if let Some(more) = said.say_like("fails", &problem) {
+                tracing::warn!("not following yet: {problem}; trying again{more}");
             }
             self.repair()?;
             if self.stopping.wait(RETRY_AFTER) {
