@@ -2,8 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use daybook_event::Event as _;
-use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced, SERVICE, TOPIC};
+use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -71,8 +70,6 @@ pub enum OrderStatus {
 }
 
 impl Aggregate for Orders {
-    const SERVICE: &'static str = SERVICE;
-    const TOPIC: &'static str = TOPIC;
     const FOLLOWS: &'static [Followed] = known::FOLLOWS;
 
     type State = OrderState;
@@ -87,10 +84,6 @@ impl Aggregate for Orders {
             OrderCommand::Place(place) => place.order_id,
             OrderCommand::Cancel(order_id) => *order_id,
         }
-    }
-
-    fn partition_key(event: &OrderEvent) -> Uuid {
-        event.key()
     }
 
     /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is
@@ -135,15 +128,6 @@ impl Aggregate for Orders {
     /// A cancelled order is still there to be looked at.
     fn shown(state: Option<&OrderState>) -> Result<&OrderState, OrderRejection> {
         state.ok_or(OrderRejection::Unknown)
-    }
-
-    fn unique_keys(_: &OrderState) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn taken(_: &str) -> OrderRejection {
-        // No order has unique keys, so nothing of an order can be taken but its id.
-        OrderRejection::AlreadyPlaced
     }
 }
 

@@ -1,13 +1,12 @@
 //! What may happen to a product. Pure.
 
-use daybook_event::Event as _;
-use schemas::products::{ProductDetails, ProductDiscontinued, ProductEvent, SERVICE, TOPIC};
+use schemas::products::{ProductDetails, ProductDiscontinued, ProductEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::rejection::ProductRejection;
 use crate::fields::{self, InvalidField, Lines};
-use daybook_command::{Aggregate, Standing};
+use daybook_command::Aggregate;
 
 const TITLE_CHARS_MAX: usize = 500;
 const IMAGE_CHARS_MAX: usize = 500;
@@ -51,9 +50,6 @@ pub enum ProductState {
 }
 
 impl Aggregate for Products {
-    const SERVICE: &'static str = SERVICE;
-    const TOPIC: &'static str = TOPIC;
-
     type State = ProductState;
     type Command = ProductCommand;
     type Event = ProductEvent;
@@ -66,18 +62,6 @@ impl Aggregate for Products {
             ProductCommand::Create(details) => details.product_id,
             ProductCommand::Change(product_id, _) | ProductCommand::Discontinue(product_id) => *product_id,
         }
-    }
-
-    fn partition_key(event: &ProductEvent) -> Uuid {
-        event.key()
-    }
-
-    fn facts<E>(
-        _: Option<&ProductState>,
-        _: &ProductCommand,
-        _: impl FnMut(usize, Uuid) -> Result<Standing, E>,
-    ) -> Result<(), E> {
-        Ok(())
     }
 
     fn decide(
@@ -106,15 +90,6 @@ impl Aggregate for Products {
 
     fn shown(state: Option<&ProductState>) -> Result<&ProductDetails, ProductRejection> {
         offered(state)
-    }
-
-    fn unique_keys(_: &ProductState) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn taken(_: &str) -> ProductRejection {
-        // No product has unique keys, so nothing of a product can be taken but its id.
-        ProductRejection::AlreadyCreated
     }
 }
 

@@ -1,14 +1,13 @@
 //! What may happen to a user. Pure.
 
-use daybook_event::Event as _;
-use schemas::users::{SERVICE, TOPIC, UserDeleted, UserDetails, UserEvent};
+use schemas::users::{UserDeleted, UserDetails, UserEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::email;
 use super::rejection::UserRejection;
 use crate::fields::{self, InvalidField, Lines};
-use daybook_command::{Aggregate, Standing};
+use daybook_command::{Aggregate, UniqueKeys};
 
 const NAME_CHARS_MAX: usize = 200;
 const ADDRESS_CHARS_MAX: usize = 500;
@@ -50,9 +49,8 @@ pub enum UserState {
 }
 
 impl Aggregate for Users {
-    const SERVICE: &'static str = SERVICE;
-    const TOPIC: &'static str = TOPIC;
-    const UNIQUE_FORM: u32 = email::FORM;
+    const UNIQUE_KEYS: Option<UniqueKeys<Self>> =
+        Some(UniqueKeys::new(email::FORM, unique_keys, |_| UserRejection::EmailTaken));
 
     type State = UserState;
     type Command = UserCommand;
@@ -66,18 +64,6 @@ impl Aggregate for Users {
             UserCommand::SignUp(details) => details.user_id,
             UserCommand::Change(user_id, _) | UserCommand::Delete(user_id) => *user_id,
         }
-    }
-
-    fn partition_key(event: &UserEvent) -> Uuid {
-        event.key()
-    }
-
-    fn facts<E>(
-        _: Option<&UserState>,
-        _: &UserCommand,
-        _: impl FnMut(usize, Uuid) -> Result<Standing, E>,
-    ) -> Result<(), E> {
-        Ok(())
     }
 
     fn decide(
@@ -105,16 +91,12 @@ impl Aggregate for Users {
     fn shown(state: Option<&UserState>) -> Result<&UserDetails, UserRejection> {
         active(state)
     }
+}
 
-    fn unique_keys(state: &UserState) -> Vec<String> {
-        match state {
-            UserState::Active(details) => vec![email::unique_key(&details.email)],
-            UserState::Deleted(_) => Vec::new(),
-        }
-    }
-
-    fn taken(_: &str) -> UserRejection {
-        UserRejection::EmailTaken
+fn unique_keys(state: &UserState) -> Vec<String> {
+    match state {
+        UserState::Active(details) => vec![email::unique_key(&details.email)],
+        UserState::Deleted(_) => Vec::new(),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use daybook_event::event_data::{DataError, EventData};
+use daybook_event::event_data::DataError;
 use daybook_event::problem::Problem;
+use daybook_event::{Event, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -13,39 +14,35 @@ use uuid::Uuid;
 ///
 /// All functions are pure. The stored state is always what [`Aggregate::evolve`] makes of the events, so a store that
 /// is rebuilt from the log equals the one that was lost.
-pub trait Aggregate: Send + Sync + 'static {
+pub trait Aggregate: Sized + Send + Sync + 'static {
     /// Name of the service, the `source` of its events.
-    const SERVICE: &'static str;
+    const SERVICE: &'static str = topic::<Self::Event>().service;
     /// Its topic, without prefix.
-    const TOPIC: &'static str;
+    const TOPIC: &'static str = topic::<Self::Event>().name;
     /// Topics of other services that it follows into tables of its own.
     const FOLLOWS: &'static [Followed] = &[];
 
-    /// Which version of [`Aggregate::unique_keys`] this is. Keys of another one are built again from the states: to be changed
-    /// with whatever changes the key of a state that there may be. 0 says that no state has any, and none is looked at for them;
-    /// whoever begins to have some begins with 2, since directories of before may say 1.
-    const UNIQUE_FORM: u32 = 0;
+    /// What no two aggregates may have at once, if there is something of that kind.
+    const UNIQUE_KEYS: Option<UniqueKeys<Self>> = None;
 
     /// What is known of one aggregate; also of one that is gone, so that its versions go on.
     type State: Serialize + DeserializeOwned + Send + 'static;
     /// What is asked for.
     type Command: Send + 'static;
     /// What happened.
-    type Event: EventData + Send + 'static;
+    type Event: Event + Send + 'static;
     /// Why a command is refused.
     type Rejection: Into<Problem> + fmt::Debug;
-    /// What a decision may know beyond its aggregate.
-    type Facts;
+    /// What a decision may know beyond its aggregate; `()` if that is nothing.
+    type Facts: Default;
     /// What is shown of a state.
     type Shown: Serialize;
 
     /// The aggregate a command is about.
     fn aggregate_id(command: &Self::Command) -> Uuid;
 
-    /// The record key, which decides the partition: the same for all events of one aggregate.
-    fn partition_key(event: &Self::Event) -> Uuid;
-
-    /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`.
+    /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`. Nothing is gathered
+    /// unless a service says otherwise.
     ///
     /// Whoever is looked up here is what the command depends on: the answer's token names the event that told of it, so that
     /// who reads with the token sees it as well.
@@ -56,7 +53,10 @@ pub trait Aggregate: Send + Sync + 'static {
         state: Option<&Self::State>,
         command: &Self::Command,
         standing: impl FnMut(usize, Uuid) -> Result<Standing, E>,
-    ) -> Result<Self::Facts, E>;
+    ) -> Result<Self::Facts, E> {
+        _ = (state, command, standing);
+        Ok(Self::Facts::default())
+    }
 
     /// Decides a command. No events: the command changes nothing.
     ///
@@ -76,13 +76,54 @@ pub trait Aggregate: Send + Sync + 'static {
     /// # Errors
     /// The rejection of whoever asks for one that never was, or is gone.
     fn shown(state: Option<&Self::State>) -> Result<&Self::Shown, Self::Rejection>;
+}
 
-    /// What no second aggregate may have while this one is in `state`. Also of states that a command of today would not lead
-    /// to; at most some hundred bytes each.
-    fn unique_keys(state: &Self::State) -> Vec<String>;
+/// The one topic of an aggregate's events.
+const fn topic<E: Event>() -> Topic {
+    assert!(E::TOPICS.len() == 1, "the events of an aggregate are in one topic");
+    E::TOPICS[0]
+}
 
-    /// The rejection for a unique key that another aggregate has.
-    fn taken(unique_key: &str) -> Self::Rejection;
+/// What no second aggregate may have while one has it.
+#[derive(Debug)]
+pub struct UniqueKeys<A: Aggregate> {
+    form: u32,
+    of: fn(&A::State) -> Vec<String>,
+    taken: fn(&str) -> A::Rejection,
+}
+
+impl<A: Aggregate> UniqueKeys<A> {
+    /// `of` gives the keys of a state, also of one that a command of today would not lead to; at most some hundred bytes each.
+    /// `taken` is the rejection for a key that another aggregate has.
+    ///
+    /// `form` is the version of `of`. Keys of another one are built again from the states: it is to be changed with whatever
+    /// changes the key of a state that there may be. A service that begins to have keys begins with 2, since directories of
+    /// before may say 1.
+    ///
+    /// # Panics
+    /// For form 0, which is that of a service without unique keys; in a constant while it is compiled.
+    #[must_use]
+    pub const fn new(form: u32, of: fn(&A::State) -> Vec<String>, taken: fn(&str) -> A::Rejection) -> Self {
+        assert!(form > 0, "form 0 is that of no keys");
+        Self { form, of, taken }
+    }
+
+    /// The form of an aggregate's keys; 0 if it has none, and no state is looked at for them.
+    #[must_use]
+    pub fn form() -> u32 {
+        A::UNIQUE_KEYS.map_or(0, |keys| keys.form)
+    }
+
+    /// The keys of a state.
+    #[must_use]
+    pub fn of(state: &A::State) -> Vec<String> {
+        A::UNIQUE_KEYS.map_or_else(Vec::new, |keys| (keys.of)(state))
+    }
+
+    /// Why a command is refused that would take a key of another aggregate.
+    pub(crate) fn taken(key: &str) -> Option<Problem> {
+        A::UNIQUE_KEYS.map(|keys| (keys.taken)(key).into())
+    }
 }
 
 /// What this service knows of another service's aggregate.

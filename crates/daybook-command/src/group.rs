@@ -13,7 +13,7 @@ use daybook_service::fires;
 use daybook_store::{Bytes, Store, StoreError, Writes};
 use uuid::Uuid;
 
-use super::aggregate::Aggregate;
+use super::aggregate::{Aggregate, UniqueKeys};
 use super::ambient::Ambient;
 use super::command::{Request, Undecided, version_conflict};
 use super::followed::FollowedPositions;
@@ -161,7 +161,7 @@ impl<'s> Group<'s> {
         if version > 0 && fires("same-version") {
             version -= 1;
         }
-        let old_keys = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
+        let old_keys = before.as_ref().map(|before| UniqueKeys::<A>::of(&before.state)).unwrap_or_default();
         let sealing = Sealing { aggregate_id: id, version, time: ambient.now(), cause: &request.cause };
         let mut sealed = seal::<A>(&sealing, events, &self.counters, ambient)?;
         let created = before.is_none().then_some(id);
@@ -171,10 +171,12 @@ impl<'s> Group<'s> {
         });
         // Without a state and without events there is nothing an answer could show.
         let state = state.ok_or(Stopped::Undecided(Undecided::Fault))?;
-        let (mut writes, new_keys) = (Writes::new(), A::unique_keys(&state));
+        let (mut writes, new_keys) = (Writes::new(), UniqueKeys::<A>::of(&state));
         let takes_key = new_keys.iter().any(|key| !old_keys.contains(key));
         if let Some(taken) = self.claim(id, &old_keys, &new_keys, &mut writes)? {
-            return Ok(Change { takes_key, ..Change::rejected(A::taken(&taken).into()) });
+            // Without unique keys none is taken.
+            let problem = UniqueKeys::<A>::taken(&taken).ok_or(Stopped::Undecided(Undecided::Fault))?;
+            return Ok(Change { takes_key, ..Change::rejected(problem) });
         }
         let shown = A::shown(Some(&state)).ok().map(serde_json::to_vec).transpose();
         let accepted = Accepted {

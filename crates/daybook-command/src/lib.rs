@@ -48,7 +48,7 @@ mod start;
 mod starting;
 mod writer;
 
-pub use aggregate::{Aggregate, Followed, Said, Standing};
+pub use aggregate::{Aggregate, Followed, Said, Standing, UniqueKeys};
 pub use directory::DirectoryError;
 pub use incoming::{At, IncomingError, IncomingFault};
 pub use log_tail::TailError;

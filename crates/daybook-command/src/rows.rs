@@ -122,7 +122,7 @@ impl Owners {
 /// Of which form the unique keys are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UniqueForm {
-    /// As [`Aggregate::UNIQUE_FORM`](super::aggregate::Aggregate::UNIQUE_FORM) names it.
+    /// As [`UniqueKeys::form`](super::aggregate::UniqueKeys::form) names it.
     pub(crate) form: u32,
     /// They were built from the states as this record of the journal left them; earlier ones have no say in them.
     pub(crate) built_at: u64,

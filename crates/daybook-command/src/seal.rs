@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use daybook_event::Event as _;
 use daybook_event::envelope::{self, Envelope, Source};
 use daybook_event::event_data::EventData;
 use daybook_journal::Event;
@@ -42,7 +43,7 @@ pub(crate) fn seal<A: Aggregate>(
 ) -> Result<Sealed, Undecided> {
     let mut sealed = Sealed::default();
     for (index, event) in events.iter().enumerate() {
-        let key = A::partition_key(event).to_string();
+        let key = event.key().to_string();
         // Partition counts are bounded far below both types' ends.
         let partition = daybook_kafka::partition_for_key(key.as_bytes(), counters.len() as i32);
         let counter = sealed.counter(partition as usize, counters);

@@ -12,7 +12,7 @@ use daybook_store::{Store, StoreError};
 use daybook_stream::{SetAsideNotes, SetAsideShown};
 use uuid::Uuid;
 
-use super::aggregate::Aggregate;
+use super::aggregate::{Aggregate, UniqueKeys};
 use super::ambient::Ambient;
 use super::command::{Request, Undecided};
 use super::committer::{self, Work};
@@ -182,7 +182,7 @@ impl<A: Aggregate> Service<A> {
             all: committer::fullness(&self.limits, &self.positions, &self.journal),
             some: self.positions.shut(self.limits.unsent_events_max),
             partitions: self.positions.count(),
-            has_unique_keys: A::UNIQUE_FORM != 0,
+            has_unique_keys: UniqueKeys::<A>::form() != 0,
         }
     }
 

@@ -11,7 +11,7 @@ use daybook_event::sequence::Reached;
 use daybook_kafka::Kafka;
 use daybook_kafka::topics::{self, TopicError, TopicSpec};
 
-use super::aggregate::Aggregate;
+use super::aggregate::{Aggregate, UniqueKeys};
 use super::ambient::{Ambient, now_ms};
 use super::before;
 use super::comparison::{CompareError, OwnTopic};
@@ -202,7 +202,7 @@ pub(crate) fn start<A: Aggregate>(
 
 /// Refuses what could not be brought to today's form, while the program before can still open the directory.
 fn refuse_earlier<A: Aggregate>(looked: &mut Looked, kafka: &Kafka, log: &OwnLog) -> Result<(), StartError> {
-    if A::UNIQUE_FORM > 0 {
+    if UniqueKeys::<A>::form() > 0 {
         looked.read_through()?;
     }
     refuse_to_build::<A>(looked, kafka, log)

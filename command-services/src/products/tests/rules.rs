@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::products::{ProductChange, ProductCommand, ProductRejection, Products};
 use crate::testing::given;
-use daybook_command::Aggregate as _;
+use daybook_command::UniqueKeys;
 
 const ID: Uuid = Uuid::from_u128(7);
 const PRICE_CENTS_MAX: i64 = 9_007_199_254_740_991;
@@ -198,13 +198,12 @@ fn only_what_is_sold_is_changed_or_discontinued() {
 #[test]
 fn each_rejection_has_its_status_and_slug() {
     assert!(given::<Products>([created()]).unique_keys().is_empty());
-    assert_eq!(Products::UNIQUE_FORM, 0, "no state is looked at for them");
+    assert_eq!(UniqueKeys::<Products>::form(), 0, "no state is looked at for them");
     let expected = [
         (ProductRejection::NothingToChange, 422, "nothing-to-change"),
         (ProductRejection::AlreadyCreated, 409, "already-created"),
         (ProductRejection::Unknown, 404, "product-unknown"),
         (ProductRejection::Discontinued, 404, "product-discontinued"),
-        (Products::taken(""), 409, "already-created"),
     ];
     for (rejection, status, slug) in expected {
         let problem = Problem::from(rejection);

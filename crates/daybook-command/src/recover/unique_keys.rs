@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::gathered::Gathered;
 use super::rebuild::TakeError;
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, UniqueKeys};
 use crate::fields::Damaged;
 use crate::kept::Opening;
 use crate::keys;
@@ -33,7 +33,7 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 
 /// The row that says that the keys are of today's form, and built from the states as this record left them.
 pub(super) fn form_row<A: Aggregate>(built_at: u64) -> (Vec<u8>, Vec<u8>) {
-    (keys::unique_form(), UniqueForm { form: A::UNIQUE_FORM, built_at }.encode())
+    (keys::unique_form(), UniqueForm { form: UniqueKeys::<A>::form(), built_at }.encode())
 }
 
 /// Builds the keys of a store again if they are not of today's form. It has all records of the journal, up to this one.
@@ -42,12 +42,12 @@ pub(super) fn bring_to_form<A: Aggregate>(
     last_record: u64,
     opening: &Opening<'_>,
 ) -> Result<(), TakeError> {
-    if A::UNIQUE_FORM == 0 {
+    if UniqueKeys::<A>::form() == 0 {
         return Ok(());
     }
     let found = store.get(&keys::unique_form())?;
     let found = found.map(|row| UniqueForm::decode(&row)).transpose()?;
-    if found.is_some_and(|found| found.form == A::UNIQUE_FORM) {
+    if found.is_some_and(|found| found.form == UniqueKeys::<A>::form()) {
         return Ok(());
     }
     let began = Instant::now();
@@ -116,7 +116,7 @@ pub(super) fn build<A: Aggregate>(
             built.aggregates += 1;
             let id = keys::aggregate_id(key);
             match Versioned::<A::State>::decode(row) {
-                Ok(row) => built.twins += claim(id, &A::unique_keys(&row.state), rows)?,
+                Ok(row) => built.twins += claim(id, &UniqueKeys::<A>::of(&row.state), rows)?,
                 Err(error) => damaged(id, error)?,
             }
         }

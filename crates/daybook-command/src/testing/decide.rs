@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::Aggregate;
+use crate::{Aggregate, UniqueKeys};
 
 pub struct Given<A: Aggregate> {
     state: Option<A::State>,
@@ -18,10 +18,7 @@ pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<
 }
 
 impl<A: Aggregate> Given<A> {
-    pub fn when(self, command: A::Command) -> When<A>
-    where
-        A::Facts: Default,
-    {
+    pub fn when(self, command: A::Command) -> When<A> {
         self.when_knowing(command, &A::Facts::default())
     }
 
@@ -30,7 +27,7 @@ impl<A: Aggregate> Given<A> {
     }
 
     pub fn unique_keys(&self) -> Vec<String> {
-        self.state.as_ref().map(A::unique_keys).unwrap_or_default()
+        self.state.as_ref().map(UniqueKeys::<A>::of).unwrap_or_default()
     }
 }
 

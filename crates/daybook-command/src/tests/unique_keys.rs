@@ -17,7 +17,7 @@ use crate::index::{Reach, apply, redo};
 use crate::kept::Kept;
 use crate::rows::{Owners, UniqueForm, Versioned};
 use crate::testing::{Call, Log, PARTITIONS, Reply, TestService, broker, copy_dir, execute, flip, write_raw};
-use crate::{Aggregate as _, Settings, keys};
+use crate::{Settings, UniqueKeys, keys};
 
 /// So many that they fill several pages of an index.
 const TOYS: usize = 1_600;
@@ -101,7 +101,7 @@ async fn unique_keys_of_an_earlier_form_are_built_again_from_the_states() {
     as_before(&mut toys);
     toys.restart(|_| {}).unwrap();
     assert_eq!((owners(&toys), &*layout(&toys)), (lived_on.clone(), "\"layout\": 6,"));
-    let other = UniqueForm { form: Toys::UNIQUE_FORM + 1, built_at: 1 };
+    let other = UniqueForm { form: UniqueKeys::<Toys>::form() + 1, built_at: 1 };
     tamper(&mut toys, |store| {
         put(store, keys::unique_form(), &other.encode());
         put(store, keys::unique("name:kite"), Uuid::from_u128(1).as_bytes());
@@ -109,7 +109,7 @@ async fn unique_keys_of_an_earlier_form_are_built_again_from_the_states() {
     toys.restart(|_| {}).unwrap();
     assert_eq!(owners(&toys), lived_on);
     let form = UniqueForm::decode(&toys.rows(b'V')[0].1).unwrap();
-    assert!(form.form == Toys::UNIQUE_FORM && form.built_at > 1, "{form:?}");
+    assert!(form.form == UniqueKeys::<Toys>::form() && form.built_at > 1, "{form:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
