@@ -1,6 +1,7 @@
 //! The shop's events: one enum per topic, newest shapes only; old versions are upcast while reading.
 
 pub mod orders;
+pub mod problem_types;
 pub mod products;
 pub mod users;
 
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use daybook_event::event_data::{DataError, EventData, unknown_type};
 pub use orders::OrderEvent;
+pub use problem_types::PROBLEMS;
 pub use products::ProductEvent;
 pub use users::UserEvent;
 

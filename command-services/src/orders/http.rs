@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::rules::{OrderCommand, Orders, PlaceOrder};
 use daybook_command::Service;
-use daybook_command::http::{Body, command_on, command_on_new, guarded, show};
+use daybook_command::http::{Body, Whole, command_on, command_on_new, guarded, id, show};
 
 type Shared = State<Arc<Service<Orders>>>;
 
@@ -26,29 +26,31 @@ pub(crate) fn router(service: Arc<Service<Orders>>) -> Router {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {
+    #[serde(deserialize_with = "id")]
     user_id: Uuid,
+    #[serde(deserialize_with = "id")]
     product_id: Uuid,
     #[serde(default = "one")]
-    quantity: i64,
+    quantity: Whole,
 }
 
-fn one() -> i64 {
-    1
+fn one() -> Whole {
+    Whole(1)
 }
 
 async fn place(State(service): Shared, request: Request) -> Response {
     let build = |order_id, body: &Body| {
-        let Place { user_id, product_id, quantity } = body.parse()?;
+        let Place { user_id, product_id, quantity: Whole(quantity) } = body.parse()?;
         Ok(OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity }))
     };
     command_on_new(&service, request, build).await
 }
 
 async fn show_order(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "order_id").await
+    show(&service, request).await
 }
 
 async fn cancel(State(service): Shared, request: Request) -> Response {
     let build = |order_id, _: &Body| Ok(OrderCommand::Cancel(order_id));
-    command_on(&service, request, "order_id", build).await
+    command_on(&service, request, build).await
 }

@@ -1,6 +1,7 @@
 //! Why a command about an order is refused, and what HTTP says then: the one place that maps this service's rejections.
 
 use daybook_event::problem::Problem;
+use schemas::problem_types as kind;
 
 use crate::fields::InvalidField;
 
@@ -40,30 +41,27 @@ impl From<OrderRejection> for Problem {
         match rejection {
             OrderRejection::Field(invalid) => invalid.into(),
             OrderRejection::AlreadyPlaced => {
-                Self::new(409, "already-placed", "Already placed", "there is an order with this id already")
+                Self::of(&kind::ALREADY_PLACED, "there is an order with this id already")
             }
             OrderRejection::UserUnknown => {
                 let detail = format!("there is no user with this `user_id`; {NOT_HEARD_OF}");
-                Self::new(422, "user-unknown", "User unknown", detail).with("field", "user_id")
+                Self::of(&kind::BUYER_UNKNOWN, detail).with("field", "user_id")
             }
             OrderRejection::UserDeleted => {
                 let detail = "the user of this `user_id` has deleted the account";
-                Self::new(409, "user-deleted", "User deleted", detail).with("field", "user_id")
+                Self::of(&kind::BUYER_DELETED, detail).with("field", "user_id")
             }
             OrderRejection::ProductUnknown => {
                 let detail = format!("there is no product with this `product_id`; {NOT_HEARD_OF}");
-                Self::new(422, "product-unknown", "Product unknown", detail).with("field", "product_id")
+                Self::of(&kind::ORDERED_PRODUCT_UNKNOWN, detail).with("field", "product_id")
             }
             OrderRejection::ProductDiscontinued => {
                 let detail = "the product of this `product_id` is no longer sold";
-                Self::new(409, "product-discontinued", "Product discontinued", detail)
-                    .with("field", "product_id")
+                Self::of(&kind::ORDERED_PRODUCT_DISCONTINUED, detail).with("field", "product_id")
             }
-            OrderRejection::Unknown => {
-                Self::new(404, "order-unknown", "Order unknown", "there is no order with this id")
-            }
+            OrderRejection::Unknown => Self::of(&kind::ORDER_UNKNOWN, "there is no order with this id"),
             OrderRejection::AlreadyCancelled => {
-                Self::new(409, "already-cancelled", "Already cancelled", "this order was cancelled before")
+                Self::of(&kind::ALREADY_CANCELLED, "this order was cancelled before")
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use schemas::PROBLEMS;
 use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced, SERVICE, TOPIC};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use super::known;
 use super::rejection::OrderRejection;
 use crate::fields::InvalidField;
 use daybook_command::{Aggregate, Followed, Standing};
+use daybook_event::problem::ProblemType;
 
 /// More of one product in one order is a slip of the keyboard.
 const QUANTITY_MAX: u32 = 1_000_000;
@@ -72,6 +74,7 @@ pub enum OrderStatus {
 impl Aggregate for Orders {
     const SERVICE: &'static str = SERVICE;
     const TOPIC: &'static str = TOPIC;
+    const PROBLEMS: &'static [&'static ProblemType] = PROBLEMS;
     const FOLLOWS: &'static [Followed] = known::FOLLOWS;
 
     type State = OrderState;
@@ -90,6 +93,10 @@ impl Aggregate for Orders {
 
     fn partition_key(event: &OrderEvent) -> Uuid {
         event.user_id()
+    }
+
+    fn state_key(state: &OrderState) -> Uuid {
+        state.placed.user_id
     }
 
     /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is

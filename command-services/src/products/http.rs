@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::rules::{ProductChange, ProductCommand, Products};
 use crate::fields::present;
 use daybook_command::Service;
-use daybook_command::http::{Body, command_on, command_on_new, guarded, show};
+use daybook_command::http::{Body, Whole, command_on, command_on_new, guarded, show};
 
 type Shared = State<Arc<Service<Products>>>;
 
@@ -29,7 +29,7 @@ pub(crate) fn router(service: Arc<Service<Products>>) -> Router {
 struct Create {
     title: String,
     image: String,
-    price_cents: Option<i64>,
+    price_cents: Option<Whole>,
 }
 
 #[derive(Deserialize)]
@@ -41,30 +41,32 @@ struct Change {
     image: Option<String>,
     /// Null takes the price away.
     #[serde(default, deserialize_with = "present")]
-    price_cents: Option<Option<i64>>,
+    price_cents: Option<Option<Whole>>,
 }
 
 async fn create(State(service): Shared, request: Request) -> Response {
     let build = |product_id, body: &Body| {
         let Create { title, image, price_cents } = body.parse()?;
+        let price_cents = price_cents.map(|Whole(cents)| cents);
         Ok(ProductCommand::Create(ProductDetails { product_id, title, image, price_cents }))
     };
     command_on_new(&service, request, build).await
 }
 
 async fn show_product(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "product_id").await
+    show(&service, request).await
 }
 
 async fn change(State(service): Shared, request: Request) -> Response {
     let build = |product_id, body: &Body| {
         let Change { title, image, price_cents } = body.parse()?;
+        let price_cents = price_cents.map(|price| price.map(|Whole(cents)| cents));
         Ok(ProductCommand::Change(product_id, ProductChange { title, image, price_cents }))
     };
-    command_on(&service, request, "product_id", build).await
+    command_on(&service, request, build).await
 }
 
 async fn discontinue(State(service): Shared, request: Request) -> Response {
     let build = |product_id, _: &Body| Ok(ProductCommand::Discontinue(product_id));
-    command_on(&service, request, "product_id", build).await
+    command_on(&service, request, build).await
 }

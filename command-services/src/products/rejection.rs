@@ -1,6 +1,7 @@
 //! Why a shopkeeper's command is refused, and what HTTP says then: the one place that maps this service's rejections.
 
 use daybook_event::problem::Problem;
+use schemas::problem_types as kind;
 
 use crate::fields::InvalidField;
 
@@ -31,23 +32,15 @@ impl From<ProductRejection> for Problem {
             ProductRejection::Field(invalid) => invalid.into(),
             ProductRejection::NothingToChange => {
                 let detail = "name at least one of title, image, price_cents";
-                Self::new(422, "nothing-to-change", "Nothing to change", detail)
+                Self::of(&kind::NOTHING_TO_CHANGE, detail)
             }
-            ProductRejection::AlreadyCreated => Self::new(
-                409,
-                "already-created",
-                "Already created",
-                "there is a product with this id already",
-            ),
-            ProductRejection::Unknown => {
-                Self::new(404, "product-unknown", "Product unknown", "there is no product with this id")
+            ProductRejection::AlreadyCreated => {
+                Self::of(&kind::ALREADY_CREATED, "there is a product with this id already")
             }
-            ProductRejection::Discontinued => Self::new(
-                404,
-                "product-discontinued",
-                "Product discontinued",
-                "this product was discontinued",
-            ),
+            ProductRejection::Unknown => Self::of(&kind::PRODUCT_UNKNOWN, "there is no product with this id"),
+            ProductRejection::Discontinued => {
+                Self::of(&kind::PRODUCT_DISCONTINUED, "this product was discontinued")
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What may happen to a product. Pure.
 
+use schemas::PROBLEMS;
 use schemas::products::{ProductDetails, ProductDiscontinued, ProductEvent, SERVICE, TOPIC};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,6 +8,7 @@ use uuid::Uuid;
 use super::rejection::ProductRejection;
 use crate::fields::{self, InvalidField, Lines};
 use daybook_command::{Aggregate, Standing};
+use daybook_event::problem::ProblemType;
 
 const TITLE_CHARS_MAX: usize = 500;
 const IMAGE_CHARS_MAX: usize = 500;
@@ -52,6 +54,7 @@ pub enum ProductState {
 impl Aggregate for Products {
     const SERVICE: &'static str = SERVICE;
     const TOPIC: &'static str = TOPIC;
+    const PROBLEMS: &'static [&'static ProblemType] = PROBLEMS;
 
     type State = ProductState;
     type Command = ProductCommand;
@@ -69,6 +72,13 @@ impl Aggregate for Products {
 
     fn partition_key(event: &ProductEvent) -> Uuid {
         event.product_id()
+    }
+
+    fn state_key(state: &ProductState) -> Uuid {
+        match state {
+            ProductState::Offered(details) => details.product_id,
+            ProductState::Discontinued(discontinued) => discontinued.product_id,
+        }
     }
 
     fn facts<E>(

@@ -52,7 +52,7 @@ async fn sign_up(State(service): Shared, request: Request) -> Response {
 }
 
 async fn show_user(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "user_id").await
+    show(&service, request).await
 }
 
 async fn change(State(service): Shared, request: Request) -> Response {
@@ -60,10 +60,10 @@ async fn change(State(service): Shared, request: Request) -> Response {
         let Change { email, name, address } = body.parse()?;
         Ok(UserCommand::Change(user_id, UserChange { email, name, address }))
     };
-    command_on(&service, request, "user_id", build).await
+    command_on(&service, request, build).await
 }
 
 async fn delete(State(service): Shared, request: Request) -> Response {
     let build = |user_id, _: &Body| Ok(UserCommand::Delete(user_id));
-    command_on(&service, request, "user_id", build).await
+    command_on(&service, request, build).await
 }

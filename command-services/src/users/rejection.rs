@@ -1,6 +1,7 @@
 //! Why a user's command is refused, and what HTTP says then: the one place that maps this service's rejections.
 
 use daybook_event::problem::Problem;
+use schemas::problem_types as kind;
 
 use crate::fields::InvalidField;
 
@@ -31,28 +32,18 @@ impl From<UserRejection> for Problem {
     fn from(rejection: UserRejection) -> Self {
         match rejection {
             UserRejection::Field(invalid) => invalid.into(),
-            UserRejection::NothingToChange => Self::new(
-                422,
-                "nothing-to-change",
-                "Nothing to change",
-                "name at least one of email, name, address",
-            ),
+            UserRejection::NothingToChange => {
+                Self::of(&kind::NOTHING_TO_CHANGE, "name at least one of email, name, address")
+            }
             UserRejection::EmailTaken => {
                 let detail = "another user has this e-mail address; choose another one";
-                Self::new(409, "email-taken", "E-mail address taken", detail).with("field", "email")
+                Self::of(&kind::EMAIL_TAKEN, detail).with("field", "email")
             }
-            UserRejection::AlreadySignedUp => Self::new(
-                409,
-                "already-signed-up",
-                "Already signed up",
-                "there is a user with this id already",
-            ),
-            UserRejection::Unknown => {
-                Self::new(404, "user-unknown", "User unknown", "there is no user with this id")
+            UserRejection::AlreadySignedUp => {
+                Self::of(&kind::ALREADY_SIGNED_UP, "there is a user with this id already")
             }
-            UserRejection::Deleted => {
-                Self::new(404, "user-deleted", "User deleted", "this account was deleted")
-            }
+            UserRejection::Unknown => Self::of(&kind::USER_UNKNOWN, "there is no user with this id"),
+            UserRejection::Deleted => Self::of(&kind::USER_DELETED, "this account was deleted"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What may happen to a user. Pure.
 
+use schemas::PROBLEMS;
 use schemas::users::{SERVICE, TOPIC, UserDeleted, UserDetails, UserEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,6 +9,7 @@ use super::email;
 use super::rejection::UserRejection;
 use crate::fields::{self, InvalidField, Lines};
 use daybook_command::{Aggregate, Standing};
+use daybook_event::problem::ProblemType;
 
 const NAME_CHARS_MAX: usize = 200;
 const ADDRESS_CHARS_MAX: usize = 500;
@@ -51,6 +53,7 @@ pub enum UserState {
 impl Aggregate for Users {
     const SERVICE: &'static str = SERVICE;
     const TOPIC: &'static str = TOPIC;
+    const PROBLEMS: &'static [&'static ProblemType] = PROBLEMS;
     const UNIQUE_FORM: u32 = email::FORM;
 
     type State = UserState;
@@ -69,6 +72,13 @@ impl Aggregate for Users {
 
     fn partition_key(event: &UserEvent) -> Uuid {
         event.user_id()
+    }
+
+    fn state_key(state: &UserState) -> Uuid {
+        match state {
+            UserState::Active(details) => details.user_id,
+            UserState::Deleted(deleted) => deleted.user_id,
+        }
     }
 
     fn facts<E>(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use daybook_event::event_data::{DataError, EventData};
-use daybook_event::problem::Problem;
+use daybook_event::problem::{Problem, ProblemType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -20,6 +20,9 @@ pub trait Aggregate: Send + Sync + 'static {
     const TOPIC: &'static str;
     /// Topics of other services that it follows into tables of its own.
     const FOLLOWS: &'static [Followed] = &[];
+
+    /// The kinds of problems that its rejections are, for `/problems`.
+    const PROBLEMS: &'static [&'static ProblemType] = &[];
 
     /// Which version of [`Aggregate::unique_keys`] this is. Keys of another one are built again from the states: to be changed
     /// with whatever changes the key of a state that there may be. 0 says that no state has any, and none is looked at for them;
@@ -44,6 +47,9 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// The record key, which decides the partition: the same for all events of one aggregate.
     fn partition_key(event: &Self::Event) -> Uuid;
+
+    /// The record key of the events of an aggregate in this state: that of [`Aggregate::partition_key`], as long as it lives.
+    fn state_key(state: &Self::State) -> Uuid;
 
     /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`.
     ///

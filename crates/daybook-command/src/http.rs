@@ -1,18 +1,14 @@
-//! HTTP for every command service: headers, bodies, errors, bounds, health. Knows no domain.
+//! Commands and states over HTTP, for every command service. Knows no domain; what it shares with other services is
+//! `daybook_service::http`.
 
 mod answer;
-mod body;
 mod command;
-mod guard;
+mod errors;
 mod idempotency_key;
-pub(crate) mod operations;
-pub(crate) mod refusal;
-mod request_headers;
-mod show;
+mod read;
+pub(crate) mod routes;
 
-pub use body::Body;
 pub use command::{command_on, command_on_new};
-pub use guard::guarded;
-pub(crate) use guard::not_allowed;
-pub use refusal::Refusal;
-pub use show::show;
+pub use daybook_service::http::{ApiError, Body, Whole, id};
+pub use read::show;
+pub use routes::guarded;

@@ -124,7 +124,9 @@ pub async fn run<A: Aggregate>(
     let connections = settings.connections;
     let mut shutdown = Box::pin(daybook_service::listening(shutdown).await);
     let starting = Arc::new(Starting::default());
-    let (listener, early) = answer_early(listener, connections, &starting).map_err(RunError::Serve)?;
+    let (listener, early) =
+        answer_early(listener, connections, starting::router(Arc::clone(&starting), A::PROBLEMS))
+            .map_err(RunError::Serve)?;
     tracing::info!(service = A::SERVICE, "starting; health is answered on {address}");
     let running = tokio::select! {
         running = start_as_soon_as_it_may::<A>(&settings, &starting) => running?,
@@ -150,12 +152,11 @@ pub async fn run<A: Aggregate>(
 fn answer_early(
     listener: TcpListener,
     connections: ConnectionLimits,
-    starting: &Arc<Starting>,
+    router: Router,
 ) -> io::Result<(TcpListener, Early)> {
     let listener = listener.into_std()?;
     let early = TcpListener::from_std(listener.try_clone()?)?;
     let (over, mut until) = watch::channel(false);
-    let router = starting::router(Arc::clone(starting));
     let until = async move {
         // Only ever ends because the sender is gone.
         let _ = until.wait_for(|over| *over).await;

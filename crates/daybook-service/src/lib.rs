@@ -1,11 +1,13 @@
-//! What surrounds the work of every Daybook process: its settings, exit codes, log, stop signal, directories and connections.
+//! What surrounds the work of every Daybook process: its settings, exit codes, log, stop signal, directories,
+//! connections and HTTP.
 //!
-//! It knows no events, no Kafka and no domain.
+//! It knows no Kafka and no domain; of events only how errors and tokens look.
 
 mod connections;
 mod directory_lock;
 mod errors;
 pub mod health_check;
+pub mod http;
 mod logging;
 mod pause;
 mod repeated;

@@ -68,8 +68,11 @@ async fn what_is_refused_is_named() {
         body[member] = value;
         body
     };
-    post(body("user_id", json!(NOBODY))).await.is_problem(422, "user-unknown").names("user_id");
-    post(body("product_id", json!(NOBODY))).await.is_problem(422, "product-unknown").names("product_id");
+    post(body("user_id", json!(NOBODY))).await.is_problem(422, "buyer-unknown").names("user_id");
+    post(body("product_id", json!(NOBODY)))
+        .await
+        .is_problem(422, "ordered-product-unknown")
+        .names("product_id");
     post(body("user_id", json!("ada"))).await.is_problem(422, "invalid-body").names("user_id");
     post(body("quantity", json!(0))).await.is_problem(422, "invalid-field").names("quantity");
     post(body("quantity", json!(1.5))).await.is_problem(422, "invalid-body").names("quantity");
@@ -92,9 +95,13 @@ async fn what_is_gone_is_not_ordered_but_orders_of_it_can_be_cancelled() {
 
     let gone = Call::delete(format!("/products/{product_id}")).send(&shop.products.router).await;
     let after_gone = || order(&user_id, &product_id).header("daybook-after", &token(&gone));
-    after_gone().send(&shop.orders.router).await.is_problem(409, "product-discontinued").names("product_id");
+    after_gone()
+        .send(&shop.orders.router)
+        .await
+        .is_problem(409, "ordered-product-discontinued")
+        .names("product_id");
     let gone = Call::delete(format!("/users/{user_id}")).send(&shop.users.router).await;
     let after_gone = order(&user_id, &product_id).header("daybook-after", &token(&gone));
-    after_gone.send(&shop.orders.router).await.is_problem(409, "user-deleted").names("user_id");
+    after_gone.send(&shop.orders.router).await.is_problem(409, "buyer-deleted").names("user_id");
     Call::delete(&path).send(&shop.orders.router).await.is(204);
 }

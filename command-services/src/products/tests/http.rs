@@ -37,7 +37,7 @@ async fn a_product_is_created_changed_and_discontinued() {
         .header("if-match", "\"3\"")
         .send(&products.router)
         .await
-        .is_problem(412, "version-conflict");
+        .is_problem(412, "precondition-failed");
     let gone = Call::delete(&path).header("if-match", "\"4\"").send(&products.router).await;
     assert!(gone.is(204).header("daybook-token").is_some());
     Call::get(&path).send(&products.router).await.is_problem(404, "product-discontinued");

@@ -81,7 +81,7 @@ async fn a_body_that_is_said_to_be_too_large_is_refused_before_any_of_it_has_com
     client.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let said = async {
-        while !String::from_utf8_lossy(&answer).contains("urn:daybook:problem:body-too-large") {
+        while !String::from_utf8_lossy(&answer).contains("/problems/body-too-large") {
             assert!(client.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
         }
     };

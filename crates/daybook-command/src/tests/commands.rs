@@ -48,11 +48,11 @@ async fn a_condition_on_the_version_is_kept() {
     let path = make(&toys, "bear").await;
     let on = async |condition: &str| paint(&path, 1).header("if-match", condition).send(&toys.router).await;
     on("\"1\"").await.is(200);
-    on("\"1\"").await.is_problem(412, "version-conflict");
+    on("\"1\"").await.is_problem(412, "precondition-failed");
     on("\"1\", \"2\"").await.is(200);
     on("*").await.is(200);
     let stale = Call::delete(&path).header("if-match", "\"1\"").send(&toys.router).await;
-    assert_eq!(stale.is_problem(412, "version-conflict").json()["version"], 4);
+    assert_eq!(stale.is_problem(412, "precondition-failed").json()["version"], 4);
     for wrong in ["W/\"4\"", "4", "\"four\"", "\"04\"", "", "\"4\",", "*,\"4\""] {
         on(wrong).await.is_problem(400, "malformed-header");
     }
@@ -184,7 +184,7 @@ async fn too_many_requests_are_refused_while_health_answers() {
         settings.limits.requests_max = 0;
     });
     let busy = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
-    busy.is_problem(503, "busy");
+    busy.is_problem(503, "overloaded");
     assert_eq!(busy.header("retry-after"), Some("1"));
     Call::get("/health/live").send(&toys.router).await.is(200);
     Call::get("/health/ready").send(&toys.router).await.is(200);
@@ -237,7 +237,7 @@ async fn who_waits_for_kafka_keeps_no_one_else_out() {
     eventually("its place to be free", || toys.service().places.work().ok().map(drop));
     let unknown = "/toys/018f8e3e-0000-7000-8000-000000000000";
     Call::get(unknown).send(&toys.router).await.is_problem(404, "toy-unknown");
-    make("duck").send(&toys.router).await.is_problem(503, "busy");
+    make("duck").send(&toys.router).await.is_problem(503, "overloaded");
     assert_eq!(events(), 1, "what is refused is not decided");
     let shown = Call::get("/metrics").send(&toys.router).await;
     assert!(String::from_utf8_lossy(&shown.body).contains("daybook_waiting_requests 1\n"));

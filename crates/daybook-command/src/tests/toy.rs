@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
-use daybook_event::problem::Problem;
+use daybook_event::problem::{Problem, ProblemType};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
@@ -56,13 +56,20 @@ pub(crate) enum ToyRejection {
     NameTaken,
 }
 
+const TOY_UNKNOWN: ProblemType =
+    ProblemType { slug: "toy-unknown", status: 404, title: "Toy unknown", meaning: "There is no such toy." };
+const NAME_TAKEN: ProblemType = ProblemType {
+    slug: "name-taken",
+    status: 409,
+    title: "Name taken",
+    meaning: "Another toy has this name.",
+};
+
 impl From<ToyRejection> for Problem {
     fn from(rejection: ToyRejection) -> Self {
         match rejection {
-            ToyRejection::Unknown => Self::new(404, "toy-unknown", "Toy unknown", "there is no such toy"),
-            ToyRejection::NameTaken => {
-                Self::new(409, "name-taken", "Name taken", "another toy has this name")
-            }
+            ToyRejection::Unknown => Self::of(&TOY_UNKNOWN, "there is no such toy"),
+            ToyRejection::NameTaken => Self::of(&NAME_TAKEN, "another toy has this name"),
         }
     }
 }
@@ -96,6 +103,7 @@ impl EventData for ToyEvent {
 impl Aggregate for Toys {
     const SERVICE: &'static str = "toys";
     const TOPIC: &'static str = "toys.events";
+    const PROBLEMS: &'static [&'static ProblemType] = &[&TOY_UNKNOWN, &NAME_TAKEN];
     const UNIQUE_FORM: u32 = 1;
 
     type State = Toy;
@@ -116,6 +124,10 @@ impl Aggregate for Toys {
             ToyEvent::Made(named) => named.toy_id,
             ToyEvent::Painted(of) | ToyEvent::Lost(of) => of.toy_id,
         }
+    }
+
+    fn state_key(toy: &Toy) -> Uuid {
+        toy.toy_id
     }
 
     fn facts<E>(
@@ -196,16 +208,16 @@ async fn make(State(service): Shared, request: Request) -> Response {
 }
 
 async fn show_toy(State(service): Shared, request: Request) -> Response {
-    show(&service, request, "toy_id").await
+    show(&service, request).await
 }
 
 async fn paint(State(service): Shared, request: Request) -> Response {
     let build =
         |toy_id, body: &Body| body.parse::<Paint>().map(|paint| ToyCommand::Paint(toy_id, paint.coats));
-    command_on(&service, request, "toy_id", build).await
+    command_on(&service, request, build).await
 }
 
 async fn lose(State(service): Shared, request: Request) -> Response {
     let build = |toy_id, _: &Body| Ok(ToyCommand::Lose(toy_id));
-    command_on(&service, request, "toy_id", build).await
+    command_on(&service, request, build).await
 }
