@@ -4,10 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use axum::Router;
 use clap::Parser as _;
 use daybook_event::event_data::EventData;
 use daybook_projection::Projection;
@@ -15,20 +13,20 @@ use daybook_service::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging, shutdo
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use super::api::Api;
 use super::arguments::{Arguments, Serve, Task};
+use super::router::Queries;
 use super::run::run;
 
 /// Reads the command line, serves until a signal, and says how it ended.
 #[must_use]
-pub fn main<E: EventData + 'static>(projection: Projection<E>, routes: Router<Arc<Api>>) -> ExitCode {
+pub fn main<E: EventData + 'static>(projection: Projection<E>, queries: Queries) -> ExitCode {
     match Arguments::parse().check() {
         Err(errors) => {
             complain(&errors.to_string());
             ExitCode::from(EXIT_USAGE)
         }
         Ok(Task::HealthCheck(listen)) => health_check(listen),
-        Ok(Task::Serve(serve)) => serve_until_stopped(*serve, projection, routes),
+        Ok(Task::Serve(serve)) => serve_until_stopped(*serve, projection, queries),
     }
 }
 
@@ -45,7 +43,7 @@ fn health_check(listen: SocketAddr) -> ExitCode {
 fn serve_until_stopped<E: EventData + 'static>(
     serve: Serve,
     projection: Projection<E>,
-    routes: Router<Arc<Api>>,
+    queries: Queries,
 ) -> ExitCode {
     init_logging(serve.log_format);
     let runtime = match runtime() {
@@ -55,7 +53,7 @@ fn serve_until_stopped<E: EventData + 'static>(
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(serve_on(serve, projection, routes));
+    let code = runtime.block_on(serve_on(serve, projection, queries));
     // An opening that is at work may take minutes, and loses nothing when it is cut short.
     runtime.shutdown_background();
     code
@@ -78,7 +76,7 @@ pub fn runtime() -> io::Result<Runtime> {
 async fn serve_on<E: EventData + 'static>(
     serve: Serve,
     projection: Projection<E>,
-    routes: Router<Arc<Api>>,
+    queries: Queries,
 ) -> ExitCode {
     let listener = match TcpListener::bind(serve.listen).await {
         Ok(listener) => listener,
@@ -90,7 +88,7 @@ async fn serve_on<E: EventData + 'static>(
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    match run(serve.settings, projection, routes, listener, shutdown_signal()).await {
+    match run(serve.settings, projection, queries, listener, shutdown_signal()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

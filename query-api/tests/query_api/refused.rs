@@ -70,20 +70,16 @@ async fn unknown_rows_and_paths_and_wrong_methods_are_problems() {
         format!("/products/{}", id(1)),
     ] {
         let problem = get(&router, &path).await.problem(404);
-        assert_eq!(problem["type"], "urn:daybook:problem:not-found");
+        assert_eq!(problem["type"], "/problems/not-found");
         assert!(problem["detail"].as_str().unwrap().contains(&id(1).to_string()), "{problem}");
     }
     for path in ["/", "/users", "/users/7", "/products/7/orders", "/health", "/health/dead"] {
-        assert_eq!(
-            get(&router, path).await.problem(404)["type"],
-            "urn:daybook:problem:no-such-path",
-            "{path}"
-        );
+        assert_eq!(get(&router, path).await.problem(404)["type"], "/problems/no-such-path", "{path}");
     }
     for path in ["/products", "/status", "/metrics", "/health/live", &format!("/users/{}/orders", id(1))] {
         for method in [Method::POST, Method::DELETE, Method::OPTIONS] {
             let answer = send(&router, method, path, &[]).await;
-            assert_eq!(answer.problem(405)["type"], "urn:daybook:problem:method-not-allowed", "{path}");
+            assert_eq!(answer.problem(405)["type"], "/problems/method-not-allowed", "{path}");
             assert!(answer.header("allow").contains("GET"), "{path}");
         }
     }

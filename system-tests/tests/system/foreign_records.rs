@@ -26,7 +26,7 @@ async fn another_service(broker: TestBroker) {
     let said = [found.as_str(), &expected, &id];
 
     trouble(&site, &site.urls.users, "relay", &said).await;
-    let foreign = |status: &Value| status["stopped"]["type"] == "urn:daybook:problem:foreign-source";
+    let foreign = |status: &Value| status["stopped"]["type"] == "/problems/foreign-source";
     for again in [false, true] {
         if again {
             start_again(&mut site, &said).await;

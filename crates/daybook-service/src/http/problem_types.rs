@@ -86,4 +86,18 @@ problem_types! {
     READ_MODEL_UNREADABLE = 500 "read-model-unreadable" "Read model unreadable",
         "The read model cannot be read; a replay rebuilds it.";
     FAULT = 500 "fault" "Fault", "The request met a fault of this service; its log says more.";
+    // In `stopped` of `/status`: why the projection goes no further.
+    GAP = 500 "gap" "Gap in the log", "Positions are missing in a partition.";
+    FORK = 500 "fork" "Fork in the log", "A position has two events.";
+    OTHER_LOG = 500 "other-log" "Other log", "The log is not the one that was projected.";
+    UNREADABLE_EVENT = 500 "unreadable-event" "Unreadable event", "A record cannot be read as an event.";
+    UNKNOWN_EVENT = 500 "unknown-event" "Unknown event", "An event has a type or version that this program does not know.";
+    FOREIGN_SOURCE = 500 "foreign-source" "Foreign source", "A record is another service's.";
+    CONTRADICTING_EVENT = 500 "contradicting-event" "Contradicting event", "An event contradicts what was projected before.";
+    QUARANTINE_FULL = 500 "quarantine-full" "Quarantine full", "As many events as may wait in quarantine.";
+    LOG_FRONT_DELETED = 500 "log-front-deleted" "Front of the log deleted", "The log begins behind what is to be read.";
+    LOG_WENT_BACK = 500 "log-went-back" "Log went back", "The log ends before what was projected.";
+    PARTITIONS_CHANGED = 500 "partitions-changed" "Partitions changed", "A topic has another number of partitions.";
+    LOG_UNREADABLE = 500 "log-unreadable" "Log unreadable", "The log cannot be read at present.";
+    DEFECT = 500 "defect" "Defect", "A defect of this program.";
 }

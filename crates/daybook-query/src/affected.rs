@@ -1,4 +1,4 @@
-//! Marks: which keys that an answer depends on have events in quarantine.
+//! Which keys that an answer depends on have events in quarantine.
 //!
 //! The domain says what its answer depends on, a topic and which keys; that may be known only once rows have been read.
 
@@ -16,12 +16,12 @@ const MORE: &str = "...";
 
 /// Keys of one answer of which events wait.
 #[derive(Debug, Clone, Default)]
-pub struct Marks {
+pub struct AffectedKeys {
     quarantine: Arc<Quarantine>,
     keys: BTreeSet<String>,
 }
 
-impl Marks {
+impl AffectedKeys {
     pub(super) fn of(quarantine: Arc<Quarantine>) -> Self {
         Self { quarantine, keys: BTreeSet::new() }
     }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_header_names_some_keys_and_says_that_there_are_more() {
-        let mut marks = Marks::default();
+        let mut marks = AffectedKeys::default();
         assert_eq!(marks.header(), None);
         marks.keys.extend((0..2).map(|number| Uuid::from_u128(number).to_string()));
         let two = format!("{},{}", Uuid::from_u128(0), Uuid::from_u128(1));
