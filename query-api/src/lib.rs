@@ -16,10 +16,19 @@ use axum::extract::State;
 use axum::routing::get;
 
 use daybook_query::api::Api;
+use daybook_query::command_line::Defaults;
 use daybook_query::request::QueryRequest;
 use daybook_query::{Queries, RunError, Service, Settings, StartError};
 use known_products::KnownProducts;
 use tokio::net::TcpListener;
+
+/// What the binary is called, and where it is by default.
+pub const DEFAULTS: Defaults = Defaults {
+    name: "query-api",
+    about: "Daybook's service D: follows the log into the read model, and answers queries from it",
+    listen: "127.0.0.1:8080",
+    data_dir: "data/read-model",
+};
 
 /// Runs the shop's query service on a bound listener until `shutdown` ends. Requests at work are then answered, the
 /// follower is stopped and the store closed.

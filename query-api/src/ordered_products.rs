@@ -19,12 +19,12 @@ use uuid::Uuid;
 
 use super::known_products::{KnownProducts, ProductsAt};
 use super::user;
-use daybook_query::affected::AffectedKeys;
 use daybook_query::api::Api;
 use daybook_query::cursor;
 use daybook_query::errors::{given_up, unreadable};
 use daybook_query::heavy::Stop;
 use daybook_query::limits::READ_INLINE_ROWS_MAX;
+use daybook_query::read_set::ReadSet;
 use daybook_query::request::QueryRequest;
 use daybook_query::responder::Body;
 use daybook_query::times::Time;
@@ -72,9 +72,9 @@ pub(super) async fn answer(
     let responder = api.respond(&request, &user::depends_on(wanted.user_id)).await?;
     let products = known.at(&responder);
     let of_few = products.clone();
-    let few = move |generation: &Generation, affected| few(generation, &of_few, wanted, affected);
-    let all = move |generation: &Generation, affected, stop: &Stop| {
-        all(generation, &products, wanted, affected, stop)
+    let few = move |generation: &Generation, read_set| few(generation, &of_few, wanted, read_set);
+    let all = move |generation: &Generation, read_set, stop: &Stop| {
+        all(generation, &products, wanted, read_set, stop)
     };
     responder.answer_any(READ_INLINE_ROWS_MAX, few, all).await
 }
@@ -97,7 +97,7 @@ fn few(
     generation: &Generation,
     products: &ProductsAt,
     wanted: Wanted,
-    affected: AffectedKeys,
+    read_set: ReadSet,
 ) -> Result<Option<Body>, ApiError> {
     user::check_exists(generation, wanted.user_id)?;
     let few = orders::page(generation, wanted.user_id, 0, READ_INLINE_ROWS_MAX);
@@ -105,14 +105,14 @@ fn few(
     if few.next_index.is_some() {
         return Ok(None);
     }
-    render(generation, products, wanted, &Gathered::from_orders(&few.orders), affected).map(Some)
+    render(generation, products, wanted, &Gathered::from_orders(&few.orders), read_set).map(Some)
 }
 
 fn all(
     generation: &Generation,
     products: &ProductsAt,
     wanted: Wanted,
-    affected: AffectedKeys,
+    read_set: ReadSet,
     stop: &Stop,
 ) -> Result<Body, ApiError> {
     let mut gathered = Gathered::default();
@@ -123,7 +123,7 @@ fn all(
     if read.map_err(|error| unreadable(&error))?.is_break() {
         return Err(given_up());
     }
-    render(generation, products, wanted, &gathered, affected)
+    render(generation, products, wanted, &gathered, read_set)
 }
 
 fn render(
@@ -131,17 +131,19 @@ fn render(
     products: &ProductsAt,
     wanted: Wanted,
     gathered: &Gathered,
-    mut affected: AffectedKeys,
+    mut read_set: ReadSet,
 ) -> Result<Body, ApiError> {
     let (page, next) = gathered.page(wanted.after, wanted.limit);
     let rows = page.iter().map(|ordered| products.row(generation, ordered.product_id));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    read_set.shows(schemas::products::TOPIC, page.iter().map(|ordered| ordered.product_id));
     let shown = |key| page.iter().any(|ordered| ordered.product_id == key);
-    affected.depends_on(schemas::products::TOPIC, shown);
+    read_set.depends_on(schemas::products::TOPIC, shown);
     let items = page.iter().zip(&rows).map(|(ordered, row)| item(ordered, row)).collect();
     let next = next.map(|position| cursor::write(&scope(wanted.user_id), &position.to_be_bytes()));
-    let content = Shown { user_id: wanted.user_id, products: items, next, quarantined: affected.keys() };
-    Body::of(&content, page.len(), affected)
+    let content =
+        Shown { user_id: wanted.user_id, products: items, next, quarantined: read_set.quarantined() };
+    Body::of(&content, page.len(), read_set)
 }
 
 fn item<'p>(ordered: &OrderedProduct, product: &'p ProductRow) -> Item<'p> {

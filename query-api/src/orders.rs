@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use daybook_projection::Generation;
-use daybook_query::affected::AffectedKeys;
 use daybook_query::api::Api;
 use daybook_query::cursor;
 use daybook_query::errors::unreadable;
+use daybook_query::read_set::ReadSet;
 use daybook_query::request::QueryRequest;
 use daybook_query::responder::Body;
 use daybook_query::times::Time;
@@ -59,7 +59,7 @@ pub(super) async fn answer(
     let wanted = Wanted::read(&request)?;
     let responder = api.respond(&request, &user::depends_on(wanted.user_id)).await?;
     let products = known.at(&responder);
-    let read = move |generation: &Generation, affected| body(generation, &products, wanted, affected);
+    let read = move |generation: &Generation, read_set| body(generation, &products, wanted, read_set);
     responder.answer(wanted.limit, read).await
 }
 
@@ -80,7 +80,7 @@ fn body(
     generation: &Generation,
     products: &ProductsAt,
     wanted: Wanted,
-    mut affected: AffectedKeys,
+    mut read_set: ReadSet,
 ) -> Result<Body, ApiError> {
     let Wanted { user_id, from_index, limit } = wanted;
     user::check_exists(generation, user_id)?;
@@ -91,12 +91,13 @@ fn body(
     }
     let rows = page.orders.iter().map(|order| products.row(generation, order.product_id));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    read_set.shows(schemas::products::TOPIC, page.orders.iter().map(|order| order.product_id));
     let shown = |key| page.orders.iter().any(|order| order.product_id == key);
-    affected.depends_on(schemas::products::TOPIC, shown);
+    read_set.depends_on(schemas::products::TOPIC, shown);
     let items = page.orders.iter().zip(&rows).map(|(order, row)| item(order, row)).collect();
     let next = page.next_index.map(|index| cursor::write(&scope(user_id), &index.to_be_bytes()));
-    let content = Shown { user_id, orders: items, next, quarantined: affected.keys() };
-    Body::of(&content, page.orders.len(), affected)
+    let content = Shown { user_id, orders: items, next, quarantined: read_set.quarantined() };
+    Body::of(&content, page.orders.len(), read_set)
 }
 
 fn item<'p>(order: &Order, product: &'p ProductRow) -> Item<'p> {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use daybook_projection::Generation;
-use daybook_query::affected::AffectedKeys;
 use daybook_query::api::Api;
 use daybook_query::as_of::DependsOn;
 use daybook_query::cursor;
 use daybook_query::errors::{unknown, unreadable};
+use daybook_query::read_set::ReadSet;
 use daybook_query::request::QueryRequest;
 use daybook_query::responder::Body;
 use daybook_service::http::ApiError;
@@ -57,7 +57,7 @@ pub(super) async fn answer_list(
     let after = page.cursor.map(|text| cursor::read(SCOPE, &text)).transpose()?.map(Uuid::from_bytes);
     let responder = api.respond(&request, &[DependsOn::Topic(TOPIC)]).await?;
     responder
-        .answer(page.limit, move |generation, affected| list(generation, after, page.limit, affected))
+        .answer(page.limit, move |generation, read_set| list(generation, after, page.limit, read_set))
         .await
 }
 
@@ -69,14 +69,14 @@ pub(super) async fn answer_one(
     let product_id = request.id()?;
     request.no_parameters()?;
     let responder = api.respond(&request, &[DependsOn::Key(TOPIC, product_id)]).await?;
-    responder.answer(1, move |generation, affected| one(generation, product_id, affected)).await
+    responder.answer(1, move |generation, read_set| one(generation, product_id, read_set)).await
 }
 
 fn list(
     generation: &Generation,
     after: Option<Uuid>,
     limit: usize,
-    mut affected: AffectedKeys,
+    mut read_set: ReadSet,
 ) -> Result<Body, ApiError> {
     // One more than asked for tells whether there is a next page.
     let mut rows = products::list(generation, after, limit + 1).map_err(|error| unreadable(&error))?;
@@ -86,18 +86,20 @@ fn list(
     // A product of which nothing is known yet would stand on the page as well.
     let last = rows.last().filter(|_| more).map(|(id, _)| *id);
     let on_page = |key| after.is_none_or(|after| key > after) && last.is_none_or(|last| key <= last);
-    affected.depends_on(TOPIC, on_page);
+    read_set.depends_on(TOPIC, on_page);
+    // No product ever leaves the list: what is not on the page tells nothing.
+    read_set.shows(TOPIC, rows.iter().map(|(id, _)| *id));
     let products: Vec<_> = rows.into_iter().map(|(id, row)| item(id, row)).collect();
     let items = products.len();
-    let content = List { products, next, quarantined: affected.keys() };
-    Body::of(&content, items, affected)
+    let content = List { products, next, quarantined: read_set.quarantined() };
+    Body::of(&content, items, read_set)
 }
 
-fn one(generation: &Generation, product_id: Uuid, affected: AffectedKeys) -> Result<Body, ApiError> {
+fn one(generation: &Generation, product_id: Uuid, read_set: ReadSet) -> Result<Body, ApiError> {
     let row = products::load(generation, product_id).map_err(|error| unreadable(&error))?;
     let row = row.ok_or_else(|| unknown("product", product_id))?;
-    let content = One { product: item(product_id, row), quarantined: affected.keys() };
-    Body::of(&content, 1, affected)
+    let content = One { product: item(product_id, row), quarantined: read_set.quarantined() };
+    Body::of(&content, 1, read_set)
 }
 
 fn item(product_id: Uuid, row: ProductRow) -> Item {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use daybook_command::{AnswerAfter, Limits};
 use daybook_kafka::Kafka;
+use daybook_service::program::chain;
 use daybook_service::{ConnectionLimits, EXIT_IN_USE};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -249,34 +250,5 @@ fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + '
     async move {
         // An error means that the sender is gone, and with it the shop.
         let _ = stopped.wait_for(|stop| *stop).await;
-    }
-}
-
-/// An error with its causes, in one line. A cause that the sentence before it repeats already is left out.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Said(&'static str, #[source] Option<Box<Said>>);
-
-    #[test]
-    fn a_chain_tells_each_cause_once() {
-        let cause = |text| Some(Box::new(Said(text, None)));
-        assert_eq!(chain(&Said("cannot open", cause("disk full"))), "cannot open: disk full");
-        assert_eq!(chain(&Said("cannot open: disk full", cause("disk full"))), "cannot open: disk full");
     }
 }

@@ -157,7 +157,13 @@ fn front_remedy(embedded: bool) -> &'static str {
 }
 
 impl StopReason {
-    /// Its kind, for problems and metrics.
+    /// Short name of its kind, for metrics.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        self.problem_type().slug
+    }
+
+    /// Its kind.
     #[must_use]
     pub fn problem_type(&self) -> &'static ProblemType {
         match self {

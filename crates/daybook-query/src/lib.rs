@@ -5,13 +5,12 @@
 //!                               serving ←──────── keeper ←── CURRENT ←── builder, or another process
 //! ```
 //!
-//! Pure: [`cursor`], [`request`], [`positions`], [`affected`], [`status`], [`times`],
+//! Pure: [`cursor`], [`request`], [`positions`], [`read_set`], [`status`], [`times`],
 //! [`row_cache`].
 //! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
 //! `router` (routes that every domain has).
 
 mod admin;
-pub mod affected;
 pub mod api;
 pub mod arguments;
 pub mod as_of;
@@ -30,6 +29,7 @@ mod own_threads;
 mod ownership;
 pub mod positions;
 mod query_metrics;
+pub mod read_set;
 pub mod rebuild;
 pub mod request;
 pub mod responder;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use daybook_event::headers;
+use daybook_event::token::Token;
 use daybook_projection::Generation;
 use daybook_service::http::{ApiError, Conditions, state};
 use serde::Serialize;
 
-use super::affected::AffectedKeys;
 use super::api::Api;
 use super::as_of::{AsOf, DependsOn};
 use super::heavy::Stop;
+use super::read_set::ReadSet;
 use super::request::QueryRequest;
 use super::serving::Serving;
 
@@ -29,7 +30,7 @@ pub struct Body {
     /// The bytes that go out.
     pub json: Vec<u8>,
     /// What of it waits.
-    pub affected: AffectedKeys,
+    pub read_set: ReadSet,
 }
 
 impl Body {
@@ -37,10 +38,10 @@ impl Body {
     ///
     /// # Errors
     /// 500; content of strings, numbers and lists cannot fail.
-    pub fn of(content: &impl Serialize, items: usize, affected: AffectedKeys) -> Result<Self, ApiError> {
+    pub fn of(content: &impl Serialize, items: usize, read_set: ReadSet) -> Result<Self, ApiError> {
         let mut json = Vec::with_capacity((items + 1) * ITEM_BYTES);
         match serde_json::to_writer(&mut json, content) {
-            Ok(()) => Ok(Self { json, affected }),
+            Ok(()) => Ok(Self { json, read_set }),
             Err(error) => {
                 tracing::error!(%error, "an answer cannot be written as JSON");
                 Err(ApiError::fault())
@@ -54,8 +55,9 @@ pub struct Responder {
     serving: Arc<Serving>,
     conditions: Conditions,
     as_of: AsOf,
-    affected: AffectedKeys,
-    header: Option<HeaderValue>,
+    depends_on: Vec<DependsOn>,
+    asked: Option<Token>,
+    read_set: ReadSet,
 }
 
 impl Api {
@@ -72,8 +74,9 @@ impl Api {
     ) -> Result<Responder, ApiError> {
         let serving = self.serving_after(&request.after).await?;
         let as_of = AsOf::of(&serving).await?;
-        let (header, affected) = (as_of.header(depends_on), as_of.affected(depends_on));
-        Ok(Responder { serving, conditions: request.conditions.clone(), as_of, affected, header })
+        let read_set = as_of.read_set(depends_on);
+        let (conditions, asked) = (request.conditions.clone(), request.after.token.clone());
+        Ok(Responder { serving, conditions, as_of, depends_on: depends_on.to_vec(), asked, read_set })
     }
 }
 
@@ -92,8 +95,8 @@ impl Responder {
 
     /// Keys of which events wait, before rows are read.
     #[must_use]
-    pub fn affected(&self) -> AffectedKeys {
-        self.affected.clone()
+    pub fn read_set(&self) -> ReadSet {
+        self.read_set.clone()
     }
 
     /// Answers from at most about `rows` rows; see [`Serving::read`].
@@ -102,10 +105,10 @@ impl Responder {
     /// 500 if the read model cannot be read; whatever `read` refuses.
     pub async fn answer<R>(self, rows: usize, read: R) -> Result<Response, ApiError>
     where
-        R: FnOnce(&Generation, AffectedKeys) -> Result<Body, ApiError> + Send + 'static,
+        R: FnOnce(&Generation, ReadSet) -> Result<Body, ApiError> + Send + 'static,
     {
-        let affected = self.affected();
-        let body = self.serving.read(rows, |generation| read(generation, affected)).await;
+        let read_set = self.read_set();
+        let body = self.serving.read(rows, |generation| read(generation, read_set)).await;
         self.finish(body)
     }
 
@@ -115,11 +118,11 @@ impl Responder {
     /// As [`Responder::answer`].
     pub async fn answer_any<F, M>(self, rows: usize, few: F, many: M) -> Result<Response, ApiError>
     where
-        F: FnOnce(&Generation, AffectedKeys) -> Result<Option<Body>, ApiError> + Send + 'static,
-        M: FnOnce(&Generation, AffectedKeys, &Stop) -> Result<Body, ApiError> + Send + 'static,
+        F: FnOnce(&Generation, ReadSet) -> Result<Option<Body>, ApiError> + Send + 'static,
+        M: FnOnce(&Generation, ReadSet, &Stop) -> Result<Body, ApiError> + Send + 'static,
     {
-        let (affected, again) = (self.affected(), self.affected());
-        let body = match self.serving.read(rows, |generation| few(generation, affected)).await {
+        let (read_set, again) = (self.read_set(), self.read_set());
+        let body = match self.serving.read(rows, |generation| few(generation, read_set)).await {
             Ok(None) => self.serving.read_many(|generation, stop| many(generation, again, stop)).await,
             Ok(Some(body)) => Ok(body),
             Err(error) => Err(error),
@@ -129,25 +132,23 @@ impl Responder {
 
     fn finish(self, body: Result<Body, ApiError>) -> Result<Response, ApiError> {
         match body {
-            Ok(Body { json, affected }) => {
-                let headers = headers_of(self.header, &affected);
-                Ok(state(&self.conditions, &tag(&json), headers.collect(), json))
+            Ok(Body { json, read_set }) => {
+                let headers = self.headers(&read_set).collect();
+                Ok(state(&self.conditions, &tag(&json), headers, json))
             }
             Err(error) => {
-                let keys = self.affected.keys();
+                let keys = self.read_set.quarantined();
                 let error = if keys.is_empty() { error } else { error.with("quarantined", keys) };
-                Err(error.with_headers(headers_of(self.header, &self.affected)))
+                Err(error.with_headers(self.headers(&self.read_set)))
             }
         }
     }
-}
 
-fn headers_of(
-    as_of: Option<HeaderValue>,
-    affected: &AffectedKeys,
-) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let named = [(headers::AS_OF, as_of), (headers::QUARANTINED, affected.header())];
-    named.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), value?)))
+    fn headers(&self, read_set: &ReadSet) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let as_of = self.as_of.header(&self.depends_on, read_set, self.asked.as_ref());
+        let named = [(headers::AS_OF, as_of), (headers::QUARANTINED, read_set.header())];
+        named.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), value?)))
+    }
 }
 
 fn tag(json: &[u8]) -> String {

@@ -12,10 +12,10 @@ use daybook_service::http::{ApiError, GuardLimits, figures, guarded, json, opera
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::affected::AffectedKeys;
 use super::api::Api;
 use super::limits::{BODY_TIMEOUT, REQUESTS_MAX};
 use super::metrics;
+use super::read_set::ReadSet;
 use super::request::QueryRequest;
 use super::responder::Body;
 use super::status::{self, Status};
@@ -53,7 +53,7 @@ pub(super) fn router(queries: Queries, api: Arc<Api>) -> Router {
 async fn show_status(State(api): State<Arc<Api>>, request: QueryRequest) -> Result<Response, ApiError> {
     request.no_parameters()?;
     let status = shown(&api);
-    let body = Body::of(&status, status.partitions.len(), AffectedKeys::default())?;
+    let body = Body::of(&status, status.partitions.len(), ReadSet::default())?;
     Ok(json(StatusCode::OK, body.json))
 }
 

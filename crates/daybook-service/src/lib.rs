@@ -10,6 +10,7 @@ pub mod health_check;
 pub mod http;
 mod logging;
 mod pause;
+pub mod program;
 mod repeated;
 pub mod sabotage;
 mod shutdown;

@@ -26,7 +26,7 @@ async fn all_wait(router: &Router, count: usize, gauge: &str) -> Vec<JoinHandle<
         tokio::spawn(async move { get_after(&router, "/products", &first_token()).await })
     };
     let asking = (0..count).map(ask).collect();
-    let line = format!("daybook_query_{gauge} {count}\n");
+    let line = format!("daybook_{gauge} {count}\n");
     until("all wait", async || get(router, "/metrics").await.text.contains(&line).then_some(())).await;
     asking
 }
@@ -79,7 +79,7 @@ async fn requests_at_work_are_answered_before_the_end() {
     let (stop, stopped) = oneshot::channel::<()>();
     let running =
         tokio::spawn(query_api::run(setting.settings(), listener, async { stopped.await.unwrap() }));
-    until("ready", async || metrics(address).await.contains("query_ready 1\n").then_some(())).await;
+    until("ready", async || metrics(address).await.contains("daybook_ready 1\n").then_some(())).await;
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /users/{}/products HTTP/1.1\r\nhost: d\r\ndaybook-after: {}\r\ndaybook-wait-ms: 60000\r\n\r\n",

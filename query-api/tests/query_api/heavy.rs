@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get as on_get;
-use daybook_query::affected::AffectedKeys;
 use daybook_query::api::Api;
+use daybook_query::read_set::ReadSet;
 use daybook_query::responder::Body;
 use daybook_query::service::Service;
 use daybook_service::http::{ApiError, json};
@@ -64,7 +64,7 @@ async fn read(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, ApiError> {
     let read = move |_: &_, stop: &daybook_query::heavy::Stop| {
         gate.pass();
         gate.told_to_stop.fetch_add(usize::from(stop.is_set()), Ordering::SeqCst);
-        Body::of(&"all of it", 1, AffectedKeys::default())
+        Body::of(&"all of it", 1, ReadSet::default())
     };
     Ok(json(StatusCode::OK, api.serving()?.read_many(read).await?.json))
 }

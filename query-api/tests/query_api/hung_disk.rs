@@ -14,9 +14,9 @@ use axum::response::Response;
 use axum::routing::get as on_get;
 use daybook_projection::{Checkpoint, Generation, ReadModel};
 use daybook_query::Settings;
-use daybook_query::affected::AffectedKeys;
 use daybook_query::api::Api;
 use daybook_query::heavy::Stop;
+use daybook_query::read_set::ReadSet;
 use daybook_query::responder::Body;
 use daybook_query::run;
 use daybook_service::http::{ApiError, json};
@@ -101,7 +101,7 @@ fn routes(gate: &Arc<Gate>) -> Router<Arc<Api>> {
 async fn read_few(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, ApiError> {
     let read = move |_: &Generation| {
         gate.pass();
-        Body::of(&"a row", 1, AffectedKeys::default())
+        Body::of(&"a row", 1, ReadSet::default())
     };
     Ok(json(StatusCode::OK, api.serving()?.read(1, read).await?.json))
 }
@@ -109,7 +109,7 @@ async fn read_few(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, ApiError> 
 async fn read_many(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, ApiError> {
     let read = move |_: &Generation, _: &Stop| {
         gate.pass();
-        Body::of(&"all rows", 1, AffectedKeys::default())
+        Body::of(&"all rows", 1, ReadSet::default())
     };
     Ok(json(StatusCode::OK, api.serving()?.read_many(read).await?.json))
 }

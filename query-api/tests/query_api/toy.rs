@@ -110,10 +110,10 @@ const BREAKING: Projection<Switched> = Projection { views: &[ViewEntry::of::<Swi
 async fn lamp(State(api): State<Arc<Api>>, request: QueryRequest) -> Result<Response, ApiError> {
     let lamp_id = request.id()?;
     let responder = api.respond(&request, &[DependsOn::Topic(TOPIC)]).await?;
-    let read = move |generation: &Generation, affected| {
+    let read = move |generation: &Generation, read_set| {
         let row = generation.row(Switches::<false>::ID, lamp_id).map_err(|error| unreadable(&error))?;
         let row = row.ok_or_else(|| unknown("lamp", lamp_id))?;
-        Body::of(&row[0], 1, affected)
+        Body::of(&row[0], 1, read_set)
     };
     responder.answer(1, read).await
 }

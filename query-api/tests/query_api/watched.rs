@@ -101,11 +101,12 @@ async fn metrics_count_requests_by_route() {
     let metrics = get(&service.router(), "/metrics").await;
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
     for line in [
-        r#"daybook_http_requests_total{route="/products",status="200"} 1"#,
-        r#"daybook_http_requests_total{route="/products/{product_id}",status="400"} 1"#,
-        r#"daybook_http_requests_total{route="/users/{user_id}/orders",status="400"} 1"#,
-        r#"daybook_http_requests_total{route="none",status="404"} 1"#,
+        r#"daybook_http_requests_total{method="GET",route="/products",status="200"} 1"#,
+        r#"daybook_http_requests_total{method="GET",route="/products/{product_id}",status="400"} 1"#,
+        r#"daybook_http_requests_total{method="GET",route="/users/{user_id}/orders",status="400"} 1"#,
+        r#"daybook_http_requests_total{method="GET",route="none",status="404"} 1"#,
         r#"daybook_stopped{reason=""} 0"#,
+        r#"daybook_http_request_duration_seconds_count{method="GET",route="/products"} 1"#,
         "daybook_ready 1",
         r#"daybook_checkpoint_offset{topic="orders.events",partition="0"} 0"#,
     ] {

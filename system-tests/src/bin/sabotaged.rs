@@ -9,9 +9,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use command_services::{orders, products, users};
-use daybook_command::command_line::{self, until_signal};
+use daybook_command::command_line;
 use daybook_service::sabotage;
-use daybook_service::{EXIT_FAILED, EXIT_USAGE};
+use daybook_service::{EXIT_FAILED, EXIT_USAGE, shutdown_signal};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -23,15 +23,19 @@ fn main() -> ExitCode {
     }
     match name.as_str() {
         "users" => wait(command_line::main(users::DEFAULTS, |settings, listener| {
-            users::run(settings, listener, until_signal())
+            users::run(settings, listener, shutdown_signal())
         })),
         "products" => wait(command_line::main(products::DEFAULTS, |settings, listener| {
-            products::run(settings, listener, until_signal())
+            products::run(settings, listener, shutdown_signal())
         })),
         "orders" => wait(command_line::main(orders::DEFAULTS, |settings, listener| {
-            orders::run(settings, listener, until_signal())
+            orders::run(settings, listener, shutdown_signal())
         })),
-        "query-api" => daybook_query::command_line::main(projector::projection(), query_api::routes()),
+        "query-api" => daybook_query::command_line::main(
+            query_api::DEFAULTS,
+            projector::projection(),
+            query_api::queries(),
+        ),
         other => complain(
             EXIT_USAGE,
             &format!("{other} is no service; call this program users, products, orders or query-api"),

@@ -74,15 +74,24 @@ async fn what_is_refused_is_named() {
         .is_problem(422, "ordered-product-unknown")
         .names("product_id");
     post(body("user_id", json!("ada"))).await.is_problem(422, "invalid-body").names("user_id");
+    for other in [user_id.replace('-', ""), user_id.to_uppercase()] {
+        post(body("user_id", json!(other))).await.is_problem(422, "invalid-body").names("user_id");
+    }
     post(body("quantity", json!(0))).await.is_problem(422, "invalid-field").names("quantity");
     post(body("quantity", json!(1.5))).await.is_problem(422, "invalid-body").names("quantity");
     post(body("quantity", json!(null))).await.is_problem(422, "invalid-body").names("quantity");
     post(body("gift", json!(true))).await.is_problem(422, "invalid-body").names("gift");
+    let twice = Call::post("/orders", &body("quantity", json!(2.0))).header("daybook-after", &after);
+    assert_eq!(twice.send(&shop.orders.router).await.is(201).json()["quantity"], 2);
     post(json!({"user_id": user_id})).await.is_problem(422, "invalid-body").names("product_id");
     let path = format!("/orders/{NOBODY}");
     Call::get(&path).send(&shop.orders.router).await.is_problem(404, "order-unknown");
     Call::delete(&path).send(&shop.orders.router).await.is_problem(404, "order-unknown");
-    Call::get("/orders/1").send(&shop.orders.router).await.is_problem(400, "malformed-id").names("order_id");
+    Call::get("/orders/1")
+        .send(&shop.orders.router)
+        .await
+        .is_problem(400, "malformed-id")
+        .names_parameter("order_id");
     Call::new(Method::PATCH, &path).send(&shop.orders.router).await.is_problem(405, "method-not-allowed");
 }
 

@@ -82,7 +82,11 @@ async fn what_is_refused_is_named() {
     Call::get(path).send(&products.router).await.is_problem(404, "product-unknown");
     Call::patch(path, &json!({"title": "x"})).send(&products.router).await.is_problem(404, "product-unknown");
     Call::delete(path).send(&products.router).await.is_problem(404, "product-unknown");
-    Call::get("/products/7").send(&products.router).await.is_problem(400, "malformed-id").names("product_id");
+    Call::get("/products/7")
+        .send(&products.router)
+        .await
+        .is_problem(400, "malformed-id")
+        .names_parameter("product_id");
     Call::new(Method::PUT, path).send(&products.router).await.is_problem(405, "method-not-allowed");
     products.relayed();
     assert!(Log::read(&broker.kafka(""), "products.events").events().is_empty());

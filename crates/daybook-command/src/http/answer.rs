@@ -50,7 +50,7 @@ pub(super) fn position_header(
 }
 
 fn token_header(name: &'static str, token: &Token) -> Option<(HeaderName, HeaderValue)> {
-    let value = HeaderValue::try_from(token.to_string()).ok().filter(|value| !value.is_empty())?;
+    let value = HeaderValue::try_from(token.to_header()).ok().filter(|value| !value.is_empty())?;
     Some((HeaderName::from_static(name), value))
 }
 

@@ -113,6 +113,12 @@ impl Reply {
         self
     }
 
+    /// A problem that names a parameter of the path or the query.
+    #[track_caller]
+    pub fn names_parameter(&self, parameter: &str) {
+        assert_eq!(self.json()["parameter"], parameter, "{self:?}");
+    }
+
     /// A problem that names a field.
     #[track_caller]
     pub fn names(&self, field: &str) {
