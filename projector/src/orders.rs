@@ -9,7 +9,7 @@ mod find;
 mod packed;
 mod read;
 
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use schemas::ShopEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -147,7 +147,7 @@ fn place(mut row: OrdersRow, placed: Placed, at: &EventMeta<'_>, parts: &mut Par
         placed_at_us: at.time_us,
         cancelled_at_us: None,
     });
-    if sabotage::strikes(Fault::DoubleRow) {
+    if fires("double-row") {
         row.newest.extend(row.newest.last().copied());
     }
     row

@@ -13,8 +13,8 @@ use daybook_query::read_set::ReadSet;
 use daybook_query::request::QueryRequest;
 use daybook_query::responder::Body;
 use daybook_query::times::Time;
+use daybook_service::fires;
 use daybook_service::http::ApiError;
-use daybook_service::sabotage::{self, Fault};
 use projector::orders::{self, Order};
 use projector::products::ProductRow;
 use serde::Serialize;
@@ -86,7 +86,7 @@ fn body(
     user::check_exists(generation, user_id)?;
     let mut page =
         orders::page(generation, user_id, from_index, limit).map_err(|error| unreadable(&error))?;
-    if !page.orders.is_empty() && sabotage::strikes(Fault::BackInTime) {
+    if !page.orders.is_empty() && fires("back-in-time") {
         page.orders.pop();
     }
     let rows = page.orders.iter().map(|order| products.row(generation, order.product_id));

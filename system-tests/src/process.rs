@@ -8,8 +8,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use daybook_service::sabotage::{self, Fault};
-
 use crate::power_cut::recorder::Recorder;
 use crate::{binaries, wait};
 
@@ -17,6 +15,15 @@ use crate::{binaries, wait};
 const LISTENING: &str = "listening on ";
 /// A command service logs this as soon as it says how far its start is.
 const HEALTH: &str = "health is answered on ";
+
+/// A failpoint of a service that was built to do harm.
+#[derive(Debug, Clone, Copy)]
+pub struct Failpoint {
+    /// As `daybook_service::fires` is asked for it.
+    pub name: &'static str,
+    /// When it fires, in the words of the crate `fail`.
+    pub actions: &'static str,
+}
 
 /// A running process; killed when dropped.
 pub struct Process {
@@ -53,12 +60,12 @@ impl Process {
     /// Starts the service `name` with a fault built in; its command was changed by `prepare`.
     pub fn start_sabotaged(
         name: &str,
-        fault: Fault,
+        failpoint: Failpoint,
         arguments: &[String],
         prepare: impl FnOnce(&mut Command),
     ) -> Self {
         let mut command = command(&binaries::sabotaged(), arguments);
-        command.arg0(name).env(sabotage::VARIABLE, fault.name());
+        command.arg0(name).env("FAILPOINTS", format!("{}={}", failpoint.name, failpoint.actions));
         prepare(&mut command);
         Self::spawn(name, command)
     }

@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use daybook_journal::{AppendError, Appended, Journal, Reader};
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
@@ -274,7 +274,7 @@ impl<A: Aggregate> Committer<A> {
     ) -> Result<Reply, Stopped> {
         if let Some(key) = &request.idempotency
             && let Some(remembered) = group.remembered(key)?
-            && !sabotage::strikes(Fault::DecideTwice)
+            && !fires("decide-twice")
         {
             return match remembered.fingerprint.is_of(key) {
                 true => Ok(Reply { outcome: remembered.outcome, repeated: true }),
@@ -298,10 +298,10 @@ impl<A: Aggregate> Committer<A> {
         // What is refused of a new aggregate rests on no state of this service.
         let is_kept = request.idempotency.is_some() && !request.is_fresh;
         let mut outcome = group.accept(change.admit(shut, is_kept)?);
-        if !outcome.written().is_empty() && sabotage::strikes(Fault::RefuseAndDo) {
+        if !outcome.written().is_empty() && fires("refuse-and-do") {
             outcome = Outcome::Rejected(precondition_failed(0));
         }
-        if sabotage::strikes(Fault::EndUnasked) {
+        if fires("end-unasked") {
             std::process::abort();
         }
         if let Some(key) = request.idempotency.as_ref().filter(|_| !is_provisional) {
@@ -318,7 +318,7 @@ impl<A: Aggregate> Committer<A> {
         if decided.events.is_empty() && decided.writes.is_empty() && decided.keys.is_empty() {
             return Ok(());
         }
-        if sabotage::strikes(Fault::SkipSync) {
+        if fires("skip-sync") {
             self.held_back.hold(&self.store, decided)?;
             self.counters = counters;
             return Ok(());

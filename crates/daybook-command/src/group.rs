@@ -10,7 +10,7 @@ use std::ops::Deref;
 
 use daybook_journal::{Event, KeyOutcome, Reader, Write};
 use daybook_kafka::partition_for_key;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
@@ -159,7 +159,7 @@ impl<'s> Group<'s> {
     ) -> Result<Change, Stopped> {
         let id = A::aggregate_id(&request.command);
         let mut version = before.as_ref().map_or(0, |before| before.version);
-        if version > 0 && sabotage::strikes(Fault::SameVersion) {
+        if version > 0 && fires("same-version") {
             version -= 1;
         }
         let old_keys = before.as_ref().map(|before| A::unique_keys(&before.state)).unwrap_or_default();
@@ -215,7 +215,7 @@ impl<'s> Group<'s> {
     ) -> Result<Option<String>, GroupError> {
         for key in new.iter().filter(|key| !old.contains(key)) {
             let mut owners = self.owners(key)?;
-            if owners.is_of_others(id) && !sabotage::strikes(Fault::TwinKey) {
+            if owners.is_of_others(id) && !fires("twin-key") {
                 return Ok(Some(key.clone()));
             }
             owners.add(id);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use daybook_journal::{Journal, ReadError, Reader, Write};
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use uuid::Uuid;
 
 use super::fields::Fields;
@@ -229,7 +229,7 @@ impl Syncing {
     /// The store fails, or records are missing.
     pub(crate) fn reopen(&self, journal: &Journal) -> Result<(), RedoError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.store.is_distrusted() && !sabotage::strikes(Fault::TrustDisk) {
+        if self.store.is_distrusted() && !fires("trust-disk") {
             return Err(RedoError::Distrusted);
         }
         self.store.reopen()?;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use daybook_event::envelope::{self, CONTENT_TYPE};
 use daybook_journal::{Mark, Reader};
 use daybook_kafka::{Outgoing, SendError};
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use daybook_service::{Repeated, and_more, kind};
 
 use super::metrics::Metrics;
@@ -248,7 +248,7 @@ impl Relay {
             if run.is_empty() {
                 return Err(RelayError::Missing { partition, position: from });
             }
-            if run.len() > 1 && sabotage::strikes(Fault::Reorder) {
+            if run.len() > 1 && fires("reorder") {
                 run.swap(0, 1);
             }
             for (position, event) in (from..).zip(&run) {
@@ -269,7 +269,7 @@ impl Relay {
         position: u64,
         event: &Recalled,
     ) -> Result<bool, RelayError> {
-        if sabotage::strikes(Fault::DropRow) || partition > 0 && sabotage::strikes(Fault::SendOnePartition) {
+        if fires("drop-row") || partition > 0 && fires("send-one-partition") {
             return Ok(true);
         }
         let headers = [
@@ -279,7 +279,7 @@ impl Relay {
         let headers = if event.traceparent.is_empty() { &headers[..1] } else { &headers[..] };
         let value = envelope::as_sent(&event.value, session.epoch, session.before[partition as usize])
             .ok_or(RelayError::Unsealed { partition, position })?;
-        let value = if sabotage::strikes(Fault::Garble) { b"?" } else { &value[..] };
+        let value = if fires("garble") { b"?" } else { &value[..] };
         let key = event.key.as_bytes();
         // Before: the watch may see the event in the log at once.
         self.positions.sending(partition as usize, 1);
@@ -291,7 +291,7 @@ impl Relay {
             headers,
             tag: position,
         }) {
-            Ok(()) if sabotage::strikes(Fault::DoubleSend) => self.send(session, partition, position, event),
+            Ok(()) if fires("double-send") => self.send(session, partition, position, event),
             Ok(()) => Ok(true),
             Err(SendError::QueueFull) => {
                 self.positions.sending(partition as usize, -1);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use daybook_event::envelope::{self, Envelope, Source};
 use daybook_event::event_data::EventData;
 use daybook_journal::Event;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ fn record<A: Aggregate>(
         time: sealing.time,
         position: at.position,
         aggregate_version: version,
-        correlation_id: if sabotage::strikes(Fault::OtherCause) { id } else { sealing.cause.correlation_id },
+        correlation_id: if fires("other-cause") { id } else { sealing.cause.correlation_id },
         causation_id: sealing.cause.command_id,
         traceparent: sealing.cause.traceparent.as_deref().map(Cow::Borrowed),
         data: Cow::Owned(event.to_data()?),

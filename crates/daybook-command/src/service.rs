@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daybook_event::token::Token;
 use daybook_journal::Reader;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
@@ -120,7 +120,7 @@ impl<A: Aggregate> Service<A> {
         })?;
         let reply = reply.await.map_err(|_| Undecided::Stopping)??;
         drop(at_work);
-        if waits_for_kafka && !sabotage::strikes(Fault::AckBeforeKafka) {
+        if waits_for_kafka && !fires("ack-before-kafka") {
             let wait = self.limits.kafka_wait_max;
             let acknowledged = self.positions.acknowledged(reply.outcome.written());
             tokio::select! {

@@ -11,7 +11,7 @@ mod commit;
 use daybook_event::doubt::Counted;
 use daybook_event::event_data::{self, EventData};
 use daybook_event::sequence::Verdict;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 
 use super::cache::{Table, fills_batch};
 use super::checkpoint::Checkpoint;
@@ -124,7 +124,7 @@ impl<E: EventData> Engine<E> {
         match (verdict, self.intake.course(record.source, position, id, || record.key)) {
             (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => self.counts.skipped(verdict),
             (Verdict::Apply, Course::LeaveOut) => {}
-            (Verdict::Apply, Course::Project) if sabotage::strikes(Fault::HideRow) => {}
+            (Verdict::Apply, Course::Project) if fires("hide-row") => {}
             (Verdict::Apply, Course::Park) => self.intake.park(source, record, headers(), position, id)?,
             (Verdict::Apply, Course::Project) => {
                 let meta = EventMeta {

@@ -9,9 +9,9 @@ use daybook_event::headers;
 use daybook_event::token::Token;
 use daybook_projection::follower::Repairs;
 use daybook_projection::{Generation, Layout, Progress, ReadModel};
+use daybook_service::fires;
 use daybook_service::http::problem_types::{BUILDING, CATCHING_UP, NOT_REACHED_YET, OPENING};
 use daybook_service::http::{After, ApiError, Counted};
-use daybook_service::sabotage::{self, Fault};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -132,9 +132,7 @@ impl Api {
         // Rows may be newer; what the answer is as of is taken when it is read.
         let moment = serving.generation.last_moment();
         positions::check_known(&moment.checkpoint, token, headers::AFTER)?;
-        if positions::reached(&moment.checkpoint, &moment.quarantine, token)
-            || sabotage::strikes(Fault::StaleRead)
-        {
+        if positions::reached(&moment.checkpoint, &moment.quarantine, token) || fires("stale-read") {
             return Ok(serving);
         }
         self.wait(token, deadline, wait).await

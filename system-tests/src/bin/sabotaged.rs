@@ -10,17 +10,20 @@ use std::process::ExitCode;
 
 use command_services::{orders, products, users};
 use daybook_command::command_line;
-use daybook_service::sabotage;
 use daybook_service::{EXIT_FAILED, EXIT_USAGE, shutdown_signal};
 use tokio::runtime::Runtime;
+
+/// What to do with this program.
+const WHAT_FOR: &str = "this program was built to do harm and is of no other use; set FAILPOINTS to a failpoint and when it fires, such as drop-row=30*off->3%return";
 
 fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&called).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match sabotage::begin() {
-        Ok(fault) => eprintln!("{name} was built to do harm, and will: {}", fault.name()),
-        Err(error) => return complain(EXIT_USAGE, &error),
+    match std::env::var("FAILPOINTS") {
+        Ok(failpoints) => eprintln!("{name} was built to do harm, and will: {failpoints}"),
+        Err(error) => return complain(EXIT_USAGE, &format!("{WHAT_FOR} ({error})")),
     }
+    let _failpoints = fail::FailScenario::setup();
     match name.as_str() {
         "users" => wait(command_line::main(users::DEFAULTS, |settings, listener| {
             users::run(settings, listener, shutdown_signal())

@@ -56,6 +56,9 @@ const ALL: &[&str] = &[
     "schemas",
 ];
 
+/// Parts of the names of features that make services do harm.
+const HARMFUL: [&str; 2] = ["sabotage", "failpoints"];
+
 /// Dependencies, also those for tests and builds, of each crate on crates of this workspace.
 pub(crate) type Dependencies = BTreeMap<String, Vec<String>>;
 
@@ -78,7 +81,11 @@ pub(crate) fn workspace_dependencies() -> Dependencies {
 /// One sentence for each crate that has harmful services built without being asked.
 pub(crate) fn sabotage_unasked(manifests: &[serde_json::Value]) -> Vec<String> {
     let asks = |features: &serde_json::Value| {
-        features.as_array().into_iter().flatten().any(|feature| text(feature).contains("sabotage"))
+        features
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|feature| HARMFUL.iter().any(|harmful| text(feature).contains(harmful)))
     };
     let mut violations = Vec::new();
     for package in manifests {
@@ -135,12 +142,12 @@ fn sabotage_by_default_is_seen() {
     let manifest = |default: &[&str], of_dependency: &[&str]| {
         serde_json::json!({
             "name": "query-api",
-            "features": { "default": default, "sabotage": ["daybook-service/sabotage"] },
+            "features": { "default": default, "sabotage": ["daybook-service/failpoints"] },
             "dependencies": [{ "name": "daybook-service", "features": of_dependency }],
         })
     };
     assert!(sabotage_unasked(&[manifest(&[], &["tls"])]).is_empty());
-    for wrong in [manifest(&["daybook-service/sabotage"], &[]), manifest(&[], &["sabotage"])] {
+    for wrong in [manifest(&["daybook-service/failpoints"], &[]), manifest(&[], &["sabotage"])] {
         assert_eq!(sabotage_unasked(&[wrong]), ["crate query-api builds sabotage by default"]);
     }
 }

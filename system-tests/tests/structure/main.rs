@@ -1,11 +1,13 @@
-//! The shape of the repository, held by a program: arrows between crates, who imports what, and that documents name
-//! only what exists. Every rule is a pure function over a [`tree::Tree`], and beside each stands a tree that breaks it.
+//! The shape of the repository, held by a program: arrows between crates, who imports what, and that documents name and
+//! link to only what exists. Every rule is a pure function over a [`tree::Tree`], and beside each stands a tree that breaks it.
 // Helpers outside of `#[test]` functions fail a test by panicking as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod documents;
+mod failpoints;
 mod imports;
 mod layers;
+mod links;
 mod tree;
 
 use tree::Tree;
@@ -31,13 +33,38 @@ fn rdkafka_is_imported_by_one_crate_alone() {
 }
 
 #[test]
+fn the_campaign_tries_every_failpoint() {
+    tree::assert_kept(&failpoints::untried(&Tree::of_repository()));
+}
+
+#[test]
 fn documents_name_only_paths_that_exist() {
     tree::assert_kept(&documents::missing_paths(&Tree::of_repository()));
 }
 
 #[test]
-fn the_invariants_name_only_tests_that_exist() {
+fn documents_name_only_tests_that_exist() {
     tree::assert_kept(&documents::missing_tests(&Tree::of_repository()));
+}
+
+#[test]
+fn every_guarantee_names_what_holds_it() {
+    tree::assert_kept(&documents::without_test(&Tree::of_repository()));
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    tree::assert_kept(&links::broken(&Tree::of_repository()));
+}
+
+#[test]
+fn every_document_is_linked_to() {
+    tree::assert_kept(&links::unreached(&Tree::of_repository()));
+}
+
+#[test]
+fn documents_that_everybody_reads_stay_short() {
+    tree::assert_kept(&documents::too_long(&Tree::of_repository()));
 }
 
 #[test]

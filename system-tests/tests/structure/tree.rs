@@ -41,6 +41,18 @@ impl Tree {
             .filter(move |(path, _)| shipped(path))
     }
 
+    /// Texts that are written for people.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        files.filter(|(path, _)| path.ends_with(".md"))
+    }
+
+    /// Whether there is such a file or folder.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let folder = format!("{}/", path.trim_end_matches('/'));
+        self.files.contains_key(path) || self.files.keys().any(|known| known.starts_with(&folder))
+    }
+
     fn read(&mut self, directory: &Path, prefix: &str) {
         for entry in std::fs::read_dir(directory).expect("a readable folder") {
             let entry = entry.expect("a readable entry");

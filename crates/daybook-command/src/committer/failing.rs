@@ -5,7 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use daybook_journal::AppendError;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use daybook_service::{Repeated, and_more};
 
 use super::{CommitError, Committer, Work, refuse};
@@ -58,7 +58,7 @@ impl<A: Aggregate> Committer<A> {
             self.retire();
             let well = if is_no_room(error) { self.has_room() } else { self.reopen() };
             match well {
-                Ok(()) if !sabotage::strikes(Fault::StayFull) => break,
+                Ok(()) if !fires("stay-full") => break,
                 Ok(()) => {}
                 Err(error) if error.is_of_the_index() => return Err(self.give_index_up(&error)),
                 Err(error) => {

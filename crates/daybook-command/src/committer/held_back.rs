@@ -6,7 +6,7 @@ use crate::index;
 use crate::keys;
 use crate::store::{Store, StoreError};
 
-/// Groups that a process which is killed has answered and forgotten. None in a build without sabotage.
+/// Groups that a process which is killed has answered and forgotten. None in a build without failpoints.
 #[derive(Debug, Default)]
 pub(crate) struct HeldBack(Vec<Group>);
 

@@ -4,7 +4,7 @@ use daybook_event::doubt::Counted;
 use daybook_event::place::Stamp;
 use daybook_event::sequence::{Sequence, Verdict};
 use daybook_kafka::Record;
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 
 use super::quarantine::Quarantine;
 use crate::aggregate::{Followed, Said};
@@ -59,7 +59,7 @@ impl Source {
             };
             let said_at = Written { partition: self.partition, position: envelope.position };
             match read {
-                Ok(_) if sabotage::strikes(Fault::ForgetFact) => {}
+                Ok(_) if fires("forget-fact") => {}
                 Ok(said) => batch.write(standing_row(self.table, said, said_at)),
                 Err(unreadable) => batch.write(quarantine.park(self.table, envelope, unreadable)?),
             }

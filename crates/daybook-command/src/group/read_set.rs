@@ -1,6 +1,6 @@
 //! What one decision reads of other services' aggregates, and the events which it depends on by that.
 
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use uuid::Uuid;
 
 use super::{Group, Stopped};
@@ -32,7 +32,7 @@ pub(super) fn look_up(
     let row = group.get(&keys::reference(table, id))?;
     followed.decides(table, id, row.is_some())?;
     let Some(row) = row else {
-        let trusted = sabotage::strikes(Fault::TrustStranger);
+        let trusted = fires("trust-stranger");
         let standing = if trusted { Standing::Present } else { Standing::Unknown };
         return Ok(Read { standing, said_by: None });
     };

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use uuid::Uuid;
 
 use super::gathered::Gathered;
@@ -109,7 +109,7 @@ pub(super) fn build<A: Aggregate>(
         let Some((last, _)) = states.last() else { break };
         span.0 = [last, &[0][..]].concat();
         for (key, row) in &states {
-            if sabotage::strikes(Fault::ForgetAggregate) {
+            if fires("forget-aggregate") {
                 store.apply(vec![(key.to_vec(), None)])?;
                 continue;
             }
@@ -152,7 +152,7 @@ fn claim(id: Uuid, unique: &[String], rows: &mut Gathered) -> Result<u64, TakeEr
             kept_by_others += 1;
         }
         owners.add(id);
-        if let Some(row) = owners.encode().filter(|_| !sabotage::strikes(Fault::ForgetKey)) {
+        if let Some(row) = owners.encode().filter(|_| !fires("forget-key")) {
             rows.put(key, row)?;
         }
     }

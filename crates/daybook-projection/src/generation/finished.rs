@@ -11,7 +11,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use daybook_service::sabotage::{self, Fault};
+use daybook_service::fires;
 use serde::{Deserialize, Serialize};
 
 use super::{Generation, Moment};
@@ -96,7 +96,7 @@ pub(super) fn is_noted(path: &Path) -> bool {
 /// Refuses a generation whose store is not what was finished.
 pub(super) fn check(path: &Path, moment: &Moment) -> Result<(), StoreError> {
     match Finished::read(path)?.check(moment) {
-        Err(why) if !sabotage::strikes(Fault::TrustGeneration) => Err(StoreError::damaged("open", path, why)),
+        Err(why) if !fires("trust-generation") => Err(StoreError::damaged("open", path, why)),
         _ => Ok(()),
     }
 }
@@ -127,7 +127,7 @@ impl Generation {
         };
         tracing::debug!(took_ms = began.elapsed().as_millis(), "its rows were looked at");
         let digest = self.digest();
-        if found == digest || sabotage::strikes(Fault::TrustGeneration) {
+        if found == digest || fires("trust-generation") {
             return Ok(());
         }
         let why = format!("its rows have digest {found}, and had {digest} when they were projected");

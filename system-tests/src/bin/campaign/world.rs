@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use daybook_kafka::{Kafka, topics};
-use daybook_service::sabotage::Fault;
 use quickstart::client::Client;
 use quickstart::shop::Urls;
 use schemas::TOPICS;
+use system_tests::process::Failpoint;
 use tokio::runtime::Handle;
 
 use crate::Fallible;
@@ -61,7 +61,7 @@ pub(crate) struct Harmful<'p> {
     /// Its index.
     pub(crate) service: usize,
     /// What goes wrong.
-    pub(crate) fault: Fault,
+    pub(crate) failpoint: Failpoint,
     /// More flags of that service.
     pub(crate) flags: &'p [&'p str],
 }
@@ -105,7 +105,7 @@ impl World {
                 let service = Service::new(name, &data, port, &flags, ready, client.clone(), handle.clone());
                 let service = if index == QUERY { service } else { service.with_disk() };
                 match plan.harmful.filter(|harmful| harmful.service == index) {
-                    Some(harmful) => service.with(harmful.fault, harmful.flags),
+                    Some(harmful) => service.with(harmful.failpoint, harmful.flags),
                     None => service,
                 }
             },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use daybook_service::sabotage::STRIKES;
+use daybook_service::FIRES;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -59,11 +59,11 @@ pub(super) struct Outcome {
 impl Attempt<'_> {
     /// Makes the world, and judges what is left of it. What was found is removed.
     pub(super) fn carry_out(&self, cluster: Cluster, run: &Run<'_>) -> Fallible<(Outcome, Cluster)> {
-        let name = format!("{}-{}", self.sabotage.fault.name(), self.number);
+        let name = format!("{}-{}", self.sabotage.failpoint.name, self.number);
         let directory = run.directory.join(&name);
         std::fs::create_dir_all(&directory)?;
-        let Sabotage { fault, service, harm, .. } = *self.sabotage;
-        let harmful = Harmful { service, fault, flags: harm.flags() };
+        let Sabotage { failpoint, service, harm, .. } = *self.sabotage;
+        let harmful = Harmful { service, failpoint, flags: harm.flags() };
         let plan = Plan {
             directory: &directory,
             port: run.flags.port,
@@ -178,7 +178,7 @@ impl Attempt<'_> {
 
     fn struck(&self, world: &World) -> usize {
         let log = world.services.get(self.sabotage.service).map(|service| service.log());
-        log.map_or(0, |log| log.matches(STRIKES).count())
+        log.map_or(0, |log| log.matches(FIRES).count())
     }
 
     fn found_by(&self, evidence: &Evidence) -> Vec<&'static str> {

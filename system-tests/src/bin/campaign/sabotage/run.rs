@@ -32,7 +32,7 @@ pub(crate) struct Run<'r> {
 pub(crate) fn run(asked: &str, mut cluster: Cluster, run: &Run<'_>) -> Fallible<bool> {
     say(&format!("sabotage   seed {}", run.seed));
     let mut all_found = true;
-    for sabotage in ALL.iter().filter(|sabotage| asked == "all" || asked == sabotage.fault.name()) {
+    for sabotage in ALL.iter().filter(|sabotage| asked == "all" || asked == sabotage.failpoint.name) {
         let found;
         (found, cluster) = until_found(sabotage, cluster, run)?;
         all_found &= found;
@@ -45,7 +45,7 @@ fn until_found(sabotage: &Sabotage, mut cluster: Cluster, run: &Run<'_>) -> Fall
     let by = began + run.flags.minutes;
     let mut attempt = Attempt { sabotage, number: 1, strikes: sabotage.strikes, by };
     loop {
-        progress(&format!("{}, attempt {}", sabotage.fault.name(), attempt.number));
+        progress(&format!("{}, attempt {}", sabotage.failpoint.name, attempt.number));
         let outcome;
         (outcome, cluster) = attempt.carry_out(cluster, run)?;
         if run.stop.load(Ordering::Relaxed) {
@@ -62,7 +62,7 @@ fn until_found(sabotage: &Sabotage, mut cluster: Cluster, run: &Run<'_>) -> Fall
 }
 
 fn tell(sabotage: &Sabotage, outcome: &Outcome, found: bool, took: Duration) {
-    let (name, seconds) = (sabotage.fault.name(), took.as_secs());
+    let (name, seconds) = (sabotage.failpoint.name, took.as_secs());
     let by = outcome.found_by.join(", ");
     let struck = outcome.struck;
     if found {

@@ -7,9 +7,8 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use daybook_event::headers;
-use daybook_service::sabotage::Fault;
 use quickstart::client::{Answer, Client, Method};
-use system_tests::process::Process;
+use system_tests::process::{Failpoint, Process};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -30,8 +29,8 @@ pub(crate) struct Service {
     /// Where it listens.
     pub(crate) url: String,
     flags: Vec<String>,
-    /// The fault that is built into it.
-    fault: Option<Fault>,
+    /// What makes it do harm.
+    failpoint: Option<Failpoint>,
     /// Longest time until it is ready once its Kafka is there.
     ready_max: Duration,
     process: Option<Process>,
@@ -63,7 +62,7 @@ impl Service {
             data_dir: data_dir.to_owned(),
             url,
             flags,
-            fault: None,
+            failpoint: None,
             ready_max,
             process: None,
             may_end: false,
@@ -74,8 +73,8 @@ impl Service {
     }
 
     /// The same service with a fault built in, and more flags.
-    pub(crate) fn with(mut self, fault: Fault, flags: &[&str]) -> Self {
-        self.fault = Some(fault);
+    pub(crate) fn with(mut self, failpoint: Failpoint, flags: &[&str]) -> Self {
+        self.failpoint = Some(failpoint);
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
     }
@@ -112,8 +111,8 @@ impl Service {
                 disk.under(command);
             }
         };
-        self.process = Some(match self.fault {
-            Some(fault) => Process::start_sabotaged(self.name, fault, flags, prepare),
+        self.process = Some(match self.failpoint {
+            Some(failpoint) => Process::start_sabotaged(self.name, failpoint, flags, prepare),
             None => Process::start_with(self.name, flags, prepare),
         });
     }
