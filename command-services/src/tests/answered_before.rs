@@ -76,7 +76,8 @@ impl Asked {
         let mut headers: HeaderMap = headers.collect();
         let mut found = reply.headers.clone();
         // What an answer says to caches is newer than these, and so are the types of problems, which are shorter.
-        for name in ["cache-control", "vary", "content-length"] {
+        let of_nothing = self.answer.body.is_empty().then_some("content-type");
+        for name in ["cache-control", "vary", "content-length"].into_iter().chain(of_nothing) {
             headers.remove(name);
             found.remove(name);
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 use daybook_event::envelope;
 use daybook_event::sequence::Reached;
 use daybook_journal::Event;
+use daybook_store::{Bytes, Store};
 use uuid::Uuid;
 
 use super::fields::Fields;
@@ -16,7 +17,6 @@ use super::group::GroupError;
 use super::keys::{self, Span};
 use super::recorded::Recorded;
 use super::rows::{Counter, decode_reached};
-use super::store::{Store, Value};
 use outbox::OutboxRow;
 
 pub(crate) use upgrade::{UpgradeError, upgrade};
@@ -66,7 +66,7 @@ impl StoreBefore {
     /// The row that has a position, if there is one: the last that begins at it or before.
     fn row_with(&self, partition: i32, position: u64) -> Result<Option<(u64, OutboxRow)>, GroupError> {
         let last = self.0.last(&rows_of(partition, 0, position.saturating_add(1)))?;
-        let row = |(key, value): (Value, Value)| {
+        let row = |(key, value): (Bytes, Bytes)| {
             Ok((self::position(&key).unwrap_or_default(), OutboxRow::decode(&value)?))
         };
         last.map(row).transpose()

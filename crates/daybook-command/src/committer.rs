@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use daybook_journal::{AppendError, Appended, Journal, Reader};
 use daybook_service::fires;
+use daybook_store::{Store, StoreError, Writes};
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
@@ -34,7 +35,6 @@ use super::outcome::Outcome;
 use super::positions::{Positions, Shut};
 use super::rows::Counter;
 use super::settings::Limits;
-use super::store::{Store, StoreError, Writes};
 use answers::{refuse, store_fails};
 use retiring::LOOK_PAUSE;
 

@@ -3,22 +3,23 @@
 mod old_stores;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use daybook_journal::Identity;
-use daybook_service::{DirectoryLock, LockError, too_many_files};
+use daybook_store::files::{self, remove, sync_dir};
+use daybook_store::{DirectoryLock, LockError, too_many_files};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::before::is_from_before;
 use super::keys::LAYOUT;
-use super::store::sync_dir;
 use super::writer::{Instance, InstanceError};
 
 const LOCK: &str = "LOCK";
 const MARKER: &str = "daybook.json";
-const MARKER_NEW: &str = "daybook.json.new";
+/// What stood behind the name of a file that is being replaced, in a version before this one.
+const SUFFIX_BEFORE: &str = ".new";
 const STORE: &str = "store";
 /// Below it: the journal, and what is made of it.
 const JOURNAL: &str = "journal";
@@ -34,7 +35,6 @@ const LAYOUT_BEFORE_FORMS: u32 = 4;
 const LAYOUT_BEFORE_DIGEST: u32 = 5;
 /// Which instance it is; see `writer`.
 const WRITER: &str = Instance::FILE;
-const WRITER_NEW: &str = Instance::FILE_NEW;
 const RECOVERING: &str = "store.recovering";
 const OLD_PREFIX: &str = "store.old-";
 /// The store was made by `--recover`.
@@ -212,7 +212,7 @@ impl Directory {
     /// Writes the marker, durably and whole.
     pub(crate) fn write_marker(&self, marker: &Marker) -> Result<(), DirectoryError> {
         let written = serde_json::to_vec_pretty(marker).map_err(io::Error::from);
-        let written = written.and_then(|text| replace_file(&self.path, MARKER, MARKER_NEW, &text));
+        let written = written.and_then(|text| files::replace(&self.path.join(MARKER), text));
         written.map_err(|source| self.unusable(source))
     }
 
@@ -236,8 +236,7 @@ impl Directory {
     /// What was built in the place that [`Directory::recovering`] gave is whole.
     pub(crate) fn recovered(&self) -> Result<(), DirectoryError> {
         let path = self.path.join(RECOVERING);
-        let written = File::create(path.join(BUILT)).and_then(|file| file.sync_all());
-        let written = written.and_then(|()| sync_dir(&path)).and_then(|()| sync_dir(&self.path));
+        let written = files::write(&path.join(BUILT), "").and_then(|()| sync_dir(&self.path));
         written.map_err(|source| self.unusable(source))
     }
 
@@ -300,16 +299,6 @@ pub(super) fn building_of(store: &Path) -> PathBuf {
     store.join(BUILDING)
 }
 
-/// Writes a file of a directory, durably and whole: under the name `new` first.
-pub(super) fn replace_file(dir: &Path, name: &str, new: &str, content: &[u8]) -> io::Result<()> {
-    let new = dir.join(new);
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, dir.join(name))?;
-    sync_dir(dir)
-}
-
 /// Makes the directory with all that lies above it. Its name is durable before anything is claimed in its name: a log that
 /// knows an instance of which a power cut has left nothing would be refused to everybody.
 fn make(path: &Path) -> io::Result<()> {
@@ -326,14 +315,19 @@ fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
         let entry = entry.map_err(unusable)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours =
-            [LOCK, MARKER, MARKER_NEW, WRITER, WRITER_NEW, STORE, RECOVERING, RECOVERED, LOST_AND_FOUND];
-        let ours = ours.contains(&&*name);
-        if !ours && !name.starts_with(OLD_PREFIX) {
+        let ours = [LOCK, MARKER, WRITER, STORE, RECOVERING, RECOVERED, LOST_AND_FOUND].contains(&&*name);
+        if !ours && !is_half_replaced(&name) && !name.starts_with(OLD_PREFIX) {
             return Err(DirectoryError::Foreign { path: entry.path() });
         }
     }
     Ok(())
+}
+
+/// A file that is replaced in one step has another name before.
+fn is_half_replaced(name: &str) -> bool {
+    let suffixes = [files::TEMPORARY_SUFFIX, SUFFIX_BEFORE];
+    let mut names = [MARKER, WRITER].into_iter().filter_map(|file| name.strip_prefix(file));
+    names.any(|suffix| suffixes.contains(&suffix))
 }
 
 fn compare(path: &Path, found: &Marker, expected: &Marker) -> Result<(), DirectoryError> {
@@ -361,15 +355,5 @@ fn compare(path: &Path, found: &Marker, expected: &Marker) -> Result<(), Directo
             "correct --partitions: with another number, keys would move to other partitions",
         ),
         () => Ok(()),
-    }
-}
-
-/// Removes what is there, if it is: a directory, or something that somebody has put in its place.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
     }
 }

@@ -21,6 +21,7 @@ use daybook_event::doubt::Readings;
 use daybook_kafka::topics::TopicError;
 use daybook_kafka::{Kafka, LogError, Polled, Reader, Record, Start};
 use daybook_service::{Pause, Slot};
+use daybook_store::{Store, StoreError, Writes, check_sizes};
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
@@ -29,7 +30,6 @@ use super::followed::FollowedPositions;
 use super::group::GroupError;
 use super::incoming::{self, IncomingError};
 use super::metrics::Metrics;
-use super::store::{Store, StoreError, Writes, check_sizes};
 use quarantine::Quarantine;
 use source::{Batch, Source, share_log_ids};
 pub(super) use telling::Telling;

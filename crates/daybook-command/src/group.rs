@@ -11,6 +11,7 @@ use std::ops::Deref;
 use daybook_journal::{Event, KeyOutcome, Reader, Write};
 use daybook_kafka::partition_for_key;
 use daybook_service::fires;
+use daybook_store::{Bytes, Store, StoreError, Writes};
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
@@ -22,7 +23,6 @@ use super::keys;
 use super::outcome::{Accepted, Outcome, Written};
 use super::rows::{Counter, Owners, Versioned};
 use super::seal::{Sealing, seal};
-use super::store::{Store, StoreError, Value, Writes};
 
 pub(crate) use change::{Admitted, Change, GroupError, Stopped};
 use read_set::{ReadSet, look_up};
@@ -55,7 +55,7 @@ pub(crate) struct Finished {
 /// A value of the overlay or of the store.
 enum Found<'g> {
     Pending(&'g [u8]),
-    Stored(Value),
+    Stored(Bytes),
 }
 
 impl Deref for Found<'_> {

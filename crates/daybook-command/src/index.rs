@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use daybook_journal::{Journal, ReadError, Reader, Write};
 use daybook_service::fires;
+use daybook_store::{SYNC_PAUSE, Store, StoreError, Writes};
 use uuid::Uuid;
 
 use super::fields::Fields;
@@ -18,7 +19,6 @@ use super::group::GroupError;
 use super::keys;
 use super::metrics::Metrics;
 use super::rows::UniqueForm;
-use super::store::{SYNC_PAUSE, Store, StoreError, Writes};
 
 /// How often a long redoing is told.
 const TOLD_RECORDS: u64 = 10_000;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use daybook_journal::AppendError;
+use daybook_store::StoreError;
 
 use super::group::GroupError;
 use super::index::RedoError;
-use super::store::StoreError;
 
 /// Why journal or index must not be gone on with, for now or for good.
 #[derive(Debug, thiserror::Error)]

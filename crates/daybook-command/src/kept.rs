@@ -15,6 +15,7 @@ use std::sync::Arc;
 use daybook_journal::{
     Beginning, Found, Identity, Journal, LogEnd, PartitionState, ReadError, Reader, Settings, Tail, find,
 };
+use daybook_store::Store;
 use uuid::Uuid;
 
 use super::directory::{index_of, journal_of};
@@ -24,7 +25,6 @@ use super::log_tail;
 use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::starting::Starting;
-use super::store::Store;
 use super::writer::{OwnPartition, WholeLog};
 pub(crate) use aside::{put_aside, takes_writes};
 use end::{Ends, Judged, Missing, judge};

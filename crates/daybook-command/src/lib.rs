@@ -46,7 +46,6 @@ mod service;
 mod settings;
 mod start;
 mod starting;
-mod store;
 mod writer;
 
 pub use aggregate::{Aggregate, Followed, Said, Standing};
@@ -62,7 +61,7 @@ pub use start::StartError;
 pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 
 #[cfg(test)]
-pub(crate) use {ambient::SystemAmbient, running::Running, starting::Starting, store::Store};
+pub(crate) use {ambient::SystemAmbient, running::Running, starting::Starting};
 
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

@@ -25,6 +25,8 @@ use daybook_event::sequence::Reached;
 use daybook_journal::{AppendError, PartitionState, ReadError};
 use daybook_kafka::topics::{self, TopicError};
 use daybook_kafka::{Kafka, LogError, Record, Span, Start, read_spans};
+use daybook_store::files::sync_dir;
+use daybook_store::{Store, StoreError};
 
 use super::aggregate::Aggregate;
 use super::directory::{Directory, DirectoryError, Marker, building_of, index_of};
@@ -33,7 +35,6 @@ use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_w
 use super::log_tail::Tail;
 use super::recorded::{self, events_from};
 use super::starting::Starting;
-use super::store::{Store, StoreError, sync_dir};
 use super::writer::{Instance, InstanceError, WholeLog};
 use old_outbox::OldOutbox;
 use rebuild::Rebuild;

@@ -25,11 +25,11 @@ use daybook_journal::{Mark, Reader};
 use daybook_kafka::{Outgoing, SendError};
 use daybook_service::fires;
 use daybook_service::{Repeated, and_more, kind};
+use daybook_store::VALUE_BYTES_MAX;
 
 use super::metrics::Metrics;
 use super::positions::{Failure, Look, Positions, Wait, distance};
 use super::recorded::{self, Recalled, events_from};
-use super::store::VALUE_BYTES_MAX;
 use super::writer::{ClaimError, Claimant, Claimed, Places};
 use daybook_event::sequence::Reached;
 use error::RelayError;

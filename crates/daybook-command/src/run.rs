@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, LockError};
+use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE};
+use daybook_store::{LockError, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -22,7 +23,6 @@ use super::service::Service;
 use super::settings::Settings;
 use super::start::StartError;
 use super::starting::{self, Starting};
-use super::store::StoreError;
 use super::writer::{Superseded, Unsaved};
 
 /// How long requests that were accepted before the stop may take to be answered.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use daybook_event::token::Token;
 use daybook_journal::Reader;
 use daybook_service::fires;
+use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
@@ -26,7 +27,6 @@ use super::positions::Positions;
 use super::readiness::{self, NotReady, Refusing};
 use super::rows::Versioned;
 use super::settings::{AnswerAfter, Limits};
-use super::store::{Store, StoreError};
 use super::writer::Superseded;
 
 /// A running command service, as its HTTP handlers see it.

@@ -11,12 +11,12 @@ mod stored;
 pub use decide::given;
 pub use requests::{Call, Reply, figure};
 pub use service::{
-    Log, PARTITIONS, TestService, brokers_with, copy_dir, eventually, execute, fail_and_come_back_as,
-    journaled, kafka_is_away, keeps_moving, settings, synced_copy, write_raw,
+    Log, PARTITIONS, TestService, brokers_with, eventually, execute, fail_and_come_back_as, journaled,
+    kafka_is_away, keeps_moving, settings, synced_copy, write_raw,
 };
-pub use stored::{VALUE_BYTES_MAX, add_behind, flip, waiting_row_bytes, without_outbox_row};
+pub use stored::{VALUE_BYTES_MAX, add_behind, copy_dir, flip, waiting_row_bytes, without_outbox_row};
 #[cfg(test)]
-pub(crate) use stored::{behind, read_behind};
+pub(crate) use stored::{read_behind, settle};
 
 /// A broker with the toys' topic.
 #[cfg(test)]

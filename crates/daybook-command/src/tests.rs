@@ -28,7 +28,6 @@ mod remembered;
 mod reopened;
 mod rows;
 mod start;
-mod store;
 mod tail;
 mod take_over;
 mod unique_keys;

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::collections::hash_map;
 use std::mem::size_of;
 
+use daybook_store::{BATCH_BYTES_MAX, RowHash};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::generation::{Commit, Generation};
 use super::keys::RowKey;
-use super::rows::BATCH_BYTES_MAX;
 use super::store::{ReadError, StoreError};
 use super::view::{EventMeta, FoldError, Parts, UnsavedParts, View};
-use daybook_digest::RowHash;
 
 /// Bytes that a hash table and a list of changed keys need for an entry beyond the entry itself: load factor and key.
 const ENTRY_OVERHEAD_BYTES: usize = 48;

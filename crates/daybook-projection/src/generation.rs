@@ -26,17 +26,14 @@ mod parked;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use daybook_service::DirectoryLock;
-
 use super::checkpoint::Checkpoint;
 use super::keys::RowKey;
 use super::quarantine::Quarantine;
-use super::rows::Rows;
 use super::store::StoreError;
-use daybook_digest::Digest;
 
-pub use super::rows::Bytes;
 pub use commit::{BATCH_ROWS_MAX, Commit};
+pub use daybook_store::Bytes;
+use daybook_store::{Database, Digest, DirectoryLock};
 use directory::BUILD_DIRECTORY;
 pub use directory::{PROBE_FILE, build_path, bytes_on_disk, is_unfinished, layout_of};
 pub(super) use directory::{has_foreign_files, lock, misplaced_in_build};
@@ -50,15 +47,15 @@ const ONE_MOMENT_TRIES: u32 = 4;
 /// One generation, open. Readers of many threads and one writer share it.
 pub struct Generation {
     path: PathBuf,
-    rows: Rows,
+    rows: Database,
     moments: Moments,
     has_blocks: bool,
     lock: DirectoryLock,
 }
 
 impl Generation {
-    fn with(path: &Path, rows: Rows, moment: Moment, lock: DirectoryLock) -> Self {
-        let (has_blocks, moments) = (rows.has_blocks(), Moments::new(path, moment));
+    fn with(path: &Path, rows: Database, moment: Moment, lock: DirectoryLock) -> Self {
+        let (has_blocks, moments) = (rows.has_sorted_values(), Moments::new(path, moment));
         Self { path: path.to_owned(), rows, moments, has_blocks, lock }
     }
 
@@ -128,7 +125,7 @@ impl Generation {
     /// # Errors
     /// [`StoreError`].
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.rows.flush()
+        Ok(self.rows.flush()?)
     }
 
     /// Keys and values of the largest batch since it was opened.
@@ -139,12 +136,12 @@ impl Generation {
 
     /// Writes blocks of rows of a generation that is being built, each with the last key in it, in ascending order.
     pub(super) fn put_blocks(&self, blocks: &[(RowKey, Vec<u8>)]) -> Result<(), StoreError> {
-        self.rows.put_blocks(blocks)
+        Ok(self.rows.put_sorted(blocks)?)
     }
 
     /// Says that the rows behind `before` are about to be written, maybe while others before it are.
     pub(super) fn put_fence(&self, before: &RowKey) -> Result<(), StoreError> {
-        self.rows.put_fence(before)
+        Ok(self.rows.put_fence(before.bytes())?)
     }
 
     /// Bytes of all its files.

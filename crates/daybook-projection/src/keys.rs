@@ -63,6 +63,12 @@ impl RowKey {
     }
 }
 
+impl AsRef<[u8]> for RowKey {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
 /// View, key and part number of a stored row.
 pub(super) fn decode(bytes: &[u8]) -> Result<(u8, Uuid, Option<u32>), RowError> {
     let damaged = || RowError::impossible("key", format!("{bytes:?}"));

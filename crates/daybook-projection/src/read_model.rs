@@ -12,11 +12,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use daybook_service::{DirectoryLock, LockError, too_many_files};
-
-use super::files;
 use super::store::GenerationError;
 pub use control::RebuildAtWork;
+use daybook_store::{DirectoryLock, LockError, files, too_many_files};
 use publication::CURRENT;
 pub use withdrawal::Withdrawn;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use daybook_service::{LockError, too_many_files};
+use daybook_store::{Cause, DatabaseError, Doing, LockError, too_many_files};
 use uuid::Uuid;
 
 use super::codec::RowError;
@@ -73,6 +73,25 @@ impl StoreError {
         let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof, io::ErrorKind::NotFound];
         let failure = if damage.contains(&error.kind()) { Failure::Damage } else { Failure::Other };
         Self::of(failure, action, path, error)
+    }
+}
+
+impl From<DatabaseError> for StoreError {
+    /// What sled only cannot read may pass. A write that has failed, maybe earlier, does not.
+    fn from(error: DatabaseError) -> Self {
+        let failure = match (error.earlier, error.cause) {
+            (Some(Cause::Damage), _) | (None, Cause::Damage) => Failure::Damage,
+            (Some(_), _) => Failure::Write,
+            (None, _) if error.doing == Doing::Sync => Failure::Write,
+            (None, _) => Failure::Other,
+        };
+        let action = match error.doing {
+            Doing::Open => "open",
+            Doing::Read => "read",
+            Doing::Write => "write",
+            Doing::Sync => "sync",
+        };
+        Self::of(failure, action, &error.dir, error.detail)
     }
 }
 
@@ -159,6 +178,12 @@ pub enum GenerationError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<DatabaseError> for GenerationError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 impl GenerationError {

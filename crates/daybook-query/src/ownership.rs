@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use daybook_projection::ReadModel;
 use daybook_projection::read_model::{ADMIN_SOCKET, SERVING_LOCK};
-use daybook_service::DirectoryLock;
+use daybook_store::DirectoryLock;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 

@@ -8,7 +8,7 @@ use axum::Router;
 use daybook_event::event_data::EventData;
 use daybook_projection::read_model::{SERVING_LOCK, Withdrawn};
 use daybook_projection::{Layout, Projection, ReadModel, ReadModelError};
-use daybook_service::{DirectoryLock, LockError};
+use daybook_store::{DirectoryLock, LockError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;

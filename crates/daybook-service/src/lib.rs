@@ -4,7 +4,6 @@
 //! It knows no Kafka and no domain; of events only how errors and tokens look.
 
 mod connections;
-mod directory_lock;
 mod errors;
 mod failpoint;
 pub mod health_check;
@@ -14,24 +13,18 @@ mod pause;
 pub mod program;
 mod repeated;
 mod shutdown;
-mod sled_directory;
-mod sled_threads;
 mod slot;
-mod too_many_files;
 
 use std::time::Duration;
 
 pub use connections::{ConnectionFlags, ConnectionLimits, serve};
-pub use directory_lock::{DirectoryLock, LockError};
 pub use errors::SettingErrors;
 pub use failpoint::{FIRES, fires};
 pub use logging::{LogFlags, LogFormat, init_logging};
 pub use pause::Pause;
 pub use repeated::{Repeated, and_more, kind};
 pub use shutdown::{listening, shutdown_signal};
-pub use sled_directory::prepare_sled_directory;
 pub use slot::Slot;
-pub use too_many_files::too_many_files;
 
 /// If two looks are further apart, of somebody who looks again and again, the process itself stood still: it got SIGSTOP, or no
 /// processor. (While a machine is suspended this clock may stand still, too.)

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 
 use daybook_projection::{Generation, GenerationError};
+use daybook_store::testing::open_rows;
 use uuid::Uuid;
 
 use crate::broker::Broker;
@@ -157,13 +158,11 @@ fn what_is_published_was_opened_before_and_an_unfinished_one_that_is_damaged_is_
     fs::write(path.join("BUILDING"), "").unwrap();
     assert!(Generation::resume(&path, &projector::layout(), HOLDER).is_ok());
     fs::remove_dir_all(path.join("rows")).unwrap();
-    let rows = sled::Config::new().path(path.join("rows")).segment_size(1 << 20).open().unwrap();
-    rows.flush().unwrap();
-    drop(rows);
+    drop(open_rows(&path.join("rows")));
     let error = Generation::resume(&path, &projector::layout(), HOLDER).err().unwrap();
     assert!(error.is_damage(), "{error}");
-    let rows = sled::Config::new().path(path.join("rows")).segment_size(1 << 20).open().unwrap();
-    rows.insert([0, b'l'], projector::layout().to_string().as_bytes()).unwrap();
+    let rows = open_rows(&path.join("rows"));
+    rows.insert(&[0, b'l'], projector::layout().to_string().as_bytes()).unwrap();
     drop(rows);
     let error = Generation::resume(&path, &projector::layout(), HOLDER).err().unwrap();
     assert!(error.is_damage(), "{error}");
@@ -212,8 +211,8 @@ fn a_build_whose_rows_are_not_what_was_written_is_begun_anew_the_next_time() {
     fs::write(path.join("BUILDING"), "").unwrap();
     drop(generation);
     // A row more than the digest knows.
-    let rows = sled::Config::new().path(path.join("rows")).segment_size(1 << 20).open().unwrap();
-    rows.insert([[1].as_slice(), &[7; 16]].concat(), b"\x01a row").unwrap();
+    let rows = open_rows(&path.join("rows"));
+    rows.insert(&[[1].as_slice(), &[7; 16]].concat(), b"\x01a row").unwrap();
     drop(rows);
     let resumed = Generation::resume(&path, &projector::layout(), HOLDER).unwrap();
     let error = resumed.proved(&projector::layout(), None, true).err().unwrap();

@@ -8,6 +8,7 @@ use daybook_projection::verify::{Range, RangeDigest, RowsAt, Sample, Serves, Ver
 use daybook_projection::{
     Comparison, Generation, ReadModel, ReadModelError, ReplayError, ReplayOptions, replay,
 };
+use daybook_store::testing::{flip_row, flip_sorted, open_rows};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -29,23 +30,6 @@ fn verified_up_to(broker: &Broker, directory: &Path, limit: usize) -> VerifyRepo
     verify(&broker.kafka, &read_model, projector::projection(), &options, limit, |_| {}, &never).unwrap()
 }
 
-/// Flips a bit of the first stored value that has `needle`, below the kernel that keeps the digest.
-fn flip(rows: &Path, tree: Option<&str>, needle: &[u8]) {
-    let db = sled::Config::new().path(rows).segment_size(1 << 20).open().unwrap();
-    let tree = tree.map_or_else(|| (*db).clone(), |tree| db.open_tree(tree).unwrap());
-    for entry in tree.iter() {
-        let (key, value) = entry.unwrap();
-        if let Some(at) = value.windows(needle.len()).position(|window| window == needle) {
-            let mut value = value.to_vec();
-            value[at] ^= 1;
-            tree.insert(key, value).unwrap();
-            db.flush().unwrap();
-            return;
-        }
-    }
-    panic!("{needle:?} is not there");
-}
-
 #[test]
 fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     let broker = Broker::start();
@@ -63,7 +47,7 @@ fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     assert!(sound.is_sound(), "{sound:?}");
     assert_eq!((sound.generation.as_str(), sound.events), ("gen-000001", report.events));
 
-    flip(&report.path.join("rows"), Some("blocks"), b"product 123");
+    flip_sorted(&report.path.join("rows"), b"product 123");
     let found = verified(&broker, directory.path());
     assert!(!found.is_sound());
     let [difference] = found.differences.as_slice() else { panic!("{found:?}") };
@@ -84,7 +68,7 @@ fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     // Every row is right again; the digest that was kept still tells that one was replaced which nobody had written.
     let mended = verified(&broker, directory.path());
     assert!(mended.differences.is_empty() && !mended.is_sound(), "{mended:?}");
-    flip(&report.path.join("rows"), None, b"product new");
+    flip_row(&report.path.join("rows"), b"product new");
     let found = verified(&broker, directory.path());
     assert_eq!(found.differences.len(), 1, "{found:?}");
     assert_eq!(found.differences[0].key, products[123]);
@@ -104,7 +88,7 @@ fn rows_that_are_not_those_of_their_digest_are_compared_with_nothing() {
     broker.write(&log.records[1..]);
     let read_model = ReadModel::open(directory.path()).unwrap();
     crate::rebuilds::follow_to_the_end(&broker, &read_model, log.records.len() as u64);
-    flip(&report.path.join("rows"), None, b"product new");
+    flip_row(&report.path.join("rows"), b"product new");
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     let Comparison::NotComparable { reason, damaged } = &second.compared else {
         panic!("{:?}", second.compared)
@@ -310,13 +294,12 @@ fn every_row_that_nobody_wrote_is_named_however_many_there_are() {
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
-    let db = sled::Config::new().path(report.path.join("rows")).segment_size(1 << 20).open().unwrap();
+    let rows = open_rows(&report.path.join("rows"));
     for number in 0..ROWS {
         let key = [&[1][..], Uuid::from_u128(0x1000 + number).as_bytes()].concat();
-        db.insert(key, &[1, 7]).unwrap();
+        rows.insert(&key, &[1, 7]).unwrap();
     }
-    db.flush().unwrap();
-    drop(db);
+    drop(rows);
     let found = verified_up_to(&broker, directory.path(), 2 * ROWS as usize);
     assert_eq!((found.differences.len(), found.more), (ROWS as usize, false));
     assert!(found.differences.is_sorted_by_key(|difference| difference.key));

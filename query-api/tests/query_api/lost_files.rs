@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use daybook_projection::ReadModel;
+use daybook_store::testing::remove_row;
 use serde_json::Value;
 
 use crate::events::{created, id, placed, signed_up};
@@ -142,11 +143,7 @@ async fn what_was_followed_is_served_with_the_rows_of_its_digest_or_built_anew()
     let before = get_after(&service.router(), "/products", &token).await.ok();
     service.stop().await.unwrap();
     let rows = setting.data_dir().join("gen-000001/rows");
-    let store = sled::Config::new().path(rows).segment_size(1 << 20).open().unwrap();
-    let is_of_pants = |value: &[u8]| value.windows(5).any(|part| part == b"pants");
-    let (key, _) = store.iter().flatten().find(|(_, value)| is_of_pants(value)).unwrap();
-    store.remove(key).unwrap();
-    drop(store);
+    remove_row(&rows, b"pants");
     let service = setting.serve().await;
     assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000002");
     assert_eq!(get_after(&service.router(), "/products", &token).await.ok(), before);

@@ -7,17 +7,20 @@ use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
 const ARROWS: [(&str, &[&str]); 15] = [
-    ("daybook-digest", &[]),
+    ("daybook-store", &[]),
     ("daybook-journal", &[]),
     ("daybook-event", &[]),
     ("daybook-service", &[]),
     ("daybook-kafka", &["daybook-service"]),
     (
         "daybook-command",
-        &["daybook-digest", "daybook-event", "daybook-journal", "daybook-kafka", "daybook-service"],
+        &["daybook-event", "daybook-journal", "daybook-kafka", "daybook-service", "daybook-store"],
     ),
-    ("daybook-projection", &["daybook-digest", "daybook-event", "daybook-kafka", "daybook-service"]),
-    ("daybook-query", &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service"]),
+    ("daybook-projection", &["daybook-event", "daybook-kafka", "daybook-service", "daybook-store"]),
+    (
+        "daybook-query",
+        &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "daybook-store"],
+    ),
     ("schemas", &["daybook-event"]),
     ("command-services", OF_THE_WRITE_SIDE),
     ("projector", OF_THE_VIEWS),
@@ -30,13 +33,14 @@ const ARROWS: [(&str, &[&str]); 15] = [
 const OF_THE_WRITE_SIDE: &[&str] =
     &["daybook-command", "daybook-event", "daybook-journal", "daybook-kafka", "daybook-service", "schemas"];
 const OF_THE_VIEWS: &[&str] =
-    &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "schemas"];
+    &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "daybook-store", "schemas"];
 const OF_THE_READ_SIDE: &[&str] = &[
     "daybook-event",
     "daybook-kafka",
     "daybook-projection",
     "daybook-query",
     "daybook-service",
+    "daybook-store",
     "projector",
     "schemas",
 ];
@@ -50,6 +54,7 @@ const ALL: &[&str] = &[
     "daybook-projection",
     "daybook-query",
     "daybook-service",
+    "daybook-store",
     "projector",
     "query-api",
     "quickstart",

@@ -23,7 +23,7 @@ fn no_crate_builds_sabotage_unless_it_is_asked_to() {
 }
 
 #[test]
-fn sled_is_imported_by_one_file_on_each_side() {
+fn sled_is_imported_by_one_file_of_the_whole_repository() {
     tree::assert_kept(&imports::sled(&Tree::of_repository()));
 }
 

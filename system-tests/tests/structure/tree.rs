@@ -27,18 +27,17 @@ impl Tree {
         Self { files: files.iter().map(owned).collect() }
     }
 
+    /// Rust files but those of this test, which have made-up code.
+    pub(crate) fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.files.iter().map(|(path, content)| (path.as_str(), content.as_str()));
+        files.filter(|(path, _)| path.ends_with(".rs") && !path.starts_with("system-tests/tests/structure/"))
+    }
+
     /// Rust files outside tests, examples and benches: what ships.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
-        let shipped = |path: &str| {
-            path.ends_with(".rs")
-                && path.contains("/src/")
-                && !path.contains("tests")
-                && !path.contains("testing")
-        };
-        self.files
-            .iter()
-            .map(|(path, content)| (path.as_str(), content.as_str()))
-            .filter(move |(path, _)| shipped(path))
+        let shipped =
+            |path: &str| path.contains("/src/") && !path.contains("tests") && !path.contains("testing");
+        self.rust().filter(move |(path, _)| shipped(path))
     }
 
     /// Texts that are written for people.

@@ -49,7 +49,13 @@ async fn a_user_signs_up_changes_and_goes() {
     deleted.is(204);
     assert!(deleted.body.is_empty() && deleted.header("daybook-token").is_some());
 
-    Call::get(&path).send(&users.router).await.is_problem(404, "user-deleted");
+    // That an account is gone is a state, too, and no condition hides it.
+    let gone = Call::get(&path).header("if-none-match", "*").send(&users.router).await;
+    assert_eq!(gone.is_problem(404, "user-deleted").header("daybook-as-of"), deleted.header("daybook-token"));
+    for condition in ["\"1\"", "*"] {
+        let late = Call::delete(&path).header("if-match", condition).send(&users.router).await;
+        late.is_problem(404, "user-deleted");
+    }
     Call::delete(&path).send(&users.router).await.is_problem(404, "user-deleted");
     Call::patch(&path, &json!({"name": "x"})).send(&users.router).await.is_problem(404, "user-deleted");
     Call::post("/users", &ada()).send(&users.router).await.is(201);

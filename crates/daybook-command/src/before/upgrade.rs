@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use daybook_journal::{AppendError, Group, Journal, KeyOutcome, PartitionState, RECORD_BYTES_MAX};
+use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
 use super::StoreBefore;
@@ -18,7 +19,6 @@ use crate::kept::{self, KeptError, Opening, is_of_the_disk};
 use crate::keys;
 use crate::recorded::{self, Recorded};
 use crate::recover::is_of_the_disk_too;
-use crate::store::{Store, StoreError};
 
 /// Rows copied together.
 const COPIED_ROWS_MAX: usize = 1_024;

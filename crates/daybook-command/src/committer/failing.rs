@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use daybook_journal::AppendError;
 use daybook_service::fires;
 use daybook_service::{Repeated, and_more};
+use daybook_store::StoreError;
 
 use super::{CommitError, Committer, Work, refuse};
 use crate::aggregate::Aggregate;
@@ -14,7 +15,6 @@ use crate::group::GroupError;
 use crate::integrity::IntegrityError;
 use crate::kept::{put_aside, takes_writes};
 use crate::recorded;
-use crate::store::StoreError;
 
 /// An index that is damaged is opened afresh once: what sled has in memory may have been at fault.
 const INDEX_FAILURES_MAX: u32 = 2;

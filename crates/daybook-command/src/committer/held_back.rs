@@ -1,10 +1,10 @@
 //! Sabotage of the committer that takes more than a line: groups that are answered, and are in no journal yet.
 
 use daybook_journal::Group;
+use daybook_store::{Store, StoreError};
 
 use crate::index;
 use crate::keys;
-use crate::store::{Store, StoreError};
 
 /// Groups that a process which is killed has answered and forgotten. None in a build without failpoints.
 #[derive(Debug, Default)]

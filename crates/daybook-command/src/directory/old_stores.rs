@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
-use super::{Directory, DirectoryError, OLD_PREFIX, RECOVERED, remove};
-use crate::store::sync_dir;
+use daybook_store::files::{remove, sync_dir};
+
+use super::{Directory, DirectoryError, OLD_PREFIX, RECOVERED};
 
 impl Directory {
     /// Stores that were put aside. They hold what could not be taken over, and states of users who have left since.

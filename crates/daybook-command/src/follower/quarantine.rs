@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use daybook_event::envelope::Envelope;
 use daybook_event::event_data::DataError;
+use daybook_store::{Store, VALUE_BYTES_MAX, Writes};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -21,7 +22,6 @@ use crate::incoming::IncomingFault;
 use crate::keys::{self, WaitingAt};
 use crate::outcome::Written;
 use crate::parked::{Parked, WaitingEvent};
-use crate::store::{Store, VALUE_BYTES_MAX, Writes};
 
 /// Events that wait in all.
 const PARKED_EVENTS_MAX: u64 = 10_000;

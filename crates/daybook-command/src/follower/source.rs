@@ -5,6 +5,7 @@ use daybook_event::place::Stamp;
 use daybook_event::sequence::{Sequence, Verdict};
 use daybook_kafka::Record;
 use daybook_service::fires;
+use daybook_store::Writes;
 
 use super::quarantine::Quarantine;
 use crate::aggregate::{Followed, Said};
@@ -13,7 +14,6 @@ use crate::incoming::{self, IncomingFault};
 use crate::keys;
 use crate::outcome::Written;
 use crate::rows::{Reference, encode_reached};
-use crate::store::Writes;
 
 /// One partition that is followed.
 pub(super) struct Source {

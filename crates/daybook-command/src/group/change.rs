@@ -2,13 +2,13 @@
 
 use daybook_event::problem::Problem;
 use daybook_journal::{Event, ReadError};
+use daybook_store::{StoreError, VALUE_BYTES_MAX, Writes};
 
 use crate::command::Undecided;
 use crate::fields::Damaged;
 use crate::outcome::Outcome;
 use crate::positions::Shut;
 use crate::seal::Sealed;
-use crate::store::{StoreError, VALUE_BYTES_MAX, Writes};
 
 /// What a row has besides its largest part: a key, lengths, the positions of an outcome, headers of an event.
 const ROW_OVERHEAD_BYTES_MAX: usize = 1024;

@@ -29,7 +29,7 @@ fn accepted<A: Aggregate>(method: &Method, path: &str, accepted: Accepted) -> Re
             tag(&mut response, &accepted.version.to_string());
             response
         }
-        None if location.is_some() => (StatusCode::CREATED, Vec::new()).into_response(),
+        None if location.is_some() => status.into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     };
     // Made of ids, numbers, fixed text and paths that have come as HTTP.

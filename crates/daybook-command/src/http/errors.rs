@@ -131,9 +131,9 @@ impl From<AfterError> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
     use crate::writer::Superseded;
     use daybook_event::claim::Writer;
+    use daybook_store::{Cause, DatabaseError, Doing};
     use uuid::Uuid;
 
     #[test]
@@ -145,7 +145,8 @@ mod tests {
             claimed_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let by = || Superseded { topic: "toys.events".to_owned(), partition: 0, by: writer(), copy: false };
-        let store = StoreError::Open { dir: secret().into(), detail: secret(), is_damage: false };
+        let (doing, cause) = (Doing::Open, Cause::Other);
+        let store = DatabaseError { doing, dir: secret().into(), detail: secret(), cause, earlier: None };
         let away = |differs| Undecided::PartitionAway { partition: 0, reason: secret(), differs };
         let errors: [ApiError; 12] = [
             Undecided::StoreFails { detail: secret() }.into(),
@@ -159,7 +160,7 @@ mod tests {
             AfterError::Await(AwaitError::Stopped { reason: secret() }).into(),
             ExecuteError::Superseded { by: by() }.into(),
             LoadError::Failing(secret()).into(),
-            LoadError::Store(store).into(),
+            LoadError::Store(store.into()).into(),
         ];
         for error in errors {
             let problem = error.problem();

@@ -1,10 +1,11 @@
 //! An index whose unique keys are of an earlier form, looked at before anything says that the directory is of today's: what
 //! could not be done then must leave it to the program before.
 
+use daybook_store::{Store, StoreError};
+
 use super::{FoundIndex, KeptError, Looked, takes_writes};
 use crate::group::GroupError;
 use crate::keys::{self, Span};
-use crate::store::{Store, StoreError};
 
 /// Rows read together.
 const ROWS_MAX: usize = 500;

@@ -4,11 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use daybook_journal::{OpenError, ReadError};
+use daybook_store::{EIO, StoreError};
 use uuid::Uuid;
 
 use super::end::Missing;
 use crate::group::GroupError;
-use crate::store::{EIO, StoreError};
 
 /// What helps where bytes are not what they were.
 const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \

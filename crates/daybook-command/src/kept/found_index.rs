@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use daybook_store::{Noted, Store, StoreError, Unreadable};
+
 use super::{KeptError, Looked, Opening, takes_writes};
 use crate::directory::index_of;
 use crate::group::GroupError;
 use crate::index::{self, Done};
 use crate::keys;
 use crate::rows::Counter;
-use crate::store::{Noted, Store, StoreError, Unreadable};
 
 /// Pause between two lines of the log that tell how far it is.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(5);

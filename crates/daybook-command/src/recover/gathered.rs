@@ -8,7 +8,7 @@ use std::panic;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crate::store::{Store, StoreError};
+use daybook_store::{Store, StoreError};
 
 /// Bytes of keys and values gathered before they are written, and once more while that is done; a few times that in
 /// memory. So few in tests that some thousand events are written in several parts.

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use daybook_journal::{Event, Reader};
+use daybook_store::Store;
 use uuid::Uuid;
 
 use super::leftover::{Fault, Leftover, leftover};
@@ -16,7 +17,6 @@ use crate::kept;
 use crate::log_tail::Tail;
 use crate::recorded::{Recorded, events_from, recorded};
 use crate::rows::Counter;
-use crate::store::Store;
 
 /// A position of which there is no event.
 const NO_EVENT: &str = "there is no such event";

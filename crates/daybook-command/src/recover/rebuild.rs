@@ -6,6 +6,7 @@ use daybook_event::envelope::{self, Envelope};
 use daybook_event::event_data::EventData as _;
 use daybook_event::sequence::{Sequence, Verdict};
 use daybook_kafka::Record;
+use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
 use super::gathered::Gathered;
@@ -17,7 +18,6 @@ use crate::index;
 use crate::keys;
 use crate::log_tail::Tail;
 use crate::rows::{Counter, Versioned};
-use crate::store::{Store, StoreError};
 
 /// Why one event could not be taken.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daybook_service::fires;
+use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
 use super::gathered::Gathered;
@@ -24,7 +25,6 @@ use crate::fields::Damaged;
 use crate::kept::Opening;
 use crate::keys;
 use crate::rows::{Owners, UniqueForm, Versioned};
-use crate::store::{Store, StoreError};
 
 /// Rows looked at or removed together.
 const ROWS_MAX: usize = 500;

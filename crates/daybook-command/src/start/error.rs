@@ -3,7 +3,7 @@
 use daybook_journal::ReadError;
 use daybook_kafka::LogError;
 use daybook_kafka::topics::TopicError;
-use daybook_service::LockError;
+use daybook_store::LockError;
 
 use crate::before::UpgradeError;
 use crate::comparison::CompareError;

@@ -10,6 +10,7 @@ use daybook_journal::{Beginning, Event, Group, find};
 use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use daybook_service::ConnectionLimits;
+use daybook_store::testing::copy_dir;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -282,20 +283,6 @@ impl Log {
             }
         }
         events
-    }
-}
-
-/// Copies a directory with all that is in it.
-pub fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
     }
 }
 

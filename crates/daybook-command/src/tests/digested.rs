@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 
 use daybook_journal::{Group, Write};
 use daybook_kafka::partition_for_key;
+use daybook_store::{Noted, Store, Unreadable};
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::index::{opened, opening};
-use super::store::settle;
 use super::toy::{Toys, router};
 use crate::index;
 use crate::kept::{self, Kept};
 use crate::starting::Starting;
-use crate::store::{Noted, Store, Unreadable};
-use crate::testing::{Call, PARTITIONS, TestService, add_behind, broker, flip};
+use crate::testing::{Call, PARTITIONS, TestService, add_behind, broker, flip, settle};
 
 const TOPIC: &str = "toys.events";
 const TOYS: usize = 60;

@@ -115,3 +115,23 @@ fn a_store_whose_marker_is_gone_is_named_and_not_to_be_moved_away() {
     fs::write(&marker, text).unwrap();
     toys.restart(|settings| settings.recover = false).unwrap();
 }
+
+#[test]
+fn a_file_that_was_being_replaced_is_not_foreign() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["daybook.json.tmp", "daybook.json.new", "writer.json.tmp", "writer.json.new"] {
+        fs::write(directory.path().join(name), "").unwrap();
+    }
+    drop(Directory::open(directory.path(), "toys").unwrap());
+    let other = directory.path().join("store.tmp");
+    fs::write(&other, "").unwrap();
+    let refused = Directory::open(directory.path(), "toys").unwrap_err();
+    assert!(matches!(&refused, DirectoryError::Foreign { path } if *path == other), "{refused}");
+}
+
+#[test]
+fn too_many_open_files_are_not_blamed_on_the_directory() {
+    let source = std::io::Error::from_raw_os_error(24);
+    let said = DirectoryError::Unusable { path: "users".into(), source }.to_string();
+    assert!(said.contains("ulimit -n") && !said.contains("may be written"), "{said}");
+}

@@ -1,13 +1,13 @@
 //! The store is brought to where the journal is.
 
 use daybook_journal::{Group, PartitionState, Write};
+use daybook_store::Writes;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::index::{self, Reach, RedoError, redo};
 use crate::kept::{self, Begun, Kept, Opening};
 use crate::starting::Starting;
-use crate::store::Writes;
 
 const ID: Uuid = Uuid::from_u128(1);
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use daybook_event::envelope::{Envelope, Source};
 use daybook_event::event_data::DataError;
+use daybook_store::{Store, VALUE_BYTES_MAX};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
@@ -15,7 +16,6 @@ use crate::keys;
 use crate::outcome::Written;
 use crate::parked::Parked;
 use crate::rows::Reference;
-use crate::store::{Store, VALUE_BYTES_MAX};
 use crate::{Followed, Said, Standing};
 
 const DOLL: Uuid = Uuid::from_u128(1);

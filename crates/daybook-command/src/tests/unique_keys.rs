@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use daybook_journal::{Group, Write};
 use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::partition_for_key;
+use daybook_store::Store;
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::index::{Reach, apply, redo};
 use crate::kept::Kept;
 use crate::rows::{Owners, UniqueForm, Versioned};
 use crate::testing::{Call, Log, PARTITIONS, Reply, TestService, broker, copy_dir, execute, flip, write_raw};
-use crate::{Aggregate as _, Settings, Store, keys};
+use crate::{Aggregate as _, Settings, keys};
 
 /// So many that they fill several pages of an index.
 const TOYS: usize = 1_600;

@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use daybook_store::files;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::directory::replace_file;
 use crate::kept::is_of_the_disk;
 
 /// Why the directory does not say, or cannot note, which instance it is.
@@ -59,8 +59,6 @@ struct Noted {
 impl Instance {
     /// Name of the file that says so.
     pub(crate) const FILE: &str = "writer.json";
-    /// The file while it is being written.
-    pub(crate) const FILE_NEW: &str = "writer.json.new";
 
     /// Reads what the directory says; one that says nothing becomes an instance of its own with its first claim.
     pub(crate) fn open(dir: &Path, new_id: impl FnOnce() -> Uuid) -> Result<Self, InstanceError> {
@@ -107,7 +105,7 @@ impl Instance {
 
     fn write(&mut self, noted: Noted) -> Result<(), InstanceError> {
         let written = serde_json::to_vec(&noted).map_err(io::Error::from);
-        let written = written.and_then(|text| replace_file(&self.dir, Self::FILE, Self::FILE_NEW, &text));
+        let written = written.and_then(|text| files::replace(&self.dir.join(Self::FILE), text));
         let unwritable = |source| InstanceError::Unwritable { path: self.dir.join(Self::FILE), source };
         written.map_err(unwritable)?;
         self.noted = noted;

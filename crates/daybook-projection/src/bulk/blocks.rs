@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use daybook_store::{Digest, RowHash};
 use uuid::Uuid;
 
 use crate::block::BlockBuilder;
 use crate::generation::Generation;
 use crate::keys::RowKey;
 use crate::store::StoreError;
-use daybook_digest::{Digest, RowHash};
 
 /// Bytes at which a block is closed. A reader that misses sled's cache reads all of it; each one costs nine entries.
 /// A build that goes on must come to the same blocks: whoever changes this raises the version of the store.

@@ -6,17 +6,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use daybook_store::{Digest, NoDigest, files};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Unit;
 use crate::checkpoint::Checkpoint;
-use crate::files;
 use crate::layout::Layout;
 use crate::quarantine::{ParkedKey, SkippedEvent};
 use crate::replay::Unfoldable;
 use crate::store::StoreError;
-use daybook_digest::{Digest, NoDigest};
 
 const FILE: &str = "JOURNAL";
 /// Counts up when the meaning of a journal or of runs changes.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daybook_store::{Batch, Digest, RowHash};
 use uuid::Uuid;
 
 use super::directory::note_torn;
@@ -10,9 +11,7 @@ use super::{Generation, Moment, meta};
 use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use crate::keys::RowKey;
 use crate::quarantine::Quarantine;
-use crate::rows::Batch;
 use crate::store::StoreError;
-use daybook_digest::{Digest, RowHash};
 
 /// Rows and parts of one atomic batch. sled keeps a whole batch in memory several times over: 10,000 rows took 5.5 GB
 /// in a long run, 1,000 took 0.7 GB.
@@ -45,7 +44,7 @@ impl Generation {
         let bytes = batch.bytes();
         self.rows.read_before(&batch)?;
         let moment = self.moments.change(|| {
-            let applied = self.rows.apply(batch);
+            let applied = self.rows.apply_batch(batch).map_err(StoreError::from);
             #[cfg(test)]
             let applied = applied.and_then(|()| tests::pause(self));
             applied.inspect_err(|error| note_torn(&self.path, error)).map(|()| moment)
@@ -56,7 +55,8 @@ impl Generation {
 
     /// Writes one part at once, into a generation that is being built and that nobody reads.
     pub(crate) fn put_loose(&self, key: &RowKey, value: &[u8]) -> Result<(), StoreError> {
-        self.rows.put(key.bytes(), &[&[PRESENT], value].concat())
+        self.rows.insert(key.bytes(), &[&[PRESENT], value].concat())?;
+        Ok(())
     }
 }
 
@@ -238,7 +238,7 @@ mod tests {
     fn a_batch_that_could_not_be_synced_counts_all_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let mut generation = new_generation(directory.path());
-        generation.rows.fail_to_sync();
+        generation.rows.fail_to_sync().unwrap();
         let failed = commit(&generation, "first").unwrap_err();
         assert_eq!((failed.failure, failed.action), (Failure::Write, "sync"), "{failed}");
         assert_eq!(

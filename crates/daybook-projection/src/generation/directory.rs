@@ -4,11 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use daybook_service::{DirectoryLock, LockError};
+use daybook_store::{DirectoryLock, LockError, files};
 
 use super::finished::FINISHED_FILE;
 use super::notes::{SKIPPED_FILE, UNPLACED_FILE};
-use crate::files;
 use crate::store::{Failure, GenerationError, StoreError};
 
 pub(super) const ROWS_DIRECTORY: &str = "rows";

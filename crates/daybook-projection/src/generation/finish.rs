@@ -3,14 +3,14 @@
 use std::fs;
 use std::sync::Arc;
 
+use daybook_store::{Batch, Database, Digest, Purpose, files};
+
 use super::directory::{BUILDING_FILE, ROWS_DIRECTORY, note_torn, remove_build};
+use super::open::CACHE_BYTES;
 use super::{Generation, Moment, finished, meta};
 use crate::checkpoint::Checkpoint;
-use crate::files;
 use crate::layout::Layout;
-use crate::rows::{Batch, Rows};
 use crate::store::{GenerationError, StoreError};
-use daybook_digest::Digest;
 
 impl Generation {
     /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.
@@ -19,7 +19,7 @@ impl Generation {
     /// [`StoreError`].
     pub fn settle(&mut self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
         self.set_state(checkpoint, digest)?;
-        self.has_blocks = self.rows.has_blocks();
+        self.has_blocks = self.rows.has_sorted_values();
         self.sync()
     }
 
@@ -53,7 +53,12 @@ impl Generation {
         let skipped = self.quarantine().skipped().to_vec();
         let Self { path, rows, lock, .. } = self;
         drop(rows);
-        let proved = Self::read(&path, Rows::open(&path.join(ROWS_DIRECTORY))?, layout, lock)?;
+        let proved = Self::read(
+            &path,
+            Database::open(&path.join(ROWS_DIRECTORY), Purpose::Followed, CACHE_BYTES)?,
+            layout,
+            lock,
+        )?;
         finished::check(&path, &proved.last_moment())?;
         if recount && proved.recount_digest()? != proved.digest() {
             return Err(StoreError::damaged("open", &path, "its rows are not what was written").into());

@@ -12,11 +12,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use daybook_service::fires;
+use daybook_store::files;
 use serde::{Deserialize, Serialize};
 
 use super::{Generation, Moment};
 use crate::checkpoint::Checkpoint;
-use crate::files;
 use crate::store::StoreError;
 
 pub(super) const FINISHED_FILE: &str = "FINISHED";
@@ -147,12 +147,12 @@ impl Generation {
 mod tests {
     use std::sync::Arc;
 
+    use daybook_store::{Digest, RowHash};
     use uuid::Uuid;
 
     use super::*;
     use crate::checkpoint::{SourceCheckpoint, SourceId};
     use crate::quarantine::ParkedKey;
-    use daybook_digest::{Digest, RowHash};
 
     fn moment(events: u64, rows: u8) -> Moment {
         let source = SourceId { topic: "toys".into(), partition: 0 };

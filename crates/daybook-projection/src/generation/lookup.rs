@@ -2,16 +2,15 @@
 
 use std::iter::Peekable;
 
+use daybook_store::{Bytes, DatabaseError, Digest, RowHash};
 use uuid::Uuid;
 
 use super::Generation;
 use crate::block::Block;
 use crate::codec::RowError;
 use crate::keys::{self, RowKey};
-use crate::rows::Bytes;
 use crate::store::{Failure, StoreError};
 use crate::view::PartStore;
-use daybook_digest::{Digest, RowHash};
 
 /// First byte of a loose row that was removed; nothing follows.
 pub(super) const REMOVED: u8 = 0;
@@ -46,7 +45,7 @@ impl Generation {
     }
 
     fn in_block(&self, key: &RowKey) -> Result<Option<Bytes>, StoreError> {
-        let Some(found) = self.rows.blocks_from(key.bytes().to_vec()).next() else { return Ok(None) };
+        let Some(found) = self.rows.sorted_values_from(key.bytes().to_vec()).next() else { return Ok(None) };
         let (_, block) = found?;
         let at = Block::parse(&block).and_then(|block| block.find(key.bytes()));
         Ok(at.map_err(|error| self.damaged(error))?.map(|value| block.slice(value)))
@@ -108,7 +107,7 @@ impl Generation {
 
     fn stored_rows(&self, from: Vec<u8>) -> StoredRows<'_> {
         let loose: Entries<'_> = Box::new(self.rows.range(from.clone()..));
-        let blocks: Entries<'_> = Box::new(self.rows.blocks_from(from.clone()));
+        let blocks: Entries<'_> = Box::new(self.rows.sorted_values_from(from.clone()));
         StoredRows { generation: self, loose: loose.peekable(), blocks, block: None, from }
     }
 
@@ -152,7 +151,7 @@ impl StoredRow {
 /// A stored key, and its row; `None` stands for one that was removed.
 type Step = (Vec<u8>, Option<Bytes>);
 
-type Entries<'g> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), StoreError>> + 'g>;
+type Entries<'g> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), DatabaseError>> + 'g>;
 
 /// Stored rows in order: loose ones and those in blocks merged, the loose one where there are both.
 pub struct StoredRows<'g> {

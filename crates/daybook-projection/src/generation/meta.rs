@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
+use daybook_store::{Batch, Database, Digest};
+
 use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use crate::codec::RowError;
 use crate::keys;
 use crate::layout::Layout;
-use crate::rows::{Batch, Rows};
 use crate::store::{GenerationError, StoreError};
-use daybook_digest::Digest;
 
-pub(super) fn check_layout(path: &Path, rows: &Rows, layout: &Layout) -> Result<(), GenerationError> {
+pub(super) fn check_layout(path: &Path, rows: &Database, layout: &Layout) -> Result<(), GenerationError> {
     let Some(found) = rows.get(keys::LAYOUT)? else {
         return Err(StoreError::damaged("open", path, "its rows do not say their layout").into());
     };
@@ -24,7 +24,7 @@ pub(super) fn foreign_layout(path: &Path, found: String, layout: &Layout) -> Gen
     GenerationError::ForeignLayout { path: path.to_owned(), found, expected: layout.to_string() }
 }
 
-pub(super) fn checkpoint(path: &Path, rows: &Rows) -> Result<Checkpoint, GenerationError> {
+pub(super) fn checkpoint(path: &Path, rows: &Database) -> Result<Checkpoint, GenerationError> {
     let mut sources = Vec::new();
     for entry in rows.range(keys::SOURCES.to_vec()..keys::scan_start(1, None)) {
         let (key, value) = entry?;
@@ -36,7 +36,7 @@ pub(super) fn checkpoint(path: &Path, rows: &Rows) -> Result<Checkpoint, Generat
     Ok(Checkpoint::from_sources(sources))
 }
 
-pub(super) fn digest(path: &Path, rows: &Rows) -> Result<Digest, GenerationError> {
+pub(super) fn digest(path: &Path, rows: &Database) -> Result<Digest, GenerationError> {
     let bytes = rows.get(keys::DIGEST)?;
     let bytes = bytes.as_deref().and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
     bytes.map(Digest::from_bytes).ok_or_else(|| damaged(path)(RowError::CutOff { field: "digest" }))

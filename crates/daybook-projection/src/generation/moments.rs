@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, TryLockError};
 
+use daybook_store::Digest;
+
 use crate::checkpoint::Checkpoint;
 use crate::quarantine::Quarantine;
 use crate::store::{Failure, StoreError};
-use daybook_digest::Digest;
 
 /// What changes with a commit, beside the rows.
 #[derive(Debug, Clone, Default)]

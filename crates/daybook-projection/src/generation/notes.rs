@@ -10,11 +10,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use daybook_store::files;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Generation;
-use crate::files;
 use crate::quarantine::{Quarantine, SkippedEvent};
 use crate::store::StoreError;
 

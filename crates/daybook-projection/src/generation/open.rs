@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use daybook_service::DirectoryLock;
+use daybook_store::{Database, Digest, DirectoryLock, Purpose, files};
 
 use super::directory::{
     BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_files, check_not_torn, forget_notes,
@@ -13,12 +13,12 @@ use super::directory::{
 };
 use super::{Generation, Moment, finished, meta, notes, parked};
 use crate::checkpoint::Checkpoint;
-use crate::files;
 use crate::keys;
 use crate::layout::Layout;
-use crate::rows::Rows;
 use crate::store::{GenerationError, StoreError};
-use daybook_digest::Digest;
+
+/// sled's own cache of pages.
+pub(super) const CACHE_BYTES: u64 = 64 << 20;
 
 impl Generation {
     /// Begins an unfinished generation in an empty or new directory, or anew in that of one that was not finished;
@@ -47,8 +47,8 @@ impl Generation {
             fs::remove_dir_all(&rows).map_err(io_error)?;
         }
         forget_notes(path)?;
-        let rows = Rows::fill(&rows)?;
-        rows.put(keys::LAYOUT, layout.to_string().as_bytes())?;
+        let rows = Database::open(&rows, Purpose::Filled, CACHE_BYTES)?;
+        rows.insert(keys::LAYOUT, layout.to_string().as_bytes())?;
         let generation = Self::with(path, rows, Moment::default(), lock);
         generation.set_state(start.clone(), Digest::default())?;
         Ok(generation)
@@ -59,7 +59,7 @@ impl Generation {
     /// # Errors
     /// [`GenerationError`] if it is missing, in use, of another layout, or damaged.
     pub fn resume(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
-        Self::open_with(path, layout, holder, Rows::fill, |_| Ok(()))
+        Self::open_with(path, layout, holder, Purpose::Filled, |_| Ok(()))
     }
 
     /// Opens a finished generation.
@@ -67,7 +67,7 @@ impl Generation {
     /// # Errors
     /// [`GenerationError`] if it is missing, in use, unfinished, of another layout, or damaged.
     pub fn open(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
-        Self::open_with(path, layout, holder, Rows::open, |path| match is_unfinished(path) {
+        Self::open_with(path, layout, holder, Purpose::Followed, |path| match is_unfinished(path) {
             true => Err(GenerationError::Unfinished { path: path.to_owned() }),
             // Left by a process that was killed right after it had finished.
             false => {
@@ -81,7 +81,7 @@ impl Generation {
         path: &Path,
         layout: &Layout,
         holder: &str,
-        open: impl FnOnce(&Path) -> Result<Rows, StoreError>,
+        purpose: Purpose,
         check: impl FnOnce(&Path) -> Result<(), GenerationError>,
     ) -> Result<Self, GenerationError> {
         match fs::metadata(path.join(ROWS_DIRECTORY)) {
@@ -101,7 +101,7 @@ impl Generation {
         check_files(path)?;
         check(path)?;
         check_not_torn(path)?;
-        let rows = open(&path.join(ROWS_DIRECTORY))?;
+        let rows = Database::open(&path.join(ROWS_DIRECTORY), purpose, CACHE_BYTES)?;
         let generation = Self::read(path, rows, layout, lock)?;
         // One that is being built may have been noted, and not finished any more.
         if finished::is_noted(path) || !is_unfinished(path) {
@@ -113,7 +113,7 @@ impl Generation {
     /// What the store says of itself.
     pub(super) fn read(
         path: &Path,
-        rows: Rows,
+        rows: Database,
         layout: &Layout,
         lock: DirectoryLock,
     ) -> Result<Self, GenerationError> {

@@ -9,12 +9,12 @@ use super::{Commit, Generation, Moment};
 use crate::checkpoint::SourceId;
 use crate::keys;
 use crate::quarantine::{ParkedKey, ParkedRecord, Quarantine};
-use crate::rows::{BATCH_BYTES_MAX, Batch, Rows};
 use crate::store::{GenerationError, StoreError};
+use daybook_store::{BATCH_BYTES_MAX, Batch, Database};
 use pieces::{JoinError, Joining, cut};
 
 /// All that waits, as it is stored. Removes what a process that was killed has left of records that do not wait.
-pub(super) fn read(path: &Path, rows: &Rows) -> Result<Quarantine, GenerationError> {
+pub(super) fn read(path: &Path, rows: &Database) -> Result<Quarantine, GenerationError> {
     let mut quarantine = Quarantine::default();
     let mut joining = Joining::of(rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()));
     while let Some(record) = joining.next().map_err(unreadable(path))? {
@@ -29,23 +29,23 @@ pub(super) fn read(path: &Path, rows: &Rows) -> Result<Quarantine, GenerationErr
 
 fn unreadable(path: &Path) -> impl Fn(JoinError) -> StoreError {
     move |error| match error {
-        JoinError::Store(error) => error,
+        JoinError::Database(error) => error.into(),
         JoinError::Damaged(error) => StoreError::damaged("read", path, error),
     }
 }
 
 /// Removes entries in small batches.
-fn remove(rows: &Rows, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+fn remove(rows: &Database, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
     let mut batch = Batch::default();
     for key in keys {
         batch.remove(&key);
         if batch.bytes() >= BATCH_BYTES_MAX {
-            rows.apply_unseen(std::mem::take(&mut batch))?;
+            rows.apply_and_sync_if_due(std::mem::take(&mut batch))?;
         }
     }
     match batch.bytes() {
         0 => Ok(()),
-        _ => rows.apply_unseen(batch),
+        _ => Ok(rows.apply_and_sync_if_due(batch)?),
     }
 }
 
@@ -67,7 +67,7 @@ impl Generation {
     pub(crate) fn put_parked(&self, record: &ParkedRecord) -> Result<(), StoreError> {
         let stored = cut(record);
         for (key, value) in stored.pieces.iter().chain([&stored.head]) {
-            self.rows.put(key, value)?;
+            self.rows.insert(key, value)?;
         }
         self.show_quarantine(|quarantine| quarantine.add(record))
     }
@@ -104,14 +104,14 @@ impl Commit<'_> {
             for (key, value) in &stored.pieces {
                 batch.put(key, value);
                 if batch.bytes() >= BATCH_BYTES_MAX {
-                    self.generation.rows.apply_unseen(std::mem::take(&mut batch))?;
+                    self.generation.rows.apply_and_sync_if_due(std::mem::take(&mut batch))?;
                 }
             }
             self.batch.put(&stored.head.0, &stored.head.1);
             Arc::make_mut(&mut self.quarantine).add(&record);
         }
         if batch.bytes() > 0 {
-            self.generation.rows.apply_unseen(batch)?;
+            self.generation.rows.apply_and_sync_if_due(batch)?;
         }
         Ok(())
     }

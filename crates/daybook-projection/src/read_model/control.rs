@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 
+use daybook_store::files;
+
 use super::{REPLAY_LOCK, ReadModel, ReadModelError, io_error};
-use crate::files;
 use crate::replay::ReplayProgress;
 
 /// How far the replay at work is, as JSON.

@@ -13,9 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use daybook_service::{Repeated, and_more};
+use daybook_store::files;
 
 use super::{DIGITS, PREFIX, ReadModel, ReadModelError, io_error, number_of};
-use crate::files;
 use crate::generation;
 use crate::layout::Layout;
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use daybook_store::files;
+
 use super::{REMOVED_PREFIX, ReadModel, ReadModelError, io_error, number_of};
-use crate::files;
 use crate::generation;
 use crate::store::GenerationError;
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 
+use daybook_store::files;
+
 use super::{ReadModel, ReadModelError, io_error};
-use crate::files;
 use crate::quarantine::{SKIPPED_EVENTS_MAX, SkippedEvent};
 
 /// A JSON array of [`SkippedEvent`], in the order in which that was said.

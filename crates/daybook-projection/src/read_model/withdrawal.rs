@@ -6,11 +6,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use daybook_store::files;
 use serde::Serialize;
 
 use super::publication::CURRENT;
 use super::{ReadModel, ReadModelError, io_error};
-use crate::files;
 
 /// In the directory of a generation: what is served in its place, and on the next line why.
 const WITHDRAWN: &str = "WITHDRAWN";

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use daybook_kafka::LogError;
 use daybook_kafka::topics::TopicError;
+use daybook_store::Digest;
 
 use super::build::Told;
 use super::compare::Comparison;
@@ -18,7 +19,6 @@ use crate::quarantine::{ParkedKey, Quarantine, SkippedEvent};
 use crate::read_model::ReadModelError;
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
-use daybook_digest::Digest;
 
 /// How a replay works.
 #[derive(Debug, Clone)]

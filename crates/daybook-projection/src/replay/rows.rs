@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use daybook_event::event_data::EventData;
+use daybook_store::Digest;
 
 use super::build::Build;
 use super::options::ReplayError;
@@ -18,7 +19,6 @@ use super::write::{Writing, WrittenUnit, sync_units};
 use crate::bulk::{Run, UnitEntry, plan};
 use crate::checkpoint::SourceId;
 use crate::store::StoreError;
-use daybook_digest::Digest;
 
 /// Units that wait to be synced; past it their writers wait.
 const UNITS_WAITING_MAX: usize = 16;

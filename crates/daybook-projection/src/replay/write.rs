@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use daybook_store::Digest;
 use uuid::Uuid;
 
 use super::options::ReplayError;
@@ -17,7 +18,6 @@ use crate::checkpoint::SourceId;
 use crate::generation::Generation;
 use crate::stop::{RecordAt, StopReason};
 use crate::store::StoreError;
-use daybook_digest::Digest;
 
 /// Least bytes read of a run at once: below it, reading costs more than merging.
 const READ_BYTES_MIN: usize = 16 << 10;

@@ -1,11 +1,11 @@
 //! Rows compared range by range: digests of ranges first, rows of a range only where they differ. A range of which rows cannot
 //! be read is one that differs, and does not keep the others from being compared.
 
+use daybook_store::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::generation::Generation;
 use crate::store::StoreError;
-use daybook_digest::Digest;
 
 /// Rows between two borders.
 const RANGE_ROWS: usize = 4_096;

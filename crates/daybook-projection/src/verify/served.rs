@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use daybook_event::event_data::EventData;
-use daybook_service::DirectoryLock;
+use daybook_store::DirectoryLock;
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{Range, RangeDigest};

@@ -4,8 +4,7 @@
 //! disk is well, queries are answered from what had been projected. Opening takes a moment in which nothing is served; what
 //! had not reached the disk is projected again from the log. What could not be read, or is damaged, no opening mends.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use daybook_projection::generation::PROBE_FILE;
 use daybook_projection::store::Failure;
 use daybook_projection::{Checkpoint, State, StopReason};
 use daybook_service::Pause;
+use daybook_store::files;
 use tokio::time::Instant;
 
 /// Written beside the rows to see whether the disk takes writes, and removed again: as much as a few segments of a store.
@@ -63,23 +63,15 @@ pub(super) fn is_failed_write(state: &State) -> bool {
     matches!(&**reason, StopReason::Store(error) if error.failure == Failure::Write)
 }
 
-/// Fails as the store would. What somebody has put in the place of the file says nothing of the disk.
+/// Fails as the store would.
 pub(super) fn probe(directory: &Path) -> io::Result<()> {
-    let path = directory.join(PROBE_FILE);
-    if path.is_dir() {
-        return Ok(());
-    }
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(&vec![0; PROBE_BYTES])?;
-        file.sync_all()
-    });
-    // Also what could only be written in part.
-    let removed = fs::remove_file(&path);
-    written.and(removed)
+    files::probe(&directory.join(PROBE_FILE), PROBE_BYTES)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use daybook_projection::{SourceCheckpoint, SourceId, StoreError};
 
     use super::*;

@@ -7,11 +7,11 @@
 
 use std::iter::Peekable;
 
+use daybook_store::{Bytes, DatabaseError, VALUE_BYTES_MAX};
+
 use crate::codec::{RowError, RowReader, put_varint};
 use crate::keys::{self, ParkedKeyPart};
 use crate::quarantine::{PARKED_KEY_BYTES_MAX, ParkedRecord};
-use crate::rows::{Bytes, VALUE_BYTES_MAX};
-use crate::store::StoreError;
 
 /// Bytes of the record in one stored value.
 pub(super) const PIECE_BYTES_MAX: usize = 12 << 10;
@@ -65,7 +65,7 @@ pub(super) struct Joining<I: Iterator> {
 /// Why a record cannot be put together.
 #[derive(Debug)]
 pub(super) enum JoinError {
-    Store(StoreError),
+    Database(DatabaseError),
     Damaged(RowError),
 }
 
@@ -75,14 +75,14 @@ impl From<RowError> for JoinError {
     }
 }
 
-impl<I: Iterator<Item = Result<(Bytes, Bytes), StoreError>>> Joining<I> {
+impl<I: Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> Joining<I> {
     pub(super) fn of(entries: I) -> Self {
         Self { entries: entries.peekable(), strays: Vec::new() }
     }
 
     /// The next record.
     pub(super) fn next(&mut self) -> Result<Option<ParkedRecord>, JoinError> {
-        while let Some((key, value)) = self.entries.next().transpose().map_err(JoinError::Store)? {
+        while let Some((key, value)) = self.entries.next().transpose().map_err(JoinError::Database)? {
             match keys::parked_part(&key)? {
                 ParkedKeyPart::Head => return self.join(&key, &value).map(Some),
                 ParkedKeyPart::Piece { .. } => self.strays.push(key.to_vec()),
@@ -129,7 +129,7 @@ impl<I: Iterator<Item = Result<(Bytes, Bytes), StoreError>>> Joining<I> {
     /// The next entry whose key begins with that of the head.
     fn next_below(&mut self, head: &[u8]) -> Result<Option<(Bytes, Bytes)>, JoinError> {
         let is_below = |entry: &I::Item| entry.as_ref().map_or(true, |(key, _)| key.starts_with(head));
-        self.entries.next_if(is_below).transpose().map_err(JoinError::Store)
+        self.entries.next_if(is_below).transpose().map_err(JoinError::Database)
     }
 }
 
@@ -137,12 +137,16 @@ impl<I: Iterator<Item = Result<(Bytes, Bytes), StoreError>>> Joining<I> {
 mod tests {
     use std::path::Path;
 
+    use daybook_store::{Batch, Database, Purpose};
     use uuid::Uuid;
 
     use super::*;
     use crate::checkpoint::SourceId;
     use crate::generation::parked::read;
-    use crate::rows::{Batch, Rows};
+
+    fn filled(dir: &Path) -> Database {
+        Database::open(dir, Purpose::Filled, 1 << 20).unwrap()
+    }
 
     fn record(position: u64, bytes: usize) -> ParkedRecord {
         let source = SourceId { topic: "users.events".into(), partition: 0 };
@@ -152,18 +156,18 @@ mod tests {
         ParkedRecord { source, key, position, offset, id, has_event_id: true, value, headers, reason }
     }
 
-    fn put(rows: &Rows, entries: &[Entry]) {
-        entries.iter().for_each(|(key, value)| rows.put(key, value).unwrap());
+    fn put(rows: &Database, entries: &[Entry]) {
+        entries.iter().for_each(|(key, value)| drop(rows.insert(key, value).unwrap()));
     }
 
-    fn all(rows: &Rows) -> Joining<impl Iterator<Item = Result<(Bytes, Bytes), StoreError>>> {
+    fn all(rows: &Database) -> Joining<impl Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> {
         Joining::of(rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()))
     }
 
     #[test]
     fn records_of_any_size_come_back() {
         let directory = tempfile::tempdir().unwrap();
-        let rows = Rows::fill(directory.path()).unwrap();
+        let rows = filled(directory.path());
         let sizes = (PIECE_BYTES_MAX - 70..PIECE_BYTES_MAX + 3).chain([0, 2 * PIECE_BYTES_MAX, 128 << 10]);
         let records: Vec<_> = (0..).zip(sizes).map(|(position, bytes)| record(position, bytes)).collect();
         for record in &records {
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn pieces_without_their_head_go_at_the_next_opening() {
         let directory = tempfile::tempdir().unwrap();
-        let rows = Rows::fill(directory.path()).unwrap();
+        let rows = filled(directory.path());
         let (gone, first, again, last) =
             (record(1, 40_000), record(2, 30_000), record(2, 30_001), record(3, 10));
         put(&rows, &cut(&gone).pieces);
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn a_head_without_one_of_its_pieces_is_damage() {
         let directory = tempfile::tempdir().unwrap();
-        let rows = Rows::fill(directory.path()).unwrap();
+        let rows = filled(directory.path());
         let Cut { head, mut pieces } = cut(&record(1, 40_000));
         pieces.remove(1);
         put(&rows, &pieces);
@@ -211,11 +215,11 @@ mod tests {
     #[test]
     fn values_of_the_largest_size_make_no_file_of_their_own() {
         let directory = tempfile::tempdir().unwrap();
-        let rows = Rows::fill(directory.path()).unwrap();
+        let rows = filled(directory.path());
         for key in 0..100_u16 {
             let mut batch = Batch::default();
             batch.put(&key.to_be_bytes(), &vec![7; VALUE_BYTES_MAX - 2]);
-            rows.apply(batch).unwrap();
+            rows.apply_batch(batch).unwrap();
         }
         rows.flush().unwrap();
         let blobs = |path: &Path| std::fs::read_dir(path.join("blobs")).map_or(0, Iterator::count);

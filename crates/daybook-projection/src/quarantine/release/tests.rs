@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use daybook_event::envelope::{self, Envelope};
 use daybook_event::event_data::DataError;
+use daybook_store::BATCH_BYTES_MAX;
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -13,7 +14,6 @@ use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::codec::RowError;
 use crate::projection::{Topic, ViewEntry};
-use crate::rows::BATCH_BYTES_MAX;
 use crate::store::ReadError;
 use crate::view::{EventMeta, FoldError, PartStore, Parts, View};
 

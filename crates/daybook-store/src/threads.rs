@@ -12,7 +12,7 @@ const THREADS: usize = 7 + 1;
 ///
 /// # Errors
 /// The system gives too few.
-pub(super) fn check_threads() -> io::Result<()> {
+pub(crate) fn check_threads() -> io::Result<()> {
     check(|work| Builder::new().spawn(work)).map_err(|error| {
         let told =
             format!("the system gives no thread for the store: {error}; check the limits of this process");

@@ -3,19 +3,23 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::directory::DirectoryError;
-use crate::store::{Store, StoreError, VALUE_BYTES_MAX};
-use crate::testing::{add_behind, behind, copy_dir, eventually, flip, read_behind};
+use crate::testing::{add_behind, behind, copy_dir, flip, read_behind, snapshot};
+use crate::{Cause, Database, Purpose, Store, StoreError, VALUE_BYTES_MAX};
 
-/// How long somebody else has the lock.
+/// How long another has the lock.
 const HELD: Duration = Duration::from_millis(200);
+/// Nothing here takes that long unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(5);
+/// In the child.
+const DATABASE: &str = "DAYBOOK_TEST_DATABASE";
 
 fn open(dir: &TempDir) -> Store {
     Store::open(dir.path(), 1 << 20).unwrap()
@@ -23,17 +27,6 @@ fn open(dir: &TempDir) -> Store {
 
 fn put(key: &[u8], value: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     (key.to_vec(), Some(value.to_vec()))
-}
-
-#[test]
-fn too_many_open_files_are_not_blamed_on_the_disk() {
-    let reached = || std::io::Error::from_raw_os_error(24);
-    let index =
-        StoreError::Open { dir: "index".into(), detail: reached().to_string(), is_damage: false }.to_string();
-    let directory = DirectoryError::Unusable { path: "users".into(), source: reached() }.to_string();
-    for said in [index, directory] {
-        assert!(said.contains("ulimit -n") && !said.contains("may be written"), "{said}");
-    }
 }
 
 #[test]
@@ -104,13 +97,6 @@ fn the_largest_values_stay_in_the_synced_file() {
         let blobs = std::fs::read_dir(dir.path().join("blobs")).unwrap().count();
         assert_eq!(blobs, 0, "after {number} values");
     }
-}
-
-/// The newest of sled's notes of where its pages are, by its name.
-fn snapshot(dir: &Path) -> PathBuf {
-    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let is_snapshot = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("snap.");
-    files.filter(is_snapshot).max().unwrap()
 }
 
 #[test]
@@ -184,7 +170,11 @@ fn a_sync_is_due_before_sled_has_written_a_segment_and_soon_after_a_single_write
     mature(&store);
     assert!(!store.is_sync_due());
     store.apply(vec![put(b"a", b"1")]).unwrap();
-    eventually("the time", || store.is_sync_due().then_some(()));
+    let began = Instant::now();
+    while !store.is_sync_due() {
+        assert!(began.elapsed() < DEADLINE, "waited in vain for the time");
+        thread::sleep(POLL);
+    }
     store.sync().unwrap();
     assert_eq!((store.is_sync_due(), store.is_full_of_unsynced(), store.unsynced_bytes()), (false, false, 0));
     let mut number = 0_u32;
@@ -234,18 +224,6 @@ fn after_a_failed_write_nothing_more_is_written_before_it_is_opened_afresh() {
     flip(dir.path(), &cold);
     let store = open(&dir);
     assert_eq!(store.get(&[b'M', 5]).unwrap().as_deref(), Some(&b"2"[..]));
-}
-
-/// Opens a closed store until sled's last note says where all its pages are: what lies behind it is read at the next opening,
-/// which would take damage there for the end of the log.
-pub(crate) fn settle(dir: &Path) {
-    let open = || Store::open(dir, 1 << 20).unwrap().close().unwrap();
-    open();
-    let mut noted = None;
-    while noted != Some(snapshot(dir)) {
-        noted = Some(snapshot(dir));
-        open();
-    }
 }
 
 /// Rows of several segments of sled's log, each written twice.
@@ -335,4 +313,50 @@ fn a_store_without_a_digest_gets_one_with_its_first_write() {
     without_digest(put(b"a", b"0"));
     let refused = Store::open(dir.path(), 1 << 20).unwrap_err();
     assert!(refused.is_damage() && refused.to_string().contains("do not add up"), "{refused}");
+}
+
+/// In a process of its own, whose threads would need more memory than there is: sled keeps the ones of its first opening.
+#[test]
+fn an_opening_for_which_the_system_gives_no_thread_fails_and_may_pass() {
+    let dir = TempDir::new().unwrap();
+    let this = "tests::child_that_opens_without_a_thread";
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([this, "--exact", "--ignored", "--test-threads=1"])
+        .env(DATABASE, dir.path().join("rows"))
+        .env("RUST_MIN_STACK", (1_usize << 60).to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        if began.elapsed() > DEADLINE {
+            child.kill().unwrap();
+        }
+        thread::sleep(POLL);
+    };
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+#[ignore = "done by the test before it, in a process of its own"]
+fn child_that_opens_without_a_thread() {
+    let Some(dir) = std::env::var_os(DATABASE) else { return };
+    let error = Database::open(Path::new(&dir), Purpose::Filled, 1 << 20).err().unwrap();
+    assert_eq!(error.cause, Cause::Other);
+    assert!(error.to_string().contains("gives no thread for the store"), "{error}");
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_file_is_named_and_no_fault_of_the_disk() {
+    for (name, said) in [("db", "a directory where the file"), ("snap.0", "a directory where the file")] {
+        let dir = TempDir::new().unwrap();
+        open(&dir).close().unwrap();
+        fs::remove_file(dir.path().join(name)).ok();
+        fs::create_dir(dir.path().join(name)).unwrap();
+        let error = Store::open(dir.path(), 1 << 20).err().unwrap();
+        assert!(error.is_damage() && error.to_string().contains(said), "{error}");
+    }
 }

@@ -9,10 +9,10 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::thread;
 
-use daybook_digest::{Digest, RowHash};
+use crate::digest::{Digest, RowHash};
 
 /// Key of the row that has the digest of all others. No other row's key begins with this byte.
-pub(super) const KEY: &[u8] = b"D";
+pub(crate) const KEY: &[u8] = b"D";
 /// Most threads that add up, however many processors there are. Each takes all keys that begin with one byte, and most keys
 /// begin with one of two.
 const THREADS_MAX: usize = 2;
@@ -21,13 +21,13 @@ const TOLD_ROWS: u64 = 1 << 16;
 
 /// Rows, and what they come to.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sum {
-    pub(super) digest: Digest,
-    pub(super) rows: u64,
+pub(crate) struct Sum {
+    pub(crate) digest: Digest,
+    pub(crate) rows: u64,
 }
 
 /// What changes of a digest when one row does.
-pub(super) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>) {
+pub(crate) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>) {
     if let Some(before) = before {
         digest.remove(RowHash::of(key, before));
     }
@@ -37,8 +37,8 @@ pub(super) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, aft
 }
 
 /// Adds up all rows but the digest's own, and tells now and then how many they are so far. `rows_of` gives those whose keys begin
-/// with a byte; no key is empty. It panics where reading a row does.
-pub(super) fn add_up<B, E, R>(rows_of: impl Fn(u8) -> R + Sync, tell: &(dyn Fn(u64) + Sync)) -> Result<Sum, E>
+/// with a byte; no key is empty.
+pub(crate) fn add_up<B, E, R>(rows_of: impl Fn(u8) -> R + Sync, tell: &(dyn Fn(u64) + Sync)) -> Result<Sum, E>
 where
     B: AsRef<[u8]>,
     E: Send,

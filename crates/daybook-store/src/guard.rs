@@ -1,31 +1,36 @@
 //! sled panics where it meets damage that it does not expect; here that is an error, so that what is damaged is replaced. It also
-//! panics where the system gives it no thread, which is no damage and may pass.
+//! panics where the system gives it no thread or no memory, which is no damage and may pass.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
-use crate::store::{Failure, StoreError};
+use crate::error::Cause;
 
 /// What the system's answer looks like in a panic of sled: it gives no thread, or no memory.
 const REFUSED: [&str; 2] = ["kind: WouldBlock", "kind: OutOfMemory"];
 
+/// sled has panicked.
+#[derive(Debug)]
+pub(crate) struct Panicked {
+    pub(crate) detail: String,
+    pub(crate) cause: Cause,
+}
+
 /// What `work` gives; damage, if sled panics on the way, unless the system has refused it something.
-pub(super) fn guarded<T>(
-    action: &'static str,
-    path: &Path,
-    work: impl FnOnce() -> T,
-) -> Result<T, StoreError> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let said = said(&*panic);
         match REFUSED.iter().any(|refused| said.contains(refused)) {
-            true => {
-                let detail = format!(
+            true => Panicked {
+                detail: format!(
                     "the system gives sled no thread or memory: {said}; check the limits of this process"
-                );
-                StoreError::of(Failure::Other, action, path, detail)
-            }
-            false => StoreError::of(Failure::Damage, action, path, "sled met damage that it does not expect"),
+                ),
+                cause: Cause::Other,
+            },
+            false => Panicked {
+                detail: "sled met damage that it does not expect".to_owned(),
+                cause: Cause::Damage,
+            },
         }
     })
 }
@@ -36,25 +41,22 @@ fn said(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// The items of an iterator of sled; it ends behind damage that sled does not expect.
-pub(super) struct Guarded<'p, I> {
-    items: Option<I>,
-    path: &'p Path,
-}
+pub(crate) struct Guarded<I>(Option<I>);
 
-impl<'p, I> Guarded<'p, I> {
-    pub(super) fn of(items: I, path: &'p Path) -> Self {
-        Self { items: Some(items), path }
+impl<I> Guarded<I> {
+    pub(crate) fn of(items: I) -> Self {
+        Self(Some(items))
     }
 }
 
-impl<I: Iterator> Iterator for Guarded<'_, I> {
-    type Item = Result<I::Item, StoreError>;
+impl<I: Iterator> Iterator for Guarded<I> {
+    type Item = Result<I::Item, Panicked>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let items = self.items.as_mut()?;
-        let next = guarded("read", self.path, || items.next());
+        let items = self.0.as_mut()?;
+        let next = guarded(|| items.next());
         if next.is_err() {
-            self.items = None;
+            self.0 = None;
         }
         next.transpose()
     }
@@ -66,11 +68,10 @@ mod tests {
 
     #[test]
     fn a_panic_is_damage_and_ends_what_is_read() {
-        let path = Path::new("rows");
         let items = (0..3).inspect(|item| assert!(*item < 1, "as sled does"));
-        let mut read = Guarded::of(items, path);
+        let mut read = Guarded::of(items);
         assert_eq!(read.next().unwrap().unwrap(), 0);
-        assert!(read.next().unwrap().unwrap_err().is_damage());
+        assert_eq!(read.next().unwrap().unwrap_err().cause, Cause::Damage);
         assert!(read.next().is_none());
     }
 
@@ -78,7 +79,7 @@ mod tests {
     fn a_thread_that_the_system_does_not_give_is_no_damage() {
         let no_thread = || -> std::io::Result<()> { Err(std::io::Error::from_raw_os_error(11)) };
         // As sled begins its thread that writes.
-        let error = guarded("open", Path::new("rows"), || no_thread().unwrap()).unwrap_err();
-        assert!(!error.is_damage() && error.to_string().contains("no thread"), "{error}");
+        let panicked = guarded(|| no_thread().unwrap()).unwrap_err();
+        assert!(panicked.cause == Cause::Other && panicked.detail.contains("no thread"), "{panicked:?}");
     }
 }

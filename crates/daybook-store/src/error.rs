@@ -1,0 +1,170 @@
+//! What goes wrong with a database, and what sled or the system said of it. Pure.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::database::VALUE_BYTES_MAX;
+use crate::too_many_files;
+
+/// The system's number for an input or output error.
+pub const EIO: i32 = 5;
+/// How the number is worded in copies that sled makes of an error.
+const EIO_IN_WORDS: &str = "code: 5,";
+
+/// What was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// To open the database.
+    Open,
+    /// To read.
+    Read,
+    /// To write.
+    Write,
+    /// To bring to the disk what was written.
+    Sync,
+}
+
+/// What sled or the system said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// What is there is not what was written: sled says so, or panics; or something else lies where a file of it belongs.
+    Damage,
+    /// sled is at odds with itself.
+    Bug,
+    /// There are fewer bytes than there should be, or they make no sense to the system.
+    Short,
+    /// The disk has failed (EIO). sled hands its buffers over with `sync_file_range`, which is where the system may say so:
+    /// once, and then it has forgotten that what was written is not on the disk.
+    Disk,
+    /// Anything else: no room, no right, no thread. It may pass.
+    Other,
+}
+
+/// Why a database did not do as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", shown(self))]
+pub struct DatabaseError {
+    /// What was tried.
+    pub doing: Doing,
+    /// Directory of the database.
+    pub dir: PathBuf,
+    /// sled's words, or the system's.
+    pub detail: String,
+    /// What kind of words they are.
+    pub cause: Cause,
+    /// Of what kind those of an earlier write were that has failed, maybe in one of sled's own threads. sled remembers it until
+    /// the database is opened again, and tells whoever comes next: that may be one that reads.
+    pub earlier: Option<Cause>,
+}
+
+/// Why a store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database fails.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Rows are not of one time, and sled says nothing.
+    #[error(
+        "some rows of the store are older than others, or gone: they do not add up to the digest that was written with the newest of them"
+    )]
+    NotAsWritten,
+    /// There are rows, and no digest of them.
+    #[error("the store has lost the digest of its rows")]
+    NoDigest,
+    /// A write or a sync failed before.
+    #[error("an earlier write of the store failed; it takes no more until it has been opened again")]
+    Failed,
+    /// The store was closed after an error and has not been opened again.
+    #[error("the store is closed after an earlier failure")]
+    Closed,
+    /// A value is larger than the store can keep safely.
+    #[error("a value of {bytes} bytes is too large for the store, which takes up to {VALUE_BYTES_MAX}")]
+    TooLarge {
+        /// Its size with its key.
+        bytes: usize,
+    },
+}
+
+impl Cause {
+    /// What an error of the system says, as sled passes it on.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        let is_eio = error.raw_os_error() == Some(EIO) || error.to_string().contains(EIO_IN_WORDS);
+        match error.kind() {
+            _ if is_eio => Self::Disk,
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::Short,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether what is there is not what was written, or the disk cannot give it back: another attempt would not help then.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Database(error) => error.doing != Doing::Sync && error.cause != Cause::Other,
+            Self::NotAsWritten | Self::NoDigest => true,
+            Self::Failed | Self::Closed | Self::TooLarge { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Sync => "sync",
+        })
+    }
+}
+
+fn shown(error: &DatabaseError) -> String {
+    let DatabaseError { dir, detail, cause, .. } = error;
+    match error.doing {
+        Doing::Open => {
+            format!("the store in {} cannot be opened: {detail}{}", dir.display(), advice(detail, *cause))
+        }
+        Doing::Sync => format!("the store cannot be synced to disk: {detail}"),
+        Doing::Read | Doing::Write => format!("the store cannot {}: {detail}", error.doing),
+    }
+}
+
+/// What helps whoever cannot open a store; of damage, whoever opens it says what becomes of it.
+fn advice(detail: &str, cause: Cause) -> String {
+    const USUAL: &str = "see that the disk has space and may be written, and that nobody else has it open";
+    match too_many_files(detail) {
+        Some(advice) => format!("; {advice}"),
+        None if cause == Cause::Other => format!("; {USUAL}"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As sled copies an error that it has met before.
+    fn copied(error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{error:?}"))
+    }
+
+    #[test]
+    fn a_copy_of_an_error_is_recognised() {
+        const ENOSPC: i32 = 28;
+        for (number, cause) in [(EIO, Cause::Disk), (ENOSPC, Cause::Other)] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!((Cause::of(&error), Cause::of(&copied(&error))), (cause, cause), "{error}");
+        }
+    }
+
+    #[test]
+    fn too_many_open_files_are_not_blamed_on_the_disk() {
+        let detail = io::Error::from_raw_os_error(24).to_string();
+        let (doing, cause) = (Doing::Open, Cause::Other);
+        let said = DatabaseError { doing, dir: "index".into(), detail, cause, earlier: None }.to_string();
+        assert!(said.contains("ulimit -n") && !said.contains("may be written"), "{said}");
+    }
+}
