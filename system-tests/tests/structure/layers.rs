@@ -10,7 +10,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("daybook-store", &[]),
     ("daybook-journal", &[]),
     ("daybook-event", &[]),
-    ("daybook-service", &[]),
+    ("daybook-service", &["daybook-event"]),
     ("daybook-kafka", &["daybook-service"]),
     (
         "daybook-command",

@@ -1,7 +1,6 @@
 //! An aggregate over HTTP: its state as its service shows it.
 
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use daybook_event::headers;
@@ -21,21 +20,18 @@ pub async fn show<A: Aggregate>(service: &Service<A>, request: Request) -> Respo
 async fn read<A: Aggregate>(service: &Service<A>, parts: &Parts) -> Result<Response, ApiError> {
     no_parameters(&parts.uri)?;
     let conditions = Conditions::read(&parts.headers)?;
-    let Some(row) = service.load(path_id(parts)?).await? else {
-        return Err(A::shown(None).err().map_or_else(ApiError::fault, |rejection| rejection.into().into()));
-    };
+    let row = service.load(path_id(parts)?).await?;
     // After the row: it holds at least what the row does.
-    let stands_at = service.positions.last_durable(A::state_key(&row.state));
-    let as_of: HeaderMap = position_header(headers::AS_OF, A::TOPIC, stands_at).collect();
-    match A::shown(Some(&row.state)) {
-        Ok(shown) => {
-            let body = serde_json::to_vec(shown).map_err(|error| ApiError::fault().hiding(&error))?;
-            Ok(state(&conditions, &row.version.to_string(), as_of, body))
+    let stands_at = row.as_ref().and_then(|row| service.positions.last_durable(A::state_key(&row.state)));
+    let as_of = position_header(headers::AS_OF, A::TOPIC, stands_at);
+    let shown = A::shown(row.as_ref().map(|row| &row.state));
+    let shown = shown.map(serde_json::to_vec).map_err(|rejection| ApiError::from(rejection.into()));
+    match shown {
+        Ok(Ok(body)) => {
+            let version = row.as_ref().map_or(0, |row| row.version);
+            Ok(state(&conditions, &version.to_string(), as_of.collect(), body))
         }
-        Err(rejection) => Err(ApiError::from(rejection.into()).with_headers(position_header(
-            headers::AS_OF,
-            A::TOPIC,
-            stands_at,
-        ))),
+        Ok(Err(error)) => Err(ApiError::fault().hiding(&error)),
+        Err(rejected) => Err(rejected.with_headers(as_of)),
     }
 }
