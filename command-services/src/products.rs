@@ -1,16 +1,14 @@
 //! Service B: a product is created, changed, discontinued.
 
-pub(crate) mod http;
+mod http;
 mod rejection;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-use tokio::net::TcpListener;
-
 use daybook_command::command_line::Defaults;
-use daybook_command::{RunError, Settings};
 
+pub use http::routes;
 pub use rejection::ProductRejection;
 pub use rules::{ProductChange, ProductCommand, ProductState, Products};
 
@@ -21,15 +19,3 @@ pub const DEFAULTS: Defaults = Defaults {
     listen: "127.0.0.1:8082",
     data_dir: "data/products",
 };
-
-/// Runs the service on a bound listener until `shutdown` completes.
-///
-/// # Errors
-/// [`RunError`] says why it did not start or did not end as asked.
-pub async fn run(
-    settings: Settings,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), RunError> {
-    daybook_command::run::<Products>(settings, listener, shutdown, http::router).await
-}

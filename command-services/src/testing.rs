@@ -1,5 +1,9 @@
 //! Services A, B and C on one broker.
 
+use std::sync::Arc;
+
+use axum::Router;
+use daybook_command::Service;
 pub(crate) use daybook_command::testing::{
     Call, Log, PARTITIONS, Reply, TestService, brokers_with, copy_dir, eventually, execute,
     fail_and_come_back_as, figure, given, kafka_is_away, keeps_moving, synced_copy, without_outbox_row,
@@ -18,6 +22,18 @@ pub(crate) fn broker() -> EmbeddedBroker {
     brokers_with(1, schemas::TOPICS)
 }
 
+pub(crate) fn users_router(service: Arc<Service<Users>>) -> Router {
+    users::routes().router(service)
+}
+
+pub(crate) fn products_router(service: Arc<Service<Products>>) -> Router {
+    products::routes().router(service)
+}
+
+pub(crate) fn orders_router(service: Arc<Service<Orders>>) -> Router {
+    orders::routes().router(service)
+}
+
 pub(crate) struct Shop {
     pub(crate) users: TestService<Users>,
     pub(crate) products: TestService<Products>,
@@ -29,9 +45,9 @@ impl Shop {
     pub(crate) fn start() -> Self {
         let broker = broker();
         Self {
-            users: TestService::start(broker.kafka(""), users::http::router),
-            products: TestService::start(broker.kafka(""), products::http::router),
-            orders: TestService::start(broker.kafka(""), orders::http::router),
+            users: TestService::start(broker.kafka(""), users_router),
+            products: TestService::start(broker.kafka(""), products_router),
+            orders: TestService::start(broker.kafka(""), orders_router),
             broker,
         }
     }

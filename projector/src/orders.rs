@@ -9,6 +9,7 @@ mod find;
 mod packed;
 mod read;
 
+use daybook_event::Event as _;
 use daybook_service::fires;
 use schemas::ShopEvent;
 use serde_json::{Value, json};
@@ -71,7 +72,7 @@ impl View for Orders {
 
     fn change(event: &ShopEvent) -> Option<(Uuid, OrderChange)> {
         match event {
-            ShopEvent::Order(event) => Some((event.user_id(), OrderChange::of(event))),
+            ShopEvent::Order(event) => Some((event.key(), OrderChange::of(event))),
             ShopEvent::User(_) | ShopEvent::Product(_) => None,
         }
     }

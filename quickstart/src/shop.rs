@@ -230,9 +230,20 @@ impl From<daybook_query::RunError> for Ended {
 
 fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &watch::Receiver<bool>) -> Services {
     let of = |service| settings.command_settings(service);
-    let users = command_services::users::run(of("users"), listeners.users, until(stopped));
-    let products = command_services::products::run(of("products"), listeners.products, until(stopped));
-    let orders = command_services::orders::run(of("orders"), listeners.orders, until(stopped));
+    let users =
+        daybook_command::run(of("users"), listeners.users, until(stopped), command_services::users::routes());
+    let products = daybook_command::run(
+        of("products"),
+        listeners.products,
+        until(stopped),
+        command_services::products::routes(),
+    );
+    let orders = daybook_command::run(
+        of("orders"),
+        listeners.orders,
+        until(stopped),
+        command_services::orders::routes(),
+    );
     let query =
         daybook_query::Settings::new(settings.kafka.clone(), settings.partitions, settings.read_model_dir());
     let query = query_api::run(query, listeners.query, until(stopped));

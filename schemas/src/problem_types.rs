@@ -12,7 +12,7 @@ macro_rules! problem_types {
         )*
 
         /// All rows, in the order of the document.
-        pub const PROBLEMS: &[&ProblemType] = &[$(&$name),*];
+        pub const PROBLEMS: &[ProblemType] = &[$($name),*];
     };
 }
 

@@ -29,7 +29,8 @@ pub struct Logged {
     pub record: (Vec<u8>, Vec<u8>),
 }
 
-/// All events of every partition whose writers were in force, repetitions too.
+/// All events of every partition whose writers were in force, repetitions too. Records that are no events of the topic's service are left
+/// out.
 pub fn records(kafka: &Kafka, topic: &str) -> Vec<Vec<Logged>> {
     let count = topics::partition_count(kafka, topic).expect("an answer").expect("the topic");
     let all: Vec<_> = (0..count).map(|partition| (topic, partition)).collect();
@@ -49,8 +50,9 @@ pub fn records(kafka: &Kafka, topic: &str) -> Vec<Vec<Logged>> {
                 *in_force = claim.expect("a claim").epoch.max(*in_force);
                 continue;
             }
-            let envelope = envelope::open(record.value(), || record.headers()).expect("an event");
-            if envelope.writer_epoch < *in_force {
+            let Ok(envelope) = envelope::open(record.value(), || record.headers()) else { continue };
+            let is_owners = envelope.source.service == topic.trim_end_matches(".events");
+            if envelope.writer_epoch < *in_force || !is_owners {
                 continue;
             }
             let bytes = (record.key().unwrap_or_default(), record.value().unwrap_or_default());

@@ -53,12 +53,18 @@ pub(super) fn settings(broker: &Broker, purpose: &str, brokers: i32, data_dir: &
 impl Service {
     /// Starts service A and waits until it answers.
     pub(super) async fn users(settings: Settings) -> Outcome<Self> {
-        Self::start(|listener, shutdown| tokio::spawn(users::run(settings, listener, shutdown))).await
+        Self::start(|listener, shutdown| {
+            tokio::spawn(daybook_command::run(settings, listener, shutdown, users::routes()))
+        })
+        .await
     }
 
     /// Starts service C and waits until it answers.
     pub(super) async fn orders(settings: Settings) -> Outcome<Self> {
-        Self::start(|listener, shutdown| tokio::spawn(orders::run(settings, listener, shutdown))).await
+        Self::start(|listener, shutdown| {
+            tokio::spawn(daybook_command::run(settings, listener, shutdown, orders::routes()))
+        })
+        .await
     }
 
     async fn start(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use daybook_event::envelope::{CONTENT_TYPE, Envelope, Source, seal};
-use daybook_event::event_data::EventData;
+use daybook_event::{Event as _, EventData};
 use daybook_kafka::{Kafka, Outgoing, SendError, Writer, partition_for_key};
 use jiff::Timestamp;
 use rand::rngs::StdRng;

@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     command_line::main(users::DEFAULTS, |settings, listener| {
-        users::run(settings, listener, command_line::shutdown_signal())
+        daybook_command::run(settings, listener, command_line::shutdown_signal(), users::routes())
     })
     .await
 }

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use schemas::PROBLEMS;
+use daybook_event::Event as _;
+use daybook_event::problem::ProblemType;
 use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced, SERVICE, TOPIC};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,7 +12,6 @@ use super::known;
 use super::rejection::OrderRejection;
 use crate::fields::InvalidField;
 use daybook_command::{Aggregate, Followed, Standing};
-use daybook_event::problem::ProblemType;
 
 /// More of one product in one order is a slip of the keyboard.
 const QUANTITY_MAX: u32 = 1_000_000;
@@ -74,7 +74,7 @@ pub enum OrderStatus {
 impl Aggregate for Orders {
     const SERVICE: &'static str = SERVICE;
     const TOPIC: &'static str = TOPIC;
-    const PROBLEMS: &'static [&'static ProblemType] = PROBLEMS;
+    const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
     const FOLLOWS: &'static [Followed] = known::FOLLOWS;
 
     type State = OrderState;
@@ -92,7 +92,7 @@ impl Aggregate for Orders {
     }
 
     fn partition_key(event: &OrderEvent) -> Uuid {
-        event.user_id()
+        event.key()
     }
 
     fn state_key(state: &OrderState) -> Uuid {

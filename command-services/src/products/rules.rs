@@ -1,6 +1,7 @@
 //! What may happen to a product. Pure.
 
-use schemas::PROBLEMS;
+use daybook_event::Event as _;
+use daybook_event::problem::ProblemType;
 use schemas::products::{ProductDetails, ProductDiscontinued, ProductEvent, SERVICE, TOPIC};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,7 +9,6 @@ use uuid::Uuid;
 use super::rejection::ProductRejection;
 use crate::fields::{self, InvalidField, Lines};
 use daybook_command::{Aggregate, Standing};
-use daybook_event::problem::ProblemType;
 
 const TITLE_CHARS_MAX: usize = 500;
 const IMAGE_CHARS_MAX: usize = 500;
@@ -54,7 +54,7 @@ pub enum ProductState {
 impl Aggregate for Products {
     const SERVICE: &'static str = SERVICE;
     const TOPIC: &'static str = TOPIC;
-    const PROBLEMS: &'static [&'static ProblemType] = PROBLEMS;
+    const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
 
     type State = ProductState;
     type Command = ProductCommand;
@@ -71,7 +71,7 @@ impl Aggregate for Products {
     }
 
     fn partition_key(event: &ProductEvent) -> Uuid {
-        event.product_id()
+        event.key()
     }
 
     fn state_key(state: &ProductState) -> Uuid {

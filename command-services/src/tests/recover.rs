@@ -11,10 +11,10 @@ use schemas::users::UserDetails;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::orders::{self, OrderCommand, Orders, PlaceOrder};
-use crate::products::{self, ProductChange, ProductCommand, Products};
+use crate::orders::{OrderCommand, Orders, PlaceOrder};
+use crate::products::{ProductChange, ProductCommand, Products};
 use crate::testing::{TestService, broker, eventually, execute, keeps_moving};
-use crate::users::{self, UserChange, UserCommand, Users};
+use crate::users::{UserChange, UserCommand, Users};
 use daybook_command::{Aggregate, Service};
 
 /// Commands in flight: two groups of the committer.
@@ -56,9 +56,9 @@ fn assert_same(what: &str, lived_on: &Rows, rebuilt: &Rows) {
 }
 
 async fn all(kafka: Kafka, events: usize) {
-    let mut users = TestService::start(kafka.clone(), users::http::router);
-    let mut products = TestService::start(kafka.clone(), products::http::router);
-    let mut orders = TestService::start(kafka, orders::http::router);
+    let mut users = TestService::start(kafka.clone(), crate::testing::users_router);
+    let mut products = TestService::start(kafka.clone(), crate::testing::products_router);
+    let mut orders = TestService::start(kafka, crate::testing::orders_router);
     let user_ids = live(&users, events / USER_EVENTS, live_user).await;
     let product_ids = Arc::new(live(&products, events / PRODUCT_EVENTS, live_product).await);
     followed(&orders, &users, &products);

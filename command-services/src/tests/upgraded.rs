@@ -16,11 +16,11 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::answered_before::{Asked, today};
+use crate::testing::users_router as router;
 use crate::testing::{
     Call, Log, TestService, broker, copy_dir, kafka_is_away, without_outbox_row, write_raw,
 };
 use crate::users::Users;
-use crate::users::http::router;
 use daybook_command::{RunError, Settings};
 
 const TOPIC: &str = "users.events";

@@ -1,6 +1,7 @@
 //! What may happen to a user. Pure.
 
-use schemas::PROBLEMS;
+use daybook_event::Event as _;
+use daybook_event::problem::ProblemType;
 use schemas::users::{SERVICE, TOPIC, UserDeleted, UserDetails, UserEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,7 +10,6 @@ use super::email;
 use super::rejection::UserRejection;
 use crate::fields::{self, InvalidField, Lines};
 use daybook_command::{Aggregate, Standing};
-use daybook_event::problem::ProblemType;
 
 const NAME_CHARS_MAX: usize = 200;
 const ADDRESS_CHARS_MAX: usize = 500;
@@ -53,7 +53,7 @@ pub enum UserState {
 impl Aggregate for Users {
     const SERVICE: &'static str = SERVICE;
     const TOPIC: &'static str = TOPIC;
-    const PROBLEMS: &'static [&'static ProblemType] = PROBLEMS;
+    const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
     const UNIQUE_FORM: u32 = email::FORM;
 
     type State = UserState;
@@ -71,7 +71,7 @@ impl Aggregate for Users {
     }
 
     fn partition_key(event: &UserEvent) -> Uuid {
-        event.user_id()
+        event.key()
     }
 
     fn state_key(state: &UserState) -> Uuid {

@@ -73,6 +73,18 @@ fn with_kafka_away_the_outbox_is_kept_past_the_drain_timeout_and_sent_at_the_nex
     assert!(signed_up(&broker.kafka("")).contains_key(&user_id(&answer)));
 }
 
+/// What another store writes as the users' service, at a position that does not come next.
+fn others_event(partition: i32) -> String {
+    let id = "018f3a1e-7c3b-7f00-8000-000000000001";
+    let event = serde_json::json!({
+        "specversion": "1.0", "writerepoch": 1, "id": id, "source": format!("/users/{partition}"),
+        "type": "shop.user.deleted.v1", "subject": id, "time": "2026-01-01T00:00:00Z",
+        "sequence": format!("{:020}", 5), "aggregateversion": 1, "correlationid": id, "causationid": id,
+        "data": {"user_id": id},
+    });
+    event.to_string()
+}
+
 /// The next start will be refused.
 #[test]
 fn where_what_is_unsent_does_not_fit_behind_the_log_no_start_is_promised_to_send_it() {
@@ -85,14 +97,16 @@ fn where_what_is_unsent_does_not_fit_behind_the_log_no_start_is_promised_to_send
     let writer = Writer::open(&broker.kafka(""), |delivery| assert!(delivery.result.is_ok())).unwrap();
     let partitions = topics::partition_count(&broker.kafka(""), USERS).unwrap().unwrap();
     for partition in 0..partitions {
-        let record = Outgoing { topic: USERS, partition, key: b"k", value: b"hello", headers: &[], tag: 0 };
+        let value = others_event(partition);
+        let value = value.as_bytes();
+        let record = Outgoing { topic: USERS, partition, key: b"k", value, headers: &[], tag: 0 };
         writer.send(record).unwrap();
     }
     writer.flush(DEADLINE).unwrap();
     let deadline = Instant::now() + DEADLINE;
     loop {
         let (status, said) = request(&service.address, "GET", "/health/ready", "").unwrap();
-        if status == 503 && said.contains("no event that can be read") {
+        if status == 503 && said.contains("does not continue the log") {
             break;
         }
         assert!(Instant::now() < deadline, "{said}");
@@ -102,7 +116,7 @@ fn where_what_is_unsent_does_not_fit_behind_the_log_no_start_is_promised_to_send
     let (status, said) = service.terminate();
     assert_eq!(status.code(), Some(0), "{said}");
     let last = said.lines().find(|line| line.contains("stopped before Kafka had all events")).unwrap();
-    assert!(last.contains("no event that can be read") && !last.contains("at the next start"), "{last}");
+    assert!(last.contains("does not continue the log") && !last.contains("at the next start"), "{last}");
 }
 
 /// Nothing is unsent, so there is nothing that Kafka is waited for.

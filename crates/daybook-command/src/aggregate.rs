@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use daybook_event::Rejection;
 use daybook_event::event_data::{DataError, EventData};
-use daybook_event::problem::{Problem, ProblemType};
+use daybook_event::problem::ProblemType;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -21,8 +22,8 @@ pub trait Aggregate: Send + Sync + 'static {
     /// Topics of other services that it follows into tables of its own.
     const FOLLOWS: &'static [Followed] = &[];
 
-    /// The kinds of problems that its rejections are, for `/problems`.
-    const PROBLEMS: &'static [&'static ProblemType] = &[];
+    /// Kinds of problems that `/problems` has beside those of its own rejections: of other services of the same domain.
+    const PROBLEMS: &'static [ProblemType] = &[];
 
     /// Which version of [`Aggregate::unique_keys`] this is. Keys of another one are built again from the states: to be changed
     /// with whatever changes the key of a state that there may be. 0 says that no state has any, and none is looked at for them;
@@ -36,7 +37,7 @@ pub trait Aggregate: Send + Sync + 'static {
     /// What happened.
     type Event: EventData + Send + 'static;
     /// Why a command is refused.
-    type Rejection: Into<Problem> + fmt::Debug;
+    type Rejection: Rejection + fmt::Debug;
     /// What a decision may know beyond its aggregate.
     type Facts;
     /// What is shown of a state.

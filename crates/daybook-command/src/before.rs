@@ -16,7 +16,7 @@ use super::fields::Fields;
 use super::group::GroupError;
 use super::keys::{self, Span};
 use super::recorded::Recorded;
-use super::rows::{Counter, decode_reached};
+use super::rows::{Counter, decode_checkpoint};
 use outbox::OutboxRow;
 
 pub(crate) use upgrade::{UpgradeError, upgrade};
@@ -52,7 +52,8 @@ impl StoreBefore {
     /// The place in the log right behind the last event that was marked as sent.
     fn mark(&self, partition: i32) -> Result<Reached, GroupError> {
         let value = self.0.get(&of_partition(b'T', partition))?;
-        Ok(value.map(|value| decode_reached(&value)).transpose()?.unwrap_or_default())
+        let mark = value.map(|value| decode_checkpoint(&value)).transpose()?;
+        Ok(mark.map(|(reached, _)| reached).unwrap_or_default())
     }
 
     /// The events of the row that has position `from`, from that one on; none if there is no such row.

@@ -1,8 +1,11 @@
 //! The comparison of the own journal with the log, on Kafka: at every start, and whenever the log may have changed.
 
+use std::sync::Arc;
+
 use daybook_journal::{ReadError, Reader};
 use daybook_kafka::topics::TopicError;
 use daybook_kafka::{Kafka, LogError};
+use daybook_stream::SetAsideNotes;
 
 use super::incoming::IncomingError;
 use super::log_tail::{Compared, Outbox, Resume, Tail, TailError, compare};
@@ -55,6 +58,8 @@ pub(crate) struct OwnTopic {
     pub(crate) partitions: i32,
     /// The service's directory, for what an error says.
     pub(crate) dir: String,
+    /// Records in it that are no events of the service.
+    pub(crate) set_aside: Arc<SetAsideNotes>,
 }
 
 impl OwnTopic {
@@ -138,7 +143,7 @@ impl OwnTopic {
         for (partition, compared) in (0..).zip(&compared) {
             if let (Some(at), Some((recorded, resume))) = (log.fit(partition), compared) {
                 tell(&topic, partition, recorded, *resume);
-                let reached = at.sequence.reached();
+                let reached = at.state.reached();
                 journal.sent(
                     partition as usize,
                     resume.sent,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use daybook_event::token::{Token, TokenPosition};
 use daybook_kafka::partition_for_key;
 use daybook_kafka::topics::{Held, TopicError};
+use daybook_stream::{SetAside, SetAsideShown};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -27,6 +28,10 @@ pub(crate) struct At {
     pub(crate) next_offset: i64,
     /// Whether it was followed to where it ended at the start.
     pub(crate) is_ready: bool,
+    /// What was set aside of it.
+    pub(crate) set_aside: SetAside,
+    /// Right behind the event applied last.
+    pub(crate) resume_offset: i64,
 }
 
 /// Published by the follower, watched by requests.
@@ -129,6 +134,14 @@ impl FollowedPositions {
             of.collect::<Vec<_>>()
         };
         state.at.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// What was set aside of the topics that are followed.
+    pub(crate) fn set_aside(&self) -> Vec<SetAsideShown> {
+        let shown = |((table, partition), at): (Place, At)| {
+            at.set_aside.shown(self.follows[table].topic, partition, at.resume_offset)
+        };
+        self.places().into_iter().filter_map(shown).collect()
     }
 
     /// Follower and watch: what all partitions that are followed hold, or why nobody says.
@@ -311,7 +324,7 @@ mod tests {
     }
 
     fn at(next: u32, is_ready: bool) -> At {
-        At { next_position: next.into(), next_offset: next.into(), is_ready }
+        At { next_position: next.into(), next_offset: next.into(), is_ready, ..At::default() }
     }
 
     /// By partition: where it ends, or that nobody says.

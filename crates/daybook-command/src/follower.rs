@@ -4,7 +4,6 @@
 //! takes effect exactly once. What cannot be taken stops the following with a sentence; commands go on being decided on what is known.
 
 mod log;
-pub(super) mod place;
 pub(super) mod quarantine;
 mod source;
 mod telling;
@@ -22,6 +21,7 @@ use daybook_kafka::topics::TopicError;
 use daybook_kafka::{Kafka, LogError, Polled, Reader, Record, Start};
 use daybook_service::{Pause, Slot};
 use daybook_store::{Store, StoreError, Writes, check_sizes};
+use daybook_stream::share_log_ids;
 use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
@@ -31,7 +31,7 @@ use super::group::GroupError;
 use super::incoming::{self, IncomingError};
 use super::metrics::Metrics;
 use quarantine::Quarantine;
-use source::{Batch, Source, share_log_ids};
+use source::{Batch, Source};
 pub(super) use telling::Telling;
 
 /// Records handed over together.
@@ -189,7 +189,7 @@ impl<A: Aggregate> Follower<A> {
             self.write(writes)?;
         }
         self.show(&mut quarantine);
-        let mut sources = self.sources()?;
+        let mut sources = self.sources(&quarantine)?;
         let mut gap_before = None;
         loop {
             self.find_places(&mut sources)?;
@@ -209,7 +209,7 @@ impl<A: Aggregate> Follower<A> {
             std::thread::sleep(RETRY_PAUSE);
             // Met again behind such a look, with no event of the partition in between, it is one indeed. Before, what lay in between may
             // have been read of a log that is no longer there.
-            let gap = gap.map(|source| (source, sources[source].sequence.reached()));
+            let gap = gap.map(|source| (source, sources[source].state.reached()));
             if gap.is_some() && gap == gap_before {
                 return Err(error);
             }
@@ -220,8 +220,8 @@ impl<A: Aggregate> Follower<A> {
     fn read(&self, sources: &mut [Source], quarantine: &mut Quarantine) -> Result<(), FollowError> {
         let start = |source: &Source| Start {
             topic: A::FOLLOWS[source.table].topic.to_owned(),
-            partition: source.partition,
-            offset: source.next_offset,
+            partition: source.state.partition(),
+            offset: source.state.next_offset(),
         };
         let here: Vec<usize> = (0..sources.len()).filter(|source| sources[*source].away.is_none()).collect();
         let starts: Vec<_> = here.iter().map(|source| start(&sources[*source])).collect();
@@ -231,7 +231,7 @@ impl<A: Aggregate> Follower<A> {
         let mut unheard: BTreeSet<usize> = here.iter().copied().collect();
         // Of a look before these places were found.
         let _before = self.doubt.take();
-        self.readings.begin(sources.iter().map(|source| &source.counted));
+        self.readings.begin(sources.iter().map(|source| source.state.counted()));
         while !self.stopping.load(Ordering::Relaxed) {
             let timeout = if batch.records == 0 { POLL_TIMEOUT } else { Duration::ZERO };
             let taken = reader.poll(timeout).map_err(FollowError::from).and_then(|polled| match polled {
@@ -277,12 +277,12 @@ impl<A: Aggregate> Follower<A> {
         batch: &mut Batch,
     ) -> Result<(), IncomingError> {
         let source = &mut sources[index];
-        let (table, log_id) = (source.table, source.sequence.log_id());
+        let (table, log_id) = (source.table, source.state.sequence().log_id());
         source.apply(&A::FOLLOWS[source.table], record, quarantine, batch).map_err(|fault| {
             IncomingError { at: incoming::at(record, &self.kafka.topic_prefix), fault: Box::new(fault) }
         })?;
-        if source.sequence.log_id() != log_id {
-            share_log_ids(sources);
+        if source.state.sequence().log_id() != log_id {
+            share_log_ids(sources.iter_mut().map(|source| &mut source.state));
             batch.touched.extend((0..).zip(&*sources).filter(|(_, of)| of.table == table).map(|(at, _)| at));
         }
         batch.records += 1;
@@ -299,7 +299,8 @@ impl<A: Aggregate> Follower<A> {
         batch: &mut Batch,
     ) -> Result<(), FollowError> {
         self.check_opening()?;
-        self.readings.read(sources.iter().map(|source| &source.counted));
+        self.readings.read(sources.iter().map(|source| source.state.counted()));
+        quarantine.set_aside.tick();
         if batch.records > 0 {
             self.write_batch(sources, quarantine, std::mem::take(batch))?;
         }
@@ -385,7 +386,7 @@ impl<A: Aggregate> Follower<A> {
             FollowError::Incoming(IncomingError { at, fault }) if fault.is_gap() => {
                 let here = |source: &Source| {
                     let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
-                    topic == at.topic && source.partition == at.partition
+                    topic == at.topic && source.state.partition() == at.partition
                 };
                 sources.iter().position(here).map(Some)
             }

@@ -4,11 +4,11 @@
 mod answer;
 mod command;
 mod errors;
+mod guarded;
 mod idempotency_key;
 mod read;
-pub(crate) mod routes;
+mod routes;
 
-pub use command::{command_on, command_on_new};
-pub use daybook_service::http::{ApiError, Body, Whole, id};
-pub use read::show;
-pub use routes::guarded;
+pub use daybook_service::http::id;
+pub(crate) use guarded::problems;
+pub use routes::{Route, Routes};

@@ -1,13 +1,10 @@
-//! A record of a topic, opened and checked: the same rules for rebuilding the own store and for following others.
+//! Why a record of a topic cannot be taken, its own service's or another's.
 
-use std::borrow::Cow;
-
-use daybook_event::claim::{self, Writer};
-use daybook_event::envelope::{self, Envelope, OpenError, Source};
+use daybook_event::envelope::OpenError;
 use daybook_event::event_data::DataError;
-use daybook_event::place::Stamp;
-use daybook_event::sequence::{Sequence, SequenceError, Verdict};
+use daybook_event::sequence::SequenceError;
 use daybook_kafka::Record;
+use daybook_stream::{Placed, RecordView, Refusal, Unowned};
 use uuid::Uuid;
 
 /// Where in the log a record lies, for what an error says.
@@ -40,9 +37,24 @@ pub struct IncomingError {
 /// What is wrong with a record of the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IncomingFault {
-    /// It is no event.
-    #[error("no event that can be read: {0}; find out who wrote it")]
-    Envelope(OpenError),
+    /// It is no event of the service.
+    #[error("{0}; find out who wrote it")]
+    Unowned(#[from] Unowned),
+    /// The log has the place of an event, and not the event.
+    #[error(
+        "position {position} is at offset {offset}, of key {key}, and cannot be read there ({why}), so what it changed is not known; restore \
+         the topic from a replica or a backup"
+    )]
+    Garbled {
+        /// The position.
+        position: u64,
+        /// Kafka's offset.
+        offset: i64,
+        /// The record's key.
+        key: String,
+        /// Why it is no event.
+        why: Unowned,
+    },
     /// The event's data cannot be read.
     #[error("event {id} cannot be read: {source}")]
     Data {
@@ -62,16 +74,6 @@ pub enum IncomingFault {
         subject: Uuid,
         /// Which bound was reached.
         bound: &'static str,
-    },
-    /// Another program wrote it.
-    #[error("event {id} comes from {found}, expected {expected}: another program writes this topic; stop it")]
-    Foreign {
-        /// The event.
-        id: Uuid,
-        /// Its source.
-        found: String,
-        /// The only source that may be there.
-        expected: String,
     },
     /// Positions do not continue.
     #[error(
@@ -115,80 +117,28 @@ pub(crate) fn at(record: &Record<'_>, prefix: &str) -> At {
     }
 }
 
-/// A record, judged.
-pub(crate) struct Judged<'r> {
-    pub(crate) verdict: Verdict,
-    epoch: u32,
-    pub(crate) id: Uuid,
-    /// The event, if it is to be applied.
-    pub(crate) event: Option<Envelope<'r>>,
-    /// Who writes from here on, if it is a claim.
-    pub(crate) writer: Option<Writer>,
+/// A record as it is admitted.
+pub(crate) fn view<'r>(record: &'r Record<'_>) -> RecordView<'r> {
+    RecordView { offset: record.offset(), key: record.key(), value: record.value() }
 }
 
-impl Judged<'_> {
-    /// Which record of which writer it is.
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp { id: self.id, epoch: self.epoch }
-    }
-
-    /// The log that the event belongs to, if it is to be applied as its partition's first one and says so.
-    pub(crate) fn names_log(&self) -> Option<Uuid> {
-        self.event.as_ref().filter(|event| event.position == 0)?.previous_id
-    }
-
-    /// Notes in `sequence` that the record at `offset` has been dealt with.
-    pub(crate) fn pass(&self, sequence: &mut Sequence, offset: i64) {
-        if let Some(log_id) = self.names_log() {
-            sequence.belongs_to(log_id);
-        }
-        sequence.pass(self.verdict, self.epoch, self.id, offset);
+impl From<Refusal> for IncomingFault {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { id, error } = refusal;
+        Self::Sequence { id, source: error }
     }
 }
 
-/// Opens a record's envelope and checks who wrote it, whether that writer is in force, and whether it is the next one.
-pub(crate) fn judge<'r>(
-    record: &'r Record<'_>,
-    service: &str,
-    sequence: &Sequence,
-) -> Result<Judged<'r>, IncomingFault> {
-    let envelope = match envelope::open(record.value(), || record.headers()) {
-        Ok(envelope) => envelope,
-        Err(error) => return judge_claim(record, service, sequence, error),
-    };
-    check_source(&envelope.source, envelope.id, service, record.partition())?;
-    let (epoch, id) = (envelope.writer_epoch, envelope.id);
-    let verdict = sequence
-        .check(epoch, envelope.position, id, envelope.previous_id)
-        .map_err(|source| IncomingFault::Sequence { id, source })?;
-    let event = (verdict == Verdict::Apply).then_some(envelope);
-    Ok(Judged { verdict, epoch, id, event, writer: None })
-}
-
-/// What is no event, for which `error` is the reason, may be a writer's claim.
-fn judge_claim<'r>(
-    record: &Record<'_>,
-    service: &str,
-    sequence: &Sequence,
-    error: OpenError,
-) -> Result<Judged<'r>, IncomingFault> {
-    let claim = claim::open(record.value()).unwrap_or(Err(error)).map_err(IncomingFault::Envelope)?;
-    check_source(&claim.source, claim.id, service, record.partition())?;
-    let verdict = sequence.check_claim(claim.epoch);
-    Ok(Judged { verdict, epoch: claim.epoch, id: claim.id, event: None, writer: Some(claim.writer) })
-}
-
-/// Only one service writes a topic, and says so in every record.
-pub(crate) fn check_source(
-    found: &Source<'_>,
-    id: Uuid,
-    service: &str,
-    partition: i32,
-) -> Result<(), IncomingFault> {
-    let expected = Source { service: Cow::Borrowed(service), partition };
-    if *found == expected {
-        return Ok(());
+impl From<OpenError> for IncomingFault {
+    fn from(error: OpenError) -> Self {
+        Self::Unowned(error.into())
     }
-    let (found, expected) = (found.to_string(), expected.to_string());
-    Err(IncomingFault::Foreign { id, found, expected })
+}
+
+impl IncomingFault {
+    /// A store cannot be rebuilt over an event that nobody can read.
+    pub(crate) fn garbled(placed: &Placed) -> Self {
+        let Placed { position, offset, key, why, .. } = placed;
+        Self::Garbled { position: *position, offset: *offset, key: key.clone(), why: why.clone() }
+    }
 }

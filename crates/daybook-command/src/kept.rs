@@ -317,8 +317,8 @@ fn ends_of(tails: &[Option<log_tail::Tail>]) -> Vec<LogEnd> {
 /// Whether the log's events go on where the journal's end: it has the journal's last one at its place.
 fn goes_on(state: &PartitionState, at: &OwnPartition) -> bool {
     let (Some(last), Some(id)) = (state.next.checked_sub(1), state.last_id) else { return true };
-    let is_longer = at.sequence.next_position() > state.next;
-    !is_longer || at.sequence.check(u32::MAX, last, id, None).is_ok()
+    let is_longer = at.state.next_position() > state.next;
+    !is_longer || at.state.sequence().check(u32::MAX, last, id, None).is_ok()
 }
 
 /// A journal that takes records, and its index, unless that is to be built again for the reason given.

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use daybook_event::doubt::{Doubts, Readings};
+use daybook_event::doubt::{Doubts, Followed, Reading, Readings};
 use daybook_kafka::LogError;
 use daybook_kafka::topics::{Held, TopicError, TopicWatch, Watermarks};
 use daybook_service::Slot;
+use daybook_stream::{Watched, doubt};
 
 use super::comparison::OwnTopic;
 use super::followed::{At, FollowedPositions, Place};
-use super::follower::place::doubt;
 use super::metrics::Metrics;
 use super::positions::Positions;
 
@@ -104,8 +104,14 @@ impl LogWatch {
         let held = topics.held(&all);
         let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
         self.followed.set_answers(places.iter().map(|(place, _)| *place).zip(&held));
-        let held = places.iter().zip(held).map(|((place, at), held)| (*place, *at, held.ok()));
-        match doubt(&self.own.kafka, follows, (&held.collect::<Vec<_>>(), readings), doubts) {
+        let watched = |(((place, at), held), reading): ((&(Place, At), Held), Reading)| {
+            let (topic, partition) = (follows[place.0].topic, place.1);
+            let followed =
+                |Watermarks { low, high }| Followed { next_offset: at.next_offset, low, high, reading };
+            Watched { topic, partition, followed: held.ok().map(followed) }
+        };
+        let watched: Vec<_> = places.iter().zip(held).zip(readings).map(watched).collect();
+        match doubt(&self.own.kafka, &watched, doubts, &|| false) {
             Ok(Some(reason)) => self.doubt.set(reason),
             Ok(None) => {}
             Err(error) => {

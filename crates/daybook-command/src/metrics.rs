@@ -79,6 +79,7 @@ pub(crate) struct Metrics {
     pub(crate) silent_partitions: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_keys: Gauge<u64, AtomicU64>,
     pub(crate) quarantined_events: Gauge<u64, AtomicU64>,
+    pub(crate) set_aside_records: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -109,6 +110,7 @@ impl Metrics {
             silent_partitions: Gauge::default(),
             quarantined_keys: Gauge::default(),
             quarantined_events: Gauge::default(),
+            set_aside_records: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -176,6 +178,12 @@ impl Metrics {
         all.register("quarantined_keys", "Aggregates of other services of which events wait", keys);
         let events = self.quarantined_events.clone();
         all.register("quarantined_events", "Events of other services that wait", events);
+        let set_aside = self.set_aside_records.clone();
+        all.register(
+            "set_aside_records",
+            "Records of topics that are no events of their services",
+            set_aside,
+        );
     }
 
     pub(crate) fn command(&self, outcome: CountedAs) {

@@ -177,7 +177,7 @@ fn decode_problem(fields: &mut Fields<'_>) -> Result<Problem, Damaged> {
     let status = u16::try_from(fields.number()?).ok().filter(|status| (400..600).contains(status));
     let status = status.ok_or_else(|| fields.damaged())?;
     let (slug, title, detail) = (sized_text(fields)?, sized_text(fields)?, sized_text(fields)?);
-    let mut problem = Problem::named(status, slug, title, detail);
+    let mut problem = Problem::new(status, slug, title, detail);
     let members = fields.sized()?;
     if !members.is_empty() {
         problem.extensions = serde_json::from_slice(members).map_err(|_| fields.damaged())?;

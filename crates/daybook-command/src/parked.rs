@@ -45,11 +45,21 @@ pub(crate) struct WaitingEvent<'a> {
     pub(crate) partition: i32,
     pub(crate) event_id: Uuid,
     pub(crate) event_type: &'a str,
-    /// JSON.
+    /// JSON; of a record that was set aside, why it is no event.
     pub(crate) data: &'a str,
 }
 
 impl<'a> WaitingEvent<'a> {
+    /// A record that was set aside and has a position: of it only why it is no event is kept, and an id that was made from its bytes.
+    pub(crate) fn set_aside(partition: i32, event_id: Uuid, why: &'a str) -> Self {
+        Self { partition, event_id, event_type: "", data: why }
+    }
+
+    /// Whether it is such a record. No type of an event is empty.
+    pub(crate) fn is_set_aside(&self) -> bool {
+        self.event_type.is_empty()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut value = [&self.partition.to_be_bytes()[..], self.event_id.as_bytes()].concat();
         put_bytes(&mut value, self.event_type.as_bytes());

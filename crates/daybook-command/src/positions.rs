@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::outcome::Written;
-use super::writer::{Claimed, Superseded};
+use super::writer::{Claimed, Superseded, Unexplained};
 pub(crate) use look::{Failure, Look, Rest, Wait, distance};
 pub(crate) use shut::Shut;
 use state::State;
@@ -94,15 +94,36 @@ impl Positions {
 
     /// The relay is about to send an event, or could not.
     pub(crate) fn sending(&self, partition: usize, events: i64) {
-        self.lock().lying.sending(partition, events);
+        self.lock().expected.sending(partition, events);
     }
 
-    /// The watch: a partition ends here. More than the present writer has sent is somebody else's.
+    /// The watch: a partition ends here. More than the present writer has sent is somebody else's, and is read by the relay.
     pub(crate) fn check_end(&self, partition: usize, end: i64) {
         let mut state = self.lock();
         state.absent.ends(partition, Some(end));
-        if let Some(fault) = state.end_fault(partition, end) {
-            self.fail(state, Failure { partition: i32::try_from(partition).ok(), reason: fault });
+        if state.ends(partition, end) {
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The relay: what lies there was read, and leaves its writer in force; its own records lie at `own`. Returns how many
+    /// acknowledgements count by that.
+    pub(crate) fn explain(&self, session: u64, read: &Unexplained, own: &[i64]) -> usize {
+        let mut state = self.lock();
+        let partition = i32::try_from(read.partition).ok();
+        match state.explain(session, read, own, Instant::now()) {
+            Ok(taken) => {
+                let acknowledged = state.acknowledged[read.partition];
+                drop(state);
+                self.acknowledged[read.partition].send_replace(acknowledged);
+                self.changed.notify_all();
+                taken
+            }
+            Err(reason) => {
+                self.fail(state, Failure { partition, reason });
+                0
+            }
         }
     }
 
@@ -112,7 +133,12 @@ impl Positions {
         let mut state = self.lock();
         match state.delivered(session, index, position, offset, Instant::now()) {
             Ok(true) => {}
-            Ok(false) => return false,
+            Ok(false) => {
+                if state.unexplained.contains_key(&index) {
+                    self.changed.notify_all();
+                }
+                return false;
+            }
             Err(reason) => {
                 self.fail(state, Failure { partition: Some(partition), reason });
                 return false;

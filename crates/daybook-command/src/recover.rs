@@ -204,7 +204,7 @@ pub(crate) fn with_index<A: Aggregate>(
         tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
     }
     let store = Arc::new(Store::open(&building, opening.cache_bytes_max)?);
-    let mut rebuild = Rebuild::new(&store, opening.partitions);
+    let mut rebuild = Rebuild::new::<A>(&store, opening.partitions);
     read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, |_, _| {})?;
     let tails = rebuild.tails();
     refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
@@ -257,7 +257,7 @@ pub(crate) fn recover<A: Aggregate>(
     let recovering = directory.recovering()?;
     let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
     let store = Arc::new(Store::open(&index_of(&recovering), opening.cache_bytes_max)?);
-    let mut rebuild = Rebuild::new(&store, partitions);
+    let mut rebuild = Rebuild::new::<A>(&store, partitions);
     let compare = |partition, logged| old.compare(partition, logged);
     read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, compare)?;
     let tails = rebuild.tails();

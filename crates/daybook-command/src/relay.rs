@@ -13,6 +13,7 @@
 //! and the service accepts no more commands.
 
 mod error;
+mod others;
 mod pauses;
 mod session;
 
@@ -156,6 +157,9 @@ impl Relay {
             });
             if let Some(failure) = look.failed {
                 return Err(RelayError::Delivery(failure));
+            }
+            if let Some(found) = &look.unexplained {
+                self.explain(&session, found, &look)?;
             }
             if let Some(partition) = look.returned {
                 return Err(RelayError::Returned { partition: partition as i32 });

@@ -1,6 +1,7 @@
 //! Values of the store: how each kind of row is written and read. Pure.
 
 use daybook_event::sequence::Reached;
+use daybook_stream::SetAside;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -169,20 +170,33 @@ impl Reference {
     }
 }
 
-/// Where a reader stands: in another service's topic, or at the end of the own one.
-pub(crate) fn encode_reached(reached: &Reached) -> Vec<u8> {
+/// Where a reader stands in another service's topic, and what of it was set aside.
+pub(crate) fn encode_checkpoint(reached: &Reached, set_aside: SetAside) -> Vec<u8> {
     let Reached { offset, epoch, next_position, last_id, log_id } = reached;
     let (last_id, log_id) = (last_id.unwrap_or_default(), log_id.unwrap_or_default());
     let (offset, position) = (offset.to_be_bytes(), next_position.to_be_bytes());
-    [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat()
+    let mut value =
+        [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat();
+    let SetAside { records, first_offset, last_offset } = set_aside;
+    if records > 0 {
+        value.extend_from_slice(&records.to_be_bytes());
+        value.extend_from_slice(&first_offset.to_be_bytes());
+        value.extend_from_slice(&last_offset.to_be_bytes());
+    }
+    value
 }
 
 /// A checkpoint from before writers had epochs ends earlier: none was in force then. So does one from before events named the one
-/// before them.
-pub(crate) fn decode_reached(value: &[u8]) -> Result<Reached, Damaged> {
+/// before them, and one of a partition of which nothing was set aside.
+pub(crate) fn decode_checkpoint(value: &[u8]) -> Result<(Reached, SetAside), Damaged> {
     let mut fields = Fields::of("checkpoint", value);
     let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
     let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
     let log_id = if fields.is_empty() { None } else { fields.id()? };
-    Ok(Reached { offset, epoch, next_position, last_id, log_id })
+    let mut set_aside = SetAside::default();
+    if !fields.is_empty() {
+        set_aside =
+            SetAside { records: fields.u64()?, first_offset: fields.i64()?, last_offset: fields.i64()? };
+    }
+    Ok((Reached { offset, epoch, next_position, last_id, log_id }, set_aside))
 }

@@ -16,10 +16,10 @@ use super::aggregate::Aggregate;
 use super::ambient::SystemAmbient;
 use super::directory::DirectoryError;
 use super::health::{Health, LOOK_PAUSE};
+use super::http::{Routes, problems};
 use super::integrity::IntegrityError;
 use super::positions::Positions;
 use super::running::Running;
-use super::service::Service;
 use super::settings::Settings;
 use super::start::StartError;
 use super::starting::{self, Starting};
@@ -59,6 +59,9 @@ pub enum RunError {
     /// A thread panicked.
     #[error("the {0} ended by a fault of this program; its log says more")]
     Panicked(&'static str),
+    /// Its routes contradict themselves.
+    #[error("the route {0} is declared twice; declare one command for each method and path")]
+    RouteTwice(String),
     /// The disk does not answer.
     #[error(
         "the disk has not answered for {waited_s} s: the process ends without waiting for it; what was acknowledged is on disk. A next start \
@@ -118,14 +121,17 @@ pub async fn run<A: Aggregate>(
     settings: Settings,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
-    router: fn(Arc<Service<A>>) -> Router,
+    routes: Routes<A>,
 ) -> Result<(), RunError> {
+    if let Some(route) = routes.repeated() {
+        return Err(RunError::RouteTwice(route));
+    }
     let address = listener.local_addr().map_err(RunError::Serve)?;
     let connections = settings.connections;
     let mut shutdown = Box::pin(daybook_service::listening(shutdown).await);
     let starting = Arc::new(Starting::default());
     let (listener, early) =
-        answer_early(listener, connections, starting::router(Arc::clone(&starting), A::PROBLEMS))
+        answer_early(listener, connections, starting::router(Arc::clone(&starting), &problems::<A>()))
             .map_err(RunError::Serve)?;
     tracing::info!(service = A::SERVICE, "starting; health is answered on {address}");
     let running = tokio::select! {
@@ -137,7 +143,7 @@ pub async fn run<A: Aggregate>(
         }
     };
     early.end().await;
-    let router = router(Arc::clone(&running.service));
+    let router = routes.router(Arc::clone(&running.service));
     tracing::info!(service = A::SERVICE, "listening on {address}");
     let positions = Arc::clone(&running.service.positions);
     let health = Arc::clone(&running.service.health);

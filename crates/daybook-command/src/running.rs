@@ -78,6 +78,7 @@ impl<A: Aggregate> Running<A> {
             metrics,
             limits: settings.limits.clone(),
             answer_after: settings.answer_after,
+            set_aside: Arc::clone(&claim.0.own.set_aside),
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let syncing = Arc::clone(&kept.syncing);

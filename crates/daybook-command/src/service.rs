@@ -9,6 +9,7 @@ use daybook_event::token::Token;
 use daybook_journal::Reader;
 use daybook_service::fires;
 use daybook_store::{Store, StoreError};
+use daybook_stream::{SetAsideNotes, SetAsideShown};
 use uuid::Uuid;
 
 use super::aggregate::Aggregate;
@@ -43,6 +44,8 @@ pub struct Service<A: Aggregate> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) answer_after: AnswerAfter,
+    /// Records of the own topic that are no events of this service.
+    pub(crate) set_aside: Arc<SetAsideNotes>,
 }
 
 /// Why a command has no answer yet although it may have been decided.
@@ -181,6 +184,17 @@ impl<A: Aggregate> Service<A> {
             partitions: self.positions.count(),
             has_unique_keys: A::UNIQUE_FORM != 0,
         }
+    }
+
+    /// What was set aside of the own topic since this process began behind what was known to be acknowledged.
+    pub(crate) fn own_set_aside(&self) -> Vec<SetAsideShown> {
+        self.set_aside.shown(A::TOPIC)
+    }
+
+    /// How many records were set aside, of the own topic and those that are followed.
+    pub(crate) fn set_aside_records(&self) -> u64 {
+        let followed = self.followed.set_aside();
+        self.set_aside.records() + followed.iter().map(|of| of.records).sum::<u64>()
     }
 
     /// Why the service is not ready, if it is not.

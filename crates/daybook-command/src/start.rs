@@ -298,5 +298,6 @@ pub(crate) fn own_topic<A: Aggregate>(settings: &Settings) -> OwnTopic {
         service: A::SERVICE,
         partitions: settings.partitions,
         dir: settings.data_dir.display().to_string(),
+        set_aside: Arc::default(),
     }
 }

@@ -32,7 +32,7 @@ impl Starting {
 }
 
 /// The routes of a service that starts. `problems` are the kinds that its domain adds.
-pub(crate) fn router(starting: Arc<Starting>, problems: &'static [&'static ProblemType]) -> Router {
+pub(crate) fn router(starting: Arc<Starting>, problems: &[&'static [ProblemType]]) -> Router {
     let routes = operations(get(not_ready), get(metrics), problems);
     routes.fallback(refused).with_state(starting)
 }

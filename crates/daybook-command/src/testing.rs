@@ -11,8 +11,8 @@ mod stored;
 pub use decide::given;
 pub use requests::{Call, Reply, figure};
 pub use service::{
-    Log, PARTITIONS, TestService, brokers_with, eventually, execute, fail_and_come_back_as, journaled,
-    kafka_is_away, keeps_moving, settings, synced_copy, write_raw,
+    DEADLINE, Log, PARTITIONS, TestService, brokers_with, eventually, execute, fail_and_come_back_as,
+    journaled, kafka_is_away, keeps_moving, settings, synced_copy, write_keyed, write_raw,
 };
 pub use stored::{VALUE_BYTES_MAX, add_behind, copy_dir, flip, waiting_row_bytes, without_outbox_row};
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod relay;
 mod relay_stands_still;
 mod remembered;
 mod reopened;
+mod routes;
 mod rows;
 mod start;
 mod tail;

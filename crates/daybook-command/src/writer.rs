@@ -6,15 +6,15 @@
 
 mod claim_error;
 mod claimant;
+mod expected_offsets;
 mod instance;
-mod lying;
 mod own_log;
 mod superseded;
 
 pub use claim_error::ClaimError;
 pub(crate) use claimant::{Claimant, Claimed};
+pub(crate) use expected_offsets::{ExpectedOffsets, Lies, Places, Unexplained};
 pub(crate) use instance::Instance;
 pub use instance::InstanceError;
-pub(crate) use lying::{Lying, Places};
 pub(crate) use own_log::{OwnLog, OwnPartition, Patience, WholeLog};
 pub use superseded::{OtherInstance, Superseded, Unsaved};

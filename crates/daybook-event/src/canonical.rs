@@ -10,9 +10,12 @@
 mod digits;
 mod hex;
 mod time;
+mod value;
 
 use jiff::Timestamp;
 use uuid::Uuid;
+
+pub use value::Value;
 
 /// A place in a JSON text. Each method first expects the constant that stands before its value.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! What the kernel asks of a domain's events: a type name, and JSON data to and from it.
 
+mod event;
 mod versions;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use crate::envelope::{self, OpenError, Source};
 use crate::explain;
+pub use event::{Event, Keyed, Topic};
 pub use versions::unknown_type;
 
 /// A domain's events in their newest shape.

@@ -5,12 +5,24 @@
 
 pub mod canonical;
 pub mod claim;
+#[doc(hidden)]
+pub mod derived;
 pub mod doubt;
 pub mod envelope;
 pub mod event_data;
 mod explain;
 pub mod headers;
+mod natural_key;
 pub mod place;
 pub mod problem;
 pub mod sequence;
 pub mod token;
+
+/// How it is written the [trait](trait@Event) says.
+pub use daybook_macros::Event;
+pub use daybook_macros::Fields;
+/// How it is written the [trait](trait@Rejection) says.
+pub use daybook_macros::Rejection;
+pub use event_data::{Event, EventData, Keyed, Topic};
+pub use natural_key::natural_key;
+pub use problem::Rejection;

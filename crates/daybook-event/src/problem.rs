@@ -53,11 +53,11 @@ pub struct Problem {
 impl Problem {
     /// A problem of a kind.
     pub fn of(kind: &ProblemType, detail: impl Into<String>) -> Self {
-        Self::named(kind.status, kind.slug, kind.title, detail)
+        Self::new(kind.status, kind.slug, kind.title, detail)
     }
 
     /// A problem that was written down with its kind, of which this program may know no more.
-    pub fn named(status: u16, slug: &str, title: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(status: u16, slug: &str, title: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("{PATH}{slug}"),
             title: title.into(),
@@ -81,4 +81,43 @@ impl Problem {
         self.extensions.insert(member.to_owned(), value.into());
         self
     }
+}
+
+/// Why commands are refused, each with the problem that HTTP shows: an enum that derives it.
+///
+/// ```
+/// use daybook_event::Rejection;
+/// use daybook_event::problem::Problem;
+///
+/// #[derive(Debug, Rejection)]
+/// enum AccountRejection {
+///     #[problem(404, "account-unknown", "there is no account with this id")]
+///     Unknown,
+///     #[problem(409, "too-little", "{asked} cents were asked for, and there are {there}", title = "Too little money", there = there)]
+///     TooLittle { asked: i64, there: i64 },
+/// }
+///
+/// let problem = Problem::from(AccountRejection::TooLittle { asked: 7, there: 5 });
+/// assert_eq!((problem.status, problem.slug(), problem.title.as_str()), (409, "too-little", "Too little money"));
+/// assert_eq!(problem.detail, "7 cents were asked for, and there are 5");
+/// assert_eq!(problem.extensions["there"], 5);
+/// assert_eq!(Problem::from(AccountRejection::Unknown).title, "Account unknown");
+/// ```
+///
+/// `#[problem(status, slug, detail)]`: the detail is a format string, which may name the fields of its variant. The title is the
+/// slug in words, unless `title = "…"` is another one; what it means is what the variant's documentation says. In place of
+/// status and slug may stand a constant, a [`ProblemType`]. Whatever else has a name becomes a member.
+/// `#[problem(from)]` on a variant with one field takes the problem that the field becomes, and lets `?` make the variant of it.
+///
+/// Refused are two variants of one kind, and a variant without a problem:
+///
+/// ```compile_fail
+/// #[derive(daybook_event::Rejection)]
+/// enum AccountRejection {
+///     Unknown,
+/// }
+/// ```
+pub trait Rejection: Into<Problem> {
+    /// The kinds of all problems that are its own; those of `#[problem(from)]` are not.
+    const PROBLEMS: &'static [ProblemType];
 }

@@ -69,12 +69,18 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SequenceError {
     /// Positions are missing.
-    #[error("gap: position {expected} was expected, {found} was found, so {} event(s) are missing", found - expected)]
+    #[error(
+        "gap: position {expected} was expected, {found} was found, so {} event(s) are missing{}",
+        found - expected,
+        not_filled(*set_aside)
+    )]
     Gap {
         /// The position that should have come.
         expected: u64,
         /// The position that came.
         found: u64,
+        /// Records with keys that were set aside in between; they are not as many as positions are missing.
+        set_aside: u64,
     },
     /// One position, two events.
     #[error(
@@ -102,6 +108,13 @@ pub enum SequenceError {
         /// What the event names in its place.
         found: Uuid,
     },
+}
+
+fn not_filled(set_aside: u64) -> String {
+    match set_aside {
+        0 => String::new(),
+        set_aside => format!(", and {set_aside} record(s) with a key were set aside before it"),
+    }
 }
 
 impl Sequence {
@@ -194,7 +207,7 @@ impl Sequence {
             };
         }
         if position > self.next {
-            return Err(SequenceError::Gap { expected: self.next, found: position });
+            return Err(SequenceError::Gap { expected: self.next, found: position, set_aside: 0 });
         }
         match self.applied_id(position) {
             Some(applied) if applied != id => Err(SequenceError::Fork { position, applied, found: id }),

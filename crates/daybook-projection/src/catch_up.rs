@@ -10,8 +10,8 @@ use daybook_kafka::{Kafka, Polled, Reader, Start};
 use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Incoming, Limits};
 use super::generation::Generation;
-use super::place::places_until;
-use super::projection::Projection;
+use super::place::places;
+use super::projection::{Projection, Topic};
 use super::sources;
 use super::stop::{RecordAt, StopReason};
 
@@ -59,7 +59,7 @@ fn follow<E: EventData>(
     if behind.partitions.is_empty() {
         return Ok(());
     }
-    let starts = match behind.starts(kafka, stop) {
+    let starts = match behind.starts(kafka, engine.topics(), stop) {
         Err(_) if stop() => return Ok(()),
         starts => starts?,
     };
@@ -125,11 +125,16 @@ impl Behind {
 
     /// Where the log has now what comes next. The event before it is looked at as well, so that a log which is not the one
     /// that was projected so far is noticed (a fork) before anything is projected from it.
-    fn starts(&self, kafka: &Kafka, stop: &dyn Fn() -> bool) -> Result<Vec<Start>, StopReason> {
+    fn starts(
+        &self,
+        kafka: &Kafka,
+        topics: &[Topic],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<Start>, StopReason> {
         let unreachable = |error: TopicError| StopReason::Log { error: error.to_string(), passes: true };
         let log = self.held(kafka, stop).map_err(unreachable)?;
         sources::check_fronts(&self.from, &log, kafka.embedded)?;
-        let places = places_until(kafka, &self.from, &log, stop).map_err(unreachable)?;
+        let places = places(kafka, topics, &self.from, &log, stop).map_err(unreachable)?;
         sources::starts_at(&self.from, &log, &places)
     }
 

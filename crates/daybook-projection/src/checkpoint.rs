@@ -92,6 +92,12 @@ impl Checkpoint {
         self.sources.iter().map(|(_, source)| source.next_offset.unsigned_abs()).sum()
     }
 
+    /// Records that were set aside, over all partitions.
+    #[must_use]
+    pub fn set_aside(&self) -> u64 {
+        self.sources.iter().map(|(_, source)| source.set_aside.records).sum()
+    }
+
     /// Events projected so far, over all partitions.
     #[must_use]
     pub fn events(&self) -> u64 {

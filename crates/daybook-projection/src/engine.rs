@@ -9,16 +9,16 @@
 mod commit;
 
 use daybook_event::doubt::Counted;
-use daybook_event::event_data::{self, EventData};
-use daybook_event::sequence::Verdict;
+use daybook_event::event_data::{EventData, Opened};
 use daybook_service::fires;
+use daybook_stream::{Headers, RecordView, share_log_ids};
 
 use super::cache::{Table, fills_batch};
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
-use super::projection::Projection;
-use super::quarantine::{Course, Intake};
-use super::source::{self, Source, Stamp};
+use super::projection::{Projection, Topic};
+use super::quarantine::{Intake, Taken};
+use super::source::{self, Source};
 use super::stop::StopReason;
 use super::view::EventMeta;
 
@@ -54,6 +54,13 @@ pub struct Incoming<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+impl<'a> Incoming<'a> {
+    pub(crate) fn view(&self) -> RecordView<'a> {
+        let Self { offset, key, value, .. } = *self;
+        RecordView { offset, key, value }
+    }
+}
+
 /// Folds the records of all partitions into rows that are not yet written.
 pub struct Engine<E: 'static> {
     projection: Projection<E>,
@@ -73,8 +80,8 @@ pub struct Engine<E: 'static> {
 }
 
 impl<E: EventData> Engine<E> {
-    /// An engine that goes on from `checkpoint`. Partitions of topics that the projection does not know are refused as
-    /// foreign when their first record comes.
+    /// An engine that goes on from `checkpoint`. Partitions of topics that the projection does not know are refused when their first
+    /// record comes.
     #[must_use]
     pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
         let sources = source::sources(&projection, checkpoint);
@@ -100,61 +107,48 @@ impl<E: EventData> Engine<E> {
         &mut self,
         stored: &Generation,
         record: Incoming<'_>,
-        headers: impl Fn() -> Vec<(String, Vec<u8>)>,
-    ) -> Result<Verdict, StopReason> {
+        headers: impl Fn() -> Headers,
+    ) -> Result<(), StopReason> {
         if !self.resumed {
             let quarantine = stored.quarantine();
-            for (index, source) in self.sources.iter().enumerate() {
+            for (index, source) in self.sources.iter_mut().enumerate() {
                 self.intake.resume(&quarantine, index, source);
             }
             self.resumed = true;
         }
         let source = &mut self.sources[record.source];
-        let opened = match event_data::open::<E>(record.value, &headers) {
-            Ok(opened) => opened,
-            Err(error) => {
-                let verdict = self.intake.set_aside(source, record, headers(), error)?;
-                self.counts.skipped(verdict);
-                return Ok(self.passed(record.source, verdict));
+        source.check_topic(record.offset)?;
+        let log_id = source.state.sequence().log_id();
+        let (tables, counts) = (&mut self.tables, &mut self.counts);
+        let project = |source: &Source, opened: &Opened<'_, E>| {
+            if fires("hide-row") {
+                return Ok(());
             }
+            let meta = EventMeta {
+                topic: &source.id.topic,
+                partition: source.id.partition,
+                position: opened.position,
+                time_us: opened.time.as_microsecond(),
+            };
+            for table in &mut *tables {
+                let folded = table.fold(stored, &opened.event, &meta);
+                folded.map_err(|error| StopReason::fold(source.at(record.offset, Some(opened.id)), error))?;
+            }
+            counts.applied += 1;
+            counts.last_event_at = Some(opened.time);
+            Ok(())
         };
-        let (position, id) = (opened.position, opened.id);
-        let stamp = Stamp::of(&opened);
-        let verdict = self.intake.judge(source, &stamp, record.source, record.offset)?;
-        match (verdict, self.intake.course(record.source, position, id, || record.key)) {
-            (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => self.counts.skipped(verdict),
-            (Verdict::Apply, Course::LeaveOut) => {}
-            (Verdict::Apply, Course::Project) if fires("hide-row") => {}
-            (Verdict::Apply, Course::Park) => self.intake.park(source, record, headers(), position, id)?,
-            (Verdict::Apply, Course::Project) => {
-                let meta = EventMeta {
-                    topic: &source.id.topic,
-                    partition: source.id.partition,
-                    position: opened.position,
-                    time_us: opened.time.as_microsecond(),
-                };
-                for table in &mut self.tables {
-                    table.fold(stored, &opened.event, &meta).map_err(|error| {
-                        let reason = StopReason::fold(source.at(record.offset, Some(id)), error);
-                        self.intake.note_unfoldable(record, position, &reason);
-                        reason
-                    })?;
-                }
-                self.counts.applied += 1;
-                self.counts.last_event_at = Some(opened.time);
-            }
+        match self.intake.admit(source, record, headers, project)? {
+            Taken::Repeated => self.counts.duplicates += 1,
+            Taken::Fenced => self.counts.superseded += 1,
+            Taken::Event | Taken::Nothing => {}
         }
-        source.passed(verdict, &stamp, record.offset);
-        Ok(self.passed(record.source, verdict))
-    }
-
-    fn passed(&mut self, source: usize, verdict: Verdict) -> Verdict {
-        if verdict == Verdict::Apply && self.sources[source].next_position() == 1 {
-            source::share_log_ids(&mut self.sources);
+        if self.sources[record.source].state.sequence().log_id() != log_id {
+            share_log_ids(self.sources.iter_mut().map(|source| &mut source.state));
         }
-        self.changed[source] = true;
+        self.changed[record.source] = true;
         self.uncommitted = true;
-        verdict
+        Ok(())
     }
 
     /// Whether the record that was refused last will be parked: after [`Engine::forget`], records are to be read again
@@ -184,6 +178,12 @@ impl<E: EventData> Engine<E> {
         self.tables.iter().map(|table| table.bytes()).sum()
     }
 
+    /// The topics that are projected.
+    #[must_use]
+    pub fn topics(&self) -> &'static [Topic] {
+        self.projection.topics
+    }
+
     /// What has been done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -193,40 +193,36 @@ impl<E: EventData> Engine<E> {
     /// Offset of the next record of a partition, by its index.
     #[must_use]
     pub fn next_offset(&self, source: usize) -> i64 {
-        self.sources[source].checkpoint().next_offset
+        self.sources[source].state.next_offset()
     }
 
     /// Position of the next event of a partition, by its index.
     #[must_use]
     pub fn next_position(&self, source: usize) -> u64 {
-        self.sources[source].next_position()
+        self.sources[source].state.next_position()
     }
 
     /// Offset right behind the event of a partition that was applied last, by its index.
     #[must_use]
     pub fn resume_offset(&self, source: usize) -> i64 {
-        self.sources[source].resume_offset()
+        self.sources[source].state.resume_offset()
     }
 
     /// What tells of each partition whether the log is still the same.
     pub fn counted(&self) -> impl Iterator<Item = &Counted> {
-        self.sources.iter().map(|source| &source.counted)
-    }
-
-    /// A partition was read to its end: what waited there without a position and has not come again is gone.
-    pub fn reach_end(&mut self, stored: &Generation, source: usize) {
-        let was_at_end = std::mem::replace(&mut self.sources[source].is_at_end, true);
-        self.uncommitted |= !was_at_end && !stored.quarantine().unplaced().is_empty();
+        self.sources.iter().map(|source| source.state.counted())
     }
 
     /// The next record of a partition comes from this offset, where the log has it now.
     pub fn go_on_at(&mut self, source: usize, offset: i64) {
-        // They come again.
-        self.sources[source].unplaced.clear();
-        self.sources[source].is_at_end = false;
-        if self.sources[source].go_on_at(offset) {
+        if self.sources[source].state.seek(offset) {
             self.changed[source] = true;
             self.uncommitted = true;
         }
+    }
+
+    /// Says now and then how many records were set aside.
+    pub fn tell_set_aside(&mut self) {
+        self.intake.tell_set_aside();
     }
 }

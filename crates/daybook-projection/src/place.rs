@@ -3,45 +3,39 @@
 use std::time::{Duration, Instant};
 
 use daybook_event::doubt::{Doubts, Followed, Reading};
-use daybook_event::place::{self, Compared, Place};
+use daybook_event::place::Place;
+use daybook_kafka::Kafka;
 use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
-use daybook_kafka::{Kafka, Start};
+use daybook_stream::{Located, Watched, locate};
 
 use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use super::projection::Topic;
 
 /// How long the log may take to say what it has of one partition.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Finds the place of every partition, in the order of [`Checkpoint::sources`]. `log` is what the log holds of each.
+/// Finds the place of every partition, in the order of [`Checkpoint::sources`]. `log` is what the log holds of each. Given up once
+/// `is_over` says so.
 ///
 /// # Errors
-/// [`TopicError`] if the records cannot be looked at.
+/// [`TopicError`] if the records cannot be looked at; [`daybook_kafka::LogError::GivenUp`].
 pub(super) fn places(
     kafka: &Kafka,
-    checkpoint: &Checkpoint,
-    log: &[Watermarks],
-) -> Result<Vec<Place>, TopicError> {
-    places_until(kafka, checkpoint, log, &|| false)
-}
-
-/// The same, given up once `is_over` says so.
-///
-/// # Errors
-/// As [`places`], and [`daybook_kafka::LogError::GivenUp`].
-pub(super) fn places_until(
-    kafka: &Kafka,
+    topics: &[Topic],
     checkpoint: &Checkpoint,
     log: &[Watermarks],
     is_over: &dyn Fn() -> bool,
 ) -> Result<Vec<Place>, TopicError> {
-    let sources: Vec<_> = checkpoint.sources().map(|(source, _)| source).collect();
-    place::places(checkpoint.sources().zip(log).map(compared), |looks| {
-        let starts: Vec<_> = looks.iter().map(|(index, offset)| start(sources[*index], *offset)).collect();
-        let records = topics::records_at_until(kafka, &starts, is_over)?;
-        let event =
-            |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
-        Ok(records.into_iter().map(|record| record.and_then(event)).collect())
-    })
+    let service =
+        |name: &str| topics.iter().find(|topic| topic.name == name).map_or("", |topic| topic.service);
+    let located = checkpoint.sources().zip(log).map(|((source, at), held)| Located {
+        topic: &source.topic,
+        partition: source.partition,
+        service: service(&source.topic),
+        reached: at.reached(),
+        held: *held,
+    });
+    locate(kafka, &located.collect::<Vec<_>>(), is_over)
 }
 
 /// Looks whether the log is still the one that was read. `log` is what it holds of each partition of the checkpoint, or why nobody says;
@@ -56,23 +50,14 @@ pub(super) fn doubt(
     doubts: &mut Doubts,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Option<String>, TopicError> {
-    let sources: Vec<_> = checkpoint.sources().collect();
-    let followed = |(((_, at), held), reading): ((&(&SourceId, &SourceCheckpoint), &Held), Reading)| {
+    let followed = |at: &SourceCheckpoint, held: &Held, reading| {
         let Watermarks { low, high } = *held.as_ref().ok()?;
         Some(Followed { next_offset: at.next_offset, low, high, reading })
     };
-    let partitions: Vec<_> = sources.iter().zip(log).zip(readings).map(followed).collect();
-    let start = |(index, offset): &(usize, i64)| start(sources[*index].0, *offset);
-    let give_up_at = Instant::now() + ASK_TIMEOUT;
-    let is_over = || is_over() || Instant::now() >= give_up_at;
-    let doubt = doubts.look(Instant::now(), &partitions, |looks| {
-        let starts: Vec<_> = looks.iter().map(start).collect();
-        let stamp =
-            |record: topics::OwnedRecord| place::stamp(record.value.as_deref(), || record.headers.clone());
-        let records = topics::records_at_until(kafka, &starts, &is_over)?;
-        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(stamp)).collect())
-    })?;
-    Ok(doubt.map(|(index, doubt)| format!("{}: {doubt}", sources[index].0)))
+    let watched = checkpoint.sources().zip(log).zip(readings).map(|(((source, at), held), reading)| {
+        Watched { topic: &source.topic, partition: source.partition, followed: followed(at, held, reading) }
+    });
+    daybook_stream::doubt(kafka, &watched.collect::<Vec<_>>(), doubts, is_over)
 }
 
 /// Whether the log still has everything that `checkpoint` says of one partition, where it was: whoever has read it up to there would read
@@ -82,6 +67,7 @@ pub(super) fn doubt(
 /// [`TopicError`] if the log cannot be asked.
 pub fn is_where_it_was(
     kafka: &Kafka,
+    projected: &[Topic],
     checkpoint: &Checkpoint,
     topic: &str,
     partition: i32,
@@ -92,7 +78,7 @@ pub fn is_where_it_was(
     let held = topics::held_until(kafka, &[(topic, partition)], ASK_TIMEOUT, &is_over)?;
     let log: Vec<_> = held.into_iter().collect::<Result<_, _>>()?;
     let one = Checkpoint::from_sources([(SourceId { topic: topic.into(), partition }, *at)]);
-    let places = places_until(kafka, &one, &log, &is_over)?;
+    let places = places(kafka, projected, &one, &log, &is_over)?;
     Ok(unmoved(&one, &log, &places) == [true])
 }
 
@@ -101,12 +87,4 @@ pub(super) fn unmoved(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Pla
     let all = checkpoint.sources().zip(log).zip(places);
     all.map(|(((_, at), held), place)| at.next_offset <= held.high && *place == Place::At(at.resume_offset))
         .collect()
-}
-
-fn start(source: &SourceId, offset: i64) -> Start {
-    Start { topic: source.topic.to_string(), partition: source.partition, offset }
-}
-
-fn compared(((_, at), held): ((&SourceId, &SourceCheckpoint), &Watermarks)) -> Compared {
-    Compared { reached: at.reached(), low: held.low, high: held.high }
 }

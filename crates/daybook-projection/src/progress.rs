@@ -59,6 +59,8 @@ pub struct PartitionProgress {
     pub next_position: u64,
     /// The broker's end offset, and no lower than what has been projected; `None` until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
+    /// Whether records were set aside behind the event projected last.
+    pub is_end_unproven: bool,
 }
 
 impl PartitionProgress {
@@ -95,6 +97,7 @@ impl Progress {
             next_position: at.next_position,
             // What was projected since the broker was asked was there.
             end_offset: self.end_offset(source).map(|end| end.max(at.next_offset)),
+            is_end_unproven: at.is_end_unproven(),
         })
     }
 

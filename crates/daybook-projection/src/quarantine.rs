@@ -4,8 +4,8 @@
 //! in the same batch as the checkpoint that counts them. All other keys are projected as ever. Gaps, forks and foreign
 //! records stop the projection as before: they are about the log, not about one key.
 //!
-//! A record takes its place in the sequence of positions whether it is projected or parked. One whose position cannot be
-//! read has the place that the record behind it leaves for it (`unplaced.rs`).
+//! A record takes its place in the sequence of positions whether it is projected or parked. One that was set aside and for which
+//! the event behind it leaves a position is parked as well ([`daybook_stream`]).
 //!
 //! Events leave it when a program that can project them is told to ([`release`]) or opens the generation to serve it
 //! ([`release_all`]), or when somebody says that one is to be left out for ever ([`leave_out`]).
@@ -13,23 +13,19 @@
 //! What waits is bounded; beyond the bounds the projection stops. Only what can be shown and named waits: a record with a
 //! key of printable text.
 
-mod course;
 mod index;
 mod intake;
 mod record;
 mod release;
 mod skipped;
-mod unplaced;
 mod waiting;
 
-pub(crate) use course::Course;
 pub(crate) use index::ParkedEvent;
 pub use index::{ParkedKey, Quarantine};
-pub(crate) use intake::Intake;
+pub(crate) use intake::{Intake, Taken};
 pub(crate) use record::ParkedRecord;
 pub use release::{ReleaseError, Released, leave_out, release, release_all};
 pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX, unnamed};
-pub(crate) use unplaced::{Unplaced, shown};
 pub(crate) use waiting::Totals;
 
 /// Events that wait in one generation. Their places are kept in memory, some hundred bytes each.
@@ -39,11 +35,9 @@ pub const PARKED_BYTES_MAX: u64 = 64 << 20;
 /// Events that wait for one key: they are read and folded together before the first of them is released.
 pub const PARKED_EVENTS_PER_KEY_MAX: u64 = 1_000;
 /// Bytes of one record that waits; it is stored in pieces.
-pub const PARKED_RECORD_BYTES_MAX: usize = 128 << 10;
+pub const PARKED_RECORD_BYTES_MAX: usize = daybook_stream::RECORD_BYTES_MAX;
 /// Bytes of a key that can be parked.
-pub const PARKED_KEY_BYTES_MAX: usize = 256;
-/// Records of one partition, one behind the other, whose positions cannot be read.
-pub const UNPLACED_RECORDS_MAX: usize = 16;
+pub const PARKED_KEY_BYTES_MAX: usize = daybook_stream::KEY_BYTES_MAX;
 /// Bytes of parked records that wait in memory for their commit.
 pub(crate) const UNCOMMITTED_BYTES_MAX: usize = 4 << 20;
 /// Characters of a reason that are kept.

@@ -164,7 +164,7 @@ impl<E: EventData + 'static> Building<'_, E> {
         place: Place,
         mut on_progress: impl FnMut(ReplayProgress),
     ) -> Result<(ReplayReport, Generation), ReplayError> {
-        let ends = log::ends(self.kafka, self.options.goal.as_deref(), &self.log)?;
+        let ends = log::ends(self.kafka, self.projection.topics, self.options.goal.as_deref(), &self.log)?;
         let start = zero(&self.projection, self.options);
         let Place { name, path } = place;
         let (mut again, mut resumed, mut was_damaged) = (None, false, false);
@@ -172,7 +172,9 @@ impl<E: EventData + 'static> Building<'_, E> {
             let (options, cancelled) = (self.options, self.cancelled);
             let build = Build::open(&name, &path, self.projection, &start, options, cancelled, again.take())?;
             // What was read whole needs nothing of the log any more.
-            if !build.is_read() && log::has_moved(self.kafka, &build.checkpoint(), &self.log)? {
+            if !build.is_read()
+                && log::has_moved(self.kafka, self.projection.topics, &build.checkpoint(), &self.log)?
+            {
                 tracing::warn!(
                     "the log has its events at other offsets than when {name} was begun: it is begun anew"
                 );
@@ -186,8 +188,8 @@ impl<E: EventData + 'static> Building<'_, E> {
                 None => build,
             };
             match build.run(self.kafka, &ends, &mut on_progress) {
-                Ok(Ok((generation, told))) => {
-                    let report = ReplayReport::new(name, path, &generation, resumed, told);
+                Ok(Ok((generation, duplicates))) => {
+                    let report = ReplayReport::new(name, path, &generation, resumed, duplicates);
                     return Ok((report, generation));
                 }
                 Ok(Err(events)) => {

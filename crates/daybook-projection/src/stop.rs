@@ -7,6 +7,7 @@ use daybook_event::problem::ProblemType;
 use daybook_event::sequence::SequenceError;
 use daybook_kafka::LogError;
 use daybook_service::http::problem_types as kind;
+use daybook_stream::Unowned;
 use uuid::Uuid;
 
 use super::store::{Failure, ReadError, StoreError};
@@ -63,7 +64,15 @@ pub enum StopReason {
         /// Type and version.
         error: DataError,
     },
-    /// The event says that it belongs elsewhere.
+    /// A read model of other topics than those of this program.
+    #[error(
+        "{at}: this program does not project the topic: the read model was built by another one. Rebuild with `projector --replay`"
+    )]
+    UnknownTopic {
+        /// The record.
+        at: Box<RecordAt>,
+    },
+    /// The event says that it belongs elsewhere, and stands where one of this partition is missing.
     #[error(
         "{at}: the event's source is {found}, this partition takes events of {expected} only: another service wrote here. Find that writer and stop it, take its records out of the log, then start again"
     )]
@@ -172,6 +181,7 @@ impl StopReason {
             Self::Sequence { error: SequenceError::OtherLog { .. }, .. } => &kind::OTHER_LOG,
             Self::Unreadable { .. } => &kind::UNREADABLE_EVENT,
             Self::UnknownEvent { .. } => &kind::UNKNOWN_EVENT,
+            Self::UnknownTopic { .. } => &kind::UNKNOWN_TOPIC,
             Self::ForeignSource { .. } => &kind::FOREIGN_SOURCE,
             Self::Fold { .. } => &kind::CONTRADICTING_EVENT,
             Self::QuarantineFull { .. } => &kind::QUARANTINE_FULL,
@@ -203,6 +213,7 @@ impl StopReason {
             Self::Sequence { at, .. }
             | Self::Unreadable { at, .. }
             | Self::UnknownEvent { at, .. }
+            | Self::UnknownTopic { at }
             | Self::ForeignSource { at, .. }
             | Self::Fold { at, .. }
             | Self::QuarantineFull { at, .. }
@@ -218,6 +229,9 @@ impl StopReason {
             Self::Unreadable { error, .. } => error.to_string(),
             Self::UnknownEvent { error, .. } => error.to_string(),
             Self::Fold { error, .. } => error.to_string(),
+            Self::ForeignSource { found, expected, .. } => {
+                format!("the event's source is {found}, and this partition takes events of {expected} only")
+            }
             other => other.to_string(),
         }
     }
@@ -236,6 +250,14 @@ impl StopReason {
             EventError::Data(DataError::Field { .. }) | EventError::Envelope(_) => {
                 Self::Unreadable { at, error }
             }
+        }
+    }
+
+    /// A record that is no event of its partition's service.
+    pub(super) fn unowned(at: Box<RecordAt>, why: Unowned) -> Self {
+        match why {
+            Unowned::Unreadable(error) => Self::Unreadable { at, error: error.into() },
+            Unowned::Foreign { found, expected, .. } => Self::ForeignSource { at, found, expected },
         }
     }
 

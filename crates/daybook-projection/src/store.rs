@@ -212,4 +212,19 @@ mod tests {
         let damaged = said(Failure::Damage);
         assert!(damaged.contains("projector --replay") && !damaged.contains("space"), "{damaged}");
     }
+
+    #[test]
+    fn what_cannot_be_read_may_pass_and_a_write_that_failed_earlier_does_not() {
+        let failure = |doing, cause, earlier| {
+            let (dir, detail) = (PathBuf::from("gen-000001/rows"), "a reason".to_owned());
+            StoreError::from(DatabaseError { doing, dir, detail, cause, earlier }).failure
+        };
+        for cause in [Cause::Disk, Cause::Short, Cause::Bug, Cause::Other] {
+            assert_eq!(failure(Doing::Read, cause, None), Failure::Other, "{cause:?}");
+            assert_eq!(failure(Doing::Sync, cause, None), Failure::Write, "{cause:?}");
+            assert_eq!(failure(Doing::Read, Cause::Damage, Some(cause)), Failure::Write, "{cause:?}");
+            assert_eq!(failure(Doing::Read, cause, Some(Cause::Damage)), Failure::Damage, "{cause:?}");
+        }
+        assert_eq!(failure(Doing::Open, Cause::Damage, None), Failure::Damage);
+    }
 }

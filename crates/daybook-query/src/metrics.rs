@@ -75,6 +75,13 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     gauge(&mut registry, "skipped_events", "Events that are left out for ever", skipped);
     let unnamed = status.skipped_unnamed.map(|events| signed(events as u64));
     optional(&mut registry, "skipped_unnamed", "Events that are left out, and not named in SKIPPED", unnamed);
+    let set_aside = signed(status.set_aside_records);
+    gauge(
+        &mut registry,
+        "set_aside_records",
+        "Records that are no events of their topics' services",
+        set_aside,
+    );
     let faults = signed(status.topic_faults.len() as u64);
     gauge(&mut registry, "topic_faults", "What is wrong with topics that are projected", faults);
     let away = signed(status.partitions_away.len() as u64);

@@ -26,7 +26,7 @@ pub struct Queries {
     /// Their routes.
     pub routes: Router<Arc<Api>>,
     /// The kinds of problems that the domain's services answer with.
-    pub problems: &'static [&'static ProblemType],
+    pub problems: &'static [ProblemType],
 }
 
 impl From<Router<Arc<Api>>> for Queries {
@@ -46,7 +46,7 @@ pub(super) fn router(queries: Queries, api: Arc<Api>) -> Router {
     let requests = Arc::clone(&api.metrics.requests);
     guarded(queries.routes.route("/status", get(show_status)), &limits, requests)
         // Outside of the bound on requests: they are needed most when it is reached.
-        .merge(operations(get(ready), get(show_metrics), queries.problems))
+        .merge(operations(get(ready), get(show_metrics), &[queries.problems]))
         .with_state(api)
 }
 

@@ -4,7 +4,10 @@ use daybook_event::problem::Problem;
 use daybook_kafka::topics::TopicError;
 use daybook_projection::quarantine::SkippedEvent;
 use daybook_projection::read_model::Withdrawn;
-use daybook_projection::{ParkedKey, PartitionProgress, Progress, RecordAt, SourceId, State, StopReason};
+use daybook_projection::{
+    ParkedKey, PartitionProgress, Progress, RecordAt, SourceCheckpoint, SourceId, State, StopReason,
+};
+use daybook_stream::SetAsideShown;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -66,6 +69,10 @@ pub struct Status {
     /// How many of these the file `SKIPPED` does not name, so that the next replay projects them, or has them wait, and is not
     /// published without `--accept-difference`: it is to be restored from a copy. None until it has been looked at.
     pub skipped_unnamed: Option<usize>,
+    /// Records that are no events of their topics' services, by partition.
+    pub set_aside: Vec<SetAsideShown>,
+    /// How many there are.
+    pub set_aside_records: u64,
     /// By what topics lose events, or have lost some that were projected.
     pub topic_faults: Vec<String>,
     /// Which partitions nobody answers for at present, and why; what they have is not known.
@@ -123,6 +130,8 @@ pub struct Partition {
     pub lag: Option<u64>,
     /// Position of the event projected last.
     pub position: Option<u64>,
+    /// Whether records were set aside behind that event: until the next one nobody knows whether they were events.
+    pub end_unproven: bool,
 }
 
 /// Whether queries are answered from a generation that had caught up once. A projection that stopped later does not
@@ -178,6 +187,8 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Ti
         skipped: quarantine.skipped().iter().rev().take(STATUS_KEYS_MAX).cloned().collect(),
         skipped_events: quarantine.skipped().len(),
         skipped_unnamed: serving.and_then(|serving| measured.skipped_unnamed(serving.number)),
+        set_aside: progress.map(set_aside).unwrap_or_default(),
+        set_aside_records: progress.map_or(0, |progress| progress.checkpoint.set_aside()),
         topic_faults: progress.map(topic_faults).unwrap_or_default(),
         partitions_away: progress.map(partitions_away).unwrap_or_default(),
         digest: moment.map(|moment| moment.digest.to_string()),
@@ -198,6 +209,22 @@ fn stop_reason(progress: &Progress) -> Option<&StopReason> {
     }
 }
 
+fn set_aside(progress: &Progress) -> Vec<SetAsideShown> {
+    let shown = |(source, at): (&SourceId, &SourceCheckpoint)| {
+        at.set_aside.shown(&source.topic, source.partition, at.resume_offset)
+    };
+    progress.checkpoint.sources().filter_map(shown).collect()
+}
+
+/// A sentence for a partition of which records were set aside.
+fn set_aside_said(of: &SetAsideShown) -> String {
+    let SetAsideShown { topic, partition, records, last_offset, .. } = of;
+    let end = if of.end_unproven { "; its end is unproven until the next event" } else { "" };
+    format!(
+        "{topic}/{partition}: {records} records are set aside that are no events, the last at offset {last_offset}{end}"
+    )
+}
+
 fn topic_faults(progress: &Progress) -> Vec<String> {
     progress.topic_faults.iter().map(ToString::to_string).collect()
 }
@@ -208,7 +235,8 @@ pub(super) fn troubles(status: &Status) -> Vec<String> {
     let single =
         [stopped, status.refused.clone(), status.build_trouble.clone(), status.directory_gone.clone()];
     let several = status.topic_faults.iter().chain(&status.partitions_away).cloned();
-    single.into_iter().flatten().chain(several).collect()
+    let set_aside = status.set_aside.iter().map(set_aside_said);
+    single.into_iter().flatten().chain(several).chain(set_aside).collect()
 }
 
 /// A sentence for each partition that nobody answers for.
@@ -234,6 +262,7 @@ impl From<PartitionProgress> for Partition {
             checkpoint: at.next_offset,
             end_offset: at.end_offset,
             position: at.next_position.checked_sub(1),
+            end_unproven: at.is_end_unproven,
         }
     }
 }

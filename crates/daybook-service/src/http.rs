@@ -14,7 +14,6 @@ mod parameters;
 pub mod problem_types;
 mod request_headers;
 mod request_metrics;
-mod whole;
 
 pub use answer::{json, state, tag};
 pub use api_error::ApiError;
@@ -27,7 +26,6 @@ pub use operations::{figures, operations, readiness};
 pub use parameters::{no_parameters, parameters};
 pub use request_headers::{After, joined, one};
 pub use request_metrics::{Count, Counted, RequestMetrics};
-pub use whole::Whole;
 
 /// Longest piece of a request that is shown back.
 const SHOWN_CHARS_MAX: usize = 100;

@@ -19,6 +19,7 @@ use std::io;
 use std::ops::{Deref, Range, RangeBounds};
 use std::path::{Path, PathBuf};
 
+use crate::batch::{Batch, Writes};
 use crate::error::{Cause, DatabaseError, Doing};
 use crate::files::sync_dir;
 use crate::guard::{Guarded, Panicked, guarded};
@@ -38,9 +39,6 @@ pub const BATCH_BYTES_MAX: usize = 32 * 1024;
 const FLUSH_EVERY_MS: u64 = 500;
 /// Name of the second tree.
 const SORTED: &str = "blocks";
-
-/// Writes that take effect together: a value, or none to remove the key. Of several with one key the last counts.
-pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// What a database is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,34 +88,8 @@ impl AsRef<[u8]> for Bytes {
     }
 }
 
-/// Writes that take effect together, and how large they are.
-#[derive(Debug, Default)]
-pub struct Batch {
-    writes: Writes,
-    bytes: usize,
-}
-
-impl Batch {
-    /// Of keys and values.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Writes a value.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.bytes += key.len() + value.len();
-        self.writes.push((key.to_vec(), Some(value.to_vec())));
-    }
-
-    /// Removes a value.
-    pub fn remove(&mut self, key: &[u8]) {
-        self.bytes += key.len();
-        self.writes.push((key.to_vec(), None));
-    }
-}
-
-/// A database that is open: a tree of rows that change, and one of rows that are filled in by their order ([`crate::sorted`]).
+/// A database that is open: a tree of rows that change, and one of rows that are filled in by their order ([`crate::sorted`]). What
+/// fails says why in a [`DatabaseError`]; after a write that failed, all later ones do.
 pub struct Database {
     rows: sled::Db,
     /// None of an index.
@@ -172,9 +144,6 @@ impl Database {
     }
 
     /// The value of a key.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DatabaseError> {
         let value = self.guarded(Doing::Read, || self.rows.get(key))?;
         Ok(value.map(Bytes::from))
@@ -189,27 +158,18 @@ impl Database {
     }
 
     /// The last key with its value.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn last(&self, keys: impl RangeBounds<Vec<u8>>) -> Result<Option<(Bytes, Bytes)>, DatabaseError> {
         let last = self.guarded(Doing::Read, || self.rows.range(keys).next_back().transpose())?;
         Ok(last.map(|(key, value)| (key.into(), value.into())))
     }
 
     /// Writes one value by itself; returns the one before.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<Option<Bytes>, DatabaseError> {
         self.insert_into(&self.rows, key, value)
     }
 
     /// Applies all writes or none. They are visible at once, and durable after a sync. If it fails, some of them may be visible, and
     /// be there after the next opening.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn apply(&self, writes: Writes) -> Result<(), DatabaseError> {
         self.unsynced.begin_write();
         self.guarded(Doing::Write, || {
@@ -225,19 +185,13 @@ impl Database {
     }
 
     /// The same of a batch of what is followed into.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn apply_batch(&self, batch: Batch) -> Result<(), DatabaseError> {
         #[cfg(feature = "testing")]
-        self.largest_batch.fetch_max(batch.bytes, std::sync::atomic::Ordering::SeqCst);
+        self.largest_batch.fetch_max(batch.bytes(), std::sync::atomic::Ordering::SeqCst);
         self.apply(batch.writes)
     }
 
     /// The same, and syncs if that is due ([`Database::sync_if_due`]).
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn apply_and_sync_if_due(&self, batch: Batch) -> Result<(), DatabaseError> {
         let bytes = batch.bytes();
         self.apply_batch(batch)?;
@@ -245,17 +199,11 @@ impl Database {
     }
 
     /// Reads what a batch changes: sled takes a batch key by key, so a page that cannot be read is better met before.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn read_before(&self, batch: &Batch) -> Result<(), DatabaseError> {
         batch.writes.iter().try_for_each(|(key, _)| self.get(key).map(drop))
     }
 
     /// Hands everything written to the system.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn flush(&self) -> Result<(), DatabaseError> {
         self.guarded(Doing::Write, || self.rows.flush()).map(drop)
     }

@@ -4,8 +4,8 @@
 //! A sum does not depend on the order of its terms, so neither the interleaving of topics nor the order of writes can
 //! change it, and one row's hash can be taken away and another added without looking at the rest: it is kept up to date
 //! with every write. (The construction is AdHash, of Bellare and Micciancio, 1997.) Each key occurs once, so equal sums
-//! of different rows need a coincidence of 2^-256; a sum is no defence against somebody who *constructs* rows to
-//! collide, which whoever can write the store has no need for.
+//! of different rows need a coincidence of 2^-256; a sum is no defence against rows that are *constructed* to collide, which
+//! one who can write the store has no need for.
 
 use std::fmt;
 use std::str::FromStr;

@@ -39,7 +39,7 @@ fn remedy(error: &io::Error) -> &'static str {
     }
     match error.kind() {
         io::ErrorKind::IsADirectory => {
-            "a directory lies where this file belongs: move it away, the file is made anew"
+            "a directory lies where this file belongs: move it away, the file is made again"
         }
         _ => "check that the directory exists and may be written",
     }
@@ -47,7 +47,7 @@ fn remedy(error: &io::Error) -> &'static str {
 
 impl DirectoryLock {
     /// Locks `dir`, which must exist, by its file `name`. `holder` is written into it ("users, pid 12") and shown to
-    /// whoever comes second.
+    /// the one that comes second.
     ///
     /// # Errors
     /// [`LockError::InUse`] at once if another process holds it; [`LockError::Io`].
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_free_as_soon_as_it_is_dropped_whoever_has_inherited_the_file() {
+    fn it_is_free_as_soon_as_it_is_dropped_also_where_the_file_was_inherited() {
         let dir = tempfile::tempdir().unwrap();
         let first = DirectoryLock::acquire(dir.path(), "LOCK", "users, pid 12").unwrap();
         let _inherited = first.file.try_clone().unwrap();

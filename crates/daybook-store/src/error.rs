@@ -54,7 +54,7 @@ pub struct DatabaseError {
     /// What kind of words they are.
     pub cause: Cause,
     /// Of what kind those of an earlier write were that has failed, maybe in one of sled's own threads. sled remembers it until
-    /// the database is opened again, and tells whoever comes next: that may be one that reads.
+    /// the database is opened again, and tells the one that comes next, which may only be reading.
     pub earlier: Option<Cause>,
 }
 
@@ -132,7 +132,7 @@ fn shown(error: &DatabaseError) -> String {
     }
 }
 
-/// What helps whoever cannot open a store; of damage, whoever opens it says what becomes of it.
+/// What helps where a store cannot be opened; of damage, the caller says what becomes of it.
 fn advice(detail: &str, cause: Cause) -> String {
     const USUAL: &str = "see that the disk has space and may be written, and that nobody else has it open";
     match too_many_files(detail) {

@@ -1,4 +1,4 @@
-//! Files and directories, with the syncing that makes a change survive a power cut.
+//! Files and directories, with the syncing that makes a change survive a power cut. Errors are those of the system.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// Replaces `path` in one step: whatever happens, readers see the old content or the new, which is durable when this returns.
-///
-/// # Errors
-/// Those of the system.
 pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let temporary = temporary(path);
     // Who is told knows of the other name alone.
@@ -23,9 +20,6 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
 }
 
 /// Replaces `path` in one step, but not durably: readers see the old content or the new.
-///
-/// # Errors
-/// Those of the system.
 pub fn replace_fast(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let temporary = temporary(path);
     fs::write(&temporary, content)?;
@@ -53,9 +47,6 @@ pub fn without_sum(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Writes a file in its place: it and its name are durable when this returns. Until then it may have any content.
-///
-/// # Errors
-/// Those of the system.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(content.as_ref())?;
@@ -64,17 +55,11 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
 }
 
 /// Makes the names in a directory durable.
-///
-/// # Errors
-/// Those of the system.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
 /// Makes the names in the directory of `path` durable.
-///
-/// # Errors
-/// Those of the system.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
@@ -83,9 +68,6 @@ pub fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Makes all files below `directory` durable, and their names.
-///
-/// # Errors
-/// Those of the system.
 pub fn sync_all_below(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -99,9 +81,6 @@ pub fn sync_all_below(directory: &Path) -> io::Result<()> {
 }
 
 /// Bytes of all files below `directory`. Files that vanish meanwhile count nothing.
-///
-/// # Errors
-/// Those of the system.
 pub fn bytes_below(directory: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(directory)? {
@@ -117,9 +96,6 @@ pub fn bytes_below(directory: &Path) -> io::Result<u64> {
 }
 
 /// Removes what is there, if it is: a directory, or something that was put in its place.
-///
-/// # Errors
-/// Those of the system.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
@@ -131,9 +107,6 @@ pub fn remove(path: &Path) -> io::Result<()> {
 
 /// Whether the disk takes so many bytes: writes, syncs and removes `path`. A directory in the place of that file says nothing of
 /// the disk.
-///
-/// # Errors
-/// Those of the system.
 pub fn probe(path: &Path, bytes: usize) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());

@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]
 
 mod added_up;
+mod batch;
 mod database;
 mod digest;
 mod directory_lock;
@@ -29,7 +30,8 @@ mod threads;
 mod too_many_files;
 mod unsynced;
 
-pub use database::{BATCH_BYTES_MAX, Batch, Bytes, Database, Purpose, VALUE_BYTES_MAX, Writes};
+pub use batch::{Batch, Writes};
+pub use database::{BATCH_BYTES_MAX, Bytes, Database, Purpose, VALUE_BYTES_MAX};
 pub use digest::{BYTES, Digest, NoDigest, RowHash};
 pub use directory_lock::{DirectoryLock, LockError};
 pub use error::{Cause, DatabaseError, Doing, EIO, StoreError};

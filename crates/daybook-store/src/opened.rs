@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::added_up::{self, Sum, add_up, change};
-use crate::database::{Bytes, Database, Purpose, Writes};
+use crate::batch::Writes;
+use crate::database::{Bytes, Database, Purpose};
 use crate::digest::{BYTES, Digest};
 use crate::error::{Cause, DatabaseError, Doing, StoreError};
 use crate::store::{Noted, Unreadable, check_size};
@@ -70,7 +71,7 @@ impl Opened {
             (Err(error), Some(noted)) if error.cause != Cause::Other && unreadable == Unreadable::IsLeft => {
                 tracing::error!(
                     %error,
-                    "a page of the store cannot be read: whoever needs it is refused, and whether other rows are gone cannot be told; the \
+                    "a page of the store cannot be read: a command that needs it is refused, and whether other rows are gone cannot be told; the \
                      store is built again once a start meets it while the whole log can be read"
                 );
                 Ok(noted)
@@ -146,7 +147,7 @@ impl Opened {
     }
 }
 
-/// The same, as met by whoever opens the database.
+/// The same, as met by an opening.
 fn of_opening(error: DatabaseError) -> StoreError {
     DatabaseError { doing: Doing::Open, ..error }.into()
 }

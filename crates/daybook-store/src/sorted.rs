@@ -18,17 +18,11 @@ const FENCE: u8 = 20;
 impl Database {
     /// Marks where a part of the key space begins whose values are about to be written. No key of a value is one byte longer
     /// than another.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn put_fence(&self, before: &[u8]) -> Result<(), DatabaseError> {
         (0..FENCE).try_for_each(|number| self.put_spacer(before, number))
     }
 
     /// Writes values that are not empty, by ascending keys.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
     pub fn put_sorted<K: AsRef<[u8]>>(&self, values: &[(K, Vec<u8>)]) -> Result<(), DatabaseError> {
         for (key, _) in values {
             self.insert_sorted(key.as_ref(), &[])?;

@@ -15,7 +15,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use crate::database::{Bytes, VALUE_BYTES_MAX, Writes};
+use crate::batch::Writes;
+use crate::database::{Bytes, VALUE_BYTES_MAX};
 use crate::error::{DatabaseError, StoreError};
 use crate::opened::Opened;
 use crate::opening::LOG_FILE;
@@ -23,7 +24,7 @@ use crate::opening::LOG_FILE;
 /// Keys from the first one on up to before the second.
 pub type Span = (Vec<u8>, Vec<u8>);
 
-/// What is done about pages that cannot be read, of a store that is opened. Whoever reads one of them meets it.
+/// What is done about pages that cannot be read, of a store that is opened. The one that reads one of them meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
     /// The store is damaged: it can be built again.
@@ -43,7 +44,7 @@ pub enum Noted {
     Ignored,
 }
 
-/// A directory of bytes: one database, written atomically, synced on demand.
+/// A directory of bytes: one database, written atomically, synced on demand. What fails says why in a [`StoreError`].
 pub struct Store {
     dir: PathBuf,
     cache_bytes: u64,
@@ -104,17 +105,11 @@ impl Store {
     }
 
     /// The value of a key.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.opened(|opened| Ok(opened.database.get(key)?))
     }
 
     /// Entries of `span` in key order, at most `count_max`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn scan(&self, (from, to): &Span, count_max: usize) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
         self.opened(|opened| {
             let entries = opened.database.range(from.clone()..to.clone()).take(count_max);
@@ -123,9 +118,6 @@ impl Store {
     }
 
     /// The last entry of `span`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn last(&self, (from, to): &Span) -> Result<Option<(Bytes, Bytes)>, StoreError> {
         self.opened(|opened| Ok(opened.database.last(from.clone()..to.clone())?))
     }
@@ -149,9 +141,6 @@ impl Store {
     }
 
     /// Returns when everything applied so far survives a power cut.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn sync(&self) -> Result<(), StoreError> {
         self.opened(Opened::sync)
     }
@@ -182,7 +171,7 @@ impl Store {
     }
 
     /// Closes the database and opens it again: what the file holds counts. What was not read before, and cannot be read, is left
-    /// to whoever needs it.
+    /// to the one that needs it.
     ///
     /// # Errors
     /// [`StoreError`]; the store is closed then.

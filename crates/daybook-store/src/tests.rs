@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::database::SEGMENT_BYTES;
 use crate::testing::{add_behind, behind, copy_dir, flip, read_behind, snapshot};
-use crate::{Cause, Database, Purpose, Store, StoreError, VALUE_BYTES_MAX};
+use crate::{BATCH_BYTES_MAX, Batch, Cause, Database, Purpose, Store, StoreError, VALUE_BYTES_MAX};
 
 /// How long another has the lock.
 const HELD: Duration = Duration::from_millis(200);
@@ -359,4 +360,27 @@ fn what_lies_in_the_place_of_a_file_is_named_and_no_fault_of_the_disk() {
         let error = Store::open(dir.path(), 1 << 20).err().unwrap();
         assert!(error.is_damage() && error.to_string().contains(said), "{error}");
     }
+}
+
+/// Batches of random rows, as large as they may be. Returns the most bytes that were unsynced behind one of them.
+fn follow(purpose: Purpose) -> u64 {
+    let dir = TempDir::new().unwrap();
+    let database = Database::open(dir.path(), purpose, 1 << 20).unwrap();
+    let mut keys = (0_u32..).map(|number| number.wrapping_mul(0x9E37_79B9).to_be_bytes());
+    let batches = (0..200).map(|_| {
+        let mut batch = Batch::default();
+        while batch.bytes() < BATCH_BYTES_MAX {
+            batch.put(&keys.next().unwrap(), &[7; 100]);
+        }
+        database.apply_and_sync_if_due(batch).unwrap();
+        database.unsynced_bytes()
+    });
+    batches.max().unwrap()
+}
+
+#[test]
+fn what_is_followed_is_synced_long_before_a_segment_and_what_is_filled_is_not() {
+    let (followed, filled) = (follow(Purpose::Followed), follow(Purpose::Filled));
+    assert!(followed < SEGMENT_BYTES as u64 / 4, "{followed}");
+    assert!(filled > 2 * SEGMENT_BYTES as u64, "{filled}");
 }

@@ -117,36 +117,6 @@ fn an_unknown_event_without_a_key_stops() {
 }
 
 #[test]
-fn a_record_that_is_no_event_and_has_no_key_stops() {
-    let event = signed_up(USER);
-    let hello = |log: &mut Log| without_key(log.write_value(source_of(&event), USER, b"hello".to_vec()));
-    let stopped = stopped_by(hello);
-    assert_eq!((stopped.reason.slug(), stopped.events_before), ("unreadable-event", 3));
-    assert_eq!(stopped.reason.at().unwrap().event_id, None);
-    assert!(stopped.sentence.contains("not an event in JSON"), "{}", stopped.sentence);
-}
-
-#[test]
-fn an_event_of_another_service_or_partition_stops() {
-    let event = signed_up(USER);
-    let (_, partition) = topic_and_partition(source_of(&event));
-    for (service, partition) in [("products", partition), ("users", partition + 1)] {
-        let stopped = stopped_by(|log| {
-            let source = Source { service: service.into(), partition };
-            let value = sealed_as(&event, &source, 3, Uuid::from_u128(5));
-            log.write_value(source_of(&event), USER, value)
-        });
-        assert_eq!((stopped.reason.slug(), stopped.events_before), ("foreign-source", 3));
-        assert!(stopped.sentence.contains("another service wrote here"), "{}", stopped.sentence);
-        assert!(
-            stopped.sentence.contains(&format!("source is /{service}/{partition}")),
-            "{}",
-            stopped.sentence
-        );
-    }
-}
-
-#[test]
 fn a_fold_that_fails_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let generation = fresh(&directory.path().join("gen"));

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use daybook_event::envelope::{Envelope, Source, seal};
-use daybook_event::event_data::EventData;
+use daybook_event::{Event as _, EventData};
 use daybook_kafka::partition_for_key;
 use daybook_projection::engine::{Engine, Incoming, Limits};
 use daybook_projection::{Checkpoint, Digest, Generation, GenerationError, Projection, StopReason};

@@ -29,6 +29,7 @@ mod released;
 mod replays;
 mod resume;
 mod server;
+mod set_aside;
 mod toy;
 mod verified;
 mod writers;

@@ -1,5 +1,6 @@
 //! Events of another log, which go on at the offsets and positions where this one was left: none of them is applied.
 
+use daybook_event::Event as _;
 use daybook_event::envelope::as_sent;
 use daybook_projection::{Generation, ReplayOptions, StopReason};
 use schemas::ShopEvent;

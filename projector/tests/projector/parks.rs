@@ -4,17 +4,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use daybook_projection::quarantine::{PARKED_EVENTS_PER_KEY_MAX, SkippedEvent, leave_out, release};
+use daybook_projection::quarantine::{PARKED_EVENTS_PER_KEY_MAX, SkippedEvent, leave_out};
 use daybook_projection::{Generation, StopReason};
 use projector::users::{self, UserRow};
 use uuid::Uuid;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until, until_events};
-use crate::follow::{follow, until_stopped};
+use crate::follow::follow;
 use crate::log::{
-    Log, Record, apply, cancelled, created, engine, event_id, fresh, open, placed, project, sealed,
-    signed_up, source_of, user_deleted,
+    Log, Record, apply, cancelled, created, engine, event_id, fresh, open, placed, project, signed_up,
+    source_of, user_deleted,
 };
 use crate::rebuilds::{options, rebuild};
 
@@ -106,101 +106,6 @@ fn data_that_does_not_fit_parks_its_key() {
     // Its envelope tells where it belongs, so nothing else has to follow.
     assert_eq!((parked[0].event_id, generation.checkpoint().events()), (Some(event_id(last_source, 0)), 1));
     assert_eq!(user(&generation, USER), None);
-}
-
-#[test]
-fn a_record_without_a_position_takes_the_one_that_is_left_for_it() {
-    let mut log = Log::default();
-    log.write(&signed_up(NEIGHBOUR));
-    write_nonsense(&mut log, USER);
-    write_nonsense(&mut log, USER);
-    // A relay that lost its connection repeats what came before.
-    log.repeat(0);
-    log.repeat(1);
-    let (_directory, generation) = projected(&log);
-    // Nothing has followed yet: it is shown, and read again after a restart.
-    assert_eq!(generation.checkpoint().events(), 1);
-    let shown = parked(&generation);
-    assert_eq!(shown.iter().map(|key| key.since_position).collect::<Vec<_>>(), [1, 2]);
-    assert!(shown[0].reason.contains("once another record follows"), "{shown:?}");
-
-    log.write(&user_deleted(NEIGHBOUR));
-    log.write(&signed_up(USER));
-    project(&generation, &log.records);
-    log.repeat(2);
-    log.repeat(5);
-    log.write(&signed_up(NEIGHBOUR));
-    project(&generation, &log.records);
-    assert_eq!(generation.checkpoint().events(), 6);
-    assert_eq!(user(&generation, NEIGHBOUR), Some(UserRow::Deleted));
-    let parked = parked(&generation);
-    assert_eq!((parked.len(), parked[0].since_position, parked[0].event_id), (1, 1, None));
-    assert_eq!(parked[0].waiting, 3);
-    assert!(parked[0].reason.contains("not an event in JSON"), "{parked:?}");
-}
-
-/// Something else may stop the projection before it is read again.
-#[test]
-fn what_waits_without_a_position_is_shown_until_it_is_read_again_or_is_gone() {
-    let mut log = Log::default();
-    log.write(&signed_up(NEIGHBOUR));
-    let source = write_nonsense(&mut log, USER).source;
-    let elsewhere = log.write(&placed(Uuid::from_u128(1), USER, Uuid::from_u128(2), 1));
-    let (directory, generation) = projected(&log);
-    let shown = parked(&generation);
-    assert_eq!(shown.len(), 1);
-    drop(generation);
-    let generation = open(&directory.path().join("gen"));
-    assert_eq!(parked(&generation), shown);
-    let mut engine = engine(&generation);
-    log.repeat(2);
-    apply(&mut engine, &generation, log.records.last().unwrap()).unwrap();
-    engine.commit(&generation).unwrap();
-    assert_eq!(parked(&generation), shown, "only {} was read", elsewhere.source);
-    engine.reach_end(&generation, source);
-    assert!(engine.uncommitted());
-    engine.commit(&generation).unwrap();
-    assert!(parked(&generation).is_empty(), "the log does not have it any more");
-    drop(generation);
-    assert!(parked(&open(&directory.path().join("gen"))).is_empty());
-}
-
-#[test]
-fn a_release_of_what_has_no_position_yet_says_so_and_what_helps() {
-    let mut log = Log::default();
-    log.write(&signed_up(NEIGHBOUR));
-    write_nonsense(&mut log, USER);
-    let (_directory, generation) = projected(&log);
-    let waits = parked(&generation)[0].clone();
-    let refused = release(&generation, projector::projection(), &waits.key).unwrap_err().to_string();
-    let place = format!("at the end of {}/{}", waits.topic, waits.partition);
-    assert!(refused.contains(&place) && refused.contains("once another record follows"), "{refused}");
-    assert!(!refused.contains("no events of key"), "{refused}");
-    assert_eq!(parked(&generation), [waits]);
-}
-
-#[test]
-fn a_record_for_which_no_position_is_left_stops() {
-    let mut log = Log::default();
-    log.write(&signed_up(USER));
-    log.write_value(source_of(&signed_up(USER)), USER, b"nonsense".to_vec());
-    log.write(&signed_up(NEIGHBOUR));
-    let (reason, _directory, generation) = stopped(&log);
-    assert_eq!((reason.slug(), reason.at().unwrap().offset), ("unreadable-event", 1));
-    assert_eq!(generation.checkpoint().events(), 1);
-    let next = generation.checkpoint().sources().map(|(_, at)| at.next_offset).max();
-    assert_eq!(next, Some(1), "it is met again");
-}
-
-#[test]
-fn a_gap_behind_a_record_without_a_position_stops() {
-    let mut log = Log::default();
-    write_nonsense(&mut log, USER);
-    let source = source_of(&signed_up(USER));
-    log.write_value(source, USER, sealed(&signed_up(USER), source, 2));
-    let (reason, _directory, generation) = stopped(&log);
-    assert_eq!(reason.slug(), "gap");
-    assert_eq!(generation.checkpoint().events(), 0, "which position it has is not known");
 }
 
 #[test]
@@ -311,21 +216,4 @@ fn named_first(generation: &Generation) -> SkippedEvent {
     let key = &parked(generation)[0];
     let name = format!("{}/{}@{}", key.topic, key.partition, key.since_position).parse().unwrap();
     generation.quarantine().find(&name, "a test", "now").unwrap()
-}
-
-#[test]
-fn a_gap_behind_a_record_without_a_position_stops_the_follower() {
-    let broker = Broker::start();
-    let directory = tempfile::tempdir().unwrap();
-    let generation = Arc::new(fresh(&directory.path().join("gen")));
-    let mut log = Log::default();
-    log.write(&signed_up(USER));
-    write_nonsense(&mut log, USER);
-    let source = source_of(&signed_up(USER));
-    log.write_value(source, USER, sealed(&signed_up(USER), source, 7));
-    broker.write(&log.records);
-    let follower = follow(&broker, &generation);
-    assert_eq!(until_stopped(&follower).slug(), "gap");
-    follower.stop().unwrap();
-    assert_eq!(generation.checkpoint().events(), 1, "which position it has is not known");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use daybook_event::Event as _;
 use daybook_projection::{
     FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, StopReason,
     replay,

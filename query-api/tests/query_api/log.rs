@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use daybook_event::envelope::{Envelope, Source, seal};
-use daybook_event::event_data::EventData;
 use daybook_event::token::Token;
+use daybook_event::{Event as _, EventData};
 use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::{Kafka, Outgoing, Writer, partition_for_key};
 use jiff::Timestamp;

@@ -47,12 +47,12 @@ async fn whichever_file_is_gone_the_answers_are_as_before() {
 }
 
 /// In the directory of a generation; some of them are there only while something is so.
-const OF_A_GENERATION: [&str; 9] =
-    ["BUILDING", "FINISHED", "LAYOUT", "SKIPPED", "TORN", "UNPLACED", "rows/conf", "rows/db", "rows/snap."];
+const OF_A_GENERATION: [&str; 8] =
+    ["BUILDING", "FINISHED", "LAYOUT", "SKIPPED", "TORN", "rows/conf", "rows/db", "rows/snap."];
 
 fn put_directory_for(generation: &Path, file: &str) -> PathBuf {
     let path = match file {
-        "BUILDING" | "SKIPPED" | "TORN" | "UNPLACED" => generation.join(file),
+        "BUILDING" | "SKIPPED" | "TORN" => generation.join(file),
         file => found(generation, file),
     };
     if path.exists() {

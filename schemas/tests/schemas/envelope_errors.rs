@@ -1,5 +1,7 @@
 //! Whatever is wrong with an envelope, the error names the attribute and says what was expected.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use daybook_event::envelope::{self, OpenError};
 use serde_json::{Value, json};
 
@@ -75,13 +77,43 @@ fn each_attribute_of_the_wrong_type_is_named() {
     check("traceparent", json!(true), "attribute `traceparent` is boolean `true`, expected a string");
     let expected = "expected a whole number from 1";
     for (value, found) in [
-        (json!("1"), "string \"1\""),
         (json!(-1), "integer `-1`"),
         (json!(1.5), "floating point `1.5`"),
-        (json!("1, expected 2"), "string \"1, expected 2\""),
+        (json!("1, expected 2"), "`1, expected 2`"),
+        (json!("0"), "`0`"),
+        (json!("+1"), "`+1`"),
     ] {
         check("aggregateversion", value, &format!("attribute `aggregateversion` is {found}, {expected}"));
     }
+}
+
+/// Bridges from binary mode, where all attributes are text, write them so.
+#[test]
+fn numbers_as_decimal_digits_and_data_in_base_64_are_their_plain_forms() {
+    let sample = String::from_utf8(sample_at(SAMPLE).value).unwrap();
+    let plain = envelope::open(Some(sample.as_bytes()), Vec::new).unwrap();
+    let mut value: Value = serde_json::from_str(&sample).unwrap();
+    let version = plain.aggregate_version.to_string();
+    value["aggregateversion"] = json!(version);
+    value["writerepoch"] = json!("7");
+    value.as_object_mut().unwrap().remove("data");
+    value["data_base64"] = json!(STANDARD.encode(plain.data.get()));
+    let text = value.to_string();
+    let bridged = envelope::open(Some(text.as_bytes()), Vec::new).unwrap();
+    assert_eq!((bridged.aggregate_version, bridged.writer_epoch), (plain.aggregate_version, 7));
+    assert_eq!((bridged.id, bridged.data.get()), (plain.id, plain.data.get()));
+
+    let not_base_64 = |found: &str| {
+        let mut value = value.clone();
+        value["data_base64"] = json!(found);
+        error_of(value.to_string().as_bytes()).to_string()
+    };
+    assert_eq!(not_base_64("?"), "attribute `data_base64` is `?`, expected base 64");
+    assert!(not_base_64(&STANDARD.encode("{")).ends_with("expected JSON in base 64"));
+    value["data"] = json!({});
+    assert!(error_of(value.to_string().as_bytes()).to_string().contains("because there is `data`"));
+    value["writerepoch"] = json!("-7");
+    assert!(error_of(value.to_string().as_bytes()).to_string().contains("`writerepoch` is `-7`"));
 }
 
 #[test]

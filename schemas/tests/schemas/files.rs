@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use daybook_event::Event;
 use jsonschema::{Draft, Validator};
-use schemas::{orders, products, users};
+use schemas::ShopEvent;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -102,7 +103,7 @@ pub(crate) fn json(text: &[u8]) -> Value {
 
 /// The newest name of every type that the code knows.
 pub(crate) fn newest_types() -> Vec<&'static str> {
-    [&users::NEWEST[..], &products::NEWEST, &orders::NEWEST].concat()
+    ShopEvent::NEWEST.to_vec()
 }
 
 /// `shop.order.placed.v2` is `shop.order.placed`, 2.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 #[test]
 fn a_problem_has_the_members_of_rfc_9457() {
-    let problem = Problem::named(409, "email-taken", "E-mail address is taken", "Choose another address.");
+    let problem = Problem::new(409, "email-taken", "E-mail address is taken", "Choose another address.");
     let expected = r#"{"type":"/problems/email-taken","title":"E-mail address is taken","status":409,"detail":"Choose another address."}"#;
     assert_eq!(serde_json::to_string(&problem).unwrap(), expected);
     assert_eq!(MEDIA_TYPE, "application/problem+json");
@@ -14,7 +14,7 @@ fn a_problem_has_the_members_of_rfc_9457() {
 #[test]
 fn further_members_stand_beside_them() {
     let problem =
-        Problem::named(422, "wrong-field", "Wrong field", "…").with("field", "email").with("limit", 5);
+        Problem::new(422, "wrong-field", "Wrong field", "…").with("field", "email").with("limit", 5);
     let expected = json!({
         "type": "/problems/wrong-field",
         "title": "Wrong field",
@@ -30,7 +30,7 @@ fn further_members_stand_beside_them() {
 #[cfg(debug_assertions)]
 #[should_panic(expected = "member `status` of a problem would be there twice")]
 fn further_members_must_not_be_one_of_them() {
-    _ = Problem::named(422, "wrong-field", "Wrong field", "…").with("status", 200);
+    _ = Problem::new(422, "wrong-field", "Wrong field", "…").with("status", 200);
 }
 
 #[test]

@@ -20,7 +20,10 @@ fn after(count: u64) -> Sequence {
 #[test]
 fn the_first_position_is_zero() {
     assert_eq!(Sequence::start().check(0, 0, id(0), None), Ok(Verdict::Apply));
-    assert_eq!(Sequence::start().check(0, 1, id(1), None), Err(SequenceError::Gap { expected: 0, found: 1 }));
+    assert_eq!(
+        Sequence::start().check(0, 1, id(1), None),
+        Err(SequenceError::Gap { expected: 0, found: 1, set_aside: 0 })
+    );
     assert_eq!(Sequence::start().next_position(), 0);
     assert_eq!(Sequence::start().last_id(), None);
 }
@@ -50,10 +53,10 @@ fn an_applied_event_is_a_duplicate() {
 #[test]
 fn missing_positions_are_a_gap() {
     let gap = after(3).check(0, 5, id(5), None).unwrap_err();
-    assert_eq!(gap, SequenceError::Gap { expected: 3, found: 5 });
+    assert_eq!(gap, SequenceError::Gap { expected: 3, found: 5, set_aside: 0 });
     assert_eq!(gap.to_string(), "gap: position 3 was expected, 5 was found, so 2 event(s) are missing");
     let end = Sequence::start().check(0, u64::MAX, id(0), None).unwrap_err();
-    assert_eq!(end, SequenceError::Gap { expected: 0, found: u64::MAX });
+    assert_eq!(end, SequenceError::Gap { expected: 0, found: u64::MAX, set_aside: 0 });
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn an_event_that_names_another_one_before_it_is_of_another_log() {
 }
 
 fn gap(expected: u64) -> SequenceError {
-    SequenceError::Gap { expected, found: expected + 1 }
+    SequenceError::Gap { expected, found: expected + 1, set_aside: 0 }
 }
 
 #[test]

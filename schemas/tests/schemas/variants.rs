@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use daybook_event::envelope;
-use daybook_event::event_data::{EventData, open};
+use daybook_event::event_data::open;
+use daybook_event::{Event, EventData, envelope};
 use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 
 use crate::files::{newest_types, samples};
@@ -66,8 +66,8 @@ fn the_subject_is_the_aggregate() {
     for sample in samples() {
         let envelope = envelope::open(Some(&sample.value), Vec::new).unwrap();
         let aggregate = match ShopEvent::from_data(&envelope.event_type, &envelope.data).unwrap() {
-            ShopEvent::User(event) => event.user_id(),
-            ShopEvent::Product(event) => event.product_id(),
+            ShopEvent::User(event) => event.key(),
+            ShopEvent::Product(event) => event.key(),
             ShopEvent::Order(event) => event.order_id(),
         };
         assert_eq!(envelope.subject, aggregate, "{}", sample.path);

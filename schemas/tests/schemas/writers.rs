@@ -51,7 +51,7 @@ fn what_is_wrong_with_a_claim_is_named() {
         ("writerepoch", json!(null), "attribute `writerepoch` is missing"),
         ("writerepoch", json!(0), "attribute `writerepoch` is missing"),
         ("writerepoch", json!(1_u64 << 31), "attribute `writerepoch` is `2147483648`"),
-        ("writerepoch", json!("1"), "attribute `writerepoch` is"),
+        ("writerepoch", json!("-1"), "attribute `writerepoch` is `-1`"),
         ("source", json!("users"), "attribute `source` is `users`"),
         ("id", json!(7), "attribute `id` is"),
         ("data", json!({"host": "shop-1"}), "missing field `instance`"),
@@ -71,7 +71,7 @@ fn what_is_wrong_with_a_claim_is_named() {
 #[test]
 fn an_epoch_out_of_range_is_refused_in_both_modes() {
     let sample = String::from_utf8(samples().remove(0).value).unwrap();
-    for (epoch, opens) in [("2147483647", true), ("2147483648", false), ("-1", false), ("\"1\"", false)] {
+    for (epoch, opens) in [("2147483647", true), ("2147483648", false), ("-1", false), ("\"x\"", false)] {
         let with_epoch = format!("\"specversion\":\"1.0\",\"writerepoch\":{epoch},");
         let value = sample.replacen("\"specversion\":\"1.0\",", &with_epoch, 1);
         let opened = envelope::open(Some(value.as_bytes()), Vec::new);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use command_services::{orders, products, users};
 use daybook_command::command_line;
-use daybook_service::{EXIT_FAILED, EXIT_USAGE, shutdown_signal};
+use daybook_service::{EXIT_FAILED, EXIT_USAGE};
 use tokio::runtime::Runtime;
 
 /// What to do with this program.
@@ -26,13 +26,13 @@ fn main() -> ExitCode {
     let _failpoints = fail::FailScenario::setup();
     match name.as_str() {
         "users" => wait(command_line::main(users::DEFAULTS, |settings, listener| {
-            users::run(settings, listener, shutdown_signal())
+            daybook_command::run(settings, listener, command_line::shutdown_signal(), users::routes())
         })),
         "products" => wait(command_line::main(products::DEFAULTS, |settings, listener| {
-            products::run(settings, listener, shutdown_signal())
+            daybook_command::run(settings, listener, command_line::shutdown_signal(), products::routes())
         })),
         "orders" => wait(command_line::main(orders::DEFAULTS, |settings, listener| {
-            orders::run(settings, listener, shutdown_signal())
+            daybook_command::run(settings, listener, command_line::shutdown_signal(), orders::routes())
         })),
         "query-api" => daybook_query::command_line::main(
             query_api::DEFAULTS,

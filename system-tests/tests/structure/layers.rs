@@ -6,20 +6,39 @@ use std::process::Command;
 use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("daybook-store", &[]),
     ("daybook-journal", &[]),
-    ("daybook-event", &[]),
+    ("daybook-macros", &[]),
+    ("daybook-event", &["daybook-macros"]),
     ("daybook-service", &["daybook-event"]),
     ("daybook-kafka", &["daybook-service"]),
     (
         "daybook-command",
-        &["daybook-event", "daybook-journal", "daybook-kafka", "daybook-service", "daybook-store"],
+        &[
+            "daybook-event",
+            "daybook-journal",
+            "daybook-kafka",
+            "daybook-service",
+            "daybook-store",
+            "daybook-stream",
+        ],
     ),
-    ("daybook-projection", &["daybook-event", "daybook-kafka", "daybook-service", "daybook-store"]),
+    ("daybook-stream", &["daybook-event", "daybook-kafka", "daybook-service"]),
+    (
+        "daybook-projection",
+        &["daybook-event", "daybook-kafka", "daybook-service", "daybook-store", "daybook-stream"],
+    ),
     (
         "daybook-query",
-        &["daybook-event", "daybook-kafka", "daybook-projection", "daybook-service", "daybook-store"],
+        &[
+            "daybook-event",
+            "daybook-kafka",
+            "daybook-projection",
+            "daybook-service",
+            "daybook-store",
+            "daybook-stream",
+        ],
     ),
     ("schemas", &["daybook-event"]),
     ("command-services", OF_THE_WRITE_SIDE),

@@ -1,77 +1,96 @@
-//! Records in a topic that its service did not write: noticed while services run and at their next start, and named.
+//! Records in a topic that its service did not write: they are set aside, shown, and stop nobody, now and at the next start.
 
 use daybook_kafka::{Outgoing, Writer, partition_for_key};
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};
 use system_tests::site::{Made, Site};
-use system_tests::{log, process, wait};
+use system_tests::{log, wait};
 
-use crate::said::{names, not_ready, trouble};
-
-super::on_both_brokers!(an_event_of_another_service_stops_all_who_read_it, another_service);
-super::on_both_brokers!(a_record_that_is_no_event_stops_owner_and_c_and_parks_its_key_in_d, no_event);
+super::on_both_brokers!(records_that_are_no_events_stop_nobody_and_are_shown_by_all, set_aside);
 
 const USERS: &str = schemas::users::TOPIC;
+/// As much as a broker takes that nobody has told otherwise.
+const NOISE_BYTES: usize = 900_000;
+/// An event of another service, what cannot be read, nothing at all, and noise.
+const RECORDS: u64 = 4;
 
-async fn another_service(broker: TestBroker) {
+async fn set_aside(broker: TestBroker) {
     let (mut site, user, product) = ordered(broker).await;
     let products = log::records(site.broker.kafka(), schemas::products::TOPIC);
-    let (partition, event) = (0..)
-        .zip(products)
-        .find_map(|(partition, events)| Some((partition, events.into_iter().next()?)))
-        .expect("one");
-    write(&site, partition, &product.id, &event.record.1);
-    let (found, expected) = (format!("/products/{partition}"), format!("/users/{partition}"));
-    let id = event.id.to_string();
-    let said = [found.as_str(), &expected, &id];
-
-    trouble(&site, &site.urls.users, "relay", &said).await;
-    let foreign = |status: &Value| status["stopped"]["type"] == "/problems/foreign-source";
-    for again in [false, true] {
-        if again {
-            start_again(&mut site, &said).await;
-        }
-        not_ready(&site, &site.urls.orders, &said).await;
-        let status = site.status_when("D has stopped", foreign).await;
-        names(&status["stopped"]["detail"], &said);
-        assert_eq!(site.ordered_products(&user, "").await.body["products"][0]["orders"], 1);
+    let others = products.into_iter().flatten().next().expect("one").record.1;
+    let partition = partition_for_key(user.id.as_bytes(), PARTITIONS);
+    for value in [&others[..], b"hello", b"", &vec![b'x'; NOISE_BYTES]] {
+        write(&site, partition, &user.id, value);
     }
-    let replay = site.projector(&["--replay"]).await.expect("no panic");
-    assert_eq!(replay.code, Some(1), "{}", replay.stdout);
-    names(&json!(replay.stderr), &said);
+    let shown = |of: &Value| {
+        of[0]["topic"] == json!(USERS)
+            && of[0]["partition"] == json!(partition)
+            && of[0]["records"] == json!(RECORDS)
+    };
+    until(&site, &site.urls.users, |body| shown(&body["relay"]["set_aside"])).await;
+    until(&site, &site.urls.orders, |body| shown(&body["following"]["set_aside"])).await;
+    let unproven = |status: &Value| {
+        let ends = status["partitions"].as_array().into_iter().flatten();
+        let unproven = ends.filter(|at| at["end_unproven"] == json!(true)).count();
+        shown(&status["set_aside"]) && unproven == 1 && status["state"] == "following"
+    };
+    site.status_when("D shows them", unproven).await;
+
+    let epoch = epoch(&site);
+    goes_on(&site, &product, partition, "running").await;
+    assert_eq!(self::epoch(&site), epoch, "without a new claim");
+    let proven = |status: &Value| {
+        let mut ends = status["partitions"].as_array().into_iter().flatten();
+        shown(&status["set_aside"]) && ends.all(|at| at["end_unproven"] == json!(false))
+    };
+    site.status_when("D has read an event behind them", proven).await;
+    for more in [&[][..], &["--recover"], &[]] {
+        site.users.take().expect("it runs").kill();
+        (site.users, site.urls.users) = site.service_with("users", "users", more).await;
+        site.orders.take().expect("it runs").kill();
+        (site.orders, site.urls.orders) = site.service("orders", "orders").await;
+        site.query.take().expect("it runs").kill();
+        site.start_query().await;
+        goes_on(&site, &product, partition, &more.join("")).await;
+        site.status_when("D shows them after a restart", proven).await;
+    }
+    assert_eq!(site.ordered_products(&user, "").await.body["products"][0]["orders"], 1);
+    for task in [&["--replay"][..], &["--verify"]] {
+        let done = site.projector(task).await.expect("no panic");
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+    }
 }
 
-async fn no_event(broker: TestBroker) {
-    let (mut site, user, _) = ordered(broker).await;
-    write(&site, partition_for_key(user.id.as_bytes(), PARTITIONS), &user.id, b"hello");
-    let said = ["users.events partition", "no event that can be read", "find out who wrote it"];
+/// The epoch in which the users' service writes.
+fn epoch(site: &Site) -> u32 {
+    let records = log::records(site.broker.kafka(), USERS);
+    records.iter().flatten().map(|record| record.epoch).max().expect("an event")
+}
 
-    trouble(&site, &site.urls.users, "relay", &said).await;
-    let parked =
-        |status: &Value| status["quarantine"][0]["key"] == json!(user.id) && status["state"] == "following";
-    for again in [false, true] {
-        if again {
-            start_again(&mut site, &said).await;
+/// New users are signed up, one of them at least in this partition, and what they order is shown.
+async fn goes_on(site: &Site, product: &Made, partition: i32, label: &str) {
+    for number in 0.. {
+        let user = site.sign_up(&format!("user{label}-{number}@example.com")).await;
+        let order = site.order(&user, product).await;
+        let after = format!("{},{}", user.token, order.token);
+        assert_eq!(site.ordered_products(&user, &after).await.body["products"][0]["orders"], 1);
+        if partition_for_key(user.id.as_bytes(), PARTITIONS) == partition {
+            return;
         }
-        not_ready(&site, &site.urls.orders, &said).await;
-        site.status_when("D follows and shows its key", parked).await;
-        let shown = site.ordered_products(&user, "").await.body;
-        assert_eq!((&shown["products"][0]["orders"], &shown["quarantined"]), (&json!(1), &json!([user.id])));
     }
 }
 
-/// The owner refuses to start, also with `--recover`; C and D are started again.
-async fn start_again(site: &mut Site, said: &[&str]) {
-    site.users.take().expect("it runs").kill();
-    for recover in [&[][..], &["--recover".to_owned()][..]] {
-        let refused = process::run("users", &[&site.flags("users")[..], recover].concat());
-        assert_eq!(refused.code, Some(1));
-        names(&json!(refused.stderr), said);
+/// Waits until a service that is ready says so.
+async fn until(site: &Site, url: &str, says: impl Fn(&Value) -> bool) {
+    let deadline = tokio::time::Instant::now() + wait::DEADLINE;
+    loop {
+        let answer = site.client.get(&format!("{url}/health/ready")).send().await.expect("it answers");
+        if answer.status == 200 && says(&answer.body) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{url} says {answer:?}");
+        tokio::time::sleep(crate::said::POLL).await;
     }
-    site.orders.take().expect("it runs").kill();
-    (site.orders, site.urls.orders) = site.service_unready("orders", "orders");
-    site.query.take().expect("it runs").kill();
-    (site.query, site.urls.query) = site.service_unready("query-api", "read-model");
 }
 
 /// A user with an order, which D has.

@@ -152,9 +152,9 @@ fn every_kind_of_problem_stands_in_the_document_with_its_status_and_meaning() {
     assert_eq!(rows, KERNEL.len() + schemas::PROBLEMS.len());
 }
 
-fn table(kinds: &[&ProblemType]) -> String {
+fn table(kinds: &[ProblemType]) -> String {
     let mut table = String::new();
-    for ProblemType { slug, status, title, meaning } in kinds.iter().copied() {
+    for ProblemType { slug, status, title, meaning } in kinds {
         writeln!(table, "| `/problems/{slug}` | {status} | {title} | {meaning} |").unwrap();
     }
     table

@@ -4,9 +4,8 @@ use daybook_kafka::partition_for_key;
 use serde_json::json;
 
 use crate::orders::Orders;
-use crate::orders::http::router;
+use crate::testing::orders_router as router;
 use crate::testing::{Call, PARTITIONS, Shop, TestService, broker, eventually, figure, order};
-use crate::{products, users};
 
 const USERS: &str = "users.events";
 const NOBODY: &str = "018f8e3e-0000-7000-8000-000000000000";
@@ -33,11 +32,11 @@ async fn users_everywhere(users: &TestService<crate::users::Users>) -> [String; 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_without_a_leader_keeps_those_only_that_lie_in_it() {
     let broker = broker();
-    let mut users = TestService::start(broker.kafka(""), users::http::router);
+    let mut users = TestService::start(broker.kafka(""), crate::testing::users_router);
     let known = users_everywhere(&users).await;
     users.relayed();
     users.stop();
-    let products = TestService::start(broker.kafka(""), products::http::router);
+    let products = TestService::start(broker.kafka(""), crate::testing::products_router);
     let product = json!({"title": "pants", "image": "pants.jpg"});
     let product = Call::post("/products", &product).send(&products.router).await.is(201).text("product_id");
     products.relayed();

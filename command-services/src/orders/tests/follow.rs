@@ -6,9 +6,8 @@ use daybook_kafka::topics::TopicError;
 use serde_json::json;
 
 use crate::orders::Orders;
-use crate::orders::http::router;
+use crate::testing::orders_router as router;
 use crate::testing::{Call, Log, Shop, TestService, broker, eventually, figure, order, token, write_raw};
-use crate::{products, users};
 
 /// A position that nobody writes.
 const NEVER: &str = "users.events/0@1000000";
@@ -104,7 +103,7 @@ async fn ready_means_that_everything_that_was_there_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_decided_on_what_other_services_say_before_it_is_known() {
     let broker = broker();
-    let users = TestService::start(broker.kafka(""), users::http::router);
+    let users = TestService::start(broker.kafka(""), crate::testing::users_router);
     let orders = TestService::start(broker.kafka(""), router);
     let user = json!({"email": "ada@example.org", "name": "Ada", "address": "1 Row"});
     let user = Call::post("/users", &user).send(&users.router).await;
@@ -113,7 +112,7 @@ async fn nothing_is_decided_on_what_other_services_say_before_it_is_known() {
     };
     let early = order().send(&orders.router).await;
     assert_eq!(early.is_problem(503, "catching-up").header("retry-after"), Some("1"));
-    let _products = TestService::start(broker.kafka(""), products::http::router);
+    let _products = TestService::start(broker.kafka(""), crate::testing::products_router);
     ready(&orders);
     order()
         .header("daybook-after", &token(&user))

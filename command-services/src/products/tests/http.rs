@@ -4,7 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::products::Products;
-use crate::products::http::router;
+use crate::testing::products_router as router;
 use crate::testing::{Call, Log, TestService, broker};
 
 fn pants() -> Value {

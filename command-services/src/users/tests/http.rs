@@ -3,9 +3,9 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use crate::testing::users_router as router;
 use crate::testing::{Call, Log, TestService, broker};
 use crate::users::Users;
-use crate::users::http::router;
 
 fn ada() -> Value {
     json!({"email": "ada@example.org", "name": "Ada", "address": "1 Analytical Row"})

@@ -3,26 +3,25 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use daybook_event::doubt::Counted;
 use daybook_event::place::Place;
-use daybook_event::sequence::Sequence;
 use daybook_kafka::LogError;
 use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
+use daybook_stream::{Located, PartitionState, locate};
 
-use super::place::places;
+use super::quarantine::Quarantine;
 use super::source::Source;
 use super::{FollowError, Follower, RETRY_PAUSE};
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, Followed};
 use crate::group::GroupError;
 use crate::keys;
-use crate::rows::decode_reached;
+use crate::rows::decode_checkpoint;
 
 /// How long a leader may take to tell where its partitions end; one that does not is followed once it does.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 impl<A: Aggregate> Follower<A> {
     /// All partitions of all followed topics, each from its checkpoint; waits until the topics exist.
-    pub(super) fn sources(&self) -> Result<Vec<Source>, FollowError> {
+    pub(super) fn sources(&self, quarantine: &Quarantine) -> Result<Vec<Source>, FollowError> {
         let mut sources = Vec::new();
         for (table, followed) in A::FOLLOWS.iter().enumerate() {
             let missing = || TopicError::Missing { topic: self.kafka.topic_name(followed.topic) };
@@ -36,7 +35,7 @@ impl<A: Aggregate> Follower<A> {
             let all: Vec<_> = (0..partitions).map(|partition| (followed.topic, partition)).collect();
             let held = self.insist(|| self.held(&all))?;
             for (partition, held) in (0..).zip(held) {
-                sources.push(self.source(table, partition, held.ok().map(|held| held.high))?);
+                sources.push(self.source(table, partition, held.ok().map(|held| held.high), quarantine)?);
             }
         }
         Ok(sources)
@@ -48,21 +47,21 @@ impl<A: Aggregate> Follower<A> {
         topics::held_until(&self.kafka, partitions, ANSWER_MAX, &is_over)
     }
 
-    fn source(&self, table: usize, partition: i32, ready_offset: Option<i64>) -> Result<Source, FollowError> {
+    fn source(
+        &self,
+        table: usize,
+        partition: i32,
+        ready_offset: Option<i64>,
+        quarantine: &Quarantine,
+    ) -> Result<Source, FollowError> {
         let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
-        let reached = value.map(|value| decode_reached(&value)).transpose();
-        let reached = reached.map_err(GroupError::from)?.unwrap_or_default();
-        let sequence = Sequence::resume(reached);
-        let next_offset = reached.offset;
-        Ok(Source {
-            table,
-            partition,
-            next_offset,
-            sequence,
-            counted: Counted::default(),
-            ready_offset,
-            away: None,
-        })
+        let checkpoint = value.map(|value| decode_checkpoint(&value)).transpose();
+        let (reached, set_aside) = checkpoint.map_err(GroupError::from)?.unwrap_or_default();
+        let Followed { topic, service, .. } = A::FOLLOWS[table];
+        let state = PartitionState::resume(topic.into(), partition, service, reached);
+        let mut state = state.with_read(reached.offset, set_aside);
+        quarantine.placed_in(table, partition).for_each(|id| state.was_placed(id));
+        Ok(Source { table, state, ready_offset, away: None })
     }
 
     /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
@@ -80,7 +79,7 @@ impl<A: Aggregate> Follower<A> {
             let log = self.look(sources)?;
             let here: Vec<_> =
                 sources.iter().zip(&log).filter_map(|(source, held)| Some((source, (*held)?))).collect();
-            let problem = match places(&self.kafka, A::FOLLOWS, &here) {
+            let problem = match self.locate(&here) {
                 // Each of them is told by itself.
                 _ if here.is_empty() => None,
                 Err(error) => Some(format!("the log cannot be looked at: {error}")),
@@ -106,15 +105,16 @@ impl<A: Aggregate> Follower<A> {
 
     /// What the log holds of every source that is answered for.
     fn look(&self, sources: &mut [Source]) -> Result<Vec<Option<Watermarks>>, FollowError> {
-        let of = |source: &Source| (A::FOLLOWS[source.table].topic, source.partition);
+        let of = |source: &Source| (A::FOLLOWS[source.table].topic, source.state.partition());
         let all: Vec<_> = sources.iter().map(of).collect();
         let held = self.insist(|| self.held(&all))?;
         for (source, held) in sources.iter_mut().zip(&held) {
             let Ok(held) = held else { continue };
             source.ready_offset.get_or_insert(held.high);
-            if source.sequence.reached().offset < held.low {
+            if source.state.resume_offset() < held.low {
                 let topic = self.kafka.topic_name(A::FOLLOWS[source.table].topic);
-                let (partition, offset, low) = (source.partition, source.next_offset, held.low);
+                let (partition, offset, low) =
+                    (source.state.partition(), source.state.next_offset(), held.low);
                 return Err(FollowError::FrontDeleted { topic, partition, offset, low });
             }
         }
@@ -132,13 +132,22 @@ impl<A: Aggregate> Follower<A> {
         Ok(held.into_iter().map(Result::ok).collect())
     }
 
+    fn locate(&self, here: &[(&Source, Watermarks)]) -> Result<Vec<Place>, TopicError> {
+        let located = |(source, held): &(&Source, Watermarks)| {
+            let Followed { topic, service, .. } = A::FOLLOWS[source.table];
+            let (partition, reached, held) = (source.state.partition(), source.state.reached(), *held);
+            Located { topic, partition, service, reached, held }
+        };
+        locate(&self.kafka, &here.iter().map(located).collect::<Vec<_>>(), &|| false)
+    }
+
     fn lost(&self, here: &[(&Source, Watermarks)], places: &[Place]) -> Option<FollowError> {
         let ((source, held), _) = here.iter().zip(places).find(|(_, place)| **place == Place::Lost)?;
         Some(FollowError::WentBack {
             topic: self.kafka.topic_name(A::FOLLOWS[source.table].topic),
-            partition: source.partition,
+            partition: source.state.partition(),
             high: held.high,
-            next_position: source.sequence.next_position(),
+            next_position: source.state.next_position(),
         })
     }
 
@@ -188,7 +197,7 @@ fn go_on_at(sources: &mut [Source], places: &[Place]) {
     let here = sources.iter_mut().filter(|source| source.away.is_none());
     for (source, place) in here.zip(places) {
         if let Place::At(offset) = place {
-            source.go_on_at(*offset);
+            source.state.seek(*offset);
         }
     }
 }

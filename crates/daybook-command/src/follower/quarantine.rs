@@ -2,14 +2,15 @@
 //!
 //! It and all later events of the aggregate wait in the store, in order, written before the checkpoint that counts them.
 //! Commands that depend on the aggregate are refused meanwhile (`group/read_set.rs`), all others are decided as ever. At
-//! each start what waits is tried again, so that a newer program takes what an older one could not. Records that are no
-//! event, or come from elsewhere, stop the following as gaps do: they are about the log, not about one aggregate.
+//! each start what waits is tried again, so that a newer program takes what an older one could not. A record that was set
+//! aside and has a position after all parks the aggregate that its key names, for good.
 
 use std::collections::BTreeMap;
 
 use daybook_event::envelope::Envelope;
 use daybook_event::event_data::DataError;
 use daybook_store::{Store, VALUE_BYTES_MAX, Writes};
+use daybook_stream::{Placed, SetAsideLog};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -40,6 +41,10 @@ pub(crate) struct Quarantine {
     bytes: u64,
     /// Whether something has been parked since it was shown.
     changed: bool,
+    /// Records that were set aside and wait, by followed topic and partition.
+    placed: Vec<(usize, i32, Uuid)>,
+    /// What is said of records that are set aside.
+    pub(super) set_aside: SetAsideLog,
 }
 
 struct Waiting {
@@ -54,11 +59,22 @@ impl Quarantine {
         store: &Store,
         follows: &'static [Followed],
     ) -> Result<(Self, Vec<Writes>), GroupError> {
-        let mut left = Self { follows, parked: BTreeMap::new(), events: 0, bytes: 0, changed: true };
+        let mut left = Self {
+            follows,
+            parked: BTreeMap::new(),
+            events: 0,
+            bytes: 0,
+            changed: true,
+            placed: Vec::new(),
+            set_aside: SetAsideLog::default(),
+        };
         let mut writes = BTreeMap::<_, Writes>::new();
         for (key, value) in store.scan(&keys::waiting_all(), usize::MAX)? {
             let at = keys::waiting_at(&key)?;
             let event = WaitingEvent::decode(&value)?;
+            if event.is_set_aside() {
+                left.placed.push((at.table, event.partition, event.event_id));
+            }
             let waits = left.waits(at.table, at.subject);
             if !waits && let Ok(said) = left.read(&at, &event)? {
                 let of_aggregate = writes.entry((at.table, at.subject)).or_default();
@@ -69,7 +85,7 @@ impl Quarantine {
             }
             if !waits {
                 // What waited before it may have been read: now this is the first.
-                let reason = left.read(&at, &event)?.err().map(|error| error.to_string()).unwrap_or_default();
+                let reason = left.read(&at, &event)?.err().unwrap_or_default();
                 let first = Parked::new(event.partition, at.position, event.event_id, &reason);
                 let marker = (keys::parked(at.table, at.subject), Some(first.encode()));
                 writes.entry((at.table, at.subject)).or_default().push(marker);
@@ -86,11 +102,20 @@ impl Quarantine {
         Ok((left, writes.into_values().collect()))
     }
 
-    fn read(&self, at: &WaitingAt, event: &WaitingEvent<'_>) -> Result<Result<Said, DataError>, Damaged> {
+    fn read(&self, at: &WaitingAt, event: &WaitingEvent<'_>) -> Result<Result<Said, String>, Damaged> {
+        if event.is_set_aside() {
+            return Ok(Err(event.data.to_owned()));
+        }
         let damaged = Damaged { what: "waiting event" };
         let followed = self.follows.get(at.table).ok_or_else(|| damaged.clone())?;
         let data: &RawValue = serde_json::from_str(event.data).map_err(|_| damaged)?;
-        Ok((followed.read)(event.event_type, data))
+        Ok((followed.read)(event.event_type, data).map_err(|error| error.to_string()))
+    }
+
+    /// Ids of records of a partition that were set aside and wait: such a record may be repeated.
+    pub(super) fn placed_in(&self, table: usize, partition: i32) -> impl Iterator<Item = Uuid> {
+        let is_there = move |(of, at, _): &&(usize, i32, Uuid)| (*of, *at) == (table, partition);
+        self.placed.iter().filter(is_there).map(|(.., id)| *id)
     }
 
     /// Whether events of an aggregate wait.
@@ -105,20 +130,48 @@ impl Quarantine {
         envelope: &Envelope<'_>,
         unreadable: Option<DataError>,
     ) -> Result<Writes, IncomingFault> {
-        let (id, subject, position) = (envelope.id, envelope.subject, envelope.position);
-        let partition = envelope.source.partition;
+        let (event_id, partition) = (envelope.id, envelope.source.partition);
         let (event_type, data) = (&*envelope.event_type, envelope.data.get());
-        let event = WaitingEvent { partition, event_id: id, event_type, data }.encode();
-        let key = keys::waiting(table, subject, position);
+        let event = WaitingEvent { partition, event_id, event_type, data };
+        let at = WaitingAt { table, subject: envelope.subject, position: envelope.position };
+        let reason = unreadable.as_ref().map(ToString::to_string);
+        self.put(&at, &event, reason.as_deref()).map_err(|full| match unreadable {
+            Some(source) => IncomingFault::Data { id: event_id, source },
+            None => full,
+        })
+    }
+
+    /// Parks a record that was set aside, and has a position after all. Where its key is no id, no aggregate depends on it.
+    pub(super) fn park_placed(
+        &mut self,
+        table: usize,
+        partition: i32,
+        placed: &Placed,
+    ) -> Result<Writes, IncomingFault> {
+        let Placed { position, id: event_id, ref key, ref why, .. } = *placed;
+        let Ok(subject) = key.parse() else { return Ok(Writes::new()) };
+        let reason = why.to_string();
+        let event = WaitingEvent::set_aside(partition, event_id, &reason);
+        let written = self.put(&WaitingAt { table, subject, position }, &event, Some(&reason))?;
+        self.placed.push((table, partition, event_id));
+        Ok(written)
+    }
+
+    fn put(
+        &mut self,
+        at: &WaitingAt,
+        event: &WaitingEvent<'_>,
+        unreadable: Option<&str>,
+    ) -> Result<Writes, IncomingFault> {
+        let WaitingAt { table, subject, position } = *at;
+        let WaitingEvent { partition, event_id: id, .. } = *event;
+        let (key, event) = (keys::waiting(table, subject, position), event.encode());
         if let Some(bound) = self.bound_reached(table, subject, key.len() + event.len()) {
-            return Err(match unreadable {
-                Some(source) => IncomingFault::Data { id, source },
-                None => IncomingFault::QuarantineFull { id, subject, bound },
-            });
+            return Err(IncomingFault::QuarantineFull { id, subject, bound });
         }
         let mut writes = Vec::new();
-        if let Some(unreadable) = unreadable {
-            let first = Parked::new(partition, position, id, &unreadable.to_string());
+        if let Some(unreadable) = unreadable.filter(|_| !self.waits(table, subject)) {
+            let first = Parked::new(partition, position, id, unreadable);
             tracing::warn!(
                 topic = self.follows[table].topic,
                 partition,

@@ -1,11 +1,9 @@
 //! One partition that is followed, and the events of it that wait to be written.
 
-use daybook_event::doubt::Counted;
-use daybook_event::place::Stamp;
-use daybook_event::sequence::{Sequence, Verdict};
 use daybook_kafka::Record;
 use daybook_service::fires;
 use daybook_store::Writes;
+use daybook_stream::{Admission, Disposition, PartitionState};
 
 use super::quarantine::Quarantine;
 use crate::aggregate::{Followed, Said};
@@ -13,16 +11,12 @@ use crate::followed::{At, Place};
 use crate::incoming::{self, IncomingFault};
 use crate::keys;
 use crate::outcome::Written;
-use crate::rows::{Reference, encode_reached};
+use crate::rows::{Reference, encode_checkpoint};
 
 /// One partition that is followed.
 pub(super) struct Source {
     pub(super) table: usize,
-    pub(super) partition: i32,
-    pub(super) next_offset: i64,
-    pub(super) sequence: Sequence,
-    /// What tells whether the log is still the same.
-    pub(super) counted: Counted,
+    pub(super) state: PartitionState,
     /// Followed up to here, where it ended at the start, it is ready. None while nobody has told where that is.
     pub(super) ready_offset: Option<i64>,
     /// Why nothing is read of it: nobody answers for it.
@@ -33,14 +27,16 @@ impl Source {
     /// How far it has been followed, for those who ask.
     pub(super) fn at(&self) -> At {
         At {
-            next_position: self.sequence.next_position(),
-            next_offset: self.next_offset,
-            is_ready: self.ready_offset.is_some_and(|ready| self.next_offset >= ready),
+            next_position: self.state.next_position(),
+            next_offset: self.state.next_offset(),
+            is_ready: self.ready_offset.is_some_and(|ready| self.state.next_offset() >= ready),
+            set_aside: self.state.set_aside(),
+            resume_offset: self.state.resume_offset(),
         }
     }
 
     pub(super) fn place(&self) -> Place {
-        (self.table, self.partition)
+        (self.table, self.state.partition())
     }
 
     /// Applies a record, unless it was applied before.
@@ -51,56 +47,40 @@ impl Source {
         quarantine: &mut Quarantine,
         batch: &mut Batch,
     ) -> Result<(), IncomingFault> {
-        let judged = incoming::judge(record, followed.service, &self.sequence)?;
-        if let Some(envelope) = &judged.event {
-            let read = match quarantine.waits(self.table, envelope.subject) {
-                true => Err(None),
-                false => (followed.read)(&envelope.event_type, &envelope.data).map_err(Some),
-            };
-            let said_at = Written { partition: self.partition, position: envelope.position };
-            match read {
-                Ok(_) if fires("forget-fact") => {}
-                Ok(said) => batch.write(standing_row(self.table, said, said_at)),
-                Err(unreadable) => batch.write(quarantine.park(self.table, envelope, unreadable)?),
+        let (view, partition) = (incoming::view(record), self.state.partition());
+        let Admission { disposition, passing } = self.state.admit_envelope(&view, || record.headers())?;
+        for placed in passing.placed() {
+            batch.write(quarantine.park_placed(self.table, partition, placed)?);
+        }
+        match disposition {
+            Disposition::Event(envelope) => {
+                let read = match quarantine.waits(self.table, envelope.subject) {
+                    true => Err(None),
+                    false => (followed.read)(&envelope.event_type, &envelope.data).map_err(Some),
+                };
+                let said_at = Written { partition, position: envelope.position };
+                match read {
+                    Ok(_) if fires("forget-fact") => {}
+                    Ok(said) => batch.write(standing_row(self.table, said, said_at)),
+                    Err(unreadable) => batch.write(quarantine.park(self.table, &envelope, unreadable)?),
+                }
+                batch.followed += 1;
             }
+            Disposition::Repeated => batch.followed += 1,
+            Disposition::Fenced => batch.superseded += 1,
+            Disposition::Claim(_) => {}
+            Disposition::SetAside { why, is_new: true } => {
+                quarantine.set_aside.note(followed.topic, partition, &view, &why);
+            }
+            Disposition::SetAside { .. } => {}
         }
-        match judged.verdict {
-            Verdict::Apply | Verdict::Duplicate => batch.followed += 1,
-            Verdict::Superseded => batch.superseded += 1,
-            Verdict::Claim => {}
-        }
-        judged.pass(&mut self.sequence, record.offset());
-        self.next_offset = record.offset() + 1;
-        match judged.verdict {
-            Verdict::Apply => self.counted.event(record.offset(), judged.stamp()),
-            Verdict::Claim => self.counted.claim(record.offset(), judged.stamp()),
-            Verdict::Duplicate | Verdict::Superseded => {}
-        }
+        self.state.advance(passing);
         Ok(())
     }
 
-    /// Reading goes on at another place, or at the same one.
-    pub(super) fn go_on_at(&mut self, offset: i64) {
-        let reached = self.sequence.reached();
-        let before = reached.last_id.filter(|_| reached.offset == offset);
-        self.counted = Counted::behind(before.map(|id| (offset - 1, Stamp { id, epoch: reached.epoch })));
-        self.next_offset = offset;
-        self.sequence.go_on_at(offset);
-    }
-
     pub(super) fn checkpoint(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        let checkpoint = encode_reached(&self.sequence.reached());
-        (keys::checkpoint(self.table, self.partition), Some(checkpoint))
-    }
-}
-
-/// Partitions of one topic are of one log: one of which no event was read yet knows it from the others.
-pub(super) fn share_log_ids(sources: &mut [Source]) {
-    let known: Vec<_> = sources.iter().filter_map(|of| Some((of.table, of.sequence.log_id()?))).collect();
-    for source in sources {
-        if let Some((_, log_id)) = known.iter().find(|(table, _)| *table == source.table) {
-            source.sequence.belongs_to(*log_id);
-        }
+        let checkpoint = encode_checkpoint(&self.state.reached(), self.state.set_aside());
+        (keys::checkpoint(self.table, self.state.partition()), Some(checkpoint))
     }
 }
 

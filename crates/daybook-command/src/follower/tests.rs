@@ -3,9 +3,9 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use daybook_event::doubt::Counted;
-use daybook_event::sequence::Sequence;
+use daybook_event::sequence::Reached;
 use daybook_kafka::topics::{Held, Watermarks};
+use daybook_stream::PartitionState;
 use tempfile::TempDir;
 
 use super::*;
@@ -14,16 +14,8 @@ use crate::tests::toy::Toys;
 
 fn source(partition: i32, away: Option<&str>) -> Source {
     let away = away.map(str::to_owned);
-    let sequence = Sequence::default();
-    Source {
-        table: 0,
-        partition,
-        next_offset: 0,
-        sequence,
-        counted: Counted::default(),
-        ready_offset: Some(0),
-        away,
-    }
+    let state = PartitionState::resume("toys.events".into(), partition, "toys", Reached::default());
+    Source { table: 0, state, ready_offset: Some(0), away }
 }
 
 fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) -> Follower<Toys> {

@@ -1,14 +1,13 @@
 //! A command over HTTP: headers and body in, the answer out. The same course for every command of every service.
 
 use axum::body::Body as RawBody;
-use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use daybook_event::headers;
 use daybook_service::http::problem_types::REQUEST_IN_FLIGHT;
 use daybook_service::http::{
-    After, ApiError, Body, Conditions, EntityTags, joined, no_parameters, one, parse_id, path_id, shortened,
+    After, ApiError, Body, Conditions, EntityTags, joined, no_parameters, one, parse_id, shortened,
 };
 use uuid::Uuid;
 
@@ -20,39 +19,16 @@ use crate::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
 use crate::outcome::Outcome;
 use crate::service::Service;
 
-/// Reads a request for a new aggregate, gives it its id, has its command decided, and answers.
-///
-/// `build` makes the command of id and body; a request without a body gets an empty one.
-pub async fn command_on_new<A: Aggregate>(
+/// Reads a request, has its command decided, and answers. `build` makes the command of the body; a request without one gets
+/// an empty one.
+pub(super) async fn command<A: Aggregate>(
     service: &Service<A>,
-    request: Request,
-    build: impl FnOnce(Uuid, &Body) -> Result<A::Command, ApiError>,
-) -> Response {
-    let id = service.ambient.new_id();
-    command(service, request, true, |body| build(id, body)).await
-}
-
-/// The same for the aggregate that the path names.
-pub async fn command_on<A: Aggregate>(
-    service: &Service<A>,
-    request: Request,
-    build: impl FnOnce(Uuid, &Body) -> Result<A::Command, ApiError>,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    match path_id(&parts) {
-        Ok(id) => command(service, Request::from_parts(parts, body), false, |body| build(id, body)).await,
-        Err(error) => error.into_response(),
-    }
-}
-
-async fn command<A: Aggregate>(
-    service: &Service<A>,
-    request: Request,
+    parts: &Parts,
+    body: RawBody,
     is_fresh: bool,
     build: impl FnOnce(&Body) -> Result<A::Command, ApiError>,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    match execute(service, &parts, body, is_fresh, build).await {
+    match execute(service, parts, body, is_fresh, build).await {
         Ok(outcome) => answer::outcome::<A>(&parts.method, parts.uri.path(), outcome),
         Err(error) => error.into_response(),
     }

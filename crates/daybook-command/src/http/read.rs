@@ -12,7 +12,7 @@ use crate::service::Service;
 
 /// Answers with the state of the aggregate that the path names, or with why it is not shown. Either names the position of the
 /// aggregate's last event, or a later one of its partition.
-pub async fn show<A: Aggregate>(service: &Service<A>, request: Request) -> Response {
+pub(super) async fn show<A: Aggregate>(service: &Service<A>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     read(service, &parts).await.unwrap_or_else(IntoResponse::into_response)
 }

@@ -1,59 +1,171 @@
-//! A service's routes, within the bounds that surround every route, and beside them what operators ask.
+//! The routes of a command service, as data: which method and path give which command.
 
+use std::any::type_name;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::response::Response;
-use axum::routing::get;
-use daybook_service::http::{self, GuardLimits, figures, operations, readiness};
-use serde_json::json;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use daybook_service::http::{ApiError, Body, path_id};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
+use super::command::command;
+use super::guarded::guarded;
+use super::read::show;
 use crate::aggregate::Aggregate;
 use crate::service::Service;
 
-/// A service's routes with everything around them.
-pub fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
-    let limits = GuardLimits {
-        // Who waits, for a body or for something to happen, must not take the place of who works: the service counts itself.
-        requests_max: None,
-        request_timeout: service.limits.request_timeout,
-        body_timeout: service.limits.body_timeout,
-    };
-    let requests = Arc::clone(&service.metrics.requests);
-    http::guarded(routes, &limits, requests)
-        // Outside of the bounds: a busy service must still say that it lives.
-        .merge(operations(get(ready::<A>), get(metrics::<A>), A::PROBLEMS))
-        .with_state(service)
+type Make<A> = Arc<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, ApiError> + Send + Sync>;
+type Shared<A> = Arc<Service<A>>;
+
+/// What clients may send to a service with aggregates of one kind.
+///
+/// Each aggregate is shown at its own path; whatever else there is, a route says.
+pub struct Routes<A: Aggregate> {
+    resource: &'static str,
+    id_name: &'static str,
+    routes: Vec<Route<A>>,
 }
 
-/// The service decides commands on a complete picture.
-async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
-    if let Some(reason) = service.not_ready() {
-        return readiness(Err(reason));
+/// One way to send a command.
+pub struct Route<A: Aggregate> {
+    /// Method of the request.
+    pub method: Method,
+    /// Path of the request, with the name of the id in braces.
+    pub path: String,
+    /// Rust's name of what its body is read as; none if it takes none.
+    pub body: Option<&'static str>,
+    /// Whether the command is about an aggregate that it makes: the service gives it its id.
+    pub is_new: bool,
+    make: Make<A>,
+}
+
+// Derived, it would ask the same of `A`.
+impl<A: Aggregate> Clone for Route<A> {
+    fn clone(&self) -> Self {
+        let Self { method, path, body, is_new, make } = self;
+        let (method, path, make) = (method.clone(), path.clone(), Arc::clone(make));
+        Self { method, path, body: *body, is_new: *is_new, make }
     }
-    let positions = &service.positions;
-    let relay = json!({"unsent_events": positions.unsent(), "trouble": positions.trouble()});
-    let following =
-        json!({"trouble": service.followed.trouble(), "quarantine": service.followed.quarantine()});
-    let commands = json!({"refused": service.refuses()});
-    readiness(Ok(json!({"commands": commands, "relay": relay, "following": following})))
 }
 
-/// Figures for Prometheus.
-async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
-    service.metrics.unsent_events.set(service.positions.unsent());
-    service.metrics.stalled_partitions.set(service.positions.stalled() as u64);
-    service.metrics.halted_partitions.set(service.positions.halted_partitions() as u64);
-    service.metrics.waiting_requests.set(service.places.waiting() as u64);
-    service.metrics.journal_bytes.set(service.journal.bytes());
-    service.metrics.index_bytes.set(service.store.bytes());
-    service.metrics.idempotency_keys.set(service.journal.keys() as u64);
-    let quarantine = service.followed.quarantine();
-    service.metrics.quarantined_keys.set(quarantine.keys);
-    service.metrics.quarantined_events.set(quarantine.events);
-    service.metrics.silent_partitions.set(service.followed.silent() as u64);
-    service.metrics.readiness.set_ready(&service.not_ready_for());
-    service.metrics.readiness.set_refusing(&service.refusing());
-    figures(service.metrics.render())
+impl<A: Aggregate> Routes<A> {
+    /// Shows aggregates below the path `resource`, such as `/products`; `id_name` is what clients call their id.
+    #[must_use]
+    pub fn of(resource: &'static str, id_name: &'static str) -> Self {
+        Self { resource, id_name, routes: Vec::new() }
+    }
+
+    /// `POST /products` makes an aggregate: `make` gets its new id, and the body.
+    #[must_use]
+    pub fn create<B: DeserializeOwned>(
+        self,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Method::POST, "", true, make)
+    }
+
+    /// `PATCH /products/{id}` changes one.
+    #[must_use]
+    pub fn change<B: DeserializeOwned>(
+        self,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Method::PATCH, "", false, make)
+    }
+
+    /// `POST /products/{id}/{action}` does something to one.
+    #[must_use]
+    pub fn action<B: DeserializeOwned>(
+        self,
+        action: &str,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Method::POST, &format!("/{action}"), false, make)
+    }
+
+    /// `DELETE /products/{id}` ends one; takes no body.
+    #[must_use]
+    pub fn delete(mut self, make: impl Fn(Uuid) -> A::Command + Send + Sync + 'static) -> Self {
+        let path = self.path("");
+        let make: Make<A> = Arc::new(move |id, _| Ok(make(id)));
+        self.routes.push(Route { method: Method::DELETE, path, body: None, is_new: false, make });
+        self
+    }
+
+    fn with<B: DeserializeOwned>(
+        mut self,
+        method: Method,
+        below: &str,
+        is_new: bool,
+        make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
+    ) -> Self {
+        let path = if is_new { self.resource.to_owned() } else { self.path(below) };
+        let make: Make<A> = Arc::new(move |id, body| Ok(make(id, body.parse()?)));
+        self.routes.push(Route { method, path, body: Some(type_name::<B>()), is_new, make });
+        self
+    }
+
+    fn path(&self, below: &str) -> String {
+        format!("{}/{{{}}}{below}", self.resource, self.id_name)
+    }
+
+    /// All routes, but for that which shows an aggregate.
+    pub fn iter(&self) -> impl Iterator<Item = &Route<A>> {
+        self.routes.iter()
+    }
+
+    /// The first route that says the same as one before it; none if all say something else.
+    pub(crate) fn repeated(&self) -> Option<String> {
+        let is_there = |(index, route): &(usize, &Route<A>)| {
+            self.routes[..*index]
+                .iter()
+                .any(|other| (&other.method, &other.path) == (&route.method, &route.path))
+        };
+        let (_, route) = self.routes.iter().enumerate().find(is_there)?;
+        Some(format!("{} {}", route.method, route.path))
+    }
+
+    /// A router with all routes and what every service has beside them. Of two routes with one method and path the first
+    /// counts; [`crate::run`] refuses them.
+    pub fn router(self, service: Shared<A>) -> Router {
+        self.router_with(Router::new(), service)
+    }
+
+    /// The same, with routes of other kinds.
+    pub(crate) fn router_with(self, others: Router<Shared<A>>, service: Shared<A>) -> Router {
+        let shown = async |State(service): State<Shared<A>>, request: Request| show(&service, request).await;
+        let mut router = others.route(&self.path(""), get(shown));
+        let mut known: Vec<(Method, String)> = Vec::new();
+        for route in self.routes {
+            let place = (route.method.clone(), route.path.clone());
+            if !known.contains(&place) {
+                router = router.route(&route.path.clone(), handler(route));
+                known.push(place);
+            }
+        }
+        guarded(router, service)
+    }
+}
+
+/// Answers what is sent to a route.
+fn handler<A: Aggregate>(route: Route<A>) -> MethodRouter<Shared<A>> {
+    // A route has one of three methods.
+    let method = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::POST);
+    on(method, move |State(service): State<Shared<A>>, request: Request| {
+        let route = route.clone();
+        async move { answer(&service, &route, request).await }
+    })
+}
+
+async fn answer<A: Aggregate>(service: &Service<A>, route: &Route<A>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let id = if route.is_new { Ok(service.ambient.new_id()) } else { path_id(&parts) };
+    match id {
+        Ok(id) => command(service, &parts, body, route.is_new, |body| (route.make)(id, body)).await,
+        Err(error) => error.into_response(),
+    }
 }

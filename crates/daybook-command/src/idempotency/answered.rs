@@ -39,7 +39,7 @@ pub(super) fn decode(first: u8, mut fields: Fields<'_>) -> Result<Outcome, Damag
 
 fn problem(status: u16, body: &[u8]) -> Option<Problem> {
     let problem: Problem = serde_json::from_slice(body).ok()?;
-    let named = Problem::named(status, problem.slug(), problem.title.clone(), problem.detail.clone());
+    let named = Problem::new(status, problem.slug(), problem.title.clone(), problem.detail.clone());
     let is_one = problem.status == status && problem.kind != problem.slug();
     is_one.then_some(Problem { extensions: problem.extensions, ..named })
 }

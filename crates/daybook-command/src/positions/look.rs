@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::writer::Places;
+use crate::writer::{Places, Unexplained};
 
 /// Why nothing is sent of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub(crate) struct Look {
     pub(crate) acknowledged: Vec<u64>,
     /// Where the last acknowledged events lie.
     pub(crate) places: Places,
+    /// The present writer.
+    pub(crate) session: u64,
+    /// What somebody else has written among its records, and is to be read.
+    pub(crate) unexplained: Option<Unexplained>,
     /// Why the present writer is of no more use.
     pub(crate) failed: Option<Failure>,
     /// A partition that was away when the present writer claimed, and is back.

@@ -3,13 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::absent::Absent;
 use super::look::{Failure, Look, Rest, Wait, distance, distance_but};
 use super::standing::{self, STALLED_AFTER, Standing};
-use crate::writer::{Claimed, Lying};
+use crate::writer::{Claimed, ExpectedOffsets, Lies, Unexplained};
 
 /// Where all partitions stand.
 #[derive(Debug, Clone)]
@@ -20,8 +20,12 @@ pub(super) struct State {
     pub(super) uncompared: BTreeSet<usize>,
     /// Deliveries of an earlier writer no longer count.
     pub(super) session: u64,
-    /// Where the present writer's records come to lie.
-    pub(super) lying: Lying,
+    /// Where the present writer's records lie.
+    pub(super) expected: ExpectedOffsets,
+    /// Up to where partitions are to be read, because they hold what the present writer did not send.
+    pub(super) unexplained: BTreeMap<usize, i64>,
+    /// Positions and offsets of records that were acknowledged behind that: they count once it is known to leave the writer in force.
+    held: BTreeMap<usize, VecDeque<(u64, i64)>>,
     standing: Standing,
     /// When the present writer began to send.
     sending_since: Option<Instant>,
@@ -52,7 +56,9 @@ impl State {
             acknowledged: noted,
             uncompared: (0..partitions).collect(),
             session: 0,
-            lying: Lying::default(),
+            expected: ExpectedOffsets::default(),
+            unexplained: BTreeMap::new(),
+            held: BTreeMap::new(),
             standing: Standing::new(partitions),
             sending_since: None,
             failed: None,
@@ -92,7 +98,9 @@ impl State {
         self.session += 1;
         self.failed = None;
         self.returned = None;
-        self.lying = Lying::default();
+        self.expected = ExpectedOffsets::default();
+        self.unexplained.clear();
+        self.held.clear();
         self.sending_since = None;
         self.resting.retain(|_, rest| matches!(rest, Rest::Halted(_)));
         self.session
@@ -100,7 +108,7 @@ impl State {
 
     /// The present writer has claimed what somebody answers for.
     pub(super) fn claimed(&mut self, claimed: &Claimed, now: Instant) {
-        self.lying = Lying::behind(claimed);
+        self.expected = ExpectedOffsets::behind(claimed);
         self.sending_since = Some(now);
         for (partition, end) in claimed.ends.iter().enumerate() {
             if let Err(reason) = end {
@@ -133,7 +141,8 @@ impl State {
         back.is_some()
     }
 
-    /// A record was acknowledged: whether that moves the prefix, or why the writer is of no more use.
+    /// A record was acknowledged: whether that moves the prefix, or why the writer is of no more use. One that lies further on than it
+    /// must is held until what lies before it was read.
     pub(super) fn delivered(
         &mut self,
         session: u64,
@@ -145,14 +154,73 @@ impl State {
         if self.session != session {
             return Ok(false);
         }
-        if self.acknowledged.get(partition) != Some(&position) {
+        let held = self.held.get(&partition).map_or(0, VecDeque::len) as u64;
+        if self.acknowledged.get(partition).map(|acknowledged| acknowledged + held) != Some(position) {
             return Err(format!("partition {partition} acknowledged position {position} out of order"));
         }
-        self.lying.delivered(partition, offset)?;
-        self.acknowledged[partition] = position + 1;
-        self.standing.moved(partition, self.durable[partition] > position + 1, now);
-        self.clear_trouble(partition);
-        Ok(true)
+        self.held.entry(partition).or_default().push_back((position, offset));
+        if held > 0 {
+            self.is_unexplained(partition, offset + 1);
+            return Ok(false);
+        }
+        Ok(self.take_held(partition, now)? > 0)
+    }
+
+    /// Takes acknowledgements that were held, as far as what lies before them is known; how many.
+    fn take_held(&mut self, partition: usize, now: Instant) -> Result<usize, String> {
+        let mut taken = 0;
+        while let Some((position, offset)) = self.held.get(&partition).and_then(|held| held.front().copied())
+        {
+            if let Lies::Further(Unexplained { to, .. }) = self.expected.delivered(partition, offset)? {
+                self.is_unexplained(partition, to);
+                return Ok(taken);
+            }
+            self.acknowledged[partition] = position + 1;
+            self.standing.moved(partition, self.durable[partition] > position + 1, now);
+            self.clear_trouble(partition);
+            self.held.entry(partition).or_default().pop_front();
+            taken += 1;
+        }
+        self.held.remove(&partition);
+        Ok(taken)
+    }
+
+    fn is_unexplained(&mut self, partition: usize, to: i64) {
+        let known = self.unexplained.entry(partition).or_insert(to);
+        *known = to.max(*known);
+    }
+
+    /// The watch: a partition ends here. Returns whether something is to be read for that.
+    pub(super) fn ends(&mut self, partition: usize, end: i64) -> bool {
+        let Some(Unexplained { to, .. }) = self.expected.ends(partition, end) else { return false };
+        self.is_unexplained(partition, to);
+        true
+    }
+
+    /// What lies there was read, and leaves the writer in force; its own records lie at `own`. Returns how many acknowledgements count by
+    /// that.
+    pub(super) fn explain(
+        &mut self,
+        session: u64,
+        read: &Unexplained,
+        own: &[i64],
+        now: Instant,
+    ) -> Result<usize, String> {
+        if self.session != session {
+            return Ok(0);
+        }
+        self.expected.explain(read, own);
+        if self.unexplained.get(&read.partition).is_some_and(|to| *to <= read.to) {
+            self.unexplained.remove(&read.partition);
+        }
+        self.take_held(read.partition, now)
+    }
+
+    /// What is to be read next, if anything is.
+    fn first_unexplained(&self) -> Option<Unexplained> {
+        let (partition, to) = self.unexplained.first_key_value().map(|(partition, to)| (*partition, *to))?;
+        let from = self.expected.next(partition)?;
+        Some(Unexplained { partition, from, to })
     }
 
     /// What is about another partition stays.
@@ -161,15 +229,6 @@ impl State {
             trouble.partition.is_none_or(|about| usize::try_from(about) == Ok(partition))
         };
         self.trouble.take_if(is_over);
-    }
-
-    /// What is wrong if a partition ends here: more than the present writer has sent is somebody else's.
-    pub(super) fn end_fault(&self, partition: usize, end: i64) -> Option<String> {
-        let most = self.lying.end_max(partition).filter(|most| end > *most)?;
-        Some(format!(
-            "partition {partition} ends at offset {end}, and at {most} with all that was sent: somebody else \
-             writes it, or what an earlier writer of this service had sent came late"
-        ))
     }
 
     /// Why events do not get through to Kafka: what the relay met, what is wrong with the topic, what stands still. Where the relay
@@ -275,7 +334,8 @@ impl State {
         };
         let to_send = wait.sent.iter().zip(limits).enumerate().any(to_send);
         let drained = self.stop_by.is_some() && self.is_drained();
-        self.failed.is_some() || self.returned.is_some() || to_send || drained
+        let is_told = self.failed.is_some() || self.returned.is_some() || !self.unexplained.is_empty();
+        is_told || to_send || drained
     }
 
     /// Whether Kafka has all that can be sent.
@@ -298,7 +358,9 @@ impl State {
         Look {
             durable: self.durable.clone(),
             acknowledged: self.acknowledged.clone(),
-            places: self.lying.places(),
+            places: self.expected.places(),
+            session: self.session,
+            unexplained: self.first_unexplained(),
             failed: self.failed.clone(),
             returned: self.returned,
             resting: self.resting.clone(),

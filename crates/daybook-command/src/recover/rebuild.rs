@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use daybook_event::envelope::{self, Envelope};
-use daybook_event::event_data::EventData as _;
-use daybook_event::sequence::{Sequence, Verdict};
+use daybook_event::event_data::{EventData as _, EventError};
+use daybook_event::sequence::Reached;
 use daybook_kafka::Record;
 use daybook_store::{Store, StoreError};
+use daybook_stream::{Admission, Disposition, PartitionState, ReopenError};
 use uuid::Uuid;
 
 use super::gathered::Gathered;
@@ -51,42 +52,54 @@ impl TakeError {
 pub(super) struct Rebuild {
     store: Arc<Store>,
     rows: Gathered,
-    sequences: Vec<Sequence>,
+    partitions: Vec<PartitionState>,
     pub(super) done: u64,
 }
 
 impl Rebuild {
-    pub(super) fn new(store: &Arc<Store>, partitions: i32) -> Self {
-        let sequences = (0..partitions).map(|_| Sequence::start()).collect();
+    pub(super) fn new<A: Aggregate>(store: &Arc<Store>, partitions: i32) -> Self {
+        let topic = Arc::from(A::TOPIC);
+        let state =
+            |partition| PartitionState::resume(Arc::clone(&topic), partition, A::SERVICE, Reached::default());
+        let partitions = (0..partitions).map(state).collect();
         let (store, rows) = (Arc::clone(store), Gathered::new(Arc::clone(store)));
-        Self { store, rows, sequences, done: 0 }
+        Self { store, rows, partitions, done: 0 }
     }
 
     /// Takes a record of the log; what it was, if it is to be applied.
     pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<Option<Tail>, TakeError> {
         let index = record.partition() as usize;
-        let judged = incoming::judge(record, A::SERVICE, &self.sequences[index])?;
-        if let Some(envelope) = &judged.event {
+        let view = incoming::view(record);
+        let admission = self.partitions[index].admit_envelope(&view, || record.headers());
+        let Admission { disposition, passing } = admission.map_err(IncomingFault::from)?;
+        if let Some(placed) = passing.placed().first() {
+            return Err(IncomingFault::garbled(placed).into());
+        }
+        let mut taken = None;
+        if let Disposition::Event(envelope) = &disposition {
             self.apply::<A>(envelope)?;
             self.done += 1;
+            taken = Some(Tail { position: envelope.position, id: envelope.id });
         }
-        judged.pass(&mut self.sequences[index], record.offset());
-        let tail = |envelope: &Envelope<'_>| Tail { position: envelope.position, id: envelope.id };
-        Ok(judged.event.as_ref().map(tail))
+        self.partitions[index].advance(passing);
+        Ok(taken)
     }
 
     /// Takes an event that the log does not have yet, behind all that were taken of its partition.
     pub(super) fn append<A: Aggregate>(&mut self, partition: i32, event: &[u8]) -> Result<(), TakeError> {
-        let envelope = envelope::open(Some(event), Vec::new).map_err(IncomingFault::Envelope)?;
-        let (index, id) = (partition as usize, envelope.id);
-        incoming::check_source(&envelope.source, id, A::SERVICE, partition)?;
-        // Who sends it will be in force, and gives it its epoch.
-        let reached = self.sequences[index].reached();
-        self.sequences[index]
-            .check(u32::MAX, envelope.position, id, envelope.previous_id)
-            .map_err(|source| IncomingFault::Sequence { id, source })?;
+        let envelope = envelope::open(Some(event), Vec::new).map_err(IncomingFault::from)?;
+        let index = partition as usize;
+        let admitted = self.partitions[index].admit_unsent(&envelope);
+        let passing = admitted.map_err(|error| match error {
+            ReopenError::Foreign(why) => IncomingFault::Unowned(why),
+            ReopenError::Elsewhere(refusal) => refusal.into(),
+            ReopenError::Unreadable(error) => match error {
+                EventError::Envelope(error) => error.into(),
+                EventError::Data(source) => IncomingFault::Data { id: envelope.id, source },
+            },
+        })?;
         self.apply::<A>(&envelope)?;
-        self.sequences[index].pass(Verdict::Apply, reached.epoch, id, reached.offset);
+        self.partitions[index].advance(passing);
         Ok(())
     }
 
@@ -111,16 +124,16 @@ impl Rebuild {
 
     /// The event taken last of each partition.
     pub(super) fn tails(&self) -> Vec<Option<Tail>> {
-        let tail = |sequence: &Sequence| {
-            let position = sequence.next_position().checked_sub(1)?;
-            Some(Tail { position, id: sequence.last_id()? })
+        let tail = |of: &PartitionState| {
+            let position = of.next_position().checked_sub(1)?;
+            Some(Tail { position, id: of.sequence().last_id()? })
         };
-        self.sequences.iter().map(tail).collect()
+        self.partitions.iter().map(tail).collect()
     }
 
     /// What the log says which one it is.
     pub(super) fn log_id(&self) -> Option<Uuid> {
-        self.sequences.iter().find_map(Sequence::log_id)
+        self.partitions.iter().find_map(|of| of.sequence().log_id())
     }
 
     /// They follow from the final states only. They cannot be built while reading: a key that passed from one aggregate to
@@ -133,7 +146,7 @@ impl Rebuild {
 
     /// Notes where each partition stands, and that all up to this record of the journal is there; then makes it durable.
     pub(super) fn finish<A: Aggregate>(&mut self, number: u64, journal: Uuid) -> Result<(), TakeError> {
-        for (partition, sequence) in (0..).zip(&self.sequences) {
+        for (partition, sequence) in (0..).zip(self.partitions.iter().map(PartitionState::sequence)) {
             let counter = Counter { next: sequence.next_position(), last_id: sequence.last_id() };
             if counter.next > 0 {
                 self.rows.put(keys::counter(partition), counter.encode())?;

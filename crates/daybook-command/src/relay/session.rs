@@ -136,7 +136,7 @@ impl Relay {
         let compared = read.and_then(|()| own.judge(&self.journal, &mut log));
         let is_to_be_read = |partition| compared.is_err() || log.unfit().contains_key(&partition);
         let reached = |(partition, at): (i32, &Result<OwnPartition, _>)| {
-            at.as_ref().ok().filter(|_| is_to_be_read(partition)).map(|at| at.sequence.reached())
+            at.as_ref().ok().filter(|_| is_to_be_read(partition)).map(|at| at.state.reached())
         };
         self.read = (0..).zip(&log.partitions).map(reached).collect();
         compared?;

@@ -24,7 +24,7 @@ use crate::starting::Starting;
 use crate::{Aggregate, AnswerAfter, Limits, RunError, Service, Settings};
 
 /// How long a test waits for what must come.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const PARTITIONS: i32 = 3;
 
 /// So many brokers with these topics.
@@ -220,9 +220,9 @@ pub fn journaled(journal: &daybook_journal::Reader) -> Vec<Event> {
 
 /// The whole of a topic, as it lies in Kafka.
 pub struct Log {
-    /// Per partition: keys and values of events, in order.
+    /// Per partition: keys and values of events of the topic's service, in order.
     pub partitions: Vec<Vec<(String, Vec<u8>)>>,
-    /// Per partition: values of all records, also of claims.
+    /// Per partition: values of events and claims.
     values: Vec<Vec<Vec<u8>>>,
 }
 
@@ -242,9 +242,13 @@ impl Log {
             assert!(Instant::now() < deadline, "{missing} records did not come");
             if let Polled::Record(record) = reader.poll(Duration::from_millis(100)).unwrap() {
                 let key = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
-                let value = record.value().unwrap().to_vec();
-                values[record.source()].push(value.clone());
-                if daybook_event::claim::open(Some(&value)).is_none() {
+                let value = record.value().unwrap_or_default().to_vec();
+                let is_claim = daybook_event::claim::open(Some(&value)).is_some();
+                let is_event = is_event(topic, record.partition(), &value);
+                if is_claim || is_event {
+                    values[record.source()].push(value.clone());
+                }
+                if is_event {
                     partitions[record.source()].push((key, value));
                 }
                 missing -= 1;
@@ -300,12 +304,28 @@ pub fn fail_and_come_back_as<A: Aggregate>(service: &TestService<A>, copy: &Path
     copy_dir(copy, &at);
 }
 
+/// Whether a record is an event of its topic's service.
+fn is_event(topic: &str, partition: i32, value: &[u8]) -> bool {
+    let opened = daybook_event::envelope::open(Some(value), Vec::new);
+    opened.is_ok_and(|event| {
+        event.source.service == topic.trim_end_matches(".events") && event.source.partition == partition
+    })
+}
+
 /// Writes records past the service, each into its partition, in this order.
 #[track_caller]
 pub fn write_raw(kafka: &Kafka, topic: &str, records: &[(i32, &[u8])]) {
+    let keyed: Vec<_> = records.iter().map(|(partition, value)| (*partition, "k", *value)).collect();
+    write_keyed(kafka, topic, &keyed);
+}
+
+/// The same with keys of their own.
+#[track_caller]
+pub fn write_keyed(kafka: &Kafka, topic: &str, records: &[(i32, &str, &[u8])]) {
     let writer = Writer::open(kafka, |delivery| assert!(delivery.result.is_ok())).unwrap();
-    for (partition, value) in records {
-        let record = Outgoing { topic, partition: *partition, key: b"k", value, headers: &[], tag: 0 };
+    for (partition, key, value) in records {
+        let key = key.as_bytes();
+        let record = Outgoing { topic, partition: *partition, key, value, headers: &[], tag: 0 };
         writer.send(record).unwrap();
     }
     writer.flush(DEADLINE).unwrap();

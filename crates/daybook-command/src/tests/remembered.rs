@@ -39,7 +39,7 @@ fn unchanged() -> Outcome {
 }
 
 fn rejected() -> Outcome {
-    let taken = Problem::named(409, "name-taken", "Name taken", "take another");
+    let taken = Problem::new(409, "name-taken", "Name taken", "take another");
     Outcome::Rejected(taken.with("version", 7).with("field", "name"))
 }
 

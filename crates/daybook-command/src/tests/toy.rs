@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
+use daybook_event::Rejection;
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
-use daybook_event::problem::{Problem, ProblemType};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::http::{Body, command_on, command_on_new, guarded, show};
+use crate::http::Routes;
 use crate::{Aggregate, Service, Standing};
 
 #[derive(Debug, Clone, Copy)]
@@ -50,28 +49,12 @@ pub(crate) enum ToyEvent {
     Lost(OfToy),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Rejection)]
 pub(crate) enum ToyRejection {
+    #[problem(404, "toy-unknown", "there is no such toy")]
     Unknown,
+    #[problem(409, "name-taken", "another toy has this name")]
     NameTaken,
-}
-
-const TOY_UNKNOWN: ProblemType =
-    ProblemType { slug: "toy-unknown", status: 404, title: "Toy unknown", meaning: "There is no such toy." };
-const NAME_TAKEN: ProblemType = ProblemType {
-    slug: "name-taken",
-    status: 409,
-    title: "Name taken",
-    meaning: "Another toy has this name.",
-};
-
-impl From<ToyRejection> for Problem {
-    fn from(rejection: ToyRejection) -> Self {
-        match rejection {
-            ToyRejection::Unknown => Self::of(&TOY_UNKNOWN, "there is no such toy"),
-            ToyRejection::NameTaken => Self::of(&NAME_TAKEN, "another toy has this name"),
-        }
-    }
 }
 
 impl EventData for ToyEvent {
@@ -103,7 +86,6 @@ impl EventData for ToyEvent {
 impl Aggregate for Toys {
     const SERVICE: &'static str = "toys";
     const TOPIC: &'static str = "toys.events";
-    const PROBLEMS: &'static [&'static ProblemType] = &[&TOY_UNKNOWN, &NAME_TAKEN];
     const UNIQUE_FORM: u32 = 1;
 
     type State = Toy;
@@ -180,8 +162,6 @@ impl Aggregate for Toys {
     }
 }
 
-type Shared = State<Arc<Service<Toys>>>;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Make {
@@ -194,30 +174,15 @@ struct Paint {
     coats: u64,
 }
 
+pub(crate) fn routes() -> Routes<Toys> {
+    Routes::of("/toys", "toy_id")
+        .create(|toy_id, Make { name }| ToyCommand::Make(toy_id, name))
+        .change(|toy_id, Paint { coats }| ToyCommand::Paint(toy_id, coats))
+        .action("coats", |toy_id, Paint { coats }| ToyCommand::Paint(toy_id, coats))
+        .delete(ToyCommand::Lose)
+}
+
 pub(crate) fn router(service: Arc<Service<Toys>>) -> Router {
-    let routes = Router::new()
-        .route("/toys", post(make))
-        .route("/toys/{toy_id}", get(show_toy).patch(paint).delete(lose))
-        .route("/panic", get(async || -> Response { panic!("a handler with a mistake in it") }));
-    guarded(routes, service)
-}
-
-async fn make(State(service): Shared, request: Request) -> Response {
-    let build = |toy_id, body: &Body| body.parse::<Make>().map(|make| ToyCommand::Make(toy_id, make.name));
-    command_on_new(&service, request, build).await
-}
-
-async fn show_toy(State(service): Shared, request: Request) -> Response {
-    show(&service, request).await
-}
-
-async fn paint(State(service): Shared, request: Request) -> Response {
-    let build =
-        |toy_id, body: &Body| body.parse::<Paint>().map(|paint| ToyCommand::Paint(toy_id, paint.coats));
-    command_on(&service, request, build).await
-}
-
-async fn lose(State(service): Shared, request: Request) -> Response {
-    let build = |toy_id, _: &Body| Ok(ToyCommand::Lose(toy_id));
-    command_on(&service, request, build).await
+    let panics = get(async || -> Response { panic!("a handler with a mistake in it") });
+    routes().router_with(Router::new().route("/panic", panics), service)
 }

@@ -1,14 +1,14 @@
 //! One writer per partition: claims, instances, and what becomes of those who are shut out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
 use crate::testing::{
-    Call, Log, PARTITIONS, TestService, broker, copy_dir, eventually, kafka_is_away, settings, write_raw,
+    Call, Log, PARTITIONS, TestService, broker, copy_dir, eventually, figure, kafka_is_away, settings,
+    write_raw,
 };
 use crate::{AnswerAfter, RunError, Running, Settings, Starting, SystemAmbient};
 
@@ -190,17 +190,34 @@ async fn of_several_that_start_at_once_one_writes() {
     }
 }
 
+/// Before, among and behind what it sends; neither the watch nor an acknowledgement makes it claim the topic again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_record_is_noticed_while_the_service_runs() {
+async fn what_others_write_among_its_records_is_set_aside_and_it_relays_without_a_new_claim() {
     let broker = broker();
     let kafka = broker.kafka("");
-    let mut toys = TestService::<Toys>::start_with(kafka.clone(), router, |settings| {
-        settings.limits.drain_timeout = Duration::ZERO;
-    });
-    write_raw(&kafka, "toys.events", &[(1, b"hello")]);
-    let said = eventually("the record to be noticed", || {
-        toys.service().positions.trouble().filter(|said| said.contains("no event that can be read"))
-    });
-    assert!(said.contains("topic toys.events partition 1 offset 1"), "{said}");
+    let mut toys = TestService::<Toys>::start(kafka.clone(), router);
+    let own = |number| format!("toy {number}");
+    let noise: Vec<_> = (0..PARTITIONS).map(|partition| (partition, &b"hello"[..])).collect();
+    for number in 0..30 {
+        if number % 5 == 0 {
+            write_raw(&kafka, "toys.events", &noise);
+        }
+        make(&toys, &[&own(number)]).await;
+    }
+    toys.relayed();
+    let records = 6 * PARTITIONS as u64;
+    eventually("all of it to be set aside", || (toys.service().set_aside_records() == records).then_some(()));
+    let service = toys.service();
+    assert_eq!((service.positions.trouble(), service.metrics.relay_failures.get()), (None, 0));
+    let shown = service.own_set_aside();
+    assert_eq!(shown.iter().map(|of| of.records).collect::<Vec<_>>(), [6; PARTITIONS as usize]);
+    assert_eq!(figure(&toys.router, "set_aside_records").await, records);
+    // The last thing there is nobody's event.
+    write_raw(&kafka, "toys.events", &noise);
+    let all = records + PARTITIONS as u64;
+    eventually("the watch to notice it", || (toys.service().set_aside_records() == all).then_some(()));
     toys.stop();
+    let log = Log::read(&kafka, "toys.events");
+    assert_eq!(log.claims(), vec![vec![1]; PARTITIONS as usize], "one claim each");
+    assert_eq!(log.partitions.iter().flatten().count(), 30);
 }

@@ -7,14 +7,15 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_event::claim::Writer;
-use daybook_event::envelope;
-use daybook_event::place::{self, Compared, Place};
-use daybook_event::sequence::{Reached, Sequence, Verdict};
-use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
+use daybook_event::place::Place;
+use daybook_event::sequence::Reached;
+use daybook_kafka::topics::{self, Held, TopicError};
 use daybook_kafka::{Record, Span, Start, read_spans_until};
+use daybook_stream::{Admission, Disposition, Located, PartitionState, locate};
 use uuid::Uuid;
 
 use crate::comparison::{CompareError, OwnTopic};
@@ -71,26 +72,13 @@ pub(crate) struct WholeLog<'l>(Vec<&'l OwnPartition>);
 /// One partition, up to where it has been read.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnPartition {
-    pub(crate) sequence: Sequence,
+    pub(crate) state: PartitionState,
     /// Positions before this one are there, and not of a higher epoch than the own one.
     pub(crate) own_end: u64,
     /// Offset of the first record that has not been read.
     pub(crate) next_offset: i64,
     /// The claim that is in force, if it was read.
     pub(crate) claim: Option<InForce>,
-    before: Before,
-}
-
-/// What is known of all that lies before the next record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// Whatever follows from it.
-    Known,
-    /// Nothing: the log's beginning is gone, and no event of it has been read. It begins at any position.
-    Gone,
-    /// Events of this epoch, whose claim is gone with the beginning. They may be what a writer that was shut out still sent: one of
-    /// a higher epoch without a claim before it says so.
-    Unclaimed(u32),
 }
 
 /// A claim that is in force.
@@ -123,18 +111,19 @@ impl OwnLog {
     ) -> Result<(Self, Vec<Option<i64>>), CompareError> {
         let all: Vec<_> = (0..own.partitions).map(|partition| (own.topic, partition)).collect();
         let held = topics::held_until(&own.kafka, &all, patience.answer_max, patience.is_over)?;
-        let known: Vec<_> = known(marks, &held).collect();
-        let mut places = places(own, &known)?.into_iter();
-        let partitions = marks.iter().zip(&held).map(|(mark, held)| {
+        let mut places = places(own, marks, &held)?.into_iter();
+        let topic = Arc::from(own.topic);
+        let partitions = (0..).zip(marks.iter().zip(&held)).map(|(partition, (mark, held))| {
             let held = held.as_ref().map_err(Clone::clone)?;
-            Ok(match places.next() {
-                Some(Place::At(offset)) if offset == mark.offset => {
-                    OwnPartition::new(Sequence::resume(*mark), offset, Before::Known)
-                }
+            let resume = |from| PartitionState::resume(Arc::clone(&topic), partition, own.service, from);
+            Ok(OwnPartition::new(match places.next() {
+                Some(Place::At(offset)) if offset == mark.offset => resume(*mark),
                 // Lost, or changed: what it has is found out by reading all of it.
-                _ if held.low > 0 => OwnPartition::new(Sequence::start(), held.low, Before::Gone),
-                _ => OwnPartition::new(Sequence::start(), held.low, Before::Known),
-            })
+                _ if held.low > 0 => {
+                    PartitionState::without_front(Arc::clone(&topic), partition, own.service, held.low)
+                }
+                _ => resume(Reached { offset: held.low, ..Reached::default() }),
+            }))
         });
         let partitions = partitions.collect();
         let ends = held.iter().map(|held| Some(held.as_ref().ok()?.high)).collect();
@@ -224,7 +213,7 @@ impl OwnLog {
 
     /// The highest epoch that is in force anywhere.
     pub(crate) fn epoch(&self) -> u32 {
-        self.known().map(|(_, at)| at.sequence.epoch()).max().unwrap_or(0)
+        self.known().map(|(_, at)| at.state.sequence().epoch()).max().unwrap_or(0)
     }
 
     /// The first partition whose claim, as far as it was read, is one of these; and by whom.
@@ -242,7 +231,7 @@ impl WholeLog<'_> {
 
     /// How far each partition has been read: right behind its last event.
     pub(crate) fn reached(&self) -> Vec<Reached> {
-        self.0.iter().map(|at| at.sequence.reached()).collect()
+        self.0.iter().map(|at| at.state.reached()).collect()
     }
 
     /// The last event of every partition.
@@ -252,82 +241,49 @@ impl WholeLog<'_> {
 }
 
 impl OwnPartition {
-    fn new(sequence: Sequence, next_offset: i64, before: Before) -> Self {
-        let own_end = sequence.next_position();
-        Self { sequence, own_end, next_offset, claim: None, before }
+    fn new(state: PartitionState) -> Self {
+        Self { own_end: state.next_position(), next_offset: state.next_offset(), state, claim: None }
     }
 
     /// Its last event.
     pub(crate) fn tail(&self) -> Option<Tail> {
-        let Reached { next_position, last_id, .. } = self.sequence.reached();
+        let Reached { next_position, last_id, .. } = self.state.reached();
         Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })
     }
 
-    /// Begins at this event, unless it is of a writer that was shut out before, or one that others go on from.
-    fn begin_at(&mut self, epoch: u32, next_position: u64, offset: i64) {
-        let begins = match self.before {
-            Before::Known => false,
-            Before::Gone => epoch >= self.sequence.epoch(),
-            Before::Unclaimed(of) => epoch > of && epoch >= self.sequence.epoch(),
-        };
-        if !begins {
-            return;
-        }
-        self.before = if self.claim.is_some() { Before::Known } else { Before::Unclaimed(epoch) };
-        self.sequence =
-            Sequence::resume(Reached { offset, epoch, next_position, last_id: None, log_id: None });
-        self.own_end = 0;
-    }
-
     fn take(&mut self, own: &OwnTopic, record: &Record<'_>, own_epoch: u32) -> Result<(), IncomingError> {
-        if self.before != Before::Known
-            && let Ok(event) = envelope::open(record.value(), || record.headers())
-        {
-            self.begin_at(event.writer_epoch, event.position, record.offset());
-        }
-        let judged = incoming::judge(record, own.service, &self.sequence).map_err(|fault| IncomingError {
+        let view = incoming::view(record);
+        let admission = self.state.admit_envelope(&view, || record.headers());
+        let Admission { disposition, passing } = admission.map_err(|refusal| IncomingError {
             at: incoming::at(record, &own.kafka.topic_prefix),
-            fault: Box::new(fault),
+            fault: Box::new(refusal.into()),
         })?;
-        judged.pass(&mut self.sequence, record.offset());
-        self.next_offset = record.offset() + 1;
-        if judged.verdict == Verdict::Apply && self.sequence.epoch() <= own_epoch {
-            self.own_end = self.sequence.next_position();
+        if passing.begins() {
+            self.own_end = 0;
         }
-        if judged.verdict == Verdict::Claim {
-            let (offset, id, epoch) = (record.offset(), judged.id, self.sequence.epoch());
-            self.claim = judged.writer.map(|writer| InForce { offset, id, epoch, writer });
+        self.state.advance(passing);
+        self.next_offset = self.state.next_offset();
+        let epoch = self.state.sequence().epoch();
+        match disposition {
+            Disposition::Event(_) if epoch <= own_epoch => self.own_end = self.state.next_position(),
+            Disposition::Claim(claim) => {
+                self.claim = Some(InForce { offset: view.offset, id: claim.id, epoch, writer: claim.writer });
+            }
+            Disposition::SetAside { why, .. } => {
+                own.set_aside.note(own.topic, record.partition(), &view, &why);
+            }
+            Disposition::Event(_) | Disposition::Repeated | Disposition::Fenced => {}
         }
         Ok(())
     }
 }
 
-/// A partition that somebody answers for: its number, what was marked, and what it holds.
-type Known<'m> = (i32, &'m Reached, &'m Watermarks);
-
-fn known<'m>(marks: &'m [Reached], held: &'m [Held]) -> impl Iterator<Item = Known<'m>> {
-    (0..)
-        .zip(marks.iter().zip(held))
-        .filter_map(|(partition, (mark, held))| Some((partition, mark, held.as_ref().ok()?)))
-}
-
-/// Where the log has what was marked, per known partition.
-fn places(own: &OwnTopic, known: &[Known<'_>]) -> Result<Vec<Place>, CompareError> {
-    let compared = known.iter().map(|(_, reached, held)| Compared {
-        reached: **reached,
-        low: held.low,
-        high: held.high,
-    });
-    let start = |(index, offset): &(usize, i64)| Start {
-        topic: own.topic.to_owned(),
-        partition: known[*index].0,
-        offset: *offset,
+/// Where the log has what was marked, per partition that somebody answers for.
+fn places(own: &OwnTopic, marks: &[Reached], held: &[Held]) -> Result<Vec<Place>, CompareError> {
+    let located = |(partition, (reached, held)): (i32, (&Reached, &Held))| {
+        let held = *held.as_ref().ok()?;
+        Some(Located { topic: own.topic, partition, service: own.service, reached: *reached, held })
     };
-    let places = place::places(compared, |looks| {
-        let records = topics::records_at(&own.kafka, &looks.iter().map(start).collect::<Vec<_>>())?;
-        let event =
-            |record: topics::OwnedRecord| place::event(record.value.as_deref(), || record.headers.clone());
-        Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(event)).collect())
-    })?;
-    Ok(places)
+    let located: Vec<_> = (0..).zip(marks.iter().zip(held)).filter_map(located).collect();
+    Ok(locate(&own.kafka, &located, &|| false)?)
 }

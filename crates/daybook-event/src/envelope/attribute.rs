@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{OpenError, Source};
@@ -71,6 +74,13 @@ pub(super) fn epoch_text(text: &str) -> Result<u32, OpenError> {
     number
         .ok_or_else(|| malformed("writerepoch", text, EPOCH_EXPECTED))
         .and_then(|number| epoch(Some(number)))
+}
+
+/// JSON in base 64, as RFC 4648 has it.
+pub(super) fn data_base64(text: &str) -> Result<Box<RawValue>, OpenError> {
+    let bytes = STANDARD.decode(text).map_err(|_| malformed("data_base64", text, "base 64"))?;
+    let json = String::from_utf8(bytes).ok().and_then(|json| RawValue::from_string(json).ok());
+    json.ok_or_else(|| malformed("data_base64", text, "JSON in base 64"))
 }
 
 /// `/service/partition`.

@@ -17,7 +17,8 @@ use crate::explain::{self, Fault};
 struct Wire<'a> {
     #[serde(borrow)]
     specversion: Option<Text<'a>>,
-    writerepoch: Option<u64>,
+    #[serde(borrow)]
+    writerepoch: Option<Number<'a>>,
     #[serde(borrow)]
     previousid: Option<Text<'a>>,
     #[serde(borrow)]
@@ -32,7 +33,8 @@ struct Wire<'a> {
     time: Option<Text<'a>>,
     #[serde(borrow)]
     sequence: Option<Text<'a>>,
-    aggregateversion: Option<u64>,
+    #[serde(borrow)]
+    aggregateversion: Option<Number<'a>>,
     #[serde(borrow)]
     correlationid: Option<Text<'a>>,
     #[serde(borrow)]
@@ -41,6 +43,36 @@ struct Wire<'a> {
     traceparent: Option<Text<'a>>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data_base64: Option<Text<'a>>,
+}
+
+/// A number, or the same as decimal digits: bridges from binary mode, where all is text, write it so.
+enum Number<'a> {
+    Plain(u64),
+    Digits(Cow<'a, str>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Number<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("u64")
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Number<'de>, E> {
+                Ok(Number::Plain(number))
+            }
+            fn visit_borrowed_str<E>(self, digits: &'de str) -> Result<Number<'de>, E> {
+                Ok(Number::Digits(Cow::Borrowed(digits)))
+            }
+            fn visit_str<E: serde::de::Error>(self, digits: &str) -> Result<Number<'de>, E> {
+                Ok(Number::Digits(Cow::Owned(digits.to_owned())))
+            }
+        }
+        from.deserialize_any(Either)
+    }
 }
 
 /// Text that borrows unless JSON's escapes forbid it. (serde's own `Option<Cow<str>>` always copies.)
@@ -74,7 +106,7 @@ pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
     // First, because its absence means that this is no structured event at all.
     attribute::specversion(&required("specversion", wire.specversion)?)?;
     Ok(Envelope {
-        writer_epoch: attribute::epoch(wire.writerepoch)?,
+        writer_epoch: epoch(wire.writerepoch)?,
         previous_id: wire.previousid.map(|text| attribute::uuid("previousid", &text.0)).transpose()?,
         id: attribute::uuid("id", &required("id", wire.id)?)?,
         source: attribute::source(required("source", wire.source)?)?,
@@ -86,7 +118,7 @@ pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
         correlation_id: attribute::uuid("correlationid", &required("correlationid", wire.correlationid)?)?,
         causation_id: attribute::uuid("causationid", &required("causationid", wire.causationid)?)?,
         traceparent: wire.traceparent.map(|text| text.0),
-        data: Cow::Borrowed(wire.data.ok_or(OpenError::Missing { attribute: "data" })?),
+        data: data(wire.data, wire.data_base64)?,
     })
 }
 
@@ -97,7 +129,7 @@ pub(crate) fn claimed_parts(value: &[u8]) -> Result<(Uuid, Source<'_>, u32), Ope
     attribute::specversion(&required("specversion", wire.specversion)?)?;
     let id = attribute::uuid("id", &required("id", wire.id)?)?;
     let source = attribute::source(required("source", wire.source)?)?;
-    match attribute::epoch(wire.writerepoch)? {
+    match epoch(wire.writerepoch)? {
         0 => Err(OpenError::Missing { attribute: "writerepoch" }),
         epoch => Ok((id, source, epoch)),
     }
@@ -117,11 +149,34 @@ fn required<'a>(attribute: &'static str, text: Option<Text<'a>>) -> Result<Cow<'
     text.map(|text| text.0).ok_or(OpenError::Missing { attribute })
 }
 
-fn version(found: Option<u64>) -> Result<u64, OpenError> {
+fn version(found: Option<Number<'_>>) -> Result<u64, OpenError> {
     match found {
-        Some(0) => Err(attribute::malformed("aggregateversion", "0", attribute::VERSION_EXPECTED)),
-        Some(version) => Ok(version),
+        Some(Number::Plain(0)) => {
+            Err(attribute::malformed("aggregateversion", "0", attribute::VERSION_EXPECTED))
+        }
+        Some(Number::Plain(version)) => Ok(version),
+        Some(Number::Digits(digits)) => attribute::version(&digits),
         None => Err(OpenError::Missing { attribute: "aggregateversion" }),
+    }
+}
+
+fn epoch(found: Option<Number<'_>>) -> Result<u32, OpenError> {
+    match found {
+        Some(Number::Digits(digits)) => attribute::epoch_text(&digits),
+        Some(Number::Plain(number)) => attribute::epoch(Some(number)),
+        None => attribute::epoch(None),
+    }
+}
+
+/// The data, be it plain or in base 64.
+fn data<'a>(plain: Option<&'a RawValue>, base64: Option<Text<'_>>) -> Result<Cow<'a, RawValue>, OpenError> {
+    match (plain, base64) {
+        (Some(data), None) => Ok(Cow::Borrowed(data)),
+        (None, Some(Text(base64))) => attribute::data_base64(&base64).map(Cow::Owned),
+        (None, None) => Err(OpenError::Missing { attribute: "data" }),
+        (Some(_), Some(Text(base64))) => {
+            Err(attribute::malformed("data_base64", &base64, "nothing, because there is `data`"))
+        }
     }
 }
 

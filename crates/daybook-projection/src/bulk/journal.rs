@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Unit;
 use crate::checkpoint::Checkpoint;
 use crate::layout::Layout;
-use crate::quarantine::{ParkedKey, SkippedEvent};
+use crate::quarantine::SkippedEvent;
 use crate::replay::Unfoldable;
 use crate::store::StoreError;
 
@@ -41,9 +41,6 @@ pub(crate) struct Journal {
     /// Names of the files of records that wait.
     #[serde(default)]
     pub(crate) parked: Vec<String>,
-    /// Records at the ends of partitions whose place no record behind them tells.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) unplaced: Vec<ParkedKey>,
     /// Events that an earlier reading of the log could not fold.
     #[serde(default)]
     pub(crate) unfoldable: Vec<Unfoldable>,

@@ -1,5 +1,6 @@
 //! A checkpoint as JSON: an array with one object for each partition.
 
+use daybook_stream::SetAside;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,6 +18,28 @@ pub(super) struct SourceEntry {
     epoch: u32,
     #[serde(default)]
     log_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set_aside: Option<SetAsideEntry>,
+}
+
+/// Records that were set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct SetAsideEntry {
+    records: u64,
+    first_offset: i64,
+    last_offset: i64,
+}
+
+impl SetAsideEntry {
+    fn of(set_aside: SetAside) -> Option<Self> {
+        let SetAside { records, first_offset, last_offset } = set_aside;
+        (records > 0).then_some(Self { records, first_offset, last_offset })
+    }
+
+    fn set_aside(self) -> SetAside {
+        let Self { records, first_offset, last_offset } = self;
+        SetAside { records, first_offset, last_offset }
+    }
 }
 
 impl From<Vec<SourceEntry>> for Checkpoint {
@@ -24,7 +47,19 @@ impl From<Vec<SourceEntry>> for Checkpoint {
         Self::from_sources(entries.into_iter().map(|entry| {
             let id = SourceId { topic: entry.topic.into(), partition: entry.partition };
             let SourceEntry { next_offset, next_position, last_id, resume_offset, epoch, log_id, .. } = entry;
-            (id, SourceCheckpoint { next_offset, next_position, last_id, resume_offset, epoch, log_id })
+            let set_aside = entry.set_aside.map(SetAsideEntry::set_aside).unwrap_or_default();
+            (
+                id,
+                SourceCheckpoint {
+                    next_offset,
+                    next_position,
+                    last_id,
+                    resume_offset,
+                    epoch,
+                    log_id,
+                    set_aside,
+                },
+            )
         }))
     }
 }
@@ -40,6 +75,7 @@ impl From<Checkpoint> for Vec<SourceEntry> {
             resume_offset: at.resume_offset,
             epoch: at.epoch,
             log_id: at.log_id,
+            set_aside: SetAsideEntry::of(at.set_aside),
         };
         checkpoint.sources().map(entry).collect()
     }
@@ -62,6 +98,7 @@ mod tests {
             resume_offset: 8,
             epoch: 2,
             log_id,
+            set_aside: SetAside { records: 2, first_offset: 3, last_offset: 8 },
         };
         checkpoint.set(source, at);
         let json = serde_json::to_string(&checkpoint).unwrap();

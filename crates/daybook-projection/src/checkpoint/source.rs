@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use daybook_event::sequence::{Reached, Sequence};
+use daybook_event::sequence::Reached;
+use daybook_stream::SetAside;
 use uuid::Uuid;
 
 use crate::codec::{RowError, RowReader, put_varint};
@@ -39,13 +40,15 @@ pub struct SourceCheckpoint {
     pub epoch: u32,
     /// Id of the log that the partition belongs to, if an event of its topic named one.
     pub log_id: Option<Uuid>,
+    /// Records before `next_offset` that were set aside: they are no events of the topic's service.
+    pub set_aside: SetAside,
 }
 
 impl SourceCheckpoint {
-    /// The state of the position check from here on.
+    /// Whether records were set aside behind the event projected last: until the next one nobody knows whether they were events.
     #[must_use]
-    pub fn sequence(&self) -> Sequence {
-        Sequence::resume(self.reached())
+    pub fn is_end_unproven(&self) -> bool {
+        self.set_aside.lies_behind(self.resume_offset)
     }
 
     /// What has been projected, and where reading goes on.
@@ -62,8 +65,16 @@ impl SourceCheckpoint {
         put_varint(&mut bytes, self.next_position);
         put_varint(&mut bytes, self.resume_offset.max(0).unsigned_abs());
         put_varint(&mut bytes, self.epoch.into());
-        for id in [self.last_id, self.log_id].iter().flatten() {
+        let SetAside { records, first_offset, last_offset } = self.set_aside;
+        // Where something was set aside, the log's id is always there: nil for none.
+        let log_id = self.log_id.or((records > 0).then(Uuid::nil));
+        for id in [self.last_id, log_id].iter().flatten() {
             bytes.extend_from_slice(id.as_bytes());
+        }
+        if records > 0 {
+            put_varint(&mut bytes, records);
+            put_varint(&mut bytes, first_offset.max(0).unsigned_abs());
+            put_varint(&mut bytes, last_offset.max(0).unsigned_abs());
         }
         bytes
     }
@@ -75,8 +86,20 @@ impl SourceCheckpoint {
         let (resume_offset, epoch) = (reader.number("resume_offset")?, reader.number("epoch")?);
         let last_id = if next_position == 0 { None } else { Some(reader.uuid("last_id")?) };
         let log_id = if reader.is_at_end() { None } else { Some(reader.uuid("log_id")?) };
+        let log_id = log_id.filter(|log_id| !log_id.is_nil());
+        let mut set_aside = SetAside::default();
+        if !reader.is_at_end() {
+            set_aside = SetAside {
+                records: reader.varint("set_aside")?,
+                first_offset: reader.number("first_offset")?,
+                last_offset: reader.number("last_offset")?,
+            };
+            if set_aside.records == 0 {
+                return Err(RowError::impossible("set_aside", 0));
+            }
+        }
         reader.finish()?;
-        Ok(Self { next_offset, next_position, last_id, resume_offset, epoch, log_id })
+        Ok(Self { next_offset, next_position, last_id, resume_offset, epoch, log_id, set_aside })
     }
 }
 
@@ -87,6 +110,7 @@ mod tests {
     #[test]
     fn a_source_comes_back_from_its_bytes() {
         let id = Some(Uuid::from_u128(7));
+        let aside = |records, first_offset, last_offset| SetAside { records, first_offset, last_offset };
         for source in [
             SourceCheckpoint::default(),
             SourceCheckpoint { next_offset: 12, ..SourceCheckpoint::default() },
@@ -96,15 +120,26 @@ mod tests {
                 last_id: id,
                 resume_offset: 7,
                 epoch: u32::MAX,
-                log_id: None,
+                ..SourceCheckpoint::default()
             },
             SourceCheckpoint { next_offset: 4, log_id: id, ..SourceCheckpoint::default() },
             SourceCheckpoint { next_position: 3, last_id: id, log_id: id, ..SourceCheckpoint::default() },
+            SourceCheckpoint { set_aside: aside(1, 0, 0), ..SourceCheckpoint::default() },
+            SourceCheckpoint {
+                last_id: id,
+                next_position: 3,
+                set_aside: aside(2, 4, 9),
+                ..SourceCheckpoint::default()
+            },
+            SourceCheckpoint { log_id: id, set_aside: aside(3, 5, i64::MAX), ..SourceCheckpoint::default() },
         ] {
             assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
             let longer = [&source.encode()[..], &[0]].concat();
             assert!(SourceCheckpoint::decode(&longer).is_err());
         }
         assert!(SourceCheckpoint::decode(&[1, 1, 1, 0, 9]).is_err());
+        let of_none =
+            [&SourceCheckpoint { log_id: id, ..SourceCheckpoint::default() }.encode()[..], &[0, 1, 2]];
+        assert!(SourceCheckpoint::decode(&of_none.concat()).is_err());
     }
 }

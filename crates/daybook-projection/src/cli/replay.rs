@@ -7,10 +7,12 @@ use std::thread;
 use crate::quarantine::SkippedEvent;
 use crate::replay::wait_for_a_broker;
 use crate::{
-    Comparison, ParkedKey, Projection, ReadModel, ReplayOptions, ReplayReport, rebuild_aside, replay,
+    Comparison, Projection, ReadModel, ReplayOptions, ReplayReport, SourceCheckpoint, SourceId,
+    rebuild_aside, replay,
 };
 use daybook_event::event_data::EventData;
 use daybook_service::shutdown_signal;
+use daybook_stream::SetAside;
 use serde_json::json;
 
 use super::settings::Settings;
@@ -96,7 +98,7 @@ fn shown(report: &ReplayReport, json: bool) -> String {
             "resumed": report.resumed,
             "quarantine_keys": report.quarantine.keys().count(),
             "quarantine_events": report.quarantine.events(),
-            "unplaced": report.unplaced,
+            "set_aside": report.checkpoint.set_aside(),
             "compared": compared(report),
             "retired": report.retired,
         })
@@ -109,10 +111,10 @@ fn shown(report: &ReplayReport, json: bool) -> String {
             report.quarantine.events()
         ),
     };
-    let unplaced: String = report.unplaced.iter().map(unplaced).collect();
+    let set_aside: String = report.checkpoint.sources().filter_map(set_aside).collect();
     let published = if report.published { "published" } else { "not published" };
     format!(
-        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}{parked}{unplaced}",
+        "{}: {} events in {elapsed_s:.1} s ({} repeated ones skipped), {} bytes on disk, {published}\ndigest {}\n{}{parked}{set_aside}",
         report.generation,
         report.events,
         report.duplicates,
@@ -122,10 +124,14 @@ fn shown(report: &ReplayReport, json: bool) -> String {
     )
 }
 
-/// A line for a record at the end of a partition.
-fn unplaced(record: &ParkedKey) -> String {
-    let ParkedKey { key, topic, partition, reason, .. } = record;
-    format!("\nat the end of {topic}/{partition}, of key {key}, a record waits that is no event: {reason}")
+/// A line for a partition of which records were set aside.
+fn set_aside((source, at): (&SourceId, &SourceCheckpoint)) -> Option<String> {
+    let SetAside { records, first_offset, .. } = at.set_aside;
+    let end = if at.is_end_unproven() { "; its end is unproven until the next event" } else { "" };
+    let line = format!(
+        "\nof {source}, {records} records are set aside that are no events, the first at offset {first_offset}{end}"
+    );
+    (records > 0).then_some(line)
 }
 
 /// How it compares with what was published before, in a sentence.

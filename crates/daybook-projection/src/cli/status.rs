@@ -122,6 +122,8 @@ fn opened(
             "position": at.next_position,
             "end_offset": end,
             "lag": end.map(|end| (end - at.next_offset).max(0)),
+            "set_aside": at.set_aside.records,
+            "end_unproven": at.is_end_unproven(),
         }))
     };
     Ok(json!({
@@ -185,8 +187,13 @@ fn as_text(status: &Value) -> String {
         format!("layout {}, {} events, digest {}", text("layout"), text("events"), text("digest")),
     ];
     lines.extend(status["partitions"].as_array().into_iter().flatten().map(|partition| {
+        let set_aside = match (partition["set_aside"].as_u64(), partition["end_unproven"] == true) {
+            (Some(1..), true) => format!(", {} set aside, end unproven", partition["set_aside"]),
+            (Some(1..), false) => format!(", {} set aside", partition["set_aside"]),
+            _ => String::new(),
+        };
         format!(
-            "{}/{}: next offset {}, next position {}, end offset {}, lag {}",
+            "{}/{}: next offset {}, next position {}, end offset {}, lag {}{set_aside}",
             partition["topic"].as_str().unwrap_or_default(),
             partition["partition"],
             partition["checkpoint"],

@@ -7,7 +7,6 @@ use daybook_event::event_data::EventData;
 use super::Engine;
 use crate::checkpoint::Checkpoint;
 use crate::generation::Generation;
-use crate::quarantine::shown;
 use crate::store::StoreError;
 
 impl<E: EventData> Engine<E> {
@@ -18,9 +17,6 @@ impl<E: EventData> Engine<E> {
     pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
         let mut commit = stored.begin();
         commit.park(self.intake.take_uncommitted())?;
-        let before = stored.quarantine();
-        commit
-            .show_unplaced(self.sources.iter().flat_map(|source| shown(source, before.unplaced())).collect());
         for table in &mut self.tables {
             table.write(&mut commit)?;
         }

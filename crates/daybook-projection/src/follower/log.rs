@@ -11,7 +11,7 @@ use daybook_kafka::{LogError, Start};
 use super::following::Following;
 use super::telling::{publish_state, tell_away};
 use crate::checkpoint::{Checkpoint, SourceId};
-use crate::place::places_until;
+use crate::place::places;
 use crate::progress::State;
 use crate::sources::{self, Misfit};
 use crate::stop::StopReason;
@@ -161,7 +161,7 @@ impl<E: EventData> Following<E> {
         let present = Checkpoint::from_sources(present);
         sources::check_fronts(&present, &held, self.kafka.embedded)?;
         let is_over = || self.stopping.requested();
-        let places = match places_until(&self.kafka, &present, &held, &is_over) {
+        let places = match places(&self.kafka, self.projection.topics, &present, &held, &is_over) {
             Ok(places) => places,
             Err(error) => return Ok(Err(Wait::ForLog(error.to_string()))),
         };

@@ -89,7 +89,6 @@ impl<E: EventData> Following<E> {
                     catching.hear(found.here[source]);
                     catching.reach(found.here[source]);
                     self.findings.readings.reach(found.here[source]);
-                    self.engine.reach_end(&self.generation, found.here[source]);
                     false
                 }
                 Polled::Nothing => true,
@@ -123,6 +122,7 @@ impl<E: EventData> Following<E> {
     fn settle(&mut self, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         self.commit().map_err(Ended::Stopped)?;
         self.tell_how_it_goes(catching);
+        self.engine.tell_set_aside();
         self.findings.readings.read(self.engine.counted());
         if let Some(reason) = self.findings.doubt.take() {
             tracing::warn!("the place in the log is looked for again: {reason}");

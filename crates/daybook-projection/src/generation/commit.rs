@@ -124,10 +124,7 @@ impl Commit<'_> {
         meta::put_digest(&mut self.batch, self.digest);
         let moment =
             Moment { checkpoint: checkpoint.into(), digest: self.digest, quarantine: self.quarantine };
-        let before = generation.quarantine();
-        let now = generation.write(self.batch, moment)?;
-        generation.note_unplaced(&before, &now.quarantine);
-        Ok(now.checkpoint.clone())
+        Ok(generation.write(self.batch, moment)?.checkpoint.clone())
     }
 }
 

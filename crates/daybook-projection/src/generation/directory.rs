@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use daybook_store::{DirectoryLock, LockError, files};
 
 use super::finished::FINISHED_FILE;
-use super::notes::{SKIPPED_FILE, UNPLACED_FILE};
+use super::notes::SKIPPED_FILE;
 use crate::store::{Failure, GenerationError, StoreError};
 
 pub(super) const ROWS_DIRECTORY: &str = "rows";
@@ -61,6 +61,9 @@ pub(super) fn remove_build(path: &Path) {
         }
     }
 }
+
+/// Earlier programs noted here which records waited without a position.
+const UNPLACED_FILE: &str = "UNPLACED";
 
 /// Notes that a batch was taken in part, if the next opening would find that part: sled gives up a whole batch if a write of it
 /// failed, and what it took before it met damage it keeps.

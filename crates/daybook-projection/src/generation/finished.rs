@@ -26,7 +26,7 @@ pub(super) const FINISHED_FILE: &str = "FINISHED";
 pub(super) struct Finished {
     checkpoint: Checkpoint,
     digest: String,
-    /// Events that waited and had a place; whatever leaves changes rows without a new position.
+    /// Events that waited; whatever leaves changes rows without a new position.
     parked: u64,
     /// Why it was published although it says something else than the one before.
     accepted: Option<String>,
@@ -83,9 +83,8 @@ impl Finished {
     }
 }
 
-/// Records whose place is not known are kept nowhere, and gone when it is opened.
 fn parked(moment: &Moment) -> u64 {
-    moment.quarantine.placed().map(|key| key.waiting).sum()
+    moment.quarantine.keys().map(|key| key.waiting).sum()
 }
 
 /// Whether a generation says what it was when it was finished.
@@ -152,7 +151,6 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::{SourceCheckpoint, SourceId};
-    use crate::quarantine::ParkedKey;
 
     fn moment(events: u64, rows: u8) -> Moment {
         let source = SourceId { topic: "toys".into(), partition: 0 };
@@ -175,20 +173,6 @@ mod tests {
         assert_eq!(lost, "it holds 0 events, and was finished with 3");
         let changed = finished.check(&moment(3, 1)).unwrap_err();
         assert!(changed.contains("when it was finished"), "{changed}");
-        let mut unplaced = moment(3, 2);
-        let waiting = ParkedKey {
-            key: "a".to_owned(),
-            topic: "toys".to_owned(),
-            partition: 0,
-            since_position: 3,
-            event_id: None,
-            waiting: 1,
-            reason: "a test".to_owned(),
-        };
-        Arc::make_mut(&mut unplaced.quarantine).set_unplaced(vec![waiting]);
-        let noted = Finished::of(&unplaced, None);
-        assert_eq!(noted.check(&moment(3, 2)), Ok(()), "what has no place is not kept");
-        assert!(noted.check(&moment(3, 1)).is_err(), "and hides nothing");
         let released = Finished { parked: 1, ..finished };
         assert_eq!(released.check(&moment(3, 1)), Ok(()), "what waited has left, and changed rows");
     }

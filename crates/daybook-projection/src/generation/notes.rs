@@ -2,9 +2,6 @@
 //!
 //! `SKIPPED`: the events that a generation leaves out. The file of the same name beside all generations says what is to be left
 //! out of each ([`crate::read_model`]); this one says what is missing here, also when that one is lost.
-//!
-//! `UNPLACED`: records that wait and whose position is not known yet. They are read again after a restart, unless something
-//! else stops the projection before.
 
 use std::fs;
 use std::io;
@@ -19,12 +16,10 @@ use crate::quarantine::{Quarantine, SkippedEvent};
 use crate::store::StoreError;
 
 pub(super) const SKIPPED_FILE: &str = "SKIPPED";
-pub(super) const UNPLACED_FILE: &str = "UNPLACED";
 
 /// Takes up what was noted of a generation.
 pub(super) fn take_up(path: &Path, quarantine: &mut Quarantine) {
     quarantine.leave_out(read(&path.join(SKIPPED_FILE)));
-    quarantine.set_unplaced(read(&path.join(UNPLACED_FILE)));
 }
 
 /// A note that is damaged says nothing, and keeps no generation from being opened.
@@ -65,13 +60,6 @@ impl Generation {
         }
         Ok(())
     }
-
-    /// Notes which records wait without a place, if that has changed.
-    pub(super) fn note_unplaced(&self, before: &Quarantine, now: &Quarantine) {
-        if before.unplaced() != now.unplaced() {
-            write(&self.path.join(UNPLACED_FILE), now.unplaced());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -81,7 +69,7 @@ mod tests {
     #[test]
     fn a_note_is_read_as_it_was_written_or_says_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(UNPLACED_FILE);
+        let path = directory.path().join(SKIPPED_FILE);
         assert_eq!(read::<String>(&path), [""; 0]);
         let noted = ["a".to_owned(), "b".to_owned()];
         write(&path, &noted);

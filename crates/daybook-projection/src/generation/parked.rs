@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Commit, Generation, Moment};
 use crate::checkpoint::SourceId;
 use crate::keys;
-use crate::quarantine::{ParkedKey, ParkedRecord, Quarantine};
+use crate::quarantine::{ParkedRecord, Quarantine};
 use crate::store::{GenerationError, StoreError};
 use daybook_store::{BATCH_BYTES_MAX, Batch, Database};
 use pieces::{JoinError, Joining, cut};
@@ -128,12 +128,5 @@ impl Commit<'_> {
     pub(crate) fn park_again(&mut self, record: ParkedRecord) -> Result<(), StoreError> {
         Arc::make_mut(&mut self.quarantine).remove(std::slice::from_ref(&record));
         self.park(vec![record])
-    }
-
-    /// Shows records of which it is not known yet whether they will wait; they are kept nowhere.
-    pub(crate) fn show_unplaced(&mut self, unplaced: Vec<ParkedKey>) {
-        if !unplaced.is_empty() || !self.quarantine.unplaced().is_empty() {
-            Arc::make_mut(&mut self.quarantine).set_unplaced(unplaced);
-        }
     }
 }

@@ -44,7 +44,6 @@ pub(crate) struct ParkedEvent {
 pub struct Quarantine {
     events: BTreeMap<(SourceId, u64), ParkedEvent>,
     keys: BTreeMap<(SourceId, String), ParkedKey>,
-    unplaced: Vec<ParkedKey>,
     skipped: Arc<[SkippedEvent]>,
     releases: u64,
 }
@@ -53,17 +52,11 @@ impl Quarantine {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.unplaced.is_empty()
+        self.keys.is_empty()
     }
 
-    /// All keys with events that wait, by topic, partition and key; then records whose position is not known before
-    /// another one follows. Those are read again after a restart: only that they wait is kept.
+    /// All keys with events that wait, by topic, partition and key.
     pub fn keys(&self) -> impl Iterator<Item = &ParkedKey> {
-        self.keys.values().chain(&self.unplaced)
-    }
-
-    /// As [`Quarantine::keys`], without the records whose position is not known: they lie behind the checkpoint.
-    pub fn placed(&self) -> impl Iterator<Item = &ParkedKey> {
         self.keys.values()
     }
 
@@ -198,15 +191,6 @@ impl Quarantine {
                 self.count_missing_keys();
             }
         }
-    }
-
-    /// Records whose position is not known.
-    pub(crate) fn unplaced(&self) -> &[ParkedKey] {
-        &self.unplaced
-    }
-
-    pub(crate) fn set_unplaced(&mut self, unplaced: Vec<ParkedKey>) {
-        self.unplaced = unplaced;
     }
 
     fn count(&mut self, source: &SourceId, position: u64, event: &ParkedEvent) {

@@ -1,14 +1,12 @@
 //! A record that waits, as bytes.
 
+use daybook_stream::Headers;
 use uuid::Uuid;
 
-use super::{PARKED_KEY_BYTES_MAX, REASON_CHARS_MAX};
+use super::REASON_CHARS_MAX;
 use crate::checkpoint::SourceId;
 use crate::codec::{RowError, RowReader, put_text, put_varint};
 use crate::stop::RecordAt;
-
-/// Names and values, as Kafka has them.
-pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
 /// A record that waits, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,13 +117,6 @@ fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
 pub(super) fn bytes(key: &[u8], value: Option<&[u8]>, headers: &Headers) -> usize {
     let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     key.len() + value.map_or(0, <[u8]>::len) + headers
-}
-
-/// The text of a key that can wait: it can be shown, named on a command line, and be a part of a stored key.
-pub(super) fn key_text(key: Option<&[u8]>) -> Option<&str> {
-    let text = std::str::from_utf8(key?).ok()?;
-    let fits = !text.is_empty() && text.len() <= PARKED_KEY_BYTES_MAX;
-    (fits && !text.chars().any(char::is_control)).then_some(text)
 }
 
 /// A reason as it is kept.

@@ -6,11 +6,10 @@
 #[cfg(test)]
 mod tests;
 
-use daybook_event::event_data::{self, EventData};
-use daybook_event::sequence::SequenceError;
+use daybook_event::event_data::EventData;
+use daybook_stream::{Refusal, ReopenError};
 use serde::{Deserialize, Serialize};
 
-use super::index::ParkedKey;
 use super::record::{ParkedRecord, shortened};
 use super::skipped::SkippedEvent;
 use crate::cache::{Table, fills_batch};
@@ -43,20 +42,6 @@ pub enum ReleaseError {
         /// The key.
         key: String,
     },
-    /// What waits of this key has no position yet.
-    #[error(
-        "of key {key} nothing waits but a record at the end of {topic}/{partition} whose position is not known, and which cannot be \
-         released before it is: it is known, and `--release` works, once another record follows in that partition; it goes if the \
-         topic is made anew without it"
-    )]
-    WithoutPosition {
-        /// The key.
-        key: String,
-        /// Topic without prefix.
-        topic: String,
-        /// Partition of that topic.
-        partition: i32,
-    },
     /// One of them cannot be projected by this program.
     #[error("key {key} stays parked: {reason}")]
     StillFails {
@@ -82,14 +67,7 @@ pub fn release<E: EventData>(
     let quarantine = generation.quarantine();
     let parked: Vec<_> = quarantine.sources_of(key).cloned().collect();
     if parked.is_empty() {
-        let unplaced = quarantine.unplaced().iter().find(|parked| parked.key == key);
-        let key = key.to_owned();
-        return Err(match unplaced {
-            Some(ParkedKey { topic, partition, .. }) => {
-                ReleaseError::WithoutPosition { key, topic: topic.clone(), partition: *partition }
-            }
-            None => ReleaseError::NotParked { key },
-        });
+        return Err(ReleaseError::NotParked { key: key.to_owned() });
     }
     let mut records = Vec::new();
     for source in &parked {
@@ -269,18 +247,16 @@ impl<'g, E: EventData> Folding<'g, E> {
     }
 
     fn fold(&mut self, record: &ParkedRecord) -> Result<(), StopReason> {
-        let ParkedRecord { position, offset, ref value, ref headers, .. } = *record;
+        let ParkedRecord { position, ref value, ref headers, .. } = *record;
         let at = |id| Box::new(record.at(id));
-        let opened = event_data::open::<E>(value.as_deref(), || headers.clone())
-            .map_err(|error| StopReason::unreadable(at(record.event_id()), error))?;
         let source = self.sources.iter().find(|source| source.id == record.source);
-        if let Some(source) = source {
-            source.check_origin(&opened.source, opened.id, offset)?;
-        }
-        if opened.position != position {
-            let error = SequenceError::Gap { expected: position, found: opened.position };
-            return Err(StopReason::Sequence { at: at(Some(opened.id)), error });
-        }
+        let source = source.ok_or_else(|| StopReason::UnknownTopic { at: at(record.event_id()) })?;
+        let reopened = source.state.reopen::<E>(value.as_deref(), || headers.clone(), position);
+        let opened = reopened.map_err(|error| match error {
+            ReopenError::Unreadable(error) => StopReason::unreadable(at(record.event_id()), error),
+            ReopenError::Foreign(why) => StopReason::unowned(at(record.event_id()), why),
+            ReopenError::Elsewhere(Refusal { id, error }) => StopReason::Sequence { at: at(Some(id)), error },
+        })?;
         let meta = EventMeta {
             topic: &record.source.topic,
             partition: record.source.partition,

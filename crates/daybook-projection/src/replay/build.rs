@@ -19,7 +19,6 @@ use crate::bulk::JournalFile;
 use crate::checkpoint::Checkpoint;
 use crate::generation::{self, Generation};
 use crate::projection::Projection;
-use crate::quarantine::ParkedKey;
 use crate::read_model::ReadModel;
 use crate::sources;
 
@@ -36,14 +35,6 @@ pub(super) struct Build<'b, E: 'static> {
     pub(super) control: Option<&'b ReadModel>,
     pub(super) pace: Pace,
     pub(super) resumed: bool,
-}
-
-/// What a build has met that its generation does not say.
-pub(super) struct Told {
-    /// Records recognised as repeated.
-    pub(super) duplicates: u64,
-    /// Records at the ends of partitions whose place no record behind them tells.
-    pub(super) unplaced: Vec<ParkedKey>,
 }
 
 impl<'b, E: EventData> Build<'b, E> {
@@ -112,13 +103,14 @@ impl<'b, E: EventData> Build<'b, E> {
         self.journal.read().unfoldable.clone()
     }
 
-    /// Everything, up to a finished generation, unless events cannot be folded. `ends` are the end offsets of all partitions.
+    /// Everything, up to a finished generation, and how many records were repeated; unless events cannot be folded. `ends` are the end
+    /// offsets of all partitions.
     pub(super) fn run(
         mut self,
         kafka: &Kafka,
         ends: &[i64],
         mut on_progress: impl FnMut(ReplayProgress),
-    ) -> Result<Folded<(Generation, Told)>, ReplayError> {
+    ) -> Result<Folded<(Generation, u64)>, ReplayError> {
         let ends = self.ends(ends);
         self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
         on_progress(self.pace.progress(&self.work.meter));
@@ -134,14 +126,14 @@ impl<'b, E: EventData> Build<'b, E> {
         }
         self.generation.set_skipped(self.journal.read().skipped.clone())?;
         on_progress(self.pace.progress(&self.work.meter));
-        let (superseded, told) = {
+        let (superseded, duplicates) = {
             let journal = self.journal.read();
-            (journal.superseded, Told { duplicates: journal.duplicates, unplaced: journal.unplaced.clone() })
+            (journal.superseded, journal.duplicates)
         };
         if superseded > 0 {
             tracing::info!(superseded, "records of superseded writers were skipped");
         }
-        Ok(Ok((self.generation, told)))
+        Ok(Ok((self.generation, duplicates)))
     }
 
     /// Writes all rows and what waits, and makes them durable, unless events cannot be folded.

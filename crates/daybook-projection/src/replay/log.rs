@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::options::{ReplayError, ReplayOptions};
 use crate::checkpoint::{Checkpoint, SourceId};
 use crate::place::{places, unmoved};
-use crate::projection::Projection;
+use crate::projection::{Projection, Topic};
 use crate::sources;
 use crate::stop::StopReason;
 
@@ -71,8 +71,13 @@ pub fn wait_for_a_broker(
 ///
 /// # Errors
 /// [`StopReason::LogWentBack`] while the log does not have them at all.
-pub(super) fn has_moved(kafka: &Kafka, read: &Checkpoint, log: &[Watermarks]) -> Result<bool, ReplayError> {
-    let places = looked_up(kafka, read, log)?;
+pub(super) fn has_moved(
+    kafka: &Kafka,
+    topics: &[Topic],
+    read: &Checkpoint,
+    log: &[Watermarks],
+) -> Result<bool, ReplayError> {
+    let places = looked_up(kafka, topics, read, log)?;
     Ok(unmoved(read, log, &places).contains(&false))
 }
 
@@ -83,18 +88,24 @@ pub(super) fn has_moved(kafka: &Kafka, read: &Checkpoint, log: &[Watermarks]) ->
 /// [`StopReason`] if the log does not have the goal.
 pub(super) fn ends(
     kafka: &Kafka,
+    topics: &[Topic],
     goal: Option<&Checkpoint>,
     log: &[Watermarks],
 ) -> Result<Vec<i64>, ReplayError> {
     let Some(goal) = goal else { return Ok(log.iter().map(|held| held.high).collect()) };
-    let places = looked_up(kafka, goal, log)?;
+    let places = looked_up(kafka, topics, goal, log)?;
     let there = goal.sources().zip(unmoved(goal, log, &places)).zip(log);
     Ok(there.map(|(((_, at), unmoved), held)| if unmoved { at.next_offset } else { held.low }).collect())
 }
 
-fn looked_up(kafka: &Kafka, checkpoint: &Checkpoint, log: &[Watermarks]) -> Result<Vec<Place>, ReplayError> {
+fn looked_up(
+    kafka: &Kafka,
+    topics: &[Topic],
+    checkpoint: &Checkpoint,
+    log: &[Watermarks],
+) -> Result<Vec<Place>, ReplayError> {
     sources::check_fronts(checkpoint, log, kafka.embedded)?;
-    let places = places(kafka, checkpoint, log)?;
+    let places = places(kafka, topics, checkpoint, log, &|| false)?;
     sources::went_back(checkpoint, log, &places).map_or(Ok(places), |reason| Err(reason.into()))
 }
 

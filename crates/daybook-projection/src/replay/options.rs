@@ -10,12 +10,11 @@ use daybook_kafka::LogError;
 use daybook_kafka::topics::TopicError;
 use daybook_store::Digest;
 
-use super::build::Told;
 use super::compare::Comparison;
 use crate::bulk::RUNS_MERGED_MAX;
 use crate::checkpoint::Checkpoint;
 use crate::generation::{Generation, Moment};
-use crate::quarantine::{ParkedKey, Quarantine, SkippedEvent};
+use crate::quarantine::{Quarantine, SkippedEvent};
 use crate::read_model::ReadModelError;
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
@@ -120,9 +119,6 @@ pub struct ReplayReport {
     pub elapsed: Duration,
     /// What waits in it.
     pub quarantine: Arc<Quarantine>,
-    /// Records at the ends of partitions that are no events and whose position no record behind them tells: they wait once one
-    /// comes.
-    pub unplaced: Vec<ParkedKey>,
     /// How it compares with the generation that was published before.
     pub compared: Comparison,
     /// Old generations removed because nobody needs them any more.
@@ -135,9 +131,8 @@ impl ReplayReport {
         path: PathBuf,
         generation: &Generation,
         resumed: bool,
-        told: Told,
+        duplicates: u64,
     ) -> Self {
-        let Told { duplicates, unplaced } = told;
         let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
         Self {
             generation: name,
@@ -151,7 +146,6 @@ impl ReplayReport {
             bytes_on_disk: 0,
             elapsed: Duration::ZERO,
             quarantine,
-            unplaced,
             compared: Comparison::Nothing,
             retired: Vec::new(),
         }

@@ -7,8 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use daybook_event::event_data::{self, EventData};
-use daybook_event::sequence::Verdict;
+use daybook_event::event_data::{EventData, Opened};
 use daybook_kafka::{BatchItem, BatchRecord, FetchAhead, Kafka, Reader, Start};
 
 use super::options::ReplayError;
@@ -18,8 +17,8 @@ use super::work::{Work, run_name};
 use crate::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
 use crate::checkpoint::{SourceCheckpoint, SourceId};
 use crate::engine::Incoming;
-use crate::quarantine::{Course, Intake, UNCOMMITTED_BYTES_MAX, shown};
-use crate::source::{Counts, Stamp};
+use crate::quarantine::{Intake, Taken, UNCOMMITTED_BYTES_MAX};
+use crate::source::{Counts, Source};
 use crate::stop::StopReason;
 use crate::store::StoreError;
 
@@ -98,7 +97,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         let start = |(_, source, _): &Share| Start {
             topic: source.id.topic.to_string(),
             partition: source.id.partition,
-            offset: source.resume_offset(),
+            offset: source.state.resume_offset(),
         };
         let starts: Vec<Start> = self.sources.iter().map(start).collect();
         let ahead = FetchAhead { bytes_max: self.work.fetch_bytes_max };
@@ -109,7 +108,6 @@ impl<'w, E: EventData> Reading<'w, E> {
                 return Ok(());
             }
         }
-        self.work.add_unplaced(self.sources.iter().flat_map(|(_, source, _)| shown(source, &[])));
         Ok(())
     }
 
@@ -134,35 +132,18 @@ impl<'w, E: EventData> Reading<'w, E> {
         // What came after the start belongs to whoever follows from here.
         if offset < *end {
             self.untold += 1;
-            let from = *number as usize;
-            let (value, headers) = (read.value(), || read.headers());
-            let record = || Incoming { source: from, offset, key: read.key(), value };
-            let opened = match event_data::open::<E>(value, headers) {
-                Ok(opened) => opened,
-                Err(error) => {
-                    let verdict = self.intake.set_aside(source, record(), headers(), error)?;
-                    self.skipped.skipped(verdict);
-                    return Ok(offset + 1 >= *end);
-                }
+            let (number, packs, sorter) = (*number, &self.packs, &mut self.sorter);
+            let record = Incoming { source: number as usize, offset, key: read.key(), value: read.value() };
+            let collect = |_: &Source, opened: &Opened<'_, E>| {
+                let (position, time_us) = (opened.position, opened.time.as_microsecond());
+                sorter.collect(packs, &opened.event, &ChangeAt { source: number, offset, position, time_us });
+                Ok(())
             };
-            let (position, id) = (opened.position, opened.id);
-            let stamp = Stamp::of(&opened);
-            let verdict = self.intake.judge(source, &stamp, from, offset)?;
-            match (verdict, self.intake.course(from, position, id, || read.key())) {
-                (Verdict::Duplicate | Verdict::Superseded | Verdict::Claim, _) => {
-                    self.skipped.skipped(verdict)
-                }
-                (Verdict::Apply, Course::LeaveOut) => {}
-                (Verdict::Apply, Course::Park) => {
-                    self.intake.park(source, record(), headers(), position, id)?;
-                }
-                (Verdict::Apply, Course::Project) => {
-                    let time_us = opened.time.as_microsecond();
-                    let at = ChangeAt { source: *number, offset, position, time_us };
-                    self.sorter.collect(&self.packs, &opened.event, &at);
-                }
+            match self.intake.admit(source, record, || read.headers(), collect)? {
+                Taken::Repeated => self.skipped.duplicates += 1,
+                Taken::Fenced => self.skipped.superseded += 1,
+                Taken::Event | Taken::Nothing => {}
             }
-            source.passed(verdict, &stamp, offset);
         }
         Ok(offset + 1 >= *end)
     }
@@ -181,6 +162,7 @@ impl<'w, E: EventData> Reading<'w, E> {
 
     /// Tells what has been read since the last time; returns how much.
     fn tell(&mut self) -> u64 {
+        self.intake.tell_set_aside();
         let records = std::mem::take(&mut self.untold);
         self.work.meter.done.fetch_add(records, Ordering::Relaxed);
         records

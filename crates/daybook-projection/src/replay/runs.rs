@@ -44,9 +44,9 @@ impl<E: EventData> Build<'_, E> {
         let syncing = self.start_syncing(receiver);
         let (totals, work) = (Arc::default(), &self.work);
         let read = thread::scope(|scope| {
-            let start = |share: Vec<Share>| {
+            let start = |mut share: Vec<Share>| {
                 let sorter = Sorter::new(views.len(), run_bytes);
-                let intake = self.intake(&share, &waiting, &totals);
+                let intake = self.intake(&mut share, &waiting, &totals);
                 let reading = Reading::new(work, packs(), share, sorter, intake, sender.clone());
                 scope.spawn(move || {
                     lower_priority();
@@ -64,10 +64,6 @@ impl<E: EventData> Build<'_, E> {
             return read.and_then(|()| self.check_cancelled());
         }
         self.syncing = Some(syncing);
-        let unplaced = self.work.unplaced();
-        if !unplaced.is_empty() {
-            self.journal.update(|journal| journal.unplaced = unplaced)?;
-        }
         Ok(())
     }
 
@@ -80,13 +76,16 @@ impl<E: EventData> Build<'_, E> {
     }
 
     /// What becomes of a thread's records that cannot be projected.
-    fn intake(&self, share: &[Share], waiting: &[ParkedRecord], totals: &Arc<Totals>) -> Intake {
+    fn intake(&self, share: &mut [Share], waiting: &[ParkedRecord], totals: &Arc<Totals>) -> Intake {
         let journal = self.journal.read();
         let mut intake = Intake::counting(totals, self.options.stop_at_quarantine);
         for (number, source, _) in share {
             let index = *number as usize;
-            let of_source = waiting.iter().filter(|record| record.source == source.id);
-            of_source.for_each(|record| intake.resume_record(index, record));
+            for record in waiting {
+                if record.source == source.id {
+                    intake.resume_record(index, source, record);
+                }
+            }
             intake.leave_out(&journal.skipped, index, source);
             journal.unfoldable.iter().for_each(|event| event.expect(&mut intake, index, source));
         }

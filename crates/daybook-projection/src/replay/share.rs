@@ -9,7 +9,7 @@ pub(super) type Share = (u32, Source, i64);
 pub(super) fn shares(sources: Vec<Source>, ends: &[i64], threads: usize) -> Vec<Vec<Share>> {
     let mut shares = vec![Vec::new(); threads];
     for ((number, source), end) in (0..).zip(sources).zip(ends) {
-        if source.next_offset < *end {
+        if source.state.next_offset() < *end {
             shares[source.id.partition.unsigned_abs() as usize % threads].push((number, source, *end));
         }
     }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::options::{ReplayError, ReplayOptions};
 use super::progress::Meter;
 use super::throttle::Throttle;
-use crate::quarantine::ParkedKey;
 
 /// What all readers together may have fetched ahead, on top of the memory for sorting: half as much as that, within these
 /// bounds. With less, readers and librdkafka's threads wait for each other (measured on two cores, 10 million events: a
@@ -30,8 +29,6 @@ pub(super) struct Work<'w> {
     failed: Arc<AtomicBool>,
     /// Names of all runs, in the order of writing.
     runs: Mutex<Vec<String>>,
-    /// Records at the ends of partitions whose place no record behind them tells.
-    unplaced: Mutex<Vec<ParkedKey>>,
     build: PathBuf,
     next_run: AtomicU64,
 }
@@ -55,7 +52,6 @@ impl<'w> Work<'w> {
             cancelled,
             failed: Arc::default(),
             runs: Mutex::new(runs),
-            unplaced: Mutex::default(),
             build,
             next_run: AtomicU64::new(next_run),
         }
@@ -77,15 +73,6 @@ impl<'w> Work<'w> {
     /// Notes a run that has been written.
     pub(super) fn add_run(&self, path: &Path) {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run_name(path));
-    }
-
-    /// Notes what waits at the end of a partition that has been read.
-    pub(super) fn add_unplaced(&self, unplaced: impl Iterator<Item = ParkedKey>) {
-        self.unplaced.lock().unwrap_or_else(PoisonError::into_inner).extend(unplaced);
-    }
-
-    pub(super) fn unplaced(&self) -> Vec<ParkedKey> {
-        self.unplaced.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

@@ -39,7 +39,7 @@ impl Sample {
             layout: layout.to_owned(),
             checkpoint: Checkpoint::clone(&moment.checkpoint),
             digest: moment.digest.to_string(),
-            parked: moment.quarantine.placed().cloned().collect(),
+            parked: moment.quarantine.keys().cloned().collect(),
             unreadable: None,
             stopped: None,
         }

@@ -168,7 +168,7 @@ mod tests {
         assert!(matches!(stopped_at_3(store(Failure::Write)), Standing::Again(_)));
         assert!(matches!(stopped_at_3(store(Failure::Damage)), Standing::Unfit(_)));
         assert!(matches!(stopped_at_3(StopReason::Defect { detail: String::new() }), Standing::Ended(_)));
-        let gap = SequenceError::Gap { expected: 3, found: 5 };
+        let gap = SequenceError::Gap { expected: 3, found: 5, set_aside: 0 };
         let Standing::Ended(ended) = stopped_at_3(StopReason::Sequence { at: at(), error: gap }) else {
             panic!()
         };

@@ -210,7 +210,7 @@ mod tests {
     fn a_comparison_in_which_the_log_was_not_what_it_was_is_made_once_more() {
         let at =
             || Box::new(RecordAt { topic: "orders.events".into(), partition: 0, offset: 3, event_id: None });
-        let gap = SequenceError::Gap { expected: 3, found: 5 };
+        let gap = SequenceError::Gap { expected: 3, found: 5, set_aside: 0 };
         assert!(not_followed(&StopReason::Sequence { at: at(), error: gap }).unwrap().is_some());
         assert!(not_followed(&StopReason::LogWentBack { at: at(), high: 2 }).unwrap().is_some());
         let damaged = StoreError::damaged("read", Path::new("gen-000002"), "a reason");

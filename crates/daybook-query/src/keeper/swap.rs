@@ -139,8 +139,9 @@ impl<E: EventData + 'static> Keeper<E> {
         let passed = |next: &mut Next| next.passed_by(&reached.reached);
         let Some(at) = self.next.as_mut().filter(|_| !reached.is_stopped).and_then(passed) else { return };
         let (kafka, checkpoint) = (self.opener.kafka.clone(), reached.reached.clone());
+        let projected = self.opener.projection.topics;
         let (topic, partition) = (at.topic.clone(), at.partition);
-        match blocking(move || is_where_it_was(&kafka, &checkpoint, &topic, partition)).await {
+        match blocking(move || is_where_it_was(&kafka, projected, &checkpoint, &topic, partition)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return,
             Ok(Err(error)) => return tracing::warn!("who is right about {at} is not known yet: {error}"),

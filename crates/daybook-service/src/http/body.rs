@@ -48,7 +48,8 @@ impl Body {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         // serde would also read a struct from a list of its fields' values.
         let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
-        match serde_json::from_slice(&self.0) {
+        let parsed = serde_json::from_slice(&self.0);
+        match parsed.or_else(|_| serde_json::from_slice(&with_integers(&self.0))) {
             Ok(parsed) if is_object => Ok(parsed),
             _ => Err(self.explain::<T>(is_object)),
         }
@@ -65,6 +66,44 @@ impl Body {
             _ => ApiError::new(&INVALID_BODY, "the body must be a JSON object"),
         }
     }
+}
+
+/// JSON with each whole number written as an integer, which it is by JSON Schema: `2.0` and `2e0` are `2`. Everything else is as
+/// it was, also what is no JSON.
+fn with_integers(json: &[u8]) -> Vec<u8> {
+    // Up to here each float is one integer; beyond, it stands for several.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let integer = |number: &[u8]| {
+        let number: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
+    };
+    let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    let (mut out, mut rest) = (Vec::with_capacity(json.len()), json);
+    while let Some(first) = rest.first() {
+        let end = match first {
+            b'"' => string_end(rest),
+            b'-' | b'0'..=b'9' => rest.iter().take_while(|byte| is_of_number(byte)).count(),
+            _ => 1,
+        };
+        let (token, behind) = rest.split_at(end);
+        match integer(token).filter(|_| end > 1 && *first != b'"') {
+            Some(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
+            None => out.extend_from_slice(token),
+        }
+        rest = behind;
+    }
+    out
+}
+
+/// Where a string ends that begins at the first byte.
+fn string_end(json: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let is_end = |byte: &u8| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    };
+    json[1..].iter().position(is_end).map_or(json.len(), |end| end + 2)
 }
 
 /// Whether a method takes no body on any path.
@@ -154,7 +193,6 @@ fn in_words_of_json(detail: &str) -> String {
 mod tests {
     use serde::Deserialize;
 
-    use super::super::Whole;
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -162,7 +200,7 @@ mod tests {
     #[expect(dead_code, reason = "only read")]
     struct Place {
         title: String,
-        quantity: Whole,
+        quantity: i64,
         left: u32,
     }
 
@@ -187,6 +225,33 @@ mod tests {
             assert!(is_said, "{}", problem.detail);
         }
         assert_eq!((refused("[1]").status, refused("{").status), (422, 400));
+    }
+
+    #[test]
+    fn an_integer_is_one_however_it_is_written() {
+        #[derive(Deserialize)]
+        struct Counted {
+            count: i64,
+        }
+        let read = |text: &str| {
+            let body = Body(Bytes::from(format!(r#"{{"note":"a\\\"2.0","count":{text}}}"#)));
+            #[derive(Deserialize)]
+            struct Noted {
+                note: String,
+                #[serde(flatten)]
+                counted: Counted,
+            }
+            body.parse::<Noted>().map(|Noted { note, counted }| (note, counted.count))
+        };
+        let noted = |count| ("a\"2.0".to_owned(), count);
+        for (text, number) in
+            [("2", 2), ("2.0", 2), ("2e0", 2), ("-0.0", 0), ("9223372036854775807", i64::MAX)]
+        {
+            assert_eq!(read(text).unwrap(), noted(number), "{text}");
+        }
+        for text in ["2.5", "1e300", "9223372036854775808", "\"2\"", "null", "true", "[2.0]"] {
+            assert_eq!(read(text).unwrap_err().problem().status, 422, "{text}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! What every process answers to operators and to whoever looks a problem up: health, figures, the kinds of problems.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
@@ -17,20 +19,28 @@ use super::shortened;
 /// Media type of the figures.
 const FIGURES: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The routes of operators. `domain` are the kinds of problems that the domain adds.
+/// The routes of operators. `domain` are the kinds of problems that the domain adds, each once or more often.
 pub fn operations<S: Clone + Send + Sync + 'static>(
     ready: MethodRouter<S>,
     figures: MethodRouter<S>,
-    domain: &'static [&'static ProblemType],
+    domain: &[&'static [ProblemType]],
 ) -> Router<S> {
+    let mut kinds: Vec<ProblemType> = KERNEL.to_vec();
+    for kind in domain.iter().copied().flatten() {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
+    let kinds: Arc<[ProblemType]> = kinds.into();
+    let all = Arc::clone(&kinds);
     let routes = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", ready)
         .route("/metrics", figures)
-        .route("/problems", get(move || async move { problems(domain) }))
+        .route("/problems", get(move || async move { problems(&all) }))
         .route(
             "/problems/{slug}",
-            get(move |Path(slug): Path<String>| async move { problem(domain, &slug) }),
+            get(move |Path(slug): Path<String>| async move { problem(&kinds, &slug) }),
         );
     unguarded(routes)
 }
@@ -58,15 +68,17 @@ pub fn figures(text: String) -> Response {
     ([(header::CONTENT_TYPE, FIGURES)], text).into_response()
 }
 
-fn problems(domain: &[&ProblemType]) -> Response {
-    let all: Vec<Value> = KERNEL.iter().chain(domain).map(|kind| described(kind)).collect();
-    json_of(&all.into())
+fn problems(kinds: &[ProblemType]) -> Response {
+    json_of(&kinds.iter().map(described).collect())
 }
 
-fn problem(domain: &[&ProblemType], slug: &str) -> Response {
-    let found = KERNEL.iter().chain(domain).find(|kind| kind.slug == slug);
-    let unknown = || ApiError::new(&NO_SUCH_PATH, format!("there is no problem {}", shortened(slug)));
-    found.map_or_else(|| unknown().into_response(), |kind| json_of(&described(kind)))
+fn problem(kinds: &[ProblemType], slug: &str) -> Response {
+    match kinds.iter().find(|kind| kind.slug == slug) {
+        Some(kind) => json_of(&described(kind)),
+        None => {
+            ApiError::new(&NO_SUCH_PATH, format!("there is no problem {}", shortened(slug))).into_response()
+        }
+    }
 }
 
 fn described(kind: &ProblemType) -> Value {

@@ -14,7 +14,7 @@ macro_rules! problem_types {
         )*
 
         /// All rows, in the order of the document.
-        pub const KERNEL: &[&ProblemType] = &[$(&$name),*];
+        pub const KERNEL: &[ProblemType] = &[$($name),*];
     };
 }
 
@@ -93,6 +93,7 @@ problem_types! {
     UNREADABLE_EVENT = 500 "unreadable-event" "Unreadable event", "A record cannot be read as an event.";
     UNKNOWN_EVENT = 500 "unknown-event" "Unknown event", "An event has a type or version that this program does not know.";
     FOREIGN_SOURCE = 500 "foreign-source" "Foreign source", "A record is another service's.";
+    UNKNOWN_TOPIC = 500 "unknown-topic" "Unknown topic", "The read model was built from another topic than this program projects.";
     CONTRADICTING_EVENT = 500 "contradicting-event" "Contradicting event", "An event contradicts what was projected before.";
     QUARANTINE_FULL = 500 "quarantine-full" "Quarantine full", "As many events as may wait in quarantine.";
     LOG_FRONT_DELETED = 500 "log-front-deleted" "Front of the log deleted", "The log begins behind what is to be read.";

@@ -43,13 +43,19 @@ impl Restarted {
             let settings = || settings(kafka.clone(), &directory);
             match which {
                 Which::Users => {
-                    command_services::users::run(settings(), listener, stopped).await.map_err(said)
+                    daybook_command::run(settings(), listener, stopped, command_services::users::routes())
+                        .await
+                        .map_err(said)
                 }
                 Which::Products => {
-                    command_services::products::run(settings(), listener, stopped).await.map_err(said)
+                    daybook_command::run(settings(), listener, stopped, command_services::products::routes())
+                        .await
+                        .map_err(said)
                 }
                 Which::Orders => {
-                    command_services::orders::run(settings(), listener, stopped).await.map_err(said)
+                    daybook_command::run(settings(), listener, stopped, command_services::orders::routes())
+                        .await
+                        .map_err(said)
                 }
                 Which::Query => {
                     let settings = daybook_query::Settings::new(kafka.clone(), PARTITIONS, directory.clone());

@@ -26,7 +26,7 @@ fn a_partition_that_stands_still_is_named_whatever_the_others_do() {
     state.set_durable(vec![5, 5], began);
     claimed(&mut state, vec![Ok(1), Ok(1)], began);
     for partition in [0, 1] {
-        state.lying.sending(partition, 5);
+        state.expected.sending(partition, 5);
     }
     for (second, position) in [(4, 0), (8, 1), (12, 2)] {
         state.delivered(1, 0, position, 1 + position as i64, at(second)).unwrap();
@@ -55,7 +55,7 @@ fn a_partition_whose_every_writer_fails_stands_still() {
     for second in [0, 5, 11] {
         claimed(&mut state, vec![Ok(1), Ok(1)], at(second));
         state.set_acknowledged(&[Some(0), Some(0)], at(second));
-        state.lying.sending(0, 5);
+        state.expected.sending(0, 5);
     }
     assert_eq!(state.stalled(at(12)), BTreeMap::from([(0, Duration::from_secs(12))]));
     assert!(state.look(at(12)).stalled.is_empty(), "the last one has just begun: what stopped it is told");

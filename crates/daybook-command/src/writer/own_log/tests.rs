@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use daybook_event::claim::{self, Claim};
+use daybook_event::claim::{self, Claim, Writer};
 use daybook_event::envelope::{self, Envelope, Source};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -72,8 +72,9 @@ fn read(records: &[Written]) -> Result<OwnPartition, CompareError> {
         service: SERVICE,
         partitions: 1,
         dir: "d".to_owned(),
+        set_aside: Arc::default(),
     };
-    let partition = OwnPartition::new(Sequence::start(), 0, Before::Gone);
+    let partition = OwnPartition::new(PartitionState::without_front(TOPIC.into(), 0, SERVICE, 0));
     let partitions = vec![Ok(partition)];
     let mut log = OwnLog { partitions, unfit: BTreeMap::new(), records: 0, own_epoch: OWN_EPOCH };
     log.read_to(&own, &[Some(records.len() as i64)], &Patience::of_a_start())?;
@@ -99,7 +100,7 @@ fn a_log_without_its_beginning_ends_with_the_last_event_in_force_whatever_it_beg
     for records in left {
         let found = read(records).unwrap_or_else(|error| panic!("{records:?}: {error}"));
         assert_eq!(found.tail(), Some(Tail { position: 9, id: id(last) }), "{records:?}");
-        assert_eq!((found.sequence.epoch(), found.own_end), (2, 10), "{records:?}");
+        assert_eq!((found.state.sequence().epoch(), found.own_end), (2, 10), "{records:?}");
     }
 }
 

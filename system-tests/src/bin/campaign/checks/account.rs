@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use daybook_event::Event as _;
 use schemas::{OrderEvent, ProductEvent, ShopEvent};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ impl<'e> Account<'e> {
         let mut account = Self { orders: BTreeMap::new(), titles: BTreeMap::new() };
         for record in &evidence.log {
             match &record.event {
-                ShopEvent::Order(event) => account.orders.entry(event.user_id()).or_default().push(event),
+                ShopEvent::Order(event) => account.orders.entry(event.key()).or_default().push(event),
                 ShopEvent::Product(ProductEvent::Created(now) | ProductEvent::Changed(now)) => {
                     account.titles.entry(now.product_id).or_default().push(&now.title);
                 }

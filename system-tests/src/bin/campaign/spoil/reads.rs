@@ -1,5 +1,6 @@
 //! Answers of D as a faulty one would have given them.
 
+use daybook_event::Event as _;
 use daybook_event::token::Token;
 use schemas::{OrderEvent, ProductEvent, ShopEvent};
 use uuid::Uuid;
@@ -61,7 +62,7 @@ pub(super) fn older_purchases(evidence: &mut Evidence) -> Option<()> {
 /// Whether the user whom a read is about took an order back: what was shown before may then be right again.
 fn has_cancelled(evidence: &Evidence, read: &Read) -> bool {
     let mut events = evidence.log.iter().map(|record| &record.event);
-    let of_user = |event: &OrderEvent| Some(event.user_id()) == read.question.user();
+    let of_user = |event: &OrderEvent| Some(event.key()) == read.question.user();
     events.any(|event| matches!(event, ShopEvent::Order(event @ OrderEvent::Cancelled(_)) if of_user(event)))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use daybook_event::Event as _;
 use daybook_event::token::Token;
 use schemas::orders::{OrderCancelled, OrderPlaced};
 use schemas::products::ProductDetails;
@@ -46,14 +47,14 @@ fn done(
     event: ShopEvent,
 ) -> (Command, Logged) {
     let id = match &event {
-        ShopEvent::User(event) => event.user_id(),
-        ShopEvent::Product(event) => event.product_id(),
+        ShopEvent::User(event) => event.key(),
+        ShopEvent::Product(event) => event.key(),
         ShopEvent::Order(event) => event.order_id(),
     };
     let (topic, position) = at;
     let mut token = Token::one(topic, 0, position);
     if let ShopEvent::Order(event) = &event {
-        token.positions.extend(rests_on(event.user_id()).positions);
+        token.positions.extend(rests_on(event.key()).positions);
     }
     let command = command(number, asked, on, Outcome::Accepted { status: 201, token, id });
     let record = Logged {

@@ -1,0 +1,318 @@
+//! What the next record of a partition is. One rule for everybody who reads it.
+
+use daybook_event::claim::{self, Claim};
+use daybook_event::envelope::{self, Envelope, OpenError, Source};
+use daybook_event::event_data::{self, DataError, EventData, EventError, Opened};
+use daybook_event::sequence::{Reached, Sequence, SequenceError, Verdict};
+use uuid::Uuid;
+
+use crate::partition::PartitionState;
+use crate::record::{Headers, Identified, Identity, RecordView};
+use crate::set_aside::{Placed, Unowned, candidate};
+
+/// A record, judged. Nothing of it is noted before [`PartitionState::advance`]: what the reader does with it may fail.
+#[derive(Debug)]
+pub struct Admission<'r, T> {
+    /// What it is.
+    pub disposition: Disposition<'r, T>,
+    /// For [`PartitionState::advance`].
+    pub passing: Passing,
+}
+
+/// What a record is.
+#[derive(Debug)]
+pub enum Disposition<'r, T> {
+    /// The next event.
+    Event(T),
+    /// An event that was applied before.
+    Repeated,
+    /// It is of a writer that another one has fenced.
+    Fenced,
+    /// A writer claims the partition, and is in force from here on.
+    Claim(Claim<'r>),
+    /// No event of the partition's service.
+    SetAside {
+        /// Why not.
+        why: Unowned,
+        /// Whether it is met for the first time.
+        is_new: bool,
+    },
+}
+
+/// The next event, opened down to its data.
+#[derive(Debug)]
+pub enum EventRead<'r, E> {
+    /// The event.
+    Opened(Opened<'r, E>),
+    /// This program cannot read its data.
+    Unreadable {
+        /// What could be read.
+        envelope: Envelope<'r>,
+        /// What is wrong with the data.
+        error: DataError,
+    },
+}
+
+/// What is to be noted of a record.
+#[derive(Debug)]
+#[must_use]
+pub struct Passing(pub(crate) Passed);
+
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// An event or a claim of the partition's service.
+    Ours {
+        verdict: Verdict,
+        epoch: u32,
+        id: Uuid,
+        offset: i64,
+        /// What the partition's first event says which log it belongs to.
+        log_id: Option<Uuid>,
+        /// A log whose front is gone begins here.
+        begins: Option<Box<Sequence>>,
+        placed: Vec<Placed>,
+    },
+    /// Anything else.
+    SetAside { offset: i64, candidate: Option<Box<Placed>> },
+}
+
+impl Passing {
+    /// Set-aside records that have the positions right before this event's, in their order: they park their keys.
+    #[must_use]
+    pub fn placed(&self) -> &[Placed] {
+        match &self.0 {
+            Passed::Ours { placed, .. } => placed,
+            Passed::SetAside { .. } => &[],
+        }
+    }
+
+    /// Whether a log whose front is gone begins with this event, as far as is known now.
+    #[must_use]
+    pub fn begins(&self) -> bool {
+        matches!(&self.0, Passed::Ours { begins: Some(_), .. })
+    }
+}
+
+/// Why a reader must stop: a gap, a fork, or an event of another log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {id} does not continue the log: {error}")]
+pub struct Refusal {
+    /// The event.
+    pub id: Uuid,
+    /// What is wrong.
+    pub error: SequenceError,
+}
+
+/// Why a record that waited is not what it was parked as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReopenError {
+    /// This program cannot read it either.
+    #[error(transparent)]
+    Unreadable(#[from] EventError),
+    /// It is of another service or partition.
+    #[error(transparent)]
+    Foreign(Unowned),
+    /// It has another position.
+    #[error(transparent)]
+    Elsewhere(#[from] Refusal),
+}
+
+/// An event of the partition's service, judged.
+struct Judged {
+    verdict: Verdict,
+    begins: Option<Box<Sequence>>,
+    placed: Vec<Placed>,
+}
+
+impl Judged {
+    fn of(verdict: Verdict) -> Self {
+        Self { verdict, begins: None, placed: Vec::new() }
+    }
+}
+
+impl PartitionState {
+    /// Says what a record is, and reads it down to the event's data. `headers` is called only if the value is not a structured event.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    #[inline]
+    pub fn admit_event<'r, E: EventData>(
+        &self,
+        record: &RecordView<'r>,
+        headers: impl Fn() -> Headers,
+    ) -> Result<Admission<'r, EventRead<'r, E>>, Refusal> {
+        match event_data::open::<E>(record.value, &headers) {
+            Ok(opened) => self.admit(record, opened, headers, EventRead::Opened),
+            Err(EventError::Envelope(error)) => self.admit_other(record, headers, error),
+            Err(EventError::Data(error)) => match envelope::open(record.value, &headers) {
+                Ok(opened) => {
+                    let unreadable = |envelope| EventRead::Unreadable { envelope, error };
+                    self.admit(record, opened, headers, unreadable)
+                }
+                Err(error) => self.admit_other(record, headers, error),
+            },
+        }
+    }
+
+    /// The same for a reader that reads the data itself.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn admit_envelope<'r>(
+        &self,
+        record: &RecordView<'r>,
+        headers: impl Fn() -> Headers,
+    ) -> Result<Admission<'r, Envelope<'r>>, Refusal> {
+        match envelope::open(record.value, &headers) {
+            Ok(opened) => self.admit(record, opened, headers, |envelope| envelope),
+            Err(error) => self.admit_other(record, headers, error),
+        }
+    }
+
+    /// Opens a record that has waited at a position.
+    ///
+    /// # Errors
+    /// [`ReopenError`].
+    pub fn reopen<'r, E: EventData>(
+        &self,
+        value: Option<&'r [u8]>,
+        headers: impl FnOnce() -> Headers,
+        position: u64,
+    ) -> Result<Opened<'r, E>, ReopenError> {
+        let opened = event_data::open::<E>(value, headers)?;
+        let Identity { source, id, position: found, .. } = opened.identity();
+        if !self.is_from(source) {
+            return Err(ReopenError::Foreign(self.foreign(source, id)));
+        }
+        if found != position {
+            let error = SequenceError::Gap { expected: position, found, set_aside: 0 };
+            return Err(Refusal { id, error }.into());
+        }
+        Ok(opened)
+    }
+
+    /// Judges an event that the log does not have yet, and that goes behind all of it. Its writer will be in force.
+    ///
+    /// # Errors
+    /// [`ReopenError`]; but for its data, which is not looked at.
+    pub fn admit_unsent(&self, event: &Envelope<'_>) -> Result<Passing, ReopenError> {
+        let id = event.id;
+        if !self.is_from(&event.source) {
+            return Err(ReopenError::Foreign(self.foreign(&event.source, id)));
+        }
+        let checked = self.sequence.check(u32::MAX, event.position, id, event.previous_id);
+        let verdict = checked.map_err(|error| Refusal { id, error })?;
+        let Reached { offset, epoch, .. } = self.reached();
+        let (log_id, begins, placed) = (None, None, Vec::new());
+        Ok(Passing(Passed::Ours { verdict, epoch, id, offset, log_id, begins, placed }))
+    }
+
+    /// Why an event or a claim is none of this partition.
+    fn foreign(&self, found: &Source<'_>, id: Uuid) -> Unowned {
+        Unowned::Foreign { id, found: found.to_string(), expected: self.source().to_string() }
+    }
+
+    #[inline]
+    fn admit<'r, O: Identified, T>(
+        &self,
+        record: &RecordView<'r>,
+        opened: O,
+        headers: impl Fn() -> Headers,
+        as_read: impl FnOnce(O) -> T,
+    ) -> Result<Admission<'r, T>, Refusal> {
+        let event = opened.identity();
+        if !self.is_from(event.source) {
+            let why = self.foreign(event.source, event.id);
+            return Ok(self.set_aside_record(record, headers, why));
+        }
+        let Judged { verdict, begins, placed } = self.judge(&event, record.offset)?;
+        let is_first = verdict == Verdict::Apply && event.position == 0;
+        let passing = Passing(Passed::Ours {
+            verdict,
+            epoch: event.epoch,
+            id: event.id,
+            offset: record.offset,
+            log_id: event.previous_id.filter(|_| is_first),
+            begins,
+            placed,
+        });
+        let disposition = match verdict {
+            Verdict::Apply => Disposition::Event(as_read(opened)),
+            Verdict::Duplicate => Disposition::Repeated,
+            Verdict::Superseded | Verdict::Claim => Disposition::Fenced,
+        };
+        Ok(Admission { disposition, passing })
+    }
+
+    #[inline]
+    fn judge(&self, event: &Identity<'_>, offset: i64) -> Result<Judged, Refusal> {
+        let check =
+            |sequence: &Sequence| sequence.check(event.epoch, event.position, event.id, event.previous_id);
+        let begins = self.begins_at(event, offset);
+        let checked = check(begins.as_ref().unwrap_or(&self.sequence));
+        match checked {
+            Ok(verdict) => Ok(Judged { begins: begins.map(Box::new), ..Judged::of(verdict) }),
+            Err(error) => self.fill_gap(event, error),
+        }
+    }
+
+    /// A gap may be what was set aside.
+    #[cold]
+    fn fill_gap(&self, event: &Identity<'_>, error: SequenceError) -> Result<Judged, Refusal> {
+        let id = event.id;
+        let SequenceError::Gap { expected, found, .. } = error else { return Err(Refusal { id, error }) };
+        match self.pending.fill(expected, found, event.previous_id) {
+            Some(placed) => Ok(Judged { placed, ..Judged::of(Verdict::Apply) }),
+            None => {
+                let set_aside = self.pending.keyed();
+                Err(Refusal { id, error: SequenceError::Gap { expected, found, set_aside } })
+            }
+        }
+    }
+
+    /// What is no event, for which `error` is the reason, may be a writer's claim.
+    #[cold]
+    fn admit_other<'r, T>(
+        &self,
+        record: &RecordView<'r>,
+        headers: impl Fn() -> Headers,
+        error: OpenError,
+    ) -> Result<Admission<'r, T>, Refusal> {
+        let claim = match claim::open(record.value).unwrap_or(Err(error)) {
+            Ok(claim) => claim,
+            Err(error) => return Ok(self.set_aside_record(record, headers, error.into())),
+        };
+        if !self.is_from(&claim.source) {
+            let why = self.foreign(&claim.source, claim.id);
+            return Ok(self.set_aside_record(record, headers, why));
+        }
+        let verdict = self.sequence.check_claim(claim.epoch);
+        let passing = Passing(Passed::Ours {
+            verdict,
+            epoch: claim.epoch,
+            id: claim.id,
+            offset: record.offset,
+            log_id: None,
+            begins: None,
+            placed: Vec::new(),
+        });
+        let disposition = match verdict {
+            Verdict::Claim => Disposition::Claim(claim),
+            _ => Disposition::Fenced,
+        };
+        Ok(Admission { disposition, passing })
+    }
+
+    #[cold]
+    fn set_aside_record<'r, T>(
+        &self,
+        record: &RecordView<'r>,
+        headers: impl Fn() -> Headers,
+        why: Unowned,
+    ) -> Admission<'r, T> {
+        let offset = record.offset;
+        let passing = Passing(Passed::SetAside { offset, candidate: candidate(record, headers, &why) });
+        let is_new = self.set_aside().counts(offset);
+        Admission { disposition: Disposition::SetAside { why, is_new }, passing }
+    }
+}

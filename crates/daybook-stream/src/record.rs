@@ -1,0 +1,55 @@
+//! A record as it is read, and what an event says of itself.
+
+use daybook_event::envelope::{Envelope, Source};
+use daybook_event::event_data::Opened;
+use uuid::Uuid;
+
+/// Names and values, as Kafka has them.
+pub type Headers = Vec<(String, Vec<u8>)>;
+
+/// A record of one partition. Headers are asked for apart: to read them costs more than to open the value.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordView<'r> {
+    /// Kafka's offset.
+    pub offset: i64,
+    /// The record's key.
+    pub key: Option<&'r [u8]>,
+    /// The record's value.
+    pub value: Option<&'r [u8]>,
+}
+
+/// What an event says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'e> {
+    /// Service and partition.
+    pub source: &'e Source<'e>,
+    /// Epoch of its writer.
+    pub epoch: u32,
+    /// Its position in the partition.
+    pub position: u64,
+    /// Its id.
+    pub id: Uuid,
+    /// What it names as the event before it, or as its log.
+    pub previous_id: Option<Uuid>,
+}
+
+/// An event that was opened, as far as its reader needs it.
+pub trait Identified {
+    /// What it says of itself.
+    fn identity(&self) -> Identity<'_>;
+}
+
+impl<E> Identified for Opened<'_, E> {
+    #[inline]
+    fn identity(&self) -> Identity<'_> {
+        let Opened { writer_epoch: epoch, position, id, previous_id, .. } = *self;
+        Identity { source: &self.source, epoch, position, id, previous_id }
+    }
+}
+
+impl Identified for Envelope<'_> {
+    fn identity(&self) -> Identity<'_> {
+        let Envelope { writer_epoch: epoch, position, id, previous_id, .. } = *self;
+        Identity { source: &self.source, epoch, position, id, previous_id }
+    }
+}
