@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", quickstart::shop::chain(error.as_ref()));
+            eprintln!("error: {}", daybook_service::program::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -62,7 +62,7 @@ impl Serving {
                 let _ = stopped.await;
             };
             if let Err(error) = query_api::run(settings, listener, until).await {
-                eprintln!("query-api: {}", quickstart::shop::chain(&error));
+                eprintln!("query-api: {}", daybook_service::program::chain(&error));
             }
         });
         ready(address).await?;

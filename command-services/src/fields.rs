@@ -3,6 +3,7 @@
 use daybook_event::problem::Problem;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, PrependedConcatenationMark};
 use icu_properties::{CodePointMapData, CodePointSetData};
+use schemas::problem_types as kind;
 use serde::{Deserialize, Deserializer};
 
 /// A field whose value breaks a rule.
@@ -17,7 +18,7 @@ pub struct InvalidField {
 impl From<InvalidField> for Problem {
     fn from(invalid: InvalidField) -> Self {
         let InvalidField { field, rule } = invalid;
-        let problem = Self::new(422, "invalid-field", "Invalid field", format!("`{field}` must {rule}"));
+        let problem = Self::of(&kind::INVALID_FIELD, format!("`{field}` must {rule}"));
         problem.with("field", field)
     }
 }

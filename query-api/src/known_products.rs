@@ -6,10 +6,10 @@ use daybook_projection::Generation;
 use projector::products::{self, ProductRow};
 use uuid::Uuid;
 
-use daybook_query::grounds::Grounds;
-use daybook_query::refusal::Refusal;
+use daybook_query::errors::unreadable;
+use daybook_query::responder::Responder;
 use daybook_query::row_cache::{ReadAt, RowCache};
-use daybook_query::serving::{Serving, unreadable};
+use daybook_service::http::ApiError;
 
 /// Products of whatever is served.
 #[derive(Debug, Default)]
@@ -25,9 +25,9 @@ pub(super) struct ProductsAt {
 }
 
 impl KnownProducts {
-    /// Products for an answer made from `serving` that rests on `grounds`.
-    pub(super) fn at(self: &Arc<Self>, serving: &Serving, grounds: &Grounds) -> ProductsAt {
-        let at = ReadAt::new(serving.number, grounds, schemas::products::TOPIC);
+    /// Products for one answer.
+    pub(super) fn at(self: &Arc<Self>, responder: &Responder) -> ProductsAt {
+        let at = ReadAt::new(responder.serving().number, responder.as_of(), schemas::products::TOPIC);
         ProductsAt { known: self.clone(), at }
     }
 }
@@ -35,7 +35,7 @@ impl KnownProducts {
 impl ProductsAt {
     /// One product. One that is not yet known here has nothing but its id: its events come by another topic than the
     /// orders, and may be later.
-    pub(super) fn row(&self, generation: &Generation, product_id: Uuid) -> Result<Arc<ProductRow>, Refusal> {
+    pub(super) fn row(&self, generation: &Generation, product_id: Uuid) -> Result<Arc<ProductRow>, ApiError> {
         let read = || products::load(generation, product_id).map(Option::unwrap_or_default);
         self.known.rows.get(product_id, self.at, read).map_err(|error| unreadable(&error))
     }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daybook_query::command_line::main(projector::projection(), query_api::routes())
+    daybook_query::command_line::main(query_api::DEFAULTS, projector::projection(), query_api::queries())
 }

@@ -20,20 +20,19 @@ use uuid::Uuid;
 
 use super::known_products::{KnownProducts, ProductsAt};
 use super::user;
-use daybook_query::answer::{self, Rendered};
 use daybook_query::api::Api;
-use daybook_query::asked::Asked;
 use daybook_query::cursor;
-use daybook_query::grounds::Grounds;
+use daybook_query::errors::{given_up, unreadable};
 use daybook_query::limits::READ_INLINE_ROWS_MAX;
-use daybook_query::marks::Marks;
-use daybook_query::refusal::Refusal;
-use daybook_query::serving::{Serving, unreadable};
+use daybook_query::read_set::ReadSet;
+use daybook_query::request::QueryRequest;
+use daybook_query::responder::Body;
 use daybook_query::times::Time;
+use daybook_service::http::ApiError;
 pub use gather::{Gathered, OrderedProduct};
 
 #[derive(Serialize)]
-struct Body<'p> {
+struct Shown<'p> {
     user_id: Uuid,
     products: Vec<Item<'p>>,
     next: Option<String>,
@@ -67,23 +66,23 @@ struct Wanted {
 pub(super) async fn answer(
     api: Arc<Api>,
     known: Arc<KnownProducts>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let wanted = Wanted::read(&asked)?;
-    let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving).await?;
-    let as_of = grounds.as_of(&user::depends_on(&grounds.checkpoint, wanted.user_id));
-    let (products, marks) = (known.at(&serving, &grounds), user::marks(&grounds, wanted.user_id));
-    match body(&serving, products, wanted, marks.clone()).await {
-        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of).marks(&marks)),
-    }
+    request: QueryRequest,
+) -> Result<Response, ApiError> {
+    let wanted = Wanted::read(&request)?;
+    let responder = api.respond(&request, &user::depends_on(wanted.user_id)).await?;
+    let products = known.at(&responder);
+    let of_few = products.clone();
+    let few = move |generation: &Generation, read_set| few(generation, &of_few, wanted, read_set);
+    let all = move |generation: &Generation, read_set, stop: &Stop| {
+        all(generation, &products, wanted, read_set, stop)
+    };
+    responder.answer_any(READ_INLINE_ROWS_MAX, few, all).await
 }
 
 impl Wanted {
-    fn read(asked: &Asked) -> Result<Self, Refusal> {
-        let user_id = asked.id()?;
-        let page = asked.page()?;
+    fn read(request: &QueryRequest) -> Result<Self, ApiError> {
+        let user_id = request.id()?;
+        let page = request.page()?;
         let after = page.cursor.map(|text| cursor::read(&scope(user_id), &text)).transpose()?;
         Ok(Self { user_id, after: after.map(u64::from_be_bytes), limit: page.limit })
     }
@@ -93,40 +92,38 @@ fn scope(user_id: Uuid) -> String {
     format!("/users/{user_id}/products")
 }
 
-async fn body(
-    serving: &Serving,
-    products: ProductsAt,
+/// None if there is more than can be read at once.
+fn few(
+    generation: &Generation,
+    products: &ProductsAt,
     wanted: Wanted,
-    marks: Marks,
-) -> Result<Rendered, Refusal> {
-    let Wanted { user_id, .. } = wanted;
-    let render_few = {
-        let (products, marks) = (products.clone(), marks.clone());
-        move |generation: &Generation| {
-            user::check_exists(generation, user_id)?;
-            let few = orders::page(generation, user_id, 0, READ_INLINE_ROWS_MAX);
-            let few = few.map_err(|error| unreadable(&error))?;
-            if few.next_index.is_some() {
-                return Ok(None);
-            }
-            render(generation, &products, wanted, &Gathered::from_orders(&few.orders), marks).map(Some)
-        }
-    };
-    if let Some(rendered) = serving.read(READ_INLINE_ROWS_MAX, render_few).await? {
-        return Ok(rendered);
+    read_set: ReadSet,
+) -> Result<Option<Body>, ApiError> {
+    user::check_exists(generation, wanted.user_id)?;
+    let few = orders::page(generation, wanted.user_id, 0, READ_INLINE_ROWS_MAX);
+    let few = few.map_err(|error| unreadable(&error))?;
+    if few.next_index.is_some() {
+        return Ok(None);
     }
-    let render_all = move |generation: &Generation, stop: &Stop| {
-        let mut gathered = Gathered::default();
-        let read = orders::each(generation, user_id, |part| {
-            part.iter().for_each(|order| gathered.add(order));
-            if stop.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if read.map_err(|error| unreadable(&error))?.is_break() {
-            return Err(Refusal::too_slow());
-        }
-        render(generation, &products, wanted, &gathered, marks)
-    };
-    serving.read_many(render_all).await
+    render(generation, products, wanted, &Gathered::from_orders(&few.orders), read_set).map(Some)
+}
+
+fn all(
+    generation: &Generation,
+    products: &ProductsAt,
+    wanted: Wanted,
+    read_set: ReadSet,
+    stop: &Stop,
+) -> Result<Body, ApiError> {
+    let mut gathered = Gathered::default();
+    let read = orders::each(generation, wanted.user_id, |part| {
+        part.iter().for_each(|order| gathered.add(order));
+        if stop.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if read.map_err(|error| unreadable(&error))?.is_break() {
+        return Err(given_up());
+    }
+    render(generation, products, wanted, &gathered, read_set)
 }
 
 fn render(
@@ -134,17 +131,19 @@ fn render(
     products: &ProductsAt,
     wanted: Wanted,
     gathered: &Gathered,
-    mut marks: Marks,
-) -> Result<Rendered, Refusal> {
+    mut read_set: ReadSet,
+) -> Result<Body, ApiError> {
     let (page, next) = gathered.page(wanted.after, wanted.limit);
     let rows = page.iter().map(|ordered| products.row(generation, ordered.product_id));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    read_set.shows(schemas::products::TOPIC, page.iter().map(|ordered| ordered.product_id));
     let shown = |key| page.iter().any(|ordered| ordered.product_id == key);
-    marks.depends_on(schemas::products::TOPIC, shown);
+    read_set.depends_on(schemas::products::TOPIC, shown);
     let items = page.iter().zip(&rows).map(|(ordered, row)| item(ordered, row)).collect();
     let next = next.map(|position| cursor::write(&scope(wanted.user_id), &position.to_be_bytes()));
-    let content = Body { user_id: wanted.user_id, products: items, next, quarantined: marks.keys() };
-    Ok(Rendered { body: answer::render(&content, page.len())?, marks })
+    let content =
+        Shown { user_id: wanted.user_id, products: items, next, quarantined: read_set.quarantined() };
+    Body::of(&content, page.len(), read_set)
 }
 
 fn item<'p>(ordered: &OrderedProduct, product: &'p ProductRow) -> Item<'p> {

@@ -6,7 +6,15 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use daybook_projection::Generation;
+use daybook_query::api::Api;
+use daybook_query::cursor;
+use daybook_query::errors::unreadable;
+use daybook_query::read_set::ReadSet;
+use daybook_query::request::QueryRequest;
+use daybook_query::responder::Body;
+use daybook_query::times::Time;
 use daybook_service::fires;
+use daybook_service::http::ApiError;
 use projector::orders::{self, Order};
 use projector::products::ProductRow;
 use serde::Serialize;
@@ -14,18 +22,9 @@ use uuid::Uuid;
 
 use super::known_products::{KnownProducts, ProductsAt};
 use super::user;
-use daybook_query::answer::{self, Rendered};
-use daybook_query::api::Api;
-use daybook_query::asked::Asked;
-use daybook_query::cursor;
-use daybook_query::grounds::Grounds;
-use daybook_query::marks::Marks;
-use daybook_query::refusal::Refusal;
-use daybook_query::serving::unreadable;
-use daybook_query::times::Time;
 
 #[derive(Serialize)]
-struct Body<'p> {
+struct Shown<'p> {
     user_id: Uuid,
     orders: Vec<Item<'p>>,
     next: Option<String>,
@@ -55,24 +54,19 @@ struct Wanted {
 pub(super) async fn answer(
     api: Arc<Api>,
     known: Arc<KnownProducts>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let wanted = Wanted::read(&asked)?;
-    let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving).await?;
-    let as_of = grounds.as_of(&user::depends_on(&grounds.checkpoint, wanted.user_id));
-    let (products, marks) = (known.at(&serving, &grounds), user::marks(&grounds, wanted.user_id));
-    let of_user = marks.clone();
-    match serving.read(wanted.limit, move |generation| body(generation, &products, wanted, marks)).await {
-        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of).marks(&of_user)),
-    }
+    request: QueryRequest,
+) -> Result<Response, ApiError> {
+    let wanted = Wanted::read(&request)?;
+    let responder = api.respond(&request, &user::depends_on(wanted.user_id)).await?;
+    let products = known.at(&responder);
+    let read = move |generation: &Generation, read_set| body(generation, &products, wanted, read_set);
+    responder.answer(wanted.limit, read).await
 }
 
 impl Wanted {
-    fn read(asked: &Asked) -> Result<Self, Refusal> {
-        let user_id = asked.id()?;
-        let page = asked.page()?;
+    fn read(request: &QueryRequest) -> Result<Self, ApiError> {
+        let user_id = request.id()?;
+        let page = request.page()?;
         let from = page.cursor.map(|text| cursor::read(&scope(user_id), &text)).transpose()?;
         Ok(Self { user_id, from_index: from.map_or(0, u64::from_be_bytes), limit: page.limit })
     }
@@ -86,8 +80,8 @@ fn body(
     generation: &Generation,
     products: &ProductsAt,
     wanted: Wanted,
-    mut marks: Marks,
-) -> Result<Rendered, Refusal> {
+    mut read_set: ReadSet,
+) -> Result<Body, ApiError> {
     let Wanted { user_id, from_index, limit } = wanted;
     user::check_exists(generation, user_id)?;
     let mut page =
@@ -97,12 +91,13 @@ fn body(
     }
     let rows = page.orders.iter().map(|order| products.row(generation, order.product_id));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    read_set.shows(schemas::products::TOPIC, page.orders.iter().map(|order| order.product_id));
     let shown = |key| page.orders.iter().any(|order| order.product_id == key);
-    marks.depends_on(schemas::products::TOPIC, shown);
+    read_set.depends_on(schemas::products::TOPIC, shown);
     let items = page.orders.iter().zip(&rows).map(|(order, row)| item(order, row)).collect();
     let next = page.next_index.map(|index| cursor::write(&scope(user_id), &index.to_be_bytes()));
-    let content = Body { user_id, orders: items, next, quarantined: marks.keys() };
-    Ok(Rendered { body: answer::render(&content, page.orders.len())?, marks })
+    let content = Shown { user_id, orders: items, next, quarantined: read_set.quarantined() };
+    Body::of(&content, page.orders.len(), read_set)
 }
 
 fn item<'p>(order: &Order, product: &'p ProductRow) -> Item<'p> {

@@ -7,21 +7,19 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use daybook_kafka::partition_for_key;
-use daybook_projection::{Checkpoint, Generation};
+use daybook_projection::Generation;
+use daybook_query::api::Api;
+use daybook_query::as_of::DependsOn;
+use daybook_query::cursor;
+use daybook_query::errors::{unknown, unreadable};
+use daybook_query::read_set::ReadSet;
+use daybook_query::request::QueryRequest;
+use daybook_query::responder::Body;
+use daybook_service::http::ApiError;
 use projector::products::{self, ProductRow};
+use schemas::products::TOPIC;
 use serde::Serialize;
 use uuid::Uuid;
-
-use daybook_query::answer::{self, Rendered};
-use daybook_query::api::Api;
-use daybook_query::asked::Asked;
-use daybook_query::cursor;
-use daybook_query::grounds::Grounds;
-use daybook_query::marks::Marks;
-use daybook_query::positions::Dependency;
-use daybook_query::refusal::Refusal;
-use daybook_query::serving::unreadable;
 
 const SCOPE: &str = "/products";
 
@@ -51,48 +49,35 @@ struct One {
 }
 
 /// Answers `GET /products`.
-pub(super) async fn answer_list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
-    let page = asked.page()?;
+pub(super) async fn answer_list(
+    State(api): State<Arc<Api>>,
+    request: QueryRequest,
+) -> Result<Response, ApiError> {
+    let page = request.page()?;
     let after = page.cursor.map(|text| cursor::read(SCOPE, &text)).transpose()?.map(Uuid::from_bytes);
-    let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving).await?;
-    let as_of = grounds.as_of(&[Dependency { topic: schemas::products::TOPIC, partition: None }]);
-    let marks = grounds.marks();
-    match serving.read(page.limit, move |generation| list(generation, after, page.limit, marks)).await {
-        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of)),
-    }
+    let responder = api.respond(&request, &[DependsOn::Topic(TOPIC)]).await?;
+    responder
+        .answer(page.limit, move |generation, read_set| list(generation, after, page.limit, read_set))
+        .await
 }
 
 /// Answers `GET /products/{product_id}`.
-pub(super) async fn answer_one(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
-    let product_id = asked.id()?;
-    asked.no_parameters()?;
-    let serving = api.serving_after(&asked.after).await?;
-    let grounds = Grounds::of(&serving).await?;
-    let as_of = grounds.as_of(&[of(&grounds.checkpoint, product_id)]);
-    let mut marks = grounds.marks();
-    marks.depends_on(schemas::products::TOPIC, |key| key == product_id);
-    let shown = marks.clone();
-    match serving.read(1, move |generation| one(generation, product_id, marks)).await {
-        Ok(rendered) => Ok(answer::tagged(rendered, as_of, asked.if_none_match.as_ref())),
-        Err(refusal) => Err(refusal.as_of(as_of).marks(&shown)),
-    }
-}
-
-/// The partition that holds a product's events.
-fn of(checkpoint: &Checkpoint, product_id: Uuid) -> Dependency {
-    let topic = schemas::products::TOPIC;
-    let key = product_id.as_hyphenated().to_string();
-    Dependency { topic, partition: Some(partition_for_key(key.as_bytes(), checkpoint.partitions(topic))) }
+pub(super) async fn answer_one(
+    State(api): State<Arc<Api>>,
+    request: QueryRequest,
+) -> Result<Response, ApiError> {
+    let product_id = request.id()?;
+    request.no_parameters()?;
+    let responder = api.respond(&request, &[DependsOn::Key(TOPIC, product_id)]).await?;
+    responder.answer(1, move |generation, read_set| one(generation, product_id, read_set)).await
 }
 
 fn list(
     generation: &Generation,
     after: Option<Uuid>,
     limit: usize,
-    mut marks: Marks,
-) -> Result<Rendered, Refusal> {
+    mut read_set: ReadSet,
+) -> Result<Body, ApiError> {
     // One more than asked for tells whether there is a next page.
     let mut rows = products::list(generation, after, limit + 1).map_err(|error| unreadable(&error))?;
     let more = rows.len() > limit;
@@ -101,18 +86,20 @@ fn list(
     // A product of which nothing is known yet would stand on the page as well.
     let last = rows.last().filter(|_| more).map(|(id, _)| *id);
     let on_page = |key| after.is_none_or(|after| key > after) && last.is_none_or(|last| key <= last);
-    marks.depends_on(schemas::products::TOPIC, on_page);
+    read_set.depends_on(TOPIC, on_page);
+    // No product ever leaves the list: what is not on the page tells nothing.
+    read_set.shows(TOPIC, rows.iter().map(|(id, _)| *id));
     let products: Vec<_> = rows.into_iter().map(|(id, row)| item(id, row)).collect();
     let items = products.len();
-    let content = List { products, next, quarantined: marks.keys() };
-    Ok(Rendered { body: answer::render(&content, items)?, marks })
+    let content = List { products, next, quarantined: read_set.quarantined() };
+    Body::of(&content, items, read_set)
 }
 
-fn one(generation: &Generation, product_id: Uuid, marks: Marks) -> Result<Rendered, Refusal> {
+fn one(generation: &Generation, product_id: Uuid, read_set: ReadSet) -> Result<Body, ApiError> {
     let row = products::load(generation, product_id).map_err(|error| unreadable(&error))?;
-    let row = row.ok_or_else(|| Refusal::unknown("product", product_id))?;
-    let body = answer::render(&One { product: item(product_id, row), quarantined: marks.keys() }, 1)?;
-    Ok(Rendered { body, marks })
+    let row = row.ok_or_else(|| unknown("product", product_id))?;
+    let content = One { product: item(product_id, row), quarantined: read_set.quarantined() };
+    Body::of(&content, 1, read_set)
 }
 
 fn item(product_id: Uuid, row: ProductRow) -> Item {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use daybook_command::{AnswerAfter, Limits};
 use daybook_kafka::Kafka;
+use daybook_service::program::chain;
 use daybook_service::{ConnectionLimits, EXIT_IN_USE, Stop, StopOnDrop};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -258,33 +259,4 @@ fn spawn(settings: &ShopSettings, listeners: Listeners, stopped: &Stop) -> Servi
 fn until(stopped: &Stop) -> impl Future<Output = ()> + Send + 'static {
     let stopped = stopped.clone();
     async move { stopped.cancelled().await }
-}
-
-/// An error with its causes, in one line. A cause that the sentence before it repeats already is left out.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Said(&'static str, #[source] Option<Box<Said>>);
-
-    #[test]
-    fn a_chain_tells_each_cause_once() {
-        let cause = |text| Some(Box::new(Said(text, None)));
-        assert_eq!(chain(&Said("cannot open", cause("disk full"))), "cannot open: disk full");
-        assert_eq!(chain(&Said("cannot open: disk full", cause("disk full"))), "cannot open: disk full");
-    }
 }

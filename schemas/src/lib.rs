@@ -1,11 +1,13 @@
 //! The shop's events: one enum per topic, newest shapes only; old versions are upcast while reading.
 
 pub mod orders;
+pub mod problem_types;
 pub mod products;
 pub mod users;
 
 use daybook_event::Event;
 pub use orders::OrderEvent;
+pub use problem_types::PROBLEMS;
 pub use products::ProductEvent;
 pub use users::UserEvent;
 

@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     command_line::main(users::DEFAULTS, |settings, listener| {
-        daybook_command::run(settings, listener, command_line::until_signal(), users::routes())
+        daybook_command::run(settings, listener, command_line::shutdown_signal(), users::routes())
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! Service C over HTTP: its routes, and the bodies that they take.
 
-use daybook_command::http::Routes;
+use daybook_command::http::{Routes, id};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -19,7 +19,9 @@ pub fn routes() -> Routes<Orders> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {
+    #[serde(deserialize_with = "id")]
     user_id: Uuid,
+    #[serde(deserialize_with = "id")]
     product_id: Uuid,
     #[serde(default = "one")]
     quantity: i64,

@@ -1,6 +1,7 @@
 //! Why a command about an order is refused, and what HTTP says then: the one place that maps this service's rejections.
 
 use daybook_event::Rejection;
+use schemas::problem_types as kind;
 
 use crate::fields::InvalidField;
 
@@ -15,34 +16,32 @@ pub enum OrderRejection {
     #[problem(from)]
     Field(InvalidField),
     /// The id belongs to an order already.
-    #[problem(409, "already-placed", "there is an order with this id already")]
+    #[problem(kind::ALREADY_PLACED, "there is an order with this id already")]
     AlreadyPlaced,
     /// This service has not heard of the user.
-    #[problem(422, "user-unknown", "there is no user with this `user_id`; {NOT_HEARD_OF}", field = "user_id")]
+    #[problem(kind::BUYER_UNKNOWN, "there is no user with this `user_id`; {NOT_HEARD_OF}", field = "user_id")]
     UserUnknown,
     /// The user deleted the account.
-    #[problem(409, "user-deleted", "the user of this `user_id` has deleted the account", field = "user_id")]
+    #[problem(kind::BUYER_DELETED, "the user of this `user_id` has deleted the account", field = "user_id")]
     UserDeleted,
     /// This service has not heard of the product.
     #[problem(
-        422,
-        "product-unknown",
+        kind::ORDERED_PRODUCT_UNKNOWN,
         "there is no product with this `product_id`; {NOT_HEARD_OF}",
         field = "product_id"
     )]
     ProductUnknown,
     /// The product is no longer sold.
     #[problem(
-        409,
-        "product-discontinued",
+        kind::ORDERED_PRODUCT_DISCONTINUED,
         "the product of this `product_id` is no longer sold",
         field = "product_id"
     )]
     ProductDiscontinued,
     /// No such order was ever there.
-    #[problem(404, "order-unknown", "there is no order with this id")]
+    #[problem(kind::ORDER_UNKNOWN, "there is no order with this id")]
     Unknown,
     /// It was cancelled before.
-    #[problem(409, "already-cancelled", "this order was cancelled before")]
+    #[problem(kind::ALREADY_CANCELLED, "this order was cancelled before")]
     AlreadyCancelled,
 }

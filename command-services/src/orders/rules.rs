@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use daybook_event::problem::ProblemType;
 use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -70,6 +71,7 @@ pub enum OrderStatus {
 }
 
 impl Aggregate for Orders {
+    const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
     const FOLLOWS: &'static [Followed] = known::FOLLOWS;
 
     type State = OrderState;
@@ -84,6 +86,10 @@ impl Aggregate for Orders {
             OrderCommand::Place(place) => place.order_id,
             OrderCommand::Cancel(order_id) => *order_id,
         }
+    }
+
+    fn state_key(state: &OrderState) -> Uuid {
+        state.placed.user_id
     }
 
     /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is

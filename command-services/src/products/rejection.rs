@@ -1,6 +1,7 @@
 //! Why a shopkeeper's command is refused, and what HTTP says then: the one place that maps this service's rejections.
 
 use daybook_event::Rejection;
+use schemas::problem_types as kind;
 
 use crate::fields::InvalidField;
 
@@ -11,15 +12,15 @@ pub enum ProductRejection {
     #[problem(from)]
     Field(InvalidField),
     /// A change without any field.
-    #[problem(422, "nothing-to-change", "name at least one of title, image, price_cents")]
+    #[problem(kind::NOTHING_TO_CHANGE, "name at least one of title, image, price_cents")]
     NothingToChange,
     /// The id belongs to a product already.
-    #[problem(409, "already-created", "there is a product with this id already")]
+    #[problem(kind::ALREADY_CREATED, "there is a product with this id already")]
     AlreadyCreated,
     /// No such product was ever there.
-    #[problem(404, "product-unknown", "there is no product with this id")]
+    #[problem(kind::PRODUCT_UNKNOWN, "there is no product with this id")]
     Unknown,
     /// The product is no longer sold.
-    #[problem(404, "product-discontinued", "this product was discontinued")]
+    #[problem(kind::PRODUCT_DISCONTINUED, "this product was discontinued")]
     Discontinued,
 }

@@ -1,5 +1,6 @@
 //! What may happen to a product. Pure.
 
+use daybook_event::problem::ProblemType;
 use schemas::products::{ProductDetails, ProductDiscontinued, ProductEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -50,6 +51,8 @@ pub enum ProductState {
 }
 
 impl Aggregate for Products {
+    const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
+
     type State = ProductState;
     type Command = ProductCommand;
     type Event = ProductEvent;
@@ -61,6 +64,13 @@ impl Aggregate for Products {
         match command {
             ProductCommand::Create(details) => details.product_id,
             ProductCommand::Change(product_id, _) | ProductCommand::Discontinue(product_id) => *product_id,
+        }
+    }
+
+    fn state_key(state: &ProductState) -> Uuid {
+        match state {
+            ProductState::Offered(details) => details.product_id,
+            ProductState::Discontinued(discontinued) => discontinued.product_id,
         }
     }
 

@@ -70,11 +70,24 @@ impl Asked {
     #[track_caller]
     pub(super) fn is(&self, reply: &Reply) {
         assert_eq!(reply.status, self.answer.status, "{}: {reply:?}", self.what);
-        assert_eq!(reply.body, self.answer.body, "{}", self.what);
+        assert_eq!(reply.body, today(&self.answer.body), "{}", self.what);
         let headers =
             self.answer.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        assert_eq!(reply.headers, headers.collect::<HeaderMap>(), "{}", self.what);
+        let mut headers: HeaderMap = headers.collect();
+        let mut found = reply.headers.clone();
+        // What an answer says to caches is newer than these, and so are the types of problems, which are shorter.
+        let of_nothing = self.answer.body.is_empty().then_some("content-type");
+        for name in ["cache-control", "vary", "content-length"].into_iter().chain(of_nothing) {
+            headers.remove(name);
+            found.remove(name);
+        }
+        assert_eq!(found, headers, "{}", self.what);
     }
+}
+
+/// A body of before with its problem's type as it is now.
+pub(super) fn today(body: &str) -> String {
+    body.replace("urn:daybook:problem:", "/problems/")
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

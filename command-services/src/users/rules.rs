@@ -1,5 +1,6 @@
 //! What may happen to a user. Pure.
 
+use daybook_event::problem::ProblemType;
 use schemas::users::{UserDeleted, UserDetails, UserEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -49,6 +50,7 @@ pub enum UserState {
 }
 
 impl Aggregate for Users {
+    const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
     const UNIQUE_KEYS: Option<UniqueKeys<Self>> =
         Some(UniqueKeys::new(email::FORM, unique_keys, |_| UserRejection::EmailTaken));
 
@@ -63,6 +65,13 @@ impl Aggregate for Users {
         match command {
             UserCommand::SignUp(details) => details.user_id,
             UserCommand::Change(user_id, _) | UserCommand::Delete(user_id) => *user_id,
+        }
+    }
+
+    fn state_key(state: &UserState) -> Uuid {
+        match state {
+            UserState::Active(details) => details.user_id,
+            UserState::Deleted(deleted) => deleted.user_id,
         }
     }
 

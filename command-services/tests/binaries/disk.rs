@@ -43,11 +43,7 @@ fn a_full_disk_refuses_commands_until_there_is_space_and_loses_nothing() {
         Some((status, body))
     });
     let (status, problem) = refused.unwrap();
-    assert_eq!(
-        (status, problem["type"].as_str()),
-        (503, Some("urn:daybook:problem:store-fails")),
-        "{problem}"
-    );
+    assert_eq!((status, problem["type"].as_str()), (503, Some("/problems/store-fails")), "{problem}");
     assert_eq!(request(&service.address, "GET", "/health/live", "").unwrap().0, 200);
     assert_eq!(request(&service.address, "GET", "/health/ready", "").unwrap().0, 503);
     let shown = request(&service.address, "GET", "/metrics", "").unwrap().1;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use daybook_event::event_data::DataError;
-use daybook_event::problem::Problem;
-use daybook_event::{Event, Topic};
+use daybook_event::problem::ProblemType;
+use daybook_event::{Event, Rejection, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -24,6 +24,8 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
 
     /// What no two aggregates may have at once, if there is something of that kind.
     const UNIQUE_KEYS: Option<UniqueKeys<Self>> = None;
+    /// Kinds of problems that `/problems` has beside those of its own rejections: of other services of the same domain.
+    const PROBLEMS: &'static [ProblemType] = &[];
 
     /// What is known of one aggregate; also of one that is gone, so that its versions go on.
     type State: Serialize + DeserializeOwned + Send + 'static;
@@ -32,7 +34,7 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     /// What happened.
     type Event: Event + Send + 'static;
     /// Why a command is refused.
-    type Rejection: Into<Problem> + fmt::Debug;
+    type Rejection: Rejection + fmt::Debug;
     /// What a decision may know beyond its aggregate; `()` if that is nothing.
     type Facts: Default;
     /// What is shown of a state.
@@ -40,6 +42,9 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
 
     /// The aggregate a command is about.
     fn aggregate_id(command: &Self::Command) -> Uuid;
+
+    /// The record key of the events of an aggregate in this state: that of its events, as long as it lives.
+    fn state_key(state: &Self::State) -> Uuid;
 
     /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`. Nothing is gathered
     /// unless a service says otherwise.
@@ -121,8 +126,8 @@ impl<A: Aggregate> UniqueKeys<A> {
     }
 
     /// Why a command is refused that would take a key of another aggregate.
-    pub(crate) fn taken(key: &str) -> Option<Problem> {
-        A::UNIQUE_KEYS.map(|keys| (keys.taken)(key).into())
+    pub(crate) fn taken(key: &str) -> Option<A::Rejection> {
+        A::UNIQUE_KEYS.map(|keys| (keys.taken)(key))
     }
 }
 

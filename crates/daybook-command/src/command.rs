@@ -1,6 +1,7 @@
 //! One command on its way to the committer, and what comes back.
 
 use daybook_event::problem::Problem;
+use daybook_service::http::problem_types::PRECONDITION_FAILED;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -16,31 +17,41 @@ pub(crate) struct Request<A: Aggregate> {
     pub command: A::Command,
     /// The aggregate's id was made for this request, so there is no such aggregate yet.
     pub is_fresh: bool,
-    /// Versions the aggregate may have, if the request named any.
-    pub if_match: Option<IfMatch>,
+    /// What the request wants the aggregate's version to be.
+    pub condition: Condition,
     /// The client's key, if it gave one.
     pub idempotency: Option<IdempotencyKey>,
     /// Where the events come from.
     pub cause: Cause,
 }
 
-/// Condition on the version of an aggregate: the header `If-Match`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum IfMatch {
-    /// `*`: it must exist.
-    Any,
-    /// One of these versions.
-    Versions(Vec<u64>),
+/// Condition on the version of an aggregate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// It must be at one of these: `If-Match`.
+    pub is_one_of: Option<Versions>,
+    /// It must be at none of these: `If-None-Match`.
+    pub is_none_of: Option<Versions>,
 }
 
-impl IfMatch {
-    /// Whether an aggregate of this version meets the condition.
+/// Versions that a condition names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// `*`: whichever, as long as there is one.
+    Any,
+    /// These.
+    Of(Vec<u64>),
+}
+
+impl Condition {
+    /// Whether an aggregate that is there in this version meets the condition.
     #[must_use]
     pub(crate) fn holds(&self, version: u64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Versions(versions) => versions.contains(&version),
-        }
+        let names = |versions: &Versions| match versions {
+            Versions::Any => true,
+            Versions::Of(versions) => versions.contains(&version),
+        };
+        self.is_one_of.as_ref().is_none_or(names) && !self.is_none_of.as_ref().is_some_and(names)
     }
 }
 
@@ -213,15 +224,10 @@ pub(crate) struct Job<A: Aggregate> {
     pub(crate) reply_to: oneshot::Sender<Result<Reply, Undecided>>,
 }
 
-/// The problem for a version that was not the expected one.
-pub(crate) fn version_conflict(version: u64) -> Problem {
-    Problem::new(
-        412,
-        "version-conflict",
-        "Version conflict",
-        format!(
-            "the resource is at version {version}, which If-Match does not name; read it again and decide anew"
-        ),
-    )
-    .with("version", version)
+/// The problem for a version that is not as the request wants it.
+pub(crate) fn precondition_failed(version: u64) -> Problem {
+    let detail = format!(
+        "the resource is at version {version}, which is not as If-Match or If-None-Match wants it; read it again and decide anew"
+    );
+    Problem::of(&PRECONDITION_FAILED, detail).with("version", version)
 }

@@ -2,19 +2,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
 use daybook_journal::PrintError;
 use daybook_kafka::KafkaFlags;
-use daybook_service::SettingErrors;
-use daybook_service::health_check;
-use daybook_service::{
-    ConnectionFlags, EXIT_FAILED, EXIT_USAGE, LogFlags, LogFormat, init_logging, shutdown_signal,
-};
+pub use daybook_service::program::Defaults;
+use daybook_service::program::{self, Served, ServiceFlags};
+pub use daybook_service::shutdown_signal;
+use daybook_service::{EXIT_FAILED, SettingErrors};
 use tokio::net::TcpListener;
 
 use super::directory::{Directory, DirectoryError, journal_in};
@@ -25,12 +22,8 @@ use super::settings::{AnswerAfter, JOURNAL_BYTES_MIN, Limits, Settings};
 #[derive(clap::Parser, Clone, Debug)]
 #[command(version)]
 struct Flags {
-    /// Address to serve HTTP on; port 0 takes any free one
-    #[arg(long, env = "DAYBOOK_LISTEN", value_name = "HOST:PORT")]
-    listen: String,
-    /// The service's own directory
-    #[arg(long, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    service: ServiceFlags,
     /// Rebuild the store from the service's topic first; the old one is kept aside. For one start: the next ones leave it out
     #[arg(long)]
     recover: bool,
@@ -50,15 +43,8 @@ struct Flags {
     /// Remove the stores that --recover or an upgrade has put aside in --data-dir, and exit; not beside a running service
     #[arg(long)]
     remove_old_stores: bool,
-    /// Ask the service that listens on --listen whether it lives, and exit with 0 or 1
-    #[arg(long)]
-    health_check: bool,
     #[command(flatten)]
     kafka: KafkaFlags,
-    #[command(flatten)]
-    log: LogFlags,
-    #[command(flatten, next_help_heading = "Bounds")]
-    connections: ConnectionFlags,
     #[command(flatten)]
     limits: LimitFlags,
 }
@@ -121,78 +107,63 @@ struct LimitFlags {
     drain_timeout_ms: String,
 }
 
-/// What differs between services before the first setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Defaults {
-    /// Name of the binary.
-    pub name: &'static str,
-    /// One line for `--help`.
-    pub about: &'static str,
-    /// Address to listen on.
-    pub listen: &'static str,
-    /// The service's own directory.
-    pub data_dir: &'static str,
-}
-
 /// The whole `main` of a command service: reads the command line, runs until a signal, and says how it ended.
 pub async fn main<F>(defaults: Defaults, run: impl FnOnce(Settings, TcpListener) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), RunError>>,
 {
-    let flags = parse(defaults);
+    let flags = program::parse::<Flags>(defaults);
     let mut errors = SettingErrors::default();
-    let starts = !(flags.health_check || flags.journal || flags.remove_old_stores);
+    let starts = !(flags.service.is_health_check() || flags.journal || flags.remove_old_stores);
     if starts {
         check_acts(|variable| std::env::var_os(variable), &mut errors);
     }
     let checked = check(&flags, &mut errors);
-    let (Ok(()), Some(checked)) = (errors.finish().inspect_err(complain), checked) else {
-        return ExitCode::from(EXIT_USAGE);
+    let (served, settings) = match (errors.finish(), checked) {
+        (Ok(()), Some(checked)) => checked,
+        (finished, _) => return program::wrong(&finished.err().unwrap_or_default()),
     };
-    if flags.health_check {
-        return ended(health_check::check(checked.listen), EXIT_FAILED);
+    if let Some(checked) = served.health_checked() {
+        return checked;
     }
     if flags.journal {
-        let journal = journal_in(&checked.settings.data_dir);
-        if !journal.exists() {
-            complain(&format!(
-                "there is no journal in {}; choose another directory with --data-dir",
-                journal.display()
-            ));
-            return ExitCode::from(EXIT_FAILED);
-        }
-        return ended(print_journal(&journal), EXIT_FAILED);
+        return program::ended(print_journal(&journal_in(&settings.data_dir)), EXIT_FAILED);
     }
     if flags.remove_old_stores {
-        return ended(remove_old_stores(&checked.settings.data_dir, defaults.name), EXIT_FAILED);
+        return program::ended(remove_old_stores(&settings.data_dir, defaults.name), EXIT_FAILED);
     }
-    init_logging(checked.log);
-    let listener = match TcpListener::bind(checked.listen).await {
+    let listener = match served.bind().await {
         Ok(listener) => listener,
-        Err(error) => {
-            complain(&format!(
-                "cannot listen on {}: {error}; choose another address with --listen",
-                checked.listen
-            ));
-            return ExitCode::from(EXIT_FAILED);
-        }
+        Err(code) => return code,
     };
-    let result = run(checked.settings, listener).await;
+    let result = run(settings, listener).await;
     let code = result.as_ref().map_or_else(RunError::exit_code, |()| 0);
     let leaves_threads = result.as_ref().is_err_and(RunError::leaves_threads);
-    let ended = ended(result, code);
+    let ended = program::ended(result, code);
     if leaves_threads {
         std::process::exit(i32::from(code));
     }
     ended
 }
 
-fn print_journal(journal: &Path) -> Result<(), PrintError> {
+/// Why a journal is not printed.
+#[derive(Debug, thiserror::Error)]
+enum JournalError {
+    #[error("there is no journal in {}; choose another directory with --data-dir", .0.display())]
+    Missing(PathBuf),
+    #[error(transparent)]
+    Print(#[from] PrintError),
+}
+
+fn print_journal(journal: &Path) -> Result<(), JournalError> {
+    if !journal.exists() {
+        return Err(JournalError::Missing(journal.to_owned()));
+    }
     let mut out = io::stdout().lock();
     match daybook_journal::print(journal, &mut out) {
         // Whoever reads has read enough.
         Err(PrintError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed,
+        printed => Ok(printed?),
     }
 }
 
@@ -204,52 +175,28 @@ fn remove_old_stores(data_dir: &Path, service: &str) -> Result<(), DirectoryErro
     Ok(())
 }
 
-/// Completes when the process is asked to stop.
-pub async fn until_signal() {
-    shutdown_signal().await;
-}
-
-struct Checked {
-    settings: Settings,
-    listen: SocketAddr,
-    log: LogFormat,
-}
-
-fn parse(defaults: Defaults) -> Flags {
-    let command = Flags::command()
-        .name(defaults.name)
-        .about(defaults.about)
-        .mut_arg("listen", |flag| flag.required(false).default_value(defaults.listen))
-        .mut_arg("data_dir", |flag| flag.required(false).default_value(defaults.data_dir));
-    let matches = command.get_matches();
-    Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-}
-
-fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<Checked> {
-    let listen =
-        errors.parse("--listen", &flags.listen, "HOST:PORT with a numeric host, such as 127.0.0.1:8081");
+fn check(flags: &Flags, errors: &mut SettingErrors) -> Option<(Served, Settings)> {
+    let served = flags.service.check(errors);
     let answer_after = check_answer_after(&flags.answer_after, errors);
     let kafka = flags.kafka.check(errors);
-    let log = flags.log.check(errors);
-    let connections = flags.connections.check(errors);
     let limits = check_limits(&flags.limits, errors);
     if let (Some(limits), Some(answer_after)) = (&limits, answer_after) {
         check_pairs(limits, answer_after, errors);
     }
-    let kafka = kafka?;
+    let (served, kafka) = (served?, kafka?);
     let settings = Settings {
         kafka: kafka.kafka,
         partitions: kafka.partitions,
         replication_factor: kafka.replication_factor,
-        data_dir: flags.data_dir.clone(),
+        data_dir: PathBuf::from(&flags.service.data_dir),
         recover: flags.recover,
         take_over: flags.take_over,
         adopt_cluster: flags.adopt_cluster,
         answer_after: answer_after?,
         limits: limits?,
-        connections: connections?,
+        connections: served.connections,
     };
-    Some(Checked { settings, listen: listen?, log: log? })
+    Some((served, settings))
 }
 
 /// Settings that are right each by itself, and together would take effect otherwise than they say.
@@ -346,26 +293,6 @@ fn check_limits(flags: &LimitFlags, errors: &mut SettingErrors) -> Option<Limits
         start_timeout: Duration::from_millis(start_ms?),
         drain_timeout: Duration::from_millis(drain_ms?),
     })
-}
-
-fn ended<E: std::error::Error>(result: Result<(), E>, code: u8) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let causes = std::iter::successors(error.source(), |cause| cause.source());
-            // Some sentences have their cause in them.
-            let said = causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
-                if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-            });
-            complain(&said);
-            ExitCode::from(code)
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the last words of a program, also when logging is not set up")]
-fn complain(sentence: &impl std::fmt::Display) {
-    eprintln!("{sentence}");
 }
 
 #[cfg(test)]

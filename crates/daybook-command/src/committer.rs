@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use super::aggregate::Aggregate;
 use super::ambient::{Ambient, now_ms};
-use super::command::{Job, Reply, Request, Undecided, version_conflict};
+use super::command::{Job, Reply, Request, Undecided, precondition_failed};
 use super::followed::FollowedPositions;
 use super::group::{Finished, Group, GroupError, Stopped};
 use super::health::Health;
@@ -299,7 +299,7 @@ impl<A: Aggregate> Committer<A> {
         let is_kept = request.idempotency.is_some() && !request.is_fresh;
         let mut outcome = group.accept(change.admit(shut, is_kept)?);
         if !outcome.written().is_empty() && fires("refuse-and-do") {
-            outcome = Outcome::Rejected(version_conflict(0));
+            outcome = Outcome::Rejected(precondition_failed(0));
         }
         if fires("end-unasked") {
             std::process::abort();

@@ -9,17 +9,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 
 use daybook_journal::{Event, KeyOutcome, Reader, Write};
+use daybook_kafka::partition_for_key;
 use daybook_service::fires;
 use daybook_store::{Bytes, Store, StoreError, Writes};
 use uuid::Uuid;
 
 use super::aggregate::{Aggregate, UniqueKeys};
 use super::ambient::Ambient;
-use super::command::{Request, Undecided, version_conflict};
+use super::command::{Request, Undecided, precondition_failed};
 use super::followed::FollowedPositions;
 use super::idempotency::{Fingerprint, IdempotencyKey, Remembered};
 use super::keys;
-use super::outcome::{Accepted, Outcome};
+use super::outcome::{Accepted, Outcome, Written};
 use super::rows::{Counter, Owners, Versioned};
 use super::seal::{Sealing, seal};
 
@@ -129,12 +130,12 @@ impl<'s> Group<'s> {
         let row = if request.is_fresh { None } else { self.get(&keys::aggregate(id))? };
         let before = row.map(|value| Versioned::<A::State>::decode(&value)).transpose()?;
         let version = before.as_ref().map_or(0, |before| before.version);
-        if let (Some(condition), true) = (&request.if_match, before.is_some())
-            && !condition.holds(version)
-        {
-            return Ok(Change::rejected(version_conflict(version)));
-        }
         let state = before.as_ref().map(|before| &before.state);
+        // Of what never was, or is gone, the rejection says so: no condition is looked at then (RFC 9110, 13.2.1).
+        let is_there = state.is_some() && A::shown(state).is_ok();
+        if is_there && !request.condition.holds(version) {
+            return Ok(Change::rejected(precondition_failed(version)));
+        }
         let mut read_set = ReadSet::default();
         let facts = A::facts(state, &request.command, |table, id| {
             look_up(self, followed, table, id).map(|read| read_set.take(read))
@@ -175,15 +176,17 @@ impl<'s> Group<'s> {
         let takes_key = new_keys.iter().any(|key| !old_keys.contains(key));
         if let Some(taken) = self.claim(id, &old_keys, &new_keys, &mut writes)? {
             // Without unique keys none is taken.
-            let problem = UniqueKeys::<A>::taken(&taken).ok_or(Stopped::Undecided(Undecided::Fault))?;
-            return Ok(Change { takes_key, ..Change::rejected(problem) });
+            let rejection = UniqueKeys::<A>::taken(&taken).ok_or(Stopped::Undecided(Undecided::Fault))?;
+            return Ok(Change { takes_key, ..Change::rejected(rejection.into()) });
         }
         let shown = A::shown(Some(&state)).ok().map(serde_json::to_vec).transpose();
+        let stands_at = events.is_empty().then(|| self.last_of(A::state_key(&state))).flatten();
         let accepted = Accepted {
             version,
             created,
             state: shown.map_err(|_| Undecided::Fault)?,
             written: std::mem::take(&mut sealed.written),
+            stands_at,
             depends_on: read_set.into_events(),
         };
         if !events.is_empty() {
@@ -194,6 +197,14 @@ impl<'s> Group<'s> {
         let change = Change { outcome, is_provisional: false, takes_key, writes, sealed };
         change.check_sizes()?;
         Ok(change)
+    }
+
+    /// The last position so far of the partition of a record key.
+    fn last_of(&self, key: Uuid) -> Option<Written> {
+        // Partition counts are bounded far below both types' ends.
+        let partition = partition_for_key(key.to_string().as_bytes(), self.counters.len() as i32);
+        let position = self.counters.get(partition as usize)?.next.checked_sub(1)?;
+        Some(Written { partition, position })
     }
 
     /// Takes and gives up unique keys; the key that another aggregate has, if any.

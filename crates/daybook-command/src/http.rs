@@ -1,15 +1,14 @@
-//! HTTP for every command service: headers, bodies, errors, bounds, health. Knows no domain.
+//! Commands and states over HTTP, for every command service. Knows no domain; what it shares with other services is
+//! `daybook_service::http`.
 
 mod answer;
-mod body;
 mod command;
-mod guard;
+mod errors;
+mod guarded;
 mod idempotency_key;
-pub(crate) mod operations;
-pub(crate) mod refusal;
-mod request_headers;
+mod read;
 mod routes;
-mod show;
 
-pub(crate) use guard::not_allowed;
+pub use daybook_service::http::id;
+pub(crate) use guarded::problems;
 pub use routes::{Route, Routes};

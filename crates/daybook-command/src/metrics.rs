@@ -1,9 +1,11 @@
 //! What a command service counts, for Prometheus.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use daybook_service::http::RequestMetrics;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -14,8 +16,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::readiness::{NotReady, Readiness};
 
-/// Media type of the figures.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// What every name begins with.
 const PREFIX: &str = "daybook";
 
@@ -56,6 +56,7 @@ struct OutcomeLabel {
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) readiness: Readiness,
+    pub(crate) requests: Arc<RequestMetrics>,
     commands: Family<OutcomeLabel, Counter>,
     group_commands: Histogram,
     sync_seconds: Histogram,
@@ -86,6 +87,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix(PREFIX),
             readiness: Readiness::default(),
+            requests: Arc::default(),
             commands: Family::default(),
             group_commands: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
             sync_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 14)),
@@ -117,6 +119,7 @@ impl Metrics {
     fn register(&mut self) {
         let all = &mut self.registry;
         self.readiness.register(all);
+        self.requests.register(all);
         all.register("commands", "Commands by outcome", self.commands.clone());
         all.register("group_commands", "Commands that shared one sync", self.group_commands.clone());
         let sync = self.sync_seconds.clone();

@@ -5,7 +5,7 @@
 //!
 //! | outcome | its parts, one after the other |
 //! | --- | --- |
-//! | accepted | `1`, flags (1: created an aggregate, 2: shows a state), version, id of the created aggregate (16 bytes), state as JSON, positions written, dependencies |
+//! | accepted | `1`, flags (1: created an aggregate, 2: shows a state, 4: says where it stands), version, id of the created aggregate (16 bytes), state as JSON, positions written, dependencies, position where it stands |
 //! | rejected | `2`, status, slug, title, detail, further members as a JSON object (empty without any) |
 //!
 //! Numbers are in base 128, least significant digits first, in their shortest form. Texts and JSON have their length
@@ -22,6 +22,7 @@ const ACCEPTED: u8 = 1;
 const REJECTED: u8 = 2;
 const CREATED: u8 = 1;
 const SHOWS_STATE: u8 = 2;
+const STANDS_AT: u8 = 4;
 
 /// A position in a topic: of its service's own, if a command wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) struct Accepted {
     pub(crate) written: Vec<Written>,
     /// The events of other services that the decision has read.
     pub(crate) depends_on: Vec<DependsOn>,
+    /// If it wrote nothing: a position of the aggregate's partition at which its state was there already.
+    pub(crate) stands_at: Option<Written>,
 }
 
 impl Outcome {
@@ -95,7 +98,8 @@ impl Accepted {
     fn encode(&self, to: &mut Vec<u8>) {
         let created = if self.created.is_some() { CREATED } else { 0 };
         let shows_state = if self.state.is_some() { SHOWS_STATE } else { 0 };
-        to.extend_from_slice(&[ACCEPTED, created | shows_state]);
+        let stands_at = if self.stands_at.is_some() { STANDS_AT } else { 0 };
+        to.extend_from_slice(&[ACCEPTED, created | shows_state | stands_at]);
         put_number(to, self.version);
         if let Some(id) = &self.created {
             to.extend_from_slice(id.as_bytes());
@@ -112,19 +116,23 @@ impl Accepted {
             put_number(to, u64::from(depends_on.table));
             put_written(to, &depends_on.at);
         }
+        if let Some(at) = &self.stands_at {
+            put_written(to, at);
+        }
     }
 
     fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
         let [flags] = fields.array()?;
-        if flags & !(CREATED | SHOWS_STATE) != 0 {
+        if flags & !(CREATED | SHOWS_STATE | STANDS_AT) != 0 {
             return Err(fields.damaged());
         }
         let version = fields.number()?;
         let created = (flags & CREATED != 0).then(|| fields.array().map(Uuid::from_bytes)).transpose()?;
         let state = (flags & SHOWS_STATE != 0).then(|| json(fields)).transpose()?;
-        let written = (0..fields.number()?).map(|_| written(fields)).collect::<Result<_, _>>()?;
+        let positions = (0..fields.number()?).map(|_| written(fields)).collect::<Result<_, _>>()?;
         let depends_on = (0..fields.number()?).map(|_| depends_on(fields)).collect::<Result<_, _>>()?;
-        Ok(Self { version, created, state, written, depends_on })
+        let stands_at = (flags & STANDS_AT != 0).then(|| written(fields)).transpose()?;
+        Ok(Self { version, created, state, written: positions, depends_on, stands_at })
     }
 }
 

@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use daybook_kafka::partition_for_key;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::outcome::Written;
 use super::writer::{Claimed, Superseded, Unexplained};
@@ -48,6 +50,14 @@ impl Positions {
     pub(crate) fn set_durable(&self, ends: Vec<u64>) {
         self.lock().set_durable(ends, Instant::now());
         self.changed.notify_all();
+    }
+
+    /// The last position that is on disk of the partition of a record key.
+    pub(crate) fn last_durable(&self, key: Uuid) -> Option<Written> {
+        // Partition counts are bounded far below both types' ends.
+        let partition = partition_for_key(key.to_string().as_bytes(), self.count() as i32);
+        let position = self.lock().durable.get(partition as usize)?.checked_sub(1)?;
+        Some(Written { partition, position })
     }
 
     /// Journal and log were compared: this is what the log has, whatever was acknowledged before. Of partitions that nobody

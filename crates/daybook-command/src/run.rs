@@ -16,7 +16,7 @@ use super::aggregate::Aggregate;
 use super::ambient::SystemAmbient;
 use super::directory::DirectoryError;
 use super::health::{Health, LOOK_PAUSE};
-use super::http::Routes;
+use super::http::{Routes, problems};
 use super::integrity::IntegrityError;
 use super::positions::Positions;
 use super::running::Running;
@@ -130,7 +130,9 @@ pub async fn run<A: Aggregate>(
     let connections = settings.connections;
     let mut shutdown = Box::pin(daybook_service::listening(shutdown).await);
     let starting = Arc::new(Starting::default());
-    let (listener, early) = answer_early(listener, connections, &starting).map_err(RunError::Serve)?;
+    let (listener, early) =
+        answer_early(listener, connections, starting::router(Arc::clone(&starting), &problems::<A>()))
+            .map_err(RunError::Serve)?;
     tracing::info!(service = A::SERVICE, "starting; health is answered on {address}");
     let running = tokio::select! {
         running = start_as_soon_as_it_may::<A>(&settings, &starting) => running?,
@@ -156,13 +158,12 @@ pub async fn run<A: Aggregate>(
 fn answer_early(
     listener: TcpListener,
     connections: ConnectionLimits,
-    starting: &Arc<Starting>,
+    router: Router,
 ) -> io::Result<(TcpListener, Early)> {
     let listener = listener.into_std()?;
     let early = TcpListener::from_std(listener.try_clone()?)?;
     let until = Stop::default();
     let over = until.on_drop();
-    let router = starting::router(Arc::clone(starting));
     let until = async move { until.cancelled().await };
     let served = tokio::spawn(daybook_service::serve(early, router, connections, until));
     Ok((TcpListener::from_std(listener)?, Early { over, served }))

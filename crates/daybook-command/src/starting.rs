@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
+use daybook_event::problem::ProblemType;
+use daybook_service::http::problem_types::STARTING;
+use daybook_service::http::{ApiError, figures, operations, readiness};
 
-use super::http::not_allowed;
-use super::http::operations::{figures, live};
-use super::http::refusal::Refusal;
 use super::metrics::of_a_start;
 use super::readiness::NotReady;
 
@@ -25,36 +25,29 @@ impl Starting {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
     }
 
-    fn said(&self) -> String {
+    fn text(&self) -> String {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if said.is_empty() { "it has just begun".to_owned() } else { said }
     }
 }
 
-/// The routes of a service that starts.
-pub(crate) fn router(starting: Arc<Starting>) -> Router {
-    Router::new()
-        .route("/health/live", get(live))
-        .route("/health/ready", get(not_ready))
-        .route("/metrics", get(metrics))
-        .fallback(refused)
-        .method_not_allowed_fallback(not_allowed)
-        .with_state(starting)
+/// The routes of a service that starts. `problems` are the kinds that its domain adds.
+pub(crate) fn router(starting: Arc<Starting>, problems: &[&'static [ProblemType]]) -> Router {
+    let routes = operations(get(not_ready), get(metrics), problems);
+    routes.fallback(refused).with_state(starting)
 }
 
 async fn not_ready(State(starting): State<Arc<Starting>>) -> Response {
-    let detail = NotReady::Starting(starting.said()).to_string();
-    Refusal::unavailable("not-ready", "Not ready", detail).into_response()
+    readiness(Err(NotReady::Starting(starting.text()).to_string()))
 }
 
 async fn metrics(State(starting): State<Arc<Starting>>) -> Response {
-    figures(of_a_start(NotReady::Starting(starting.said())))
+    figures(of_a_start(NotReady::Starting(starting.text())))
 }
 
 /// For clients: what the start has met names directories and brokers.
-async fn refused() -> Response {
-    let detail = "the service is starting; try again, /health/ready says how far it is";
-    Refusal::unavailable("starting", "Service is starting", detail).into_response()
+async fn refused() -> ApiError {
+    ApiError::new(&STARTING, "the service is starting; try again, /health/ready says how far it is")
 }
 
 #[cfg(test)]
@@ -68,7 +61,7 @@ mod tests {
     async fn clients_of_a_start_see_no_directory_and_operators_do() {
         let starting = Arc::new(Starting::default());
         starting.says("the disk under /var/lib/daybook fails");
-        let router = router(starting);
+        let router = router(starting, &[]);
         let refused = Call::get("/users/1").send(&router).await;
         assert!(!refused.is_problem(503, "starting").text("detail").contains("/var"), "{refused:?}");
         Call::post("/health/ready", &json!({})).send(&router).await.is_problem(405, "method-not-allowed");

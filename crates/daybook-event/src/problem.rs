@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 
 /// Media type of a problem body.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// What `type` begins with.
-const KIND_PREFIX: &str = "urn:daybook:problem:";
+/// What `type` begins with: a path that every process serves.
+const PATH: &str = "/problems/";
+/// What it began with before.
+const PATH_BEFORE: &str = "urn:daybook:problem:";
 /// The members that RFC 9457 itself defines.
 const MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "instance"];
 
@@ -23,10 +25,18 @@ pub struct ProblemType {
     pub meaning: &'static str,
 }
 
+impl ProblemType {
+    /// What `type` says.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{PATH}{}", self.slug)
+    }
+}
+
 /// One problem: what went wrong with one request, and what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Stable identifier of the kind of problem: `urn:daybook:problem:` and a slug.
+    /// Stable identifier of the kind of problem: `/problems/` and a slug.
     #[serde(rename = "type")]
     pub kind: String,
     /// The same for every problem of this kind.
@@ -46,10 +56,10 @@ impl Problem {
         Self::new(kind.status, kind.slug, kind.title, detail)
     }
 
-    /// A problem of kind `slug`, such as `email-taken`.
+    /// A problem that was written down with its kind, of which this program may know no more.
     pub fn new(status: u16, slug: &str, title: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("{KIND_PREFIX}{slug}"),
+            kind: format!("{PATH}{slug}"),
             title: title.into(),
             status,
             detail: detail.into(),
@@ -60,7 +70,8 @@ impl Problem {
     /// What tells it from problems of other kinds.
     #[must_use]
     pub fn slug(&self) -> &str {
-        self.kind.strip_prefix(KIND_PREFIX).unwrap_or(&self.kind)
+        let slug = self.kind.strip_prefix(PATH).or_else(|| self.kind.strip_prefix(PATH_BEFORE));
+        slug.unwrap_or(&self.kind)
     }
 
     /// Adds a member that a program can read, such as the name of the field. It must not be one of RFC 9457's own.

@@ -10,12 +10,13 @@ mod status;
 mod telling;
 mod verify;
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use daybook_event::event_data::EventData;
-use daybook_service::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging};
+use daybook_service::{EXIT_FAILED, EXIT_IN_USE, init_logging, program};
 use flags::Flags;
 use settings::{Settings, Task};
 
@@ -28,12 +29,12 @@ struct Failure {
 }
 
 impl Failure {
-    fn failed(error: impl ToString) -> Self {
-        Self { exit_code: EXIT_FAILED, sentence: error.to_string() }
+    fn failed(error: impl Into<Box<dyn Error>>) -> Self {
+        Self { exit_code: EXIT_FAILED, sentence: program::chain(&*error.into()) }
     }
 
-    fn in_use(error: impl ToString) -> Self {
-        Self { exit_code: EXIT_IN_USE, sentence: error.to_string() }
+    fn in_use(error: impl Into<Box<dyn Error>>) -> Self {
+        Self { exit_code: EXIT_IN_USE, ..Self::failed(error) }
     }
 }
 
@@ -42,12 +43,15 @@ impl Failure {
 pub fn main<E: EventData + 'static>(projection: Projection<E>) -> ExitCode {
     let settings = match Flags::parse().check() {
         Ok(settings) => settings,
-        Err(errors) => return complain(EXIT_USAGE, &errors.to_string()),
+        Err(errors) => return program::wrong(&errors),
     };
     init_logging(settings.log_format);
     match run(&settings, projection) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => complain(failure.exit_code, &failure.sentence),
+        Err(failure) => {
+            program::complain(&failure.sentence);
+            ExitCode::from(failure.exit_code)
+        }
     }
 }
 
@@ -69,12 +73,6 @@ fn run<E: EventData + 'static>(settings: &Settings, projection: Projection<E>) -
 fn say(result: &str) -> Result<(), Failure> {
     let written = writeln!(io::stdout().lock(), "{result}");
     written.map_err(|error| Failure::failed(format!("cannot write the result to stdout: {error}")))
-}
-
-fn complain(exit_code: u8, sentence: &str) -> ExitCode {
-    // With stderr gone there is nobody left to tell; the exit code still says it.
-    drop(writeln!(io::stderr().lock(), "{sentence}"));
-    ExitCode::from(exit_code)
 }
 
 /// How others see this process.

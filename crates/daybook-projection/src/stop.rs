@@ -3,8 +3,10 @@
 use std::fmt;
 
 use daybook_event::event_data::{DataError, EventError};
+use daybook_event::problem::ProblemType;
 use daybook_event::sequence::SequenceError;
 use daybook_kafka::LogError;
+use daybook_service::http::problem_types as kind;
 use daybook_stream::Unowned;
 use uuid::Uuid;
 
@@ -164,25 +166,31 @@ fn front_remedy(embedded: bool) -> &'static str {
 }
 
 impl StopReason {
-    /// Short name of the kind, for problems and metrics.
+    /// Short name of its kind, for metrics.
     #[must_use]
     pub fn slug(&self) -> &'static str {
+        self.problem_type().slug
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn problem_type(&self) -> &'static ProblemType {
         match self {
-            Self::Sequence { error: SequenceError::Gap { .. }, .. } => "gap",
-            Self::Sequence { error: SequenceError::Fork { .. }, .. } => "fork",
-            Self::Sequence { error: SequenceError::OtherLog { .. }, .. } => "other-log",
-            Self::Unreadable { .. } => "unreadable-event",
-            Self::UnknownEvent { .. } => "unknown-event",
-            Self::UnknownTopic { .. } => "unknown-topic",
-            Self::ForeignSource { .. } => "foreign-source",
-            Self::Fold { .. } => "contradicting-event",
-            Self::QuarantineFull { .. } => "quarantine-full",
-            Self::FrontDeleted { .. } => "log-front-deleted",
-            Self::LogWentBack { .. } => "log-went-back",
-            Self::PartitionsChanged { .. } => "partitions-changed",
-            Self::Log { .. } => "log-unreadable",
-            Self::Store(_) => "store-failed",
-            Self::Defect { .. } => "defect",
+            Self::Sequence { error: SequenceError::Gap { .. }, .. } => &kind::GAP,
+            Self::Sequence { error: SequenceError::Fork { .. }, .. } => &kind::FORK,
+            Self::Sequence { error: SequenceError::OtherLog { .. }, .. } => &kind::OTHER_LOG,
+            Self::Unreadable { .. } => &kind::UNREADABLE_EVENT,
+            Self::UnknownEvent { .. } => &kind::UNKNOWN_EVENT,
+            Self::UnknownTopic { .. } => &kind::UNKNOWN_TOPIC,
+            Self::ForeignSource { .. } => &kind::FOREIGN_SOURCE,
+            Self::Fold { .. } => &kind::CONTRADICTING_EVENT,
+            Self::QuarantineFull { .. } => &kind::QUARANTINE_FULL,
+            Self::FrontDeleted { .. } => &kind::LOG_FRONT_DELETED,
+            Self::LogWentBack { .. } => &kind::LOG_WENT_BACK,
+            Self::PartitionsChanged { .. } => &kind::PARTITIONS_CHANGED,
+            Self::Log { .. } => &kind::LOG_UNREADABLE,
+            Self::Store(_) => &kind::STORE_FAILS,
+            Self::Defect { .. } => &kind::DEFECT,
         }
     }
 

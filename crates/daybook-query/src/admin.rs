@@ -26,10 +26,11 @@ use tokio::time::sleep;
 
 use super::api::Api;
 use super::blocking::blocking;
+use super::errors::damaged;
 use super::heavy::{Length, aside};
 use super::limits::{ADMIN_BODY_BYTES_MAX, REPAIR_WAIT, SHUTDOWN_GRACE};
-use super::refusal::Refusal;
 use super::serving::Serving;
+use daybook_service::http::ApiError;
 
 /// Rights on the socket: read and write for its owner.
 const SOCKET_MODE: u32 = 0o600;
@@ -94,39 +95,39 @@ async fn sample(State(api): State<Arc<Api>>) -> Json<Serves> {
     Json(Serves { sample: Some(Sample { unreadable, stopped, ..sample }), opens: false, trouble: None })
 }
 
-async fn quarantine(State(api): State<Arc<Api>>) -> Result<Json<QuarantineShown>, Refusal> {
+async fn quarantine(State(api): State<Arc<Api>>) -> Result<Json<QuarantineShown>, ApiError> {
     Ok(Json(QuarantineShown::of(&api.serving()?.generation.last_moment().quarantine)))
 }
 
 async fn find(
     State(api): State<Arc<Api>>,
     Json((name, why, at)): Json<(EventName, String, String)>,
-) -> Result<Json<Option<SkippedEvent>>, Refusal> {
+) -> Result<Json<Option<SkippedEvent>>, ApiError> {
     Ok(Json(api.serving()?.generation.last_moment().quarantine.find(&name, &why, &at)))
 }
 
 async fn release_key(
     State(api): State<Arc<Api>>,
     Json(key): Json<String>,
-) -> Result<Json<Result<Released, String>>, Refusal> {
+) -> Result<Json<Result<Released, String>>, ApiError> {
     repair(&api, Repair::Release(key)).await
 }
 
 async fn leave_out(
     State(api): State<Arc<Api>>,
     Json(events): Json<Vec<SkippedEvent>>,
-) -> Result<Json<Result<Released, String>>, Refusal> {
+) -> Result<Json<Result<Released, String>>, ApiError> {
     repair(&api, Repair::LeaveOut(events)).await
 }
 
 /// The follower does it. What it refuses is an answer like any other.
-async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, String>>, Refusal> {
+async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, String>>, ApiError> {
     let repairs = api.serving()?.repairs.clone();
     match blocking(move || repairs.ask(repair, REPAIR_WAIT)).await {
         Ok(answer) => Ok(Json(answer.map_err(|error| error.to_string()))),
         Err(error) => {
             tracing::error!(%error, "the quarantine was asked for something that ended without a result");
-            Err(Refusal::fault())
+            Err(ApiError::fault())
         }
     }
 }
@@ -134,7 +135,7 @@ async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, Strin
 async fn digests(
     State(api): State<Arc<Api>>,
     Json(ranges): Json<Vec<Range>>,
-) -> Result<Json<Vec<RangeDigest>>, Refusal> {
+) -> Result<Json<Vec<RangeDigest>>, ApiError> {
     let serving = api.serving()?;
     read(&serving, move |generation, stop| RangeDigest::of_all(generation, &ranges, &|| stop.requested()))
         .await
@@ -143,7 +144,7 @@ async fn digests(
 async fn rows(
     State(api): State<Arc<Api>>,
     Json((range, limit)): Json<(Range, usize)>,
-) -> Result<Json<Option<RowsAt>>, Refusal> {
+) -> Result<Json<Option<RowsAt>>, ApiError> {
     let serving = api.serving()?;
     let (name, layout) = (serving.name.clone(), api.layout.clone());
     read(&serving, move |generation, _| RowsAt::read((&name, &layout), generation, &range, limit)).await
@@ -153,14 +154,14 @@ async fn rows(
 async fn read<T: Send + 'static>(
     serving: &Serving,
     read: impl Fn(&Generation, &Stop) -> Result<T, StoreError> + Send + Sync + 'static,
-) -> Result<Json<T>, Refusal> {
+) -> Result<Json<T>, ApiError> {
     let generation = serving.generation.clone();
     match serving.heavy.run(Length::Aside, move |stop| aside(|| read(&generation, stop))).await {
         Ok(Ok(found)) => Ok(Json(found)),
-        Ok(Err(error)) => Err(Refusal::damaged(&error)),
+        Ok(Err(error)) => Err(damaged(&error)),
         Err(error) => {
             tracing::error!(%error, "reading rows ended without a result");
-            Err(Refusal::fault())
+            Err(ApiError::fault())
         }
     }
 }

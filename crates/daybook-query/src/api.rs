@@ -6,24 +6,23 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use daybook_event::headers;
-use daybook_event::problem::Problem;
 use daybook_event::token::Token;
 use daybook_projection::follower::Repairs;
 use daybook_projection::{Generation, Layout, Progress, ReadModel};
 use daybook_service::fires;
+use daybook_service::http::problem_types::{BUILDING, CATCHING_UP, NOT_REACHED_YET, OPENING};
+use daybook_service::http::{After, ApiError, Counted};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::asked::After;
+use super::errors::{quarantined, too_many_waiting};
 use super::first_catch_up::FirstCatchUp;
-use super::guard::Counted;
 use super::heavy::Heavy;
-use super::limits::{REQUEST_TIMEOUT, REQUESTS_MAX, WAITING_MAX};
+use super::limits::{REQUEST_TIMEOUT, WAIT_DEFAULT, WAITING_MAX};
 use super::measuring::Measured;
 use super::positions;
+use super::query_metrics::QueryMetrics;
 use super::rebuild::Rebuild;
-use super::refusal::Refusal;
-use super::request_metrics::RequestMetrics;
 use super::serving::Serving;
 use super::status::NextStatus;
 
@@ -37,11 +36,9 @@ pub struct Api {
     pub(super) layout: String,
     /// Where the generations are.
     pub(super) read_model: ReadModel,
-    /// Permits of requests at work.
-    pub(super) requests: Semaphore,
-    /// Permits of those among them that wait for a token.
+    /// Permits of requests that wait for a token.
     waiting: Semaphore,
-    pub(super) request_metrics: RequestMetrics,
+    pub(super) metrics: QueryMetrics,
     heavy: Arc<Heavy>,
     /// The rebuild that is at work, if any.
     pub(super) rebuild: ArcSwapOption<Rebuild>,
@@ -85,7 +82,7 @@ impl Api {
     /// the log after an opening while it gets no further.
     #[must_use]
     pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
-        let request_metrics = RequestMetrics::default();
+        let metrics = QueryMetrics::default();
         Self {
             read_model,
             layout: layout.to_string(),
@@ -93,10 +90,9 @@ impl Api {
             swaps: watch::Sender::new(0),
             wait_max,
             catch_up_max,
-            requests: Semaphore::new(REQUESTS_MAX),
             waiting: Semaphore::new(WAITING_MAX),
-            heavy: Arc::new(Heavy::new(&request_metrics)),
-            request_metrics,
+            heavy: Arc::new(Heavy::new(&metrics)),
+            metrics,
             rebuild: ArcSwapOption::empty(),
             build_trouble: ArcSwap::default(),
             refused: ArcSwap::default(),
@@ -112,7 +108,7 @@ impl Api {
     ///
     /// # Errors
     /// 503 while the first generation is being built, or one is being opened afresh.
-    pub fn serving(&self) -> Result<Arc<Serving>, Refusal> {
+    pub fn serving(&self) -> Result<Arc<Serving>, ApiError> {
         self.serving.load_full().ok_or_else(|| self.nothing_served())
     }
 
@@ -127,13 +123,13 @@ impl Api {
     /// # Errors
     /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if too many
     /// wait already.
-    pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, Refusal> {
-        let wait = after.wait.min(self.wait_max);
+    pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, ApiError> {
+        let wait = after.wait.unwrap_or(WAIT_DEFAULT).min(self.wait_max);
         // One for both waits: the request's own time bounds them together.
         let deadline = Instant::now() + wait;
         let serving = self.caught_up(deadline).await?;
         let Some(token) = &after.token else { return Ok(serving) };
-        // Rows may be newer; the answer takes its grounds when it is read.
+        // Rows may be newer; what the answer is as of is taken when it is read.
         let moment = serving.generation.last_moment();
         positions::check_known(&moment.checkpoint, token, headers::AFTER)?;
         if positions::reached(&moment.checkpoint, &moment.quarantine, token) || fires("stale-read") {
@@ -143,7 +139,7 @@ impl Api {
     }
 
     /// What is served, once it is not behind what was served before it was opened.
-    async fn caught_up(&self, deadline: Instant) -> Result<Arc<Serving>, Refusal> {
+    async fn caught_up(&self, deadline: Instant) -> Result<Arc<Serving>, ApiError> {
         let serving = self.serving()?;
         if serving.first_catch_up.is_decided() {
             return Ok(serving);
@@ -207,9 +203,9 @@ impl Api {
         self.wait_max + REQUEST_TIMEOUT
     }
 
-    async fn wait(&self, token: &Token, deadline: Instant, wait: Duration) -> Result<Arc<Serving>, Refusal> {
-        let _permit = self.waiting.try_acquire().map_err(|_| Refusal::too_many_waiting())?;
-        let _waiting = Counted::new(&self.request_metrics.waiting);
+    async fn wait(&self, token: &Token, deadline: Instant, wait: Duration) -> Result<Arc<Serving>, ApiError> {
+        let _permit = self.waiting.try_acquire().map_err(|_| too_many_waiting())?;
+        let _waiting = Counted::new(&self.metrics.waiting);
         let mut swaps = self.swaps.subscribe();
         loop {
             let serving = self.serving()?;
@@ -226,11 +222,11 @@ impl Api {
         }
     }
 
-    fn not_reached(&self, serving: &Serving, token: &Token, wait: Duration) -> Refusal {
-        self.request_metrics.not_reached.inc();
+    fn not_reached(&self, serving: &Serving, token: &Token, wait: Duration) -> ApiError {
+        self.metrics.not_reached.inc();
         let moment = serving.generation.last_moment();
         if let Some((at, key)) = positions::waiting(&moment.quarantine, token) {
-            return Refusal::quarantined(at, key);
+            return quarantined(at, key);
         }
         let current = positions::current(&moment.checkpoint, token).to_string();
         let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -242,40 +238,39 @@ impl Api {
              older answer",
             headers::AFTER
         );
-        let problem = Problem::new(503, "not-projected-yet", "Not projected yet", detail);
-        problem.with("asked", token.to_string()).with("current", current).with("waited_ms", waited_ms).into()
+        let error = ApiError::new(&NOT_REACHED_YET, detail);
+        error.with("asked", token.to_string()).with("current", current).with("waited_ms", waited_ms)
     }
 
-    fn nothing_served(&self) -> Refusal {
+    fn nothing_served(&self) -> ApiError {
         match **self.absent.load() {
             Absent::Opening => opening(),
             Absent::Building => self.building(),
         }
     }
 
-    fn building(&self) -> Refusal {
-        let title = "The read model is being built";
+    fn building(&self) -> ApiError {
         let detail = "the read model is being built from the log; no answer would be complete before that";
-        let problem = Problem::new(503, "building", title, detail);
+        let error = ApiError::new(&BUILDING, detail);
         match self.rebuild.load_full() {
-            Some(rebuild) => problem.with("done", rebuild.done).with("total", rebuild.total).into(),
-            None => problem.into(),
+            Some(rebuild) => error.with("done", rebuild.done).with("total", rebuild.total),
+            None => error,
         }
     }
 }
 
 /// Why it cannot be opened is for the log and `/status`: it names files, processes and commands.
-fn opening() -> Refusal {
+fn opening() -> ApiError {
     let detail = "the read model is being opened, or cannot be opened yet and is tried again; come again after Retry-After";
-    Refusal::not_yet("opening", "The read model is being opened", detail)
+    ApiError::new(&OPENING, detail)
 }
 
-fn catching_up(serving: &Serving) -> Refusal {
+fn catching_up(serving: &Serving) -> ApiError {
     let detail = "the read model has just been opened and is not yet where it may have been when its process ended; come again \
                   after Retry-After";
-    let problem = Problem::new(503, "catching-up", "The read model is catching up", detail);
+    let error = ApiError::new(&CATCHING_UP, detail);
     match serving.progress.borrow().lag_total() {
-        Some(lag) => problem.with("lag_total", lag).into(),
-        None => problem.into(),
+        Some(lag) => error.with("lag_total", lag),
+        None => error,
     }
 }

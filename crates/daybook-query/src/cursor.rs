@@ -4,7 +4,7 @@
 //! and carries a check of what it is a cursor *of*, so that one of another user or endpoint is refused instead of
 //! answering with some other page.
 
-use super::refusal::Refusal;
+use daybook_service::http::ApiError;
 
 /// The request parameter.
 pub const PARAMETER: &str = "cursor";
@@ -25,13 +25,13 @@ pub fn write(scope: &str, place: &[u8]) -> String {
 ///
 /// # Errors
 /// 400 for anything else.
-pub fn read<const N: usize>(scope: &str, text: &str) -> Result<[u8; N], Refusal> {
+pub fn read<const N: usize>(scope: &str, text: &str) -> Result<[u8; N], ApiError> {
     unhex(text)
         .as_deref()
         .and_then(|bytes| bytes.split_last_chunk::<CHECK_BYTES>())
         .and_then(|(place, found)| (*found == check(scope, place)).then(|| place.try_into().ok()).flatten())
         .ok_or_else(|| {
-            Refusal::parameter(PARAMETER, "cursor is not one that this path gave; leave it out to begin")
+            ApiError::parameter(PARAMETER, "cursor is not one that this path gave; leave it out to begin")
         })
 }
 

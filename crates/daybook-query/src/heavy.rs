@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinError;
 
 use super::blocking::blocking;
-use super::guard::Counted;
 use super::limits::LISTEN_LOOK_INTERVAL;
-use super::request_metrics::{Count, RequestMetrics};
+use super::query_metrics::QueryMetrics;
+use daybook_service::http::{Count, Counted};
 
 /// How long a read may take. Those of each length have permits of their own, so that a page never waits for the whole of what
 /// a user has ordered.
@@ -46,7 +46,7 @@ pub(super) struct Heavy {
 impl Heavy {
     /// As many of each length as there are cores: more at once would take longer each, and keep the rest of the process from
     /// its work. To be made in the runtime that answers requests.
-    pub(super) fn new(metrics: &RequestMetrics) -> Self {
+    pub(super) fn new(metrics: &QueryMetrics) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let permits = || Arc::new(Semaphore::new(cores));
         let (at_work, waiting) = (metrics.heavy_at_work.clone(), metrics.heavy_waiting.clone());

@@ -8,7 +8,7 @@ pub const WAIT_MS_MAX_DEFAULT: u64 = 5_000;
 /// Largest `--wait-ms-max`: a waiting request holds one of [`REQUESTS_MAX`].
 pub const WAIT_MS_MAX_LIMIT: u64 = 60_000;
 /// How long a request with `Daybook-After` and without `Daybook-Wait-Ms` waits.
-pub const WAIT_MS_DEFAULT: u64 = 2_000;
+pub const WAIT_DEFAULT: Duration = Duration::from_millis(2_000);
 
 /// Default of `--catch-up-ms-max`: how long queries are kept, after an opening, from a read model that gets no further. What
 /// a killed process had answered from is projected again within moments; while the log cannot be reached, what is there is
@@ -32,8 +32,8 @@ pub const REQUESTS_MAX: usize = 4_096;
 pub const WAITING_MAX: usize = REQUESTS_MAX / 2;
 /// How long the reading and rendering of one answer may take, on top of the wait that it asked for.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// `Retry-After` of every 503: a projection that is behind is usually there within a second.
-pub const RETRY_AFTER_S: u32 = 1;
+/// How long the end of an empty body may take.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Up to this many rows are read on the runtime's own thread, if another one is left that does not read: from memory a row takes
 /// a few microseconds, less than handing the work over. What is larger goes to the pool of threads that may block.

@@ -1,19 +1,19 @@
 //! `/metrics`: counts of requests, and the figures of `/status`, as OpenMetrics text.
 
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use daybook_event::problem::Problem;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::api::Api;
 use super::status::{Partition, Status};
 
-/// Media type of the text.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const PREFIX: &str = "daybook_query";
+const PREFIX: &str = "daybook";
 
 type Signed = Gauge<i64, AtomicI64>;
 
@@ -39,7 +39,7 @@ struct Stage {
 /// None in practice: writing into a text does not fail.
 pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
-    api.request_metrics.register(&mut registry);
+    api.metrics.register(&mut registry);
     gauge(&mut registry, "ready", "1 once the read model had caught up", i64::from(status.ready));
     gauge(
         &mut registry,
@@ -59,7 +59,7 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
         "Events projected into this generation",
         signed(status.events_applied),
     );
-    optional(&mut registry, "last_event_age_ms", "Age of the event projected last", status.last_event_age_ms);
+    seconds(&mut registry, "last_event_age", "Age of the event projected last", status.last_event_age_ms);
     optional(&mut registry, "lag_records", "Records not yet projected", status.lag_total.map(signed));
     optional(
         &mut registry,
@@ -102,7 +102,7 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
 /// 1 with the kind of reason while the projection is stopped; 0 without one otherwise, so that an alert can rely on it.
 fn stopped(registry: &mut Registry, status: &Status) {
     let family = Family::<Reason, Signed>::default();
-    let kind = status.stopped.as_ref().map(|problem| problem.kind.rsplit(':').next().unwrap_or_default());
+    let kind = status.stopped.as_ref().map(Problem::slug);
     let reason = Reason { reason: kind.unwrap_or_default().to_owned() };
     family.get_or_create(&reason).set(i64::from(kind.is_some()));
     registry.register("stopped", "1 while the projection is stopped, with the kind of reason", family);
@@ -151,6 +151,14 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
 fn optional(registry: &mut Registry, name: &str, help: &str, value: Option<i64>) {
     if let Some(value) = value {
         gauge(registry, name, help, value);
+    }
+}
+
+fn seconds(registry: &mut Registry, name: &str, help: &str, value_ms: Option<i64>) {
+    if let Some(value_ms) = value_ms {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value_ms as f64 / 1_000.0);
+        registry.register_with_unit(name, help, Unit::Seconds, gauge);
     }
 }
 

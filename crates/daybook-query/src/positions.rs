@@ -1,49 +1,9 @@
-//! Positions that requests ask for and answers rest on.
+//! Positions that requests ask for.
 
-use std::fmt::Write as _;
-
-use axum::http::HeaderValue;
 use daybook_event::token::{Token, TokenPosition};
 use daybook_projection::{Checkpoint, Progress, Quarantine, SourceId};
 
-use super::refusal::Refusal;
-
-/// Partitions of one topic that an answer is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dependency {
-    /// Topic without prefix.
-    pub topic: &'static str,
-    /// One partition, or all of them.
-    pub partition: Option<i32>,
-}
-
-impl Dependency {
-    fn covers(&self, topic: &str, partition: i32) -> bool {
-        self.topic == topic && self.partition.is_none_or(|only| only == partition)
-    }
-}
-
-/// The value of `Daybook-As-Of`: up to which positions `checkpoint` has projected what an answer is made from.
-/// An event that waits in quarantine is never named. Partitions of which nothing has been projected are left out; `None`
-/// if that leaves nothing.
-#[must_use]
-pub fn as_of(
-    checkpoint: &Checkpoint,
-    quarantine: &Quarantine,
-    depends_on: &[Dependency],
-) -> Option<HeaderValue> {
-    let mut text = String::new();
-    for (source, at) in checkpoint.sources() {
-        let covered = depends_on.iter().any(|dependency| dependency.covers(&source.topic, source.partition));
-        let Some(position) = quarantine.last_projected(source, at.next_position).filter(|_| covered) else {
-            continue;
-        };
-        let comma = if text.is_empty() { "" } else { "," };
-        // Writing to a String cannot fail.
-        let _written = write!(text, "{comma}{source}@{position}");
-    }
-    HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
-}
+use daybook_service::http::ApiError;
 
 /// Whether all positions of a token have been projected. What waits in quarantine has not.
 #[must_use]
@@ -93,7 +53,7 @@ pub(super) fn away(progress: &Progress, token: &Token) -> Option<SourceId> {
 ///
 /// # Errors
 /// 400 naming the header `header`.
-pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Result<(), Refusal> {
+pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Result<(), ApiError> {
     let unknown = |at: &&TokenPosition| checkpoint.get(&at.topic, at.partition).is_none();
     let Some(at) = token.positions.iter().find(unknown) else { return Ok(()) };
     let TokenPosition { topic, partition, .. } = at;
@@ -104,7 +64,7 @@ pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Resu
             count - 1
         ),
     };
-    Err(Refusal::header(header, detail))
+    Err(ApiError::header(header, detail))
 }
 
 #[cfg(test)]
@@ -119,19 +79,6 @@ mod tests {
             let source = SourceId { topic: topic.into(), partition };
             (source, SourceCheckpoint { next_position, ..SourceCheckpoint::default() })
         }))
-    }
-
-    #[test]
-    fn an_answer_names_what_it_rests_on_and_no_more() {
-        let at = checkpoint(&[("a", 0, 3), ("a", 1, 0), ("a", 2, 7), ("b", 0, 1), ("b", 1, 9)]);
-        let shown = |on: &[Dependency]| {
-            as_of(&at, &Quarantine::default(), on).map(|value| value.to_str().unwrap().to_owned())
-        };
-        let all_a = Dependency { topic: "a", partition: None };
-        let b1 = Dependency { topic: "b", partition: Some(1) };
-        assert_eq!(shown(&[b1, all_a]).as_deref(), Some("a/0@2,a/2@6,b/1@8"));
-        assert_eq!(shown(&[Dependency { topic: "a", partition: Some(1) }]), None);
-        assert_eq!(shown(&[]), None);
     }
 
     #[test]

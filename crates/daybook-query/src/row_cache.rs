@@ -3,7 +3,7 @@
 //! Why it is never stale: a row is kept together with how many events of its topic were projected *before* it was read
 //! ([`ReadAt`]), so it holds at least those. An answer that begins when more events have been projected finds that the
 //! row does not cover them, and reads it anew. A row is read and put in its place under one lock, and only ever
-//! replaced by one that was read later. Whoever has seen a row of an event, here or past this cache, gets grounds that count
+//! replaced by one that was read later. Whoever has seen a row of an event, here or past this cache, gets an answer as of a moment that counts
 //! it, so none of his answers goes back in time. Each generation that is served counts for itself.
 //!
 //! What it costs: one event of the topic makes every row of it be read once more, when it is next asked for. It is meant
@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use daybook_service::fires;
 use uuid::Uuid;
 
-use super::grounds::Grounds;
+use super::as_of::AsOf;
 use super::limits::{CACHE_SHARD_ROWS_MAX, CACHE_SHARDS};
 
 /// What had been projected when rows were read.
@@ -40,14 +40,14 @@ struct Held<R> {
 }
 
 impl ReadAt {
-    /// The place of an answer that is made from serving number `serving` and rests on `grounds`, which must have been
+    /// The place of an answer that is made from serving number `serving` and rests on `as_of`, which must have been
     /// taken before any row is read. Positions only grow, so their sum over a topic's partitions grows with every
     /// event and stands for all of them. What is released from quarantine changes rows without a new position.
     #[must_use]
-    pub fn new(serving: u64, grounds: &Grounds, topic: &str) -> Self {
-        let of_topic = grounds.checkpoint.sources().filter(|(source, _)| &*source.topic == topic);
+    pub fn new(serving: u64, as_of: &AsOf, topic: &str) -> Self {
+        let of_topic = as_of.checkpoint.sources().filter(|(source, _)| &*source.topic == topic);
         let events = of_topic.map(|(_, at)| at.next_position).sum();
-        Self { serving, events, releases: grounds.quarantine.releases() }
+        Self { serving, events, releases: as_of.quarantine.releases() }
     }
 
     fn covers(self, wanted: Self) -> bool {
@@ -146,7 +146,7 @@ mod tests {
             };
             let sources = [source("a", 0, first), source("a", 1, second), source("b", 0, other)];
             let checkpoint = std::sync::Arc::new(daybook_projection::Checkpoint::from_sources(sources));
-            ReadAt::new(0, &Grounds { checkpoint, quarantine: std::sync::Arc::default() }, "a")
+            ReadAt::new(0, &AsOf { checkpoint, quarantine: std::sync::Arc::default() }, "a")
         };
         assert!(!place(9, 5, 0).covers(place(9, 6, 0)));
         assert!(!place(5, 5, 0).covers(place(6, 5, 0)));

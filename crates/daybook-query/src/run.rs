@@ -1,7 +1,6 @@
 //! One query-api from its start to its stop.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,8 +10,8 @@ use daybook_service::{self, ConnectionLimits, Stop};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::api::Api;
 use super::limits::SHUTDOWN_GRACE;
+use super::router::Queries;
 use super::service::{Service, ServiceError, StartError, StopError};
 use super::settings::Settings;
 
@@ -45,7 +44,7 @@ impl RunError {
     }
 }
 
-/// Serves `routes` from the read model of `projection` until `shutdown` ends. Requests at work are answered, then the
+/// Serves `queries` from the read model of `projection` until `shutdown` ends. Requests at work are answered, then the
 /// follower is stopped and the store closed.
 ///
 /// # Errors
@@ -54,13 +53,13 @@ impl RunError {
 pub async fn run<E: EventData + 'static>(
     settings: Settings,
     projection: Projection<E>,
-    routes: Router<Arc<Api>>,
+    queries: impl Into<Queries>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listen)?;
     let holder = format!("query-api at {address}, pid {}", std::process::id());
-    let service = Service::start(&settings, projection, routes, &holder).await?;
+    let service = Service::start(&settings, projection, queries, &holder).await?;
     serve(service, listener, settings.connections, settings.wait_ms_max, shutdown).await
 }
 

@@ -23,7 +23,7 @@ use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX, STOP_TIMEOUT
 use super::measuring::measure;
 use super::own_threads::{OwnThreads, TaskError};
 use super::ownership::Ownership;
-use super::router::router;
+use super::router::{Queries, router};
 use super::settings::Settings;
 
 /// A running query service without a port.
@@ -96,7 +96,7 @@ impl StartError {
 }
 
 impl Service {
-    /// Answers `routes` from now on: from the published generation as soon as it is open and has caught up, if there is one that
+    /// Answers `queries` from now on: from the published generation as soon as it is open and has caught up, if there is one that
     /// is not damaged; else, or if the settings ask for it, one is built. `holder` says who this is, to others who find the read
     /// model in use.
     ///
@@ -105,7 +105,7 @@ impl Service {
     pub async fn start<E: EventData + 'static>(
         settings: &Settings,
         projection: Projection<E>,
-        routes: Router<Arc<Api>>,
+        queries: impl Into<Queries>,
         holder: &str,
     ) -> Result<Self, StartError> {
         let layout = projection.layout();
@@ -136,7 +136,7 @@ impl Service {
             api: api.clone(),
             said: LogOnce::new(),
         };
-        let router = router(routes, api.clone());
+        let router = router(queries.into(), api.clone());
         let keeper = Some(spawn_keeper(keeper, api, stopped.clone())?);
         Ok(Self {
             router,

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use daybook_event::token::{Token, TokenPosition};
 use daybook_projection::follower::Repairs;
-use daybook_projection::{Generation, Progress, ReadError};
+use daybook_projection::{Generation, Progress};
 use daybook_service::Stop;
 use tokio::sync::watch;
 
+use super::errors::unreadable;
 use super::first_catch_up::FirstCatchUp;
 use super::heavy::{Heavy, Length};
 use super::limits::READ_INLINE_ROWS_MAX;
 use super::positions;
-use super::refusal::Refusal;
+use daybook_service::http::ApiError;
 
 /// A generation, and how far its follower has got.
 pub struct Serving {
@@ -39,10 +40,10 @@ impl Serving {
     ///
     /// # Errors
     /// 500 if the read model cannot be read; whatever `read` refuses.
-    pub async fn read<T, R>(&self, rows: usize, read: R) -> Result<T, Refusal>
+    pub async fn read<T, R>(&self, rows: usize, read: R) -> Result<T, ApiError>
     where
         T: Send + 'static,
-        R: FnOnce(&Generation) -> Result<T, Refusal> + Send + 'static,
+        R: FnOnce(&Generation) -> Result<T, ApiError> + Send + 'static,
     {
         let length = if rows <= READ_INLINE_ROWS_MAX { Length::Few } else { Length::Page };
         if length == Length::Few
@@ -58,23 +59,23 @@ impl Serving {
     ///
     /// # Errors
     /// As [`Serving::read`].
-    pub async fn read_many<T, R>(&self, read: R) -> Result<T, Refusal>
+    pub async fn read_many<T, R>(&self, read: R) -> Result<T, ApiError>
     where
         T: Send + 'static,
-        R: FnOnce(&Generation, &Stop) -> Result<T, Refusal> + Send + 'static,
+        R: FnOnce(&Generation, &Stop) -> Result<T, ApiError> + Send + 'static,
     {
         self.read_heavy(Length::Whole, read).await
     }
 
-    async fn read_heavy<T, R>(&self, length: Length, read: R) -> Result<T, Refusal>
+    async fn read_heavy<T, R>(&self, length: Length, read: R) -> Result<T, ApiError>
     where
         T: Send + 'static,
-        R: FnOnce(&Generation, &Stop) -> Result<T, Refusal> + Send + 'static,
+        R: FnOnce(&Generation, &Stop) -> Result<T, ApiError> + Send + 'static,
     {
         let generation = self.generation.clone();
         match self.heavy.run(length, move |stop| read(&generation, stop)).await {
             Ok(result) => result,
-            Err(error) => Err(Refusal::unreadable(&error)),
+            Err(error) => Err(unreadable(&error)),
         }
     }
 
@@ -93,10 +94,4 @@ impl Serving {
             std::future::pending().await
         }
     }
-}
-
-/// Hides from the client why rows could not be read; the guard around each request counts and logs it.
-#[must_use]
-pub fn unreadable(error: &ReadError) -> Refusal {
-    Refusal::unreadable(error)
 }

@@ -269,8 +269,7 @@ impl From<PartitionProgress> for Partition {
 
 /// The reason of a stop as a problem, with the record that caused it.
 fn problem(reason: &StopReason) -> Problem {
-    let title = "The projection stopped; answers are as of the last good state";
-    let problem = Problem::new(500, reason.slug(), title, reason.to_string());
+    let problem = Problem::of(reason.problem_type(), reason.to_string());
     let Some(RecordAt { topic, partition, offset, event_id }) = reason.at() else { return problem };
     let problem = problem.with("topic", topic.clone()).with("partition", *partition).with("offset", *offset);
     match event_id {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -22,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::errors::SettingErrors;
+use crate::http::with_host;
 use impatient::Impatient;
 
 const OPEN_MAX_DEFAULT: usize = 10_000;
@@ -76,6 +78,7 @@ pub async fn serve(
     limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
 ) {
+    let router = router.layer(from_fn(with_host));
     open_files::make_room_for(limits.open_max);
     let open = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
     let closing = GracefulShutdown::new();

@@ -1,14 +1,17 @@
-//! What surrounds the work of every Daybook process: its settings, exit codes, log, stop signal, directories and connections.
+//! What surrounds the work of every Daybook process: its settings, exit codes, log, stop signal, directories,
+//! connections and HTTP.
 //!
-//! It knows no events, no Kafka and no domain.
+//! It knows no Kafka and no domain; of events only how errors and tokens look.
 
 mod connections;
 mod errors;
 mod failpoint;
 pub mod health_check;
+pub mod http;
 mod log_once;
 mod logging;
 mod pause;
+pub mod program;
 mod shutdown;
 mod slot;
 mod stop;

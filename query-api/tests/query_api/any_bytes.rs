@@ -2,7 +2,8 @@
 //! includes this file.
 
 use daybook_query::limits::PAGE_MAX;
-use daybook_query::{cursor, parameters};
+use daybook_query::{cursor, request};
+use daybook_service::http::parse_id;
 
 /// Whose cursors the seeds are.
 pub(crate) const SCOPE: &str = "/products";
@@ -18,10 +19,12 @@ pub(crate) fn cursor(bytes: &[u8]) {
     }
     written_is_read::<8>(bytes);
     written_is_read::<16>(bytes);
-    if let Ok(page) = parameters::page(Some(&text)) {
+    if let Ok(page) = request::page(Some(&text)) {
         assert!((1..=PAGE_MAX).contains(&page.limit), "{page:?}");
     }
-    let _ = parameters::id("product_id", &text);
+    if let Some(id) = parse_id(&text) {
+        assert_eq!(id.to_string(), text, "one id has one spelling");
+    }
 }
 
 fn written_is_read<const N: usize>(bytes: &[u8]) {

@@ -26,7 +26,7 @@ async fn all_wait(router: &Router, count: usize, gauge: &str) -> Vec<JoinHandle<
         tokio::spawn(async move { get_after(&router, "/products", &first_token()).await })
     };
     let asking = (0..count).map(ask).collect();
-    let line = format!("daybook_query_{gauge} {count}\n");
+    let line = format!("daybook_{gauge} {count}\n");
     until("all wait", async || get(router, "/metrics").await.text.contains(&line).then_some(())).await;
     asking
 }
@@ -38,7 +38,7 @@ async fn a_projection_that_is_behind_keeps_a_bounded_number_waiting_and_nobody_e
     let router = service.router();
     let asking = all_wait(&router, WAITING_MAX, "waiting_requests").await;
     let refused = get_after(&router, "/products", &first_token()).await;
-    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:too-many-waiting");
+    assert_eq!(refused.problem(503)["type"], "/problems/overloaded");
     assert_eq!(refused.header("retry-after"), "1");
     get(&router, "/products").await.ok();
     let token = setting.log.write(&signed_up(1));
@@ -60,11 +60,11 @@ async fn one_request_too_many_is_refused_and_health_is_still_answered() {
     let router = service.router();
     let asking = all_wait(&router, REQUESTS_MAX, "http_requests_at_work").await;
     let refused = get(&router, "/products").await;
-    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:overloaded");
+    assert_eq!(refused.problem(503)["type"], "/problems/overloaded");
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(get(&router, "/health/live").await.status, 200);
     asking.iter().for_each(JoinHandle::abort);
-    let quiet = "daybook_query_http_requests_at_work 0\n";
+    let quiet = "daybook_http_requests_at_work 0\n";
     until("none is left", async || get(&router, "/metrics").await.text.contains(quiet).then_some(())).await;
     service.stop().await.unwrap();
 }
@@ -79,7 +79,7 @@ async fn requests_at_work_are_answered_before_the_end() {
     let (stop, stopped) = oneshot::channel::<()>();
     let running =
         tokio::spawn(query_api::run(setting.settings(), listener, async { stopped.await.unwrap() }));
-    until("ready", async || metrics(address).await.contains("query_ready 1\n").then_some(())).await;
+    until("ready", async || metrics(address).await.contains("daybook_ready 1\n").then_some(())).await;
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /users/{}/products HTTP/1.1\r\nhost: d\r\ndaybook-after: {}\r\ndaybook-wait-ms: 60000\r\n\r\n",

@@ -143,11 +143,7 @@ async fn a_user_without_orders_has_an_empty_list_and_a_deleted_one_has_none() {
     let products = get_after(&service.router(), &user("/products"), &token).await.ok();
     assert_eq!(products, json!({ "user_id": id(USER), "products": [], "next": null }));
     let stranger = get(&service.router(), &format!("/users/{}/products", id(2))).await;
-    assert_eq!(
-        stranger.problem(404)["type"],
-        "urn:daybook:problem:not-found",
-        "ordered, but never signed up"
-    );
+    assert_eq!(stranger.problem(404)["type"], "/problems/not-found", "ordered, but never signed up");
     let token = setting.log.write(&user_deleted(USER));
     for path in ["/products", "/orders"] {
         get_after(&service.router(), &user(path), &token).await.problem(404);

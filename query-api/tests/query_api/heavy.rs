@@ -6,12 +6,14 @@ use std::thread::available_parallelism;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get as on_get;
-use daybook_query::answer;
 use daybook_query::api::Api;
-use daybook_query::refusal::Refusal;
+use daybook_query::read_set::ReadSet;
+use daybook_query::responder::Body;
 use daybook_query::service::Service;
+use daybook_service::http::{ApiError, json};
 use tokio::task::JoinHandle;
 
 use crate::http::{Answer, get};
@@ -58,13 +60,13 @@ impl Drop for Opens {
     }
 }
 
-async fn read(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, Refusal> {
+async fn read(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, ApiError> {
     let read = move |_: &_, stop: &daybook_service::Stop| {
         gate.pass();
         gate.told_to_stop.fetch_add(usize::from(stop.requested()), Ordering::SeqCst);
-        answer::render(&"all of it", 1)
+        Body::of(&"all of it", 1, ReadSet::default())
     };
-    Ok(answer::untagged(api.serving()?.read_many(read).await?))
+    Ok(json(StatusCode::OK, api.serving()?.read_many(read).await?.json))
 }
 
 async fn shows(router: &Router, lines: &[String]) {
@@ -89,10 +91,7 @@ async fn reads_that_take_long_are_as_many_as_cores_and_go_with_their_clients() {
         tokio::spawn(async move { get(&router, "/all").await })
     };
     let figures = |at_work: usize, waiting: usize| {
-        [
-            format!("daybook_query_heavy_reads_at_work {at_work}"),
-            format!("daybook_query_heavy_reads_waiting {waiting}"),
-        ]
+        [format!("daybook_heavy_reads_at_work {at_work}"), format!("daybook_heavy_reads_waiting {waiting}")]
     };
     let asking: Vec<JoinHandle<Answer>> = (0..REQUESTS).map(|_| ask()).collect();
     shows(&router, &figures(cores, REQUESTS - cores)).await;

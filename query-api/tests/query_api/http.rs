@@ -38,7 +38,7 @@ impl Answer {
         assert_eq!(self.header("content-type"), "application/problem+json");
         let problem = self.json();
         assert_eq!(problem["status"], status);
-        assert!(problem["type"].as_str().unwrap().starts_with("urn:daybook:problem:"), "{problem}");
+        assert!(problem["type"].as_str().unwrap().starts_with("/problems/"), "{problem}");
         problem
     }
 }

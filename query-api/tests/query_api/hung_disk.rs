@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get as on_get;
 use daybook_projection::{Checkpoint, Generation, ReadModel};
 use daybook_query::Settings;
-use daybook_query::answer;
 use daybook_query::api::Api;
-use daybook_query::refusal::Refusal;
+use daybook_query::read_set::ReadSet;
+use daybook_query::responder::Body;
 use daybook_query::run;
 use daybook_service::Stop;
+use daybook_service::http::{ApiError, json};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -96,20 +98,20 @@ fn routes(gate: &Arc<Gate>) -> Router<Arc<Api>> {
         .route("/many", on_get(async move |State(api)| read_many(api, many.clone()).await))
 }
 
-async fn read_few(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, Refusal> {
+async fn read_few(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, ApiError> {
     let read = move |_: &Generation| {
         gate.pass();
-        answer::render(&"a row", 1)
+        Body::of(&"a row", 1, ReadSet::default())
     };
-    Ok(answer::untagged(api.serving()?.read(1, read).await?))
+    Ok(json(StatusCode::OK, api.serving()?.read(1, read).await?.json))
 }
 
-async fn read_many(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, Refusal> {
+async fn read_many(api: Arc<Api>, gate: Arc<Gate>) -> Result<Response, ApiError> {
     let read = move |_: &Generation, _: &Stop| {
         gate.pass();
-        answer::render(&"all rows", 1)
+        Body::of(&"all rows", 1, ReadSet::default())
     };
-    Ok(answer::untagged(api.serving()?.read_many(read).await?))
+    Ok(json(StatusCode::OK, api.serving()?.read_many(read).await?.json))
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn reads_that_wait_for_the_disk_keep_nobody_from_health_status_and_metrics() {
 
     let asking: Vec<TcpStream> = (0..REQUESTS).map(|_| service.send("/few").unwrap()).collect();
     until("as many read as could take all threads", || gate.begun.load(Ordering::SeqCst) >= WORKERS);
-    service.says("/metrics", &format!("daybook_query_http_requests_at_work {REQUESTS}\n"));
+    service.says("/metrics", &format!("daybook_http_requests_at_work {REQUESTS}\n"));
     for path in ["/health/live", "/health/ready", "/status", "/metrics"] {
         assert!(service.get(path).starts_with("HTTP/1.1 200 OK"), "{path}");
     }

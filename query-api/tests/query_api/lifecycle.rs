@@ -25,10 +25,10 @@ async fn nothing_is_answered_before_the_first_generation_is_whole() {
     assert_eq!((&building["state"], &building["generation"]), (&json!("building"), &Value::Null));
     for path in ["/products".to_owned(), format!("/users/{}/products", id(1))] {
         let answer = get(&router, &path).await;
-        assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:building");
+        assert_eq!(answer.problem(503)["type"], "/problems/building");
         assert_eq!(answer.header("retry-after"), "1");
     }
-    assert_eq!(get(&router, "/health/ready").await.problem(503)["type"], "urn:daybook:problem:not-ready");
+    assert_eq!(get(&router, "/health/ready").await.problem(503)["type"], "/problems/not-ready");
     assert_eq!(get(&router, "/health/live").await.status, 200);
 
     setting.log.create_topics();
@@ -83,7 +83,7 @@ async fn a_process_that_begins_behind_the_log_answers_once_it_has_caught_up() {
     settings.catch_up_max = Duration::from_secs(3_600);
     let service = setting.open_with(&settings).await;
     let refused = get_with(&service.router(), "/products", &[("daybook-wait-ms", "20")]).await;
-    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:catching-up");
+    assert_eq!(refused.problem(503)["type"], "/problems/catching-up");
     assert_eq!(refused.header("retry-after"), "1");
     service.stop().await.unwrap();
 
@@ -163,7 +163,7 @@ async fn a_first_build_waits_for_one_that_another_process_has_begun() {
         |status: &Value| status["build_trouble"].as_str().is_some_and(|told| told.contains("another test"));
     status(&service.router(), "who is at work", told).await;
     let metrics = get(&service.router(), "/metrics").await.text;
-    assert!(metrics.contains("daybook_query_build_trouble 1\n"), "{metrics}");
+    assert!(metrics.contains("daybook_build_trouble 1\n"), "{metrics}");
     drop(other);
     ready(&service.router()).await;
     service.stop().await.unwrap();

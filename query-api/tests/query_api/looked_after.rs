@@ -83,7 +83,7 @@ async fn a_directory_that_was_taken_away_is_told_while_it_is() {
         let ready = get(&router, "/health/ready").await.text;
         let status = get(&router, "/status").await;
         let gone = status.ok()["directory_gone"].as_str().is_some_and(|told| told.contains(&path));
-        let figure = format!("daybook_query_directory_gone {}", u8::from(is_gone));
+        let figure = format!("daybook_directory_gone {}", u8::from(is_gone));
         let counted = get(&router, "/metrics").await.text.contains(&figure);
         (gone == is_gone && ready.contains("restart this process") == is_gone && counted).then_some(())
     };
@@ -154,7 +154,7 @@ async fn rows_come_with_the_commit_that_they_are_as_of_and_who_leaves_asks_no_mo
         (0..50).map(|_| ask(&setting, "/digests", &json!([everything, everything]))).collect();
     drop(many);
     for figure in ["waiting", "at_work"] {
-        let line = format!("daybook_query_heavy_reads_{figure} 0");
+        let line = format!("daybook_heavy_reads_{figure} 0");
         let shown = async || get(&router, "/metrics").await.text.contains(&line).then_some(());
         until(&line, shown).await;
     }

@@ -64,7 +64,7 @@ async fn an_opening_that_fails_is_tried_again_whatever_the_reason_and_clients_ar
 /// Whoever asks for rows learns that there is no answer yet; why is in `/status`.
 async fn client_is_told_nothing_of_it(router: &Router, words: &[&str]) {
     let refused = get(router, "/products").await.problem(503);
-    assert_eq!(refused["type"], "urn:daybook:problem:opening");
+    assert_eq!(refused["type"], "/problems/opening");
     let named = words.iter().find(|word| refused.to_string().contains(**word));
     assert_eq!(named, None, "{refused}");
 }
@@ -208,7 +208,7 @@ async fn who_waits_for_the_first_catch_up_goes_on_waiting_over_a_swap() {
         let (router, path) = (router.clone(), path.clone());
         async move { get_with(&router, &path, &[("daybook-wait-ms", "4000")]).await }
     });
-    let at_work = "daybook_query_http_requests_at_work 1\n";
+    let at_work = "daybook_http_requests_at_work 1\n";
     until("it waits", async || get(&router, "/metrics").await.text.contains(at_work).then_some(())).await;
     // Copied as it is: with all that the served one has.
     let (from, to) = (setting.data_dir().join("gen-000001"), setting.data_dir().join("gen-000002"));
@@ -216,9 +216,9 @@ async fn who_waits_for_the_first_catch_up_goes_on_waiting_over_a_swap() {
     ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
     status(&router, "the swap", |status| status["generation"] == "gen-000002").await;
     let refused = asking.await.unwrap();
-    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:catching-up");
+    assert_eq!(refused.problem(503)["type"], "/problems/catching-up");
     let refused = get_with(&router, &path, &[("daybook-wait-ms", "20")]).await;
-    assert_eq!(refused.problem(503)["type"], "urn:daybook:problem:catching-up");
+    assert_eq!(refused.problem(503)["type"], "/problems/catching-up");
     assert_eq!(get(&router, "/health/ready").await.status, 503);
     service.stop().await.unwrap();
 }

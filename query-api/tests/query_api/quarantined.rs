@@ -69,8 +69,8 @@ async fn status_and_metrics_tell_what_waits() {
     assert!(key["event_id"].is_string() && key["since_position"].is_u64(), "{key}");
     assert!(key["reason"].as_str().unwrap().contains("shop.nobody.knows.v1"), "{key}");
     let metrics = get(&router, "/metrics").await.text;
-    assert!(metrics.contains("daybook_query_quarantined_keys 1\n"), "{metrics}");
-    assert!(metrics.contains("daybook_query_quarantined_events 2\n"), "{metrics}");
+    assert!(metrics.contains("daybook_quarantined_keys 1\n"), "{metrics}");
+    assert!(metrics.contains("daybook_quarantined_events 2\n"), "{metrics}");
     service.stop().await.unwrap();
 }
 
@@ -138,7 +138,7 @@ async fn a_token_of_an_event_that_waits_is_not_reached() {
     status(&router, "both events wait", |status| status["quarantine_events"] == 2).await;
     let headers = [("daybook-after", token.as_str()), ("daybook-wait-ms", "10")];
     let answer = get_with(&router, &path, &headers).await;
-    assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:quarantined");
+    assert_eq!(answer.problem(503)["type"], "/problems/quarantined");
     assert_marked(&answer, 1);
     // What an answer rests on is reached by whoever asks again, so it names no event that waits.
     let answer = get_after(&router, &path, &before).await;
@@ -189,7 +189,7 @@ async fn left_out(router: &Router, unnamed: usize) {
     let told = status(router, "what is left out", |status| status["skipped_unnamed"] == unnamed).await;
     assert_eq!((&told["skipped_events"], &told["quarantine_events"]), (&json!(1), &json!(0)));
     let metrics = get(router, "/metrics").await.text;
-    assert!(metrics.contains(&format!("daybook_query_skipped_unnamed {unnamed}\n")), "{metrics}");
+    assert!(metrics.contains(&format!("daybook_skipped_unnamed {unnamed}\n")), "{metrics}");
 }
 
 /// What keeps a record from waiting, so that the projection stops at it.
@@ -230,7 +230,7 @@ async fn what_waits_is_told_also_after_a_restart_that_stops_at_another_record() 
         let service = setting.serve().await;
         write_unknown(&setting.log, &signed_up(1));
         parked(&service.router(), 1).await;
-        let stopped_at = format!("urn:daybook:problem:{}", second.write(&setting.log));
+        let stopped_at = format!("/problems/{}", second.write(&setting.log));
         let is_stopped = |status: &Value| status["stopped"]["type"] == stopped_at;
         let told = status(&service.router(), "stopped", is_stopped).await;
         assert_eq!((&told["quarantine"][0]["key"], &told["quarantine_keys"]), (&json!(id(1)), &json!(1)));

@@ -15,7 +15,7 @@ async fn a_wrong_parameter_is_named() {
     let user = format!("/users/{}", id(1));
     for (path, parameter) in [
         ("/users/7/products".to_owned(), "user_id"),
-        ("/users/%ff/products".to_owned(), "path"),
+        ("/users/%ff/products".to_owned(), "user_id"),
         ("/users/7/orders".to_owned(), "user_id"),
         ("/products/pants".to_owned(), "product_id"),
         (format!("{user}/products?limit=0"), "limit"),
@@ -32,7 +32,7 @@ async fn a_wrong_parameter_is_named() {
     ] {
         let problem = get(&service.router(), &path).await.problem(400);
         assert_eq!(problem["parameter"], parameter, "{path}: {problem}");
-        assert!(problem["detail"].as_str().unwrap().contains(parameter) || parameter == "path", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(parameter), "{problem}");
     }
     service.stop().await.unwrap();
 }
@@ -70,20 +70,16 @@ async fn unknown_rows_and_paths_and_wrong_methods_are_problems() {
         format!("/products/{}", id(1)),
     ] {
         let problem = get(&router, &path).await.problem(404);
-        assert_eq!(problem["type"], "urn:daybook:problem:not-found");
+        assert_eq!(problem["type"], "/problems/not-found");
         assert!(problem["detail"].as_str().unwrap().contains(&id(1).to_string()), "{problem}");
     }
     for path in ["/", "/users", "/users/7", "/products/7/orders", "/health", "/health/dead"] {
-        assert_eq!(
-            get(&router, path).await.problem(404)["type"],
-            "urn:daybook:problem:no-such-path",
-            "{path}"
-        );
+        assert_eq!(get(&router, path).await.problem(404)["type"], "/problems/no-such-path", "{path}");
     }
     for path in ["/products", "/status", "/metrics", "/health/live", &format!("/users/{}/orders", id(1))] {
         for method in [Method::POST, Method::DELETE, Method::OPTIONS] {
             let answer = send(&router, method, path, &[]).await;
-            assert_eq!(answer.problem(405)["type"], "urn:daybook:problem:method-not-allowed", "{path}");
+            assert_eq!(answer.problem(405)["type"], "/problems/method-not-allowed", "{path}");
             assert!(answer.header("allow").contains("GET"), "{path}");
         }
     }
@@ -121,7 +117,7 @@ async fn a_query_with_a_body_is_refused() {
     let service = setting.serve().await;
     let request = Request::get("/products").body(Body::from("x".repeat(1 << 20))).unwrap();
     let response = service.router().oneshot(request).await.unwrap();
-    assert_eq!(response.status(), 413);
+    assert_eq!(response.status(), 400);
     get(&service.router(), "/products").await.ok();
     service.stop().await.unwrap();
 }

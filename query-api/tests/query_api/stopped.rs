@@ -26,7 +26,7 @@ async fn a_gap_stops_the_projection_while_queries_go_on() {
     let lost = setting.log.write(&placed(101, 1, 10, 1));
     let status = status(&router, "stopped", |status| status["state"] == "stopped").await;
     let stopped = &status["stopped"];
-    assert_eq!(stopped["type"], "urn:daybook:problem:gap");
+    assert_eq!(stopped["type"], "/problems/gap");
     assert_eq!((&stopped["topic"], &stopped["offset"]), (&json!("orders.events"), &json!(1)));
     let event_id = stopped["event_id"].as_str().unwrap();
     let detail = stopped["detail"].as_str().unwrap();
@@ -42,7 +42,7 @@ async fn a_gap_stops_the_projection_while_queries_go_on() {
     assert_eq!(readiness.status, 200);
     assert!(readiness.text.contains(&format!("stopped: {detail}")), "{}", readiness.text);
     let metrics = get(&router, "/metrics").await.text;
-    assert!(metrics.contains(r#"daybook_query_stopped{reason="gap"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"daybook_stopped{reason="gap"} 1"#), "{metrics}");
     service.stop().await.unwrap();
 }
 
@@ -88,7 +88,7 @@ async fn it_says_the_same_after_a_restart() {
     service.stop().await.unwrap();
     let service = setting.serve().await;
     let status = status(&service.router(), "stopped", |status| status["state"] == "stopped").await;
-    assert_eq!(status["stopped"]["type"], "urn:daybook:problem:gap");
+    assert_eq!(status["stopped"]["type"], "/problems/gap");
     assert_ne!(status["generation"], Value::Null);
     get(&service.router(), "/products").await.ok();
     service.stop().await.unwrap();
@@ -131,7 +131,7 @@ async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
     let router = service.router();
     setting.log.write(&retitled(DAMAGED, "another"));
     let stopped = status(&router, "stopped", |status| status["state"] == "stopped").await;
-    assert_eq!(stopped["stopped"]["type"], "urn:daybook:problem:store-failed");
+    assert_eq!(stopped["stopped"]["type"], "/problems/store-fails");
     // Each of them is told of once the keeper has looked again.
     let names = ["gen-000002", "gen-000003"];
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();

@@ -131,7 +131,7 @@ async fn a_request_that_waits_across_a_swap_is_answered_from_the_new_generation(
         let router = router.clone();
         async move { get_after(&router, &path(), &format!("{topic}/{partition}@0")).await }
     });
-    let waits = |metrics: String| metrics.contains("daybook_query_waiting_requests 1\n").then_some(());
+    let waits = |metrics: String| metrics.contains("daybook_waiting_requests 1\n").then_some(());
     crate::setting::until("a waiting request", async || waits(get(&router, "/metrics").await.text)).await;
     rebuild(&setting).await;
     serving(&router, "gen-000002").await;

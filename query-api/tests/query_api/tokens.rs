@@ -21,7 +21,7 @@ fn next_token(event: &schemas::ShopEvent, position: u64) -> String {
 
 /// Waits until so many requests wait for a token.
 async fn waiting(router: &axum::Router, count: usize) {
-    let line = format!("daybook_query_waiting_requests {count}\n");
+    let line = format!("daybook_waiting_requests {count}\n");
     until("waiting requests", async || get(router, "/metrics").await.text.contains(&line).then_some(()))
         .await;
 }
@@ -59,7 +59,7 @@ async fn past_the_deadline_there_is_the_position_and_no_stale_answer() {
     let headers = [("daybook-after", later.as_str()), ("daybook-wait-ms", "30")];
     let answer = get_with(&service.router(), &path(), &headers).await;
     let problem = answer.problem(503);
-    assert_eq!(problem["type"], "urn:daybook:problem:not-projected-yet");
+    assert_eq!(problem["type"], "/problems/not-reached-yet");
     assert_eq!((&problem["asked"], &problem["current"]), (&Value::from(later), &Value::from(token)));
     assert_eq!(problem["waited_ms"], 30);
     assert_eq!(answer.header("retry-after"), "1");

@@ -10,19 +10,17 @@ use axum::routing::get as on_get;
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
 use daybook_projection::projection::ViewEntry;
 use daybook_projection::{
-    EventMeta, FoldError, PartStore, Parts, Projection, ReadError, ReadModel, ReplayOptions, RowError,
-    StoreError, Topic, View, replay,
+    EventMeta, FoldError, Generation, PartStore, Parts, Projection, ReadError, ReadModel, ReplayOptions,
+    RowError, StoreError, Topic, View, replay,
 };
-use daybook_query::answer::{self, Rendered};
 use daybook_query::api::Api;
-use daybook_query::asked::Asked;
-use daybook_query::grounds::Grounds;
-use daybook_query::marks::Marks;
-use daybook_query::positions::Dependency;
-use daybook_query::refusal::Refusal;
+use daybook_query::as_of::DependsOn;
+use daybook_query::errors::{unknown, unreadable};
+use daybook_query::request::QueryRequest;
+use daybook_query::responder::Body;
 use daybook_query::service::Service;
-use daybook_query::serving::unreadable;
 use daybook_service::Stop;
+use daybook_service::http::ApiError;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -109,19 +107,15 @@ pub(crate) const LAMPS: Projection<Switched> = Projection {
 /// The same of an older program.
 const BREAKING: Projection<Switched> = Projection { views: &[ViewEntry::of::<Switches<true>>()], ..LAMPS };
 
-async fn lamp(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refusal> {
-    let lamp_id = asked.id()?;
-    let serving = api.serving_after(&asked.after).await?;
-    let on = [Dependency { topic: TOPIC, partition: None }];
-    let as_of = Grounds::of(&serving).await?.as_of(&on);
-    let row = serving
-        .read(1, move |generation| {
-            generation.row(Switches::<false>::ID, lamp_id).map_err(|error| unreadable(&error.into()))
-        })
-        .await?;
-    let row = row.ok_or_else(|| Refusal::unknown("lamp", lamp_id))?;
-    let rendered = Rendered { body: answer::render(&row[0], 1)?, marks: Marks::default() };
-    Ok(answer::tagged(rendered, as_of, None))
+async fn lamp(State(api): State<Arc<Api>>, request: QueryRequest) -> Result<Response, ApiError> {
+    let lamp_id = request.id()?;
+    let responder = api.respond(&request, &[DependsOn::Topic(TOPIC)]).await?;
+    let read = move |generation: &Generation, read_set| {
+        let row = generation.row(Switches::<false>::ID, lamp_id).map_err(|error| unreadable(&error))?;
+        let row = row.ok_or_else(|| unknown("lamp", lamp_id))?;
+        Body::of(&row[0], 1, read_set)
+    };
+    responder.answer(1, read).await
 }
 
 fn routes() -> Router<Arc<Api>> {
@@ -136,8 +130,8 @@ async fn panics() -> Response {
     panic!("a panic on purpose")
 }
 
-fn unreadable_row() -> Refusal {
-    unreadable(&StoreError::new("read", Path::new("/read-model"), "a bad page").into())
+fn unreadable_row() -> ApiError {
+    unreadable(&StoreError::new("read", Path::new("/read-model"), "a bad page"))
 }
 
 async fn serve(setting: &Setting) -> Service {
@@ -162,7 +156,7 @@ async fn lamps_are_served_like_a_shop() {
     let setting = setting();
     let service = serve(&setting).await;
     let (switched, path) = (Switched { lamp_id: id(5) }, format!("/lamps/{}", id(5)));
-    assert_eq!(get(&service.router(), &path).await.problem(404)["title"], "There is no such lamp");
+    assert_eq!(get(&service.router(), &path).await.problem(404)["type"], "/problems/not-found");
     setting.log.write_to(TOPIC, id(5), &switched);
     let token = setting.log.write_to(TOPIC, id(5), &switched);
     let answer = get_after(&service.router(), &path, &token).await;
@@ -178,7 +172,7 @@ async fn an_answer_that_takes_too_long_is_given_up() {
     let setting = setting();
     let service = serve(&setting).await;
     let answer = get(&service.router(), "/stuck").await;
-    assert_eq!(answer.problem(503)["type"], "urn:daybook:problem:too-slow");
+    assert_eq!(answer.problem(503)["type"], "/problems/timeout");
     assert_eq!(answer.header("retry-after"), "1");
     // The stop has a bound of its own, and is waited for on threads of the service's own, which this clock knows nothing of.
     tokio::time::resume();
@@ -190,11 +184,11 @@ async fn a_panic_is_an_answer_and_is_counted() {
     let setting = setting();
     let service = serve(&setting).await;
     let problem = get(&service.router(), "/panics").await.problem(500);
-    assert_eq!(problem["type"], "urn:daybook:problem:internal");
+    assert_eq!(problem["type"], "/problems/fault");
     let metrics = get(&service.router(), "/metrics").await.text;
-    let counted = r#"daybook_query_http_requests_total{route="/panics",status="500"} 1"#;
+    let counted = r#"daybook_http_requests_total{method="GET",route="/panics",status="500"} 1"#;
     assert!(metrics.contains(counted), "{metrics}");
-    let at_work = "daybook_query_http_requests_at_work 0";
+    let at_work = "daybook_http_requests_at_work 0";
     assert!(metrics.contains(at_work), "{metrics}");
     service.stop().await.unwrap();
 }
@@ -205,11 +199,11 @@ async fn rows_that_cannot_be_read_are_counted() {
     let service = serve(&setting).await;
     for _ in 0..3 {
         let problem = get(&service.router(), "/unreadable").await.problem(500);
-        assert_eq!(problem["type"], "urn:daybook:problem:read-model-unreadable");
+        assert_eq!(problem["type"], "/problems/read-model-unreadable");
         assert!(!problem.to_string().contains("a bad page"), "{problem}");
     }
     let metrics = get(&service.router(), "/metrics").await.text;
-    assert!(metrics.contains("daybook_query_unreadable_total 3"), "{metrics}");
+    assert!(metrics.contains("daybook_http_unreadable_total 3"), "{metrics}");
     service.stop().await.unwrap();
 }
 

@@ -66,7 +66,7 @@ async fn a_partition_that_nobody_answers_for_is_named_and_the_others_are_fresh()
     let ready = get(&router, "/health/ready").await;
     assert!(ready.status == 200 && ready.text.contains(&sentence), "{}", ready.text);
     let metrics = get(&router, "/metrics").await.text;
-    assert!(metrics.contains("daybook_query_partitions_away 1\n"), "{metrics}");
+    assert!(metrics.contains("daybook_partitions_away 1\n"), "{metrics}");
 
     let token = setting.log.write(&signed_up(other));
     get_after(&router, &format!("/users/{}/orders", id(other)), &token).await.ok();
@@ -101,13 +101,14 @@ async fn metrics_count_requests_by_route() {
     let metrics = get(&service.router(), "/metrics").await;
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
     for line in [
-        r#"daybook_query_http_requests_total{route="/products",status="200"} 1"#,
-        r#"daybook_query_http_requests_total{route="/products/{product_id}",status="400"} 1"#,
-        r#"daybook_query_http_requests_total{route="/users/{user_id}/orders",status="400"} 1"#,
-        r#"daybook_query_http_requests_total{route="none",status="404"} 1"#,
-        r#"daybook_query_stopped{reason=""} 0"#,
-        "daybook_query_ready 1",
-        r#"daybook_query_checkpoint_offset{topic="orders.events",partition="0"} 0"#,
+        r#"daybook_http_requests_total{method="GET",route="/products",status="200"} 1"#,
+        r#"daybook_http_requests_total{method="GET",route="/products/{product_id}",status="400"} 1"#,
+        r#"daybook_http_requests_total{method="GET",route="/users/{user_id}/orders",status="400"} 1"#,
+        r#"daybook_http_requests_total{method="GET",route="none",status="404"} 1"#,
+        r#"daybook_stopped{reason=""} 0"#,
+        r#"daybook_http_request_duration_seconds_count{method="GET",route="/products"} 1"#,
+        "daybook_ready 1",
+        r#"daybook_checkpoint_offset{topic="orders.events",partition="0"} 0"#,
     ] {
         assert!(metrics.text.contains(line), "{line} is not in\n{}", metrics.text);
     }

@@ -16,9 +16,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use daybook_service::SettingErrors;
+use daybook_service::program::chain;
 use indicatif::{ProgressBar, ProgressStyle};
 use quickstart::client::Client;
-use quickstart::shop::{Shop, Urls, chain};
+use quickstart::shop::{Shop, Urls};
 use quickstart::start::{Place, PlaceFlags};
 
 /// Play real purchases through the shop and compare D's answers with the file.

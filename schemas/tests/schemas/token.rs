@@ -1,6 +1,6 @@
 //! Tokens: what they look like, and what is none.
 
-use daybook_event::token::{POSITIONS_MAX, Token, TokenError, TokenPosition};
+use daybook_event::token::{HEADER_BYTES_MAX, POSITIONS_MAX, Token, TokenError, TokenPosition};
 
 fn position(topic: &str, partition: i32, position: u64) -> TokenPosition {
     TokenPosition { topic: topic.to_owned(), partition, position }
@@ -83,4 +83,51 @@ fn errors_repeat_only_a_bounded_and_printable_part() {
     let text = format!("\u{1b}[31m{}", "x".repeat(1_000_000));
     let message = text.parse::<Token>().unwrap_err().to_string();
     assert!(message.len() < 300 && !message.contains('\u{1b}'), "{message}");
+}
+
+/// So many partitions of a topic, whose positions are up to `spread` apart.
+fn of_partitions(count: i32, spread: u64) -> Token {
+    let at =
+        |partition: i32| (partition.unsigned_abs() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (spread + 1);
+    let positions =
+        (0..count).map(|partition| position("products.events", partition, 1_000_000 + at(partition)));
+    Token { positions: positions.collect() }
+}
+
+#[test]
+fn a_token_that_is_too_long_for_a_header_is_packed_and_says_the_same() {
+    for (count, spread) in [(1, 0), (50, 1_000), (300, 1 << 30), (1_000, 1_000), (1_000, 0)] {
+        let token = of_partitions(count, spread);
+        let header = token.to_header();
+        assert!(header.len() <= HEADER_BYTES_MAX, "{count} partitions take {} bytes", header.len());
+        assert_eq!(header.parse(), Ok(token), "{header}");
+    }
+    let sparse = Token {
+        positions: (0..394).map(|at| position("products.events", at * 2 + 1, u64::MAX - at as u64)).collect(),
+    };
+    assert_eq!(sparse.to_header().parse(), Ok(sparse));
+    let wide = Token {
+        positions: (0..100).map(|at| position("a", at, if at == 7 { u64::MAX } else { 0 })).collect(),
+    };
+    assert_eq!(wide.to_header().parse(), Ok(wide));
+}
+
+#[test]
+fn a_packed_token_is_one_only_as_it_was_written() {
+    let header = of_partitions(1_000, 1_000).to_header();
+    let (topic, packed) = header.split_once('@').unwrap();
+    let other = |packed: &str| format!("{topic}@{packed}").parse::<Token>();
+    assert!(other(packed).is_ok());
+    for wrong in [
+        "",
+        "A",
+        "*",
+        &packed[1..],
+        &packed[..packed.len() - 1],
+        &format!("{packed}A"),
+        &packed.to_lowercase(),
+    ] {
+        assert!(matches!(other(wrong), Err(TokenError::Malformed { .. })), "{wrong:.40}");
+    }
+    assert!(header.replacen("products", "pro ducts", 1).parse::<Token>().is_err());
 }

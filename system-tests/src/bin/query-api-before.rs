@@ -1,45 +1,21 @@
 //! Service D as it was before products had prices: the kernel and the routes of today, over a read model of another
 //! layout. It is what an upgrade begins with.
-#![allow(clippy::expect_used, clippy::print_stderr, reason = "it exists for tests alone")]
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use daybook_projection::projection::{Projection, ViewEntry};
 use daybook_projection::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
-use daybook_query::arguments::{Arguments, Serve, Task};
-use daybook_service::{EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, init_logging, shutdown_signal};
 use projector::products::{ProductRow, Products};
 use projector::{orders::Orders, users::Users};
 use schemas::ShopEvent;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// Not the layout of today, nor one that ever was.
 const LAYOUT_VERSION: u32 = 1_000_000;
 
 fn main() -> ExitCode {
-    match Arguments::parse().check() {
-        Ok(Task::Serve(serve)) => {
-            init_logging(serve.log_format);
-            serve_until_stopped(*serve)
-        }
-        Ok(Task::HealthCheck(_)) | Err(_) => ExitCode::from(EXIT_USAGE),
-    }
-}
-
-#[tokio::main]
-async fn serve_until_stopped(Serve { listen, settings, .. }: Serve) -> ExitCode {
-    let listener = TcpListener::bind(listen).await.expect("an address to listen on");
-    let routes = query_api::routes();
-    match daybook_query::run::run(settings, before_prices(), routes, listener, shutdown_signal()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(if error.is_in_use() { EXIT_IN_USE } else { EXIT_FAILED })
-        }
-    }
+    daybook_query::command_line::main(query_api::DEFAULTS, before_prices(), query_api::queries())
 }
 
 fn before_prices() -> Projection<ShopEvent> {

@@ -1,42 +1,22 @@
 //! Service D as it was before products could be changed: the kernel, the routes and the rows of today, but an event type that
 //! it does not know. What it parks, the D of today projects.
-#![allow(clippy::expect_used, clippy::print_stderr, reason = "it exists for tests alone")]
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use daybook_event::event_data::{DataError, EventData, unknown_type};
 use daybook_projection::projection::{Projection, ViewEntry};
 use daybook_projection::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
-use daybook_query::arguments::{Arguments, Serve, Task};
-use daybook_service::{EXIT_FAILED, EXIT_USAGE, init_logging, shutdown_signal};
 use projector::{orders::Orders, products::Products, users::Users};
 use schemas::ShopEvent;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// What the types that it does not know begin with.
 const UNKNOWN: &str = "shop.product.changed.";
 
 fn main() -> ExitCode {
-    let Ok(Task::Serve(serve)) = Arguments::parse().check() else { return ExitCode::from(EXIT_USAGE) };
-    init_logging(serve.log_format);
-    let Serve { listen, settings, .. } = *serve;
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let ended = runtime.block_on(async {
-        let listener = TcpListener::bind(listen).await.expect("an address to listen on");
-        let routes = query_api::routes();
-        daybook_query::run::run(settings, older(), routes, listener, shutdown_signal()).await
-    });
-    ended.map_or_else(
-        |error| {
-            eprintln!("{error}");
-            ExitCode::from(EXIT_FAILED)
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    daybook_query::command_line::main(query_api::DEFAULTS, older(), query_api::queries())
 }
 
 fn older() -> Projection<OlderEvent> {

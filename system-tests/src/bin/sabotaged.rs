@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use command_services::{orders, products, users};
-use daybook_command::command_line::{self, until_signal};
+use daybook_command::command_line;
 use daybook_service::{EXIT_FAILED, EXIT_USAGE};
 use tokio::runtime::Runtime;
 
@@ -26,15 +26,19 @@ fn main() -> ExitCode {
     let _failpoints = fail::FailScenario::setup();
     match name.as_str() {
         "users" => wait(command_line::main(users::DEFAULTS, |settings, listener| {
-            daybook_command::run(settings, listener, until_signal(), users::routes())
+            daybook_command::run(settings, listener, command_line::shutdown_signal(), users::routes())
         })),
         "products" => wait(command_line::main(products::DEFAULTS, |settings, listener| {
-            daybook_command::run(settings, listener, until_signal(), products::routes())
+            daybook_command::run(settings, listener, command_line::shutdown_signal(), products::routes())
         })),
         "orders" => wait(command_line::main(orders::DEFAULTS, |settings, listener| {
-            daybook_command::run(settings, listener, until_signal(), orders::routes())
+            daybook_command::run(settings, listener, command_line::shutdown_signal(), orders::routes())
         })),
-        "query-api" => daybook_query::command_line::main(projector::projection(), query_api::routes()),
+        "query-api" => daybook_query::command_line::main(
+            query_api::DEFAULTS,
+            projector::projection(),
+            query_api::queries(),
+        ),
         other => complain(
             EXIT_USAGE,
             &format!("{other} is no service; call this program users, products, orders or query-api"),

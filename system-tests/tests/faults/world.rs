@@ -47,7 +47,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The last part of a problem's type.
     pub(crate) fn problem(&self) -> &str {
-        self.body["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap_or_default()
+        self.body["type"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default()
     }
 
     pub(crate) fn detail(&self) -> &str {

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("daybook-journal", &[]),
     ("daybook-macros", &[]),
     ("daybook-event", &["daybook-macros"]),
-    ("daybook-service", &[]),
+    ("daybook-service", &["daybook-event"]),
     ("daybook-kafka", &["daybook-service"]),
     (
         "daybook-command",

@@ -435,10 +435,9 @@ async fn told(site: &Site, retention: &[&str], compaction: &[&str], front: &[&st
     for parts in [retention, compaction, front] {
         names(&json!(status["topic_faults"].to_string()), parts);
     }
-    for (url, figure) in [
-        (&site.urls.query, "daybook_query_topic_faults 3\n"),
-        (&site.urls.orders, "daybook_topic_faults 3\n"),
-    ] {
+    for (url, figure) in
+        [(&site.urls.query, "daybook_topic_faults 3\n"), (&site.urls.orders, "daybook_topic_faults 3\n")]
+    {
         let metrics =
             site.client.get(&format!("{url}/metrics")).send_ok().await.expect("it has metrics").body;
         names(&metrics, &[figure]);

@@ -86,7 +86,7 @@ impl Users {
     /// As it must be while the disk takes no writes.
     fn assert_refuses(&mut self) {
         let (head, problem) = self.refused();
-        assert_eq!(problem["type"], "urn:daybook:problem:store-fails", "{problem}");
+        assert_eq!(problem["type"], "/problems/store-fails", "{problem}");
         assert!(head.contains("retry-after: 1"), "{head}");
         assert!(problem["detail"].as_str().unwrap().contains("could not be written to disk"), "{problem}");
         assert_eq!(self.request("GET", "/health/live", "", "").0, 200);
@@ -192,7 +192,7 @@ fn while_a_sync_hangs_requests_end_at_their_deadline_and_nothing_is_acknowledged
     let ada = json!({"email": "ada@example.org", "name": "Ada", "address": "1 Row"}).to_string();
     let key = "idempotency-key: \"once\"\r\n";
     let (status, head, problem) = users.request("POST", "/users", key, &ada);
-    assert_eq!((status, problem["type"].as_str()), (503, Some("urn:daybook:problem:timeout")), "{problem}");
+    assert_eq!((status, problem["type"].as_str()), (503, Some("/problems/timeout")), "{problem}");
     assert!(head.contains("retry-after: 1"), "{head}");
     let unsettled = problem["detail"].as_str().unwrap();
     assert!(unsettled.contains("may have been decided all the same"), "{unsettled}");
@@ -236,7 +236,7 @@ async fn d_says_that_its_disk_is_full_and_goes_on_once_there_is_space() {
         }
     };
     let problem = &stopped["stopped"];
-    assert_eq!(problem["type"], "urn:daybook:problem:store-failed", "{problem}");
+    assert_eq!(problem["type"], "/problems/store-fails", "{problem}");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("read-model") && detail.contains("Check the disk's space"), "{detail}");
     let answer = site.client.get(&site.ordered_products_url(&user)).send().await.expect("D answers");
@@ -244,7 +244,7 @@ async fn d_says_that_its_disk_is_full_and_goes_on_once_there_is_space() {
         assert_eq!(answer.body["products"][0]["title"], "pants", "{}", answer.body);
     } else {
         // sled has failed for good, and reads no more of what it does not have in memory.
-        assert_eq!(answer.body["type"], "urn:daybook:problem:read-model-unreadable", "{}", answer.body);
+        assert_eq!(answer.body["type"], "/problems/read-model-unreadable", "{}", answer.body);
     }
 
     disk.free();

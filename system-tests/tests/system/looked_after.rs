@@ -89,7 +89,7 @@ async fn two_replays(broker: TestBroker) {
     assert_eq!((&rebuild["phase"], &rebuild["total"]), (&json!("reading"), &json!(total)), "{rebuild}");
     assert_ne!(rebuild["generation"], seen["generation"], "{rebuild}");
     let metrics = metrics(&site).await;
-    assert!(metrics.contains(&format!("daybook_query_rebuild_total_records {total}\n")), "{metrics}");
+    assert!(metrics.contains(&format!("daybook_rebuild_total_records {total}\n")), "{metrics}");
 
     let second = site.projector(&["--replay"]).await.expect("no panic");
     assert_eq!((second.code, second.stdout.as_str()), (Some(3), ""), "{}", second.stderr);

@@ -19,6 +19,7 @@ mod open_transaction;
 mod outbox_full;
 mod quarantine;
 mod quickstart;
+mod rim;
 mod said;
 mod story;
 mod upgrade;

@@ -51,7 +51,7 @@ async fn all_partitions_but_those_of_the_broker_that_is_away_go_on() {
     let waits = made.iter().find(|user| is_away(user)).expect("one of a dead partition");
     let refused = change(&site, waits).await;
     assert_eq!(refused.status, 503, "{refused:?}");
-    assert_eq!(refused.body["type"], "urn:daybook:problem:partition-away", "{refused:?}");
+    assert_eq!(refused.body["type"], "/problems/partition-away", "{refused:?}");
     let (goes_on, token) = (others[0], change(&site, others[0]).await);
     assert_eq!(token.status, 200, "{token:?}");
     shown(&site, &Made { id: goes_on.id.clone(), token: token.token.expect("a token") }).await;

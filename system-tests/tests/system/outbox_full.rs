@@ -38,7 +38,7 @@ async fn commands_are_refused_while_the_outbox_is_full_and_nothing_is_lost() {
     // From half of it on, a partition that has its share of it leaves the rest to the others.
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(accepted.len() >= UNSENT_MAX / 2, "only {} events wait", accepted.len());
-    assert_eq!(refused.body["type"], "urn:daybook:problem:outbox-full");
+    assert_eq!(refused.body["type"], "/problems/outbox-full");
 
     kafka.start_again();
     // Sent again and again until it is taken.

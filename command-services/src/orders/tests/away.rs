@@ -70,14 +70,14 @@ async fn while_no_broker_answers_nobody_is_called_unknown() {
     let (user, product, after) = shop.user_and_product("ada@example.org").await;
     order(&user, &product).header("daybook-after", &after).send(&shop.orders.router).await.is(201);
     ready(&shop.orders);
-    order(NOBODY, &product).send(&shop.orders.router).await.is_problem(422, "user-unknown");
+    order(NOBODY, &product).send(&shop.orders.router).await.is_problem(422, "buyer-unknown");
     shop.broker.broker_down(1).unwrap();
     eventually("the silence to be noticed", || shop.orders.following_trouble());
     order(&user, &product).send(&shop.orders.router).await.is(201);
     order(NOBODY, &product).send(&shop.orders.router).await.is_problem(503, "following-stopped");
     shop.broker.broker_up(1).unwrap();
     eventually("the broker to be heard again", || shop.orders.following_trouble().is_none().then_some(()));
-    order(NOBODY, &product).send(&shop.orders.router).await.is_problem(422, "user-unknown");
+    order(NOBODY, &product).send(&shop.orders.router).await.is_problem(422, "buyer-unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ async fn a_wait_for_what_does_not_come_ends_with_its_deadline() {
     let (user_id, product_id, _) = shop.user_and_product("ada@example.org").await;
     let late = order(&user_id, &product_id).header("daybook-after", NEVER).header("daybook-wait-ms", "20");
     let refused = late.send(&shop.orders.router).await;
-    refused.is_problem(503, "not-arrived");
+    refused.is_problem(503, "not-reached-yet");
     assert_eq!(refused.header("retry-after"), Some("1"));
     ready(&shop.orders);
     for (token, why) in [
@@ -53,7 +53,7 @@ async fn who_waits_for_what_does_not_come_keeps_no_one_else_out() {
     let again = late.clone();
     let waiting = tokio::spawn(async move { late.send(&router).await });
     eventually("a request that waits", || (shop.orders.waiting_commands() == 1).then_some(()));
-    again.send(&shop.orders.router).await.is_problem(503, "busy");
+    again.send(&shop.orders.router).await.is_problem(503, "overloaded");
     // What has been followed is not waited for.
     shop.users.relayed();
     shop.products.relayed();
@@ -118,7 +118,7 @@ async fn nothing_is_decided_on_what_other_services_say_before_it_is_known() {
         .header("daybook-after", &token(&user))
         .send(&orders.router)
         .await
-        .is_problem(422, "product-unknown");
+        .is_problem(422, "ordered-product-unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +228,7 @@ async fn it_waits_until_the_other_services_have_made_their_topics() {
     broker.create_topic("users.events", 3).unwrap();
     broker.create_topic("products.events", 3).unwrap();
     ready(&orders);
-    order(nobody, nobody).send(&orders.router).await.is_problem(422, "user-unknown");
+    order(nobody, nobody).send(&orders.router).await.is_problem(422, "buyer-unknown");
 }
 
 /// Another broker, on which the users' topic has one partition more.

@@ -68,18 +68,30 @@ async fn what_is_refused_is_named() {
         body[member] = value;
         body
     };
-    post(body("user_id", json!(NOBODY))).await.is_problem(422, "user-unknown").names("user_id");
-    post(body("product_id", json!(NOBODY))).await.is_problem(422, "product-unknown").names("product_id");
+    post(body("user_id", json!(NOBODY))).await.is_problem(422, "buyer-unknown").names("user_id");
+    post(body("product_id", json!(NOBODY)))
+        .await
+        .is_problem(422, "ordered-product-unknown")
+        .names("product_id");
     post(body("user_id", json!("ada"))).await.is_problem(422, "invalid-body").names("user_id");
+    for other in [user_id.replace('-', ""), user_id.to_uppercase()] {
+        post(body("user_id", json!(other))).await.is_problem(422, "invalid-body").names("user_id");
+    }
     post(body("quantity", json!(0))).await.is_problem(422, "invalid-field").names("quantity");
     post(body("quantity", json!(1.5))).await.is_problem(422, "invalid-body").names("quantity");
     post(body("quantity", json!(null))).await.is_problem(422, "invalid-body").names("quantity");
     post(body("gift", json!(true))).await.is_problem(422, "invalid-body").names("gift");
+    let twice = Call::post("/orders", &body("quantity", json!(2.0))).header("daybook-after", &after);
+    assert_eq!(twice.send(&shop.orders.router).await.is(201).json()["quantity"], 2);
     post(json!({"user_id": user_id})).await.is_problem(422, "invalid-body").names("product_id");
     let path = format!("/orders/{NOBODY}");
     Call::get(&path).send(&shop.orders.router).await.is_problem(404, "order-unknown");
     Call::delete(&path).send(&shop.orders.router).await.is_problem(404, "order-unknown");
-    Call::get("/orders/1").send(&shop.orders.router).await.is_problem(400, "malformed-id").names("order_id");
+    Call::get("/orders/1")
+        .send(&shop.orders.router)
+        .await
+        .is_problem(400, "malformed-id")
+        .names_parameter("order_id");
     Call::new(Method::PATCH, &path).send(&shop.orders.router).await.is_problem(405, "method-not-allowed");
 }
 
@@ -92,9 +104,13 @@ async fn what_is_gone_is_not_ordered_but_orders_of_it_can_be_cancelled() {
 
     let gone = Call::delete(format!("/products/{product_id}")).send(&shop.products.router).await;
     let after_gone = || order(&user_id, &product_id).header("daybook-after", &token(&gone));
-    after_gone().send(&shop.orders.router).await.is_problem(409, "product-discontinued").names("product_id");
+    after_gone()
+        .send(&shop.orders.router)
+        .await
+        .is_problem(409, "ordered-product-discontinued")
+        .names("product_id");
     let gone = Call::delete(format!("/users/{user_id}")).send(&shop.users.router).await;
     let after_gone = order(&user_id, &product_id).header("daybook-after", &token(&gone));
-    after_gone.send(&shop.orders.router).await.is_problem(409, "user-deleted").names("user_id");
+    after_gone.send(&shop.orders.router).await.is_problem(409, "buyer-deleted").names("user_id");
     Call::delete(&path).send(&shop.orders.router).await.is(204);
 }

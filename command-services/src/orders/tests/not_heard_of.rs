@@ -31,7 +31,7 @@ async fn no_key_keeps_the_refusal_of_what_c_had_not_heard_of_yet() {
         order(&user_id, &product_id).header("daybook-after", after).header("idempotency-key", "one")
     };
     let early = placed(&after).send(&shop.orders.router).await;
-    assert!(early.is_problem(422, "user-unknown").text("detail").contains("Daybook-After"), "{early:?}");
+    assert!(early.is_problem(422, "buyer-unknown").text("detail").contains("Daybook-After"), "{early:?}");
     assert_eq!(shop.orders.journal_keys(), 0);
 
     shop.users.relayed();

@@ -102,16 +102,16 @@ fn each_rejection_has_its_status_slug_and_field() {
     assert_eq!(UniqueKeys::<Orders>::form(), 0, "no state is looked at for them");
     let expected = [
         (OrderRejection::AlreadyPlaced, 409, "already-placed", None),
-        (OrderRejection::UserUnknown, 422, "user-unknown", Some("user_id")),
-        (OrderRejection::UserDeleted, 409, "user-deleted", Some("user_id")),
-        (OrderRejection::ProductUnknown, 422, "product-unknown", Some("product_id")),
-        (OrderRejection::ProductDiscontinued, 409, "product-discontinued", Some("product_id")),
+        (OrderRejection::UserUnknown, 422, "buyer-unknown", Some("user_id")),
+        (OrderRejection::UserDeleted, 409, "buyer-deleted", Some("user_id")),
+        (OrderRejection::ProductUnknown, 422, "ordered-product-unknown", Some("product_id")),
+        (OrderRejection::ProductDiscontinued, 409, "ordered-product-discontinued", Some("product_id")),
         (OrderRejection::Unknown, 404, "order-unknown", None),
         (OrderRejection::AlreadyCancelled, 409, "already-cancelled", None),
     ];
     for (rejection, status, slug, field) in expected {
         let problem = Problem::from(rejection);
-        assert_eq!((problem.status, &*problem.kind), (status, &*format!("urn:daybook:problem:{slug}")));
+        assert_eq!((problem.status, &*problem.kind), (status, &*format!("/problems/{slug}")));
         assert_eq!(problem.extensions.get("field").and_then(|field| field.as_str()), field);
     }
 }

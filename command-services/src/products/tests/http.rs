@@ -37,7 +37,7 @@ async fn a_product_is_created_changed_and_discontinued() {
         .header("if-match", "\"3\"")
         .send(&products.router)
         .await
-        .is_problem(412, "version-conflict");
+        .is_problem(412, "precondition-failed");
     let gone = Call::delete(&path).header("if-match", "\"4\"").send(&products.router).await;
     assert!(gone.is(204).header("daybook-token").is_some());
     Call::get(&path).send(&products.router).await.is_problem(404, "product-discontinued");
@@ -82,7 +82,11 @@ async fn what_is_refused_is_named() {
     Call::get(path).send(&products.router).await.is_problem(404, "product-unknown");
     Call::patch(path, &json!({"title": "x"})).send(&products.router).await.is_problem(404, "product-unknown");
     Call::delete(path).send(&products.router).await.is_problem(404, "product-unknown");
-    Call::get("/products/7").send(&products.router).await.is_problem(400, "malformed-id").names("product_id");
+    Call::get("/products/7")
+        .send(&products.router)
+        .await
+        .is_problem(400, "malformed-id")
+        .names_parameter("product_id");
     Call::new(Method::PUT, path).send(&products.router).await.is_problem(405, "method-not-allowed");
     products.relayed();
     assert!(Log::read(&broker.kafka(""), "products.events").events().is_empty());

@@ -340,6 +340,6 @@ fn each_rejection_has_its_status_and_slug() {
     ];
     for (rejection, status, slug) in expected {
         let problem = Problem::from(rejection);
-        assert_eq!((problem.status, &*problem.kind), (status, &*format!("urn:daybook:problem:{slug}")));
+        assert_eq!((problem.status, &*problem.kind), (status, &*format!("/problems/{slug}")));
     }
 }

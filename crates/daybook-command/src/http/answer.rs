@@ -1,11 +1,11 @@
-//! Outcomes and states as HTTP. An answer is made of the outcome and the request, so a repeated request gets the first
-//! answer again.
+//! Outcomes as HTTP. An answer is made of the outcome and the request, so a repeated request gets the first answer again.
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use daybook_event::headers;
 use daybook_event::token::{Token, TokenPosition};
+use daybook_service::http::{ApiError, json, tag};
 
-use super::refusal::Refusal;
 use crate::aggregate::{Aggregate, Followed};
 use crate::outcome::{Accepted, Outcome, Written};
 
@@ -13,7 +13,7 @@ use crate::outcome::{Accepted, Outcome, Written};
 pub(super) fn outcome<A: Aggregate>(method: &Method, path: &str, outcome: Outcome) -> Response {
     match outcome {
         Outcome::Accepted(accepted) => self::accepted::<A>(method, path, accepted),
-        Outcome::Rejected(problem) => Refusal::from(problem).into_response(),
+        Outcome::Rejected(problem) => ApiError::from(problem).into_response(),
     }
 }
 
@@ -22,54 +22,48 @@ fn accepted<A: Aggregate>(method: &Method, path: &str, accepted: Accepted) -> Re
     let token = token(&accepted, A::TOPIC, A::FOLLOWS);
     let location = accepted.created.map(|id| format!("{path}/{id}"));
     let shown = accepted.state.filter(|_| *method != Method::DELETE);
-    let status = match (&location, &shown) {
-        (Some(_), _) => StatusCode::CREATED,
-        (None, Some(_)) => StatusCode::OK,
-        (None, None) => StatusCode::NO_CONTENT,
-    };
+    let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = match shown {
-        Some(state) => state_with(status, accepted.version, state),
-        None => (status, Vec::new()).into_response(),
+        Some(state) => {
+            let mut response = json(status, state);
+            tag(&mut response, &accepted.version.to_string());
+            response
+        }
+        None if location.is_some() => status.into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
     };
-    put(&mut response, header::LOCATION, location);
-    put(
-        &mut response,
-        HeaderName::from_static(daybook_event::headers::TOKEN),
-        token.map(|token| token.to_string()),
-    );
+    // Made of ids, numbers, fixed text and paths that have come as HTTP.
+    let location = location.and_then(|location| HeaderValue::try_from(location).ok());
+    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
+    response.headers_mut().extend(token_header(headers::TOKEN, &token));
     response
 }
 
-/// A state, as JSON, to whoever reads it.
-pub(super) fn state(version: u64, state: Vec<u8>) -> Response {
-    state_with(StatusCode::OK, version, state)
+/// The header `name` with one position, if it is known.
+pub(super) fn position_header(
+    name: &'static str,
+    topic: &str,
+    at: Option<Written>,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let token = Token { positions: at.into_iter().map(|at| position(topic, at)).collect() };
+    token_header(name, &token).into_iter()
 }
 
-fn state_with(status: StatusCode, version: u64, state: Vec<u8>) -> Response {
-    let mut response = (status, state).into_response();
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    put(&mut response, header::ETAG, Some(format!("\"{version}\"")));
-    response
+fn token_header(name: &'static str, token: &Token) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::try_from(token.to_header()).ok().filter(|value| !value.is_empty())?;
+    Some((HeaderName::from_static(name), value))
 }
 
-fn put(response: &mut Response, name: HeaderName, value: Option<String>) {
-    // All values are made of ids, numbers, fixed text and paths that have come as HTTP.
-    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
-/// What was written in `topic`, and what of the topics of `follows` that depends on. None if nothing was written.
-fn token(accepted: &Accepted, topic: &str, follows: &[Followed]) -> Option<Token> {
-    let position = |topic: &str, at: Written| TokenPosition {
-        topic: topic.to_owned(),
-        partition: at.partition,
-        position: at.position,
-    };
-    let written = accepted.written.iter().map(|written| position(topic, *written));
+/// What was written in `topic`, or where the state that is told was written before; and what of the topics of `follows` that
+/// depends on.
+fn token(accepted: &Accepted, topic: &str, follows: &[Followed]) -> Token {
+    let own = accepted.written.iter().chain(&accepted.stands_at).map(|at| position(topic, *at));
     let depends_on = accepted.depends_on.iter().filter_map(|depends_on| {
         follows.get(usize::from(depends_on.table)).map(|followed| position(followed.topic, depends_on.at))
     });
-    (!accepted.written.is_empty()).then(|| Token { positions: written.chain(depends_on).collect() })
+    Token { positions: own.chain(depends_on).collect() }
+}
+
+fn position(topic: &str, at: Written) -> TokenPosition {
+    TokenPosition { topic: topic.to_owned(), partition: at.partition, position: at.position }
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use daybook_event::headers;
 
-use super::refusal::Refusal;
+use axum::http::HeaderMap;
+use daybook_service::http::{ApiError, one};
 
 /// Longest key, without quotes.
 const KEY_CHARS_MAX: usize = 200;
@@ -19,8 +20,12 @@ pub(super) struct SentKey<'r> {
 }
 
 impl<'r> SentKey<'r> {
+    pub(super) fn read(from: &'r HeaderMap) -> Result<Option<Self>, ApiError> {
+        one(from, headers::IDEMPOTENCY_KEY)?.map(Self::parse).transpose()
+    }
+
     /// Only a key in quotes may have spaces.
-    pub(super) fn parse(header: &'r str) -> Result<Self, Refusal> {
+    fn parse(header: &'r str) -> Result<Self, ApiError> {
         let key = match header.strip_prefix('"') {
             Some(quoted) => unquoted(quoted).map(Cow::Owned),
             None => Some(Cow::Borrowed(header)).filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())),
@@ -44,10 +49,10 @@ fn unquoted(text: &str) -> Option<String> {
     }
 }
 
-fn malformed() -> Refusal {
+fn malformed() -> ApiError {
     let detail = format!(
         "Idempotency-Key must have 1 to {KEY_CHARS_MAX} visible ASCII characters without spaces, or be a string in quotes of as \
          many characters, in which spaces may be, with \\\" for a quote and \\\\ for a backslash"
     );
-    Refusal::header(headers::IDEMPOTENCY_KEY, detail)
+    ApiError::header(headers::IDEMPOTENCY_KEY, detail)
 }

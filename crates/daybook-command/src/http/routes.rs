@@ -8,18 +8,17 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
+use daybook_service::http::{ApiError, Body, path_id};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::body::Body;
-use super::command::{command, path_id};
-use super::guard::guarded;
-use super::refusal::Refusal;
-use super::show::show;
+use super::command::command;
+use super::guarded::guarded;
+use super::read::show;
 use crate::aggregate::Aggregate;
 use crate::service::Service;
 
-type Make<A> = Arc<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, Refusal> + Send + Sync>;
+type Make<A> = Arc<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, ApiError> + Send + Sync>;
 type Shared<A> = Arc<Service<A>>;
 
 /// What clients may send to a service with aggregates of one kind.
@@ -138,17 +137,13 @@ impl<A: Aggregate> Routes<A> {
 
     /// The same, with routes of other kinds.
     pub(crate) fn router_with(self, others: Router<Shared<A>>, service: Shared<A>) -> Router {
-        let id_name = self.id_name;
-        let at = self.resource.matches('/').count();
-        let shown = move |State(service): State<Shared<A>>, request: Request| async move {
-            show(&service, request, id_name, at).await
-        };
+        let shown = async |State(service): State<Shared<A>>, request: Request| show(&service, request).await;
         let mut router = others.route(&self.path(""), get(shown));
         let mut known: Vec<(Method, String)> = Vec::new();
         for route in self.routes {
             let place = (route.method.clone(), route.path.clone());
             if !known.contains(&place) {
-                router = router.route(&route.path.clone(), handler(route, id_name, at));
+                router = router.route(&route.path.clone(), handler(route));
                 known.push(place);
             }
         }
@@ -156,26 +151,21 @@ impl<A: Aggregate> Routes<A> {
     }
 }
 
-/// Answers what is sent to a route; the id is the path's segment number `at`, counted from 0.
-fn handler<A: Aggregate>(route: Route<A>, id_name: &'static str, at: usize) -> MethodRouter<Shared<A>> {
+/// Answers what is sent to a route.
+fn handler<A: Aggregate>(route: Route<A>) -> MethodRouter<Shared<A>> {
     // A route has one of three methods.
     let method = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::POST);
     on(method, move |State(service): State<Shared<A>>, request: Request| {
         let route = route.clone();
-        async move { answer(&service, &route, request, id_name, at).await }
+        async move { answer(&service, &route, request).await }
     })
 }
 
-async fn answer<A: Aggregate>(
-    service: &Service<A>,
-    route: &Route<A>,
-    request: Request,
-    id_name: &str,
-    at: usize,
-) -> Response {
-    let id = if route.is_new { Ok(service.ambient.new_id()) } else { path_id(&request, id_name, at) };
+async fn answer<A: Aggregate>(service: &Service<A>, route: &Route<A>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let id = if route.is_new { Ok(service.ambient.new_id()) } else { path_id(&parts) };
     match id {
-        Ok(id) => command(service, request, route.is_new, |body| (route.make)(id, body)).await,
-        Err(refusal) => refusal.into_response(),
+        Ok(id) => command(service, &parts, body, route.is_new, |body| (route.make)(id, body)).await,
+        Err(error) => error.into_response(),
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn decode(first: u8, mut fields: Fields<'_>) -> Result<Outcome, Damag
         200..=299 => {
             let state = Some(body.to_vec()).filter(|body| !body.is_empty());
             let is_readable = state.as_ref().is_none_or(|state| is_json(state));
-            let accepted = Accepted { version, created, state, written, depends_on };
+            let accepted = Accepted { version, created, state, written, depends_on, stands_at: None };
             is_readable.then_some(Outcome::Accepted(accepted)).ok_or(damaged)
         }
         400.. => problem(status, body).map(Outcome::Rejected).ok_or(damaged),
@@ -39,7 +39,9 @@ pub(super) fn decode(first: u8, mut fields: Fields<'_>) -> Result<Outcome, Damag
 
 fn problem(status: u16, body: &[u8]) -> Option<Problem> {
     let problem: Problem = serde_json::from_slice(body).ok()?;
-    (problem.status == status && problem.kind != problem.slug()).then_some(problem)
+    let named = Problem::new(status, problem.slug(), problem.title.clone(), problem.detail.clone());
+    let is_one = problem.status == status && problem.kind != problem.slug();
+    is_one.then_some(Problem { extensions: problem.extensions, ..named })
 }
 
 /// What a `Location` names; none if it cannot have been one.

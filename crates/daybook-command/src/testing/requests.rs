@@ -106,11 +106,17 @@ impl Reply {
     pub fn is_problem(&self, status: u16, slug: &str) -> &Self {
         self.is(status);
         let json = self.json();
-        assert_eq!(json["type"], format!("urn:daybook:problem:{slug}"), "{self:?}");
+        assert_eq!(json["type"], format!("/problems/{slug}"), "{self:?}");
         assert_eq!(json["status"], status, "{self:?}");
         assert!(json["title"].is_string() && json["detail"].is_string(), "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         self
+    }
+
+    /// A problem that names a parameter of the path or the query.
+    #[track_caller]
+    pub fn names_parameter(&self, parameter: &str) {
+        assert_eq!(self.json()["parameter"], parameter, "{self:?}");
     }
 
     /// A problem that names a field.

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::ambient::{SystemAmbient, now_ms};
-use crate::command::{Cause, Request};
+use crate::command::{Cause, Condition, Request};
 use crate::outcome::Outcome;
 use crate::rows::counted;
 use crate::running::Running;
@@ -84,8 +84,13 @@ pub fn keeps_moving<T: PartialEq>(what: &str, mut seen: impl FnMut() -> T, wante
 pub fn execute<A: Aggregate>(service: &Service<A>, command: A::Command) -> impl Future<Output = ()> {
     let id = service.ambient.new_id();
     let cause = Cause { correlation_id: id, command_id: id, traceparent: None };
-    let executed =
-        service.execute(Request { command, is_fresh: false, if_match: None, idempotency: None, cause });
+    let executed = service.execute(Request {
+        command,
+        is_fresh: false,
+        condition: Condition::default(),
+        idempotency: None,
+        cause,
+    });
     async { assert!(matches!(executed.await, Ok(Outcome::Accepted(_)))) }
 }
 

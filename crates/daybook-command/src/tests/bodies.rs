@@ -81,11 +81,25 @@ async fn a_body_that_is_said_to_be_too_large_is_refused_before_any_of_it_has_com
     client.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let said = async {
-        while !String::from_utf8_lossy(&answer).contains("urn:daybook:problem:body-too-large") {
+        while !String::from_utf8_lossy(&answer).contains("/problems/body-too-large") {
             assert!(client.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
         }
     };
     tokio::time::timeout(Duration::from_secs(30), said).await.expect("an answer without the body");
     assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
     serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_where_none_is_taken_is_refused_and_an_empty_one_is_none() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let made = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
+    let path = format!("/toys/{}", made.is(201).text("toy_id"));
+    for call in [Call::get(&path), Call::delete(&path)] {
+        call.body("x").send(&toys.router).await.is_problem(400, "unexpected-body");
+    }
+    Call::get(format!("{path}?x=1")).send(&toys.router).await.is_problem(400, "malformed-parameter");
+    Call::delete(format!("{path}?x=1")).send(&toys.router).await.is_problem(400, "malformed-parameter");
+    Call::delete(&path).send(&toys.router).await.is(204);
 }

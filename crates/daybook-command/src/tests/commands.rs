@@ -48,17 +48,71 @@ async fn a_condition_on_the_version_is_kept() {
     let path = make(&toys, "bear").await;
     let on = async |condition: &str| paint(&path, 1).header("if-match", condition).send(&toys.router).await;
     on("\"1\"").await.is(200);
-    on("\"1\"").await.is_problem(412, "version-conflict");
+    on("\"1\"").await.is_problem(412, "precondition-failed");
     on("\"1\", \"2\"").await.is(200);
     on("*").await.is(200);
     let stale = Call::delete(&path).header("if-match", "\"1\"").send(&toys.router).await;
-    assert_eq!(stale.is_problem(412, "version-conflict").json()["version"], 4);
-    for wrong in ["W/\"4\"", "4", "\"four\"", "\"04\"", "", "\"4\",", "*,\"4\""] {
+    assert_eq!(stale.is_problem(412, "precondition-failed").json()["version"], 4);
+    // Valid tags, none of which is this version's: weak, foreign, of another spelling.
+    for other in ["W/\"4\"", "\"four\"", "\"04\"", "\"5\","] {
+        on(other).await.is_problem(412, "precondition-failed");
+    }
+    for wrong in ["4", "", ",", "*,\"4\"", "\"4"] {
         on(wrong).await.is_problem(400, "malformed-header");
     }
+    let lines = paint(&path, 1).header("if-match", "\"1\"").header("if-match", ", \"4\"");
+    lines.send(&toys.router).await.is(200);
+    let unless =
+        async |condition: &str| paint(&path, 1).header("if-none-match", condition).send(&toys.router).await;
+    for held in ["*", "\"5\"", "W/\"5\""] {
+        unless(held).await.is_problem(412, "precondition-failed");
+    }
+    unless("\"4\"").await.is(200);
     // A toy that never was has no version that could conflict.
     let unknown = "/toys/018f8e3e-0000-7000-8000-000000000000";
     paint(unknown, 1).header("if-match", "\"1\"").send(&toys.router).await.is_problem(404, "toy-unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_shown_under_conditions_and_with_its_position() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let path = make(&toys, "bear").await;
+    let painted = paint(&path, 1).send(&toys.router).await;
+    let token = painted.is(200).header("daybook-token").unwrap().to_owned();
+    let shown = async |name: &str, value: &str| Call::get(&path).header(name, value).send(&toys.router).await;
+    for (name, value, status) in [
+        ("if-none-match", "\"1\"", 200),
+        ("if-none-match", "\"1\", W/\"2\"", 304),
+        ("if-none-match", "*", 304),
+        ("if-match", "\"2\"", 200),
+        ("if-match", "W/\"2\"", 412),
+        ("if-match", "\"1\"", 412),
+    ] {
+        let answer = shown(name, value).await;
+        assert_eq!(answer.is(status).header("daybook-as-of"), Some(token.as_str()), "{name}: {value}");
+        assert_eq!((answer.header("etag"), answer.header("vary")), (Some("\"2\""), Some("daybook-after")));
+        let is_stored = answer.header("cache-control") != Some("no-cache");
+        assert!(!is_stored && answer.body.is_empty() == (status == 304), "{answer:?}");
+    }
+    let unknown = Call::get("/toys/018f8e3e-0000-7000-8000-000000000000").send(&toys.router).await;
+    assert_eq!(unknown.is_problem(404, "toy-unknown").header("daybook-as-of"), None);
+}
+
+/// Who repeats a change with another key is not to read what was before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_changes_nothing_tells_where_the_state_stands() {
+    let broker = broker();
+    let mut toys = TestService::<Toys>::start(broker.kafka(""), router);
+    let path = make(&toys, "bear").await;
+    let painted = paint(&path, 1).send(&toys.router).await;
+    let token = painted.is(200).header("daybook-token").unwrap().to_owned();
+    let again = || paint(&path, 0).header("idempotency-key", "again");
+    assert_eq!(again().send(&toys.router).await.is(200).header("daybook-token"), Some(token.as_str()));
+    paint(&path, 1).send(&toys.router).await.is(200);
+    assert_eq!(again().send(&toys.router).await.is(200).header("daybook-token"), Some(token.as_str()));
+    toys.restart(|_| {}).unwrap();
+    assert_eq!(again().send(&toys.router).await.is(200).header("daybook-token"), Some(token.as_str()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +148,8 @@ async fn one_command_may_write_several_events() {
     assert_eq!((painted.json()["coats"].as_u64(), painted.header("etag")), (Some(3), Some("\"4\"")));
     assert_eq!(painted.header("daybook-token").unwrap().split(',').count(), 3);
     let none = paint(&path, 0).send(&toys.router).await;
-    assert_eq!((none.is(200).header("daybook-token"), none.header("etag")), (None, Some("\"4\"")));
+    let last = painted.header("daybook-token").unwrap().rsplit(',').next();
+    assert_eq!((none.is(200).header("daybook-token"), none.header("etag")), (last, Some("\"4\"")));
     toys.relayed();
     let events = Log::read(&broker.kafka(""), "toys.events").events();
     let versions: Vec<_> = events.iter().map(|event| event["aggregateversion"].as_u64().unwrap()).collect();
@@ -184,10 +239,10 @@ async fn too_many_requests_are_refused_while_health_answers() {
         settings.limits.requests_max = 0;
     });
     let busy = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
-    busy.is_problem(503, "busy");
+    busy.is_problem(503, "overloaded");
     assert_eq!(busy.header("retry-after"), Some("1"));
-    Call::get("/health/live").send(&toys.router).await.is(200);
-    Call::get("/health/ready").send(&toys.router).await.is(200);
+    assert_eq!(Call::get("/health/live").send(&toys.router).await.is(200).text("status"), "live");
+    assert_eq!(Call::get("/health/ready").send(&toys.router).await.is(200).text("status"), "ready");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,7 +292,7 @@ async fn who_waits_for_kafka_keeps_no_one_else_out() {
     eventually("its place to be free", || toys.service().places.work().ok().map(drop));
     let unknown = "/toys/018f8e3e-0000-7000-8000-000000000000";
     Call::get(unknown).send(&toys.router).await.is_problem(404, "toy-unknown");
-    make("duck").send(&toys.router).await.is_problem(503, "busy");
+    make("duck").send(&toys.router).await.is_problem(503, "overloaded");
     assert_eq!(events(), 1, "what is refused is not decided");
     let shown = Call::get("/metrics").send(&toys.router).await;
     assert!(String::from_utf8_lossy(&shown.body).contains("daybook_waiting_requests 1\n"));
@@ -265,6 +320,8 @@ async fn figures_are_shown() {
         "daybook_relayed_events_total 1",
         "daybook_sync_seconds_count 1",
         "daybook_group_commands_count 1",
+        "daybook_http_requests_total{method=\"PATCH\",route=\"/toys/{toy_id}\",status=\"200\"} 1",
+        "daybook_http_request_duration_seconds_count{method=\"POST\",route=\"/toys\"} 2",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }

@@ -18,6 +18,7 @@ fn everything() -> Outcome {
         state: Some(br#"{"coats":0}"#.to_vec()),
         written: vec![Written { partition: 3, position: 128 }, Written { partition: 0, position: u64::MAX }],
         depends_on: vec![DependsOn { table: 1, at: Written { partition: 5, position: 2 } }],
+        stands_at: None,
     })
 }
 
@@ -28,7 +29,13 @@ fn nothing() -> Outcome {
         state: None,
         written: Vec::new(),
         depends_on: Vec::new(),
+        stands_at: None,
     })
+}
+
+fn unchanged() -> Outcome {
+    let Outcome::Accepted(nothing) = nothing() else { panic!("it was accepted") };
+    Outcome::Accepted(Accepted { stands_at: Some(Written { partition: 3, position: 128 }), ..nothing })
 }
 
 fn rejected() -> Outcome {
@@ -56,6 +63,11 @@ fn a_record_is_written_as_published() {
     for (fingerprint, outcome, bytes) in [
         (Fingerprint::OfValue(HASH), everything(), everything_bytes),
         (Fingerprint::OfValue(HASH), nothing(), [&head(1)[..], b"\x01\x00\x02\x00\x00"].concat()),
+        (
+            Fingerprint::OfValue(HASH),
+            unchanged(),
+            [&head(1)[..], b"\x01\x04\x02\x00\x00\x03\x80\x01"].concat(),
+        ),
         (Fingerprint::OfBytes(HASH), rejected(), rejected_bytes),
     ] {
         let written = Remembered::encode(fingerprint, 0x102, &outcome);
@@ -66,7 +78,7 @@ fn a_record_is_written_as_published() {
 
 #[test]
 fn a_record_that_was_cut_or_is_no_record_is_refused_by_name() {
-    for outcome in [everything(), nothing(), rejected()] {
+    for outcome in [everything(), nothing(), unchanged(), rejected()] {
         let whole = Remembered::encode(Fingerprint::OfValue(HASH), 1, &outcome);
         let longer = [&whole[..], b"\0"].concat();
         let cut = (0..whole.len()).map(|end| &whole[..end]);
@@ -91,7 +103,7 @@ fn a_record_that_was_cut_or_is_no_record_is_refused_by_name() {
         assert!(Remembered::decode(&bytes).is_err(), "{}", accepted.escape_ascii());
     }
     // Another format, another kind of fingerprint, another outcome, another flag.
-    assert!(with(24, 3).is_err() && with(25, 2).is_err() && with(26, 3).is_err() && with(27, 4).is_err());
+    assert!(with(24, 3).is_err() && with(25, 2).is_err() && with(26, 3).is_err() && with(27, 8).is_err());
 }
 
 #[test]

@@ -91,7 +91,7 @@ async fn who_is_taken_over_stops_and_tells_what_is_not_in_the_log() {
     let other = start(&Settings { take_over: true, ..another(&toys, &dir) }).unwrap();
     eventually("the first one to notice", || toys.service().positions.superseded());
     let call = Call::post(path, &body).send(&toys.router).await;
-    call.is_problem(503, "superseded");
+    call.is_problem(503, "fenced");
     let said = superseded(toys);
     assert!(said.contains("1 event(s) of its outbox are not in the log: partition"), "{said}");
     assert!(said.contains("claimed topic toys.events partition"), "{said}");
@@ -112,7 +112,7 @@ async fn no_command_is_acknowledged_after_kafka_that_came_to_lie_behind_a_claim(
     for number in 0..LATE_MAX {
         let made = Call::post("/toys", &json!({"name": format!("late {number}")})).send(&toys.router).await;
         if made.status == 503 {
-            made.is_problem(503, "superseded");
+            made.is_problem(503, "fenced");
             break;
         }
         acknowledged += 1;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use daybook_event::token::{Token, TokenPosition};
 use daybook_kafka::{Kafka, Polled, Reader, Start};
-use quickstart::shop::chain;
+use daybook_service::program::chain;
 
 /// How long the relay may take until the event is in the log.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -12,8 +12,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use daybook_service::SettingErrors;
+use daybook_service::program::chain;
 use quickstart::client::Client;
-use quickstart::shop::{Shop, ShopError, chain};
+use quickstart::shop::{Shop, ShopError};
 use quickstart::start::{Place, PlaceFlags, Site};
 
 /// The whole shop in one process: a sandbox on an embedded broker, or on a real Kafka with --brokers and --data-dir.

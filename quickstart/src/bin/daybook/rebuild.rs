@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use daybook_projection::{Generation, ReadModel, ReplayOptions, ReplayReport};
 use daybook_service::Stop;
+use daybook_service::program::chain;
 use quickstart::client::Client;
-use quickstart::shop::{ShopSettings, Urls, chain};
+use quickstart::shop::{ShopSettings, Urls};
 
 use crate::print;
 use crate::story::Told;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use daybook_event::claim;
 use daybook_kafka::topics::{self, Watermarks};
 use daybook_kafka::{Kafka, Polled, Reader, Start};
+use daybook_service::program::chain;
 use quickstart::client::{Answer, Client};
-use quickstart::shop::{ShopSettings, Urls, chain};
+use quickstart::shop::{ShopSettings, Urls};
 use serde_json::{Value, json};
 
 use crate::{log_line, print};

@@ -63,7 +63,7 @@ fn an_unclear_command_may_be_in_the_log_once_and_not_twice() {
 
 #[test]
 fn an_order_of_whom_c_had_not_heard_may_be_taken_later_and_then_stays() {
-    let refused = || Outcome::Refused { status: 422, problem: "user-unknown".to_owned() };
+    let refused = || Outcome::Refused { status: 422, problem: "buyer-unknown".to_owned() };
     let mut evidence = sound();
     let commands = &mut evidence.history.commands;
     let order = commands.iter_mut().find(|command| matches!(command.asked, Asked::Order { .. })).unwrap();
@@ -82,7 +82,7 @@ fn an_order_that_was_refused_as_of_somebody_unheard_of_is_not_in_the_log() {
     let mut evidence = sound();
     let commands = &mut evidence.history.commands;
     let order = commands.iter_mut().find(|command| matches!(command.asked, Asked::Order { .. })).unwrap();
-    order.attempts[0].outcome = Outcome::Refused { status: 422, problem: "user-unknown".to_owned() };
+    order.attempts[0].outcome = Outcome::Refused { status: 422, problem: "buyer-unknown".to_owned() };
     assert!(found(&evidence).contains("unacknowledged-at-most-once"));
 }
 

@@ -135,7 +135,7 @@ impl Questions<'_> {
     /// What C says of a user: it is asked to order something that never was.
     async fn user_standing(&self, user: Uuid) -> Result<Standing, Unanswered> {
         let answer = self.order(user, Uuid::now_v7()).await?;
-        said(&answer, "user-unknown", "user-deleted", "product-unknown")
+        said(&answer, "buyer-unknown", "buyer-deleted", "ordered-product-unknown")
     }
 
     /// What C says of a product: somebody who is there orders it. If it is there, this is an order, after all else.
@@ -144,7 +144,7 @@ impl Questions<'_> {
         if answer.status == 201 {
             return Ok(Standing::Present);
         }
-        said(&answer, "product-unknown", "product-discontinued", "placed")
+        said(&answer, "ordered-product-unknown", "ordered-product-discontinued", "placed")
     }
 
     async fn order(&self, user: Uuid, product: Uuid) -> Result<Answer, Unanswered> {

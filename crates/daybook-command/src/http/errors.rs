@@ -1,17 +1,11 @@
-//! Why a request is not answered as asked: a problem, and when to try again. The one place that maps the kernel's errors
-//! to HTTP; a domain's rejections are mapped by its service.
+//! The kernel's errors as problems: the one place that maps them; a domain's rejections are mapped by its service.
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use daybook_event::problem::{MEDIA_TYPE, Problem};
+use daybook_service::http::{ApiError, problem_types as kind};
 
 use crate::command::Undecided;
 use crate::followed::AwaitError;
 use crate::places::Busy;
 use crate::service::{AfterError, ExecuteError, LoadError};
-
-/// What a client should wait, in seconds, before it repeats a request that met a passing obstacle.
-const RETRY_AFTER_S: u16 = 1;
 
 const STORE_FAILS: &str = "the command could not be written to disk; repeat it with the same Idempotency-Key once the disk is \
                            well, of which /health/ready and the service's log say more";
@@ -37,95 +31,33 @@ const FOLLOWING_STOPPED: &str = "nothing is known of what this depends on, and n
 const NOT_FOLLOWED: &str = "what Daybook-After names has not arrived here, and nothing new is heard of other services at present; try \
                             again, /health/ready says why";
 
-/// A problem, and when to try again.
-#[derive(Debug, Clone)]
-pub(crate) struct Refusal {
-    problem: Problem,
-    retry_after_s: Option<u16>,
-}
-
-impl Refusal {
-    pub(crate) fn new(status: StatusCode, slug: &str, title: &str, detail: impl Into<String>) -> Self {
-        Problem::new(status.as_u16(), slug, title, detail).into()
-    }
-
-    /// 400 for a header that cannot be understood.
-    pub(crate) fn header(name: &str, detail: impl Into<String>) -> Self {
-        let problem = Problem::new(400, "malformed-header", "Malformed header", detail);
-        problem.with("header", name).into()
-    }
-
-    /// 503: the same request may succeed a little later.
-    pub(crate) fn unavailable(slug: &str, title: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, detail).retry()
-    }
-
-    fn retry(self) -> Self {
-        Self { retry_after_s: Some(RETRY_AFTER_S), ..self }
-    }
-}
-
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
-        Self { problem, retry_after_s: None }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        // A problem is strings and numbers; should it fail all the same, the status still stands.
-        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
-        let mut response = body.into_response();
-        *response.status_mut() =
-            StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
-    }
-}
-
-impl From<Undecided> for Refusal {
+impl From<Undecided> for ApiError {
     fn from(undecided: Undecided) -> Self {
         let detail = shown(&undecided);
         match undecided {
-            Undecided::QueueFull => Self::unavailable("busy", "Too many commands", detail),
-            Undecided::OutboxFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
-            Undecided::PartitionFull { .. } => Self::unavailable("outbox-full", "Outbox full", detail),
-            // One kind for both, as in the metrics; the title says which it is.
-            Undecided::PartitionAway { differs: true, .. } => {
-                Self::unavailable("partition-away", "Partition differs from what is stored", detail)
+            Undecided::QueueFull => Self::new(&kind::OVERLOADED, detail),
+            Undecided::OutboxFull { .. } | Undecided::PartitionFull { .. } => {
+                Self::new(&kind::OUTBOX_FULL, detail)
             }
-            Undecided::PartitionAway { .. } => Self::unavailable("partition-away", "Partition away", detail),
-            Undecided::JournalFull { .. } => Self::unavailable("journal-full", "Journal full", detail),
-            Undecided::KeysFull { .. } => {
-                Self::unavailable("idempotency-keys-full", "Too many idempotency keys", detail)
-            }
-            Undecided::KeyUnreadable { .. } => Self::unavailable("key-unreadable", "Key unreadable", detail),
+            // One kind, whether it differs or is not known, as in the metrics; the detail says which it is.
+            Undecided::PartitionAway { .. } => Self::new(&kind::PARTITION_AWAY, detail),
+            Undecided::JournalFull { .. } => Self::new(&kind::JOURNAL_FULL, detail),
+            Undecided::KeysFull { .. } => Self::new(&kind::IDEMPOTENCY_KEYS_FULL, detail),
+            Undecided::KeyUnreadable { .. } => Self::new(&kind::KEY_UNREADABLE, detail),
             Undecided::StoreFails { .. } | Undecided::Stuck { .. } | Undecided::Damaged { .. } => {
-                Self::unavailable("store-fails", "Store fails", detail)
+                Self::new(&kind::STORE_FAILS, detail)
             }
-            Undecided::CatchingUp { .. } => Self::unavailable("catching-up", "Catching up", detail),
-            Undecided::FollowingStopped { .. } => {
-                Self::unavailable("following-stopped", "Following has stopped", detail)
-            }
+            Undecided::CatchingUp { .. } => Self::new(&kind::CATCHING_UP, detail),
+            Undecided::FollowingStopped { .. } => Self::new(&kind::FOLLOWING_STOPPED, detail),
             Undecided::Quarantined { key, .. } => {
-                let problem = Problem::new(503, "quarantined", "Events wait in quarantine", detail);
-                Self::from(problem.with("quarantined", vec![key.to_string()])).retry()
+                Self::new(&kind::QUARANTINED, detail).with("quarantined", vec![key.to_string()])
             }
-            Undecided::RelayHalted { .. } => Self::unavailable("relay-halted", "Relay halted", detail),
-            Undecided::Superseded { .. } => Self::unavailable("superseded", "Another writer", detail),
-            Undecided::Stopping => Self::unavailable("stopping", "Service is stopping", detail),
-            Undecided::Fault => fault(detail),
-            Undecided::KeyReused => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "idempotency-key-reused", "Idempotency key reused", detail)
-            }
-            Undecided::TooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "event-too-large", "Event too large", detail)
-            }
+            Undecided::RelayHalted { .. } => Self::new(&kind::RELAY_HALTED, detail),
+            Undecided::Superseded { .. } => Self::new(&kind::FENCED, detail),
+            Undecided::Stopping => Self::new(&kind::STOPPING, detail),
+            Undecided::Fault => Self::new(&kind::FAULT, detail),
+            Undecided::KeyReused => Self::new(&kind::IDEMPOTENCY_KEY_REUSED, detail),
+            Undecided::TooLarge { .. } => Self::new(&kind::EVENT_TOO_LARGE, detail),
         }
     }
 }
@@ -149,44 +81,38 @@ fn shown(undecided: &Undecided) -> String {
     }
 }
 
-impl From<Busy> for Refusal {
+impl From<Busy> for ApiError {
     fn from(busy: Busy) -> Self {
-        Self::unavailable("busy", "Too many requests", busy.to_string())
+        Self::new(&kind::OVERLOADED, busy.to_string())
     }
 }
 
-impl From<ExecuteError> for Refusal {
+impl From<ExecuteError> for ApiError {
     fn from(error: ExecuteError) -> Self {
         let detail = error.to_string();
         match error {
             ExecuteError::Undecided(undecided) => undecided.into(),
             ExecuteError::Busy(busy) => busy.into(),
-            ExecuteError::Superseded { .. } => {
-                Self::unavailable("superseded", "Another writer", STORED_AND_SUPERSEDED)
-            }
-            ExecuteError::NotAcknowledged { .. } => {
-                Self::unavailable("not-acknowledged", "Kafka has not acknowledged yet", detail)
-            }
+            ExecuteError::Superseded { .. } => Self::new(&kind::FENCED, STORED_AND_SUPERSEDED),
+            ExecuteError::NotAcknowledged { .. } => Self::new(&kind::NOT_ACKNOWLEDGED, detail),
         }
     }
 }
 
-impl From<LoadError> for Refusal {
+impl From<LoadError> for ApiError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Busy(busy) => busy.into(),
-            LoadError::Damaged(damaged) => {
-                Self::unavailable("store-fails", "Store fails", damaged.to_string())
-            }
+            LoadError::Damaged(damaged) => Self::new(&kind::STORE_FAILS, damaged.to_string()),
             error => {
                 tracing::warn!(%error, "a state cannot be read");
-                Self::unavailable("store-fails", "Store fails", STORE_UNREADABLE)
+                Self::new(&kind::STORE_FAILS, STORE_UNREADABLE)
             }
         }
     }
 }
 
-impl From<AfterError> for Refusal {
+impl From<AfterError> for ApiError {
     fn from(error: AfterError) -> Self {
         let detail = error.to_string();
         match error {
@@ -195,16 +121,11 @@ impl From<AfterError> for Refusal {
             }
             AfterError::Busy(busy) => busy.into(),
             AfterError::Await(AwaitError::Stopped { .. }) => {
-                Self::unavailable("following-stopped", "Following has stopped", NOT_FOLLOWED)
+                Self::new(&kind::FOLLOWING_STOPPED, NOT_FOLLOWED)
             }
-            AfterError::Timeout { .. } => Self::unavailable("not-arrived", "Not arrived yet", detail),
+            AfterError::Timeout { .. } => Self::new(&kind::NOT_REACHED_YET, detail),
         }
     }
-}
-
-/// 500, for what only a mistake of this program can cause.
-pub(crate) fn fault(detail: String) -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", "Fault of this service", detail)
 }
 
 #[cfg(test)]
@@ -227,7 +148,7 @@ mod tests {
         let (doing, cause) = (Doing::Open, Cause::Other);
         let store = DatabaseError { doing, dir: secret().into(), detail: secret(), cause, earlier: None };
         let away = |differs| Undecided::PartitionAway { partition: 0, reason: secret(), differs };
-        let refusals: [Refusal; 12] = [
+        let errors: [ApiError; 12] = [
             Undecided::StoreFails { detail: secret() }.into(),
             Undecided::KeyUnreadable { detail: secret() }.into(),
             Undecided::RelayHalted { reason: secret() }.into(),
@@ -241,7 +162,8 @@ mod tests {
             LoadError::Failing(secret()).into(),
             LoadError::Store(store.into()).into(),
         ];
-        for Refusal { problem, .. } in refusals {
+        for error in errors {
+            let problem = error.problem();
             assert!(!problem.detail.contains("/var") && !problem.detail.contains("host-7"), "{problem:?}");
         }
     }

@@ -1,0 +1,182 @@
+//! What an answer rests on: the positions that the served generation had projected before its rows were read.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use daybook_event::token::{HEADER_BYTES_MAX, Token};
+use daybook_kafka::partition_for_key;
+use daybook_projection::{Checkpoint, Quarantine, SourceId};
+use daybook_service::http::ApiError;
+use uuid::Uuid;
+
+use super::read_set::ReadSet;
+use super::serving::Serving;
+
+/// A topic of so many partitions is named whole: their positions take some 1,400 bytes of a header.
+const PARTITIONS_NAMED_MAX: i32 = 48;
+
+/// What an answer is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DependsOn {
+    /// All events of one key of a topic (without prefix).
+    Key(&'static str, Uuid),
+    /// Events of any key of a topic.
+    Topic(&'static str),
+}
+
+/// How far a generation had got, and what waited in it.
+#[derive(Debug, Clone)]
+pub struct AsOf {
+    /// How far it had got.
+    pub checkpoint: Arc<Checkpoint>,
+    /// What waited.
+    pub quarantine: Arc<Quarantine>,
+}
+
+impl AsOf {
+    /// That of an answer that is about to be read from `serving`. As reading a row does, it waits while a batch is written.
+    ///
+    /// # Errors
+    /// 500 if the read model cannot be read.
+    pub(super) async fn of(serving: &Serving) -> Result<Self, ApiError> {
+        let moment = serving.read(0, |generation| Ok(generation.moment())).await?;
+        Ok(Self { checkpoint: moment.checkpoint.clone(), quarantine: moment.quarantine.clone() })
+    }
+
+    /// The value of `Daybook-As-Of` for an answer that depends on all of `depends_on` and has read `read_set`. An event that
+    /// waits in quarantine is never named. Partitions of which nothing has been projected are left out; `None` if that leaves
+    /// nothing.
+    ///
+    /// Of a topic with many partitions those are named that the answer shows something of; and, as far as there is room, those
+    /// that the request `asked` for, so that who sends the header back goes on asking for them.
+    #[must_use]
+    pub fn header(
+        &self,
+        depends_on: &[DependsOn],
+        read_set: &ReadSet,
+        asked: Option<&Token>,
+    ) -> Option<HeaderValue> {
+        let partitions: Vec<_> = depends_on.iter().map(|on| self.partitions(on)).collect();
+        let is_wide = |topic: &str| read_set.wide.iter().any(|(wide, _)| *wide == topic);
+        let is_own = |source: &SourceId| {
+            let shown = || read_set.partitions.iter().any(|at| *at == (&*source.topic, source.partition));
+            partitions.iter().any(|(topic, only)| match only {
+                Some(only) => *topic == &*source.topic && *only == source.partition,
+                None => *topic == &*source.topic && (!is_wide(topic) || shown()),
+            })
+        };
+        let of_own = self.named(is_own);
+        let asked = asked.map(|token| token.positions.iter().filter(|at| is_wide(&at.topic)));
+        let asked: BTreeSet<_> =
+            asked.into_iter().flatten().map(|at| (at.topic.as_str(), at.partition)).collect();
+        let with_asked = (!asked.is_empty()).then(|| {
+            self.named(|source| is_own(source) || asked.contains(&(&*source.topic, source.partition)))
+        });
+        let text = with_asked.filter(|text| text.len() <= HEADER_BYTES_MAX).unwrap_or(of_own);
+        HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
+    }
+
+    /// The positions of these partitions.
+    fn named(&self, is_named: impl Fn(&SourceId) -> bool) -> String {
+        let mut text = String::new();
+        for (source, at) in self.checkpoint.sources().filter(|(source, _)| is_named(source)) {
+            let Some(position) = self.quarantine.last_projected(source, at.next_position) else { continue };
+            let comma = if text.is_empty() { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _written = write!(text, "{comma}{source}@{position}");
+        }
+        if text.len() <= HEADER_BYTES_MAX {
+            return text;
+        }
+        // It was written as one.
+        text.parse().map_or(text, |token: Token| token.to_header())
+    }
+
+    /// What is known of an answer to `depends_on` before rows are read.
+    #[must_use]
+    pub fn read_set(&self, depends_on: &[DependsOn]) -> ReadSet {
+        let mut read_set = ReadSet::of(self.quarantine.clone());
+        for on in depends_on {
+            match on {
+                DependsOn::Key(topic, key) => read_set.depends_on(topic, |of| of == *key),
+                DependsOn::Topic(topic) => {
+                    let count = self.checkpoint.partitions(topic);
+                    read_set.wide.extend((count > PARTITIONS_NAMED_MAX).then_some((*topic, count)));
+                }
+            }
+        }
+        read_set
+    }
+
+    fn partitions(&self, on: &DependsOn) -> (&'static str, Option<i32>) {
+        match on {
+            DependsOn::Topic(topic) => (topic, None),
+            DependsOn::Key(topic, key) => {
+                let mut text = Uuid::encode_buffer();
+                let key = key.as_hyphenated().encode_lower(&mut text).as_bytes();
+                (topic, Some(partition_for_key(key, self.checkpoint.partitions(topic))))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_projection::{SourceCheckpoint, SourceId};
+
+    use super::*;
+
+    fn as_of(next_positions: &[(&str, i32, u64)]) -> AsOf {
+        let sources = next_positions.iter().map(|&(topic, partition, next_position)| {
+            let source = SourceId { topic: topic.into(), partition };
+            (source, SourceCheckpoint { next_position, ..SourceCheckpoint::default() })
+        });
+        AsOf { checkpoint: Arc::new(Checkpoint::from_sources(sources)), quarantine: Arc::default() }
+    }
+
+    #[test]
+    fn an_answer_names_what_it_rests_on_and_no_more() {
+        let at = as_of(&[("a", 0, 3), ("a", 1, 0), ("a", 2, 7), ("b", 0, 1), ("b", 1, 9), ("c", 0, 0)]);
+        let shown = |on: &[DependsOn]| {
+            let header = at.header(on, &at.read_set(on), None);
+            header.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let key = Uuid::from_u128(7);
+        let partition = partition_for_key(key.to_string().as_bytes(), 2);
+        let b = if partition == 0 { "b/0@0" } else { "b/1@8" };
+        let both = format!("a/0@2,a/2@6,{b}");
+        assert_eq!(shown(&[DependsOn::Key("b", key), DependsOn::Topic("a")]), Some(both));
+        assert_eq!(shown(&[DependsOn::Topic("c")]), None);
+        assert_eq!(shown(&[]), None);
+    }
+
+    #[test]
+    fn of_a_topic_with_many_partitions_an_answer_names_what_it_shows_and_what_was_asked_for() {
+        let of: Vec<_> = (0..1_000).map(|partition| ("a", partition, 1_000_000 + partition as u64)).collect();
+        let (at, on) = (as_of(&of), [DependsOn::Topic("a")]);
+        let named = |read_set: &ReadSet, asked: &str| {
+            let asked: Option<Token> = (!asked.is_empty()).then(|| asked.parse().unwrap());
+            let header = at.header(&on, read_set, asked.as_ref());
+            let text = header.map_or_else(String::new, |value| value.to_str().unwrap().to_owned());
+            assert!(text.len() <= HEADER_BYTES_MAX, "{} bytes", text.len());
+            text
+        };
+        let mut read_set = at.read_set(&on);
+        assert_eq!(named(&read_set, ""), "", "it shows nothing");
+        let key = Uuid::from_u128(7);
+        let partition = partition_for_key(key.to_string().as_bytes(), 1_000);
+        read_set.shows("a", [key].into_iter());
+        let own = format!("a/{partition}@{}", 999_999 + partition);
+        assert_eq!(named(&read_set, ""), own);
+        let other = (partition + 1) % 1_000;
+        let both: Token = named(&read_set, &format!("a/{other}@5,b/0@5")).parse().unwrap();
+        let of_other = format!("a/{other}@{}", 999_999 + other);
+        let shown = |at: &str| both.positions.contains(&at.parse().unwrap());
+        assert!(both.positions.len() == 2 && shown(&own) && shown(&of_other), "{both}");
+        read_set.shows("a", (0..500).map(Uuid::from_u128));
+        let page: Token = named(&read_set, "").parse().unwrap();
+        assert!(page.positions.len() > 300 && page.positions.contains(&own.parse().unwrap()), "{page}");
+    }
+}

@@ -1,0 +1,37 @@
+//! The HTTP rim of every service: what requests may carry, how answers and errors look, and what surrounds the routes.
+//!
+//! It knows no commands, no queries and no domain. The connections below it are `connections`; what hyper itself refuses
+//! (a head that is too long, or is none) never gets here, and is a bare status on a connection that is closed.
+
+mod answer;
+mod api_error;
+mod body;
+mod entity_tags;
+mod guard;
+mod ids;
+mod operations;
+mod parameters;
+pub mod problem_types;
+mod request_headers;
+mod request_metrics;
+
+pub use answer::{json, state, tag};
+pub use api_error::ApiError;
+pub use body::{BODY_BYTES_MAX, Body};
+pub use entity_tags::{Conditions, EntityTag, EntityTags, Judged};
+pub(crate) use guard::with_host;
+pub use guard::{GuardLimits, guarded};
+pub use ids::{id, parse_id, path_id};
+pub use operations::{figures, operations, readiness};
+pub use parameters::{no_parameters, parameters};
+pub use request_headers::{After, joined, one};
+pub use request_metrics::{Count, Counted, RequestMetrics};
+
+/// Longest piece of a request that is shown back.
+const SHOWN_CHARS_MAX: usize = 100;
+
+/// Whatever the client sent, short enough to be shown back.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
+}

@@ -1,0 +1,285 @@
+//! Request bodies: bounded, JSON objects only, every error names the field. And that there is none, where none is taken.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use axum::body::{Body as RawBody, Bytes, HttpBody as _, to_bytes};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use daybook_event::problem::Problem;
+use http_body_util::LengthLimitError;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::api_error::ApiError;
+use super::problem_types::{
+    BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_BODY, MALFORMED_BODY, UNEXPECTED_BODY, UNSUPPORTED_MEDIA_TYPE,
+};
+
+/// Largest body: far more than any command has, and little enough to keep thousands of them.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// A body that has been read, and not yet been understood.
+#[derive(Debug, Clone, Default)]
+pub struct Body(Bytes);
+
+impl Body {
+    /// Reads the body of a request, which must be JSON by its content type, not be encoded, and come in time.
+    ///
+    /// # Errors
+    /// 400, 408, 413 or 415.
+    pub async fn read(headers: &HeaderMap, body: RawBody, timeout: Duration) -> Result<Self, ApiError> {
+        check_content(headers)?;
+        // Known from its Content-Length: a client that says so much is answered at once, not when it has come, or has not.
+        if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+            return Err(too_large());
+        }
+        read(body, BODY_BYTES_MAX, timeout, too_large).await.map(Self)
+    }
+
+    /// What was sent.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The body as `T`.
+    ///
+    /// # Errors
+    /// 400 if it is not JSON; 422 that names the field.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        // serde would also read a struct from a list of its fields' values.
+        let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
+        let parsed = serde_json::from_slice(&self.0);
+        match parsed.or_else(|_| serde_json::from_slice(&with_integers(&self.0))) {
+            Ok(parsed) if is_object => Ok(parsed),
+            _ => Err(self.explain::<T>(is_object)),
+        }
+    }
+
+    /// Reads a refused body again, to say why; the usual case does not pay for that.
+    fn explain<T: DeserializeOwned>(&self, is_object: bool) -> ApiError {
+        if let Err(error) = serde_json::from_slice::<IgnoredAny>(&self.0) {
+            return ApiError::new(&MALFORMED_BODY, format!("the body is not JSON: {error}"));
+        }
+        let mut json = serde_json::Deserializer::from_slice(&self.0);
+        match serde_path_to_error::deserialize::<_, T>(&mut json) {
+            Err(error) if is_object => invalid(&error),
+            _ => ApiError::new(&INVALID_BODY, "the body must be a JSON object"),
+        }
+    }
+}
+
+/// JSON with each whole number written as an integer, which it is by JSON Schema: `2.0` and `2e0` are `2`. Everything else is as
+/// it was, also what is no JSON.
+fn with_integers(json: &[u8]) -> Vec<u8> {
+    // Up to here each float is one integer; beyond, it stands for several.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let integer = |number: &[u8]| {
+        let number: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
+    };
+    let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    let (mut out, mut rest) = (Vec::with_capacity(json.len()), json);
+    while let Some(first) = rest.first() {
+        let end = match first {
+            b'"' => string_end(rest),
+            b'-' | b'0'..=b'9' => rest.iter().take_while(|byte| is_of_number(byte)).count(),
+            _ => 1,
+        };
+        let (token, behind) = rest.split_at(end);
+        match integer(token).filter(|_| end > 1 && *first != b'"') {
+            Some(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
+            None => out.extend_from_slice(token),
+        }
+        rest = behind;
+    }
+    out
+}
+
+/// Where a string ends that begins at the first byte.
+fn string_end(json: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let is_end = |byte: &u8| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    };
+    json[1..].iter().position(is_end).map_or(json.len(), |end| end + 2)
+}
+
+/// Whether a method takes no body on any path.
+pub(super) fn takes_none(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::DELETE].contains(method)
+}
+
+/// Insists that there is no body, whatever way the head frames that.
+///
+/// # Errors
+/// 400 if a byte comes; 408 if it does not end in time.
+pub(super) async fn no_body(method: &Method, body: RawBody, timeout: Duration) -> Result<(), ApiError> {
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    let unexpected = || ApiError::new(&UNEXPECTED_BODY, format!("{method} takes no body here; send none"));
+    if body.size_hint().lower() > 0 {
+        return Err(unexpected());
+    }
+    read(body, 0, timeout, unexpected).await.map(drop)
+}
+
+async fn read(
+    body: RawBody,
+    bytes_max: usize,
+    timeout: Duration,
+    too_large: impl Fn() -> ApiError,
+) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(timeout, to_bytes(body, bytes_max)).await.map_err(|_| {
+        ApiError::new(&BODY_TOO_SLOW, format!("the body did not arrive within {} ms", timeout.as_millis()))
+    })?;
+    read.map_err(|error| match error.source() {
+        Some(source) if source.is::<LengthLimitError>() => too_large(),
+        _ => ApiError::new(&MALFORMED_BODY, "the body ended early; send it again"),
+    })
+}
+
+fn check_content(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        let refused =
+            ApiError::new(&UNSUPPORTED_MEDIA_TYPE, "the body is encoded; send it without content-encoding");
+        return Err(refused.with_headers([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]));
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    let found = content_type.map_or_else(|| "missing".to_owned(), |found| format!("`{found}`"));
+    let detail = format!("the content type is {found}; send JSON with content-type: application/json");
+    Err(ApiError::new(&UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(&BODY_TOO_LARGE, format!("the body is larger than {BODY_BYTES_MAX} bytes"))
+}
+
+fn invalid(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let detail = in_words_of_json(&error.inner().to_string());
+    let path = Some(error.path().to_string()).filter(|path| path != ".");
+    let field = path.or_else(|| quoted(&detail)).unwrap_or_default();
+    let problem = Problem::of(&INVALID_BODY, format!("field `{field}`: {detail}"));
+    problem.with("field", field).into()
+}
+
+/// serde reports a missing field at the object that lacks it, and its name in backquotes.
+fn quoted(detail: &str) -> Option<String> {
+    detail.split('`').nth(1).map(str::to_owned)
+}
+
+/// What serde says of Rust's types, as a client knows them.
+fn in_words_of_json(detail: &str) -> String {
+    let words = [
+        ("i64", "an integer of 64 bits"),
+        ("u64", "an integer from 0 of 64 bits"),
+        ("i32", "an integer of 32 bits"),
+        ("u32", "an integer from 0 of 32 bits"),
+        ("f64", "a number"),
+    ];
+    words.iter().fold(detail.to_owned(), |text, (rust, json)| {
+        text.replace(&format!("expected {rust}"), &format!("expected {json}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Place {
+        title: String,
+        quantity: i64,
+        left: u32,
+    }
+
+    fn refused(text: &str) -> Problem {
+        Body(Bytes::copy_from_slice(text.as_bytes())).parse::<Place>().unwrap_err().problem().clone()
+    }
+
+    #[test]
+    fn a_refused_body_is_said_in_words_of_json_with_its_field() {
+        for (text, field, said) in [
+            (r#"{"quantity":1,"left":1}"#, "title", "missing field `title`"),
+            (r#"{"title":1}"#, "title", "expected a string"),
+            (r#"{"title":"a","quantity":2.5}"#, "quantity", "expected an integer of 64 bits"),
+            (r#"{"title":"a","left":-1}"#, "left", "expected an integer from 0 of 32 bits"),
+            (r#"{"title":"a","more":1}"#, "more", "unknown field `more`"),
+        ] {
+            let problem = refused(text);
+            assert_eq!((problem.status, &problem.extensions["field"]), (422, &field.into()), "{text}");
+            let is_said = problem.detail.contains(said)
+                && !problem.detail.contains("32,")
+                && !problem.detail.contains(" u32");
+            assert!(is_said, "{}", problem.detail);
+        }
+        assert_eq!((refused("[1]").status, refused("{").status), (422, 400));
+    }
+
+    #[test]
+    fn an_integer_is_one_however_it_is_written() {
+        #[derive(Deserialize)]
+        struct Counted {
+            count: i64,
+        }
+        let read = |text: &str| {
+            let body = Body(Bytes::from(format!(r#"{{"note":"a\\\"2.0","count":{text}}}"#)));
+            #[derive(Deserialize)]
+            struct Noted {
+                note: String,
+                #[serde(flatten)]
+                counted: Counted,
+            }
+            body.parse::<Noted>().map(|Noted { note, counted }| (note, counted.count))
+        };
+        let noted = |count| ("a\"2.0".to_owned(), count);
+        for (text, number) in
+            [("2", 2), ("2.0", 2), ("2e0", 2), ("-0.0", 0), ("9223372036854775807", i64::MAX)]
+        {
+            assert_eq!(read(text).unwrap(), noted(number), "{text}");
+        }
+        for text in ["2.5", "1e300", "9223372036854775808", "\"2\"", "null", "true", "[2.0]"] {
+            assert_eq!(read(text).unwrap_err().problem().status, 422, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_body_is_none_however_it_is_framed_and_one_byte_is_one() {
+        let chunks = |chunks: &[&'static str]| {
+            let chunks: Vec<Result<_, std::io::Error>> =
+                chunks.iter().map(|text| Ok(Bytes::from(*text))).collect();
+            RawBody::from_stream(futures_util::stream::iter(chunks))
+        };
+        let asked = |body| no_body(&Method::GET, body, Duration::from_secs(5));
+        for empty in [RawBody::empty(), chunks(&[]), chunks(&[""])] {
+            asked(empty).await.unwrap();
+        }
+        for full in [RawBody::from("x"), chunks(&["", "x"])] {
+            assert_eq!(asked(full).await.unwrap_err().problem().slug(), "unexpected-body");
+        }
+        let never = RawBody::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let late = no_body(&Method::GET, never, Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!(late.problem().slug(), "body-too-slow");
+    }
+
+    #[test]
+    fn an_encoded_body_is_refused_with_what_is_taken() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
+        check_content(&headers).unwrap();
+        headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert_eq!(check_content(&headers).unwrap_err().problem().status, 415);
+    }
+}

@@ -1,0 +1,126 @@
+//! Counts and durations of requests, by route and status.
+
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::LogOnce;
+
+/// Upper bounds in seconds: from an answer out of memory to one that waited for its token.
+const BUCKETS_S: [f64; 10] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.0, 10.0];
+
+/// A number that goes up and down.
+pub type Count = Gauge<i64, AtomicI64>;
+
+/// What is counted of requests. Routes are those of the route table, never paths as clients write them.
+#[derive(Debug)]
+pub struct RequestMetrics {
+    answered: Family<Answered, Counter>,
+    duration: Family<Asked, Histogram, fn() -> Histogram>,
+    at_work: Count,
+    failed: Counter,
+    logged: LogOnce,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    method: &'static str,
+    route: String,
+}
+
+impl Default for RequestMetrics {
+    fn default() -> Self {
+        Self {
+            answered: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(BUCKETS_S)),
+            at_work: Gauge::default(),
+            failed: Counter::default(),
+            logged: LogOnce::new(),
+        }
+    }
+}
+
+impl RequestMetrics {
+    /// A request is at work for as long as what is returned lives.
+    #[must_use]
+    pub fn at_work(&self) -> Counted {
+        Counted::new(&self.at_work)
+    }
+
+    /// Notes one answer.
+    pub fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let (method, route) = (label(method), route.to_owned());
+        self.duration.get_or_create(&Asked { method, route: route.clone() }).observe(took.as_secs_f64());
+        self.answered.get_or_create(&Answered { method, route, status: status.as_u16() }).inc();
+    }
+
+    /// Notes why a request could not be answered. Each is counted; one of a kind a minute is logged, so that a row which many
+    /// ask for does not fill the log.
+    pub fn failed(&self, route: &str, cause: &str) {
+        self.failed.inc();
+        if let Some(more) = self.logged.say(route) {
+            tracing::error!(route, "what a request asked for cannot be read: {cause}{more}");
+        }
+    }
+
+    /// Makes everything part of a scrape.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("http_requests", "Requests answered", self.answered.clone());
+        let duration = self.duration.clone();
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from request to answer",
+            Unit::Seconds,
+            duration,
+        );
+        registry.register("http_requests_at_work", "Requests at work", self.at_work.clone());
+        registry.register("http_unreadable", "Requests for what could not be read", self.failed.clone());
+    }
+}
+
+/// Methods are the client's words: others than those of HTTP share one label.
+fn label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Counts in a gauge for as long as it lives, also when a client goes away and its request is dropped.
+#[derive(Debug)]
+pub struct Counted(Count);
+
+impl Counted {
+    /// Counts from now on.
+    #[must_use]
+    pub fn new(gauge: &Count) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
