@@ -9,14 +9,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use daybook_event::doubt::{Doubts, Followed, Reading, Readings};
-use daybook_kafka::LogError;
-use daybook_kafka::topics::{Held, TopicError, TopicWatch, Watermarks};
+use daybook_event::doubt::{Followed, Reading, Readings};
+use daybook_kafka::topics::{Held, TopicError, Watermarks};
 use daybook_service::Slot;
-use daybook_stream::{Watched, doubt};
+use daybook_stream::{BrokerMonitor, Watched};
 
 use super::comparison::OwnTopic;
 use super::followed::{At, FollowedPositions, Place};
@@ -25,8 +23,6 @@ use super::positions::Positions;
 
 /// Pause between two looks at the ends: how long a log that went back by an election may go unseen.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
-/// Looks at the ends for each look at partitions and settings, which only an operator changes.
-const LOOKS_PER_CHECK: u32 = 5;
 
 /// The watching thread's work.
 pub(crate) struct LogWatch {
@@ -41,36 +37,30 @@ pub(crate) struct LogWatch {
 }
 
 impl LogWatch {
-    /// Starts the thread. It is never waited for: it owns nothing, and ends by itself soon after the service stops.
+    /// Starts the thread, which ends by itself soon after the service stops.
     pub(crate) fn start(self) -> io::Result<()> {
-        thread::Builder::new().name("log-watch".to_owned()).spawn(move || self.run()).map(drop)
-    }
-
-    fn run(self) {
-        // The relay's writer is refused for the same reason, and tells it.
-        if let Err(error) = self.watch() {
-            tracing::debug!("topics are not watched: {error}");
-        }
-    }
-
-    fn watch(&self) -> Result<(), LogError> {
-        let mut topics = TopicWatch::open(&self.own.kafka)?;
+        let (kafka, positions) = (self.own.kafka.clone(), Arc::clone(&self.positions));
         let all: Vec<_> = (0..self.own.partitions).map(|partition| (self.own.topic, partition)).collect();
-        let (mut before, mut looks) = (vec![None; all.len()], 0);
-        let mut doubts = Doubts::begin(Instant::now());
-        while !self.positions.wait_for_stop(LOOK_PAUSE) {
-            match topics.held(&all) {
-                Ok(now) => self.compare_ends(&mut before, &now),
-                // Kafka being away is the relay's news.
-                Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
-            }
-            self.listen(&topics, &mut doubts);
-            if looks % LOOKS_PER_CHECK == 0 {
-                self.check(&mut topics);
-            }
-            looks += 1;
+        let mut before = vec![None; all.len()];
+        let turn = move |monitor: &mut BrokerMonitor| self.turn(monitor, &all, &mut before);
+        BrokerMonitor::start("log-watch", kafka, turn, move || positions.wait_for_stop(LOOK_PAUSE))
+    }
+
+    fn turn(
+        &self,
+        monitor: &mut BrokerMonitor,
+        all: &[(&'static str, i32)],
+        before: &mut [Option<Watermarks>],
+    ) {
+        match monitor.held(all) {
+            Ok(now) => self.compare_ends(before, &now),
+            // Kafka being away is the relay's news.
+            Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
         }
-        Ok(())
+        self.listen(monitor);
+        if monitor.is_look_due() {
+            self.check(monitor);
+        }
     }
 
     /// An end that is not told at present is compared with the last one that was.
@@ -92,7 +82,7 @@ impl LogWatch {
     }
 
     /// Which partitions that are followed can be heard at present, and whether they are still what is followed.
-    fn listen(&self, topics: &TopicWatch, doubts: &mut Doubts) {
+    fn listen(&self, monitor: &mut BrokerMonitor) {
         let (places, follows) = (self.followed.places(), self.followed.follows());
         let name = |((table, partition), _): &(Place, At)| (follows[*table].topic, *partition);
         let all: Vec<_> = places.iter().map(name).collect();
@@ -101,7 +91,7 @@ impl LogWatch {
         }
         // Before the ends: what is read meanwhile may lie behind them.
         let readings = self.readings.all(places.len());
-        let held = topics.held(&all);
+        let held = monitor.held(&all);
         let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
         self.followed.set_answers(places.iter().map(|(place, _)| *place).zip(&held));
         let watched = |(((place, at), held), reading): ((&(Place, At), Held), Reading)| {
@@ -111,18 +101,14 @@ impl LogWatch {
             Watched { topic, partition, followed: held.ok().map(followed) }
         };
         let watched: Vec<_> = places.iter().zip(held).zip(readings).map(watched).collect();
-        match doubt(&self.own.kafka, &watched, doubts, &|| false) {
-            Ok(Some(reason)) => self.doubt.set(reason),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::debug!("other services' topics cannot be asked for what was read last: {error}");
-            }
+        if let Some(reason) = monitor.doubt(&watched, &|| false) {
+            self.doubt.set(reason);
         }
     }
 
-    fn check(&self, topics: &mut TopicWatch) {
-        let own = topics.look(&[(self.own.topic, self.own.partitions)]);
-        let followed = topics.look(&self.followed.topics());
+    fn check(&self, monitor: &mut BrokerMonitor) {
+        let own = monitor.look(&[(self.own.topic, self.own.partitions)]);
+        let followed = monitor.look(&self.followed.topics());
         self.metrics.topic_faults.set((own.len() + followed.len()) as u64);
         self.positions.set_log_fault(sentence(&own));
         self.followed.set_faults(followed);

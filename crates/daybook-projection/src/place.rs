@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use daybook_event::doubt::{Doubts, Followed, Reading};
+use daybook_event::doubt::{Followed, Reading};
 use daybook_event::place::Place;
 use daybook_kafka::Kafka;
 use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
@@ -38,18 +38,13 @@ pub(super) fn places(
     locate(kafka, &located.collect::<Vec<_>>(), is_over)
 }
 
-/// Looks whether the log is still the one that was read. `log` is what it holds of each partition of the checkpoint, or why nobody says;
-/// `readings` what had been read of each when that was asked for.
-///
-/// # Errors
-/// [`TopicError`] if the records cannot be looked at.
-pub(super) fn doubt(
-    kafka: &Kafka,
-    checkpoint: &Checkpoint,
-    (log, readings): (&[Held], Vec<Reading>),
-    doubts: &mut Doubts,
-    is_over: &dyn Fn() -> bool,
-) -> Result<Option<String>, TopicError> {
+/// What is watched of a checkpoint's partitions, to tell whether the log is still the one that was read. `log` is what it holds of each, or
+/// why nobody says; `readings` what had been read of each when that was asked for.
+pub(super) fn watched<'c>(
+    checkpoint: &'c Checkpoint,
+    log: &[Held],
+    readings: Vec<Reading>,
+) -> Vec<Watched<'c>> {
     let followed = |at: &SourceCheckpoint, held: &Held, reading| {
         let Watermarks { low, high } = *held.as_ref().ok()?;
         Some(Followed { next_offset: at.next_offset, low, high, reading })
@@ -57,7 +52,7 @@ pub(super) fn doubt(
     let watched = checkpoint.sources().zip(log).zip(readings).map(|(((source, at), held), reading)| {
         Watched { topic: &source.topic, partition: source.partition, followed: followed(at, held, reading) }
     });
-    daybook_stream::doubt(kafka, &watched.collect::<Vec<_>>(), doubts, is_over)
+    watched.collect()
 }
 
 /// Whether the log still has everything that `checkpoint` says of one partition, where it was: whoever has read it up to there would read

@@ -9,13 +9,15 @@
 
 mod admit;
 mod locate;
+mod monitor;
 mod partition;
 mod record;
 mod report;
 mod set_aside;
 
 pub use admit::{Admission, Disposition, EventRead, Passing, Refusal, ReopenError};
-pub use locate::{Located, Watched, doubt, locate};
+pub use locate::{Located, Watched, locate};
+pub use monitor::BrokerMonitor;
 pub use partition::{PartitionState, share_log_ids};
 pub use record::{Headers, Identified, Identity, RecordView};
 pub use report::{SetAsideLog, SetAsideNotes, SetAsideShown};

@@ -70,7 +70,7 @@ pub struct Watched<'p> {
 ///
 /// # Errors
 /// As [`locate`].
-pub fn doubt(
+pub(crate) fn doubt(
     kafka: &Kafka,
     partitions: &[Watched<'_>],
     doubts: &mut Doubts,

@@ -34,7 +34,7 @@ async fn the_status_has_every_member_and_lag_falls_to_zero() {
     assert_eq!(partitions.len(), 6);
     let (topic, partition) = crate::log::place(&signed_up(1));
     let users = partitions.iter().find(|at| at["topic"] == topic && at["partition"] == partition).unwrap();
-    let expected = json!({ "topic": topic, "partition": partition, "checkpoint": 1, "end_offset": 1, "lag": 0, "position": 0 });
+    let expected = json!({ "topic": topic, "partition": partition, "checkpoint": 1, "end_offset": 1, "lag": 0, "position": 0, "end_unproven": false });
     assert_eq!(*users, expected);
     let empty = partitions.iter().find(|at| at["topic"] == "products.events").unwrap();
     assert_eq!((&empty["checkpoint"], &empty["position"]), (&json!(0), &Value::Null));

@@ -4,18 +4,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use daybook_event::doubt::{Doubts, Reading, Readings};
-use daybook_kafka::topics::{Held, TopicError, TopicWatch};
-use daybook_kafka::{Kafka, LogError};
+use daybook_event::doubt::Readings;
+use daybook_kafka::Kafka;
+use daybook_kafka::topics::TopicError;
 use daybook_service::{Slot, Stop};
+use daybook_stream::BrokerMonitor;
 use tokio::sync::watch;
 
 use super::telling::tell_away;
-use crate::checkpoint::{Checkpoint, SourceId};
-use crate::place::doubt;
+use crate::checkpoint::SourceId;
+use crate::place::watched;
 use crate::progress::Progress;
 use crate::sources;
 use crate::stop::StopReason;
@@ -24,8 +24,6 @@ use crate::stop::StopReason;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long none may be answered before nothing is known of the log's end any more.
 const UNANSWERED_MAX: Duration = Duration::from_secs(5);
-/// Questions about end offsets for each look at partitions and settings, which only an operator changes.
-const ASKED_PER_LOOK: u32 = 5;
 
 /// What is found by looking at topics, for the follower; and what that tells who looks.
 #[derive(Debug, Clone, Default)]
@@ -53,47 +51,33 @@ impl EndOffsets {
         stopping: Stop,
         findings: Findings,
     ) -> io::Result<()> {
-        let asking = Self { kafka, progress, stopping, findings };
-        thread::Builder::new().name("end-offsets".to_owned()).spawn(move || asking.run()).map(drop)
+        let (pausing, mut answered_at) = (stopping.clone(), Instant::now());
+        let asking = Self { kafka: kafka.clone(), progress, stopping, findings };
+        let turn = move |monitor: &mut BrokerMonitor| asking.turn(monitor, &mut answered_at);
+        BrokerMonitor::start("end-offsets", kafka, turn, move || pausing.wait(ASK_EVERY))
     }
 
-    fn run(self) {
-        // The follower's reader is refused for the same reason, and tells it.
-        if let Err(error) = self.watch() {
-            tracing::debug!("end offsets will not be known: {error}");
+    fn turn(&self, monitor: &mut BrokerMonitor, answered_at: &mut Instant) {
+        let answer = self.ask(monitor);
+        match &answer {
+            Ok(()) => *answered_at = Instant::now(),
+            Err(error) if answered_at.elapsed() < UNANSWERED_MAX => {
+                tracing::debug!("end offsets are not known: {error}");
+            }
+            Err(error) => self.know_nothing(error),
+        }
+        // While nobody answers, a look would only take the time of the next question.
+        let is_unreachable = matches!(answer, Err(TopicError::Log(_)));
+        if monitor.is_look_due() && !is_unreachable {
+            self.look_at_topics(monitor);
         }
     }
 
-    fn watch(&self) -> Result<(), LogError> {
-        let mut topics = TopicWatch::open(&self.kafka)?;
-        let mut answered_at = Instant::now();
-        let mut doubts = Doubts::begin(answered_at);
-        for asked in 0_u32.. {
-            let answer = self.ask(&topics, &mut doubts);
-            match &answer {
-                Ok(()) => answered_at = Instant::now(),
-                Err(error) if answered_at.elapsed() < UNANSWERED_MAX => {
-                    tracing::debug!("end offsets are not known: {error}");
-                }
-                Err(error) => self.know_nothing(error),
-            }
-            // While nobody answers, a look would only take the time of the next question.
-            let is_unreachable = matches!(answer, Err(TopicError::Log(_)));
-            if asked.is_multiple_of(ASKED_PER_LOOK) && !is_unreachable {
-                self.look_at_topics(&mut topics);
-            }
-            if self.stopping.wait(ASK_EVERY) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn ask(&self, topics: &TopicWatch, doubts: &mut Doubts) -> Result<(), TopicError> {
+    fn ask(&self, monitor: &mut BrokerMonitor) -> Result<(), TopicError> {
         let checkpoint = self.progress.borrow().checkpoint.clone();
         // Before the ends: what is read meanwhile may lie behind them.
         let readings = self.findings.readings.all(checkpoint.sources().count());
-        let log = topics.held(&sources::partitions(&checkpoint))?;
+        let log = monitor.held(&sources::partitions(&checkpoint))?;
         let (mut ends, mut away) = (Vec::new(), Vec::new());
         for ((source, _), held) in checkpoint.sources().zip(&log) {
             match held {
@@ -103,22 +87,11 @@ impl EndOffsets {
         }
         self.know(ends);
         tell_away(&self.progress, away);
-        self.look_for_doubt(&checkpoint, (&log, readings), doubts);
-        Ok(())
-    }
-
-    fn look_for_doubt(
-        &self,
-        checkpoint: &Checkpoint,
-        (log, readings): (&[Held], Vec<Reading>),
-        doubts: &mut Doubts,
-    ) {
-        let is_over = || self.stopping.requested();
-        match doubt(&self.kafka, checkpoint, (log, readings), doubts, &is_over) {
-            Ok(Some(reason)) => self.findings.doubt.set(reason),
-            Ok(None) => {}
-            Err(error) => tracing::debug!("the log cannot be asked for what was read last: {error}"),
+        let watched = watched(&checkpoint, &log, readings);
+        if let Some(reason) = monitor.doubt(&watched, &|| self.stopping.requested()) {
+            self.findings.doubt.set(reason);
         }
+        Ok(())
     }
 
     /// The ends that were known are too old to measure a lag by. Who cannot be reached at all answers for no partition.
@@ -138,10 +111,10 @@ impl EndOffsets {
     }
 
     /// Partitions that were added stop the follower; all else that loses events is told, and it goes on.
-    fn look_at_topics(&self, topics: &mut TopicWatch) {
+    fn look_at_topics(&self, monitor: &mut BrokerMonitor) {
         let checkpoint = self.progress.borrow().checkpoint.clone();
         let followed = sources::topics_of(&checkpoint);
-        let faults = topics.look(&followed);
+        let faults = monitor.look(&followed);
         for fault in &faults {
             if let TopicError::PartitionCount { topic: full_name, expected, actual } = fault
                 && let Some((topic, _)) =
