@@ -28,7 +28,7 @@ pub(super) fn damaged(cause: &StoreError) -> ApiError {
     ApiError::new(&READ_MODEL_UNREADABLE, cause.to_string())
 }
 
-/// 503 because nobody waits for the answer any more.
+/// 503 because no client waits for the answer any more.
 #[must_use]
 pub fn given_up() -> ApiError {
     ApiError::new(&TIMEOUT, "the request was given up")

@@ -17,7 +17,7 @@ pub(super) fn outcome<A: Aggregate>(method: &Method, path: &str, outcome: Outcom
     }
 }
 
-/// 201 for what was created at the path of a collection; 204 where nothing is left to show, or nobody wants to see it.
+/// 201 for what was created at the path of a collection; 204 where nothing is left to show.
 fn accepted<A: Aggregate>(method: &Method, path: &str, accepted: Accepted) -> Response {
     let token = token(&accepted, A::TOPIC, A::FOLLOWS);
     let location = accepted.created.map(|id| format!("{path}/{id}"));
@@ -54,7 +54,7 @@ fn token_header(name: &'static str, token: &Token) -> Option<(HeaderName, Header
     Some((HeaderName::from_static(name), value))
 }
 
-/// What was written in `topic`, or where the state that is told was written before; and what of the topics of `follows` that
+/// What was written in `topic`, or where the state that is shown was written before; and what of the topics of `follows` that
 /// depends on.
 fn token(accepted: &Accepted, topic: &str, follows: &[Followed]) -> Token {
     let own = accepted.written.iter().chain(&accepted.stands_at).map(|at| position(topic, *at));

@@ -23,7 +23,7 @@ const KEY_UNREADABLE: &str = "what became of the request with this Idempotency-K
 const PARTITION_AWAY: &str = "what is stored here of one partition and what Kafka has of it are not known to be the same; commands that write to \
                               it, or whose answer may rest on it, are taken once they are; /health/ready says what stands in the way";
 const PARTITION_DIFFERS: &str = "what Kafka has of one partition is not what is stored here; commands that write to it, or whose answer may rest on \
-                                 it, are refused until somebody has mended that; /health/ready says what differs";
+                                 it, are refused until an operator has mended that; /health/ready says what differs";
 const CATCHING_UP: &str =
     "what other services say of this is not known yet; try again, /health/ready says how far it is";
 const FOLLOWING_STOPPED: &str = "nothing is known of what this depends on, and nothing new is heard of other services at present; try \
@@ -62,8 +62,8 @@ impl From<Undecided> for ApiError {
     }
 }
 
-/// What a client is told. Where the kernel's words are for operators, with directories, files, hosts, brokers and instances
-/// in them, the client is told what it means for the request.
+/// What a client reads. Where the kernel's words are for operators, with directories, files, hosts, brokers and instances
+/// in them, the client reads what it means for the request.
 fn shown(undecided: &Undecided) -> String {
     match undecided {
         Undecided::StoreFails { .. } => STORE_FAILS.to_owned(),

@@ -24,7 +24,7 @@ async fn an_action_is_done_to_the_aggregate_that_its_path_names() {
     let shown = Call::get(path).send(&toys.router).await;
     assert_eq!(shown.is(200).json()["coats"], 2);
     let wrong = Call::post("/toys/top/coats", &json!({"coats": 2})).send(&toys.router).await;
-    wrong.is_problem(400, "malformed-id").names("toy_id");
+    wrong.is_problem(400, "malformed-id").names_parameter("toy_id");
     let shown = Call::get("/toys/top/coats").send(&toys.router).await;
     shown.is_problem(405, "method-not-allowed");
 }

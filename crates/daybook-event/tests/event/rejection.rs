@@ -41,21 +41,21 @@ fn a_rejection_is_its_problem() {
     assert_eq!(
         problem(LetterRejection::Unknown),
         json!({
-            "type": "urn:daybook:problem:letter-unknown", "title": "Letter unknown", "status": 404,
+            "type": "/problems/letter-unknown", "title": "Letter unknown", "status": 404,
             "detail": "there is no letter with this id",
         })
     );
     assert_eq!(
         problem(LetterRejection::Burnt { times: 2, by: "Ada" }),
         json!({
-            "type": "urn:daybook:problem:burnt", "title": "Nothing left", "status": 410,
+            "type": "/problems/burnt", "title": "Nothing left", "status": 410,
             "detail": "this letter was burnt 2 times; write it again", "times": 2, "field": "letter_id",
         })
     );
     assert_eq!(
         problem(LetterRejection::TooHeavy(7, 5)),
         json!({
-            "type": "urn:daybook:problem:too-heavy", "title": "Too much", "status": 409,
+            "type": "/problems/too-heavy", "title": "Too much", "status": 409,
             "detail": "it has 7 of 5 grams", "grams": 7,
         })
     );

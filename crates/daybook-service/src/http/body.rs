@@ -243,7 +243,7 @@ mod tests {
             }
             body.parse::<Noted>().map(|Noted { note, counted }| (note, counted.count))
         };
-        let noted = |count| ("a\"2.0".to_owned(), count);
+        let noted = |count| (r#"a\"2.0"#.to_owned(), count);
         for (text, number) in
             [("2", 2), ("2.0", 2), ("2e0", 2), ("-0.0", 0), ("9223372036854775807", i64::MAX)]
         {

@@ -1,4 +1,4 @@
-//! What every process answers to operators and to whoever looks a problem up: health, figures, the kinds of problems.
+//! What every process answers to operators, and to those who look a problem up: health, figures, the kinds of problems.
 
 use std::sync::Arc;
 
