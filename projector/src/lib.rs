@@ -11,7 +11,7 @@ use daybook_projection::{Generation, Layout, ReadError, View};
 use uuid::Uuid;
 
 const SHOP: Projection<ShopEvent> = Projection {
-    layout_version: 2,
+    layout_version: 3,
     topics: &[
         Topic { name: events::users::TOPIC, service: events::users::SERVICE },
         Topic { name: events::products::TOPIC, service: events::products::SERVICE },

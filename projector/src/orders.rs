@@ -12,6 +12,7 @@ mod read;
 use daybook_event::Event as _;
 use daybook_service::fires;
 use schemas::ShopEvent;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ pub const PART_ORDERS: usize = 128;
 pub struct Orders;
 
 /// One order of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Id of the order.
     pub order_id: Uuid,
@@ -47,7 +48,7 @@ pub struct Order {
 }
 
 /// A user's newest orders, and how many parts hold the older ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrdersRow {
     /// Parts written, each of [`PART_ORDERS`] orders.
     parts: u32,
@@ -90,18 +91,20 @@ impl View for Orders {
         }
     }
 
-    fn put_change(change: &OrderChange, to: &mut Vec<u8>) {
+    fn put_change(change: &OrderChange, to: &mut Vec<u8>) -> Result<(), RowError> {
         change.put(to);
+        Ok(())
     }
 
     fn read_change(bytes: &[u8]) -> Result<OrderChange, RowError> {
         OrderChange::read(bytes)
     }
 
-    fn encode(row: &OrdersRow, to: &mut Vec<u8>) {
+    fn encode(row: &OrdersRow, to: &mut Vec<u8>) -> Result<(), RowError> {
         put_varint(to, u64::from(row.parts));
         to.push(u8::from(row.ascending));
         packed::put(to, &row.newest);
+        Ok(())
     }
 
     fn decode(bytes: &[u8]) -> Result<OrdersRow, RowError> {
@@ -124,9 +127,9 @@ impl View for Orders {
     fn describe(row: &OrdersRow, key: Uuid, parts: &dyn PartStore) -> Result<Value, ReadError> {
         let mut orders = Vec::new();
         for number in 0..row.parts {
-            orders.extend(read::part(parts, key, number)?.iter().map(describe));
+            orders.extend(read::part(parts, key, number)?);
         }
-        orders.extend(row.newest.iter().map(describe));
+        orders.extend(&row.newest);
         Ok(json!({ "user_id": key, "parts": row.parts, "orders": orders }))
     }
 }
@@ -183,15 +186,4 @@ fn parts_of(parts: &Parts<'_>, user_id: Uuid, number: u32) -> Result<Vec<Order>,
     let bytes = parts.read(number)?.ok_or(RowError::CutOff { field: "parts" });
     let orders = bytes.and_then(|bytes| packed::read_part(&bytes));
     Ok(orders.map_err(ReadError::row(Orders::NAME, user_id))?)
-}
-
-fn describe(order: &Order) -> Value {
-    json!({
-        "order_id": order.order_id,
-        "product_id": order.product_id,
-        "quantity": order.quantity,
-        "placed_position": order.placed_position,
-        "placed_at_us": order.placed_at_us,
-        "cancelled_at_us": order.cancelled_at_us,
-    })
 }

@@ -2,18 +2,17 @@
 
 use schemas::products::ProductDetails;
 use schemas::{ProductEvent, ShopEvent};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use daybook_projection::codec::{RowReader, put_signed, put_text};
-use daybook_projection::{EventMeta, FoldError, Generation, PartStore, Parts, ReadError, RowError, View};
+use daybook_projection::{EventMeta, FoldError, Generation, Parts, ReadError, View};
 
 /// The view.
 #[derive(Debug)]
 pub struct Products;
 
 /// A product.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductRow {
     /// Title; `None` if nothing but the discontinuation is known.
     pub title: Option<String>,
@@ -47,13 +46,6 @@ pub fn list(
     rows.into_iter().map(|(key, bytes)| Ok((key, decode(&bytes, key)?))).collect()
 }
 
-// What a row has, as bits of its first byte.
-const TITLE: u8 = 1;
-const IMAGE: u8 = 2;
-const PRICE: u8 = 4;
-const DISCONTINUED: u8 = 8;
-const ALL: u8 = TITLE | IMAGE | PRICE | DISCONTINUED;
-
 impl View for Products {
     type Event = ShopEvent;
     type Change = ProductRow;
@@ -83,57 +75,6 @@ impl View for Products {
         Ok(Some(match change.discontinued {
             true => ProductRow { discontinued: true, ..row },
             false => ProductRow { discontinued: row.discontinued, ..change },
-        }))
-    }
-
-    fn put_change(change: &ProductRow, to: &mut Vec<u8>) {
-        Self::encode(change, to);
-    }
-
-    fn read_change(bytes: &[u8]) -> Result<ProductRow, RowError> {
-        Self::decode(bytes)
-    }
-
-    fn encode(row: &ProductRow, to: &mut Vec<u8>) {
-        let bit = |has: bool, bit: u8| if has { bit } else { 0 };
-        to.push(
-            bit(row.title.is_some(), TITLE)
-                | bit(row.image.is_some(), IMAGE)
-                | bit(row.price_cents.is_some(), PRICE)
-                | bit(row.discontinued, DISCONTINUED),
-        );
-        row.title.iter().for_each(|title| put_text(to, title));
-        row.image.iter().for_each(|image| put_text(to, image));
-        row.price_cents.iter().for_each(|cents| put_signed(to, *cents));
-    }
-
-    fn decode(bytes: &[u8]) -> Result<ProductRow, RowError> {
-        let mut reader = RowReader::new(bytes);
-        let has = reader.byte("fields")?;
-        if has & !ALL != 0 {
-            return Err(RowError::impossible("fields", has));
-        }
-        let row = ProductRow {
-            title: (has & TITLE != 0).then(|| reader.text("title")).transpose()?.map(str::to_owned),
-            image: (has & IMAGE != 0).then(|| reader.text("image")).transpose()?.map(str::to_owned),
-            price_cents: (has & PRICE != 0).then(|| reader.signed("price_cents")).transpose()?,
-            discontinued: has & DISCONTINUED != 0,
-        };
-        reader.finish()?;
-        Ok(row)
-    }
-
-    fn heap_bytes(row: &ProductRow) -> usize {
-        row.title.as_ref().map_or(0, String::capacity) + row.image.as_ref().map_or(0, String::capacity)
-    }
-
-    fn describe(row: &ProductRow, key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {
-        Ok(json!({
-            "product_id": key,
-            "title": row.title,
-            "image": row.image,
-            "price_cents": row.price_cents,
-            "discontinued": row.discontinued,
         }))
     }
 }

@@ -1,17 +1,18 @@
 //! View: which users there are.
 
 use schemas::{ShopEvent, UserEvent};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use daybook_projection::{EventMeta, FoldError, Generation, PartStore, Parts, ReadError, RowError, View};
+use daybook_projection::{EventMeta, FoldError, Generation, PartStore, Parts, ReadError, View};
 
 /// The view.
 #[derive(Debug)]
 pub struct Users;
 
 /// A user. Nothing that a query shows depends on name or address, so they are not copied here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserRow {
     /// The account exists.
     Active,
@@ -26,9 +27,6 @@ pub enum UserRow {
 pub fn load(generation: &Generation, user_id: Uuid) -> Result<Option<UserRow>, ReadError> {
     super::load::<Users>(generation, user_id)
 }
-
-const ACTIVE: u8 = 1;
-const DELETED: u8 = 2;
 
 impl View for Users {
     type Event = ShopEvent;
@@ -54,35 +52,6 @@ impl View for Users {
         _parts: &mut Parts<'_>,
     ) -> Result<Option<UserRow>, FoldError> {
         Ok(Some(if row == Some(UserRow::Deleted) { UserRow::Deleted } else { change }))
-    }
-
-    fn put_change(change: &UserRow, to: &mut Vec<u8>) {
-        Self::encode(change, to);
-    }
-
-    fn read_change(bytes: &[u8]) -> Result<UserRow, RowError> {
-        Self::decode(bytes)
-    }
-
-    fn encode(row: &UserRow, to: &mut Vec<u8>) {
-        to.push(match row {
-            UserRow::Active => ACTIVE,
-            UserRow::Deleted => DELETED,
-        });
-    }
-
-    fn decode(bytes: &[u8]) -> Result<UserRow, RowError> {
-        match bytes {
-            [ACTIVE] => Ok(UserRow::Active),
-            [DELETED] => Ok(UserRow::Deleted),
-            [other] => Err(RowError::impossible("state", other)),
-            [] => Err(RowError::CutOff { field: "state" }),
-            [_, left @ ..] => Err(RowError::LeftOver { count: left.len() }),
-        }
-    }
-
-    fn heap_bytes(_row: &UserRow) -> usize {
-        0
     }
 
     fn describe(row: &UserRow, key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {

@@ -107,10 +107,11 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
             if let Some(entry) = self.rows.get_mut(&key) {
                 entry.changed = false;
                 bytes.clear();
-                let row = entry.row.as_ref().map(|row| {
-                    V::encode(row, &mut bytes);
-                    bytes.as_slice()
-                });
+                if let Some(row) = &entry.row {
+                    V::encode(row, &mut bytes)
+                        .map_err(|error| commit.generation.unwritable(V::NAME, key, &error))?;
+                }
+                let row = entry.row.as_ref().map(|_| bytes.as_slice());
                 entry.stored = commit.put_row(V::ID, key, row, entry.stored);
             }
             for ((_, number), part) in self.parts.range((key, 0)..=(key, u32::MAX)) {

@@ -22,6 +22,12 @@ pub enum RowError {
         /// How many.
         count: usize,
     },
+    /// Its type has values that cannot be written.
+    #[error("a row or change of this type cannot be written: {detail}")]
+    Unwritable {
+        /// Why.
+        detail: String,
+    },
     /// A value that no writer ever wrote.
     #[error("`{field}` of the row has a value that was never written: {found}")]
     Impossible {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::bulk::{KeyFold, Pack, ViewFold};
 use super::cache::{CachedTable, Table, describe};
+use super::codec::RowError;
 use super::generation::Generation;
 use super::layout::Layout;
 use super::store::ReadError;
@@ -95,8 +96,8 @@ impl<E> Projection<E> {
     }
 }
 
-fn pack<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Option<Uuid> {
-    let (key, change) = V::change(event)?;
-    V::put_change(&change, to);
-    Some(key)
+fn pack<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Result<Option<Uuid>, RowError> {
+    let Some((key, change)) = V::change(event) else { return Ok(None) };
+    V::put_change(&change, to)?;
+    Ok(Some(key))
 }

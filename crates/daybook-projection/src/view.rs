@@ -2,24 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::codec::RowError;
 use super::store::{ReadError, StoreError};
+use super::{heap, row_format};
 
 /// Rows by key, each the fold of its key's events.
 ///
 /// Everything in a row must follow from the key's own events in their order within one partition: how topics
 /// interleaved, and when rows were written, must not show, or equal logs would have unequal digests. Views are joined
 /// when they are read.
+///
+/// How changes and rows are kept is postcard's format by way of serde, unless a view has one of its own. That format has no names:
+/// a type must write all of its fields, always and in one order, so neither `flatten` nor `skip_serializing_if` nor a `HashMap`
+/// may be in it; and whatever changes the bytes of rows counts up [`Projection::layout_version`](crate::Projection).
 pub trait View: 'static {
     /// The domain's event.
     type Event;
     /// What of an event matters to this view.
-    type Change;
+    type Change: Serialize + DeserializeOwned;
     /// A row, as the fold sees it.
-    type Row: Send + 'static;
+    type Row: Serialize + DeserializeOwned + Send + 'static;
     /// Number of the view in stored keys, from 1; never used again for another view.
     const ID: u8;
     /// Name of the view.
@@ -40,31 +47,57 @@ pub trait View: 'static {
     ) -> Result<Option<Self::Row>, FoldError>;
 
     /// Appends the change's bytes: a replay keeps changes until all of a key's are together.
-    fn put_change(change: &Self::Change, to: &mut Vec<u8>);
+    ///
+    /// # Errors
+    /// [`RowError::Unwritable`].
+    #[inline]
+    fn put_change(change: &Self::Change, to: &mut Vec<u8>) -> Result<(), RowError> {
+        row_format::put(change, to)
+    }
 
     /// Reads what [`View::put_change`] wrote.
     ///
     /// # Errors
     /// [`RowError`] for bytes that it never wrote.
-    fn read_change(bytes: &[u8]) -> Result<Self::Change, RowError>;
+    #[inline]
+    fn read_change(bytes: &[u8]) -> Result<Self::Change, RowError> {
+        row_format::read(bytes)
+    }
 
     /// Appends the row's bytes. Equal rows have equal bytes.
-    fn encode(row: &Self::Row, to: &mut Vec<u8>);
+    ///
+    /// # Errors
+    /// [`RowError::Unwritable`].
+    #[inline]
+    fn encode(row: &Self::Row, to: &mut Vec<u8>) -> Result<(), RowError> {
+        row_format::put(row, to)
+    }
 
     /// Reads the row's bytes.
     ///
     /// # Errors
     /// [`RowError`] for bytes that [`View::encode`] never wrote.
-    fn decode(bytes: &[u8]) -> Result<Self::Row, RowError>;
+    #[inline]
+    fn decode(bytes: &[u8]) -> Result<Self::Row, RowError> {
+        row_format::read(bytes)
+    }
 
-    /// Bytes that a row takes in memory beyond its own size.
-    fn heap_bytes(row: &Self::Row) -> usize;
+    /// Bytes that a row takes in memory beyond its own size, estimated from above.
+    #[must_use]
+    fn heap_bytes(row: &Self::Row) -> usize {
+        heap::bytes(row)
+    }
 
     /// The row for people, as JSON.
     ///
     /// # Errors
     /// [`ReadError`] if a part of the row cannot be read.
-    fn describe(row: &Self::Row, key: Uuid, parts: &dyn PartStore) -> Result<Value, ReadError>;
+    fn describe(row: &Self::Row, key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {
+        let described = serde_json::to_value(row);
+        described.map_err(|error| {
+            ReadError::row(Self::NAME, key)(RowError::Unwritable { detail: error.to_string() })
+        })
+    }
 }
 
 /// Where an event came from, and what its envelope says.

@@ -1,13 +1,14 @@
 //! What an event changes in a user's orders.
 
 use schemas::OrderEvent;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use daybook_projection::RowError;
 use daybook_projection::codec::{RowReader, put_varint};
 
 /// What an event changes in a user's orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderChange {
     /// One more order.
     Placed(Placed),
@@ -16,7 +17,7 @@ pub enum OrderChange {
 }
 
 /// An order as it was placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     /// Id of the order.
     pub order_id: Uuid,

@@ -159,7 +159,7 @@ where
 {
     if let Ok(row) = V::decode(bytes) {
         let mut again = Vec::new();
-        V::encode(&row, &mut again);
+        V::encode(&row, &mut again).unwrap();
         assert_eq!(V::decode(&again).as_ref(), Ok(&row));
     }
 }

@@ -4,11 +4,9 @@ use daybook_event::envelope::Source;
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
 use daybook_projection::engine::{Engine, Limits};
 use daybook_projection::projection::ViewEntry;
-use daybook_projection::{
-    Checkpoint, EventMeta, FoldError, PartStore, Parts, Projection, ReadError, RowError, Topic, View,
-};
+use daybook_projection::{Checkpoint, EventMeta, FoldError, Parts, Projection, Topic, View};
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::log::{HOLDER, Record, apply, fresh_of, sealed_as};
@@ -67,24 +65,6 @@ impl<const BREAKS_AT: u8> View for Switches<BREAKS_AT> {
             (times, row) => Ok(Some(row.unwrap_or(0) + u64::from(times))),
         }
     }
-    fn put_change(times: &u8, to: &mut Vec<u8>) {
-        to.push(*times);
-    }
-    fn read_change(bytes: &[u8]) -> Result<u8, RowError> {
-        bytes.first().copied().ok_or(RowError::CutOff { field: "times" })
-    }
-    fn encode(row: &u64, to: &mut Vec<u8>) {
-        to.extend_from_slice(&row.to_le_bytes());
-    }
-    fn decode(bytes: &[u8]) -> Result<u64, RowError> {
-        bytes.try_into().map(u64::from_le_bytes).map_err(|_| RowError::CutOff { field: "count" })
-    }
-    fn heap_bytes(_row: &u64) -> usize {
-        0
-    }
-    fn describe(row: &u64, key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {
-        Ok(json!({ "lamp": key, "switched": row }))
-    }
 }
 
 pub(crate) const LAMPS: Projection<Switched> = Projection {
@@ -124,7 +104,7 @@ fn rows_come_change_and_go() {
     for (position, times) in [2, 3, 0, 4].into_iter().enumerate() {
         apply(&mut engine, &generation, &record(position as u64, times)).unwrap();
         engine.commit(&generation).unwrap();
-        shown.push(LAMPS.inspect(&generation, LAMP).unwrap().pop().map(|(_, row)| row["switched"].clone()));
+        shown.push(LAMPS.inspect(&generation, LAMP).unwrap().pop().map(|(_, row)| row));
     }
     assert_eq!(shown, [Some(json!(2)), Some(json!(5)), None, Some(json!(4))]);
     assert_eq!(generation.part(255, LAMP, 1).unwrap().unwrap().as_ref(), [3]);
@@ -144,6 +124,49 @@ fn half_of_an_event_that_failed_is_not_committed() {
     engine.commit(&generation).unwrap();
     assert!(generation.part(255, LAMP, 1).unwrap().is_none());
     assert_eq!(generation.checkpoint().events(), 1);
+}
+
+/// How often a lamp was switched, as a map that names its entries: the format of rows has no names.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct ByName {
+    #[serde(flatten)]
+    times: std::collections::BTreeMap<String, u8>,
+}
+
+struct Unwritable;
+
+impl View for Unwritable {
+    type Event = Switched;
+    type Change = u8;
+    type Row = ByName;
+    const ID: u8 = 255;
+    const NAME: &'static str = "switches";
+
+    fn change(event: &Switched) -> Option<(Uuid, u8)> {
+        Some((event.lamp, event.times))
+    }
+    fn fold(
+        _row: Option<ByName>,
+        times: u8,
+        _at: &EventMeta<'_>,
+        _parts: &mut Parts<'_>,
+    ) -> Result<Option<ByName>, FoldError> {
+        Ok(Some(ByName { times: [("times".to_owned(), times)].into() }))
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_written_is_named_and_nothing_of_it_is_committed() {
+    const UNWRITABLE: Projection<Switched> =
+        Projection { views: const { &[ViewEntry::of::<Unwritable>()] }, ..LAMPS };
+    let directory = tempfile::tempdir().unwrap();
+    let generation = lamps(&directory.path().join("gen"));
+    let mut engine = Engine::new(UNWRITABLE, &generation.checkpoint(), Limits::following(0));
+    apply(&mut engine, &generation, &record(0, 2)).unwrap();
+    let sentence = engine.commit(&generation).unwrap_err().to_string();
+    let named = format!("row {LAMP} of view switches: a row or change of this type cannot be written");
+    assert!(sentence.contains(&named), "{sentence}");
+    assert_eq!((generation.checkpoint().events(), generation.scan(255, None, 1).unwrap().len()), (0, 0));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use axum::routing::get as on_get;
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
 use daybook_projection::projection::ViewEntry;
 use daybook_projection::{
-    EventMeta, FoldError, Generation, PartStore, Parts, Projection, ReadError, ReadModel, ReplayOptions,
-    RowError, StoreError, Topic, View, replay,
+    EventMeta, FoldError, Generation, Parts, Projection, ReadModel, ReplayOptions, StoreError, Topic, View,
+    replay,
 };
 use daybook_query::api::Api;
 use daybook_query::as_of::DependsOn;
@@ -22,7 +22,6 @@ use daybook_query::service::Service;
 use daybook_service::Stop;
 use daybook_service::http::ApiError;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::events::id;
@@ -80,22 +79,6 @@ impl<const BREAKS: bool> View for Switches<BREAKS> {
             return Err(FoldError::Contradiction { key: parts.key(), detail: "broken".to_owned() });
         }
         Ok(Some(row.unwrap_or(0) + 1))
-    }
-    fn put_change((): &(), _: &mut Vec<u8>) {}
-    fn read_change(_: &[u8]) -> Result<(), RowError> {
-        Ok(())
-    }
-    fn encode(row: &u8, to: &mut Vec<u8>) {
-        to.push(*row);
-    }
-    fn decode(bytes: &[u8]) -> Result<u8, RowError> {
-        bytes.first().copied().ok_or(RowError::CutOff { field: "count" })
-    }
-    fn heap_bytes(_: &u8) -> usize {
-        0
-    }
-    fn describe(row: &u8, key: Uuid, _: &dyn PartStore) -> Result<Value, ReadError> {
-        Ok(json!({ "lamp_id": key, "switched": row }))
     }
 }
 

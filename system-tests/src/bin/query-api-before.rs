@@ -4,11 +4,10 @@
 use std::process::ExitCode;
 
 use daybook_projection::projection::{Projection, ViewEntry};
-use daybook_projection::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
+use daybook_projection::{EventMeta, FoldError, Parts, View};
 use projector::products::{ProductRow, Products};
 use projector::{orders::Orders, users::Users};
 use schemas::ShopEvent;
-use serde_json::Value;
 use uuid::Uuid;
 
 /// Not the layout of today, nor one that ever was.
@@ -50,29 +49,5 @@ impl View for ProductsBeforePrices {
         parts: &mut Parts<'_>,
     ) -> Result<Option<ProductRow>, FoldError> {
         Products::fold(row, change, at, parts)
-    }
-
-    fn put_change(change: &ProductRow, to: &mut Vec<u8>) {
-        Products::put_change(change, to);
-    }
-
-    fn read_change(bytes: &[u8]) -> Result<ProductRow, RowError> {
-        Products::read_change(bytes)
-    }
-
-    fn encode(row: &ProductRow, to: &mut Vec<u8>) {
-        Products::encode(row, to);
-    }
-
-    fn decode(bytes: &[u8]) -> Result<ProductRow, RowError> {
-        Products::decode(bytes)
-    }
-
-    fn heap_bytes(row: &ProductRow) -> usize {
-        Products::heap_bytes(row)
-    }
-
-    fn describe(row: &ProductRow, key: Uuid, parts: &dyn PartStore) -> Result<Value, ReadError> {
-        Products::describe(row, key, parts)
     }
 }

@@ -74,16 +74,16 @@ impl<V: View<Event = ShopEvent>> View for Older<V> {
         V::fold(row, change, at, parts)
     }
 
-    fn put_change(change: &V::Change, to: &mut Vec<u8>) {
-        V::put_change(change, to);
+    fn put_change(change: &V::Change, to: &mut Vec<u8>) -> Result<(), RowError> {
+        V::put_change(change, to)
     }
 
     fn read_change(bytes: &[u8]) -> Result<V::Change, RowError> {
         V::read_change(bytes)
     }
 
-    fn encode(row: &V::Row, to: &mut Vec<u8>) {
-        V::encode(row, to);
+    fn encode(row: &V::Row, to: &mut Vec<u8>) -> Result<(), RowError> {
+        V::encode(row, to)
     }
 
     fn decode(bytes: &[u8]) -> Result<V::Row, RowError> {

@@ -98,7 +98,8 @@ impl<V: View> KeyFold for ViewFold<V> {
     fn finish(&mut self, key: Uuid, to: &mut BlockWriter<'_>) -> Result<(), StoreError> {
         if let Some(row) = self.row.take() {
             self.encoded.clear();
-            V::encode(&row, &mut self.encoded);
+            let written = V::encode(&row, &mut self.encoded);
+            written.map_err(|error| to.generation.unwritable(V::NAME, key, &error))?;
             to.row(key, &self.encoded)?;
         }
         self.write_parts(to, |to, key, number, part| to.part(key, number, part))?;

@@ -238,17 +238,17 @@ mod tests {
         let packs: [Pack<u8>; 2] = [
             |event, to| {
                 to.extend_from_slice(&[*event; 3]);
-                Some(uuid::Uuid::from_u128(u128::from(event % 5)))
+                Ok(Some(uuid::Uuid::from_u128(u128::from(event % 5))))
             },
             |event, to| {
                 to.push(*event);
-                (event % 2 == 0).then(|| uuid::Uuid::from_u128(u128::from(*event) << 64))
+                Ok((event % 2 == 0).then(|| uuid::Uuid::from_u128(u128::from(*event) << 64)))
             },
         ];
         let mut sorter = Sorter::new(packs.len(), 1 << 20);
         for event in 0..12 {
             let at = ChangeAt { source: 1, offset: event.into(), position: event.into(), time_us: 7 };
-            sorter.collect(&packs, &event, &at);
+            sorter.collect(&packs, &event, &at).unwrap();
         }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("000001.run");

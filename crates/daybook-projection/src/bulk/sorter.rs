@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::ChangeAt;
+use crate::codec::RowError;
 
 /// Appends what of an event matters to one view, and gives the key of its row; appends nothing if nothing does.
-pub(crate) type Pack<E> = fn(&E, &mut Vec<u8>) -> Option<Uuid>;
+pub(crate) type Pack<E> = fn(&E, &mut Vec<u8>) -> Result<Option<Uuid>, RowError>;
 
 /// A change in the arena. Ordered by key, then by arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,17 +45,30 @@ impl Sorter {
         Self { arena: Vec::new(), views: vec![Vec::new(); views], bytes_max }
     }
 
-    /// Takes what each view wants of one event.
-    pub(crate) fn collect<E>(&mut self, packs: &[Pack<E>], event: &E, at: &ChangeAt) {
+    /// Takes what each view wants of one event; after an error, nothing of it.
+    pub(crate) fn collect<E>(&mut self, packs: &[Pack<E>], event: &E, at: &ChangeAt) -> Result<(), RowError> {
+        let before = self.arena.len();
+        let collected = self.collect_each(packs, event, at);
+        if collected.is_err() {
+            self.arena.truncate(before);
+            for entries in &mut self.views {
+                entries.retain(|entry| (entry.at as usize) < before);
+            }
+        }
+        collected
+    }
+
+    fn collect_each<E>(&mut self, packs: &[Pack<E>], event: &E, at: &ChangeAt) -> Result<(), RowError> {
         for (pack, entries) in packs.iter().zip(&mut self.views) {
             let start = self.arena.len();
-            let Some(key) = pack(event, &mut self.arena) else { continue };
+            let Some(key) = pack(event, &mut self.arena)? else { continue };
             at.put(&mut self.arena);
             let (key_high, key_low) = key.as_u64_pair();
             // Within four gigabytes: see `is_full`.
             let (at, bytes) = (start as u32, (self.arena.len() - start) as u32);
             entries.push(Entry { key_high, key_low, at, bytes });
         }
+        Ok(())
     }
 
     pub(crate) fn is_full(&self) -> bool {

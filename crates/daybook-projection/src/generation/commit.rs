@@ -9,6 +9,7 @@ use super::directory::note_torn;
 use super::lookup::{PRESENT, REMOVED};
 use super::{Generation, Moment, meta};
 use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use crate::codec::RowError;
 use crate::keys::RowKey;
 use crate::quarantine::Quarantine;
 use crate::store::StoreError;
@@ -19,7 +20,7 @@ pub const BATCH_ROWS_MAX: usize = 1_000;
 
 /// Rows on their way into a generation; nothing of it changes before [`Commit::finish`].
 pub struct Commit<'g> {
-    pub(super) generation: &'g Generation,
+    pub(crate) generation: &'g Generation,
     pub(super) batch: Batch,
     digest: Digest,
     /// Changed only if something waits.
@@ -51,6 +52,11 @@ impl Generation {
         })?;
         self.rows.sync_if_due(bytes)?;
         Ok(moment)
+    }
+
+    /// The error of a row that has no bytes.
+    pub(crate) fn unwritable(&self, view: &str, key: Uuid, error: &RowError) -> StoreError {
+        StoreError::new("write", &self.path, format!("row {key} of view {view}: {error}"))
     }
 
     /// Writes one part at once, into a generation that is being built and that nobody reads.

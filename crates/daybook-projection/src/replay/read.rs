@@ -132,12 +132,12 @@ impl<'w, E: EventData> Reading<'w, E> {
         // What came after the start belongs to whoever follows from here.
         if offset < *end {
             self.untold += 1;
-            let (number, packs, sorter) = (*number, &self.packs, &mut self.sorter);
+            let (number, packs, sorter, work) = (*number, &self.packs, &mut self.sorter, &self.work);
             let record = Incoming { source: number as usize, offset, key: read.key(), value: read.value() };
             let collect = |_: &Source, opened: &Opened<'_, E>| {
                 let (position, time_us) = (opened.position, opened.time.as_microsecond());
-                sorter.collect(packs, &opened.event, &ChangeAt { source: number, offset, position, time_us });
-                Ok(())
+                let at = ChangeAt { source: number, offset, position, time_us };
+                sorter.collect(packs, &opened.event, &at).map_err(|error| work.unwritable(&error).into())
             };
             match self.intake.admit(source, record, || read.headers(), collect)? {
                 Taken::Repeated => self.skipped.duplicates += 1,

@@ -10,6 +10,8 @@ use daybook_service::Stop;
 use super::options::{ReplayError, ReplayOptions};
 use super::progress::Meter;
 use super::throttle::Throttle;
+use crate::codec::RowError;
+use crate::store::StoreError;
 
 /// What all readers together may have fetched ahead, on top of the memory for sorting: half as much as that, within these
 /// bounds. With less, readers and librdkafka's threads wait for each other (measured on two cores, 10 million events: a
@@ -88,6 +90,11 @@ impl<'w> Work<'w> {
     /// Name of the next run.
     pub(super) fn next_run(&self) -> PathBuf {
         self.build.join(format!("{:06}{RUN_SUFFIX}", self.next_run.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The error of a change that has no bytes.
+    pub(super) fn unwritable(&self, error: &RowError) -> StoreError {
+        StoreError::new("write", &self.build, error)
     }
 
     pub(super) fn noting_failure<T>(&self, result: Result<T, ReplayError>) -> Result<T, ReplayError> {

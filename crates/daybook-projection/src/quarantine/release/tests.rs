@@ -6,16 +6,13 @@ use daybook_event::envelope::{self, Envelope};
 use daybook_event::event_data::DataError;
 use daybook_store::BATCH_BYTES_MAX;
 use jiff::Timestamp;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
-use crate::codec::RowError;
 use crate::projection::{Topic, ViewEntry};
-use crate::store::ReadError;
-use crate::view::{EventMeta, FoldError, PartStore, Parts, View};
+use crate::view::{EventMeta, FoldError, Parts, View};
 
 const ROW_BYTES: usize = 6_000;
 /// What one event adds to a batch that is not yet full: a row, a part, and their keys.
@@ -58,22 +55,6 @@ impl View for Letters {
     ) -> Result<Option<Vec<u8>>, FoldError> {
         parts.write(at.position as u32, vec![b'p'; ROW_BYTES]);
         Ok(Some(vec![b'r'; ROW_BYTES]))
-    }
-    fn put_change((): &(), _to: &mut Vec<u8>) {}
-    fn read_change(_bytes: &[u8]) -> Result<(), RowError> {
-        Ok(())
-    }
-    fn encode(row: &Vec<u8>, to: &mut Vec<u8>) {
-        to.extend_from_slice(row);
-    }
-    fn decode(bytes: &[u8]) -> Result<Vec<u8>, RowError> {
-        Ok(bytes.to_vec())
-    }
-    fn heap_bytes(row: &Vec<u8>) -> usize {
-        row.len()
-    }
-    fn describe(row: &Vec<u8>, _key: Uuid, _parts: &dyn PartStore) -> Result<Value, ReadError> {
-        Ok(row.len().into())
     }
 }
 
