@@ -69,7 +69,7 @@ impl<E: EventData> Build<'_, E> {
     /// The thread that makes runs durable.
     fn start_syncing(&self, written: Receiver<Written>) -> Syncing {
         let (journal, failure) = (self.journal.clone(), self.work.failure());
-        thread::spawn(move || sync_runs(&journal, &written).inspect_err(|_| failure.request()))
+        Syncing::start(move || sync_runs(&journal, &written).inspect_err(|_| failure.request()))
     }
 
     /// What becomes of a thread's records that cannot be projected.

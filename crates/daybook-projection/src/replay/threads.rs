@@ -13,8 +13,24 @@ use crate::store::StoreError;
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
-/// Makes runs durable.
-pub(super) type Syncing = thread::JoinHandle<Result<(), StoreError>>;
+/// Makes runs durable, in a thread that ends before this does: a build that is given up and begun again in the same directory must
+/// have nobody who still writes the journal of the one before.
+pub(super) struct Syncing(Option<thread::JoinHandle<Result<(), StoreError>>>);
+
+impl Syncing {
+    pub(super) fn start(sync: impl FnOnce() -> Result<(), StoreError> + Send + 'static) -> Self {
+        Self(Some(thread::spawn(sync)))
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // Whoever gives a build up has a reason of its own.
+            let _ = thread.join();
+        }
+    }
+}
 
 impl<E: EventData> Build<'_, E> {
     /// Tells progress a few times a second, and passes on what is asked of the build meanwhile.
@@ -49,8 +65,8 @@ impl<E: EventData> Build<'_, E> {
 
 /// Waits until all runs are durable.
 pub(super) fn wait(syncing: Option<Syncing>) -> Result<(), ReplayError> {
-    let Some(syncing) = syncing else { return Ok(()) };
-    Ok(syncing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+    let Some(thread) = syncing.and_then(|mut syncing| syncing.0.take()) else { return Ok(()) };
+    Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
 }
 
 /// The thread's result; its panic is ours.
