@@ -117,7 +117,6 @@ impl<'b, E: EventData> Build<'b, E> {
         if !self.is_read() {
             self.read(kafka, &ends, &mut on_progress)?;
         }
-        sources::check_log_ids(&self.checkpoint())?;
         self.pace.reading_took = Some(self.pace.began.elapsed());
         if !self.journal.read().settled
             && let Err(unfoldable) = self.settle(&mut on_progress)?
@@ -142,6 +141,8 @@ impl<'b, E: EventData> Build<'b, E> {
             Ok(digest) => digest,
             Err(unfoldable) => return Ok(Err(unfoldable)),
         };
+        // Only now: while rows were written, the last runs may still have been on their way into the journal.
+        sources::check_log_ids(&self.checkpoint())?;
         let parked = parked::read(&self.generation.build_path(), &self.journal.read())?;
         parked::fill(&self.generation, &parked)?;
         self.generation.settle(self.checkpoint(), digest)?;
