@@ -88,7 +88,8 @@ impl Aggregate for Orders {
         }
     }
 
-    fn state_key(state: &OrderState) -> Uuid {
+    /// The events of an order are in its user's partition.
+    fn state_key(state: &OrderState, _: Uuid) -> Uuid {
         state.placed.user_id
     }
 

@@ -52,7 +52,6 @@ pub enum ProductState {
 
 impl Aggregate for Products {
     const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
-
     type State = ProductState;
     type Command = ProductCommand;
     type Event = ProductEvent;
@@ -64,13 +63,6 @@ impl Aggregate for Products {
         match command {
             ProductCommand::Create(details) => details.product_id,
             ProductCommand::Change(product_id, _) | ProductCommand::Discontinue(product_id) => *product_id,
-        }
-    }
-
-    fn state_key(state: &ProductState) -> Uuid {
-        match state {
-            ProductState::Offered(details) => details.product_id,
-            ProductState::Discontinued(discontinued) => discontinued.product_id,
         }
     }
 

@@ -68,13 +68,6 @@ impl Aggregate for Users {
         }
     }
 
-    fn state_key(state: &UserState) -> Uuid {
-        match state {
-            UserState::Active(details) => details.user_id,
-            UserState::Deleted(deleted) => deleted.user_id,
-        }
-    }
-
     fn decide(
         state: Option<&UserState>,
         command: &UserCommand,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use daybook_event::event_data::DataError;
-use daybook_event::problem::ProblemType;
+use daybook_event::problem::{Problem, ProblemType};
 use daybook_event::{Event, Rejection, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,10 +22,11 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     /// Topics of other services that it follows into tables of its own.
     const FOLLOWS: &'static [Followed] = &[];
 
-    /// What no two aggregates may have at once, if there is something of that kind.
-    const UNIQUE_KEYS: Option<UniqueKeys<Self>> = None;
     /// Kinds of problems that `/problems` has beside those of its own rejections: of other services of the same domain.
     const PROBLEMS: &'static [ProblemType] = &[];
+
+    /// What no two aggregates may have at once, if there is something of that kind.
+    const UNIQUE_KEYS: Option<UniqueKeys<Self>> = None;
 
     /// What is known of one aggregate; also of one that is gone, so that its versions go on.
     type State: Serialize + DeserializeOwned + Send + 'static;
@@ -43,8 +44,12 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     /// The aggregate a command is about.
     fn aggregate_id(command: &Self::Command) -> Uuid;
 
-    /// The record key of the events of an aggregate in this state: that of its events, as long as it lives.
-    fn state_key(state: &Self::State) -> Uuid;
+    /// The record key of the events of an aggregate in this state, as long as it lives: its own id, unless a service says
+    /// otherwise.
+    fn state_key(state: &Self::State, id: Uuid) -> Uuid {
+        _ = state;
+        id
+    }
 
     /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`. Nothing is gathered
     /// unless a service says otherwise.
@@ -126,8 +131,8 @@ impl<A: Aggregate> UniqueKeys<A> {
     }
 
     /// Why a command is refused that would take a key of another aggregate.
-    pub(crate) fn taken(key: &str) -> Option<A::Rejection> {
-        A::UNIQUE_KEYS.map(|keys| (keys.taken)(key))
+    pub(crate) fn taken(key: &str) -> Option<Problem> {
+        A::UNIQUE_KEYS.map(|keys| (keys.taken)(key).into())
     }
 }
 

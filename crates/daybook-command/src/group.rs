@@ -8,6 +8,8 @@ mod read_set;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 
+use daybook_event::Event as _;
+use daybook_event::event_data::EventData as _;
 use daybook_journal::{Event, KeyOutcome, Reader, Write};
 use daybook_kafka::partition_for_key;
 use daybook_service::fires;
@@ -176,11 +178,13 @@ impl<'s> Group<'s> {
         let takes_key = new_keys.iter().any(|key| !old_keys.contains(key));
         if let Some(taken) = self.claim(id, &old_keys, &new_keys, &mut writes)? {
             // Without unique keys none is taken.
-            let rejection = UniqueKeys::<A>::taken(&taken).ok_or(Stopped::Undecided(Undecided::Fault))?;
-            return Ok(Change { takes_key, ..Change::rejected(rejection.into()) });
+            let problem = UniqueKeys::<A>::taken(&taken).ok_or(Stopped::Undecided(Undecided::Fault))?;
+            return Ok(Change { takes_key, ..Change::rejected(problem) });
         }
         let shown = A::shown(Some(&state)).ok().map(serde_json::to_vec).transpose();
-        let stands_at = events.is_empty().then(|| self.last_of(A::state_key(&state))).flatten();
+        let key = A::state_key(&state, id);
+        check_keys::<A>(events, key)?;
+        let stands_at = events.is_empty().then(|| self.last_of(key)).flatten();
         let accepted = Accepted {
             version,
             created,
@@ -291,5 +295,28 @@ impl<'s> Group<'s> {
             keys: self.keys.into_iter().map(|(hash, outcome)| KeyOutcome { hash, outcome }).collect(),
         };
         Finished { followed, decided, counters: self.counters }
+    }
+}
+
+/// Refuses events whose record key is not that of their aggregate's state: a read would name another partition than theirs.
+fn check_keys<A: Aggregate>(events: &[A::Event], key: Uuid) -> Result<(), Undecided> {
+    let Some(event) = events.iter().find(|event| event.key() != key) else { return Ok(()) };
+    let (of, found) = (event.event_type(), event.key());
+    tracing::error!("the record key of {of} is {found}, and `state_key` of what it leaves says {key}");
+    Err(Undecided::Fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::toy::{ToyCommand, Toys};
+
+    #[test]
+    fn events_of_another_partition_than_their_aggregates_are_refused() {
+        let (id, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let made = Toys::decide(None, &ToyCommand::Make(id, "bear".to_owned()), &()).unwrap();
+        assert_eq!(check_keys::<Toys>(&made, id), Ok(()));
+        assert_eq!(check_keys::<Toys>(&made, other), Err(Undecided::Fault));
+        assert_eq!(check_keys::<Toys>(&[], other), Ok(()));
     }
 }

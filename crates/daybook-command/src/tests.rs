@@ -1,6 +1,6 @@
 //! The kernel, on a toy domain: it must need nothing of the shop.
 
-pub(super) mod toy;
+pub(crate) mod toy;
 
 #[path = "../../../fuzz/random.rs"]
 mod random;

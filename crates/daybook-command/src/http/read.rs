@@ -20,9 +20,10 @@ pub(super) async fn show<A: Aggregate>(service: &Service<A>, request: Request) -
 async fn read<A: Aggregate>(service: &Service<A>, parts: &Parts) -> Result<Response, ApiError> {
     no_parameters(&parts.uri)?;
     let conditions = Conditions::read(&parts.headers)?;
-    let row = service.load(path_id(parts)?).await?;
+    let id = path_id(parts)?;
+    let row = service.load(id).await?;
     // After the row: it holds at least what the row does.
-    let stands_at = row.as_ref().and_then(|row| service.positions.last_durable(A::state_key(&row.state)));
+    let stands_at = row.as_ref().and_then(|row| service.positions.last_durable(A::state_key(&row.state, id)));
     let as_of = position_header(headers::AS_OF, A::TOPIC, stands_at);
     let shown = A::shown(row.as_ref().map(|row| &row.state));
     let shown = shown.map(serde_json::to_vec).map_err(|rejection| ApiError::from(rejection.into()));

@@ -75,10 +75,6 @@ impl Aggregate for Toys {
         }
     }
 
-    fn state_key(toy: &Toy) -> Uuid {
-        toy.toy_id
-    }
-
     fn decide(state: Option<&Toy>, command: &ToyCommand, (): &()) -> Result<Vec<ToyEvent>, ToyRejection> {
         match (command, state) {
             (ToyCommand::Make(_, name), _) if name == "cursed" => panic!("a rule with a mistake in it"),
