@@ -44,11 +44,23 @@ proptest! {
 
     #[test]
     fn a_value_in_canonical_form_is_what_the_parser_finds(text in text()) {
-        (check::<u8>(&text), check::<u16>(&text), check::<u32>(&text), check::<u64>(&text));
-        (check::<i8>(&text), check::<i16>(&text), check::<i32>(&text), check::<i64>(&text));
-        (check::<NonZero<u8>>(&text), check::<NonZero<u32>>(&text), check::<NonZero<i64>>(&text));
-        (check::<bool>(&text), check::<String>(&text), check::<Uuid>(&text));
-        (check::<Option<u8>>(&text), check::<Option<String>>(&text), check::<Option<bool>>(&text));
+        check::<u8>(&text);
+        check::<u16>(&text);
+        check::<u32>(&text);
+        check::<u64>(&text);
+        check::<i8>(&text);
+        check::<i16>(&text);
+        check::<i32>(&text);
+        check::<i64>(&text);
+        check::<NonZero<u8>>(&text);
+        check::<NonZero<u32>>(&text);
+        check::<NonZero<i64>>(&text);
+        check::<bool>(&text);
+        check::<String>(&text);
+        check::<Uuid>(&text);
+        check::<Option<u8>>(&text);
+        check::<Option<String>>(&text);
+        check::<Option<bool>>(&text);
     }
 }
 
