@@ -367,7 +367,7 @@ async fn another_cluster_at_the_same_address_is_not_gone_on_with() {
         // Where it was, or read from the beginning.
         let other = |status: &Value| {
             let kind = status["stopped"]["type"].as_str().unwrap_or_default();
-            kind.ends_with(":other-log") || kind.ends_with(":fork")
+            kind.ends_with("/other-log") || kind.ends_with("/fork")
         };
         let stopped = site.status_when("D is told that it is another log", other).await;
         names(&stopped["stopped"]["detail"], &["made anew", "another cluster"]);
