@@ -26,7 +26,6 @@ pub struct Claim<'a> {
     pub source: Source<'a>,
     /// Epoch of the writer, from 1.
     pub epoch: u32,
-    /// Who writes.
     pub writer: Writer,
 }
 
@@ -37,7 +36,6 @@ pub struct Writer {
     pub instance: Uuid,
     /// Name of the machine, for people.
     pub host: String,
-    /// When it claimed.
     pub claimed_at: Timestamp,
 }
 

@@ -113,10 +113,8 @@ struct Looked {
 /// What is doubtful about a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// Nothing was read of it for [`UNREAD_MAX`].
     #[error("nothing was read of it for long, although it has more")]
     Unread,
-    /// The record that counted last is not where it was.
     #[error("it does not have what was read of it where it was")]
     Moved,
 }

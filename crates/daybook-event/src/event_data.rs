@@ -44,32 +44,19 @@ pub trait EventData: Sized {
 /// Why the `data` of an event could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DataError {
-    /// No version of this type is known.
     #[error(
         "event type `{event_type}` is unknown: this program is older than the event, or the event is not meant for it"
     )]
-    UnknownType {
-        /// The type as it stands in the event.
-        event_type: String,
-    },
-    /// The type is known, but only in older versions.
+    UnknownType { event_type: String },
     #[error(
         "event type `{event_type}` is of a future version: the newest known is {newest}; upgrade this program"
     )]
-    FutureVersion {
-        /// The type as it stands in the event.
-        event_type: String,
-        /// The newest known version of that type.
-        newest: String,
-    },
-    /// A field is missing or has the wrong type.
+    FutureVersion { event_type: String, newest: String },
     #[error("data of {event_type} does not fit its schema{}: {detail}", at(field))]
     Field {
-        /// The type of the event.
         event_type: String,
         /// Path of the field; empty where the data as a whole is wrong.
         field: String,
-        /// What was expected and found.
         detail: String,
     },
 }
@@ -79,9 +66,6 @@ fn at(field: &str) -> String {
 }
 
 /// Reads `data`, a JSON object, as `T`; unknown fields are ignored.
-///
-/// # Errors
-/// [`DataError::Field`].
 pub fn read_fields<T: DeserializeOwned>(event_type: &str, data: &RawValue) -> Result<T, DataError> {
     if !explain::is_object(data.get()) {
         return Err(does_not_fit(event_type, "", "a JSON object was expected"));
@@ -103,10 +87,8 @@ fn does_not_fit(event_type: &str, field: &str, detail: &str) -> DataError {
 /// Why a record is not an event that this program can take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// The envelope cannot be opened.
     #[error(transparent)]
     Envelope(#[from] OpenError),
-    /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
 }
@@ -114,11 +96,9 @@ pub enum EventError {
 /// An event, with what its readers use of its envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened<'a, E> {
-    /// Epoch of the writer that sent it.
     pub writer_epoch: u32,
     /// Id of the event before it in its partition, or of its log; see [`envelope::Envelope`].
     pub previous_id: Option<Uuid>,
-    /// Id of the event.
     pub id: Uuid,
     /// Who wrote it, and the scope of `position`.
     pub source: Source<'a>,

@@ -15,7 +15,6 @@ use crate::{claim, envelope};
 /// What a reader has applied of a partition, and what the log holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compared {
-    /// What was applied.
     pub reached: Reached,
     /// First offset that the log holds.
     pub low: i64,
@@ -44,7 +43,6 @@ pub enum Step {
 /// Which record of which writer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Its id.
     pub id: Uuid,
     /// Epoch of the writer that sent it.
     pub epoch: u32,

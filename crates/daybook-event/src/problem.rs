@@ -17,7 +17,6 @@ const MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "instance"];
 pub struct ProblemType {
     /// Its stable name, such as `email-taken`.
     pub slug: &'static str,
-    /// Its HTTP status.
     pub status: u16,
     /// Its name for people.
     pub title: &'static str,
@@ -51,7 +50,6 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of a kind.
     pub fn of(kind: &ProblemType, detail: impl Into<String>) -> Self {
         Self::new(kind.status, kind.slug, kind.title, detail)
     }

@@ -42,7 +42,6 @@ pub struct Sequence {
 pub struct Reached {
     /// Kafka's offset right behind that event.
     pub offset: i64,
-    /// The epoch in force there.
     pub epoch: u32,
     /// The position that must come next; equally the number of events applied.
     pub next_position: u64,
@@ -55,7 +54,6 @@ pub struct Reached {
 /// What to do with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the next one.
     Apply,
     /// It has been applied before.
     Duplicate,
@@ -68,46 +66,22 @@ pub enum Verdict {
 /// Why a record must neither be applied nor skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SequenceError {
-    /// Positions are missing.
     #[error(
         "gap: position {expected} was expected, {found} was found, so {} event(s) are missing{}",
         found - expected,
         not_filled(*set_aside)
     )]
-    Gap {
-        /// The position that should have come.
-        expected: u64,
-        /// The position that came.
-        found: u64,
-        /// Records with keys that were set aside in between; they are not as many as positions are missing.
-        set_aside: u64,
-    },
-    /// One position, two events.
+    Gap { expected: u64, found: u64, set_aside: u64 },
     #[error(
         "fork: position {position} was applied as event {applied}, and now comes as event {found}: two writers wrote this partition, the \
          topic was made anew, or this is another cluster"
     )]
-    Fork {
-        /// The position both claim.
-        position: u64,
-        /// Id of the event that was applied.
-        applied: Uuid,
-        /// Id of the event that came now.
-        found: Uuid,
-    },
-    /// The next position, of another log.
+    Fork { position: u64, applied: Uuid, found: Uuid },
     #[error(
         "another log: the event at position {position} comes behind {expected} in the log that was read, and names {found}: the \
          topic was made anew, or this is another cluster"
     )]
-    OtherLog {
-        /// The position.
-        position: u64,
-        /// Id of the event that was applied before it; for a partition's first event, of the log.
-        expected: Uuid,
-        /// What the event names in its place.
-        found: Uuid,
-    },
+    OtherLog { position: u64, expected: Uuid, found: Uuid },
 }
 
 fn not_filled(set_aside: u64) -> String {

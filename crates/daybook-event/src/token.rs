@@ -28,7 +28,6 @@ const ALL: &str = "*";
 pub struct TokenPosition {
     /// Topic without prefix, such as `orders.events`.
     pub topic: String,
-    /// Partition of that topic.
     pub partition: i32,
     /// Position in that partition, from 0.
     pub position: u64,
@@ -44,13 +43,8 @@ pub struct Token {
 /// Why a text is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// One part is not `topic/partition@position`.
     #[error("`{part}` is not of the form topic/partition@position, such as orders.events/3@1042")]
-    Malformed {
-        /// The part in question.
-        part: String,
-    },
-    /// More than [`POSITIONS_MAX`] partitions.
+    Malformed { part: String },
     #[error("a token names at most {POSITIONS_MAX} partitions")]
     TooMany,
 }

@@ -25,28 +25,12 @@ const NOT_KNOWN_YET: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_N
 /// Why the embedded broker cannot do something.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// It did not start.
     #[error("the embedded broker does not start: {reason}")]
-    Start {
-        /// librdkafka's words, or the system's.
-        reason: String,
-    },
-    /// The topic was not created.
+    Start { reason: String },
     #[error("the embedded broker cannot create topic {topic} with {partitions} partitions: {reason}")]
-    CreateTopic {
-        /// Full name.
-        topic: String,
-        /// As given.
-        partitions: i32,
-        /// librdkafka's words.
-        reason: String,
-    },
-    /// A broker or a partition is not as asked.
+    CreateTopic { topic: String, partitions: i32, reason: String },
     #[error("the embedded broker cannot be changed: {reason}")]
-    Change {
-        /// librdkafka's words.
-        reason: String,
-    },
+    Change { reason: String },
 }
 
 /// A running mock cluster, mostly of one broker; dropping it stops it and forgets its records.
@@ -75,17 +59,11 @@ enum Asked {
 
 impl EmbeddedBroker {
     /// Starts it on a free port of the loopback interface.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Start`].
     pub fn start() -> Result<EmbeddedBroker, EmbeddedError> {
         EmbeddedBroker::start_with(1)
     }
 
     /// The same with so many brokers, numbered from 1; each has a port of its own.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Start`].
     pub fn start_with(brokers: i32) -> Result<EmbeddedBroker, EmbeddedError> {
         let start_error = |reason: String| EmbeddedError::Start { reason };
         let (started_sender, started) = mpsc::channel();
@@ -100,9 +78,6 @@ impl EmbeddedBroker {
     }
 
     /// Creates a topic; `full_name` includes the prefix. One that is there already is left as it is.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::CreateTopic`].
     pub fn create_topic(&self, full_name: &str, partitions: i32) -> Result<(), EmbeddedError> {
         let topic = full_name.to_owned();
         self.ask(Asked::CreateTopic { topic: topic.clone(), partitions })
@@ -111,9 +86,6 @@ impl EmbeddedBroker {
 
     /// Makes a broker the leader of a partition, or nobody. The last crashes the process if a client that knows another
     /// leader still reads or writes the partition: librdkafka's mock does not expect that.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn set_leader(
         &self,
         full_name: &str,
@@ -124,25 +96,16 @@ impl EmbeddedBroker {
     }
 
     /// Takes a broker away: its connections are cut, and new ones refused. It stays the leader of its partitions.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn broker_down(&self, broker: i32) -> Result<(), EmbeddedError> {
         self.change(Asked::BrokerDown(broker))
     }
 
     /// Brings a broker back, with all that it had.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn broker_up(&self, broker: i32) -> Result<(), EmbeddedError> {
         self.change(Asked::BrokerUp(broker))
     }
 
     /// Lets a broker take so long for every answer.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn round_trip(&self, broker: i32, time: Duration) -> Result<(), EmbeddedError> {
         self.change(Asked::RoundTrip { broker, time })
     }
@@ -165,25 +128,16 @@ impl EmbeddedBroker {
     }
 
     /// Refuses so many requests of readers as it does one who may not read the topic.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn refuse_reads(&self, requests: usize) -> Result<(), EmbeddedError> {
         self.change(Asked::RefuseReads(requests))
     }
 
     /// Refuses so many requests of writers for good, as it does a record that it does not take.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn refuse_writes(&self, requests: usize) -> Result<(), EmbeddedError> {
         self.change(Asked::RefuseWrites(requests))
     }
 
     /// Answers so many questions where a partition ends as a leader does that has just been elected: it does not know yet.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn hide_ends(&self, requests: usize) -> Result<(), EmbeddedError> {
         self.change(Asked::HideEnds(requests))
     }

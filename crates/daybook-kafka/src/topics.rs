@@ -68,9 +68,6 @@ pub struct Waiting(Inspector);
 
 impl Waiting {
     /// Does not wait yet.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`].
     pub fn open(kafka: &Kafka) -> Result<Waiting, LogError> {
         Inspector::open(kafka).map(Waiting)
     }

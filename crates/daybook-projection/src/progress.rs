@@ -26,7 +26,6 @@ pub enum State {
 pub struct Progress {
     /// What has been projected.
     pub checkpoint: Arc<Checkpoint>,
-    /// What it is doing.
     pub state: State,
     /// The broker's end offsets as of about a second ago, of the partitions that are answered for; empty until the broker has
     /// answered.
@@ -48,7 +47,6 @@ pub struct Progress {
     pub topic_faults: Arc<Vec<TopicError>>,
 }
 
-/// One partition of [`Progress`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionProgress {
     /// Topic and partition.

@@ -31,7 +31,6 @@ pub enum DependsOn {
 pub struct AsOf {
     /// How far it had got.
     pub checkpoint: Arc<Checkpoint>,
-    /// What waited.
     pub quarantine: Arc<Quarantine>,
 }
 

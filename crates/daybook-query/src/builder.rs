@@ -26,10 +26,8 @@ use super::settings::Settings;
 /// Why there is no new generation.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The replay failed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// A defect of this program.
     #[error("the replay ended without a result: {0}")]
     Task(#[from] tokio::task::JoinError),
 }

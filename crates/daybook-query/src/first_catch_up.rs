@@ -18,7 +18,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// How far the first catch-up is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CatchUp {
-    /// Queries wait.
     Waiting,
     /// It has caught up with the log as it was when it was opened.
     Over,

@@ -25,7 +25,6 @@ pub(super) enum Length {
     Few,
     /// At most a page.
     Page,
-    /// As much as there is.
     Whole,
     /// For those who look after the read model: one at a time, on a thread that waits for others ([`aside`]), so it must not have
     /// a permit that a query waits for.

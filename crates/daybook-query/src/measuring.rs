@@ -16,7 +16,6 @@ use super::serving::Serving;
 /// What was measured last.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// What was served then.
     served: Option<Served>,
     /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,

@@ -7,7 +7,6 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-/// A task on threads of its own.
 pub(super) struct OwnThreads {
     ended: oneshot::Receiver<Result<(), TaskError>>,
 }
@@ -15,13 +14,10 @@ pub(super) struct OwnThreads {
 /// A task did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// A defect of this program.
     #[error("{0}; restart the process, and report this")]
     Panicked(#[from] JoinError),
-    /// It could not begin.
     #[error("the system gives no threads: {0}; check the limits of this process")]
     NoThreads(#[from] io::Error),
-    /// Nobody knows how it ended.
     #[error("its thread is gone; restart the process, and report this")]
     Gone,
 }
@@ -54,9 +50,6 @@ impl OwnThreads {
     }
 
     /// Waits until the task has ended.
-    ///
-    /// # Errors
-    /// [`TaskError`].
     pub(super) async fn ended(&mut self) -> Result<(), TaskError> {
         (&mut self.ended).await.unwrap_or(Err(TaskError::Gone))
     }

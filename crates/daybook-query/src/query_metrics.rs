@@ -10,7 +10,6 @@ use prometheus_client::registry::Registry;
 /// Figures of the queries of one process.
 #[derive(Debug, Default)]
 pub(super) struct QueryMetrics {
-    /// Of every request.
     pub(super) requests: Arc<RequestMetrics>,
     /// Requests waiting for a token now.
     pub(super) waiting: Count,

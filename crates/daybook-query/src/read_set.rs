@@ -22,7 +22,6 @@ pub struct ReadSet {
     keys: BTreeSet<String>,
     /// Topics of so many partitions that an answer names those alone of which it shows something, and how many they have.
     pub(super) wide: Vec<(&'static str, i32)>,
-    /// These.
     pub(super) partitions: BTreeSet<(&'static str, i32)>,
 }
 

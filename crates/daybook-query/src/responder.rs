@@ -29,7 +29,6 @@ const ITEM_BYTES: usize = 384;
 pub struct Body {
     /// The bytes that go out.
     pub json: Vec<u8>,
-    /// What of it waits.
     pub read_set: ReadSet,
 }
 
@@ -81,7 +80,6 @@ impl Api {
 }
 
 impl Responder {
-    /// What is served.
     #[must_use]
     pub fn serving(&self) -> &Serving {
         &self.serving

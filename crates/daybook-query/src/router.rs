@@ -23,7 +23,6 @@ use super::status::{self, Status};
 /// The queries of a domain.
 #[derive(Clone)]
 pub struct Queries {
-    /// Their routes.
     pub routes: Router<Arc<Api>>,
     /// The kinds of problems that the domain's services answer with.
     pub problems: &'static [ProblemType],
@@ -36,7 +35,6 @@ impl From<Router<Arc<Api>>> for Queries {
     }
 }
 
-/// All routes.
 pub(super) fn router(queries: Queries, api: Arc<Api>) -> Router {
     let limits = GuardLimits {
         requests_max: Some(REQUESTS_MAX),

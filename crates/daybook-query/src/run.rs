@@ -18,16 +18,12 @@ use super::settings::Settings;
 /// Why a query-api did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The address that it listens on cannot be told.
     #[error("cannot answer requests: {0}")]
     Listen(#[source] std::io::Error),
-    /// It did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// It cannot go on.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// It did not stop in order.
     #[error(transparent)]
     Stop(#[from] StopError),
 }

@@ -39,10 +39,8 @@ pub struct Service {
 /// Why a query service cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// There was nothing to serve, and it could not be built.
     #[error("the read model cannot be built: {0}")]
     Build(#[from] BuildError),
-    /// Nothing would be served but what there was, and that would be followed no further.
     #[error("nobody keeps what is served up to date any more: {0}")]
     Keeper(#[from] TaskError),
 }
@@ -50,10 +48,8 @@ pub enum ServiceError {
 /// Why a query service did not stop in order.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
-    /// A defect of this program.
     #[error("a task ended without a result: {0}")]
     Task(#[from] TaskError),
-    /// Something waits for the disk.
     #[error(
         "what was at work has not ended {} s after it was told to stop, and is cut short, which loses nothing: what the disk has not \
          taken the log gives again; check whether the disk of --data-dir answers",
@@ -73,16 +69,12 @@ impl ServiceError {
 /// Why a query service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another process serves this read model.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The read model's directory.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// No threads for the keeper.
     #[error("the system gives no thread for the keeper: {0}; check the limits of this process")]
     Thread(#[from] std::io::Error),
-    /// A defect of this program.
     #[error("starting ended without a result: {0}; restart the process, and report this")]
     Task(#[from] JoinError),
 }

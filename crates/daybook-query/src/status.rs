@@ -28,7 +28,6 @@ pub struct Status {
     /// `opening`, `building`: nothing is served yet; `catching-up`: queries wait until it is where it may have been before;
     /// `following`; `stopped`: served as it was, and not followed at present.
     pub state: &'static str,
-    /// Why it stopped.
     pub stopped: Option<Problem>,
     /// Whether the end offsets seen at the start have been reached, but for partitions that nobody answers for.
     pub ready: bool,
@@ -42,7 +41,6 @@ pub struct Status {
     pub build_trouble: Option<String>,
     /// What is wrong, while the directory of the read model was removed or replaced under this process.
     pub directory_gone: Option<String>,
-    /// All partitions that are projected.
     pub partitions: Vec<Partition>,
     /// Records that the broker has and the rows do not; none until the broker has answered for all partitions.
     pub lag_total: Option<u64>,
@@ -64,14 +62,12 @@ pub struct Status {
     pub quarantine_events: u64,
     /// Events that are left out for ever; at most [`STATUS_KEYS_MAX`], the last ones.
     pub skipped: Vec<SkippedEvent>,
-    /// How many there are.
     pub skipped_events: usize,
     /// How many of these the file `SKIPPED` does not name, so that the next replay projects them, or has them wait, and is not
     /// published without `--accept-difference`: it is to be restored from a copy. None until it has been looked at.
     pub skipped_unnamed: Option<usize>,
     /// Records that are no events of their topics' services, by partition.
     pub set_aside: Vec<SetAsideShown>,
-    /// How many there are.
     pub set_aside_records: u64,
     /// By what topics lose events, or have lost some that were projected.
     pub topic_faults: Vec<String>,
@@ -88,7 +84,6 @@ pub struct Status {
 /// A published generation that is not served yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NextStatus {
-    /// Its name.
     pub generation: String,
     /// `opening`; `catching-up` with what is served; `comparing` with it; `waiting`: tried again; `refused` by this process;
     /// `withdrawn`: refused, and what is served is published again.
@@ -120,7 +115,6 @@ impl NextStatus {
 pub struct Partition {
     /// Topic without prefix.
     pub topic: String,
-    /// Its number.
     pub partition: i32,
     /// Kafka's offset of the first record that has not been projected.
     pub checkpoint: i64,

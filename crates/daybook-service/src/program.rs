@@ -16,11 +16,9 @@ use crate::{ConnectionLimits, EXIT_FAILED, EXIT_USAGE, LogFlags, SettingErrors, 
 /// What differs between programs before the first setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Defaults {
-    /// Name of the binary.
     pub name: &'static str,
     /// One line for `--help`.
     pub about: &'static str,
-    /// Address to listen on.
     pub listen: &'static str,
     /// The service's own directory.
     pub data_dir: &'static str,

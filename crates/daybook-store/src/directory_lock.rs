@@ -15,22 +15,10 @@ pub struct DirectoryLock {
 /// Why a directory is not ours.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
     #[error("directory {} is in use by {holder}; stop that process or choose another directory", dir.display())]
-    InUse {
-        /// As given.
-        dir: PathBuf,
-        /// What the holder wrote about itself.
-        holder: String,
-    },
-    /// The lock file cannot be made or locked.
+    InUse { dir: PathBuf, holder: String },
     #[error("cannot lock {}: {source}; {}", path.display(), remedy(source))]
-    Io {
-        /// The lock file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -15,11 +15,8 @@ const EIO_IN_WORDS: &str = "code: 5,";
 /// What was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
-    /// To open the database.
     Open,
-    /// To read.
     Read,
-    /// To write.
     Write,
     /// To bring to the disk what was written.
     Sync,
@@ -45,13 +42,9 @@ pub enum Cause {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", shown(self))]
 pub struct DatabaseError {
-    /// What was tried.
     pub doing: Doing,
-    /// Directory of the database.
     pub dir: PathBuf,
-    /// sled's words, or the system's.
     pub detail: String,
-    /// What kind of words they are.
     pub cause: Cause,
     /// Of what kind those of an earlier write were that has failed, maybe in one of sled's own threads. sled remembers it until
     /// the database is opened again, and tells the one that comes next, which may only be reading.
@@ -61,29 +54,20 @@ pub struct DatabaseError {
 /// Why a store did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database fails.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Rows are not of one time, and sled says nothing.
     #[error(
         "some rows of the store are older than others, or gone: they do not add up to the digest that was written with the newest of them"
     )]
     NotAsWritten,
-    /// There are rows, and no digest of them.
     #[error("the store has lost the digest of its rows")]
     NoDigest,
-    /// A write or a sync failed before.
     #[error("an earlier write of the store failed; it takes no more until it has been opened again")]
     Failed,
-    /// The store was closed after an error and has not been opened again.
     #[error("the store is closed after an earlier failure")]
     Closed,
-    /// A value is larger than the store can keep safely.
     #[error("a value of {bytes} bytes is too large for the store, which takes up to {VALUE_BYTES_MAX}")]
-    TooLarge {
-        /// Its size with its key.
-        bytes: usize,
-    },
+    TooLarge { bytes: usize },
 }
 
 impl Cause {

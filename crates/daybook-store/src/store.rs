@@ -53,9 +53,6 @@ pub struct Store {
 }
 
 /// Refuses what the store would not take, before anything of it is written: another attempt would not help.
-///
-/// # Errors
-/// [`StoreError::TooLarge`].
 pub fn check_sizes(writes: &Writes) -> Result<(), StoreError> {
     writes.iter().try_for_each(|(key, value)| check_size(key, value.as_deref().unwrap_or_default()))
 }

@@ -89,7 +89,6 @@ impl Unsynced {
         since_us != 0 && (lasts >= SYNC_PAUSE || self.bytes(written_to) >= INDEX_BYTES_MAX)
     }
 
-    /// From 1.
     fn now_us(&self) -> u64 {
         // 584,000 years.
         self.opened_at.elapsed().as_micros() as u64 + 1

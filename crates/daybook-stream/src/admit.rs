@@ -13,7 +13,6 @@ use crate::set_aside::{Placed, Unowned, candidate};
 /// A record, judged. Nothing of it is noted before [`PartitionState::advance`]: what the reader does with it may fail.
 #[derive(Debug)]
 pub struct Admission<'r, T> {
-    /// What it is.
     pub disposition: Disposition<'r, T>,
     /// For [`PartitionState::advance`].
     pub passing: Passing,
@@ -22,7 +21,6 @@ pub struct Admission<'r, T> {
 /// What a record is.
 #[derive(Debug)]
 pub enum Disposition<'r, T> {
-    /// The next event.
     Event(T),
     /// An event that was applied before.
     Repeated,
@@ -32,7 +30,6 @@ pub enum Disposition<'r, T> {
     Claim(Claim<'r>),
     /// No event of the partition's service.
     SetAside {
-        /// Why not.
         why: Unowned,
         /// Whether it is met for the first time.
         is_new: bool,
@@ -42,13 +39,11 @@ pub enum Disposition<'r, T> {
 /// The next event, opened down to its data.
 #[derive(Debug)]
 pub enum EventRead<'r, E> {
-    /// The event.
     Opened(Opened<'r, E>),
     /// This program cannot read its data.
     Unreadable {
         /// What could be read.
         envelope: Envelope<'r>,
-        /// What is wrong with the data.
         error: DataError,
     },
 }
@@ -97,22 +92,17 @@ impl Passing {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("event {id} does not continue the log: {error}")]
 pub struct Refusal {
-    /// The event.
     pub id: Uuid,
-    /// What is wrong.
     pub error: SequenceError,
 }
 
 /// Why a record that waited is not what it was parked as.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReopenError {
-    /// This program cannot read it either.
     #[error(transparent)]
     Unreadable(#[from] EventError),
-    /// It is of another service or partition.
     #[error(transparent)]
     Foreign(Unowned),
-    /// It has another position.
     #[error(transparent)]
     Elsewhere(#[from] Refusal),
 }
@@ -132,9 +122,6 @@ impl Judged {
 
 impl PartitionState {
     /// Says what a record is, and reads it down to the event's data. `headers` is called only if the value is not a structured event.
-    ///
-    /// # Errors
-    /// [`Refusal`].
     #[inline]
     pub fn admit_event<'r, E: EventData>(
         &self,
@@ -155,9 +142,6 @@ impl PartitionState {
     }
 
     /// The same for a reader that reads the data itself.
-    ///
-    /// # Errors
-    /// [`Refusal`].
     pub fn admit_envelope<'r>(
         &self,
         record: &RecordView<'r>,
@@ -170,9 +154,6 @@ impl PartitionState {
     }
 
     /// Opens a record that has waited at a position.
-    ///
-    /// # Errors
-    /// [`ReopenError`].
     pub fn reopen<'r, E: EventData>(
         &self,
         value: Option<&'r [u8]>,

@@ -17,7 +17,6 @@ const DOUBT_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Located<'p> {
     /// Bare name of the topic.
     pub topic: &'p str,
-    /// Number of the partition.
     pub partition: i32,
     /// The only service that writes the topic.
     pub service: &'p str,
@@ -60,7 +59,6 @@ fn event(of: &Located<'_>, record: &OwnedRecord) -> Option<(u64, Stamp)> {
 pub struct Watched<'p> {
     /// Bare name of the topic.
     pub topic: &'p str,
-    /// Number of the partition.
     pub partition: i32,
     /// How far it was followed, and what the log holds of it.
     pub followed: Option<Followed>,

@@ -23,11 +23,8 @@ pub struct RecordView<'r> {
 pub struct Identity<'e> {
     /// Service and partition.
     pub source: &'e Source<'e>,
-    /// Epoch of its writer.
     pub epoch: u32,
-    /// Its position in the partition.
     pub position: u64,
-    /// Its id.
     pub id: Uuid,
     /// What it names as the event before it, or as its log.
     pub previous_id: Option<Uuid>,

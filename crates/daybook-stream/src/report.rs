@@ -20,13 +20,9 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 pub struct SetAsideShown {
     /// Topic without prefix.
     pub topic: String,
-    /// Its partition.
     pub partition: i32,
-    /// How many records.
     pub records: u64,
-    /// Offset of the first one.
     pub first_offset: i64,
-    /// Offset of the last one.
     pub last_offset: i64,
     /// Whether no event came behind the last one: until then nobody knows whether it was one.
     pub end_unproven: bool,

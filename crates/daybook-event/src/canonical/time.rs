@@ -37,7 +37,6 @@ fn day(date: u64) -> Option<u64> {
     Some(year * 365 + leap_days + days_before_month + day - 1 - DAYS_TO_1970)
 }
 
-/// Days from 0000-03-01 to 1970-01-01.
 const DAYS_TO_1970: u64 = 719_468;
 
 /// Days of a month from 1 to 12; of any other, none.

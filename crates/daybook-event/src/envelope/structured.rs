@@ -168,7 +168,6 @@ fn epoch(found: Option<Number<'_>>) -> Result<u32, OpenError> {
     }
 }
 
-/// The data, be it plain or in base 64.
 fn data<'a>(plain: Option<&'a RawValue>, base64: Option<Text<'_>>) -> Result<Cow<'a, RawValue>, OpenError> {
     match (plain, base64) {
         (Some(data), None) => Ok(Cow::Borrowed(data)),

@@ -85,7 +85,6 @@ enum State {
     Open,
     /// The partition ended at this offset, before the span.
     EndedAt(i64),
-    /// All of it.
     Read,
 }
 

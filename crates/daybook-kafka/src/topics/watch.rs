@@ -45,9 +45,6 @@ struct Found {
 
 impl TopicWatch {
     /// Does not wait for a broker.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`].
     pub fn open(kafka: &Kafka) -> Result<TopicWatch, LogError> {
         Ok(TopicWatch { kafka: kafka.clone(), inspector: Inspector::open(kafka)?, known: HashMap::new() })
     }

@@ -33,43 +33,21 @@ pub struct Delivery<'a> {
 /// Why a record that was accepted did not get into the log, as far as is known.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The writer was dropped before Kafka acknowledged; the record may or may not be in the log.
     #[error("the writer was closed before Kafka acknowledged the record")]
     GivenUp,
-    /// Kafka or the client refused it, or the writer failed for good.
     #[error("Kafka did not take the record: {reason}")]
-    Failed {
-        /// librdkafka's words.
-        reason: String,
-    },
+    Failed { reason: String },
 }
 
 /// Why a record was not accepted for sending.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SendError {
-    /// Too much is waiting to be acknowledged; the same record can be sent again once some deliveries have come.
     #[error("the writer's queue is full")]
     QueueFull,
-    /// Larger than a record may be.
     #[error("a record of {bytes} bytes is too large for Kafka (setting message.max.bytes)")]
-    TooLarge {
-        /// Key and value together.
-        bytes: usize,
-    },
-    /// The writer has failed for good; open a new one.
+    TooLarge { bytes: usize },
     #[error("the Kafka producer failed for good: {reason}")]
-    Fatal {
-        /// librdkafka's words.
-        reason: String,
-    },
-    /// Topic or partition unknown, or anything else.
+    Fatal { reason: String },
     #[error("the record for topic {topic} partition {partition} is refused: {reason}")]
-    Refused {
-        /// Full name.
-        topic: String,
-        /// Kafka's partition number.
-        partition: i32,
-        /// librdkafka's words.
-        reason: String,
-    },
+    Refused { topic: String, partition: i32, reason: String },
 }

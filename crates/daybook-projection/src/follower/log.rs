@@ -33,7 +33,6 @@ pub(super) struct Found {
     pub(super) here: Vec<usize>,
     /// Where to go on in each of them.
     pub(super) starts: Vec<Start>,
-    /// The partitions that are not.
     pub(super) left_out: Vec<SourceId>,
 }
 

@@ -20,7 +20,6 @@ const COMMIT_AFTER: Duration = Duration::from_millis(50);
 /// Where a record lies: the partition's index and the offset.
 pub(super) type RecordPlace = (usize, i64);
 
-/// What ended a pass.
 pub(super) enum Ended {
     /// The request to stop, or the record to stop before.
     Asked,

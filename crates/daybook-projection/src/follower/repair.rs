@@ -27,10 +27,8 @@ pub enum Repair {
 /// Why nothing was done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RepairError {
-    /// It was tried.
     #[error(transparent)]
     Release(#[from] ReleaseError),
-    /// The follower is busy, or gone.
     #[error(
         "the projection did not take it up in time, because it is at other work; no row was changed, try again"
     )]
@@ -39,7 +37,6 @@ pub enum RepairError {
 
 type Answer = Result<Released, ReleaseError>;
 
-/// One request.
 pub(super) struct Asked {
     repair: Repair,
     /// By whichever side comes first: begun by the follower, or given up by who asked.

@@ -16,7 +16,6 @@ pub(super) const RATE: &str = "RATE";
 /// A replay at work, in whichever process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RebuildAtWork {
-    /// Who it is.
     pub holder: String,
     /// How far it is; none at its very start.
     pub progress: Option<ReplayProgress>,

@@ -30,9 +30,6 @@ static SAID: LogOnce = LogOnce::new();
 
 impl ReadModel {
     /// What `CURRENT` says, whether or not it is a generation here; `None` if there is no such file.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn named(&self) -> Result<Option<String>, ReadModelError> {
         name_in(&self.directory.join(CURRENT))
     }
@@ -63,18 +60,12 @@ impl ReadModel {
 
     /// Whether the generation to serve is there and has another layout than `layout`, as far as can be said without opening
     /// it.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn current_is_foreign(&self, layout: &Layout) -> Result<bool, ReadModelError> {
         let Some(name) = self.current_or_named()?.filter(|name| self.has(name)) else { return Ok(false) };
         Ok(generation::layout_of(&self.path_of(&name)).as_deref() != Some(&*layout.to_string()))
     }
 
     /// Name of the generation to build next: none that is there, and none that was published last.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn next_name(&self) -> Result<String, ReadModelError> {
         let names = self.names()?.into_iter().chain(self.named()?);
         let last = names.filter_map(|name| number_of(&name)).max().unwrap_or(0);

@@ -18,11 +18,9 @@ const WITHDRAWN: &str = "WITHDRAWN";
 /// A generation that nobody is to serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Withdrawn {
-    /// Its name.
     pub generation: String,
     /// Name of the one that was served when it was withdrawn.
     pub served: String,
-    /// What was wrong with it.
     pub why: String,
 }
 
@@ -47,9 +45,6 @@ impl ReadModel {
     }
 
     /// The generations that nobody is to serve, oldest first.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn withdrawn(&self) -> Result<Vec<Withdrawn>, ReadModelError> {
         let names = self.names()?;
         Ok(names.iter().filter_map(|name| self.withdrawal_of(name)).collect())

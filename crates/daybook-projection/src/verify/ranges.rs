@@ -31,9 +31,6 @@ pub struct Ranges {
 
 impl Ranges {
     /// Reads all rows of a generation and chooses borders.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn choose(generation: &Generation) -> Result<Self, StoreError> {
         let mut ranges = Self::default();
         for (index, row) in generation.all_rows().enumerate() {
@@ -63,7 +60,6 @@ impl Ranges {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RangeDigest {
-    /// Their digest.
     Digest(String),
     /// Some of them cannot be read: what the store said.
     Unreadable(String),
@@ -115,12 +111,10 @@ fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreE
     Ok(decoded.unwrap_or_default())
 }
 
-/// Rows of one range.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRows {
     /// In the order of their keys.
     pub rows: Vec<RangeRow>,
-    /// There are more than are told.
     pub more: bool,
     /// Why the rows behind these cannot be read, if they cannot.
     pub unreadable: Option<String>,
@@ -129,7 +123,6 @@ pub struct RangeRows {
 /// One stored row or part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRow {
-    /// Its stored key.
     pub key: StoredKey,
     /// Its bytes, as hexadecimal digits.
     pub value: String,

@@ -40,7 +40,6 @@ pub(super) struct Comparing<'c, E: 'static> {
 }
 
 impl<E: EventData> Comparing<'_, E> {
-    /// What differs.
     pub(super) fn report(&self) -> Result<VerifyReport, VerifyError> {
         let ranges = Ranges::choose(self.rebuilt)?;
         let mut left: Vec<usize> = (0..ranges.count()).collect();

@@ -12,9 +12,7 @@ use crate::store::StoreError;
 /// A generation as of one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Name of the generation.
     pub generation: String,
-    /// Its layout.
     pub layout: String,
     /// How far it has got.
     pub checkpoint: Checkpoint,
@@ -61,9 +59,7 @@ pub struct Serves {
 /// Rows, and the commit that they are as of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsAt {
-    /// As of that commit.
     pub sample: Sample,
-    /// The rows.
     pub rows: RangeRows,
 }
 

@@ -61,25 +61,14 @@ impl QuarantineShown {
 /// Why the published generation cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// The directory.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// It cannot be opened here.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// It cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The process that has it serves nothing at present, or does not answer.
     #[error("{holder} has the generation and does not serve it at {}: {detail}", socket.display())]
-    Silent {
-        /// Who has it.
-        holder: String,
-        /// Where it was asked.
-        socket: std::path::PathBuf,
-        /// What was wrong.
-        detail: String,
-    },
+    Silent { holder: String, socket: std::path::PathBuf, detail: String },
 }
 
 impl HoldError {
@@ -108,14 +97,7 @@ impl HoldError {
 /// The published generation.
 pub enum Served {
     /// Nobody has it: it is open here.
-    Here {
-        /// Its name.
-        name: String,
-        /// Its layout.
-        layout: String,
-        /// It.
-        generation: Arc<Generation>,
-    },
+    Here { name: String, layout: String, generation: Arc<Generation> },
     /// Another process, or another part of this one, serves it.
     There(Client),
 }
@@ -129,9 +111,6 @@ struct NotYet {
 
 impl Served {
     /// As [`Served::find`]; if it is open here, what is to be left out of every generation is left out of it, too.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn find_repaired<E: EventData>(
         read_model: &ReadModel,
         projection: Projection<E>,
@@ -212,9 +191,6 @@ impl Served {
     }
 
     /// Its state as of one commit; it goes on meanwhile.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn sample(&self) -> Result<Sample, HoldError> {
         match self {
             Self::Here { name, layout, generation } => {
@@ -229,9 +205,6 @@ impl Served {
 
     /// Its state once it has got as far as `other`; or what it is if it does not get there: because it follows no further, or in
     /// time. A process that serves nothing for a moment, or is started again, is waited for.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub(crate) fn sample_covering(
         &self,
         other: &Checkpoint,
@@ -258,9 +231,6 @@ impl Served {
     }
 
     /// What waits in it, and what is left out of it.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
         match self {
             Self::Here { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
@@ -269,9 +239,6 @@ impl Served {
     }
 
     /// A waiting event as it would be left out, if it waits.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn find_parked(
         &self,
         name: &EventName,
@@ -321,9 +288,6 @@ impl Served {
 
     /// Reads the rows of the first of these ranges, as many as one answer takes. Whatever is committed meanwhile may be in them.
     /// Once `stop` says so, what it returns is not to be used.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn digests(&self, ranges: &[Range], stop: &dyn Fn() -> bool) -> Result<Vec<RangeDigest>, HoldError> {
         match self {
             Self::Here { generation, .. } => Ok(RangeDigest::of_all(generation, ranges, stop)?),
@@ -333,9 +297,6 @@ impl Served {
 
     /// The first rows of one range, at most `limit`, and the commit that they are as of; `None` if so many cannot be read between
     /// two commits.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn rows(&self, range: &Range, limit: usize) -> Result<Option<RowsAt>, HoldError> {
         match self {
             Self::Here { name, layout, generation } => {

@@ -24,9 +24,7 @@ use crate::store::{GenerationError, StoreError};
 /// One row or part that is not what the log says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Name of the view.
     pub view: String,
-    /// Key of the row.
     pub key: Uuid,
     /// Number of the part, if it is one.
     pub part: Option<u32>,
@@ -39,9 +37,7 @@ pub struct Difference {
 /// A place in the order of the rows: one of them, or one of its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowName {
-    /// Name of the view.
     pub view: String,
-    /// Key of the row.
     pub key: Uuid,
 }
 
@@ -102,29 +98,22 @@ impl VerifyReport {
 /// Why a verification did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The published generation cannot be looked at.
     #[error(transparent)]
     Served(#[from] HoldError),
-    /// Nothing is published.
     #[error("no generation has been published; build one with `projector --replay`")]
     Nothing,
-    /// The other one cannot be built.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// The other one cannot be opened.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// Not the log alone changed what is served.
     #[error(
         "what is served cannot be compared at one place: another generation took over, events were released, the process that serves it \
          was restarted, or the log is no longer the one that it reads, which it notices within a minute and says in /status. Verify \
          again then; if it stays so, restart the process that serves it"
     )]
     Moved,
-    /// The log does not go on to where the published generation is.
     #[error(transparent)]
     Stopped(#[from] StopReason),
-    /// A generation cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -139,9 +128,6 @@ impl VerifyError {
 
 /// Builds a generation aside up to where the served one is, and compares all rows, while that one goes on. At most `limit`
 /// differences are listed.
-///
-/// # Errors
-/// [`VerifyError`].
 pub fn verify<E: EventData + 'static>(
     kafka: &Kafka,
     read_model: &ReadModel,

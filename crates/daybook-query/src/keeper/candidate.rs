@@ -27,7 +27,6 @@ pub(super) struct Candidate {
 pub(super) enum Standing {
     /// It has projected everything that is served.
     There,
-    /// It is on its way.
     Behind,
     /// It stands still for a reason that may pass.
     Waits(String),

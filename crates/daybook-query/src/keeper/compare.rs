@@ -32,7 +32,6 @@ enum AsFar {
     There(Arc<Moment>),
     /// It gets no further at present, and nobody knows when it will.
     Stuck,
-    /// It was not there in time.
     NotYet,
 }
 

@@ -39,7 +39,6 @@ pub(super) struct Next {
     ended: Option<(RecordAt, Instant)>,
 }
 
-/// How far it is.
 pub(super) enum Stage {
     /// It could not be opened or served, and is to be opened from `due_at` on; while nothing is served, from `unserved_at` on.
     Waiting { unserved_at: Instant, due_at: Instant },
@@ -212,7 +211,6 @@ impl Next {
     }
 }
 
-/// What has happened to it.
 pub(super) enum Moved {
     /// It was opened, or could not be.
     Opened(Result<Candidate, OpenError>),

@@ -16,16 +16,12 @@ use crate::blocking::blocking;
 /// Why a generation cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
-    /// It cannot be opened.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// The read model does not say which it is.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// No thread for its follower.
     #[error("the system gives no thread for a follower: {0}; check the limits of this process")]
     Follow(#[from] std::io::Error),
-    /// A defect of this program.
     #[error("opening it ended without a result: {0}; restart the process, and report this")]
     Task(#[from] tokio::task::JoinError),
 }

@@ -21,11 +21,9 @@ pub struct Conditions {
 pub enum EntityTags {
     /// `*`: any representation.
     Any,
-    /// These.
     Of(Vec<EntityTag>),
 }
 
-/// One entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntityTag {
     /// Whether it only tells representations apart that differ in meaning.
@@ -37,11 +35,9 @@ pub struct EntityTag {
 /// What a condition makes of a request that reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
-    /// It is answered.
     Holds,
     /// The client has this representation already: 304.
     NotModified,
-    /// It fails: 412.
     Fails,
 }
 

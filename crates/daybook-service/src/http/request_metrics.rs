@@ -61,7 +61,6 @@ impl RequestMetrics {
         Counted::new(&self.at_work)
     }
 
-    /// Notes one answer.
     pub fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
         let (method, route) = (label(method), route.to_owned());
         self.duration.get_or_create(&Asked { method, route: route.clone() }).observe(took.as_secs_f64());

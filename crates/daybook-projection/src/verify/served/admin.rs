@@ -37,7 +37,6 @@ impl Client {
         self.ask_within(ANSWER_TIMEOUT, path, body).map_err(|error| self.silent(error.to_string()))
     }
 
-    /// What it serves.
     pub(in crate::verify) fn serves(&self) -> io::Result<Serves> {
         self.ask_within(SERVES_TIMEOUT, "/sample", &())
     }
