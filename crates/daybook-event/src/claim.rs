@@ -62,9 +62,6 @@ struct Data<'a> {
 }
 
 /// Seals a claim: the value of its record, one line of JSON in structured content mode.
-///
-/// # Errors
-/// None that a caller can cause.
 pub fn seal(claim: &Claim<'_>) -> serde_json::Result<Vec<u8>> {
     let Writer { instance, host, claimed_at } = &claim.writer;
     let time = format!("{claimed_at:.6}");
@@ -82,9 +79,6 @@ pub fn seal(claim: &Claim<'_>) -> serde_json::Result<Vec<u8>> {
 }
 
 /// Opens the value of a record that is no event. `None`: it is no claim either.
-///
-/// # Errors
-/// [`OpenError`] names what is wrong with a claim.
 pub fn open(value: Option<&[u8]>) -> Option<Result<Claim<'_>, OpenError>> {
     #[derive(Deserialize)]
     struct Kind<'a> {

@@ -19,9 +19,6 @@ pub fn key(key: &Uuid) -> Uuid {
 }
 
 /// A field that must be there, if only as null.
-///
-/// # Errors
-/// Those of reading it.
 pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     T::deserialize(from)
 }

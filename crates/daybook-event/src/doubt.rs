@@ -138,9 +138,6 @@ impl Doubts {
 
     /// The first doubt, and the index of its partition. `partitions` has none where nobody answers; `stamps` is asked for records by index
     /// in it and offset, one of each partition at a time, and gives their stamps (see [`crate::place::stamp`]); but every [`ASKED_EVERY`] only.
-    ///
-    /// # Errors
-    /// What `stamps` fails with.
     pub fn look<E>(
         &mut self,
         now: Instant,

@@ -94,9 +94,6 @@ pub enum OpenError {
 }
 
 /// Opens the value of a record. `headers` is called only if the value is not a structured event.
-///
-/// # Errors
-/// [`OpenError`] names the attribute.
 pub fn open<'a, H>(value: Option<&'a [u8]>, headers: H) -> Result<Envelope<'a>, OpenError>
 where
     H: FnOnce() -> Vec<(String, Vec<u8>)>,

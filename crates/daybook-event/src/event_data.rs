@@ -19,15 +19,10 @@ pub trait EventData: Sized {
     fn event_type(&self) -> &'static str;
 
     /// The event's `data` as JSON.
-    ///
-    /// # Errors
-    /// Only when a value cannot be expressed in JSON, such as a map with keys that are no strings.
+    /// Errors: Only when a value cannot be expressed in JSON, such as a map with keys that are no strings.
     fn to_data(&self) -> serde_json::Result<Box<RawValue>>;
 
     /// Reads `data` of any published version of a type and upcasts it to the newest shape.
-    ///
-    /// # Errors
-    /// [`DataError`] names the type, and the field where the data does not fit it.
     fn from_data(event_type: &str, data: &RawValue) -> Result<Self, DataError>;
 
     /// Reads `data` that is exactly as `to_data` writes it, down to the last byte, as [`Self::from_data`] would read it.
@@ -115,9 +110,6 @@ pub struct Opened<'a, E> {
 /// Opens a record's value down to the event: the envelope, then its data, upcast to the newest shape.
 ///
 /// `headers` is called only if the value is not a structured event.
-///
-/// # Errors
-/// [`EventError`] names the attribute or field.
 pub fn open<'a, E: EventData>(
     value: Option<&'a [u8]>,
     headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,

@@ -50,9 +50,6 @@ pub struct Stamp {
 
 /// Finds the place of every partition. `records` is asked for records by index in `compared` and offset, several at once,
 /// and gives position and stamp of each (see [`event`]).
-///
-/// # Errors
-/// What `records` fails with.
 pub fn places<E>(
     compared: impl IntoIterator<Item = Compared>,
     mut records: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<(u64, Stamp)>>, E>,

@@ -158,9 +158,7 @@ impl Sequence {
     }
 
     /// Judges an event without changing anything.
-    ///
-    /// # Errors
-    /// [`SequenceError`] for a gap, a fork, or an event of another log.
+    /// Errors: [`SequenceError`] for a gap, a fork, or an event of another log.
     pub fn check(
         &self,
         epoch: u32,

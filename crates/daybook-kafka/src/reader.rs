@@ -72,18 +72,13 @@ pub enum Polled<'a> {
 
 impl Reader {
     /// Opens a consumer at the given offsets, one start per partition; does not wait for a broker.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`] if librdkafka refuses the options, [`LogError::StartNegative`], [`LogError::Client`].
+    /// Errors: [`LogError::Settings`] if librdkafka refuses the options, [`LogError::StartNegative`], [`LogError::Client`].
     pub fn open(kafka: &Kafka, starts: &[Start]) -> Result<Reader, LogError> {
         Reader::open_with(kafka, starts, FetchAhead::default())
     }
 
     /// The same with a bound of one's own on what is held fetched and unread. Partitions may be shared out among several
     /// readers, each with a thread of its own.
-    ///
-    /// # Errors
-    /// As [`Reader::open`].
     pub fn open_with(kafka: &Kafka, starts: &[Start], fetch_ahead: FetchAhead) -> Result<Reader, LogError> {
         let wake = Arc::new(Wake::default());
         let mut consumer: BaseConsumer<Context> = kafka
@@ -102,9 +97,7 @@ impl Reader {
     }
 
     /// The next record, end or error; blocks for at most `timeout`.
-    ///
-    /// # Errors
-    /// What stops a partition for good: [`LogError::OffsetOutOfRange`], [`LogError::NoSuchPartition`],
+    /// Errors: What stops a partition for good: [`LogError::OffsetOutOfRange`], [`LogError::NoSuchPartition`],
     /// [`LogError::Damaged`], [`LogError::Denied`], [`LogError::Client`].
     pub fn poll(&self, timeout: Duration) -> Result<Polled<'_>, LogError> {
         let deadline = Instant::now() + timeout;

@@ -35,9 +35,6 @@ impl Writer {
     /// Opens a producer; does not wait for a broker. `on_delivery` is called once per accepted record, from one thread
     /// at a time, in the order of `send` within a partition; it must not block for long and must not call this writer's
     /// `flush`.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`] if librdkafka refuses the options.
     pub fn open(
         kafka: &Kafka,
         on_delivery: impl Fn(Delivery<'_>) + Send + Sync + 'static,
@@ -47,9 +44,6 @@ impl Writer {
 
     /// The same; `on_brokers_lost` is called, from the same thread, whenever the last connection is gone and no broker can
     /// be reached for the moment. The writer itself goes on trying.
-    ///
-    /// # Errors
-    /// As [`Writer::open`].
     pub fn open_watching(
         kafka: &Kafka,
         on_delivery: impl Fn(Delivery<'_>) + Send + Sync + 'static,
@@ -69,9 +63,7 @@ impl Writer {
     }
 
     /// Hands a record to the producer, which copies it; never blocks.
-    ///
-    /// # Errors
-    /// [`SendError`]; nothing was accepted then, and no delivery will come.
+    /// Errors: [`SendError`]; nothing was accepted then, and no delivery will come.
     pub fn send(&self, record: Outgoing<'_>) -> Result<(), SendError> {
         let topic = self.kafka.topic_name(record.topic);
         #[expect(clippy::cast_possible_truncation, reason = "usize has 64 bits, asserted above")]
@@ -93,9 +85,7 @@ impl Writer {
     }
 
     /// Waits until every accepted record has been reported.
-    ///
-    /// # Errors
-    /// [`LogError::FlushTimeout`] if some are left after `timeout`.
+    /// Errors: [`LogError::FlushTimeout`] if some are left after `timeout`.
     pub fn flush(&self, timeout: Duration) -> Result<(), LogError> {
         self.producer
             .client()

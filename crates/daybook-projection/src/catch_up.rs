@@ -28,9 +28,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Projects into `generation` up to the events of `to`, if it is behind, in every partition, wherever the log has them now.
 /// Ends early, without an error, once `stop` says so, which is asked for every record, and between two questions to brokers.
-///
-/// # Errors
-/// [`StopReason`] if the log cannot be projected so far, or falls silent before.
+/// Errors: [`StopReason`] if the log cannot be projected so far, or falls silent before.
 pub fn catch_up<E: EventData>(
     kafka: &Kafka,
     generation: &Generation,

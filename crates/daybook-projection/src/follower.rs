@@ -56,9 +56,6 @@ pub struct Follower {
 
 impl Follower {
     /// Starts to follow from the generation's checkpoint. Does not wait for Kafka.
-    ///
-    /// # Errors
-    /// If the system gives no thread.
     pub fn start<E: EventData + 'static>(
         kafka: &Kafka,
         generation: Arc<Generation>,
@@ -106,9 +103,6 @@ impl Follower {
 
     /// Commits what has been read, writes everything to disk and ends the thread. Blocks for some 100 ms; for a few seconds
     /// while a broker does not answer.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the rows cannot be written; the log will give them again.
     pub fn stop(mut self) -> Result<(), StoreError> {
         self.stopping.request();
         if let Some(thread) = self.thread.take()

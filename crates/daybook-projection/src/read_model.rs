@@ -90,18 +90,13 @@ impl ReadModelError {
 
 impl ReadModel {
     /// Opens a read model's directory, and creates it if it is missing.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Foreign`] if something else lies in it.
+    /// Errors: [`ReadModelError::Foreign`] if something else lies in it.
     pub fn open(directory: &Path) -> Result<Self, ReadModelError> {
         fs::create_dir_all(directory).map_err(io_error("create", directory))?;
         Self::open_existing(directory)
     }
 
     /// Opens a read model's directory, which must be there.
-    ///
-    /// # Errors
-    /// As of [`ReadModel::open`].
     pub fn open_existing(directory: &Path) -> Result<Self, ReadModelError> {
         let read_model = Self { directory: directory.to_owned() };
         for name in read_model.entries()? {
@@ -137,9 +132,7 @@ impl ReadModel {
     }
 
     /// Makes this process the one that rebuilds; `holder` says who it is.
-    ///
-    /// # Errors
-    /// [`ReadModelError::ReplayAtWork`] if another one is.
+    /// Errors: [`ReadModelError::ReplayAtWork`] if another one is.
     pub fn lock_for_replay(&self, holder: &str) -> Result<DirectoryLock, ReadModelError> {
         let mut tries = 0;
         loop {

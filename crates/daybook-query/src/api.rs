@@ -105,9 +105,7 @@ impl Api {
     }
 
     /// What is served now.
-    ///
-    /// # Errors
-    /// 503 while the first generation is being built, or one is being opened afresh.
+    /// Errors: 503 while the first generation is being built, or one is being opened afresh.
     pub fn serving(&self) -> Result<Arc<Serving>, ApiError> {
         self.serving.load_full().ok_or_else(|| self.nothing_served())
     }
@@ -119,10 +117,8 @@ impl Api {
     }
 
     /// What is served, once it holds what the request asks for.
-    ///
-    /// # Errors
-    /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if too many
-    /// wait already.
+    /// Errors: 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if
+    /// too many wait already.
     pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, ApiError> {
         let wait = after.wait.unwrap_or(WAIT_DEFAULT).min(self.wait_max);
         // One for both waits: the request's own time bounds them together.

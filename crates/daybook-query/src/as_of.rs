@@ -36,9 +36,7 @@ pub struct AsOf {
 
 impl AsOf {
     /// That of an answer that is about to be read from `serving`. As reading a row does, it waits while a batch is written.
-    ///
-    /// # Errors
-    /// 500 if the read model cannot be read.
+    /// Errors: 500 if the read model cannot be read.
     pub(super) async fn of(serving: &Serving) -> Result<Self, ApiError> {
         let moment = serving.read(0, |generation| Ok(generation.moment())).await?;
         Ok(Self { checkpoint: moment.checkpoint.clone(), quarantine: moment.quarantine.clone() })

@@ -1,9 +1,6 @@
 //! Work that blocks, on threads that may.
 
 /// Runs `work` on a thread of the runtime's pool for blocking work.
-///
-/// # Errors
-/// If it panicked.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {

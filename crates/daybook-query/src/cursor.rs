@@ -22,9 +22,7 @@ pub fn write(scope: &str, place: &[u8]) -> String {
 }
 
 /// Reads a cursor that [`write()`] wrote for the same scope.
-///
-/// # Errors
-/// 400 for anything else.
+/// Errors: 400 for anything else.
 pub fn read<const N: usize>(scope: &str, text: &str) -> Result<[u8; N], ApiError> {
     unhex(text)
         .as_deref()

@@ -66,9 +66,6 @@ impl Heavy {
 
     /// Works on a thread that may block, once there is a permit. Dropped before that, nothing is done; dropped later, the
     /// work is told to stop.
-    ///
-    /// # Errors
-    /// If it panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         length: Length,
@@ -100,9 +97,6 @@ impl Heavy {
 /// Wakes a thread of the runtime now and then while short reads block others, as long as somebody has `inline`: one of Tokio's
 /// threads waits for the network on behalf of all, and none takes its place while a task blocks it
 /// (<https://github.com/tokio-rs/tokio/issues/4730>). The thread that is woken finds nothing else to do, and does.
-///
-/// # Errors
-/// If the system gives no thread.
 fn keep_listening(inline: &Arc<Semaphore>) -> io::Result<()> {
     let Ok(runtime) = Handle::try_current() else { return Ok(()) };
     let (of_all, inline) = (inline.available_permits(), Arc::downgrade(inline));

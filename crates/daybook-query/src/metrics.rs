@@ -34,9 +34,6 @@ struct Stage {
 }
 
 /// Everything that is counted or measured, as one text.
-///
-/// # Errors
-/// None in practice: writing into a text does not fail.
 pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     api.metrics.register(&mut registry);

@@ -24,9 +24,6 @@ pub enum TaskError {
 
 impl OwnThreads {
     /// Runs `task` on a thread called `name`, and what blocks in it on up to `blocking_max` others.
-    ///
-    /// # Errors
-    /// If the system gives no thread.
     pub(super) fn spawn(
         name: &'static str,
         blocking_max: usize,

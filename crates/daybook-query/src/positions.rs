@@ -50,9 +50,7 @@ pub(super) fn away(progress: &Progress, token: &Token) -> Option<SourceId> {
 }
 
 /// Refuses a token that names what is not projected here, and so would never be reached.
-///
-/// # Errors
-/// 400 naming the header `header`.
+/// Errors: 400 naming the header `header`.
 pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Result<(), ApiError> {
     let unknown = |at: &&TokenPosition| checkpoint.get(&at.topic, at.partition).is_none();
     let Some(at) = token.positions.iter().find(unknown) else { return Ok(()) };

@@ -34,9 +34,7 @@ pub struct Body {
 
 impl Body {
     /// Renders `content`, a list of about `items` items, to the bytes that go out.
-    ///
-    /// # Errors
-    /// 500; content of strings, numbers and lists cannot fail.
+    /// Errors: 500; content of strings, numbers and lists cannot fail.
     pub fn of(content: &impl Serialize, items: usize, read_set: ReadSet) -> Result<Self, ApiError> {
         let mut json = Vec::with_capacity((items + 1) * ITEM_BYTES);
         match serde_json::to_writer(&mut json, content) {
@@ -62,10 +60,8 @@ pub struct Responder {
 impl Api {
     /// Waits until what `request` asks for is there. The answer depends on all of `depends_on`; of a whole topic, the keys are
     /// named once rows have been read.
-    ///
-    /// # Errors
-    /// 400 for a token of what is not projected; 503 past the deadline, or while nothing is served; 500 if the read model cannot
-    /// be read.
+    /// Errors: 400 for a token of what is not projected; 503 past the deadline, or while nothing is served; 500 if the read
+    /// model cannot be read.
     pub async fn respond(
         &self,
         request: &QueryRequest,
@@ -98,9 +94,7 @@ impl Responder {
     }
 
     /// Answers from at most about `rows` rows; see [`Serving::read`].
-    ///
-    /// # Errors
-    /// 500 if the read model cannot be read; whatever `read` refuses.
+    /// Errors: 500 if the read model cannot be read; whatever `read` refuses.
     pub async fn answer<R>(self, rows: usize, read: R) -> Result<Response, ApiError>
     where
         R: FnOnce(&Generation, ReadSet) -> Result<Body, ApiError> + Send + 'static,
@@ -111,9 +105,6 @@ impl Responder {
     }
 
     /// Answers from few rows if `few` can, which is tried first; else from any number; see [`Serving::read_many`].
-    ///
-    /// # Errors
-    /// As [`Responder::answer`].
     pub async fn answer_any<F, M>(self, rows: usize, few: F, many: M) -> Result<Response, ApiError>
     where
         F: FnOnce(&Generation, ReadSet) -> Result<Option<Body>, ApiError> + Send + 'static,

@@ -63,9 +63,7 @@ impl<R> Default for RowCache<R> {
 
 impl<R> RowCache<R> {
     /// The row of `key` for an answer that begins at `at`; `read` fetches it if what is kept does not do.
-    ///
-    /// # Errors
-    /// Those of `read`; nothing is kept then.
+    /// Errors: Those of `read`; nothing is kept then.
     pub fn get<E>(&self, key: Uuid, at: ReadAt, read: impl FnOnce() -> Result<R, E>) -> Result<Arc<R>, E> {
         // Ids of version 7 begin with a time and end at random.
         let shard = &self.shards[usize::from(key.as_bytes()[15]) % CACHE_SHARDS];

@@ -42,10 +42,8 @@ impl RunError {
 
 /// Serves `queries` from the read model of `projection` until `shutdown` ends. Requests at work are answered, then the
 /// follower is stopped and the store closed.
-///
-/// # Errors
-/// [`RunError`] if it cannot start, if there is nothing to serve and building it fails, if what is served would stay as it is, or
-/// if it does not stop because the disk does not answer.
+/// Errors: [`RunError`] if it cannot start, if there is nothing to serve and building it fails, if what is served would stay
+/// as it is, or if it does not stop because the disk does not answer.
 pub async fn run<E: EventData + 'static>(
     settings: Settings,
     projection: Projection<E>,

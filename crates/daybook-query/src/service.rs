@@ -91,9 +91,7 @@ impl Service {
     /// Answers `queries` from now on: from the published generation as soon as it is open and has caught up, if there is one that
     /// is not damaged; else, or if the settings ask for it, one is built. `holder` says who this is, to others who find the read
     /// model in use.
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing has been changed then.
+    /// Errors: [`StartError`]; nothing has been changed then.
     pub async fn start<E: EventData + 'static>(
         settings: &Settings,
         projection: Projection<E>,
@@ -154,9 +152,7 @@ impl Service {
     }
 
     /// Ends a rebuild at work, stops the follower and closes the store; a disk that does not answer is not waited for.
-    ///
-    /// # Errors
-    /// [`StopError`]; what has not ended by then goes on until the process ends.
+    /// Errors: [`StopError`]; what has not ended by then goes on until the process ends.
     pub async fn stop(self) -> Result<(), StopError> {
         self.stopper.request();
         let ended = async move {

@@ -37,9 +37,7 @@ impl Serving {
     /// Reads at most about `rows` rows, not more than a page: few at once, because handing them to another thread would take
     /// longer than reading them from memory, unless all threads but this one read already; else on a thread that may block, once
     /// one is free.
-    ///
-    /// # Errors
-    /// 500 if the read model cannot be read; whatever `read` refuses.
+    /// Errors: 500 if the read model cannot be read; whatever `read` refuses.
     pub async fn read<T, R>(&self, rows: usize, read: R) -> Result<T, ApiError>
     where
         T: Send + 'static,
@@ -56,9 +54,6 @@ impl Serving {
 
     /// Reads any number of rows on a thread that may block, once one is free. `read` has to look at its [`Stop`] so often that
     /// it ends soon after its request; nobody sees what it returns then.
-    ///
-    /// # Errors
-    /// As [`Serving::read`].
     pub async fn read_many<T, R>(&self, read: R) -> Result<T, ApiError>
     where
         T: Send + 'static,

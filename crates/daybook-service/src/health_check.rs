@@ -20,9 +20,7 @@ pub enum HealthCheckError {
 }
 
 /// Asks the instance that listens on `listen` for `GET /health/live`.
-///
-/// # Errors
-/// [`HealthCheckError`] if there is no answer of 200 in a few seconds.
+/// Errors: [`HealthCheckError`] if there is no answer of 200 in a few seconds.
 pub fn check(listen: SocketAddr) -> Result<(), HealthCheckError> {
     let address = reachable(listen);
     let status_line = ask(address).map_err(|source| HealthCheckError::Unreachable { address, source })?;

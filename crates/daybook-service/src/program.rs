@@ -85,9 +85,7 @@ impl ServiceFlags {
     }
 
     /// Sets up the log and takes the address.
-    ///
-    /// # Errors
-    /// The exit code; why is said.
+    /// Errors: The exit code; why is said.
     pub async fn bind(&self) -> Result<TcpListener, ExitCode> {
         init_logging(self.log.log_format);
         TcpListener::bind(self.listen).await.map_err(|error| {

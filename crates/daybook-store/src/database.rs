@@ -104,9 +104,6 @@ pub struct Database {
 
 impl Database {
     /// Opens the database in `dir`, or makes one. The caller holds a lock of a directory above.
-    ///
-    /// # Errors
-    /// [`DatabaseError`] if sled cannot open it, or the system does not do as asked.
     pub fn open(dir: &Path, purpose: Purpose, cache_bytes: u64) -> Result<Self, DatabaseError> {
         let failed = |detail, cause| {
             let (doing, dir) = (Doing::Open, dir.to_owned());
@@ -209,9 +206,7 @@ impl Database {
     }
 
     /// Returns when everything applied so far survives a power cut.
-    ///
-    /// # Errors
-    /// [`DatabaseError`]; what was applied is visible all the same.
+    /// Errors: [`DatabaseError`]; what was applied is visible all the same.
     pub fn sync(&self) -> Result<(), DatabaseError> {
         self.unsynced.begin_sync();
         self.flush()?;
@@ -222,9 +217,7 @@ impl Database {
     }
 
     /// Syncs behind a batch of so many bytes of what is followed into, if enough is unsynced; nothing of what is filled in.
-    ///
-    /// # Errors
-    /// [`DatabaseError`]; the batch is visible all the same.
+    /// Errors: [`DatabaseError`]; the batch is visible all the same.
     pub fn sync_if_due(&self, bytes: usize) -> Result<(), DatabaseError> {
         if self.purpose == Purpose::Filled {
             return Ok(());
@@ -265,9 +258,6 @@ impl Database {
     }
 
     /// From now on a sync is always due, and fails.
-    ///
-    /// # Errors
-    /// The system gives no pipe.
     #[cfg(feature = "testing")]
     pub fn fail_to_sync(&mut self) -> io::Result<()> {
         let (pipe, _) = io::pipe()?;

@@ -36,9 +36,7 @@ fn remedy(error: &io::Error) -> &'static str {
 impl DirectoryLock {
     /// Locks `dir`, which must exist, by its file `name`. `holder` is written into it ("users, pid 12") and shown to
     /// the one that comes second.
-    ///
-    /// # Errors
-    /// [`LockError::InUse`] at once if another process holds it; [`LockError::Io`].
+    /// Errors: [`LockError::InUse`] at once if another process holds it; [`LockError::Io`].
     pub fn acquire(dir: &Path, name: &str, holder: &str) -> Result<DirectoryLock, LockError> {
         let path = dir.join(name);
         let io_error = |source| LockError::Io { path: path.clone(), source };

@@ -64,17 +64,13 @@ pub(crate) fn check_size(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
 
 impl Store {
     /// Opens the database in `dir`, or makes one. All its rows are read.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the directory cannot be used or holds something damaged.
+    /// Errors: [`StoreError`] if the directory cannot be used or holds something damaged.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         Self::open_telling(dir, cache_bytes, (Noted::MayBe, Unreadable::IsDamage), &|_| {})
     }
 
     /// The same; `tell` hears how many rows have been read so far.
-    ///
-    /// # Errors
-    /// As [`Store::open`]; pages that cannot be read are left, if so asked.
+    /// Errors: As [`Store::open`]; pages that cannot be read are left, if so asked.
     pub fn open_telling(
         dir: &Path,
         cache_bytes: u64,
@@ -87,9 +83,6 @@ impl Store {
 
     /// Opens a database of which something is only to be read, as it is: one that no digest is kept of, or whose damage is
     /// no reason to do without the rest.
-    ///
-    /// # Errors
-    /// [`StoreError`] if sled cannot open it.
     pub fn open_as_it_is(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let opened = RwLock::new(Some(Opened::open_as_it_is(dir, cache_bytes)?));
         Ok(Self { dir: dir.to_owned(), cache_bytes, unreadable: Unreadable::IsDamage, opened })
@@ -120,9 +113,7 @@ impl Store {
     }
 
     /// Applies all writes or none. They are visible at once and durable after [`Store::sync`].
-    ///
-    /// # Errors
-    /// [`StoreError::TooLarge`] before anything is written.
+    /// Errors: [`StoreError::TooLarge`] before anything is written.
     pub fn apply(&self, writes: Writes) -> Result<(), StoreError> {
         check_sizes(&writes)?;
         self.opened(|opened| opened.apply(writes))
@@ -130,9 +121,7 @@ impl Store {
 
     /// Writes entries one by one, in their order: the fastest way into sled if keys ascend. For a store that is thrown away if
     /// this does not come to its end: until then its rows do not add up to the digest.
-    ///
-    /// # Errors
-    /// [`StoreError::TooLarge`]; what came before is written.
+    /// Errors: [`StoreError::TooLarge`]; what came before is written.
     pub fn fill<B: AsRef<[u8]>>(&self, entries: impl IntoIterator<Item = (B, B)>) -> Result<(), StoreError> {
         self.opened(|opened| opened.fill(entries))
     }
@@ -169,9 +158,7 @@ impl Store {
 
     /// Closes the database and opens it again: what the file holds counts. What was not read before, and cannot be read, is left
     /// to the one that needs it.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the store is closed then.
+    /// Errors: [`StoreError`]; the store is closed then.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         close(opened.take());
@@ -181,9 +168,7 @@ impl Store {
     }
 
     /// Syncs and closes; later calls get [`StoreError::Closed`].
-    ///
-    /// # Errors
-    /// [`StoreError`] of the sync; it is closed all the same.
+    /// Errors: [`StoreError`] of the sync; it is closed all the same.
     pub fn close(&self) -> Result<(), StoreError> {
         let synced = self.sync();
         close(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());

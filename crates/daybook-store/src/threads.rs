@@ -9,9 +9,6 @@ const THREADS: usize = 7 + 1;
 
 /// Sees whether the system gives the threads of an opening. sled itself only says so in the log if it gets none, and then waits
 /// for ever for work that nobody does.
-///
-/// # Errors
-/// The system gives too few.
 pub(crate) fn check_threads() -> io::Result<()> {
     check(|work| Builder::new().spawn(work)).map_err(|error| {
         let told =

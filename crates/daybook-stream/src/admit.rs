@@ -173,9 +173,7 @@ impl PartitionState {
     }
 
     /// Judges an event that the log does not have yet, and that goes behind all of it. Its writer will be in force.
-    ///
-    /// # Errors
-    /// [`ReopenError`]; but for its data, which is not looked at.
+    /// Errors: [`ReopenError`]; but for its data, which is not looked at.
     pub fn admit_unsent(&self, event: &Envelope<'_>) -> Result<Passing, ReopenError> {
         let id = event.id;
         if !self.is_from(&event.source) {

@@ -27,9 +27,6 @@ pub struct Located<'p> {
 }
 
 /// Finds the place of every partition, in their order. Given up once `is_over` says so.
-///
-/// # Errors
-/// [`TopicError`] if the records cannot be looked at; [`daybook_kafka::LogError::GivenUp`].
 pub fn locate(
     kafka: &Kafka,
     partitions: &[Located<'_>],
@@ -65,9 +62,6 @@ pub struct Watched<'p> {
 }
 
 /// Looks whether the log is still the one that is followed; what is doubtful, with topic and partition. Takes a few seconds at most.
-///
-/// # Errors
-/// As [`locate`].
 pub(crate) fn doubt(
     kafka: &Kafka,
     partitions: &[Watched<'_>],

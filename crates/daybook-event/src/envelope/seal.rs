@@ -37,9 +37,6 @@ struct Sealed<'a> {
 }
 
 /// Seals an event: the value of its record, one line of JSON.
-///
-/// # Errors
-/// None that a caller can cause: all parts are known to be expressible in JSON.
 pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Sealed {
         specversion: "1.0",

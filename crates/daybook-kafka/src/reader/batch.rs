@@ -68,10 +68,8 @@ impl Reader {
     /// Visits what one partition's queue holds, a bounded run of it, record by record in order; blocks for at most
     /// `timeout` until there is something. Nothing is visited if the time has passed, or (earlier) after passing trouble, as
     /// with [`crate::Polled::Nothing`]. Costs next to nothing per record, unlike [`Reader::poll`], with which it may be mixed.
-    ///
-    /// # Errors
-    /// What `visit` returns, which ends the batch (what was not visited comes next time); and as [`Reader::poll`], after
-    /// what came before the error was visited.
+    /// Errors: What `visit` returns, which ends the batch (what was not visited comes next time); and as [`Reader::poll`],
+    /// after what came before the error was visited.
     pub fn poll_batch<E: From<LogError>>(
         &self,
         timeout: Duration,

@@ -19,9 +19,7 @@ pub struct Span {
 
 /// Shows every record of the spans to `visit`, each partition's in order. A partition that ends before its span does, which
 /// it may for a moment after an election, is waited for.
-///
-/// # Errors
-/// What `visit` returns; as [`Reader::open`] and [`Reader::poll`]; after `silence_max` without a record
+/// Errors: What `visit` returns; as [`Reader::open`] and [`Reader::poll`]; after `silence_max` without a record
 /// [`LogError::EndsBefore`] if a partition ended too early, [`LogError::Silent`] if nothing has come of one and something of
 /// others, else [`LogError::Unreachable`].
 pub fn read_spans<E: From<LogError>>(
@@ -34,9 +32,7 @@ pub fn read_spans<E: From<LogError>>(
 }
 
 /// The same, unless it is over before.
-///
-/// # Errors
-/// As [`read_spans`]; [`LogError::GivenUp`] once `is_over` says so and nothing comes.
+/// Errors: As [`read_spans`]; [`LogError::GivenUp`] once `is_over` says so and nothing comes.
 pub fn read_spans_until<E: From<LogError>>(
     kafka: &Kafka,
     spans: &[Span],

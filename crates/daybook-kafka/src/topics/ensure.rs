@@ -16,10 +16,8 @@ const CREATED_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Creates the topic if it is missing (it keeps everything for ever) and checks that it has the expected partitions and
 /// no setting by which Kafka would drop events. Writes nothing to a topic that exists. On the embedded broker, which
 /// answers no admin requests, only the partitions are checked.
-///
-/// # Errors
-/// [`TopicError::PartitionCount`], [`TopicError::WouldDropEvents`], [`TopicError::Create`], [`TopicError::Missing`] (only
-/// on the embedded broker), [`TopicError::Inspect`], [`TopicError::Log`] if no broker answers.
+/// Errors: [`TopicError::PartitionCount`], [`TopicError::WouldDropEvents`], [`TopicError::Create`], [`TopicError::Missing`]
+/// (only on the embedded broker), [`TopicError::Inspect`], [`TopicError::Log`] if no broker answers.
 pub fn ensure(kafka: &Kafka, topic: &str, spec: &TopicSpec) -> Result<(), TopicError> {
     let inspector = Inspector::open(kafka)?;
     let existing = inspector.partition_count(topic)?;

@@ -12,18 +12,14 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 const FETCH_AHEAD: FetchAhead = FetchAhead { bytes_max: 0 };
 
 /// The first record at or after each start; none where the partition ends before. One connection for all.
-///
-/// # Errors
-/// [`TopicError::Log`]: as [`Reader::poll`] for an offset that is not in the log; if a partition or every broker does not
-/// answer in time.
+/// Errors: [`TopicError::Log`]: as [`Reader::poll`] for an offset that is not in the log; if a partition or every broker does
+/// not answer in time.
 pub fn records_at(kafka: &Kafka, starts: &[Start]) -> Result<Vec<Option<OwnedRecord>>, TopicError> {
     records_at_until(kafka, starts, &|| false)
 }
 
 /// The same, given up once `is_over` says so.
-///
-/// # Errors
-/// As [`records_at`], and [`LogError::GivenUp`].
+/// Errors: As [`records_at`], and [`LogError::GivenUp`].
 pub fn records_at_until(
     kafka: &Kafka,
     starts: &[Start],

@@ -23,9 +23,7 @@ pub struct OwnedRecord {
 }
 
 /// The last record of a partition; none if it holds no record.
-///
-/// # Errors
-/// As [`watermarks`]; [`TopicError::Log`] if it cannot be read in time.
+/// Errors: As [`watermarks`]; [`TopicError::Log`] if it cannot be read in time.
 pub fn tail_record(kafka: &Kafka, topic: &str, partition: i32) -> Result<Option<OwnedRecord>, TopicError> {
     let Watermarks { low, high } = watermarks(kafka, topic, partition)?;
     // The last offsets may hold no record but a foreign transaction's marks: look further back, each time twice as far.

@@ -50,17 +50,11 @@ impl TopicWatch {
     }
 
     /// As [`super::held`], but a leader that does not answer is not waited for as long.
-    ///
-    /// # Errors
-    /// As [`super::held`].
     pub fn held<T: AsRef<str>>(&self, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
         self.inspector.held(partitions, LOOK_PATIENCE)
     }
 
     /// The same, where every one of them is needed.
-    ///
-    /// # Errors
-    /// As [`super::all_watermarks`].
     pub fn all_watermarks<T: AsRef<str>>(
         &self,
         partitions: &[(T, i32)],

@@ -58,9 +58,7 @@ pub(super) fn repairs() -> (Repairs, Asking) {
 
 impl Repairs {
     /// Asks, and waits until it is done; `wait` bounds how long the follower may take to begin.
-    ///
-    /// # Errors
-    /// [`RepairError`]; nothing was changed then.
+    /// Errors: [`RepairError`]; nothing was changed then.
     pub fn ask(&self, repair: Repair, wait: Duration) -> Result<Released, RepairError> {
         let (answer, answered) = sync_channel(1);
         let claimed = Arc::new(AtomicBool::new(false));

@@ -39,9 +39,7 @@ impl ReadModel {
     }
 
     /// Changes the rate of the replay that is at work; `None` for no limit. It takes notice within a second.
-    ///
-    /// # Errors
-    /// [`ReadModelError::NoReplay`] if none is at work.
+    /// Errors: [`ReadModelError::NoReplay`] if none is at work.
     pub fn set_rate(&self, rate: Option<u64>) -> Result<(), ReadModelError> {
         if self.rebuild_at_work().is_none() {
             return Err(ReadModelError::NoReplay { path: self.directory.clone() });

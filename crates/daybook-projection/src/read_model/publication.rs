@@ -36,9 +36,8 @@ impl ReadModel {
 
     /// Name of the generation to serve, such as `gen-000001`; `None` if none has been published. If the one that `CURRENT`
     /// names was withdrawn, it is the one to serve in its place.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Current`] if that generation is not there, [`ReadModelError::Withdrawn`] if there is none in its place.
+    /// Errors: [`ReadModelError::Current`] if that generation is not there, [`ReadModelError::Withdrawn`] if there is none in
+    /// its place.
     pub fn current(&self) -> Result<Option<String>, ReadModelError> {
         let Some(name) = self.named()? else { return Ok(None) };
         if !self.has(&name) {
@@ -73,9 +72,7 @@ impl ReadModel {
     }
 
     /// Names the generation to serve from now on. Durable when it returns.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`]; the one named before then stays.
+    /// Errors: [`ReadModelError::Io`]; the one named before then stays.
     pub fn publish(&self, name: &str) -> Result<(), ReadModelError> {
         let _one = self.publishing()?;
         let before = self.current_or_named()?;
@@ -89,9 +86,7 @@ impl ReadModel {
 
     /// Names the generation that was published before the current one, to serve that again; returns both names, the new one
     /// first. If the current one is not there, the last one that was published takes its place.
-    ///
-    /// # Errors
-    /// [`ReadModelError::NothingOlder`] if none was kept.
+    /// Errors: [`ReadModelError::NothingOlder`] if none was kept.
     pub fn roll_back(&self) -> Result<(String, String), ReadModelError> {
         let _one = self.publishing()?;
         let nothing = || ReadModelError::NothingOlder { path: self.directory.clone() };

@@ -27,9 +27,7 @@ pub struct Withdrawn {
 impl ReadModel {
     /// Notes that nobody is to serve `name`, and why, and names `served` again in its place, unless another one has been
     /// published meanwhile. Durable when it returns.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`]; `name` is withdrawn all the same if its note is there.
+    /// Errors: [`ReadModelError::Io`]; `name` is withdrawn all the same if its note is there.
     pub fn withdraw(&self, name: &str, served: &str, why: &str) -> Result<(), ReadModelError> {
         let _one = self.publishing()?;
         // One that is gone is served by nobody.

@@ -68,9 +68,7 @@ pub enum RangeDigest {
 impl RangeDigest {
     /// Reads the rows of the first of these ranges, as many as one answer takes. Once `stop` says so, which is asked for every
     /// row, what it returns is not to be used.
-    ///
-    /// # Errors
-    /// [`StoreError`] only for borders that are no hexadecimal digits.
+    /// Errors: [`StoreError`] only for borders that are no hexadecimal digits.
     pub fn of_all(
         generation: &Generation,
         ranges: &[Range],
@@ -130,9 +128,7 @@ pub struct RangeRow {
 
 impl RangeRows {
     /// The first rows of a range, at most `limit`, as many as one answer takes and as far as they can be read.
-    ///
-    /// # Errors
-    /// [`StoreError`] only for a key that is no hexadecimal digits.
+    /// Errors: [`StoreError`] only for a key that is no hexadecimal digits.
     pub fn read(generation: &Generation, (from, to): &Range, limit: usize) -> Result<Self, StoreError> {
         let from = decoded(generation, from.as_deref())?;
         let mut found = Self::default();

@@ -66,9 +66,6 @@ pub struct RowsAt {
 impl RowsAt {
     /// Reads the first rows of a range, at most `limit`; `None` if something was committed each time that it was tried: fewer
     /// rows may be read between two commits.
-    ///
-    /// # Errors
-    /// As [`RangeRows::read`].
     pub fn read(
         (name, layout): (&str, &str),
         generation: &Generation,

@@ -125,9 +125,7 @@ impl Served {
     }
 
     /// Finds what is served, else what is published; `None` if nothing is. Waits while a process is opening it.
-    ///
-    /// # Errors
-    /// [`HoldError`], among others for one of another layout.
+    /// Errors: [`HoldError`], among others for one of another layout.
     pub fn find(
         read_model: &ReadModel,
         layout: &Layout,
@@ -252,9 +250,7 @@ impl Served {
     }
 
     /// Projects all waiting events of a key, or none.
-    ///
-    /// # Errors
-    /// [`HoldError`]; the inner error is a sentence that says why nothing was changed.
+    /// Errors: [`HoldError`]; the inner error is a sentence that says why nothing was changed.
     pub fn release_key<E: EventData>(
         &self,
         projection: Projection<E>,
@@ -269,9 +265,6 @@ impl Served {
     }
 
     /// Leaves these events out from now on.
-    ///
-    /// # Errors
-    /// As [`Served::release_key`].
     pub fn leave_out<E: EventData>(
         &self,
         projection: Projection<E>,
@@ -320,9 +313,6 @@ pub fn unreadable_row(reason: &StopReason) -> Option<String> {
 
 /// The socket's path as the system takes it: it allows no more than about a hundred bytes, so the directory is named by
 /// the number of an open file.
-///
-/// # Errors
-/// If the directory cannot be opened.
 pub fn socket_path(directory: &Path) -> std::io::Result<(std::fs::File, std::path::PathBuf)> {
     use std::os::fd::AsRawFd as _;
     let open = std::fs::File::open(directory)?;

@@ -38,9 +38,7 @@ enum AsFar {
 impl<E: EventData + 'static> Opener<E> {
     /// Compares a candidate that has got as far with what is served, as far as that can be done; then it follows on. Blocks for as
     /// long as [`COMPARE_TIMEOUT`] says, unless it is given up.
-    ///
-    /// # Errors
-    /// Where the candidate is, which is closed then.
+    /// Errors: Where the candidate is, which is closed then.
     pub(super) fn compare(
         &self,
         candidate: Candidate,

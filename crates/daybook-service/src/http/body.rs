@@ -23,9 +23,7 @@ pub struct Body(Bytes);
 
 impl Body {
     /// Reads the body of a request, which must be JSON by its content type, not be encoded, and come in time.
-    ///
-    /// # Errors
-    /// 400, 408, 413 or 415.
+    /// Errors: 400, 408, 413 or 415.
     pub async fn read(headers: &HeaderMap, body: RawBody, timeout: Duration) -> Result<Self, ApiError> {
         check_content(headers)?;
         // Known from its Content-Length: a client that says so much is answered at once, not when it has come, or has not.
@@ -42,9 +40,7 @@ impl Body {
     }
 
     /// The body as `T`.
-    ///
-    /// # Errors
-    /// 400 if it is not JSON; 422 that names the field.
+    /// Errors: 400 if it is not JSON; 422 that names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         // serde would also read a struct from a list of its fields' values.
         let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
@@ -112,9 +108,7 @@ pub(super) fn takes_none(method: &Method) -> bool {
 }
 
 /// Insists that there is no body, whatever way the head frames that.
-///
-/// # Errors
-/// 400 if a byte comes; 408 if it does not end in time.
+/// Errors: 400 if a byte comes; 408 if it does not end in time.
 pub(super) async fn no_body(method: &Method, body: RawBody, timeout: Duration) -> Result<(), ApiError> {
     if body.is_end_stream() {
         return Ok(());

@@ -43,9 +43,7 @@ pub enum Judged {
 
 impl Conditions {
     /// Reads both headers.
-    ///
-    /// # Errors
-    /// 400 that names the header which is no list of entity tags.
+    /// Errors: 400 that names the header which is no list of entity tags.
     pub fn read(headers: &HeaderMap) -> Result<Self, ApiError> {
         let tags = |name| EntityTags::read(headers, name);
         Ok(Self { if_match: tags(header::IF_MATCH)?, if_none_match: tags(header::IF_NONE_MATCH)? })
