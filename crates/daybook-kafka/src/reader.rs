@@ -11,8 +11,6 @@ mod native_topic;
 mod record;
 mod source;
 mod spans;
-mod turn;
-mod wake;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -29,9 +27,7 @@ pub use spans::{Span, read_spans, read_spans_until};
 
 use crate::client::Context;
 use crate::{FetchAhead, Kafka, LogError};
-use source::{Source, assign};
-use turn::Turn;
-use wake::Wake;
+use source::{Source, Turn, Wake, assign};
 
 /// How long an error's details (what the partition still holds) may take to learn.
 const DETAIL_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,13 +2,11 @@
 //!
 //! A topic that drops events cannot be the truth, so [`ensure`] refuses one whose settings would.
 
-mod create;
 mod ends;
 mod ensure;
 mod error;
 mod inspector;
-mod records_at;
-mod tail;
+mod records;
 mod watch;
 
 use std::time::Duration;
@@ -16,12 +14,12 @@ use std::time::Duration;
 pub use ends::Held;
 pub use ensure::ensure;
 pub use error::TopicError;
-pub use records_at::{records_at, records_at_until};
-pub use tail::{OwnedRecord, tail_record};
+pub use inspector::Inspector;
+pub use records::{OwnedRecord, records_at, tail_record};
 pub use watch::TopicWatch;
 
 use crate::{Kafka, LogError};
-use inspector::{ANSWER_TIMEOUT, Inspector};
+use inspector::ANSWER_TIMEOUT;
 
 /// How a topic is created if it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,40 +56,10 @@ pub fn wait_reachable_until(
     Inspector::open(kafka)?.wait_reachable(deadline, is_over)
 }
 
-/// A client that waits for a broker, for as long as it takes: kept over many looks it does not begin each time with the same
-/// words in the log.
-pub struct Waiting(Inspector);
-
-impl Waiting {
-    /// Does not wait yet.
-    pub fn open(kafka: &Kafka) -> Result<Waiting, LogError> {
-        Inspector::open(kafka).map(Waiting)
-    }
-
-    /// As [`wait_reachable`].
-    pub fn wait_reachable(&self, deadline: Duration) -> Result<String, LogError> {
-        self.0.wait_reachable(deadline, || false)
-    }
-
-    /// As [`partition_count`], where the answer may take so long.
-    pub fn partition_count(&self, topic: &str, patience: Duration) -> Result<Option<i32>, TopicError> {
-        self.0.partition_count_within(topic, patience)
-    }
-
-    /// As [`held_within`].
-    pub fn held<T: AsRef<str>>(
-        &self,
-        partitions: &[(T, i32)],
-        patience: Duration,
-    ) -> Result<Vec<Held>, TopicError> {
-        self.0.held(partitions, patience)
-    }
-}
-
 /// The number of partitions; none if there is no such topic.
 /// Errors: [`TopicError::Log`] if no broker answers, [`TopicError::Inspect`].
 pub fn partition_count(kafka: &Kafka, topic: &str) -> Result<Option<i32>, TopicError> {
-    Inspector::open(kafka)?.partition_count(topic)
+    Inspector::open(kafka)?.partition_count(topic, ANSWER_TIMEOUT)
 }
 
 /// What several partitions hold, in the order asked for, over one connection; those that nobody answers for at present are

@@ -5,24 +5,72 @@
 //! caller opens a new writer and sends again from the first record that was not acknowledged, which may write records
 //! twice: readers recognise them by their position.
 
-mod context;
-mod outstanding;
-mod record;
-
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Message as _};
 
-pub use record::{Delivery, DeliveryError, Outgoing, SendError};
-
+use crate::client::{log_error, log_line};
 use crate::{Kafka, LogError};
-use context::WriterContext;
-use outstanding::Outstanding;
 
 // A tag travels through librdkafka as a pointer.
 const _: () = assert!(usize::BITS >= u64::BITS, "Daybook needs a 64-bit machine");
+
+/// A record to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Bare name.
+    pub topic: &'a str,
+    /// Kafka's partition number.
+    pub partition: i32,
+    /// The record's key.
+    pub key: &'a [u8],
+    /// The record's value.
+    pub value: &'a [u8],
+    /// Names and values, in this order.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// Comes back with the delivery; what it means is the caller's business.
+    pub tag: u64,
+}
+
+/// What became of a record that was sent.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// Bare name.
+    pub topic: &'a str,
+    /// Kafka's partition number.
+    pub partition: i32,
+    /// As given with the record.
+    pub tag: u64,
+    /// The record's offset, once all in-sync replicas have it.
+    pub result: Result<i64, DeliveryError>,
+}
+
+/// Why a record that was accepted did not get into the log, as far as is known.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeliveryError {
+    #[error("the writer was closed before Kafka acknowledged the record")]
+    GivenUp,
+    #[error("Kafka did not take the record: {reason}")]
+    Failed { reason: String },
+}
+
+/// Why a record was not accepted for sending.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    #[error("the writer's queue is full")]
+    QueueFull,
+    #[error("a record of {bytes} bytes is too large for Kafka (setting message.max.bytes)")]
+    TooLarge { bytes: usize },
+    #[error("the Kafka producer failed for good: {reason}")]
+    Fatal { reason: String },
+    #[error("the record for topic {topic} partition {partition} is refused: {reason}")]
+    Refused { topic: String, partition: i32, reason: String },
+}
 
 /// An open producer. Dropping it gives up what is not yet acknowledged: those deliveries report
 /// [`DeliveryError::GivenUp`]. [`Writer::flush`] first if they matter.
@@ -122,4 +170,80 @@ impl Writer {
 fn owned_headers(headers: &[(&str, &[u8])]) -> OwnedHeaders {
     let owned = OwnedHeaders::new_with_capacity(headers.len());
     headers.iter().fold(owned, |owned, &(key, value)| owned.insert(Header { key, value: Some(value) }))
+}
+
+struct WriterContext {
+    prefix_len: usize,
+    on_delivery: Box<dyn Fn(Delivery<'_>) + Send + Sync>,
+    on_brokers_lost: Box<dyn Fn(&str) + Send + Sync>,
+    outstanding: Outstanding,
+}
+
+impl ClientContext for WriterContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            (self.on_brokers_lost)(reason);
+        }
+    }
+}
+
+impl ProducerContext for WriterContext {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        let (message, result) = match result {
+            Ok(message) => (message, Ok(message.offset())),
+            Err((error, message)) => (message, Err(delivery_error(error))),
+        };
+        let topic = message.topic().get(self.prefix_len..).unwrap_or_default();
+        (self.on_delivery)(Delivery { topic, partition: message.partition(), tag: tag as u64, result });
+        self.outstanding.remove();
+    }
+}
+
+fn delivery_error(error: &KafkaError) -> DeliveryError {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => DeliveryError::GivenUp,
+        _ => DeliveryError::Failed { reason: error.to_string() },
+    }
+}
+
+/// Records accepted and not yet reported. librdkafka's own flush is not used: it runs deliveries on the calling thread
+/// beside the polling thread, which would mix up their order.
+#[derive(Default)]
+struct Outstanding {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+impl Outstanding {
+    fn add(&self) {
+        *self.lock() += 1;
+    }
+
+    fn remove(&self) {
+        let mut count = self.lock();
+        *count -= 1;
+        if *count == 0 {
+            self.none.notify_all();
+        }
+    }
+
+    /// The number left if that is not none after `timeout`.
+    fn wait_for_none(&self, timeout: Duration) -> Result<(), usize> {
+        let waited = self.none.wait_timeout_while(self.lock(), timeout, |count| *count > 0);
+        match *waited.unwrap_or_else(PoisonError::into_inner).0 {
+            0 => Ok(()),
+            left => Err(left),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -37,7 +37,7 @@ pub fn locate(
         let start = |(index, offset): &(usize, i64)| {
             start(partitions[*index].topic, partitions[*index].partition, *offset)
         };
-        let records = topics::records_at_until(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)?;
+        let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)?;
         let event =
             |((index, _), record): (&(usize, i64), Option<OwnedRecord>)| event(&partitions[*index], &record?);
         Ok(looks.iter().zip(records).map(event).collect())
@@ -75,8 +75,7 @@ pub(crate) fn doubt(
         let start = |(index, offset): &(usize, i64)| {
             start(partitions[*index].topic, partitions[*index].partition, *offset)
         };
-        let records =
-            topics::records_at_until(kafka, &looks.iter().map(start).collect::<Vec<_>>(), &is_over)?;
+        let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), &is_over)?;
         let stamp = |record: OwnedRecord| place::stamp(record.value.as_deref(), || record.headers.clone());
         Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(stamp)).collect())
     })?;

@@ -1,7 +1,8 @@
-//! One partition of a reader, with its own queue.
+//! The partitions of a reader, each with its own queue: whose turn it is, and waiting for any of them.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -10,7 +11,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Start;
 use super::native_topic::Topic;
-use super::wake::Wake;
 use crate::client::Context;
 use crate::{Kafka, LogError};
 
@@ -60,4 +60,85 @@ pub(super) fn assign(consumer: &BaseConsumer<Context>, sources: &[Source]) -> Re
         list.add_partition_offset(&source.full_topic, source.partition, offset).map_err(client_error)?;
     }
     consumer.assign(&list).map_err(client_error)
+}
+
+/// Set by librdkafka's threads whenever an empty queue gets something. The reader clears it, looks into every queue,
+/// and only then waits for it: what arrives during the look is not missed.
+#[derive(Default)]
+pub(super) struct Wake {
+    set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake {
+    pub(super) fn setter(self: &Arc<Wake>) -> impl Fn() + Send + Sync + 'static {
+        let wake = Arc::clone(self);
+        move || {
+            *wake.lock() = true;
+            wake.changed.notify_one();
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        *self.lock() = false;
+    }
+
+    /// Returns whether it was set before the deadline.
+    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(self.lock(), left, |set| !*set);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Records taken from one source before the next one has its turn: long enough that a user's events come together,
+/// short enough that no partition waits for long.
+const RUN_RECORDS_MAX: u32 = 1_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) source: usize,
+    run_left: u32,
+}
+
+impl Turn {
+    pub(super) const FIRST: Turn = Turn { source: 0, run_left: RUN_RECORDS_MAX };
+
+    /// Something was taken from this source.
+    #[must_use]
+    pub(super) fn taken(self) -> Turn {
+        Turn { run_left: self.run_left.saturating_sub(1), ..self }
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        self.run_left == 0
+    }
+
+    /// The next of `sources`, of which there is at least one.
+    #[must_use]
+    pub(super) fn next(self, sources: usize) -> Turn {
+        Turn { source: (self.source + 1) % sources, run_left: RUN_RECORDS_MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_over_after_its_records_and_the_next_source_follows() {
+        let mut turn = Turn::FIRST;
+        for _ in 0..RUN_RECORDS_MAX {
+            assert!(!turn.is_over());
+            turn = turn.taken();
+        }
+        assert!(turn.is_over());
+        assert_eq!(turn.next(2), Turn { source: 1, run_left: RUN_RECORDS_MAX });
+        assert_eq!(turn.next(2).next(2), Turn::FIRST);
+        assert_eq!(turn.next(1), Turn::FIRST);
+    }
 }

@@ -38,7 +38,7 @@ struct Asking<'i> {
 
 impl Inspector {
     /// What partitions hold, in the order asked for. Each leader may take as long as `patience`.
-    pub(super) fn held<T: AsRef<str>>(
+    pub fn held<T: AsRef<str>>(
         &self,
         partitions: &[(T, i32)],
         patience: Duration,

@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::create::Admin;
-use super::ensure::{check_partitions, wrong_settings};
+use super::ensure::{Admin, check_partitions, wrong_settings};
 use super::inspector::Inspector;
 use super::{Held, TopicError, Watermarks};
 use crate::{Kafka, LogError};
@@ -83,7 +82,7 @@ impl TopicWatch {
 
     fn faults(&self, topic: &str, partitions: i32) -> Result<Found, TopicError> {
         let missing = || TopicError::Missing { topic: self.kafka.topic_name(topic) };
-        let actual = self.inspector.partition_count_within(topic, LOOK_PATIENCE)?.ok_or_else(missing)?;
+        let actual = self.inspector.partition_count(topic, LOOK_PATIENCE)?.ok_or_else(missing)?;
         let mut found = Found::default();
         found.faults.extend(check_partitions(&self.kafka, topic, partitions, actual).err());
         // The embedded broker answers no admin requests, and drops the front of large partitions by its nature.

@@ -57,7 +57,7 @@ impl<E: EventData> Following<E> {
     /// missing, the state is [`State::Stopped`], and stays so until all partitions are read again.
     pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
         // One client for all looks: each new one has the same words for the log.
-        let waiting = topics::Waiting::open(&self.kafka)?;
+        let waiting = topics::Inspector::open(&self.kafka)?;
         let said = LogOnce::new();
         loop {
             let looked = self.look(&waiting)?;
@@ -83,9 +83,9 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn look(&self, waiting: &topics::Waiting) -> Result<Result<Found, Wait>, StopReason> {
+    fn look(&self, waiting: &topics::Inspector) -> Result<Result<Found, Wait>, StopReason> {
         let unknown = |error: TopicError| Ok(Err(Wait::ForLog(error.to_string())));
-        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT) {
+        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT, || false) {
             return unknown(error.into());
         }
         let checkpoint = self.generation.checkpoint();
@@ -103,7 +103,7 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn partition_count(&self, waiting: &topics::Waiting, topic: &str) -> Result<Option<i32>, TopicError> {
+    fn partition_count(&self, waiting: &topics::Inspector, topic: &str) -> Result<Option<i32>, TopicError> {
         match self.stopping.requested() {
             true => Err(LogError::GivenUp.into()),
             false => waiting.partition_count(topic, ANSWER_TIMEOUT),
@@ -114,7 +114,7 @@ impl<E: EventData> Following<E> {
     /// that does not answer would keep the others waiting.
     fn held(
         &self,
-        waiting: &topics::Waiting,
+        waiting: &topics::Inspector,
         checkpoint: &Checkpoint,
     ) -> Result<Vec<Option<Watermarks>>, TopicError> {
         let known = self.progress.borrow().away.clone();
