@@ -25,13 +25,11 @@ pub struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// A cursor at the beginning of `text`.
-    #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         Self { rest: text }
     }
 
     /// What has not been read yet.
-    #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }

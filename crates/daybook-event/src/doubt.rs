@@ -49,7 +49,6 @@ pub struct Counted(Vec<(i64, Stamp)>);
 
 impl Counted {
     /// Reading begins behind this event, if it begins behind one.
-    #[must_use]
     pub fn behind(event: Option<(i64, Stamp)>) -> Self {
         Self(event.into_iter().collect())
     }
@@ -92,7 +91,6 @@ impl Readings {
     }
 
     /// Of so many partitions; nothing where there is no reader.
-    #[must_use]
     pub fn all(&self, partitions: usize) -> Vec<Reading> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.resize(partitions, Reading::default());
@@ -131,7 +129,6 @@ pub struct Doubts {
 
 impl Doubts {
     /// Has none yet.
-    #[must_use]
     pub fn begin(now: Instant) -> Self {
         Self { looked: Vec::new(), had: Vec::new(), asked_at: now }
     }

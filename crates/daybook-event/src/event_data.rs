@@ -29,7 +29,6 @@ pub trait EventData: Sized {
     ///
     /// This is for speed alone: `None` says nothing about the data, and [`Self::from_data`] judges it.
     /// [`crate::canonical`] has what reading takes.
-    #[must_use]
     fn read_canonical(event_type: &str, data: &[u8]) -> Option<Self> {
         _ = (event_type, data);
         None
@@ -123,7 +122,6 @@ pub fn open<'a, E: EventData>(
 /// What [`open`] tries first: the value as our own services write it, without escapes and with a newest type.
 ///
 /// `None` says nothing about whether the value is an event.
-#[must_use]
 #[inline]
 pub fn open_canonical<E: EventData>(value: &[u8]) -> Option<Opened<'_, E>> {
     let sealed = envelope::open_canonical(value)?;

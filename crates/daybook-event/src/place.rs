@@ -108,7 +108,6 @@ enum LooksAt {
 
 impl Search {
     /// Begins with the record before the checkpoint's offset, or the last one if the log ends earlier.
-    #[must_use]
     pub fn begin(compared: Compared) -> Self {
         let Compared { reached, low, high } = compared;
         let Reached { offset: next_offset, next_position, .. } = reached;
@@ -128,7 +127,6 @@ impl Search {
     }
 
     /// What to do next.
-    #[must_use]
     pub fn step(&self) -> Step {
         self.step
     }

@@ -26,7 +26,6 @@ pub struct ProblemType {
 
 impl ProblemType {
     /// What `type` says.
-    #[must_use]
     pub fn path(&self) -> String {
         format!("{PATH}{}", self.slug)
     }
@@ -66,7 +65,6 @@ impl Problem {
     }
 
     /// What tells it from problems of other kinds.
-    #[must_use]
     pub fn slug(&self) -> &str {
         let slug = self.kind.strip_prefix(PATH).or_else(|| self.kind.strip_prefix(PATH_BEFORE));
         slug.unwrap_or(&self.kind)

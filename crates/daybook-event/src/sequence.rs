@@ -93,13 +93,11 @@ fn not_filled(set_aside: u64) -> String {
 
 impl Sequence {
     /// Before the first event of a partition.
-    #[must_use]
     pub fn start() -> Self {
         Self::default()
     }
 
     /// As a checkpoint keeps it.
-    #[must_use]
     pub fn resume(reached: Reached) -> Self {
         let Reached { offset, epoch, next_position, last_id, log_id } = reached;
         let recent = last_id.into_iter().collect();
@@ -107,7 +105,6 @@ impl Sequence {
     }
 
     /// What a checkpoint has to keep.
-    #[must_use]
     pub fn reached(&self) -> Reached {
         let (offset, epoch) = self.behind;
         Reached { offset, epoch, next_position: self.next, last_id: self.last_id(), log_id: self.log_id }
@@ -123,25 +120,21 @@ impl Sequence {
     }
 
     /// The epoch in force where the reader is.
-    #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
     /// The position that must come next; equally the number of events applied.
-    #[must_use]
     pub fn next_position(&self) -> u64 {
         self.next
     }
 
     /// Id of the event applied last.
-    #[must_use]
     pub fn last_id(&self) -> Option<Uuid> {
         self.recent.back().copied()
     }
 
     /// Id of the log that the partition belongs to, as far as it is known.
-    #[must_use]
     pub fn log_id(&self) -> Option<Uuid> {
         self.log_id
     }
@@ -152,7 +145,6 @@ impl Sequence {
     }
 
     /// Judges a writer's claim without changing anything.
-    #[must_use]
     pub fn check_claim(&self, epoch: u32) -> Verdict {
         if epoch > self.epoch { Verdict::Claim } else { Verdict::Superseded }
     }

@@ -51,13 +51,11 @@ pub enum TokenError {
 
 impl Token {
     /// A token of one position.
-    #[must_use]
     pub fn one(topic: &str, partition: i32, position: u64) -> Self {
         Self { positions: vec![TokenPosition { topic: topic.to_owned(), partition, position }] }
     }
 
     /// As the value of a header: packed if it would be too long.
-    #[must_use]
     pub fn to_header(&self) -> String {
         let plain = self.to_string();
         if plain.len() <= HEADER_BYTES_MAX { plain } else { self.packed() }

@@ -103,13 +103,11 @@ impl EmbeddedBroker {
     }
 
     /// The address for this and other processes.
-    #[must_use]
     pub fn bootstrap(&self) -> String {
         self.bootstrap.clone()
     }
 
     /// Settings that reach it.
-    #[must_use]
     pub fn kafka(&self, topic_prefix: &str) -> Kafka {
         Kafka {
             brokers: self.bootstrap(),

@@ -63,7 +63,6 @@ pub enum LogError {
 
 impl LogError {
     /// Whether it may pass by itself or by what somebody does to Kafka: whoever reads on opens a new reader after a pause.
-    #[must_use]
     pub fn may_pass(&self) -> bool {
         !matches!(self, Self::Settings { .. } | Self::StartNegative { .. })
     }

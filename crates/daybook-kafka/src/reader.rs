@@ -110,7 +110,6 @@ impl Reader {
 
     /// The offset of what comes next of a source: everything before it has been returned, or is no record (a foreign
     /// transaction's mark). It asks one of librdkafka's threads, so it is for the ends of partitions, not for each record.
-    #[must_use]
     pub fn next_offset(&self, source: usize) -> i64 {
         let Some(source) = self.sources.get(source) else { return 0 };
         let returned = source.next_offset.get();

@@ -144,7 +144,6 @@ impl Writer {
     }
 
     /// The error after which this writer accepts nothing any more; open a new one then.
-    #[must_use]
     pub fn fatal_error(&self) -> Option<String> {
         self.producer.client().fatal_error().map(|(_, reason)| reason)
     }

@@ -90,13 +90,11 @@ impl Follower {
     }
 
     /// The state after each commit. It changes as well when new end offsets are known.
-    #[must_use]
     pub fn progress(&self) -> watch::Receiver<Arc<Progress>> {
         self.progress.clone()
     }
 
     /// Releases events that wait, or leaves them out.
-    #[must_use]
     pub fn repairing(&self) -> Repairs {
         self.repairs.clone()
     }

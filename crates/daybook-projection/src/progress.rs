@@ -63,7 +63,6 @@ pub struct PartitionProgress {
 
 impl PartitionProgress {
     /// Records that the broker has and the rows do not.
-    #[must_use]
     pub fn lag(&self) -> Option<u64> {
         self.end_offset.map(|end| u64::try_from(end - self.next_offset).unwrap_or(0))
     }
@@ -71,7 +70,6 @@ impl PartitionProgress {
 
 impl Progress {
     /// That of a follower which has not yet looked at the log.
-    #[must_use]
     pub fn start(checkpoint: Arc<Checkpoint>) -> Self {
         Self {
             checkpoint,
@@ -100,7 +98,6 @@ impl Progress {
     }
 
     /// Records that the broker has and the rows do not, over all partitions; `None` until the broker has answered for all.
-    #[must_use]
     pub fn lag_total(&self) -> Option<u64> {
         self.partitions().map(|partition| partition.lag()).sum()
     }

@@ -82,7 +82,6 @@ fn remedy(error: &io::Error) -> &'static str {
 
 impl ReadModelError {
     /// Whether what is published is not there or not to be served: nothing but a replay helps, which needs nothing of it.
-    #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Current { .. } | Self::Withdrawn { .. })
     }
@@ -112,7 +111,6 @@ impl ReadModel {
         Ok(read_model)
     }
 
-    #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -126,7 +124,6 @@ impl ReadModel {
     }
 
     /// Directory of a generation.
-    #[must_use]
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }

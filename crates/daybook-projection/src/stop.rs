@@ -89,12 +89,10 @@ fn front_remedy(embedded: bool) -> &'static str {
 
 impl StopReason {
     /// Short name of its kind, for metrics.
-    #[must_use]
     pub fn slug(&self) -> &'static str {
         self.problem_type().slug
     }
 
-    #[must_use]
     pub fn problem_type(&self) -> &'static ProblemType {
         match self {
             Self::Sequence { error: SequenceError::Gap { .. }, .. } => &kind::GAP,
@@ -117,7 +115,6 @@ impl StopReason {
 
     /// Whether it may pass without another program and without a change of events: the log is then read again after a pause.
     /// A failed write is the store's for good, until it is opened afresh.
-    #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Log { passes, .. } => *passes,
@@ -128,7 +125,6 @@ impl StopReason {
     }
 
     /// The record that stopped it, where it was one.
-    #[must_use]
     pub fn at(&self) -> Option<&RecordAt> {
         match self {
             Self::Sequence { at, .. }

@@ -20,11 +20,11 @@ use super::first_catch_up::FirstCatchUp;
 use super::heavy::Heavy;
 use super::limits::{REQUEST_TIMEOUT, WAIT_DEFAULT, WAITING_MAX};
 use super::measuring::Measured;
+use super::metrics::QueryMetrics;
 use super::positions;
-use super::query_metrics::QueryMetrics;
-use super::rebuild::Rebuild;
 use super::serving::Serving;
 use super::status::NextStatus;
+use super::status::Rebuild;
 
 /// Shared by all requests and by the keeper, who alone changes what is served.
 pub struct Api {
@@ -80,7 +80,6 @@ impl Absent {
 impl Api {
     /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`, `catch_up_max` how long queries are kept from what is behind
     /// the log after an opening while it gets no further.
-    #[must_use]
     pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
         let metrics = QueryMetrics::default();
         Self {
@@ -111,7 +110,6 @@ impl Api {
     }
 
     /// What is served now, if anything.
-    #[must_use]
     pub fn serving_now(&self) -> Option<Arc<Serving>> {
         self.serving.load_full()
     }

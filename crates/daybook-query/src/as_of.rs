@@ -48,7 +48,6 @@ impl AsOf {
     ///
     /// Of a topic with many partitions those are named that the answer shows something of; and, as far as there is room, those
     /// that the request `asked` for, so that who sends the header back goes on asking for them.
-    #[must_use]
     pub fn header(
         &self,
         depends_on: &[DependsOn],
@@ -92,7 +91,6 @@ impl AsOf {
     }
 
     /// What is known of an answer to `depends_on` before rows are read.
-    #[must_use]
     pub fn read_set(&self, depends_on: &[DependsOn]) -> ReadSet {
         let mut read_set = ReadSet::of(self.quarantine.clone());
         for on in depends_on {

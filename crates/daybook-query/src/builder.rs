@@ -18,10 +18,10 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::api::Api;
-use super::blocking::blocking;
 use super::limits::{BROKER_TIMEOUT, RETRY_INTERVAL};
-use super::rebuild::Rebuild;
 use super::settings::Settings;
+use super::status::Rebuild;
+use tokio::task::spawn_blocking;
 
 /// Why there is no new generation.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,6 @@ pub enum BuildError {
 
 impl BuildError {
     /// Whether another process has the directory.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Replay(error) if error.is_in_use())
     }
@@ -156,7 +155,7 @@ impl<E: EventData + 'static> Builder<E> {
             read_model.discard()?;
             Ok(())
         };
-        Ok(blocking(discard).await??)
+        Ok(spawn_blocking(discard).await??)
     }
 
     fn tell_built(&self, report: &ReplayReport) {
@@ -182,7 +181,7 @@ impl<E: EventData + 'static> Builder<E> {
     }
 
     async fn attempt(&self, stopped: &Stop) -> Result<ReplayReport, BuildError> {
-        let result = blocking(self.replaying(stopped.clone())).await;
+        let result = spawn_blocking(self.replaying(stopped.clone())).await;
         // Also of one that panicked.
         self.api.rebuild.store(None);
         Ok(result??)

@@ -29,7 +29,6 @@ pub(super) fn damaged(cause: &StoreError) -> ApiError {
 }
 
 /// 503 because no client waits for the answer any more.
-#[must_use]
 pub fn given_up() -> ApiError {
     ApiError::new(&TIMEOUT, "the request was given up")
 }

@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinError;
 
-use super::blocking::blocking;
 use super::limits::LISTEN_LOOK_INTERVAL;
-use super::query_metrics::QueryMetrics;
+use super::metrics::QueryMetrics;
 use daybook_service::http::{Count, Counted};
+use tokio::task::spawn_blocking;
 
 /// How long a read may take. Those of each length have permits of their own, so that a page never waits for the whole of what
 /// a user has ordered.
@@ -85,7 +85,7 @@ impl Heavy {
         let (stop, at_work) = (Stop::default(), Counted::new(&self.at_work));
         // Lives in the request, and ends with it.
         let _of_the_request = stop.on_drop();
-        blocking(move || {
+        spawn_blocking(move || {
             // Free once the work ends, not once its request does.
             let _held = (permit, at_work);
             work(&stop)

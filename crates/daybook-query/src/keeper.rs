@@ -25,7 +25,6 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{Absent, Api};
-use super::blocking::blocking;
 use super::builder::Wanted;
 use super::limits::CURRENT_LOOK_INTERVAL;
 use super::status::NextStatus;
@@ -33,6 +32,7 @@ use candidate::Candidate;
 use mend::{Mending, is_failed_write, probe};
 use next::{Moved, Next, Stage, Withdrawn};
 use opener::{OpenError, Opener, stop};
+use tokio::task::spawn_blocking;
 
 /// A generation that was served and let go of.
 struct Reopened {
@@ -111,7 +111,7 @@ impl<E: EventData + 'static> Keeper<E> {
         self.mend().await;
         self.follow_again();
         let (read_model, put_back) = (self.read_model.clone(), self.next.as_ref().and_then(Next::put_back));
-        let looked = blocking(move || {
+        let looked = spawn_blocking(move || {
             let is_withdrawn = put_back.is_none_or(|name| read_model.is_withdrawn(&name));
             (read_model.current(), is_withdrawn)
         });
@@ -167,7 +167,7 @@ impl<E: EventData + 'static> Keeper<E> {
         let is_something_served = self.api.serving_now().is_some();
         let next = self.next_is(&name).await;
         if next.is_due(is_something_served) {
-            next.open(tokio::task::spawn_blocking(move || opener.open(&read_model, &name)));
+            next.open(spawn_blocking(move || opener.open(&read_model, &name)));
         }
         self.blame().await;
         self.want_another();
@@ -274,7 +274,7 @@ impl<E: EventData + 'static> Keeper<E> {
         let (path, name) = (serving.generation.path().to_owned(), serving.name.clone());
         drop(serving);
         // What is wrong stands in the projection's state already.
-        if !matches!(blocking(move || probe(&path)).await, Ok(Ok(()))) {
+        if !matches!(spawn_blocking(move || probe(&path)).await, Ok(Ok(()))) {
             return;
         }
         tracing::info!("the disk takes writes; the read model is opened afresh");

@@ -6,7 +6,6 @@ use daybook_projection::{Checkpoint, Progress, Quarantine, SourceId};
 use daybook_service::http::ApiError;
 
 /// Whether all positions of a token have been projected. What waits in quarantine has not.
-#[must_use]
 pub fn reached(checkpoint: &Checkpoint, quarantine: &Quarantine, token: &Token) -> bool {
     first_missing(token, 0, |at| is_projected(checkpoint, quarantine, at)) == token.positions.len()
 }
@@ -24,14 +23,12 @@ pub(super) fn first_missing(token: &Token, from: usize, is_there: impl Fn(&Token
 }
 
 /// The first position of a token whose event waits in quarantine, and its key.
-#[must_use]
 pub fn waiting<'a>(quarantine: &'a Quarantine, token: &'a Token) -> Option<(&'a TokenPosition, &'a str)> {
     let key = |at: &TokenPosition| quarantine.waiting_at(&at.topic, at.partition, at.position);
     token.positions.iter().find_map(|at| Some((at, key(at)?)))
 }
 
 /// How far `checkpoint` has got in the partitions that `token` names.
-#[must_use]
 pub fn current(checkpoint: &Checkpoint, token: &Token) -> Token {
     let at = |wanted: &TokenPosition| {
         let position = checkpoint.get(&wanted.topic, wanted.partition)?.next_position.checked_sub(1)?;

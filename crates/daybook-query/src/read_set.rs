@@ -53,13 +53,11 @@ impl ReadSet {
     }
 
     /// For the field `quarantined` of the answer.
-    #[must_use]
     pub fn quarantined(&self) -> Vec<String> {
         self.keys.iter().cloned().collect()
     }
 
     /// The value of `Daybook-Quarantined`; none if nothing of what the answer depends on waits.
-    #[must_use]
     pub(super) fn header(&self) -> Option<HeaderValue> {
         let mut shown: Vec<&str> = self.keys.iter().take(HEADER_KEYS_MAX).map(String::as_str).collect();
         if shown.len() < self.keys.len() {

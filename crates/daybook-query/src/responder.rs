@@ -76,19 +76,16 @@ impl Api {
 }
 
 impl Responder {
-    #[must_use]
     pub fn serving(&self) -> &Serving {
         &self.serving
     }
 
     /// What the answer rests on.
-    #[must_use]
     pub fn as_of(&self) -> &AsOf {
         &self.as_of
     }
 
     /// Keys of which events wait, before rows are read.
-    #[must_use]
     pub fn read_set(&self) -> ReadSet {
         self.read_set.clone()
     }

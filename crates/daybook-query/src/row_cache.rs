@@ -43,7 +43,6 @@ impl ReadAt {
     /// The place of an answer that is made from serving number `serving` and rests on `as_of`, which must have been
     /// taken before any row is read. Positions only grow, so their sum over a topic's partitions grows with every
     /// event and stands for all of them. What is released from quarantine changes rows without a new position.
-    #[must_use]
     pub fn new(serving: u64, as_of: &AsOf, topic: &str) -> Self {
         let of_topic = as_of.checkpoint.sources().filter(|(source, _)| &*source.topic == topic);
         let events = of_topic.map(|(_, at)| at.next_position).sum();

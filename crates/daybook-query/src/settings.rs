@@ -87,7 +87,6 @@ pub struct Settings {
 
 impl Settings {
     /// Settings with all defaults.
-    #[must_use]
     pub fn new(kafka: Kafka, partitions: i32, data_dir: PathBuf) -> Self {
         Self { kafka, partitions, data_dir, ..defaults() }
     }

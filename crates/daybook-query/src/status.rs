@@ -5,7 +5,8 @@ use daybook_kafka::topics::TopicError;
 use daybook_projection::quarantine::SkippedEvent;
 use daybook_projection::read_model::Withdrawn;
 use daybook_projection::{
-    ParkedKey, PartitionProgress, Progress, RecordAt, SourceCheckpoint, SourceId, State, StopReason,
+    ParkedKey, PartitionProgress, Phase, Progress, RebuildAtWork, RecordAt, ReplayProgress, SourceCheckpoint,
+    SourceId, State, StopReason,
 };
 use daybook_stream::SetAsideShown;
 use jiff::Timestamp;
@@ -15,7 +16,6 @@ use super::api::Api;
 use super::first_catch_up::CatchUp;
 use super::limits::STATUS_KEYS_MAX;
 use super::measuring::Measured;
-use super::rebuild::Rebuild;
 use super::serving::Serving;
 
 /// The body of `GET /status`.
@@ -130,13 +130,11 @@ pub struct Partition {
 
 /// Whether queries are answered from a generation that had caught up once. A projection that stopped later does not
 /// take that away: its answers are those of the last good state, and to send readers elsewhere would help nobody.
-#[must_use]
 pub fn ready(serving: Option<&Serving>) -> bool {
     serving.is_some_and(|serving| serving.first_catch_up.state().is_ready())
 }
 
 /// The whole status. What is measured, and the time, come from the caller.
-#[must_use]
 pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Timestamp) -> Status {
     // Positions, what waits and digest belong together, and nobody waits for a disk to learn them.
     let moment = serving.map(|serving| serving.generation.last_moment());
@@ -269,5 +267,59 @@ fn problem(reason: &StopReason) -> Problem {
     match event_id {
         Some(id) => problem.with("event_id", id.to_string()),
         None => problem,
+    }
+}
+
+/// How far a rebuild has got. Counts are of records, measured against the end offsets at its start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rebuild {
+    /// Name of the generation that is being built.
+    pub generation: Option<String>,
+    /// Who is at work, if it is another process.
+    pub by: Option<String>,
+    /// `reading` the log, or `writing` rows.
+    pub phase: Option<Phase>,
+    /// Records read.
+    pub done: u64,
+    /// Records to read.
+    pub total: u64,
+    /// Records read per second so far.
+    pub events_per_s: f64,
+    /// Seconds left at that pace; `None` at the very start.
+    pub eta_s: Option<f64>,
+    /// Memory of the process that is at work, in bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Rebuild {
+    /// The rebuild of whichever process.
+    pub fn at_work(found: RebuildAtWork) -> Self {
+        let RebuildAtWork { holder, progress } = found;
+        let nothing_yet = Self {
+            generation: None,
+            by: None,
+            phase: None,
+            done: 0,
+            total: 0,
+            events_per_s: 0.0,
+            eta_s: None,
+            memory_bytes: None,
+        };
+        Self { by: Some(holder), ..progress.map_or(nothing_yet, Self::from) }
+    }
+}
+
+impl From<ReplayProgress> for Rebuild {
+    fn from(progress: ReplayProgress) -> Self {
+        Self {
+            generation: Some(progress.generation),
+            by: None,
+            phase: Some(progress.phase),
+            done: progress.done,
+            total: progress.total,
+            events_per_s: progress.events_per_s.round(),
+            eta_s: progress.eta_s.map(f64::ceil),
+            memory_bytes: progress.memory_bytes,
+        }
     }
 }

@@ -31,7 +31,6 @@ pub use request_metrics::{Count, Counted, RequestMetrics};
 const SHOWN_CHARS_MAX: usize = 100;
 
 /// Whatever the client sent, short enough to be shown back.
-#[must_use]
 pub fn shortened(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }

@@ -26,7 +26,6 @@ struct Said {
 
 impl LogOnce {
     /// Nothing was said yet.
-    #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(BTreeMap::new()))
     }

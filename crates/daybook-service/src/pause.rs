@@ -13,7 +13,6 @@ pub struct Pause {
 
 impl Pause {
     /// No attempt has failed yet.
-    #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, last: None }
     }

@@ -54,14 +54,12 @@ pub fn address(expected: &'static str) -> impl TypedValueParser<Value = SocketAd
 
 /// Reads a command line that has [`ServiceFlags`]; one that cannot be read ends the program. What is wrong in it waits for
 /// [`SettingErrors::of_flags`].
-#[must_use]
 pub fn parse<F: CommandFactory + FromArgMatches>(defaults: Defaults) -> F {
     let matches = command::<F>(defaults).get_matches();
     F::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// The command line that [`parse`] reads.
-#[must_use]
 pub fn command<F: CommandFactory>(defaults: Defaults) -> clap::Command {
     F::command()
         .name(defaults.name)
@@ -117,7 +115,6 @@ pub fn complain(sentence: &str) {
 }
 
 /// An error with its causes, in one line. A cause that the sentence before it repeats already is left out.
-#[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();

@@ -84,7 +84,6 @@ where
 }
 
 /// Flags with their defaults, whatever the environment says.
-#[must_use]
 pub fn defaults<A: Args>() -> A {
     let command = A::augment_args(Command::new("")).mut_args(|arg| arg.env(Resettable::Reset));
     A::from_arg_matches(&command.get_matches_from([""])).unwrap_or_else(|error| error.exit())
@@ -96,7 +95,6 @@ pub struct SettingErrors(Vec<String>);
 
 impl SettingErrors {
     /// What the parsers of this file found wrong in the command line that this thread has read.
-    #[must_use]
     pub fn of_flags() -> Self {
         Self(WRONG.take())
     }
@@ -107,7 +105,6 @@ impl SettingErrors {
     }
 
     /// The sentences so far.
-    #[must_use]
     pub fn sentences(&self) -> &[String] {
         &self.0
     }

@@ -31,7 +31,6 @@ impl Stop {
     }
 
     /// Whether the request has come.
-    #[must_use]
     pub fn requested(&self) -> bool {
         self.0.requested.load(Ordering::SeqCst)
     }

@@ -12,7 +12,6 @@ pub struct Batch {
 
 impl Batch {
     /// Of keys and values.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }

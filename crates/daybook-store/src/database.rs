@@ -60,7 +60,6 @@ pub struct Bytes {
 
 impl Bytes {
     /// Those of `range`, which must lie within.
-    #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
         let start = self.range.start;
         Self { stored: self.stored.clone(), range: start + range.start..start + range.end }
@@ -230,7 +229,6 @@ impl Database {
     }
 
     /// Bytes of sled's log that are written and not synced; what it still has in memory is not counted.
-    #[must_use]
     pub fn unsynced_bytes(&self) -> u64 {
         self.unsynced.bytes(self.written_to())
     }

@@ -20,7 +20,6 @@ pub struct RowHash([u64; LANES]);
 
 impl RowHash {
     /// The hash of a stored row.
-    #[must_use]
     pub fn of(key: &[u8], value: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
@@ -58,7 +57,6 @@ impl Digest {
     }
 
     /// As it is stored: lowest byte first.
-    #[must_use]
     pub fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         for (to, lane) in bytes.chunks_exact_mut(size_of::<u64>()).zip(self.lanes) {
@@ -68,7 +66,6 @@ impl Digest {
     }
 
     /// What was stored.
-    #[must_use]
     pub fn from_bytes(bytes: &[u8; BYTES]) -> Self {
         Self { lanes: lanes(bytes) }
     }

@@ -58,7 +58,6 @@ impl DirectoryLock {
     }
 
     /// Who holds the lock `name` of `dir`, or was the last one to.
-    #[must_use]
     pub fn holder(dir: &Path, name: &str) -> String {
         match fs::read_to_string(dir.join(name)) {
             Ok(holder) if !holder.trim().is_empty() => holder.trim().to_owned(),

@@ -84,7 +84,6 @@ impl Cause {
 
 impl StoreError {
     /// Whether what is there is not what was written, or the disk cannot give it back: another attempt would not help then.
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Database(error) => error.doing != Doing::Sync && error.cause != Cause::Other,

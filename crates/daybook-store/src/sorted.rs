@@ -40,7 +40,6 @@ impl Database {
     }
 
     /// Whether there are any.
-    #[must_use]
     pub fn has_sorted_values(&self) -> bool {
         self.has_sorted()
     }

@@ -73,7 +73,6 @@ pub(crate) enum Passed {
 
 impl Passing {
     /// Set-aside records that have the positions right before this event's, in their order: they park their keys.
-    #[must_use]
     pub fn placed(&self) -> &[Placed] {
         match &self.0 {
             Passed::Ours { placed, .. } => placed,
@@ -82,7 +81,6 @@ impl Passing {
     }
 
     /// Whether a log whose front is gone begins with this event, as far as is known now.
-    #[must_use]
     pub fn begins(&self) -> bool {
         matches!(&self.0, Passed::Ours { begins: Some(_), .. })
     }

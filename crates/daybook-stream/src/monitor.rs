@@ -64,7 +64,6 @@ impl BrokerMonitor {
     }
 
     /// Whether this is a turn in which topics are looked at.
-    #[must_use]
     pub fn is_look_due(&self) -> bool {
         self.turns.is_multiple_of(TURNS_PER_LOOK)
     }

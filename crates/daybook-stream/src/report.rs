@@ -30,7 +30,6 @@ pub struct SetAsideShown {
 
 impl SetAside {
     /// For those who ask; none if there is nothing to show. `resume_offset` lies right behind the event applied last.
-    #[must_use]
     pub fn shown(&self, topic: &str, partition: i32, resume_offset: i64) -> Option<SetAsideShown> {
         let Self { records, first_offset, last_offset } = *self;
         let end_unproven = self.lies_behind(resume_offset);
@@ -118,13 +117,11 @@ impl SetAsideNotes {
     }
 
     /// How many records were set aside.
-    #[must_use]
     pub fn records(&self) -> u64 {
         self.lock().partitions.values().map(|of| of.records).sum()
     }
 
     /// For those who ask. Who writes the topic knows its events without the log, so no end is unproven.
-    #[must_use]
     pub fn shown(&self, topic: &str) -> Vec<SetAsideShown> {
         let notes = self.lock();
         let shown = |(partition, of): (&i32, &SetAside)| of.shown(topic, *partition, i64::MAX);

@@ -53,13 +53,11 @@ impl SetAside {
     }
 
     /// Whether a record at this offset would be counted.
-    #[must_use]
     pub fn counts(&self, offset: i64) -> bool {
         self.records == 0 || offset > self.last_offset
     }
 
     /// Whether anything was set aside at or behind this offset.
-    #[must_use]
     pub fn lies_behind(&self, offset: i64) -> bool {
         self.records > 0 && self.last_offset >= offset
     }
@@ -170,7 +168,6 @@ pub(crate) fn candidate(
 }
 
 /// The text of a key that can be parked: it can be shown, named on a command line, and be a part of a stored key.
-#[must_use]
 pub fn key_text(key: Option<&[u8]>) -> Option<&str> {
     let text = std::str::from_utf8(key?).ok()?;
     let fits = !text.is_empty() && text.len() <= KEY_BYTES_MAX;

@@ -69,7 +69,6 @@ const SENT_BYTES_MAX: usize = 80;
 ///
 /// Events are sealed when they are decided, and get these when they are sent: between the two another writer may have to be
 /// opened, with a higher epoch, and the log's end is looked at anew.
-#[must_use]
 pub fn as_sent(sealed: &[u8], epoch: u32, previous_id: Option<Uuid>) -> Option<Vec<u8>> {
     let rest = sealed.strip_prefix(BEFORE_SENT).filter(|rest| rest.starts_with(br#""id":"#))?;
     let mut sent = Vec::with_capacity(sealed.len() + SENT_BYTES_MAX);

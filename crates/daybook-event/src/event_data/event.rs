@@ -140,7 +140,6 @@ pub trait Event: EventData {
     fn key(&self) -> Uuid;
 
     /// Whether a type's name is of these events, known or not.
-    #[must_use]
     #[inline]
     fn is_named(event_type: &str) -> bool {
         Self::PREFIXES.iter().any(|prefix| event_type.starts_with(prefix))

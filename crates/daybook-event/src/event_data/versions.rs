@@ -4,7 +4,6 @@ use super::DataError;
 use crate::explain;
 
 /// The error for a type that is not known, given `newest`, the newest known name of each type.
-#[must_use]
 pub fn unknown_type(event_type: &str, newest: &[&'static str]) -> DataError {
     match newest.iter().find(|known| is_newer(event_type, known)) {
         Some(newest) => {

@@ -34,31 +34,26 @@ impl<'a> BatchRecord<'a> {
     }
 
     /// Which of the starts given to [`crate::Reader::open`] it comes from.
-    #[must_use]
     pub fn source(&self) -> usize {
         self.source
     }
 
     /// Kafka's offset within the partition.
-    #[must_use]
     pub fn offset(&self) -> i64 {
         self.message.offset()
     }
 
     /// The key, if the record has one.
-    #[must_use]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.message.key()
     }
 
     /// The value, if the record has one.
-    #[must_use]
     pub fn value(&self) -> Option<&'a [u8]> {
         self.message.value()
     }
 
     /// As [`crate::Record::headers`].
-    #[must_use]
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.message.headers()
     }

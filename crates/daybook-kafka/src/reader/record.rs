@@ -16,44 +16,37 @@ impl<'a> Record<'a> {
     }
 
     /// Which of the starts given to [`crate::Reader::open`] it comes from.
-    #[must_use]
     pub fn source(&self) -> usize {
         self.source
     }
 
     /// Bare name.
-    #[must_use]
     pub fn topic(&self) -> &'a str {
         self.topic
     }
 
     /// Kafka's partition number.
-    #[must_use]
     pub fn partition(&self) -> i32 {
         self.message.partition()
     }
 
     /// Kafka's offset within the partition.
-    #[must_use]
     pub fn offset(&self) -> i64 {
         self.message.offset()
     }
 
     /// The key, if the record has one.
-    #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
         self.message.key()
     }
 
     /// The value, if the record has one.
-    #[must_use]
     pub fn value(&self) -> Option<&[u8]> {
         self.message.payload()
     }
 
     /// Names and values in the record's order; a header without value has an empty one. Costly: librdkafka parses them
     /// when first asked.
-    #[must_use]
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         let Some(headers) = self.message.headers() else { return Vec::new() };
         headers

@@ -70,7 +70,6 @@ pub enum TopicError {
 
 impl TopicError {
     /// Whether one partition cannot be used at present, while others may be.
-    #[must_use]
     pub fn is_away(&self) -> bool {
         matches!(self, Self::PartitionAway { .. } | Self::TakesNoWrites { .. } | Self::RefusesWrites { .. })
     }

@@ -23,7 +23,6 @@ pub struct RebuildAtWork {
 
 impl ReadModel {
     /// The replay that is at work now.
-    #[must_use]
     pub fn rebuild_at_work(&self) -> Option<RebuildAtWork> {
         let lock = self.directory.join(REPLAY_LOCK);
         if !files::is_locked(&lock) {

@@ -77,7 +77,6 @@ impl ReadModel {
     }
 
     /// Whether nobody is to serve a generation; one that is gone has no note any more.
-    #[must_use]
     pub fn is_withdrawn(&self, name: &str) -> bool {
         self.withdrawn_path(name).exists()
     }

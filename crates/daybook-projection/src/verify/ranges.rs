@@ -43,13 +43,11 @@ impl Ranges {
     }
 
     /// How many there are.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.borders.len() + 1
     }
 
     /// Where one begins and ends.
-    #[must_use]
     pub fn range(&self, index: usize) -> Range {
         let from = index.checked_sub(1).and_then(|before| self.borders.get(before));
         (from.cloned(), self.borders.get(index).cloned())

@@ -30,7 +30,6 @@ pub struct Sample {
 
 impl Sample {
     /// The generation `name` at a moment.
-    #[must_use]
     pub fn of(name: &str, layout: &str, moment: &Moment) -> Self {
         Self {
             generation: name.to_owned(),

@@ -52,7 +52,6 @@ pub struct QuarantineShown {
 
 impl QuarantineShown {
     /// That of one generation.
-    #[must_use]
     pub fn of(quarantine: &Quarantine) -> Self {
         Self { keys: quarantine.keys().cloned().collect(), skipped: quarantine.skipped().to_vec() }
     }
@@ -302,7 +301,6 @@ impl Served {
 
 /// Says so if a projection stopped because rows are damaged: not the log is wrong then, but the generation. A read that failed
 /// may not fail again.
-#[must_use]
 pub fn unreadable_row(reason: &StopReason) -> Option<String> {
     match reason {
         StopReason::Store(error) if error.is_damage() => Some(error.to_string()),

@@ -77,7 +77,6 @@ pub struct VerifyReport {
 
 impl VerifyReport {
     /// Whether the published generation is what the log says.
-    #[must_use]
     pub fn is_sound(&self) -> bool {
         self.differences.is_empty()
             && self.unreadable.is_empty()
@@ -89,7 +88,6 @@ impl VerifyReport {
 impl VerifyReport {
     /// Whether all that can be read is what the log says: then a replay publishes without being told to accept a difference,
     /// once it has met what cannot be read.
-    #[must_use]
     pub fn is_unreadable_only(&self) -> bool {
         !self.unreadable.is_empty() && Self { unreadable: Vec::new(), ..self.clone() }.is_sound()
     }
@@ -120,7 +118,6 @@ pub enum VerifyError {
 
 impl VerifyError {
     /// Whether another process has the directory.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Replay(error) if error.is_in_use())
     }

@@ -11,7 +11,7 @@ use daybook_projection::{
 use tokio::time::Instant;
 
 use super::candidate::Candidate;
-use crate::blocking::blocking;
+use tokio::task::spawn_blocking;
 
 /// Why a generation cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,6 @@ pub(super) enum OpenError {
 impl OpenError {
     /// Whether nothing but another generation helps. Whatever else it is may pass: another process has the generation, the
     /// disk is full, or the system gives no thread.
-    #[must_use]
     pub(super) fn is_lasting(&self) -> bool {
         let lasts = |error: &GenerationError| {
             matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
@@ -38,7 +37,6 @@ impl OpenError {
     }
 
     /// Whether the generation is damaged, so that no process can serve it.
-    #[must_use]
     pub(super) fn is_damage(&self) -> bool {
         matches!(self, Self::Generation(error) if error.is_damage())
     }
@@ -104,7 +102,7 @@ fn warn_of_unnamed(generation: &Generation, named: &[SkippedEvent]) {
 
 /// Stops a follower on a thread that may block.
 pub(super) async fn stop(follower: Follower) {
-    match blocking(move || follower.stop()).await {
+    match spawn_blocking(move || follower.stop()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::error!("the follower's last rows are not on disk, the log gives them again: {error}")

@@ -55,7 +55,6 @@ impl ApiError {
     }
 
     /// 500 for what only a mistake of this program can cause; its log says what.
-    #[must_use]
     pub fn fault() -> Self {
         Self::new(&FAULT, "the request met a fault of this service; its log says more")
     }
@@ -82,7 +81,6 @@ impl ApiError {
     }
 
     /// The problem itself.
-    #[must_use]
     pub fn problem(&self) -> &Problem {
         &self.0.problem
     }

@@ -34,7 +34,6 @@ impl Body {
     }
 
     /// What was sent.
-    #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

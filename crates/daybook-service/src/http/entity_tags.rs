@@ -50,7 +50,6 @@ impl Conditions {
     }
 
     /// For a GET or HEAD of what has the strong tag `opaque`, in the order of RFC 9110, 13.2.2.
-    #[must_use]
     pub fn judge_read(&self, opaque: &str) -> Judged {
         if self.if_match.as_ref().is_some_and(|tags| !tags.has_strong(opaque)) {
             return Judged::Fails;
@@ -74,13 +73,11 @@ impl EntityTags {
     }
 
     /// Whether the strong comparison finds `opaque`: a weak tag equals nothing.
-    #[must_use]
     pub fn has_strong(&self, opaque: &str) -> bool {
         self.has(|tag| !tag.is_weak && tag.opaque == opaque)
     }
 
     /// Whether the weak comparison finds `opaque`.
-    #[must_use]
     pub fn has_weak(&self, opaque: &str) -> bool {
         self.has(|tag| tag.opaque == opaque)
     }

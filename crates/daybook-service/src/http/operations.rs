@@ -51,7 +51,6 @@ async fn live() -> Response {
 }
 
 /// The answer to `/health/ready`: 200 with `status`, and what else is to be known; or 503 with the reason.
-#[must_use]
 pub fn readiness(readiness: Result<Value, String>) -> Response {
     match readiness {
         Ok(mut known) => {
@@ -63,7 +62,6 @@ pub fn readiness(readiness: Result<Value, String>) -> Response {
 }
 
 /// A page of figures.
-#[must_use]
 pub fn figures(text: String) -> Response {
     ([(header::CONTENT_TYPE, FIGURES)], text).into_response()
 }

@@ -56,7 +56,6 @@ impl Default for RequestMetrics {
 
 impl RequestMetrics {
     /// A request is at work for as long as what is returned lives.
-    #[must_use]
     pub fn at_work(&self) -> Counted {
         Counted::new(&self.at_work)
     }
@@ -111,7 +110,6 @@ pub struct Counted(Count);
 
 impl Counted {
     /// Counts from now on.
-    #[must_use]
     pub fn new(gauge: &Count) -> Self {
         gauge.inc();
         Self(gauge.clone())

@@ -27,7 +27,6 @@ pub struct Client {
 
 impl Client {
     /// The process `holder`, which serves the read model in `directory`.
-    #[must_use]
     pub fn new(directory: &Path, holder: String) -> Self {
         Self { directory: directory.to_owned(), holder }
     }
