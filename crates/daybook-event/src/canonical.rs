@@ -24,12 +24,10 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at the beginning of `text`.
     pub fn new(text: &'a [u8]) -> Self {
         Self { rest: text }
     }
 
-    /// What has not been read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -99,7 +97,6 @@ impl<'a> Cursor<'a> {
         0_i64.checked_sub_unsigned(magnitude)
     }
 
-    /// The text after `before`, up to its closing quote and without it.
     #[inline]
     pub fn text<const N: usize>(&mut self, before: &[u8; N]) -> Option<&'a str> {
         self.expect(before)?;

@@ -14,27 +14,22 @@ use uuid::Uuid;
 
 use crate::envelope::{OpenError, Source, claimed_parts, read_time};
 
-/// Type of a claim.
 pub const CLAIMED: &str = "daybook.writer.claimed.v1";
 
-/// One writer's claim to one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim<'a> {
     /// Id of the claim, a UUID of version 7.
     pub id: Uuid,
-    /// Service and partition that are claimed.
     pub source: Source<'a>,
     /// Epoch of the writer, from 1.
     pub epoch: u32,
     pub writer: Writer,
 }
 
-/// Who claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writer {
     /// Id of the service's directory: it stays the same when the service is started again.
     pub instance: Uuid,
-    /// Name of the machine, for people.
     pub host: String,
     pub claimed_at: Timestamp,
 }

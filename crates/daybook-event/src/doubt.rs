@@ -18,7 +18,6 @@ pub const ASKED_EVERY: Duration = Duration::from_secs(30);
 /// Records that are kept of a partition to ask for; of more, those in between are not asked for.
 pub const KEPT_MAX: usize = 8;
 
-/// A partition that is followed, and what the log holds of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Followed {
     /// Kafka's offset up to where it was read, as far as that is noted.
@@ -27,7 +26,6 @@ pub struct Followed {
     pub low: i64,
     /// The log's end offset, asked for after `reading` was looked at.
     pub high: i64,
-    /// What its reader has read.
     pub reading: Reading,
 }
 
@@ -53,7 +51,6 @@ impl Counted {
         Self(event.into_iter().collect())
     }
 
-    /// An event was applied.
     pub fn event(&mut self, offset: i64, stamp: Stamp) {
         self.0.clear();
         self.0.push((offset, stamp));
@@ -98,17 +95,14 @@ impl Readings {
     }
 }
 
-/// How far a partition was read when that was looked at.
 #[derive(Debug, Clone, Copy)]
 struct Looked {
     since: Instant,
     next_offset: i64,
     ended: Option<u64>,
-    /// Its end offset then.
     high: i64,
 }
 
-/// What is doubtful about a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
     #[error("nothing was read of it for long, although it has more")]
@@ -117,10 +111,8 @@ pub enum Doubt {
     Moved,
 }
 
-/// Looks again and again.
 #[derive(Debug, Clone)]
 pub struct Doubts {
-    /// Per partition that is answered for.
     looked: Vec<Option<Looked>>,
     /// Per partition: the last record that the log was asked for and had.
     had: Vec<Option<(i64, Stamp)>>,
@@ -128,7 +120,6 @@ pub struct Doubts {
 }
 
 impl Doubts {
-    /// Has none yet.
     pub fn begin(now: Instant) -> Self {
         Self { looked: Vec::new(), had: Vec::new(), asked_at: now }
     }

@@ -26,7 +26,6 @@ pub(crate) use canonical::open as open_canonical;
 pub use seal::{as_sent, seal};
 pub(crate) use structured::claimed_parts;
 
-/// Highest epoch of a writer.
 pub const EPOCH_MAX: u32 = attribute::EPOCH_MAX;
 
 /// Value of the record header `content-type` of an event in structured mode.
@@ -46,7 +45,6 @@ pub struct Envelope<'a> {
     pub source: Source<'a>,
     /// Type with version, such as `shop.user.signed-up.v1`.
     pub event_type: Cow<'a, str>,
-    /// Id of the aggregate.
     pub subject: Uuid,
     /// When the command was decided, in microseconds.
     pub time: Timestamp,
@@ -60,7 +58,6 @@ pub struct Envelope<'a> {
     pub causation_id: Uuid,
     /// W3C trace context of the request, if there was one.
     pub traceparent: Option<Cow<'a, str>>,
-    /// The data, as JSON.
     pub data: Cow<'a, RawValue>,
 }
 
@@ -68,7 +65,6 @@ pub struct Envelope<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source<'a> {
     pub service: Cow<'a, str>,
-    /// Partition of the service's topic.
     pub partition: i32,
 }
 
@@ -78,7 +74,6 @@ impl fmt::Display for Source<'_> {
     }
 }
 
-/// Why a record is not an event that Daybook can read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     #[error("the record has no value; a tombstone does not belong into an event topic")]

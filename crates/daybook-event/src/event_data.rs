@@ -35,7 +35,6 @@ pub trait EventData: Sized {
     }
 }
 
-/// Why the `data` of an event could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DataError {
     #[error(
@@ -78,7 +77,6 @@ fn does_not_fit(event_type: &str, field: &str, detail: &str) -> DataError {
     }
 }
 
-/// Why a record is not an event that this program can take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     #[error(transparent)]
@@ -98,11 +96,9 @@ pub struct Opened<'a, E> {
     pub source: Source<'a>,
     /// The event's position in its partition.
     pub position: u64,
-    /// When the command was decided.
     pub time: Timestamp,
     /// Version of the aggregate after this event.
     pub aggregate_version: u64,
-    /// The event, in its newest shape.
     pub event: E,
 }
 

@@ -12,17 +12,13 @@ use uuid::Uuid;
 use crate::sequence::Reached;
 use crate::{claim, envelope};
 
-/// What a reader has applied of a partition, and what the log holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compared {
     pub reached: Reached,
-    /// First offset that the log holds.
     pub low: i64,
-    /// The log's end offset.
     pub high: i64,
 }
 
-/// Where to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Read from this offset on.
@@ -36,7 +32,6 @@ pub enum Place {
 pub enum Step {
     /// Look at the record at this offset, and tell [`Search::saw`].
     Look(i64),
-    /// The search is over.
     Found(Place),
 }
 
@@ -44,7 +39,6 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     pub id: Uuid,
-    /// Epoch of the writer that sent it.
     pub epoch: u32,
 }
 
@@ -126,7 +120,6 @@ impl Search {
         search
     }
 
-    /// What to do next.
     pub fn step(&self) -> Step {
         self.step
     }

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Media type of a problem body.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 /// What `type` begins with: a path that every process serves.
 const PATH: &str = "/problems/";
@@ -37,11 +36,9 @@ pub struct Problem {
     /// Stable identifier of the kind of problem: `/problems/` and a slug.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The same for every problem of this kind.
     pub title: String,
     /// HTTP status, repeated for logs.
     pub status: u16,
-    /// This occurrence: what was wrong, and the remedy.
     pub detail: String,
     /// Further members, such as `field`.
     #[serde(flatten)]

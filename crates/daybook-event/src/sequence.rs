@@ -30,7 +30,6 @@ pub const RECENT_IDS_MAX: usize = 1024;
 pub struct Sequence {
     next: u64,
     recent: VecDeque<Uuid>,
-    /// The epoch in force where the reader is.
     epoch: u32,
     /// Right behind the event applied last, and the epoch in force there.
     behind: (i64, u32),
@@ -40,12 +39,10 @@ pub struct Sequence {
 /// How far a reader has applied a partition: the place right behind the event applied last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reached {
-    /// Kafka's offset right behind that event.
     pub offset: i64,
     pub epoch: u32,
     /// The position that must come next; equally the number of events applied.
     pub next_position: u64,
-    /// Id of the event applied last.
     pub last_id: Option<Uuid>,
     /// Id of the log that the partition belongs to, if an event of its topic named one.
     pub log_id: Option<Uuid>,
@@ -55,7 +52,6 @@ pub struct Reached {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Apply,
-    /// It has been applied before.
     Duplicate,
     /// Its writer has been superseded by another one. Skip it.
     Superseded,
@@ -92,19 +88,16 @@ fn not_filled(set_aside: u64) -> String {
 }
 
 impl Sequence {
-    /// Before the first event of a partition.
     pub fn start() -> Self {
         Self::default()
     }
 
-    /// As a checkpoint keeps it.
     pub fn resume(reached: Reached) -> Self {
         let Reached { offset, epoch, next_position, last_id, log_id } = reached;
         let recent = last_id.into_iter().collect();
         Self { next: next_position, recent, epoch, behind: (offset, epoch), log_id }
     }
 
-    /// What a checkpoint has to keep.
     pub fn reached(&self) -> Reached {
         let (offset, epoch) = self.behind;
         Reached { offset, epoch, next_position: self.next, last_id: self.last_id(), log_id: self.log_id }
@@ -119,7 +112,6 @@ impl Sequence {
         self.epoch = self.behind.1;
     }
 
-    /// The epoch in force where the reader is.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
@@ -129,7 +121,6 @@ impl Sequence {
         self.next
     }
 
-    /// Id of the event applied last.
     pub fn last_id(&self) -> Option<Uuid> {
         self.recent.back().copied()
     }
@@ -144,7 +135,6 @@ impl Sequence {
         self.log_id.get_or_insert(log_id);
     }
 
-    /// Judges a writer's claim without changing anything.
     pub fn check_claim(&self, epoch: u32) -> Verdict {
         if epoch > self.epoch { Verdict::Claim } else { Verdict::Superseded }
     }

@@ -23,7 +23,6 @@ pub const HEADER_BYTES_MAX: usize = 2_000;
 /// What stands for all partitions of a topic whose positions are packed.
 const ALL: &str = "*";
 
-/// One position in one partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenPosition {
     /// Topic without prefix, such as `orders.events`.
@@ -40,7 +39,6 @@ pub struct Token {
     pub positions: Vec<TokenPosition>,
 }
 
-/// Why a text is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     #[error("`{part}` is not of the form topic/partition@position, such as orders.events/3@1042")]
@@ -50,7 +48,6 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// A token of one position.
     pub fn one(topic: &str, partition: i32, position: u64) -> Self {
         Self { positions: vec![TokenPosition { topic: topic.to_owned(), partition, position }] }
     }
@@ -145,7 +142,6 @@ fn parse(part: &str) -> Result<(&str, i32, u64), TokenError> {
     Ok((topic, partition, number(position).ok_or_else(malformed)?))
 }
 
-/// Digits only: `from_str` alone would also take a sign.
 fn number<T: FromStr>(digits: &str) -> Option<T> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

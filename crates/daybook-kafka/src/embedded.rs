@@ -22,7 +22,6 @@ const NOT_ALLOWED: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTH
 const NOT_TAKEN: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD;
 const NOT_KNOWN_YET: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
 
-/// Why the embedded broker cannot do something.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded broker {0}")]
 pub struct EmbeddedError(String);
@@ -39,7 +38,6 @@ type Cluster = MockCluster<'static, DefaultProducerContext>;
 type Request = Box<dyn FnOnce(&Cluster, &mut KeptPorts) + Send>;
 
 impl EmbeddedBroker {
-    /// Starts it on a free port of the loopback interface.
     pub fn start() -> Result<EmbeddedBroker, EmbeddedError> {
         EmbeddedBroker::start_with(1)
     }
@@ -89,7 +87,6 @@ impl EmbeddedBroker {
         })
     }
 
-    /// Brings a broker back, with all that it had.
     pub fn broker_up(&self, broker: i32) -> Result<(), EmbeddedError> {
         self.change(move |cluster, ports| {
             ports.kept.remove(&broker);
@@ -97,17 +94,14 @@ impl EmbeddedBroker {
         })
     }
 
-    /// Lets a broker take so long for every answer.
     pub fn round_trip(&self, broker: i32, time: Duration) -> Result<(), EmbeddedError> {
         self.change(move |cluster, _| cluster.broker_round_trip_time(broker, time))
     }
 
-    /// The address for this and other processes.
     pub fn bootstrap(&self) -> String {
         self.bootstrap.clone()
     }
 
-    /// Settings that reach it.
     pub fn kafka(&self, topic_prefix: &str) -> Kafka {
         Kafka {
             brokers: self.bootstrap(),

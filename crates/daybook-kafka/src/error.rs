@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// Why the log cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     #[error("Kafka settings are refused: {reason}; correct --brokers or --kafka KEY=VALUE")]

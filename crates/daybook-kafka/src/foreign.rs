@@ -32,7 +32,6 @@ impl ForeignTransaction {
         Ok(ForeignTransaction { producer, kafka: kafka.clone() })
     }
 
-    /// Writes one record, and waits until the broker has it.
     pub fn write(&self, topic: &str, partition: i32, key: &[u8], value: &[u8]) -> Result<(), LogError> {
         let full_name = self.kafka.topic_name(topic);
         let record = BaseRecord::to(&full_name).partition(partition).key(key).payload(value);
@@ -40,7 +39,6 @@ impl ForeignTransaction {
         self.producer.flush(STEP_TIMEOUT).map_err(failed)
     }
 
-    /// Commits, and begins another one.
     pub fn commit(&self) -> Result<(), LogError> {
         self.producer.commit_transaction(STEP_TIMEOUT).map_err(failed)?;
         self.producer.begin_transaction().map_err(failed)

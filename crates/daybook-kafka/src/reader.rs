@@ -32,12 +32,9 @@ use source::{Source, Turn, Wake, assign};
 /// How long an error's details (what the partition still holds) may take to learn.
 const DETAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where to begin in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Bare name.
     pub topic: String,
-    /// Kafka's partition number.
     pub partition: i32,
     /// The first offset to read; the partition's end offset is allowed and means "only what comes".
     pub offset: i64,
@@ -52,9 +49,7 @@ pub struct Reader {
     turn: Cell<Turn>,
 }
 
-/// What a poll found.
 pub enum Polled<'a> {
-    /// The next record of one partition.
     Record(Record<'a>),
     /// Everything up to the partition's present end has been returned. Comes again after further records.
     End {

@@ -21,7 +21,6 @@ pub use watch::TopicWatch;
 use crate::{Kafka, LogError};
 use inspector::ANSWER_TIMEOUT;
 
-/// How a topic is created if it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
     /// Exactly this many, also of a topic that exists: keys would move otherwise.
@@ -30,7 +29,6 @@ pub struct TopicSpec {
     pub replication_factor: i32,
 }
 
-/// What a partition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {
     /// The first offset that is still there.

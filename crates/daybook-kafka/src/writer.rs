@@ -20,16 +20,11 @@ use crate::{Kafka, LogError};
 // A tag travels through librdkafka as a pointer.
 const _: () = assert!(usize::BITS >= u64::BITS, "Daybook needs a 64-bit machine");
 
-/// A record to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// Bare name.
     pub topic: &'a str,
-    /// Kafka's partition number.
     pub partition: i32,
-    /// The record's key.
     pub key: &'a [u8],
-    /// The record's value.
     pub value: &'a [u8],
     /// Names and values, in this order.
     pub headers: &'a [(&'a str, &'a [u8])],
@@ -37,12 +32,9 @@ pub struct Outgoing<'a> {
     pub tag: u64,
 }
 
-/// What became of a record that was sent.
 #[derive(Debug)]
 pub struct Delivery<'a> {
-    /// Bare name.
     pub topic: &'a str,
-    /// Kafka's partition number.
     pub partition: i32,
     /// As given with the record.
     pub tag: u64,
@@ -50,7 +42,6 @@ pub struct Delivery<'a> {
     pub result: Result<i64, DeliveryError>,
 }
 
-/// Why a record that was accepted did not get into the log, as far as is known.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DeliveryError {
     #[error("the writer was closed before Kafka acknowledged the record")]
@@ -59,7 +50,6 @@ pub enum DeliveryError {
     Failed { reason: String },
 }
 
-/// Why a record was not accepted for sending.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SendError {
     #[error("the writer's queue is full")]

@@ -45,7 +45,6 @@ pub fn catch_up<E: EventData>(
     }
 }
 
-/// From the checkpoint on.
 fn follow<E: EventData>(
     kafka: &Kafka,
     generation: &Generation,
@@ -100,9 +99,7 @@ fn follow<E: EventData>(
     Ok(())
 }
 
-/// Partitions in which a generation has not got as far as it is to get.
 struct Behind {
-    /// How far it has got in them.
     from: Checkpoint,
     /// Index of each in the generation's checkpoint, and the position that is to come next at the end.
     partitions: Vec<(usize, u64)>,
@@ -136,7 +133,6 @@ impl Behind {
         sources::starts_at(&self.from, &log, &places)
     }
 
-    /// What the log has of these partitions.
     fn held(&self, kafka: &Kafka, stop: &dyn Fn() -> bool) -> Result<Vec<Watermarks>, TopicError> {
         let partitions = sources::partitions(&self.from);
         let give_up_at = Instant::now() + ANSWERS_TIMEOUT;
@@ -151,7 +147,6 @@ impl Behind {
         }
     }
 
-    /// The log has less than is to be projected.
     fn ended_early(&self, partition: usize, high: i64) -> StopReason {
         let source = self.from.sources().nth(partition).map(|(source, _)| source.clone());
         let (topic, partition) =

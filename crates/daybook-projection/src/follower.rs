@@ -31,7 +31,6 @@ use end_offsets::{EndOffsets, Findings};
 use following::Following;
 pub use repair::{Repair, RepairError, Repairs};
 
-/// How a follower works.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowOptions {
     /// Bytes of rows kept in memory, so that they need not be read before they change.

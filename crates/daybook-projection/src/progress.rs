@@ -9,22 +9,18 @@ use jiff::Timestamp;
 use super::checkpoint::{Checkpoint, SourceId};
 use super::stop::StopReason;
 
-/// What a follower is doing.
 #[derive(Debug, Clone)]
 pub enum State {
     /// It has not yet reached the end offsets that it saw when it started, or has not seen all of them; see
     /// [`Progress::left`].
     Building,
-    /// It has reached them, and follows.
     Following,
     /// It projects no further; rows are as of the checkpoint.
     Stopped(Arc<StopReason>),
 }
 
-/// A follower's state after its last commit.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// What has been projected.
     pub checkpoint: Arc<Checkpoint>,
     pub state: State,
     /// The broker's end offsets as of about a second ago, of the partitions that are answered for; empty until the broker has
@@ -37,11 +33,8 @@ pub struct Progress {
     pub left: Option<u64>,
     /// Time of the event projected last by this follower, as its envelope says.
     pub last_event_at: Option<Timestamp>,
-    /// Events projected by this follower.
     pub events_applied: u64,
-    /// Records recognised as repeated by this follower.
     pub duplicates_skipped: u64,
-    /// Records of superseded writers that this follower has skipped.
     pub superseded_skipped: u64,
     /// By what topics lose events, or have lost some that were projected, as of the last look at them.
     pub topic_faults: Arc<Vec<TopicError>>,
@@ -49,15 +42,11 @@ pub struct Progress {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionProgress {
-    /// Topic and partition.
     pub source: SourceId,
-    /// Offset of the first record that has not been projected.
     pub next_offset: i64,
-    /// Events projected; the next position.
     pub next_position: u64,
     /// The broker's end offset, and no lower than what has been projected; `None` until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
-    /// Whether records were set aside behind the event projected last.
     pub is_end_unproven: bool,
 }
 
@@ -85,7 +74,6 @@ impl Progress {
         }
     }
 
-    /// All partitions, by topic and number.
     pub fn partitions(&self) -> impl Iterator<Item = PartitionProgress> {
         self.checkpoint.sources().map(|(source, at)| PartitionProgress {
             source: source.clone(),

@@ -42,7 +42,6 @@ pub struct ReadModel {
     directory: PathBuf,
 }
 
-/// Why a read model's directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadModelError {
     #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
@@ -115,7 +114,6 @@ impl ReadModel {
         &self.directory
     }
 
-    /// Names of all generations, oldest first.
     pub fn names(&self) -> Result<Vec<String>, ReadModelError> {
         let mut names = self.entries()?;
         names.retain(|name| number_of(name).is_some());
@@ -123,7 +121,6 @@ impl ReadModel {
         Ok(names)
     }
 
-    /// Directory of a generation.
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }

@@ -13,13 +13,10 @@ use uuid::Uuid;
 use super::store::{Failure, ReadError, StoreError};
 use super::view::FoldError;
 
-/// Which record is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordAt {
-    /// Topic without prefix.
     pub topic: String,
     pub partition: i32,
-    /// Kafka's offset.
     pub offset: i64,
     /// Id of the event, if its envelope could be opened.
     pub event_id: Option<Uuid>,
@@ -124,7 +121,6 @@ impl StopReason {
         }
     }
 
-    /// The record that stopped it, where it was one.
     pub fn at(&self) -> Option<&RecordAt> {
         match self {
             Self::Sequence { at, .. }
@@ -140,7 +136,6 @@ impl StopReason {
         }
     }
 
-    /// What is wrong with the event, without its place and the remedy.
     pub(super) fn cause(&self) -> String {
         match self {
             Self::Unreadable { error, .. } => error.to_string(),

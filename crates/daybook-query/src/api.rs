@@ -32,19 +32,15 @@ pub struct Api {
     swaps: watch::Sender<u64>,
     wait_max: Duration,
     catch_up_max: Duration,
-    /// Layout of the generations that this program reads.
     pub(super) layout: String,
-    /// Where the generations are.
     pub(super) read_model: ReadModel,
     /// Permits of requests that wait for a token.
     waiting: Semaphore,
     pub(super) metrics: QueryMetrics,
     heavy: Arc<Heavy>,
-    /// The rebuild that is at work, if any.
     pub(super) rebuild: ArcSwapOption<Rebuild>,
     /// Why a generation that is to be built is not yet.
     pub(super) build_trouble: ArcSwap<Option<String>>,
-    /// Why the published generation is not the one that is served.
     pub(super) refused: ArcSwap<Option<String>>,
     /// The published generation, if it is not the one that is served.
     pub(super) next: ArcSwap<Option<NextStatus>>,
@@ -58,7 +54,6 @@ pub struct Api {
     pub(super) directory_gone: ArcSwap<Option<String>>,
 }
 
-/// Why nothing is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absent {
     /// What is published is being opened, or is tried again.
@@ -68,7 +63,6 @@ pub(super) enum Absent {
 }
 
 impl Absent {
-    /// As `/status` has it.
     pub(super) fn state(self) -> &'static str {
         match self {
             Self::Opening => "opening",

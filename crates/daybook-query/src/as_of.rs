@@ -17,7 +17,6 @@ use super::serving::Serving;
 /// A topic of so many partitions is named whole: their positions take some 1,400 bytes of a header.
 const PARTITIONS_NAMED_MAX: i32 = 48;
 
-/// What an answer is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DependsOn {
     /// All events of one key of a topic (without prefix).
@@ -26,10 +25,8 @@ pub enum DependsOn {
     Topic(&'static str),
 }
 
-/// How far a generation had got, and what waited in it.
 #[derive(Debug, Clone)]
 pub struct AsOf {
-    /// How far it had got.
     pub checkpoint: Arc<Checkpoint>,
     pub quarantine: Arc<Quarantine>,
 }

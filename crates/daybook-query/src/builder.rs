@@ -23,7 +23,6 @@ use super::settings::Settings;
 use super::status::Rebuild;
 use tokio::task::spawn_blocking;
 
-/// Why there is no new generation.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     #[error(transparent)]
@@ -33,7 +32,6 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// Whether another process has the directory.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Replay(error) if error.is_in_use())
     }
@@ -64,7 +62,6 @@ impl BuildError {
     }
 }
 
-/// A generation that is to be built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// Built whatever there is, because the settings say so.
@@ -73,7 +70,6 @@ pub(super) struct Wanted {
     pub(super) replaces: Option<String>,
 }
 
-/// Everything that a build needs.
 pub(super) struct Builder<E: 'static> {
     pub(super) settings: Settings,
     pub(super) read_model: ReadModel,

@@ -16,7 +16,6 @@ use super::router::Queries;
 use super::run::{RunError, run};
 use super::settings::{Arguments, Settings};
 
-/// Reads the command line, serves until a signal, and says how it ended.
 #[must_use]
 pub fn main<E: EventData + 'static>(
     defaults: Defaults,

@@ -6,11 +6,9 @@
 
 use daybook_service::http::ApiError;
 
-/// The request parameter.
 pub const PARAMETER: &str = "cursor";
 const CHECK_BYTES: usize = 4;
 
-/// Writes the cursor of `place` within `scope`, such as the path of the endpoint.
 pub fn write(scope: &str, place: &[u8]) -> String {
     let mut text = String::with_capacity((place.len() + CHECK_BYTES) * 2);
     for byte in place.iter().chain(&check(scope, place)) {

@@ -11,7 +11,6 @@ use daybook_service::http::problem_types::{
     NOT_FOUND, OVERLOADED, QUARANTINED, READ_MODEL_UNREADABLE, TIMEOUT,
 };
 
-/// 404 because there is no such row, or no longer.
 pub fn unknown(what: &str, id: impl Display) -> ApiError {
     ApiError::new(&NOT_FOUND, format!("there is no {what} {id}, or it was deleted"))
 }

@@ -23,7 +23,6 @@ use tokio::task::spawn_blocking;
 pub(super) enum Length {
     /// A few rows, for which no thread of the runtime's own is free: see [`Heavy::inline`].
     Few,
-    /// At most a page.
     Page,
     Whole,
     /// For those who look after the read model: one at a time, on a thread that waits for others ([`aside`]), so it must not have

@@ -34,14 +34,12 @@ use next::{Moved, Next, Stage, Withdrawn};
 use opener::{OpenError, Opener, stop};
 use tokio::task::spawn_blocking;
 
-/// A generation that was served and let go of.
 struct Reopened {
     name: String,
     /// What was published then, and not about to be served.
     instead_of: String,
 }
 
-/// Owns what is served.
 pub(super) struct Keeper<E: 'static> {
     api: Arc<Api>,
     read_model: ReadModel,
@@ -83,7 +81,6 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    /// Serves what is published until told to stop; then stops the followers.
     pub(super) async fn run(mut self, stopped: Stop) {
         let mut ticks = interval(CURRENT_LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -177,7 +174,6 @@ impl<E: EventData + 'static> Keeper<E> {
         self.api.serving_now().is_some_and(|serving| serving.name == name)
     }
 
-    /// The generation of this name is to be served next, whatever was before.
     async fn next_is(&mut self, name: &str) -> &mut Next {
         if self.next.as_ref().is_some_and(|next| next.name != name) {
             self.forget_next().await;
@@ -218,7 +214,6 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    /// Asks for another generation than one that cannot be served.
     fn want_another(&mut self) {
         let refused = self.next.as_ref().filter(|next| matches!(next.stage, Stage::Refused));
         if let Some(name) = refused.map(|next| next.name.clone()) {

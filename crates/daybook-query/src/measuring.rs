@@ -13,29 +13,23 @@ use super::serving::Serving;
 use super::status::Rebuild;
 use tokio::task::spawn_blocking;
 
-/// What was measured last.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
     served: Option<Served>,
-    /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,
-    /// The generations that nobody is to serve, oldest first.
     pub withdrawn: Vec<Withdrawn>,
 }
 
-/// What was measured of what is served.
 #[derive(Debug, Clone)]
 struct Served {
     /// Counts what is served, see [`Serving::number`].
     number: u64,
-    /// Bytes of the generation's files.
     bytes_on_disk: Option<u64>,
     /// Events that it leaves out, and that `SKIPPED` does not name.
     skipped_unnamed: usize,
 }
 
 impl Measured {
-    /// Bytes of the files of what is served as this number.
     pub fn bytes_on_disk(&self, serving: u64) -> Option<u64> {
         self.of(serving)?.bytes_on_disk
     }

@@ -35,7 +35,6 @@ struct Stage {
     state: String,
 }
 
-/// Everything that is counted or measured, as one text.
 pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     api.metrics.register(&mut registry);
@@ -158,22 +157,16 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Figures of the queries of one process.
 #[derive(Debug, Default)]
 pub(super) struct QueryMetrics {
     pub(super) requests: Arc<RequestMetrics>,
-    /// Requests waiting for a token now.
     pub(super) waiting: Count,
-    /// Reads that take long, at work now.
     pub(super) heavy_at_work: Count,
-    /// Requests that wait for such a read to begin.
     pub(super) heavy_waiting: Count,
-    /// Requests whose token was not reached in time.
     pub(super) not_reached: Counter<u64, AtomicU64>,
 }
 
 impl QueryMetrics {
-    /// Makes everything part of a scrape.
     pub(super) fn register(&self, registry: &mut Registry) {
         self.requests.register(registry);
         registry.register("waiting_requests", "Requests that wait for a token", self.waiting.clone());

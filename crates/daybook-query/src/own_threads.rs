@@ -11,7 +11,6 @@ pub(super) struct OwnThreads {
     ended: oneshot::Receiver<Result<(), TaskError>>,
 }
 
-/// A task did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
     #[error("{0}; restart the process, and report this")]
@@ -46,7 +45,6 @@ impl OwnThreads {
         Ok(Self { ended })
     }
 
-    /// Waits until the task has ended.
     pub(super) async fn ended(&mut self) -> Result<(), TaskError> {
         (&mut self.ended).await.unwrap_or(Err(TaskError::Gone))
     }

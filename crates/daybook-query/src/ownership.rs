@@ -20,7 +20,6 @@ use tokio::task::spawn_blocking;
 pub(super) struct Ownership {
     pub(super) read_model: ReadModel,
     pub(super) api: Arc<Api>,
-    /// Who this is, to others who find the read model in use.
     pub(super) holder: String,
     pub(super) stopped: Stop,
 }

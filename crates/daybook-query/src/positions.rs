@@ -10,7 +10,6 @@ pub fn reached(checkpoint: &Checkpoint, quarantine: &Quarantine, token: &Token) 
     first_missing(token, 0, |at| is_projected(checkpoint, quarantine, at)) == token.positions.len()
 }
 
-/// Whether a position has been projected. Once it has been it stays so.
 pub(super) fn is_projected(checkpoint: &Checkpoint, quarantine: &Quarantine, at: &TokenPosition) -> bool {
     checkpoint.position_reached(&at.topic, at.partition, at.position)
         && quarantine.waiting_at(&at.topic, at.partition, at.position).is_none()
@@ -22,7 +21,6 @@ pub(super) fn first_missing(token: &Token, from: usize, is_there: impl Fn(&Token
     from + token.positions.iter().skip(from).take_while(|at| is_there(at)).count()
 }
 
-/// The first position of a token whose event waits in quarantine, and its key.
 pub fn waiting<'a>(quarantine: &'a Quarantine, token: &'a Token) -> Option<(&'a TokenPosition, &'a str)> {
     let key = |at: &TokenPosition| quarantine.waiting_at(&at.topic, at.partition, at.position);
     token.positions.iter().find_map(|at| Some((at, key(at)?)))

@@ -15,7 +15,6 @@ const HEADER_KEYS_MAX: usize = 20;
 /// Stands behind the keys of a header that does not name all.
 const MORE: &str = "...";
 
-/// What one answer depends on.
 #[derive(Debug, Clone, Default)]
 pub struct ReadSet {
     quarantine: Arc<Quarantine>,
@@ -52,7 +51,6 @@ impl ReadSet {
         }
     }
 
-    /// For the field `quarantined` of the answer.
     pub fn quarantined(&self) -> Vec<String> {
         self.keys.iter().cloned().collect()
     }

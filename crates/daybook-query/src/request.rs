@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::cursor;
 use super::limits::{PAGE_DEFAULT, PAGE_MAX};
 
-/// A query, as far as its form can be judged.
 #[derive(Debug)]
 pub struct QueryRequest {
     parts: Parts,
@@ -16,7 +15,6 @@ pub struct QueryRequest {
     pub(super) conditions: Conditions,
 }
 
-/// Which page a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Most items, 1 to [`PAGE_MAX`].
@@ -54,7 +52,6 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryRequest {
     }
 }
 
-/// Reads `limit` and `cursor` out of a query.
 pub fn page(query: Option<&str>) -> Result<Page, ApiError> {
     let [limit, cursor] = parameters(query, ["limit", cursor::PARAMETER])?;
     let limit = limit.as_deref().map_or(Ok(PAGE_DEFAULT), parse_limit)?;

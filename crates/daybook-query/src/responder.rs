@@ -27,7 +27,6 @@ const ITEM_BYTES: usize = 384;
 /// The bytes of an answer, and the keys that it depends on of which events wait.
 #[derive(Debug, Default)]
 pub struct Body {
-    /// The bytes that go out.
     pub json: Vec<u8>,
     pub read_set: ReadSet,
 }
@@ -47,7 +46,6 @@ impl Body {
     }
 }
 
-/// Answers one query from what is served.
 pub struct Responder {
     serving: Arc<Serving>,
     conditions: Conditions,
@@ -80,12 +78,10 @@ impl Responder {
         &self.serving
     }
 
-    /// What the answer rests on.
     pub fn as_of(&self) -> &AsOf {
         &self.as_of
     }
 
-    /// Keys of which events wait, before rows are read.
     pub fn read_set(&self) -> ReadSet {
         self.read_set.clone()
     }

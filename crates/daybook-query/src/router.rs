@@ -20,11 +20,9 @@ use super::request::QueryRequest;
 use super::responder::Body;
 use super::status::{self, Status};
 
-/// The queries of a domain.
 #[derive(Clone)]
 pub struct Queries {
     pub routes: Router<Arc<Api>>,
-    /// The kinds of problems that the domain's services answer with.
     pub problems: &'static [ProblemType],
 }
 

@@ -19,7 +19,6 @@ use uuid::Uuid;
 use super::as_of::AsOf;
 use super::limits::{CACHE_SHARD_ROWS_MAX, CACHE_SHARDS};
 
-/// What had been projected when rows were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadAt {
     serving: u64,
@@ -27,7 +26,6 @@ pub struct ReadAt {
     releases: u64,
 }
 
-/// Rows of one topic by their key.
 #[derive(Debug)]
 pub struct RowCache<R> {
     shards: [RwLock<HashMap<Uuid, Held<R>>>; CACHE_SHARDS],

@@ -16,7 +16,6 @@ use super::router::Queries;
 use super::service::{BuildError, Service, StartError};
 use super::settings::Settings;
 
-/// Why a query-api did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error("cannot answer requests: {0}")]
@@ -38,7 +37,6 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether another process has the directory: exit code 3.
     pub fn is_in_use(&self) -> bool {
         match self {
             Self::Start(error) => error.is_in_use(),

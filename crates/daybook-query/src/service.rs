@@ -37,7 +37,6 @@ pub struct Service {
     builder: Option<JoinHandle<Result<(), BuildError>>>,
 }
 
-/// Why a query service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -51,7 +50,6 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether another process has the directory.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Lock(LockError::InUse { .. }))
     }
@@ -107,7 +105,6 @@ impl Service {
         })
     }
 
-    /// Answers requests.
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -19,7 +19,6 @@ use daybook_service::http::ApiError;
 pub struct Serving {
     /// Counts what was served before it in this process.
     pub number: u64,
-    /// Name, such as `gen-000001`.
     pub name: String,
     /// Its rows. Whoever answers a query reads them by [`Serving::read`] or [`Serving::read_many`].
     pub(super) generation: Arc<Generation>,
@@ -29,7 +28,6 @@ pub struct Serving {
     pub(super) first_catch_up: FirstCatchUp,
     /// Releases what waits in it.
     pub repairs: Repairs,
-    /// Bounds the reads that take long.
     pub(super) heavy: Arc<Heavy>,
 }
 

@@ -18,12 +18,9 @@ use super::limits::STATUS_KEYS_MAX;
 use super::measuring::Measured;
 use super::serving::Serving;
 
-/// The body of `GET /status`.
 #[derive(Debug, Serialize)]
 pub struct Status {
-    /// Name of the generation that is served.
     pub generation: Option<String>,
-    /// Layout of the generations that this program reads.
     pub layout: String,
     /// `opening`, `building`: nothing is served yet; `catching-up`: queries wait until it is where it may have been before;
     /// `following`; `stopped`: served as it was, and not followed at present.
@@ -33,7 +30,6 @@ pub struct Status {
     pub ready: bool,
     /// Why the published generation is not the one that is served.
     pub refused: Option<String>,
-    /// The published generation, if it is not the one that is served.
     pub next: Option<NextStatus>,
     /// Generations that nobody is to serve, as they lay there when it was looked last, and why; the next replay removes them.
     pub withdrawn: Vec<Withdrawn>,
@@ -44,21 +40,15 @@ pub struct Status {
     pub partitions: Vec<Partition>,
     /// Records that the broker has and the rows do not; none until the broker has answered for all partitions.
     pub lag_total: Option<u64>,
-    /// Age of the event projected last by this process.
     pub last_event_age_ms: Option<i64>,
-    /// Events projected by this process into this generation.
     pub events_applied: u64,
-    /// Records recognised as repeated.
     pub duplicates_skipped: u64,
     /// Records of superseded writers that this process has skipped.
     pub superseded_skipped: u64,
-    /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,
     /// Keys whose events wait because one of them could not be projected; at most [`STATUS_KEYS_MAX`].
     pub quarantine: Vec<ParkedKey>,
-    /// How many such keys there are.
     pub quarantine_keys: usize,
-    /// How many events wait.
     pub quarantine_events: u64,
     /// Events that are left out for ever; at most [`STATUS_KEYS_MAX`], the last ones.
     pub skipped: Vec<SkippedEvent>,
@@ -69,13 +59,10 @@ pub struct Status {
     /// Records that are no events of their topics' services, by partition.
     pub set_aside: Vec<SetAsideShown>,
     pub set_aside_records: u64,
-    /// By what topics lose events, or have lost some that were projected.
     pub topic_faults: Vec<String>,
     /// Which partitions nobody answers for at present, and why; what they have is not known.
     pub partitions_away: Vec<String>,
-    /// Digest of all rows, as kept up to date with every commit.
     pub digest: Option<String>,
-    /// Bytes of the generation's files, as measured last.
     pub bytes_on_disk: Option<u64>,
     /// The same, for each event in it.
     pub bytes_per_event: Option<f64>,
@@ -88,11 +75,9 @@ pub struct NextStatus {
     /// `opening`; `catching-up` with what is served; `comparing` with it; `waiting`: tried again; `refused` by this process;
     /// `withdrawn`: refused, and what is served is published again.
     pub state: &'static str,
-    /// Why it gets no further at present, or never.
     pub why: Option<String>,
     /// Events that what is served has projected and it has not.
     pub behind_events: Option<u64>,
-    /// Attempts to open it.
     pub tries: u32,
 }
 
@@ -110,19 +95,15 @@ impl NextStatus {
     }
 }
 
-/// One partition of [`Status`].
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Partition {
-    /// Topic without prefix.
     pub topic: String,
     pub partition: i32,
     /// Kafka's offset of the first record that has not been projected.
     pub checkpoint: i64,
     /// The broker's end offset; none until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
-    /// Records between the two.
     pub lag: Option<u64>,
-    /// Position of the event projected last.
     pub position: Option<u64>,
     /// Whether records were set aside behind that event: until the next one nobody knows whether they were events.
     pub end_unproven: bool,
@@ -231,7 +212,6 @@ pub(super) fn troubles(status: &Status) -> Vec<String> {
     single.into_iter().flatten().chain(several).chain(set_aside).collect()
 }
 
-/// A sentence for each partition that nobody answers for.
 fn partitions_away(progress: &Progress) -> Vec<String> {
     let told = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
         // It names the partition.
@@ -270,29 +250,23 @@ fn problem(reason: &StopReason) -> Problem {
     }
 }
 
-/// How far a rebuild has got. Counts are of records, measured against the end offsets at its start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rebuild {
-    /// Name of the generation that is being built.
     pub generation: Option<String>,
     /// Who is at work, if it is another process.
     pub by: Option<String>,
     /// `reading` the log, or `writing` rows.
     pub phase: Option<Phase>,
-    /// Records read.
     pub done: u64,
-    /// Records to read.
     pub total: u64,
     /// Records read per second so far.
     pub events_per_s: f64,
     /// Seconds left at that pace; `None` at the very start.
     pub eta_s: Option<f64>,
-    /// Memory of the process that is at work, in bytes.
     pub memory_bytes: Option<u64>,
 }
 
 impl Rebuild {
-    /// The rebuild of whichever process.
     pub fn at_work(found: RebuildAtWork) -> Self {
         let RebuildAtWork { holder, progress } = found;
         let nothing_yet = Self {

@@ -33,7 +33,6 @@ const BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// Pause after the system had no connection to give, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Bounds on connections.
 #[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// HTTP connections open at the same time; further clients wait until one closes
@@ -85,7 +84,6 @@ pub async fn serve(
     closing.shutdown().await;
 }
 
-/// The next connection, when there is room for one.
 async fn next(listener: &TcpListener, open: &Arc<Semaphore>) -> (Option<OwnedSemaphorePermit>, TcpStream) {
     // Never closed, so there is always a permit.
     let permit = Arc::clone(open).acquire_owned().await.ok();

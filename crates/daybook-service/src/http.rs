@@ -27,7 +27,6 @@ pub use parameters::{no_parameters, parameters};
 pub use request_headers::{After, joined, one};
 pub use request_metrics::{Count, Counted, RequestMetrics};
 
-/// Longest piece of a request that is shown back.
 const SHOWN_CHARS_MAX: usize = 100;
 
 /// Whatever the client sent, short enough to be shown back.

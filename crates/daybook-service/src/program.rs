@@ -17,10 +17,8 @@ use crate::{ConnectionLimits, EXIT_FAILED, EXIT_USAGE, LogFlags, SettingErrors, 
 #[derive(Debug, Clone, Copy)]
 pub struct Defaults {
     pub name: &'static str,
-    /// One line for `--help`.
     pub about: &'static str,
     pub listen: &'static str,
-    /// The service's own directory.
     pub data_dir: &'static str,
 }
 
@@ -59,7 +57,6 @@ pub fn parse<F: CommandFactory + FromArgMatches>(defaults: Defaults) -> F {
     F::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// The command line that [`parse`] reads.
 pub fn command<F: CommandFactory>(defaults: Defaults) -> clap::Command {
     F::command()
         .name(defaults.name)

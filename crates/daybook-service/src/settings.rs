@@ -28,7 +28,6 @@ pub fn setting<T: Clone + Send + Sync + 'static>(
     Setting { expected: expected.into(), instead, parse }
 }
 
-/// A number within bounds.
 pub fn number<T>(bounds: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr + PartialOrd + fmt::Display + Copy + Send + Sync + 'static,
@@ -39,12 +38,10 @@ where
     })
 }
 
-/// A time in milliseconds.
 pub fn millis(bounds: RangeInclusive<u64>) -> impl TypedValueParser<Value = Duration> {
     number(bounds).map(Duration::from_millis)
 }
 
-/// A time in seconds.
 pub fn seconds(bounds: RangeInclusive<u64>) -> impl TypedValueParser<Value = Duration> {
     number(bounds).map(Duration::from_secs)
 }
@@ -99,12 +96,10 @@ impl SettingErrors {
         Self(WRONG.take())
     }
 
-    /// Adds a sentence.
     pub fn push(&mut self, sentence: impl Into<String>) {
         self.0.push(sentence.into());
     }
 
-    /// The sentences so far.
     pub fn sentences(&self) -> &[String] {
         &self.0
     }

@@ -37,10 +37,8 @@ pub const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 pub const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// How often sled writes what it has in memory of what is followed into; what a power cut loses, the log gives again.
 const FLUSH_EVERY_MS: u64 = 500;
-/// Name of the second tree.
 const SORTED: &str = "blocks";
 
-/// What a database is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Rows that change one by one, and are synced by who writes them ([`Database::sync`]).
@@ -51,7 +49,6 @@ pub enum Purpose {
     Filled,
 }
 
-/// Bytes of a value, without copying them out of the database.
 #[derive(Debug, Clone)]
 pub struct Bytes {
     stored: sled::IVec,
@@ -91,7 +88,6 @@ impl AsRef<[u8]> for Bytes {
 /// fails says why in a [`DatabaseError`]; after a write that failed, all later ones do.
 pub struct Database {
     rows: sled::Db,
-    /// None of an index.
     sorted: Option<sled::Tree>,
     dir: PathBuf,
     purpose: Purpose,
@@ -139,7 +135,6 @@ impl Database {
         })
     }
 
-    /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DatabaseError> {
         let value = self.guarded(Doing::Read, || self.rows.get(key))?;
         Ok(value.map(Bytes::from))
@@ -153,7 +148,6 @@ impl Database {
         self.entries(self.rows.range(keys))
     }
 
-    /// The last key with its value.
     pub fn last(&self, keys: impl RangeBounds<Vec<u8>>) -> Result<Option<(Bytes, Bytes)>, DatabaseError> {
         let last = self.guarded(Doing::Read, || self.rows.range(keys).next_back().transpose())?;
         Ok(last.map(|(key, value)| (key.into(), value.into())))
@@ -180,7 +174,6 @@ impl Database {
         })
     }
 
-    /// The same of a batch of what is followed into.
     pub fn apply_batch(&self, batch: Batch) -> Result<(), DatabaseError> {
         #[cfg(feature = "testing")]
         self.largest_batch.fetch_max(batch.bytes(), std::sync::atomic::Ordering::SeqCst);
@@ -270,7 +263,6 @@ impl Database {
         self.largest_batch.load(std::sync::atomic::Ordering::SeqCst)
     }
 
-    /// Whether anything was filled in by order.
     pub(crate) fn has_sorted(&self) -> bool {
         self.sorted.as_ref().is_some_and(|sorted| !sorted.is_empty())
     }
@@ -309,7 +301,6 @@ impl Database {
         })
     }
 
-    /// How far sled has written its log, as a log sequence number.
     fn written_to(&self) -> i64 {
         self.rows.context.pagecache.log.stable_offset()
     }

@@ -12,7 +12,6 @@ pub struct DirectoryLock {
     file: File,
 }
 
-/// Why a directory is not ours.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error("directory {} is in use by {holder}; stop that process or choose another directory", dir.display())]

@@ -9,10 +9,8 @@ use crate::too_many_files;
 
 /// The system's number for an input or output error.
 pub const EIO: i32 = 5;
-/// How the number is worded in copies that sled makes of an error.
 const EIO_IN_WORDS: &str = "code: 5,";
 
-/// What was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
     Open,
@@ -22,7 +20,6 @@ pub enum Doing {
     Sync,
 }
 
-/// What sled or the system said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// What is there is not what was written: sled says so, or panics; or something else lies where a file of it belongs.
@@ -38,7 +35,6 @@ pub enum Cause {
     Other,
 }
 
-/// Why a database did not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", shown(self))]
 pub struct DatabaseError {
@@ -51,7 +47,6 @@ pub struct DatabaseError {
     pub earlier: Option<Cause>,
 }
 
-/// Why a store did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(transparent)]
@@ -71,7 +66,6 @@ pub enum StoreError {
 }
 
 impl Cause {
-    /// What an error of the system says, as sled passes it on.
     pub(crate) fn of(error: &io::Error) -> Self {
         let is_eio = error.raw_os_error() == Some(EIO) || error.to_string().contains(EIO_IN_WORDS);
         match error.kind() {

@@ -52,7 +52,6 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Makes the names in a directory durable.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

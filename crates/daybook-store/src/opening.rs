@@ -15,11 +15,9 @@ pub(crate) const LOG_FILE: &str = "db";
 /// sled's other files: its settings, and notes of where its pages are, by their place in the log.
 const SETTINGS_FILE: &str = "conf";
 const SNAPSHOT_PREFIX: &str = "snap.";
-/// sled's directory of large values.
 const BLOBS: &str = "blobs";
 /// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two looks at the lock.
 const UNLOCK_POLL: Duration = Duration::from_millis(5);
 
 /// Why sled should not even try.

@@ -27,7 +27,6 @@ pub type Span = (Vec<u8>, Vec<u8>);
 /// What is done about pages that cannot be read, of a store that is opened. The one that reads one of them meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
-    /// The store is damaged: it can be built again.
     IsDamage,
     /// Everything else is gone on with, although the rest cannot be added up without them.
     IsLeft,
@@ -94,7 +93,6 @@ impl Store {
         self.unreadable == Unreadable::IsLeft
     }
 
-    /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.opened(|opened| Ok(opened.database.get(key)?))
     }
@@ -107,7 +105,6 @@ impl Store {
         })
     }
 
-    /// The last entry of `span`.
     pub fn last(&self, (from, to): &Span) -> Result<Option<(Bytes, Bytes)>, StoreError> {
         self.opened(|opened| Ok(opened.database.last(from.clone()..to.clone())?))
     }
@@ -131,7 +128,6 @@ impl Store {
         self.opened(Opened::sync)
     }
 
-    /// Bytes of sled's file; none if the disk does not say.
     pub fn bytes(&self) -> u64 {
         self.dir.join(LOG_FILE).metadata().map_or(0, |file| file.len())
     }

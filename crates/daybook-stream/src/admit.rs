@@ -10,15 +10,12 @@ use crate::partition::PartitionState;
 use crate::record::{Headers, Identified, Identity, RecordView};
 use crate::set_aside::{Placed, Unowned, candidate};
 
-/// A record, judged. Nothing of it is noted before [`PartitionState::advance`]: what the reader does with it may fail.
 #[derive(Debug)]
 pub struct Admission<'r, T> {
     pub disposition: Disposition<'r, T>,
-    /// For [`PartitionState::advance`].
     pub passing: Passing,
 }
 
-/// What a record is.
 #[derive(Debug)]
 pub enum Disposition<'r, T> {
     Event(T),
@@ -42,7 +39,6 @@ pub enum EventRead<'r, E> {
     Opened(Opened<'r, E>),
     /// This program cannot read its data.
     Unreadable {
-        /// What could be read.
         envelope: Envelope<'r>,
         error: DataError,
     },
@@ -67,8 +63,10 @@ pub(crate) enum Passed {
         begins: Option<Box<Sequence>>,
         placed: Vec<Placed>,
     },
-    /// Anything else.
-    SetAside { offset: i64, candidate: Option<Box<Placed>> },
+    SetAside {
+        offset: i64,
+        candidate: Option<Box<Placed>>,
+    },
 }
 
 impl Passing {
@@ -86,7 +84,6 @@ impl Passing {
     }
 }
 
-/// Why a reader must stop: a gap, a fork, or an event of another log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("event {id} does not continue the log: {error}")]
 pub struct Refusal {

@@ -20,9 +20,7 @@ pub struct Located<'p> {
     pub partition: i32,
     /// The only service that writes the topic.
     pub service: &'p str,
-    /// How far it was applied.
     pub reached: Reached,
-    /// What the log holds of it.
     pub held: Watermarks,
 }
 
@@ -44,7 +42,6 @@ pub fn locate(
     })
 }
 
-/// Position and stamp of a record, if it is an event of the partition's service.
 fn event(of: &Located<'_>, record: &OwnedRecord) -> Option<(u64, Stamp)> {
     let opened = envelope::open(record.value.as_deref(), || record.headers.clone()).ok()?;
     let is_ours = opened.source.service == of.service && opened.source.partition == of.partition;

@@ -50,7 +50,6 @@ impl BrokerMonitor {
         Ok(Self { kafka, topics, doubts: Doubts::begin(Instant::now()), turns: 0 })
     }
 
-    /// What partitions hold, in the order asked for.
     pub fn held<T: AsRef<str>>(&self, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
         self.topics.held(partitions)
     }

@@ -12,7 +12,6 @@ use crate::admit::{Passed, Passing};
 use crate::record::Identity;
 use crate::set_aside::{Pending, SetAside};
 
-/// One partition as it is read.
 #[derive(Debug, Clone)]
 pub struct PartitionState {
     topic: Arc<str>,
@@ -72,27 +71,22 @@ impl PartitionState {
         self.pending.was_placed(id);
     }
 
-    /// Bare name of the topic.
     pub fn topic(&self) -> &str {
         &self.topic
     }
 
-    /// Number of the partition.
     pub fn partition(&self) -> i32 {
         self.partition
     }
 
-    /// The positions so far.
     pub fn sequence(&self) -> &Sequence {
         &self.sequence
     }
 
-    /// How far the partition was applied.
     pub fn reached(&self) -> Reached {
         self.sequence.reached()
     }
 
-    /// The position that must come next.
     pub fn next_position(&self) -> u64 {
         self.sequence.next_position()
     }
@@ -112,7 +106,6 @@ impl PartitionState {
         &self.counted
     }
 
-    /// What was set aside so far.
     pub fn set_aside(&self) -> SetAside {
         self.set_aside
     }
@@ -143,7 +136,6 @@ impl PartitionState {
         from.service == self.service && from.partition == self.partition
     }
 
-    /// The only source of this partition.
     pub(crate) fn source(&self) -> Source<'static> {
         Source { service: self.service.into(), partition: self.partition }
     }

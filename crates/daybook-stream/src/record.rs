@@ -10,15 +10,11 @@ pub type Headers = Vec<(String, Vec<u8>)>;
 /// A record of one partition. Headers are asked for apart: to read them costs more than to open the value.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'r> {
-    /// Kafka's offset.
     pub offset: i64,
-    /// The record's key.
     pub key: Option<&'r [u8]>,
-    /// The record's value.
     pub value: Option<&'r [u8]>,
 }
 
-/// What an event says of itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'e> {
     /// Service and partition.
@@ -32,7 +28,6 @@ pub struct Identity<'e> {
 
 /// An event that was opened, as far as its reader needs it.
 pub trait Identified {
-    /// What it says of itself.
     fn identity(&self) -> Identity<'_>;
 }
 

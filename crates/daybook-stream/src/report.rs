@@ -18,7 +18,6 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// What was set aside of one partition, for those who ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SetAsideShown {
-    /// Topic without prefix.
     pub topic: String,
     pub partition: i32,
     pub records: u64,
@@ -116,7 +115,6 @@ impl SetAsideNotes {
         notes.log.tick();
     }
 
-    /// How many records were set aside.
     pub fn records(&self) -> u64 {
         self.lock().partitions.values().map(|of| of.records).sum()
     }

@@ -20,7 +20,6 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// Bytes of a UUID that are taken from a hash.
 const ID_BYTES: usize = size_of::<Uuid>();
 
-/// Why a record is no event of its partition's service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unowned {
     #[error("no event that can be read: {0}")]
@@ -67,14 +66,12 @@ impl SetAside {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
     pub position: u64,
-    /// Kafka's offset.
     pub offset: i64,
     /// Made from its bytes, so that a repetition is recognised.
     pub id: Uuid,
     pub key: String,
     /// Bytes of key, value and headers.
     pub bytes: usize,
-    /// Its value; none also of a record of more than [`RECORD_BYTES_MAX`].
     pub value: Option<Vec<u8>>,
     /// Its headers; none of such a record.
     pub headers: Headers,

@@ -61,7 +61,6 @@ pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
 /// reading the rest.
 const BEFORE_SENT: &[u8] = br#"{"specversion":"1.0","#;
 
-/// What is put in at most: both attributes, the epoch of ten digits.
 const SENT_BYTES_MAX: usize = 80;
 
 /// A sealed event as it is sent: with the epoch of the writer that sends it, and the id of the event that it sent before, or that

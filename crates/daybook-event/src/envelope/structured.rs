@@ -187,7 +187,6 @@ fn not_an_object(text: &str) -> OpenError {
     OpenError::NotJson { detail }
 }
 
-/// Names the attribute that made `text` unreadable.
 fn explain(text: &str, first: &serde_json::Error) -> OpenError {
     if first.is_syntax() || first.is_eof() {
         return OpenError::NotJson { detail: first.to_string() };

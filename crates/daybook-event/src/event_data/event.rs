@@ -7,7 +7,6 @@ use super::EventData;
 /// A topic of events, and the service that alone may write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topic {
-    /// Name of the topic without prefix.
     pub name: &'static str,
     /// Name of the service, as the `source` of its events says it.
     pub service: &'static str,
@@ -133,7 +132,6 @@ pub trait Event: EventData {
     const TOPICS: &'static [Topic];
     /// What the names of their types begin with, one for each topic.
     const PREFIXES: &'static [&'static str];
-    /// The newest name of every type.
     const NEWEST: &'static [&'static str];
 
     /// The record key: events with the same key are in one partition, and so in order.
@@ -153,6 +151,5 @@ pub trait Event: EventData {
     note = "events with the same key are in order: derive `Fields`, and mark the field whose order it is"
 )]
 pub trait Keyed {
-    /// The record key.
     fn key(&self) -> Uuid;
 }

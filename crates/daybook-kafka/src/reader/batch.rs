@@ -10,9 +10,7 @@ use super::native_topic::Found;
 use super::source::Source;
 use crate::LogError;
 
-/// What a batch consists of.
 pub enum BatchItem<'a> {
-    /// The next record of the batch's partition.
     Record(BatchRecord<'a>),
     /// As [`crate::Polled::End`].
     End {
@@ -33,22 +31,18 @@ impl<'a> BatchRecord<'a> {
         BatchRecord { source, message }
     }
 
-    /// Which of the starts given to [`crate::Reader::open`] it comes from.
     pub fn source(&self) -> usize {
         self.source
     }
 
-    /// Kafka's offset within the partition.
     pub fn offset(&self) -> i64 {
         self.message.offset()
     }
 
-    /// The key, if the record has one.
     pub fn key(&self) -> Option<&'a [u8]> {
         self.message.key()
     }
 
-    /// The value, if the record has one.
     pub fn value(&self) -> Option<&'a [u8]> {
         self.message.value()
     }

@@ -18,14 +18,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::native_message::Message;
 use crate::client::Context;
 
-/// What a look into a queue found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The queue is empty.
     Nothing,
     /// Only what librdkafka keeps to itself (a transaction's mark, say); there may be more behind it.
     Internals,
-    /// At least one message was shown.
     Messages,
 }
 

@@ -15,32 +15,26 @@ impl<'a> Record<'a> {
         Record { source, topic, message }
     }
 
-    /// Which of the starts given to [`crate::Reader::open`] it comes from.
     pub fn source(&self) -> usize {
         self.source
     }
 
-    /// Bare name.
     pub fn topic(&self) -> &'a str {
         self.topic
     }
 
-    /// Kafka's partition number.
     pub fn partition(&self) -> i32 {
         self.message.partition()
     }
 
-    /// Kafka's offset within the partition.
     pub fn offset(&self) -> i64 {
         self.message.offset()
     }
 
-    /// The key, if the record has one.
     pub fn key(&self) -> Option<&[u8]> {
         self.message.key()
     }
 
-    /// The value, if the record has one.
     pub fn value(&self) -> Option<&[u8]> {
         self.message.payload()
     }

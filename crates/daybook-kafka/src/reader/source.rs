@@ -14,12 +14,10 @@ use super::native_topic::Topic;
 use crate::client::Context;
 use crate::{Kafka, LogError};
 
-/// One partition that is read.
 pub(super) struct Source {
     pub(super) queue: PartitionQueue<Context>,
     /// The same queue, for whoever reads many at once.
     pub(super) native: Topic,
-    /// Bare name.
     pub(super) topic: String,
     pub(super) full_topic: String,
     pub(super) partition: i32,
@@ -50,7 +48,6 @@ impl Source {
     }
 }
 
-/// Starts fetching from all sources at their next offsets.
 pub(super) fn assign(consumer: &BaseConsumer<Context>, sources: &[Source]) -> Result<(), LogError> {
     let client_error =
         |error: KafkaError| LogError::Client { doing: "assigning partitions", reason: error.to_string() };
@@ -83,7 +80,6 @@ impl Wake {
         *self.lock() = false;
     }
 
-    /// Returns whether it was set before the deadline.
     pub(super) fn wait_until(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self.changed.wait_timeout_while(self.lock(), left, |set| !*set);
@@ -108,7 +104,6 @@ pub(super) struct Turn {
 impl Turn {
     pub(super) const FIRST: Turn = Turn { source: 0, run_left: RUN_RECORDS_MAX };
 
-    /// Something was taken from this source.
     #[must_use]
     pub(super) fn taken(self) -> Turn {
         Turn { run_left: self.run_left.saturating_sub(1), ..self }

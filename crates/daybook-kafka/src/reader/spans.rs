@@ -8,12 +8,9 @@ use crate::{Kafka, LogError};
 /// How long one poll waits; the silence is looked at in between.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What is to be read of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first offset.
     pub start: Start,
-    /// Right behind the last offset.
     pub end: i64,
 }
 
@@ -74,10 +71,8 @@ pub fn read_spans_until<E: From<LogError>>(
     Ok(())
 }
 
-/// How far one span has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Not yet to its end.
     Open,
     /// The partition ended at this offset, before the span.
     EndedAt(i64),

@@ -196,12 +196,9 @@ impl Admin {
     }
 }
 
-/// Why there are no settings.
 enum Undescribed {
-    /// The broker does not know the topic, or not yet.
     Unknown,
     Refused(String),
-    /// Nobody has answered in time.
     Unanswered,
 }
 

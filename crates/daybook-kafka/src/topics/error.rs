@@ -2,7 +2,6 @@
 
 use crate::LogError;
 
-/// Why a topic cannot be used or inspected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     #[error(

@@ -27,7 +27,6 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// Does not wait for a broker.
     pub fn open(kafka: &Kafka) -> Result<Inspector, LogError> {
         let consumer = kafka
             .inspector_config()

@@ -9,16 +9,11 @@ use crate::{FetchAhead, Kafka, LogError, Polled, Reader, Record, Start};
 /// How long one poll waits; the deadline is looked at in between.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A record that stands on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedRecord {
-    /// Kafka's offset within the partition.
     pub offset: i64,
-    /// The key, if the record has one.
     pub key: Option<Vec<u8>>,
-    /// The value, if the record has one.
     pub value: Option<Vec<u8>>,
-    /// Names and values in the record's order.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 

@@ -17,14 +17,12 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 /// still, and is given up for another one.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks at topics over a connection that is kept.
 pub struct TopicWatch {
     kafka: Kafka,
     inspector: Inspector,
     known: HashMap<String, Known>,
 }
 
-/// What earlier looks at a topic have found.
 #[derive(Default)]
 struct Known {
     /// A topic that was never there is still to be created, which is no fault.
@@ -34,7 +32,6 @@ struct Known {
     faults: Vec<TopicError>,
 }
 
-/// What one look at a topic has found.
 #[derive(Default)]
 struct Found {
     faults: Vec<TopicError>,
@@ -43,7 +40,6 @@ struct Found {
 }
 
 impl TopicWatch {
-    /// Does not wait for a broker.
     pub fn open(kafka: &Kafka) -> Result<TopicWatch, LogError> {
         Ok(TopicWatch { kafka: kafka.clone(), inspector: Inspector::open(kafka)?, known: HashMap::new() })
     }
@@ -53,7 +49,6 @@ impl TopicWatch {
         self.inspector.held(partitions, LOOK_PATIENCE)
     }
 
-    /// The same, where every one of them is needed.
     pub fn all_watermarks<T: AsRef<str>>(
         &self,
         partitions: &[(T, i32)],

@@ -27,11 +27,9 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Where to read. Partitions that nobody answers for are left out: where their next events are now is not known.
 pub(super) struct Found {
-    /// What the log holds, per partition.
     pub(super) log: Vec<Option<Watermarks>>,
     /// The partitions that are read, by their index in the checkpoint.
     pub(super) here: Vec<usize>,
-    /// Where to go on in each of them.
     pub(super) starts: Vec<Start>,
     pub(super) left_out: Vec<SourceId>,
 }
@@ -44,7 +42,6 @@ impl Found {
     }
 }
 
-/// What stands in the way of reading.
 enum Wait {
     /// No broker, a topic that is not there yet, or nobody answers for any partition.
     ForLog(String),

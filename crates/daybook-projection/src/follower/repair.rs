@@ -15,16 +15,12 @@ use crate::quarantine::{ReleaseError, Released, SkippedEvent, leave_out, release
 /// Requests that wait for the follower; past it they are refused.
 const REPAIRS_WAITING_MAX: usize = 16;
 
-/// What is to be done.
 #[derive(Debug, Clone)]
 pub enum Repair {
-    /// All waiting events of a key are projected.
     Release(String),
-    /// These events are left out from now on.
     LeaveOut(Vec<SkippedEvent>),
 }
 
-/// Why nothing was done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RepairError {
     #[error(transparent)]
@@ -48,7 +44,6 @@ pub(super) struct Asked {
 #[derive(Clone)]
 pub struct Repairs(SyncSender<Asked>);
 
-/// The follower's end.
 pub(super) struct Asking(Receiver<Asked>);
 
 pub(super) fn repairs() -> (Repairs, Asking) {

@@ -8,12 +8,10 @@ use daybook_store::files;
 use super::{REPLAY_LOCK, ReadModel, ReadModelError, io_error};
 use crate::replay::ReplayProgress;
 
-/// How far the replay at work is, as JSON.
 pub(super) const PROGRESS: &str = "PROGRESS";
 /// How many records a second the replay at work may read; 0 for no limit.
 pub(super) const RATE: &str = "RATE";
 
-/// A replay at work, in whichever process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RebuildAtWork {
     pub holder: String,
@@ -22,7 +20,6 @@ pub struct RebuildAtWork {
 }
 
 impl ReadModel {
-    /// The replay that is at work now.
     pub fn rebuild_at_work(&self) -> Option<RebuildAtWork> {
         let lock = self.directory.join(REPLAY_LOCK);
         if !files::is_locked(&lock) {

@@ -19,7 +19,6 @@ use crate::generation;
 use crate::layout::Layout;
 
 pub(super) const CURRENT: &str = "CURRENT";
-/// In the directory of a generation.
 const BEFORE: &str = "BEFORE";
 /// How long another process may take to publish; it writes two small files.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -144,7 +143,6 @@ impl ReadModel {
         self.path_of(name).join(BEFORE).exists() || self.is_withdrawn(name)
     }
 
-    /// Names of all finished generations, oldest first.
     pub(super) fn finished(&self) -> Result<Vec<String>, ReadModelError> {
         let mut finished = self.names()?;
         finished.retain(|name| !generation::is_unfinished(&self.path_of(name)));

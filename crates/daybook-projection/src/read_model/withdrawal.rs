@@ -15,11 +15,9 @@ use super::{ReadModel, ReadModelError, io_error};
 /// In the directory of a generation: what is served in its place, and on the next line why.
 const WITHDRAWN: &str = "WITHDRAWN";
 
-/// A generation that nobody is to serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Withdrawn {
     pub generation: String,
-    /// Name of the one that was served when it was withdrawn.
     pub served: String,
     pub why: String,
 }
@@ -42,7 +40,6 @@ impl ReadModel {
         }
     }
 
-    /// The generations that nobody is to serve, oldest first.
     pub fn withdrawn(&self) -> Result<Vec<Withdrawn>, ReadModelError> {
         let names = self.names()?;
         Ok(names.iter().filter_map(|name| self.withdrawal_of(name)).collect())

@@ -9,7 +9,6 @@ use crate::store::StoreError;
 
 /// Rows between two borders.
 const RANGE_ROWS: usize = 4_096;
-/// Ranges of one answer: some tenths of a second of reading.
 pub(super) const ANSWER_RANGES_MAX: usize = 16;
 /// Rows of one answer: a range of another generation may hold more than ours.
 pub(super) const ANSWER_ROWS_MAX: usize = 4 * RANGE_ROWS;
@@ -42,12 +41,10 @@ impl Ranges {
         Ok(ranges)
     }
 
-    /// How many there are.
     pub fn count(&self) -> usize {
         self.borders.len() + 1
     }
 
-    /// Where one begins and ends.
     pub fn range(&self, index: usize) -> Range {
         let from = index.checked_sub(1).and_then(|before| self.borders.get(before));
         (from.cloned(), self.borders.get(index).cloned())
@@ -109,14 +106,12 @@ fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreE
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRows {
-    /// In the order of their keys.
     pub rows: Vec<RangeRow>,
     pub more: bool,
     /// Why the rows behind these cannot be read, if they cannot.
     pub unreadable: Option<String>,
 }
 
-/// One stored row or part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRow {
     pub key: StoredKey,

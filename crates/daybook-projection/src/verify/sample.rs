@@ -9,12 +9,10 @@ use crate::generation::{Generation, Moment};
 use crate::quarantine::ParkedKey;
 use crate::store::StoreError;
 
-/// A generation as of one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     pub generation: String,
     pub layout: String,
-    /// How far it has got.
     pub checkpoint: Checkpoint,
     /// Digest of its rows, as kept up to date with every commit.
     pub digest: String,
@@ -43,7 +41,6 @@ impl Sample {
     }
 }
 
-/// What the process that serves a read model says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serves {
     /// What it serves; none if there is nothing that it could serve at present.
@@ -55,7 +52,6 @@ pub struct Serves {
     pub trouble: Option<String>,
 }
 
-/// Rows, and the commit that they are as of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsAt {
     pub sample: Sample,

@@ -38,26 +38,20 @@ const TROUBLE_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what is served may take to get as far as another generation; it follows the log, so it is soon there.
 const COVER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause between two looks at it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What waits in a generation, and what is left out of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantineShown {
-    /// Keys whose events wait.
     pub keys: Vec<ParkedKey>,
-    /// Events that are left out for ever.
     pub skipped: Vec<SkippedEvent>,
 }
 
 impl QuarantineShown {
-    /// That of one generation.
     pub fn of(quarantine: &Quarantine) -> Self {
         Self { keys: quarantine.keys().cloned().collect(), skipped: quarantine.skipped().to_vec() }
     }
 }
 
-/// Why the published generation cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
     #[error(transparent)]
@@ -71,7 +65,6 @@ pub enum HoldError {
 }
 
 impl HoldError {
-    /// Whether the generation itself is damaged.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Generation(error) => error.is_damage(),
@@ -93,11 +86,13 @@ impl HoldError {
     }
 }
 
-/// The published generation.
 pub enum Served {
     /// Nobody has it: it is open here.
-    Here { name: String, layout: String, generation: Arc<Generation> },
-    /// Another process, or another part of this one, serves it.
+    Here {
+        name: String,
+        layout: String,
+        generation: Arc<Generation>,
+    },
     There(Client),
 }
 
@@ -227,7 +222,6 @@ impl Served {
         }
     }
 
-    /// What waits in it, and what is left out of it.
     pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
         match self {
             Self::Here { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
@@ -263,7 +257,6 @@ impl Served {
         }
     }
 
-    /// Leaves these events out from now on.
     pub fn leave_out<E: EventData>(
         &self,
         projection: Projection<E>,

@@ -21,12 +21,10 @@ use crate::replay::{ReplayError, ReplayOptions, ReplayProgress, rebuild_aside};
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
 
-/// One row or part that is not what the log says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     pub view: String,
     pub key: Uuid,
-    /// Number of the part, if it is one.
     pub part: Option<u32>,
     /// The published generation's bytes, as hexadecimal digits; none if it has no such row.
     pub served: Option<String>,
@@ -34,40 +32,30 @@ pub struct Difference {
     pub rebuilt: Option<String>,
 }
 
-/// A place in the order of the rows: one of them, or one of its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowName {
     pub view: String,
     pub key: Uuid,
 }
 
-/// Rows of the published generation that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
     /// None of them comes before this row; none if it is not known.
     pub after: Option<RowName>,
     /// They all come before this row; none if they may go on to the end.
     pub before: Option<RowName>,
-    /// What the store said.
     pub detail: String,
 }
 
-/// What a verification has found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
-    /// Name of the published generation.
     pub generation: String,
-    /// Events that both hold.
     pub events: u64,
-    /// Digest that the published generation has kept.
     pub digest_kept: String,
-    /// Digest of the rows that follow from the log.
     pub digest_rebuilt: String,
     /// Keys of which not the same events wait in quarantine.
     pub parked_differently: Vec<String>,
-    /// Rows that differ, in the order of their stored keys.
     pub differences: Vec<Difference>,
-    /// Rows that cannot be read.
     pub unreadable: Vec<Unreadable>,
     /// There are more than were asked for.
     pub more: bool,
@@ -93,7 +81,6 @@ impl VerifyReport {
     }
 }
 
-/// Why a verification did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]
@@ -117,7 +104,6 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// Whether another process has the directory.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Replay(error) if error.is_in_use())
     }

@@ -19,14 +19,11 @@ use super::opener::Opener;
 use crate::limits::{COMPARE_LOOK_INTERVAL, COMPARE_PAUSE, COMPARE_TIMEOUT};
 use crate::serving::Serving;
 
-/// A candidate after a comparison, followed on.
 pub(super) struct Compared {
     pub(super) candidate: Candidate,
-    /// Why it is to be compared once more.
     pub(super) again: Option<String>,
 }
 
-/// What is served, for a candidate that stands still.
 enum AsFar {
     /// It has got as far at this commit.
     There(Arc<Moment>),

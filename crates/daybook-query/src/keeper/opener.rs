@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use super::candidate::Candidate;
 use tokio::task::spawn_blocking;
 
-/// Why a generation cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
     #[error(transparent)]
@@ -53,7 +52,6 @@ impl OpenError {
     }
 }
 
-/// What it takes to open a generation and follow.
 pub(super) struct Opener<E: 'static> {
     pub(super) kafka: Kafka,
     pub(super) projection: Projection<E>,
@@ -78,7 +76,6 @@ impl<E: EventData + 'static> Opener<E> {
         Ok(Candidate { is_accepted, ..self.follow(name.to_owned(), Arc::new(generation))? })
     }
 
-    /// Begins to follow into a generation that is open.
     pub(super) fn follow(&self, name: String, generation: Arc<Generation>) -> std::io::Result<Candidate> {
         let follower =
             Follower::start(&self.kafka, generation.clone(), self.projection, FollowOptions::default())?;
@@ -100,7 +97,6 @@ fn warn_of_unnamed(generation: &Generation, named: &[SkippedEvent]) {
     }
 }
 
-/// Stops a follower on a thread that may block.
 pub(super) async fn stop(follower: Follower) {
     match spawn_blocking(move || follower.stop()).await {
         Ok(Ok(())) => {}

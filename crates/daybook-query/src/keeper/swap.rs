@@ -39,7 +39,6 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    /// It is to be compared later; why goes on being told.
     fn keep(&mut self, candidate: Candidate) {
         let Some(next) = &mut self.next else { return };
         next.stage = Stage::CatchingUp(candidate);

@@ -9,7 +9,6 @@ use super::api_error::ApiError;
 use super::entity_tags::{Conditions, Judged};
 use super::problem_types::PRECONDITION_FAILED;
 
-/// 200, or another status of success, with a body of JSON.
 pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

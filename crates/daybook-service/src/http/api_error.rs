@@ -37,17 +37,14 @@ impl ApiError {
         Problem::of(kind, detail).into()
     }
 
-    /// 400 because of one request header.
     pub fn header(name: &str, detail: impl Into<String>) -> Self {
         Self::new(&MALFORMED_HEADER, detail).with("header", name)
     }
 
-    /// 400 because of one query parameter.
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::new(&MALFORMED_PARAMETER, detail).with("parameter", shortened(name))
     }
 
-    /// 400 because of an id in the path.
     pub fn id(name: &str, found: &str) -> Self {
         let detail =
             format!("{name} is `{}`, expected a UUID of 36 characters in lower case", shortened(found));
@@ -66,7 +63,6 @@ impl ApiError {
         self
     }
 
-    /// Adds headers.
     #[must_use]
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         self.0.headers.extend(headers);
@@ -80,7 +76,6 @@ impl ApiError {
         self
     }
 
-    /// The problem itself.
     pub fn problem(&self) -> &Problem {
         &self.0.problem
     }

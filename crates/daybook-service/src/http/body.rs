@@ -33,7 +33,6 @@ impl Body {
         read(body, BODY_BYTES_MAX, timeout, too_large).await.map(Self)
     }
 
-    /// What was sent.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -101,7 +100,6 @@ fn string_end(json: &[u8]) -> usize {
     json[1..].iter().position(is_end).map_or(json.len(), |end| end + 2)
 }
 
-/// Whether a method takes no body on any path.
 pub(super) fn takes_none(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::DELETE].contains(method)
 }

@@ -7,12 +7,9 @@ use axum::http::{HeaderMap, HeaderName, header};
 use super::api_error::ApiError;
 use super::request_headers::joined;
 
-/// `If-Match` and `If-None-Match` of one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The resource must have one of these tags.
     pub if_match: Option<EntityTags>,
-    /// The resource must have none of these tags.
     pub if_none_match: Option<EntityTags>,
 }
 
@@ -28,7 +25,6 @@ pub enum EntityTags {
 pub struct EntityTag {
     /// Whether it only tells representations apart that differ in meaning.
     pub is_weak: bool,
-    /// What stands between the quotes.
     pub opaque: String,
 }
 
@@ -36,7 +32,6 @@ pub struct EntityTag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
     Holds,
-    /// The client has this representation already: 304.
     NotModified,
     Fails,
 }
@@ -72,12 +67,10 @@ impl EntityTags {
         })
     }
 
-    /// Whether the strong comparison finds `opaque`: a weak tag equals nothing.
     pub fn has_strong(&self, opaque: &str) -> bool {
         self.has(|tag| !tag.is_weak && tag.opaque == opaque)
     }
 
-    /// Whether the weak comparison finds `opaque`.
     pub fn has_weak(&self, opaque: &str) -> bool {
         self.has(|tag| tag.opaque == opaque)
     }

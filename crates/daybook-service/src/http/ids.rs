@@ -12,7 +12,6 @@ use super::api_error::ApiError;
 
 const FORM: &str = "a UUID of 36 characters in lower case";
 
-/// Reads an id: 36 characters, hyphens and lower-case hexadecimal digits. None for every other spelling.
 pub fn parse_id(text: &str) -> Option<Uuid> {
     let is_plain = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
     Some(text).filter(|_| is_plain).and_then(|text| Uuid::try_parse(text).ok())

@@ -10,7 +10,6 @@ use daybook_event::token::Token;
 use super::api_error::ApiError;
 use super::shortened;
 
-/// `Daybook-After` and `Daybook-Wait-Ms`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct After {
     /// Positions that the answer must hold.

@@ -16,7 +16,6 @@ use crate::LogOnce;
 /// Upper bounds in seconds: from an answer out of memory to one that waited for its token.
 const BUCKETS_S: [f64; 10] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.0, 10.0];
 
-/// A number that goes up and down.
 pub type Count = Gauge<i64, AtomicI64>;
 
 /// What is counted of requests. Routes are those of the route table, never paths as clients write them.
@@ -75,7 +74,6 @@ impl RequestMetrics {
         }
     }
 
-    /// Makes everything part of a scrape.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("http_requests", "Requests answered", self.answered.clone());
         let duration = self.duration.clone();
@@ -109,7 +107,6 @@ fn label(method: &Method) -> &'static str {
 pub struct Counted(Count);
 
 impl Counted {
-    /// Counts from now on.
     pub fn new(gauge: &Count) -> Self {
         gauge.inc();
         Self(gauge.clone())
