@@ -8,8 +8,6 @@
 //! the answer is `None`.
 
 mod digits;
-mod hex;
-mod time;
 mod value;
 
 use jiff::Timestamp;
@@ -59,14 +57,14 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub fn uuid<const N: usize>(&mut self, before: &[u8; N]) -> Option<Uuid> {
         self.expect(before)?;
-        hex::uuid(self.take()?)
+        digits::uuid(self.take()?)
     }
 
     /// A time of UTC since 1970 with six digits of fraction, after `before`.
     #[inline]
     pub fn time<const N: usize>(&mut self, before: &[u8; N]) -> Option<Timestamp> {
         self.expect(before)?;
-        time::timestamp(self.take()?)
+        digits::timestamp(self.take()?)
     }
 
     /// A whole number of exactly twenty digits, after `before`.

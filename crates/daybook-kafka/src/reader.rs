@@ -6,9 +6,7 @@
 //! run each, so that the partitions advance side by side.
 
 mod batch;
-mod native_message;
-mod native_topic;
-mod record;
+mod native;
 mod source;
 mod spans;
 
@@ -19,15 +17,13 @@ use std::time::{Duration, Instant};
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
-
-pub use batch::{BatchItem, BatchRecord};
-pub use record::Record;
-pub use spans::{Span, read_spans, read_spans_until};
+use rdkafka::message::{BorrowedMessage, Headers as _};
+use source::{Source, Turn, Wake, assign};
 
 use crate::client::Context;
 use crate::{FetchAhead, Kafka, LogError};
-use source::{Source, Turn, Wake, assign};
+pub use batch::{BatchItem, BatchRecord};
+pub use spans::{Span, read_spans, read_spans_until};
 
 /// How long an error's details (what the partition still holds) may take to learn.
 const DETAIL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -186,5 +182,52 @@ impl Reader {
             _ if fatal => Some(LogError::Client { doing: "reading", reason: code.to_string() }),
             _ => None,
         }
+    }
+}
+
+/// A record of the log. Nothing is copied: key and value are valid as long as it lives.
+pub struct Record<'a> {
+    source: usize,
+    topic: &'a str,
+    message: BorrowedMessage<'a>,
+}
+
+impl<'a> Record<'a> {
+    fn new(source: usize, topic: &'a str, message: BorrowedMessage<'a>) -> Record<'a> {
+        Record { source, topic, message }
+    }
+
+    pub fn source(&self) -> usize {
+        self.source
+    }
+
+    pub fn topic(&self) -> &'a str {
+        self.topic
+    }
+
+    pub fn partition(&self) -> i32 {
+        self.message.partition()
+    }
+
+    pub fn offset(&self) -> i64 {
+        self.message.offset()
+    }
+
+    pub fn key(&self) -> Option<&[u8]> {
+        self.message.key()
+    }
+
+    pub fn value(&self) -> Option<&[u8]> {
+        self.message.payload()
+    }
+
+    /// Names and values in the record's order; a header without value has an empty one. Costly: librdkafka parses them
+    /// when first asked.
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        let Some(headers) = self.message.headers() else { return Vec::new() };
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+            .collect()
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::Reader;
-use super::native_message::Message;
-use super::native_topic::Found;
+use super::native::Found;
+use super::native::Message;
 use super::source::Source;
 use crate::LogError;
 

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Start;
-use super::native_topic::Topic;
+use super::native::Topic;
 use crate::client::Context;
 use crate::{Kafka, LogError};
 
