@@ -18,7 +18,6 @@
 //! and then the units of the key space whose rows are durable.
 
 mod blocks;
-mod change;
 mod compact;
 mod cursor;
 mod fold;
@@ -29,11 +28,8 @@ mod sorter;
 mod unit;
 
 pub(super) use blocks::BlockWriter;
-pub(super) use change::ChangeAt;
-#[cfg(any(test, fuzzing))]
-pub(super) use change::is_a_record;
 pub(super) use compact::RUNS_MERGED_MAX;
-pub(super) use fold::{ChangeError, KeyFold, ViewFold};
+pub(super) use fold::{ChangeError, Kept, KeyFold, ViewFold};
 pub(super) use journal::{Journal, JournalError, JournalFile, UnitEntry};
 pub(super) use merge::Merge;
 pub(super) use run::Run;

@@ -39,22 +39,6 @@ pub fn catch_up<E: EventData>(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), StopReason> {
     let mut engine = Engine::new(projection, &generation.checkpoint(), Limits::following(CACHE_BYTES_MAX));
-    loop {
-        match follow(kafka, generation, &mut engine, to, stop) {
-            Err(_) if engine.reads_again() => engine.forget(&generation.checkpoint()),
-            followed => return followed,
-        }
-    }
-}
-
-/// From the checkpoint on.
-fn follow<E: EventData>(
-    kafka: &Kafka,
-    generation: &Generation,
-    engine: &mut Engine<E>,
-    to: &Checkpoint,
-    stop: &dyn Fn() -> bool,
-) -> Result<(), StopReason> {
     let behind = Behind::of(&generation.checkpoint(), to);
     if behind.partitions.is_empty() {
         return Ok(());

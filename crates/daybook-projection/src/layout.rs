@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// How the kernel stores rows of whatever layout: counts up when that changes.
-const STORE_VERSION: u32 = 5;
+const STORE_VERSION: u32 = 6;
 
 /// Layout of a generation. Rows of another layout are never read; they are rebuilt by a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod block;
 mod bulk;
 mod cache;
 mod catch_up;
+mod change;
 pub mod checkpoint;
 pub mod cli;
 pub mod codec;

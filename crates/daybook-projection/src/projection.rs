@@ -90,10 +90,6 @@ impl<E> Projection<E> {
         }
         Ok(found)
     }
-
-    pub(super) fn tables(&self) -> Vec<Box<dyn Table<E>>> {
-        self.views.iter().map(|view| (view.table)()).collect()
-    }
 }
 
 fn pack<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Result<Option<Uuid>, RowError> {

@@ -47,6 +47,14 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
     sources
 }
 
+impl SourceId {
+    /// A record of it.
+    pub(crate) fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
+        let Self { topic, partition } = self;
+        Box::new(RecordAt { topic: topic.to_string(), partition: *partition, offset, event_id })
+    }
+}
+
 impl Source {
     /// A read model of other topics is none of this projection.
     pub(super) fn check_topic(&self, offset: i64) -> Result<(), StopReason> {
@@ -65,8 +73,7 @@ impl Source {
     }
 
     pub(super) fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
-        let SourceId { topic, partition } = &self.id;
-        Box::new(RecordAt { topic: topic.to_string(), partition: *partition, offset, event_id })
+        self.id.at(offset, event_id)
     }
 
     pub(super) fn checkpoint(&self) -> SourceCheckpoint {

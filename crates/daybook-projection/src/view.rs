@@ -13,7 +13,7 @@ use super::{heap, row_format};
 
 /// Rows by key, each the fold of its key's events.
 ///
-/// Everything in a row must follow from the key's own events in their order within one partition: how topics
+/// Everything in a row, and whether an event contradicts it, must follow from the key's own events in their order within one partition: how topics
 /// interleaved, and when rows were written, must not show, or equal logs would have unequal digests. Views are joined
 /// when they are read.
 ///
@@ -38,7 +38,7 @@ pub trait View: 'static {
     /// The row after a change; `None` removes it.
     ///
     /// # Errors
-    /// [`FoldError`] stops the projection before this event; nothing of it is kept.
+    /// [`FoldError::Contradiction`]: nothing of the event is kept, and it waits for this view's row with all later ones of its partition.
     fn fold(
         row: Option<Self::Row>,
         change: Self::Change,

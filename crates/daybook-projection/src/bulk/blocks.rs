@@ -9,6 +9,7 @@ use crate::block::BlockBuilder;
 use crate::generation::Generation;
 use crate::keys::RowKey;
 use crate::store::StoreError;
+use crate::view::PartStore;
 
 /// Bytes at which a block is closed. A reader that misses sled's cache reads all of it; each one costs nine entries.
 /// A build that goes on must come to the same blocks: whoever changes this raises the version of the store.
@@ -16,6 +17,16 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// Blocks that are written together; they wait in memory. They fill a segment of sled's: with more, the entries that
 /// prepare for them fill segments of which little stays, and sled moves that elsewhere.
 const BLOCKS_TOGETHER: usize = 32;
+
+/// A fold reads what it has written itself: what else lies there was left by a build that was killed, or by a fold that failed.
+impl PartStore for BlockWriter<'_> {
+    fn part(&self, view: u8, key: Uuid, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.loose.get(&number) {
+            Some(Some(_)) => PartStore::part(self.generation, view, key, number),
+            _ => Ok(None),
+        }
+    }
+}
 
 /// Writes the rows of one view's keys.
 pub(crate) struct BlockWriter<'g> {
@@ -26,8 +37,8 @@ pub(crate) struct BlockWriter<'g> {
     complete: Vec<(RowKey, Vec<u8>)>,
     last_key: RowKey,
     digest: Digest,
-    /// Hashes of parts that were written by themselves, of the row at work.
-    loose: BTreeMap<u32, RowHash>,
+    /// Parts that were written by themselves, of the row at work, with their hashes; none of what was written before it was begun anew.
+    loose: BTreeMap<u32, Option<RowHash>>,
 }
 
 impl<'g> BlockWriter<'g> {
@@ -58,7 +69,7 @@ impl<'g> BlockWriter<'g> {
         self.generation.put_loose(&key, value)?;
         let hash = RowHash::of(key.bytes(), value);
         self.digest.add(hash);
-        if let Some(replaced) = self.loose.insert(number, hash) {
+        if let Some(Some(replaced)) = self.loose.insert(number, Some(hash)) {
             self.digest.remove(replaced);
         }
         Ok(())
@@ -66,7 +77,15 @@ impl<'g> BlockWriter<'g> {
 
     /// The row and its parts are all there.
     pub(super) fn row_is_complete(&mut self) {
+        debug_assert!(self.loose.values().all(Option::is_some), "a fold wrote other parts the second time");
         self.loose.clear();
+    }
+
+    /// The row is folded anew: nothing of it counts, and what was written of it is written again.
+    pub(super) fn begin_again(&mut self) {
+        for hash in self.loose.values_mut().filter_map(Option::take) {
+            self.digest.remove(hash);
+        }
     }
 
     fn push(&mut self, key: RowKey, value: &[u8]) -> Result<(), StoreError> {

@@ -37,14 +37,6 @@ pub(super) struct Found {
     pub(super) left_out: Vec<SourceId>,
 }
 
-impl Found {
-    /// Where to go on in a partition, by its index in the checkpoint; none if it is left out.
-    pub(super) fn offset(&self, source: usize) -> Option<i64> {
-        let index = self.here.iter().position(|here| *here == source)?;
-        self.starts.get(index).map(|start| start.offset)
-    }
-}
-
 /// What stands in the way of reading.
 enum Wait {
     /// No broker, a topic that is not there yet, or nobody answers for any partition.

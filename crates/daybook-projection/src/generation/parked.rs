@@ -74,12 +74,12 @@ impl Generation {
 
     /// Removes the pieces of records that no longer wait, or wait for another reason. The batch that said so has been
     /// written; whoever is killed before this leaves them to the next opening.
-    pub(crate) fn remove_pieces<'r>(
+    pub(crate) fn remove_pieces(
         &self,
-        records: impl IntoIterator<Item = &'r ParkedRecord>,
+        records: impl IntoIterator<Item = ParkedRecord>,
     ) -> Result<(), StoreError> {
         for record in records {
-            let from = keys::parked(&record.source, &record.key, record.position);
+            let from = keys::parked(&record.source, &record.key, record.position, record.view());
             let to = keys::parked_end(&from);
             let mut joining = Joining::of(self.rows.range(from..to));
             while joining.next().map_err(unreadable(&self.path))?.is_some() {}
@@ -119,7 +119,7 @@ impl Commit<'_> {
     /// Takes out records that no longer wait; [`Generation::remove_pieces`] removes the rest of them.
     pub(crate) fn unpark(&mut self, records: &[ParkedRecord]) {
         for record in records {
-            self.batch.remove(&keys::parked(&record.source, &record.key, record.position));
+            self.batch.remove(&keys::parked(&record.source, &record.key, record.position, record.view()));
         }
         Arc::make_mut(&mut self.quarantine).remove(records);
     }

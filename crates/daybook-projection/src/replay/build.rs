@@ -13,12 +13,12 @@ use super::options::{ReplayError, ReplayOptions};
 use super::parked;
 use super::progress::{Pace, ReplayProgress};
 use super::threads::Syncing;
-use super::unfoldable::{Folded, Unfoldable};
 use super::work::Work;
 use crate::bulk::JournalFile;
 use crate::checkpoint::Checkpoint;
 use crate::generation::{self, Generation};
 use crate::projection::Projection;
+use crate::quarantine::Totals;
 use crate::read_model::ReadModel;
 use crate::sources;
 
@@ -28,6 +28,8 @@ pub(super) struct Build<'b, E: 'static> {
     pub(super) projection: Projection<E>,
     pub(super) generation: Generation,
     pub(super) journal: Arc<JournalFile>,
+    /// What waits in all of it.
+    pub(super) totals: Arc<Totals>,
     /// Makes the last runs durable, while rows are already being made from them.
     pub(super) syncing: Option<Syncing>,
     pub(super) work: Work<'b>,
@@ -38,8 +40,7 @@ pub(super) struct Build<'b, E: 'static> {
 }
 
 impl<'b, E: EventData> Build<'b, E> {
-    /// Begins a build in `path`, or goes on with the one that is there. With `unfoldable`, which that one could not fold, it
-    /// is begun anew.
+    /// Begins a build in `path`, `anew` or where there is none, or goes on with the one that is there.
     pub(super) fn open(
         name: &str,
         path: &Path,
@@ -47,9 +48,9 @@ impl<'b, E: EventData> Build<'b, E> {
         start: &Checkpoint,
         options: &'b ReplayOptions,
         cancelled: &'b Stop,
-        unfoldable: Option<Vec<Unfoldable>>,
+        anew: bool,
     ) -> Result<Self, ReplayError> {
-        let left = if unfoldable.is_none() && generation::is_unfinished(path) {
+        let left = if !anew && generation::is_unfinished(path) {
             resume(name, path, &projection, start, options)?
         } else {
             None
@@ -57,7 +58,7 @@ impl<'b, E: EventData> Build<'b, E> {
         let resumed = left.is_some();
         let (generation, journal) = match left {
             Some(left) => left,
-            None => begin(path, &projection, start, options, unfoldable.unwrap_or_default())?,
+            None => begin(path, &projection, start, options)?,
         };
         let done_before = journal.read().checkpoint.records();
         let (runs, parked) = {
@@ -79,6 +80,7 @@ impl<'b, E: EventData> Build<'b, E> {
             projection,
             generation,
             journal,
+            totals: Arc::default(),
             syncing: None,
             work,
             control: None,
@@ -98,30 +100,24 @@ impl<'b, E: EventData> Build<'b, E> {
         self.journal.read().checkpoint.clone()
     }
 
-    /// Events that an earlier reading could not fold.
-    pub(super) fn unfoldable(&self) -> Vec<Unfoldable> {
-        self.journal.read().unfoldable.clone()
-    }
-
-    /// Everything, up to a finished generation, and how many records were repeated; unless events cannot be folded. `ends` are the end
-    /// offsets of all partitions.
+    /// Everything, up to a finished generation, and how many records were repeated. `ends` are the end offsets of all partitions.
     pub(super) fn run(
         mut self,
         kafka: &Kafka,
         ends: &[i64],
         mut on_progress: impl FnMut(ReplayProgress),
-    ) -> Result<Folded<(Generation, u64)>, ReplayError> {
+    ) -> Result<(Generation, u64), ReplayError> {
         let ends = self.ends(ends);
+        let waiting = parked::read(&self.generation.build_path(), &self.journal.read())?;
+        self.totals = Totals::of(&waiting).into();
         self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
         on_progress(self.pace.progress(&self.work.meter));
         if !self.is_read() {
-            self.read(kafka, &ends, &mut on_progress)?;
+            self.read(kafka, &ends, &waiting, &mut on_progress)?;
         }
         self.pace.reading_took = Some(self.pace.began.elapsed());
-        if !self.journal.read().settled
-            && let Err(unfoldable) = self.settle(&mut on_progress)?
-        {
-            return Ok(Err(unfoldable));
+        if !self.journal.read().settled {
+            self.settle(&mut on_progress)?;
         }
         self.generation.set_skipped(self.journal.read().skipped.clone())?;
         on_progress(self.pace.progress(&self.work.meter));
@@ -132,22 +128,18 @@ impl<'b, E: EventData> Build<'b, E> {
         if superseded > 0 {
             tracing::info!(superseded, "records of superseded writers were skipped");
         }
-        Ok(Ok((self.generation, duplicates)))
+        Ok((self.generation, duplicates))
     }
 
-    /// Writes all rows and what waits, and makes them durable, unless events cannot be folded.
-    fn settle(&mut self, on_progress: &mut impl FnMut(ReplayProgress)) -> Result<Folded<()>, ReplayError> {
-        let digest = match self.write(on_progress)? {
-            Ok(digest) => digest,
-            Err(unfoldable) => return Ok(Err(unfoldable)),
-        };
+    /// Writes all rows and what waits, and makes them durable.
+    fn settle(&mut self, on_progress: &mut impl FnMut(ReplayProgress)) -> Result<(), ReplayError> {
+        let digest = self.write(on_progress)?;
         // Only now: while rows were written, the last runs may still have been on their way into the journal.
         sources::check_log_ids(&self.checkpoint())?;
         let parked = parked::read(&self.generation.build_path(), &self.journal.read())?;
         parked::fill(&self.generation, &parked)?;
         self.generation.settle(self.checkpoint(), digest)?;
-        self.journal.update(|journal| journal.settled = true)?;
-        Ok(Ok(()))
+        Ok(self.journal.update(|journal| journal.settled = true)?)
     }
 
     /// End offset of every partition; what has been written already goes no further.

@@ -14,10 +14,11 @@ use super::options::ReplayError;
 use super::parked::ParkedFile;
 use super::share::Share;
 use super::work::{Work, run_name};
-use crate::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
+use crate::bulk::{JournalFile, Pack, Run, Sorter};
+use crate::change::ChangeAt;
 use crate::checkpoint::{SourceCheckpoint, SourceId};
 use crate::engine::Incoming;
-use crate::quarantine::{Intake, Taken, UNCOMMITTED_BYTES_MAX};
+use crate::quarantine::{Intake, Parking, Taken, UNCOMMITTED_BYTES_MAX};
 use crate::source::{Counts, Source};
 use crate::stop::StopReason;
 use crate::store::StoreError;
@@ -39,7 +40,7 @@ pub(super) struct Written {
 /// One thread's partitions.
 pub(super) struct Reading<'w, E: 'static> {
     work: &'w Work<'w>,
-    packs: Vec<Pack<E>>,
+    packs: Vec<(u8, Pack<E>)>,
     sorter: Sorter,
     /// Partitions of this thread.
     sources: Vec<Share>,
@@ -58,7 +59,7 @@ pub(super) struct Reading<'w, E: 'static> {
 impl<'w, E: EventData> Reading<'w, E> {
     pub(super) fn new(
         work: &'w Work<'w>,
-        packs: Vec<Pack<E>>,
+        packs: Vec<(u8, Pack<E>)>,
         sources: Vec<Share>,
         sorter: Sorter,
         intake: Intake,
@@ -134,10 +135,11 @@ impl<'w, E: EventData> Reading<'w, E> {
             self.untold += 1;
             let (number, packs, sorter, work) = (*number, &self.packs, &mut self.sorter, &self.work);
             let record = Incoming { source: number as usize, offset, key: read.key(), value: read.value() };
-            let collect = |_: &Source, opened: &Opened<'_, E>| {
+            let collect = |_: &Source, opened: &Opened<'_, E>, left_out: &[u8], _: &mut Parking| {
                 let (position, time_us) = (opened.position, opened.time.as_microsecond());
                 let at = ChangeAt { source: number, offset, position, time_us };
-                sorter.collect(packs, &opened.event, &at).map_err(|error| work.unwritable(&error).into())
+                let collected = sorter.collect(packs, &opened.event, &at, left_out);
+                collected.map_err(|error| work.unwritable(&error).into())
             };
             match self.intake.admit(source, record, || read.headers(), collect)? {
                 Taken::Repeated => self.skipped.duplicates += 1,
@@ -152,7 +154,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     fn look(&mut self) -> Result<bool, ReplayError> {
         let records = self.tell();
         self.work.throttle.pace(records, || self.work.is_stopping());
-        let (_, parked_bytes) = self.intake.uncommitted();
+        let (_, parked_bytes) = self.intake.parking.uncommitted();
         let full = self.sorter.is_full() || parked_bytes >= UNCOMMITTED_BYTES_MAX;
         if full || self.run_began.elapsed() >= RUN_EVERY {
             self.cut()?;
@@ -171,7 +173,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     /// Writes what has been collected as a run.
     fn cut(&mut self) -> Result<(), ReplayError> {
         self.run_began = Instant::now();
-        let parked = self.intake.take_uncommitted();
+        let parked = self.intake.parking.take_uncommitted();
         if self.sorter.is_empty() && self.skipped == Counts::default() && parked.is_empty() {
             return Ok(());
         }

@@ -13,22 +13,22 @@ use super::build::Build;
 use super::options::ReplayError;
 use super::progress::ReplayProgress;
 use super::threads::{Syncing, join, wait};
-use super::unfoldable::{Folded, Unfolded};
 use super::work::{lower_priority, run_name};
 use super::write::{Writing, WrittenUnit, sync_units};
 use crate::bulk::{Run, UnitEntry, plan};
 use crate::checkpoint::SourceId;
+use crate::quarantine::Parking;
 use crate::store::StoreError;
 
 /// Units that wait to be synced; past it their writers wait.
 const UNITS_WAITING_MAX: usize = 16;
 
 impl<E: EventData> Build<'_, E> {
-    /// Merges the runs, folds every key and writes its rows; the digest of all of them, or what could not be folded.
+    /// Merges the runs, folds every key and writes its rows; the digest of all of them.
     pub(super) fn write(
         &mut self,
         on_progress: &mut impl FnMut(ReplayProgress),
-    ) -> Result<Folded<Digest>, ReplayError> {
+    ) -> Result<Digest, ReplayError> {
         self.compact()?;
         let runs = self.open_runs(&self.work.runs())?;
         let changes: u64 = runs.iter().map(|run| run.changes()).sum();
@@ -38,7 +38,6 @@ impl<E: EventData> Build<'_, E> {
         let sources: Vec<SourceId> = self.checkpoint().sources().map(|(id, _)| id.clone()).collect();
         let views: Vec<_> = self.projection.views.iter().map(|view| (view.id, view.fold)).collect();
         let threads = self.options.threads.clamp(1, units.len().max(1));
-        let unfolded = Unfolded::default();
         let writing = Writing {
             work: &self.work,
             generation: &self.generation,
@@ -47,16 +46,11 @@ impl<E: EventData> Build<'_, E> {
             sources: &sources,
             views: &views,
             memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
-            unfolded: &unfolded,
-            parks: !self.options.stop_at_quarantine,
         };
         let syncing = self.syncing.take();
         self.write_units(&writing, syncing, threads, on_progress)?;
         self.check_cancelled()?;
-        match unfolded.take() {
-            events if events.is_empty() => Ok(Ok(self.total(changes)?)),
-            events => Ok(Err(events)),
-        }
+        Ok(self.total(changes)?)
     }
 
     fn write_units(
@@ -70,12 +64,13 @@ impl<E: EventData> Build<'_, E> {
         let (sender, receiver) = sync_channel(UNITS_WAITING_MAX);
         let write = |sender: SyncSender<WrittenUnit>| {
             lower_priority();
+            let mut parking = Parking::counting(&self.totals, self.options.stop_at_quarantine);
             while !self.work.is_stopping() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= writing.units.len() {
                     break;
                 }
-                if let Some(written) = writing.unit(index)? {
+                if let Some(written) = writing.unit(index, &mut parking)? {
                     // The other side ends early only after an error of its own, which is told.
                     let _gone = sender.send(written);
                 }

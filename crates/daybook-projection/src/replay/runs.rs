@@ -1,6 +1,5 @@
 //! The reading half of a build: from the log to runs.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -9,14 +8,13 @@ use daybook_kafka::Kafka;
 
 use super::build::Build;
 use super::options::ReplayError;
-use super::parked;
 use super::progress::ReplayProgress;
 use super::read::{Reading, Written, sync_runs};
 use super::share::{Share, shares};
 use super::threads::{Syncing, join, wait};
 use super::work::lower_priority;
 use crate::bulk::Sorter;
-use crate::quarantine::{Intake, ParkedRecord, Totals};
+use crate::quarantine::{Intake, ParkedRecord};
 use crate::source;
 
 /// Largest run: past it sorting leaves the processor's caches for little gain.
@@ -31,21 +29,21 @@ impl<E: EventData> Build<'_, E> {
         &mut self,
         kafka: &Kafka,
         ends: &[i64],
+        waiting: &[ParkedRecord],
         on_progress: &mut impl FnMut(ReplayProgress),
     ) -> Result<(), ReplayError> {
         let threads = self.options.threads.max(1);
         let shares = shares(source::sources(&self.projection, &self.checkpoint()), ends, threads);
         let run_bytes = (self.options.memory_bytes_max / 2 / threads).min(RUN_BYTES_MAX);
         let views = self.projection.views;
-        let packs = || views.iter().map(|view| view.pack).collect::<Vec<_>>();
-        let waiting = parked::read(&self.generation.build_path(), &self.journal.read())?;
+        let packs = || views.iter().map(|view| (view.id, view.pack)).collect::<Vec<_>>();
         let (sender, receiver) = sync_channel(RUNS_WAITING_MAX);
         let syncing = self.start_syncing(receiver);
-        let (totals, work) = (Arc::default(), &self.work);
+        let work = &self.work;
         let read = thread::scope(|scope| {
             let start = |mut share: Vec<Share>| {
                 let sorter = Sorter::new(views.len(), run_bytes);
-                let intake = self.intake(&mut share, &waiting, &totals);
+                let intake = self.intake(&mut share, waiting);
                 let reading = Reading::new(work, packs(), share, sorter, intake, sender.clone());
                 scope.spawn(move || {
                     lower_priority();
@@ -73,9 +71,9 @@ impl<E: EventData> Build<'_, E> {
     }
 
     /// What becomes of a thread's records that cannot be projected.
-    fn intake(&self, share: &mut [Share], waiting: &[ParkedRecord], totals: &Arc<Totals>) -> Intake {
+    fn intake(&self, share: &mut [Share], waiting: &[ParkedRecord]) -> Intake {
         let journal = self.journal.read();
-        let mut intake = Intake::counting(totals, self.options.stop_at_quarantine);
+        let mut intake = Intake::counting(&self.totals, self.options.stop_at_quarantine);
         for (number, source, _) in share {
             let index = *number as usize;
             for record in waiting {
@@ -84,7 +82,6 @@ impl<E: EventData> Build<'_, E> {
                 }
             }
             intake.leave_out(&journal.skipped, index, source);
-            journal.unfoldable.iter().for_each(|event| event.expect(&mut intake, index, source));
         }
         intake
     }

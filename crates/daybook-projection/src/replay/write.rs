@@ -11,13 +11,16 @@ use daybook_store::Digest;
 use uuid::Uuid;
 
 use super::options::ReplayError;
-use super::unfoldable::Unfolded;
+use super::parked::ParkedFile;
 use super::work::Work;
-use crate::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit, UnitEntry};
+use crate::bulk::{BlockWriter, ChangeError, JournalFile, Kept, KeyFold, Merge, Run, Unit, UnitEntry};
+use crate::change::ChangeAt;
 use crate::checkpoint::SourceId;
 use crate::generation::Generation;
-use crate::stop::{RecordAt, StopReason};
+use crate::quarantine::Parking;
+use crate::stop::StopReason;
 use crate::store::StoreError;
+use crate::view::FoldError;
 
 /// Least bytes read of a run at once: below it, reading costs more than merging.
 const READ_BYTES_MIN: usize = 16 << 10;
@@ -36,6 +39,8 @@ pub(super) struct WrittenUnit {
     index: usize,
     digest: Digest,
     changes: u64,
+    /// Changes that contradict their rows, and those behind them.
+    parked: Option<ParkedFile>,
 }
 
 /// Makes units durable every few seconds and at the end, and notes them in the journal, while the next ones are being
@@ -52,8 +57,11 @@ pub(super) fn sync_units(
     while let Ok(first) = written.recv() {
         let units = gather(first, written);
         generation.sync()?;
+        let parked = units.iter().filter_map(|unit| unit.parked.as_ref()).map(ParkedFile::sync);
+        let parked: Vec<_> = parked.collect::<Result<_, _>>()?;
         journal.update(|journal| {
-            for WrittenUnit { index, digest, changes } in units {
+            journal.parked.extend(parked);
+            for WrittenUnit { index, digest, changes, .. } in units {
                 journal.units[index].set_done(digest, changes);
             }
         })?;
@@ -82,90 +90,95 @@ pub(super) struct Writing<'w> {
     pub(super) views: &'w [(u8, NewFold)],
     /// Bytes that this thread may hold of all runs.
     pub(super) memory_bytes_max: usize,
-    /// Events that cannot be folded.
-    pub(super) unfolded: &'w Unfolded,
-    /// Whether they wait; else the first one stops the replay.
-    pub(super) parks: bool,
 }
 
 impl Writing<'_> {
     /// Writes one unit, by its index, unless that was done before. It is not durable yet.
-    pub(super) fn unit(&self, index: usize) -> Result<Option<WrittenUnit>, ReplayError> {
+    pub(super) fn unit(
+        &self,
+        index: usize,
+        parking: &mut Parking,
+    ) -> Result<Option<WrittenUnit>, ReplayError> {
         let unit = match self.units.get(index) {
             Some(entry) if !entry.is_done() => entry.unit(),
             _ => return Ok(None),
         };
         let Some((view, fold)) = self.views.get(unit.view) else { return Ok(None) };
         let mut writer = BlockWriter::new(self.generation, *view, Uuid::from_u128(unit.from))?;
-        let changes = self.merge(&unit, fold().as_mut(), &mut writer)?;
-        let Some(changes) = changes.filter(|_| !self.work.is_stopping()) else {
+        let kept = Kept::new(*view, self.sources, parking);
+        let changes = self.merge(unit, fold().as_mut(), kept, &mut writer)?;
+        if self.work.is_stopping() {
             return Ok(None);
-        };
-        Ok(Some(WrittenUnit { index, digest: writer.finish()?, changes }))
+        }
+        let path = self.generation.build_path().join(format!("unit-{index:06}"));
+        let parked = ParkedFile::write(&path, &parking.take_uncommitted())?;
+        Ok(Some(WrittenUnit { index, digest: writer.finish()?, changes, parked }))
     }
 
-    /// The number of changes that were folded; none if one could not be.
+    /// The number of changes that were folded, or wait. A row that an event contradicts is begun anew: without that event, and without
+    /// what comes behind it of its partition.
     fn merge(
         &self,
-        unit: &Unit,
+        mut unit: Unit,
         fold: &mut dyn KeyFold,
+        mut kept: Kept<'_>,
         to: &mut BlockWriter<'_>,
-    ) -> Result<Option<u64>, ReplayError> {
-        let read_bytes =
-            (self.memory_bytes_max / self.runs.len().max(1)).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-        let mut merge = Merge::open(self.runs, unit, read_bytes).map_err(|error| self.unreadable(&error))?;
-        let (mut at_work, mut changes, mut told) = (None, 0, 0);
-        // The rest of a row that an event contradicts is of no use: the build begins anew.
-        let mut given_up = None;
+    ) -> Result<u64, ReplayError> {
+        let mut merge = self.open(&unit)?;
+        let (mut at_work, mut changes, mut before_row, mut told) = (None, 0, 0, 0);
         while let Some((key, group)) = merge.next_group().map_err(|error| self.unreadable(&error))? {
-            if let Some(before) = at_work.replace(key)
-                && before != key
-            {
-                fold.finish(Uuid::from_u128(before), to)?;
+            if at_work != Some(key) {
+                if let Some(before) = at_work.replace(key) {
+                    fold.finish(Uuid::from_u128(before), to)?;
+                }
+                before_row = changes;
+                kept.begin_row();
             }
-            if given_up == Some(key) {
-                continue;
-            }
-            match fold.fold(Uuid::from_u128(key), group, self.sources, to) {
+            match fold.fold(Uuid::from_u128(key), group, &mut kept, to) {
                 Ok(folded) => changes += folded,
-                Err(error) if self.note(&error) => given_up = Some(key),
+                Err(ChangeError::Fold(at, error @ FoldError::Contradiction { .. })) => {
+                    kept.begin_again(at, self.contradiction(at, error)?);
+                    fold.begin_again(to);
+                    (unit.from, changes) = (key, before_row);
+                    merge = self.open(&unit)?;
+                }
                 Err(error) => return Err(self.explain(error)),
             }
-            if changes - told >= CHANGES_PER_LOOK {
+            if changes >= told + CHANGES_PER_LOOK {
                 self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
                 told = changes;
                 if self.work.is_stopping() {
-                    return Ok(Some(changes));
+                    return Ok(changes);
                 }
             }
         }
         if let Some(last) = at_work {
             fold.finish(Uuid::from_u128(last), to)?;
         }
-        self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
-        Ok(given_up.is_none().then_some(changes))
+        self.work.meter.folded.fetch_add(changes.saturating_sub(told), Ordering::Relaxed);
+        Ok(changes)
     }
 
-    /// Notes an event that cannot be folded and will wait.
-    fn note(&self, error: &ChangeError) -> bool {
-        let ChangeError::Fold(at, error) = error else { return false };
-        let source = self.sources.get(at.source as usize);
-        self.parks && source.is_some_and(|source| self.unfolded.note(source, *at, error))
+    fn open(&self, unit: &Unit) -> Result<Merge, StoreError> {
+        let read_bytes =
+            (self.memory_bytes_max / self.runs.len().max(1)).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        Merge::open(self.runs, unit, read_bytes).map_err(|error| self.unreadable(&error))
     }
 
     fn explain(&self, error: ChangeError) -> ReplayError {
         match error {
             ChangeError::Store(error) => error.into(),
+            ChangeError::Stopped(reason) => reason.into(),
             ChangeError::Damaged(error) => self.damaged(error).into(),
-            ChangeError::Fold(change, error) => {
-                let Some(id) = self.sources.get(change.source as usize) else {
-                    return self.damaged("a change of an unknown partition").into();
-                };
-                let (topic, partition) = (id.topic.to_string(), id.partition);
-                let at = RecordAt { topic, partition, offset: change.offset, event_id: None };
-                StopReason::fold(Box::new(at), error).into()
-            }
+            ChangeError::Fold(at, error) => self.contradiction(at, error).map_or_else(Into::into, Into::into),
         }
+    }
+
+    /// The fold of a change has failed.
+    fn contradiction(&self, at: ChangeAt, error: FoldError) -> Result<StopReason, StoreError> {
+        let source = self.sources.get(at.source as usize);
+        let source = source.ok_or_else(|| self.damaged("a change of an unknown partition"))?;
+        Ok(StopReason::fold(source.at(at.offset, None), error))
     }
 
     fn unreadable(&self, error: &io::Error) -> StoreError {

@@ -35,7 +35,7 @@ pub(super) struct Cut {
 
 /// Cuts a record into pieces, if it is too large to be stored whole.
 pub(super) fn cut(record: &ParkedRecord) -> Cut {
-    let key = keys::parked(&record.source, &record.key, record.position);
+    let key = keys::parked(&record.source, &record.key, record.position, record.view());
     let bytes = record.encode();
     if bytes.len() <= PIECE_BYTES_MAX {
         return Cut { head: (key, [&[WHOLE], &bytes[..]].concat()), pieces: Vec::new() };
@@ -153,7 +153,8 @@ mod tests {
         let (key, id, offset) = ("a key".to_owned(), Uuid::from_u128(7), position as i64);
         let value = Some((0..bytes).map(|at| (at % 251) as u8).collect());
         let (headers, reason) = (Vec::new(), Some("broken".to_owned()));
-        ParkedRecord { source, key, position, offset, id, has_event_id: true, value, headers, reason }
+        let (has_event_id, change) = (true, None);
+        ParkedRecord { source, key, position, offset, id, has_event_id, change, value, headers, reason }
     }
 
     fn put(rows: &Database, entries: &[Entry]) {
