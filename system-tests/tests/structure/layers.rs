@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::tree;
 
 /// Crates of this workspace with the crates of this workspace that each may depend on.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("daybook-store", &[]),
     ("daybook-journal", &[]),
     ("daybook-macros", &[]),
@@ -40,6 +40,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "daybook-stream",
         ],
     ),
+    ("daybook", OF_THE_FACADE),
     ("schemas", &["daybook-event"]),
     ("command-services", OF_THE_WRITE_SIDE),
     ("projector", OF_THE_VIEWS),
@@ -49,6 +50,17 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("benchmarks", ALL),
 ];
 
+/// All that a program may need; the shop is for its examples.
+const OF_THE_FACADE: &[&str] = &[
+    "daybook-command",
+    "daybook-event",
+    "daybook-kafka",
+    "daybook-projection",
+    "daybook-query",
+    "daybook-service",
+    "daybook-store",
+    "schemas",
+];
 const OF_THE_WRITE_SIDE: &[&str] =
     &["daybook-command", "daybook-event", "daybook-journal", "daybook-kafka", "daybook-service", "schemas"];
 const OF_THE_VIEWS: &[&str] =
@@ -66,6 +78,7 @@ const OF_THE_READ_SIDE: &[&str] = &[
 /// Of those above all others.
 const ALL: &[&str] = &[
     "command-services",
+    "daybook",
     "daybook-command",
     "daybook-event",
     "daybook-journal",
