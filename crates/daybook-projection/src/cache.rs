@@ -22,7 +22,6 @@ use super::view::{FoldError, Parts, UnsavedParts, View};
 /// Bytes that a hash table and a list of changed keys need for an entry beyond the entry itself: load factor and key.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
 
-/// The rows of all views.
 pub(super) struct Tables<E: 'static> {
     views: Vec<Box<dyn Table<E>>>,
     /// The partitions, in the order of the checkpoint.
@@ -149,7 +148,6 @@ pub(super) struct Unfolded {
 
 /// The rows of one view, whatever their type.
 pub(super) trait Table<E>: Send {
-    /// [`View::ID`].
     fn id(&self) -> u8;
     /// Folds an event into its row, if that does not wait.
     fn fold(

@@ -31,7 +31,6 @@ impl Checkpoint {
         )
     }
 
-    /// A checkpoint of exactly these partitions.
     pub fn from_sources(sources: impl IntoIterator<Item = (SourceId, SourceCheckpoint)>) -> Self {
         let mut sources: Vec<_> = sources.into_iter().collect();
         sources.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -49,7 +48,6 @@ impl Checkpoint {
         self.find(topic, partition).ok().map(|index| &self.sources[index].1)
     }
 
-    /// Number of partitions of a topic.
     #[must_use]
     pub fn partitions(&self, topic: &str) -> i32 {
         let count = self.sources.iter().filter(|(source, _)| &*source.topic == topic).count();

@@ -10,36 +10,17 @@ const VARINT_BYTES_MAX: usize = 10;
 /// Why the bytes of a row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// They end too early.
     #[error("the row ends within `{field}`")]
-    CutOff {
-        /// What was being read.
-        field: &'static str,
-    },
-    /// They go on after the end.
+    CutOff { field: &'static str },
     #[error("{count} bytes are left over after the row's end")]
-    LeftOver {
-        /// How many.
-        count: usize,
-    },
-    /// Its type has values that cannot be written.
+    LeftOver { count: usize },
     #[error("a row or change of this type cannot be written: {detail}")]
-    Unwritable {
-        /// Why.
-        detail: String,
-    },
-    /// A value that no writer ever wrote.
+    Unwritable { detail: String },
     #[error("`{field}` of the row has a value that was never written: {found}")]
-    Impossible {
-        /// What was being read.
-        field: &'static str,
-        /// What stands there.
-        found: String,
-    },
+    Impossible { field: &'static str, found: String },
 }
 
 impl RowError {
-    /// [`RowError::Impossible`].
     pub fn impossible(field: &'static str, found: impl ToString) -> Self {
         Self::Impossible { field, found: found.to_string() }
     }
@@ -59,7 +40,6 @@ pub fn put_signed(to: &mut Vec<u8>, number: i64) {
     put_varint(to, ((number << 1) ^ (number >> 63)) as u64);
 }
 
-/// Appends length and text.
 pub fn put_text(to: &mut Vec<u8>, text: &str) {
     put_varint(to, text.len() as u64);
     to.extend_from_slice(text.as_bytes());
@@ -72,24 +52,17 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    /// Starts at the first byte.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { left: bytes }
     }
 
     /// One byte.
-    ///
-    /// # Errors
-    /// [`RowError::CutOff`].
     pub fn byte(&mut self, field: &'static str) -> Result<u8, RowError> {
         Ok(self.take(1, field)?[0])
     }
 
     /// The next `count` bytes.
-    ///
-    /// # Errors
-    /// [`RowError::CutOff`].
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], RowError> {
         let (taken, left) = self.left.split_at_checked(count).ok_or(RowError::CutOff { field })?;
         self.left = left;
@@ -97,9 +70,6 @@ impl<'a> RowReader<'a> {
     }
 
     /// A UUID, 16 bytes.
-    ///
-    /// # Errors
-    /// [`RowError::CutOff`].
     pub fn uuid(&mut self, field: &'static str) -> Result<Uuid, RowError> {
         let bytes = self.take(size_of::<Uuid>(), field)?;
         Uuid::from_slice(bytes).map_err(|_| RowError::CutOff { field })
@@ -135,9 +105,6 @@ impl<'a> RowReader<'a> {
     }
 
     /// What [`put_signed`] wrote.
-    ///
-    /// # Errors
-    /// As [`RowReader::varint`].
     pub fn signed(&mut self, field: &'static str) -> Result<i64, RowError> {
         let number = self.varint(field)?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
@@ -153,16 +120,12 @@ impl<'a> RowReader<'a> {
         std::str::from_utf8(bytes).map_err(|error| RowError::impossible(field, error))
     }
 
-    /// Whether everything has been read.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.left.is_empty()
     }
 
     /// Makes sure that everything has been read.
-    ///
-    /// # Errors
-    /// [`RowError::LeftOver`].
     pub fn finish(self) -> Result<(), RowError> {
         match self.left.len() {
             0 => Ok(()),

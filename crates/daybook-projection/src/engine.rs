@@ -40,16 +40,12 @@ impl Limits {
     }
 }
 
-/// A record as the engine takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
     /// Index of its partition, in the order of [`Checkpoint::sources`].
     pub source: usize,
-    /// Kafka's offset.
     pub offset: i64,
-    /// The record's key.
     pub key: Option<&'a [u8]>,
-    /// The record's value.
     pub value: Option<&'a [u8]>,
 }
 
@@ -150,7 +146,6 @@ impl<E: EventData> Engine<E> {
         Ok(())
     }
 
-    /// Whether there is anything to commit.
     #[must_use]
     pub fn uncommitted(&self) -> bool {
         self.uncommitted
@@ -164,19 +159,16 @@ impl<E: EventData> Engine<E> {
             || self.cache_bytes() > self.limits.cache_bytes_max
     }
 
-    /// Bytes of all cached rows.
     #[must_use]
     pub fn cache_bytes(&self) -> usize {
         self.tables.bytes()
     }
 
-    /// The topics that are projected.
     #[must_use]
     pub fn topics(&self) -> &'static [Topic] {
         self.projection.topics
     }
 
-    /// What has been done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts

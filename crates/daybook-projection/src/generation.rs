@@ -59,13 +59,11 @@ impl Generation {
         Self { path: path.to_owned(), rows, moments, has_blocks, lock }
     }
 
-    /// Its directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Directory for what a replay needs until the generation is finished.
     #[must_use]
     pub fn build_path(&self) -> PathBuf {
         self.path.join(BUILD_DIRECTORY)
@@ -120,10 +118,6 @@ impl Generation {
         self.last_moment().digest
     }
 
-    /// Hands everything committed to the operating system.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn flush(&self) -> Result<(), StoreError> {
         Ok(self.rows.flush()?)
     }
@@ -145,9 +139,6 @@ impl Generation {
     }
 
     /// Bytes of all its files.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
         bytes_on_disk(&self.path)
     }

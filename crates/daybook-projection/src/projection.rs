@@ -20,11 +20,8 @@ pub struct Topic {
     pub service: &'static str,
 }
 
-/// One view of a projection.
 pub struct ViewEntry<E: 'static> {
-    /// [`View::ID`].
     pub id: u8,
-    /// [`View::NAME`].
     pub name: &'static str,
     pub(super) table: fn() -> Box<dyn Table<E>>,
     pub(super) pack: Pack<E>,
@@ -51,7 +48,6 @@ impl<E: 'static> ViewEntry<E> {
 pub struct Projection<E: 'static> {
     /// Counts up whenever the meaning or the bytes of any row change.
     pub layout_version: u32,
-    /// The topics that are read.
     pub topics: &'static [Topic],
     /// The views that are folded, in the order of their numbers.
     pub views: &'static [ViewEntry<E>],

@@ -102,9 +102,6 @@ fn withdraw_damaged(read_model: &ReadModel, report: &ReplayReport) {
 }
 
 /// Rebuilds in the directory of [`ReplayOptions::into`], outside any read model; compares and publishes nothing.
-///
-/// # Errors
-/// As [`replay`].
 pub fn rebuild_aside<E: EventData + 'static>(
     kafka: &Kafka,
     projection: Projection<E>,
@@ -124,7 +121,6 @@ pub fn rebuild_aside<E: EventData + 'static>(
     Ok(report)
 }
 
-/// Where a generation is built.
 struct Place {
     name: String,
     path: PathBuf,
@@ -150,7 +146,6 @@ struct Building<'r, E: 'static> {
     projection: Projection<E>,
     options: &'r ReplayOptions,
     cancelled: &'r Stop,
-    /// What every partition holds.
     log: Vec<Watermarks>,
     control: Option<&'r ReadModel>,
 }

@@ -9,14 +9,12 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::RowError;
 
-/// Appends the value's bytes.
 #[inline]
 pub(crate) fn put<T: Serialize>(value: &T, to: &mut Vec<u8>) -> Result<(), RowError> {
     let written = postcard::serialize_with_flavor(value, Appended(to));
     written.map_err(|error| RowError::Unwritable { detail: error.to_string() })
 }
 
-/// Reads what [`put`] wrote.
 #[inline]
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RowError> {
     const VALUE: &str = "value";

@@ -13,7 +13,6 @@ use super::stop::{RecordAt, StopReason};
 /// What has been done since an engine was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Events projected.
     pub applied: u64,
     /// Records recognised as repeated.
     pub duplicates: u64,
@@ -23,7 +22,6 @@ pub struct Counts {
     pub last_event_at: Option<Timestamp>,
 }
 
-/// One partition that is projected.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) id: SourceId,

@@ -49,12 +49,10 @@ pub fn partitions(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
 /// How the topics do not fit the checkpoint.
 #[derive(Debug, Clone)]
 pub enum Misfit {
-    /// A topic does not exist.
     Missing {
         /// Topic without prefix.
         topic: String,
     },
-    /// A topic has another number of partitions.
     Partitions(StopReason),
 }
 

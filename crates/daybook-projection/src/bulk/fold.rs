@@ -101,7 +101,6 @@ pub(crate) trait KeyFold: Send {
     fn finish(&mut self, key: Uuid, to: &mut BlockWriter<'_>) -> Result<(), StoreError>;
 }
 
-/// The fold of one view.
 pub(crate) struct ViewFold<V: View> {
     row: Option<V::Row>,
     parts: UnsavedParts,

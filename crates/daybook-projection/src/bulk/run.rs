@@ -37,7 +37,6 @@ pub(super) struct Section {
     pub(super) table: Vec<(u128, u64)>,
 }
 
-/// A run that has been written.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) file: File,
@@ -53,7 +52,6 @@ impl Run {
         written.map_err(|error| StoreError::new("write", path, error))
     }
 
-    /// Opens a run for reading.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| StoreError::of_file("open", path, &error))?;
         let table = read_table(&file).map_err(|error| StoreError::of_file("read", path, &error))?;
@@ -61,7 +59,6 @@ impl Run {
         Ok(Self { file, sections })
     }
 
-    /// Changes of all views.
     pub(crate) fn changes(&self) -> u64 {
         self.sections.iter().map(|section| section.changes).sum()
     }

@@ -9,12 +9,10 @@ use uuid::Uuid;
 
 use crate::codec::{RowError, RowReader, put_varint};
 
-/// One partition of one topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId {
     /// Topic without prefix.
     pub topic: Arc<str>,
-    /// Partition of that topic.
     pub partition: i32,
 }
 
@@ -24,7 +22,6 @@ impl fmt::Display for SourceId {
     }
 }
 
-/// How far one partition has been projected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SourceCheckpoint {
     /// Kafka's offset of the first record that has not been projected.
@@ -51,7 +48,6 @@ impl SourceCheckpoint {
         self.set_aside.lies_behind(self.resume_offset)
     }
 
-    /// What has been projected, and where reading goes on.
     #[must_use]
     pub fn reached(&self) -> Reached {
         let Self { next_position, last_id, resume_offset, epoch, log_id, .. } = *self;

@@ -54,7 +54,6 @@ impl Generation {
         Ok(moment)
     }
 
-    /// The error of a row that has no bytes.
     pub(crate) fn unwritable(&self, view: &str, key: Uuid, error: &RowError) -> StoreError {
         StoreError::new("write", &self.path, format!("row {key} of view {view}: {error}"))
     }
@@ -78,7 +77,6 @@ impl Commit<'_> {
         self.put(&RowKey::row(view, key), value, replaced)
     }
 
-    /// Writes one part of a row.
     pub(crate) fn put_part(
         &mut self,
         view: u8,

@@ -14,9 +14,6 @@ use crate::store::{GenerationError, StoreError};
 
 impl Generation {
     /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn settle(&mut self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
         self.set_state(checkpoint, digest)?;
         self.has_blocks = self.rows.has_sorted_values();

@@ -133,9 +133,6 @@ impl Generation {
     }
 
     /// Why it was published although it said something else than the one that was served.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn accepted(&self) -> Result<Option<String>, StoreError> {
         Ok(Finished::read(self.path())?.accepted)
     }

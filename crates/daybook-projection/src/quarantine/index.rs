@@ -11,14 +11,12 @@ use super::record::ParkedRecord;
 use super::skipped::{SkippedEvent, unnamed};
 use crate::checkpoint::{Checkpoint, SourceId};
 
-/// A key whose events wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedKey {
     /// The records' key.
     pub key: String,
     /// Topic without prefix.
     pub topic: String,
-    /// Partition of that topic.
     pub partition: i32,
     /// Number of the one view whose row of this key waits, because an event contradicts it; none if whole events wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,7 +25,6 @@ pub struct ParkedKey {
     pub since_position: u64,
     /// Id of that event; none if its envelope cannot be read, or it waits for one view.
     pub event_id: Option<Uuid>,
-    /// Events that wait.
     pub waiting: u64,
     /// Why the first one could not be projected.
     pub reason: String,
@@ -60,7 +57,6 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -82,7 +78,6 @@ impl Quarantine {
         &self.skipped
     }
 
-    /// Events that wait.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.keys().map(|parked| parked.waiting).sum()

@@ -18,7 +18,6 @@ use crate::engine::Incoming;
 use crate::source::Source;
 use crate::stop::StopReason;
 
-/// Decides for every record whether it waits.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     pub(crate) parking: Parking,
@@ -26,7 +25,6 @@ pub(crate) struct Intake {
     set_aside: SetAsideLog,
 }
 
-/// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// It was the next event: projected, parked, or left out.
@@ -42,9 +40,7 @@ pub(crate) enum Taken {
 /// What becomes of an event that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
-    /// It is projected.
     Project,
-    /// It waits.
     Park,
     /// It takes its place and is forgotten.
     LeaveOut,
@@ -182,7 +178,6 @@ impl Intake {
         Ok(())
     }
 
-    /// Parks an event of which only the envelope can be read.
     fn park_unreadable(
         &mut self,
         source: &Source,

@@ -7,7 +7,6 @@ use super::REASON_CHARS_MAX;
 use crate::checkpoint::SourceId;
 use crate::codec::{RowError, RowReader, put_signed, put_text, put_varint};
 
-/// A record that waits, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParkedRecord {
     pub(crate) source: SourceId,

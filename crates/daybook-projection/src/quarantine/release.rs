@@ -28,9 +28,7 @@ use crate::store::StoreError;
 /// Which events left the quarantine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
-    /// Events that were projected.
     pub projected: u64,
-    /// Events that were left out.
     pub left_out: u64,
     /// Events of the same keys that go on waiting, because the first of them cannot be projected.
     pub waiting: u64,
@@ -39,29 +37,15 @@ pub struct Released {
 /// Why events did not leave the quarantine. Everything is as before, unless the store failed: then some may have left.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReleaseError {
-    /// No events of this key wait.
     #[error("no events of key {key} wait in quarantine; `projector --status` lists the keys")]
-    NotParked {
-        /// The key.
-        key: String,
-    },
-    /// One of them cannot be projected by this program.
+    NotParked { key: String },
     #[error("key {key} stays parked: {reason}")]
-    StillFails {
-        /// The key.
-        key: String,
-        /// Which one, and why.
-        reason: StopReason,
-    },
-    /// The store failed.
+    StillFails { key: String, reason: StopReason },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Projects all waiting events of a key, in every partition in order, or none.
-///
-/// # Errors
-/// [`ReleaseError`].
 pub fn release<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,

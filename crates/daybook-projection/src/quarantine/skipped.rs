@@ -21,14 +21,11 @@ pub const SKIPPED_EVENTS_MAX: usize = 10_000;
 /// Characters of a reason given for leaving an event out.
 pub const WHY_CHARS_MAX: usize = 500;
 
-/// An event that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedEvent {
     /// Topic without prefix.
     pub topic: String,
-    /// Partition of that topic.
     pub partition: i32,
-    /// Its position there.
     pub position: u64,
     /// Its id; made from the record's bytes if its envelope cannot be read, and from its place and time if it waited for some views.
     pub id: Uuid,
@@ -37,9 +34,7 @@ pub struct SkippedEvent {
     pub views: Vec<u8>,
     /// Its id, if it is known.
     pub event_id: Option<Uuid>,
-    /// The record's key.
     pub key: String,
-    /// Why.
     pub why: String,
     /// When that was said, RFC 3339.
     pub at: String,
@@ -105,9 +100,7 @@ pub fn unnamed<'l>(left_out: &'l [SkippedEvent], named: &[SkippedEvent]) -> Vec<
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum EventName {
-    /// Its id.
     Id(Uuid),
-    /// Its place, such as `users.events/3@17`.
     At(TokenPosition),
 }
 

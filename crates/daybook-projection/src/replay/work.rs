@@ -92,7 +92,6 @@ impl<'w> Work<'w> {
         self.build.join(format!("{:06}{RUN_SUFFIX}", self.next_run.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The error of a change that has no bytes.
     pub(super) fn unwritable(&self, error: &RowError) -> StoreError {
         StoreError::new("write", &self.build, error)
     }

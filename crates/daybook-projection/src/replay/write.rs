@@ -34,7 +34,6 @@ const CHANGES_PER_LOOK: u64 = 4_096;
 /// Makes a fold of one view.
 pub(super) type NewFold = fn() -> Box<dyn KeyFold>;
 
-/// A unit whose rows have been written.
 pub(super) struct WrittenUnit {
     index: usize,
     digest: Digest,
@@ -79,7 +78,6 @@ fn gather(first: WrittenUnit, written: &Receiver<WrittenUnit>) -> Vec<WrittenUni
     units
 }
 
-/// One thread that writes.
 pub(super) struct Writing<'w> {
     pub(super) work: &'w Work<'w>,
     pub(super) generation: &'w Generation,
