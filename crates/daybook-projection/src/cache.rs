@@ -14,7 +14,7 @@ use super::generation::{Commit, Generation};
 use super::keys::RowKey;
 use super::projection::Projection;
 use super::quarantine::Parking;
-use super::source::Source;
+use super::sources::Source;
 use super::stop::StopReason;
 use super::store::{ReadError, StoreError};
 use super::view::{FoldError, Parts, UnsavedParts, View};

@@ -10,9 +10,9 @@ use daybook_kafka::{Kafka, Polled, Reader, Start};
 use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Incoming, Limits};
 use super::generation::Generation;
-use super::place::places;
 use super::projection::{Projection, Topic};
 use super::sources;
+use super::sources::places;
 use super::stop::{RecordAt, StopReason};
 
 /// Bytes of rows kept in memory.

@@ -17,11 +17,11 @@ use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::{Projection, Topic};
 use super::quarantine::{Intake, Parking, Taken};
-use super::source::{self, Source};
+use super::sources::{self, Source};
 use super::stop::StopReason;
 use super::store::StoreError;
 
-pub use super::source::Counts;
+pub use super::sources::Counts;
 
 /// When the engine asks for a commit.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +79,7 @@ impl<E: EventData> Engine<E> {
     /// record comes.
     #[must_use]
     pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
-        let sources = source::sources(&projection, checkpoint);
+        let sources = sources::sources(&projection, checkpoint);
         Self {
             projection,
             limits,

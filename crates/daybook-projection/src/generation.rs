@@ -14,12 +14,9 @@
 
 mod commit;
 mod directory;
-mod finish;
 mod finished;
 mod lookup;
-mod meta;
 mod moments;
-mod notes;
 mod open;
 mod parked;
 

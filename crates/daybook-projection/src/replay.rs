@@ -8,11 +8,6 @@ mod options;
 mod parked;
 mod progress;
 mod read;
-mod rows;
-mod runs;
-mod share;
-mod threads;
-mod throttle;
 mod work;
 mod write;
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::codec::RowError;
 use super::store::{ReadError, StoreError};
-use super::{heap, row_format};
+use super::{codec, heap};
 
 /// Rows by key, each the fold of its key's events.
 ///
@@ -47,7 +47,7 @@ pub trait View: 'static {
     /// Appends the change's bytes: a replay keeps changes until all of a key's are together.
     #[inline]
     fn put_change(change: &Self::Change, to: &mut Vec<u8>) -> Result<(), RowError> {
-        row_format::put(change, to)
+        codec::put(change, to)
     }
 
     /// Reads what [`View::put_change`] wrote.
@@ -56,13 +56,13 @@ pub trait View: 'static {
     /// [`RowError`] for bytes that it never wrote.
     #[inline]
     fn read_change(bytes: &[u8]) -> Result<Self::Change, RowError> {
-        row_format::read(bytes)
+        codec::read(bytes)
     }
 
     /// Appends the row's bytes. Equal rows have equal bytes.
     #[inline]
     fn encode(row: &Self::Row, to: &mut Vec<u8>) -> Result<(), RowError> {
-        row_format::put(row, to)
+        codec::put(row, to)
     }
 
     /// Reads the row's bytes.
@@ -71,7 +71,7 @@ pub trait View: 'static {
     /// [`RowError`] for bytes that [`View::encode`] never wrote.
     #[inline]
     fn decode(bytes: &[u8]) -> Result<Self::Row, RowError> {
-        row_format::read(bytes)
+        codec::read(bytes)
     }
 
     /// Bytes that a row takes in memory beyond its own size, estimated from above.

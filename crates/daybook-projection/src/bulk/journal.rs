@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Unit;
 use crate::checkpoint::Checkpoint;
-use crate::layout::Layout;
+use crate::projection::Layout;
 use crate::quarantine::SkippedEvent;
 use crate::store::StoreError;
 

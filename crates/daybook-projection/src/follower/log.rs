@@ -12,8 +12,8 @@ use daybook_service::LogOnce;
 use super::following::Following;
 use super::telling::{publish_state, tell_away};
 use crate::checkpoint::{Checkpoint, SourceId};
-use crate::place::places;
 use crate::progress::State;
+use crate::sources::places;
 use crate::sources::{self, Misfit};
 use crate::stop::StopReason;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use daybook_store::{DirectoryLock, LockError, files};
 
 use super::finished::FINISHED_FILE;
-use super::notes::SKIPPED_FILE;
+use super::finished::SKIPPED_FILE;
 use crate::store::{Failure, GenerationError, StoreError};
 
 pub(super) const ROWS_DIRECTORY: &str = "rows";

@@ -15,7 +15,7 @@ use super::parking::{Parking, Totals, Waits};
 use super::record::ParkedRecord;
 use super::skipped::{SkippedEvent, Skips};
 use crate::engine::Incoming;
-use crate::source::Source;
+use crate::sources::Source;
 use crate::stop::StopReason;
 
 #[derive(Debug, Default)]

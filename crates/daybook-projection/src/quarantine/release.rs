@@ -21,7 +21,7 @@ use crate::change::ChangeAt;
 use crate::generation::{BATCH_ROWS_MAX, Generation};
 use crate::keys;
 use crate::projection::Projection;
-use crate::source::{self, Source};
+use crate::sources::{self, Source};
 use crate::stop::StopReason;
 use crate::store::StoreError;
 
@@ -134,7 +134,7 @@ impl<'g, E: EventData> Leaving<'g, E> {
     fn new(generation: &'g Generation, projection: Projection<E>, skipped: &[SkippedEvent]) -> Self {
         let (mut parking, mut skips) = (Parking::default(), Skips::default());
         let (sources, quarantine) =
-            (source::sources(&projection, &generation.checkpoint()), generation.quarantine());
+            (sources::sources(&projection, &generation.checkpoint()), generation.quarantine());
         for (index, source) in sources.iter().enumerate() {
             for (.., event) in quarantine.parked().filter(|(id, ..)| **id == source.id) {
                 parking.resume(index, event);
