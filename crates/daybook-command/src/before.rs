@@ -16,7 +16,7 @@ use super::fields::Fields;
 use super::group::GroupError;
 use super::keys::{self, Span};
 use super::recorded::Recorded;
-use super::rows::{Counter, decode_checkpoint};
+use super::rows::{Checkpoint, Counter};
 use outbox::OutboxRow;
 
 pub(crate) use upgrade::{UpgradeError, upgrade};
@@ -52,8 +52,8 @@ impl StoreBefore {
     /// The place in the log right behind the last event that was marked as sent.
     fn mark(&self, partition: i32) -> Result<Reached, GroupError> {
         let value = self.0.get(&of_partition(b'T', partition))?;
-        let mark = value.map(|value| decode_checkpoint(&value)).transpose()?;
-        Ok(mark.map(|(reached, _)| reached).unwrap_or_default())
+        let mark = value.map(|value| Checkpoint::decode(&value)).transpose()?;
+        Ok(mark.unwrap_or_default().reached)
     }
 
     /// The events of the row that has position `from`, from that one on; none if there is no such row.

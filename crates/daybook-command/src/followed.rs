@@ -12,9 +12,9 @@ use daybook_stream::{SetAside, SetAsideShown};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::aggregate::Followed;
 use super::command::Undecided;
 use super::readiness::NotReady;
+use super::references::Followed;
 pub(crate) use shown::{ParkedShown, QuarantineShown};
 use silence::Silence;
 
@@ -312,7 +312,7 @@ mod tests {
 
     use super::*;
 
-    const FOLLOWS: &[Followed] = &[Followed { topic: "others", service: "others", read: |_, _| Ok(None) }];
+    const FOLLOWS: &[Followed] = &[Followed::reading("others", |_, _| Ok(None))];
 
     fn slug(decides: Result<(), Undecided>) -> &'static str {
         match decides {

@@ -182,6 +182,7 @@ impl<A: Aggregate> Follower<A> {
 
     /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&self) -> Result<(), FollowError> {
+        self.begin_other_forms()?;
         let (mut quarantine, released) = Quarantine::try_again(&self.store, A::FOLLOWS)?;
         for writes in released {
             self.write(writes)?;

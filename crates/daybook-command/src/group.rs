@@ -3,7 +3,6 @@
 //! Nothing is written here. A group is an overlay over the store; the committer writes it as one record of the journal.
 
 mod change;
-mod read_set;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
@@ -23,11 +22,11 @@ use super::followed::FollowedPositions;
 use super::idempotency::{Fingerprint, IdempotencyKey, Remembered};
 use super::keys;
 use super::outcome::{Accepted, Outcome, Written};
+use super::references::{ReadSet, References};
 use super::rows::{Counter, Owners, Versioned};
 use super::seal::{Sealing, seal};
 
 pub(crate) use change::{Admitted, Change, GroupError, Stopped};
-use read_set::{ReadSet, look_up};
 
 /// The store, and over it what this group is going to write.
 pub(crate) struct Group<'s> {
@@ -55,7 +54,7 @@ pub(crate) struct Finished {
 }
 
 /// A value of the overlay or of the store.
-enum Found<'g> {
+pub(crate) enum Found<'g> {
     Pending(&'g [u8]),
     Stored(Bytes),
 }
@@ -91,7 +90,7 @@ impl<'s> Group<'s> {
         Self { ahead_ms, ..self }
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Found<'_>>, StoreError> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Found<'_>>, StoreError> {
         match self.writes.get(key) {
             Some(pending) => Ok(pending.as_deref().map(Found::Pending)),
             None => Ok(self.store.get(key)?.map(Found::Stored)),
@@ -139,13 +138,13 @@ impl<'s> Group<'s> {
             return Ok(Change::rejected(precondition_failed(version)));
         }
         let mut read_set = ReadSet::default();
-        let facts = A::facts(state, &request.command, |table, id| {
-            look_up(self, followed, table, id).map(|read| read_set.take(read))
-        })?;
+        let mut look_up = |table, id| read_set.look_up(self, followed, table, id);
+        let facts = A::facts(state, &request.command, &mut References::new(&mut look_up));
+        let facts = facts.map_err(|error| error.0)?;
         match A::decide(state, &request.command, &facts) {
             Ok(events) => self.change(request, before, &events, read_set, ambient),
             Err(rejection) => {
-                let is_provisional = read_set.has_unknown();
+                let is_provisional = read_set.has_unknown;
                 Ok(Change { is_provisional, ..Change::rejected(rejection.into()) })
             }
         }
@@ -191,7 +190,7 @@ impl<'s> Group<'s> {
             state: shown.map_err(|_| Undecided::Fault)?,
             written: std::mem::take(&mut sealed.written),
             stands_at,
-            depends_on: read_set.into_events(),
+            depends_on: read_set.events,
         };
         if !events.is_empty() {
             let row = Versioned { version, state }.encode().map_err(|_| Undecided::Fault)?;

@@ -1,7 +1,6 @@
 //! Why a record of a topic cannot be taken, its own service's or another's.
 
 use daybook_event::envelope::OpenError;
-use daybook_event::event_data::DataError;
 use daybook_event::sequence::SequenceError;
 use daybook_kafka::Record;
 use daybook_stream::{Placed, RecordView, Refusal, Unowned};
@@ -56,12 +55,12 @@ pub enum IncomingFault {
         why: Unowned,
     },
     /// The event's data cannot be read.
-    #[error("event {id} cannot be read: {source}")]
+    #[error("event {id} cannot be read: {why}")]
     Data {
         /// The event.
         id: Uuid,
         /// What is wrong with it.
-        source: DataError,
+        why: String,
     },
     /// It would have to wait behind another event of its aggregate, and may not.
     #[error(

@@ -8,7 +8,7 @@
 //! | `U` unique key | ids of the aggregates that have it |
 //! | `V` | form of the unique keys, number of the record up to which they were built from the states |
 //! | `C` partition | next position, id of the last event |
-//! | `R` table, id | standing of another service's aggregate, and where that was said |
+//! | `R` table, id | what is kept of another service's aggregate, and where that was told |
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `Q` table, id | the first event of another service's aggregate that cannot be read: why the aggregate is parked |
 //! | `W` table, id, position | an event of a parked aggregate |
@@ -106,6 +106,11 @@ pub(crate) fn parked(table: usize, id: Uuid) -> Vec<u8> {
 
 pub(crate) fn waiting(table: usize, id: Uuid, position: u64) -> Vec<u8> {
     key(b'W', &[&table_byte(table), id.as_bytes(), &position.to_be_bytes()])
+}
+
+/// Parked aggregates of one table, and their events that wait.
+pub(crate) fn quarantined(table: usize) -> [Span; 2] {
+    [b'Q', b'W'].map(|kind| (key(kind, &[&table_byte(table)]), key(kind, &[&table_byte(table + 1)])))
 }
 
 /// All events that wait, each aggregate's in order.

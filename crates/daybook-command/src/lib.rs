@@ -37,6 +37,7 @@ mod positions;
 mod readiness;
 mod recorded;
 mod recover;
+mod references;
 mod relay;
 mod rows;
 mod run;
@@ -48,11 +49,14 @@ mod start;
 mod starting;
 mod writer;
 
-pub use aggregate::{Aggregate, Followed, Said, Standing, UniqueKeys};
+pub use aggregate::{Aggregate, UniqueKeys};
 pub use directory::DirectoryError;
 pub use incoming::{At, IncomingError, IncomingFault};
 pub use log_tail::TailError;
 pub use recover::{RecoverError, TakeError};
+pub use references::{
+    Existence, Followed, REFERENCE_BYTES_MAX, Reference, ReferenceError, ReferenceUpdate, References,
+};
 pub use run::RunError;
 pub use run::run;
 pub use service::Service;

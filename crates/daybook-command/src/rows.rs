@@ -6,9 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::aggregate::Standing;
 use super::fields::{Damaged, Fields};
-use super::outcome::Written;
 
 /// One aggregate: its version, from 1, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,64 +137,49 @@ impl UniqueForm {
     }
 }
 
-/// What another service's aggregate is, and which event of its topic said so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reference {
-    pub(crate) standing: Standing,
-    pub(crate) said_at: Written,
+/// Where a reader stands in another service's topic, what of it was set aside, and the form of what it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Checkpoint {
+    pub(crate) reached: Reached,
+    pub(crate) set_aside: SetAside,
+    /// See [`Followed::form`](super::references::Followed).
+    pub(crate) form: u32,
 }
 
-impl Reference {
-    /// `Unknown` is never stored.
-    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
-        let standing = match self.standing {
-            Standing::Unknown => return None,
-            Standing::Present => 1,
-            Standing::Gone => 2,
-        };
-        let Written { partition, position } = self.said_at;
-        Some([&[standing][..], &partition.to_be_bytes(), &position.to_be_bytes()].concat())
+impl Checkpoint {
+    /// What is 0 at the end is left out.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let Reached { offset, epoch, next_position, last_id, log_id } = self.reached;
+        let (last_id, log_id) = (last_id.unwrap_or_default(), log_id.unwrap_or_default());
+        let (offset, position) = (offset.to_be_bytes(), next_position.to_be_bytes());
+        let mut value =
+            [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat();
+        let SetAside { records, first_offset, last_offset } = self.set_aside;
+        if records > 0 || self.form > 0 {
+            value.extend_from_slice(&records.to_be_bytes());
+            value.extend_from_slice(&first_offset.to_be_bytes());
+            value.extend_from_slice(&last_offset.to_be_bytes());
+        }
+        if self.form > 0 {
+            value.extend_from_slice(&self.form.to_be_bytes());
+        }
+        value
     }
 
+    /// A checkpoint from before writers had epochs ends earlier: none was in force then. So does one from before events named the
+    /// one before them.
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
-        let mut fields = Fields::of("reference row", value);
-        let standing = match fields.array()? {
-            [1] => Standing::Present,
-            [2] => Standing::Gone,
-            _ => return Err(fields.damaged()),
-        };
-        let partition = fields.array().map(i32::from_be_bytes)?;
-        Ok(Self { standing, said_at: Written { partition, position: fields.u64()? } })
+        let mut fields = Fields::of("checkpoint", value);
+        let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
+        let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
+        let log_id = if fields.is_empty() { None } else { fields.id()? };
+        let mut set_aside = SetAside::default();
+        if !fields.is_empty() {
+            set_aside =
+                SetAside { records: fields.u64()?, first_offset: fields.i64()?, last_offset: fields.i64()? };
+        }
+        let form = if fields.is_empty() { 0 } else { fields.u32()? };
+        let reached = Reached { offset, epoch, next_position, last_id, log_id };
+        Ok(Self { reached, set_aside, form })
     }
-}
-
-/// Where a reader stands in another service's topic, and what of it was set aside.
-pub(crate) fn encode_checkpoint(reached: &Reached, set_aside: SetAside) -> Vec<u8> {
-    let Reached { offset, epoch, next_position, last_id, log_id } = reached;
-    let (last_id, log_id) = (last_id.unwrap_or_default(), log_id.unwrap_or_default());
-    let (offset, position) = (offset.to_be_bytes(), next_position.to_be_bytes());
-    let mut value =
-        [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat();
-    let SetAside { records, first_offset, last_offset } = set_aside;
-    if records > 0 {
-        value.extend_from_slice(&records.to_be_bytes());
-        value.extend_from_slice(&first_offset.to_be_bytes());
-        value.extend_from_slice(&last_offset.to_be_bytes());
-    }
-    value
-}
-
-/// A checkpoint from before writers had epochs ends earlier: none was in force then. So does one from before events named the one
-/// before them, and one of a partition of which nothing was set aside.
-pub(crate) fn decode_checkpoint(value: &[u8]) -> Result<(Reached, SetAside), Damaged> {
-    let mut fields = Fields::of("checkpoint", value);
-    let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
-    let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
-    let log_id = if fields.is_empty() { None } else { fields.id()? };
-    let mut set_aside = SetAside::default();
-    if !fields.is_empty() {
-        set_aside =
-            SetAside { records: fields.u64()?, first_offset: fields.i64()?, last_offset: fields.i64()? };
-    }
-    Ok((Reached { offset, epoch, next_position, last_id, log_id }, set_aside))
 }

@@ -6,16 +6,18 @@ use daybook_store::Writes;
 use daybook_stream::{Admission, Disposition, PartitionState};
 
 use super::quarantine::Quarantine;
-use crate::aggregate::{Followed, Said};
 use crate::followed::{At, Place};
 use crate::incoming::{self, IncomingFault};
 use crate::keys;
 use crate::outcome::Written;
-use crate::rows::{Reference, encode_checkpoint};
+use crate::references::{Followed, reference_row};
+use crate::rows::Checkpoint;
 
 /// One partition that is followed.
 pub(super) struct Source {
     pub(super) table: usize,
+    /// Of what is kept.
+    pub(super) form: u32,
     pub(super) state: PartitionState,
     /// Followed up to here, where it ended at the start, it is ready. None while nobody has told where that is.
     pub(super) ready_offset: Option<i64>,
@@ -58,10 +60,10 @@ impl Source {
                     true => Err(None),
                     false => (followed.read)(&envelope.event_type, &envelope.data).map_err(Some),
                 };
-                let said_at = Written { partition, position: envelope.position };
+                let told_at = Written { partition, position: envelope.position };
                 match read {
                     Ok(_) if fires("forget-fact") => {}
-                    Ok(said) => batch.write(standing_row(self.table, said, said_at)),
+                    Ok(update) => batch.write(reference_row(self.table, followed.form, update, told_at)),
                     Err(unreadable) => batch.write(quarantine.park(self.table, &envelope, unreadable)?),
                 }
                 batch.followed += 1;
@@ -79,15 +81,10 @@ impl Source {
     }
 
     pub(super) fn checkpoint(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        let checkpoint = encode_checkpoint(&self.state.reached(), self.state.set_aside());
-        (keys::checkpoint(self.table, self.state.partition()), Some(checkpoint))
+        let (reached, set_aside) = (self.state.reached(), self.state.set_aside());
+        let checkpoint = Checkpoint { reached, set_aside, form: self.form };
+        (keys::checkpoint(self.table, self.state.partition()), Some(checkpoint.encode()))
     }
-}
-
-/// The row of what an event says about somebody's standing, if it says anything.
-pub(super) fn standing_row(table: usize, said: Said, said_at: Written) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-    let (subject, standing) = said?;
-    Some((keys::reference(table, subject), Reference { standing, said_at }.encode()))
 }
 
 /// Records that are read and not yet handed over.

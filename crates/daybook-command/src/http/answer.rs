@@ -6,8 +6,9 @@ use daybook_event::headers;
 use daybook_event::token::{Token, TokenPosition};
 use daybook_service::http::{ApiError, json, tag};
 
-use crate::aggregate::{Aggregate, Followed};
+use crate::aggregate::Aggregate;
 use crate::outcome::{Accepted, Outcome, Written};
+use crate::references::Followed;
 
 /// The answer to a command that came with `method` to `path`.
 pub(super) fn outcome<A: Aggregate>(method: &Method, path: &str, outcome: Outcome) -> Response {

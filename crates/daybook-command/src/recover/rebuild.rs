@@ -95,7 +95,7 @@ impl Rebuild {
             ReopenError::Elsewhere(refusal) => refusal.into(),
             ReopenError::Unreadable(error) => match error {
                 EventError::Envelope(error) => error.into(),
-                EventError::Data(source) => IncomingFault::Data { id: envelope.id, source },
+                EventError::Data(source) => IncomingFault::Data { id: envelope.id, why: source.to_string() },
             },
         })?;
         self.apply::<A>(&envelope)?;
@@ -106,7 +106,7 @@ impl Rebuild {
     fn apply<A: Aggregate>(&mut self, envelope: &Envelope<'_>) -> Result<(), TakeError> {
         let id = envelope.id;
         let event = A::Event::from_data(&envelope.event_type, &envelope.data)
-            .map_err(|source| IncomingFault::Data { id, source })?;
+            .map_err(|error| IncomingFault::Data { id, why: error.to_string() })?;
         self.evolve::<A>(envelope, &event)
     }
 
