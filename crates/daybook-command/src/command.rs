@@ -69,146 +69,73 @@ pub(crate) struct Cause {
 /// Why a command was not decided, or its outcome is not known. Never remembered under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undecided {
-    /// Too many commands wait.
     #[error("too many commands are waiting; try again later")]
     QueueFull,
-    /// Kafka has been away for too long.
     #[error(
         "{unsent} events wait to be sent to Kafka, which is as many as may; commands are taken again once Kafka is back"
     )]
-    OutboxFull {
-        /// How many.
-        unsent: u64,
-    },
-    /// Of its partition so many events wait that the rest is left to the others.
+    OutboxFull { unsent: u64 },
     #[error(
         "{unsent} events of partition {partition} wait to be sent to Kafka, which is its share of as many as may; commands that write to it \
          are taken again once Kafka takes them"
     )]
-    PartitionFull {
-        /// The partition.
-        partition: usize,
-        /// How many.
-        unsent: u64,
-    },
-    /// What the log has of its partition, or of another one whose unique keys it would have to know, is not known to be what is
-    /// stored here.
+    PartitionFull { partition: usize, unsent: u64 },
+    /// Also of another partition, whose unique keys it would have to know.
     #[error(
         "what the log has of partition {partition} is not known to be what is stored here: {reason}; commands that write to it, or whose \
          answer may rest on it, are taken once it is"
     )]
     PartitionAway {
-        /// The partition.
         partition: usize,
-        /// Why it is not.
         reason: String,
         /// Whether it was compared, and is something else.
         differs: bool,
     },
-    /// The journal has as many bytes as it may.
     #[error(
         "the journal has {bytes} bytes, which is nearly as many as may be (--journal-bytes-max): {unsent} events wait to be sent to Kafka, \
          and {keys} idempotency keys are remembered, for --idempotency-age-s-min at least; commands are taken again once events are sent \
          or keys are old enough"
     )]
-    JournalFull {
-        /// Bytes of its segments.
-        bytes: u64,
-        /// Events that Kafka does not have.
-        unsent: u64,
-        /// Idempotency keys that are remembered.
-        keys: usize,
-    },
-    /// Too many idempotency keys, and none of them old enough to be forgotten.
+    JournalFull { bytes: u64, unsent: u64, keys: usize },
     #[error(
         "{kept} idempotency keys are remembered, which is as many as may, and none of them is old enough to be forgotten; try again later"
     )]
-    KeysFull {
-        /// How many.
-        kept: u64,
-    },
-    /// What was kept under its idempotency key is damaged.
+    KeysFull { kept: u64 },
     #[error(
         "what became of the request with this Idempotency-Key cannot be read any more ({detail}); read the resource to see whether it \
          took effect, and use a new key"
     )]
-    KeyUnreadable {
-        /// Where, and why.
-        detail: String,
-    },
-    /// The disk does not take writes.
+    KeyUnreadable { detail: String },
     #[error(
         "the command could not be written to disk: {detail}; repeat it with the same Idempotency-Key once the disk is well"
     )]
-    StoreFails {
-        /// The store's words.
-        detail: String,
-    },
-    /// The disk does not answer.
+    StoreFails { detail: String },
     #[error("{detail}; repeat the command with the same Idempotency-Key once it does")]
-    Stuck {
-        /// For how long.
-        detail: String,
-    },
-    /// A row that it needs is damaged.
+    Stuck { detail: String },
     #[error("{detail}")]
-    Damaged {
-        /// What the row is of.
-        detail: String,
-    },
-    /// It depends on what other services say, which is not known yet.
+    Damaged { detail: String },
     #[error("what other services say is not known: {reason}; try again")]
-    CatchingUp {
-        /// Why it is not.
-        reason: String,
-    },
-    /// It depends on an aggregate that nothing is known of, while nothing new is heard.
+    CatchingUp { reason: String },
     #[error("nothing is known of what this depends on, and nothing new is heard: {reason}; try again")]
-    FollowingStopped {
-        /// Why it is not.
-        reason: String,
-    },
-    /// It depends on another service's aggregate of which an event cannot be read.
+    FollowingStopped { reason: String },
     #[error(
         "what {topic} says of {key} is not known: its event {} at {topic}/{}@{} cannot be read: {}; try again once a version of this \
          service runs that reads it",
         parked.event_id, parked.partition, parked.position, parked.reason
     )]
-    Quarantined {
-        /// The other service's topic.
-        topic: &'static str,
-        /// The aggregate.
-        key: Uuid,
-        /// Its first event that cannot be read.
-        parked: Parked,
-    },
-    /// The events of a partition can no longer be sent.
+    Quarantined { topic: &'static str, key: Uuid, parked: Parked },
     #[error("{reason}; no command is accepted until then")]
-    RelayHalted {
-        /// Which, and why.
-        reason: String,
-    },
-    /// Another process writes the topic.
+    RelayHalted { reason: String },
     #[error("{by}; this process accepts no command any more, repeat the request there")]
-    Superseded {
-        /// Who.
-        by: Superseded,
-    },
-    /// The service is stopping.
+    Superseded { by: Superseded },
     #[error("the service is stopping; try again")]
     Stopping,
-    /// A mistake of this program.
     #[error("the command met a fault of this service; its log says more")]
     Fault,
-    /// The idempotency key belongs to another request.
     #[error("the Idempotency-Key was used for another request; use a new key for a new request")]
     KeyReused,
-    /// An event would be larger than the store and Kafka take.
     #[error("the command would write {bytes} bytes, which is more than an event may have")]
-    TooLarge {
-        /// How large.
-        bytes: usize,
-    },
+    TooLarge { bytes: usize },
 }
 
 /// The outcome, and whether it is that of an earlier request.

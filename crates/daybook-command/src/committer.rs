@@ -89,10 +89,9 @@ pub(crate) struct Committer<A: Aggregate> {
 /// Why a group was not written, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommitError {
-    /// The store fails. If the journal has the group, it is done again once the store is well.
+    /// If the journal has the group, it is done again once the store is well.
     #[error("{0}")]
     Store(#[from] GroupError),
-    /// The journal has not taken it.
     #[error(transparent)]
     Journal(#[from] AppendError),
 }

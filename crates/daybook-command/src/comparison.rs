@@ -20,16 +20,12 @@ const REMEDY: &str = "; if that does not pass, keep a copy of the service's dire
 /// Why journal and log could not be compared, or do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    /// The topic cannot be looked at.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The journal cannot be read.
     #[error("what the log ends with cannot be compared with the journal: {}{}", .0, remedy(.0))]
     Journal(#[from] ReadError),
-    /// They do not fit together.
     #[error(transparent)]
     Tail(#[from] TailError),
-    /// The log ends with something that this service did not write.
     #[error(transparent)]
     Incoming(#[from] IncomingError),
 }

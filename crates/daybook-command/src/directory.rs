@@ -70,76 +70,31 @@ pub(crate) enum Marked {
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// It cannot be made, read or written.
     #[error(
         "directory {} cannot be used: {source}; {}",
         path.display(),
         too_many_files(&source.to_string()).unwrap_or("check that it exists and may be written, or choose another with --data-dir")
     )]
-    Unusable {
-        /// The directory.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Another process has it, or it cannot be locked.
+    Unusable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// It holds something that is not ours.
     #[error("{} is not a file of this service; choose an empty directory with --data-dir, or move the file away", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The marker is gone, and the store is there.
+    Foreign { path: PathBuf },
     #[error(
         "{marker} is missing in {}, beside a store that has the events of topic {topic} ({partitions} partitions, layout {layout}): bring \
          the file back, from a backup or written anew with these four members: service, layout, topic, partitions. Do not move the \
          store away: what Kafka does not have yet is in it", path.display()
     )]
-    Unmarked {
-        /// The directory.
-        path: PathBuf,
-        /// Name of the file.
-        marker: &'static str,
-        /// Full name of the topic.
-        topic: String,
-        /// Its partitions.
-        partitions: i32,
-        /// Layout of the store.
-        layout: u32,
-    },
-    /// A store from before lies where one of today is expected.
+    Unmarked { path: PathBuf, marker: &'static str, topic: String, partitions: i32, layout: u32 },
     #[error(
         "{} is a store from before there was a journal, and was taken over already: it comes from a backup, or the newer one was moved \
          away; bring back what belongs to this directory, or use another one with --data-dir", path.display()
     )]
-    Before {
-        /// The store.
-        path: PathBuf,
-    },
-    /// The marker cannot be read.
+    Before { path: PathBuf },
     #[error("{} is not readable as a marker of this service: {reason}; bring the file back from a copy, or, if the directory was never this service's, choose another one with --data-dir", path.display())]
-    Marker {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The directory belongs to another service, topic, number of partitions or version.
+    Marker { path: PathBuf, reason: String },
     #[error("{} says {what} {found}, but this process has {expected}; {remedy}", path.display())]
-    Other {
-        /// The marker.
-        path: PathBuf,
-        /// Which of its fields.
-        what: &'static str,
-        /// What it says.
-        found: String,
-        /// What this process has.
-        expected: String,
-        /// What to do.
-        remedy: &'static str,
-    },
+    Other { path: PathBuf, what: &'static str, found: String, expected: String, remedy: &'static str },
 }
 
 /// A service's directory, locked for this process.

@@ -36,68 +36,27 @@ pub struct IncomingError {
 /// What is wrong with a record of the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IncomingFault {
-    /// It is no event of the service.
     #[error("{0}; find out who wrote it")]
     Unowned(#[from] Unowned),
-    /// The log has the place of an event, and not the event.
     #[error(
         "position {position} is at offset {offset}, of key {key}, and cannot be read there ({why}), so what it changed is not known; restore \
          the topic from a replica or a backup"
     )]
-    Garbled {
-        /// The position.
-        position: u64,
-        /// Kafka's offset.
-        offset: i64,
-        /// The record's key.
-        key: String,
-        /// Why it is no event.
-        why: Unowned,
-    },
-    /// The event's data cannot be read.
+    Garbled { position: u64, offset: i64, key: String, why: Unowned },
     #[error("event {id} cannot be read: {why}")]
-    Data {
-        /// The event.
-        id: Uuid,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// It would have to wait behind another event of its aggregate, and may not.
+    Data { id: Uuid, why: String },
     #[error(
         "event {id} of {subject} waits behind one that cannot be read, but {bound}; start a version of this service that reads it"
     )]
-    QuarantineFull {
-        /// The event.
-        id: Uuid,
-        /// The aggregate.
-        subject: Uuid,
-        /// Which bound was reached.
-        bound: &'static str,
-    },
-    /// Positions do not continue.
+    QuarantineFull { id: Uuid, subject: Uuid, bound: &'static str },
     #[error(
         "event {id} does not continue the log: {source}; restore the topic from a replica or a backup, then start again"
     )]
-    Sequence {
-        /// The event.
-        id: Uuid,
-        /// What is wrong.
-        source: SequenceError,
-    },
-    /// Versions of an aggregate do not continue.
+    Sequence { id: Uuid, source: SequenceError },
     #[error(
         "event {id} makes version {found} of {subject}, expected {expected}: two writers, or a broken one, wrote this topic"
     )]
-    Version {
-        /// The event.
-        id: Uuid,
-        /// The aggregate.
-        subject: Uuid,
-        /// The version that comes.
-        found: u64,
-        /// The version that must come.
-        expected: u64,
-    },
+    Version { id: Uuid, subject: Uuid, found: u64, expected: u64 },
 }
 
 impl IncomingFault {

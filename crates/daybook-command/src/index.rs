@@ -26,26 +26,17 @@ const TOLD_RECORDS: u64 = 10_000;
 /// Why the index could not be brought to where the journal is.
 #[derive(Debug, thiserror::Error)]
 pub enum RedoError {
-    /// The store fails.
     #[error("{0}")]
     Store(#[from] GroupError),
-    /// The disk failed, so that what is on it is not known.
     #[error("the disk failed while the store was written or synced, so what is on it is not known")]
     Distrusted,
-    /// A record that is needed cannot be read.
     #[error("a record that the store does not have cannot be read from the journal: {0}")]
     Journal(#[from] ReadError),
-    /// The journal begins too late.
     #[error(
         "the store is older than it was: it has the journal's records up to {found}, and of the later ones the journal has those \
              from {first} on"
     )]
-    Older {
-        /// The last record that the store has.
-        found: u64,
-        /// The first record that the journal has.
-        first: u64,
-    },
+    Older { found: u64, first: u64 },
 }
 
 impl From<StoreError> for RedoError {

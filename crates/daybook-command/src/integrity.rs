@@ -11,42 +11,26 @@ use super::index::RedoError;
 /// Why journal or index must not be gone on with, for now or for good.
 #[derive(Debug, thiserror::Error)]
 pub enum IntegrityError {
-    /// The index cannot be written or read.
     #[error("{0}")]
     Store(#[from] GroupError),
-    /// The index could not be brought to where the journal is.
     #[error(transparent)]
     Redo(RedoError),
-    /// The index was put aside.
     #[error(
         "the store's index is of no more use ({reason}); it was put aside as {}, and is built again from the log and the journal at \
          the next start, which loses nothing", aside.display()
     )]
-    IndexAside {
-        /// What is wrong with it.
-        reason: String,
-        /// Where it is.
-        aside: PathBuf,
-    },
-    /// The index is of no more use, and could not be built again.
+    IndexAside { reason: String, aside: PathBuf },
     #[error(
         "the store's index is of no more use ({reason}); it is left where it is, since it could not be built again when this process \
          started; the next start builds it if the whole log can be read by then, which loses nothing"
     )]
-    IndexLeft {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// What of the journal is on the disk is not known.
+    IndexLeft { reason: String },
     #[error("{0}")]
     JournalFailed(String),
-    /// The journal was not closed in order.
     #[error(transparent)]
     Journal(#[from] AppendError),
-    /// A mistake of this program: what it has decided or followed does not go into the index.
     #[error("{0}; this is a mistake of this program, and another attempt would meet it again")]
     TooLarge(String),
-    /// The disk has no room.
     #[error("the disk takes no writes: {0}")]
     NoRoom(String),
 }

@@ -28,62 +28,22 @@ pub(crate) struct Resume {
 /// Why a service must not write to its log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TailError {
-    /// The log has events that the store does not know.
     #[error(
         "topic {topic} partition {partition} has events up to position {log}, the store in {dir} knows {store} event(s) of it: \
          the store is older than the log or belongs to another one; start with --recover to rebuild it from the log"
     )]
-    Ahead {
-        /// Full name of the topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Position of the log's last event.
-        log: u64,
-        /// Number of events that the store knows.
-        store: u64,
-        /// The service's directory.
-        dir: String,
-    },
-    /// One position, two events.
+    Ahead { topic: String, partition: i32, log: u64, store: u64, dir: String },
     #[error(
         "fork in topic {topic} partition {partition}: position {position} is event {log} in the log and event {store} in the \
          store in {dir}: two stores wrote this partition; find out which one is right, then start with --recover to take the log's"
     )]
-    Fork {
-        /// Full name of the topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The position.
-        position: u64,
-        /// Id of the log's event.
-        log: Uuid,
-        /// Id of the store's event.
-        store: Uuid,
-        /// The service's directory.
-        dir: String,
-    },
-    /// The log lost events that the store no longer has as rows.
+    Fork { topic: String, partition: i32, position: u64, log: Uuid, store: Uuid, dir: String },
     #[error(
         "topic {topic} partition {partition} ends before position {log}, but Kafka had acknowledged positions {from} to {to}: \
          the log has lost its end, and the outbox in {dir} does not keep those events any more; restore the topic from a replica or a \
          backup, or start with --recover to give them up"
     )]
-    Lost {
-        /// Full name of the topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Events that the log has.
-        log: u64,
-        /// First position that is missing in both.
-        from: u64,
-        /// Last position of these.
-        to: u64,
-        /// The service's directory.
-        dir: String,
-    },
+    Lost { topic: String, partition: i32, log: u64, from: u64, to: u64, dir: String },
 }
 
 /// Which partition is compared, for what an error says.

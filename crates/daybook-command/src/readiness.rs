@@ -17,28 +17,20 @@ type ByReason = Family<ReasonLabel, Figure>;
 /// One reason why a service is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotReady {
-    /// It has not begun to serve.
     #[error("the service is starting: {0}")]
     Starting(String),
-    /// Store or journal cannot be written, or not be trusted.
     #[error("the store fails: {0}")]
     StoreFails(String),
-    /// Everything can be read, and nothing be written.
     #[error("the store fails: {0}")]
     NoRoom(String),
-    /// The disk does not answer.
     #[error("{0}")]
     DiskHangs(String),
-    /// Of some partitions nothing can be sent, until the process is started anew.
     #[error("{0}")]
     RelayHalted(String),
-    /// No partition was compared with the log.
     #[error("{0}")]
     NotCompared(String),
-    /// Other services' topics are not followed.
     #[error("following has stopped: {0}")]
     FollowingStopped(String),
-    /// They are not followed yet to where they ended.
     #[error("other services' topics are still being followed up to their ends")]
     CatchingUp,
 }

@@ -51,74 +51,43 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 /// Why the store could not be rebuilt. The old journal is untouched then.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// The topic cannot be inspected, or no longer has its beginning.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// What was read is not what was compared before.
     #[error(
         "topic {topic} partition {partition} had {compared} event(s) when this process claimed it, and now has {read}: its \
          end is lost or was written anew; check the brokers' logs and start again"
     )]
-    Changed {
-        /// Full name of the topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Events up to the claim as it was read back.
-        compared: u64,
-        /// Events that were read now.
-        read: u64,
-    },
-    /// An event that cannot be taken.
+    Changed { topic: String, partition: i32, compared: u64, read: u64 },
     #[error(transparent)]
     Incoming(#[from] IncomingError),
-    /// The new store cannot be written or read back.
     #[error("the new store cannot be built: {0}")]
     Rebuild(Box<TakeError>),
-    /// The new store cannot be opened or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The new store cannot be put into its place.
     #[error("the new store cannot be put into its place: {0}")]
     Place(#[from] io::Error),
-    /// What only the journal has cannot be read from it.
     #[error(
         "position {position} of partition {partition} is not in the log and cannot be read from the journal ({detail}); keep a copy \
          of the directory, then start with --recover, which takes over what can be read and names what cannot"
     )]
-    Unreadable {
-        /// The partition.
-        partition: usize,
-        /// The position.
-        position: u64,
-        /// Why.
-        detail: String,
-    },
-    /// The disk does not give what only the journal has.
+    Unreadable { partition: usize, position: u64, detail: String },
     #[error("the journal cannot be read: {0}")]
     ReadOne(#[from] ReadError),
-    /// The old journal cannot be read at all.
     #[error(
         "the old journal cannot be read: {0}; commands that were answered and not sent to Kafka may be in it, so see what is wrong with \
          the disk. If nothing brings it back, move {1} away, and start with --recover once more, which gives up what only it had"
     )]
     OldUnreadable(String, String),
-    /// The new journal cannot be written.
     #[error("the new journal cannot be written: {0}")]
     Append(#[from] AppendError),
-    /// The new journal cannot be made.
     #[error(transparent)]
     Kept(Box<KeptError>),
-    /// What was built is not there.
     #[error("what was rebuilt is not there any more: somebody else changes the directory")]
     Gone,
-    /// The directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// It cannot be noted which log it is.
     #[error(transparent)]
     Instance(#[from] InstanceError),
 }

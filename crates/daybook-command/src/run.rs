@@ -39,51 +39,30 @@ const EARLY_END_MAX: Duration = Duration::from_secs(1);
 /// Why a service ended otherwise than asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// It did not start.
     #[error(transparent)]
     Start(Box<StartError>),
-    /// A thread could not be started.
     #[error("a thread of the service cannot be started")]
     Thread(#[source] io::Error),
-    /// It cannot serve.
     #[error("the service cannot accept connections")]
     Serve(#[source] io::Error),
-    /// Another writer has taken its topic over.
     #[error("{by}; this process has stopped, and {unsaved}")]
-    Superseded {
-        /// Who.
-        by: Box<Superseded>,
-        /// What of its outbox is not in the log.
-        unsaved: Unsaved,
-    },
-    /// A thread panicked.
+    Superseded { by: Box<Superseded>, unsaved: Unsaved },
     #[error("the {0} ended by a fault of this program; its log says more")]
     Panicked(&'static str),
-    /// Its routes contradict themselves.
     #[error("the route {0} is declared twice; declare one command for each method and path")]
     RouteTwice(String),
-    /// The disk does not answer.
     #[error(
         "the disk has not answered for {waited_s} s: the process ends without waiting for it; what was acknowledged is on disk. A next start \
          that finds the directory in use is waiting for the same disk"
     )]
-    Hung {
-        /// For how long.
-        waited_s: u64,
-    },
-    /// Something else takes too long.
+    Hung { waited_s: u64 },
     #[error(
         "the service's threads did not end within {waited_s} s of the stop: the process ends without waiting for them; what was acknowledged is \
          on disk, also what Kafka does not have"
     )]
-    SlowStop {
-        /// How long they were waited for.
-        waited_s: u64,
-    },
-    /// The store failed, and must not be gone on with as it came back.
+    SlowStop { waited_s: u64 },
     #[error(transparent)]
     Integrity(Box<IntegrityError>),
-    /// The store could not be closed in order.
     #[error("the store could not be synced at the end: {0}")]
     Close(#[source] StoreError),
 }

@@ -18,6 +18,9 @@
 //!
 //! The bytes are described in `FORMAT.md` beside this crate's manifest.
 
+// What users read is the facade `daybook`.
+#![allow(missing_docs)]
+
 mod beginning;
 mod catalog;
 mod directory;

@@ -12,10 +12,8 @@ use crate::segment::Header;
 /// Why a journal could not be printed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrintError {
-    /// It cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Nobody takes the text.
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
 }

@@ -40,10 +40,8 @@ pub struct Retention {
 /// Why a segment was not removed although it could be.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
-    /// What is needed of it cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What is needed of it could not be written once more.
     #[error(transparent)]
     Append(#[from] AppendError),
 }

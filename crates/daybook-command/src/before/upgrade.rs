@@ -30,45 +30,24 @@ const REMEDY: &str = "keep a copy of the directory, then start with --recover, w
 /// Why a directory from before could not be taken over. It is as it was then.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// The old store cannot be read.
     #[error("the store cannot be read: {0}; {REMEDY}")]
     Old(#[from] GroupError),
-    /// The new one cannot be written.
     #[error("the new store cannot be written: {0}")]
     New(#[from] StoreError),
-    /// The journal cannot be made.
     #[error(transparent)]
     Kept(#[from] KeptError),
-    /// The journal cannot be written.
     #[error("the journal cannot be written: {0}")]
     Journal(#[from] AppendError),
-    /// What was left of an earlier attempt cannot be removed.
     #[error("what is left of an earlier attempt cannot be removed: {0}")]
     Left(#[from] io::Error),
-    /// The outbox is not whole.
     #[error(
         "the outbox has no event at position {position} of partition {partition}, and goes on to before position {next}; {REMEDY}"
     )]
-    Missing {
-        /// The partition.
-        partition: i32,
-        /// The first position that is missing.
-        position: u64,
-        /// Position of the next event.
-        next: u64,
-    },
-    /// The counter names another last event than the outbox has.
+    Missing { partition: i32, position: u64, next: u64 },
     #[error(
         "the last event of partition {partition}, at position {position}, is {found} in the outbox and another one by its counter; {REMEDY}"
     )]
-    LastEvent {
-        /// The partition.
-        partition: i32,
-        /// Its position.
-        position: u64,
-        /// Its id in the outbox.
-        found: Uuid,
-    },
+    LastEvent { partition: i32, position: u64, found: Uuid },
 }
 
 impl UpgradeError {

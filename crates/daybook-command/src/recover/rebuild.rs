@@ -23,16 +23,12 @@ use crate::rows::{Counter, Versioned};
 /// Why one event could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// The event itself.
     #[error(transparent)]
     Fault(#[from] IncomingFault),
-    /// The new store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The new store cannot be read back.
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    /// A state cannot be written as JSON.
     #[error("a rebuilt state cannot be written: {0}")]
     State(#[from] serde_json::Error),
 }

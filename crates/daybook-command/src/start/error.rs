@@ -15,50 +15,33 @@ use crate::writer::{ClaimError, InstanceError};
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Its directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The clock was never set.
     #[error("the system's clock says a time before 1970, with which neither Kafka nor HTTP can work; set it")]
     Clock,
-    /// Kafka cannot be reached.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Its topic cannot be used.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// Its journal and store cannot be begun with.
     #[error(transparent)]
     Kept(Box<KeptError>),
-    /// Log and store could not be compared, or do not fit together.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// Nobody answers for a partition, and this start cannot do without it.
     #[error(
         "this start needs all partitions of its topic, and is tried again until all are answered for: {0} (a start goes on without one \
          only if nothing is to be rebuilt or taken over, the directory is sound, and nobody has claimed the topic since)"
     )]
     Away(TopicError),
-    /// The index is to be built again, and that cannot be done.
     #[error(
         "{source}. It is needed because the store's index is of no more use and has to be built again: {reason}"
     )]
-    ToBuild {
-        /// What is wrong with the index.
-        reason: String,
-        /// Why it cannot be built.
-        source: Box<StartError>,
-    },
-    /// Which instance it is cannot be told.
+    ToBuild { reason: String, source: Box<StartError> },
     #[error(transparent)]
     Instance(#[from] InstanceError),
-    /// Its topic could not be claimed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// A directory from before there was a journal could not be taken over.
     #[error("{0}")]
     Upgrade(#[from] UpgradeError),
-    /// The store could not be rebuilt.
     #[error("the store could not be rebuilt, and the journal that was there is untouched: {0}")]
     Recover(#[from] RecoverError),
 }

@@ -15,22 +15,10 @@ use crate::kept::is_of_the_disk;
 /// Why the directory does not say, or cannot note, which instance it is.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
-    /// The file cannot be read, or was damaged.
     #[error("{} does not say which instance this is: {reason}; restore the file, or remove it and start with --take-over", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The epoch of a claim cannot be noted, without which it must not be made.
+    Unreadable { path: PathBuf, reason: String },
     #[error("{} cannot be written: {source}; make room on the disk, or make the directory writable", path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    Unwritable { path: PathBuf, source: io::Error },
 }
 
 impl InstanceError {
