@@ -30,18 +30,14 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
 
     /// What is known of one aggregate; also of one that is gone, so that its versions go on.
     type State: Serialize + DeserializeOwned + Send + 'static;
-    /// What is asked for.
     type Command: Send + 'static;
-    /// What happened.
     type Event: Event + Send + 'static;
-    /// Why a command is refused.
     type Rejection: Rejection + fmt::Debug;
     /// What a decision may know beyond its aggregate; `()` if that is nothing.
     type Facts: Default;
     /// What is shown of a state.
     type Shown: Serialize;
 
-    /// The aggregate a command is about.
     fn aggregate_id(command: &Self::Command) -> Uuid;
 
     /// The record key of the events of an aggregate in this state, as long as it lives: its own id, unless a service says
@@ -66,16 +62,12 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     }
 
     /// Decides a command. No events: the command changes nothing.
-    ///
-    /// # Errors
-    /// A rejection by name.
     fn decide(
         state: Option<&Self::State>,
         command: &Self::Command,
         facts: &Self::Facts,
     ) -> Result<Vec<Self::Event>, Self::Rejection>;
 
-    /// The state after an event.
     fn evolve(state: Option<Self::State>, event: &Self::Event) -> Self::State;
 
     /// What the service shows of an aggregate, as JSON: to whoever reads it, and as the answer to a command.
@@ -124,7 +116,6 @@ impl<A: Aggregate> UniqueKeys<A> {
         A::UNIQUE_KEYS.map_or(0, |keys| keys.form)
     }
 
-    /// The keys of a state.
     #[must_use]
     pub fn of(state: &A::State) -> Vec<String> {
         A::UNIQUE_KEYS.map_or_else(Vec::new, |keys| (keys.of)(state))

@@ -7,13 +7,11 @@ use uuid::{NoContext, Uuid};
 
 /// Where a service takes the time and new ids from.
 pub(crate) trait Ambient: Send + Sync + 'static {
-    /// The time of day.
     fn now(&self) -> Timestamp;
     /// An id that nobody has; ascending, so that new keys are written next to each other.
     fn new_id(&self) -> Uuid;
 }
 
-/// The system's clock, and UUIDs of version 7.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SystemAmbient;
 

@@ -24,12 +24,10 @@ pub(crate) use upgrade::{UpgradeError, upgrade};
 /// sled's file: it lay in the directory `store` itself.
 const SLED: &str = "db";
 
-/// Whether the directory `store` is one from before.
 pub(crate) fn is_from_before(store: &Path) -> bool {
     store.join(SLED).exists()
 }
 
-/// A store from before.
 #[derive(Debug)]
 pub(crate) struct StoreBefore(Store);
 
@@ -84,7 +82,6 @@ fn rows_of(partition: i32, from: u64, to: u64) -> Span {
     (row(from), row(to))
 }
 
-/// The position at which an outbox row begins.
 fn position(key: &[u8]) -> Option<u64> {
     key.get(5..)?.try_into().ok().map(u64::from_be_bytes)
 }

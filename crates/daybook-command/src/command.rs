@@ -11,21 +11,16 @@ use super::outcome::Outcome;
 use super::parked::Parked;
 use super::writer::Superseded;
 
-/// A command with all that the request said around it.
 pub(crate) struct Request<A: Aggregate> {
-    /// What is asked for.
     pub command: A::Command,
     /// The aggregate's id was made for this request, so there is no such aggregate yet.
     pub is_fresh: bool,
     /// What the request wants the aggregate's version to be.
     pub condition: Condition,
-    /// The client's key, if it gave one.
     pub idempotency: Option<IdempotencyKey>,
-    /// Where the events come from.
     pub cause: Cause,
 }
 
-/// Condition on the version of an aggregate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
     /// It must be at one of these: `If-Match`.
@@ -34,12 +29,10 @@ pub(crate) struct Condition {
     pub is_none_of: Option<Versions>,
 }
 
-/// Versions that a condition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Versions {
     /// `*`: whichever, as long as there is one.
     Any,
-    /// These.
     Of(Vec<u64>),
 }
 
@@ -55,14 +48,11 @@ impl Condition {
     }
 }
 
-/// Where events come from, for their envelopes.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
     /// Id of the request that began it all.
     pub correlation_id: Uuid,
-    /// Id of this command.
     pub command_id: Uuid,
-    /// W3C trace context, if there was one.
     pub traceparent: Option<String>,
 }
 
@@ -138,14 +128,12 @@ pub(crate) enum Undecided {
     TooLarge { bytes: usize },
 }
 
-/// The outcome, and whether it is that of an earlier request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) outcome: Outcome,
     pub(crate) repeated: bool,
 }
 
-/// A request and who waits for its answer.
 pub(crate) struct Job<A: Aggregate> {
     pub(crate) request: Request<A>,
     pub(crate) reply_to: oneshot::Sender<Result<Reply, Undecided>>,

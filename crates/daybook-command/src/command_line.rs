@@ -146,7 +146,6 @@ where
     ended
 }
 
-/// Why a journal is not printed.
 #[derive(Debug, thiserror::Error)]
 enum JournalError {
     #[error("there is no journal in {}; choose another directory with --data-dir", .0.display())]
@@ -252,7 +251,6 @@ fn check_answer_after(raw: &str, errors: &mut SettingErrors) -> Option<AnswerAft
 
 /// A day: longer waits are mistakes of unit.
 const MS_MAX: u64 = 86_400_000;
-/// Ten years.
 const S_MAX: u64 = 315_360_000;
 
 fn check_limits(flags: &LimitFlags, errors: &mut SettingErrors) -> Option<Limits> {

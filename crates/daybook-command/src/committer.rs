@@ -49,20 +49,24 @@ const GROUP_COMMANDS_MAX: usize = 256;
 /// and what the last command adds is far less.
 const GROUP_BYTES_MAX: usize = daybook_journal::RECORD_BYTES_MAX / 2;
 
-/// What the committer is asked to do.
 pub(crate) enum Work<A: Aggregate> {
-    /// Decide a command.
     Command(Box<Job<A>>),
     /// Write rows followed from another topic, with their checkpoint. Nobody waits for their sync, and the journal has
     /// nothing of them: what is lost is followed again, from the checkpoint that is there then. Rows that rest on checkpoints of an earlier opening are dropped.
-    Follow { opening: u64, writes: Writes, done: oneshot::Sender<()> },
+    Follow {
+        opening: u64,
+        writes: Writes,
+        done: oneshot::Sender<()>,
+    },
     /// Whoever follows cannot read its rows, as the store is in this opening: they are not what was written.
-    Unreadable { opening: u64, error: GroupError },
+    Unreadable {
+        opening: u64,
+        error: GroupError,
+    },
     /// Stop once everything before this is done.
     Stop,
 }
 
-/// What the committer works with.
 pub(crate) struct Committer<A: Aggregate> {
     pub(crate) store: Arc<Store>,
     pub(crate) counters: Vec<Counter>,
@@ -75,7 +79,6 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) work: Receiver<Work<A>>,
-    /// Reads the journal.
     pub(crate) reader: Reader,
     pub(crate) retiring: Retiring,
     pub(crate) clock: Clock,
@@ -86,7 +89,6 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) behind: Option<StoreError>,
 }
 
-/// Why a group was not written, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommitError {
     /// If the journal has the group, it is done again once the store is well.
@@ -104,7 +106,6 @@ impl From<StoreError> for CommitError {
 
 type Waiting = (oneshot::Sender<Result<Reply, Undecided>>, Result<Reply, Undecided>);
 
-/// A group that is decided and not yet written.
 #[derive(Default)]
 struct Gathered {
     waiting: Vec<Waiting>,
@@ -127,9 +128,6 @@ pub(crate) fn enqueue<A: Aggregate>(
 
 impl<A: Aggregate> Committer<A> {
     /// Works until told to stop.
-    ///
-    /// # Errors
-    /// Journal or store failed, and must not be gone on with.
     pub(crate) fn run(mut self) -> Result<(), IntegrityError> {
         loop {
             let first = match self.work.recv_timeout(LOOK_PAUSE) {

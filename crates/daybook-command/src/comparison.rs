@@ -13,7 +13,6 @@ use super::recorded::{self, Recorded};
 use super::rows::Counter;
 use super::writer::{OwnLog, WholeLog};
 
-/// What helps where the journal is not what was written.
 const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
                       the log and what of the journal can be read";
 
@@ -43,13 +42,10 @@ impl From<LogError> for CompareError {
     }
 }
 
-/// A service's own topic.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnTopic {
     pub(crate) kafka: Kafka,
-    /// Bare name.
     pub(crate) topic: &'static str,
-    /// The only service that may write it.
     pub(crate) service: &'static str,
     pub(crate) partitions: i32,
     /// The service's directory, for what an error says.
@@ -59,7 +55,6 @@ pub(crate) struct OwnTopic {
 }
 
 impl OwnTopic {
-    /// Full name.
     pub(crate) fn full_name(&self) -> String {
         self.kafka.topic_name(self.topic)
     }

@@ -27,7 +27,6 @@ const INDEX: &str = "index";
 /// An index that was of no more use, and one that is being built.
 const ASIDE: &str = "index.aside";
 const BUILDING: &str = "index.building";
-/// Layout of a store from before there was a journal.
 const LAYOUT_BEFORE_JOURNAL: u32 = 2;
 /// Layout of a store whose unique keys have no form.
 const LAYOUT_BEFORE_FORMS: u32 = 4;
@@ -37,7 +36,6 @@ const LAYOUT_BEFORE_DIGEST: u32 = 5;
 const WRITER: &str = Instance::FILE;
 const RECOVERING: &str = "store.recovering";
 const OLD_PREFIX: &str = "store.old-";
-/// The store was made by `--recover`.
 const RECOVERED: &str = "store.recovered";
 /// In a store that was built and is whole.
 const BUILT: &str = "built";
@@ -49,25 +47,19 @@ const LOST_AND_FOUND: &str = "lost+found";
 pub(crate) struct Marker {
     pub(crate) service: String,
     pub(crate) layout: u32,
-    /// Full name.
     pub(crate) topic: String,
     pub(crate) partitions: i32,
 }
 
-/// What the marker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marked {
-    /// Nothing: there is none yet.
     Not,
-    /// The store is of today's layout.
     Today,
     /// The store is of a layout before: its unique keys may have to be built again, and its index has no digest.
     Earlier,
-    /// The store is from before there was a journal.
     Before,
 }
 
-/// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     #[error(
@@ -117,7 +109,6 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Reads the marker and compares it.
     pub(crate) fn check_marker(&self, expected: &Marker) -> Result<Marked, DirectoryError> {
         let path = self.path.join(MARKER);
         let text = match fs::read_to_string(&path) {
@@ -171,7 +162,6 @@ impl Directory {
         written.map_err(|source| self.unusable(source))
     }
 
-    /// Which instance it is.
     pub(crate) fn instance(&self, new_id: impl FnOnce() -> Uuid) -> Result<Instance, InstanceError> {
         Instance::open(&self.path, new_id)
     }
@@ -229,17 +219,14 @@ impl Directory {
     }
 }
 
-/// The journal in a service's directory.
 pub(super) fn journal_in(data_dir: &Path) -> PathBuf {
     journal_of(&data_dir.join(STORE))
 }
 
-/// The journal of a store.
 pub(super) fn journal_of(store: &Path) -> PathBuf {
     store.join(JOURNAL)
 }
 
-/// The index of a store.
 pub(super) fn index_of(store: &Path) -> PathBuf {
     store.join(INDEX)
 }
@@ -249,7 +236,6 @@ pub(super) fn aside_of(store: &Path) -> PathBuf {
     store.join(ASIDE)
 }
 
-/// Where an index is built.
 pub(super) fn building_of(store: &Path) -> PathBuf {
     store.join(BUILDING)
 }

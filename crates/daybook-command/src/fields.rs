@@ -2,15 +2,12 @@
 
 use uuid::Uuid;
 
-/// Why a stored value cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a stored {what} is damaged; rebuild the store from the log with --recover")]
 pub struct Damaged {
-    /// Which kind of value.
     pub what: &'static str,
 }
 
-/// Appends bytes with their length.
 pub(crate) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
     // Values are bounded far below 4 GiB (`limits::VALUE_BYTES_MAX`).
     to.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
@@ -32,7 +29,6 @@ pub(crate) fn put_sized(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(bytes);
 }
 
-/// Takes fields off the front of a stored value.
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
     what: &'static str,

@@ -21,14 +21,12 @@ use silence::Silence;
 /// A partition of a followed topic: the table that follows it, and Kafka's number.
 pub(crate) type Place = (usize, i32);
 
-/// How far a partition has been followed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct At {
     pub(crate) next_position: u64,
     pub(crate) next_offset: i64,
     /// Whether it was followed to where it ended at the start.
     pub(crate) is_ready: bool,
-    /// What was set aside of it.
     pub(crate) set_aside: SetAside,
     /// Right behind the event applied last.
     pub(crate) resume_offset: i64,
@@ -97,7 +95,6 @@ impl State {
     }
 }
 
-/// Why a token's positions are not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AwaitError {
     #[error("this service does not follow topic {topic}")]
@@ -114,7 +111,6 @@ impl FollowedPositions {
         Self { follows, state: watch::Sender::new(State::default()) }
     }
 
-    /// What each table follows.
     pub(crate) fn follows(&self) -> &'static [Followed] {
         self.follows
     }
@@ -136,7 +132,6 @@ impl FollowedPositions {
         state.at.iter().enumerate().flat_map(of).collect()
     }
 
-    /// What was set aside of the topics that are followed.
     pub(crate) fn set_aside(&self) -> Vec<SetAsideShown> {
         let shown = |((table, partition), at): (Place, At)| {
             at.set_aside.shown(self.follows[table].topic, partition, at.resume_offset)
@@ -158,7 +153,6 @@ impl FollowedPositions {
         });
     }
 
-    /// Whether nobody answers for a partition at present.
     pub(crate) fn is_away(&self, place: Place) -> bool {
         self.state.borrow().is_away(place)
     }
@@ -186,7 +180,6 @@ impl FollowedPositions {
         self.state.borrow().faults.iter().find(is_misfit).cloned()
     }
 
-    /// How many partitions are not heard at present.
     pub(crate) fn silent(&self) -> usize {
         self.state.borrow().silent.len()
     }
@@ -239,7 +232,6 @@ impl FollowedPositions {
         self.state.send_modify(|state| state.stopped = None);
     }
 
-    /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<NotReady> {
         self.state.borrow().not_ready(self.follows.len())
     }

@@ -47,7 +47,6 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Whoever has followed for so long begins with the shortest pause again.
 const GOES_WELL_AFTER: Duration = Duration::from_secs(60);
 
-/// Why following stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FollowError {
     #[error(transparent)]
@@ -101,7 +100,6 @@ impl FollowError {
     }
 }
 
-/// What the follower works with.
 pub(crate) struct Follower<A: Aggregate> {
     pub(crate) kafka: Kafka,
     pub(crate) store: Arc<Store>,

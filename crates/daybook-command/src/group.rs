@@ -43,7 +43,6 @@ pub(crate) struct Group<'s> {
     bytes: usize,
 }
 
-/// What a group writes.
 pub(crate) struct Finished {
     /// Rows that were followed: the log has what they say.
     pub(crate) followed: Writes,
@@ -53,7 +52,6 @@ pub(crate) struct Finished {
     pub(crate) counters: Vec<Counter>,
 }
 
-/// A value of the overlay or of the store.
 pub(crate) enum Found<'g> {
     Pending(&'g [u8]),
     Stored(Bytes),
@@ -97,7 +95,6 @@ impl<'s> Group<'s> {
         }
     }
 
-    /// What an idempotency key was used for.
     pub(crate) fn remembered(&self, key: &IdempotencyKey) -> Result<Option<Remembered>, GroupError> {
         let remembered = self.remembered_as(&key.hash)?;
         if remembered.is_some() || key.before.hash == key.hash {
@@ -251,7 +248,6 @@ impl<'s> Group<'s> {
         change.outcome
     }
 
-    /// Keeps an outcome under its idempotency key.
     pub(crate) fn remember(&mut self, key: &IdempotencyKey, outcome: &Outcome, age_max_ms: u64) {
         let expires_ms = self.now_ms.saturating_add(age_max_ms);
         let remembered = Remembered::encode(Fingerprint::OfValue(key.fingerprint), expires_ms, outcome);

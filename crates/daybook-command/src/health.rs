@@ -18,7 +18,6 @@ pub(crate) struct Health {
     failure: Mutex<Option<String>>,
     /// Why nothing can be written, although all can be read.
     no_room: Mutex<Option<String>>,
-    /// What the disk is asked for.
     asked: Mutex<Asked>,
 }
 
@@ -26,7 +25,6 @@ pub(crate) struct Health {
 #[derive(Debug, Default)]
 struct Asked {
     guards: u32,
-    /// Since when it has not answered.
     since: Option<Instant>,
 }
 

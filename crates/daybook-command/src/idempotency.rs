@@ -49,12 +49,9 @@ fn shortened(hash: blake3::Hash) -> [u8; 16] {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InFlight(Arc<Mutex<HashMap<[u8; 16], [u8; 16]>>>);
 
-/// Who has a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeldBy {
-    /// The same request, sent before.
     SameRequest,
-    /// Another one.
     OtherRequest,
 }
 
@@ -67,9 +64,6 @@ pub(crate) struct Held {
 
 impl InFlight {
     /// Takes the key.
-    ///
-    /// # Errors
-    /// Who has it already.
     pub(crate) fn hold(&self, key: &IdempotencyKey) -> Result<Held, HeldBy> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.hash) {
             Entry::Vacant(entry) => entry.insert(key.fingerprint),

@@ -6,14 +6,10 @@ use daybook_kafka::Record;
 use daybook_stream::{Placed, RecordView, Refusal, Unowned};
 use uuid::Uuid;
 
-/// Where in the log a record lies, for what an error says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
-    /// Full name of the topic.
     pub topic: String,
-    /// The partition.
     pub partition: i32,
-    /// Kafka's offset.
     pub offset: i64,
 }
 
@@ -23,17 +19,13 @@ impl std::fmt::Display for At {
     }
 }
 
-/// Why a record of the log cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{at}: {fault}")]
 pub struct IncomingError {
-    /// Where it lies.
     pub at: At,
-    /// What is wrong with it.
     pub fault: Box<IncomingFault>,
 }
 
-/// What is wrong with a record of the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IncomingFault {
     #[error("{0}; find out who wrote it")]
@@ -60,7 +52,6 @@ pub enum IncomingFault {
 }
 
 impl IncomingFault {
-    /// Whether positions are missing before the record.
     pub(crate) fn is_gap(&self) -> bool {
         matches!(self, Self::Sequence { source: SequenceError::Gap { .. }, .. })
     }
@@ -75,7 +66,6 @@ pub(crate) fn at(record: &Record<'_>, prefix: &str) -> At {
     }
 }
 
-/// A record as it is admitted.
 pub(crate) fn view<'r>(record: &'r Record<'_>) -> RecordView<'r> {
     RecordView { offset: record.offset(), key: record.key(), value: record.value() }
 }

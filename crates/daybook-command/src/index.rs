@@ -23,7 +23,6 @@ use super::rows::UniqueForm;
 /// How often a long redoing is told.
 const TOLD_RECORDS: u64 = 10_000;
 
-/// Why the index could not be brought to where the journal is.
 #[derive(Debug, thiserror::Error)]
 pub enum RedoError {
     #[error("{0}")]
@@ -45,11 +44,9 @@ impl From<StoreError> for RedoError {
     }
 }
 
-/// The last record that was done in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Done {
     pub(crate) number: u64,
-    /// Id of the journal that has it.
     pub(crate) journal: Uuid,
 }
 
@@ -75,7 +72,6 @@ pub(crate) fn batch(writes: Vec<Write>) -> Writes {
     writes.into_iter().map(|write| (write.key, write.value)).collect()
 }
 
-/// Does what a record says.
 pub(crate) fn apply(store: &Store, number: u64, journal: Uuid, writes: Writes) -> Result<(), StoreError> {
     let mut writes = writes;
     let (key, row) = done_row(number, journal);
@@ -86,9 +82,7 @@ pub(crate) fn apply(store: &Store, number: u64, journal: Uuid, writes: Writes) -
 /// How far a journal goes, and how far it says that the store was synced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reach {
-    /// Number of the last record.
     pub(crate) last: u64,
-    /// Up to this record the store was synced.
     pub(crate) synced: u64,
 }
 
@@ -163,11 +157,8 @@ fn first_to_do(journal: &Reader, found: u64, reach: Reach) -> Result<u64, RedoEr
 #[derive(Debug)]
 pub(crate) struct Syncing {
     store: Arc<Store>,
-    /// The directory of journal and store.
     dir: PathBuf,
-    /// The last record that was applied.
     applied: AtomicU64,
-    /// Up to this record everything is on disk.
     synced: AtomicU64,
     /// Held while the store is synced, and while it is opened afresh.
     turn: Mutex<()>,
@@ -204,20 +195,15 @@ impl Syncing {
         }
     }
 
-    /// The directory of journal and store.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Up to this record everything is on disk.
     pub(crate) fn synced(&self) -> u64 {
         self.synced.load(Ordering::SeqCst)
     }
 
     /// Opens the store afresh and does again what it may have lost.
-    ///
-    /// # Errors
-    /// The store fails, or records are missing.
     pub(crate) fn reopen(&self, journal: &Journal) -> Result<(), RedoError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if self.store.is_distrusted() && !fires("trust-disk") {
@@ -260,7 +246,6 @@ impl Syncing {
         }
     }
 
-    /// False if it is to stop.
     fn wait_until_due(&self) -> bool {
         let state = self.lock();
         let waits = |state: &mut State| !state.due && !state.stopping;
@@ -270,7 +255,6 @@ impl Syncing {
         !state.stopping
     }
 
-    /// Ends the thread.
     pub(crate) fn stop(&self) {
         self.lock().stopping = true;
         self.changed.notify_all();

@@ -36,7 +36,6 @@ use found_index::{FoundIndex, counters};
 /// Whose they are, and when they are opened.
 #[derive(Debug)]
 pub(crate) struct Opening<'a> {
-    /// Full name of the own topic.
     pub(crate) topic: &'a str,
     /// Id of the Kafka cluster; empty if it has none.
     pub(crate) cluster: &'a str,
@@ -44,11 +43,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) adopt_cluster: bool,
     pub(crate) partitions: i32,
     pub(crate) cache_bytes_max: u64,
-    /// Id of a journal that is made anew.
     pub(crate) new_id: Uuid,
-    /// In milliseconds since 1970.
     pub(crate) now_ms: u64,
-    /// Is told how far it is.
     pub(crate) starting: &'a Starting,
 }
 
@@ -305,7 +301,6 @@ pub(crate) fn make_journal(
     begin_journal(find(&journal_of(dir))?, opening, initial, &[])
 }
 
-/// Where the log ends.
 fn ends_of(tails: &[Option<log_tail::Tail>]) -> Vec<LogEnd> {
     let end = |tail: &Option<log_tail::Tail>| LogEnd {
         next: tail.map_or(0, |tail| tail.position + 1),
@@ -329,7 +324,6 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// Makes both, in an empty place.
     pub(crate) fn make(dir: &Path, opening: &Opening<'_>) -> Result<Self, KeptError> {
         let initial = vec![PartitionState::default(); opening.partitions.max(0) as usize];
         let journal = make_journal(dir, opening, &initial)?;

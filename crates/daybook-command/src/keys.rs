@@ -29,17 +29,14 @@ pub(crate) fn aggregate(id: Uuid) -> Vec<u8> {
     key(b'A', &[id.as_bytes()])
 }
 
-/// All aggregates.
 pub(crate) fn aggregates() -> Span {
     (key(b'A', &[]), key(b'A' + 1, &[]))
 }
 
-/// The aggregate a row is about.
 pub(crate) fn aggregate_id(key: &[u8]) -> Uuid {
     key.get(1..).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default()
 }
 
-/// The last record of the journal that was done.
 pub(crate) fn number() -> Vec<u8> {
     key(b'N', &[])
 }
@@ -54,12 +51,10 @@ pub(crate) fn is_of_today(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'A' | b'C')) || is_followed(key)
 }
 
-/// Whether a row says where a partition stands.
 pub(crate) fn is_counter(key: &[u8]) -> bool {
     key.first() == Some(&b'C')
 }
 
-/// Whether a row is a checkpoint of the follower.
 pub(crate) fn is_checkpoint(key: &[u8]) -> bool {
     key.first() == Some(&b'F')
 }
@@ -68,17 +63,14 @@ pub(crate) fn unique(text: &str) -> Vec<u8> {
     key(b'U', &[text.as_bytes()])
 }
 
-/// All unique keys.
 pub(crate) fn all_unique() -> Span {
     (key(b'U', &[]), key(b'U' + 1, &[]))
 }
 
-/// Whether a row says who has a unique key.
 pub(crate) fn is_unique(key: &[u8]) -> bool {
     key.first() == Some(&b'U')
 }
 
-/// Of which form the unique keys are.
 pub(crate) fn unique_form() -> Vec<u8> {
     key(b'V', &[])
 }
@@ -95,7 +87,6 @@ pub(crate) fn checkpoint(table: usize, partition: i32) -> Vec<u8> {
     key(b'F', &[&table_byte(table), &partition.to_be_bytes()])
 }
 
-/// All checkpoints of one table.
 pub(crate) fn checkpoints(table: usize) -> Span {
     (checkpoint(table, 0), checkpoint(table, i32::MAX))
 }

@@ -25,7 +25,6 @@ pub(crate) struct Resume {
     pub(crate) lost: u64,
 }
 
-/// Why a service must not write to its log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TailError {
     #[error(
@@ -46,9 +45,7 @@ pub enum TailError {
     Lost { topic: String, partition: i32, log: u64, from: u64, to: u64, dir: String },
 }
 
-/// Which partition is compared, for what an error says.
 pub(crate) struct Compared<'a> {
-    /// Full name.
     pub(crate) topic: &'a str,
     pub(crate) partition: i32,
     pub(crate) dir: &'a str,
@@ -63,7 +60,6 @@ pub(crate) struct Outbox {
     pub(crate) lacks: Option<Range<u64>>,
 }
 
-/// Compares one partition.
 pub(crate) fn compare(
     at: &Compared<'_>,
     recorded: &Recorded,

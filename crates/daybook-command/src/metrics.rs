@@ -19,7 +19,6 @@ use super::readiness::{NotReady, Readiness};
 /// What every name begins with.
 const PREFIX: &str = "daybook";
 
-/// What a command is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CountedAs {
     /// Decided, and it wrote events.
@@ -51,7 +50,6 @@ struct OutcomeLabel {
     outcome: CountedAs,
 }
 
-/// All figures of one service.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -198,7 +196,6 @@ impl Metrics {
         self.sync_seconds.observe(took.as_secs_f64());
     }
 
-    /// The figures as Prometheus reads them.
     pub(crate) fn render(&self) -> String {
         text(&self.registry)
     }

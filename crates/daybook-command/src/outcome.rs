@@ -27,9 +27,7 @@ const STANDS_AT: u8 = 4;
 /// A position in a topic: of its service's own, if a command wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// Partition of the service's topic.
     pub(crate) partition: i32,
-    /// Position in that partition.
     pub(crate) position: u64,
 }
 
@@ -42,16 +40,13 @@ pub(crate) struct DependsOn {
     pub(crate) at: Written,
 }
 
-/// What became of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
     /// It was decided and what it wrote is durable, also if that is nothing.
     Accepted(Accepted),
-    /// It changed nothing, for this reason.
     Rejected(Problem),
 }
 
-/// An accepted command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Accepted {
     /// The aggregate's version afterwards; 0 if unknown, see `answered`.
@@ -141,7 +136,6 @@ fn json(fields: &mut Fields<'_>) -> Result<Vec<u8>, Damaged> {
     if is_json(bytes) { Ok(bytes.to_vec()) } else { Err(fields.damaged()) }
 }
 
-/// Whether these bytes are one JSON value.
 pub(crate) fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<&RawValue>(bytes).is_ok()
 }

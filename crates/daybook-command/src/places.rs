@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Why a request is not worked on at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Busy {
     #[error("too many requests are being worked on; try again later")]
@@ -14,7 +13,6 @@ pub(crate) enum Busy {
     Waiting,
 }
 
-/// Permits of requests.
 #[derive(Debug)]
 pub(crate) struct Places {
     at_work: Arc<Semaphore>,
@@ -40,7 +38,6 @@ impl Places {
         Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy::Waiting)
     }
 
-    /// How many wait now.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting_max - self.waiting.available_permits()
     }

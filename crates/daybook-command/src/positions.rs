@@ -26,7 +26,6 @@ pub(crate) use look::{Failure, Look, Rest, Wait, distance};
 pub(crate) use shut::Shut;
 use state::State;
 
-/// Positions of all partitions of the own topic.
 #[derive(Debug)]
 pub(crate) struct Positions {
     state: Mutex<State>,
@@ -215,12 +214,10 @@ impl Positions {
         self.changed.notify_all();
     }
 
-    /// How many partitions there are.
     pub(crate) fn count(&self) -> usize {
         self.acknowledged.len()
     }
 
-    /// Events that Kafka has not acknowledged.
     pub(crate) fn unsent(&self) -> u64 {
         self.lock().unsent()
     }

@@ -14,7 +14,6 @@ use super::positions::Shut;
 type Figure = Gauge<u64, AtomicU64>;
 type ByReason = Family<ReasonLabel, Figure>;
 
-/// One reason why a service is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotReady {
     #[error("the service is starting: {0}")]
@@ -36,7 +35,6 @@ pub(crate) enum NotReady {
 }
 
 impl NotReady {
-    /// All of the kinds.
     const KINDS: [&'static str; 8] = [
         "starting",
         "store-fails",
@@ -77,9 +75,7 @@ const SHUT_KINDS: [&str; 3] = ["outbox-full", "journal-full", "partition-away"];
 pub(crate) struct Refusing {
     /// Why no partition does, if none does.
     pub(crate) all: Option<Undecided>,
-    /// Why some do not.
     pub(crate) some: Shut,
-    /// How many there are.
     pub(crate) partitions: usize,
     /// Whether aggregates of the service have unique keys.
     pub(crate) has_unique_keys: bool,
@@ -116,7 +112,6 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
-/// The same as figures.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     ready: Figure,
@@ -142,7 +137,6 @@ impl Readiness {
         }
     }
 
-    /// The same.
     pub(super) fn set_refusing(&self, refusing: &Refusing) {
         for reason in SHUT_KINDS {
             let count = refusing.count(reason) as u64;

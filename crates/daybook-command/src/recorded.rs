@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::rows::Counter;
 
-/// One partition as the journal knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) counter: Counter,
@@ -16,7 +15,6 @@ pub(crate) struct Recorded {
     pub(crate) kept_from: u64,
 }
 
-/// An event of a record.
 #[derive(Debug, Clone)]
 pub(crate) struct Recalled {
     events: Events,
@@ -31,7 +29,6 @@ impl std::ops::Deref for Recalled {
     }
 }
 
-/// Where all partitions stand.
 pub(crate) fn counters(journal: &Reader) -> Vec<Counter> {
     journal.partitions().iter().map(counter).collect()
 }
@@ -40,7 +37,6 @@ fn counter(state: &PartitionState) -> Counter {
     Counter { next: state.next, last_id: state.last_id }
 }
 
-/// Everything about all partitions.
 pub(crate) fn recorded(journal: &Reader) -> Vec<Recorded> {
     let of = |(partition, state): (usize, &PartitionState)| {
         let kept_from = journal.kept_from(partition).unwrap_or(state.next).min(state.next);

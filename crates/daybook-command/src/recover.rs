@@ -45,7 +45,6 @@ pub use rebuild::TakeError;
 
 /// How long the log may stay silent before that counts as a failure.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 
 /// Why the store could not be rebuilt. The old journal is untouched then.

@@ -85,14 +85,12 @@ pub type ReferenceUpdate<R> = Option<(Uuid, Existence<R>)>;
 pub enum Existence<R> {
     /// No event of it has been followed yet.
     Unknown,
-    /// It exists.
     Present(R),
     /// It existed, and will not come back.
     Gone,
 }
 
 impl<R> Existence<R> {
-    /// Its value, if it exists.
     pub fn present(self) -> Option<R> {
         match self {
             Self::Present(value) => Some(value),
@@ -231,7 +229,6 @@ pub(crate) fn table<A: Aggregate, R: Reference>() -> Result<usize, ReferenceErro
     })
 }
 
-/// What a decision depends on.
 #[derive(Debug, Default)]
 pub(crate) struct ReadSet {
     /// Events, each once, in the order in which they were read.

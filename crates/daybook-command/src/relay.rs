@@ -57,7 +57,6 @@ const SEND_PAUSE: Duration = Duration::from_millis(4);
 /// How long the relay sleeps with nothing to do, unless it is woken.
 const IDLE_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the relay works with.
 pub(crate) struct Relay {
     pub(crate) claimant: Claimant,
     /// The claims of the start; later writers claim anew.
@@ -74,7 +73,6 @@ pub(crate) struct Relay {
     pub(crate) told: Told,
 }
 
-/// What the relay has said in the log.
 #[derive(Default)]
 pub(crate) struct Told {
     said: LogOnce,

@@ -11,9 +11,7 @@ use super::fields::{Damaged, Fields};
 /// One aggregate: its version, from 1, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versioned<S> {
-    /// How many events made this state.
     pub version: u64,
-    /// The state.
     pub state: S,
 }
 
@@ -39,7 +37,6 @@ impl<S: DeserializeOwned> Versioned<S> {
 pub(super) struct Counter {
     /// Position of the next event; equally the number of events.
     pub next: u64,
-    /// Id of the last event.
     pub last_id: Option<Uuid>,
 }
 
@@ -117,7 +114,6 @@ impl Owners {
     }
 }
 
-/// Of which form the unique keys are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UniqueForm {
     /// As [`UniqueKeys::form`](super::aggregate::UniqueKeys::form) names it.

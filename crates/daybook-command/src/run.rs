@@ -36,7 +36,6 @@ const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long requests that came while the service started may take to be answered.
 const EARLY_END_MAX: Duration = Duration::from_secs(1);
 
-/// Why a service ended otherwise than asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
@@ -84,7 +83,6 @@ impl RunError {
         matches!(self, Self::Hung { .. } | Self::SlowStop { .. })
     }
 
-    /// The process's exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let start = if let Self::Start(start) = self { Some(&**start) } else { None };

@@ -32,7 +32,6 @@ use super::start::{Claim, Started, own_topic, start};
 use super::starting::Starting;
 use super::writer::Unsaved;
 
-/// A service with its threads.
 pub(crate) struct Running<A: Aggregate> {
     pub(crate) service: Arc<Service<A>>,
     stopping: Stop,

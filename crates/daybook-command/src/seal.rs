@@ -25,7 +25,6 @@ pub(crate) struct Sealing<'a> {
     pub(crate) cause: &'a Cause,
 }
 
-/// The sealed events of one command.
 #[derive(Debug, Default)]
 pub(crate) struct Sealed {
     pub(crate) events: Vec<Event>,

@@ -67,7 +67,6 @@ pub(crate) enum ExecuteError {
     Superseded { by: Superseded },
 }
 
-/// Why a state cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     #[error(transparent)]
@@ -197,12 +196,10 @@ impl<A: Aggregate> Service<A> {
         self.set_aside.records() + followed.iter().map(|of| of.records).sum::<u64>()
     }
 
-    /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
         readiness::said(&self.not_ready_for())
     }
 
-    /// All reasons why it is not.
     pub(crate) fn not_ready_for(&self) -> Vec<NotReady> {
         let (health, positions) = (&self.health, &self.positions);
         let reasons = [

@@ -31,7 +31,6 @@ const ELECTION_MAX: Duration = Duration::from_secs(3);
 /// Pause before it is asked for again.
 const ELECTION_PAUSE: Duration = Duration::from_millis(200);
 
-/// A service that may begin.
 pub(crate) struct Started {
     /// Held as long as the service runs.
     pub(crate) directory: Directory,

@@ -13,14 +13,12 @@ use daybook_service::http::{ApiError, figures, operations, readiness};
 use super::metrics::of_a_start;
 use super::readiness::NotReady;
 
-/// How far a start is, in words.
 #[derive(Debug, Default)]
 pub(crate) struct Starting {
     said: Mutex<String>,
 }
 
 impl Starting {
-    /// The start has come to this.
     pub(crate) fn says(&self, what: impl Into<String>) {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
     }

@@ -39,7 +39,6 @@ impl Default for Settings {
 /// What a process begins with.
 #[derive(Debug, Clone)]
 pub struct Beginning<'a> {
-    /// Whose journal it is.
     pub identity: &'a Identity,
     /// Of a journal that is made anew: its id.
     pub new_id: Uuid,
@@ -48,7 +47,6 @@ pub struct Beginning<'a> {
     /// What the log has of each partition; empty if it was not looked at. Where that is more than the journal has, the
     /// journal goes on behind it, and the positions between are in none of its records.
     pub in_log: &'a [LogEnd],
-    /// In milliseconds since 1970.
     pub now_ms: u64,
 }
 

@@ -206,7 +206,6 @@ impl Catalog {
         self.segments.get(&number).map(|segment| Arc::clone(&segment.file))
     }
 
-    /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

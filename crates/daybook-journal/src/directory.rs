@@ -19,18 +19,14 @@ const SEGMENT_NEW: &str = "segment.new";
 /// Zeros written at a time.
 const ZEROS_BYTES: usize = 1024 * 1024;
 
-/// The directory of a journal.
 #[derive(Debug, Clone)]
 pub(crate) struct Directory {
     path: PathBuf,
 }
 
-/// What a directory holds.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    /// Numbers of the segments, ascending.
     pub(crate) segments: Vec<u64>,
-    /// Files that are none of ours.
     pub(crate) foreign: Vec<PathBuf>,
 }
 

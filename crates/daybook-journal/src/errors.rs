@@ -19,7 +19,6 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("the journal in {} cannot {doing}: {source}; {}", path.display(), remedy(source))]
@@ -73,7 +72,6 @@ pub enum AppendError {
     Unusable(String),
 }
 
-/// Why something of the journal cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("{} cannot be read at byte {byte}: {source}", path.display())]

@@ -2,17 +2,13 @@
 
 use uuid::Uuid;
 
-/// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} cannot be read: {why}")]
 pub struct Damaged {
-    /// Which part of the journal.
     pub what: &'static str,
-    /// What is wrong with it.
     pub why: &'static str,
 }
 
-/// Appends bytes with their length before them.
 pub(crate) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
     // A record is bounded far below 4 GiB (`RECORD_BYTES_MAX`).
     to.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
@@ -25,7 +21,6 @@ pub(crate) fn put_count(to: &mut Vec<u8>, count: usize) {
     to.extend_from_slice(&(count as u32).to_be_bytes());
 }
 
-/// Takes fields off the front.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
@@ -96,7 +91,6 @@ impl<'a> Fields<'a> {
         std::str::from_utf8(bytes).map_err(|_| self.damaged("a text of it is not UTF-8"))
     }
 
-    /// There must be nothing more.
     pub(crate) fn end(self) -> Result<(), Damaged> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.damaged("it is longer than what it holds")) }
     }

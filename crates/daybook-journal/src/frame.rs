@@ -20,7 +20,6 @@ pub(crate) const FRAME_BYTES: usize = 84;
 
 const WHAT: &str = "the frame of a record";
 
-/// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// What a group of commands decided.
@@ -57,7 +56,6 @@ pub(crate) struct Frame {
     pub(crate) index_synced: u64,
     /// The oldest segment that was needed when this record was written.
     pub(crate) oldest_segment: u64,
-    /// In milliseconds since 1970.
     pub(crate) committed_ms: u64,
     /// The [`Frame::sum`] of the record before.
     pub(crate) prior: u32,

@@ -9,7 +9,6 @@ use crate::record::{Event, Record};
 use crate::scan::{End, Expected, scan};
 use crate::segment::Header;
 
-/// Why a journal could not be printed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrintError {
     #[error(transparent)]
@@ -19,9 +18,6 @@ pub enum PrintError {
 }
 
 /// Prints every segment and every record of the journal in `path`.
-///
-/// # Errors
-/// If the journal cannot be read or the text cannot be written.
 pub fn print(path: &Path, out: &mut impl Write) -> Result<(), PrintError> {
     let found = find(path)?;
     writeln!(out, "journal {} in {}", found.id().unwrap_or_default(), path.display())?;

@@ -91,9 +91,6 @@ impl Reader {
     }
 
     /// The events of the record that has `position` of a partition, if it is kept.
-    ///
-    /// # Errors
-    /// If the record cannot be read back as it was written.
     pub fn events(&self, partition: usize, position: u64) -> Result<Option<Events>, ReadError> {
         // The file together with the place: the segment may be removed in the very next moment.
         let (place, recent, file) = {
@@ -122,9 +119,6 @@ impl Reader {
     }
 
     /// What became of the request with this idempotency key, and when that was decided.
-    ///
-    /// # Errors
-    /// If the record cannot be read back as it was written.
     pub fn outcome(&self, hash: &[u8; 16]) -> Result<Option<(u64, KeyOutcome)>, ReadError> {
         let (place, file) = {
             let catalog = self.shared.read();
@@ -146,7 +140,6 @@ impl Reader {
         states
     }
 
-    /// The journal's id.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.shared.id
@@ -165,13 +158,11 @@ impl Reader {
         self.shared.read().missing(partition, positions)
     }
 
-    /// Idempotency keys that are remembered.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.shared.read().key_count()
     }
 
-    /// Bytes of all segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.shared.read().bytes()

@@ -35,7 +35,6 @@ impl Shared {
     }
 }
 
-/// The spare segment and the thread that makes it.
 #[derive(Debug)]
 pub(crate) struct Spare {
     shared: Arc<Shared>,
@@ -68,7 +67,6 @@ impl Spare {
         }
     }
 
-    /// Whether a spare is ready.
     pub(crate) fn is_ready(&self) -> bool {
         self.shared.lock().ready
     }
@@ -79,9 +77,6 @@ impl Spare {
     }
 
     /// Waits until a spare is ready, or making it failed, at most so long.
-    ///
-    /// # Errors
-    /// Why there is none.
     pub(crate) fn wait(&self, timeout: Duration) -> io::Result<()> {
         let undecided = |state: &mut State| !state.ready && state.failure.is_none();
         let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), timeout, undecided);

@@ -7,7 +7,6 @@ use crate::fields::{Damaged, Fields};
 
 const WHAT: &str = "outbox row";
 
-/// Events of one row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OutboxRow(Vec<Sealed>);
 

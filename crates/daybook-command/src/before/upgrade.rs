@@ -22,7 +22,6 @@ use crate::recover::is_of_the_disk_too;
 
 /// Rows copied together.
 const COPIED_ROWS_MAX: usize = 1_024;
-/// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 const REMEDY: &str = "keep a copy of the directory, then start with --recover, which rebuilds it from the log and takes over what of the \
                       outbox can be read";

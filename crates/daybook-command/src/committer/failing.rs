@@ -17,7 +17,6 @@ use crate::recorded;
 
 /// An index that is damaged is opened afresh once: what sled has in memory may have been at fault.
 const INDEX_FAILURES_MAX: u32 = 2;
-/// Pause between two attempts to open a store that failed.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 fn is_no_room(error: &CommitError) -> bool {

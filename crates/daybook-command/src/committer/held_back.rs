@@ -11,7 +11,6 @@ use crate::keys;
 pub(crate) struct HeldBack(Vec<Group>);
 
 impl HeldBack {
-    /// Shows what the group has decided, as if it were on the disk.
     pub(super) fn hold(&mut self, store: &Store, group: Group) -> Result<(), StoreError> {
         let shown = index::batch(group.writes.clone()).into_iter().filter(|(key, _)| !keys::is_counter(key));
         store.apply(shown.collect())?;
@@ -19,7 +18,6 @@ impl HeldBack {
         Ok(())
     }
 
-    /// What is written late.
     pub(super) fn take(&mut self) -> Vec<Group> {
         std::mem::take(&mut self.0)
     }

@@ -28,7 +28,6 @@ pub(crate) struct Retiring {
 }
 
 impl Retiring {
-    /// Bounds as the service was told.
     pub(crate) fn new(limits: &Limits) -> Self {
         let retention = Retention {
             journal_bytes_max: limits.journal_bytes_max,

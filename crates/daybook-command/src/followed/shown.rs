@@ -3,14 +3,10 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What waits of the topics that are followed, for operators.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct QuarantineShown {
-    /// Aggregates of which events wait.
     pub(crate) keys: u64,
-    /// Events that wait.
     pub(crate) events: u64,
-    /// Some of the aggregates.
     pub(crate) first: Vec<ParkedShown>,
 }
 

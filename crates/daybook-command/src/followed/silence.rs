@@ -1,6 +1,5 @@
 //! A partition that was not answered for, until what came meanwhile has been read.
 
-/// A partition that is not heard.
 #[derive(Debug, Clone)]
 pub(super) struct Silence {
     away: String,
@@ -9,7 +8,6 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// Nobody answers for it.
     pub(super) fn new(away: String) -> Self {
         Self { away, back_at: None }
     }
@@ -20,7 +18,6 @@ impl Silence {
         self.back_at = Some(self.back_at.map_or(high, |before| before.min(high)));
     }
 
-    /// Whether nobody answers for it still.
     pub(super) fn is_away(&self) -> bool {
         self.back_at.is_none()
     }
@@ -30,7 +27,6 @@ impl Silence {
         self.back_at.is_some_and(|back_at| next_offset >= back_at)
     }
 
-    /// Why it is not heard.
     pub(super) fn reason(&self) -> String {
         match self.back_at {
             None => self.away.clone(),

@@ -41,7 +41,6 @@ pub(crate) struct Quarantine {
     changed: bool,
     /// Records that were set aside and wait, by followed topic and partition.
     placed: Vec<(usize, i32, Uuid)>,
-    /// What is said of records that are set aside.
     pub(super) set_aside: SetAsideLog,
 }
 
@@ -121,7 +120,6 @@ impl Quarantine {
         self.placed.iter().filter(is_there).map(|(.., id)| *id)
     }
 
-    /// Whether events of an aggregate wait.
     pub(crate) fn waits(&self, table: usize, subject: Uuid) -> bool {
         self.parked.contains_key(&(table, subject))
     }

@@ -13,7 +13,6 @@ use crate::outcome::Written;
 use crate::references::{Followed, reference_row};
 use crate::rows::Checkpoint;
 
-/// One partition that is followed.
 pub(super) struct Source {
     pub(super) table: usize,
     /// Of what is kept.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use daybook_service::LogOnce;
 
-/// What the follower has said.
 #[derive(Debug, Default)]
 pub(crate) struct Telling {
     said: LogOnce,
@@ -15,14 +14,12 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    /// It has failed, and is tried again.
     pub(super) fn fails(&self, reason: &str) {
         if let Some(more) = self.fails_at(reason, Instant::now()) {
             tracing::warn!("not following: {reason}; trying again{more}");
         }
     }
 
-    /// Everything is followed again.
     pub(super) fn goes_on(&self) {
         if let Some((lasted, more)) = self.goes_on_at(Instant::now()) {
             tracing::info!(after_s = lasted.as_secs(), "following goes on{more}");

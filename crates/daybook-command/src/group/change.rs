@@ -13,7 +13,6 @@ use crate::seal::Sealed;
 /// What a row has besides its largest part: a key, lengths, the positions of an outcome, headers of an event.
 const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
 
-/// Why store or journal do not give what is needed.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     #[error(transparent)]
@@ -35,7 +34,6 @@ impl GroupError {
     }
 }
 
-/// Why one command of a group was not decided.
 #[derive(Debug)]
 pub(crate) enum Stopped {
     /// The others go on; a damaged row is a matter of whoever needs it.
@@ -78,7 +76,6 @@ impl From<GroupError> for Stopped {
     }
 }
 
-/// What a command changes, once it is decided.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) outcome: Outcome,
@@ -117,7 +114,6 @@ impl Change {
         Self { outcome: Outcome::Rejected(problem), is_provisional: false, takes_key: false, writes, sealed }
     }
 
-    /// Bytes that it writes.
     pub(super) fn bytes(&self) -> usize {
         let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
         rows.chain(self.sealed.events.iter().map(Event::bytes)).sum()

@@ -51,7 +51,6 @@ async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response
     readiness(Ok(json!({"commands": commands, "relay": relay, "following": following})))
 }
 
-/// Figures for Prometheus.
 async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
     service.metrics.unsent_events.set(service.positions.unsent());
     service.metrics.stalled_partitions.set(service.positions.stalled() as u64);

@@ -10,12 +10,10 @@ use daybook_service::http::{ApiError, one};
 /// Longest key, without quotes.
 const KEY_CHARS_MAX: usize = 200;
 
-/// A key as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SentKey<'r> {
     /// The characters that it consists of; `abc` and `"abc"` are one key.
     pub(super) key: Cow<'r, str>,
-    /// The whole header.
     pub(super) header: &'r str,
 }
 

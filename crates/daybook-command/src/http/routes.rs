@@ -32,7 +32,6 @@ pub struct Routes<A: Aggregate> {
 
 /// One way to send a command.
 pub struct Route<A: Aggregate> {
-    /// Method of the request.
     pub method: Method,
     /// Path of the request, with the name of the id in braces.
     pub path: String,

@@ -12,7 +12,6 @@ use super::shortened;
 pub(crate) struct RequestParts<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    /// `If-Match` as it was sent.
     pub(crate) condition: &'a [u8],
     /// As it was sent; empty if there was none.
     pub(crate) body: &'a [u8],

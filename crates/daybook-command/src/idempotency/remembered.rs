@@ -16,11 +16,9 @@ const FORMAT: u8 = 2;
 const OF_BYTES: u8 = 0;
 const OF_VALUE: u8 = 1;
 
-/// What an idempotency key was used for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Remembered {
     pub(crate) fingerprint: Fingerprint,
-    /// In ms since 1970.
     pub(crate) expires_ms: u64,
     pub(crate) outcome: Outcome,
 }

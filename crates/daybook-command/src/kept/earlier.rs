@@ -7,7 +7,6 @@ use super::{FoundIndex, KeptError, Looked, takes_writes};
 use crate::group::GroupError;
 use crate::keys::{self, Span};
 
-/// Rows read together.
 const ROWS_MAX: usize = 500;
 
 impl Looked {

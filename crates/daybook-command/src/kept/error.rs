@@ -10,11 +10,9 @@ use uuid::Uuid;
 use super::end::Missing;
 use crate::group::GroupError;
 
-/// What helps where bytes are not what they were.
 const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
                       the log and what of the journal can be read";
 
-/// Why journal and index cannot be begun with.
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
     #[error("{}{}", .0, remedy(.0))]

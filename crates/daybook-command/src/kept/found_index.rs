@@ -17,9 +17,11 @@ use crate::rows::Counter;
 const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) enum FoundIndex {
-    /// It can be opened.
-    Open { store: Arc<Store>, done: Option<Done>, counters: Vec<Counter> },
-    /// It is to be built again, for this reason.
+    Open {
+        store: Arc<Store>,
+        done: Option<Done>,
+        counters: Vec<Counter>,
+    },
     Unusable(String),
     /// The same, where nothing is wrong with it but that pages of it cannot be read.
     Unreadable(String),
@@ -91,7 +93,6 @@ impl Looked {
     }
 }
 
-/// Where each partition stands as an index has it.
 pub(super) fn counters(store: &Store, partitions: i32) -> Result<Vec<Counter>, GroupError> {
     (0..partitions).map(|partition| counter(store, partition)).collect()
 }

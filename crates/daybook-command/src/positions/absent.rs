@@ -43,7 +43,6 @@ impl Absent {
         self.absences.insert(partition, Absence { pause, claim_at: now + pause });
     }
 
-    /// A partition is claimed.
     pub(super) fn remove(&mut self, partition: usize) {
         self.absences.remove(&partition);
     }
@@ -53,7 +52,6 @@ impl Absent {
         self.unfit = ends.map(|(partition, end)| (partition, Unfit { end, has_changed: false })).collect();
     }
 
-    /// Whether a partition holds what does not fit.
     pub(super) fn is_unfit(&self, partition: usize) -> bool {
         self.unfit.contains_key(&partition)
     }

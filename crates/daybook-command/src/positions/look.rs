@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::writer::{Places, Unexplained};
 
-/// Why nothing is sent of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// Nothing more can be, until the process is started anew.
@@ -22,14 +21,12 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
 }
 
-/// What the relay finds when it looks.
 #[derive(Debug)]
 pub(crate) struct Look {
     pub(crate) durable: Vec<u64>,
     pub(crate) acknowledged: Vec<u64>,
     /// Where the last acknowledged events lie.
     pub(crate) places: Places,
-    /// The present writer.
     pub(crate) session: u64,
     /// What somebody else has written among its records, and is to be read.
     pub(crate) unexplained: Option<Unexplained>,
@@ -37,7 +34,6 @@ pub(crate) struct Look {
     pub(crate) failed: Option<Failure>,
     /// A partition that was away when the present writer claimed, and is back.
     pub(crate) returned: Option<usize>,
-    /// Partitions of which nothing is sent.
     pub(crate) resting: BTreeMap<usize, Rest>,
     /// Partitions that have acknowledged nothing for long although the present writer sends to them, and for how long.
     pub(crate) stalled: BTreeMap<usize, Duration>,
@@ -45,10 +41,8 @@ pub(crate) struct Look {
     pub(crate) stop_by: Option<Instant>,
 }
 
-/// What the relay waits for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wait<'a> {
-    /// Up to where it has sent.
     pub(crate) sent: &'a [u64],
     /// Sent of one partition and not acknowledged: from this many on it must wait for deliveries of it.
     pub(crate) in_flight_max: u64,

@@ -31,13 +31,11 @@ impl Standing {
         self.0[partition] = more_waits.then_some(now);
     }
 
-    /// How long a partition has stood still.
     pub(super) fn waited(&self, partition: usize, now: Instant) -> Option<Duration> {
         let since = self.0.get(partition).copied().flatten()?;
         Some(now.saturating_duration_since(since))
     }
 
-    /// The same, once that is long.
     pub(super) fn stalled(&self, partition: usize, now: Instant) -> Option<Duration> {
         self.waited(partition, now).filter(|waited| *waited >= STALLED_AFTER)
     }

@@ -11,7 +11,6 @@ use super::look::{Failure, Look, Rest, Wait, distance, distance_but};
 use super::standing::{self, STALLED_AFTER, Standing};
 use crate::writer::{Claimed, ExpectedOffsets, Lies, Unexplained};
 
-/// Where all partitions stand.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) durable: Vec<u64>,
@@ -32,7 +31,6 @@ pub(super) struct State {
     pub(super) failed: Option<Failure>,
     /// A partition that was away when the present writer claimed, and is back.
     pub(super) returned: Option<usize>,
-    /// Partitions of which nothing is sent.
     pub(super) resting: BTreeMap<usize, Rest>,
     /// Partitions that were not claimed by the last writer.
     pub(super) absent: Absent,
@@ -298,7 +296,6 @@ impl State {
         (0..self.durable.len()).filter(is_halted).count()
     }
 
-    /// Events that Kafka has not acknowledged.
     pub(super) fn unsent(&self) -> u64 {
         distance(&self.acknowledged, &self.durable)
     }

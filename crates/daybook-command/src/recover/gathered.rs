@@ -19,7 +19,6 @@ type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 /// Rows written into a store that is in use, before a look at how much of it is unsynced.
 const SYNCED_ROWS: usize = 64;
 
-/// A store, and over it what is not written yet.
 pub(super) struct Gathered {
     store: Arc<Store>,
     /// What is in the store already must not be lost: no more lies unsynced than may.

@@ -23,11 +23,9 @@ const NO_EVENT: &str = "there is no such event";
 
 /// What there is of an old journal.
 pub(super) enum OldOutbox {
-    /// There is none.
     Absent,
     /// There is one, and this is why nothing can be had of it.
     Unreadable(String),
-    /// Open.
     Open(Box<Opened>),
 }
 

@@ -20,7 +20,6 @@ use crate::keys;
 use crate::log_tail::Tail;
 use crate::rows::{Counter, Versioned};
 
-/// Why one event could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
     #[error(transparent)]

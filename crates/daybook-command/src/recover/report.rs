@@ -5,7 +5,6 @@ use std::path::Path;
 use super::old_outbox::OldOutbox;
 use super::take_over::TakenOver;
 
-/// Logs the fate of every event that only the old store had.
 pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partitions: &[TakenOver]) {
     let old_store = aside.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     match old {

@@ -30,9 +30,7 @@ pub(super) struct Taken {
     pub(super) rebuild: Rebuild,
     pub(super) journal: Journal,
     pub(super) gathered: Vec<Event>,
-    /// Bytes of what is gathered.
     pub(super) bytes: usize,
-    /// In milliseconds since 1970.
     pub(super) now_ms: u64,
 }
 
@@ -56,7 +54,6 @@ impl Taken {
         Ok(())
     }
 
-    /// Writes what is gathered.
     pub(super) fn written(mut self) -> Result<(Rebuild, Journal), RecoverError> {
         self.write()?;
         Ok((self.rebuild, self.journal))

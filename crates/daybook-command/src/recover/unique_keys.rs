@@ -26,9 +26,7 @@ use crate::kept::Opening;
 use crate::keys;
 use crate::rows::{Owners, UniqueForm, Versioned};
 
-/// Rows looked at or removed together.
 const ROWS_MAX: usize = 500;
-/// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 
 /// The row that says that the keys are of today's form, and built from the states as this record left them.

@@ -20,7 +20,6 @@ fn is_damage(error: &ReadError) -> bool {
     matches!(error, ReadError::Damaged { .. })
 }
 
-/// Why a writer had to be given up, or a partition.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(transparent)]

@@ -21,7 +21,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Why what was read ends the writer.
 enum Others {
-    /// The log cannot be read.
     Log(LogError),
     /// Another writer of the service, or what does not go on where this one does.
     Writer(String),

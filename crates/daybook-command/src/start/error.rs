@@ -12,7 +12,6 @@ use crate::kept::{KeptError, is_of_the_disk};
 use crate::recover::RecoverError;
 use crate::writer::{ClaimError, InstanceError};
 
-/// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]

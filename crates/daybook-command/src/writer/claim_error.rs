@@ -7,7 +7,6 @@ use super::superseded::OtherInstance;
 use super::{InstanceError, Superseded};
 use crate::comparison::CompareError;
 
-/// Why a topic could not be claimed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     #[error(transparent)]

@@ -62,7 +62,6 @@ struct Asked<'a> {
     waits: Duration,
 }
 
-/// A claim that Kafka acknowledged.
 struct Acknowledged {
     partition: i32,
     offset: i64,
@@ -222,7 +221,6 @@ impl Claimant {
         Ok(())
     }
 
-    /// Sends the claim; returns its id.
     fn send(&mut self, writer: &LogWriter, epoch: u32, partition: i32) -> Result<Uuid, ClaimError> {
         let claim = Claim {
             id: self.ambient.new_id(),
@@ -295,7 +293,6 @@ fn why_silent(topic: &str, partition: i32, held: Held, waited: Duration) -> Topi
     held.map_or_else(|away| away, takes_none)
 }
 
-/// What became of an own claim.
 #[derive(Debug, PartialEq, Eq)]
 enum Standing<'a> {
     InForce,

@@ -8,7 +8,6 @@ use std::ops::Range;
 
 use super::Claimed;
 
-/// Where acknowledged events lie.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Places {
     /// Epoch of the writer that sent them.
@@ -26,7 +25,6 @@ pub(crate) struct Unexplained {
     pub(crate) to: i64,
 }
 
-/// What an acknowledgement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lies {
     /// The record lies where it must.

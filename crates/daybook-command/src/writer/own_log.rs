@@ -60,7 +60,6 @@ pub(crate) struct OwnLog {
     /// Known partitions that this process must not write to: they hold what must not be there, or do not go on where the
     /// journal does.
     unfit: BTreeMap<i32, CompareError>,
-    /// Records that were read.
     pub(crate) records: u64,
     /// Events of a higher epoch are somebody else's.
     own_epoch: u32,
@@ -77,16 +76,12 @@ pub(crate) struct OwnPartition {
     pub(crate) own_end: u64,
     /// Offset of the first record that has not been read.
     pub(crate) next_offset: i64,
-    /// The claim that is in force, if it was read.
     pub(crate) claim: Option<InForce>,
 }
 
-/// A claim that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InForce {
-    /// Where it lies.
     pub(crate) offset: i64,
-    /// Id of the claim.
     pub(crate) id: Uuid,
     pub(crate) epoch: u32,
     pub(crate) writer: Writer,
@@ -172,7 +167,6 @@ impl OwnLog {
         self.unfit.insert(partition, why);
     }
 
-    /// Which partitions do not fit, and why.
     pub(crate) fn unfit(&self) -> &BTreeMap<i32, CompareError> {
         &self.unfit
     }
@@ -200,18 +194,15 @@ impl OwnLog {
         away.or_else(|| self.unfit.get(&partition).map(ToString::to_string))
     }
 
-    /// All partitions, if all are known.
     pub(crate) fn whole(&self) -> Result<WholeLog<'_>, TopicError> {
         let partitions = self.partitions.iter().map(|at| at.as_ref().map_err(Clone::clone));
         partitions.collect::<Result<_, _>>().map(WholeLog)
     }
 
-    /// Known partitions by their numbers.
     pub(crate) fn known(&self) -> impl Iterator<Item = (i32, &OwnPartition)> {
         (0..).zip(&self.partitions).filter_map(|(partition, at)| Some((partition, at.as_ref().ok()?)))
     }
 
-    /// The highest epoch that is in force anywhere.
     pub(crate) fn epoch(&self) -> u32 {
         self.known().map(|(_, at)| at.state.sequence().epoch()).max().unwrap_or(0)
     }
@@ -234,7 +225,6 @@ impl WholeLog<'_> {
         self.0.iter().map(|at| at.state.reached()).collect()
     }
 
-    /// The last event of every partition.
     pub(crate) fn tails(&self) -> Vec<Option<Tail>> {
         self.0.iter().map(|at| at.tail()).collect()
     }
@@ -245,7 +235,6 @@ impl OwnPartition {
         Self { own_end: state.next_position(), next_offset: state.next_offset(), state, claim: None }
     }
 
-    /// Its last event.
     pub(crate) fn tail(&self) -> Option<Tail> {
         let Reached { next_position, last_id, .. } = self.state.reached();
         Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })

@@ -4,29 +4,22 @@ use std::fmt;
 
 use daybook_event::claim::Writer;
 
-/// Another instance is the writer of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "topic {topic} partition {partition} is written by instance {} on host {}, which claimed it at {}; if that one is gone \
      for good, start with --take-over (and with --recover in an empty directory), which shuts it out", writer.instance, writer.host, writer.claimed_at
 )]
 pub struct OtherInstance {
-    /// Full name of the topic.
     pub topic: String,
-    /// The partition.
     pub partition: i32,
-    /// Who claimed it.
     pub writer: Writer,
 }
 
-/// This process was the writer and is it no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superseded {
-    /// Full name of the topic.
     pub topic: String,
     /// The partition where it was noticed.
     pub partition: i32,
-    /// Who has claimed it.
     pub by: Writer,
     /// Whether that one has the same instance id: a copy of this directory.
     pub copy: bool,
