@@ -5,10 +5,7 @@
 //! itself. Nothing is answered before its group is durable, not even a rejection: it may rest on a command of the same
 //! group. And nothing is in the store before it is durable, so whatever reads the store shows nothing that can be lost.
 
-mod answers;
-mod clock;
 mod failing;
-mod held_back;
 mod retiring;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,29 +16,24 @@ use std::time::{Duration, Instant};
 use daybook_journal::{AppendError, Appended, Journal, Reader};
 use daybook_service::fires;
 use daybook_store::{Store, StoreError, Writes};
+pub(crate) use failing::{HeldBack, fullness};
+use failing::{refuse, store_fails};
+use retiring::LOOK_PAUSE;
+pub(crate) use retiring::{Clock, Retiring};
 use tokio::sync::oneshot;
 
-use super::aggregate::Aggregate;
-use super::ambient::{Ambient, now_ms};
-use super::command::{Job, Reply, Request, Undecided, precondition_failed};
-use super::followed::FollowedPositions;
-use super::group::{Finished, Group, GroupError, Stopped};
-use super::health::Health;
-use super::index::{self, Syncing};
-use super::integrity::IntegrityError;
-use super::keys;
-use super::metrics::Metrics;
-use super::outcome::Outcome;
-use super::positions::{Positions, Shut};
-use super::rows::Counter;
-use super::settings::Limits;
-use answers::{refuse, store_fails};
-use retiring::LOOK_PAUSE;
-
-pub(crate) use answers::fullness;
-pub(crate) use clock::Clock;
-pub(crate) use held_back::HeldBack;
-pub(crate) use retiring::Retiring;
+use crate::aggregate::Aggregate;
+use crate::command::{Job, Outcome, Reply, Request, Undecided, precondition_failed};
+use crate::followed::FollowedPositions;
+use crate::group::{Finished, Group, GroupError, Stopped};
+use crate::health::Health;
+use crate::index::{self, IntegrityError, Syncing};
+use crate::keys;
+use crate::metrics::Metrics;
+use crate::positions::{Positions, Shut};
+use crate::rows::Counter;
+use crate::seal::{Ambient, now_ms};
+use crate::settings::Limits;
 
 /// Most commands in one group: enough to make the sync cheap, few enough that the batch stays small for sled.
 const GROUP_COMMANDS_MAX: usize = 256;

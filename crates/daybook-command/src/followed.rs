@@ -1,22 +1,18 @@
 //! How far other services' topics have been followed, and waiting for it.
 
-mod shown;
-mod silence;
-
 use std::collections::BTreeMap;
 
 use daybook_event::token::{Token, TokenPosition};
 use daybook_kafka::partition_for_key;
 use daybook_kafka::topics::{Held, TopicError};
 use daybook_stream::{SetAside, SetAsideShown};
+use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::command::Undecided;
-use super::readiness::NotReady;
-use super::references::Followed;
-pub(crate) use shown::{ParkedShown, QuarantineShown};
-use silence::Silence;
+use crate::command::Undecided;
+use crate::health::NotReady;
+use crate::references::Followed;
 
 /// A partition of a followed topic: the table that follows it, and Kafka's number.
 pub(crate) type Place = (usize, i32);
@@ -294,6 +290,63 @@ impl FollowedPositions {
         match (reached(&state)?, &state.stopped) {
             (false, Some(reason)) => Err(AwaitError::Stopped { reason: reason.clone() }),
             _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct QuarantineShown {
+    pub(crate) keys: u64,
+    pub(crate) events: u64,
+    pub(crate) first: Vec<ParkedShown>,
+}
+
+/// One aggregate of which events wait, and the first of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ParkedShown {
+    pub(crate) topic: &'static str,
+    pub(crate) key: Uuid,
+    pub(crate) partition: i32,
+    pub(crate) position: u64,
+    pub(crate) event_id: Uuid,
+    pub(crate) reason: String,
+    pub(crate) events: u64,
+}
+
+/// A partition that was not answered for, until what came meanwhile has been read.
+#[derive(Debug, Clone)]
+pub(super) struct Silence {
+    away: String,
+    /// Where it ended when somebody answered for it again.
+    back_at: Option<i64>,
+}
+
+impl Silence {
+    pub(super) fn new(away: String) -> Self {
+        Self { away, back_at: None }
+    }
+
+    /// Somebody answers for it again, and it ends at `high`. What comes later is as late as it ever is; a log that has lost its
+    /// end has nothing up to where it was.
+    pub(super) fn answered(&mut self, high: i64) {
+        self.back_at = Some(self.back_at.map_or(high, |before| before.min(high)));
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.back_at.is_none()
+    }
+
+    /// Whether everything was read that came meanwhile.
+    pub(super) fn is_over(&self, next_offset: i64) -> bool {
+        self.back_at.is_some_and(|back_at| next_offset >= back_at)
+    }
+
+    pub(super) fn reason(&self) -> String {
+        match self.back_at {
+            None => self.away.clone(),
+            Some(back_at) => {
+                format!("it is answered for again, and not yet read up to offset {back_at}: {}", self.away)
+            }
         }
     }
 }

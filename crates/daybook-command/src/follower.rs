@@ -6,7 +6,6 @@
 mod log;
 pub(super) mod quarantine;
 mod source;
-mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +29,8 @@ use super::group::GroupError;
 use super::incoming::{self, IncomingError};
 use super::metrics::Metrics;
 use quarantine::Quarantine;
+pub(super) use source::Telling;
 use source::{Batch, Source};
-pub(super) use telling::Telling;
 
 /// Records handed over together.
 const BATCH_RECORDS_MAX: usize = 500;

@@ -7,6 +7,7 @@ mod change;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 
+pub(crate) use change::{Admitted, Change, GroupError, Stopped};
 use daybook_event::Event as _;
 use daybook_event::event_data::EventData as _;
 use daybook_journal::{Event, KeyOutcome, Reader, Write};
@@ -15,18 +16,14 @@ use daybook_service::fires;
 use daybook_store::{Bytes, Store, StoreError, Writes};
 use uuid::Uuid;
 
-use super::aggregate::{Aggregate, UniqueKeys};
-use super::ambient::Ambient;
-use super::command::{Request, Undecided, precondition_failed};
-use super::followed::FollowedPositions;
-use super::idempotency::{Fingerprint, IdempotencyKey, Remembered};
-use super::keys;
-use super::outcome::{Accepted, Outcome, Written};
-use super::references::{ReadSet, References};
-use super::rows::{Counter, Owners, Versioned};
-use super::seal::{Sealing, seal};
-
-pub(crate) use change::{Admitted, Change, GroupError, Stopped};
+use crate::aggregate::{Aggregate, UniqueKeys};
+use crate::command::{Accepted, Outcome, Request, Undecided, Written, precondition_failed};
+use crate::followed::FollowedPositions;
+use crate::idempotency::{Fingerprint, IdempotencyKey, Remembered};
+use crate::keys;
+use crate::references::{ReadSet, References};
+use crate::rows::{Counter, Owners, Versioned};
+use crate::seal::{Ambient, Sealing, seal};
 
 /// The store, and over it what this group is going to write.
 pub(crate) struct Group<'s> {

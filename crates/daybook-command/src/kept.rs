@@ -3,8 +3,6 @@
 //! The journal is what counts. An index that cannot be opened, or cannot be brought to where the journal is, is put aside
 //! and built again from the log and the journal; see `recover`.
 
-mod aside;
-mod earlier;
 mod end;
 mod error;
 mod found_index;
@@ -16,22 +14,19 @@ use daybook_journal::{
     Beginning, Found, Identity, Journal, LogEnd, PartitionState, ReadError, Reader, Settings, Tail, find,
 };
 use daybook_store::Store;
+use end::{Ends, Judged, Missing, judge};
+pub(crate) use error::{KeptError, is_of_the_disk};
+use found_index::{FoundIndex, counters};
+pub(crate) use found_index::{counter, put_aside, takes_writes};
 use uuid::Uuid;
 
-use super::directory::{index_of, journal_of};
-use super::index::{self, Done, Reach, RedoError, Syncing};
-use super::keys::LAYOUT;
-use super::log_tail;
-use super::recorded::{self, Recorded};
-use super::rows::Counter;
-use super::starting::Starting;
-use super::writer::{OwnPartition, WholeLog};
-pub(crate) use aside::{put_aside, takes_writes};
-use end::{Ends, Judged, Missing, judge};
-
-pub(crate) use error::{KeptError, is_of_the_disk};
-pub(crate) use found_index::counter;
-use found_index::{FoundIndex, counters};
+use crate::directory::{index_of, journal_of};
+use crate::index::{self, Done, Reach, RedoError, Syncing};
+use crate::keys::LAYOUT;
+use crate::reconcile::{self, Recorded};
+use crate::rows::Counter;
+use crate::run::Starting;
+use crate::writer::{OwnPartition, WholeLog};
 
 /// Whose they are, and when they are opened.
 #[derive(Debug)]
@@ -109,7 +104,7 @@ fn refuse_other_cluster(dir: &Path, found: &Found, opening: &Opening<'_>) -> Res
 impl Looked {
     /// What the journal says of all partitions; where it has lost its end and the log has it, as the log says.
     pub(crate) fn recorded(&self, log: Option<&WholeLog<'_>>) -> Result<Vec<Recorded>, KeptError> {
-        let mut recorded = recorded::recorded(&self.reader);
+        let mut recorded = reconcile::recorded(&self.reader);
         for (recorded, end) in recorded.iter_mut().zip(self.in_log(log)?.unwrap_or_default()) {
             if end.next > recorded.counter.next {
                 recorded.counter = Counter { next: end.next, last_id: end.last_id };
@@ -263,7 +258,7 @@ fn redo(
             }
             let counters = counters(&store, journal.partitions().len() as i32)?;
             // What a record does not say, such as what was taken over or taken from the log, it cannot do again.
-            if counters == recorded::counters(journal) {
+            if counters == reconcile::counters(journal) {
                 Ok(Ok(store))
             } else {
                 Ok(Err("it lacks events that the journal counts".to_owned()))
@@ -301,8 +296,8 @@ pub(crate) fn make_journal(
     begin_journal(find(&journal_of(dir))?, opening, initial, &[])
 }
 
-fn ends_of(tails: &[Option<log_tail::Tail>]) -> Vec<LogEnd> {
-    let end = |tail: &Option<log_tail::Tail>| LogEnd {
+fn ends_of(tails: &[Option<reconcile::Tail>]) -> Vec<LogEnd> {
+    let end = |tail: &Option<reconcile::Tail>| LogEnd {
         next: tail.map_or(0, |tail| tail.position + 1),
         last_id: tail.map(|tail| tail.id),
     };

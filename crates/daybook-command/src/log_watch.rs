@@ -16,10 +16,10 @@ use daybook_kafka::topics::{Held, TopicError, Watermarks};
 use daybook_service::Slot;
 use daybook_stream::{BrokerMonitor, Watched};
 
-use super::comparison::OwnTopic;
 use super::followed::{At, FollowedPositions, Place};
 use super::metrics::Metrics;
 use super::positions::Positions;
+use super::reconcile::OwnTopic;
 
 /// Pause between two looks at the ends: how long a log that went back by an election may go unseen.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::readiness::{NotReady, Readiness};
+use super::health::{NotReady, Readiness};
 
 /// What every name begins with.
 const PREFIX: &str = "daybook";

@@ -9,17 +9,13 @@
 //! process that is killed meanwhile leaves what was there in its place, and the next one begins anew.
 
 mod gathered;
-mod leftover;
 mod old_outbox;
 mod rebuild;
-mod report;
 mod take_over;
-mod unique_keys;
 
-use std::fs;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use daybook_event::sequence::Reached;
 use daybook_journal::{AppendError, PartitionState, ReadError};
@@ -27,21 +23,18 @@ use daybook_kafka::topics::{self, TopicError};
 use daybook_kafka::{Kafka, LogError, Record, Span, Start, read_spans};
 use daybook_store::files::sync_dir;
 use daybook_store::{Store, StoreError};
-
-use super::aggregate::Aggregate;
-use super::directory::{Directory, DirectoryError, Marker, building_of, index_of};
-use super::incoming::{self, IncomingError};
-use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
-use super::log_tail::Tail;
-use super::recorded::{self, events_from};
-use super::starting::Starting;
-use super::writer::{Instance, InstanceError, WholeLog};
 use old_outbox::OldOutbox;
 use rebuild::Rebuild;
-use report::report;
-use take_over::{Taken, take_over};
-
 pub use rebuild::TakeError;
+use take_over::{Taken, report, take_over};
+
+use crate::aggregate::Aggregate;
+use crate::directory::{Directory, DirectoryError, Marker, building_of, index_of};
+use crate::incoming::{self, IncomingError};
+use crate::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
+use crate::reconcile::{self, Tail, events_from};
+use crate::run::Starting;
+use crate::writer::{Instance, InstanceError, WholeLog};
 
 /// How long the log may stay silent before that counts as a failure.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -142,7 +135,7 @@ pub(crate) fn with_index<A: Aggregate>(
 ) -> Result<Kept, RecoverError> {
     let Begun { dir, journal, index, .. } = begun;
     let formed = match index {
-        Ok(store) => match unique_keys::bring_to_form::<A>(&store, journal.last_number(), opening) {
+        Ok(store) => match gathered::bring_to_form::<A>(&store, journal.last_number(), opening) {
             Ok(()) => Ok(store),
             Err(error) if error.is_damage() && takes_writes(&dir).is_ok() => {
                 refuse_front_deleted(kafka, A::TOPIC, opening.partitions)?;
@@ -177,7 +170,7 @@ pub(crate) fn with_index<A: Aggregate>(
     let tails = rebuild.tails();
     refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
     let reader = journal.reader();
-    for (partition, end) in recorded::counters(&reader).iter().enumerate() {
+    for (partition, end) in reconcile::counters(&reader).iter().enumerate() {
         let mut at = tails.get(partition).copied().flatten().map_or(0, |tail| tail.position + 1);
         while at < end.next {
             let unreadable = |detail| RecoverError::Unreadable { partition, position: at, detail };
@@ -266,7 +259,7 @@ fn states(log: &WholeLog<'_>) -> Vec<PartitionState> {
         next: reached.next_position,
         last_id: reached.last_id,
         acknowledged: reached.next_position,
-        mark: recorded::mark(reached),
+        mark: reconcile::mark(reached),
     };
     log.reached().iter().map(state).collect()
 }

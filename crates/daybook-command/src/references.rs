@@ -13,14 +13,13 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::aggregate::{Aggregate, topic};
-use super::command::Undecided;
-use super::fields::{Damaged, Fields};
-use super::followed::FollowedPositions;
-use super::group::{Group, Stopped};
-use super::keys;
-use super::outcome::{DependsOn, Written};
-use super::parked::Parked;
+use crate::aggregate::{Aggregate, topic};
+use crate::command::{DependsOn, Undecided, Written};
+use crate::fields::{Damaged, Fields};
+use crate::followed::FollowedPositions;
+use crate::group::{Group, Stopped};
+use crate::keys;
+use crate::rows::Parked;
 
 /// Bytes of one value, as JSON: a decision reads it each time, and a table may have millions of them. An event that would leave
 /// a larger one parks its aggregate.

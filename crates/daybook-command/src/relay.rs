@@ -13,7 +13,6 @@
 //! and the service accepts no more commands.
 
 mod error;
-mod others;
 mod pauses;
 mod session;
 
@@ -29,7 +28,7 @@ use daybook_store::VALUE_BYTES_MAX;
 
 use super::metrics::Metrics;
 use super::positions::{Failure, Look, Positions, Wait, distance};
-use super::recorded::{self, Recalled, events_from};
+use super::reconcile::{self, Recalled, events_from};
 use super::writer::{ClaimError, Claimant, Claimed, Places};
 use daybook_event::sequence::Reached;
 use error::RelayError;
@@ -321,7 +320,7 @@ impl Relay {
     fn place(&self, partition: usize, acknowledged: u64, places: &Places) -> Option<Mark> {
         let (offset, last) = (places.behind.get(partition).copied().flatten()?, acknowledged.checked_sub(1)?);
         // What cannot be read is not marked.
-        let last_id = recorded::kept_id(&self.journal, partition, last).ok().flatten()?;
+        let last_id = reconcile::kept_id(&self.journal, partition, last).ok().flatten()?;
         Some(Mark { offset, epoch: places.epoch, next_position: acknowledged, last_id: Some(last_id) })
     }
 }

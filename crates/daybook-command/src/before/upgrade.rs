@@ -1,24 +1,22 @@
 //! A directory from before there was a journal becomes one of today. What it has is written beside it, into the place where
 //! `--recover` builds, and put into its place as that does; the old store is kept aside. Killed anywhere, it begins anew.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use daybook_journal::{AppendError, Group, Journal, KeyOutcome, PartitionState, RECORD_BYTES_MAX};
 use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
-use super::StoreBefore;
+use crate::before::StoreBefore;
 use crate::directory::index_of;
 use crate::group::GroupError;
 use crate::idempotency::Remembered;
-use crate::index;
 use crate::kept::{self, KeptError, Opening, is_of_the_disk};
-use crate::keys;
-use crate::recorded::{self, Recorded};
+use crate::reconcile::{self, Recorded};
 use crate::recover::is_of_the_disk_too;
+use crate::{index, keys};
 
 /// Rows copied together.
 const COPIED_ROWS_MAX: usize = 1_024;
@@ -99,7 +97,7 @@ fn state(old: &StoreBefore, partition: i32) -> Result<(PartitionState, Recorded)
         next: recorded.kept_from,
         last_id: recorded.counter.last_id.filter(|_| is_empty),
         acknowledged: recorded.sent,
-        mark: recorded::mark(&old.mark(partition)?),
+        mark: reconcile::mark(&old.mark(partition)?),
     };
     Ok((state, recorded))
 }

@@ -13,14 +13,14 @@ use daybook_stream::{Placed, SetAsideLog};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::command::Written;
 use crate::fields::Damaged;
 use crate::followed::{ParkedShown, QuarantineShown};
 use crate::group::GroupError;
 use crate::incoming::IncomingFault;
 use crate::keys::{self, WaitingAt};
-use crate::outcome::Written;
-use crate::parked::{Parked, WaitingEvent};
 use crate::references::{Followed, ReferenceUpdate, Value, reference_row};
+use crate::rows::{Parked, WaitingEvent};
 
 /// Events that wait in all.
 const PARKED_EVENTS_MAX: u64 = 10_000;

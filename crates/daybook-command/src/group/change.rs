@@ -4,9 +4,8 @@ use daybook_event::problem::Problem;
 use daybook_journal::{Event, ReadError};
 use daybook_store::{StoreError, VALUE_BYTES_MAX, Writes};
 
-use crate::command::Undecided;
+use crate::command::{Outcome, Undecided};
 use crate::fields::Damaged;
-use crate::outcome::Outcome;
 use crate::positions::Shut;
 use crate::seal::Sealed;
 

@@ -4,8 +4,7 @@ use daybook_service::http::{ApiError, problem_types as kind};
 
 use crate::command::Undecided;
 use crate::followed::AwaitError;
-use crate::places::Busy;
-use crate::service::{AfterError, ExecuteError, LoadError};
+use crate::service::{AfterError, Busy, ExecuteError, LoadError};
 
 const STORE_FAILS: &str = "the command could not be written to disk; repeat it with the same Idempotency-Key once the disk is \
                            well, of which /health/ready and the service's log say more";

@@ -12,10 +12,9 @@ use daybook_service::http::{ApiError, Body, path_id};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::command::command;
-use super::guarded::guarded;
-use super::read::show;
 use crate::aggregate::Aggregate;
+use crate::http::command::command;
+use crate::http::{guarded, show};
 use crate::service::Service;
 
 type Make<A> = Arc<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, ApiError> + Send + Sync>;

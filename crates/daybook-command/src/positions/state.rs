@@ -6,9 +6,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::absent::Absent;
-use super::look::{Failure, Look, Rest, Wait, distance, distance_but};
-use super::standing::{self, STALLED_AFTER, Standing};
+use crate::positions::shut::{self, Absent, STALLED_AFTER, Standing};
+use crate::positions::{Failure, Look, Rest, Wait, distance, distance_but};
 use crate::writer::{Claimed, ExpectedOffsets, Lies, Unexplained};
 
 #[derive(Debug, Clone)]
@@ -252,7 +251,7 @@ impl State {
                 && self.standing.goes_on(partition, now)
         };
         let of_each = (0..self.durable.len()).map(|partition| self.stands_still(partition, now)).collect();
-        standing::said(of_each, goes_on)
+        shut::said(of_each, goes_on)
     }
 
     fn stands_still(&self, partition: usize, now: Instant) -> Option<String> {

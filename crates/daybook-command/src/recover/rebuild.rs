@@ -10,15 +10,14 @@ use daybook_store::{Store, StoreError};
 use daybook_stream::{Admission, Disposition, PartitionState, ReopenError};
 use uuid::Uuid;
 
-use super::gathered::Gathered;
-use super::unique_keys;
 use crate::aggregate::Aggregate;
 use crate::fields::Damaged;
 use crate::incoming::{self, IncomingFault};
-use crate::index;
-use crate::keys;
-use crate::log_tail::Tail;
+use crate::reconcile::Tail;
+use crate::recover::gathered;
+use crate::recover::gathered::Gathered;
 use crate::rows::{Counter, Versioned};
+use crate::{index, keys};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
@@ -135,7 +134,7 @@ impl Rebuild {
     /// another of another partition would depend on how the partitions come in.
     pub(super) fn build_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
         self.rows.write()?;
-        unique_keys::build::<A>(&self.store, &mut self.rows, |_, damaged| Err(damaged.into()))?;
+        gathered::build::<A>(&self.store, &mut self.rows, |_, damaged| Err(damaged.into()))?;
         Ok(())
     }
 
@@ -148,7 +147,7 @@ impl Rebuild {
             }
         }
         self.rows.write()?;
-        self.store.fill([unique_keys::form_row::<A>(number), index::done_row(number, journal)])?;
+        self.store.fill([gathered::form_row::<A>(number), index::done_row(number, journal)])?;
         Ok(self.store.sync()?)
     }
 }

@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::command::Written;
 use crate::follower::quarantine::{PARKED_EVENTS_PER_KEY_MAX, Quarantine};
 use crate::incoming::IncomingFault;
 use crate::keys;
-use crate::outcome::Written;
-use crate::parked::Parked;
 use crate::references::{Existence, Followed, ReferenceRow, ReferenceUpdate, Value};
+use crate::rows::Parked;
 
 const DOLL: Uuid = Uuid::from_u128(1);
 const OTHER: Uuid = Uuid::from_u128(2);

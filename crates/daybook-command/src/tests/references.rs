@@ -8,16 +8,15 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::toy::{ToyCommand, ToyEvent, Toys, router};
-use crate::ambient::SystemAmbient;
-use crate::command::{Cause, Condition, Request, Undecided};
-use crate::outcome::{DependsOn, Outcome};
+use crate::command::{Cause, Condition, DependsOn, Outcome, Request, Undecided};
 use crate::references::{ReferenceRow, Value};
+use crate::run::Starting;
 use crate::running::Running;
+use crate::seal::SystemAmbient;
 use crate::service::ExecuteError;
 use crate::settings::Settings;
-use crate::starting::Starting;
 use crate::testing::{TestService, brokers_with, eventually, execute, settings};
+use crate::tests::toy::{ToyCommand, ToyEvent, Toys, router};
 use crate::{
     Aggregate, Existence, Followed, REFERENCE_BYTES_MAX, Reference, ReferenceError, ReferenceUpdate,
     References,

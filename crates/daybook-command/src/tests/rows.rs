@@ -5,7 +5,7 @@ use daybook_stream::SetAside;
 use uuid::Uuid;
 
 use crate::Existence;
-use crate::outcome::Written;
+use crate::command::Written;
 use crate::references::{ReferenceRow, Value};
 use crate::rows::{Checkpoint, Counter};
 

@@ -18,9 +18,8 @@ use daybook_kafka::{Record, Span, Start, read_spans_until};
 use daybook_stream::{Admission, Disposition, Located, PartitionState, locate};
 use uuid::Uuid;
 
-use crate::comparison::{CompareError, OwnTopic};
 use crate::incoming::{self, IncomingError};
-use crate::log_tail::Tail;
+use crate::reconcile::{CompareError, OwnTopic, Tail};
 
 /// How long a broker that is to have more may stay silent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
