@@ -228,7 +228,7 @@ impl Outcome {
         match fields.array()? {
             [ACCEPTED] => Accepted::decode(fields).map(Self::Accepted),
             [REJECTED] => decode_problem(fields).map(Self::Rejected),
-            _ => Err(fields.damaged()),
+            _ => Err(Damaged::of(fields)),
         }
     }
 }
@@ -263,10 +263,10 @@ impl Accepted {
     fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
         let [flags] = fields.array()?;
         if flags & !(CREATED | SHOWS_STATE | STANDS_AT) != 0 {
-            return Err(fields.damaged());
+            return Err(Damaged::of(fields));
         }
         let version = fields.number()?;
-        let created = (flags & CREATED != 0).then(|| fields.array().map(Uuid::from_bytes)).transpose()?;
+        let created = (flags & CREATED != 0).then(|| fields.id()).transpose()?;
         let state = (flags & SHOWS_STATE != 0).then(|| json(fields)).transpose()?;
         let positions = (0..fields.number()?).map(|_| written(fields)).collect::<Result<_, _>>()?;
         let depends_on = (0..fields.number()?).map(|_| depends_on(fields)).collect::<Result<_, _>>()?;
@@ -277,7 +277,7 @@ impl Accepted {
 
 fn json(fields: &mut Fields<'_>) -> Result<Vec<u8>, Damaged> {
     let bytes = fields.sized()?;
-    if is_json(bytes) { Ok(bytes.to_vec()) } else { Err(fields.damaged()) }
+    if is_json(bytes) { Ok(bytes.to_vec()) } else { Err(Damaged::of(fields)) }
 }
 
 pub(crate) fn is_json(bytes: &[u8]) -> bool {
@@ -291,12 +291,12 @@ fn put_written(to: &mut Vec<u8>, written: &Written) {
 }
 
 fn written(fields: &mut Fields<'_>) -> Result<Written, Damaged> {
-    let partition = i32::try_from(fields.number()?).map_err(|_| fields.damaged())?;
+    let partition = i32::try_from(fields.number()?).map_err(|_| Damaged::of(fields))?;
     Ok(Written { partition, position: fields.number()? })
 }
 
 fn depends_on(fields: &mut Fields<'_>) -> Result<DependsOn, Damaged> {
-    let table = u16::try_from(fields.number()?).map_err(|_| fields.damaged())?;
+    let table = u16::try_from(fields.number()?).map_err(|_| Damaged::of(fields))?;
     Ok(DependsOn { table, at: written(fields)? })
 }
 
@@ -313,16 +313,16 @@ fn encode_problem(problem: &Problem, to: &mut Vec<u8>) {
 
 fn decode_problem(fields: &mut Fields<'_>) -> Result<Problem, Damaged> {
     let status = u16::try_from(fields.number()?).ok().filter(|status| (400..600).contains(status));
-    let status = status.ok_or_else(|| fields.damaged())?;
+    let status = status.ok_or_else(|| Damaged::of(fields))?;
     let (slug, title, detail) = (sized_text(fields)?, sized_text(fields)?, sized_text(fields)?);
     let mut problem = Problem::new(status, slug, title, detail);
     let members = fields.sized()?;
     if !members.is_empty() {
-        problem.extensions = serde_json::from_slice(members).map_err(|_| fields.damaged())?;
+        problem.extensions = serde_json::from_slice(members).map_err(|_| Damaged::of(fields))?;
     }
     Ok(problem)
 }
 
 fn sized_text<'a>(fields: &mut Fields<'a>) -> Result<&'a str, Damaged> {
-    std::str::from_utf8(fields.sized()?).map_err(|_| fields.damaged())
+    std::str::from_utf8(fields.sized()?).map_err(|_| Damaged::of(fields))
 }

@@ -149,10 +149,14 @@ impl Remembered {
         let fingerprint = match (format, fields.array()?) {
             (FORMAT, [OF_BYTES]) => Fingerprint::OfBytes(hash),
             (FORMAT, [OF_VALUE]) => Fingerprint::OfValue(hash),
-            _ => return Err(fields.damaged()),
+            _ => return Err(Damaged::of(&fields)),
         };
         let outcome = Outcome::decode(&mut fields)?;
-        if fields.is_empty() { Ok(Self { fingerprint, expires_ms, outcome }) } else { Err(fields.damaged()) }
+        if fields.is_empty() {
+            Ok(Self { fingerprint, expires_ms, outcome })
+        } else {
+            Err(Damaged::of(&fields))
+        }
     }
 }
 
@@ -171,7 +175,7 @@ pub(super) fn begins_as_answer(first: u8) -> bool {
 pub(super) fn decode_answer(first: u8, mut fields: Fields<'_>) -> Result<Outcome, Damaged> {
     let [second] = fields.array()?;
     let status = u16::from_be_bytes([first, second]);
-    let damaged = fields.damaged();
+    let damaged = Damaged::of(&fields);
     let version = fields.u64()?;
     let created = created(fields.text()?).ok_or_else(|| damaged.clone())?;
     let written = (0..fields.u16()?).map(|_| written(&mut fields)).collect::<Result<_, _>>()?;
@@ -210,7 +214,7 @@ fn depends_on(fields: &mut Fields<'_>) -> Result<DependsOn, Damaged> {
 }
 
 fn written(fields: &mut Fields<'_>) -> Result<Written, Damaged> {
-    let partition = i32::try_from(fields.u32()?).map_err(|_| fields.damaged())?;
+    let partition = i32::try_from(fields.u32()?).map_err(|_| Damaged::of(fields))?;
     Ok(Written { partition, position: fields.u64()? })
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Done {
 pub(crate) fn done(store: &Store) -> Result<Option<Done>, GroupError> {
     let Some(row) = store.get(&keys::number())? else { return Ok(None) };
     let mut fields = Fields::of("record number", &row);
-    Ok(Some(Done { number: fields.u64()?, journal: fields.array().map(Uuid::from_bytes)? }))
+    Ok(Some(Done { number: fields.u64()?, journal: fields.id()? }))
 }
 
 /// Number of the last record of the journal that the store has; 0 if it has none.

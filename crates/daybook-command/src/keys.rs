@@ -121,7 +121,7 @@ pub(crate) struct WaitingAt {
 pub(crate) fn waiting_at(key: &[u8]) -> Result<WaitingAt, Damaged> {
     let mut fields = Fields::of("waiting event", key.get(1..).unwrap_or_default());
     let [table] = fields.array()?;
-    let subject = fields.array().map(Uuid::from_bytes)?;
+    let subject = fields.id()?;
     Ok(WaitingAt { table: usize::from(table), subject, position: fields.u64()? })
 }
 

@@ -295,13 +295,13 @@ impl ReferenceRow {
 
     pub(crate) fn decode(row: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("reference row", row);
-        let ([kind], partition) = (fields.array()?, fields.array().map(i32::from_be_bytes)?);
+        let ([kind], partition) = (fields.array()?, fields.i32()?);
         let told_at = Written { partition, position: fields.u64()? };
         let form = if fields.is_empty() { 0 } else { fields.u32()? };
         let existence = match kind {
             1 => Existence::Present(fields.rest().to_vec()),
             2 => Existence::Gone,
-            _ => return Err(fields.damaged()),
+            _ => return Err(Damaged::of(&fields)),
         };
         Ok(Self { existence, form, told_at })
     }

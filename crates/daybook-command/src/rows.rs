@@ -27,7 +27,7 @@ impl<S: DeserializeOwned> Versioned<S> {
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("aggregate", value);
         let version = fields.u64()?;
-        let damaged = fields.damaged();
+        let damaged = Damaged::of(&fields);
         Ok(Self { version, state: serde_json::from_slice(fields.rest()).map_err(|_| damaged)? })
     }
 }
@@ -47,7 +47,7 @@ impl Counter {
 
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("position counter", value);
-        Ok(Self { next: fields.u64()?, last_id: fields.id()? })
+        Ok(Self { next: fields.u64()?, last_id: fields.id_or_none()? })
     }
 }
 
@@ -166,9 +166,9 @@ impl Checkpoint {
     /// one before them.
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("checkpoint", value);
-        let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
+        let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id_or_none()?);
         let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
-        let log_id = if fields.is_empty() { None } else { fields.id()? };
+        let log_id = if fields.is_empty() { None } else { fields.id_or_none()? };
         let mut set_aside = SetAside::default();
         if !fields.is_empty() {
             set_aside =
@@ -207,9 +207,9 @@ impl Parked {
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("parked aggregate", value);
         Ok(Self {
-            partition: fields.array().map(i32::from_be_bytes)?,
+            partition: fields.i32()?,
             position: fields.u64()?,
-            event_id: fields.array().map(Uuid::from_bytes)?,
+            event_id: fields.id()?,
             reason: fields.text()?.to_owned(),
         })
     }
@@ -246,8 +246,8 @@ impl<'a> WaitingEvent<'a> {
     pub(crate) fn decode(value: &'a [u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("waiting event", value);
         Ok(Self {
-            partition: fields.array().map(i32::from_be_bytes)?,
-            event_id: fields.array().map(Uuid::from_bytes)?,
+            partition: fields.i32()?,
+            event_id: fields.id()?,
             event_type: fields.text()?,
             data: fields.text()?,
         })

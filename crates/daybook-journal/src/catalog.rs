@@ -11,7 +11,7 @@ use crate::footer::{Footer, PartitionEvents, Run};
 use crate::frame::{BLOCK_BYTES, Frame, Kind};
 use crate::keys::{KeyAt, Keys};
 use crate::places::Places;
-use crate::recent::Recent;
+use crate::reader::Recent;
 use crate::record::Event;
 use crate::scan::Scanned;
 use crate::segment::PartitionState;

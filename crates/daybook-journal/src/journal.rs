@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{Catalog, Segment, empty_footer};
-use crate::directory::{Directory, close_segment};
+use crate::directory::{Directory, Spare, close_segment};
 use crate::errors::AppendError;
 use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, blocks};
 use crate::reader::{Reader, Shared};
 use crate::record::{Event, Group, Record, Write};
 use crate::scan::Scanned;
 use crate::segment::{Header, Identity};
-use crate::spare::Spare;
 
 /// How long an append may wait for a new segment that is being filled with zeros.
 const SPARE_TIMEOUT: Duration = Duration::from_secs(10);

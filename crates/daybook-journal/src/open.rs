@@ -18,9 +18,8 @@ use crate::errors::OpenError;
 use crate::fields::Damaged;
 use crate::footer::Footer;
 use crate::frame::BLOCK_BYTES;
-use crate::scan::{Scanned, any_record};
+use crate::scan::{Scanned, any_record, header_of_records, scan_open};
 use crate::segment::{Header, Identity, PartitionState};
-use crate::unclosed::{header_of_records, scan_open};
 
 const NOT_GIVEN: Damaged = Damaged { what: "a segment", why: "the disk does not give its bytes" };
 

@@ -22,6 +22,12 @@ pub enum GroupError {
     Journal(#[from] ReadError),
 }
 
+impl From<daybook_journal::Damaged> for GroupError {
+    fn from(damaged: daybook_journal::Damaged) -> Self {
+        Self::Damaged(damaged.into())
+    }
+}
+
 impl GroupError {
     /// Whether what is there is not what was written: another attempt would not help.
     pub(crate) fn is_damage(&self) -> bool {
