@@ -20,11 +20,11 @@ const MARKER: &str = "daybook.json";
 const SUFFIX_BEFORE: &str = ".new";
 const STORE: &str = "store";
 /// Below it: the journal, and what is made of it.
-const JOURNAL: &str = "journal";
-const INDEX: &str = "index";
+pub(crate) const JOURNAL: &str = "journal";
+pub(crate) const INDEX: &str = "index";
 /// An index that was of no more use, and one that is being built.
-const ASIDE: &str = "index.aside";
-const BUILDING: &str = "index.building";
+pub(crate) const ASIDE: &str = "index.aside";
+pub(crate) const BUILDING: &str = "index.building";
 const LAYOUT_BEFORE_JOURNAL: u32 = 2;
 /// Layout of a store whose unique keys have no form.
 const LAYOUT_BEFORE_FORMS: u32 = 4;
@@ -141,7 +141,7 @@ impl Directory {
         if !path.exists() {
             return Ok(Marked::Not);
         }
-        let journal = journal_of(&path);
+        let journal = path.join(JOURNAL);
         // Whose store it is, the journal says.
         let found = daybook_journal::find_readable(&journal).ok().and_then(|found| found.identity().cloned());
         match found.filter(|identity| !identity.topic.is_empty()) {
@@ -218,24 +218,7 @@ impl Directory {
 }
 
 pub(super) fn journal_in(data_dir: &Path) -> PathBuf {
-    journal_of(&data_dir.join(STORE))
-}
-
-pub(super) fn journal_of(store: &Path) -> PathBuf {
-    store.join(JOURNAL)
-}
-
-pub(super) fn index_of(store: &Path) -> PathBuf {
-    store.join(INDEX)
-}
-
-/// Where an index goes that is of no more use.
-pub(super) fn aside_of(store: &Path) -> PathBuf {
-    store.join(ASIDE)
-}
-
-pub(super) fn building_of(store: &Path) -> PathBuf {
-    store.join(BUILDING)
+    data_dir.join(STORE).join(JOURNAL)
 }
 
 /// Makes the directory with all that lies above it. Its name is durable before anything is claimed in its name: a log that

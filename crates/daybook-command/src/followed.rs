@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::command::Undecided;
 use crate::health::NotReady;
 use crate::references::Followed;
+use crate::rows::Parked;
 
 /// A partition of a followed topic: the table that follows it, and Kafka's number.
 pub(crate) type Place = (usize, i32);
@@ -140,7 +141,9 @@ impl FollowedPositions {
         self.state.send_modify(|state| {
             for (place, held) in held {
                 match (held, state.silent.get_mut(&place)) {
-                    (Err(away), _) => drop(state.silent.insert(place, Silence::new(away.to_string()))),
+                    (Err(away), _) => {
+                        drop(state.silent.insert(place, Silence { away: away.to_string(), back_at: None }))
+                    }
                     (Ok(marks), Some(silence)) => silence.answered(marks.high),
                     (Ok(_), None) => {}
                 }
@@ -306,10 +309,8 @@ pub(crate) struct QuarantineShown {
 pub(crate) struct ParkedShown {
     pub(crate) topic: &'static str,
     pub(crate) key: Uuid,
-    pub(crate) partition: i32,
-    pub(crate) position: u64,
-    pub(crate) event_id: Uuid,
-    pub(crate) reason: String,
+    #[serde(flatten)]
+    pub(crate) parked: Parked,
     pub(crate) events: u64,
 }
 
@@ -322,10 +323,6 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    pub(super) fn new(away: String) -> Self {
-        Self { away, back_at: None }
-    }
-
     /// Somebody answers for it again, and it ends at `high`. What comes later is as late as it ever is; a log that has lost its
     /// end has nothing up to where it was.
     pub(super) fn answered(&mut self, high: i64) {

@@ -121,7 +121,7 @@ impl Health {
     }
 }
 
-type Figure = Gauge<u64, AtomicU64>;
+pub(crate) type Figure = Gauge<u64, AtomicU64>;
 type ByReason = Family<ReasonLabel, Figure>;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

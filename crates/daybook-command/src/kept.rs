@@ -20,7 +20,7 @@ use found_index::{FoundIndex, counters};
 pub(crate) use found_index::{counter, put_aside, takes_writes};
 use uuid::Uuid;
 
-use crate::directory::{index_of, journal_of};
+use crate::directory::{INDEX, JOURNAL};
 use crate::index::{self, Done, Reach, RedoError, Syncing};
 use crate::keys::LAYOUT;
 use crate::reconcile::{self, Recorded};
@@ -54,7 +54,7 @@ pub(crate) struct Looked {
 /// Looks at the directory `store`. None if there is no journal yet, and nothing that was made of one.
 /// `of_today` says whether its index has a digest, or has lost it.
 pub(crate) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<Option<Looked>, KeptError> {
-    let found = find(&journal_of(dir))?;
+    let found = find(&dir.join(JOURNAL))?;
     let index = FoundIndex::look(dir, opening, of_today)?;
     let of = match &index {
         FoundIndex::Open { done, .. } => done.map(|done| done.journal),
@@ -79,7 +79,7 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<
 /// Refuses a directory `store` whose journal, as far as it can be read, is of another cluster: what it has not sent belongs to
 /// that one, also where it is made anew.
 pub(crate) fn refuse_other_clusters_store(dir: &Path, opening: &Opening<'_>) -> Result<(), KeptError> {
-    match daybook_journal::find_readable(&journal_of(dir)) {
+    match daybook_journal::find_readable(&dir.join(JOURNAL)) {
         Ok(found) => refuse_other_cluster(dir, &found, opening),
         // Whether that is to be given up, is asked later.
         Err(_) => Ok(()),
@@ -228,7 +228,7 @@ impl Looked {
                  with, and commands that were answered last may be lost"
             );
         }
-        if in_log.is_some() && index_of(&self.dir).exists() {
+        if in_log.is_some() && self.dir.join(INDEX).exists() {
             // Before the journal says that it has all: an index that lacks something must not be found beside it.
             drop(self.index);
             put_aside(&self.dir).map_err(|source| KeptError::Aside { dir: self.dir.clone(), source })?;
@@ -293,7 +293,7 @@ pub(crate) fn make_journal(
     opening: &Opening<'_>,
     initial: &[PartitionState],
 ) -> Result<Journal, KeptError> {
-    begin_journal(find(&journal_of(dir))?, opening, initial, &[])
+    begin_journal(find(&dir.join(JOURNAL))?, opening, initial, &[])
 }
 
 fn ends_of(tails: &[Option<reconcile::Tail>]) -> Vec<LogEnd> {
@@ -322,7 +322,7 @@ impl Begun {
     pub(crate) fn make(dir: &Path, opening: &Opening<'_>) -> Result<Self, KeptError> {
         let initial = vec![PartitionState::default(); opening.partitions.max(0) as usize];
         let journal = make_journal(dir, opening, &initial)?;
-        let store = Store::open(&index_of(dir), opening.cache_bytes_max)?;
+        let store = Store::open(&dir.join(INDEX), opening.cache_bytes_max)?;
         Ok(Self { dir: dir.to_owned(), journal, index: Ok(Arc::new(store)) })
     }
 }

@@ -115,7 +115,7 @@ impl OwnTopic {
         for (partition, compared) in (0..).zip(compared) {
             match compared {
                 Some(Err(error @ CompareError::Journal(ReadError::Io { .. }))) => return Err(error),
-                Some(Err(error)) => log.does_not_fit(partition, error),
+                Some(Err(error)) => drop(log.unfit.insert(partition, error)),
                 Some(Ok(_)) | None => {}
             }
         }

@@ -29,7 +29,7 @@ pub use rebuild::TakeError;
 use take_over::{Taken, report, take_over};
 
 use crate::aggregate::Aggregate;
-use crate::directory::{Directory, DirectoryError, Marker, building_of, index_of};
+use crate::directory::{BUILDING, Directory, DirectoryError, INDEX, Marker};
 use crate::incoming::{self, IncomingError};
 use crate::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
 use crate::reconcile::{self, Tail, events_from};
@@ -155,12 +155,12 @@ pub(crate) fn with_index<A: Aggregate>(
         reason,
         "the store's index is built again from the log and the journal"
     );
-    let (began, building) = (Instant::now(), building_of(&dir));
+    let (began, building) = (Instant::now(), dir.join(BUILDING));
     if building.exists() {
         fs::remove_dir_all(&building)?;
     }
     // First, so that there are never three.
-    if index_of(&dir).exists() {
+    if dir.join(INDEX).exists() {
         let aside = kept::put_aside(&dir)?;
         tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
     }
@@ -192,9 +192,9 @@ pub(crate) fn with_index<A: Aggregate>(
     rebuild.finish::<A>(journal.last_number(), journal.id())?;
     let events = rebuild.done;
     store.close()?;
-    fs::rename(&building, index_of(&dir))?;
+    fs::rename(&building, dir.join(INDEX))?;
     sync_dir(&dir)?;
-    let store = Arc::new(Store::open(&index_of(&dir), opening.cache_bytes_max)?);
+    let store = Arc::new(Store::open(&dir.join(INDEX), opening.cache_bytes_max)?);
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!(topic = opening.topic, events, seconds, "the store's index was built again");
     Ok(Kept::new(store, journal, dir))
@@ -217,7 +217,7 @@ pub(crate) fn recover<A: Aggregate>(
     }
     let recovering = directory.recovering()?;
     let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
-    let store = Arc::new(Store::open(&index_of(&recovering), opening.cache_bytes_max)?);
+    let store = Arc::new(Store::open(&recovering.join(INDEX), opening.cache_bytes_max)?);
     let mut rebuild = Rebuild::new::<A>(&store, partitions);
     let compare = |partition, logged| old.compare(partition, logged);
     read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, compare)?;

@@ -184,7 +184,7 @@ impl Checkpoint {
 const REASON_CHARS_MAX: usize = 500;
 
 /// The first event of another service's aggregate that cannot be read: why the aggregate's standing is not known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Parked {
     pub(crate) partition: i32,
     pub(crate) position: u64,

@@ -10,7 +10,7 @@ use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
 use crate::before::StoreBefore;
-use crate::directory::index_of;
+use crate::directory::INDEX;
 use crate::group::GroupError;
 use crate::idempotency::Remembered;
 use crate::kept::{self, KeptError, Opening, is_of_the_disk};
@@ -78,7 +78,7 @@ pub(crate) fn upgrade(from: &Path, to: &Path, opening: &Opening<'_>) -> Result<(
     into.take_keys(&old)?;
     into.write()?;
     let mut journal = into.journal;
-    let store = Store::open(&index_of(to), opening.cache_bytes_max)?;
+    let store = Store::open(&to.join(INDEX), opening.cache_bytes_max)?;
     let rows = copy_rows(&old.0, &store)?;
     store.fill([index::done_row(journal.last_number(), journal.id())])?;
     store.close()?;

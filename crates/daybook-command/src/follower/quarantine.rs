@@ -213,10 +213,7 @@ impl Quarantine {
         let shown = |((table, subject), waiting): (&(usize, Uuid), &Waiting)| ParkedShown {
             topic: self.follows[*table].topic,
             key: *subject,
-            partition: waiting.first.partition,
-            position: waiting.first.position,
-            event_id: waiting.first.event_id,
-            reason: waiting.first.reason.clone(),
+            parked: waiting.first.clone(),
             events: waiting.events,
         };
         std::mem::take(&mut self.changed).then(|| QuarantineShown {

@@ -39,24 +39,14 @@ impl GroupError {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Stopped {
     /// The others go on; a damaged row is a matter of whoever needs it.
-    Undecided(Undecided),
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
     /// The store cannot be read, so none of them can.
-    Store(StoreError),
-}
-
-impl From<Undecided> for Stopped {
-    fn from(undecided: Undecided) -> Self {
-        Self::Undecided(undecided)
-    }
-}
-
-impl From<StoreError> for Stopped {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<Damaged> for Stopped {

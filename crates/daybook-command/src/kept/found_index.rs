@@ -8,7 +8,7 @@ use std::{fs, io};
 use daybook_store::files::{probe, remove, sync_dir};
 use daybook_store::{Noted, Store, StoreError, Unreadable};
 
-use crate::directory::{aside_of, index_of};
+use crate::directory::{ASIDE, INDEX};
 use crate::group::GroupError;
 use crate::index::{self, Done};
 use crate::kept::{KeptError, Looked, Opening};
@@ -31,7 +31,7 @@ pub(super) enum FoundIndex {
 
 impl FoundIndex {
     pub(super) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<Self, KeptError> {
-        let path = index_of(dir);
+        let path = dir.join(INDEX);
         if !path.exists() {
             return Ok(Self::Unusable("there is none".to_owned()));
         }
@@ -88,7 +88,7 @@ impl Looked {
         if !matches!(self.index, FoundIndex::Unreadable(_)) {
             return;
         }
-        match FoundIndex::open(&index_of(&self.dir), opening, (Noted::MustBe, Unreadable::IsLeft)) {
+        match FoundIndex::open(&self.dir.join(INDEX), opening, (Noted::MustBe, Unreadable::IsLeft)) {
             Ok(index) => self.index = index,
             Err(error) => tracing::debug!(%error, "the index cannot be gone on with"),
         }
@@ -112,7 +112,7 @@ const TRIAL_BYTES: usize = 2 * 1024 * 1024;
 
 /// Puts the index of a store aside and returns where it is now. One is kept, the last.
 pub(crate) fn put_aside(store: &Path) -> io::Result<PathBuf> {
-    let (index, aside) = (index_of(store), aside_of(store));
+    let (index, aside) = (store.join(INDEX), store.join(ASIDE));
     remove(&aside)?;
     fs::rename(&index, &aside)?;
     sync_dir(store)?;

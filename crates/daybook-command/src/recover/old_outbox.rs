@@ -11,7 +11,7 @@ use daybook_store::Store;
 use uuid::Uuid;
 
 use crate::before::{StoreBefore, is_from_before};
-use crate::directory::{index_of, journal_of};
+use crate::directory::{INDEX, JOURNAL};
 use crate::group::GroupError;
 use crate::incoming::IncomingFault;
 use crate::kept;
@@ -76,7 +76,7 @@ impl OldOutbox {
             let opened = opened.map(Box::new);
             return opened.map_or_else(|error| Self::Unreadable(error.to_string()), Self::Open);
         }
-        let dir = journal_of(store);
+        let dir = store.join(JOURNAL);
         if !dir.exists() {
             return Self::Absent;
         }
@@ -101,7 +101,7 @@ impl OldOutbox {
 
 /// The next position of each partition as the index of `store` has it; nothing if that cannot be read.
 fn indexed(store: &Path, partitions: i32, cache_bytes: u64) -> Vec<u64> {
-    let index = index_of(store);
+    let index = store.join(INDEX);
     let Some(index) = index.exists().then(|| Store::open_as_it_is(&index, cache_bytes).ok()).flatten() else {
         return Vec::new();
     };

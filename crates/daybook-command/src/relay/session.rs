@@ -97,7 +97,7 @@ impl Relay {
     /// Partitions that do not fit take nothing from here on, until a comparison finds that they do.
     fn tell_unfit(&mut self, log: &OwnLog) {
         let index = |partition: &i32| usize::try_from(*partition).ok();
-        let reasons = log.unfit().iter().filter_map(|(at, why)| Some((index(at)?, why.to_string())));
+        let reasons = log.unfit.iter().filter_map(|(at, why)| Some((index(at)?, why.to_string())));
         let reasons: BTreeMap<usize, String> = reasons.collect();
         let topic = self.claimant.own.topic;
         for (partition, reason) in
@@ -115,7 +115,7 @@ impl Relay {
         {
             tracing::info!(topic, partition, "a partition that did not fit does so again");
         }
-        let ends = log.known().filter(|(at, _)| log.unfit().contains_key(at));
+        let ends = log.known().filter(|(at, _)| log.unfit.contains_key(at));
         let ends = ends.filter_map(|(partition, at)| Some((index(&partition)?, at.next_offset)));
         self.positions.set_unfit(&ends.collect());
         self.told.unfit = reasons;
@@ -137,7 +137,7 @@ impl Relay {
             return Err(RelayError::Superseded(Box::new(superseded)));
         }
         let compared = read.and_then(|()| own.judge(&self.journal, &mut log));
-        let is_to_be_read = |partition| compared.is_err() || log.unfit().contains_key(&partition);
+        let is_to_be_read = |partition| compared.is_err() || log.unfit.contains_key(&partition);
         let reached = |(partition, at): (i32, &Result<OwnPartition, _>)| {
             at.as_ref().ok().filter(|_| is_to_be_read(partition)).map(|at| at.state.reached())
         };

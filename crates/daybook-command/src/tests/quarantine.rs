@@ -88,7 +88,7 @@ fn a_newer_program_takes_what_waits_in_order_up_to_what_it_cannot_read_either() 
     assert!(quarantine.waits(0, DOLL) && !quarantine.waits(0, OTHER));
     let shown = quarantine.show().unwrap();
     assert_eq!((shown.keys, shown.events, shown.first[0].events), (1, 3, 3));
-    assert_eq!((shown.first[0].key, shown.first[0].position), (DOLL, 4));
+    assert_eq!((shown.first[0].key, shown.first[0].parked.position), (DOLL, 4));
     assert_eq!(quarantine.show(), None, "nothing has changed since");
 
     // As another process of the same version finds it.

@@ -58,7 +58,7 @@ pub(crate) struct OwnLog {
     pub(crate) partitions: Vec<Result<OwnPartition, TopicError>>,
     /// Known partitions that this process must not write to: they hold what must not be there, or do not go on where the
     /// journal does.
-    unfit: BTreeMap<i32, CompareError>,
+    pub(crate) unfit: BTreeMap<i32, CompareError>,
     pub(crate) records: u64,
     /// Events of a higher epoch are somebody else's.
     own_epoch: u32,
@@ -159,15 +159,6 @@ impl OwnLog {
     /// Nobody answers for a partition any more.
     pub(crate) fn lose(&mut self, partition: i32, away: TopicError) {
         self.partitions[partition as usize] = Err(away);
-    }
-
-    /// A partition holds what does not go on where the journal does.
-    pub(crate) fn does_not_fit(&mut self, partition: i32, why: CompareError) {
-        self.unfit.insert(partition, why);
-    }
-
-    pub(crate) fn unfit(&self) -> &BTreeMap<i32, CompareError> {
-        &self.unfit
     }
 
     /// For who begins: nothing may be wrong with any partition that is answered for.
