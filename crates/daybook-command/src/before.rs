@@ -33,7 +33,6 @@ impl StoreBefore {
         Ok(Self(Store::open_as_it_is(dir, cache_bytes)?))
     }
 
-    /// Where a partition stands.
     pub(crate) fn recorded(&self, partition: i32) -> Result<Recorded, GroupError> {
         let counter = self.0.get(&keys::counter(partition))?;
         let counter = counter.map(|value| Counter::decode(&value)).transpose()?.unwrap_or_default();
@@ -83,7 +82,6 @@ fn position(key: &[u8]) -> Option<u64> {
     key.get(5..)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// The id that a sealed event has.
 fn id_of(value: &[u8]) -> Option<Uuid> {
     envelope::open(Some(value), Vec::new).ok().map(|envelope| envelope.id)
 }
@@ -113,7 +111,6 @@ impl OutboxRow {
         Ok(Self(events))
     }
 
-    /// Its events, the first of which has position `first`.
     pub(super) fn events(self, partition: i32, first: u64) -> Result<Vec<Event>, Damaged> {
         let event = |(position, sealed): (u64, Sealed)| {
             let Sealed { key, traceparent, value } = sealed;

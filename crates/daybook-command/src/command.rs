@@ -140,7 +140,6 @@ pub(crate) struct Job<A: Aggregate> {
     pub(crate) reply_to: oneshot::Sender<Result<Reply, Undecided>>,
 }
 
-/// The problem for a version that is not as the request wants it.
 pub(crate) fn precondition_failed(version: u64) -> Problem {
     let detail = format!(
         "the resource is at version {version}, which is not as If-Match or If-None-Match wants it; read it again and decide anew"
@@ -208,7 +207,6 @@ pub(crate) struct Accepted {
 }
 
 impl Outcome {
-    /// Where the command's events are.
     pub(crate) fn written(&self) -> &[Written] {
         match self {
             Self::Accepted(accepted) => &accepted.written,
@@ -223,7 +221,6 @@ impl Outcome {
         }
     }
 
-    /// Takes an outcome off the front.
     pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
         match fields.array()? {
             [ACCEPTED] => Accepted::decode(fields).map(Self::Accepted),

@@ -104,7 +104,6 @@ struct Gathered {
     followed: Vec<oneshot::Sender<()>>,
 }
 
-/// Hands a command to the committer, unless too many wait already.
 pub(crate) fn enqueue<A: Aggregate>(
     committer: &SyncSender<Work<A>>,
     request: Request<A>,

@@ -87,7 +87,6 @@ pub enum DirectoryError {
     Other { path: PathBuf, what: &'static str, found: String, expected: String, remedy: &'static str },
 }
 
-/// A service's directory, locked for this process.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -153,7 +152,6 @@ impl Directory {
         }
     }
 
-    /// Writes the marker, durably and whole.
     pub(crate) fn write_marker(&self, marker: &Marker) -> Result<(), DirectoryError> {
         let written = serde_json::to_vec_pretty(marker).map_err(io::Error::from);
         let written = written.and_then(|text| files::replace(&self.path.join(MARKER), text));
@@ -287,7 +285,6 @@ impl Directory {
         Ok(numbers.into_iter().map(|number| self.old(number)).collect())
     }
 
-    /// Removes them; returns which.
     pub(crate) fn remove_old_stores(&self) -> Result<Vec<PathBuf>, DirectoryError> {
         let old = self.old_stores()?;
         let removed = old.iter().try_for_each(|old| remove(old)).and_then(|()| sync_dir(&self.path));
@@ -298,7 +295,6 @@ impl Directory {
         self.path.join(format!("{OLD_PREFIX}{number:06}"))
     }
 
-    /// Number of the store that was put aside last.
     pub(super) fn last_old(&self) -> io::Result<Option<u32>> {
         Ok(self.old_numbers()?.last().copied())
     }
@@ -325,7 +321,6 @@ impl Directory {
         noted.map_err(|source| self.unusable(source))
     }
 
-    /// Whether that store is still there.
     pub(crate) fn is_recovered(&self) -> bool {
         self.recovered_note().exists() && self.store().exists()
     }

@@ -43,7 +43,6 @@ struct State {
     /// By followed topic and partition; empty until the topics are known.
     at: Vec<Vec<At>>,
     stopped: Option<String>,
-    /// Partitions that are not heard at present.
     silent: BTreeMap<Place, Silence>,
     /// What is wrong with the topics, as long as it is.
     faults: Vec<TopicError>,
@@ -156,7 +155,6 @@ impl FollowedPositions {
         self.state.borrow().is_away(place)
     }
 
-    /// The watch: this is wrong with the topics.
     pub(crate) fn set_faults(&self, faults: Vec<TopicError>) {
         self.state.send_if_modified(|state| {
             let changed = state.faults != faults;
@@ -173,7 +171,6 @@ impl FollowedPositions {
         self.state.borrow().quarantine.clone()
     }
 
-    /// A topic that has other partitions than those that are followed.
     pub(crate) fn misfit(&self) -> Option<TopicError> {
         let is_misfit = |fault: &&TopicError| matches!(fault, TopicError::PartitionCount { .. });
         self.state.borrow().faults.iter().find(is_misfit).cloned()

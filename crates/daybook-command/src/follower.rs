@@ -169,7 +169,6 @@ impl<A: Aggregate> Follower<A> {
         }
     }
 
-    /// Waits for so long, or until the service stops or the store is opened afresh.
     fn wait(&self, pause: Duration) {
         let until = Instant::now() + pause;
         while !self.stopping.requested() && self.check_opening().is_ok() && Instant::now() < until {

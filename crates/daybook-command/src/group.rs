@@ -30,7 +30,6 @@ pub(crate) struct Group<'s> {
     store: &'s Store,
     journal: &'s Reader,
     now_ms: u64,
-    /// How far the clock was set forward lately.
     ahead_ms: u64,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     counters: Vec<Counter>,
@@ -267,12 +266,10 @@ impl<'s> Group<'s> {
         self.bytes
     }
 
-    /// Adds writes that are not a command's.
     pub(crate) fn write(&mut self, writes: Writes) {
         self.writes.extend(writes);
     }
 
-    /// What is written, and where the partitions stand after it.
     pub(crate) fn finish(mut self, before: &[Counter]) -> Finished {
         for (partition, (counter, before)) in (0..).zip(self.counters.iter().zip(before)) {
             if counter != before {

@@ -37,7 +37,6 @@ struct Asked {
     since: Option<Instant>,
 }
 
-/// Held while the disk is at work.
 pub(crate) struct Writing<'h>(&'h Health);
 
 impl Drop for Writing<'_> {
@@ -50,7 +49,6 @@ impl Drop for Writing<'_> {
 }
 
 impl Health {
-    /// The committer: nothing can be written.
     pub(crate) fn failed(&self, failure: String) {
         *self.lock() = Some(failure);
     }
@@ -60,13 +58,11 @@ impl Health {
         *self.no_room.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 
-    /// The committer: everything can be written again.
     pub(crate) fn well_again(&self) {
         *self.lock() = None;
         *self.no_room.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The committer: the disk is asked for something.
     pub(crate) fn writing(&self) -> Writing<'_> {
         let mut asked = self.asked();
         asked.guards += 1;
@@ -187,7 +183,6 @@ pub(crate) struct Refusing {
     pub(crate) all: Option<Undecided>,
     pub(crate) some: Shut,
     pub(crate) partitions: usize,
-    /// Whether aggregates of the service have unique keys.
     pub(crate) has_unique_keys: bool,
 }
 
@@ -197,7 +192,6 @@ impl Refusing {
         self.all.as_ref().map(ToString::to_string).or_else(|| self.some.said(self.has_unique_keys))
     }
 
-    /// How many partitions take nothing, for a reason of this kind.
     fn count(&self, kind: &str) -> usize {
         let is_it = |why: &&Undecided| shut_kind(why) == Some(kind);
         match self.all.as_ref().filter(is_it) {

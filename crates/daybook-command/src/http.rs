@@ -25,7 +25,6 @@ use crate::aggregate::Aggregate;
 use crate::http::command::position_header;
 use crate::service::Service;
 
-/// A service's routes with everything around them.
 pub(super) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
     let limits = GuardLimits {
         // Who waits, for a body or for something to happen, must not take the place of who works: the service counts itself.
@@ -40,7 +39,6 @@ pub(super) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Ar
         .with_state(service)
 }
 
-/// The kinds of problems that a service's domain adds.
 pub(crate) fn problems<A: Aggregate>() -> [&'static [ProblemType]; 2] {
     [A::Rejection::PROBLEMS, A::PROBLEMS]
 }

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::command::{Accepted, DependsOn, Outcome, Written, is_json};
 use crate::fields::{Damaged, Fields};
 
-/// A client's key, and the request that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IdempotencyKey {
     /// Hash of the key: all keys have one length in the store.
@@ -63,7 +62,6 @@ pub(crate) struct Held {
 }
 
 impl InFlight {
-    /// Takes the key.
     pub(crate) fn hold(&self, key: &IdempotencyKey) -> Result<Held, HeldBy> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.hash) {
             Entry::Vacant(entry) => entry.insert(key.fingerprint),
@@ -101,7 +99,6 @@ pub(crate) struct Remembered {
     pub(crate) outcome: Outcome,
 }
 
-/// A hash of everything that makes it the same request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fingerprint {
     /// With the body as it was spelled: as keys were remembered before.
@@ -111,7 +108,6 @@ pub(crate) enum Fingerprint {
 }
 
 impl Fingerprint {
-    /// Whether it is that of the request that has this key.
     pub(crate) fn is_of(&self, key: &IdempotencyKey) -> bool {
         match self {
             Self::OfBytes(fingerprint) => *fingerprint == key.before.fingerprint,
@@ -171,7 +167,6 @@ pub(super) fn begins_as_answer(first: u8) -> bool {
     first < 2
 }
 
-/// Reads what stands behind the first byte.
 pub(super) fn decode_answer(first: u8, mut fields: Fields<'_>) -> Result<Outcome, Damaged> {
     let [second] = fields.array()?;
     let status = u16::from_be_bytes([first, second]);

@@ -20,7 +20,6 @@ use crate::keys;
 use crate::metrics::Metrics;
 use crate::rows::UniqueForm;
 
-/// How often a long redoing is told.
 const TOLD_RECORDS: u64 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -62,12 +61,10 @@ pub(crate) fn number(store: &Store) -> Result<u64, GroupError> {
     Ok(done(store)?.map_or(0, |done| done.number))
 }
 
-/// The row that says which record was done last.
 pub(crate) fn done_row(number: u64, journal: Uuid) -> (Vec<u8>, Vec<u8>) {
     (keys::number(), [&number.to_be_bytes()[..], journal.as_bytes()].concat())
 }
 
-/// The batch that does what these writes of a group say.
 pub(crate) fn batch(writes: Vec<Write>) -> Writes {
     writes.into_iter().map(|write| (write.key, write.value)).collect()
 }
@@ -173,7 +170,6 @@ struct State {
 }
 
 impl Syncing {
-    /// Begins with a store that is on disk up to this record.
     pub(crate) fn new(store: Arc<Store>, synced: u64, dir: PathBuf) -> Self {
         Self {
             store,
@@ -203,7 +199,6 @@ impl Syncing {
         self.synced.load(Ordering::SeqCst)
     }
 
-    /// Opens the store afresh and does again what it may have lost.
     pub(crate) fn reopen(&self, journal: &Journal) -> Result<(), RedoError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if self.store.is_distrusted() && !fires("trust-disk") {
@@ -222,7 +217,6 @@ impl Syncing {
         if self.store.is_full_of_unsynced() { self.sync() } else { Ok(()) }
     }
 
-    /// Syncs what was applied so far.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let applied = self.applied.load(Ordering::SeqCst);

@@ -104,12 +104,10 @@ pub(crate) fn quarantined(table: usize) -> [Span; 2] {
     [b'Q', b'W'].map(|kind| (key(kind, &[&table_byte(table)]), key(kind, &[&table_byte(table + 1)])))
 }
 
-/// All events that wait, each aggregate's in order.
 pub(crate) fn waiting_all() -> Span {
     (key(b'W', &[]), key(b'W' + 1, &[]))
 }
 
-/// Whose event waits, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WaitingAt {
     pub(crate) table: usize,
@@ -117,7 +115,6 @@ pub(crate) struct WaitingAt {
     pub(crate) position: u64,
 }
 
-/// What the key of an event that waits says.
 pub(crate) fn waiting_at(key: &[u8]) -> Result<WaitingAt, Damaged> {
     let mut fields = Fields::of("waiting event", key.get(1..).unwrap_or_default());
     let [table] = fields.array()?;

@@ -14,7 +14,6 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::health::{Figure, NotReady, Readiness};
 
-/// What every name begins with.
 const PREFIX: &str = "daybook";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,7 +176,6 @@ impl Metrics {
     }
 }
 
-/// A figure of this name, registered.
 fn figure<M: Metric + Clone + Default>(all: &mut Registry, name: &str, help: &str) -> M {
     let figure = M::default();
     all.register(name, help, figure.clone());

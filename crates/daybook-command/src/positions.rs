@@ -40,7 +40,6 @@ impl Positions {
         Self { state: Mutex::new(state), changed: Condvar::new(), acknowledged: senders, superseded }
     }
 
-    /// The committer: everything before `ends` is on disk.
     pub(crate) fn set_durable(&self, ends: Vec<u64>) {
         self.lock().set_durable(ends, Instant::now());
         self.changed.notify_all();
@@ -147,7 +146,6 @@ impl Positions {
         true
     }
 
-    /// A record was refused, or the writer failed.
     pub(crate) fn delivery_failed(&self, session: u64, failure: Failure) {
         let state = self.lock();
         if state.session == session {
@@ -240,7 +238,6 @@ pub(crate) enum Rest {
     Away(String),
 }
 
-/// Why a writer is of no more use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// The partition that it is about, if it is about one.
@@ -252,7 +249,6 @@ pub(crate) struct Failure {
 pub(crate) struct Look {
     pub(crate) durable: Vec<u64>,
     pub(crate) acknowledged: Vec<u64>,
-    /// Where the last acknowledged events lie.
     pub(crate) places: Places,
     pub(crate) session: u64,
     /// What somebody else has written among its records, and is to be read.
@@ -278,7 +274,6 @@ pub(crate) struct Wait<'a> {
 }
 
 impl Look {
-    /// Whether Kafka has all that can be sent.
     pub(crate) fn is_drained(&self) -> bool {
         distance_but(&self.resting, &self.acknowledged, &self.durable) == 0
     }
@@ -313,12 +308,10 @@ impl Positions {
         self.lock().is_over(Instant::now())
     }
 
-    /// How things stand, without waiting.
     pub(crate) fn look(&self) -> Look {
         self.lock().look(Instant::now())
     }
 
-    /// Waits until there is something for the relay to do.
     pub(crate) fn wait(&self, wait: Wait<'_>) -> Look {
         let deadline = Instant::now() + wait.timeout;
         let mut state = self.lock();
@@ -373,12 +366,10 @@ impl Positions {
         self.superseded.send_replace(Some(superseded));
     }
 
-    /// The writer that is in force in the place of this process.
     pub(crate) fn superseded(&self) -> Option<Superseded> {
         self.superseded.borrow().clone()
     }
 
-    /// Completes when another writer is in force.
     pub(crate) async fn until_superseded(&self) -> Superseded {
         let mut watching = self.superseded.subscribe();
         // The sender lives in `self`, so waiting cannot fail.

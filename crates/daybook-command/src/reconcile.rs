@@ -18,7 +18,6 @@ use crate::writer::{OwnLog, WholeLog};
 const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
                       the log and what of the journal can be read";
 
-/// Why journal and log could not be compared, or do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     #[error(transparent)]
@@ -189,10 +188,8 @@ pub(crate) struct Tail {
     pub(crate) id: Uuid,
 }
 
-/// What the relay is to do with a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resume {
-    /// Where it goes on.
     pub(crate) sent: u64,
     /// Acknowledged events that the log has lost and gets again.
     pub(crate) lost: u64,
@@ -317,7 +314,6 @@ pub(crate) fn events_from(
     Ok(run)
 }
 
-/// Id of the event at a position, if it is still kept.
 pub(crate) fn kept_id(journal: &Reader, partition: usize, position: u64) -> Result<Option<Uuid>, ReadError> {
     let run = events_from(journal, partition, position, position + 1)?;
     Ok(run.first().map(|event| event.id))
@@ -332,7 +328,6 @@ pub(crate) fn marks(journal: &Reader) -> Vec<Reached> {
     journal.partitions().iter().map(of).collect()
 }
 
-/// The place in the log as the journal notes it.
 pub(crate) fn mark(reached: &Reached) -> Mark {
     let Reached { offset, epoch, next_position, last_id, log_id: _ } = *reached;
     Mark { offset, epoch, next_position, last_id }

@@ -46,7 +46,6 @@ const _: () = assert!(
 const KEY_BYTES_MAX: u64 = 256;
 /// Pause if it has none all the same.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
-/// Events sent of one partition before the next has its turn.
 const RUN_EVENTS_MAX: u64 = 512;
 /// How long an acknowledgement may go unmarked.
 const MARK_PAUSE: Duration = Duration::from_millis(100);
@@ -77,14 +76,12 @@ pub(crate) struct Told {
     said: LogOnce,
     /// Since when it begins anew again and again, and what was acknowledged then.
     failing: Option<(Instant, Vec<u64>)>,
-    /// Partitions that acknowledge nothing.
     stalled: BTreeSet<usize>,
     /// Partitions that do not fit, and why.
     unfit: BTreeMap<usize, String>,
 }
 
 impl Relay {
-    /// Works until the service stops.
     pub(crate) fn run(mut self) {
         let mut pauses = Pauses::default();
         loop {
@@ -208,7 +205,6 @@ impl Relay {
         self.told.stalled = look.stalled.keys().copied().collect();
     }
 
-    /// Sends some of every partition; false if the producer's queue is full.
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<bool, RelayError> {
         let (mut unreadable, mut has_room) = (None, true);
         for (index, durable) in look.durable.iter().enumerate() {

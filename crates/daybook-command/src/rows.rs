@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use crate::fields::{Damaged, Fields, put_bytes};
 
-/// One aggregate: its version, from 1, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versioned<S> {
     pub version: u64,
@@ -35,7 +34,6 @@ impl<S: DeserializeOwned> Versioned<S> {
 /// Where a partition of the own topic stands: what the next event gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counter {
-    /// Position of the next event; equally the number of events.
     pub next: u64,
     pub last_id: Option<Uuid>,
 }
@@ -96,7 +94,6 @@ impl Owners {
         self.ids.first().copied()
     }
 
-    /// Whether an aggregate other than this one has it.
     pub(crate) fn is_of_others(&self, id: Uuid) -> bool {
         self.has_more || self.ids.iter().any(|owner| *owner != id)
     }
@@ -180,7 +177,6 @@ impl Checkpoint {
     }
 }
 
-/// Characters of a reason that are kept.
 const REASON_CHARS_MAX: usize = 500;
 
 /// The first event of another service's aggregate that cannot be read: why the aggregate's standing is not known.

@@ -16,7 +16,6 @@ use crate::aggregate::Aggregate;
 use crate::command::{Cause, Undecided, Written};
 use crate::rows::Counter;
 
-/// What all events of one command share.
 pub(crate) struct Sealing<'a> {
     pub(crate) aggregate_id: Uuid,
     /// Version of the aggregate before the command.
@@ -33,7 +32,6 @@ pub(crate) struct Sealed {
     pub(crate) written: Vec<Written>,
 }
 
-/// Seals the events of one command, beginning at `counters`.
 pub(crate) fn seal<A: Aggregate>(
     sealing: &Sealing<'_>,
     events: &[A::Event],
@@ -94,7 +92,6 @@ fn record<A: Aggregate>(
     })
 }
 
-/// Where a service takes the time and new ids from.
 pub(crate) trait Ambient: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// An id that nobody has; ascending, so that new keys are written next to each other.
@@ -128,7 +125,6 @@ fn fresh_id(now: SystemTime) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, 0, 0))
 }
 
-/// Milliseconds since 1970.
 pub(crate) fn now_ms(ambient: &dyn Ambient) -> u64 {
     u64::try_from(ambient.now().as_millisecond()).unwrap_or(0)
 }

@@ -28,7 +28,6 @@ use crate::seal::Ambient;
 use crate::settings::{AnswerAfter, Limits};
 use crate::writer::Superseded;
 
-/// A running command service, as its HTTP handlers see it.
 pub struct Service<A: Aggregate> {
     pub(crate) store: Arc<Store>,
     pub(crate) journal: Reader,
@@ -79,7 +78,6 @@ pub(crate) enum LoadError {
     Busy(#[from] Busy),
 }
 
-/// Why a token's positions were not there in time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AfterError {
     #[error(transparent)]
@@ -153,7 +151,6 @@ impl<A: Aggregate> Service<A> {
         Ok(row.map(|row| Versioned::decode(&row)).transpose()?)
     }
 
-    /// Waits until the positions of a token have been followed.
     pub(crate) async fn after(&self, token: &Token, wait: Option<Duration>) -> Result<(), AfterError> {
         let wait = wait.unwrap_or(self.limits.after_wait_max).min(self.limits.after_wait_max);
         let mut there = pin!(self.followed.await_token(token, A::TOPIC, A::FOLLOWS));
@@ -188,7 +185,6 @@ impl<A: Aggregate> Service<A> {
         self.set_aside.shown(A::TOPIC)
     }
 
-    /// How many records were set aside, of the own topic and those that are followed.
     pub(crate) fn set_aside_records(&self) -> u64 {
         let followed = self.followed.set_aside();
         self.set_aside.records() + followed.iter().map(|of| of.records).sum::<u64>()

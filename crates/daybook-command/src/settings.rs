@@ -19,10 +19,8 @@ pub struct Settings {
     pub kafka: Kafka,
     /// Partitions of the service's topic; cannot be changed once there are events.
     pub partitions: i32,
-    /// Copies of a topic that is created.
     pub replication_factor: i32,
     pub data_dir: PathBuf,
-    /// Rebuild the store from the log first.
     pub recover: bool,
     /// Claim the topic although another instance is its writer, which is shut out by that.
     pub take_over: bool,

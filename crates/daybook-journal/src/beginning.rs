@@ -19,7 +19,6 @@ use crate::segment::{Header, Identity, PartitionState};
 /// Of a whole segment, the part that one has for records which is begun on a full disk.
 const SMALL_SEGMENT_FRACTION: u64 = 32;
 
-/// Sizes that a service may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Bytes of a segment, rounded up to whole blocks; at least a few records.
@@ -36,7 +35,6 @@ impl Default for Settings {
     }
 }
 
-/// What a process begins with.
 #[derive(Debug, Clone)]
 pub struct Beginning<'a> {
     pub identity: &'a Identity,
@@ -50,7 +48,6 @@ pub struct Beginning<'a> {
     pub now_ms: u64,
 }
 
-/// Where a partition of the log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogEnd {
     /// Position behind its last event.

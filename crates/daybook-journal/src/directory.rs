@@ -139,7 +139,6 @@ impl Directory {
     }
 }
 
-/// The spare segment and its directory, opened.
 #[derive(Debug)]
 pub(crate) struct OpenSpare {
     file: File,

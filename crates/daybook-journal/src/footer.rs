@@ -17,14 +17,12 @@ pub(crate) struct Run {
     pub(crate) first: u64,
     pub(crate) count: u32,
     pub(crate) bytes: u32,
-    /// Where the record lies.
     pub(crate) block: u32,
 }
 
 impl Run {
     const BYTES: usize = 8 + 4 + 4 + 4;
 
-    /// The position behind the last.
     pub(crate) fn end(&self) -> u64 {
         self.first.saturating_add(u64::from(self.count))
     }
@@ -39,7 +37,6 @@ impl Run {
     }
 }
 
-/// What one partition has in a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PartitionEvents {
     pub(crate) bytes: u64,

@@ -15,7 +15,6 @@ const VERSION: u8 = 1;
 const SUMMED_FROM: usize = 32;
 const SUM_AT: usize = 76;
 const CHECKSUM_AT: usize = 80;
-/// Bytes before a record's body.
 pub(crate) const FRAME_BYTES: usize = 84;
 
 const WHAT: &str = "the frame of a record";
@@ -44,7 +43,6 @@ impl Kind {
     }
 }
 
-/// What a frame says of its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: Kind,
@@ -130,7 +128,6 @@ impl Frame {
         })
     }
 
-    /// Blocks that the record takes.
     pub(crate) fn blocks(&self) -> u32 {
         blocks(FRAME_BYTES + self.body_bytes as usize)
     }

@@ -135,7 +135,6 @@ impl Found {
         self.newest.as_ref().map(|newest| newest.header.journal)
     }
 
-    /// Where each partition stands behind the last record.
     #[must_use]
     pub fn partitions(&self) -> &[PartitionState] {
         self.segments.last().map_or(&[], |segment| &segment.footer.states)

@@ -19,7 +19,6 @@ const SEGMENTS_MAX: usize = 2;
 /// Looks one after the other for room for keys, before they are refused for a moment.
 const ROOM_TRIES_MAX: usize = 8;
 
-/// The bounds of the journal, and when they were looked at.
 #[derive(Debug)]
 pub(crate) struct Retiring {
     retention: Retention,

@@ -28,10 +28,8 @@ const PARKED_EVENTS_MAX: u64 = 10_000;
 const PARKED_BYTES_MAX: u64 = 64 << 20;
 /// Events of one aggregate that wait: they leave in one atomic write.
 pub(crate) const PARKED_EVENTS_PER_KEY_MAX: u64 = 1_000;
-/// Aggregates that are shown to operators.
 const SHOWN_KEYS_MAX: usize = 100;
 
-/// What waits, by followed topic and aggregate.
 pub(crate) struct Quarantine {
     follows: &'static [Followed],
     parked: BTreeMap<(usize, Uuid), Waiting>,

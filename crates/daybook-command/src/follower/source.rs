@@ -43,7 +43,6 @@ impl Source {
         (self.table, self.state.partition())
     }
 
-    /// Applies a record, unless it was applied before.
     pub(super) fn apply(
         &mut self,
         followed: &Followed,
@@ -89,13 +88,11 @@ impl Source {
     }
 }
 
-/// Records that are read and not yet handed over.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) writes: Writes,
     pub(super) touched: Vec<usize>,
     pub(super) records: usize,
-    /// Bytes of what is to be written.
     pub(super) bytes: usize,
     /// Events among them, also repeated ones.
     pub(super) followed: u64,

@@ -29,7 +29,6 @@ pub struct Routes<A: Aggregate> {
     routes: Vec<Route<A>>,
 }
 
-/// One way to send a command.
 pub struct Route<A: Aggregate> {
     pub method: Method,
     /// Path of the request, with the name of the id in braces.
@@ -149,7 +148,6 @@ impl<A: Aggregate> Routes<A> {
     }
 }
 
-/// Answers what is sent to a route.
 fn handler<A: Aggregate>(route: Route<A>) -> MethodRouter<Shared<A>> {
     // A route has one of three methods.
     let method = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::POST);

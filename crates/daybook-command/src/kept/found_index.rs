@@ -119,7 +119,6 @@ pub(crate) fn put_aside(store: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Whether the disk takes what an index needs to go on.
 pub(crate) fn takes_writes(store: &Path) -> io::Result<()> {
     probe(&store.join(TRIAL), TRIAL_BYTES)
 }

@@ -95,7 +95,6 @@ impl State {
 const RETURN_PAUSE: Duration = Duration::from_secs(2);
 const RETURN_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Partitions that were not claimed by the last writer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Absent {
     absences: BTreeMap<usize, Absence>,

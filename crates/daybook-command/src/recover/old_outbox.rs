@@ -21,7 +21,6 @@ use crate::rows::Counter;
 /// A position of which there is no event.
 const NO_EVENT: &str = "there is no such event";
 
-/// What there is of an old journal.
 pub(super) enum OldOutbox {
     Absent,
     /// There is one, and this is why nothing can be had of it.
@@ -192,14 +191,12 @@ pub(super) struct Leftover {
     pub(super) lost: Range<u64>,
 }
 
-/// Events of the old store that cannot be taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Misfit {
     pub(super) positions: Range<u64>,
     pub(super) fault: Fault,
 }
 
-/// Why events of the old store cannot be taken over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
     /// One position, two events.
@@ -212,7 +209,6 @@ pub(super) enum Fault {
         "the log ends before position {in_log} and the old journal begins at position {kept_from}: what lies between them is in neither"
     )]
     Gap { in_log: u64, kept_from: u64 },
-    /// An event cannot be read.
     #[error("the old journal cannot be read at position {position}: {detail}")]
     Unreadable { position: u64, detail: String },
     /// An event that does not continue what the log says.

@@ -42,7 +42,6 @@ impl TakeError {
     }
 }
 
-/// The store that is being built, and where each partition stands.
 pub(super) struct Rebuild {
     store: Arc<Store>,
     rows: Gathered,
@@ -116,7 +115,6 @@ impl Rebuild {
         Ok(self.rows.put(keys::aggregate(subject), Versioned { version, state }.encode()?)?)
     }
 
-    /// The event taken last of each partition.
     pub(super) fn tails(&self) -> Vec<Option<Tail>> {
         let tail = |of: &PartitionState| {
             let position = of.next_position().checked_sub(1)?;

@@ -61,7 +61,6 @@ impl Taken {
     }
 }
 
-/// Takes over what fits behind the log's ends.
 pub(super) fn take_over<A: Aggregate>(
     old: &Opened,
     taken: &mut Taken,

@@ -123,12 +123,10 @@ impl ExpectedOffsets {
         expected.skip_others();
     }
 
-    /// The first offset that a partition's next record can have.
     pub(crate) fn next(&self, partition: usize) -> Option<i64> {
         Some(self.partitions.get(partition)?.as_ref()?.next)
     }
 
-    /// Where the last acknowledged events lie.
     pub(crate) fn places(&self) -> Places {
         let behind = |expected: &Option<Expected>| expected.as_ref().and_then(|expected| expected.behind);
         Places { epoch: self.epoch, behind: self.partitions.iter().map(behind).collect() }

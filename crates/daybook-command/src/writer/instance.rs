@@ -28,7 +28,6 @@ impl InstanceError {
     }
 }
 
-/// One directory's identity as a writer.
 #[derive(Debug)]
 pub(crate) struct Instance {
     dir: PathBuf,
@@ -45,7 +44,6 @@ struct Noted {
 }
 
 impl Instance {
-    /// Name of the file that says so.
     pub(crate) const FILE: &str = "writer.json";
 
     /// Reads what the directory says; one that says nothing becomes an instance of its own with its first claim.

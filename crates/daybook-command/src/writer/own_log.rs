@@ -29,12 +29,10 @@ const START_ANSWER_MAX: Duration = Duration::from_secs(15);
 /// The same while the service runs: who takes longer is claimed once the watch has heard of it.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// How long the log is waited for.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience<'p> {
     /// How long a leader may take to tell an end.
     pub(super) answer_max: Duration,
-    /// Nobody waits any more.
     pub(crate) is_over: &'p dyn Fn() -> bool,
 }
 
@@ -64,7 +62,6 @@ pub(crate) struct OwnLog {
     own_epoch: u32,
 }
 
-/// A log of which every partition is known.
 pub(crate) struct WholeLog<'l>(Vec<&'l OwnPartition>);
 
 /// One partition, up to where it has been read.
@@ -177,7 +174,6 @@ impl OwnLog {
         self.known().filter(|(partition, _)| !self.unfit.contains_key(partition))
     }
 
-    /// Why a partition cannot be written to, if it cannot.
     pub(crate) fn why_not(&self, partition: i32) -> Option<String> {
         let at = usize::try_from(partition).ok().and_then(|index| self.partitions.get(index));
         let away = at.and_then(|at| at.as_ref().err()).map(ToString::to_string);
