@@ -13,6 +13,8 @@ use super::writer::Superseded;
 
 /// A command with all that the request said around it.
 pub(crate) struct Request<A: Aggregate> {
+    /// The aggregate that it is about.
+    pub aggregate_id: Uuid,
     /// What is asked for.
     pub command: A::Command,
     /// The aggregate's id was made for this request, so there is no such aggregate yet.
