@@ -10,12 +10,12 @@ use daybook_journal::PrintError;
 use daybook_kafka::KafkaFlags;
 pub use daybook_service::program::Defaults;
 use daybook_service::program::{self, Served, ServiceFlags};
-pub use daybook_service::shutdown_signal;
-use daybook_service::{EXIT_FAILED, SettingErrors};
-use tokio::net::TcpListener;
+use daybook_service::{EXIT_FAILED, SettingErrors, shutdown_signal};
 
+use super::aggregate::Aggregate;
 use super::directory::{Directory, DirectoryError, journal_in};
-use super::run::RunError;
+use super::http::Routes;
+use super::run::{RunError, run};
 use super::settings::{AnswerAfter, JOURNAL_BYTES_MIN, Limits, Settings};
 
 /// Flags of a command service. Taken as text and checked together, so that one run shows everything that is wrong.
@@ -108,11 +108,17 @@ struct LimitFlags {
 }
 
 /// The whole `main` of a command service: reads the command line, runs until a signal, and says how it ended.
-pub async fn main<F>(defaults: Defaults, run: impl FnOnce(Settings, TcpListener) -> F) -> ExitCode
-where
-    F: Future<Output = Result<(), RunError>>,
-{
-    let flags = program::parse::<Flags>(defaults);
+pub async fn main<A: Aggregate>(defaults: Defaults, routes: Routes<A>) -> ExitCode {
+    main_with(std::env::args_os(), defaults, routes).await
+}
+
+/// The same with another command line, of which the first argument is what the program is called.
+pub async fn main_with<A: Aggregate>(
+    arguments: impl IntoIterator<Item = OsString>,
+    defaults: Defaults,
+    routes: Routes<A>,
+) -> ExitCode {
+    let flags = program::parse::<Flags>(arguments, defaults);
     let mut errors = SettingErrors::default();
     let starts = !(flags.service.is_health_check() || flags.journal || flags.remove_old_stores);
     if starts {
@@ -136,7 +142,7 @@ where
         Ok(listener) => listener,
         Err(code) => return code,
     };
-    let result = run(settings, listener).await;
+    let result = run(settings, listener, shutdown_signal(), routes).await;
     let code = result.as_ref().map_or_else(RunError::exit_code, |()| 0);
     let leaves_threads = result.as_ref().is_err_and(RunError::leaves_threads);
     let ended = program::ended(result, code);

@@ -159,7 +159,10 @@ fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadE
 }
 
 /// A stored row for people.
-pub(super) fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`] if it cannot be read.
+pub fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
     let row = load::<V>(stored, key)?;
     row.map(|row| V::describe(&row, key, stored)).transpose()
 }

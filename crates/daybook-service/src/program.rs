@@ -1,6 +1,7 @@
 //! How every service begins and ends as a program: its address, its log, its exit code and its last words.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -75,10 +76,14 @@ impl ServiceFlags {
     }
 }
 
-/// Reads a command line that has [`ServiceFlags`]; one that cannot be read ends the program.
+/// Reads a command line that has [`ServiceFlags`]; one that cannot be read ends the program. The first of `arguments` is what the
+/// program is called.
 #[must_use]
-pub fn parse<F: CommandFactory + FromArgMatches>(defaults: Defaults) -> F {
-    let matches = command::<F>(defaults).get_matches();
+pub fn parse<F: CommandFactory + FromArgMatches>(
+    arguments: impl IntoIterator<Item = OsString>,
+    defaults: Defaults,
+) -> F {
+    let matches = command::<F>(defaults).get_matches_from(arguments);
     F::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
@@ -103,7 +108,7 @@ impl Served {
     /// Asks a running service whether it lives, if that is the task, and says how that ended.
     #[must_use]
     pub fn health_checked(&self) -> Option<ExitCode> {
-        self.is_health_check.then(|| ended(health_check::check(self.listen), EXIT_FAILED))
+        self.is_health_check.then(|| ended(health_check::check(self.listen, health_check::LIVE), EXIT_FAILED))
     }
 
     /// Sets up the log and takes the address.
