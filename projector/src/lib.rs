@@ -4,9 +4,8 @@ pub mod orders;
 pub mod products;
 pub mod users;
 
-use daybook_projection::{Generation, Layout, Projection, ReadError, View, ViewEntry};
+use daybook_projection::{Layout, Projection, ViewEntry};
 use schemas::ShopEvent;
-use uuid::Uuid;
 
 const SHOP: Projection<ShopEvent> = Projection::of(
     3,
@@ -27,10 +26,4 @@ pub fn projection() -> Projection<ShopEvent> {
 #[must_use]
 pub fn layout() -> Layout {
     SHOP.layout()
-}
-
-/// One stored row of a view.
-fn load<V: View>(generation: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
-    let bytes = generation.row(V::ID, key)?;
-    bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()
 }

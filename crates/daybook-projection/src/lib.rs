@@ -38,7 +38,7 @@ pub mod store;
 pub mod verify;
 pub mod view;
 
-pub use cache::describe;
+pub use cache::{describe, load};
 pub use catch_up::catch_up;
 pub use checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 pub use codec::RowError;

@@ -19,6 +19,8 @@ pub struct ViewEntry<E: 'static> {
     pub id: u8,
     /// [`View::NAME`].
     pub name: &'static str,
+    /// [`View::BY_RECORD_KEY`].
+    pub by_record_key: bool,
     pub(super) table: fn() -> Box<dyn Table<E>>,
     pub(super) pack: Pack<E>,
     pub(super) fold: fn() -> Box<dyn KeyFold>,
@@ -32,11 +34,22 @@ impl<E: 'static> ViewEntry<E> {
         Self {
             id: V::ID,
             name: V::NAME,
+            by_record_key: V::BY_RECORD_KEY,
             table: || Box::new(CachedTable::<V>::default()),
             pack: pack::<V>,
             fold: || Box::new(ViewFold::<V>::default()),
             describe: describe::<V>,
         }
+    }
+}
+
+impl<E> ViewEntry<E> {
+    /// The key of the row that an event belongs to, if the view cares for it.
+    ///
+    /// # Errors
+    /// [`RowError`] if what the view takes from the event cannot be written.
+    pub fn key(&self, event: &E) -> Result<Option<Uuid>, RowError> {
+        (self.pack)(event, &mut Vec::new())
     }
 }
 

@@ -122,3 +122,6 @@ fn main() -> ExitCode {
     let queries = Queries::new().row::<Balance>("/accounts/{account}");
     App::new("bank", "Accounts and their balances").commands(accounts).queries(BALANCES, queries).main()
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,13 +61,16 @@ pub struct App {
     contradiction: Option<String>,
 }
 
+/// A program from its start to its end.
+type Main = Pin<Box<dyn Future<Output = ExitCode>>>;
+
 /// A command service, whatever its aggregate.
 pub(crate) struct CommandService {
     pub(crate) name: &'static str,
     topic: &'static str,
     resource: &'static str,
     run: Box<dyn Fn(daybook_command::Settings, TcpListener, Until) -> Work>,
-    pub(crate) main: Box<dyn Fn(Vec<OsString>, Defaults) -> Pin<Box<dyn Future<Output = ExitCode>>>>,
+    pub(crate) main: Box<dyn Fn(Vec<OsString>, Defaults) -> Main>,
 }
 
 /// A read model and its queries, whatever its events.
@@ -197,15 +200,13 @@ impl App {
         if self.services.is_empty() && self.reading.is_none() {
             return Err(AppError::Contradiction("it has neither a command service nor queries".to_owned()));
         }
-        let kinds: [(&str, fn(&CommandService) -> &'static str); 3] = [
-            ("are called", |service| service.name),
-            ("write the topic", |service| service.topic),
-            ("have the path", |service| service.resource),
-        ];
-        let repeated = kinds.iter().find_map(|(what, of)| {
+        let twice = |what: &str, of: fn(&CommandService) -> &'static str| {
             let twice = repeated(self.services.iter().map(of))?;
             Some(format!("two of its services {what} {twice}"))
-        });
+        };
+        let repeated = twice("are called", |service| service.name)
+            .or_else(|| twice("write the topic", |service| service.topic))
+            .or_else(|| twice("have the path", |service| service.resource));
         let reserved = || {
             let taken =
                 |service: &&CommandService| [QUERY_API, PROJECTOR, READ_MODEL].contains(&service.name);

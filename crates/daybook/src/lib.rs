@@ -9,6 +9,8 @@ mod place;
 pub mod prelude;
 mod program;
 mod running;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(no_inline)]
 pub use daybook_command as command;
