@@ -1,22 +1,45 @@
 //! Which Kafka to talk to, and how each kind of client is configured for it.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use rdkafka::ClientConfig;
 
-use crate::FetchAhead;
+use crate::{FetchAhead, flags, options};
 
-/// Where the log is and how to reach it.
-#[derive(Clone)]
+/// Where the log is and how to reach it. Flags, for `#[command(flatten)]`, which [`Kafka::check`] checks.
+#[derive(clap::Args, Clone)]
 pub struct Kafka {
-    /// `host:port`, several joined by commas.
+    /// Kafka brokers as HOST:PORT, several joined by commas
+    #[arg(
+        long,
+        env = "DAYBOOK_BROKERS",
+        default_value = "127.0.0.1:9092",
+        value_name = "HOST:PORT,…",
+        value_parser = |raw: &str| Ok::<_, Infallible>(raw.trim().to_owned())
+    )]
     pub brokers: String,
-    /// Options handed to librdkafka as they are (TLS, SASL and the rest), already checked by
-    /// [`crate::KafkaFlags::check`].
+    /// Option for librdkafka (TLS, SASL and the rest); repeatable, or several joined by ';'
+    #[arg(
+        long = "kafka",
+        env = "DAYBOOK_KAFKA",
+        value_name = "KEY=VALUE",
+        value_delimiter = ';',
+        hide_env_values = true,
+        value_parser = options::kafka_option
+    )]
     pub options: Vec<(String, String)>,
-    /// Stands before every topic name; empty for none.
+    /// Text before every topic name
+    #[arg(
+        long,
+        env = "DAYBOOK_TOPIC_PREFIX",
+        default_value = "",
+        value_name = "TEXT",
+        value_parser = flags::topic_prefix()
+    )]
     pub topic_prefix: String,
-    /// The brokers are librdkafka's mock cluster, which answers no admin requests and keeps little.
+    /// The brokers are librdkafka's mock cluster, which answers no admin requests and keeps little (tests only)
+    #[arg(long = "embedded-broker", env = "DAYBOOK_EMBEDDED_BROKER", hide = true)]
     pub embedded: bool,
 }
 

@@ -7,11 +7,14 @@
 //! through `spawn_blocking`. Wherever a `topic` is named, it is the bare name (`users.events`); the prefix of
 //! [`Kafka::topic_prefix`] is added inside.
 
+// What users read is the facade `daybook`.
+#![allow(missing_docs)]
+
 mod client;
 mod error;
 mod fetch_ahead;
+mod flags;
 mod kafka;
-mod kafka_flags;
 mod options;
 mod partitioner;
 mod reader;
@@ -23,8 +26,9 @@ pub mod topics;
 
 pub use error::LogError;
 pub use fetch_ahead::FetchAhead;
+pub use flags::{partitions, replication_factor, topic_prefix};
 pub use kafka::{Kafka, WRITER_QUEUE_BYTES_MAX};
-pub use kafka_flags::{KafkaFlags, KafkaSettings};
+pub use options::kafka_option;
 pub use partitioner::partition_for_key;
 pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Span, Start, read_spans, read_spans_until};
 pub use writer::{Delivery, DeliveryError, Outgoing, SendError, Writer};

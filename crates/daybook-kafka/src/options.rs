@@ -1,5 +1,7 @@
 //! Which options of librdkafka may be set by `--kafka KEY=VALUE`: all but those on which a guarantee rests.
 
+use std::convert::Infallible;
+
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
@@ -51,6 +53,12 @@ const REFUSED: &[(&str, &str)] = &[
     ("test.mock.num.brokers", WHY_BROKERS),
     ("transactional.id", WHY_IN_ORDER),
 ];
+
+/// An item of `--kafka`; the key is empty if it is not KEY=VALUE. Its text is never part of an error.
+pub fn kafka_option(item: &str) -> Result<(String, String), Infallible> {
+    let (key, value) = item.split_once('=').unwrap_or_default();
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
 
 /// Checks one option. The error is a sentence that names the option but never its value, which may be a secret.
 pub(crate) fn check(key: &str, value: &str) -> Result<(), String> {

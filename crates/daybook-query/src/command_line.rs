@@ -9,14 +9,13 @@ use std::thread::available_parallelism;
 use daybook_event::event_data::EventData;
 use daybook_projection::Projection;
 pub use daybook_service::program::Defaults;
-use daybook_service::program::{self, Served};
+use daybook_service::program::{self, ServiceFlags};
 use daybook_service::{EXIT_FAILED, EXIT_IN_USE, shutdown_signal};
 use tokio::runtime::Runtime;
 
-use super::arguments::Arguments;
 use super::queries::Queries;
 use super::run::{RunError, run};
-use super::settings::Settings;
+use super::settings::{Arguments, Settings};
 
 /// Reads the command line, serves until a signal, and says how it ended.
 #[must_use]
@@ -59,7 +58,7 @@ pub fn main_with<E: EventData + 'static>(
 }
 
 async fn serve<E: EventData + 'static>(
-    served: Served,
+    served: ServiceFlags,
     settings: Settings,
     projection: Projection<E>,
     queries: Queries,

@@ -2,18 +2,11 @@
 
 use std::time::Duration;
 
-/// Default of `--wait-ms-max`: the longest that `Daybook-Wait-Ms` can ask for. A projection that follows is behind by
-/// milliseconds; whoever waits longer had better come again.
-pub const WAIT_MS_MAX_DEFAULT: u64 = 5_000;
 /// Largest `--wait-ms-max`: a waiting request holds one of [`REQUESTS_MAX`].
 pub const WAIT_MS_MAX_LIMIT: u64 = 60_000;
 /// How long a request with `Daybook-After` and without `Daybook-Wait-Ms` waits.
 pub const WAIT_DEFAULT: Duration = Duration::from_millis(2_000);
 
-/// Default of `--catch-up-ms-max`: how long queries are kept, after an opening, from a read model that gets no further. What
-/// a killed process had answered from is projected again within moments; while the log cannot be reached, what is there is
-/// better than nothing.
-pub const CATCH_UP_MS_MAX_DEFAULT: u64 = 5_000;
 /// Largest `--catch-up-ms-max`: an hour, for those who would rather get 503 than an older answer.
 pub const CATCH_UP_MS_MAX_LIMIT: u64 = 3_600_000;
 

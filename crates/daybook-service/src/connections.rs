@@ -22,12 +22,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::errors::SettingErrors;
 use crate::http::with_host;
+use crate::settings::{defaults, millis, number};
 use impatient::Impatient;
 
-const OPEN_MAX_DEFAULT: usize = 10_000;
-const SILENCE_MS_MAX_DEFAULT: u64 = 15_000;
 /// A day: longer ones are mistakes of unit.
 const SILENCE_MS_MAX_LIMIT: u64 = 86_400_000;
 /// What of one connection is in memory, each way: the longest request head with room for a token of hundreds of positions.
@@ -35,39 +33,32 @@ const BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// Pause after the system had no connection to give, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Flags for `#[command(flatten)]`.
-#[derive(clap::Args, Clone, Debug)]
-pub struct ConnectionFlags {
-    /// HTTP connections open at the same time; further clients wait until one closes
-    #[arg(long, env = "DAYBOOK_CONNECTIONS_MAX", default_value_t = OPEN_MAX_DEFAULT.to_string(), value_name = "N")]
-    pub connections_max: String,
-    /// Longest time without a complete request head, or without progress of an answer, before a connection is closed
-    #[arg(long, env = "DAYBOOK_SILENCE_MS_MAX", default_value_t = SILENCE_MS_MAX_DEFAULT.to_string(), value_name = "MS")]
-    pub silence_ms_max: String,
-}
-
 /// Bounds on connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Open at the same time.
+    /// HTTP connections open at the same time; further clients wait until one closes
+    #[arg(
+        long = "connections-max",
+        env = "DAYBOOK_CONNECTIONS_MAX",
+        default_value = "10000",
+        value_name = "N",
+        value_parser = number::<usize>(1..=1_000_000)
+    )]
     pub open_max: usize,
-    /// Longest time without a complete request head, or without progress of an answer.
+    /// Longest time without a complete request head, or without progress of an answer, before a connection is closed
+    #[arg(
+        long = "silence-ms-max",
+        env = "DAYBOOK_SILENCE_MS_MAX",
+        default_value = "15000",
+        value_name = "MS",
+        value_parser = millis(1..=SILENCE_MS_MAX_LIMIT)
+    )]
     pub silence_max: Duration,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { open_max: OPEN_MAX_DEFAULT, silence_max: Duration::from_millis(SILENCE_MS_MAX_DEFAULT) }
-    }
-}
-
-impl ConnectionFlags {
-    /// Checks the flags. None if one is wrong; the sentence is in `errors` then.
-    pub fn check(&self, errors: &mut SettingErrors) -> Option<ConnectionLimits> {
-        let open_max = errors.parse_in("--connections-max", &self.connections_max, 1..=1_000_000_u64);
-        let silence = errors.parse_in("--silence-ms-max", &self.silence_ms_max, 1..=SILENCE_MS_MAX_LIMIT);
-        let open_max = usize::try_from(open_max?).ok()?;
-        Some(ConnectionLimits { open_max, silence_max: Duration::from_millis(silence?) })
+        defaults()
     }
 }
 

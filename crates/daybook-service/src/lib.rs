@@ -3,8 +3,10 @@
 //!
 //! It knows no Kafka and no domain; of events only how errors and tokens look.
 
+// What users read is the facade `daybook`.
+#![allow(missing_docs)]
+
 mod connections;
-mod errors;
 mod failpoint;
 pub mod health_check;
 pub mod http;
@@ -12,18 +14,19 @@ mod log_once;
 mod logging;
 mod pause;
 pub mod program;
+pub mod settings;
 mod shutdown;
 mod slot;
 mod stop;
 
 use std::time::Duration;
 
-pub use connections::{ConnectionFlags, ConnectionLimits, serve};
-pub use errors::SettingErrors;
+pub use connections::{ConnectionLimits, serve};
 pub use failpoint::{FIRES, fires};
 pub use log_once::LogOnce;
 pub use logging::{LogFlags, LogFormat, init_logging};
 pub use pause::Pause;
+pub use settings::SettingErrors;
 pub use shutdown::{listening, shutdown_signal};
 pub use slot::Slot;
 pub use stop::{Stop, StopOnDrop};

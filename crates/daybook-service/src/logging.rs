@@ -5,16 +5,22 @@ use std::io::{self, IsTerminal as _};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-use crate::errors::SettingErrors;
+use crate::settings::word;
 
 const DEFAULT_LEVELS: &str = "info";
 
 /// Flags for `#[command(flatten)]`.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Copy, Debug)]
 pub struct LogFlags {
     /// How log lines look: text or json; levels are set by RUST_LOG
-    #[arg(long, env = "DAYBOOK_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    pub log_format: String,
+    #[arg(
+        long,
+        env = "DAYBOOK_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT",
+        value_parser = word(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
+    )]
+    pub log_format: LogFormat,
 }
 
 /// How log lines look.
@@ -24,20 +30,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-impl LogFlags {
-    /// Checks the flag. None if it is wrong; the sentence is in `errors` then.
-    pub fn check(&self, errors: &mut SettingErrors) -> Option<LogFormat> {
-        match self.log_format.as_str() {
-            "text" => Some(LogFormat::Text),
-            "json" => Some(LogFormat::Json),
-            other => {
-                errors.push(format!("--log-format: {other:?} is not text or json"));
-                None
-            }
-        }
-    }
 }
 
 /// Sends everything logged in this process to stderr from now on. A second call changes nothing.
@@ -64,23 +56,5 @@ fn levels() -> (EnvFilter, Option<String>) {
             Err(error) => (default(), Some(error.to_string())),
         },
         _ => (default(), None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(log_format: &str) -> (Option<LogFormat>, usize) {
-        let mut errors = SettingErrors::default();
-        let format = LogFlags { log_format: log_format.to_owned() }.check(&mut errors);
-        (format, errors.sentences().len())
-    }
-
-    #[test]
-    fn text_and_json_are_the_formats() {
-        assert_eq!(check("text"), (Some(LogFormat::Text), 0));
-        assert_eq!(check("json"), (Some(LogFormat::Json), 0));
-        assert_eq!(check("xml"), (None, 1));
     }
 }

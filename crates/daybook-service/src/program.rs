@@ -4,15 +4,15 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::TypedValueParser;
 use clap::{CommandFactory, FromArgMatches};
 use tokio::net::TcpListener;
 
-use crate::{
-    ConnectionFlags, ConnectionLimits, EXIT_FAILED, EXIT_USAGE, LogFlags, LogFormat, SettingErrors,
-    health_check, init_logging,
-};
+use crate::settings::setting;
+use crate::{ConnectionLimits, EXIT_FAILED, EXIT_USAGE, LogFlags, SettingErrors, health_check, init_logging};
 
 /// What differs between programs before the first setting.
 #[derive(Debug, Clone, Copy)]
@@ -31,53 +31,32 @@ pub struct Defaults {
 #[derive(clap::Args, Clone, Debug)]
 pub struct ServiceFlags {
     /// Address to serve HTTP on; port 0 takes any free one
-    #[arg(long, env = "DAYBOOK_LISTEN", value_name = "HOST:PORT")]
-    listen: String,
+    #[arg(long, env = "DAYBOOK_LISTEN", value_name = "HOST:PORT", value_parser = address("HOST:PORT with a numeric host, such as 127.0.0.1:8080"))]
+    pub listen: SocketAddr,
     /// The service's own directory
-    #[arg(long, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
-    pub data_dir: String,
+    #[arg(
+        long,
+        env = "DAYBOOK_DATA_DIR",
+        value_name = "DIR",
+        value_parser = setting("the name of a directory", PathBuf::new(), |raw| (!raw.is_empty()).then(|| raw.into()))
+    )]
+    pub data_dir: PathBuf,
     /// Ask the service that listens on --listen whether it lives, and exit with 0 or 1
     #[arg(long)]
-    health_check: bool,
+    pub health_check: bool,
     #[command(flatten)]
     log: LogFlags,
     #[command(flatten, next_help_heading = "Bounds")]
-    connections: ConnectionFlags,
-}
-
-/// What [`ServiceFlags`] say, checked.
-#[derive(Debug, Clone, Copy)]
-pub struct Served {
-    /// Where to answer.
-    pub listen: SocketAddr,
-    /// Bounds on connections.
     pub connections: ConnectionLimits,
-    log: LogFormat,
-    is_health_check: bool,
 }
 
-impl ServiceFlags {
-    /// Whether the program only asks a running service whether it lives.
-    #[must_use]
-    pub fn is_health_check(&self) -> bool {
-        self.health_check
-    }
-
-    /// Checks the flags. None if one is wrong; the sentence is in `errors` then.
-    pub fn check(&self, errors: &mut SettingErrors) -> Option<Served> {
-        let expected = "HOST:PORT with a numeric host, such as 127.0.0.1:8080";
-        let listen = errors.parse("--listen", &self.listen, expected);
-        let (log, connections) = (self.log.check(errors), self.connections.check(errors));
-        if self.data_dir.is_empty() {
-            errors.push("--data-dir: must name a directory".to_owned());
-        }
-        let is_health_check = self.health_check;
-        Some(Served { listen: listen?, connections: connections?, log: log?, is_health_check })
-    }
+/// An address to listen on.
+pub fn address(expected: &'static str) -> impl TypedValueParser<Value = SocketAddr> {
+    setting(expected, SocketAddr::from(([127, 0, 0, 1], 0)), |raw| raw.trim().parse().ok())
 }
 
 /// Reads a command line that has [`ServiceFlags`]; one that cannot be read ends the program. The first of `arguments` is what the
-/// program is called.
+/// program is called. What is wrong in it waits for [`SettingErrors::of_flags`].
 #[must_use]
 pub fn parse<F: CommandFactory + FromArgMatches>(
     arguments: impl IntoIterator<Item = OsString>,
@@ -104,11 +83,11 @@ pub fn wrong(errors: &SettingErrors) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-impl Served {
+impl ServiceFlags {
     /// Asks a running service whether it lives, if that is the task, and says how that ended.
     #[must_use]
     pub fn health_checked(&self) -> Option<ExitCode> {
-        self.is_health_check.then(|| ended(health_check::check(self.listen, health_check::LIVE), EXIT_FAILED))
+        self.health_check.then(|| ended(health_check::check(self.listen, health_check::LIVE), EXIT_FAILED))
     }
 
     /// Sets up the log and takes the address.
@@ -116,7 +95,7 @@ impl Served {
     /// # Errors
     /// The exit code; why is said.
     pub async fn bind(&self) -> Result<TcpListener, ExitCode> {
-        init_logging(self.log);
+        init_logging(self.log.log_format);
         TcpListener::bind(self.listen).await.map_err(|error| {
             complain(&format!(
                 "cannot listen on {}: {error}; choose another address with --listen",

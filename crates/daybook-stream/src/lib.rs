@@ -7,6 +7,9 @@
 //!
 //! It knows Kafka and envelopes. It does not know rows, stores, or HTTP.
 
+// What users read is the facade `daybook`.
+#![allow(missing_docs)]
+
 mod admit;
 mod locate;
 mod monitor;

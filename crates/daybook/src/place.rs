@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use daybook_kafka::embedded::{EmbeddedBroker, EmbeddedError};
-use daybook_kafka::{Kafka, KafkaFlags};
+use daybook_kafka::{Kafka, kafka_option, partitions, replication_factor, topic_prefix};
 use daybook_service::SettingErrors;
+use daybook_service::program::address;
 use tempfile::TempDir;
 
 use crate::app::READ_MODEL;
@@ -20,26 +21,45 @@ pub struct PlaceFlags {
     #[arg(long, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Address of the query service; the command services take the next ports. Port 0: any free ones
-    #[arg(long, env = "DAYBOOK_LISTEN", default_value = LISTEN, value_name = "ADDR:PORT")]
-    listen: String,
+    #[arg(
+        long,
+        env = "DAYBOOK_LISTEN",
+        default_value = LISTEN,
+        value_name = "ADDR:PORT",
+        value_parser = address("an address such as 127.0.0.1:8080")
+    )]
+    listen: SocketAddr,
     /// Option for librdkafka (TLS, SASL and the rest), repeatable; in the environment several are joined by ';'
     #[arg(
         long,
         env = "DAYBOOK_KAFKA",
         value_name = "KEY=VALUE",
         value_delimiter = ';',
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = kafka_option
     )]
-    kafka: Vec<String>,
+    kafka: Vec<(String, String)>,
     /// Text before every topic name
-    #[arg(long, env = "DAYBOOK_TOPIC_PREFIX", default_value = "", value_name = "TEXT")]
+    #[arg(
+        long,
+        env = "DAYBOOK_TOPIC_PREFIX",
+        default_value = "",
+        value_name = "TEXT",
+        value_parser = topic_prefix()
+    )]
     topic_prefix: String,
     /// Partitions of each topic; cannot be changed once the topics exist
-    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N")]
-    partitions: String,
+    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N", value_parser = partitions())]
+    partitions: i32,
     /// Copies that Kafka keeps of a topic that is created
-    #[arg(long, env = "DAYBOOK_REPLICATION_FACTOR", default_value = "1", value_name = "N")]
-    replication_factor: String,
+    #[arg(
+        long,
+        env = "DAYBOOK_REPLICATION_FACTOR",
+        default_value = "1",
+        value_name = "N",
+        value_parser = replication_factor()
+    )]
+    replication_factor: i32,
 }
 
 /// Where the query service listens unless a flag says otherwise.
@@ -108,44 +128,34 @@ pub enum SandboxError {
 }
 
 impl PlaceFlags {
-    /// Checks all flags. `None` if any is wrong; the sentences are in `errors` then.
-    pub fn check(&self, errors: &mut SettingErrors) -> Option<Place> {
-        let listen = errors.parse("--listen", &self.listen, "an address such as 127.0.0.1:8080");
-        let kafka = self.kafka_flags().check(errors);
-        let data_dir_without_log = self.brokers.is_none() && self.data_dir.is_some();
-        if data_dir_without_log {
-            errors.push(
-                "--data-dir: without --brokers the log is in memory only, and a kept directory would not fit the next \
-                 one; name a Kafka with --brokers, or leave --data-dir out"
-                    .to_owned(),
-            );
-        }
-        let (listen, kafka) = (listen?, kafka?);
-        if data_dir_without_log {
-            return None;
-        }
-        if self.brokers.is_none() {
-            return Some(Place::Sandbox { listen, partitions: kafka.partitions });
-        }
-        Some(Place::Kafka(AppSettings {
-            kafka: kafka.kafka,
-            partitions: kafka.partitions,
-            replication_factor: kafka.replication_factor,
-            data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from("data")),
-            listen,
-        }))
-    }
-
-    fn kafka_flags(&self) -> KafkaFlags {
-        KafkaFlags {
+    /// Checks all flags, and reports all that are wrong together.
+    pub fn check(&self) -> Result<Place, SettingErrors> {
+        let mut errors = SettingErrors::of_flags();
+        let kafka = Kafka {
             // Checked, but never used, for a sandbox.
             brokers: self.brokers.clone().unwrap_or_else(|| "127.0.0.1:9092".to_owned()),
-            kafka: self.kafka.clone(),
+            options: self.kafka.clone(),
             topic_prefix: self.topic_prefix.clone(),
-            partitions: self.partitions.clone(),
-            replication_factor: self.replication_factor.clone(),
-            embedded_broker: false,
+            embedded: false,
+        };
+        kafka.check(&mut errors);
+        if self.brokers.is_none() && self.data_dir.is_some() {
+            errors.push(
+                "--data-dir: without --brokers the log is in memory only, and a kept directory would not fit the next \
+                 one; name a Kafka with --brokers, or leave --data-dir out",
+            );
         }
+        errors.finish()?;
+        if self.brokers.is_none() {
+            return Ok(Place::Sandbox { listen: self.listen, partitions: self.partitions });
+        }
+        Ok(Place::Kafka(AppSettings {
+            kafka,
+            partitions: self.partitions,
+            replication_factor: self.replication_factor,
+            data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from("data")),
+            listen: self.listen,
+        }))
     }
 }
 
@@ -213,9 +223,7 @@ mod tests {
 
     fn check(flags: &[&str]) -> Result<Place, String> {
         let program = Program::parse_from([&["program"], flags].concat());
-        let mut errors = SettingErrors::default();
-        let place = program.place.check(&mut errors);
-        place.ok_or_else(|| errors.to_string())
+        program.place.check().map_err(|errors| errors.to_string())
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, value_parser};
 use daybook_query::command_line::runtime;
 use daybook_service::program::{Defaults, chain, complain, wrong};
-use daybook_service::{EXIT_FAILED, LogFlags, SettingErrors, init_logging, shutdown_signal};
+use daybook_service::{EXIT_FAILED, LogFlags, init_logging, shutdown_signal};
 
 use crate::app::{App, PROJECTOR, QUERY_API, READ_MODEL};
 use crate::place::{LISTEN, Place, PlaceFlags, Site};
@@ -55,11 +55,13 @@ impl App {
             return self.alone(name, [called].into_iter().chain(rest).collect());
         }
         let flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let mut errors = SettingErrors::default();
-        let (place, log_format) = (flags.place.check(&mut errors), flags.log.check(&mut errors));
-        let (Some(place), Some(log_format)) = (place, log_format) else { return wrong(&errors) };
-        init_logging(log_format);
-        self.on_runtime(|| self.together(&place))
+        match flags.place.check() {
+            Ok(place) => {
+                init_logging(flags.log.log_format);
+                self.on_runtime(|| self.together(&place))
+            }
+            Err(errors) => wrong(&errors),
+        }
     }
 
     fn command(&self) -> clap::Command {

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use daybook::{Place, PlaceFlags};
-use daybook_service::SettingErrors;
 use daybook_service::program::chain;
 use indicatif::{ProgressBar, ProgressStyle};
 use quickstart::client::Client;
@@ -34,10 +33,12 @@ struct Flags {
 fn main() -> ExitCode {
     let flags = Flags::parse();
     daybook_service::init_logging(daybook_service::LogFormat::Text);
-    let mut errors = SettingErrors::default();
-    let Some(place) = flags.place.check(&mut errors) else {
-        eprintln!("error: {errors}");
-        return ExitCode::from(daybook_service::EXIT_USAGE);
+    let place = match flags.place.check() {
+        Ok(place) => place,
+        Err(errors) => {
+            eprintln!("error: {errors}");
+            return ExitCode::from(daybook_service::EXIT_USAGE);
+        }
     };
     let outcome = tokio::runtime::Runtime::new().map_err(|error| error.to_string());
     match outcome.and_then(|runtime| runtime.block_on(import(&flags.file, &place))) {

@@ -1,9 +1,19 @@
 //! The command line, as it is written.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use daybook_kafka::KafkaFlags;
+use daybook_kafka::{Kafka, partitions, replication_factor};
 use daybook_service::LogFlags;
+use daybook_service::settings::{millis, number, setting};
+use uuid::Uuid;
+
+use crate::replay::{KEEP_MAX, MEMORY_BYTES_RANGE};
+
+/// A day.
+const START_TIMEOUT_MS_MAX: u64 = 86_400_000;
+/// More differing rows than anybody reads.
+const LIMIT_MAX: usize = 1_000_000;
 
 /// Rebuild service D's read model from the log, prove it, or look at it.
 ///
@@ -35,8 +45,8 @@ pub(super) struct Flags {
     pub(super) status: bool,
 
     /// Show the rows of all views with this key
-    #[arg(long, value_name = "UUID")]
-    pub(super) inspect: Option<String>,
+    #[arg(long, value_name = "UUID", value_parser = setting("a UUID", Uuid::nil(), |raw| raw.trim().parse().ok()))]
+    pub(super) inspect: Option<Uuid>,
 
     /// Project all events of this key that wait in quarantine, in order; exit 1 and change nothing if one still fails
     #[arg(long, value_name = "KEY")]
@@ -53,8 +63,8 @@ pub(super) struct Flags {
 
     /// With --replay and --verify: read at most so many events per second; 0 for no limit. Alone: change that of the
     /// replay at work
-    #[arg(long, value_name = "EVENTS_PER_S")]
-    pub(super) rate: Option<String>,
+    #[arg(long, value_name = "EVENTS_PER_S", value_parser = number(0..=u64::from(u32::MAX)))]
+    pub(super) rate: Option<u64>,
 
     /// With --replay: build, but do not publish
     #[arg(long)]
@@ -73,16 +83,16 @@ pub(super) struct Flags {
     pub(super) stop_at_quarantine: bool,
 
     /// With --replay: how many of the generations that were published before are kept
-    #[arg(long, env = "DAYBOOK_KEEP", default_value = "1", value_name = "N")]
-    pub(super) keep: String,
+    #[arg(long, env = "DAYBOOK_KEEP", default_value = "1", value_name = "N", value_parser = number(0..=KEEP_MAX))]
+    pub(super) keep: usize,
 
     /// With --replay and --verify: bytes of memory for sorting and merging
-    #[arg(long, env = "DAYBOOK_MEMORY", default_value = "536870912", value_name = "BYTES")]
-    pub(super) memory: String,
+    #[arg(long, env = "DAYBOOK_MEMORY", default_value = "536870912", value_name = "BYTES", value_parser = number(MEMORY_BYTES_RANGE))]
+    pub(super) memory: usize,
 
     /// With --verify: how many differing rows are listed
-    #[arg(long, default_value = "20", value_name = "ROWS")]
-    pub(super) limit: String,
+    #[arg(long, default_value = "20", value_name = "ROWS", value_parser = number(1..=LIMIT_MAX))]
+    pub(super) limit: usize,
 
     /// Results and progress as JSON, one object per line
     #[arg(long)]
@@ -93,11 +103,32 @@ pub(super) struct Flags {
     pub(super) data_dir: PathBuf,
 
     /// How long to wait for a broker
-    #[arg(long, env = "DAYBOOK_START_TIMEOUT_MS", default_value = "30000", value_name = "MS")]
-    pub(super) start_timeout_ms: String,
+    #[arg(
+        long = "start-timeout-ms",
+        env = "DAYBOOK_START_TIMEOUT_MS",
+        default_value = "30000",
+        value_name = "MS",
+        value_parser = millis(0..=START_TIMEOUT_MS_MAX)
+    )]
+    pub(super) start_timeout: Duration,
 
     #[command(flatten)]
-    pub(super) kafka: KafkaFlags,
+    pub(super) kafka: Kafka,
+
+    /// Partitions of each topic; cannot be changed once the topics exist
+    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N", value_parser = partitions())]
+    pub(super) partitions: i32,
+
+    // Taken as all programs take it; this one creates no topics.
+    /// Copies that Kafka keeps of a topic that is created
+    #[arg(
+        long,
+        env = "DAYBOOK_REPLICATION_FACTOR",
+        default_value = "1",
+        value_name = "N",
+        value_parser = replication_factor()
+    )]
+    replication_factor: i32,
 
     #[command(flatten)]
     pub(super) log: LogFlags,

@@ -22,7 +22,7 @@ pub(super) fn run<E: EventData + 'static>(
     projection: Projection<E>,
     options: &ReplayOptions,
 ) -> Result<(), Failure> {
-    let kafka = &settings.kafka.kafka;
+    let kafka = &settings.kafka;
     let cancelled = cancelled_by_signal()?;
     let mut telling = Telling::new(settings.json);
     let tell = |progress| telling.tell(&progress);
@@ -58,7 +58,7 @@ fn skipped(settings: &Settings) -> Result<Vec<SkippedEvent>, Failure> {
 fn read_model(settings: &Settings, options: &ReplayOptions, cancelled: &Stop) -> Result<ReadModel, Failure> {
     // A directory is not made for a replay that cannot begin.
     if !settings.data_dir.exists() {
-        wait_for_a_broker(&settings.kafka.kafka, options, cancelled).map_err(Failure::failed)?;
+        wait_for_a_broker(&settings.kafka, options, cancelled).map_err(Failure::failed)?;
     }
     ReadModel::open(&settings.data_dir).map_err(Failure::failed)
 }

@@ -1,12 +1,10 @@
 //! The command line, checked as a whole.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::ReplayOptions;
 use crate::quarantine::{EventName, WHY_CHARS_MAX};
-use crate::replay::{KEEP_MAX, MEMORY_BYTES_RANGE};
-use daybook_kafka::KafkaSettings;
+use daybook_kafka::Kafka;
 use daybook_service::LogFormat;
 use daybook_service::SettingErrors;
 use uuid::Uuid;
@@ -14,17 +12,12 @@ use uuid::Uuid;
 use super::flags::Flags;
 use super::holder;
 
-/// A day.
-const START_TIMEOUT_MS_MAX: u64 = 86_400_000;
-/// More differing rows than anybody reads.
-const LIMIT_MAX: usize = 1_000_000;
-
 /// What is to be done, and where.
 pub(super) struct Settings {
     pub(super) task: Task,
     pub(super) json: bool,
     pub(super) data_dir: PathBuf,
-    pub(super) kafka: KafkaSettings,
+    pub(super) kafka: Kafka,
     pub(super) log_format: LogFormat,
 }
 
@@ -43,20 +36,17 @@ pub(super) enum Task {
 impl Flags {
     /// Checks all flags, and reports all that are wrong together.
     pub(super) fn check(self) -> Result<Settings, SettingErrors> {
-        let mut errors = SettingErrors::default();
-        let kafka = self.kafka.check(&mut errors);
-        let log_format = self.log.check(&mut errors);
-        let partitions = kafka.as_ref().map(|kafka| kafka.partitions);
-        let task = self.task(partitions, &mut errors);
-        match (task, kafka, log_format) {
-            (Some(task), Some(kafka), Some(log_format)) if errors.sentences().is_empty() => {
-                Ok(Settings { task, json: self.json, data_dir: self.data_dir, kafka, log_format })
-            }
-            _ => Err(errors),
-        }
+        let mut errors = SettingErrors::of_flags();
+        self.kafka.check(&mut errors);
+        let task = self.task(&mut errors);
+        errors.finish()?;
+        let Self { json, data_dir, kafka, log, .. } = self;
+        // Whatever is missing has left its sentence.
+        let task = task.ok_or_else(SettingErrors::default)?;
+        Ok(Settings { task, json, data_dir, kafka, log_format: log.log_format })
     }
 
-    fn task(&self, partitions: Option<i32>, errors: &mut SettingErrors) -> Option<Task> {
+    fn task(&self, errors: &mut SettingErrors) -> Option<Task> {
         if !self.replay && (self.no_publish || self.into.is_some() || self.accept_difference.is_some()) {
             errors.push("--no-publish, --into and --accept-difference go with --replay only".to_owned());
         }
@@ -66,16 +56,14 @@ impl Flags {
         if self.accept_difference.as_ref().is_some_and(|why| why.trim().is_empty()) {
             errors.push("--accept-difference: say why".to_owned());
         }
-        let options = self.options(partitions, errors);
-        let limit = errors.parse_in("--limit", &self.limit, 1..=LIMIT_MAX);
-        let key = self.inspect.as_ref().map(|key| errors.parse("--inspect", key, "a UUID"));
         let skip = self.skip_event(errors);
         let quarantine = [self.release.is_some(), self.skip_event.is_some()];
-        let asked = [self.replay, self.verify, self.rollback, self.discard, self.status, key.is_some()];
+        let asked =
+            [self.replay, self.verify, self.rollback, self.discard, self.status, self.inspect.is_some()];
         let asked: Vec<bool> = asked.into_iter().chain(quarantine).collect();
         match (asked.iter().filter(|asked| **asked).count(), &self.rate) {
             (1, _) => {}
-            (0, Some(_)) => return Some(Task::SetRate(options?.rate_max)),
+            (0, Some(_)) => return Some(Task::SetRate(self.rate_max())),
             _ => {
                 let tasks = "--replay, --verify, --rollback, --discard, --status, --inspect UUID, --release KEY and --skip-event EVENT";
                 errors.push(format!("give exactly one of {tasks}, or --rate alone"));
@@ -83,14 +71,14 @@ impl Flags {
             }
         }
         match () {
-            () if self.replay => options.map(Task::Replay),
-            () if self.verify => Some(Task::Verify { options: options?, limit: limit? }),
+            () if self.replay => Some(Task::Replay(self.options())),
+            () if self.verify => Some(Task::Verify { options: self.options(), limit: self.limit }),
             () if self.rollback => Some(Task::Rollback),
             () if self.discard => Some(Task::Discard),
             () if self.status => Some(Task::Status),
             () if self.skip_event.is_some() => skip,
             () if self.release.is_some() => self.release.clone().map(Task::Release),
-            () => key.flatten().map(Task::Inspect),
+            () => self.inspect.map(Task::Inspect),
         }
     }
 
@@ -116,23 +104,22 @@ impl Flags {
         }
     }
 
-    fn options(&self, partitions: Option<i32>, errors: &mut SettingErrors) -> Option<ReplayOptions> {
-        let memory = errors.parse_in("--memory", &self.memory, MEMORY_BYTES_RANGE);
-        let keep = errors.parse_in("--keep", &self.keep, 0..=KEEP_MAX);
-        let rate = self.rate.as_deref().unwrap_or("0");
-        let rate = errors.parse_in("--rate", rate, 0..=u64::from(u32::MAX));
-        let timeout_ms =
-            errors.parse_in("--start-timeout-ms", &self.start_timeout_ms, 0..=START_TIMEOUT_MS_MAX);
-        Some(ReplayOptions {
+    fn options(&self) -> ReplayOptions {
+        ReplayOptions {
             publish: !self.no_publish && self.into.is_none(),
             into: self.into.clone(),
-            memory_bytes_max: memory?,
-            rate_max: rate.map(|rate| (rate != 0).then_some(rate))?,
-            keep: keep?,
+            memory_bytes_max: self.memory,
+            rate_max: self.rate_max(),
+            keep: self.keep,
             accept_difference: self.accept_difference.clone(),
             stop_at_quarantine: self.stop_at_quarantine,
-            start_timeout: Duration::from_millis(timeout_ms?),
-            ..ReplayOptions::new(partitions?, holder())
-        })
+            start_timeout: self.start_timeout,
+            ..ReplayOptions::new(self.partitions, holder())
+        }
+    }
+
+    /// Zero is no limit.
+    fn rate_max(&self) -> Option<u64> {
+        self.rate.filter(|rate| *rate != 0)
     }
 }

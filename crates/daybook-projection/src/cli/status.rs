@@ -166,7 +166,7 @@ fn quarantine_lines(status: &Value) -> Vec<String> {
 }
 
 fn ends(settings: &Settings, checkpoint: &Checkpoint) -> Result<Vec<Watermarks>, String> {
-    let kafka = &settings.kafka.kafka;
+    let kafka = &settings.kafka;
     topics::wait_reachable(kafka, REACHABLE_TIMEOUT).map_err(|error| error.to_string())?;
     topics::all_watermarks(kafka, &sources::partitions(checkpoint)).map_err(|error| error.to_string())
 }

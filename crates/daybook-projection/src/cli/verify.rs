@@ -24,7 +24,7 @@ pub(super) fn run<E: EventData + 'static>(
     lower_priority();
     let mut telling = Telling::new(settings.json);
     let verified = verify(
-        &settings.kafka.kafka,
+        &settings.kafka,
         &read_model,
         projection,
         options,

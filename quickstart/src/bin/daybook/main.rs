@@ -12,7 +12,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use daybook::{Place, PlaceFlags, Site};
-use daybook_service::SettingErrors;
 use daybook_service::program::chain;
 use quickstart::client::Client;
 use quickstart::shop::Shop;
@@ -32,12 +31,11 @@ struct Flags {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let mut errors = SettingErrors::default();
-    let (place, log_format) = (flags.place.check(&mut errors), flags.log.check(&mut errors));
-    let (Some(place), Some(log_format)) = (place, log_format) else {
-        return failed(&errors.to_string(), daybook_service::EXIT_USAGE);
+    let place = match flags.place.check() {
+        Ok(place) => place,
+        Err(errors) => return failed(&errors.to_string(), daybook_service::EXIT_USAGE),
     };
-    daybook_service::init_logging(log_format);
+    daybook_service::init_logging(flags.log.log_format);
     let outcome = daybook_query::command_line::runtime().map_err(|error| error.to_string());
     match outcome.and_then(|runtime| runtime.block_on(run(&place, !flags.no_demo))) {
         Ok(code) => code,
