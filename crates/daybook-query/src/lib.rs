@@ -16,7 +16,6 @@
 mod admin;
 pub mod api;
 pub mod as_of;
-mod blocking;
 mod builder;
 pub mod command_line;
 pub mod cursor;
@@ -31,9 +30,7 @@ mod own_threads;
 mod ownership;
 pub mod positions;
 mod queries;
-mod query_metrics;
 pub mod read_set;
-pub mod rebuild;
 pub mod request;
 pub mod responder;
 mod router;
