@@ -189,6 +189,9 @@ fn decode<R: Reference>(value: &Value) -> Result<R, Damaged> {
     serde_json::from_slice(json).map_err(|_| Damaged { what: "reference row" })
 }
 
+/// What [`Aggregate::facts`] returns.
+pub type FactsOf<A> = Result<<A as Aggregate>::Facts, ReferenceError>;
+
 /// Why what a decision has to know is not known. The service answers with it.
 #[derive(Debug)]
 pub struct ReferenceError(pub(crate) Stopped);
