@@ -41,6 +41,7 @@ pub mod store;
 pub mod verify;
 pub mod view;
 
+pub use cache::{describe, load};
 pub use catch_up::catch_up;
 pub use checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 pub use codec::RowError;
@@ -50,7 +51,7 @@ pub use generation::Generation;
 pub use layout::Layout;
 pub use place::is_where_it_was;
 pub use progress::{PartitionProgress, Progress, State};
-pub use projection::{Projection, Topic};
+pub use projection::{Contradiction, Projection, Topic, ViewEntry};
 pub use quarantine::{ParkedKey, Quarantine};
 pub use read_model::{ReadModel, ReadModelError, RebuildAtWork};
 pub use replay::{
@@ -58,4 +59,4 @@ pub use replay::{
 };
 pub use stop::{RecordAt, StopReason};
 pub use store::{GenerationError, ReadError, StoreError};
-pub use view::{EventMeta, FoldError, PartStore, Parts, View};
+pub use view::{EventMeta, FoldError, Folded, PartStore, Parts, View};

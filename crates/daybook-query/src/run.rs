@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::limits::SHUTDOWN_GRACE;
-use super::router::Queries;
+use super::queries::Queries;
 use super::service::{Service, ServiceError, StartError, StopError};
 use super::settings::Settings;
 
