@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::references::{FOLLOWS, Product, User};
 use super::rejection::OrderRejection;
 use crate::fields::InvalidField;
-use daybook_command::{Aggregate, Existence, Followed, ReferenceError, References};
+use daybook_command::{Aggregate, Existence, FactsOf, Followed, References};
 
 /// More of one product in one order is a slip of the keyboard.
 const QUANTITY_MAX: u32 = 1_000_000;
@@ -94,7 +94,7 @@ impl Aggregate for Orders {
         state: Option<&OrderState>,
         command: &OrderCommand,
         references: &mut References<'_, Self>,
-    ) -> Result<Option<OrderFacts>, ReferenceError> {
+    ) -> FactsOf<Self> {
         let (user_id, product_id) = match (command, state) {
             (OrderCommand::Place(place), _) => (place.user_id, place.product_id),
             (OrderCommand::Cancel(_), Some(order)) => (order.placed.user_id, order.placed.product_id),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::references::{Followed, ReferenceError, References};
+use super::references::{FactsOf, Followed, References};
 
 /// One kind of aggregate, and with it one command service.
 ///
@@ -55,7 +55,7 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
         state: Option<&Self::State>,
         command: &Self::Command,
         references: &mut References<'_, Self>,
-    ) -> Result<Self::Facts, ReferenceError> {
+    ) -> FactsOf<Self> {
         _ = (state, command, references);
         Ok(Self::Facts::default())
     }

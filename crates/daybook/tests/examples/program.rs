@@ -103,6 +103,11 @@ pub(crate) fn post(url: &str, body: &str) -> Answer {
     send("POST", url, "content-type: application/json\r\n", body)
 }
 
+/// The same, once it has what `after` says.
+pub(crate) fn post_after(url: &str, body: &str, after: &str) -> Answer {
+    send("POST", url, &format!("content-type: application/json\r\ndaybook-after: {after}\r\n"), body)
+}
+
 fn send(method: &str, url: &str, headers: &str, body: &str) -> Answer {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let length = body.len();

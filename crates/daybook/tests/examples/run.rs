@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 use daybook::kafka::embedded::EmbeddedBroker;
 use daybook::prelude::*;
 use daybook::testing::{PARTITIONS, history};
-use schemas::OrderEvent;
 use schemas::orders::{OrderCancelled, OrderPlaced};
+use schemas::products::{ProductDetails, ProductDiscontinued};
+use schemas::{OrderEvent, ProductEvent};
 use serde_json::json;
 
-use crate::program::{Program, get, output, post};
+use crate::program::{Answer, Program, get, output, post, post_after};
 
 const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -134,6 +135,54 @@ fn the_second_view_answers_from_the_shops_log() {
     let buyers = get(&url, &token).json();
     assert_eq!(buyers, json!({ "product_id": product, "users": { user.to_string(): 2 } }));
     assert!(view.interrupt().0.success());
+}
+
+#[test]
+fn the_inventory_reserves_stock_at_the_price_that_the_products_service_has_told() {
+    let [lamp, rug, gone] = [1, 2, 3].map(Uuid::from_u128);
+    let of = |product_id, price_cents| {
+        let (title, image) = ("a product".to_owned(), "it.jpg".to_owned());
+        ProductDetails { product_id, title, image, price_cents }
+    };
+    let broker = EmbeddedBroker::start().unwrap();
+    for topic in ["products.events", "inventory.events"] {
+        broker.create_topic(topic, PARTITIONS).unwrap();
+    }
+    let kafka = broker.kafka("");
+    const PRODUCTS: Projection<ProductEvent> = Projection::of(1, &[]);
+    let events = [
+        ProductEvent::Created(of(lamp, Some(4999))),
+        ProductEvent::Created(of(rug, None)),
+        ProductEvent::Created(of(gone, Some(100))),
+        ProductEvent::Changed(of(lamp, Some(3999))),
+        ProductEvent::Discontinued(ProductDiscontinued { product_id: gone }),
+    ];
+    let told = history(PRODUCTS, events).write_to(&kafka);
+
+    let (directory, partitions) = (tempfile::tempdir().unwrap(), PARTITIONS.to_string());
+    let arguments =
+        ["inventory", "--brokers", &kafka.brokers, "--embedded-broker", "--partitions", &partitions];
+    let place = ["--listen", ANY_PORT, "--data-dir", directory.path().to_str().unwrap()];
+    let mut inventory = Program::start("inventory", &[&arguments[..], &place].concat());
+    let at = format!("http://{}", inventory.says(": listening on ").split(' ').next().unwrap());
+    let send = |product: Uuid, action: &str, pieces: u64| {
+        post_after(&format!("{at}/stock/{product}/{action}"), &format!(r#"{{"pieces":{pieces}}}"#), &told)
+    };
+    let kind = |answer: Answer| (answer.status, answer.json()["type"].as_str().unwrap().to_owned());
+    for product in [lamp, rug, gone] {
+        assert_eq!(send(product, "deliveries", 10).status, 201);
+    }
+    let reserved = send(lamp, "reservations", 3);
+    assert_eq!((reserved.status, &*reserved.body), (200, r#"{"free":7,"taken":3}"#));
+    // The token names the event that told of the price, so that who reads with it sees that price.
+    let token = reserved.header("daybook-token");
+    assert!(token.starts_with("inventory.events/") && token.contains(",products.events/"), "{token}");
+    assert_eq!(kind(send(lamp, "reservations", 8)), (409, "/problems/stock-too-low".to_owned()));
+    for product in [rug, gone] {
+        assert_eq!(kind(send(product, "reservations", 1)), (409, "/problems/not-for-sale".to_owned()));
+    }
+    assert_eq!(kind(send(Uuid::nil(), "reservations", 1)), (404, "/problems/stock-unknown".to_owned()));
+    assert!(inventory.interrupt().0.success());
 }
 
 #[test]
