@@ -404,13 +404,20 @@ fn load_entry<V: View>(stored: &Generation, key: Uuid) -> Result<Entry<V::Row>, 
     Ok(Entry { row, stored: hash, changed: false, bytes: 0 })
 }
 
-fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
+/// A stored row.
+///
+/// # Errors
+/// [`ReadError`] if it cannot be read.
+pub fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
     let bytes = stored.row(V::ID, key)?;
     bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()
 }
 
 /// A stored row for people.
-pub(super) fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
+///
+/// # Errors
+/// [`ReadError`] if it cannot be read.
+pub fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
     let row = load::<V>(stored, key)?;
     row.map(|row| V::describe(&row, key, stored)).transpose()
 }
