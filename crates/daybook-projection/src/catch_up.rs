@@ -10,9 +10,9 @@ use daybook_kafka::{Kafka, Polled, Reader, Start};
 use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Incoming, Limits};
 use super::generation::Generation;
-use super::place::places;
 use super::projection::{Projection, Topic};
 use super::sources;
+use super::sources::places;
 use super::stop::{RecordAt, StopReason};
 
 /// Bytes of rows kept in memory.
@@ -28,9 +28,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Projects into `generation` up to the events of `to`, if it is behind, in every partition, wherever the log has them now.
 /// Ends early, without an error, once `stop` says so, which is asked for every record, and between two questions to brokers.
-///
-/// # Errors
-/// [`StopReason`] if the log cannot be projected so far, or falls silent before.
+/// Errors: [`StopReason`] if the log cannot be projected so far, or falls silent before.
 pub fn catch_up<E: EventData>(
     kafka: &Kafka,
     generation: &Generation,
@@ -39,22 +37,6 @@ pub fn catch_up<E: EventData>(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), StopReason> {
     let mut engine = Engine::new(projection, &generation.checkpoint(), Limits::following(CACHE_BYTES_MAX));
-    loop {
-        match follow(kafka, generation, &mut engine, to, stop) {
-            Err(_) if engine.reads_again() => engine.forget(&generation.checkpoint()),
-            followed => return followed,
-        }
-    }
-}
-
-/// From the checkpoint on.
-fn follow<E: EventData>(
-    kafka: &Kafka,
-    generation: &Generation,
-    engine: &mut Engine<E>,
-    to: &Checkpoint,
-    stop: &dyn Fn() -> bool,
-) -> Result<(), StopReason> {
     let behind = Behind::of(&generation.checkpoint(), to);
     if behind.partitions.is_empty() {
         return Ok(());
@@ -102,9 +84,7 @@ fn follow<E: EventData>(
     Ok(())
 }
 
-/// Partitions in which a generation has not got as far as it is to get.
 struct Behind {
-    /// How far it has got in them.
     from: Checkpoint,
     /// Index of each in the generation's checkpoint, and the position that is to come next at the end.
     partitions: Vec<(usize, u64)>,
@@ -138,7 +118,6 @@ impl Behind {
         sources::starts_at(&self.from, &log, &places)
     }
 
-    /// What the log has of these partitions.
     fn held(&self, kafka: &Kafka, stop: &dyn Fn() -> bool) -> Result<Vec<Watermarks>, TopicError> {
         let partitions = sources::partitions(&self.from);
         let give_up_at = Instant::now() + ANSWERS_TIMEOUT;
@@ -153,7 +132,6 @@ impl Behind {
         }
     }
 
-    /// The log has less than is to be projected.
     fn ended_early(&self, partition: usize, high: i64) -> StopReason {
         let source = self.from.sources().nth(partition).map(|(source, _)| source.clone());
         let (topic, partition) =

@@ -207,8 +207,8 @@ impl<A: Aggregate> Follower<A> {
 
     /// With one client, which need not find out anew each time that nobody answers.
     fn wait_reachable(&self) -> Result<(), FollowError> {
-        let waiting = topics::Waiting::open(&self.kafka)?;
-        while !self.stopping.requested() && waiting.wait_reachable(RETRY_PAUSE).is_err() {}
+        let waiting = topics::Inspector::open(&self.kafka)?;
+        while !self.stopping.requested() && waiting.wait_reachable(RETRY_PAUSE, || false).is_err() {}
         Ok(())
     }
 

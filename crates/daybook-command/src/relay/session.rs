@@ -68,9 +68,9 @@ impl Relay {
     /// Waits for a broker, finds out what the log has, and claims the topic anew if they fit together: who cannot go on has
     /// nothing to claim. What came to lie before the claims meanwhile is compared as well.
     fn claim(&mut self) -> Result<Claimed, RelayError> {
-        let waiting = topics::Waiting::open(&self.claimant.own.kafka)?;
+        let waiting = topics::Inspector::open(&self.claimant.own.kafka)?;
         let found = loop {
-            match waiting.wait_reachable(REACHABLE_TIMEOUT) {
+            match waiting.wait_reachable(REACHABLE_TIMEOUT, || false) {
                 Ok(found) => break found,
                 Err(_) if self.positions.is_over() => return Err(RelayError::Stopping),
                 Err(error) => {

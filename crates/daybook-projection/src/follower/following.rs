@@ -26,7 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// What the thread works with.
 pub(super) struct Following<E: 'static> {
     pub(super) kafka: Kafka,
     pub(super) generation: Arc<Generation>,
@@ -93,12 +92,9 @@ impl<E: EventData> Following<E> {
         let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
         let (mut catching, mut gap_before) = (Catching::default(), None);
         loop {
-            let next = match self.pass(&mut catching, &found, None) {
+            let next = match self.pass(&mut catching, &found) {
                 Ended::Asked => return Ok(()),
                 Ended::Stopped(reason) => return self.commit().and(Err(reason)),
-                Ended::Unfoldable(before, reason) => {
-                    return Err(self.stop_before(before, reason, &mut catching));
-                }
                 Ended::ReadAgain => {
                     self.engine.forget(&self.generation.checkpoint());
                     self.wait_for_place()?
@@ -132,33 +128,5 @@ impl<E: EventData> Following<E> {
             return Ok(None);
         }
         self.wait_for_place()
-    }
-
-    /// Commits what came before a record that cannot be folded; returns why it cannot.
-    fn stop_before(
-        &mut self,
-        before: RecordPlace,
-        reason: StopReason,
-        catching: &mut Catching,
-    ) -> StopReason {
-        self.engine.forget(&self.generation.checkpoint());
-        let ended = match self.wait_for_place() {
-            // Nobody answers for its partition any more: the record before which to stop would not come.
-            Ok(Some(found)) if found.offset(before.0).is_none() => Ended::Asked,
-            Ok(Some(found)) => self.pass(catching, &found, Some(before)),
-            Ok(None) => Ended::Asked,
-            Err(again) => Ended::Stopped(again),
-        };
-        let committed = match ended {
-            Ended::Asked => self.commit(),
-            // Whatever else could not be folded came before, and would have been met then.
-            Ended::ReadAgain | Ended::Returned => Ok(()),
-            Ended::Stopped(again) | Ended::Unfoldable(_, again) | Ended::Moved(_, again) => Err(again),
-        };
-        // The first reason stays the one to tell.
-        if let Err(again) = committed {
-            tracing::warn!("while reading again up to the event that cannot be folded: {again}");
-        }
-        reason
     }
 }

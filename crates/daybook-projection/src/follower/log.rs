@@ -12,8 +12,8 @@ use daybook_service::LogOnce;
 use super::following::Following;
 use super::telling::{publish_state, tell_away};
 use crate::checkpoint::{Checkpoint, SourceId};
-use crate::place::places;
 use crate::progress::State;
+use crate::sources::places;
 use crate::sources::{self, Misfit};
 use crate::stop::StopReason;
 
@@ -27,25 +27,13 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Where to read. Partitions that nobody answers for are left out: where their next events are now is not known.
 pub(super) struct Found {
-    /// What the log holds, per partition.
     pub(super) log: Vec<Option<Watermarks>>,
     /// The partitions that are read, by their index in the checkpoint.
     pub(super) here: Vec<usize>,
-    /// Where to go on in each of them.
     pub(super) starts: Vec<Start>,
-    /// The partitions that are not.
     pub(super) left_out: Vec<SourceId>,
 }
 
-impl Found {
-    /// Where to go on in a partition, by its index in the checkpoint; none if it is left out.
-    pub(super) fn offset(&self, source: usize) -> Option<i64> {
-        let index = self.here.iter().position(|here| *here == source)?;
-        self.starts.get(index).map(|start| start.offset)
-    }
-}
-
-/// What stands in the way of reading.
 enum Wait {
     /// No broker, a topic that is not there yet, or nobody answers for any partition.
     ForLog(String),
@@ -58,7 +46,7 @@ impl<E: EventData> Following<E> {
     /// missing, the state is [`State::Stopped`], and stays so until all partitions are read again.
     pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
         // One client for all looks: each new one has the same words for the log.
-        let waiting = topics::Waiting::open(&self.kafka)?;
+        let waiting = topics::Inspector::open(&self.kafka)?;
         let said = LogOnce::new();
         loop {
             let looked = self.look(&waiting)?;
@@ -84,9 +72,9 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn look(&self, waiting: &topics::Waiting) -> Result<Result<Found, Wait>, StopReason> {
+    fn look(&self, waiting: &topics::Inspector) -> Result<Result<Found, Wait>, StopReason> {
         let unknown = |error: TopicError| Ok(Err(Wait::ForLog(error.to_string())));
-        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT) {
+        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT, || false) {
             return unknown(error.into());
         }
         let checkpoint = self.generation.checkpoint();
@@ -104,7 +92,7 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn partition_count(&self, waiting: &topics::Waiting, topic: &str) -> Result<Option<i32>, TopicError> {
+    fn partition_count(&self, waiting: &topics::Inspector, topic: &str) -> Result<Option<i32>, TopicError> {
         match self.stopping.requested() {
             true => Err(LogError::GivenUp.into()),
             false => waiting.partition_count(topic, ANSWER_TIMEOUT),
@@ -115,7 +103,7 @@ impl<E: EventData> Following<E> {
     /// that does not answer would keep the others waiting.
     fn held(
         &self,
-        waiting: &topics::Waiting,
+        waiting: &topics::Inspector,
         checkpoint: &Checkpoint,
     ) -> Result<Vec<Option<Watermarks>>, TopicError> {
         let known = self.progress.borrow().away.clone();

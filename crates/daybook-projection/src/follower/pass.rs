@@ -12,25 +12,19 @@ use super::log::Found;
 use crate::engine::Incoming;
 use crate::stop::StopReason;
 
-/// How long to wait for a record when there is nothing to commit; bounds how long a request to stop goes unseen.
 const IDLE_POLL: Duration = Duration::from_millis(100);
 /// How long an event may wait for its commit while more keep coming.
 const COMMIT_AFTER: Duration = Duration::from_millis(50);
 
-/// Where a record lies: the partition's index and the offset.
 pub(super) type RecordPlace = (usize, i64);
 
-/// What ended a pass.
 pub(super) enum Ended {
-    /// The request to stop, or the record to stop before.
+    /// The request to stop.
     Asked,
     /// Something that no further reading repairs; the rows before it can be committed.
     Stopped(StopReason),
-    /// A fold that failed, and the event will wait when it is read again; or events have left the quarantine; or it is doubted that
-    /// the log is still the one that is followed.
+    /// Events have left the quarantine; or it is doubted that the log is still the one that is followed.
     ReadAgain,
-    /// A fold that failed: rows since the last commit are not to be trusted.
-    Unfoldable(RecordPlace, StopReason),
     /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where the
     /// one before it lay.
     Moved(Option<RecordPlace>, StopReason),
@@ -39,13 +33,8 @@ pub(super) enum Ended {
 }
 
 impl<E: EventData> Following<E> {
-    /// Reads what was found, up to the record `before` if there is one, and commits; returns why it goes no further.
-    pub(super) fn pass(
-        &mut self,
-        catching: &mut Catching,
-        found: &Found,
-        before: Option<RecordPlace>,
-    ) -> Ended {
+    /// Reads what was found, and commits; returns why it goes no further.
+    pub(super) fn pass(&mut self, catching: &mut Catching, found: &Found) -> Ended {
         for (source, start) in found.here.iter().zip(&found.starts) {
             self.engine.go_on_at(*source, start.offset);
         }
@@ -55,7 +44,7 @@ impl<E: EventData> Following<E> {
         let _before = self.findings.doubt.take();
         self.findings.readings.begin(self.engine.counted());
         let ended = match Reader::open(&self.kafka, &found.starts) {
-            Ok(reader) => self.read(&reader, found, catching, before),
+            Ok(reader) => self.read(&reader, found, catching),
             Err(error) => Err(Ended::Stopped(error.into())),
         };
         match ended {
@@ -64,22 +53,13 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn read(
-        &mut self,
-        reader: &Reader,
-        found: &Found,
-        catching: &mut Catching,
-        before: Option<RecordPlace>,
-    ) -> Result<(), Ended> {
+    fn read(&mut self, reader: &Reader, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         let mut commit_at = None;
         while !self.stopping.requested() {
             self.attend()?;
             let due = match self.poll(reader)? {
                 Polled::Record(record) => {
                     let source = found.here[record.source()];
-                    if before == Some((source, record.offset())) {
-                        return Ok(());
-                    }
                     catching.hear(source);
                     self.apply(source, &record)?;
                     let commit_at = *commit_at.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
@@ -101,7 +81,6 @@ impl<E: EventData> Following<E> {
         Ok(())
     }
 
-    /// Does what others ask for: releases events, leaves them out.
     fn attend(&mut self) -> Result<(), Ended> {
         match self.repair().map_err(Ended::Stopped)? {
             true => Err(Ended::ReadAgain),
@@ -146,11 +125,7 @@ impl<E: EventData> Following<E> {
         let offset = record.offset();
         let incoming = Incoming { source, offset, key: record.key(), value: record.value() };
         match self.engine.apply(&self.generation, incoming, || record.headers()) {
-            Ok(_) => Ok(()),
-            Err(_) if self.engine.reads_again() => Err(Ended::ReadAgain),
-            Err(reason @ (StopReason::Fold { .. } | StopReason::Store(_))) => {
-                Err(Ended::Unfoldable((source, offset), reason))
-            }
+            Ok(()) => Ok(()),
             Err(reason @ StopReason::Sequence { error: SequenceError::Gap { .. }, .. }) => {
                 Err(Ended::Moved(Some((source, self.engine.resume_offset(source))), reason))
             }
