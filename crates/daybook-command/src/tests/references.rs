@@ -100,9 +100,9 @@ impl<R: Label> Aggregate for Shelf<R> {
 /// What each event leaves: the value as a whole.
 fn update<R>(event: ToyEvent, made: impl FnOnce(String) -> R) -> ReferenceUpdate<R> {
     match event {
-        ToyEvent::Made { toy_id, name } => Some((toy_id, Existence::Present(made(name)))),
+        ToyEvent::Made { name, .. } => Some(Existence::Present(made(name))),
         ToyEvent::Painted { .. } => None,
-        ToyEvent::Lost { toy_id } => Some((toy_id, Existence::Gone)),
+        ToyEvent::Lost { .. } => Some(Existence::Gone),
     }
 }
 
