@@ -122,7 +122,7 @@ impl Commit<'_> {
         let generation = self.generation;
         let mut checkpoint = Checkpoint::clone(&generation.checkpoint());
         for (source, at) in reached {
-            open::put_source(&mut self.batch, &source, &at);
+            generation.put_source(&mut self.batch, &source, &at)?;
             checkpoint.set(source, at);
         }
         open::put_digest(&mut self.batch, self.digest);

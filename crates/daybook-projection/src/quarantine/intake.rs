@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use daybook_event::envelope::Envelope;
-use daybook_event::event_data::{DataError, EventData, Opened};
+use daybook_event::event_data::{EventData, Opened};
 use daybook_stream::{Admission, Disposition, EventRead, Headers, Placed, SetAsideLog};
 use uuid::Uuid;
 
-use super::Quarantine;
-use super::parking::{Parking, Totals, Waits};
+use super::parking::{Parking, Totals};
 use super::record::ParkedRecord;
 use super::skipped::{SkippedEvent, Skips};
+use super::{PARKED_RECORD_BYTES_MAX, Quarantine};
 use crate::engine::Incoming;
 use crate::sources::Source;
 use crate::stop::StopReason;
@@ -35,15 +35,6 @@ pub(crate) enum Taken {
     Fenced,
     /// A writer's claim, or a record that is set aside.
     Nothing,
-}
-
-/// What becomes of an event that comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
-    Project,
-    Park,
-    /// It takes its place and is forgotten.
-    LeaveOut,
 }
 
 impl Intake {
@@ -129,25 +120,20 @@ impl Intake {
         match disposition {
             Disposition::Event(EventRead::Opened(opened)) => {
                 let (index, position, id) = (record.source, opened.position, opened.id);
-                match self.course(index, position, id, record.key) {
-                    Course::LeaveOut => {}
-                    Course::Project if self.skips.is_empty() => {
-                        project(source, &opened, &[], &mut self.parking)?;
-                    }
-                    Course::Project => {
-                        let time_us = opened.time.as_microsecond();
-                        let left_out = self.skips.views(index, &source.id, position, time_us);
-                        project(source, &opened, &left_out, &mut self.parking)?;
-                    }
-                    Course::Park => {
-                        let waits = Waits::event(record, headers(), position, id);
-                        self.parking.park(&source.id, index, waits, None)?;
-                    }
+                if self.parking.waits(index, 0, record.key.unwrap_or_default()) {
+                    self.park(source, record, headers(), (position, id), None)?;
+                } else if self.skips.is_empty() {
+                    project(source, &opened, &[], &mut self.parking)?;
+                } else if !self.skips.is_left_out(index, position, id) {
+                    let time_us = opened.time.as_microsecond();
+                    let left_out = self.skips.views(index, &source.id, position, time_us);
+                    project(source, &opened, &left_out, &mut self.parking)?;
                 }
                 Ok(Taken::Event)
             }
-            Disposition::Event(EventRead::Unreadable { envelope, error }) => {
-                self.park_unreadable(source, record, headers(), &envelope, error)?;
+            Disposition::Event(EventRead::Unreadable { envelope: Envelope { position, id, .. }, error }) => {
+                let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error.into());
+                self.park(source, record, headers(), (position, id), Some(reason))?;
                 Ok(Taken::Event)
             }
             Disposition::Repeated => Ok(Taken::Repeated),
@@ -170,40 +156,32 @@ impl Intake {
     /// Parks records that were set aside, and have positions after all.
     fn park_placed(&mut self, source: &Source, index: usize, placed: &[Placed]) -> Result<(), StopReason> {
         for record in placed {
-            if !self.skips.is_left_out(index, record.position, record.id) {
-                let reason = source.unowned(record.offset, record.why.clone());
-                self.parking.park(&source.id, index, Waits::placed(record), Some(reason))?;
+            if self.skips.is_left_out(index, record.position, record.id) {
+                continue;
             }
+            let reason = source.unowned(record.offset, record.why.clone());
+            // Of a larger one nothing but its place is there.
+            if record.bytes > PARKED_RECORD_BYTES_MAX {
+                return Err(reason);
+            }
+            self.parking.park(index, ParkedRecord::placed(&source.id, record), None, Some(reason))?;
         }
         Ok(())
     }
 
-    fn park_unreadable(
+    /// Parks an event as a whole, unless it is left out.
+    fn park(
         &mut self,
         source: &Source,
         record: &Incoming<'_>,
         headers: Headers,
-        envelope: &Envelope<'_>,
-        error: DataError,
+        (position, id): (u64, Uuid),
+        reason: Option<StopReason>,
     ) -> Result<(), StopReason> {
-        let Envelope { position, id, .. } = *envelope;
         if self.skips.is_left_out(record.source, position, id) {
             return Ok(());
         }
-        let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error.into());
-        let waits = Waits::event(record, headers, position, id);
-        self.parking.park(&source.id, record.source, waits, Some(reason))
-    }
-
-    /// What becomes of the event of a position that comes next.
-    #[inline]
-    fn course(&self, index: usize, position: u64, id: Uuid, key: Option<&[u8]>) -> Course {
-        if !self.skips.is_empty() && self.skips.is_left_out(index, position, id) {
-            return Course::LeaveOut;
-        }
-        match self.parking.waits(index, 0, key.unwrap_or_default()) {
-            true => Course::Park,
-            false => Course::Project,
-        }
+        let parked = ParkedRecord::event(&source.id, &record.view(), headers, position, id);
+        self.parking.park(record.source, parked, Some(id), reason)
     }
 }

@@ -28,7 +28,7 @@ impl ParkedFile {
         let path = run.with_extension(&PARKED_SUFFIX[1..]);
         let mut bytes = Vec::new();
         for record in records {
-            let record = record.encode();
+            let record = record.encode().map_err(|error| StoreError::new("write", &path, error))?;
             put_varint(&mut bytes, record.len() as u64);
             bytes.extend_from_slice(&record);
         }
