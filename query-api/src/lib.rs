@@ -1,9 +1,8 @@
 //! Service D: the shop's queries, answered from its own read model, which it follows from the log in the same process.
 //!
 //! One file per answer: [`ordered_products`] (the join that the whole service is for), `orders`, `products`. What answers
-//! about a user share is in `user` and `known_products`.
+//! about a user share is in `user`.
 
-mod known_products;
 pub mod ordered_products;
 mod orders;
 mod products;
@@ -19,8 +18,8 @@ use daybook_query::api::Api;
 use daybook_query::command_line::Defaults;
 use daybook_query::request::QueryRequest;
 use daybook_query::{Queries, RunError, Service, Settings, StartError};
-use known_products::KnownProducts;
 use tokio::net::TcpListener;
+use user::KnownProducts;
 
 /// What the binary is called, and where it is by default.
 pub const DEFAULTS: Defaults = Defaults {

@@ -18,10 +18,8 @@ use projector::products::ProductRow;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::known_products::{KnownProducts, ProductsAt};
-use super::user;
+use super::user::{Items, KnownProducts, ProductsAt, UserPage};
 use daybook_query::api::Api;
-use daybook_query::cursor;
 use daybook_query::errors::{given_up, unreadable};
 use daybook_query::limits::READ_INLINE_ROWS_MAX;
 use daybook_query::read_set::ReadSet;
@@ -32,16 +30,7 @@ use daybook_service::http::ApiError;
 pub use gather::{Gathered, OrderedProduct};
 
 #[derive(Serialize)]
-struct Shown<'p> {
-    user_id: Uuid,
-    products: Vec<Item<'p>>,
-    next: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    quarantined: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Item<'p> {
+pub(super) struct Item<'p> {
     product_id: Uuid,
     title: Option<&'p str>,
     image: Option<&'p str>,
@@ -53,24 +42,15 @@ struct Item<'p> {
     last_ordered_at: Time,
 }
 
-/// Which part of the answer is asked for.
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    user_id: Uuid,
-    /// Position of the purchase to go on after.
-    after: Option<u64>,
-    limit: usize,
-}
-
 /// Answers the query.
 pub(super) async fn answer(
     api: Arc<Api>,
     known: Arc<KnownProducts>,
     request: QueryRequest,
 ) -> Result<Response, ApiError> {
-    let wanted = Wanted::read(&request)?;
-    let responder = api.respond(&request, &user::depends_on(wanted.user_id)).await?;
-    let products = known.at(&responder);
+    let wanted = UserPage::read(&request, "products")?;
+    let responder = api.respond(&request, &wanted.depends_on()).await?;
+    let products = ProductsAt::of(known, &responder);
     let of_few = products.clone();
     let few = move |generation: &Generation, read_set| few(generation, &of_few, wanted, read_set);
     let all = move |generation: &Generation, read_set, stop: &Stop| {
@@ -79,27 +59,14 @@ pub(super) async fn answer(
     responder.answer_any(READ_INLINE_ROWS_MAX, few, all).await
 }
 
-impl Wanted {
-    fn read(request: &QueryRequest) -> Result<Self, ApiError> {
-        let user_id = request.id()?;
-        let page = request.page()?;
-        let after = page.cursor.map(|text| cursor::read(&scope(user_id), &text)).transpose()?;
-        Ok(Self { user_id, after: after.map(u64::from_be_bytes), limit: page.limit })
-    }
-}
-
-fn scope(user_id: Uuid) -> String {
-    format!("/users/{user_id}/products")
-}
-
 /// None if there is more than can be read at once.
 fn few(
     generation: &Generation,
     products: &ProductsAt,
-    wanted: Wanted,
+    wanted: UserPage,
     read_set: ReadSet,
 ) -> Result<Option<Body>, ApiError> {
-    user::check_exists(generation, wanted.user_id)?;
+    wanted.check_exists(generation)?;
     let few = orders::page(generation, wanted.user_id, 0, READ_INLINE_ROWS_MAX);
     let few = few.map_err(|error| unreadable(&error))?;
     if few.next_index.is_some() {
@@ -111,7 +78,7 @@ fn few(
 fn all(
     generation: &Generation,
     products: &ProductsAt,
-    wanted: Wanted,
+    wanted: UserPage,
     read_set: ReadSet,
     stop: &Stop,
 ) -> Result<Body, ApiError> {
@@ -129,21 +96,14 @@ fn all(
 fn render(
     generation: &Generation,
     products: &ProductsAt,
-    wanted: Wanted,
+    wanted: UserPage,
     gathered: &Gathered,
     mut read_set: ReadSet,
 ) -> Result<Body, ApiError> {
-    let (page, next) = gathered.page(wanted.after, wanted.limit);
-    let rows = page.iter().map(|ordered| products.row(generation, ordered.product_id));
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    read_set.shows(schemas::products::TOPIC, page.iter().map(|ordered| ordered.product_id));
-    let shown = |key| page.iter().any(|ordered| ordered.product_id == key);
-    read_set.depends_on(schemas::products::TOPIC, shown);
+    let (page, next) = gathered.page(wanted.from, wanted.limit);
+    let rows = products.rows(generation, page.iter().map(|ordered| ordered.product_id), &mut read_set)?;
     let items = page.iter().zip(&rows).map(|(ordered, row)| item(ordered, row)).collect();
-    let next = next.map(|position| cursor::write(&scope(wanted.user_id), &position.to_be_bytes()));
-    let content =
-        Shown { user_id: wanted.user_id, products: items, next, quarantined: read_set.quarantined() };
-    Body::of(&content, page.len(), read_set)
+    wanted.body(Items::Products(items), next, read_set)
 }
 
 fn item<'p>(ordered: &OrderedProduct, product: &'p ProductRow) -> Item<'p> {

@@ -67,7 +67,6 @@ fn of_one(old: OrderPlacedV1) -> OrderPlaced {
 
 impl OrderEvent {
     /// The order this is about.
-    #[must_use]
     pub fn order_id(&self) -> Uuid {
         match self {
             Self::Placed(placed) => placed.order_id,

@@ -8,8 +8,6 @@
 //! the answer is `None`.
 
 mod digits;
-mod hex;
-mod time;
 mod value;
 
 use jiff::Timestamp;
@@ -24,14 +22,10 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at the beginning of `text`.
-    #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         Self { rest: text }
     }
 
-    /// What has not been read yet.
-    #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -63,14 +57,14 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub fn uuid<const N: usize>(&mut self, before: &[u8; N]) -> Option<Uuid> {
         self.expect(before)?;
-        hex::uuid(self.take()?)
+        digits::uuid(self.take()?)
     }
 
     /// A time of UTC since 1970 with six digits of fraction, after `before`.
     #[inline]
     pub fn time<const N: usize>(&mut self, before: &[u8; N]) -> Option<Timestamp> {
         self.expect(before)?;
-        time::timestamp(self.take()?)
+        digits::timestamp(self.take()?)
     }
 
     /// A whole number of exactly twenty digits, after `before`.
@@ -101,7 +95,6 @@ impl<'a> Cursor<'a> {
         0_i64.checked_sub_unsigned(magnitude)
     }
 
-    /// The text after `before`, up to its closing quote and without it.
     #[inline]
     pub fn text<const N: usize>(&mut self, before: &[u8; N]) -> Option<&'a str> {
         self.expect(before)?;

@@ -14,30 +14,23 @@ use uuid::Uuid;
 
 use crate::envelope::{OpenError, Source, claimed_parts, read_time};
 
-/// Type of a claim.
 pub const CLAIMED: &str = "daybook.writer.claimed.v1";
 
-/// One writer's claim to one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim<'a> {
     /// Id of the claim, a UUID of version 7.
     pub id: Uuid,
-    /// Service and partition that are claimed.
     pub source: Source<'a>,
     /// Epoch of the writer, from 1.
     pub epoch: u32,
-    /// Who writes.
     pub writer: Writer,
 }
 
-/// Who claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writer {
     /// Id of the service's directory: it stays the same when the service is started again.
     pub instance: Uuid,
-    /// Name of the machine, for people.
     pub host: String,
-    /// When it claimed.
     pub claimed_at: Timestamp,
 }
 
@@ -64,9 +57,6 @@ struct Data<'a> {
 }
 
 /// Seals a claim: the value of its record, one line of JSON in structured content mode.
-///
-/// # Errors
-/// None that a caller can cause.
 pub fn seal(claim: &Claim<'_>) -> serde_json::Result<Vec<u8>> {
     let Writer { instance, host, claimed_at } = &claim.writer;
     let time = format!("{claimed_at:.6}");
@@ -84,9 +74,6 @@ pub fn seal(claim: &Claim<'_>) -> serde_json::Result<Vec<u8>> {
 }
 
 /// Opens the value of a record that is no event. `None`: it is no claim either.
-///
-/// # Errors
-/// [`OpenError`] names what is wrong with a claim.
 pub fn open(value: Option<&[u8]>) -> Option<Result<Claim<'_>, OpenError>> {
     #[derive(Deserialize)]
     struct Kind<'a> {

@@ -12,16 +12,12 @@ use serde::{Deserialize, Deserializer};
 use crate::canonical::{Cursor, Value};
 
 /// The key; a field that is none does not compile.
-#[must_use]
 #[inline]
 pub fn key(key: &Uuid) -> Uuid {
     *key
 }
 
 /// A field that must be there, if only as null.
-///
-/// # Errors
-/// Those of reading it.
 pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     T::deserialize(from)
 }
@@ -53,7 +49,6 @@ impl<T> AnyForm<T> for Canonical<T> {}
 ///
 /// # Panics
 /// While it is compiled, if it has another number of members.
-#[must_use]
 pub const fn joined<T: Copy, const N: usize>(lists: &[&[T]]) -> [T; N] {
     let mut first = 0;
     while lists[first].is_empty() {
@@ -74,7 +69,6 @@ pub const fn joined<T: Copy, const N: usize>(lists: &[&[T]]) -> [T; N] {
 }
 
 /// Whether no text begins with another one of them.
-#[must_use]
 pub const fn are_apart(texts: &[&str]) -> bool {
     let mut one = 0;
     while one < texts.len() {

@@ -18,7 +18,6 @@ pub const ASKED_EVERY: Duration = Duration::from_secs(30);
 /// Records that are kept of a partition to ask for; of more, those in between are not asked for.
 pub const KEPT_MAX: usize = 8;
 
-/// A partition that is followed, and what the log holds of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Followed {
     /// Kafka's offset up to where it was read, as far as that is noted.
@@ -27,7 +26,6 @@ pub struct Followed {
     pub low: i64,
     /// The log's end offset, asked for after `reading` was looked at.
     pub high: i64,
-    /// What its reader has read.
     pub reading: Reading,
 }
 
@@ -49,12 +47,10 @@ pub struct Counted(Vec<(i64, Stamp)>);
 
 impl Counted {
     /// Reading begins behind this event, if it begins behind one.
-    #[must_use]
     pub fn behind(event: Option<(i64, Stamp)>) -> Self {
         Self(event.into_iter().collect())
     }
 
-    /// An event was applied.
     pub fn event(&mut self, offset: i64, stamp: Stamp) {
         self.0.clear();
         self.0.push((offset, stamp));
@@ -92,7 +88,6 @@ impl Readings {
     }
 
     /// Of so many partitions; nothing where there is no reader.
-    #[must_use]
     pub fn all(&self, partitions: usize) -> Vec<Reading> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.resize(partitions, Reading::default());
@@ -100,31 +95,24 @@ impl Readings {
     }
 }
 
-/// How far a partition was read when that was looked at.
 #[derive(Debug, Clone, Copy)]
 struct Looked {
     since: Instant,
     next_offset: i64,
     ended: Option<u64>,
-    /// Its end offset then.
     high: i64,
 }
 
-/// What is doubtful about a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// Nothing was read of it for [`UNREAD_MAX`].
     #[error("nothing was read of it for long, although it has more")]
     Unread,
-    /// The record that counted last is not where it was.
     #[error("it does not have what was read of it where it was")]
     Moved,
 }
 
-/// Looks again and again.
 #[derive(Debug, Clone)]
 pub struct Doubts {
-    /// Per partition that is answered for.
     looked: Vec<Option<Looked>>,
     /// Per partition: the last record that the log was asked for and had.
     had: Vec<Option<(i64, Stamp)>>,
@@ -132,17 +120,12 @@ pub struct Doubts {
 }
 
 impl Doubts {
-    /// Has none yet.
-    #[must_use]
     pub fn begin(now: Instant) -> Self {
         Self { looked: Vec::new(), had: Vec::new(), asked_at: now }
     }
 
     /// The first doubt, and the index of its partition. `partitions` has none where nobody answers; `stamps` is asked for records by index
     /// in it and offset, one of each partition at a time, and gives their stamps (see [`crate::place::stamp`]); but every [`ASKED_EVERY`] only.
-    ///
-    /// # Errors
-    /// What `stamps` fails with.
     pub fn look<E>(
         &mut self,
         now: Instant,

@@ -26,7 +26,6 @@ pub(crate) use canonical::open as open_canonical;
 pub use seal::{as_sent, seal};
 pub(crate) use structured::claimed_parts;
 
-/// Highest epoch of a writer.
 pub const EPOCH_MAX: u32 = attribute::EPOCH_MAX;
 
 /// Value of the record header `content-type` of an event in structured mode.
@@ -46,7 +45,6 @@ pub struct Envelope<'a> {
     pub source: Source<'a>,
     /// Type with version, such as `shop.user.signed-up.v1`.
     pub event_type: Cow<'a, str>,
-    /// Id of the aggregate.
     pub subject: Uuid,
     /// When the command was decided, in microseconds.
     pub time: Timestamp,
@@ -60,16 +58,13 @@ pub struct Envelope<'a> {
     pub causation_id: Uuid,
     /// W3C trace context of the request, if there was one.
     pub traceparent: Option<Cow<'a, str>>,
-    /// The data, as JSON.
     pub data: Cow<'a, RawValue>,
 }
 
 /// Who wrote an event: `/users/3` is service `users`, partition 3 of its topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source<'a> {
-    /// Name of the service.
     pub service: Cow<'a, str>,
-    /// Partition of the service's topic.
     pub partition: i32,
 }
 
@@ -79,46 +74,21 @@ impl fmt::Display for Source<'_> {
     }
 }
 
-/// Why a record is not an event that Daybook can read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// A record without a value: a tombstone of compaction, which these topics must not have.
     #[error("the record has no value; a tombstone does not belong into an event topic")]
     NoValue,
-    /// The value is not UTF-8.
     #[error("the value is not UTF-8 from byte {at} on")]
-    NotUtf8 {
-        /// Index of the first wrong byte.
-        at: usize,
-    },
-    /// The value is not JSON, or no JSON object.
+    NotUtf8 { at: usize },
     #[error("the value is not an event in JSON: {detail}")]
-    NotJson {
-        /// Where and why.
-        detail: String,
-    },
-    /// A required attribute is not there.
+    NotJson { detail: String },
     #[error("attribute `{attribute}` is missing")]
-    Missing {
-        /// Its name on the wire.
-        attribute: &'static str,
-    },
-    /// An attribute has a value it must not have.
+    Missing { attribute: &'static str },
     #[error("attribute `{attribute}` is {found}, expected {expected}")]
-    Malformed {
-        /// Its name on the wire.
-        attribute: String,
-        /// Its value, shortened.
-        found: String,
-        /// What it should have been.
-        expected: String,
-    },
+    Malformed { attribute: String, found: String, expected: String },
 }
 
 /// Opens the value of a record. `headers` is called only if the value is not a structured event.
-///
-/// # Errors
-/// [`OpenError`] names the attribute.
 pub fn open<'a, H>(value: Option<&'a [u8]>, headers: H) -> Result<Envelope<'a>, OpenError>
 where
     H: FnOnce() -> Vec<(String, Vec<u8>)>,

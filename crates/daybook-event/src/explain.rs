@@ -7,11 +7,9 @@ use serde::Deserialize;
 /// Longest part of foreign input that an error repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
 
-/// What was wrong with a JSON text, and where.
 pub(crate) struct Fault {
     /// Path of the field; empty where the text as a whole is wrong.
     pub(crate) field: String,
-    /// What was wrong with it, in serde's words.
     pub(crate) detail: String,
 }
 

@@ -10,7 +10,6 @@ const NATURAL_KEYS: Uuid = Uuid::from_u128(0xd14f_406f_e131_58fb_a4fb_6074_fa3a_
 ///
 /// Keys count byte by byte: one that may be spelled in several ways is to be brought to one spelling before. The id shows nobody
 /// the key, but lets everybody who guesses it see that it is this one.
-#[must_use]
 pub fn natural_key(kind: &str, key: &str) -> Uuid {
     let kind = Uuid::new_v5(&NATURAL_KEYS, kind.as_bytes());
     Uuid::new_v5(&kind, key.as_bytes())

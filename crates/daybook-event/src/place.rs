@@ -12,18 +12,13 @@ use uuid::Uuid;
 use crate::sequence::Reached;
 use crate::{claim, envelope};
 
-/// What a reader has applied of a partition, and what the log holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compared {
-    /// What was applied.
     pub reached: Reached,
-    /// First offset that the log holds.
     pub low: i64,
-    /// The log's end offset.
     pub high: i64,
 }
 
-/// Where to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Read from this offset on.
@@ -37,24 +32,18 @@ pub enum Place {
 pub enum Step {
     /// Look at the record at this offset, and tell [`Search::saw`].
     Look(i64),
-    /// The search is over.
     Found(Place),
 }
 
 /// Which record of which writer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Its id.
     pub id: Uuid,
-    /// Epoch of the writer that sent it.
     pub epoch: u32,
 }
 
 /// Finds the place of every partition. `records` is asked for records by index in `compared` and offset, several at once,
 /// and gives position and stamp of each (see [`event`]).
-///
-/// # Errors
-/// What `records` fails with.
 pub fn places<E>(
     compared: impl IntoIterator<Item = Compared>,
     mut records: impl FnMut(&[(usize, i64)]) -> Result<Vec<Option<(u64, Stamp)>>, E>,
@@ -113,7 +102,6 @@ enum LooksAt {
 
 impl Search {
     /// Begins with the record before the checkpoint's offset, or the last one if the log ends earlier.
-    #[must_use]
     pub fn begin(compared: Compared) -> Self {
         let Compared { reached, low, high } = compared;
         let Reached { offset: next_offset, next_position, .. } = reached;
@@ -132,8 +120,6 @@ impl Search {
         search
     }
 
-    /// What to do next.
-    #[must_use]
     pub fn step(&self) -> Step {
         self.step
     }

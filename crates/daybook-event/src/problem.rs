@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Media type of a problem body.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 /// What `type` begins with: a path that every process serves.
 const PATH: &str = "/problems/";
@@ -17,7 +16,6 @@ const MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "instance"];
 pub struct ProblemType {
     /// Its stable name, such as `email-taken`.
     pub slug: &'static str,
-    /// Its HTTP status.
     pub status: u16,
     /// Its name for people.
     pub title: &'static str,
@@ -27,7 +25,6 @@ pub struct ProblemType {
 
 impl ProblemType {
     /// What `type` says.
-    #[must_use]
     pub fn path(&self) -> String {
         format!("{PATH}{}", self.slug)
     }
@@ -39,11 +36,9 @@ pub struct Problem {
     /// Stable identifier of the kind of problem: `/problems/` and a slug.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The same for every problem of this kind.
     pub title: String,
     /// HTTP status, repeated for logs.
     pub status: u16,
-    /// This occurrence: what was wrong, and the remedy.
     pub detail: String,
     /// Further members, such as `field`.
     #[serde(flatten)]
@@ -51,7 +46,6 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of a kind.
     pub fn of(kind: &ProblemType, detail: impl Into<String>) -> Self {
         Self::new(kind.status, kind.slug, kind.title, detail)
     }
@@ -68,7 +62,6 @@ impl Problem {
     }
 
     /// What tells it from problems of other kinds.
-    #[must_use]
     pub fn slug(&self) -> &str {
         let slug = self.kind.strip_prefix(PATH).or_else(|| self.kind.strip_prefix(PATH_BEFORE));
         slug.unwrap_or(&self.kind)

@@ -30,7 +30,6 @@ pub const RECENT_IDS_MAX: usize = 1024;
 pub struct Sequence {
     next: u64,
     recent: VecDeque<Uuid>,
-    /// The epoch in force where the reader is.
     epoch: u32,
     /// Right behind the event applied last, and the epoch in force there.
     behind: (i64, u32),
@@ -40,13 +39,10 @@ pub struct Sequence {
 /// How far a reader has applied a partition: the place right behind the event applied last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reached {
-    /// Kafka's offset right behind that event.
     pub offset: i64,
-    /// The epoch in force there.
     pub epoch: u32,
     /// The position that must come next; equally the number of events applied.
     pub next_position: u64,
-    /// Id of the event applied last.
     pub last_id: Option<Uuid>,
     /// Id of the log that the partition belongs to, if an event of its topic named one.
     pub log_id: Option<Uuid>,
@@ -55,9 +51,7 @@ pub struct Reached {
 /// What to do with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the next one.
     Apply,
-    /// It has been applied before.
     Duplicate,
     /// Its writer has been superseded by another one. Skip it.
     Superseded,
@@ -68,46 +62,22 @@ pub enum Verdict {
 /// Why a record must neither be applied nor skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SequenceError {
-    /// Positions are missing.
     #[error(
         "gap: position {expected} was expected, {found} was found, so {} event(s) are missing{}",
         found - expected,
         not_filled(*set_aside)
     )]
-    Gap {
-        /// The position that should have come.
-        expected: u64,
-        /// The position that came.
-        found: u64,
-        /// Records with keys that were set aside in between; they are not as many as positions are missing.
-        set_aside: u64,
-    },
-    /// One position, two events.
+    Gap { expected: u64, found: u64, set_aside: u64 },
     #[error(
         "fork: position {position} was applied as event {applied}, and now comes as event {found}: two writers wrote this partition, the \
          topic was made anew, or this is another cluster"
     )]
-    Fork {
-        /// The position both claim.
-        position: u64,
-        /// Id of the event that was applied.
-        applied: Uuid,
-        /// Id of the event that came now.
-        found: Uuid,
-    },
-    /// The next position, of another log.
+    Fork { position: u64, applied: Uuid, found: Uuid },
     #[error(
         "another log: the event at position {position} comes behind {expected} in the log that was read, and names {found}: the \
          topic was made anew, or this is another cluster"
     )]
-    OtherLog {
-        /// The position.
-        position: u64,
-        /// Id of the event that was applied before it; for a partition's first event, of the log.
-        expected: Uuid,
-        /// What the event names in its place.
-        found: Uuid,
-    },
+    OtherLog { position: u64, expected: Uuid, found: Uuid },
 }
 
 fn not_filled(set_aside: u64) -> String {
@@ -118,22 +88,16 @@ fn not_filled(set_aside: u64) -> String {
 }
 
 impl Sequence {
-    /// Before the first event of a partition.
-    #[must_use]
     pub fn start() -> Self {
         Self::default()
     }
 
-    /// As a checkpoint keeps it.
-    #[must_use]
     pub fn resume(reached: Reached) -> Self {
         let Reached { offset, epoch, next_position, last_id, log_id } = reached;
         let recent = last_id.into_iter().collect();
         Self { next: next_position, recent, epoch, behind: (offset, epoch), log_id }
     }
 
-    /// What a checkpoint has to keep.
-    #[must_use]
     pub fn reached(&self) -> Reached {
         let (offset, epoch) = self.behind;
         Reached { offset, epoch, next_position: self.next, last_id: self.last_id(), log_id: self.log_id }
@@ -148,26 +112,20 @@ impl Sequence {
         self.epoch = self.behind.1;
     }
 
-    /// The epoch in force where the reader is.
-    #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
     /// The position that must come next; equally the number of events applied.
-    #[must_use]
     pub fn next_position(&self) -> u64 {
         self.next
     }
 
-    /// Id of the event applied last.
-    #[must_use]
     pub fn last_id(&self) -> Option<Uuid> {
         self.recent.back().copied()
     }
 
     /// Id of the log that the partition belongs to, as far as it is known.
-    #[must_use]
     pub fn log_id(&self) -> Option<Uuid> {
         self.log_id
     }
@@ -177,16 +135,12 @@ impl Sequence {
         self.log_id.get_or_insert(log_id);
     }
 
-    /// Judges a writer's claim without changing anything.
-    #[must_use]
     pub fn check_claim(&self, epoch: u32) -> Verdict {
         if epoch > self.epoch { Verdict::Claim } else { Verdict::Superseded }
     }
 
     /// Judges an event without changing anything.
-    ///
-    /// # Errors
-    /// [`SequenceError`] for a gap, a fork, or an event of another log.
+    /// Errors: [`SequenceError`] for a gap, a fork, or an event of another log.
     pub fn check(
         &self,
         epoch: u32,

@@ -23,12 +23,10 @@ pub const HEADER_BYTES_MAX: usize = 2_000;
 /// What stands for all partitions of a topic whose positions are packed.
 const ALL: &str = "*";
 
-/// One position in one partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenPosition {
     /// Topic without prefix, such as `orders.events`.
     pub topic: String,
-    /// Partition of that topic.
     pub partition: i32,
     /// Position in that partition, from 0.
     pub position: u64,
@@ -41,29 +39,20 @@ pub struct Token {
     pub positions: Vec<TokenPosition>,
 }
 
-/// Why a text is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// One part is not `topic/partition@position`.
     #[error("`{part}` is not of the form topic/partition@position, such as orders.events/3@1042")]
-    Malformed {
-        /// The part in question.
-        part: String,
-    },
-    /// More than [`POSITIONS_MAX`] partitions.
+    Malformed { part: String },
     #[error("a token names at most {POSITIONS_MAX} partitions")]
     TooMany,
 }
 
 impl Token {
-    /// A token of one position.
-    #[must_use]
     pub fn one(topic: &str, partition: i32, position: u64) -> Self {
         Self { positions: vec![TokenPosition { topic: topic.to_owned(), partition, position }] }
     }
 
     /// As the value of a header: packed if it would be too long.
-    #[must_use]
     pub fn to_header(&self) -> String {
         let plain = self.to_string();
         if plain.len() <= HEADER_BYTES_MAX { plain } else { self.packed() }
@@ -153,7 +142,6 @@ fn parse(part: &str) -> Result<(&str, i32, u64), TokenError> {
     Ok((topic, partition, number(position).ok_or_else(malformed)?))
 }
 
-/// Digits only: `from_str` alone would also take a sign.
 fn number<T: FromStr>(digits: &str) -> Option<T> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

@@ -46,7 +46,6 @@ impl ConsumerContext for Context {}
 /// Facility of the lines that say why a connection failed.
 const FAILURE: &str = "FAIL";
 
-/// One line of librdkafka's log.
 pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
     // Of a failure the error tells as well.

@@ -10,9 +10,9 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
@@ -22,32 +22,9 @@ const NOT_ALLOWED: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTH
 const NOT_TAKEN: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD;
 const NOT_KNOWN_YET: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
 
-/// Why the embedded broker cannot do something.
 #[derive(Debug, thiserror::Error)]
-pub enum EmbeddedError {
-    /// It did not start.
-    #[error("the embedded broker does not start: {reason}")]
-    Start {
-        /// librdkafka's words, or the system's.
-        reason: String,
-    },
-    /// The topic was not created.
-    #[error("the embedded broker cannot create topic {topic} with {partitions} partitions: {reason}")]
-    CreateTopic {
-        /// Full name.
-        topic: String,
-        /// As given.
-        partitions: i32,
-        /// librdkafka's words.
-        reason: String,
-    },
-    /// A broker or a partition is not as asked.
-    #[error("the embedded broker cannot be changed: {reason}")]
-    Change {
-        /// librdkafka's words.
-        reason: String,
-    },
-}
+#[error("the embedded broker {0}")]
+pub struct EmbeddedError(String);
 
 /// A running mock cluster, mostly of one broker; dropping it stops it and forgets its records.
 pub struct EmbeddedBroker {
@@ -57,37 +34,17 @@ pub struct EmbeddedBroker {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Request {
-    what: Asked,
-    done: mpsc::Sender<Result<(), String>>,
-}
-
-enum Asked {
-    CreateTopic { topic: String, partitions: i32 },
-    SetLeader { topic: String, partition: i32, broker: Option<i32> },
-    BrokerDown(i32),
-    BrokerUp(i32),
-    RoundTrip { broker: i32, time: Duration },
-    RefuseReads(usize),
-    RefuseWrites(usize),
-    HideEnds(usize),
-}
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+type Request = Box<dyn FnOnce(&Cluster, &mut KeptPorts) + Send>;
 
 impl EmbeddedBroker {
-    /// Starts it on a free port of the loopback interface.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Start`].
     pub fn start() -> Result<EmbeddedBroker, EmbeddedError> {
         EmbeddedBroker::start_with(1)
     }
 
     /// The same with so many brokers, numbered from 1; each has a port of its own.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Start`].
     pub fn start_with(brokers: i32) -> Result<EmbeddedBroker, EmbeddedError> {
-        let start_error = |reason: String| EmbeddedError::Start { reason };
+        let start_error = |reason: String| EmbeddedError(format!("does not start: {reason}"));
         let (started_sender, started) = mpsc::channel();
         let (requests, receiver) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -100,61 +57,51 @@ impl EmbeddedBroker {
     }
 
     /// Creates a topic; `full_name` includes the prefix. One that is there already is left as it is.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::CreateTopic`].
     pub fn create_topic(&self, full_name: &str, partitions: i32) -> Result<(), EmbeddedError> {
         let topic = full_name.to_owned();
-        self.ask(Asked::CreateTopic { topic: topic.clone(), partitions })
-            .map_err(|reason| EmbeddedError::CreateTopic { topic, partitions, reason })
+        let create = move |cluster: &Cluster, _: &mut _| match cluster.create_topic(&topic, partitions, 1) {
+            Err(KafkaError::MockCluster(RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+            created => created,
+        };
+        self.ask(&format!("cannot create topic {full_name} with {partitions} partitions"), create)
     }
 
     /// Makes a broker the leader of a partition, or nobody. The last crashes the process if a client that knows another
     /// leader still reads or writes the partition: librdkafka's mock does not expect that.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn set_leader(
         &self,
         full_name: &str,
         partition: i32,
         broker: Option<i32>,
     ) -> Result<(), EmbeddedError> {
-        self.change(Asked::SetLeader { topic: full_name.to_owned(), partition, broker })
+        let topic = full_name.to_owned();
+        self.change(move |cluster, _| cluster.partition_leader(&topic, partition, broker))
     }
 
     /// Takes a broker away: its connections are cut, and new ones refused. It stays the leader of its partitions.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn broker_down(&self, broker: i32) -> Result<(), EmbeddedError> {
-        self.change(Asked::BrokerDown(broker))
+        self.change(move |cluster, ports| {
+            cluster.broker_down(broker)?;
+            ports.keep(broker);
+            Ok(())
+        })
     }
 
-    /// Brings a broker back, with all that it had.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn broker_up(&self, broker: i32) -> Result<(), EmbeddedError> {
-        self.change(Asked::BrokerUp(broker))
+        self.change(move |cluster, ports| {
+            ports.kept.remove(&broker);
+            cluster.broker_up(broker)
+        })
     }
 
-    /// Lets a broker take so long for every answer.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn round_trip(&self, broker: i32, time: Duration) -> Result<(), EmbeddedError> {
-        self.change(Asked::RoundTrip { broker, time })
+        self.change(move |cluster, _| cluster.broker_round_trip_time(broker, time))
     }
 
-    /// The address for this and other processes.
-    #[must_use]
     pub fn bootstrap(&self) -> String {
         self.bootstrap.clone()
     }
 
-    /// Settings that reach it.
-    #[must_use]
     pub fn kafka(&self, topic_prefix: &str) -> Kafka {
         Kafka {
             brokers: self.bootstrap(),
@@ -165,38 +112,47 @@ impl EmbeddedBroker {
     }
 
     /// Refuses so many requests of readers as it does one who may not read the topic.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn refuse_reads(&self, requests: usize) -> Result<(), EmbeddedError> {
-        self.change(Asked::RefuseReads(requests))
+        self.fail(RDKafkaApiKey::Fetch, NOT_ALLOWED, requests)
     }
 
     /// Refuses so many requests of writers for good, as it does a record that it does not take.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn refuse_writes(&self, requests: usize) -> Result<(), EmbeddedError> {
-        self.change(Asked::RefuseWrites(requests))
+        self.fail(RDKafkaApiKey::Produce, NOT_TAKEN, requests)
     }
 
     /// Answers so many questions where a partition ends as a leader does that has just been elected: it does not know yet.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Change`].
     pub fn hide_ends(&self, requests: usize) -> Result<(), EmbeddedError> {
-        self.change(Asked::HideEnds(requests))
+        self.fail(RDKafkaApiKey::ListOffsets, NOT_KNOWN_YET, requests)
     }
 
-    fn change(&self, what: Asked) -> Result<(), EmbeddedError> {
-        self.ask(what).map_err(|reason| EmbeddedError::Change { reason })
+    fn fail(&self, key: RDKafkaApiKey, error: RDKafkaRespErr, requests: usize) -> Result<(), EmbeddedError> {
+        self.change(move |cluster, _| {
+            cluster.request_errors(key, &vec![error; requests]);
+            Ok(())
+        })
     }
 
-    fn ask(&self, what: Asked) -> Result<(), String> {
-        let ended = || "the embedded broker has ended".to_owned();
+    fn change<F>(&self, what: F) -> Result<(), EmbeddedError>
+    where
+        F: FnOnce(&Cluster, &mut KeptPorts) -> Result<(), KafkaError> + Send + 'static,
+    {
+        self.ask("cannot be changed", what)
+    }
+
+    fn ask<F>(&self, cannot: &str, what: F) -> Result<(), EmbeddedError>
+    where
+        F: FnOnce(&Cluster, &mut KeptPorts) -> Result<(), KafkaError> + Send + 'static,
+    {
         let (done, answer) = mpsc::channel();
-        self.requests.as_ref().ok_or_else(ended)?.send(Request { what, done }).map_err(|_| ended())?;
-        answer.recv().map_err(|_| ended())?
+        let request: Request = Box::new(move |cluster, ports| report(&done, what(cluster, ports)));
+        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok());
+        let answered = if sent { answer.recv().ok() } else { None };
+        match answered {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(EmbeddedError(format!("{cannot}: {error}"))),
+            None => Err(EmbeddedError(format!("{cannot}: the embedded broker has ended"))),
+        }
     }
 }
 
@@ -224,8 +180,7 @@ fn run(brokers: i32, started: &mpsc::Sender<Result<String, String>>, requests: &
     let mut kept = KeptPorts { bootstrap: bootstrap.clone(), kept: BTreeMap::new() };
     report(started, Ok(bootstrap));
     for request in requests {
-        let answered = answer(&cluster, &mut kept, request.what);
-        report(&request.done, answered.map_err(|error| error.to_string()));
+        request(&cluster, &mut kept);
     }
 }
 
@@ -255,42 +210,6 @@ fn without_listening(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &address)?;
     Ok(socket)
-}
-
-fn answer<C: ClientContext>(
-    cluster: &MockCluster<'_, C>,
-    ports: &mut KeptPorts,
-    asked: Asked,
-) -> Result<(), KafkaError> {
-    match asked {
-        Asked::CreateTopic { topic, partitions } => match cluster.create_topic(&topic, partitions, 1) {
-            Err(KafkaError::MockCluster(RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
-            created => created,
-        },
-        Asked::SetLeader { topic, partition, broker } => cluster.partition_leader(&topic, partition, broker),
-        Asked::BrokerDown(broker) => {
-            cluster.broker_down(broker)?;
-            ports.keep(broker);
-            Ok(())
-        }
-        Asked::BrokerUp(broker) => {
-            ports.kept.remove(&broker);
-            cluster.broker_up(broker)
-        }
-        Asked::RefuseReads(requests) => {
-            cluster.request_errors(RDKafkaApiKey::Fetch, &vec![NOT_ALLOWED; requests]);
-            Ok(())
-        }
-        Asked::RefuseWrites(requests) => {
-            cluster.request_errors(RDKafkaApiKey::Produce, &vec![NOT_TAKEN; requests]);
-            Ok(())
-        }
-        Asked::HideEnds(requests) => {
-            cluster.request_errors(RDKafkaApiKey::ListOffsets, &vec![NOT_KNOWN_YET; requests]);
-            Ok(())
-        }
-        Asked::RoundTrip { broker, time } => cluster.broker_round_trip_time(broker, time),
-    }
 }
 
 fn report<T>(to: &mpsc::Sender<T>, value: T) {

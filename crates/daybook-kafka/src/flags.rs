@@ -13,7 +13,6 @@ const REPLICATION_FACTOR_MAX: i32 = 100;
 /// Kafka allows 249 characters for a topic's name; the rest is for the bare name.
 const TOPIC_PREFIX_CHARS_MAX: usize = 200;
 
-/// Text that may stand before every topic name.
 pub fn topic_prefix() -> impl TypedValueParser<Value = String> {
     let expected = format!("at most {TOPIC_PREFIX_CHARS_MAX} letters, digits, '.', '_' or '-'");
     setting(expected, String::new(), |raw| {
@@ -22,12 +21,10 @@ pub fn topic_prefix() -> impl TypedValueParser<Value = String> {
     })
 }
 
-/// Partitions of a topic.
 pub fn partitions() -> impl TypedValueParser<Value = i32> {
     number(1..=PARTITIONS_MAX)
 }
 
-/// Copies that Kafka keeps of a topic.
 pub fn replication_factor() -> impl TypedValueParser<Value = i32> {
     number(1..=REPLICATION_FACTOR_MAX)
 }

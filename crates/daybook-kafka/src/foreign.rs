@@ -21,9 +21,6 @@ pub struct ForeignTransaction {
 
 impl ForeignTransaction {
     /// Begins one; whoever had the same id before is shut out by the broker.
-    ///
-    /// # Errors
-    /// [`LogError::Client`].
     pub fn begin(kafka: &Kafka, id: &str) -> Result<ForeignTransaction, LogError> {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &kafka.brokers)
@@ -35,10 +32,6 @@ impl ForeignTransaction {
         Ok(ForeignTransaction { producer, kafka: kafka.clone() })
     }
 
-    /// Writes one record, and waits until the broker has it.
-    ///
-    /// # Errors
-    /// [`LogError::Client`].
     pub fn write(&self, topic: &str, partition: i32, key: &[u8], value: &[u8]) -> Result<(), LogError> {
         let full_name = self.kafka.topic_name(topic);
         let record = BaseRecord::to(&full_name).partition(partition).key(key).payload(value);
@@ -46,19 +39,12 @@ impl ForeignTransaction {
         self.producer.flush(STEP_TIMEOUT).map_err(failed)
     }
 
-    /// Commits, and begins another one.
-    ///
-    /// # Errors
-    /// [`LogError::Client`].
     pub fn commit(&self) -> Result<(), LogError> {
         self.producer.commit_transaction(STEP_TIMEOUT).map_err(failed)?;
         self.producer.begin_transaction().map_err(failed)
     }
 
     /// Aborts, and begins another one. The records stay in the log.
-    ///
-    /// # Errors
-    /// [`LogError::Client`].
     pub fn abort(&self) -> Result<(), LogError> {
         self.producer.abort_transaction(STEP_TIMEOUT).map_err(failed)?;
         self.producer.begin_transaction().map_err(failed)

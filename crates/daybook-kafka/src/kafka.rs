@@ -45,7 +45,6 @@ pub struct Kafka {
 
 impl Kafka {
     /// The name of a topic as Kafka knows it: the prefix and the bare name.
-    #[must_use]
     pub fn topic_name(&self, bare: &str) -> String {
         format!("{}{bare}", self.topic_prefix)
     }

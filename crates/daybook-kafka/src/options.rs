@@ -54,7 +54,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("transactional.id", WHY_IN_ORDER),
 ];
 
-/// An item of `--kafka`; the key is empty if it is not KEY=VALUE. Its text is never part of an error.
 pub fn kafka_option(item: &str) -> Result<(String, String), Infallible> {
     let (key, value) = item.split_once('=').unwrap_or_default();
     Ok((key.trim().to_owned(), value.trim().to_owned()))

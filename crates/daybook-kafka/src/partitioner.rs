@@ -4,7 +4,6 @@
 ///
 /// # Panics
 /// If `partitions` is not positive; the settings and the topic checks refuse that long before.
-#[must_use]
 pub fn partition_for_key(key: &[u8], partitions: i32) -> i32 {
     assert!(partitions > 0, "a topic has at least one partition");
     (murmur2(key) & 0x7fff_ffff).cast_signed() % partitions

@@ -6,13 +6,9 @@
 //! run each, so that the partitions advance side by side.
 
 mod batch;
-mod native_message;
-mod native_topic;
-mod record;
+mod native;
 mod source;
 mod spans;
-mod turn;
-mod wake;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -21,27 +17,20 @@ use std::time::{Duration, Instant};
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
-
-pub use batch::{BatchItem, BatchRecord};
-pub use record::Record;
-pub use spans::{Span, read_spans, read_spans_until};
+use rdkafka::message::{BorrowedMessage, Headers as _};
+use source::{Source, Turn, Wake, assign};
 
 use crate::client::Context;
 use crate::{FetchAhead, Kafka, LogError};
-use source::{Source, assign};
-use turn::Turn;
-use wake::Wake;
+pub use batch::{BatchItem, BatchRecord};
+pub use spans::{Span, read_spans, read_spans_until};
 
 /// How long an error's details (what the partition still holds) may take to learn.
 const DETAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where to begin in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Bare name.
     pub topic: String,
-    /// Kafka's partition number.
     pub partition: i32,
     /// The first offset to read; the partition's end offset is allowed and means "only what comes".
     pub offset: i64,
@@ -56,9 +45,7 @@ pub struct Reader {
     turn: Cell<Turn>,
 }
 
-/// What a poll found.
 pub enum Polled<'a> {
-    /// The next record of one partition.
     Record(Record<'a>),
     /// Everything up to the partition's present end has been returned. Comes again after further records.
     End {
@@ -72,18 +59,13 @@ pub enum Polled<'a> {
 
 impl Reader {
     /// Opens a consumer at the given offsets, one start per partition; does not wait for a broker.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`] if librdkafka refuses the options, [`LogError::StartNegative`], [`LogError::Client`].
+    /// Errors: [`LogError::Settings`] if librdkafka refuses the options, [`LogError::StartNegative`], [`LogError::Client`].
     pub fn open(kafka: &Kafka, starts: &[Start]) -> Result<Reader, LogError> {
         Reader::open_with(kafka, starts, FetchAhead::default())
     }
 
     /// The same with a bound of one's own on what is held fetched and unread. Partitions may be shared out among several
     /// readers, each with a thread of its own.
-    ///
-    /// # Errors
-    /// As [`Reader::open`].
     pub fn open_with(kafka: &Kafka, starts: &[Start], fetch_ahead: FetchAhead) -> Result<Reader, LogError> {
         let wake = Arc::new(Wake::default());
         let mut consumer: BaseConsumer<Context> = kafka
@@ -102,9 +84,7 @@ impl Reader {
     }
 
     /// The next record, end or error; blocks for at most `timeout`.
-    ///
-    /// # Errors
-    /// What stops a partition for good: [`LogError::OffsetOutOfRange`], [`LogError::NoSuchPartition`],
+    /// Errors: What stops a partition for good: [`LogError::OffsetOutOfRange`], [`LogError::NoSuchPartition`],
     /// [`LogError::Damaged`], [`LogError::Denied`], [`LogError::Client`].
     pub fn poll(&self, timeout: Duration) -> Result<Polled<'_>, LogError> {
         let deadline = Instant::now() + timeout;
@@ -121,7 +101,6 @@ impl Reader {
 
     /// The offset of what comes next of a source: everything before it has been returned, or is no record (a foreign
     /// transaction's mark). It asks one of librdkafka's threads, so it is for the ends of partitions, not for each record.
-    #[must_use]
     pub fn next_offset(&self, source: usize) -> i64 {
         let Some(source) = self.sources.get(source) else { return 0 };
         let returned = source.next_offset.get();
@@ -203,5 +182,52 @@ impl Reader {
             _ if fatal => Some(LogError::Client { doing: "reading", reason: code.to_string() }),
             _ => None,
         }
+    }
+}
+
+/// A record of the log. Nothing is copied: key and value are valid as long as it lives.
+pub struct Record<'a> {
+    source: usize,
+    topic: &'a str,
+    message: BorrowedMessage<'a>,
+}
+
+impl<'a> Record<'a> {
+    fn new(source: usize, topic: &'a str, message: BorrowedMessage<'a>) -> Record<'a> {
+        Record { source, topic, message }
+    }
+
+    pub fn source(&self) -> usize {
+        self.source
+    }
+
+    pub fn topic(&self) -> &'a str {
+        self.topic
+    }
+
+    pub fn partition(&self) -> i32 {
+        self.message.partition()
+    }
+
+    pub fn offset(&self) -> i64 {
+        self.message.offset()
+    }
+
+    pub fn key(&self) -> Option<&[u8]> {
+        self.message.key()
+    }
+
+    pub fn value(&self) -> Option<&[u8]> {
+        self.message.payload()
+    }
+
+    /// Names and values in the record's order; a header without value has an empty one. Costly: librdkafka parses them
+    /// when first asked.
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        let Some(headers) = self.message.headers() else { return Vec::new() };
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+            .collect()
     }
 }

@@ -2,13 +2,11 @@
 //!
 //! A topic that drops events cannot be the truth, so [`ensure`] refuses one whose settings would.
 
-mod create;
 mod ends;
 mod ensure;
 mod error;
 mod inspector;
-mod records_at;
-mod tail;
+mod records;
 mod watch;
 
 use std::time::Duration;
@@ -16,14 +14,13 @@ use std::time::Duration;
 pub use ends::Held;
 pub use ensure::ensure;
 pub use error::TopicError;
-pub use records_at::{records_at, records_at_until};
-pub use tail::{OwnedRecord, tail_record};
+pub use inspector::Inspector;
+pub use records::{OwnedRecord, records_at, tail_record};
 pub use watch::TopicWatch;
 
 use crate::{Kafka, LogError};
-use inspector::{ANSWER_TIMEOUT, Inspector};
+use inspector::ANSWER_TIMEOUT;
 
-/// How a topic is created if it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
     /// Exactly this many, also of a topic that exists: keys would move otherwise.
@@ -32,7 +29,6 @@ pub struct TopicSpec {
     pub replication_factor: i32,
 }
 
-/// What a partition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {
     /// The first offset that is still there.
@@ -43,17 +39,13 @@ pub struct Watermarks {
 
 /// Waits until a broker answers. Returns the id of its cluster; none, as empty text, of the mock cluster, which has another
 /// each time.
-///
-/// # Errors
-/// [`LogError::Unreachable`] after `deadline`, naming the brokers and the last error.
+/// Errors: [`LogError::Unreachable`] after `deadline`, naming the brokers and the last error.
 pub fn wait_reachable(kafka: &Kafka, deadline: Duration) -> Result<String, LogError> {
     wait_reachable_until(kafka, deadline, || false)
 }
 
 /// As [`wait_reachable`], and at most half a second longer than until `is_over`.
-///
-/// # Errors
-/// As [`wait_reachable`], also if it is over.
+/// Errors: As [`wait_reachable`], also if it is over.
 pub fn wait_reachable_until(
     kafka: &Kafka,
     deadline: Duration,
@@ -62,70 +54,22 @@ pub fn wait_reachable_until(
     Inspector::open(kafka)?.wait_reachable(deadline, is_over)
 }
 
-/// A client that waits for a broker, for as long as it takes: kept over many looks it does not begin each time with the same
-/// words in the log.
-pub struct Waiting(Inspector);
-
-impl Waiting {
-    /// Does not wait yet.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`].
-    pub fn open(kafka: &Kafka) -> Result<Waiting, LogError> {
-        Inspector::open(kafka).map(Waiting)
-    }
-
-    /// As [`wait_reachable`].
-    ///
-    /// # Errors
-    /// As [`wait_reachable`].
-    pub fn wait_reachable(&self, deadline: Duration) -> Result<String, LogError> {
-        self.0.wait_reachable(deadline, || false)
-    }
-
-    /// As [`partition_count`], where the answer may take so long.
-    ///
-    /// # Errors
-    /// As [`partition_count`].
-    pub fn partition_count(&self, topic: &str, patience: Duration) -> Result<Option<i32>, TopicError> {
-        self.0.partition_count_within(topic, patience)
-    }
-
-    /// As [`held_within`].
-    ///
-    /// # Errors
-    /// As [`held`].
-    pub fn held<T: AsRef<str>>(
-        &self,
-        partitions: &[(T, i32)],
-        patience: Duration,
-    ) -> Result<Vec<Held>, TopicError> {
-        self.0.held(partitions, patience)
-    }
-}
-
 /// The number of partitions; none if there is no such topic.
-///
-/// # Errors
-/// [`TopicError::Log`] if no broker answers, [`TopicError::Inspect`].
+/// Errors: [`TopicError::Log`] if no broker answers, [`TopicError::Inspect`].
 pub fn partition_count(kafka: &Kafka, topic: &str) -> Result<Option<i32>, TopicError> {
-    Inspector::open(kafka)?.partition_count(topic)
+    Inspector::open(kafka)?.partition_count(topic, ANSWER_TIMEOUT)
 }
 
 /// What several partitions hold, in the order asked for, over one connection; those that nobody answers for at present are
 /// [`TopicError::PartitionAway`].
-///
-/// # Errors
-/// [`TopicError::Missing`]; [`TopicError::Log`] if no broker answers, or a topic has no such partition;
+/// Errors: [`TopicError::Missing`]; [`TopicError::Log`] if no broker answers, or a topic has no such partition;
 /// [`TopicError::Inspect`].
 pub fn held<T: AsRef<str>>(kafka: &Kafka, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
     held_until(kafka, partitions, ANSWER_TIMEOUT, &|| false)
 }
 
 /// The same, where each leader may take so long; none is asked any more once `is_over` says so.
-///
-/// # Errors
-/// As [`held`]; [`LogError::GivenUp`].
+/// Errors: As [`held`]; [`LogError::GivenUp`].
 pub fn held_until<T: AsRef<str>>(
     kafka: &Kafka,
     partitions: &[(T, i32)],
@@ -136,18 +80,14 @@ pub fn held_until<T: AsRef<str>>(
 }
 
 /// What one partition holds.
-///
-/// # Errors
-/// As [`held`], and [`TopicError::PartitionAway`].
+/// Errors: As [`held`], and [`TopicError::PartitionAway`].
 pub fn watermarks(kafka: &Kafka, topic: &str, partition: i32) -> Result<Watermarks, TopicError> {
     let mut held = held(kafka, &[(topic, partition)])?;
     held.pop().unwrap_or_else(|| Err(TopicError::Missing { topic: kafka.topic_name(topic) }))
 }
 
 /// What several partitions hold, in the order asked for, over one connection: all of them, or it is an error.
-///
-/// # Errors
-/// As [`watermarks`], for the first partition that fails.
+/// Errors: As [`watermarks`], for the first partition that fails.
 pub fn all_watermarks<T: AsRef<str>>(
     kafka: &Kafka,
     partitions: &[(T, i32)],

@@ -28,9 +28,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Projects into `generation` up to the events of `to`, if it is behind, in every partition, wherever the log has them now.
 /// Ends early, without an error, once `stop` says so, which is asked for every record, and between two questions to brokers.
-///
-/// # Errors
-/// [`StopReason`] if the log cannot be projected so far, or falls silent before.
+/// Errors: [`StopReason`] if the log cannot be projected so far, or falls silent before.
 pub fn catch_up<E: EventData>(
     kafka: &Kafka,
     generation: &Generation,
@@ -86,9 +84,7 @@ pub fn catch_up<E: EventData>(
     Ok(())
 }
 
-/// Partitions in which a generation has not got as far as it is to get.
 struct Behind {
-    /// How far it has got in them.
     from: Checkpoint,
     /// Index of each in the generation's checkpoint, and the position that is to come next at the end.
     partitions: Vec<(usize, u64)>,
@@ -122,7 +118,6 @@ impl Behind {
         sources::starts_at(&self.from, &log, &places)
     }
 
-    /// What the log has of these partitions.
     fn held(&self, kafka: &Kafka, stop: &dyn Fn() -> bool) -> Result<Vec<Watermarks>, TopicError> {
         let partitions = sources::partitions(&self.from);
         let give_up_at = Instant::now() + ANSWERS_TIMEOUT;
@@ -137,7 +132,6 @@ impl Behind {
         }
     }
 
-    /// The log has less than is to be projected.
     fn ended_early(&self, partition: usize, high: i64) -> StopReason {
         let source = self.from.sources().nth(partition).map(|(source, _)| source.clone());
         let (topic, partition) =

@@ -22,7 +22,6 @@ use settings::{Settings, Task};
 
 use crate::Projection;
 
-/// Why a task was not done.
 struct Failure {
     exit_code: u8,
     sentence: String,
@@ -69,13 +68,11 @@ fn run<E: EventData + 'static>(settings: &Settings, projection: Projection<E>) -
     }
 }
 
-/// Writes a result to stdout.
 fn say(result: &str) -> Result<(), Failure> {
     let written = writeln!(io::stdout().lock(), "{result}");
     written.map_err(|error| Failure::failed(format!("cannot write the result to stdout: {error}")))
 }
 
-/// How others see this process.
 fn holder() -> String {
     format!("projector, pid {}", std::process::id())
 }

@@ -31,7 +31,6 @@ use end_offsets::{EndOffsets, Findings};
 use following::Following;
 pub use repair::{Repair, RepairError, Repairs};
 
-/// How a follower works.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowOptions {
     /// Bytes of rows kept in memory, so that they need not be read before they change.
@@ -56,9 +55,6 @@ pub struct Follower {
 
 impl Follower {
     /// Starts to follow from the generation's checkpoint. Does not wait for Kafka.
-    ///
-    /// # Errors
-    /// If the system gives no thread.
     pub fn start<E: EventData + 'static>(
         kafka: &Kafka,
         generation: Arc<Generation>,
@@ -93,22 +89,17 @@ impl Follower {
     }
 
     /// The state after each commit. It changes as well when new end offsets are known.
-    #[must_use]
     pub fn progress(&self) -> watch::Receiver<Arc<Progress>> {
         self.progress.clone()
     }
 
     /// Releases events that wait, or leaves them out.
-    #[must_use]
     pub fn repairing(&self) -> Repairs {
         self.repairs.clone()
     }
 
     /// Commits what has been read, writes everything to disk and ends the thread. Blocks for some 100 ms; for a few seconds
     /// while a broker does not answer.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the rows cannot be written; the log will give them again.
     pub fn stop(mut self) -> Result<(), StoreError> {
         self.stopping.request();
         if let Some(thread) = self.thread.take()

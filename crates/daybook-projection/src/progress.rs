@@ -9,24 +9,19 @@ use jiff::Timestamp;
 use super::checkpoint::{Checkpoint, SourceId};
 use super::stop::StopReason;
 
-/// What a follower is doing.
 #[derive(Debug, Clone)]
 pub enum State {
     /// It has not yet reached the end offsets that it saw when it started, or has not seen all of them; see
     /// [`Progress::left`].
     Building,
-    /// It has reached them, and follows.
     Following,
     /// It projects no further; rows are as of the checkpoint.
     Stopped(Arc<StopReason>),
 }
 
-/// A follower's state after its last commit.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// What has been projected.
     pub checkpoint: Arc<Checkpoint>,
-    /// What it is doing.
     pub state: State,
     /// The broker's end offsets as of about a second ago, of the partitions that are answered for; empty until the broker has
     /// answered.
@@ -38,34 +33,25 @@ pub struct Progress {
     pub left: Option<u64>,
     /// Time of the event projected last by this follower, as its envelope says.
     pub last_event_at: Option<Timestamp>,
-    /// Events projected by this follower.
     pub events_applied: u64,
-    /// Records recognised as repeated by this follower.
     pub duplicates_skipped: u64,
-    /// Records of superseded writers that this follower has skipped.
     pub superseded_skipped: u64,
     /// By what topics lose events, or have lost some that were projected, as of the last look at them.
     pub topic_faults: Arc<Vec<TopicError>>,
 }
 
-/// One partition of [`Progress`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionProgress {
-    /// Topic and partition.
     pub source: SourceId,
-    /// Offset of the first record that has not been projected.
     pub next_offset: i64,
-    /// Events projected; the next position.
     pub next_position: u64,
     /// The broker's end offset, and no lower than what has been projected; `None` until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
-    /// Whether records were set aside behind the event projected last.
     pub is_end_unproven: bool,
 }
 
 impl PartitionProgress {
     /// Records that the broker has and the rows do not.
-    #[must_use]
     pub fn lag(&self) -> Option<u64> {
         self.end_offset.map(|end| u64::try_from(end - self.next_offset).unwrap_or(0))
     }
@@ -73,7 +59,6 @@ impl PartitionProgress {
 
 impl Progress {
     /// That of a follower which has not yet looked at the log.
-    #[must_use]
     pub fn start(checkpoint: Arc<Checkpoint>) -> Self {
         Self {
             checkpoint,
@@ -89,7 +74,6 @@ impl Progress {
         }
     }
 
-    /// All partitions, by topic and number.
     pub fn partitions(&self) -> impl Iterator<Item = PartitionProgress> {
         self.checkpoint.sources().map(|(source, at)| PartitionProgress {
             source: source.clone(),
@@ -102,7 +86,6 @@ impl Progress {
     }
 
     /// Records that the broker has and the rows do not, over all partitions; `None` until the broker has answered for all.
-    #[must_use]
     pub fn lag_total(&self) -> Option<u64> {
         self.partitions().map(|partition| partition.lag()).sum()
     }

@@ -42,83 +42,29 @@ pub struct ReadModel {
     directory: PathBuf,
 }
 
-/// Why a read model's directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadModelError {
-    /// It cannot be created, read or written.
     #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Something lies there that no read model has.
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
         "{} does not belong into a read model; choose another --data-dir, or move the file away",
         path.display()
     )]
-    Foreign {
-        /// The file or directory.
-        path: PathBuf,
-    },
-    /// `CURRENT` names nothing that could be served.
+    Foreign { path: PathBuf },
     #[error("{} names `{found}`, which is no generation here; rebuild with `projector --replay`", path.display())]
-    Current {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        found: String,
-    },
-    /// `CURRENT` names a generation that nobody is to serve, and there is none to serve in its place.
+    Current { path: PathBuf, found: String },
     #[error("{} names `{found}`, which nobody is to serve: {why}; rebuild with `projector --replay`", path.display())]
-    Withdrawn {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        found: String,
-        /// Why that was withdrawn.
-        why: String,
-    },
-    /// Another replay is at work.
+    Withdrawn { path: PathBuf, found: String, why: String },
     #[error("{holder} is rebuilding the read model in {}; wait for it or stop it", path.display())]
-    ReplayAtWork {
-        /// Directory of the read model.
-        path: PathBuf,
-        /// Who has the lock.
-        holder: String,
-    },
-    /// There is no replay to speak to.
+    ReplayAtWork { path: PathBuf, holder: String },
     #[error("no replay is at work in {}; start one with `projector --replay`", path.display())]
-    NoReplay {
-        /// Directory of the read model.
-        path: PathBuf,
-    },
-    /// There is no generation to go back to.
+    NoReplay { path: PathBuf },
     #[error("{} keeps no generation that was published before the present one; rebuild with `projector --replay`", path.display())]
-    NothingOlder {
-        /// Directory of the read model.
-        path: PathBuf,
-    },
-    /// The list of events that are left out cannot be read.
+    NothingOlder { path: PathBuf },
     #[error("{} cannot be read: {detail}; restore it from a copy, it says which events are left out for ever. Without one, move it away and rebuild with `projector --replay --accept-difference WHY`: what was left out waits then, and can be left out again", path.display())]
-    Skipped {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        detail: String,
-    },
-    /// So many events are left out already.
+    Skipped { path: PathBuf, detail: String },
     #[error("{} names {max} events already, and no more may be left out", path.display())]
-    TooManySkipped {
-        /// The file.
-        path: PathBuf,
-        /// How many may be.
-        max: usize,
-    },
-    /// A generation is in use or cannot be locked.
+    TooManySkipped { path: PathBuf, max: usize },
     #[error(transparent)]
     Generation(#[from] GenerationError),
 }
@@ -135,7 +81,6 @@ fn remedy(error: &io::Error) -> &'static str {
 
 impl ReadModelError {
     /// Whether what is published is not there or not to be served: nothing but a replay helps, which needs nothing of it.
-    #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Current { .. } | Self::Withdrawn { .. })
     }
@@ -143,18 +88,13 @@ impl ReadModelError {
 
 impl ReadModel {
     /// Opens a read model's directory, and creates it if it is missing.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Foreign`] if something else lies in it.
+    /// Errors: [`ReadModelError::Foreign`] if something else lies in it.
     pub fn open(directory: &Path) -> Result<Self, ReadModelError> {
         fs::create_dir_all(directory).map_err(io_error("create", directory))?;
         Self::open_existing(directory)
     }
 
     /// Opens a read model's directory, which must be there.
-    ///
-    /// # Errors
-    /// As of [`ReadModel::open`].
     pub fn open_existing(directory: &Path) -> Result<Self, ReadModelError> {
         let read_model = Self { directory: directory.to_owned() };
         for name in read_model.entries()? {
@@ -170,16 +110,10 @@ impl ReadModel {
         Ok(read_model)
     }
 
-    /// The directory.
-    #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Names of all generations, oldest first.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn names(&self) -> Result<Vec<String>, ReadModelError> {
         let mut names = self.entries()?;
         names.retain(|name| number_of(name).is_some());
@@ -187,16 +121,12 @@ impl ReadModel {
         Ok(names)
     }
 
-    /// Directory of a generation.
-    #[must_use]
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
     /// Makes this process the one that rebuilds; `holder` says who it is.
-    ///
-    /// # Errors
-    /// [`ReadModelError::ReplayAtWork`] if another one is.
+    /// Errors: [`ReadModelError::ReplayAtWork`] if another one is.
     pub fn lock_for_replay(&self, holder: &str) -> Result<DirectoryLock, ReadModelError> {
         let mut tries = 0;
         loop {

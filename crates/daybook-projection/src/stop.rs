@@ -13,14 +13,10 @@ use uuid::Uuid;
 use super::store::{Failure, ReadError, StoreError};
 use super::view::FoldError;
 
-/// Which record is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordAt {
-    /// Topic without prefix.
     pub topic: String,
-    /// Partition of that topic.
     pub partition: i32,
-    /// Kafka's offset.
     pub offset: i64,
     /// Id of the event, if its envelope could be opened.
     pub event_id: Option<Uuid>,
@@ -36,125 +32,48 @@ impl fmt::Display for RecordAt {
 /// Why a projection stopped. Everything before the named record has been committed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StopReason {
-    /// A gap, a fork, or an event of another log.
     #[error(
         "{at}: {error}. The log is not what the service wrote, or --brokers or --topic-prefix name another log: compare the partition with its backup or with the service's store, repair the log, then start again; to start over from this log, run `projector --replay --accept-difference WHY`"
     )]
-    Sequence {
-        /// The record.
-        at: Box<RecordAt>,
-        /// Which of them.
-        error: SequenceError,
-    },
-    /// The record is no event, or one whose data does not fit its type.
+    Sequence { at: Box<RecordAt>, error: SequenceError },
     #[error(
         "{at}: {error}. Take the record out of the log, which a topic does that is made anew, then start again; or start a version of this program that reads it"
     )]
-    Unreadable {
-        /// The record.
-        at: Box<RecordAt>,
-        /// What is wrong with it.
-        error: EventError,
-    },
-    /// An event of a type, or of a version of its type, that this program does not know.
+    Unreadable { at: Box<RecordAt>, error: EventError },
     #[error("{at}: {error}. Start a version of this program that knows the type")]
-    UnknownEvent {
-        /// The record.
-        at: Box<RecordAt>,
-        /// Type and version.
-        error: DataError,
-    },
-    /// A read model of other topics than those of this program.
+    UnknownEvent { at: Box<RecordAt>, error: DataError },
     #[error(
         "{at}: this program does not project the topic: the read model was built by another one. Rebuild with `projector --replay`"
     )]
-    UnknownTopic {
-        /// The record.
-        at: Box<RecordAt>,
-    },
-    /// The event says that it belongs elsewhere, and stands where one of this partition is missing.
+    UnknownTopic { at: Box<RecordAt> },
     #[error(
         "{at}: the event's source is {found}, this partition takes events of {expected} only: another service wrote here. Find that writer and stop it, take its records out of the log, then start again"
     )]
-    ForeignSource {
-        /// The record.
-        at: Box<RecordAt>,
-        /// The event's source.
-        found: String,
-        /// The source of this partition.
-        expected: String,
-    },
-    /// The event cannot be folded into its row.
+    ForeignSource { at: Box<RecordAt>, found: String, expected: String },
     #[error(
         "{at}: {error}. Start a version of this program that can project it, or rebuild with `projector --replay`"
     )]
-    Fold {
-        /// The record.
-        at: Box<RecordAt>,
-        /// Why not.
-        error: FoldError,
-    },
-    /// The event would have to wait behind another one of its key, and may not.
+    Fold { at: Box<RecordAt>, error: FoldError },
     #[error(
         "{at}: an earlier event of key {key} could not be projected, so this one has to wait, but {bound}. Start a version of this program that projects the earlier one and run `projector --release {key}`, or leave the earlier one out with `projector --skip-event`"
     )]
-    QuarantineFull {
-        /// The record.
-        at: Box<RecordAt>,
-        /// Its key.
-        key: String,
-        /// Which bound was reached.
-        bound: String,
-    },
-    /// The log no longer has what must be read next.
+    QuarantineFull { at: Box<RecordAt>, key: String, bound: String },
     #[error("{at}: the log begins at offset {low} only; the events before it were deleted. {}", front_remedy(*embedded))]
-    FrontDeleted {
-        /// The record that should have been read.
-        at: Box<RecordAt>,
-        /// First offset that is still there.
-        low: i64,
-        /// Whether this is the embedded broker.
-        embedded: bool,
-    },
-    /// The log ends before what has been projected.
+    FrontDeleted { at: Box<RecordAt>, low: i64, embedded: bool },
     #[error(
         "{at}: the log ends at offset {high}, but it was projected further: the topic was made anew or lost its end, or --brokers or --topic-prefix name another log. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
     )]
-    LogWentBack {
-        /// The record that should come next.
-        at: Box<RecordAt>,
-        /// End offset of the partition.
-        high: i64,
-    },
-    /// The topic has another number of partitions than the read model was built from.
+    LogWentBack { at: Box<RecordAt>, high: i64 },
     #[error(
         "topic {topic} has {found} partitions, the read model was built from {expected}: keys have moved. Restore the topic with {expected} partitions; or give all topics {found}, since they need the same number, and rebuild with `projector --replay --partitions {found} --accept-difference WHY`"
     )]
-    PartitionsChanged {
-        /// Topic without prefix.
-        topic: String,
-        /// Partitions in Kafka.
-        found: i32,
-        /// Partitions in the checkpoint.
-        expected: i32,
-    },
-    /// The log cannot be read on.
+    PartitionsChanged { topic: String, found: i32, expected: i32 },
     #[error("{error}")]
-    Log {
-        /// What Kafka's client said, with the remedy.
-        error: String,
-        /// Whether that may pass.
-        passes: bool,
-    },
-    /// The rows cannot be written.
+    Log { error: String, passes: bool },
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A defect of this program.
     #[error("the follower ended without a reason: {detail}. Restart the process, and report this")]
-    Defect {
-        /// What is known.
-        detail: String,
-    },
+    Defect { detail: String },
 }
 
 fn front_remedy(embedded: bool) -> &'static str {
@@ -167,13 +86,10 @@ fn front_remedy(embedded: bool) -> &'static str {
 
 impl StopReason {
     /// Short name of its kind, for metrics.
-    #[must_use]
     pub fn slug(&self) -> &'static str {
         self.problem_type().slug
     }
 
-    /// Its kind.
-    #[must_use]
     pub fn problem_type(&self) -> &'static ProblemType {
         match self {
             Self::Sequence { error: SequenceError::Gap { .. }, .. } => &kind::GAP,
@@ -196,7 +112,6 @@ impl StopReason {
 
     /// Whether it may pass without another program and without a change of events: the log is then read again after a pause.
     /// A failed write is the store's for good, until it is opened afresh.
-    #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Log { passes, .. } => *passes,
@@ -206,8 +121,6 @@ impl StopReason {
         }
     }
 
-    /// The record that stopped it, where it was one.
-    #[must_use]
     pub fn at(&self) -> Option<&RecordAt> {
         match self {
             Self::Sequence { at, .. }
@@ -223,7 +136,6 @@ impl StopReason {
         }
     }
 
-    /// What is wrong with the event, without its place and the remedy.
     pub(super) fn cause(&self) -> String {
         match self {
             Self::Unreadable { error, .. } => error.to_string(),

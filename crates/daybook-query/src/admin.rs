@@ -25,12 +25,12 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::api::Api;
-use super::blocking::blocking;
 use super::errors::damaged;
 use super::heavy::{Length, aside};
 use super::limits::{ADMIN_BODY_BYTES_MAX, REPAIR_WAIT, SHUTDOWN_GRACE};
 use super::serving::Serving;
 use daybook_service::http::ApiError;
+use tokio::task::spawn_blocking;
 
 /// Rights on the socket: read and write for its owner.
 const SOCKET_MODE: u32 = 0o600;
@@ -123,7 +123,7 @@ async fn leave_out(
 /// The follower does it. What it refuses is an answer like any other.
 async fn repair(api: &Api, repair: Repair) -> Result<Json<Result<Released, String>>, ApiError> {
     let repairs = api.serving()?.repairs.clone();
-    match blocking(move || repairs.ask(repair, REPAIR_WAIT)).await {
+    match spawn_blocking(move || repairs.ask(repair, REPAIR_WAIT)).await {
         Ok(answer) => Ok(Json(answer.map_err(|error| error.to_string()))),
         Err(error) => {
             tracing::error!(%error, "the quarantine was asked for something that ended without a result");

@@ -20,11 +20,11 @@ use super::first_catch_up::FirstCatchUp;
 use super::heavy::Heavy;
 use super::limits::{REQUEST_TIMEOUT, WAIT_DEFAULT, WAITING_MAX};
 use super::measuring::Measured;
+use super::metrics::QueryMetrics;
 use super::positions;
-use super::query_metrics::QueryMetrics;
-use super::rebuild::Rebuild;
 use super::serving::Serving;
 use super::status::NextStatus;
+use super::status::Rebuild;
 
 /// Shared by all requests and by the keeper, who alone changes what is served.
 pub struct Api {
@@ -32,19 +32,15 @@ pub struct Api {
     swaps: watch::Sender<u64>,
     wait_max: Duration,
     catch_up_max: Duration,
-    /// Layout of the generations that this program reads.
     pub(super) layout: String,
-    /// Where the generations are.
     pub(super) read_model: ReadModel,
     /// Permits of requests that wait for a token.
     waiting: Semaphore,
     pub(super) metrics: QueryMetrics,
     heavy: Arc<Heavy>,
-    /// The rebuild that is at work, if any.
     pub(super) rebuild: ArcSwapOption<Rebuild>,
     /// Why a generation that is to be built is not yet.
     pub(super) build_trouble: ArcSwap<Option<String>>,
-    /// Why the published generation is not the one that is served.
     pub(super) refused: ArcSwap<Option<String>>,
     /// The published generation, if it is not the one that is served.
     pub(super) next: ArcSwap<Option<NextStatus>>,
@@ -58,7 +54,6 @@ pub struct Api {
     pub(super) directory_gone: ArcSwap<Option<String>>,
 }
 
-/// Why nothing is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absent {
     /// What is published is being opened, or is tried again.
@@ -68,7 +63,6 @@ pub(super) enum Absent {
 }
 
 impl Absent {
-    /// As `/status` has it.
     pub(super) fn state(self) -> &'static str {
         match self {
             Self::Opening => "opening",
@@ -80,7 +74,6 @@ impl Absent {
 impl Api {
     /// Serves nothing yet. `wait_max` bounds `Daybook-Wait-Ms`, `catch_up_max` how long queries are kept from what is behind
     /// the log after an opening while it gets no further.
-    #[must_use]
     pub fn new(read_model: ReadModel, layout: &Layout, wait_max: Duration, catch_up_max: Duration) -> Self {
         let metrics = QueryMetrics::default();
         Self {
@@ -105,24 +98,19 @@ impl Api {
     }
 
     /// What is served now.
-    ///
-    /// # Errors
-    /// 503 while the first generation is being built, or one is being opened afresh.
+    /// Errors: 503 while the first generation is being built, or one is being opened afresh.
     pub fn serving(&self) -> Result<Arc<Serving>, ApiError> {
         self.serving.load_full().ok_or_else(|| self.nothing_served())
     }
 
     /// What is served now, if anything.
-    #[must_use]
     pub fn serving_now(&self) -> Option<Arc<Serving>> {
         self.serving.load_full()
     }
 
     /// What is served, once it holds what the request asks for.
-    ///
-    /// # Errors
-    /// 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if too many
-    /// wait already.
+    /// Errors: 400 for a token of something that is not projected; 503 past the deadline, with the positions reached, and if
+    /// too many wait already.
     pub async fn serving_after(&self, after: &After) -> Result<Arc<Serving>, ApiError> {
         let wait = after.wait.unwrap_or(WAIT_DEFAULT).min(self.wait_max);
         // One for both waits: the request's own time bounds them together.

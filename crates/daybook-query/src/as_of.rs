@@ -17,7 +17,6 @@ use super::serving::Serving;
 /// A topic of so many partitions is named whole: their positions take some 1,400 bytes of a header.
 const PARTITIONS_NAMED_MAX: i32 = 48;
 
-/// What an answer is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DependsOn {
     /// All events of one key of a topic (without prefix).
@@ -26,20 +25,15 @@ pub enum DependsOn {
     Topic(&'static str),
 }
 
-/// How far a generation had got, and what waited in it.
 #[derive(Debug, Clone)]
 pub struct AsOf {
-    /// How far it had got.
     pub checkpoint: Arc<Checkpoint>,
-    /// What waited.
     pub quarantine: Arc<Quarantine>,
 }
 
 impl AsOf {
     /// That of an answer that is about to be read from `serving`. As reading a row does, it waits while a batch is written.
-    ///
-    /// # Errors
-    /// 500 if the read model cannot be read.
+    /// Errors: 500 if the read model cannot be read.
     pub(super) async fn of(serving: &Serving) -> Result<Self, ApiError> {
         let moment = serving.read(0, |generation| Ok(generation.moment())).await?;
         Ok(Self { checkpoint: moment.checkpoint.clone(), quarantine: moment.quarantine.clone() })
@@ -51,7 +45,6 @@ impl AsOf {
     ///
     /// Of a topic with many partitions those are named that the answer shows something of; and, as far as there is room, those
     /// that the request `asked` for, so that who sends the header back goes on asking for them.
-    #[must_use]
     pub fn header(
         &self,
         depends_on: &[DependsOn],
@@ -95,7 +88,6 @@ impl AsOf {
     }
 
     /// What is known of an answer to `depends_on` before rows are read.
-    #[must_use]
     pub fn read_set(&self, depends_on: &[DependsOn]) -> ReadSet {
         let mut read_set = ReadSet::of(self.quarantine.clone());
         for on in depends_on {

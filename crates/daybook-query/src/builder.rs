@@ -18,25 +18,20 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::api::Api;
-use super::blocking::blocking;
 use super::limits::{BROKER_TIMEOUT, RETRY_INTERVAL};
-use super::rebuild::Rebuild;
 use super::settings::Settings;
+use super::status::Rebuild;
+use tokio::task::spawn_blocking;
 
-/// Why there is no new generation.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The replay failed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// A defect of this program.
     #[error("the replay ended without a result: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
 impl BuildError {
-    /// Whether another process has the directory.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Replay(error) if error.is_in_use())
     }
@@ -67,7 +62,6 @@ impl BuildError {
     }
 }
 
-/// A generation that is to be built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// Built whatever there is, because the settings say so.
@@ -76,7 +70,6 @@ pub(super) struct Wanted {
     pub(super) replaces: Option<String>,
 }
 
-/// Everything that a build needs.
 pub(super) struct Builder<E: 'static> {
     pub(super) settings: Settings,
     pub(super) read_model: ReadModel,
@@ -158,7 +151,7 @@ impl<E: EventData + 'static> Builder<E> {
             read_model.discard()?;
             Ok(())
         };
-        Ok(blocking(discard).await??)
+        Ok(spawn_blocking(discard).await??)
     }
 
     fn tell_built(&self, report: &ReplayReport) {
@@ -184,7 +177,7 @@ impl<E: EventData + 'static> Builder<E> {
     }
 
     async fn attempt(&self, stopped: &Stop) -> Result<ReplayReport, BuildError> {
-        let result = blocking(self.replaying(stopped.clone())).await;
+        let result = spawn_blocking(self.replaying(stopped.clone())).await;
         // Also of one that panicked.
         self.api.rebuild.store(None);
         Ok(result??)

@@ -16,7 +16,6 @@ use super::router::Queries;
 use super::run::{RunError, run};
 use super::settings::{Arguments, Settings};
 
-/// Reads the command line, serves until a signal, and says how it ended.
 #[must_use]
 pub fn main<E: EventData + 'static>(
     defaults: Defaults,
@@ -66,9 +65,6 @@ async fn serve<E: EventData + 'static>(
 const THREADS_PER_CORE: usize = 3;
 
 /// What service D runs on, alone or with others in one process.
-///
-/// # Errors
-/// The system gives no thread.
 pub fn runtime() -> io::Result<Runtime> {
     let cores = available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS_PER_CORE * cores).enable_all().build()

@@ -6,12 +6,9 @@
 
 use daybook_service::http::ApiError;
 
-/// The request parameter.
 pub const PARAMETER: &str = "cursor";
 const CHECK_BYTES: usize = 4;
 
-/// Writes the cursor of `place` within `scope`, such as the path of the endpoint.
-#[must_use]
 pub fn write(scope: &str, place: &[u8]) -> String {
     let mut text = String::with_capacity((place.len() + CHECK_BYTES) * 2);
     for byte in place.iter().chain(&check(scope, place)) {
@@ -22,9 +19,7 @@ pub fn write(scope: &str, place: &[u8]) -> String {
 }
 
 /// Reads a cursor that [`write()`] wrote for the same scope.
-///
-/// # Errors
-/// 400 for anything else.
+/// Errors: 400 for anything else.
 pub fn read<const N: usize>(scope: &str, text: &str) -> Result<[u8; N], ApiError> {
     unhex(text)
         .as_deref()

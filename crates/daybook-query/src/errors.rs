@@ -11,7 +11,6 @@ use daybook_service::http::problem_types::{
     NOT_FOUND, OVERLOADED, QUARANTINED, READ_MODEL_UNREADABLE, TIMEOUT,
 };
 
-/// 404 because there is no such row, or no longer.
 pub fn unknown(what: &str, id: impl Display) -> ApiError {
     ApiError::new(&NOT_FOUND, format!("there is no {what} {id}, or it was deleted"))
 }
@@ -29,7 +28,6 @@ pub(super) fn damaged(cause: &StoreError) -> ApiError {
 }
 
 /// 503 because no client waits for the answer any more.
-#[must_use]
 pub fn given_up() -> ApiError {
     ApiError::new(&TIMEOUT, "the request was given up")
 }

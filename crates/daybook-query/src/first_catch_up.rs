@@ -12,15 +12,11 @@ use daybook_projection::{Progress, State};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// How exactly quiet is measured.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How far the first catch-up is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CatchUp {
-    /// Queries wait.
     Waiting,
-    /// It has caught up with the log as it was when it was opened.
     Over,
     /// The projection has stopped, for a reason that does not pass: answers are those of the last good state.
     Stopped,
@@ -64,7 +60,6 @@ impl FirstCatchUp {
         *self.0.borrow()
     }
 
-    /// Whether queries are answered at once.
     pub(super) fn is_decided(&self) -> bool {
         self.state() != CatchUp::Waiting
     }

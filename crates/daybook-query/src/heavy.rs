@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinError;
 
-use super::blocking::blocking;
 use super::limits::LISTEN_LOOK_INTERVAL;
-use super::query_metrics::QueryMetrics;
+use super::metrics::QueryMetrics;
 use daybook_service::http::{Count, Counted};
+use tokio::task::spawn_blocking;
 
 /// How long a read may take. Those of each length have permits of their own, so that a page never waits for the whole of what
 /// a user has ordered.
@@ -23,9 +23,7 @@ use daybook_service::http::{Count, Counted};
 pub(super) enum Length {
     /// A few rows, for which no thread of the runtime's own is free: see [`Heavy::inline`].
     Few,
-    /// At most a page.
     Page,
-    /// As much as there is.
     Whole,
     /// For those who look after the read model: one at a time, on a thread that waits for others ([`aside`]), so it must not have
     /// a permit that a query waits for.
@@ -67,9 +65,6 @@ impl Heavy {
 
     /// Works on a thread that may block, once there is a permit. Dropped before that, nothing is done; dropped later, the
     /// work is told to stop.
-    ///
-    /// # Errors
-    /// If it panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         length: Length,
@@ -89,7 +84,7 @@ impl Heavy {
         let (stop, at_work) = (Stop::default(), Counted::new(&self.at_work));
         // Lives in the request, and ends with it.
         let _of_the_request = stop.on_drop();
-        blocking(move || {
+        spawn_blocking(move || {
             // Free once the work ends, not once its request does.
             let _held = (permit, at_work);
             work(&stop)
@@ -101,9 +96,6 @@ impl Heavy {
 /// Wakes a thread of the runtime now and then while short reads block others, as long as somebody has `inline`: one of Tokio's
 /// threads waits for the network on behalf of all, and none takes its place while a task blocks it
 /// (<https://github.com/tokio-rs/tokio/issues/4730>). The thread that is woken finds nothing else to do, and does.
-///
-/// # Errors
-/// If the system gives no thread.
 fn keep_listening(inline: &Arc<Semaphore>) -> io::Result<()> {
     let Ok(runtime) = Handle::try_current() else { return Ok(()) };
     let (of_all, inline) = (inline.available_permits(), Arc::downgrade(inline));

@@ -25,7 +25,6 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{Absent, Api};
-use super::blocking::blocking;
 use super::builder::Wanted;
 use super::limits::CURRENT_LOOK_INTERVAL;
 use super::status::NextStatus;
@@ -33,15 +32,14 @@ use candidate::Candidate;
 use mend::{Mending, is_failed_write, probe};
 use next::{Moved, Next, Stage, Withdrawn};
 use opener::{OpenError, Opener, stop};
+use tokio::task::spawn_blocking;
 
-/// A generation that was served and let go of.
 struct Reopened {
     name: String,
     /// What was published then, and not about to be served.
     instead_of: String,
 }
 
-/// Owns what is served.
 pub(super) struct Keeper<E: 'static> {
     api: Arc<Api>,
     read_model: ReadModel,
@@ -83,7 +81,6 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    /// Serves what is published until told to stop; then stops the followers.
     pub(super) async fn run(mut self, stopped: Stop) {
         let mut ticks = interval(CURRENT_LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,7 +108,7 @@ impl<E: EventData + 'static> Keeper<E> {
         self.mend().await;
         self.follow_again();
         let (read_model, put_back) = (self.read_model.clone(), self.next.as_ref().and_then(Next::put_back));
-        let looked = blocking(move || {
+        let looked = spawn_blocking(move || {
             let is_withdrawn = put_back.is_none_or(|name| read_model.is_withdrawn(&name));
             (read_model.current(), is_withdrawn)
         });
@@ -167,7 +164,7 @@ impl<E: EventData + 'static> Keeper<E> {
         let is_something_served = self.api.serving_now().is_some();
         let next = self.next_is(&name).await;
         if next.is_due(is_something_served) {
-            next.open(tokio::task::spawn_blocking(move || opener.open(&read_model, &name)));
+            next.open(spawn_blocking(move || opener.open(&read_model, &name)));
         }
         self.blame().await;
         self.want_another();
@@ -177,7 +174,6 @@ impl<E: EventData + 'static> Keeper<E> {
         self.api.serving_now().is_some_and(|serving| serving.name == name)
     }
 
-    /// The generation of this name is to be served next, whatever was before.
     async fn next_is(&mut self, name: &str) -> &mut Next {
         if self.next.as_ref().is_some_and(|next| next.name != name) {
             self.forget_next().await;
@@ -218,7 +214,6 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    /// Asks for another generation than one that cannot be served.
     fn want_another(&mut self) {
         let refused = self.next.as_ref().filter(|next| matches!(next.stage, Stage::Refused));
         if let Some(name) = refused.map(|next| next.name.clone()) {
@@ -274,7 +269,7 @@ impl<E: EventData + 'static> Keeper<E> {
         let (path, name) = (serving.generation.path().to_owned(), serving.name.clone());
         drop(serving);
         // What is wrong stands in the projection's state already.
-        if !matches!(blocking(move || probe(&path)).await, Ok(Ok(()))) {
+        if !matches!(spawn_blocking(move || probe(&path)).await, Ok(Ok(()))) {
             return;
         }
         tracing::info!("the disk takes writes; the read model is opened afresh");

@@ -16,7 +16,6 @@
 mod admin;
 pub mod api;
 pub mod as_of;
-mod blocking;
 mod builder;
 pub mod command_line;
 pub mod cursor;
@@ -30,9 +29,7 @@ mod metrics;
 mod own_threads;
 mod ownership;
 pub mod positions;
-mod query_metrics;
 pub mod read_set;
-pub mod rebuild;
 pub mod request;
 pub mod responder;
 mod router;

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 /// Largest `--wait-ms-max`: a waiting request holds one of [`REQUESTS_MAX`].
 pub const WAIT_MS_MAX_LIMIT: u64 = 60_000;
-/// How long a request with `Daybook-After` and without `Daybook-Wait-Ms` waits.
 pub const WAIT_DEFAULT: Duration = Duration::from_millis(2_000);
 
 /// Largest `--catch-up-ms-max`: an hour, for those who would rather get 503 than an older answer.
 pub const CATCH_UP_MS_MAX_LIMIT: u64 = 3_600_000;
 
-/// Items of a page if `limit` is left out.
 pub const PAGE_DEFAULT: usize = 50;
 /// Most items of a page: about 150 KB of JSON.
 pub const PAGE_MAX: usize = 500;
@@ -25,7 +23,6 @@ pub const REQUESTS_MAX: usize = 4_096;
 pub const WAITING_MAX: usize = REQUESTS_MAX / 2;
 /// How long the reading and rendering of one answer may take, on top of the wait that it asked for.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the end of an empty body may take.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Up to this many rows are read on the runtime's own thread, if another one is left that does not read: from memory a row takes

@@ -8,42 +8,33 @@ use daybook_projection::read_model::Withdrawn;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::Api;
-use super::blocking::blocking;
 use super::limits::MEASURE_INTERVAL;
-use super::rebuild::Rebuild;
 use super::serving::Serving;
+use super::status::Rebuild;
+use tokio::task::spawn_blocking;
 
-/// What was measured last.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// What was served then.
     served: Option<Served>,
-    /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,
-    /// The generations that nobody is to serve, oldest first.
     pub withdrawn: Vec<Withdrawn>,
 }
 
-/// What was measured of what is served.
 #[derive(Debug, Clone)]
 struct Served {
     /// Counts what is served, see [`Serving::number`].
     number: u64,
-    /// Bytes of the generation's files.
     bytes_on_disk: Option<u64>,
     /// Events that it leaves out, and that `SKIPPED` does not name.
     skipped_unnamed: usize,
 }
 
 impl Measured {
-    /// Bytes of the files of what is served as this number.
-    #[must_use]
     pub fn bytes_on_disk(&self, serving: u64) -> Option<u64> {
         self.of(serving)?.bytes_on_disk
     }
 
     /// Events that what is served as this number leaves out, and that `SKIPPED` does not name.
-    #[must_use]
     pub fn skipped_unnamed(&self, serving: u64) -> Option<usize> {
         self.of(serving).map(|served| served.skipped_unnamed)
     }
@@ -71,7 +62,7 @@ pub(super) async fn measure(api: Arc<Api>) {
             // A directory that cannot be read is told by whoever opens what is in it.
             withdrawn: read_model.withdrawn().unwrap_or_default(),
         };
-        api.measured.store(Arc::new(blocking(look).await.unwrap_or_default()));
+        api.measured.store(Arc::new(spawn_blocking(look).await.unwrap_or_default()));
     }
 }
 

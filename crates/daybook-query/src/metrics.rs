@@ -1,11 +1,13 @@
 //! `/metrics`: counts of requests, and the figures of `/status`, as OpenMetrics text.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use daybook_event::problem::Problem;
-
+use daybook_service::http::{Count, RequestMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -33,63 +35,49 @@ struct Stage {
     state: String,
 }
 
-/// Everything that is counted or measured, as one text.
-///
-/// # Errors
-/// None in practice: writing into a text does not fail.
 pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     api.metrics.register(&mut registry);
-    gauge(&mut registry, "ready", "1 once the read model had caught up", i64::from(status.ready));
-    gauge(
-        &mut registry,
-        "duplicates_skipped",
-        "Records recognised as repeated",
-        signed(status.duplicates_skipped),
-    );
-    gauge(
-        &mut registry,
-        "superseded_skipped",
-        "Records of superseded writers",
-        signed(status.superseded_skipped),
-    );
-    gauge(
-        &mut registry,
-        "events_applied",
-        "Events projected into this generation",
-        signed(status.events_applied),
-    );
+    let count = |count: usize| Some(signed(count as u64));
+    let figures = [
+        ("ready", "1 once the read model had caught up", Some(i64::from(status.ready))),
+        ("duplicates_skipped", "Records recognised as repeated", Some(signed(status.duplicates_skipped))),
+        ("superseded_skipped", "Records of superseded writers", Some(signed(status.superseded_skipped))),
+        ("events_applied", "Events projected into this generation", Some(signed(status.events_applied))),
+        ("lag_records", "Records not yet projected", status.lag_total.map(signed)),
+        ("disk_bytes", "Bytes of the generation's files", status.bytes_on_disk.map(signed)),
+        ("quarantined_keys", "Keys of which events wait in quarantine", count(status.quarantine_keys)),
+        ("quarantined_events", "Events that wait in quarantine", Some(signed(status.quarantine_events))),
+        ("skipped_events", "Events that are left out for ever", count(status.skipped_events)),
+        (
+            "skipped_unnamed",
+            "Events that are left out, and not named in SKIPPED",
+            status.skipped_unnamed.and_then(count),
+        ),
+        (
+            "set_aside_records",
+            "Records that are no events of their topics' services",
+            Some(signed(status.set_aside_records)),
+        ),
+        ("topic_faults", "What is wrong with topics that are projected", count(status.topic_faults.len())),
+        (
+            "partitions_away",
+            "Partitions that nobody answers for at present",
+            count(status.partitions_away.len()),
+        ),
+        (
+            "build_trouble",
+            "1 while a generation that is to be built cannot be",
+            count(status.build_trouble.iter().len()),
+        ),
+        (
+            "directory_gone",
+            "1 while the read model's directory was removed under D",
+            count(status.directory_gone.iter().len()),
+        ),
+    ];
+    register(&mut registry, figures);
     seconds(&mut registry, "last_event_age", "Age of the event projected last", status.last_event_age_ms);
-    optional(&mut registry, "lag_records", "Records not yet projected", status.lag_total.map(signed));
-    optional(
-        &mut registry,
-        "disk_bytes",
-        "Bytes of the generation's files",
-        status.bytes_on_disk.map(signed),
-    );
-    let keys = signed(status.quarantine_keys as u64);
-    gauge(&mut registry, "quarantined_keys", "Keys of which events wait in quarantine", keys);
-    let events = signed(status.quarantine_events);
-    gauge(&mut registry, "quarantined_events", "Events that wait in quarantine", events);
-    let skipped = signed(status.skipped_events as u64);
-    gauge(&mut registry, "skipped_events", "Events that are left out for ever", skipped);
-    let unnamed = status.skipped_unnamed.map(|events| signed(events as u64));
-    optional(&mut registry, "skipped_unnamed", "Events that are left out, and not named in SKIPPED", unnamed);
-    let set_aside = signed(status.set_aside_records);
-    gauge(
-        &mut registry,
-        "set_aside_records",
-        "Records that are no events of their topics' services",
-        set_aside,
-    );
-    let faults = signed(status.topic_faults.len() as u64);
-    gauge(&mut registry, "topic_faults", "What is wrong with topics that are projected", faults);
-    let away = signed(status.partitions_away.len() as u64);
-    gauge(&mut registry, "partitions_away", "Partitions that nobody answers for at present", away);
-    let trouble = i64::from(status.build_trouble.is_some());
-    gauge(&mut registry, "build_trouble", "1 while a generation that is to be built cannot be", trouble);
-    let gone = i64::from(status.directory_gone.is_some());
-    gauge(&mut registry, "directory_gone", "1 while the read model's directory was removed under D", gone);
     stopped(&mut registry, status);
     next(&mut registry, status);
     rebuild(&mut registry, status);
@@ -119,14 +107,19 @@ fn next(registry: &mut Registry, status: &Status) {
 
 fn rebuild(registry: &mut Registry, status: &Status) {
     let Some(rebuild) = &status.rebuild else { return };
-    gauge(registry, "rebuild_done_records", "Records read by the rebuild at work", signed(rebuild.done));
-    gauge(registry, "rebuild_total_records", "Records to be read by the rebuild", signed(rebuild.total));
-    let rate = rebuild.events_per_s as i64;
-    gauge(registry, "rebuild_records_per_second", "Records read per second by the rebuild", rate);
-    let eta_s = rebuild.eta_s.map(|eta_s| eta_s as i64);
-    optional(registry, "rebuild_eta_seconds", "Seconds to go for the rebuild at its pace so far", eta_s);
-    let memory = rebuild.memory_bytes.map(signed);
-    optional(registry, "rebuild_memory_bytes", "Memory of the process that rebuilds", memory);
+    let whole = |number: f64| number as i64;
+    let figures = [
+        ("rebuild_done_records", "Records read by the rebuild at work", Some(signed(rebuild.done))),
+        ("rebuild_total_records", "Records to be read by the rebuild", Some(signed(rebuild.total))),
+        (
+            "rebuild_records_per_second",
+            "Records read per second by the rebuild",
+            Some(whole(rebuild.events_per_s)),
+        ),
+        ("rebuild_eta_seconds", "Seconds to go for the rebuild at its pace so far", rebuild.eta_s.map(whole)),
+        ("rebuild_memory_bytes", "Memory of the process that rebuilds", rebuild.memory_bytes.map(signed)),
+    ];
+    register(registry, figures);
 }
 
 fn partitions(registry: &mut Registry, partitions: &[Partition]) {
@@ -142,15 +135,13 @@ fn partitions(registry: &mut Registry, partitions: &[Partition]) {
     registry.register("partition_lag_records", "Records not yet projected", lags);
 }
 
-fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
-    let gauge = Signed::default();
-    gauge.set(value);
-    registry.register(name, help, gauge);
-}
-
-fn optional(registry: &mut Registry, name: &str, help: &str, value: Option<i64>) {
-    if let Some(value) = value {
-        gauge(registry, name, help, value);
+/// Figures that are not known are left out.
+fn register<'f>(registry: &mut Registry, figures: impl IntoIterator<Item = (&'f str, &'f str, Option<i64>)>) {
+    for (name, help, value) in figures {
+        let Some(value) = value else { continue };
+        let gauge = Signed::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
     }
 }
 
@@ -164,4 +155,25 @@ fn seconds(registry: &mut Registry, name: &str, help: &str, value_ms: Option<i64
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[derive(Debug, Default)]
+pub(super) struct QueryMetrics {
+    pub(super) requests: Arc<RequestMetrics>,
+    pub(super) waiting: Count,
+    pub(super) heavy_at_work: Count,
+    pub(super) heavy_waiting: Count,
+    pub(super) not_reached: Counter<u64, AtomicU64>,
+}
+
+impl QueryMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        self.requests.register(registry);
+        registry.register("waiting_requests", "Requests that wait for a token", self.waiting.clone());
+        registry.register("heavy_reads_at_work", "Reads that take long, at work", self.heavy_at_work.clone());
+        let heavy = self.heavy_waiting.clone();
+        registry.register("heavy_reads_waiting", "Requests that wait for such a read to begin", heavy);
+        let not_reached = self.not_reached.clone();
+        registry.register("tokens_not_reached", "Requests whose token was not reached", not_reached);
+    }
 }

@@ -7,30 +7,22 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-/// A task on threads of its own.
 pub(super) struct OwnThreads {
     ended: oneshot::Receiver<Result<(), TaskError>>,
 }
 
-/// A task did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// A defect of this program.
     #[error("{0}; restart the process, and report this")]
     Panicked(#[from] JoinError),
-    /// It could not begin.
     #[error("the system gives no threads: {0}; check the limits of this process")]
     NoThreads(#[from] io::Error),
-    /// Nobody knows how it ended.
     #[error("its thread is gone; restart the process, and report this")]
     Gone,
 }
 
 impl OwnThreads {
     /// Runs `task` on a thread called `name`, and what blocks in it on up to `blocking_max` others.
-    ///
-    /// # Errors
-    /// If the system gives no thread.
     pub(super) fn spawn(
         name: &'static str,
         blocking_max: usize,
@@ -53,10 +45,6 @@ impl OwnThreads {
         Ok(Self { ended })
     }
 
-    /// Waits until the task has ended.
-    ///
-    /// # Errors
-    /// [`TaskError`].
     pub(super) async fn ended(&mut self) -> Result<(), TaskError> {
         (&mut self.ended).await.unwrap_or(Err(TaskError::Gone))
     }

@@ -14,13 +14,12 @@ use tokio::time::sleep;
 
 use super::admin;
 use super::api::Api;
-use super::blocking::blocking;
 use super::limits::RETRY_INTERVAL;
+use tokio::task::spawn_blocking;
 
 pub(super) struct Ownership {
     pub(super) read_model: ReadModel,
     pub(super) api: Arc<Api>,
-    /// Who this is, to others who find the read model in use.
     pub(super) holder: String,
     pub(super) stopped: Stop,
 }
@@ -107,14 +106,15 @@ impl Ownership {
     /// Which file of the directory has this name, if there is one.
     async fn looked_at(&self, name: &'static str) -> Option<u64> {
         let path = self.read_model.directory().join(name);
-        let looked = blocking(move || std::fs::symlink_metadata(path)).await;
+        let looked = spawn_blocking(move || std::fs::symlink_metadata(path)).await;
         looked.ok()?.ok().map(|found| found.ino())
     }
 
     async fn take(&self) -> DirectoryLock {
         loop {
             let (directory, holder) = (self.read_model.directory().to_owned(), self.holder.clone());
-            let taken = blocking(move || DirectoryLock::acquire(&directory, SERVING_LOCK, &holder)).await;
+            let taken =
+                spawn_blocking(move || DirectoryLock::acquire(&directory, SERVING_LOCK, &holder)).await;
             if let Ok(Ok(lock)) = taken {
                 tracing::info!("this process now owns the read model");
                 return lock;

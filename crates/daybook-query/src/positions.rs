@@ -6,12 +6,10 @@ use daybook_projection::{Checkpoint, Progress, Quarantine, SourceId};
 use daybook_service::http::ApiError;
 
 /// Whether all positions of a token have been projected. What waits in quarantine has not.
-#[must_use]
 pub fn reached(checkpoint: &Checkpoint, quarantine: &Quarantine, token: &Token) -> bool {
     first_missing(token, 0, |at| is_projected(checkpoint, quarantine, at)) == token.positions.len()
 }
 
-/// Whether a position has been projected. Once it has been it stays so.
 pub(super) fn is_projected(checkpoint: &Checkpoint, quarantine: &Quarantine, at: &TokenPosition) -> bool {
     checkpoint.position_reached(&at.topic, at.partition, at.position)
         && quarantine.waiting_at(&at.topic, at.partition, at.position).is_none()
@@ -23,15 +21,12 @@ pub(super) fn first_missing(token: &Token, from: usize, is_there: impl Fn(&Token
     from + token.positions.iter().skip(from).take_while(|at| is_there(at)).count()
 }
 
-/// The first position of a token whose event waits in quarantine, and its key.
-#[must_use]
 pub fn waiting<'a>(quarantine: &'a Quarantine, token: &'a Token) -> Option<(&'a TokenPosition, &'a str)> {
     let key = |at: &TokenPosition| quarantine.waiting_at(&at.topic, at.partition, at.position);
     token.positions.iter().find_map(|at| Some((at, key(at)?)))
 }
 
 /// How far `checkpoint` has got in the partitions that `token` names.
-#[must_use]
 pub fn current(checkpoint: &Checkpoint, token: &Token) -> Token {
     let at = |wanted: &TokenPosition| {
         let position = checkpoint.get(&wanted.topic, wanted.partition)?.next_position.checked_sub(1)?;
@@ -50,9 +45,7 @@ pub(super) fn away(progress: &Progress, token: &Token) -> Option<SourceId> {
 }
 
 /// Refuses a token that names what is not projected here, and so would never be reached.
-///
-/// # Errors
-/// 400 naming the header `header`.
+/// Errors: 400 naming the header `header`.
 pub fn check_known(checkpoint: &Checkpoint, token: &Token, header: &str) -> Result<(), ApiError> {
     let unknown = |at: &&TokenPosition| checkpoint.get(&at.topic, at.partition).is_none();
     let Some(at) = token.positions.iter().find(unknown) else { return Ok(()) };

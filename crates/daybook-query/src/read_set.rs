@@ -15,14 +15,12 @@ const HEADER_KEYS_MAX: usize = 20;
 /// Stands behind the keys of a header that does not name all.
 const MORE: &str = "...";
 
-/// What one answer depends on.
 #[derive(Debug, Clone, Default)]
 pub struct ReadSet {
     quarantine: Arc<Quarantine>,
     keys: BTreeSet<String>,
     /// Topics of so many partitions that an answer names those alone of which it shows something, and how many they have.
     pub(super) wide: Vec<(&'static str, i32)>,
-    /// These.
     pub(super) partitions: BTreeSet<(&'static str, i32)>,
 }
 
@@ -53,14 +51,11 @@ impl ReadSet {
         }
     }
 
-    /// For the field `quarantined` of the answer.
-    #[must_use]
     pub fn quarantined(&self) -> Vec<String> {
         self.keys.iter().cloned().collect()
     }
 
     /// The value of `Daybook-Quarantined`; none if nothing of what the answer depends on waits.
-    #[must_use]
     pub(super) fn header(&self) -> Option<HeaderValue> {
         let mut shown: Vec<&str> = self.keys.iter().take(HEADER_KEYS_MAX).map(String::as_str).collect();
         if shown.len() < self.keys.len() {

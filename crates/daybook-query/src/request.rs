@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::cursor;
 use super::limits::{PAGE_DEFAULT, PAGE_MAX};
 
-/// A query, as far as its form can be judged.
 #[derive(Debug)]
 pub struct QueryRequest {
     parts: Parts,
@@ -16,7 +15,6 @@ pub struct QueryRequest {
     pub(super) conditions: Conditions,
 }
 
-/// Which page a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Most items, 1 to [`PAGE_MAX`].
@@ -27,25 +25,19 @@ pub struct Page {
 
 impl QueryRequest {
     /// The id in the path. Only for routes with one `{…_id}`.
-    ///
-    /// # Errors
-    /// 400 that names it.
+    /// Errors: 400 that names it.
     pub fn id(&self) -> Result<Uuid, ApiError> {
         path_id(&self.parts)
     }
 
     /// `limit` and `cursor`, for paths that have pages.
-    ///
-    /// # Errors
-    /// 400 that names the parameter that is wrong, unknown or given twice.
+    /// Errors: 400 that names the parameter that is wrong, unknown or given twice.
     pub fn page(&self) -> Result<Page, ApiError> {
         page(self.parts.uri.query())
     }
 
     /// For paths that take no parameters.
-    ///
-    /// # Errors
-    /// 400 that names the first one.
+    /// Errors: 400 that names the first one.
     pub fn no_parameters(&self) -> Result<(), ApiError> {
         no_parameters(&self.parts.uri)
     }
@@ -60,10 +52,6 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryRequest {
     }
 }
 
-/// Reads `limit` and `cursor` out of a query.
-///
-/// # Errors
-/// As [`QueryRequest::page`].
 pub fn page(query: Option<&str>) -> Result<Page, ApiError> {
     let [limit, cursor] = parameters(query, ["limit", cursor::PARAMETER])?;
     let limit = limit.as_deref().map_or(Ok(PAGE_DEFAULT), parse_limit)?;

@@ -27,17 +27,13 @@ const ITEM_BYTES: usize = 384;
 /// The bytes of an answer, and the keys that it depends on of which events wait.
 #[derive(Debug, Default)]
 pub struct Body {
-    /// The bytes that go out.
     pub json: Vec<u8>,
-    /// What of it waits.
     pub read_set: ReadSet,
 }
 
 impl Body {
     /// Renders `content`, a list of about `items` items, to the bytes that go out.
-    ///
-    /// # Errors
-    /// 500; content of strings, numbers and lists cannot fail.
+    /// Errors: 500; content of strings, numbers and lists cannot fail.
     pub fn of(content: &impl Serialize, items: usize, read_set: ReadSet) -> Result<Self, ApiError> {
         let mut json = Vec::with_capacity((items + 1) * ITEM_BYTES);
         match serde_json::to_writer(&mut json, content) {
@@ -50,7 +46,6 @@ impl Body {
     }
 }
 
-/// Answers one query from what is served.
 pub struct Responder {
     serving: Arc<Serving>,
     conditions: Conditions,
@@ -63,10 +58,8 @@ pub struct Responder {
 impl Api {
     /// Waits until what `request` asks for is there. The answer depends on all of `depends_on`; of a whole topic, the keys are
     /// named once rows have been read.
-    ///
-    /// # Errors
-    /// 400 for a token of what is not projected; 503 past the deadline, or while nothing is served; 500 if the read model cannot
-    /// be read.
+    /// Errors: 400 for a token of what is not projected; 503 past the deadline, or while nothing is served; 500 if the read
+    /// model cannot be read.
     pub async fn respond(
         &self,
         request: &QueryRequest,
@@ -81,28 +74,20 @@ impl Api {
 }
 
 impl Responder {
-    /// What is served.
-    #[must_use]
     pub fn serving(&self) -> &Serving {
         &self.serving
     }
 
-    /// What the answer rests on.
-    #[must_use]
     pub fn as_of(&self) -> &AsOf {
         &self.as_of
     }
 
-    /// Keys of which events wait, before rows are read.
-    #[must_use]
     pub fn read_set(&self) -> ReadSet {
         self.read_set.clone()
     }
 
     /// Answers from at most about `rows` rows; see [`Serving::read`].
-    ///
-    /// # Errors
-    /// 500 if the read model cannot be read; whatever `read` refuses.
+    /// Errors: 500 if the read model cannot be read; whatever `read` refuses.
     pub async fn answer<R>(self, rows: usize, read: R) -> Result<Response, ApiError>
     where
         R: FnOnce(&Generation, ReadSet) -> Result<Body, ApiError> + Send + 'static,
@@ -113,9 +98,6 @@ impl Responder {
     }
 
     /// Answers from few rows if `few` can, which is tried first; else from any number; see [`Serving::read_many`].
-    ///
-    /// # Errors
-    /// As [`Responder::answer`].
     pub async fn answer_any<F, M>(self, rows: usize, few: F, many: M) -> Result<Response, ApiError>
     where
         F: FnOnce(&Generation, ReadSet) -> Result<Option<Body>, ApiError> + Send + 'static,

@@ -20,12 +20,9 @@ use super::request::QueryRequest;
 use super::responder::Body;
 use super::status::{self, Status};
 
-/// The queries of a domain.
 #[derive(Clone)]
 pub struct Queries {
-    /// Their routes.
     pub routes: Router<Arc<Api>>,
-    /// The kinds of problems that the domain's services answer with.
     pub problems: &'static [ProblemType],
 }
 
@@ -36,7 +33,6 @@ impl From<Router<Arc<Api>>> for Queries {
     }
 }
 
-/// All routes.
 pub(super) fn router(queries: Queries, api: Arc<Api>) -> Router {
     let limits = GuardLimits {
         requests_max: Some(REQUESTS_MAX),

@@ -19,7 +19,6 @@ use uuid::Uuid;
 use super::as_of::AsOf;
 use super::limits::{CACHE_SHARD_ROWS_MAX, CACHE_SHARDS};
 
-/// What had been projected when rows were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadAt {
     serving: u64,
@@ -27,7 +26,6 @@ pub struct ReadAt {
     releases: u64,
 }
 
-/// Rows of one topic by their key.
 #[derive(Debug)]
 pub struct RowCache<R> {
     shards: [RwLock<HashMap<Uuid, Held<R>>>; CACHE_SHARDS],
@@ -43,7 +41,6 @@ impl ReadAt {
     /// The place of an answer that is made from serving number `serving` and rests on `as_of`, which must have been
     /// taken before any row is read. Positions only grow, so their sum over a topic's partitions grows with every
     /// event and stands for all of them. What is released from quarantine changes rows without a new position.
-    #[must_use]
     pub fn new(serving: u64, as_of: &AsOf, topic: &str) -> Self {
         let of_topic = as_of.checkpoint.sources().filter(|(source, _)| &*source.topic == topic);
         let events = of_topic.map(|(_, at)| at.next_position).sum();
@@ -63,9 +60,7 @@ impl<R> Default for RowCache<R> {
 
 impl<R> RowCache<R> {
     /// The row of `key` for an answer that begins at `at`; `read` fetches it if what is kept does not do.
-    ///
-    /// # Errors
-    /// Those of `read`; nothing is kept then.
+    /// Errors: Those of `read`; nothing is kept then.
     pub fn get<E>(&self, key: Uuid, at: ReadAt, read: impl FnOnce() -> Result<R, E>) -> Result<Arc<R>, E> {
         // Ids of version 7 begin with a time and end at random.
         let shard = &self.shards[usize::from(key.as_bytes()[15]) % CACHE_SHARDS];

@@ -10,46 +10,46 @@ use daybook_service::{self, ConnectionLimits, Stop};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::limits::SHUTDOWN_GRACE;
+use super::limits::{SHUTDOWN_GRACE, STOP_TIMEOUT};
+use super::own_threads::TaskError;
 use super::router::Queries;
-use super::service::{Service, ServiceError, StartError, StopError};
+use super::service::{BuildError, Service, StartError};
 use super::settings::Settings;
 
-/// Why a query-api did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The address that it listens on cannot be told.
     #[error("cannot answer requests: {0}")]
     Listen(#[source] std::io::Error),
-    /// It did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// It cannot go on.
-    #[error(transparent)]
-    Service(#[from] ServiceError),
-    /// It did not stop in order.
-    #[error(transparent)]
-    Stop(#[from] StopError),
+    #[error("the read model cannot be built: {0}")]
+    Build(#[from] BuildError),
+    #[error("nobody keeps what is served up to date any more: {0}")]
+    Keeper(#[source] TaskError),
+    #[error("a task ended without a result: {0}")]
+    Task(#[from] TaskError),
+    #[error(
+        "what was at work has not ended {} s after it was told to stop, and is cut short, which loses nothing: what the disk has not \
+         taken the log gives again; check whether the disk of --data-dir answers",
+        STOP_TIMEOUT.as_secs()
+    )]
+    Hangs,
 }
 
 impl RunError {
-    /// Whether another process has the directory: exit code 3.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         match self {
             Self::Start(error) => error.is_in_use(),
-            Self::Service(error) => error.is_in_use(),
-            Self::Listen(_) | Self::Stop(_) => false,
+            Self::Build(error) => error.is_in_use(),
+            Self::Listen(_) | Self::Keeper(_) | Self::Task(_) | Self::Hangs => false,
         }
     }
 }
 
 /// Serves `queries` from the read model of `projection` until `shutdown` ends. Requests at work are answered, then the
 /// follower is stopped and the store closed.
-///
-/// # Errors
-/// [`RunError`] if it cannot start, if there is nothing to serve and building it fails, if what is served would stay as it is, or
-/// if it does not stop because the disk does not answer.
+/// Errors: [`RunError`] if it cannot start, if there is nothing to serve and building it fails, if what is served would stay
+/// as it is, or if it does not stop because the disk does not answer.
 pub async fn run<E: EventData + 'static>(
     settings: Settings,
     projection: Projection<E>,
@@ -78,8 +78,8 @@ async fn serve(
     tracing::info!("listening on {address}");
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        answered = &mut server => answered.map_err(|error| StopError::Task(error.into()).into()),
-        error = service.failed() => Err(error.into()),
+        answered = &mut server => answered.map_err(|error| RunError::Task(error.into())),
+        error = service.failed() => Err(error),
     };
     // Requests first: some of them wait for what the follower is about to project.
     drop(close);
@@ -89,7 +89,7 @@ async fn serve(
         // What comes first is what it ends with.
         tracing::error!("{stopped}");
     }
-    ended.and(stopped.map_err(RunError::from))
+    ended.and(stopped)
 }
 
 fn spawn_server(

@@ -15,7 +15,6 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use super::api::Api;
-use super::blocking::blocking;
 pub use super::builder::BuildError;
 use super::builder::{Builder, Wanted};
 use super::keeper::Keeper;
@@ -24,7 +23,9 @@ use super::measuring::measure;
 use super::own_threads::{OwnThreads, TaskError};
 use super::ownership::Ownership;
 use super::router::{Queries, router};
+use super::run::RunError;
 use super::settings::Settings;
+use tokio::task::spawn_blocking;
 
 /// A running query service without a port.
 pub struct Service {
@@ -36,60 +37,19 @@ pub struct Service {
     builder: Option<JoinHandle<Result<(), BuildError>>>,
 }
 
-/// Why a query service cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// There was nothing to serve, and it could not be built.
-    #[error("the read model cannot be built: {0}")]
-    Build(#[from] BuildError),
-    /// Nothing would be served but what there was, and that would be followed no further.
-    #[error("nobody keeps what is served up to date any more: {0}")]
-    Keeper(#[from] TaskError),
-}
-
-/// Why a query service did not stop in order.
-#[derive(Debug, thiserror::Error)]
-pub enum StopError {
-    /// A defect of this program.
-    #[error("a task ended without a result: {0}")]
-    Task(#[from] TaskError),
-    /// Something waits for the disk.
-    #[error(
-        "what was at work has not ended {} s after it was told to stop, and is cut short, which loses nothing: what the disk has not \
-         taken the log gives again; check whether the disk of --data-dir answers",
-        STOP_TIMEOUT.as_secs()
-    )]
-    Hangs,
-}
-
-impl ServiceError {
-    /// Whether another process has the directory.
-    #[must_use]
-    pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::Build(error) if error.is_in_use())
-    }
-}
-
-/// Why a query service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another process serves this read model.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The read model's directory.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// No threads for the keeper.
     #[error("the system gives no thread for the keeper: {0}; check the limits of this process")]
     Thread(#[from] std::io::Error),
-    /// A defect of this program.
     #[error("starting ended without a result: {0}; restart the process, and report this")]
     Task(#[from] JoinError),
 }
 
 impl StartError {
-    /// Whether another process has the directory.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Lock(LockError::InUse { .. }))
     }
@@ -99,9 +59,7 @@ impl Service {
     /// Answers `queries` from now on: from the published generation as soon as it is open and has caught up, if there is one that
     /// is not damaged; else, or if the settings ask for it, one is built. `holder` says who this is, to others who find the read
     /// model in use.
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing has been changed then.
+    /// Errors: [`StartError`]; nothing has been changed then.
     pub async fn start<E: EventData + 'static>(
         settings: &Settings,
         projection: Projection<E>,
@@ -147,25 +105,22 @@ impl Service {
         })
     }
 
-    /// Answers requests.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
     /// Ends only if nothing is served and will not be, or if what is served would stay as it is for ever: then the process had
     /// better say so and end.
-    pub async fn failed(&mut self) -> ServiceError {
+    pub async fn failed(&mut self) -> RunError {
         tokio::select! {
             error = build_failed(&mut self.builder) => error.into(),
-            error = keeper_failed(&mut self.keeper) => error.into(),
+            error = keeper_failed(&mut self.keeper) => RunError::Keeper(error),
         }
     }
 
     /// Ends a rebuild at work, stops the follower and closes the store; a disk that does not answer is not waited for.
-    ///
-    /// # Errors
-    /// [`StopError`]; what has not ended by then goes on until the process ends.
-    pub async fn stop(self) -> Result<(), StopError> {
+    /// Errors: [`RunError`]; what has not ended by then goes on until the process ends.
+    pub async fn stop(self) -> Result<(), RunError> {
         self.stopper.request();
         let ended = async move {
             if let Some(builder) = self.builder {
@@ -177,7 +132,7 @@ impl Service {
             }
             Ok(self.ownership.await.map_err(TaskError::from)?)
         };
-        timeout(STOP_TIMEOUT, ended).await.unwrap_or(Err(StopError::Hangs))
+        timeout(STOP_TIMEOUT, ended).await.unwrap_or(Err(RunError::Hangs))
     }
 }
 
@@ -189,7 +144,7 @@ async fn open(
     holder: &str,
 ) -> Result<(ReadModel, Option<DirectoryLock>), StartError> {
     let (data_dir, layout, holder) = (data_dir.to_owned(), layout.clone(), holder.to_owned());
-    blocking(move || {
+    spawn_blocking(move || {
         let read_model = ReadModel::open(&data_dir)?;
         for Withdrawn { generation, served, why } in read_model.withdrawn()? {
             tracing::warn!(

@@ -19,7 +19,6 @@ use daybook_service::http::ApiError;
 pub struct Serving {
     /// Counts what was served before it in this process.
     pub number: u64,
-    /// Name, such as `gen-000001`.
     pub name: String,
     /// Its rows. Whoever answers a query reads them by [`Serving::read`] or [`Serving::read_many`].
     pub(super) generation: Arc<Generation>,
@@ -29,7 +28,6 @@ pub struct Serving {
     pub(super) first_catch_up: FirstCatchUp,
     /// Releases what waits in it.
     pub repairs: Repairs,
-    /// Bounds the reads that take long.
     pub(super) heavy: Arc<Heavy>,
 }
 
@@ -37,9 +35,7 @@ impl Serving {
     /// Reads at most about `rows` rows, not more than a page: few at once, because handing them to another thread would take
     /// longer than reading them from memory, unless all threads but this one read already; else on a thread that may block, once
     /// one is free.
-    ///
-    /// # Errors
-    /// 500 if the read model cannot be read; whatever `read` refuses.
+    /// Errors: 500 if the read model cannot be read; whatever `read` refuses.
     pub async fn read<T, R>(&self, rows: usize, read: R) -> Result<T, ApiError>
     where
         T: Send + 'static,
@@ -56,9 +52,6 @@ impl Serving {
 
     /// Reads any number of rows on a thread that may block, once one is free. `read` has to look at its [`Stop`] so often that
     /// it ends soon after its request; nobody sees what it returns then.
-    ///
-    /// # Errors
-    /// As [`Serving::read`].
     pub async fn read_many<T, R>(&self, read: R) -> Result<T, ApiError>
     where
         T: Send + 'static,

@@ -15,7 +15,6 @@ use super::limits::{CATCH_UP_MS_MAX_LIMIT, WAIT_MS_MAX_LIMIT};
 /// Longest `--start-timeout-ms`: an hour, for clusters that are slow to come up.
 const START_TIMEOUT_MS_LIMIT: u64 = 3_600_000;
 
-/// Settings of one query-api.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Settings {
     #[command(flatten)]
@@ -86,8 +85,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with all defaults.
-    #[must_use]
     pub fn new(kafka: Kafka, partitions: i32, data_dir: PathBuf) -> Self {
         Self { kafka, partitions, data_dir, ..defaults() }
     }
@@ -114,7 +111,6 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Checks everything and reports all that is wrong together.
     pub fn check(self) -> Result<(ServiceFlags, Settings), SettingErrors> {
         let mut errors = SettingErrors::of_flags();
         self.settings.kafka.check(&mut errors);

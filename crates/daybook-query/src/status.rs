@@ -5,7 +5,8 @@ use daybook_kafka::topics::TopicError;
 use daybook_projection::quarantine::SkippedEvent;
 use daybook_projection::read_model::Withdrawn;
 use daybook_projection::{
-    ParkedKey, PartitionProgress, Progress, RecordAt, SourceCheckpoint, SourceId, State, StopReason,
+    ParkedKey, PartitionProgress, Phase, Progress, RebuildAtWork, RecordAt, ReplayProgress, SourceCheckpoint,
+    SourceId, State, StopReason,
 };
 use daybook_stream::SetAsideShown;
 use jiff::Timestamp;
@@ -15,26 +16,20 @@ use super::api::Api;
 use super::first_catch_up::CatchUp;
 use super::limits::STATUS_KEYS_MAX;
 use super::measuring::Measured;
-use super::rebuild::Rebuild;
 use super::serving::Serving;
 
-/// The body of `GET /status`.
 #[derive(Debug, Serialize)]
 pub struct Status {
-    /// Name of the generation that is served.
     pub generation: Option<String>,
-    /// Layout of the generations that this program reads.
     pub layout: String,
     /// `opening`, `building`: nothing is served yet; `catching-up`: queries wait until it is where it may have been before;
     /// `following`; `stopped`: served as it was, and not followed at present.
     pub state: &'static str,
-    /// Why it stopped.
     pub stopped: Option<Problem>,
     /// Whether the end offsets seen at the start have been reached, but for partitions that nobody answers for.
     pub ready: bool,
     /// Why the published generation is not the one that is served.
     pub refused: Option<String>,
-    /// The published generation, if it is not the one that is served.
     pub next: Option<NextStatus>,
     /// Generations that nobody is to serve, as they lay there when it was looked last, and why; the next replay removes them.
     pub withdrawn: Vec<Withdrawn>,
@@ -42,44 +37,32 @@ pub struct Status {
     pub build_trouble: Option<String>,
     /// What is wrong, while the directory of the read model was removed or replaced under this process.
     pub directory_gone: Option<String>,
-    /// All partitions that are projected.
     pub partitions: Vec<Partition>,
     /// Records that the broker has and the rows do not; none until the broker has answered for all partitions.
     pub lag_total: Option<u64>,
-    /// Age of the event projected last by this process.
     pub last_event_age_ms: Option<i64>,
-    /// Events projected by this process into this generation.
     pub events_applied: u64,
-    /// Records recognised as repeated.
     pub duplicates_skipped: u64,
     /// Records of superseded writers that this process has skipped.
     pub superseded_skipped: u64,
-    /// The rebuild at work, in whichever process.
     pub rebuild: Option<Rebuild>,
     /// Keys whose events wait because one of them could not be projected; at most [`STATUS_KEYS_MAX`].
     pub quarantine: Vec<ParkedKey>,
-    /// How many such keys there are.
     pub quarantine_keys: usize,
-    /// How many events wait.
     pub quarantine_events: u64,
     /// Events that are left out for ever; at most [`STATUS_KEYS_MAX`], the last ones.
     pub skipped: Vec<SkippedEvent>,
-    /// How many there are.
     pub skipped_events: usize,
     /// How many of these the file `SKIPPED` does not name, so that the next replay projects them, or has them wait, and is not
     /// published without `--accept-difference`: it is to be restored from a copy. None until it has been looked at.
     pub skipped_unnamed: Option<usize>,
     /// Records that are no events of their topics' services, by partition.
     pub set_aside: Vec<SetAsideShown>,
-    /// How many there are.
     pub set_aside_records: u64,
-    /// By what topics lose events, or have lost some that were projected.
     pub topic_faults: Vec<String>,
     /// Which partitions nobody answers for at present, and why; what they have is not known.
     pub partitions_away: Vec<String>,
-    /// Digest of all rows, as kept up to date with every commit.
     pub digest: Option<String>,
-    /// Bytes of the generation's files, as measured last.
     pub bytes_on_disk: Option<u64>,
     /// The same, for each event in it.
     pub bytes_per_event: Option<f64>,
@@ -88,16 +71,13 @@ pub struct Status {
 /// A published generation that is not served yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NextStatus {
-    /// Its name.
     pub generation: String,
     /// `opening`; `catching-up` with what is served; `comparing` with it; `waiting`: tried again; `refused` by this process;
     /// `withdrawn`: refused, and what is served is published again.
     pub state: &'static str,
-    /// Why it gets no further at present, or never.
     pub why: Option<String>,
     /// Events that what is served has projected and it has not.
     pub behind_events: Option<u64>,
-    /// Attempts to open it.
     pub tries: u32,
 }
 
@@ -115,20 +95,15 @@ impl NextStatus {
     }
 }
 
-/// One partition of [`Status`].
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Partition {
-    /// Topic without prefix.
     pub topic: String,
-    /// Its number.
     pub partition: i32,
     /// Kafka's offset of the first record that has not been projected.
     pub checkpoint: i64,
     /// The broker's end offset; none until it has answered, and while nobody answers for the partition.
     pub end_offset: Option<i64>,
-    /// Records between the two.
     pub lag: Option<u64>,
-    /// Position of the event projected last.
     pub position: Option<u64>,
     /// Whether records were set aside behind that event: until the next one nobody knows whether they were events.
     pub end_unproven: bool,
@@ -136,13 +111,11 @@ pub struct Partition {
 
 /// Whether queries are answered from a generation that had caught up once. A projection that stopped later does not
 /// take that away: its answers are those of the last good state, and to send readers elsewhere would help nobody.
-#[must_use]
 pub fn ready(serving: Option<&Serving>) -> bool {
     serving.is_some_and(|serving| serving.first_catch_up.state().is_ready())
 }
 
 /// The whole status. What is measured, and the time, come from the caller.
-#[must_use]
 pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Timestamp) -> Status {
     // Positions, what waits and digest belong together, and nobody waits for a disk to learn them.
     let moment = serving.map(|serving| serving.generation.last_moment());
@@ -239,7 +212,6 @@ pub(super) fn troubles(status: &Status) -> Vec<String> {
     single.into_iter().flatten().chain(several).chain(set_aside).collect()
 }
 
-/// A sentence for each partition that nobody answers for.
 fn partitions_away(progress: &Progress) -> Vec<String> {
     let told = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
         // It names the partition.
@@ -275,5 +247,53 @@ fn problem(reason: &StopReason) -> Problem {
     match event_id {
         Some(id) => problem.with("event_id", id.to_string()),
         None => problem,
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rebuild {
+    pub generation: Option<String>,
+    /// Who is at work, if it is another process.
+    pub by: Option<String>,
+    /// `reading` the log, or `writing` rows.
+    pub phase: Option<Phase>,
+    pub done: u64,
+    pub total: u64,
+    /// Records read per second so far.
+    pub events_per_s: f64,
+    /// Seconds left at that pace; `None` at the very start.
+    pub eta_s: Option<f64>,
+    pub memory_bytes: Option<u64>,
+}
+
+impl Rebuild {
+    pub fn at_work(found: RebuildAtWork) -> Self {
+        let RebuildAtWork { holder, progress } = found;
+        let nothing_yet = Self {
+            generation: None,
+            by: None,
+            phase: None,
+            done: 0,
+            total: 0,
+            events_per_s: 0.0,
+            eta_s: None,
+            memory_bytes: None,
+        };
+        Self { by: Some(holder), ..progress.map_or(nothing_yet, Self::from) }
+    }
+}
+
+impl From<ReplayProgress> for Rebuild {
+    fn from(progress: ReplayProgress) -> Self {
+        Self {
+            generation: Some(progress.generation),
+            by: None,
+            phase: Some(progress.phase),
+            done: progress.done,
+            total: progress.total,
+            events_per_s: progress.events_per_s.round(),
+            eta_s: progress.eta_s.map(f64::ceil),
+            memory_bytes: progress.memory_bytes,
+        }
     }
 }

@@ -5,9 +5,6 @@
 //! request head arrives for so long is closed, whether it trickles, was forgotten, or is kept for later; and so is one
 //! whose client does not take its answer.
 
-mod impatient;
-mod open_files;
-
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,12 +16,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 
 use crate::http::with_host;
 use crate::settings::{defaults, millis, number};
-use impatient::Impatient;
 
 /// A day: longer ones are mistakes of unit.
 const SILENCE_MS_MAX_LIMIT: u64 = 86_400_000;
@@ -33,7 +31,6 @@ const BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// Pause after the system had no connection to give, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Bounds on connections.
 #[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// HTTP connections open at the same time; further clients wait until one closes
@@ -70,7 +67,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let router = router.layer(from_fn(with_host));
-    open_files::make_room_for(limits.open_max);
+    make_room_for(limits.open_max);
     let open = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
     let closing = GracefulShutdown::new();
     let mut stop = pin!(stop);
@@ -85,7 +82,6 @@ pub async fn serve(
     closing.shutdown().await;
 }
 
-/// The next connection, when there is room for one.
 async fn next(listener: &TcpListener, open: &Arc<Semaphore>) -> (Option<OwnedSemaphorePermit>, TcpStream) {
     // Never closed, so there is always a permit.
     let permit = Arc::clone(open).acquire_owned().await.ok();
@@ -119,7 +115,10 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps Nagle's algorithm");
     }
-    let io = TokioIo::new(Impatient::new(stream, limits.silence_max));
+    let mut stream = TimeoutStream::new(stream);
+    // Reading may take any time here: hyper bounds it.
+    stream.set_write_timeout(Some(limits.silence_max));
+    let io = TokioIo::new(Box::pin(stream));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.silence_max)
@@ -127,5 +126,27 @@ async fn connection(
         .serve_connection(io, TowerToHyperService::new(router));
     if let Err(error) = closing.watch(served).await {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Open files beside the connections: store, log, brokers.
+const OTHER_FILES_MAX: u64 = 1_024;
+
+/// Raises the limit of open files to what so many connections need, as far as the process may; says so if it may not.
+fn make_room_for(connections: usize) {
+    let needed = connections as u64 + OTHER_FILES_MAX;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        tracing::warn!("the limit of open files stays at {current:?}: {error}");
+    }
+    if wanted < needed {
+        tracing::warn!(
+            "this process may open {wanted} files and needs up to {needed} for {connections} connections; raise the hard \
+             limit (ulimit -H -n), or lower --connections-max"
+        );
     }
 }

@@ -9,7 +9,6 @@ pub const FIRES: &str = "a failpoint fires";
 /// Whether the failpoint `name` fires here and now. To be asked last, where everything else for it is there: `fail` counts
 /// how often it is asked.
 #[cfg(feature = "failpoints")]
-#[must_use]
 pub fn fires(name: &'static str) -> bool {
     fail::fail_point!(name, |_| {
         tracing::warn!(failpoint = name, "{FIRES}");
@@ -21,7 +20,6 @@ pub fn fires(name: &'static str) -> bool {
 /// Whether the failpoint `name` fires here and now: never, in this build.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
-#[must_use]
 pub const fn fires(_: &'static str) -> bool {
     false
 }

@@ -13,28 +13,14 @@ const STATUS_LINE_BYTES_MAX: u64 = 128;
 /// Why an instance does not count as alive.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthCheckError {
-    /// Nobody answers there.
     #[error("nothing answers at {address}")]
-    Unreachable {
-        /// The address asked.
-        address: SocketAddr,
-        /// The cause.
-        source: io::Error,
-    },
-    /// It answers, but not with 200.
+    Unreachable { address: SocketAddr, source: io::Error },
     #[error("{address} answers `{status_line}`")]
-    Unwell {
-        /// The address asked.
-        address: SocketAddr,
-        /// What it said.
-        status_line: String,
-    },
+    Unwell { address: SocketAddr, status_line: String },
 }
 
 /// Asks the instance that listens on `listen` for `GET /health/live`.
-///
-/// # Errors
-/// [`HealthCheckError`] if there is no answer of 200 in a few seconds.
+/// Errors: [`HealthCheckError`] if there is no answer of 200 in a few seconds.
 pub fn check(listen: SocketAddr) -> Result<(), HealthCheckError> {
     let address = reachable(listen);
     let status_line = ask(address).map_err(|source| HealthCheckError::Unreachable { address, source })?;

@@ -27,11 +27,9 @@ pub use parameters::{no_parameters, parameters};
 pub use request_headers::{After, joined, one};
 pub use request_metrics::{Count, Counted, RequestMetrics};
 
-/// Longest piece of a request that is shown back.
 const SHOWN_CHARS_MAX: usize = 100;
 
 /// Whatever the client sent, short enough to be shown back.
-#[must_use]
 pub fn shortened(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }

@@ -35,9 +35,7 @@ pub use stop::{Stop, StopOnDrop};
 /// processor. (While a machine is suspended this clock may stand still, too.)
 pub const STOOD_STILL_AFTER: Duration = Duration::from_secs(5);
 
-/// Failed or refused.
 pub const EXIT_FAILED: u8 = 1;
-/// Wrong settings.
 pub const EXIT_USAGE: u8 = 2;
 /// Another process uses the directory.
 pub const EXIT_IN_USE: u8 = 3;

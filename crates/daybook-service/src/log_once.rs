@@ -25,8 +25,6 @@ struct Said {
 }
 
 impl LogOnce {
-    /// Nothing was said yet.
-    #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(BTreeMap::new()))
     }
@@ -42,12 +40,10 @@ impl LogOnce {
         self.say_like_at(of, message, Instant::now())
     }
 
-    /// As [`LogOnce::say_like`], at that time.
     pub fn say_like_at(&self, of: &str, message: &str, now: Instant) -> Option<String> {
         self.say_at(&kind(of, message), now)
     }
 
-    /// As [`LogOnce::say`], at that time.
     pub fn say_at(&self, kind: &str, now: Instant) -> Option<String> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out = say(&mut kinds, kind, now)?;

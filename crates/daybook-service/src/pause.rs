@@ -12,13 +12,10 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// No attempt has failed yet.
-    #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, last: None }
     }
 
-    /// The pause after an attempt that failed.
     #[must_use = "whoever tries again waits for it"]
     pub fn longer(&mut self) -> Duration {
         let next = self.last.map_or(self.first, |last| (last * 2).min(self.longest));

@@ -16,13 +16,9 @@ use crate::{ConnectionLimits, EXIT_FAILED, EXIT_USAGE, LogFlags, SettingErrors, 
 /// What differs between programs before the first setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Defaults {
-    /// Name of the binary.
     pub name: &'static str,
-    /// One line for `--help`.
     pub about: &'static str,
-    /// Address to listen on.
     pub listen: &'static str,
-    /// The service's own directory.
     pub data_dir: &'static str,
 }
 
@@ -56,14 +52,11 @@ pub fn address(expected: &'static str) -> impl TypedValueParser<Value = SocketAd
 
 /// Reads a command line that has [`ServiceFlags`]; one that cannot be read ends the program. What is wrong in it waits for
 /// [`SettingErrors::of_flags`].
-#[must_use]
 pub fn parse<F: CommandFactory + FromArgMatches>(defaults: Defaults) -> F {
     let matches = command::<F>(defaults).get_matches();
     F::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// The command line that [`parse`] reads.
-#[must_use]
 pub fn command<F: CommandFactory>(defaults: Defaults) -> clap::Command {
     F::command()
         .name(defaults.name)
@@ -87,9 +80,7 @@ impl ServiceFlags {
     }
 
     /// Sets up the log and takes the address.
-    ///
-    /// # Errors
-    /// The exit code; why is said.
+    /// Errors: The exit code; why is said.
     pub async fn bind(&self) -> Result<TcpListener, ExitCode> {
         init_logging(self.log.log_format);
         TcpListener::bind(self.listen).await.map_err(|error| {
@@ -121,7 +112,6 @@ pub fn complain(sentence: &str) {
 }
 
 /// An error with its causes, in one line. A cause that the sentence before it repeats already is left out.
-#[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();

@@ -28,7 +28,6 @@ pub fn setting<T: Clone + Send + Sync + 'static>(
     Setting { expected: expected.into(), instead, parse }
 }
 
-/// A number within bounds.
 pub fn number<T>(bounds: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr + PartialOrd + fmt::Display + Copy + Send + Sync + 'static,
@@ -39,12 +38,10 @@ where
     })
 }
 
-/// A time in milliseconds.
 pub fn millis(bounds: RangeInclusive<u64>) -> impl TypedValueParser<Value = Duration> {
     number(bounds).map(Duration::from_millis)
 }
 
-/// A time in seconds.
 pub fn seconds(bounds: RangeInclusive<u64>) -> impl TypedValueParser<Value = Duration> {
     number(bounds).map(Duration::from_secs)
 }
@@ -84,7 +81,6 @@ where
 }
 
 /// Flags with their defaults, whatever the environment says.
-#[must_use]
 pub fn defaults<A: Args>() -> A {
     let command = A::augment_args(Command::new("")).mut_args(|arg| arg.env(Resettable::Reset));
     A::from_arg_matches(&command.get_matches_from([""])).unwrap_or_else(|error| error.exit())
@@ -96,18 +92,14 @@ pub struct SettingErrors(Vec<String>);
 
 impl SettingErrors {
     /// What the parsers of this file found wrong in the command line that this thread has read.
-    #[must_use]
     pub fn of_flags() -> Self {
         Self(WRONG.take())
     }
 
-    /// Adds a sentence.
     pub fn push(&mut self, sentence: impl Into<String>) {
         self.0.push(sentence.into());
     }
 
-    /// The sentences so far.
-    #[must_use]
     pub fn sentences(&self) -> &[String] {
         &self.0
     }

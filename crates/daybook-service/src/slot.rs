@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Slot<T>(Arc<Mutex<Option<T>>>);
 
 impl<T> Slot<T> {
-    /// Leaves a message.
     pub fn set(&self, message: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
     }
 
-    /// Takes the message, if there is one.
     pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -21,7 +21,6 @@ struct Shared {
 }
 
 impl Stop {
-    /// Asks all who have a clone to stop.
     pub fn request(&self) {
         let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.requested.store(true, Ordering::SeqCst);
@@ -30,8 +29,6 @@ impl Stop {
         self.0.for_tasks.notify_waiters();
     }
 
-    /// Whether the request has come.
-    #[must_use]
     pub fn requested(&self) -> bool {
         self.0.requested.load(Ordering::SeqCst)
     }
@@ -60,7 +57,6 @@ impl Stop {
     }
 }
 
-/// Asks for the stop when it is dropped.
 #[derive(Debug)]
 #[must_use = "it is requested as soon as this is dropped"]
 pub struct StopOnDrop(Stop);

@@ -19,14 +19,12 @@ const THREADS_MAX: usize = 2;
 /// After so many rows a thread tells how many have been added up.
 const TOLD_ROWS: u64 = 1 << 16;
 
-/// Rows, and what they come to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
     pub(crate) digest: Digest,
     pub(crate) rows: u64,
 }
 
-/// What changes of a digest when one row does.
 pub(crate) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>) {
     if let Some(before) = before {
         digest.remove(RowHash::of(key, before));

@@ -11,19 +11,15 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Of keys and values.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Writes a value.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.bytes += key.len() + value.len();
         self.writes.push((key.to_vec(), Some(value.to_vec())));
     }
 
-    /// Removes a value.
     pub fn remove(&mut self, key: &[u8]) {
         self.bytes += key.len();
         self.writes.push((key.to_vec(), None));

@@ -37,10 +37,8 @@ pub const VALUE_BYTES_MAX: usize = SEGMENT_BYTES / 4 / 20;
 pub const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// How often sled writes what it has in memory of what is followed into; what a power cut loses, the log gives again.
 const FLUSH_EVERY_MS: u64 = 500;
-/// Name of the second tree.
 const SORTED: &str = "blocks";
 
-/// What a database is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Rows that change one by one, and are synced by who writes them ([`Database::sync`]).
@@ -51,7 +49,6 @@ pub enum Purpose {
     Filled,
 }
 
-/// Bytes of a value, without copying them out of the database.
 #[derive(Debug, Clone)]
 pub struct Bytes {
     stored: sled::IVec,
@@ -60,7 +57,6 @@ pub struct Bytes {
 
 impl Bytes {
     /// Those of `range`, which must lie within.
-    #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
         let start = self.range.start;
         Self { stored: self.stored.clone(), range: start + range.start..start + range.end }
@@ -92,7 +88,6 @@ impl AsRef<[u8]> for Bytes {
 /// fails says why in a [`DatabaseError`]; after a write that failed, all later ones do.
 pub struct Database {
     rows: sled::Db,
-    /// None of an index.
     sorted: Option<sled::Tree>,
     dir: PathBuf,
     purpose: Purpose,
@@ -104,9 +99,6 @@ pub struct Database {
 
 impl Database {
     /// Opens the database in `dir`, or makes one. The caller holds a lock of a directory above.
-    ///
-    /// # Errors
-    /// [`DatabaseError`] if sled cannot open it, or the system does not do as asked.
     pub fn open(dir: &Path, purpose: Purpose, cache_bytes: u64) -> Result<Self, DatabaseError> {
         let failed = |detail, cause| {
             let (doing, dir) = (Doing::Open, dir.to_owned());
@@ -143,7 +135,6 @@ impl Database {
         })
     }
 
-    /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DatabaseError> {
         let value = self.guarded(Doing::Read, || self.rows.get(key))?;
         Ok(value.map(Bytes::from))
@@ -157,7 +148,6 @@ impl Database {
         self.entries(self.rows.range(keys))
     }
 
-    /// The last key with its value.
     pub fn last(&self, keys: impl RangeBounds<Vec<u8>>) -> Result<Option<(Bytes, Bytes)>, DatabaseError> {
         let last = self.guarded(Doing::Read, || self.rows.range(keys).next_back().transpose())?;
         Ok(last.map(|(key, value)| (key.into(), value.into())))
@@ -184,7 +174,6 @@ impl Database {
         })
     }
 
-    /// The same of a batch of what is followed into.
     pub fn apply_batch(&self, batch: Batch) -> Result<(), DatabaseError> {
         #[cfg(feature = "testing")]
         self.largest_batch.fetch_max(batch.bytes(), std::sync::atomic::Ordering::SeqCst);
@@ -209,9 +198,7 @@ impl Database {
     }
 
     /// Returns when everything applied so far survives a power cut.
-    ///
-    /// # Errors
-    /// [`DatabaseError`]; what was applied is visible all the same.
+    /// Errors: [`DatabaseError`]; what was applied is visible all the same.
     pub fn sync(&self) -> Result<(), DatabaseError> {
         self.unsynced.begin_sync();
         self.flush()?;
@@ -222,9 +209,7 @@ impl Database {
     }
 
     /// Syncs behind a batch of so many bytes of what is followed into, if enough is unsynced; nothing of what is filled in.
-    ///
-    /// # Errors
-    /// [`DatabaseError`]; the batch is visible all the same.
+    /// Errors: [`DatabaseError`]; the batch is visible all the same.
     pub fn sync_if_due(&self, bytes: usize) -> Result<(), DatabaseError> {
         if self.purpose == Purpose::Filled {
             return Ok(());
@@ -237,7 +222,6 @@ impl Database {
     }
 
     /// Bytes of sled's log that are written and not synced; what it still has in memory is not counted.
-    #[must_use]
     pub fn unsynced_bytes(&self) -> u64 {
         self.unsynced.bytes(self.written_to())
     }
@@ -265,9 +249,6 @@ impl Database {
     }
 
     /// From now on a sync is always due, and fails.
-    ///
-    /// # Errors
-    /// The system gives no pipe.
     #[cfg(feature = "testing")]
     pub fn fail_to_sync(&mut self) -> io::Result<()> {
         let (pipe, _) = io::pipe()?;
@@ -282,7 +263,6 @@ impl Database {
         self.largest_batch.load(std::sync::atomic::Ordering::SeqCst)
     }
 
-    /// Whether anything was filled in by order.
     pub(crate) fn has_sorted(&self) -> bool {
         self.sorted.as_ref().is_some_and(|sorted| !sorted.is_empty())
     }
@@ -321,7 +301,6 @@ impl Database {
         })
     }
 
-    /// How far sled has written its log, as a log sequence number.
     fn written_to(&self) -> i64 {
         self.rows.context.pagecache.log.stable_offset()
     }

@@ -14,13 +14,10 @@ const LANES: usize = 4;
 /// Bytes of a digest as it is stored.
 pub const BYTES: usize = LANES * size_of::<u64>();
 
-/// Hash of one row: its key and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowHash([u64; LANES]);
 
 impl RowHash {
-    /// The hash of a stored row.
-    #[must_use]
     pub fn of(key: &[u8], value: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
@@ -28,14 +25,12 @@ impl RowHash {
     }
 }
 
-/// Sum of the hashes of rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Digest {
     lanes: [u64; LANES],
 }
 
 impl Digest {
-    /// Adds one stored row.
     pub fn add(&mut self, row: RowHash) {
         let mut carry = false;
         for (lane, term) in self.lanes.iter_mut().zip(row.0) {
@@ -43,7 +38,6 @@ impl Digest {
         }
     }
 
-    /// Takes one stored row away.
     pub fn remove(&mut self, row: RowHash) {
         // x - y is x + !y + 1.
         let mut carry = true;
@@ -52,13 +46,11 @@ impl Digest {
         }
     }
 
-    /// Adds all rows of another digest.
     pub fn merge(&mut self, other: Self) {
         self.add(RowHash(other.lanes));
     }
 
     /// As it is stored: lowest byte first.
-    #[must_use]
     pub fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         for (to, lane) in bytes.chunks_exact_mut(size_of::<u64>()).zip(self.lanes) {
@@ -68,7 +60,6 @@ impl Digest {
     }
 
     /// What was stored.
-    #[must_use]
     pub fn from_bytes(bytes: &[u8; BYTES]) -> Self {
         Self { lanes: lanes(bytes) }
     }

@@ -12,25 +12,12 @@ pub struct DirectoryLock {
     file: File,
 }
 
-/// Why a directory is not ours.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
     #[error("directory {} is in use by {holder}; stop that process or choose another directory", dir.display())]
-    InUse {
-        /// As given.
-        dir: PathBuf,
-        /// What the holder wrote about itself.
-        holder: String,
-    },
-    /// The lock file cannot be made or locked.
+    InUse { dir: PathBuf, holder: String },
     #[error("cannot lock {}: {source}; {}", path.display(), remedy(source))]
-    Io {
-        /// The lock file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 fn remedy(error: &io::Error) -> &'static str {
@@ -48,9 +35,7 @@ fn remedy(error: &io::Error) -> &'static str {
 impl DirectoryLock {
     /// Locks `dir`, which must exist, by its file `name`. `holder` is written into it ("users, pid 12") and shown to
     /// the one that comes second.
-    ///
-    /// # Errors
-    /// [`LockError::InUse`] at once if another process holds it; [`LockError::Io`].
+    /// Errors: [`LockError::InUse`] at once if another process holds it; [`LockError::Io`].
     pub fn acquire(dir: &Path, name: &str, holder: &str) -> Result<DirectoryLock, LockError> {
         let path = dir.join(name);
         let io_error = |source| LockError::Io { path: path.clone(), source };
@@ -72,7 +57,6 @@ impl DirectoryLock {
     }
 
     /// Who holds the lock `name` of `dir`, or was the last one to.
-    #[must_use]
     pub fn holder(dir: &Path, name: &str) -> String {
         match fs::read_to_string(dir.join(name)) {
             Ok(holder) if !holder.trim().is_empty() => holder.trim().to_owned(),

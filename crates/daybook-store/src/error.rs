@@ -9,23 +9,17 @@ use crate::too_many_files;
 
 /// The system's number for an input or output error.
 pub const EIO: i32 = 5;
-/// How the number is worded in copies that sled makes of an error.
 const EIO_IN_WORDS: &str = "code: 5,";
 
-/// What was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
-    /// To open the database.
     Open,
-    /// To read.
     Read,
-    /// To write.
     Write,
     /// To bring to the disk what was written.
     Sync,
 }
 
-/// What sled or the system said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// What is there is not what was written: sled says so, or panics; or something else lies where a file of it belongs.
@@ -41,53 +35,37 @@ pub enum Cause {
     Other,
 }
 
-/// Why a database did not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", shown(self))]
 pub struct DatabaseError {
-    /// What was tried.
     pub doing: Doing,
-    /// Directory of the database.
     pub dir: PathBuf,
-    /// sled's words, or the system's.
     pub detail: String,
-    /// What kind of words they are.
     pub cause: Cause,
     /// Of what kind those of an earlier write were that has failed, maybe in one of sled's own threads. sled remembers it until
     /// the database is opened again, and tells the one that comes next, which may only be reading.
     pub earlier: Option<Cause>,
 }
 
-/// Why a store did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database fails.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Rows are not of one time, and sled says nothing.
     #[error(
         "some rows of the store are older than others, or gone: they do not add up to the digest that was written with the newest of them"
     )]
     NotAsWritten,
-    /// There are rows, and no digest of them.
     #[error("the store has lost the digest of its rows")]
     NoDigest,
-    /// A write or a sync failed before.
     #[error("an earlier write of the store failed; it takes no more until it has been opened again")]
     Failed,
-    /// The store was closed after an error and has not been opened again.
     #[error("the store is closed after an earlier failure")]
     Closed,
-    /// A value is larger than the store can keep safely.
     #[error("a value of {bytes} bytes is too large for the store, which takes up to {VALUE_BYTES_MAX}")]
-    TooLarge {
-        /// Its size with its key.
-        bytes: usize,
-    },
+    TooLarge { bytes: usize },
 }
 
 impl Cause {
-    /// What an error of the system says, as sled passes it on.
     pub(crate) fn of(error: &io::Error) -> Self {
         let is_eio = error.raw_os_error() == Some(EIO) || error.to_string().contains(EIO_IN_WORDS);
         match error.kind() {
@@ -100,7 +78,6 @@ impl Cause {
 
 impl StoreError {
     /// Whether what is there is not what was written, or the disk cannot give it back: another attempt would not help then.
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Database(error) => error.doing != Doing::Sync && error.cause != Cause::Other,

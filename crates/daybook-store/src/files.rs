@@ -33,13 +33,11 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 /// One line with a line of its checksum behind it.
-#[must_use]
 pub fn with_sum(line: &str) -> String {
     format!("{line}\n{}\n", blake3::hash(line.as_bytes()).to_hex())
 }
 
 /// The line before the checksum, if that is right.
-#[must_use]
 pub fn without_sum(text: &[u8]) -> Option<&[u8]> {
     let (text, sum_at) = (text.strip_suffix(b"\n")?, text.iter().position(|byte| *byte == b'\n')?);
     let (line, sum) = (&text[..sum_at], text.get(sum_at + 1..)?);
@@ -54,7 +52,6 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Makes the names in a directory durable.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -121,7 +118,6 @@ pub fn probe(path: &Path, bytes: usize) -> io::Result<()> {
 }
 
 /// What is wrong, if an entry of a directory that should be a file is none. What cannot be looked at is for who opens it to tell.
-#[must_use]
 pub fn misplaced(directory: &Path, is_file: impl Fn(&str) -> bool) -> Option<String> {
     let is_other = |path: &Path| fs::metadata(path).is_ok_and(|found| !found.is_file());
     let mut entries = fs::read_dir(directory).ok()?.flatten();
@@ -133,7 +129,6 @@ pub fn misplaced(directory: &Path, is_file: impl Fn(&str) -> bool) -> Option<Str
 }
 
 /// What is wrong, if a path should be that of a directory and is not.
-#[must_use]
 pub fn misplaced_directory(path: &Path) -> Option<String> {
     let is_other = fs::metadata(path).is_ok_and(|found| !found.is_dir());
     is_other.then(|| format!("there is something else where the directory {} belongs", path.display()))
@@ -141,7 +136,6 @@ pub fn misplaced_directory(path: &Path) -> Option<String> {
 
 /// Whether some open file holds the lock of `path` for itself alone. A file that cannot be asked counts as not locked. Who
 /// asks shares the lock for a moment with others who ask, so that they do not take one another for its holder.
-#[must_use]
 pub fn is_locked(path: &Path) -> bool {
     let asked = File::open(path).map(|file| file.try_lock_shared());
     matches!(asked, Ok(Err(TryLockError::WouldBlock)))

@@ -9,7 +9,6 @@ use crate::error::Cause;
 /// What the system's answer looks like in a panic of sled: it gives no thread, or no memory.
 const REFUSED: [&str; 2] = ["kind: WouldBlock", "kind: OutOfMemory"];
 
-/// sled has panicked.
 #[derive(Debug)]
 pub(crate) struct Panicked {
     pub(crate) detail: String,

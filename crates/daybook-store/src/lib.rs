@@ -28,7 +28,6 @@ mod store;
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod threads;
 mod too_many_files;
 mod unsynced;
 

@@ -1,25 +1,23 @@
 //! What has to be done to a directory of sled 0.34 before sled opens it.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
-use std::thread;
+use std::sync::mpsc::channel;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use crate::error::Cause;
 use crate::files;
-use crate::threads::check_threads;
 
 /// The file with sled's log.
 pub(crate) const LOG_FILE: &str = "db";
 /// sled's other files: its settings, and notes of where its pages are, by their place in the log.
 const SETTINGS_FILE: &str = "conf";
 const SNAPSHOT_PREFIX: &str = "snap.";
-/// sled's directory of large values.
 const BLOBS: &str = "blobs";
 /// How long sled may keep its lock after a database was closed; then opening it fails with sled's words.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two looks at the lock.
 const UNLOCK_POLL: Duration = Duration::from_millis(5);
 
 /// Why sled should not even try.
@@ -81,5 +79,77 @@ fn tidy(dir: &Path) -> io::Result<()> {
         Ok(file) => file.sync_data(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Threads that sled begins at the first opening in a process, and one more for a store that it syncs by the clock.
+const THREADS: usize = 7 + 1;
+
+/// Sees whether the system gives the threads of an opening. sled itself only says so in the log if it gets none, and then waits
+/// for ever for work that nobody does.
+pub(crate) fn check_threads() -> io::Result<()> {
+    check(|work| Builder::new().spawn(work)).map_err(|error| {
+        let told =
+            format!("the system gives no thread for the store: {error}; check the limits of this process");
+        io::Error::new(error.kind(), told)
+    })
+}
+
+/// Begins all of them before the first one ends, since sled's stay, and ends them again.
+fn check(mut begin: impl FnMut(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>) -> io::Result<()> {
+    let (mut begun, mut result) = (Vec::new(), Ok(()));
+    for _ in 0..THREADS {
+        let (end, ends) = channel::<()>();
+        // Received is that nobody sends any more.
+        let wait = move || {
+            let _ended = ends.recv();
+        };
+        match begin(Box::new(wait)) {
+            Ok(thread) => begun.push((end, thread)),
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    for (end, thread) in begun {
+        drop(end);
+        // It does nothing that could panic.
+        let _joined = thread.join();
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Of a system that gives so many threads at the same time.
+    fn checked(threads_max: usize) -> io::Result<()> {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let result = check(|work| {
+            if alive.fetch_add(1, Ordering::SeqCst) == threads_max {
+                alive.fetch_sub(1, Ordering::SeqCst);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let alive = alive.clone();
+            Builder::new().spawn(move || {
+                work();
+                alive.fetch_sub(1, Ordering::SeqCst);
+            })
+        });
+        assert_eq!(alive.load(Ordering::SeqCst), 0, "none is left");
+        result
+    }
+
+    #[test]
+    fn the_threads_of_an_opening_are_asked_for_at_the_same_time() {
+        checked(THREADS).unwrap();
+        for too_few in [0, 1, THREADS - 1] {
+            assert_eq!(checked(too_few).unwrap_err().kind(), io::ErrorKind::WouldBlock, "{too_few}");
+        }
     }
 }

@@ -39,8 +39,6 @@ impl Database {
         self.sorted_from(key).filter(|entry| entry.as_ref().map_or(true, |(_, value)| !value.is_empty()))
     }
 
-    /// Whether there are any.
-    #[must_use]
     pub fn has_sorted_values(&self) -> bool {
         self.has_sorted()
     }

@@ -27,7 +27,6 @@ pub type Span = (Vec<u8>, Vec<u8>);
 /// What is done about pages that cannot be read, of a store that is opened. The one that reads one of them meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
-    /// The store is damaged: it can be built again.
     IsDamage,
     /// Everything else is gone on with, although the rest cannot be added up without them.
     IsLeft,
@@ -53,9 +52,6 @@ pub struct Store {
 }
 
 /// Refuses what the store would not take, before anything of it is written: another attempt would not help.
-///
-/// # Errors
-/// [`StoreError::TooLarge`].
 pub fn check_sizes(writes: &Writes) -> Result<(), StoreError> {
     writes.iter().try_for_each(|(key, value)| check_size(key, value.as_deref().unwrap_or_default()))
 }
@@ -67,17 +63,13 @@ pub(crate) fn check_size(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
 
 impl Store {
     /// Opens the database in `dir`, or makes one. All its rows are read.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the directory cannot be used or holds something damaged.
+    /// Errors: [`StoreError`] if the directory cannot be used or holds something damaged.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         Self::open_telling(dir, cache_bytes, (Noted::MayBe, Unreadable::IsDamage), &|_| {})
     }
 
     /// The same; `tell` hears how many rows have been read so far.
-    ///
-    /// # Errors
-    /// As [`Store::open`]; pages that cannot be read are left, if so asked.
+    /// Errors: As [`Store::open`]; pages that cannot be read are left, if so asked.
     pub fn open_telling(
         dir: &Path,
         cache_bytes: u64,
@@ -90,9 +82,6 @@ impl Store {
 
     /// Opens a database of which something is only to be read, as it is: one that no digest is kept of, or whose damage is
     /// no reason to do without the rest.
-    ///
-    /// # Errors
-    /// [`StoreError`] if sled cannot open it.
     pub fn open_as_it_is(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let opened = RwLock::new(Some(Opened::open_as_it_is(dir, cache_bytes)?));
         Ok(Self { dir: dir.to_owned(), cache_bytes, unreadable: Unreadable::IsDamage, opened })
@@ -104,7 +93,6 @@ impl Store {
         self.unreadable == Unreadable::IsLeft
     }
 
-    /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.opened(|opened| Ok(opened.database.get(key)?))
     }
@@ -117,15 +105,12 @@ impl Store {
         })
     }
 
-    /// The last entry of `span`.
     pub fn last(&self, (from, to): &Span) -> Result<Option<(Bytes, Bytes)>, StoreError> {
         self.opened(|opened| Ok(opened.database.last(from.clone()..to.clone())?))
     }
 
     /// Applies all writes or none. They are visible at once and durable after [`Store::sync`].
-    ///
-    /// # Errors
-    /// [`StoreError::TooLarge`] before anything is written.
+    /// Errors: [`StoreError::TooLarge`] before anything is written.
     pub fn apply(&self, writes: Writes) -> Result<(), StoreError> {
         check_sizes(&writes)?;
         self.opened(|opened| opened.apply(writes))
@@ -133,9 +118,7 @@ impl Store {
 
     /// Writes entries one by one, in their order: the fastest way into sled if keys ascend. For a store that is thrown away if
     /// this does not come to its end: until then its rows do not add up to the digest.
-    ///
-    /// # Errors
-    /// [`StoreError::TooLarge`]; what came before is written.
+    /// Errors: [`StoreError::TooLarge`]; what came before is written.
     pub fn fill<B: AsRef<[u8]>>(&self, entries: impl IntoIterator<Item = (B, B)>) -> Result<(), StoreError> {
         self.opened(|opened| opened.fill(entries))
     }
@@ -145,7 +128,6 @@ impl Store {
         self.opened(Opened::sync)
     }
 
-    /// Bytes of sled's file; none if the disk does not say.
     pub fn bytes(&self) -> u64 {
         self.dir.join(LOG_FILE).metadata().map_or(0, |file| file.len())
     }
@@ -172,9 +154,7 @@ impl Store {
 
     /// Closes the database and opens it again: what the file holds counts. What was not read before, and cannot be read, is left
     /// to the one that needs it.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the store is closed then.
+    /// Errors: [`StoreError`]; the store is closed then.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         close(opened.take());
@@ -184,9 +164,7 @@ impl Store {
     }
 
     /// Syncs and closes; later calls get [`StoreError::Closed`].
-    ///
-    /// # Errors
-    /// [`StoreError`] of the sync; it is closed all the same.
+    /// Errors: [`StoreError`] of the sync; it is closed all the same.
     pub fn close(&self) -> Result<(), StoreError> {
         let synced = self.sync();
         close(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());

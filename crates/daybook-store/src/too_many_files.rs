@@ -6,7 +6,6 @@ const OF_THE_PROCESS: [&str; 2] = ["os error 24)", "code: 24,"];
 const OF_THE_SYSTEM: [&str; 2] = ["os error 23)", "code: 23,"];
 
 /// What helps, if `said`, an error as text, comes of too many open files: nothing is wrong with the file that was to be opened then.
-#[must_use]
 pub fn too_many_files(said: &str) -> Option<&'static str> {
     let is_one_of = |signs: [&str; 2]| signs.iter().any(|sign| said.contains(sign));
     if is_one_of(OF_THE_PROCESS) {

@@ -62,12 +62,10 @@ impl Unsynced {
         self.unwritten.fetch_add(bytes, Ordering::SeqCst) + bytes >= UNWRITTEN_BYTES_MAX
     }
 
-    /// sled has written what it had in memory.
     pub(crate) fn flushed(&self) {
         self.unwritten.store(0, Ordering::SeqCst);
     }
 
-    /// A sync begins; what is applied from here on may not be part of it.
     pub(crate) fn begin_sync(&self) {
         self.since_us.store(0, Ordering::SeqCst);
     }
@@ -89,7 +87,6 @@ impl Unsynced {
         since_us != 0 && (lasts >= SYNC_PAUSE || self.bytes(written_to) >= INDEX_BYTES_MAX)
     }
 
-    /// From 1.
     fn now_us(&self) -> u64 {
         // 584,000 years.
         self.opened_at.elapsed().as_micros() as u64 + 1

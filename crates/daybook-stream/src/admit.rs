@@ -10,19 +10,14 @@ use crate::partition::PartitionState;
 use crate::record::{Headers, Identified, Identity, RecordView};
 use crate::set_aside::{Placed, Unowned, candidate};
 
-/// A record, judged. Nothing of it is noted before [`PartitionState::advance`]: what the reader does with it may fail.
 #[derive(Debug)]
 pub struct Admission<'r, T> {
-    /// What it is.
     pub disposition: Disposition<'r, T>,
-    /// For [`PartitionState::advance`].
     pub passing: Passing,
 }
 
-/// What a record is.
 #[derive(Debug)]
 pub enum Disposition<'r, T> {
-    /// The next event.
     Event(T),
     /// An event that was applied before.
     Repeated,
@@ -32,7 +27,6 @@ pub enum Disposition<'r, T> {
     Claim(Claim<'r>),
     /// No event of the partition's service.
     SetAside {
-        /// Why not.
         why: Unowned,
         /// Whether it is met for the first time.
         is_new: bool,
@@ -42,13 +36,10 @@ pub enum Disposition<'r, T> {
 /// The next event, opened down to its data.
 #[derive(Debug)]
 pub enum EventRead<'r, E> {
-    /// The event.
     Opened(Opened<'r, E>),
     /// This program cannot read its data.
     Unreadable {
-        /// What could be read.
         envelope: Envelope<'r>,
-        /// What is wrong with the data.
         error: DataError,
     },
 }
@@ -72,13 +63,14 @@ pub(crate) enum Passed {
         begins: Option<Box<Sequence>>,
         placed: Vec<Placed>,
     },
-    /// Anything else.
-    SetAside { offset: i64, candidate: Option<Box<Placed>> },
+    SetAside {
+        offset: i64,
+        candidate: Option<Box<Placed>>,
+    },
 }
 
 impl Passing {
     /// Set-aside records that have the positions right before this event's, in their order: they park their keys.
-    #[must_use]
     pub fn placed(&self) -> &[Placed] {
         match &self.0 {
             Passed::Ours { placed, .. } => placed,
@@ -87,32 +79,25 @@ impl Passing {
     }
 
     /// Whether a log whose front is gone begins with this event, as far as is known now.
-    #[must_use]
     pub fn begins(&self) -> bool {
         matches!(&self.0, Passed::Ours { begins: Some(_), .. })
     }
 }
 
-/// Why a reader must stop: a gap, a fork, or an event of another log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("event {id} does not continue the log: {error}")]
 pub struct Refusal {
-    /// The event.
     pub id: Uuid,
-    /// What is wrong.
     pub error: SequenceError,
 }
 
 /// Why a record that waited is not what it was parked as.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReopenError {
-    /// This program cannot read it either.
     #[error(transparent)]
     Unreadable(#[from] EventError),
-    /// It is of another service or partition.
     #[error(transparent)]
     Foreign(Unowned),
-    /// It has another position.
     #[error(transparent)]
     Elsewhere(#[from] Refusal),
 }
@@ -132,9 +117,6 @@ impl Judged {
 
 impl PartitionState {
     /// Says what a record is, and reads it down to the event's data. `headers` is called only if the value is not a structured event.
-    ///
-    /// # Errors
-    /// [`Refusal`].
     #[inline]
     pub fn admit_event<'r, E: EventData>(
         &self,
@@ -155,9 +137,6 @@ impl PartitionState {
     }
 
     /// The same for a reader that reads the data itself.
-    ///
-    /// # Errors
-    /// [`Refusal`].
     pub fn admit_envelope<'r>(
         &self,
         record: &RecordView<'r>,
@@ -170,9 +149,6 @@ impl PartitionState {
     }
 
     /// Opens a record that has waited at a position.
-    ///
-    /// # Errors
-    /// [`ReopenError`].
     pub fn reopen<'r, E: EventData>(
         &self,
         value: Option<&'r [u8]>,
@@ -192,9 +168,7 @@ impl PartitionState {
     }
 
     /// Judges an event that the log does not have yet, and that goes behind all of it. Its writer will be in force.
-    ///
-    /// # Errors
-    /// [`ReopenError`]; but for its data, which is not looked at.
+    /// Errors: [`ReopenError`]; but for its data, which is not looked at.
     pub fn admit_unsent(&self, event: &Envelope<'_>) -> Result<Passing, ReopenError> {
         let id = event.id;
         if !self.is_from(&event.source) {

@@ -17,20 +17,14 @@ const DOUBT_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Located<'p> {
     /// Bare name of the topic.
     pub topic: &'p str,
-    /// Number of the partition.
     pub partition: i32,
     /// The only service that writes the topic.
     pub service: &'p str,
-    /// How far it was applied.
     pub reached: Reached,
-    /// What the log holds of it.
     pub held: Watermarks,
 }
 
 /// Finds the place of every partition, in their order. Given up once `is_over` says so.
-///
-/// # Errors
-/// [`TopicError`] if the records cannot be looked at; [`daybook_kafka::LogError::GivenUp`].
 pub fn locate(
     kafka: &Kafka,
     partitions: &[Located<'_>],
@@ -41,14 +35,13 @@ pub fn locate(
         let start = |(index, offset): &(usize, i64)| {
             start(partitions[*index].topic, partitions[*index].partition, *offset)
         };
-        let records = topics::records_at_until(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)?;
+        let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), is_over)?;
         let event =
             |((index, _), record): (&(usize, i64), Option<OwnedRecord>)| event(&partitions[*index], &record?);
         Ok(looks.iter().zip(records).map(event).collect())
     })
 }
 
-/// Position and stamp of a record, if it is an event of the partition's service.
 fn event(of: &Located<'_>, record: &OwnedRecord) -> Option<(u64, Stamp)> {
     let opened = envelope::open(record.value.as_deref(), || record.headers.clone()).ok()?;
     let is_ours = opened.source.service == of.service && opened.source.partition == of.partition;
@@ -60,16 +53,12 @@ fn event(of: &Located<'_>, record: &OwnedRecord) -> Option<(u64, Stamp)> {
 pub struct Watched<'p> {
     /// Bare name of the topic.
     pub topic: &'p str,
-    /// Number of the partition.
     pub partition: i32,
     /// How far it was followed, and what the log holds of it.
     pub followed: Option<Followed>,
 }
 
 /// Looks whether the log is still the one that is followed; what is doubtful, with topic and partition. Takes a few seconds at most.
-///
-/// # Errors
-/// As [`locate`].
 pub(crate) fn doubt(
     kafka: &Kafka,
     partitions: &[Watched<'_>],
@@ -83,8 +72,7 @@ pub(crate) fn doubt(
         let start = |(index, offset): &(usize, i64)| {
             start(partitions[*index].topic, partitions[*index].partition, *offset)
         };
-        let records =
-            topics::records_at_until(kafka, &looks.iter().map(start).collect::<Vec<_>>(), &is_over)?;
+        let records = topics::records_at(kafka, &looks.iter().map(start).collect::<Vec<_>>(), &is_over)?;
         let stamp = |record: OwnedRecord| place::stamp(record.value.as_deref(), || record.headers.clone());
         Ok::<_, TopicError>(records.into_iter().map(|record| record.and_then(stamp)).collect())
     })?;

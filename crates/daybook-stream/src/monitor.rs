@@ -25,9 +25,6 @@ pub struct BrokerMonitor {
 impl BrokerMonitor {
     /// Starts a thread of this name that takes one turn after the other, until `pause`, which is called in between, returns true. It is
     /// never waited for: it owns nothing, and ends by itself soon after.
-    ///
-    /// # Errors
-    /// If the system gives no thread.
     pub fn start(
         name: &str,
         kafka: Kafka,
@@ -53,10 +50,6 @@ impl BrokerMonitor {
         Ok(Self { kafka, topics, doubts: Doubts::begin(Instant::now()), turns: 0 })
     }
 
-    /// What partitions hold, in the order asked for.
-    ///
-    /// # Errors
-    /// As [`TopicWatch::held`].
     pub fn held<T: AsRef<str>>(&self, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
         self.topics.held(partitions)
     }
@@ -70,7 +63,6 @@ impl BrokerMonitor {
     }
 
     /// Whether this is a turn in which topics are looked at.
-    #[must_use]
     pub fn is_look_due(&self) -> bool {
         self.turns.is_multiple_of(TURNS_PER_LOOK)
     }

@@ -12,7 +12,6 @@ use crate::admit::{Passed, Passing};
 use crate::record::Identity;
 use crate::set_aside::{Pending, SetAside};
 
-/// One partition as it is read.
 #[derive(Debug, Clone)]
 pub struct PartitionState {
     topic: Arc<str>,
@@ -40,7 +39,6 @@ enum Front {
 
 impl PartitionState {
     /// Goes on behind what was reached. `service` is the only one that writes the topic.
-    #[must_use]
     pub fn resume(topic: Arc<str>, partition: i32, service: &'static str, reached: Reached) -> Self {
         let before = reached.last_id.map(|id| (reached.offset - 1, Stamp { id, epoch: reached.epoch }));
         Self {
@@ -57,7 +55,6 @@ impl PartitionState {
     }
 
     /// The same of a log whose front is gone: its first event has any position.
-    #[must_use]
     pub fn without_front(topic: Arc<str>, partition: i32, service: &'static str, low: i64) -> Self {
         let state = Self::resume(topic, partition, service, Reached { offset: low, ..Reached::default() });
         Self { front: Front::Gone { claimed: false }, ..state }
@@ -74,56 +71,41 @@ impl PartitionState {
         self.pending.was_placed(id);
     }
 
-    /// Bare name of the topic.
-    #[must_use]
     pub fn topic(&self) -> &str {
         &self.topic
     }
 
-    /// Number of the partition.
-    #[must_use]
     pub fn partition(&self) -> i32 {
         self.partition
     }
 
-    /// The positions so far.
-    #[must_use]
     pub fn sequence(&self) -> &Sequence {
         &self.sequence
     }
 
-    /// How far the partition was applied.
-    #[must_use]
     pub fn reached(&self) -> Reached {
         self.sequence.reached()
     }
 
-    /// The position that must come next.
-    #[must_use]
     pub fn next_position(&self) -> u64 {
         self.sequence.next_position()
     }
 
     /// Offset of the first record that was not read.
-    #[must_use]
     pub fn next_offset(&self) -> i64 {
         self.next_offset
     }
 
     /// Offset right behind the event applied last, where reading goes on.
-    #[must_use]
     pub fn resume_offset(&self) -> i64 {
         self.sequence.reached().offset
     }
 
     /// What tells whether the log is still the same.
-    #[must_use]
     pub fn counted(&self) -> &Counted {
         &self.counted
     }
 
-    /// What was set aside so far.
-    #[must_use]
     pub fn set_aside(&self) -> SetAside {
         self.set_aside
     }
@@ -154,7 +136,6 @@ impl PartitionState {
         from.service == self.service && from.partition == self.partition
     }
 
-    /// The only source of this partition.
     pub(crate) fn source(&self) -> Source<'static> {
         Source { service: self.service.into(), partition: self.partition }
     }

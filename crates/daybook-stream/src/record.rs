@@ -10,24 +10,17 @@ pub type Headers = Vec<(String, Vec<u8>)>;
 /// A record of one partition. Headers are asked for apart: to read them costs more than to open the value.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'r> {
-    /// Kafka's offset.
     pub offset: i64,
-    /// The record's key.
     pub key: Option<&'r [u8]>,
-    /// The record's value.
     pub value: Option<&'r [u8]>,
 }
 
-/// What an event says of itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'e> {
     /// Service and partition.
     pub source: &'e Source<'e>,
-    /// Epoch of its writer.
     pub epoch: u32,
-    /// Its position in the partition.
     pub position: u64,
-    /// Its id.
     pub id: Uuid,
     /// What it names as the event before it, or as its log.
     pub previous_id: Option<Uuid>,
@@ -35,7 +28,6 @@ pub struct Identity<'e> {
 
 /// An event that was opened, as far as its reader needs it.
 pub trait Identified {
-    /// What it says of itself.
     fn identity(&self) -> Identity<'_>;
 }
 

@@ -18,15 +18,10 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// What was set aside of one partition, for those who ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SetAsideShown {
-    /// Topic without prefix.
     pub topic: String,
-    /// Its partition.
     pub partition: i32,
-    /// How many records.
     pub records: u64,
-    /// Offset of the first one.
     pub first_offset: i64,
-    /// Offset of the last one.
     pub last_offset: i64,
     /// Whether no event came behind the last one: until then nobody knows whether it was one.
     pub end_unproven: bool,
@@ -34,7 +29,6 @@ pub struct SetAsideShown {
 
 impl SetAside {
     /// For those who ask; none if there is nothing to show. `resume_offset` lies right behind the event applied last.
-    #[must_use]
     pub fn shown(&self, topic: &str, partition: i32, resume_offset: i64) -> Option<SetAsideShown> {
         let Self { records, first_offset, last_offset } = *self;
         let end_unproven = self.lies_behind(resume_offset);
@@ -121,14 +115,11 @@ impl SetAsideNotes {
         notes.log.tick();
     }
 
-    /// How many records were set aside.
-    #[must_use]
     pub fn records(&self) -> u64 {
         self.lock().partitions.values().map(|of| of.records).sum()
     }
 
     /// For those who ask. Who writes the topic knows its events without the log, so no end is unproven.
-    #[must_use]
     pub fn shown(&self, topic: &str) -> Vec<SetAsideShown> {
         let notes = self.lock();
         let shown = |(partition, of): (&i32, &SetAside)| of.shown(topic, *partition, i64::MAX);

@@ -21,32 +21,19 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// Bytes of a UUID that are taken from a hash.
 const ID_BYTES: usize = size_of::<Uuid>();
 
-/// Why a record is no event of its partition's service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unowned {
-    /// It is no event that can be opened, and no claim.
     #[error("no event that can be read: {0}")]
     Unreadable(#[from] OpenError),
-    /// It is an event or a claim of another service, or of another partition.
     #[error("event {id} comes from {found}, and this partition takes events of {expected} only")]
-    Foreign {
-        /// Its id.
-        id: Uuid,
-        /// Its source.
-        found: String,
-        /// The source of this partition.
-        expected: String,
-    },
+    Foreign { id: Uuid, found: String, expected: String },
 }
 
 /// How much was set aside of one partition: kept with the checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
-    /// How many records.
     pub records: u64,
-    /// Offset of the first one.
     pub first_offset: i64,
-    /// Offset of the last one.
     pub last_offset: i64,
 }
 
@@ -66,13 +53,11 @@ impl SetAside {
     }
 
     /// Whether a record at this offset would be counted.
-    #[must_use]
     pub fn counts(&self, offset: i64) -> bool {
         self.records == 0 || offset > self.last_offset
     }
 
     /// Whether anything was set aside at or behind this offset.
-    #[must_use]
     pub fn lies_behind(&self, offset: i64) -> bool {
         self.records > 0 && self.last_offset >= offset
     }
@@ -81,21 +66,16 @@ impl SetAside {
 /// A set-aside record that has a position after all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// The position that was left for it.
     pub position: u64,
-    /// Kafka's offset.
     pub offset: i64,
     /// Made from its bytes, so that a repetition is recognised.
     pub id: Uuid,
-    /// Its key.
     pub key: String,
     /// Bytes of key, value and headers.
     pub bytes: usize,
-    /// Its value; none also of a record of more than [`RECORD_BYTES_MAX`].
     pub value: Option<Vec<u8>>,
     /// Its headers; none of such a record.
     pub headers: Headers,
-    /// Why it is no event.
     pub why: Unowned,
     /// What its own service calls it, if the event behind it says so.
     pub(crate) named: Option<Uuid>,
@@ -186,7 +166,6 @@ pub(crate) fn candidate(
 }
 
 /// The text of a key that can be parked: it can be shown, named on a command line, and be a part of a stored key.
-#[must_use]
 pub fn key_text(key: Option<&[u8]>) -> Option<&str> {
     let text = std::str::from_utf8(key?).ok()?;
     let fits = !text.is_empty() && text.len() <= KEY_BYTES_MAX;

@@ -31,7 +31,6 @@ pub struct Gathered {
 
 impl Gathered {
     /// Gathers orders that stand in the order of placing.
-    #[must_use]
     pub fn from_orders(orders: &[Order]) -> Self {
         // As many as there can be, so that nothing moves while it grows.
         let room = orders.len();
@@ -54,7 +53,6 @@ impl Gathered {
 
     /// At most `limit` products whose first purchase came after the position `after`, and the position to go on after,
     /// if there are more.
-    #[must_use]
     pub fn page(&self, after: Option<u64>, limit: usize) -> (&[OrderedProduct], Option<u64>) {
         let seen = |product: &OrderedProduct| after.is_some_and(|after| product.first_position <= after);
         let rest = &self.products[self.products.partition_point(seen)..];

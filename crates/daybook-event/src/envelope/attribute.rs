@@ -16,9 +16,7 @@ use crate::explain;
 pub(super) const SEQUENCE_DIGITS: usize = 20;
 /// Highest epoch of a writer: the end of CloudEvents' type *Integer*.
 pub(super) const EPOCH_MAX: u32 = i32::MAX.unsigned_abs();
-/// What a writer's epoch must be.
 pub(super) const EPOCH_EXPECTED: &str = "a whole number up to 2147483647";
-/// What an aggregate version must be.
 pub(super) const VERSION_EXPECTED: &str = "a whole number from 1";
 
 pub(super) fn malformed(attribute: &str, found: &str, expected: &str) -> OpenError {

@@ -37,9 +37,6 @@ struct Sealed<'a> {
 }
 
 /// Seals an event: the value of its record, one line of JSON.
-///
-/// # Errors
-/// None that a caller can cause: all parts are known to be expressible in JSON.
 pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Sealed {
         specversion: "1.0",
@@ -64,7 +61,6 @@ pub fn seal(envelope: &Envelope<'_>) -> serde_json::Result<Vec<u8>> {
 /// reading the rest.
 const BEFORE_SENT: &[u8] = br#"{"specversion":"1.0","#;
 
-/// What is put in at most: both attributes, the epoch of ten digits.
 const SENT_BYTES_MAX: usize = 80;
 
 /// A sealed event as it is sent: with the epoch of the writer that sends it, and the id of the event that it sent before, or that
@@ -72,7 +68,6 @@ const SENT_BYTES_MAX: usize = 80;
 ///
 /// Events are sealed when they are decided, and get these when they are sent: between the two another writer may have to be
 /// opened, with a higher epoch, and the log's end is looked at anew.
-#[must_use]
 pub fn as_sent(sealed: &[u8], epoch: u32, previous_id: Option<Uuid>) -> Option<Vec<u8>> {
     let rest = sealed.strip_prefix(BEFORE_SENT).filter(|rest| rest.starts_with(br#""id":"#))?;
     let mut sent = Vec::with_capacity(sealed.len() + SENT_BYTES_MAX);

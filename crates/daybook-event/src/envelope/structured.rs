@@ -168,7 +168,6 @@ fn epoch(found: Option<Number<'_>>) -> Result<u32, OpenError> {
     }
 }
 
-/// The data, be it plain or in base 64.
 fn data<'a>(plain: Option<&'a RawValue>, base64: Option<Text<'_>>) -> Result<Cow<'a, RawValue>, OpenError> {
     match (plain, base64) {
         (Some(data), None) => Ok(Cow::Borrowed(data)),
@@ -188,7 +187,6 @@ fn not_an_object(text: &str) -> OpenError {
     OpenError::NotJson { detail }
 }
 
-/// Names the attribute that made `text` unreadable.
 fn explain(text: &str, first: &serde_json::Error) -> OpenError {
     if first.is_syntax() || first.is_eof() {
         return OpenError::NotJson { detail: first.to_string() };

@@ -7,7 +7,6 @@ use super::EventData;
 /// A topic of events, and the service that alone may write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topic {
-    /// Name of the topic without prefix.
     pub name: &'static str,
     /// Name of the service, as the `source` of its events says it.
     pub service: &'static str,
@@ -133,14 +132,12 @@ pub trait Event: EventData {
     const TOPICS: &'static [Topic];
     /// What the names of their types begin with, one for each topic.
     const PREFIXES: &'static [&'static str];
-    /// The newest name of every type.
     const NEWEST: &'static [&'static str];
 
     /// The record key: events with the same key are in one partition, and so in order.
     fn key(&self) -> Uuid;
 
     /// Whether a type's name is of these events, known or not.
-    #[must_use]
     #[inline]
     fn is_named(event_type: &str) -> bool {
         Self::PREFIXES.iter().any(|prefix| event_type.starts_with(prefix))
@@ -154,6 +151,5 @@ pub trait Event: EventData {
     note = "events with the same key are in order: derive `Fields`, and mark the field whose order it is"
 )]
 pub trait Keyed {
-    /// The record key.
     fn key(&self) -> Uuid;
 }

@@ -5,14 +5,12 @@ use std::time::{Duration, Instant};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::Reader;
-use super::native_message::Message;
-use super::native_topic::Found;
+use super::native::Found;
+use super::native::Message;
 use super::source::Source;
 use crate::LogError;
 
-/// What a batch consists of.
 pub enum BatchItem<'a> {
-    /// The next record of the batch's partition.
     Record(BatchRecord<'a>),
     /// As [`crate::Polled::End`].
     End {
@@ -33,32 +31,23 @@ impl<'a> BatchRecord<'a> {
         BatchRecord { source, message }
     }
 
-    /// Which of the starts given to [`crate::Reader::open`] it comes from.
-    #[must_use]
     pub fn source(&self) -> usize {
         self.source
     }
 
-    /// Kafka's offset within the partition.
-    #[must_use]
     pub fn offset(&self) -> i64 {
         self.message.offset()
     }
 
-    /// The key, if the record has one.
-    #[must_use]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.message.key()
     }
 
-    /// The value, if the record has one.
-    #[must_use]
     pub fn value(&self) -> Option<&'a [u8]> {
         self.message.value()
     }
 
     /// As [`crate::Record::headers`].
-    #[must_use]
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.message.headers()
     }
@@ -68,10 +57,8 @@ impl Reader {
     /// Visits what one partition's queue holds, a bounded run of it, record by record in order; blocks for at most
     /// `timeout` until there is something. Nothing is visited if the time has passed, or (earlier) after passing trouble, as
     /// with [`crate::Polled::Nothing`]. Costs next to nothing per record, unlike [`Reader::poll`], with which it may be mixed.
-    ///
-    /// # Errors
-    /// What `visit` returns, which ends the batch (what was not visited comes next time); and as [`Reader::poll`], after
-    /// what came before the error was visited.
+    /// Errors: What `visit` returns, which ends the batch (what was not visited comes next time); and as [`Reader::poll`],
+    /// after what came before the error was visited.
     pub fn poll_batch<E: From<LogError>>(
         &self,
         timeout: Duration,

@@ -8,20 +8,15 @@ use crate::{Kafka, LogError};
 /// How long one poll waits; the silence is looked at in between.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What is to be read of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first offset.
     pub start: Start,
-    /// Right behind the last offset.
     pub end: i64,
 }
 
 /// Shows every record of the spans to `visit`, each partition's in order. A partition that ends before its span does, which
 /// it may for a moment after an election, is waited for.
-///
-/// # Errors
-/// What `visit` returns; as [`Reader::open`] and [`Reader::poll`]; after `silence_max` without a record
+/// Errors: What `visit` returns; as [`Reader::open`] and [`Reader::poll`]; after `silence_max` without a record
 /// [`LogError::EndsBefore`] if a partition ended too early, [`LogError::Silent`] if nothing has come of one and something of
 /// others, else [`LogError::Unreachable`].
 pub fn read_spans<E: From<LogError>>(
@@ -34,9 +29,7 @@ pub fn read_spans<E: From<LogError>>(
 }
 
 /// The same, unless it is over before.
-///
-/// # Errors
-/// As [`read_spans`]; [`LogError::GivenUp`] once `is_over` says so and nothing comes.
+/// Errors: As [`read_spans`]; [`LogError::GivenUp`] once `is_over` says so and nothing comes.
 pub fn read_spans_until<E: From<LogError>>(
     kafka: &Kafka,
     spans: &[Span],
@@ -78,14 +71,11 @@ pub fn read_spans_until<E: From<LogError>>(
     Ok(())
 }
 
-/// How far one span has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Not yet to its end.
     Open,
     /// The partition ended at this offset, before the span.
     EndedAt(i64),
-    /// All of it.
     Read,
 }
 

@@ -20,14 +20,12 @@ const ELECTING_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// What a partition holds, or [`TopicError::PartitionAway`].
 pub type Held = Result<Watermarks, TopicError>;
 
-/// Who has a partition.
 struct Placed {
     /// None while there is none.
     leader: Option<i32>,
     replicas: Vec<i32>,
 }
 
-/// A question to many partitions.
 struct Asking<'i> {
     inspector: &'i Inspector,
     patience: Duration,
@@ -38,7 +36,7 @@ struct Asking<'i> {
 
 impl Inspector {
     /// What partitions hold, in the order asked for. Each leader may take as long as `patience`.
-    pub(super) fn held<T: AsRef<str>>(
+    pub fn held<T: AsRef<str>>(
         &self,
         partitions: &[(T, i32)],
         patience: Duration,
@@ -102,7 +100,6 @@ impl Inspector {
         }
     }
 
-    /// Who has the topic's partitions, by their numbers.
     fn placed(&self, topic: &str, patience: Duration) -> Result<Vec<Placed>, TopicError> {
         let placed = self.with_metadata(topic, patience, |found| {
             let mut partitions: Vec<_> = found.partitions().iter().collect();

@@ -20,13 +20,14 @@ const REACHABLE_STEP: Duration = Duration::from_millis(500);
 /// How many brokers are asked about a topic before it counts as not answered.
 const METADATA_TRIES: u32 = 3;
 
-pub(super) struct Inspector {
+/// A client that asks: kept over many looks it does not begin each time with the same words in the log.
+pub struct Inspector {
     pub(super) kafka: Kafka,
     pub(super) consumer: BaseConsumer<Context>,
 }
 
 impl Inspector {
-    pub(super) fn open(kafka: &Kafka) -> Result<Inspector, LogError> {
+    pub fn open(kafka: &Kafka) -> Result<Inspector, LogError> {
         let consumer = kafka
             .inspector_config()
             .create_with_context(Context::default())
@@ -34,11 +35,8 @@ impl Inspector {
         Ok(Inspector { kafka: kafka.clone(), consumer })
     }
 
-    pub(super) fn wait_reachable(
-        &self,
-        deadline: Duration,
-        is_over: impl Fn() -> bool,
-    ) -> Result<String, LogError> {
+    /// As [`super::wait_reachable_until`].
+    pub fn wait_reachable(&self, deadline: Duration, is_over: impl Fn() -> bool) -> Result<String, LogError> {
         let began = Instant::now();
         loop {
             let left = deadline.saturating_sub(began.elapsed());
@@ -53,15 +51,8 @@ impl Inspector {
         }
     }
 
-    pub(super) fn partition_count(&self, topic: &str) -> Result<Option<i32>, TopicError> {
-        self.partition_count_within(topic, ANSWER_TIMEOUT)
-    }
-
-    pub(super) fn partition_count_within(
-        &self,
-        topic: &str,
-        patience: Duration,
-    ) -> Result<Option<i32>, TopicError> {
+    /// As [`super::partition_count`], where the answer may take so long.
+    pub fn partition_count(&self, topic: &str, patience: Duration) -> Result<Option<i32>, TopicError> {
         self.with_metadata(topic, patience, |found| {
             i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)
         })

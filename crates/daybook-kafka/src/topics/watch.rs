@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::create::Admin;
-use super::ensure::{check_partitions, wrong_settings};
+use super::ensure::{Admin, check_partitions, wrong_settings};
 use super::inspector::Inspector;
 use super::{Held, TopicError, Watermarks};
 use crate::{Kafka, LogError};
@@ -18,14 +17,12 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 /// still, and is given up for another one.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks at topics over a connection that is kept.
 pub struct TopicWatch {
     kafka: Kafka,
     inspector: Inspector,
     known: HashMap<String, Known>,
 }
 
-/// What earlier looks at a topic have found.
 #[derive(Default)]
 struct Known {
     /// A topic that was never there is still to be created, which is no fault.
@@ -35,7 +32,6 @@ struct Known {
     faults: Vec<TopicError>,
 }
 
-/// What one look at a topic has found.
 #[derive(Default)]
 struct Found {
     faults: Vec<TopicError>,
@@ -44,26 +40,15 @@ struct Found {
 }
 
 impl TopicWatch {
-    /// Does not wait for a broker.
-    ///
-    /// # Errors
-    /// [`LogError::Settings`].
     pub fn open(kafka: &Kafka) -> Result<TopicWatch, LogError> {
         Ok(TopicWatch { kafka: kafka.clone(), inspector: Inspector::open(kafka)?, known: HashMap::new() })
     }
 
     /// As [`super::held`], but a leader that does not answer is not waited for as long.
-    ///
-    /// # Errors
-    /// As [`super::held`].
     pub fn held<T: AsRef<str>>(&self, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
         self.inspector.held(partitions, LOOK_PATIENCE)
     }
 
-    /// The same, where every one of them is needed.
-    ///
-    /// # Errors
-    /// As [`super::all_watermarks`].
     pub fn all_watermarks<T: AsRef<str>>(
         &self,
         partitions: &[(T, i32)],
@@ -92,7 +77,7 @@ impl TopicWatch {
 
     fn faults(&self, topic: &str, partitions: i32) -> Result<Found, TopicError> {
         let missing = || TopicError::Missing { topic: self.kafka.topic_name(topic) };
-        let actual = self.inspector.partition_count_within(topic, LOOK_PATIENCE)?.ok_or_else(missing)?;
+        let actual = self.inspector.partition_count(topic, LOOK_PATIENCE)?.ok_or_else(missing)?;
         let mut found = Found::default();
         found.faults.extend(check_partitions(&self.kafka, topic, partitions, actual).err());
         // The embedded broker answers no admin requests, and drops the front of large partitions by its nature.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_kafka::topics::{TopicError, records_at_until};
+use daybook_kafka::topics::{TopicError, records_at};
 use daybook_kafka::{LogError, Polled, Reader, Span, read_spans};
 
 use crate::support::{
@@ -184,6 +184,6 @@ fn whoever_no_longer_wants_to_know_does_not_wait_for_a_broker_that_stands_still(
     let broker = embedded(&[("users", 1)]);
     write(&broker.kafka, "users", 0, &["0"]);
     broker.broker.round_trip(1, Duration::from_secs(600)).unwrap();
-    let given_up = records_at_until(&broker.kafka, &[start("users", 0, 0)], &|| true);
+    let given_up = records_at(&broker.kafka, &[start("users", 0, 0)], &|| true);
     assert!(matches!(given_up, Err(TopicError::Log(LogError::GivenUp))), "{:?}", given_up.err());
 }

@@ -143,7 +143,7 @@ fn another_programs_open_transaction_hides_nothing() {
     let all = ["0", "foreign", "2"].map(str::to_owned);
     assert_eq!(records_of(&seen, 0), (0..).zip(all).collect::<Vec<_>>());
     assert_eq!(topics::tail_record(&kafka, "users", 1).unwrap().unwrap().offset, 2);
-    let found = topics::records_at(&kafka, &[start("users", 1, 2)]).unwrap();
+    let found = topics::records_at(&kafka, &[start("users", 1, 2)], &|| false).unwrap();
     assert_eq!(found[0].as_ref().and_then(|record| record.value.as_deref()), Some(&b"2"[..]));
     foreign.abort().unwrap();
 }

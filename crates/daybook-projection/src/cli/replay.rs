@@ -45,7 +45,6 @@ pub(super) fn run<E: EventData + 'static>(
     }
 }
 
-/// What is left out of the read model, if there is one.
 fn skipped(settings: &Settings) -> Result<Vec<SkippedEvent>, Failure> {
     match settings.data_dir.is_dir() {
         true => ReadModel::open_existing(&settings.data_dir)

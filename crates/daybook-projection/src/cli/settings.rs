@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::flags::Flags;
 use super::holder;
 
-/// What is to be done, and where.
 pub(super) struct Settings {
     pub(super) task: Task,
     pub(super) json: bool,
@@ -34,7 +33,6 @@ pub(super) enum Task {
 }
 
 impl Flags {
-    /// Checks all flags, and reports all that are wrong together.
     pub(super) fn check(self) -> Result<Settings, SettingErrors> {
         let mut errors = SettingErrors::of_flags();
         self.kafka.check(&mut errors);
@@ -118,7 +116,6 @@ impl Flags {
         }
     }
 
-    /// Zero is no limit.
     fn rate_max(&self) -> Option<u64> {
         self.rate.filter(|rate| *rate != 0)
     }

@@ -54,11 +54,9 @@ pub(super) fn run(settings: &Settings, layout: &Layout) -> Result<(), Failure> {
     say(&if settings.json { status.to_string() } else { left.after(as_text(&status)) })
 }
 
-/// Builds that are not finished: one at work, or left by a replay that was stopped; and what nobody is to serve.
 struct Left {
     unfinished: Vec<String>,
     withdrawn: Vec<Withdrawn>,
-    /// How far the replay at work is.
     rebuild: Value,
 }
 

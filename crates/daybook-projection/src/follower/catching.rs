@@ -5,7 +5,6 @@ use daybook_kafka::topics::Watermarks;
 /// How far each partition had to be read, and which have been.
 #[derive(Default)]
 pub(super) struct Catching {
-    /// None where nobody has answered for the partition yet.
     ends: Vec<Option<i64>>,
     reached: Vec<bool>,
     heard: Vec<bool>,
@@ -22,12 +21,10 @@ impl Catching {
         }
     }
 
-    /// A new reader takes over.
     pub(super) fn hear_anew(&mut self) {
         self.heard.fill(false);
     }
 
-    /// The reader gave a record of a partition, or its end.
     pub(super) fn hear(&mut self, source: usize) {
         self.heard[source] = true;
     }
@@ -38,7 +35,6 @@ impl Catching {
         self.heard.contains(&true) && heard.all(|(source, heard)| *heard || is_away(source))
     }
 
-    /// A partition ended here for the reader.
     pub(super) fn reach(&mut self, source: usize) {
         self.reached[source] = true;
     }

@@ -20,7 +20,6 @@ use crate::sources;
 use crate::sources::watched;
 use crate::stop::StopReason;
 
-/// How old end offsets may get.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long none may be answered before nothing is known of the log's end any more.
 const UNANSWERED_MAX: Duration = Duration::from_secs(5);
@@ -28,11 +27,9 @@ const UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// What is found by looking at topics, for the follower; and what that tells who looks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
-    /// Why it must stop.
     pub(super) unfit: Slot<StopReason>,
     /// Why it is to look for its places again.
     pub(super) doubt: Slot<String>,
-    /// What its reader has read.
     pub(super) readings: Readings,
 }
 
@@ -94,7 +91,6 @@ impl EndOffsets {
         Ok(())
     }
 
-    /// The ends that were known are too old to measure a lag by. Who cannot be reached at all answers for no partition.
     fn know_nothing(&self, error: &TopicError) {
         self.know(Vec::new());
         if matches!(error, TopicError::Log(_)) {

@@ -26,7 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// What the thread works with.
 pub(super) struct Following<E: 'static> {
     pub(super) kafka: Kafka,
     pub(super) generation: Arc<Generation>,

@@ -27,17 +27,13 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Where to read. Partitions that nobody answers for are left out: where their next events are now is not known.
 pub(super) struct Found {
-    /// What the log holds, per partition.
     pub(super) log: Vec<Option<Watermarks>>,
     /// The partitions that are read, by their index in the checkpoint.
     pub(super) here: Vec<usize>,
-    /// Where to go on in each of them.
     pub(super) starts: Vec<Start>,
-    /// The partitions that are not.
     pub(super) left_out: Vec<SourceId>,
 }
 
-/// What stands in the way of reading.
 enum Wait {
     /// No broker, a topic that is not there yet, or nobody answers for any partition.
     ForLog(String),
@@ -50,7 +46,7 @@ impl<E: EventData> Following<E> {
     /// missing, the state is [`State::Stopped`], and stays so until all partitions are read again.
     pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
         // One client for all looks: each new one has the same words for the log.
-        let waiting = topics::Waiting::open(&self.kafka)?;
+        let waiting = topics::Inspector::open(&self.kafka)?;
         let said = LogOnce::new();
         loop {
             let looked = self.look(&waiting)?;
@@ -76,9 +72,9 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn look(&self, waiting: &topics::Waiting) -> Result<Result<Found, Wait>, StopReason> {
+    fn look(&self, waiting: &topics::Inspector) -> Result<Result<Found, Wait>, StopReason> {
         let unknown = |error: TopicError| Ok(Err(Wait::ForLog(error.to_string())));
-        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT) {
+        if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT, || false) {
             return unknown(error.into());
         }
         let checkpoint = self.generation.checkpoint();
@@ -96,7 +92,7 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn partition_count(&self, waiting: &topics::Waiting, topic: &str) -> Result<Option<i32>, TopicError> {
+    fn partition_count(&self, waiting: &topics::Inspector, topic: &str) -> Result<Option<i32>, TopicError> {
         match self.stopping.requested() {
             true => Err(LogError::GivenUp.into()),
             false => waiting.partition_count(topic, ANSWER_TIMEOUT),
@@ -107,7 +103,7 @@ impl<E: EventData> Following<E> {
     /// that does not answer would keep the others waiting.
     fn held(
         &self,
-        waiting: &topics::Waiting,
+        waiting: &topics::Inspector,
         checkpoint: &Checkpoint,
     ) -> Result<Vec<Option<Watermarks>>, TopicError> {
         let known = self.progress.borrow().away.clone();

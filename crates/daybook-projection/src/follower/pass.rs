@@ -12,15 +12,12 @@ use super::log::Found;
 use crate::engine::Incoming;
 use crate::stop::StopReason;
 
-/// How long to wait for a record when there is nothing to commit; bounds how long a request to stop goes unseen.
 const IDLE_POLL: Duration = Duration::from_millis(100);
 /// How long an event may wait for its commit while more keep coming.
 const COMMIT_AFTER: Duration = Duration::from_millis(50);
 
-/// Where a record lies: the partition's index and the offset.
 pub(super) type RecordPlace = (usize, i64);
 
-/// What ended a pass.
 pub(super) enum Ended {
     /// The request to stop.
     Asked,
@@ -84,7 +81,6 @@ impl<E: EventData> Following<E> {
         Ok(())
     }
 
-    /// Does what others ask for: releases events, leaves them out.
     fn attend(&mut self) -> Result<(), Ended> {
         match self.repair().map_err(Ended::Stopped)? {
             true => Err(Ended::ReadAgain),

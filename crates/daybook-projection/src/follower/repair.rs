@@ -15,22 +15,16 @@ use crate::quarantine::{ReleaseError, Released, SkippedEvent, leave_out, release
 /// Requests that wait for the follower; past it they are refused.
 const REPAIRS_WAITING_MAX: usize = 16;
 
-/// What is to be done.
 #[derive(Debug, Clone)]
 pub enum Repair {
-    /// All waiting events of a key are projected.
     Release(String),
-    /// These events are left out from now on.
     LeaveOut(Vec<SkippedEvent>),
 }
 
-/// Why nothing was done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RepairError {
-    /// It was tried.
     #[error(transparent)]
     Release(#[from] ReleaseError),
-    /// The follower is busy, or gone.
     #[error(
         "the projection did not take it up in time, because it is at other work; no row was changed, try again"
     )]
@@ -39,7 +33,6 @@ pub enum RepairError {
 
 type Answer = Result<Released, ReleaseError>;
 
-/// One request.
 pub(super) struct Asked {
     repair: Repair,
     /// By whichever side comes first: begun by the follower, or given up by who asked.
@@ -51,7 +44,6 @@ pub(super) struct Asked {
 #[derive(Clone)]
 pub struct Repairs(SyncSender<Asked>);
 
-/// The follower's end.
 pub(super) struct Asking(Receiver<Asked>);
 
 pub(super) fn repairs() -> (Repairs, Asking) {
@@ -61,9 +53,7 @@ pub(super) fn repairs() -> (Repairs, Asking) {
 
 impl Repairs {
     /// Asks, and waits until it is done; `wait` bounds how long the follower may take to begin.
-    ///
-    /// # Errors
-    /// [`RepairError`]; nothing was changed then.
+    /// Errors: [`RepairError`]; nothing was changed then.
     pub fn ask(&self, repair: Repair, wait: Duration) -> Result<Released, RepairError> {
         let (answer, answered) = sync_channel(1);
         let claimed = Arc::new(AtomicBool::new(false));

@@ -8,23 +8,18 @@ use daybook_store::files;
 use super::{REPLAY_LOCK, ReadModel, ReadModelError, io_error};
 use crate::replay::ReplayProgress;
 
-/// How far the replay at work is, as JSON.
 pub(super) const PROGRESS: &str = "PROGRESS";
 /// How many records a second the replay at work may read; 0 for no limit.
 pub(super) const RATE: &str = "RATE";
 
-/// A replay at work, in whichever process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RebuildAtWork {
-    /// Who it is.
     pub holder: String,
     /// How far it is; none at its very start.
     pub progress: Option<ReplayProgress>,
 }
 
 impl ReadModel {
-    /// The replay that is at work now.
-    #[must_use]
     pub fn rebuild_at_work(&self) -> Option<RebuildAtWork> {
         let lock = self.directory.join(REPLAY_LOCK);
         if !files::is_locked(&lock) {
@@ -40,9 +35,7 @@ impl ReadModel {
     }
 
     /// Changes the rate of the replay that is at work; `None` for no limit. It takes notice within a second.
-    ///
-    /// # Errors
-    /// [`ReadModelError::NoReplay`] if none is at work.
+    /// Errors: [`ReadModelError::NoReplay`] if none is at work.
     pub fn set_rate(&self, rate: Option<u64>) -> Result<(), ReadModelError> {
         if self.rebuild_at_work().is_none() {
             return Err(ReadModelError::NoReplay { path: self.directory.clone() });

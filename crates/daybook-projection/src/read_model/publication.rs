@@ -19,7 +19,6 @@ use crate::generation;
 use crate::projection::Layout;
 
 pub(super) const CURRENT: &str = "CURRENT";
-/// In the directory of a generation.
 const BEFORE: &str = "BEFORE";
 /// How long another process may take to publish; it writes two small files.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,18 +29,14 @@ static SAID: LogOnce = LogOnce::new();
 
 impl ReadModel {
     /// What `CURRENT` says, whether or not it is a generation here; `None` if there is no such file.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn named(&self) -> Result<Option<String>, ReadModelError> {
         name_in(&self.directory.join(CURRENT))
     }
 
     /// Name of the generation to serve, such as `gen-000001`; `None` if none has been published. If the one that `CURRENT`
     /// names was withdrawn, it is the one to serve in its place.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Current`] if that generation is not there, [`ReadModelError::Withdrawn`] if there is none in its place.
+    /// Errors: [`ReadModelError::Current`] if that generation is not there, [`ReadModelError::Withdrawn`] if there is none in
+    /// its place.
     pub fn current(&self) -> Result<Option<String>, ReadModelError> {
         let Some(name) = self.named()? else { return Ok(None) };
         if !self.has(&name) {
@@ -63,18 +58,12 @@ impl ReadModel {
 
     /// Whether the generation to serve is there and has another layout than `layout`, as far as can be said without opening
     /// it.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn current_is_foreign(&self, layout: &Layout) -> Result<bool, ReadModelError> {
         let Some(name) = self.current_or_named()?.filter(|name| self.has(name)) else { return Ok(false) };
         Ok(generation::layout_of(&self.path_of(&name)).as_deref() != Some(&*layout.to_string()))
     }
 
     /// Name of the generation to build next: none that is there, and none that was published last.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn next_name(&self) -> Result<String, ReadModelError> {
         let names = self.names()?.into_iter().chain(self.named()?);
         let last = names.filter_map(|name| number_of(&name)).max().unwrap_or(0);
@@ -82,9 +71,7 @@ impl ReadModel {
     }
 
     /// Names the generation to serve from now on. Durable when it returns.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`]; the one named before then stays.
+    /// Errors: [`ReadModelError::Io`]; the one named before then stays.
     pub fn publish(&self, name: &str) -> Result<(), ReadModelError> {
         let _one = self.publishing()?;
         let before = self.current_or_named()?;
@@ -98,9 +85,7 @@ impl ReadModel {
 
     /// Names the generation that was published before the current one, to serve that again; returns both names, the new one
     /// first. If the current one is not there, the last one that was published takes its place.
-    ///
-    /// # Errors
-    /// [`ReadModelError::NothingOlder`] if none was kept.
+    /// Errors: [`ReadModelError::NothingOlder`] if none was kept.
     pub fn roll_back(&self) -> Result<(String, String), ReadModelError> {
         let _one = self.publishing()?;
         let nothing = || ReadModelError::NothingOlder { path: self.directory.clone() };
@@ -158,7 +143,6 @@ impl ReadModel {
         self.path_of(name).join(BEFORE).exists() || self.is_withdrawn(name)
     }
 
-    /// Names of all finished generations, oldest first.
     pub(super) fn finished(&self) -> Result<Vec<String>, ReadModelError> {
         let mut finished = self.names()?;
         finished.retain(|name| !generation::is_unfinished(&self.path_of(name)));

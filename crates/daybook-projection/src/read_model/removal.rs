@@ -12,9 +12,6 @@ use crate::store::GenerationError;
 impl ReadModel {
     /// Removes the generations that nobody needs any more, unless they are in use: all older than the current one, and all
     /// that were published and are no more, but the last `keep` that were published before it. Returns their names.
-    ///
-    /// # Errors
-    /// [`ReadModelError`].
     pub fn retire(&self, keep: usize) -> Result<Vec<String>, ReadModelError> {
         let Some(current) = self.current()? else { return Ok(Vec::new()) };
         let mut stay = self.published_before(&current)?;
@@ -30,9 +27,6 @@ impl ReadModel {
     }
 
     /// Names of the generations that replays have begun and not finished, oldest first.
-    ///
-    /// # Errors
-    /// [`ReadModelError`].
     pub fn unfinished(&self) -> Result<Vec<String>, ReadModelError> {
         // One that was published and has lost its rows is damaged, not unfinished.
         let named = self.named()?;
@@ -47,9 +41,6 @@ impl ReadModel {
 
     /// Removes what replays have left unfinished, unless it is in use, and links in the place of a generation that lead nowhere.
     /// Returns the names.
-    ///
-    /// # Errors
-    /// [`ReadModelError`].
     pub fn discard(&self) -> Result<Vec<String>, ReadModelError> {
         let (named, unfinished) = (self.named()?, self.unfinished()?);
         let mut gone = self.names()?;

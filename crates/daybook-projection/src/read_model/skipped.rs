@@ -13,9 +13,7 @@ pub(super) const FILE: &str = "SKIPPED";
 
 impl ReadModel {
     /// Events that are left out.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Skipped`] if the file is damaged: without it, nobody knows what was left out.
+    /// Errors: [`ReadModelError::Skipped`] if the file is damaged: without it, nobody knows what was left out.
     pub fn skipped(&self) -> Result<Vec<SkippedEvent>, ReadModelError> {
         let path = self.directory.join(FILE);
         let text = match fs::read(&path) {
@@ -33,9 +31,7 @@ impl ReadModel {
 
     /// Notes one more event that is left out, unless it is noted already; returns all of them. Durable when it returns. The
     /// caller holds the lock of replays, so that none begins without it.
-    ///
-    /// # Errors
-    /// [`ReadModelError`]; nothing is noted then.
+    /// Errors: [`ReadModelError`]; nothing is noted then.
     pub fn note_skipped(&self, event: SkippedEvent) -> Result<Vec<SkippedEvent>, ReadModelError> {
         let path = self.directory.join(FILE);
         let mut skipped = self.skipped()?;

@@ -15,23 +15,17 @@ use super::{ReadModel, ReadModelError, io_error};
 /// In the directory of a generation: what is served in its place, and on the next line why.
 const WITHDRAWN: &str = "WITHDRAWN";
 
-/// A generation that nobody is to serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Withdrawn {
-    /// Its name.
     pub generation: String,
-    /// Name of the one that was served when it was withdrawn.
     pub served: String,
-    /// What was wrong with it.
     pub why: String,
 }
 
 impl ReadModel {
     /// Notes that nobody is to serve `name`, and why, and names `served` again in its place, unless another one has been
     /// published meanwhile. Durable when it returns.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`]; `name` is withdrawn all the same if its note is there.
+    /// Errors: [`ReadModelError::Io`]; `name` is withdrawn all the same if its note is there.
     pub fn withdraw(&self, name: &str, served: &str, why: &str) -> Result<(), ReadModelError> {
         let _one = self.publishing()?;
         // One that is gone is served by nobody.
@@ -46,10 +40,6 @@ impl ReadModel {
         }
     }
 
-    /// The generations that nobody is to serve, oldest first.
-    ///
-    /// # Errors
-    /// [`ReadModelError::Io`].
     pub fn withdrawn(&self) -> Result<Vec<Withdrawn>, ReadModelError> {
         let names = self.names()?;
         Ok(names.iter().filter_map(|name| self.withdrawal_of(name)).collect())
@@ -84,7 +74,6 @@ impl ReadModel {
     }
 
     /// Whether nobody is to serve a generation; one that is gone has no note any more.
-    #[must_use]
     pub fn is_withdrawn(&self, name: &str) -> bool {
         self.withdrawn_path(name).exists()
     }

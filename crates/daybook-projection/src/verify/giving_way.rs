@@ -11,7 +11,6 @@ use crate::read_model::ReadModel;
 
 /// How often it is looked whether a process means to serve it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often a comparison is begun again because it gave way.
 pub(crate) const TIMES_MAX: u32 = 8;
 
 /// Says when to stop: once cancelled, or once a process means to serve what is open here.
@@ -40,7 +39,6 @@ impl<'g> GivingWay<'g> {
         self.cancelled.requested() || self.gives_way()
     }
 
-    /// Whether a process meant to serve it.
     pub(crate) fn gave_way(&self) -> bool {
         self.gave_way.get()
     }

@@ -5,7 +5,6 @@ use crate::quarantine::{SkippedEvent, unnamed};
 
 /// Where it is known what is left out of what is published; does not keep that open.
 pub(crate) enum LeftOut {
-    /// Here.
     Known(Vec<SkippedEvent>),
     /// By who serves it: asked only once there is a difference.
     There(Client),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::quarantine::ParkedKey;
 
 /// Keys of which events wait in one of two generations only, or not the same ones.
-#[must_use]
 pub fn parked_differently(published: &[ParkedKey], other: &[ParkedKey]) -> Vec<String> {
     let mut seen: BTreeMap<_, [Option<(u64, u64)>; 2]> = BTreeMap::new();
     let both = published.iter().map(|key| (0, key)).chain(other.iter().map(|key| (1, key)));

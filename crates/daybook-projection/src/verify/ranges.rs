@@ -9,7 +9,6 @@ use crate::store::StoreError;
 
 /// Rows between two borders.
 const RANGE_ROWS: usize = 4_096;
-/// Ranges of one answer: some tenths of a second of reading.
 pub(super) const ANSWER_RANGES_MAX: usize = 16;
 /// Rows of one answer: a range of another generation may hold more than ours.
 pub(super) const ANSWER_ROWS_MAX: usize = 4 * RANGE_ROWS;
@@ -31,9 +30,6 @@ pub struct Ranges {
 
 impl Ranges {
     /// Reads all rows of a generation and chooses borders.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn choose(generation: &Generation) -> Result<Self, StoreError> {
         let mut ranges = Self::default();
         for (index, row) in generation.all_rows().enumerate() {
@@ -45,14 +41,10 @@ impl Ranges {
         Ok(ranges)
     }
 
-    /// How many there are.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.borders.len() + 1
     }
 
-    /// Where one begins and ends.
-    #[must_use]
     pub fn range(&self, index: usize) -> Range {
         let from = index.checked_sub(1).and_then(|before| self.borders.get(before));
         (from.cloned(), self.borders.get(index).cloned())
@@ -63,7 +55,6 @@ impl Ranges {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RangeDigest {
-    /// Their digest.
     Digest(String),
     /// Some of them cannot be read: what the store said.
     Unreadable(String),
@@ -72,9 +63,7 @@ pub enum RangeDigest {
 impl RangeDigest {
     /// Reads the rows of the first of these ranges, as many as one answer takes. Once `stop` says so, which is asked for every
     /// row, what it returns is not to be used.
-    ///
-    /// # Errors
-    /// [`StoreError`] only for borders that are no hexadecimal digits.
+    /// Errors: [`StoreError`] only for borders that are no hexadecimal digits.
     pub fn of_all(
         generation: &Generation,
         ranges: &[Range],
@@ -115,21 +104,16 @@ fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreE
     Ok(decoded.unwrap_or_default())
 }
 
-/// Rows of one range.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRows {
-    /// In the order of their keys.
     pub rows: Vec<RangeRow>,
-    /// There are more than are told.
     pub more: bool,
     /// Why the rows behind these cannot be read, if they cannot.
     pub unreadable: Option<String>,
 }
 
-/// One stored row or part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRow {
-    /// Its stored key.
     pub key: StoredKey,
     /// Its bytes, as hexadecimal digits.
     pub value: String,
@@ -137,9 +121,7 @@ pub struct RangeRow {
 
 impl RangeRows {
     /// The first rows of a range, at most `limit`, as many as one answer takes and as far as they can be read.
-    ///
-    /// # Errors
-    /// [`StoreError`] only for a key that is no hexadecimal digits.
+    /// Errors: [`StoreError`] only for a key that is no hexadecimal digits.
     pub fn read(generation: &Generation, (from, to): &Range, limit: usize) -> Result<Self, StoreError> {
         let from = decoded(generation, from.as_deref())?;
         let mut found = Self::default();

@@ -27,20 +27,17 @@ const ROUNDS_MAX: u32 = 8;
 /// So few are compared row by row at once.
 const EXACT_RANGES_MAX: usize = 16;
 
-/// A served generation, and one built from the log that follows where it is.
 pub(super) struct Comparing<'c, E: 'static> {
     pub(super) kafka: &'c Kafka,
     pub(super) projection: Projection<E>,
     pub(super) served: &'c Served,
     pub(super) rebuilt: &'c Generation,
-    /// Differences to list.
     pub(super) limit: usize,
     /// Says when to end early, with any result.
     pub(super) stop: &'c dyn Fn() -> bool,
 }
 
 impl<E: EventData> Comparing<'_, E> {
-    /// What differs.
     pub(super) fn report(&self) -> Result<VerifyReport, VerifyError> {
         let ranges = Ranges::choose(self.rebuilt)?;
         let mut left: Vec<usize> = (0..ranges.count()).collect();
@@ -116,7 +113,6 @@ impl<E: EventData> Comparing<'_, E> {
         self.check_stop()
     }
 
-    /// What both have kept, at one place, before any row is compared.
     fn kept(&self, sample: &Sample) -> VerifyReport {
         VerifyReport {
             generation: sample.generation.clone(),

@@ -9,14 +9,10 @@ use crate::generation::{Generation, Moment};
 use crate::quarantine::ParkedKey;
 use crate::store::StoreError;
 
-/// A generation as of one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Name of the generation.
     pub generation: String,
-    /// Its layout.
     pub layout: String,
-    /// How far it has got.
     pub checkpoint: Checkpoint,
     /// Digest of its rows, as kept up to date with every commit.
     pub digest: String,
@@ -32,7 +28,6 @@ pub struct Sample {
 
 impl Sample {
     /// The generation `name` at a moment.
-    #[must_use]
     pub fn of(name: &str, layout: &str, moment: &Moment) -> Self {
         Self {
             generation: name.to_owned(),
@@ -46,7 +41,6 @@ impl Sample {
     }
 }
 
-/// What the process that serves a read model says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serves {
     /// What it serves; none if there is nothing that it could serve at present.
@@ -58,21 +52,15 @@ pub struct Serves {
     pub trouble: Option<String>,
 }
 
-/// Rows, and the commit that they are as of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsAt {
-    /// As of that commit.
     pub sample: Sample,
-    /// The rows.
     pub rows: RangeRows,
 }
 
 impl RowsAt {
     /// Reads the first rows of a range, at most `limit`; `None` if something was committed each time that it was tried: fewer
     /// rows may be read between two commits.
-    ///
-    /// # Errors
-    /// As [`RangeRows::read`].
     pub fn read(
         (name, layout): (&str, &str),
         generation: &Generation,

@@ -38,52 +38,33 @@ const TROUBLE_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what is served may take to get as far as another generation; it follows the log, so it is soon there.
 const COVER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause between two looks at it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What waits in a generation, and what is left out of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantineShown {
-    /// Keys whose events wait.
     pub keys: Vec<ParkedKey>,
-    /// Events that are left out for ever.
     pub skipped: Vec<SkippedEvent>,
 }
 
 impl QuarantineShown {
-    /// That of one generation.
-    #[must_use]
     pub fn of(quarantine: &Quarantine) -> Self {
         Self { keys: quarantine.keys().cloned().collect(), skipped: quarantine.skipped().to_vec() }
     }
 }
 
-/// Why the published generation cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// The directory.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// It cannot be opened here.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// It cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The process that has it serves nothing at present, or does not answer.
     #[error("{holder} has the generation and does not serve it at {}: {detail}", socket.display())]
-    Silent {
-        /// Who has it.
-        holder: String,
-        /// Where it was asked.
-        socket: std::path::PathBuf,
-        /// What was wrong.
-        detail: String,
-    },
+    Silent { holder: String, socket: std::path::PathBuf, detail: String },
 }
 
 impl HoldError {
-    /// Whether the generation itself is damaged.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Generation(error) => error.is_damage(),
@@ -105,18 +86,13 @@ impl HoldError {
     }
 }
 
-/// The published generation.
 pub enum Served {
     /// Nobody has it: it is open here.
     Here {
-        /// Its name.
         name: String,
-        /// Its layout.
         layout: String,
-        /// It.
         generation: Arc<Generation>,
     },
-    /// Another process, or another part of this one, serves it.
     There(Client),
 }
 
@@ -129,9 +105,6 @@ struct NotYet {
 
 impl Served {
     /// As [`Served::find`]; if it is open here, what is to be left out of every generation is left out of it, too.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn find_repaired<E: EventData>(
         read_model: &ReadModel,
         projection: Projection<E>,
@@ -146,9 +119,7 @@ impl Served {
     }
 
     /// Finds what is served, else what is published; `None` if nothing is. Waits while a process is opening it.
-    ///
-    /// # Errors
-    /// [`HoldError`], among others for one of another layout.
+    /// Errors: [`HoldError`], among others for one of another layout.
     pub fn find(
         read_model: &ReadModel,
         layout: &Layout,
@@ -212,9 +183,6 @@ impl Served {
     }
 
     /// Its state as of one commit; it goes on meanwhile.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn sample(&self) -> Result<Sample, HoldError> {
         match self {
             Self::Here { name, layout, generation } => {
@@ -229,9 +197,6 @@ impl Served {
 
     /// Its state once it has got as far as `other`; or what it is if it does not get there: because it follows no further, or in
     /// time. A process that serves nothing for a moment, or is started again, is waited for.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub(crate) fn sample_covering(
         &self,
         other: &Checkpoint,
@@ -257,10 +222,6 @@ impl Served {
         }
     }
 
-    /// What waits in it, and what is left out of it.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
         match self {
             Self::Here { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
@@ -269,9 +230,6 @@ impl Served {
     }
 
     /// A waiting event as it would be left out, if it waits.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn find_parked(
         &self,
         name: &EventName,
@@ -285,9 +243,7 @@ impl Served {
     }
 
     /// Projects all waiting events of a key, or none.
-    ///
-    /// # Errors
-    /// [`HoldError`]; the inner error is a sentence that says why nothing was changed.
+    /// Errors: [`HoldError`]; the inner error is a sentence that says why nothing was changed.
     pub fn release_key<E: EventData>(
         &self,
         projection: Projection<E>,
@@ -301,10 +257,6 @@ impl Served {
         }
     }
 
-    /// Leaves these events out from now on.
-    ///
-    /// # Errors
-    /// As [`Served::release_key`].
     pub fn leave_out<E: EventData>(
         &self,
         projection: Projection<E>,
@@ -321,9 +273,6 @@ impl Served {
 
     /// Reads the rows of the first of these ranges, as many as one answer takes. Whatever is committed meanwhile may be in them.
     /// Once `stop` says so, what it returns is not to be used.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn digests(&self, ranges: &[Range], stop: &dyn Fn() -> bool) -> Result<Vec<RangeDigest>, HoldError> {
         match self {
             Self::Here { generation, .. } => Ok(RangeDigest::of_all(generation, ranges, stop)?),
@@ -333,9 +282,6 @@ impl Served {
 
     /// The first rows of one range, at most `limit`, and the commit that they are as of; `None` if so many cannot be read between
     /// two commits.
-    ///
-    /// # Errors
-    /// [`HoldError`].
     pub fn rows(&self, range: &Range, limit: usize) -> Result<Option<RowsAt>, HoldError> {
         match self {
             Self::Here { name, layout, generation } => {
@@ -348,7 +294,6 @@ impl Served {
 
 /// Says so if a projection stopped because rows are damaged: not the log is wrong then, but the generation. A read that failed
 /// may not fail again.
-#[must_use]
 pub fn unreadable_row(reason: &StopReason) -> Option<String> {
     match reason {
         StopReason::Store(error) if error.is_damage() => Some(error.to_string()),
@@ -359,9 +304,6 @@ pub fn unreadable_row(reason: &StopReason) -> Option<String> {
 
 /// The socket's path as the system takes it: it allows no more than about a hundred bytes, so the directory is named by
 /// the number of an open file.
-///
-/// # Errors
-/// If the directory cannot be opened.
 pub fn socket_path(directory: &Path) -> std::io::Result<(std::fs::File, std::path::PathBuf)> {
     use std::os::fd::AsRawFd as _;
     let open = std::fs::File::open(directory)?;

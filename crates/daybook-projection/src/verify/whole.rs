@@ -21,14 +21,10 @@ use crate::replay::{ReplayError, ReplayOptions, ReplayProgress, rebuild_aside};
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
 
-/// One row or part that is not what the log says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Name of the view.
     pub view: String,
-    /// Key of the row.
     pub key: Uuid,
-    /// Number of the part, if it is one.
     pub part: Option<u32>,
     /// The published generation's bytes, as hexadecimal digits; none if it has no such row.
     pub served: Option<String>,
@@ -36,42 +32,30 @@ pub struct Difference {
     pub rebuilt: Option<String>,
 }
 
-/// A place in the order of the rows: one of them, or one of its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowName {
-    /// Name of the view.
     pub view: String,
-    /// Key of the row.
     pub key: Uuid,
 }
 
-/// Rows of the published generation that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
     /// None of them comes before this row; none if it is not known.
     pub after: Option<RowName>,
     /// They all come before this row; none if they may go on to the end.
     pub before: Option<RowName>,
-    /// What the store said.
     pub detail: String,
 }
 
-/// What a verification has found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
-    /// Name of the published generation.
     pub generation: String,
-    /// Events that both hold.
     pub events: u64,
-    /// Digest that the published generation has kept.
     pub digest_kept: String,
-    /// Digest of the rows that follow from the log.
     pub digest_rebuilt: String,
     /// Keys of which not the same events wait in quarantine.
     pub parked_differently: Vec<String>,
-    /// Rows that differ, in the order of their stored keys.
     pub differences: Vec<Difference>,
-    /// Rows that cannot be read.
     pub unreadable: Vec<Unreadable>,
     /// There are more than were asked for.
     pub more: bool,
@@ -81,7 +65,6 @@ pub struct VerifyReport {
 
 impl VerifyReport {
     /// Whether the published generation is what the log says.
-    #[must_use]
     pub fn is_sound(&self) -> bool {
         self.differences.is_empty()
             && self.unreadable.is_empty()
@@ -93,45 +76,34 @@ impl VerifyReport {
 impl VerifyReport {
     /// Whether all that can be read is what the log says: then a replay publishes without being told to accept a difference,
     /// once it has met what cannot be read.
-    #[must_use]
     pub fn is_unreadable_only(&self) -> bool {
         !self.unreadable.is_empty() && Self { unreadable: Vec::new(), ..self.clone() }.is_sound()
     }
 }
 
-/// Why a verification did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The published generation cannot be looked at.
     #[error(transparent)]
     Served(#[from] HoldError),
-    /// Nothing is published.
     #[error("no generation has been published; build one with `projector --replay`")]
     Nothing,
-    /// The other one cannot be built.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// The other one cannot be opened.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// Not the log alone changed what is served.
     #[error(
         "what is served cannot be compared at one place: another generation took over, events were released, the process that serves it \
          was restarted, or the log is no longer the one that it reads, which it notices within a minute and says in /status. Verify \
          again then; if it stays so, restart the process that serves it"
     )]
     Moved,
-    /// The log does not go on to where the published generation is.
     #[error(transparent)]
     Stopped(#[from] StopReason),
-    /// A generation cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl VerifyError {
-    /// Whether another process has the directory.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Replay(error) if error.is_in_use())
     }
@@ -139,9 +111,6 @@ impl VerifyError {
 
 /// Builds a generation aside up to where the served one is, and compares all rows, while that one goes on. At most `limit`
 /// differences are listed.
-///
-/// # Errors
-/// [`VerifyError`].
 pub fn verify<E: EventData + 'static>(
     kafka: &Kafka,
     read_model: &ReadModel,

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use crate::serving::Serving;
 
-/// A generation on its way to be served.
 pub(super) struct Candidate {
     pub(super) name: String,
     pub(super) generation: Arc<Generation>,
@@ -25,11 +24,8 @@ pub(super) struct Candidate {
 /// Where a candidate is, measured against what is served.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has projected everything that is served.
     There,
-    /// It is on its way.
     Behind,
-    /// It stands still for a reason that may pass.
     Waits(String),
     /// It has to be opened afresh: its disk took no write, an opening leaves out what stopped it, or what it has is no longer what
     /// is wanted.
@@ -40,7 +36,6 @@ pub(super) enum Standing {
     Unfit(String),
 }
 
-/// Why a candidate goes no further in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) why: String,
@@ -48,12 +43,9 @@ pub(super) struct Ended {
     pub(super) at: Option<RecordAt>,
 }
 
-/// What a candidate is measured against.
 #[derive(Debug, Clone)]
 pub(super) struct Served {
-    /// How far it has got.
     pub(super) reached: Arc<Checkpoint>,
-    /// Whether it is stopped, for whatever reason.
     pub(super) is_stopped: bool,
     /// Whether that is because the log has less than it has projected, or other partitions.
     pub(super) is_ahead_of_log: bool,

@@ -19,29 +19,23 @@ use super::opener::Opener;
 use crate::limits::{COMPARE_LOOK_INTERVAL, COMPARE_PAUSE, COMPARE_TIMEOUT};
 use crate::serving::Serving;
 
-/// A candidate after a comparison, followed on.
 pub(super) struct Compared {
     pub(super) candidate: Candidate,
-    /// Why it is to be compared once more.
     pub(super) again: Option<String>,
 }
 
-/// What is served, for a candidate that stands still.
 enum AsFar {
     /// It has got as far at this commit.
     There(Arc<Moment>),
     /// It gets no further at present, and nobody knows when it will.
     Stuck,
-    /// It was not there in time.
     NotYet,
 }
 
 impl<E: EventData + 'static> Opener<E> {
     /// Compares a candidate that has got as far with what is served, as far as that can be done; then it follows on. Blocks for as
     /// long as [`COMPARE_TIMEOUT`] says, unless it is given up.
-    ///
-    /// # Errors
-    /// Where the candidate is, which is closed then.
+    /// Errors: Where the candidate is, which is closed then.
     pub(super) fn compare(
         &self,
         candidate: Candidate,

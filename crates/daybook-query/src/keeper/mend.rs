@@ -22,7 +22,6 @@ const PROBE_BYTES: usize = 4 << 20;
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// When the disk is probed next.
 pub(super) struct Mending {
     pause: Pause,
     due_at: Option<Instant>,
@@ -51,13 +50,11 @@ impl Mending {
         true
     }
 
-    /// The generation is about to be opened afresh, from that far on.
     pub(super) fn opened_afresh(&mut self, reached: Arc<Checkpoint>) {
         self.opened_at = Some(reached);
     }
 }
 
-/// Whether an opening may help: the disk refused a write.
 pub(super) fn is_failed_write(state: &State) -> bool {
     let State::Stopped(reason) = state else { return false };
     matches!(&**reason, StopReason::Store(error) if error.failure == Failure::Write)

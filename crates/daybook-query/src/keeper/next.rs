@@ -25,11 +25,9 @@ const BLAME_PAUSE: Duration = Duration::from_secs(10);
 /// this program can.
 const TAKES_BACK_MAX: u32 = 3;
 
-/// A published generation that is not served yet.
 pub(super) struct Next {
     pub(super) name: String,
     pub(super) stage: Stage,
-    /// Why it goes no further at present.
     pub(super) why: Option<String>,
     pause: Pause,
     tries: u32,
@@ -39,25 +37,21 @@ pub(super) struct Next {
     ended: Option<(RecordAt, Instant)>,
 }
 
-/// How far it is.
 pub(super) enum Stage {
     /// It could not be opened or served, and is to be opened from `due_at` on; while nothing is served, from `unserved_at` on.
-    Waiting { unserved_at: Instant, due_at: Instant },
-    /// Being opened since then, on a thread that may block.
+    Waiting {
+        unserved_at: Instant,
+        due_at: Instant,
+    },
     Opening(Instant, JoinHandle<Result<Candidate, OpenError>>),
-    /// Open and followed.
     CatchingUp(Candidate),
-    /// Being compared with what is served, on a thread that may block.
     Comparing(Comparing, JoinHandle<Result<Compared, Standing>>),
-    /// Not to be served by this process.
     Refused,
-    /// Not to be served by anybody.
     Withdrawn(Withdrawn),
 }
 
 /// A comparison, which ends once nobody waits for its result.
 pub(super) struct Comparing {
-    /// Name of the generation that is served.
     pub(super) served: String,
     pub(super) given_up: Stop,
 }
@@ -137,7 +131,6 @@ impl Next {
         }
     }
 
-    /// The candidate, to be judged; whoever takes it says what becomes of it.
     pub(super) fn take_candidate(&mut self) -> Option<Candidate> {
         self.candidate()?;
         match std::mem::replace(&mut self.stage, Stage::Refused) {
@@ -177,7 +170,6 @@ impl Next {
         self.ended = None;
     }
 
-    /// Its follower goes no further in this process.
     pub(super) fn end(&mut self, Ended { why, at }: Ended) {
         self.refuse(why);
         self.ended = at.map(|at| (at, Instant::now()));
@@ -212,13 +204,9 @@ impl Next {
     }
 }
 
-/// What has happened to it.
 pub(super) enum Moved {
-    /// It was opened, or could not be.
     Opened(Result<Candidate, OpenError>),
-    /// It was compared with the generation of that name.
     Compared(String, Result<Compared, Standing>),
-    /// It has projected more, or stopped.
     Further,
 }
 

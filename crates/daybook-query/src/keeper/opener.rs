@@ -11,21 +11,16 @@ use daybook_projection::{
 use tokio::time::Instant;
 
 use super::candidate::Candidate;
-use crate::blocking::blocking;
+use tokio::task::spawn_blocking;
 
-/// Why a generation cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
-    /// It cannot be opened.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// The read model does not say which it is.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// No thread for its follower.
     #[error("the system gives no thread for a follower: {0}; check the limits of this process")]
     Follow(#[from] std::io::Error),
-    /// A defect of this program.
     #[error("opening it ended without a result: {0}; restart the process, and report this")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -33,7 +28,6 @@ pub(super) enum OpenError {
 impl OpenError {
     /// Whether nothing but another generation helps. Whatever else it is may pass: another process has the generation, the
     /// disk is full, or the system gives no thread.
-    #[must_use]
     pub(super) fn is_lasting(&self) -> bool {
         let lasts = |error: &GenerationError| {
             matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
@@ -42,7 +36,6 @@ impl OpenError {
     }
 
     /// Whether the generation is damaged, so that no process can serve it.
-    #[must_use]
     pub(super) fn is_damage(&self) -> bool {
         matches!(self, Self::Generation(error) if error.is_damage())
     }
@@ -59,7 +52,6 @@ impl OpenError {
     }
 }
 
-/// What it takes to open a generation and follow.
 pub(super) struct Opener<E: 'static> {
     pub(super) kafka: Kafka,
     pub(super) projection: Projection<E>,
@@ -84,7 +76,6 @@ impl<E: EventData + 'static> Opener<E> {
         Ok(Candidate { is_accepted, ..self.follow(name.to_owned(), Arc::new(generation))? })
     }
 
-    /// Begins to follow into a generation that is open.
     pub(super) fn follow(&self, name: String, generation: Arc<Generation>) -> std::io::Result<Candidate> {
         let follower =
             Follower::start(&self.kafka, generation.clone(), self.projection, FollowOptions::default())?;
@@ -106,9 +97,8 @@ fn warn_of_unnamed(generation: &Generation, named: &[SkippedEvent]) {
     }
 }
 
-/// Stops a follower on a thread that may block.
 pub(super) async fn stop(follower: Follower) {
-    match blocking(move || follower.stop()).await {
+    match spawn_blocking(move || follower.stop()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::error!("the follower's last rows are not on disk, the log gives them again: {error}")

@@ -18,9 +18,9 @@ use super::candidate::{Candidate, Served, Standing};
 use super::compare::Compared;
 use super::next::{Comparing, Next, Stage, Withdrawn};
 use super::opener::stop;
-use crate::blocking::blocking;
 use crate::limits::SWAP_TIMEOUT;
 use crate::serving::Serving;
+use tokio::task::spawn_blocking;
 
 impl<E: EventData + 'static> Keeper<E> {
     /// Serves the candidate, if there is one and it has got as far as what is served.
@@ -33,13 +33,12 @@ impl<E: EventData + 'static> Keeper<E> {
             (Standing::There, None) => {
                 self.swap(candidate, &served, stopped).await;
                 // Closing a store may wait for its disk.
-                drop(tokio::task::spawn_blocking(move || drop(served)));
+                drop(spawn_blocking(move || drop(served)));
             }
             (standing, _) => self.leave(candidate, standing, &served.name).await,
         }
     }
 
-    /// It is to be compared later; why goes on being told.
     fn keep(&mut self, candidate: Candidate) {
         let Some(next) = &mut self.next else { return };
         next.stage = Stage::CatchingUp(candidate);
@@ -51,7 +50,7 @@ impl<E: EventData + 'static> Keeper<E> {
         let (opener, given_up) = (self.opener.clone(), Stop::default());
         let at_work = Comparing { served: served.name.clone(), given_up: given_up.clone() };
         let comparing = move || opener.compare(candidate, &served, &given_up);
-        next.stage = Stage::Comparing(at_work, tokio::task::spawn_blocking(comparing));
+        next.stage = Stage::Comparing(at_work, spawn_blocking(comparing));
     }
 
     /// The comparison with `served` has ended.
@@ -140,7 +139,8 @@ impl<E: EventData + 'static> Keeper<E> {
         let (kafka, checkpoint) = (self.opener.kafka.clone(), reached.reached.clone());
         let projected = self.opener.projection.topics;
         let (topic, partition) = (at.topic.clone(), at.partition);
-        match blocking(move || is_where_it_was(&kafka, projected, &checkpoint, &topic, partition)).await {
+        match spawn_blocking(move || is_where_it_was(&kafka, projected, &checkpoint, &topic, partition)).await
+        {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return,
             Ok(Err(error)) => return tracing::warn!("who is right about {at} is not known yet: {error}"),
@@ -157,7 +157,7 @@ impl<E: EventData + 'static> Keeper<E> {
         let Some(next) = &mut self.next else { return };
         let (read_model, name) = (self.read_model.clone(), next.name.clone());
         let Withdrawn { why, served, .. } = withdrawn.clone();
-        let failed = match blocking(move || read_model.withdraw(&name, &served, &why)).await {
+        let failed = match spawn_blocking(move || read_model.withdraw(&name, &served, &why)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),

@@ -9,8 +9,6 @@ use super::api_error::ApiError;
 use super::entity_tags::{Conditions, Judged};
 use super::problem_types::PRECONDITION_FAILED;
 
-/// 200, or another status of success, with a body of JSON.
-#[must_use]
 pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
@@ -20,7 +18,6 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 /// The answer to a read under these conditions of what has the strong tag `opaque`: the state, 304 without it, or 412.
-#[must_use]
 pub fn state(conditions: &Conditions, opaque: &str, headers: HeaderMap, body: Vec<u8>) -> Response {
     let mut response = match conditions.judge_read(opaque) {
         Judged::Holds => json(StatusCode::OK, body),

@@ -37,17 +37,14 @@ impl ApiError {
         Problem::of(kind, detail).into()
     }
 
-    /// 400 because of one request header.
     pub fn header(name: &str, detail: impl Into<String>) -> Self {
         Self::new(&MALFORMED_HEADER, detail).with("header", name)
     }
 
-    /// 400 because of one query parameter.
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::new(&MALFORMED_PARAMETER, detail).with("parameter", shortened(name))
     }
 
-    /// 400 because of an id in the path.
     pub fn id(name: &str, found: &str) -> Self {
         let detail =
             format!("{name} is `{}`, expected a UUID of 36 characters in lower case", shortened(found));
@@ -55,7 +52,6 @@ impl ApiError {
     }
 
     /// 500 for what only a mistake of this program can cause; its log says what.
-    #[must_use]
     pub fn fault() -> Self {
         Self::new(&FAULT, "the request met a fault of this service; its log says more")
     }
@@ -67,7 +63,6 @@ impl ApiError {
         self
     }
 
-    /// Adds headers.
     #[must_use]
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         self.0.headers.extend(headers);
@@ -81,8 +76,6 @@ impl ApiError {
         self
     }
 
-    /// The problem itself.
-    #[must_use]
     pub fn problem(&self) -> &Problem {
         &self.0.problem
     }

@@ -23,9 +23,7 @@ pub struct Body(Bytes);
 
 impl Body {
     /// Reads the body of a request, which must be JSON by its content type, not be encoded, and come in time.
-    ///
-    /// # Errors
-    /// 400, 408, 413 or 415.
+    /// Errors: 400, 408, 413 or 415.
     pub async fn read(headers: &HeaderMap, body: RawBody, timeout: Duration) -> Result<Self, ApiError> {
         check_content(headers)?;
         // Known from its Content-Length: a client that says so much is answered at once, not when it has come, or has not.
@@ -35,16 +33,12 @@ impl Body {
         read(body, BODY_BYTES_MAX, timeout, too_large).await.map(Self)
     }
 
-    /// What was sent.
-    #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The body as `T`.
-    ///
-    /// # Errors
-    /// 400 if it is not JSON; 422 that names the field.
+    /// Errors: 400 if it is not JSON; 422 that names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         // serde would also read a struct from a list of its fields' values.
         let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
@@ -106,15 +100,12 @@ fn string_end(json: &[u8]) -> usize {
     json[1..].iter().position(is_end).map_or(json.len(), |end| end + 2)
 }
 
-/// Whether a method takes no body on any path.
 pub(super) fn takes_none(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::DELETE].contains(method)
 }
 
 /// Insists that there is no body, whatever way the head frames that.
-///
-/// # Errors
-/// 400 if a byte comes; 408 if it does not end in time.
+/// Errors: 400 if a byte comes; 408 if it does not end in time.
 pub(super) async fn no_body(method: &Method, body: RawBody, timeout: Duration) -> Result<(), ApiError> {
     if body.is_end_stream() {
         return Ok(());

@@ -7,12 +7,9 @@ use axum::http::{HeaderMap, HeaderName, header};
 use super::api_error::ApiError;
 use super::request_headers::joined;
 
-/// `If-Match` and `If-None-Match` of one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The resource must have one of these tags.
     pub if_match: Option<EntityTags>,
-    /// The resource must have none of these tags.
     pub if_none_match: Option<EntityTags>,
 }
 
@@ -21,42 +18,33 @@ pub struct Conditions {
 pub enum EntityTags {
     /// `*`: any representation.
     Any,
-    /// These.
     Of(Vec<EntityTag>),
 }
 
-/// One entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntityTag {
     /// Whether it only tells representations apart that differ in meaning.
     pub is_weak: bool,
-    /// What stands between the quotes.
     pub opaque: String,
 }
 
 /// What a condition makes of a request that reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
-    /// It is answered.
     Holds,
-    /// The client has this representation already: 304.
     NotModified,
-    /// It fails: 412.
     Fails,
 }
 
 impl Conditions {
     /// Reads both headers.
-    ///
-    /// # Errors
-    /// 400 that names the header which is no list of entity tags.
+    /// Errors: 400 that names the header which is no list of entity tags.
     pub fn read(headers: &HeaderMap) -> Result<Self, ApiError> {
         let tags = |name| EntityTags::read(headers, name);
         Ok(Self { if_match: tags(header::IF_MATCH)?, if_none_match: tags(header::IF_NONE_MATCH)? })
     }
 
     /// For a GET or HEAD of what has the strong tag `opaque`, in the order of RFC 9110, 13.2.2.
-    #[must_use]
     pub fn judge_read(&self, opaque: &str) -> Judged {
         if self.if_match.as_ref().is_some_and(|tags| !tags.has_strong(opaque)) {
             return Judged::Fails;
@@ -79,14 +67,10 @@ impl EntityTags {
         })
     }
 
-    /// Whether the strong comparison finds `opaque`: a weak tag equals nothing.
-    #[must_use]
     pub fn has_strong(&self, opaque: &str) -> bool {
         self.has(|tag| !tag.is_weak && tag.opaque == opaque)
     }
 
-    /// Whether the weak comparison finds `opaque`.
-    #[must_use]
     pub fn has_weak(&self, opaque: &str) -> bool {
         self.has(|tag| tag.opaque == opaque)
     }

@@ -26,14 +26,11 @@ use super::shortened;
 /// Label of requests to paths outside the route table.
 const NO_ROUTE: &str = "none";
 
-/// Bounds around the routes of one service.
 #[derive(Debug, Clone)]
 pub struct GuardLimits {
     /// Requests at work at the same time; past it 503. None where the service bounds them itself.
     pub requests_max: Option<usize>,
-    /// Longest work on one request, waiting included.
     pub request_timeout: Duration,
-    /// How long the end of an empty body may take.
     pub body_timeout: Duration,
 }
 
@@ -110,7 +107,6 @@ fn hosts(headers: &HeaderMap) -> usize {
     headers.get_all(header::HOST).iter().count()
 }
 
-/// 404 for a path that is not in the route table.
 async fn no_such_path(uri: Uri) -> ApiError {
     ApiError::new(&NO_SUCH_PATH, format!("there is nothing at {}", shortened(uri.path())))
 }

@@ -12,17 +12,13 @@ use super::api_error::ApiError;
 
 const FORM: &str = "a UUID of 36 characters in lower case";
 
-/// Reads an id: 36 characters, hyphens and lower-case hexadecimal digits. None for every other spelling.
-#[must_use]
 pub fn parse_id(text: &str) -> Option<Uuid> {
     let is_plain = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
     Some(text).filter(|_| is_plain).and_then(|text| Uuid::try_parse(text).ok())
 }
 
 /// The id in the path, which is what the route writes as `{…}`. Only for routes with one.
-///
-/// # Errors
-/// 400 that names it. An escaped character is another path, and so no id.
+/// Errors: 400 that names it. An escaped character is another path, and so no id.
 pub fn path_id(request: &Parts) -> Result<Uuid, ApiError> {
     let route = request.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let mut segments = route.split('/').zip(request.uri.path().split('/'));
@@ -34,9 +30,7 @@ pub fn path_id(request: &Parts) -> Result<Uuid, ApiError> {
 }
 
 /// For the field of a body: `#[serde(deserialize_with = "id")]`.
-///
-/// # Errors
-/// If it is no text, or of another form.
+/// Errors: If it is no text, or of another form.
 pub fn id<'de, D: Deserializer<'de>>(from: D) -> Result<Uuid, D::Error> {
     struct Id;
     impl Visitor<'_> for Id {

@@ -16,7 +16,6 @@ use super::guard::unguarded;
 use super::problem_types::{KERNEL, NO_SUCH_PATH, NOT_READY};
 use super::shortened;
 
-/// Media type of the figures.
 const FIGURES: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes of operators. `domain` are the kinds of problems that the domain adds, each once or more often.
@@ -45,13 +44,11 @@ pub fn operations<S: Clone + Send + Sync + 'static>(
     unguarded(routes)
 }
 
-/// The process answers.
 async fn live() -> Response {
     json_of(&json!({"status": "live"}))
 }
 
 /// The answer to `/health/ready`: 200 with `status`, and what else is to be known; or 503 with the reason.
-#[must_use]
 pub fn readiness(readiness: Result<Value, String>) -> Response {
     match readiness {
         Ok(mut known) => {
@@ -62,8 +59,6 @@ pub fn readiness(readiness: Result<Value, String>) -> Response {
     }
 }
 
-/// A page of figures.
-#[must_use]
 pub fn figures(text: String) -> Response {
     ([(header::CONTENT_TYPE, FIGURES)], text).into_response()
 }

@@ -8,9 +8,7 @@ use super::api_error::ApiError;
 use super::shortened;
 
 /// The values that a query gives to `names`, in that order.
-///
-/// # Errors
-/// 400 that names the first parameter that is unknown or given twice.
+/// Errors: 400 that names the first parameter that is unknown or given twice.
 pub fn parameters<'q, const N: usize>(
     query: Option<&'q str>,
     names: [&str; N],
@@ -26,9 +24,7 @@ pub fn parameters<'q, const N: usize>(
 }
 
 /// For paths that take no parameters.
-///
-/// # Errors
-/// 400 that names the first one.
+/// Errors: 400 that names the first one.
 pub fn no_parameters(uri: &Uri) -> Result<(), ApiError> {
     parameters(uri.query(), []).map(|[]| ())
 }

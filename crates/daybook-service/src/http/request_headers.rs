@@ -10,7 +10,6 @@ use daybook_event::token::Token;
 use super::api_error::ApiError;
 use super::shortened;
 
-/// `Daybook-After` and `Daybook-Wait-Ms`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct After {
     /// Positions that the answer must hold.
@@ -21,9 +20,7 @@ pub struct After {
 
 impl After {
     /// Reads both headers.
-    ///
-    /// # Errors
-    /// 400 that names the header.
+    /// Errors: 400 that names the header.
     pub fn read(from: &HeaderMap) -> Result<Self, ApiError> {
         let token = joined(from, headers::AFTER)?.map(|text| parse_token(&text)).transpose()?;
         let wait = one(from, headers::WAIT_MS)?.map(parse_wait).transpose()?;
@@ -32,9 +29,7 @@ impl After {
 }
 
 /// A header that may be given once.
-///
-/// # Errors
-/// 400 if it is given more often, or is not visible ASCII.
+/// Errors: 400 if it is given more often, or is not visible ASCII.
 pub fn one<'h>(from: &'h HeaderMap, name: &'h str) -> Result<Option<&'h str>, ApiError> {
     let mut lines = lines(from, name);
     let Some(line) = lines.next() else { return Ok(None) };
@@ -45,9 +40,7 @@ pub fn one<'h>(from: &'h HeaderMap, name: &'h str) -> Result<Option<&'h str>, Ap
 }
 
 /// A header whose value is a list: several lines are one list (RFC 9110, 5.3).
-///
-/// # Errors
-/// 400 if it is not visible ASCII.
+/// Errors: 400 if it is not visible ASCII.
 pub fn joined<'h>(from: &'h HeaderMap, name: &'h str) -> Result<Option<Cow<'h, str>>, ApiError> {
     let mut lines = lines(from, name);
     let Some(first) = lines.next().transpose()? else { return Ok(None) };

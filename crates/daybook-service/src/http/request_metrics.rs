@@ -16,7 +16,6 @@ use crate::LogOnce;
 /// Upper bounds in seconds: from an answer out of memory to one that waited for its token.
 const BUCKETS_S: [f64; 10] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.0, 10.0];
 
-/// A number that goes up and down.
 pub type Count = Gauge<i64, AtomicI64>;
 
 /// What is counted of requests. Routes are those of the route table, never paths as clients write them.
@@ -56,12 +55,10 @@ impl Default for RequestMetrics {
 
 impl RequestMetrics {
     /// A request is at work for as long as what is returned lives.
-    #[must_use]
     pub fn at_work(&self) -> Counted {
         Counted::new(&self.at_work)
     }
 
-    /// Notes one answer.
     pub fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
         let (method, route) = (label(method), route.to_owned());
         self.duration.get_or_create(&Asked { method, route: route.clone() }).observe(took.as_secs_f64());
@@ -77,7 +74,6 @@ impl RequestMetrics {
         }
     }
 
-    /// Makes everything part of a scrape.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("http_requests", "Requests answered", self.answered.clone());
         let duration = self.duration.clone();
@@ -111,8 +107,6 @@ fn label(method: &Method) -> &'static str {
 pub struct Counted(Count);
 
 impl Counted {
-    /// Counts from now on.
-    #[must_use]
     pub fn new(gauge: &Count) -> Self {
         gauge.inc();
         Self(gauge.clone())

@@ -18,7 +18,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Largest answer: some thousand rows, of which one may be large.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
-/// Asks one process.
 #[derive(Debug, Clone)]
 pub struct Client {
     directory: PathBuf,
@@ -27,17 +26,14 @@ pub struct Client {
 
 impl Client {
     /// The process `holder`, which serves the read model in `directory`.
-    #[must_use]
     pub fn new(directory: &Path, holder: String) -> Self {
         Self { directory: directory.to_owned(), holder }
     }
 
-    /// Posts `body` and reads the answer, both JSON.
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, HoldError> {
         self.ask_within(ANSWER_TIMEOUT, path, body).map_err(|error| self.silent(error.to_string()))
     }
 
-    /// What it serves.
     pub(in crate::verify) fn serves(&self) -> io::Result<Serves> {
         self.ask_within(SERVES_TIMEOUT, "/sample", &())
     }
