@@ -18,7 +18,6 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Before the first event of all `partitions` of all `topics`.
-    #[must_use]
     pub fn zero<'a>(topics: impl IntoIterator<Item = (&'a str, i32)>) -> Self {
         let all = |(topic, partitions): (&str, i32)| {
             let topic: Arc<str> = Arc::from(topic);
@@ -41,19 +40,16 @@ impl Checkpoint {
     }
 
     /// One partition; `None` if the read model does not project it.
-    #[must_use]
     pub fn get(&self, topic: &str, partition: i32) -> Option<&SourceCheckpoint> {
         self.find(topic, partition).ok().map(|index| &self.sources[index].1)
     }
 
-    #[must_use]
     pub fn partitions(&self, topic: &str) -> i32 {
         let count = self.sources.iter().filter(|(source, _)| &*source.topic == topic).count();
         i32::try_from(count).unwrap_or(i32::MAX)
     }
 
     /// Whether the event of `position` has been projected; `false` for a partition that is not projected at all.
-    #[must_use]
     pub fn position_reached(&self, topic: &str, partition: i32, position: u64) -> bool {
         self.get(topic, partition).is_some_and(|source| source.next_position > position)
     }
@@ -64,7 +60,6 @@ impl Checkpoint {
     }
 
     /// Whether this one has projected all that `other` has, in every partition.
-    #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.sources().all(|(source, at)| {
             let found = self.get(&source.topic, source.partition);
@@ -73,7 +68,6 @@ impl Checkpoint {
     }
 
     /// Events that `other` has projected and this one has not, over all partitions.
-    #[must_use]
     pub fn behind(&self, other: &Self) -> u64 {
         let missing = |(source, at): (&SourceId, &SourceCheckpoint)| {
             let here = self.get(&source.topic, source.partition).map_or(0, |here| here.next_position);
@@ -83,19 +77,16 @@ impl Checkpoint {
     }
 
     /// Records up to here, over all partitions.
-    #[must_use]
     pub fn records(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.next_offset.unsigned_abs()).sum()
     }
 
     /// Records that were set aside, over all partitions.
-    #[must_use]
     pub fn set_aside(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.set_aside.records).sum()
     }
 
     /// Events projected so far, over all partitions.
-    #[must_use]
     pub fn events(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.next_position).sum()
     }
@@ -167,12 +158,10 @@ pub struct SourceCheckpoint {
 
 impl SourceCheckpoint {
     /// Whether records were set aside behind the event projected last: until the next one nobody knows whether they were events.
-    #[must_use]
     pub fn is_end_unproven(&self) -> bool {
         self.set_aside.lies_behind(self.resume_offset)
     }
 
-    #[must_use]
     pub fn reached(&self) -> Reached {
         let Self { next_position, last_id, resume_offset, epoch, log_id, .. } = *self;
         Reached { offset: resume_offset, epoch, next_position, last_id, log_id }

@@ -55,7 +55,6 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { left: bytes }
     }
@@ -123,7 +122,6 @@ impl<'a> RowReader<'a> {
         std::str::from_utf8(bytes).map_err(|error| RowError::impossible(field, error))
     }
 
-    #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.left.is_empty()
     }

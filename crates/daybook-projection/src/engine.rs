@@ -34,7 +34,6 @@ pub struct Limits {
 
 impl Limits {
     /// For following: small atomic batches.
-    #[must_use]
     pub fn following(cache_bytes_max: usize) -> Self {
         Self { changed_rows_max: BATCH_ROWS_MAX, cache_bytes_max }
     }
@@ -77,7 +76,6 @@ pub struct Engine<E: 'static> {
 impl<E: EventData> Engine<E> {
     /// An engine that goes on from `checkpoint`. Partitions of topics that the projection does not know are refused when their first
     /// record comes.
-    #[must_use]
     pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
         let sources = sources::sources(&projection, checkpoint);
         Self {
@@ -146,48 +144,40 @@ impl<E: EventData> Engine<E> {
         Ok(())
     }
 
-    #[must_use]
     pub fn uncommitted(&self) -> bool {
         self.uncommitted
     }
 
     /// Whether so much is waiting that it should be committed now.
-    #[must_use]
     pub fn full(&self) -> bool {
         let (parked, parked_bytes) = self.intake.parking.uncommitted();
         self.tables.fill_batch(self.limits.changed_rows_max, parked, parked_bytes)
             || self.cache_bytes() > self.limits.cache_bytes_max
     }
 
-    #[must_use]
     pub fn cache_bytes(&self) -> usize {
         self.tables.bytes()
     }
 
-    #[must_use]
     pub fn topics(&self) -> &'static [Topic] {
         self.projection.topics
     }
 
-    #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
     /// Offset of the next record of a partition, by its index.
-    #[must_use]
     pub fn next_offset(&self, source: usize) -> i64 {
         self.sources[source].state.next_offset()
     }
 
     /// Position of the next event of a partition, by its index.
-    #[must_use]
     pub fn next_position(&self, source: usize) -> u64 {
         self.sources[source].state.next_position()
     }
 
     /// Offset right behind the event of a partition that was applied last, by its index.
-    #[must_use]
     pub fn resume_offset(&self, source: usize) -> i64 {
         self.sources[source].state.resume_offset()
     }

@@ -32,7 +32,6 @@ pub struct ViewEntry<E: 'static> {
 
 impl<E: 'static> ViewEntry<E> {
     /// The entry of view `V`.
-    #[must_use]
     pub const fn of<V: View<Event = E>>() -> Self {
         Self {
             id: V::ID,
@@ -64,7 +63,6 @@ impl<E> Copy for Projection<E> {}
 
 impl<E> Projection<E> {
     /// Layout of the generations that this projection writes.
-    #[must_use]
     pub fn layout(&self) -> Layout {
         let views = self.views.iter().map(|view| (view.id, view.name)).collect();
         Layout { version: self.layout_version, views }

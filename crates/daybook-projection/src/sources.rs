@@ -17,7 +17,6 @@ use crate::projection::{Projection, Topic};
 use crate::stop::{RecordAt, StopReason};
 
 /// Where a reader begins, one start per partition in the order of [`Checkpoint::sources`].
-#[must_use]
 pub fn starts(checkpoint: &Checkpoint) -> Vec<Start> {
     let start = |(source, at): (&SourceId, &SourceCheckpoint)| Start {
         topic: source.topic.to_string(),
@@ -48,7 +47,6 @@ pub fn check_topics(
 }
 
 /// Topic and number of every partition, in the order of [`Checkpoint::sources`].
-#[must_use]
 pub fn partitions(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
     checkpoint.sources().map(|(source, _)| (source.topic.to_string(), source.partition)).collect()
 }
@@ -116,7 +114,6 @@ pub fn check_fronts(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool)
 }
 
 /// The first partition that ends before what was projected, if there is one.
-#[must_use]
 pub fn went_back(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) -> Option<StopReason> {
     let lost = checkpoint.sources().zip(log).zip(places).find(|(_, place)| **place == Place::Lost);
     lost.map(|(((source, at), held), _)| StopReason::LogWentBack { at: next(source, at), high: held.high })

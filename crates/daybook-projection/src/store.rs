@@ -54,7 +54,6 @@ impl StoreError {
         Self { failure, ..Self::new(action, path, error) }
     }
 
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         self.failure == Failure::Damage
     }
@@ -141,7 +140,6 @@ impl From<DatabaseError> for GenerationError {
 
 impl GenerationError {
     /// Whether its files are not what was written, as a power cut may leave them, or are not there.
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Store(error) => error.is_damage(),

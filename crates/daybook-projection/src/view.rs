@@ -75,7 +75,6 @@ pub trait View: 'static {
     }
 
     /// Bytes that a row takes in memory beyond its own size, estimated from above.
-    #[must_use]
     fn heap_bytes(row: &Self::Row) -> usize {
         heap::bytes(row)
     }
@@ -140,7 +139,6 @@ impl<'a> Parts<'a> {
         Self { store, unsaved, view, key, bytes_written: 0 }
     }
 
-    #[must_use]
     pub fn key(&self) -> Uuid {
         self.key
     }
@@ -163,7 +161,6 @@ impl<'a> Parts<'a> {
     }
 
     /// Bytes written through this value.
-    #[must_use]
     pub fn bytes_written(&self) -> usize {
         self.bytes_written
     }

@@ -29,19 +29,16 @@ pub fn bytes_on_disk(path: &Path) -> Result<u64, StoreError> {
 
 /// Whether the generation in `path` was begun, if only by name, and never finished. One that cannot be
 /// looked at counts as finished, so that nobody removes it.
-#[must_use]
 pub fn is_unfinished(path: &Path) -> bool {
     path.join(BUILDING_FILE).exists() || matches!(path.join(ROWS_DIRECTORY).try_exists(), Ok(false))
 }
 
 /// Layout of the generation in `path`, as text, which need not be open; `None` if it does not say.
-#[must_use]
 pub fn layout_of(path: &Path) -> Option<String> {
     fs::read_to_string(path.join(LAYOUT_FILE)).ok().filter(|layout| !layout.is_empty())
 }
 
 /// Directory for what the replay of the generation in `path` needs until it is finished.
-#[must_use]
 pub fn build_path(path: &Path) -> PathBuf {
     path.join(BUILD_DIRECTORY)
 }

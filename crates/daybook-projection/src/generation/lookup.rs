@@ -120,7 +120,6 @@ pub struct StoredRow {
 
 impl StoredRow {
     /// What it adds to the digest.
-    #[must_use]
     pub fn hash(&self) -> RowHash {
         RowHash::of(RowKey::of(self.view, self.key, self.part).bytes(), &self.value)
     }

@@ -17,9 +17,7 @@ use crate::store::{GenerationError, StoreError};
 pub(super) fn read(path: &Path, rows: &Database) -> Result<Quarantine, GenerationError> {
     let mut quarantine = Quarantine::default();
     let mut joining = Joining::of(path, rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()));
-    while let Some(record) = joining.next()? {
-        quarantine.add(&record);
-    }
+    quarantine.add(&std::iter::from_fn(|| joining.next().transpose()).collect::<Result<Vec<_>, _>>()?);
     // They take room and nothing else: a disk that is full does not keep a generation from being opened.
     if let Err(error) = remove(rows, joining.strays) {
         tracing::warn!("what is left of records that no longer wait stays until the next opening: {error}");
@@ -52,13 +50,15 @@ impl Generation {
         std::iter::from_fn(|| joining.next().transpose()).collect()
     }
 
-    /// Writes a record that waits into a generation that is being built and that nobody reads.
-    pub(crate) fn put_parked(&self, record: &ParkedRecord) -> Result<(), StoreError> {
-        let stored = cut(&self.path, record)?;
-        for (key, value) in stored.pieces.iter().chain([&stored.head]) {
-            self.rows.insert(key, value)?;
+    /// Writes records that wait into a generation that is being built and that nobody reads.
+    pub(crate) fn put_parked(&self, records: &[ParkedRecord]) -> Result<(), StoreError> {
+        for record in records {
+            let stored = cut(&self.path, record)?;
+            for (key, value) in stored.pieces.iter().chain([&stored.head]) {
+                self.rows.insert(key, value)?;
+            }
         }
-        self.show_quarantine(|quarantine| quarantine.add(record))
+        self.show_quarantine(|quarantine| quarantine.add(records))
     }
 
     /// Removes the pieces of records that no longer wait, or wait for another reason. The batch that said so has been
@@ -88,8 +88,8 @@ impl Commit<'_> {
     /// Writes records that wait from now on. Their pieces are written at once, in small batches of their own.
     pub(crate) fn park(&mut self, records: Vec<ParkedRecord>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        for record in records {
-            let stored = cut(&self.generation.path, &record)?;
+        for record in &records {
+            let stored = cut(&self.generation.path, record)?;
             for (key, value) in &stored.pieces {
                 batch.put(key, value);
                 if batch.bytes() >= BATCH_BYTES_MAX {
@@ -97,7 +97,9 @@ impl Commit<'_> {
                 }
             }
             self.batch.put(&stored.head.0, &stored.head.1);
-            Arc::make_mut(&mut self.quarantine).add(&record);
+        }
+        if !records.is_empty() {
+            Arc::make_mut(&mut self.quarantine).add(&records);
         }
         if batch.bytes() > 0 {
             self.generation.rows.apply_and_sync_if_due(batch)?;

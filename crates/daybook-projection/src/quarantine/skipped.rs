@@ -42,7 +42,6 @@ pub struct SkippedEvent {
 
 impl SkippedEvent {
     /// Whether both leave out the same event, whatever was said about it.
-    #[must_use]
     pub fn is_of_same_event(&self, other: &Self) -> bool {
         self.event() == other.event()
     }
@@ -90,7 +89,6 @@ impl Skips {
 }
 
 /// Those of some events that are left out which are not among those that are named.
-#[must_use]
 pub fn unnamed<'l>(left_out: &'l [SkippedEvent], named: &[SkippedEvent]) -> Vec<&'l SkippedEvent> {
     let named: HashSet<_> = named.iter().map(SkippedEvent::event).collect();
     left_out.iter().filter(|event| !named.contains(&event.event())).collect()
@@ -141,7 +139,6 @@ impl fmt::Display for EventName {
 
 impl Quarantine {
     /// The named event as it would be left out, if it waits.
-    #[must_use]
     pub fn find(&self, name: &EventName, why: &str, at: &str) -> Option<SkippedEvent> {
         let is_meant = |(source, position, event): &(&SourceId, u64, &ParkedEvent)| match name {
             EventName::Id(id) => event.has_event_id && event.id == *id,

@@ -138,7 +138,7 @@ impl<'b, E: EventData> Build<'b, E> {
         // Only now: while rows were written, the last runs may still have been on their way into the journal.
         sources::check_log_ids(&self.checkpoint())?;
         let parked = parked::read(&self.generation.build_path(), &self.journal.read())?;
-        parked::fill(&self.generation, &parked)?;
+        self.generation.put_parked(&parked)?;
         self.generation.settle(self.checkpoint(), digest)?;
         Ok(self.journal.update(|journal| journal.settled = true)?)
     }

@@ -49,16 +49,12 @@ pub struct ReplayOptions {
     pub partitions: i32,
     /// How long to wait for a broker.
     pub start_timeout: Duration,
-    /// Take a topic that does not exist as empty. Without it, a wrong `--topic-prefix` would publish an empty read model.
-    pub allow_missing_topics: bool,
     /// Who is at work, for others who come second: name and process id.
     pub holder: String,
 }
 
 impl ReplayOptions {
-    /// Publishes, takes 512 MiB, is not throttled, keeps one old generation, waits 30 s for a broker and refuses missing
-    /// topics.
-    #[must_use]
+    /// Publishes, takes 512 MiB, is not throttled, keeps one old generation and waits 30 s for a broker.
     pub fn new(partitions: i32, holder: String) -> Self {
         Self {
             publish: true,
@@ -74,7 +70,6 @@ impl ReplayOptions {
             threads: thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX),
             partitions,
             start_timeout: START_TIMEOUT_DEFAULT,
-            allow_missing_topics: false,
             holder,
         }
     }
@@ -194,7 +189,6 @@ impl From<LogError> for ReplayError {
 
 impl ReplayError {
     /// Whether another process has the directory.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         matches!(
             self,

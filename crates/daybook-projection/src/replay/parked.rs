@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::bulk::Journal;
 use crate::codec::{RowReader, put_varint};
-use crate::generation::Generation;
 use crate::quarantine::ParkedRecord;
 use crate::store::StoreError;
 
@@ -58,9 +57,4 @@ pub(super) fn read(build: &Path, journal: &Journal) -> Result<Vec<ParkedRecord>,
         }
     }
     Ok(records)
-}
-
-/// Writes them into a generation that is about to be settled.
-pub(super) fn fill(generation: &Generation, records: &[ParkedRecord]) -> Result<(), StoreError> {
-    records.iter().try_for_each(|record| generation.put_parked(record))
 }
