@@ -16,7 +16,7 @@ use super::change::ChangeAt;
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::{Projection, Topic};
-use super::quarantine::{Intake, Parking, Taken};
+use super::quarantine::{Intake, Parking};
 use super::sources::{self, Source};
 use super::stop::StopReason;
 use super::store::StoreError;
@@ -63,8 +63,7 @@ pub struct Engine<E: 'static> {
     sources: Vec<Source>,
     /// Which of the sources have moved since the last commit.
     changed: Vec<bool>,
-    counts: Counts,
-    /// The same, as of the last commit.
+    /// What had been done as of the last commit.
     committed: Counts,
     /// What waits in the generation; none before the first record.
     intake: Intake,
@@ -84,7 +83,6 @@ impl<E: EventData> Engine<E> {
             tables: Tables::new(&projection, &sources),
             changed: vec![false; sources.len()],
             sources,
-            counts: Counts::default(),
             committed: Counts::default(),
             intake: Intake::default(),
             resumed: false,
@@ -113,7 +111,7 @@ impl<E: EventData> Engine<E> {
         let source = &mut self.sources[record.source];
         source.check_topic(record.offset)?;
         let log_id = source.state.sequence().log_id();
-        let (tables, counts) = (&mut self.tables, &mut self.counts);
+        let (tables, mut applied_at) = (&mut self.tables, None);
         let project = |_: &Source, opened: &Opened<'_, E>, left_out: &[u8], parking: &mut Parking| {
             if fires("hide-row") {
                 return Ok(());
@@ -122,19 +120,18 @@ impl<E: EventData> Engine<E> {
             let time_us = opened.time.as_microsecond();
             let at = ChangeAt { source, offset, position: opened.position, time_us };
             if tables.fold(stored, &opened.event, (&at, opened.id), left_out, parking)? {
-                counts.applied += 1;
-                counts.last_event_at = Some(opened.time);
+                applied_at = Some(opened.time);
             }
             Ok(())
         };
-        let taken = self.intake.admit(source, record, headers, project);
+        let admitted = self.intake.admit(source, record, headers, project);
         if self.tables.is_torn() {
             self.forget(&stored.checkpoint());
         }
-        match taken? {
-            Taken::Repeated => self.counts.duplicates += 1,
-            Taken::Fenced => self.counts.superseded += 1,
-            Taken::Event | Taken::Nothing => {}
+        admitted?;
+        if applied_at.is_some() {
+            self.intake.counts.applied += 1;
+            self.intake.counts.last_event_at = applied_at;
         }
         if self.sources[record.source].state.sequence().log_id() != log_id {
             share_log_ids(self.sources.iter_mut().map(|source| &mut source.state));
@@ -164,7 +161,7 @@ impl<E: EventData> Engine<E> {
     }
 
     pub fn counts(&self) -> Counts {
-        self.counts
+        self.intake.counts
     }
 
     /// Offset of the next record of a partition, by its index.
@@ -212,7 +209,7 @@ impl<E: EventData> Engine<E> {
         let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
         let checkpoint = commit.finish(reached)?;
         self.changed.fill(false);
-        self.committed = self.counts;
+        self.committed = self.intake.counts;
         self.uncommitted = false;
         if self.cache_bytes() > self.limits.cache_bytes_max {
             self.tables.forget();
@@ -222,8 +219,7 @@ impl<E: EventData> Engine<E> {
 
     /// Drops everything since the last commit; records are to be read again from `checkpoint`.
     pub fn forget(&mut self, checkpoint: &Checkpoint) {
-        let (counts, intake) = (self.committed, self.intake.forget());
-        *self = Self { intake, ..Self::new(self.projection, checkpoint, self.limits) };
-        (self.counts, self.committed) = (counts, counts);
+        let (committed, intake) = (self.committed, self.intake.forget(self.committed));
+        *self = Self { committed, intake, ..Self::new(self.projection, checkpoint, self.limits) };
     }
 }

@@ -15,26 +15,15 @@ use super::record::ParkedRecord;
 use super::skipped::{SkippedEvent, Skips};
 use super::{PARKED_RECORD_BYTES_MAX, Quarantine};
 use crate::engine::Incoming;
-use crate::sources::Source;
+use crate::sources::{Counts, Source};
 use crate::stop::StopReason;
 
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     pub(crate) parking: Parking,
+    pub(crate) counts: Counts,
     skips: Skips,
     set_aside: SetAsideLog,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It was the next event: projected, parked, or left out.
-    Event,
-    /// It was applied before.
-    Repeated,
-    /// It is of a writer that another one has fenced.
-    Fenced,
-    /// A writer's claim, or a record that is set aside.
-    Nothing,
 }
 
 impl Intake {
@@ -44,8 +33,8 @@ impl Intake {
     }
 
     /// What is left when everything since the last commit is read again.
-    pub(crate) fn forget(&mut self) -> Self {
-        Self { set_aside: std::mem::take(&mut self.set_aside), ..Self::default() }
+    pub(crate) fn forget(&mut self, counts: Counts) -> Self {
+        Self { counts, set_aside: std::mem::take(&mut self.set_aside), ..Self::default() }
     }
 
     /// Goes on with what waits of a partition in a generation.
@@ -93,7 +82,7 @@ impl Intake {
         record: Incoming<'_>,
         headers: impl Fn() -> Headers,
         project: impl FnOnce(&Source, &Opened<'_, E>, &[u8], &mut Parking) -> Result<(), StopReason>,
-    ) -> Result<Taken, StopReason> {
+    ) -> Result<(), StopReason> {
         let admission = source.state.admit_event::<E>(&record.view(), &headers);
         let Admission { disposition, passing } =
             admission.map_err(|refusal| source.stop(record.offset, refusal))?;
@@ -101,7 +90,7 @@ impl Intake {
         let taken = self.park_placed(source, record.source, passing.placed());
         let taken = taken.and_then(|()| self.take(source, &record, headers, disposition, project));
         match taken {
-            Ok(_) => source.state.advance(passing),
+            Ok(()) => source.state.advance(passing),
             // What waits has a place only if the event behind it has one.
             Err(_) => self.parking.back_to(parked),
         }
@@ -116,7 +105,7 @@ impl Intake {
         headers: impl Fn() -> Headers,
         disposition: Disposition<'_, EventRead<'_, E>>,
         project: impl FnOnce(&Source, &Opened<'_, E>, &[u8], &mut Parking) -> Result<(), StopReason>,
-    ) -> Result<Taken, StopReason> {
+    ) -> Result<(), StopReason> {
         match disposition {
             Disposition::Event(EventRead::Opened(opened)) => {
                 let (index, position, id) = (record.source, opened.position, opened.id);
@@ -129,23 +118,21 @@ impl Intake {
                     let left_out = self.skips.views(index, &source.id, position, time_us);
                     project(source, &opened, &left_out, &mut self.parking)?;
                 }
-                Ok(Taken::Event)
             }
             Disposition::Event(EventRead::Unreadable { envelope: Envelope { position, id, .. }, error }) => {
                 let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error.into());
                 self.park(source, record, headers(), (position, id), Some(reason))?;
-                Ok(Taken::Event)
             }
-            Disposition::Repeated => Ok(Taken::Repeated),
-            Disposition::Fenced => Ok(Taken::Fenced),
-            Disposition::Claim(_) => Ok(Taken::Nothing),
+            Disposition::Repeated => self.counts.duplicates += 1,
+            Disposition::Fenced => self.counts.superseded += 1,
+            Disposition::Claim(_) => {}
             Disposition::SetAside { why, is_new } => {
                 if is_new {
                     self.set_aside.note(&source.id.topic, source.id.partition, &record.view(), &why);
                 }
-                Ok(Taken::Nothing)
             }
         }
+        Ok(())
     }
 
     /// Says now and then how many records were set aside.
