@@ -10,10 +10,12 @@ use daybook_kafka::LogError;
 use daybook_kafka::topics::TopicError;
 use daybook_store::Digest;
 
+use super::Place;
 use super::compare::Comparison;
 use crate::bulk::RUNS_MERGED_MAX;
 use crate::checkpoint::Checkpoint;
 use crate::generation::{Generation, Moment};
+use crate::projection::Layout;
 use crate::quarantine::{Quarantine, SkippedEvent};
 use crate::read_model::ReadModelError;
 use crate::stop::StopReason;
@@ -113,40 +115,45 @@ pub struct ReplayReport {
     pub retired: Vec<String>,
 }
 
-impl ReplayReport {
-    pub(super) fn new(
-        name: String,
-        path: PathBuf,
-        generation: &Generation,
-        resumed: bool,
-        duplicates: u64,
-    ) -> Self {
+/// A build that has come to its end.
+pub(super) struct Built {
+    pub(super) place: Place,
+    pub(super) generation: Generation,
+    pub(super) resumed: bool,
+    pub(super) duplicates: u64,
+}
+
+impl Built {
+    /// Closes the generation, once it is proved to be what was built, and finishes it.
+    pub(super) fn finish(
+        self,
+        layout: &Layout,
+        compared: Comparison,
+        began: Instant,
+    ) -> Result<ReplayReport, ReplayError> {
+        let Self { place, generation, resumed, duplicates } = self;
+        let accepted = match &compared {
+            Comparison::Accepted { why, .. } | Comparison::NotCompared { why, .. } => Some(why.as_str()),
+            _ => None,
+        };
+        let generation = generation.proved(layout, accepted, resumed)?;
+        generation.finish()?;
         let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
-        Self {
-            generation: name,
-            path,
+        Ok(ReplayReport {
+            generation: place.name,
+            path: place.path,
             published: false,
             resumed,
             events: checkpoint.events(),
             duplicates,
             digest,
             checkpoint,
-            bytes_on_disk: 0,
-            elapsed: Duration::ZERO,
+            bytes_on_disk: generation.bytes_on_disk()?,
+            elapsed: began.elapsed(),
             quarantine,
-            compared: Comparison::Nothing,
+            compared,
             retired: Vec::new(),
-        }
-    }
-
-    /// Notes what the generation is in the end.
-    pub(super) fn measure(&mut self, generation: &Generation, began: Instant) -> Result<(), StoreError> {
-        Moment { checkpoint: self.checkpoint, digest: self.digest, quarantine: self.quarantine } =
-            Moment::clone(&generation.moment());
-        self.events = self.checkpoint.events();
-        self.bytes_on_disk = generation.bytes_on_disk()?;
-        self.elapsed = began.elapsed();
-        Ok(())
+        })
     }
 }
 

@@ -229,7 +229,7 @@ impl<E: EventData> Build<'_, E> {
             let readers: Vec<_> = shares.into_iter().map(start).collect();
             drop(sender);
             let done = || readers.iter().all(thread::ScopedJoinHandle::is_finished);
-            self.tell_until(done, &self.pace, on_progress);
+            self.tell_until(done, on_progress);
             readers.into_iter().map(join).fold(Ok(()), Result::and)
         });
         if read.is_err() || self.work.is_stopping() {

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use daybook_service::Stop;
 
+use crate::bulk::Journal;
 use crate::codec::RowError;
+use crate::replay::begin::next_run;
 use crate::replay::options::{ReplayError, ReplayOptions};
 use crate::replay::progress::Meter;
 use crate::store::StoreError;
@@ -42,24 +44,23 @@ impl<'w> Work<'w> {
     pub(super) fn new(
         options: &ReplayOptions,
         build: PathBuf,
-        runs: Vec<String>,
-        next_run: u64,
-        done_before: u64,
+        journal: &Journal,
         cancelled: &'w Stop,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
+        let next_run = next_run(&build, &[&journal.runs[..], &journal.parked].concat())?;
         let fetch_bytes = (options.memory_bytes_max / 2).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
         let meter = Meter::default();
-        meter.done.store(done_before, Ordering::Relaxed);
-        Self {
+        meter.done.store(journal.checkpoint.records(), Ordering::Relaxed);
+        Ok(Self {
             meter,
             throttle: Throttle::new(options.rate_max),
             fetch_bytes_max: fetch_bytes / options.threads.max(1),
             cancelled,
             failed: Stop::default(),
-            runs: Mutex::new(runs),
+            runs: Mutex::new(journal.runs.clone()),
             build,
             next_run: AtomicU64::new(next_run),
-        }
+        })
     }
 
     /// Set when one of the threads has failed.

@@ -264,7 +264,7 @@ impl<E: EventData> Build<'_, E> {
                 .collect();
             drop(sender);
             let done = || writers.iter().all(thread::ScopedJoinHandle::is_finished);
-            self.tell_until(done, &self.pace, on_progress);
+            self.tell_until(done, on_progress);
             let written = writers.into_iter().map(join).fold(Ok(()), Result::and);
             join(syncing).and(written)
         })
