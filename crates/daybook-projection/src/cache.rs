@@ -174,19 +174,15 @@ pub(super) trait Table<E>: Send {
     fn sizes(&self) -> Sizes;
 }
 
-/// What a table holds.
 pub(super) struct Sizes {
-    /// Rows and parts to be written.
     changed: usize,
     /// Bytes of these, estimated from above.
     changed_bytes: usize,
-    /// Of all in memory.
     bytes: usize,
 }
 
 struct Entry<R> {
     row: Option<R>,
-    /// Hash of the row as it is stored.
     stored: Option<RowHash>,
     changed: bool,
     bytes: usize,
@@ -323,7 +319,6 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
 }
 
 impl<V: View> CachedTable<V> {
-    /// Folds the change that was noted last.
     fn fold_noted(
         &mut self,
         row: Uuid,
@@ -406,7 +401,6 @@ fn load_entry<V: View>(stored: &Generation, key: Uuid) -> Result<Entry<V::Row>, 
     Ok(Entry { row, stored: hash, changed: false, bytes: 0 })
 }
 
-/// A stored row for people.
 pub(super) fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
     let row = load_entry::<V>(stored, key)?.row;
     row.map(|row| V::describe(&row, key, stored)).transpose()

@@ -34,7 +34,6 @@ impl Checkpoint {
         Self { sources }
     }
 
-    /// All partitions, by topic and number.
     pub fn sources(&self) -> impl ExactSizeIterator<Item = (&SourceId, &SourceCheckpoint)> {
         self.sources.iter().map(|(id, source)| (id, source))
     }
@@ -54,7 +53,6 @@ impl Checkpoint {
         self.get(topic, partition).is_some_and(|source| source.next_position > position)
     }
 
-    /// Whether any event of a topic has been projected.
     pub(super) fn projected_from(&self, topic: &str) -> bool {
         self.sources.iter().any(|(source, at)| &*source.topic == topic && at.next_position > 0)
     }
@@ -86,7 +84,6 @@ impl Checkpoint {
         self.sources.iter().map(|(_, source)| source.set_aside.records).sum()
     }
 
-    /// Events projected so far, over all partitions.
     pub fn events(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.next_position).sum()
     }
@@ -143,12 +140,10 @@ pub struct SourceCheckpoint {
     pub next_offset: i64,
     /// The position that must come next; equally the number of events projected.
     pub next_position: u64,
-    /// Id of the event projected last.
     pub last_id: Option<Uuid>,
     /// Kafka's offset right behind that event, where reading goes on: at most `next_offset`, before which there may be
     /// claims of writers and records that were skipped.
     pub resume_offset: i64,
-    /// Epoch of the writer in force right behind that event.
     pub epoch: u32,
     /// Id of the log that the partition belongs to, if an event of its topic named one.
     pub log_id: Option<Uuid>,

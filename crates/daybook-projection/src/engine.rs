@@ -26,7 +26,6 @@ pub use super::sources::Counts;
 /// When the engine asks for a commit.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Rows and parts to be written.
     pub changed_rows_max: usize,
     /// Bytes of all cached rows; beyond it, all rows are written and forgotten.
     pub cache_bytes_max: usize,
@@ -164,12 +163,10 @@ impl<E: EventData> Engine<E> {
         self.intake.counts
     }
 
-    /// Offset of the next record of a partition, by its index.
     pub fn next_offset(&self, source: usize) -> i64 {
         self.sources[source].state.next_offset()
     }
 
-    /// Position of the next event of a partition, by its index.
     pub fn next_position(&self, source: usize) -> u64 {
         self.sources[source].state.next_position()
     }
@@ -192,7 +189,6 @@ impl<E: EventData> Engine<E> {
         }
     }
 
-    /// Says now and then how many records were set aside.
     pub fn tell_set_aside(&mut self) {
         self.intake.tell_set_aside();
     }

@@ -127,7 +127,6 @@ impl Generation {
         Ok(self.rows.put_fence(before.bytes())?)
     }
 
-    /// Bytes of all its files.
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
         bytes_on_disk(&self.path)
     }

@@ -15,7 +15,6 @@ use crate::view::View;
 /// A topic that is projected, and the service that alone may write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topic {
-    /// Name of the topic without prefix.
     pub name: &'static str,
     /// Name of the service, as the `source` of its events says it.
     pub service: &'static str,
@@ -31,7 +30,6 @@ pub struct ViewEntry<E: 'static> {
 }
 
 impl<E: 'static> ViewEntry<E> {
-    /// The entry of view `V`.
     pub const fn of<V: View<Event = E>>() -> Self {
         Self {
             id: V::ID,
@@ -62,7 +60,6 @@ impl<E> Clone for Projection<E> {
 impl<E> Copy for Projection<E> {}
 
 impl<E> Projection<E> {
-    /// Layout of the generations that this projection writes.
     pub fn layout(&self) -> Layout {
         let views = self.views.iter().map(|view| (view.id, view.name)).collect();
         Layout { version: self.layout_version, views }

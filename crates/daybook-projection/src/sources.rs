@@ -61,7 +61,6 @@ pub enum Misfit {
     Partitions(StopReason),
 }
 
-/// Topics with the number of their partitions.
 pub(super) fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
     let mut topics: Vec<String> = checkpoint.sources().map(|(source, _)| source.topic.to_string()).collect();
     topics.dedup();
@@ -152,11 +151,8 @@ fn next(source: &SourceId, at: &SourceCheckpoint) -> Box<RecordAt> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub applied: u64,
-    /// Records recognised as repeated.
     pub duplicates: u64,
-    /// Records of writers that others had superseded.
     pub superseded: u64,
-    /// Time of the event projected last.
     pub last_event_at: Option<Timestamp>,
 }
 
@@ -164,7 +160,6 @@ pub struct Counts {
 pub(super) struct Source {
     pub(super) id: SourceId,
     pub(super) state: PartitionState,
-    /// Whether the projection has its topic.
     is_projected: bool,
 }
 
@@ -184,7 +179,6 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
 }
 
 impl SourceId {
-    /// A record of it.
     pub(crate) fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
         let Self { topic, partition } = self;
         Box::new(RecordAt { topic: topic.to_string(), partition: *partition, offset, event_id })

@@ -90,7 +90,6 @@ impl From<DatabaseError> for StoreError {
     }
 }
 
-/// Why a row could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
     #[error(transparent)]
@@ -102,13 +101,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Says which row was being read.
     pub fn row(view: &'static str, key: Uuid) -> impl FnOnce(RowError) -> Self {
         move |source| Self::Row { view, key, source }
     }
 }
 
-/// Why a generation could not be opened or created.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
     #[error(transparent)]

@@ -102,7 +102,6 @@ pub struct EventMeta<'a> {
     pub time_us: i64,
 }
 
-/// Why an event cannot be folded into its row.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FoldError {
     /// The domain says that this cannot have happened.
@@ -160,7 +159,6 @@ impl<'a> Parts<'a> {
         self.unsaved.insert((self.key, number), bytes);
     }
 
-    /// Bytes written through this value.
     pub fn bytes_written(&self) -> usize {
         self.bytes_written
     }

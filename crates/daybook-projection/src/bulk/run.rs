@@ -28,12 +28,10 @@ const MARK: &[u8; 4] = b"run3";
 /// Length of the table, its checksum, then the mark.
 const TAIL_BYTES: usize = size_of::<u64>() + size_of::<u32>() + MARK.len();
 
-/// Where the changes of one view lie in a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Section {
     pub(super) start: u64,
     pub(super) end: u64,
-    /// Changes in it.
     pub(super) changes: u64,
     /// Some keys, and where the group lies in which each begins.
     pub(super) table: Vec<(u128, u64)>,
@@ -87,7 +85,6 @@ fn write(path: &Path, sorter: &Sorter) -> io::Result<File> {
     writer.finish()
 }
 
-/// Writes a run section by section, group by group.
 pub(super) struct RunWriter {
     to: BufWriter<File>,
     at: u64,

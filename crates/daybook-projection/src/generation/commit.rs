@@ -35,7 +35,6 @@ impl Generation {
         Commit { generation: self, batch: Batch::default(), digest, quarantine, loose: Vec::new() }
     }
 
-    /// The hash of a row or part as it is stored.
     pub(crate) fn stored_hash(&self, key: &RowKey) -> Result<Option<RowHash>, StoreError> {
         Ok(self.stored(key)?.map(|value| RowHash::of(key.bytes(), &value)))
     }

@@ -25,7 +25,6 @@ pub(super) fn read(path: &Path, rows: &Database) -> Result<Quarantine, Generatio
     Ok(quarantine)
 }
 
-/// Removes entries in small batches.
 fn remove(rows: &Database, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
     let mut batch = Batch::default();
     for key in keys {
@@ -41,7 +40,6 @@ fn remove(rows: &Database, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
 }
 
 impl Generation {
-    /// The waiting records of one key in one partition, in order.
     pub(crate) fn parked_of(&self, source: &SourceId, key: &str) -> Result<Vec<ParkedRecord>, StoreError> {
         let from = keys::parked_prefix(source, key);
         // The prefix ends with a byte 0, behind which the positions stand.
@@ -133,10 +131,8 @@ const WHOLE: u8 = 0;
 const CUT: u8 = 1;
 const SUM_BYTES: usize = 16;
 
-/// A stored key and its value.
 type Entry = (Vec<u8>, Vec<u8>);
 
-/// A record as it is stored.
 struct Cut {
     head: Entry,
     pieces: Vec<Entry>,
@@ -177,7 +173,6 @@ impl<'p, I: Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> Joining<'p, 
         Self { path, entries: entries.peekable(), strays: Vec::new() }
     }
 
-    /// The next record.
     fn next(&mut self) -> Result<Option<ParkedRecord>, StoreError> {
         let damaged = |error| StoreError::damaged("read", self.path, error);
         while let Some((key, value)) = self.entries.next().transpose()? {

@@ -21,7 +21,6 @@ pub struct ParkedKey {
     /// Number of the one view whose row of this key waits, because an event contradicts it; none if whole events wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<u8>,
-    /// Position of the first event that waits.
     pub since_position: u64,
     /// Id of that event; none if its envelope cannot be read, or it waits for one view.
     pub event_id: Option<Uuid>,
@@ -30,7 +29,6 @@ pub struct ParkedKey {
     pub reason: String,
 }
 
-/// Where one parked event stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParkedEvent {
     pub(crate) key: String,
@@ -71,7 +69,6 @@ impl Quarantine {
         self.keys().filter(move |parked| parked.topic == topic).map(|parked| parked.key.as_str())
     }
 
-    /// Events that are left out for ever.
     pub fn skipped(&self) -> &[SkippedEvent] {
         &self.skipped
     }
@@ -135,12 +132,10 @@ impl Quarantine {
         taken_back.map_or(Ok(()), |(_, event)| Err(event.key.clone()))
     }
 
-    /// Everything that waits.
     pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &KeyPlace> {
         self.keys.keys()
     }
 
-    /// How many events wait there.
     pub(super) fn waiting_of(&self, key: &KeyPlace) -> u64 {
         self.keys.get(key).map_or(0, |parked| parked.waiting)
     }
@@ -158,7 +153,6 @@ impl Quarantine {
         self.skipped = before.chain(skipped.iter().cloned()).collect();
     }
 
-    /// Takes out what no longer waits.
     pub(crate) fn remove(&mut self, records: &[ParkedRecord]) {
         for record in records {
             self.events.remove(&(record.source.clone(), record.position, record.view()));

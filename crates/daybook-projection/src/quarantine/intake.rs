@@ -135,7 +135,6 @@ impl Intake {
         Ok(())
     }
 
-    /// Says now and then how many records were set aside.
     pub(crate) fn tell_set_aside(&mut self) {
         self.set_aside.tick();
     }

@@ -62,7 +62,6 @@ impl Parking {
         Self { stops: true, ..self }
     }
 
-    /// Goes on with what waits in a generation.
     pub(super) fn resume(&mut self, index: usize, event: &ParkedEvent) {
         let (view, under) = under(&event.key, &event.row);
         self.note(index, view, under);

@@ -51,7 +51,6 @@ impl ViewChange {
 const SUM_BYTES: usize = 8;
 
 impl ParkedRecord {
-    /// A record whose envelope was read.
     pub(super) fn event(
         source: &SourceId,
         record: &RecordView<'_>,
@@ -77,7 +76,6 @@ impl ParkedRecord {
         }
     }
 
-    /// A record that was set aside before.
     pub(super) fn placed(source: &SourceId, placed: &Placed) -> Self {
         let Placed { position, offset, id, ref key, ref value, ref headers, .. } = *placed;
         let (source, key, value, headers) = (source.clone(), key.clone(), value.clone(), headers.clone());
@@ -95,7 +93,6 @@ impl ParkedRecord {
         }
     }
 
-    /// View and row of a change.
     pub(crate) fn row(&self) -> Option<(u8, Uuid)> {
         self.change.map(|change| (change.view, change.row))
     }

@@ -50,7 +50,6 @@ impl SkippedEvent {
         (&self.topic, self.partition, self.position, self.id, &self.views)
     }
 
-    /// Whether it is of this partition.
     pub(super) fn is_in(&self, source: &SourceId) -> bool {
         (self.topic.as_str(), self.partition) == (&*source.topic, source.partition)
     }
@@ -75,12 +74,10 @@ impl Skips {
         self.0.is_empty()
     }
 
-    /// Whether all views leave an event out.
     pub(super) fn is_left_out(&self, index: usize, position: u64, id: Uuid) -> bool {
         self.0.get(&(index, position)).is_some_and(|skips| skips.iter().any(|skip| skip.is(id, 0)))
     }
 
-    /// The views that leave an event out.
     pub(super) fn views(&self, index: usize, source: &SourceId, position: u64, time_us: i64) -> Vec<u8> {
         let Some(skips) = self.0.get(&(index, position)) else { return Vec::new() };
         let id = ViewChange::id(source, position, time_us);

@@ -23,7 +23,6 @@ use crate::replay::work::Work;
 use crate::sources;
 use crate::store::StoreError;
 
-/// A build that was begun or resumed.
 pub(super) struct Build<'b, E: 'static> {
     pub(super) options: &'b ReplayOptions,
     pub(super) projection: Projection<E>,

@@ -21,7 +21,6 @@ use crate::read_model::ReadModelError;
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
 
-/// How a replay works.
 #[derive(Debug, Clone)]
 pub struct ReplayOptions {
     /// Name the new generation as the one to serve.
@@ -45,11 +44,9 @@ pub struct ReplayOptions {
     pub skipped: Vec<SkippedEvent>,
     /// Runs of sorted changes that are merged at once; more are merged in several steps.
     pub runs_merged_max: usize,
-    /// Threads that read and that write.
     pub threads: usize,
     /// Partitions of each topic. A topic with another number is refused.
     pub partitions: i32,
-    /// How long to wait for a broker.
     pub start_timeout: Duration,
     /// Who is at work, for others who come second: name and process id.
     pub holder: String,
@@ -91,7 +88,6 @@ const THREADS_MAX: usize = 8;
 /// A broker that is just starting answers within it.
 const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
-/// What a replay has built.
 #[derive(Debug, Clone)]
 pub struct ReplayReport {
     pub generation: String,
@@ -101,7 +97,6 @@ pub struct ReplayReport {
     /// Whether a build that was begun before was resumed.
     pub resumed: bool,
     pub events: u64,
-    /// Records recognised as repeated.
     pub duplicates: u64,
     pub digest: Digest,
     pub checkpoint: Arc<Checkpoint>,
@@ -115,7 +110,6 @@ pub struct ReplayReport {
     pub retired: Vec<String>,
 }
 
-/// A build that has come to its end.
 pub(super) struct Built {
     pub(super) place: Place,
     pub(super) generation: Generation,
@@ -195,7 +189,6 @@ impl From<LogError> for ReplayError {
 }
 
 impl ReplayError {
-    /// Whether another process has the directory.
     pub fn is_in_use(&self) -> bool {
         matches!(
             self,

@@ -9,7 +9,6 @@ use crate::codec::{RowReader, put_varint};
 use crate::quarantine::ParkedRecord;
 use crate::store::StoreError;
 
-/// How the files end.
 pub(super) const PARKED_SUFFIX: &str = ".parked";
 
 /// A file that is written and not yet durable.
@@ -43,7 +42,6 @@ impl ParkedFile {
     }
 }
 
-/// All records that the journal's files hold.
 pub(super) fn read(build: &Path, journal: &Journal) -> Result<Vec<ParkedRecord>, StoreError> {
     let mut records = Vec::new();
     for name in &journal.parked {

@@ -40,14 +40,11 @@ pub(super) struct Written {
     parked: Option<ParkedFile>,
 }
 
-/// One thread's partitions.
 pub(super) struct Reading<'w, E: 'static> {
     work: &'w Work<'w>,
     packs: Vec<(u8, Pack<E>)>,
     sorter: Sorter,
-    /// Partitions of this thread.
     sources: Vec<Share>,
-    /// Which of its records wait.
     intake: Intake,
     /// Which of them have been read to the end, and how many have not.
     read: Vec<bool>,
@@ -240,13 +237,11 @@ impl<E: EventData> Build<'_, E> {
         Ok(())
     }
 
-    /// The thread that makes runs durable.
     fn start_syncing(&self, written: Receiver<Written>) -> Syncing {
         let (journal, failure) = (self.journal.clone(), self.work.failure());
         Syncing::start(move || sync_runs(&journal, &written).inspect_err(|_| failure.request()))
     }
 
-    /// What becomes of a thread's records that cannot be projected.
     fn intake(&self, share: &mut [Share], waiting: &[ParkedRecord]) -> Intake {
         let journal = self.journal.read();
         let mut intake = Intake::counting(&self.totals, self.options.stop_at_quarantine);

@@ -22,17 +22,14 @@ use crate::store::StoreError;
 const FETCH_BYTES: RangeInclusive<usize> = 96 << 20..=256 << 20;
 /// Priority of a replay's threads, as of `nice`: a small part of the processor beside a thread of the default priority.
 const NICE: i32 = 15;
-/// How the files of runs end.
 pub(super) const RUN_SUFFIX: &str = ".run";
 
-/// What all threads of a build share.
 pub(super) struct Work<'w> {
     pub(super) meter: Meter,
     pub(super) throttle: Throttle,
     /// What each reader may have fetched ahead.
     pub(super) fetch_bytes_max: usize,
     cancelled: &'w Stop,
-    /// One of the threads has failed.
     failed: Stop,
     /// Names of all runs, in the order of writing.
     runs: Mutex<Vec<String>>,
@@ -76,7 +73,6 @@ impl<'w> Work<'w> {
         *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = runs;
     }
 
-    /// Notes a run that has been written.
     pub(super) fn add_run(&self, path: &Path) {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run_name(path));
     }
@@ -89,7 +85,6 @@ impl<'w> Work<'w> {
         self.is_cancelled() || self.failed.requested()
     }
 
-    /// Name of the next run.
     pub(super) fn next_run(&self) -> PathBuf {
         self.build.join(format!("{:06}{RUN_SUFFIX}", self.next_run.fetch_add(1, Ordering::Relaxed)))
     }

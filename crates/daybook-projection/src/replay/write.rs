@@ -70,7 +70,6 @@ pub(super) fn sync_units(
     Ok(())
 }
 
-/// What is written within a while.
 fn gather(first: WrittenUnit, written: &Receiver<WrittenUnit>) -> Vec<WrittenUnit> {
     let until = Instant::now() + SYNC_EVERY;
     let mut units = vec![first];
@@ -173,7 +172,6 @@ impl<E: EventData> Build<'_, E> {
         }
     }
 
-    /// The fold of a change has failed.
     fn contradiction(&self, plan: &Plan, at: ChangeAt, error: FoldError) -> Result<StopReason, StoreError> {
         let source = plan.sources.get(at.source as usize);
         let source = source.ok_or_else(|| self.damaged("a change of an unknown partition"))?;
