@@ -1,7 +1,7 @@
 //! Service C: a user orders a product, or cancels the order. Knows users and products from their topics only.
 
 mod http;
-mod known;
+mod references;
 mod rejection;
 mod rules;
 #[cfg(test)]
@@ -10,6 +10,7 @@ mod tests;
 use daybook_command::command_line::Defaults;
 
 pub use http::routes;
+pub use references::{Product, User};
 pub use rejection::OrderRejection;
 pub use rules::{OrderCommand, OrderFacts, OrderState, Orders, PlaceOrder};
 

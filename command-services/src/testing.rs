@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use daybook_command::Service;
 pub(crate) use daybook_command::testing::{
-    Call, Log, PARTITIONS, Reply, TestService, brokers_with, copy_dir, eventually, execute,
+    Call, Known, Log, PARTITIONS, Reply, TestService, brokers_with, copy_dir, eventually, execute,
     fail_and_come_back_as, figure, given, kafka_is_away, keeps_moving, synced_copy, without_outbox_row,
     write_raw,
 };

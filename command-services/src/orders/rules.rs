@@ -7,10 +7,10 @@ use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::known;
+use super::references::{FOLLOWS, Product, User};
 use super::rejection::OrderRejection;
 use crate::fields::InvalidField;
-use daybook_command::{Aggregate, Followed, Standing};
+use daybook_command::{Aggregate, Existence, Followed, ReferenceError, References};
 
 /// More of one product in one order is a slip of the keyboard.
 const QUANTITY_MAX: u32 = 1_000_000;
@@ -45,9 +45,9 @@ pub struct PlaceOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderFacts {
     /// Of the user.
-    pub user: Standing,
+    pub user: Existence<User>,
     /// Of the product.
-    pub product: Standing,
+    pub product: Existence<Product>,
 }
 
 /// An order as the service knows it.
@@ -72,7 +72,7 @@ pub enum OrderStatus {
 
 impl Aggregate for Orders {
     const PROBLEMS: &'static [ProblemType] = schemas::PROBLEMS;
-    const FOLLOWS: &'static [Followed] = known::FOLLOWS;
+    const FOLLOWS: &'static [Followed] = FOLLOWS;
 
     type State = OrderState;
     type Command = OrderCommand;
@@ -95,19 +95,17 @@ impl Aggregate for Orders {
 
     /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is
     /// should know of them.
-    fn facts<E>(
+    fn facts(
         state: Option<&OrderState>,
         command: &OrderCommand,
-        mut standing: impl FnMut(usize, Uuid) -> Result<Standing, E>,
-    ) -> Result<Option<OrderFacts>, E> {
+        references: &mut References<'_, Self>,
+    ) -> Result<Option<OrderFacts>, ReferenceError> {
         let (user_id, product_id) = match (command, state) {
             (OrderCommand::Place(place), _) => (place.user_id, place.product_id),
             (OrderCommand::Cancel(_), Some(order)) => (order.placed.user_id, order.placed.product_id),
             (OrderCommand::Cancel(_), None) => return Ok(None),
         };
-        let user = standing(known::USERS, user_id)?;
-        let product = standing(known::PRODUCTS, product_id)?;
-        Ok(Some(OrderFacts { user, product }))
+        Ok(Some(OrderFacts { user: references.get(user_id)?, product: references.get(product_id)? }))
     }
 
     fn decide(
@@ -148,14 +146,14 @@ fn place(
     }
     let quantity = quantity(asked.quantity)?;
     match facts.user {
-        Standing::Unknown => return Err(OrderRejection::UserUnknown),
-        Standing::Gone => return Err(OrderRejection::UserDeleted),
-        Standing::Present => {}
+        Existence::Unknown => return Err(OrderRejection::UserUnknown),
+        Existence::Gone => return Err(OrderRejection::UserDeleted),
+        Existence::Present(_) => {}
     }
     match facts.product {
-        Standing::Unknown => return Err(OrderRejection::ProductUnknown),
-        Standing::Gone => return Err(OrderRejection::ProductDiscontinued),
-        Standing::Present => {}
+        Existence::Unknown => return Err(OrderRejection::ProductUnknown),
+        Existence::Gone => return Err(OrderRejection::ProductDiscontinued),
+        Existence::Present(_) => {}
     }
     let PlaceOrder { order_id, user_id, product_id, .. } = *asked;
     Ok(vec![OrderEvent::Placed(OrderPlaced { order_id, user_id, product_id, quantity })])

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use daybook_event::event_data::DataError;
 use daybook_event::problem::{Problem, ProblemType};
 use daybook_event::{Event, Rejection, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use uuid::Uuid;
+
+use super::references::{Followed, ReferenceError, References};
 
 /// One kind of aggregate, and with it one command service.
 ///
@@ -30,18 +30,14 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
 
     /// What is known of one aggregate; also of one that is gone, so that its versions go on.
     type State: Serialize + DeserializeOwned + Send + 'static;
-    /// What is asked for.
     type Command: Send + 'static;
-    /// What happened.
     type Event: Event + Send + 'static;
-    /// Why a command is refused.
     type Rejection: Rejection + fmt::Debug;
     /// What a decision may know beyond its aggregate; `()` if that is nothing.
     type Facts: Default;
     /// What is shown of a state.
     type Shown: Serialize;
 
-    /// The aggregate a command is about.
     fn aggregate_id(command: &Self::Command) -> Uuid;
 
     /// The record key of the events of an aggregate in this state, as long as it lives: its own id, unless a service says
@@ -51,34 +47,27 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
         id
     }
 
-    /// Gathers what [`Aggregate::decide`] has to know; `standing` looks into the table of `FOLLOWS[index]`. Nothing is gathered
-    /// unless a service says otherwise.
-    ///
-    /// Whoever is looked up here is what the command depends on: the answer's token names the event that told of it, so that
-    /// who reads with the token sees it as well.
+    /// Gathers what [`Aggregate::decide`] has to know of other services' aggregates. Nothing is gathered unless a service says
+    /// otherwise.
     ///
     /// # Errors
-    /// Only those of `standing`.
-    fn facts<E>(
+    /// Only those of `references`.
+    fn facts(
         state: Option<&Self::State>,
         command: &Self::Command,
-        standing: impl FnMut(usize, Uuid) -> Result<Standing, E>,
-    ) -> Result<Self::Facts, E> {
-        _ = (state, command, standing);
+        references: &mut References<'_, Self>,
+    ) -> Result<Self::Facts, ReferenceError> {
+        _ = (state, command, references);
         Ok(Self::Facts::default())
     }
 
     /// Decides a command. No events: the command changes nothing.
-    ///
-    /// # Errors
-    /// A rejection by name.
     fn decide(
         state: Option<&Self::State>,
         command: &Self::Command,
         facts: &Self::Facts,
     ) -> Result<Vec<Self::Event>, Self::Rejection>;
 
-    /// The state after an event.
     fn evolve(state: Option<Self::State>, event: &Self::Event) -> Self::State;
 
     /// What the service shows of an aggregate, as JSON: to whoever reads it, and as the answer to a command.
@@ -88,9 +77,12 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     fn shown(state: Option<&Self::State>) -> Result<&Self::Shown, Self::Rejection>;
 }
 
-/// The one topic of an aggregate's events.
-const fn topic<E: Event>() -> Topic {
-    assert!(E::TOPICS.len() == 1, "the events of an aggregate are in one topic");
+/// The one topic of these events.
+pub(crate) const fn topic<E: Event>() -> Topic {
+    assert!(
+        E::TOPICS.len() == 1,
+        "the events of an aggregate, and those that are followed, are in one topic"
+    );
     E::TOPICS[0]
 }
 
@@ -124,7 +116,6 @@ impl<A: Aggregate> UniqueKeys<A> {
         A::UNIQUE_KEYS.map_or(0, |keys| keys.form)
     }
 
-    /// The keys of a state.
     #[must_use]
     pub fn of(state: &A::State) -> Vec<String> {
         A::UNIQUE_KEYS.map_or_else(Vec::new, |keys| (keys.of)(state))
@@ -135,28 +126,3 @@ impl<A: Aggregate> UniqueKeys<A> {
         A::UNIQUE_KEYS.map(|keys| (keys.taken)(key).into())
     }
 }
-
-/// What this service knows of another service's aggregate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// No event of it has been followed yet.
-    Unknown,
-    /// It exists.
-    Present,
-    /// It existed, and will not come back.
-    Gone,
-}
-
-/// Another service's topic, and what to remember of its events. Their key is the id of the aggregate that they are about.
-#[derive(Debug)]
-pub struct Followed {
-    /// The topic, without prefix.
-    pub topic: &'static str,
-    /// The other service's name, the `source` of its events.
-    pub service: &'static str,
-    /// What an event, given by type and data, says about whom; `None` if it changes nobody's standing.
-    pub read: fn(&str, &RawValue) -> Result<Said, DataError>,
-}
-
-/// Whose standing an event changes, and to what.
-pub type Said = Option<(Uuid, Standing)>;

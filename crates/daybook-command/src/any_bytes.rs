@@ -1,8 +1,8 @@
 //! What must hold of any bytes where outcomes are kept. Asked by a test with random edits and by a fuzz target, and
 //! compiled for them only.
 
+use super::command::Outcome;
 use super::idempotency::Remembered;
-use super::outcome::Outcome;
 
 /// Bytes under an idempotency key: no panic, what is read is read again once it is written, and what was accepted has one
 /// spelling, unless it is an answer from before.

@@ -1,7 +1,6 @@
 //! A directory from before there was a journal, as commit f1d0a6b left it: its outbox, idempotency keys, counters and marks lay
 //! in the store. It is read, and what it has is written into a journal and an index beside it; see `upgrade`.
 
-mod outbox;
 mod upgrade;
 
 use std::path::Path;
@@ -10,26 +9,22 @@ use daybook_event::envelope;
 use daybook_event::sequence::Reached;
 use daybook_journal::Event;
 use daybook_store::{Bytes, Store};
+pub(crate) use upgrade::{UpgradeError, upgrade};
 use uuid::Uuid;
 
-use super::fields::Fields;
-use super::group::GroupError;
-use super::keys::{self, Span};
-use super::recorded::Recorded;
-use super::rows::{Counter, decode_checkpoint};
-use outbox::OutboxRow;
-
-pub(crate) use upgrade::{UpgradeError, upgrade};
+use crate::fields::{Damaged, Fields};
+use crate::group::GroupError;
+use crate::keys::{self, Span};
+use crate::reconcile::Recorded;
+use crate::rows::{Checkpoint, Counter};
 
 /// sled's file: it lay in the directory `store` itself.
 const SLED: &str = "db";
 
-/// Whether the directory `store` is one from before.
 pub(crate) fn is_from_before(store: &Path) -> bool {
     store.join(SLED).exists()
 }
 
-/// A store from before.
 #[derive(Debug)]
 pub(crate) struct StoreBefore(Store);
 
@@ -38,7 +33,6 @@ impl StoreBefore {
         Ok(Self(Store::open_as_it_is(dir, cache_bytes)?))
     }
 
-    /// Where a partition stands.
     pub(crate) fn recorded(&self, partition: i32) -> Result<Recorded, GroupError> {
         let counter = self.0.get(&keys::counter(partition))?;
         let counter = counter.map(|value| Counter::decode(&value)).transpose()?.unwrap_or_default();
@@ -52,8 +46,8 @@ impl StoreBefore {
     /// The place in the log right behind the last event that was marked as sent.
     fn mark(&self, partition: i32) -> Result<Reached, GroupError> {
         let value = self.0.get(&of_partition(b'T', partition))?;
-        let mark = value.map(|value| decode_checkpoint(&value)).transpose()?;
-        Ok(mark.map(|(reached, _)| reached).unwrap_or_default())
+        let mark = value.map(|value| Checkpoint::decode(&value)).transpose()?;
+        Ok(mark.unwrap_or_default().reached)
     }
 
     /// The events of the row that has position `from`, from that one on; none if there is no such row.
@@ -84,12 +78,69 @@ fn rows_of(partition: i32, from: u64, to: u64) -> Span {
     (row(from), row(to))
 }
 
-/// The position at which an outbox row begins.
 fn position(key: &[u8]) -> Option<u64> {
     key.get(5..)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// The id that a sealed event has.
 fn id_of(value: &[u8]) -> Option<Uuid> {
     envelope::open(Some(value), Vec::new).ok().map(|envelope| envelope.id)
+}
+
+const WHAT: &str = "outbox row";
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OutboxRow(Vec<Sealed>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Sealed {
+    key: String,
+    traceparent: String,
+    value: Vec<u8>,
+}
+
+impl OutboxRow {
+    pub(super) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of(WHAT, value);
+        // When it was committed.
+        fields.u64()?;
+        let mut events = Vec::new();
+        while !fields.is_empty() {
+            let (key, traceparent) = (fields.text()?.to_owned(), fields.text()?.to_owned());
+            events.push(Sealed { key, traceparent, value: fields.bytes()?.to_vec() });
+        }
+        Ok(Self(events))
+    }
+
+    pub(super) fn events(self, partition: i32, first: u64) -> Result<Vec<Event>, Damaged> {
+        let event = |(position, sealed): (u64, Sealed)| {
+            let Sealed { key, traceparent, value } = sealed;
+            let id = id_of(&value).ok_or(Damaged { what: WHAT })?;
+            Ok(Event { partition, position, id, key, traceparent, value })
+        };
+        (first..).zip(self.0).map(event).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::put_bytes;
+
+    #[test]
+    fn a_row_is_read_and_every_cut_within_an_event_is_noticed() {
+        let mut row = 1_234_u64.to_be_bytes().to_vec();
+        let mut ends = vec![row.len()];
+        for value in [&b"one"[..], b"", b"three"] {
+            put_bytes(&mut row, b"key");
+            put_bytes(&mut row, b"00-1-2-3");
+            put_bytes(&mut row, value);
+            ends.push(row.len());
+        }
+        let whole: Vec<_> = (0..=row.len()).filter(|end| OutboxRow::decode(&row[..*end]).is_ok()).collect();
+        assert_eq!(whole, ends);
+        let OutboxRow(events) = OutboxRow::decode(&row).unwrap();
+        assert_eq!(events.len(), 3);
+        assert_eq!((&events[2].key[..], &events[2].traceparent[..]), ("key", "00-1-2-3"));
+        assert_eq!(events[2].value, b"three");
+    }
 }

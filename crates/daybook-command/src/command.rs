@@ -1,31 +1,27 @@
-//! One command on its way to the committer, and what comes back.
+//! One command on its way to the committer, and what becomes of it.
 
 use daybook_event::problem::Problem;
 use daybook_service::http::problem_types::PRECONDITION_FAILED;
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::aggregate::Aggregate;
-use super::idempotency::IdempotencyKey;
-use super::outcome::Outcome;
-use super::parked::Parked;
-use super::writer::Superseded;
+use crate::aggregate::Aggregate;
+use crate::fields::{Damaged, Fields, put_number, put_sized};
+use crate::idempotency::IdempotencyKey;
+use crate::rows::Parked;
+use crate::writer::Superseded;
 
-/// A command with all that the request said around it.
 pub(crate) struct Request<A: Aggregate> {
-    /// What is asked for.
     pub command: A::Command,
     /// The aggregate's id was made for this request, so there is no such aggregate yet.
     pub is_fresh: bool,
     /// What the request wants the aggregate's version to be.
     pub condition: Condition,
-    /// The client's key, if it gave one.
     pub idempotency: Option<IdempotencyKey>,
-    /// Where the events come from.
     pub cause: Cause,
 }
 
-/// Condition on the version of an aggregate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
     /// It must be at one of these: `If-Match`.
@@ -34,12 +30,10 @@ pub(crate) struct Condition {
     pub is_none_of: Option<Versions>,
 }
 
-/// Versions that a condition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Versions {
     /// `*`: whichever, as long as there is one.
     Any,
-    /// These.
     Of(Vec<u64>),
 }
 
@@ -55,179 +49,277 @@ impl Condition {
     }
 }
 
-/// Where events come from, for their envelopes.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
     /// Id of the request that began it all.
     pub correlation_id: Uuid,
-    /// Id of this command.
     pub command_id: Uuid,
-    /// W3C trace context, if there was one.
     pub traceparent: Option<String>,
 }
 
 /// Why a command was not decided, or its outcome is not known. Never remembered under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undecided {
-    /// Too many commands wait.
     #[error("too many commands are waiting; try again later")]
     QueueFull,
-    /// Kafka has been away for too long.
     #[error(
         "{unsent} events wait to be sent to Kafka, which is as many as may; commands are taken again once Kafka is back"
     )]
-    OutboxFull {
-        /// How many.
-        unsent: u64,
-    },
-    /// Of its partition so many events wait that the rest is left to the others.
+    OutboxFull { unsent: u64 },
     #[error(
         "{unsent} events of partition {partition} wait to be sent to Kafka, which is its share of as many as may; commands that write to it \
          are taken again once Kafka takes them"
     )]
-    PartitionFull {
-        /// The partition.
-        partition: usize,
-        /// How many.
-        unsent: u64,
-    },
-    /// What the log has of its partition, or of another one whose unique keys it would have to know, is not known to be what is
-    /// stored here.
+    PartitionFull { partition: usize, unsent: u64 },
+    /// Also of another partition, whose unique keys it would have to know.
     #[error(
         "what the log has of partition {partition} is not known to be what is stored here: {reason}; commands that write to it, or whose \
          answer may rest on it, are taken once it is"
     )]
     PartitionAway {
-        /// The partition.
         partition: usize,
-        /// Why it is not.
         reason: String,
         /// Whether it was compared, and is something else.
         differs: bool,
     },
-    /// The journal has as many bytes as it may.
     #[error(
         "the journal has {bytes} bytes, which is nearly as many as may be (--journal-bytes-max): {unsent} events wait to be sent to Kafka, \
          and {keys} idempotency keys are remembered, for --idempotency-age-s-min at least; commands are taken again once events are sent \
          or keys are old enough"
     )]
-    JournalFull {
-        /// Bytes of its segments.
-        bytes: u64,
-        /// Events that Kafka does not have.
-        unsent: u64,
-        /// Idempotency keys that are remembered.
-        keys: usize,
-    },
-    /// Too many idempotency keys, and none of them old enough to be forgotten.
+    JournalFull { bytes: u64, unsent: u64, keys: usize },
     #[error(
         "{kept} idempotency keys are remembered, which is as many as may, and none of them is old enough to be forgotten; try again later"
     )]
-    KeysFull {
-        /// How many.
-        kept: u64,
-    },
-    /// What was kept under its idempotency key is damaged.
+    KeysFull { kept: u64 },
     #[error(
         "what became of the request with this Idempotency-Key cannot be read any more ({detail}); read the resource to see whether it \
          took effect, and use a new key"
     )]
-    KeyUnreadable {
-        /// Where, and why.
-        detail: String,
-    },
-    /// The disk does not take writes.
+    KeyUnreadable { detail: String },
     #[error(
         "the command could not be written to disk: {detail}; repeat it with the same Idempotency-Key once the disk is well"
     )]
-    StoreFails {
-        /// The store's words.
-        detail: String,
-    },
-    /// The disk does not answer.
+    StoreFails { detail: String },
     #[error("{detail}; repeat the command with the same Idempotency-Key once it does")]
-    Stuck {
-        /// For how long.
-        detail: String,
-    },
-    /// A row that it needs is damaged.
+    Stuck { detail: String },
     #[error("{detail}")]
-    Damaged {
-        /// What the row is of.
-        detail: String,
-    },
-    /// It depends on what other services say, which is not known yet.
+    Damaged { detail: String },
     #[error("what other services say is not known: {reason}; try again")]
-    CatchingUp {
-        /// Why it is not.
-        reason: String,
-    },
-    /// It depends on an aggregate that nothing is known of, while nothing new is heard.
+    CatchingUp { reason: String },
     #[error("nothing is known of what this depends on, and nothing new is heard: {reason}; try again")]
-    FollowingStopped {
-        /// Why it is not.
-        reason: String,
-    },
-    /// It depends on another service's aggregate of which an event cannot be read.
+    FollowingStopped { reason: String },
     #[error(
         "what {topic} says of {key} is not known: its event {} at {topic}/{}@{} cannot be read: {}; try again once a version of this \
          service runs that reads it",
         parked.event_id, parked.partition, parked.position, parked.reason
     )]
-    Quarantined {
-        /// The other service's topic.
-        topic: &'static str,
-        /// The aggregate.
-        key: Uuid,
-        /// Its first event that cannot be read.
-        parked: Parked,
-    },
-    /// The events of a partition can no longer be sent.
+    Quarantined { topic: &'static str, key: Uuid, parked: Parked },
     #[error("{reason}; no command is accepted until then")]
-    RelayHalted {
-        /// Which, and why.
-        reason: String,
-    },
-    /// Another process writes the topic.
+    RelayHalted { reason: String },
     #[error("{by}; this process accepts no command any more, repeat the request there")]
-    Superseded {
-        /// Who.
-        by: Superseded,
-    },
-    /// The service is stopping.
+    Superseded { by: Superseded },
     #[error("the service is stopping; try again")]
     Stopping,
-    /// A mistake of this program.
     #[error("the command met a fault of this service; its log says more")]
     Fault,
-    /// The idempotency key belongs to another request.
     #[error("the Idempotency-Key was used for another request; use a new key for a new request")]
     KeyReused,
-    /// An event would be larger than the store and Kafka take.
     #[error("the command would write {bytes} bytes, which is more than an event may have")]
-    TooLarge {
-        /// How large.
-        bytes: usize,
-    },
+    TooLarge { bytes: usize },
 }
 
-/// The outcome, and whether it is that of an earlier request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) outcome: Outcome,
     pub(crate) repeated: bool,
 }
 
-/// A request and who waits for its answer.
 pub(crate) struct Job<A: Aggregate> {
     pub(crate) request: Request<A>,
     pub(crate) reply_to: oneshot::Sender<Result<Reply, Undecided>>,
 }
 
-/// The problem for a version that is not as the request wants it.
 pub(crate) fn precondition_failed(version: u64) -> Problem {
     let detail = format!(
         "the resource is at version {version}, which is not as If-Match or If-None-Match wants it; read it again and decide anew"
     );
     Problem::of(&PRECONDITION_FAILED, detail).with("version", version)
+}
+
+// What became of a command: accepted or rejected. It is kept under the idempotency key and sent to whoever waits; the
+// rim makes the answer of it, for the first request and a repeated one alike.
+//
+// As bytes, in a row of the store or in a record of any other file:
+//
+// | outcome | its parts, one after the other |
+// | --- | --- |
+// | accepted | `1`, flags (1: created an aggregate, 2: shows a state, 4: says where it stands), version, id of the created aggregate (16 bytes), state as JSON, positions written, dependencies, position where it stands |
+// | rejected | `2`, status, slug, title, detail, further members as a JSON object (empty without any) |
+//
+// Numbers are in base 128, least significant digits first, in their shortest form. Texts and JSON have their length
+// before them, lists their count. A position is partition and position, a dependency the index of the followed topic and
+// a position. A part that is not there takes no bytes. Another layout takes another first byte.
+
+const ACCEPTED: u8 = 1;
+const REJECTED: u8 = 2;
+const CREATED: u8 = 1;
+const SHOWS_STATE: u8 = 2;
+const STANDS_AT: u8 = 4;
+
+/// A position in a topic: of its service's own, if a command wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) partition: i32,
+    pub(crate) position: u64,
+}
+
+/// An event of another service that a command depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DependsOn {
+    /// Index of the topic among those that the service follows.
+    pub(crate) table: u16,
+    /// The event's place in that topic.
+    pub(crate) at: Written,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    /// It was decided and what it wrote is durable, also if that is nothing.
+    Accepted(Accepted),
+    Rejected(Problem),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The aggregate's version afterwards; 0 if unknown, see `idempotency`.
+    pub(crate) version: u64,
+    /// The aggregate, if there was none before.
+    pub(crate) created: Option<Uuid>,
+    /// What is shown of its state afterwards, as JSON; none if it is gone.
+    pub(crate) state: Option<Vec<u8>>,
+    /// Where its events are in the service's own topic; none if it changed nothing.
+    pub(crate) written: Vec<Written>,
+    /// The events of other services that the decision has read.
+    pub(crate) depends_on: Vec<DependsOn>,
+    /// If it wrote nothing: a position of the aggregate's partition at which its state was there already.
+    pub(crate) stands_at: Option<Written>,
+}
+
+impl Outcome {
+    pub(crate) fn written(&self) -> &[Written] {
+        match self {
+            Self::Accepted(accepted) => &accepted.written,
+            Self::Rejected(_) => &[],
+        }
+    }
+
+    pub(crate) fn encode(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Accepted(accepted) => accepted.encode(to),
+            Self::Rejected(problem) => encode_problem(problem, to),
+        }
+    }
+
+    pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
+        match fields.array()? {
+            [ACCEPTED] => Accepted::decode(fields).map(Self::Accepted),
+            [REJECTED] => decode_problem(fields).map(Self::Rejected),
+            _ => Err(Damaged::of(fields)),
+        }
+    }
+}
+
+impl Accepted {
+    fn encode(&self, to: &mut Vec<u8>) {
+        let created = if self.created.is_some() { CREATED } else { 0 };
+        let shows_state = if self.state.is_some() { SHOWS_STATE } else { 0 };
+        let stands_at = if self.stands_at.is_some() { STANDS_AT } else { 0 };
+        to.extend_from_slice(&[ACCEPTED, created | shows_state | stands_at]);
+        put_number(to, self.version);
+        if let Some(id) = &self.created {
+            to.extend_from_slice(id.as_bytes());
+        }
+        if let Some(state) = &self.state {
+            put_sized(to, state);
+        }
+        put_number(to, self.written.len() as u64);
+        for written in &self.written {
+            put_written(to, written);
+        }
+        put_number(to, self.depends_on.len() as u64);
+        for depends_on in &self.depends_on {
+            put_number(to, u64::from(depends_on.table));
+            put_written(to, &depends_on.at);
+        }
+        if let Some(at) = &self.stands_at {
+            put_written(to, at);
+        }
+    }
+
+    fn decode(fields: &mut Fields<'_>) -> Result<Self, Damaged> {
+        let [flags] = fields.array()?;
+        if flags & !(CREATED | SHOWS_STATE | STANDS_AT) != 0 {
+            return Err(Damaged::of(fields));
+        }
+        let version = fields.number()?;
+        let created = (flags & CREATED != 0).then(|| fields.id()).transpose()?;
+        let state = (flags & SHOWS_STATE != 0).then(|| json(fields)).transpose()?;
+        let positions = (0..fields.number()?).map(|_| written(fields)).collect::<Result<_, _>>()?;
+        let depends_on = (0..fields.number()?).map(|_| depends_on(fields)).collect::<Result<_, _>>()?;
+        let stands_at = (flags & STANDS_AT != 0).then(|| written(fields)).transpose()?;
+        Ok(Self { version, created, state, written: positions, depends_on, stands_at })
+    }
+}
+
+fn json(fields: &mut Fields<'_>) -> Result<Vec<u8>, Damaged> {
+    let bytes = fields.sized()?;
+    if is_json(bytes) { Ok(bytes.to_vec()) } else { Err(Damaged::of(fields)) }
+}
+
+pub(crate) fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<&RawValue>(bytes).is_ok()
+}
+
+fn put_written(to: &mut Vec<u8>, written: &Written) {
+    // Partitions are numbered from 0.
+    put_number(to, written.partition as u64);
+    put_number(to, written.position);
+}
+
+fn written(fields: &mut Fields<'_>) -> Result<Written, Damaged> {
+    let partition = i32::try_from(fields.number()?).map_err(|_| Damaged::of(fields))?;
+    Ok(Written { partition, position: fields.number()? })
+}
+
+fn depends_on(fields: &mut Fields<'_>) -> Result<DependsOn, Damaged> {
+    let table = u16::try_from(fields.number()?).map_err(|_| Damaged::of(fields))?;
+    Ok(DependsOn { table, at: written(fields)? })
+}
+
+fn encode_problem(problem: &Problem, to: &mut Vec<u8>) {
+    to.push(REJECTED);
+    put_number(to, u64::from(problem.status));
+    put_sized(to, problem.slug().as_bytes());
+    put_sized(to, problem.title.as_bytes());
+    put_sized(to, problem.detail.as_bytes());
+    // Members are JSON values with text for names, which can always be written; and if not, the rest still stands.
+    let members = Some(&problem.extensions).filter(|members| !members.is_empty());
+    put_sized(to, &members.map(serde_json::to_vec).transpose().ok().flatten().unwrap_or_default());
+}
+
+fn decode_problem(fields: &mut Fields<'_>) -> Result<Problem, Damaged> {
+    let status = u16::try_from(fields.number()?).ok().filter(|status| (400..600).contains(status));
+    let status = status.ok_or_else(|| Damaged::of(fields))?;
+    let (slug, title, detail) = (sized_text(fields)?, sized_text(fields)?, sized_text(fields)?);
+    let mut problem = Problem::new(status, slug, title, detail);
+    let members = fields.sized()?;
+    if !members.is_empty() {
+        problem.extensions = serde_json::from_slice(members).map_err(|_| Damaged::of(fields))?;
+    }
+    Ok(problem)
+}
+
+fn sized_text<'a>(fields: &mut Fields<'a>) -> Result<&'a str, Damaged> {
+    std::str::from_utf8(fields.sized()?).map_err(|_| Damaged::of(fields))
 }

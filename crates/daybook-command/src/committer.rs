@@ -5,10 +5,7 @@
 //! itself. Nothing is answered before its group is durable, not even a rejection: it may rest on a command of the same
 //! group. And nothing is in the store before it is durable, so whatever reads the store shows nothing that can be lost.
 
-mod answers;
-mod clock;
 mod failing;
-mod held_back;
 mod retiring;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,29 +16,24 @@ use std::time::{Duration, Instant};
 use daybook_journal::{AppendError, Appended, Journal, Reader};
 use daybook_service::fires;
 use daybook_store::{Store, StoreError, Writes};
+pub(crate) use failing::{HeldBack, fullness};
+use failing::{refuse, store_fails};
+use retiring::LOOK_PAUSE;
+pub(crate) use retiring::{Clock, Retiring};
 use tokio::sync::oneshot;
 
-use super::aggregate::Aggregate;
-use super::ambient::{Ambient, now_ms};
-use super::command::{Job, Reply, Request, Undecided, precondition_failed};
-use super::followed::FollowedPositions;
-use super::group::{Finished, Group, GroupError, Stopped};
-use super::health::Health;
-use super::index::{self, Syncing};
-use super::integrity::IntegrityError;
-use super::keys;
-use super::metrics::Metrics;
-use super::outcome::Outcome;
-use super::positions::{Positions, Shut};
-use super::rows::Counter;
-use super::settings::Limits;
-use answers::{refuse, store_fails};
-use retiring::LOOK_PAUSE;
-
-pub(crate) use answers::fullness;
-pub(crate) use clock::Clock;
-pub(crate) use held_back::HeldBack;
-pub(crate) use retiring::Retiring;
+use crate::aggregate::Aggregate;
+use crate::command::{Job, Outcome, Reply, Request, Undecided, precondition_failed};
+use crate::followed::FollowedPositions;
+use crate::group::{Finished, Group, GroupError, Stopped};
+use crate::health::Health;
+use crate::index::{self, IntegrityError, Syncing};
+use crate::keys;
+use crate::metrics::Metrics;
+use crate::positions::{Positions, Shut};
+use crate::rows::Counter;
+use crate::seal::{Ambient, now_ms};
+use crate::settings::Limits;
 
 /// Most commands in one group: enough to make the sync cheap, few enough that the batch stays small for sled.
 const GROUP_COMMANDS_MAX: usize = 256;
@@ -49,20 +41,24 @@ const GROUP_COMMANDS_MAX: usize = 256;
 /// and what the last command adds is far less.
 const GROUP_BYTES_MAX: usize = daybook_journal::RECORD_BYTES_MAX / 2;
 
-/// What the committer is asked to do.
 pub(crate) enum Work<A: Aggregate> {
-    /// Decide a command.
     Command(Box<Job<A>>),
     /// Write rows followed from another topic, with their checkpoint. Nobody waits for their sync, and the journal has
     /// nothing of them: what is lost is followed again, from the checkpoint that is there then. Rows that rest on checkpoints of an earlier opening are dropped.
-    Follow { opening: u64, writes: Writes, done: oneshot::Sender<()> },
+    Follow {
+        opening: u64,
+        writes: Writes,
+        done: oneshot::Sender<()>,
+    },
     /// Whoever follows cannot read its rows, as the store is in this opening: they are not what was written.
-    Unreadable { opening: u64, error: GroupError },
+    Unreadable {
+        opening: u64,
+        error: GroupError,
+    },
     /// Stop once everything before this is done.
     Stop,
 }
 
-/// What the committer works with.
 pub(crate) struct Committer<A: Aggregate> {
     pub(crate) store: Arc<Store>,
     pub(crate) counters: Vec<Counter>,
@@ -75,7 +71,6 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) work: Receiver<Work<A>>,
-    /// Reads the journal.
     pub(crate) reader: Reader,
     pub(crate) retiring: Retiring,
     pub(crate) clock: Clock,
@@ -86,13 +81,11 @@ pub(crate) struct Committer<A: Aggregate> {
     pub(crate) behind: Option<StoreError>,
 }
 
-/// Why a group was not written, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommitError {
-    /// The store fails. If the journal has the group, it is done again once the store is well.
+    /// If the journal has the group, it is done again once the store is well.
     #[error("{0}")]
     Store(#[from] GroupError),
-    /// The journal has not taken it.
     #[error(transparent)]
     Journal(#[from] AppendError),
 }
@@ -105,14 +98,12 @@ impl From<StoreError> for CommitError {
 
 type Waiting = (oneshot::Sender<Result<Reply, Undecided>>, Result<Reply, Undecided>);
 
-/// A group that is decided and not yet written.
 #[derive(Default)]
 struct Gathered {
     waiting: Vec<Waiting>,
     followed: Vec<oneshot::Sender<()>>,
 }
 
-/// Hands a command to the committer, unless too many wait already.
 pub(crate) fn enqueue<A: Aggregate>(
     committer: &SyncSender<Work<A>>,
     request: Request<A>,
@@ -128,9 +119,6 @@ pub(crate) fn enqueue<A: Aggregate>(
 
 impl<A: Aggregate> Committer<A> {
     /// Works until told to stop.
-    ///
-    /// # Errors
-    /// Journal or store failed, and must not be gone on with.
     pub(crate) fn run(mut self) -> Result<(), IntegrityError> {
         loop {
             let first = match self.work.recv_timeout(LOOK_PAUSE) {

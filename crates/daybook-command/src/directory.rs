@@ -1,7 +1,5 @@
 //! A service's own directory: one process at a time, nothing foreign in it, and a marker that says whose it is.
 
-mod old_stores;
-
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,9 +10,9 @@ use daybook_store::{DirectoryLock, LockError, too_many_files};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::before::is_from_before;
-use super::keys::LAYOUT;
-use super::writer::{Instance, InstanceError};
+use crate::before::is_from_before;
+use crate::keys::LAYOUT;
+use crate::writer::{Instance, InstanceError};
 
 const LOCK: &str = "LOCK";
 const MARKER: &str = "daybook.json";
@@ -22,12 +20,11 @@ const MARKER: &str = "daybook.json";
 const SUFFIX_BEFORE: &str = ".new";
 const STORE: &str = "store";
 /// Below it: the journal, and what is made of it.
-const JOURNAL: &str = "journal";
-const INDEX: &str = "index";
+pub(crate) const JOURNAL: &str = "journal";
+pub(crate) const INDEX: &str = "index";
 /// An index that was of no more use, and one that is being built.
-const ASIDE: &str = "index.aside";
-const BUILDING: &str = "index.building";
-/// Layout of a store from before there was a journal.
+pub(crate) const ASIDE: &str = "index.aside";
+pub(crate) const BUILDING: &str = "index.building";
 const LAYOUT_BEFORE_JOURNAL: u32 = 2;
 /// Layout of a store whose unique keys have no form.
 const LAYOUT_BEFORE_FORMS: u32 = 4;
@@ -37,7 +34,6 @@ const LAYOUT_BEFORE_DIGEST: u32 = 5;
 const WRITER: &str = Instance::FILE;
 const RECOVERING: &str = "store.recovering";
 const OLD_PREFIX: &str = "store.old-";
-/// The store was made by `--recover`.
 const RECOVERED: &str = "store.recovered";
 /// In a store that was built and is whole.
 const BUILT: &str = "built";
@@ -49,100 +45,48 @@ const LOST_AND_FOUND: &str = "lost+found";
 pub(crate) struct Marker {
     pub(crate) service: String,
     pub(crate) layout: u32,
-    /// Full name.
     pub(crate) topic: String,
     pub(crate) partitions: i32,
 }
 
-/// What the marker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marked {
-    /// Nothing: there is none yet.
     Not,
-    /// The store is of today's layout.
     Today,
     /// The store is of a layout before: its unique keys may have to be built again, and its index has no digest.
     Earlier,
-    /// The store is from before there was a journal.
     Before,
 }
 
-/// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// It cannot be made, read or written.
     #[error(
         "directory {} cannot be used: {source}; {}",
         path.display(),
         too_many_files(&source.to_string()).unwrap_or("check that it exists and may be written, or choose another with --data-dir")
     )]
-    Unusable {
-        /// The directory.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Another process has it, or it cannot be locked.
+    Unusable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// It holds something that is not ours.
     #[error("{} is not a file of this service; choose an empty directory with --data-dir, or move the file away", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The marker is gone, and the store is there.
+    Foreign { path: PathBuf },
     #[error(
         "{marker} is missing in {}, beside a store that has the events of topic {topic} ({partitions} partitions, layout {layout}): bring \
          the file back, from a backup or written anew with these four members: service, layout, topic, partitions. Do not move the \
          store away: what Kafka does not have yet is in it", path.display()
     )]
-    Unmarked {
-        /// The directory.
-        path: PathBuf,
-        /// Name of the file.
-        marker: &'static str,
-        /// Full name of the topic.
-        topic: String,
-        /// Its partitions.
-        partitions: i32,
-        /// Layout of the store.
-        layout: u32,
-    },
-    /// A store from before lies where one of today is expected.
+    Unmarked { path: PathBuf, marker: &'static str, topic: String, partitions: i32, layout: u32 },
     #[error(
         "{} is a store from before there was a journal, and was taken over already: it comes from a backup, or the newer one was moved \
          away; bring back what belongs to this directory, or use another one with --data-dir", path.display()
     )]
-    Before {
-        /// The store.
-        path: PathBuf,
-    },
-    /// The marker cannot be read.
+    Before { path: PathBuf },
     #[error("{} is not readable as a marker of this service: {reason}; bring the file back from a copy, or, if the directory was never this service's, choose another one with --data-dir", path.display())]
-    Marker {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The directory belongs to another service, topic, number of partitions or version.
+    Marker { path: PathBuf, reason: String },
     #[error("{} says {what} {found}, but this process has {expected}; {remedy}", path.display())]
-    Other {
-        /// The marker.
-        path: PathBuf,
-        /// Which of its fields.
-        what: &'static str,
-        /// What it says.
-        found: String,
-        /// What this process has.
-        expected: String,
-        /// What to do.
-        remedy: &'static str,
-    },
+    Other { path: PathBuf, what: &'static str, found: String, expected: String, remedy: &'static str },
 }
 
-/// A service's directory, locked for this process.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -162,7 +106,6 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Reads the marker and compares it.
     pub(crate) fn check_marker(&self, expected: &Marker) -> Result<Marked, DirectoryError> {
         let path = self.path.join(MARKER);
         let text = match fs::read_to_string(&path) {
@@ -197,7 +140,7 @@ impl Directory {
         if !path.exists() {
             return Ok(Marked::Not);
         }
-        let journal = journal_of(&path);
+        let journal = path.join(JOURNAL);
         // Whose store it is, the journal says.
         let found = daybook_journal::find_readable(&journal).ok().and_then(|found| found.identity().cloned());
         match found.filter(|identity| !identity.topic.is_empty()) {
@@ -209,14 +152,12 @@ impl Directory {
         }
     }
 
-    /// Writes the marker, durably and whole.
     pub(crate) fn write_marker(&self, marker: &Marker) -> Result<(), DirectoryError> {
         let written = serde_json::to_vec_pretty(marker).map_err(io::Error::from);
         let written = written.and_then(|text| files::replace(&self.path.join(MARKER), text));
         written.map_err(|source| self.unusable(source))
     }
 
-    /// Which instance it is.
     pub(crate) fn instance(&self, new_id: impl FnOnce() -> Uuid) -> Result<Instance, InstanceError> {
         Instance::open(&self.path, new_id)
     }
@@ -274,29 +215,8 @@ impl Directory {
     }
 }
 
-/// The journal in a service's directory.
 pub(super) fn journal_in(data_dir: &Path) -> PathBuf {
-    journal_of(&data_dir.join(STORE))
-}
-
-/// The journal of a store.
-pub(super) fn journal_of(store: &Path) -> PathBuf {
-    store.join(JOURNAL)
-}
-
-/// The index of a store.
-pub(super) fn index_of(store: &Path) -> PathBuf {
-    store.join(INDEX)
-}
-
-/// Where an index goes that is of no more use.
-pub(super) fn aside_of(store: &Path) -> PathBuf {
-    store.join(ASIDE)
-}
-
-/// Where an index is built.
-pub(super) fn building_of(store: &Path) -> PathBuf {
-    store.join(BUILDING)
+    data_dir.join(STORE).join(JOURNAL)
 }
 
 /// Makes the directory with all that lies above it. Its name is durable before anything is claimed in its name: a log that
@@ -355,5 +275,58 @@ fn compare(path: &Path, found: &Marker, expected: &Marker) -> Result<(), Directo
             "correct --partitions: with another number, keys would move to other partitions",
         ),
         () => Ok(()),
+    }
+}
+
+impl Directory {
+    /// Stores that were put aside. They hold what could not be taken over, and states of users who have left since.
+    pub(crate) fn old_stores(&self) -> Result<Vec<PathBuf>, DirectoryError> {
+        let numbers = self.old_numbers().map_err(|source| self.unusable(source))?;
+        Ok(numbers.into_iter().map(|number| self.old(number)).collect())
+    }
+
+    pub(crate) fn remove_old_stores(&self) -> Result<Vec<PathBuf>, DirectoryError> {
+        let old = self.old_stores()?;
+        let removed = old.iter().try_for_each(|old| remove(old)).and_then(|()| sync_dir(&self.path));
+        removed.map(|()| old).map_err(|source| self.unusable(source))
+    }
+
+    pub(super) fn old(&self, number: u32) -> PathBuf {
+        self.path.join(format!("{OLD_PREFIX}{number:06}"))
+    }
+
+    pub(super) fn last_old(&self) -> io::Result<Option<u32>> {
+        Ok(self.old_numbers()?.last().copied())
+    }
+
+    fn old_numbers(&self) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let number = name.to_string_lossy().strip_prefix(OLD_PREFIX).map(str::parse::<u32>);
+            numbers.extend(number.and_then(Result::ok));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Where it is noted that the store was made by `--recover`, and has not been started without it since.
+    pub(crate) fn recovered_note(&self) -> PathBuf {
+        self.path.join(RECOVERED)
+    }
+
+    /// Notes it. A note that a power cut takes away costs one rebuild more.
+    pub(crate) fn note_recovered(&self) -> Result<(), DirectoryError> {
+        let noted = File::create(self.recovered_note()).and_then(|_| sync_dir(&self.path));
+        noted.map_err(|source| self.unusable(source))
+    }
+
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.recovered_note().exists() && self.store().exists()
+    }
+
+    /// This start is one without `--recover`.
+    pub(crate) fn forget_recovered(&self) -> Result<(), DirectoryError> {
+        remove(&self.recovered_note()).map_err(|source| self.unusable(source))
     }
 }

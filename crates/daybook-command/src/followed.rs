@@ -1,34 +1,29 @@
 //! How far other services' topics have been followed, and waiting for it.
 
-mod shown;
-mod silence;
-
 use std::collections::BTreeMap;
 
 use daybook_event::token::{Token, TokenPosition};
 use daybook_kafka::partition_for_key;
 use daybook_kafka::topics::{Held, TopicError};
 use daybook_stream::{SetAside, SetAsideShown};
+use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::aggregate::Followed;
-use super::command::Undecided;
-use super::readiness::NotReady;
-pub(crate) use shown::{ParkedShown, QuarantineShown};
-use silence::Silence;
+use crate::command::Undecided;
+use crate::health::NotReady;
+use crate::references::Followed;
+use crate::rows::Parked;
 
 /// A partition of a followed topic: the table that follows it, and Kafka's number.
 pub(crate) type Place = (usize, i32);
 
-/// How far a partition has been followed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct At {
     pub(crate) next_position: u64,
     pub(crate) next_offset: i64,
     /// Whether it was followed to where it ended at the start.
     pub(crate) is_ready: bool,
-    /// What was set aside of it.
     pub(crate) set_aside: SetAside,
     /// Right behind the event applied last.
     pub(crate) resume_offset: i64,
@@ -48,7 +43,6 @@ struct State {
     /// By followed topic and partition; empty until the topics are known.
     at: Vec<Vec<At>>,
     stopped: Option<String>,
-    /// Partitions that are not heard at present.
     silent: BTreeMap<Place, Silence>,
     /// What is wrong with the topics, as long as it is.
     faults: Vec<TopicError>,
@@ -97,7 +91,6 @@ impl State {
     }
 }
 
-/// Why a token's positions are not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AwaitError {
     #[error("this service does not follow topic {topic}")]
@@ -114,7 +107,6 @@ impl FollowedPositions {
         Self { follows, state: watch::Sender::new(State::default()) }
     }
 
-    /// What each table follows.
     pub(crate) fn follows(&self) -> &'static [Followed] {
         self.follows
     }
@@ -136,7 +128,6 @@ impl FollowedPositions {
         state.at.iter().enumerate().flat_map(of).collect()
     }
 
-    /// What was set aside of the topics that are followed.
     pub(crate) fn set_aside(&self) -> Vec<SetAsideShown> {
         let shown = |((table, partition), at): (Place, At)| {
             at.set_aside.shown(self.follows[table].topic, partition, at.resume_offset)
@@ -149,7 +140,9 @@ impl FollowedPositions {
         self.state.send_modify(|state| {
             for (place, held) in held {
                 match (held, state.silent.get_mut(&place)) {
-                    (Err(away), _) => drop(state.silent.insert(place, Silence::new(away.to_string()))),
+                    (Err(away), _) => {
+                        drop(state.silent.insert(place, Silence { away: away.to_string(), back_at: None }))
+                    }
                     (Ok(marks), Some(silence)) => silence.answered(marks.high),
                     (Ok(_), None) => {}
                 }
@@ -158,12 +151,10 @@ impl FollowedPositions {
         });
     }
 
-    /// Whether nobody answers for a partition at present.
     pub(crate) fn is_away(&self, place: Place) -> bool {
         self.state.borrow().is_away(place)
     }
 
-    /// The watch: this is wrong with the topics.
     pub(crate) fn set_faults(&self, faults: Vec<TopicError>) {
         self.state.send_if_modified(|state| {
             let changed = state.faults != faults;
@@ -180,13 +171,11 @@ impl FollowedPositions {
         self.state.borrow().quarantine.clone()
     }
 
-    /// A topic that has other partitions than those that are followed.
     pub(crate) fn misfit(&self) -> Option<TopicError> {
         let is_misfit = |fault: &&TopicError| matches!(fault, TopicError::PartitionCount { .. });
         self.state.borrow().faults.iter().find(is_misfit).cloned()
     }
 
-    /// How many partitions are not heard at present.
     pub(crate) fn silent(&self) -> usize {
         self.state.borrow().silent.len()
     }
@@ -239,7 +228,6 @@ impl FollowedPositions {
         self.state.send_modify(|state| state.stopped = None);
     }
 
-    /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<NotReady> {
         self.state.borrow().not_ready(self.follows.len())
     }
@@ -306,13 +294,64 @@ impl FollowedPositions {
     }
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct QuarantineShown {
+    pub(crate) keys: u64,
+    pub(crate) events: u64,
+    pub(crate) first: Vec<ParkedShown>,
+}
+
+/// One aggregate of which events wait, and the first of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ParkedShown {
+    pub(crate) topic: &'static str,
+    pub(crate) key: Uuid,
+    #[serde(flatten)]
+    pub(crate) parked: Parked,
+    pub(crate) events: u64,
+}
+
+/// A partition that was not answered for, until what came meanwhile has been read.
+#[derive(Debug, Clone)]
+pub(super) struct Silence {
+    away: String,
+    /// Where it ended when somebody answered for it again.
+    back_at: Option<i64>,
+}
+
+impl Silence {
+    /// Somebody answers for it again, and it ends at `high`. What comes later is as late as it ever is; a log that has lost its
+    /// end has nothing up to where it was.
+    pub(super) fn answered(&mut self, high: i64) {
+        self.back_at = Some(self.back_at.map_or(high, |before| before.min(high)));
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.back_at.is_none()
+    }
+
+    /// Whether everything was read that came meanwhile.
+    pub(super) fn is_over(&self, next_offset: i64) -> bool {
+        self.back_at.is_some_and(|back_at| next_offset >= back_at)
+    }
+
+    pub(super) fn reason(&self) -> String {
+        match self.back_at {
+            None => self.away.clone(),
+            Some(back_at) => {
+                format!("it is answered for again, and not yet read up to offset {back_at}: {}", self.away)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use daybook_kafka::topics::Watermarks;
 
     use super::*;
 
-    const FOLLOWS: &[Followed] = &[Followed { topic: "others", service: "others", read: |_, _| Ok(None) }];
+    const FOLLOWS: &[Followed] = &[Followed::reading("others", |_, _| Ok(None))];
 
     fn slug(decides: Result<(), Undecided>) -> &'static str {
         match decides {

@@ -6,7 +6,6 @@
 mod log;
 pub(super) mod quarantine;
 mod source;
-mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +29,8 @@ use super::group::GroupError;
 use super::incoming::{self, IncomingError};
 use super::metrics::Metrics;
 use quarantine::Quarantine;
+pub(super) use source::Telling;
 use source::{Batch, Source};
-pub(super) use telling::Telling;
 
 /// Records handed over together.
 const BATCH_RECORDS_MAX: usize = 500;
@@ -47,7 +46,6 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Whoever has followed for so long begins with the shortest pause again.
 const GOES_WELL_AFTER: Duration = Duration::from_secs(60);
 
-/// Why following stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FollowError {
     #[error(transparent)]
@@ -101,7 +99,6 @@ impl FollowError {
     }
 }
 
-/// What the follower works with.
 pub(crate) struct Follower<A: Aggregate> {
     pub(crate) kafka: Kafka,
     pub(crate) store: Arc<Store>,
@@ -172,7 +169,6 @@ impl<A: Aggregate> Follower<A> {
         }
     }
 
-    /// Waits for so long, or until the service stops or the store is opened afresh.
     fn wait(&self, pause: Duration) {
         let until = Instant::now() + pause;
         while !self.stopping.requested() && self.check_opening().is_ok() && Instant::now() < until {
@@ -182,6 +178,7 @@ impl<A: Aggregate> Follower<A> {
 
     /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
     fn follow(&self) -> Result<(), FollowError> {
+        self.begin_other_forms()?;
         let (mut quarantine, released) = Quarantine::try_again(&self.store, A::FOLLOWS)?;
         for writes in released {
             self.write(writes)?;

@@ -3,11 +3,11 @@
 //! Nothing is written here. A group is an overlay over the store; the committer writes it as one record of the journal.
 
 mod change;
-mod read_set;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 
+pub(crate) use change::{Admitted, Change, GroupError, Stopped};
 use daybook_event::Event as _;
 use daybook_event::event_data::EventData as _;
 use daybook_journal::{Event, KeyOutcome, Reader, Write};
@@ -16,25 +16,20 @@ use daybook_service::fires;
 use daybook_store::{Bytes, Store, StoreError, Writes};
 use uuid::Uuid;
 
-use super::aggregate::{Aggregate, UniqueKeys};
-use super::ambient::Ambient;
-use super::command::{Request, Undecided, precondition_failed};
-use super::followed::FollowedPositions;
-use super::idempotency::{Fingerprint, IdempotencyKey, Remembered};
-use super::keys;
-use super::outcome::{Accepted, Outcome, Written};
-use super::rows::{Counter, Owners, Versioned};
-use super::seal::{Sealing, seal};
-
-pub(crate) use change::{Admitted, Change, GroupError, Stopped};
-use read_set::{ReadSet, look_up};
+use crate::aggregate::{Aggregate, UniqueKeys};
+use crate::command::{Accepted, Outcome, Request, Undecided, Written, precondition_failed};
+use crate::followed::FollowedPositions;
+use crate::idempotency::{Fingerprint, IdempotencyKey, Remembered};
+use crate::keys;
+use crate::references::{ReadSet, References};
+use crate::rows::{Counter, Owners, Versioned};
+use crate::seal::{Ambient, Sealing, seal};
 
 /// The store, and over it what this group is going to write.
 pub(crate) struct Group<'s> {
     store: &'s Store,
     journal: &'s Reader,
     now_ms: u64,
-    /// How far the clock was set forward lately.
     ahead_ms: u64,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     counters: Vec<Counter>,
@@ -44,7 +39,6 @@ pub(crate) struct Group<'s> {
     bytes: usize,
 }
 
-/// What a group writes.
 pub(crate) struct Finished {
     /// Rows that were followed: the log has what they say.
     pub(crate) followed: Writes,
@@ -54,8 +48,7 @@ pub(crate) struct Finished {
     pub(crate) counters: Vec<Counter>,
 }
 
-/// A value of the overlay or of the store.
-enum Found<'g> {
+pub(crate) enum Found<'g> {
     Pending(&'g [u8]),
     Stored(Bytes),
 }
@@ -91,14 +84,13 @@ impl<'s> Group<'s> {
         Self { ahead_ms, ..self }
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Found<'_>>, StoreError> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Found<'_>>, StoreError> {
         match self.writes.get(key) {
             Some(pending) => Ok(pending.as_deref().map(Found::Pending)),
             None => Ok(self.store.get(key)?.map(Found::Stored)),
         }
     }
 
-    /// What an idempotency key was used for.
     pub(crate) fn remembered(&self, key: &IdempotencyKey) -> Result<Option<Remembered>, GroupError> {
         let remembered = self.remembered_as(&key.hash)?;
         if remembered.is_some() || key.before.hash == key.hash {
@@ -139,13 +131,13 @@ impl<'s> Group<'s> {
             return Ok(Change::rejected(precondition_failed(version)));
         }
         let mut read_set = ReadSet::default();
-        let facts = A::facts(state, &request.command, |table, id| {
-            look_up(self, followed, table, id).map(|read| read_set.take(read))
-        })?;
+        let mut look_up = |table, id| read_set.look_up(self, followed, table, id);
+        let facts = A::facts(state, &request.command, &mut References::new(&mut look_up));
+        let facts = facts.map_err(|error| error.0)?;
         match A::decide(state, &request.command, &facts) {
             Ok(events) => self.change(request, before, &events, read_set, ambient),
             Err(rejection) => {
-                let is_provisional = read_set.has_unknown();
+                let is_provisional = read_set.has_unknown;
                 Ok(Change { is_provisional, ..Change::rejected(rejection.into()) })
             }
         }
@@ -191,7 +183,7 @@ impl<'s> Group<'s> {
             state: shown.map_err(|_| Undecided::Fault)?,
             written: std::mem::take(&mut sealed.written),
             stands_at,
-            depends_on: read_set.into_events(),
+            depends_on: read_set.events,
         };
         if !events.is_empty() {
             let row = Versioned { version, state }.encode().map_err(|_| Undecided::Fault)?;
@@ -252,7 +244,6 @@ impl<'s> Group<'s> {
         change.outcome
     }
 
-    /// Keeps an outcome under its idempotency key.
     pub(crate) fn remember(&mut self, key: &IdempotencyKey, outcome: &Outcome, age_max_ms: u64) {
         let expires_ms = self.now_ms.saturating_add(age_max_ms);
         let remembered = Remembered::encode(Fingerprint::OfValue(key.fingerprint), expires_ms, outcome);
@@ -275,12 +266,10 @@ impl<'s> Group<'s> {
         self.bytes
     }
 
-    /// Adds writes that are not a command's.
     pub(crate) fn write(&mut self, writes: Writes) {
         self.writes.extend(writes);
     }
 
-    /// What is written, and where the partitions stand after it.
     pub(crate) fn finish(mut self, before: &[Counter]) -> Finished {
         for (partition, (counter, before)) in (0..).zip(self.counters.iter().zip(before)) {
             if counter != before {

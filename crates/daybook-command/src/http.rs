@@ -1,14 +1,106 @@
 //! Commands and states over HTTP, for every command service. Knows no domain; what it shares with other services is
 //! `daybook_service::http`.
 
-mod answer;
 mod command;
 mod errors;
-mod guarded;
-mod idempotency_key;
-mod read;
 mod routes;
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use daybook_event::problem::ProblemType;
+use daybook_event::{Rejection as _, headers};
 pub use daybook_service::http::id;
-pub(crate) use guarded::problems;
+use daybook_service::http::{
+    self, ApiError, Conditions, GuardLimits, figures, no_parameters, operations, path_id, readiness, state,
+};
 pub use routes::{Route, Routes};
+use serde_json::json;
+
+use crate::aggregate::Aggregate;
+use crate::http::command::position_header;
+use crate::service::Service;
+
+pub(super) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
+    let limits = GuardLimits {
+        // Who waits, for a body or for something to happen, must not take the place of who works: the service counts itself.
+        requests_max: None,
+        request_timeout: service.limits.request_timeout,
+        body_timeout: service.limits.body_timeout,
+    };
+    let requests = Arc::clone(&service.metrics.requests);
+    http::guarded(routes, &limits, requests)
+        // Outside of the bounds: a busy service must still say that it lives.
+        .merge(operations(get(ready::<A>), get(metrics::<A>), &problems::<A>()))
+        .with_state(service)
+}
+
+pub(crate) fn problems<A: Aggregate>() -> [&'static [ProblemType]; 2] {
+    [A::Rejection::PROBLEMS, A::PROBLEMS]
+}
+
+/// The service decides commands on a complete picture.
+async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
+    if let Some(reason) = service.not_ready() {
+        return readiness(Err(reason));
+    }
+    let positions = &service.positions;
+    let relay = json!({
+        "unsent_events": positions.unsent(), "trouble": positions.trouble(), "set_aside": service.own_set_aside(),
+    });
+    let followed = &service.followed;
+    let following = json!({
+        "trouble": followed.trouble(), "quarantine": followed.quarantine(), "set_aside": followed.set_aside(),
+    });
+    let commands = json!({"refused": service.refuses()});
+    readiness(Ok(json!({"commands": commands, "relay": relay, "following": following})))
+}
+
+async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
+    service.metrics.unsent_events.set(service.positions.unsent());
+    service.metrics.stalled_partitions.set(service.positions.stalled() as u64);
+    service.metrics.halted_partitions.set(service.positions.halted_partitions() as u64);
+    service.metrics.waiting_requests.set(service.places.waiting() as u64);
+    service.metrics.journal_bytes.set(service.journal.bytes());
+    service.metrics.index_bytes.set(service.store.bytes());
+    service.metrics.idempotency_keys.set(service.journal.keys() as u64);
+    let quarantine = service.followed.quarantine();
+    service.metrics.quarantined_keys.set(quarantine.keys);
+    service.metrics.quarantined_events.set(quarantine.events);
+    service.metrics.silent_partitions.set(service.followed.silent() as u64);
+    service.metrics.set_aside_records.set(service.set_aside_records());
+    service.metrics.readiness.set_ready(&service.not_ready_for());
+    service.metrics.readiness.set_refusing(&service.refusing());
+    figures(service.metrics.render())
+}
+
+/// Answers with the state of the aggregate that the path names, or with why it is not shown. Either names the position of the
+/// aggregate's last event, or a later one of its partition.
+pub(super) async fn show<A: Aggregate>(service: &Service<A>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    read(service, &parts).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn read<A: Aggregate>(service: &Service<A>, parts: &Parts) -> Result<Response, ApiError> {
+    no_parameters(&parts.uri)?;
+    let conditions = Conditions::read(&parts.headers)?;
+    let id = path_id(parts)?;
+    let row = service.load(id).await?;
+    // After the row: it holds at least what the row does.
+    let stands_at = row.as_ref().and_then(|row| service.positions.last_durable(A::state_key(&row.state, id)));
+    let as_of = position_header(headers::AS_OF, A::TOPIC, stands_at);
+    let shown = A::shown(row.as_ref().map(|row| &row.state));
+    let shown = shown.map(serde_json::to_vec).map_err(|rejection| ApiError::from(rejection.into()));
+    match shown {
+        Ok(Ok(body)) => {
+            let version = row.as_ref().map_or(0, |row| row.version);
+            Ok(state(&conditions, &version.to_string(), as_of.collect(), body))
+        }
+        Ok(Err(error)) => Err(ApiError::fault().hiding(&error)),
+        Err(rejected) => Err(rejected.with_headers(as_of)),
+    }
+}

@@ -1,20 +1,15 @@
 //! Why a record of a topic cannot be taken, its own service's or another's.
 
 use daybook_event::envelope::OpenError;
-use daybook_event::event_data::DataError;
 use daybook_event::sequence::SequenceError;
 use daybook_kafka::Record;
 use daybook_stream::{Placed, RecordView, Refusal, Unowned};
 use uuid::Uuid;
 
-/// Where in the log a record lies, for what an error says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
-    /// Full name of the topic.
     pub topic: String,
-    /// The partition.
     pub partition: i32,
-    /// Kafka's offset.
     pub offset: i64,
 }
 
@@ -24,85 +19,39 @@ impl std::fmt::Display for At {
     }
 }
 
-/// Why a record of the log cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{at}: {fault}")]
 pub struct IncomingError {
-    /// Where it lies.
     pub at: At,
-    /// What is wrong with it.
     pub fault: Box<IncomingFault>,
 }
 
-/// What is wrong with a record of the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IncomingFault {
-    /// It is no event of the service.
     #[error("{0}; find out who wrote it")]
     Unowned(#[from] Unowned),
-    /// The log has the place of an event, and not the event.
     #[error(
         "position {position} is at offset {offset}, of key {key}, and cannot be read there ({why}), so what it changed is not known; restore \
          the topic from a replica or a backup"
     )]
-    Garbled {
-        /// The position.
-        position: u64,
-        /// Kafka's offset.
-        offset: i64,
-        /// The record's key.
-        key: String,
-        /// Why it is no event.
-        why: Unowned,
-    },
-    /// The event's data cannot be read.
-    #[error("event {id} cannot be read: {source}")]
-    Data {
-        /// The event.
-        id: Uuid,
-        /// What is wrong with it.
-        source: DataError,
-    },
-    /// It would have to wait behind another event of its aggregate, and may not.
+    Garbled { position: u64, offset: i64, key: String, why: Unowned },
+    #[error("event {id} cannot be read: {why}")]
+    Data { id: Uuid, why: String },
     #[error(
         "event {id} of {subject} waits behind one that cannot be read, but {bound}; start a version of this service that reads it"
     )]
-    QuarantineFull {
-        /// The event.
-        id: Uuid,
-        /// The aggregate.
-        subject: Uuid,
-        /// Which bound was reached.
-        bound: &'static str,
-    },
-    /// Positions do not continue.
+    QuarantineFull { id: Uuid, subject: Uuid, bound: &'static str },
     #[error(
         "event {id} does not continue the log: {source}; restore the topic from a replica or a backup, then start again"
     )]
-    Sequence {
-        /// The event.
-        id: Uuid,
-        /// What is wrong.
-        source: SequenceError,
-    },
-    /// Versions of an aggregate do not continue.
+    Sequence { id: Uuid, source: SequenceError },
     #[error(
         "event {id} makes version {found} of {subject}, expected {expected}: two writers, or a broken one, wrote this topic"
     )]
-    Version {
-        /// The event.
-        id: Uuid,
-        /// The aggregate.
-        subject: Uuid,
-        /// The version that comes.
-        found: u64,
-        /// The version that must come.
-        expected: u64,
-    },
+    Version { id: Uuid, subject: Uuid, found: u64, expected: u64 },
 }
 
 impl IncomingFault {
-    /// Whether positions are missing before the record.
     pub(crate) fn is_gap(&self) -> bool {
         matches!(self, Self::Sequence { source: SequenceError::Gap { .. }, .. })
     }
@@ -117,7 +66,6 @@ pub(crate) fn at(record: &Record<'_>, prefix: &str) -> At {
     }
 }
 
-/// A record as it is admitted.
 pub(crate) fn view<'r>(record: &'r Record<'_>) -> RecordView<'r> {
     RecordView { offset: record.offset(), key: record.key(), value: record.value() }
 }

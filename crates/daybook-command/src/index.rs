@@ -9,43 +9,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use daybook_journal::{Journal, ReadError, Reader, Write};
+use daybook_journal::{AppendError, Journal, ReadError, Reader, Write};
 use daybook_service::fires;
 use daybook_store::{SYNC_PAUSE, Store, StoreError, Writes};
 use uuid::Uuid;
 
-use super::fields::Fields;
-use super::group::GroupError;
-use super::keys;
-use super::metrics::Metrics;
-use super::rows::UniqueForm;
+use crate::fields::Fields;
+use crate::group::GroupError;
+use crate::keys;
+use crate::metrics::Metrics;
+use crate::rows::UniqueForm;
 
-/// How often a long redoing is told.
 const TOLD_RECORDS: u64 = 10_000;
 
-/// Why the index could not be brought to where the journal is.
 #[derive(Debug, thiserror::Error)]
 pub enum RedoError {
-    /// The store fails.
     #[error("{0}")]
     Store(#[from] GroupError),
-    /// The disk failed, so that what is on it is not known.
     #[error("the disk failed while the store was written or synced, so what is on it is not known")]
     Distrusted,
-    /// A record that is needed cannot be read.
     #[error("a record that the store does not have cannot be read from the journal: {0}")]
     Journal(#[from] ReadError),
-    /// The journal begins too late.
     #[error(
         "the store is older than it was: it has the journal's records up to {found}, and of the later ones the journal has those \
              from {first} on"
     )]
-    Older {
-        /// The last record that the store has.
-        found: u64,
-        /// The first record that the journal has.
-        first: u64,
-    },
+    Older { found: u64, first: u64 },
 }
 
 impl From<StoreError> for RedoError {
@@ -54,11 +43,9 @@ impl From<StoreError> for RedoError {
     }
 }
 
-/// The last record that was done in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Done {
     pub(crate) number: u64,
-    /// Id of the journal that has it.
     pub(crate) journal: Uuid,
 }
 
@@ -66,7 +53,7 @@ pub(crate) struct Done {
 pub(crate) fn done(store: &Store) -> Result<Option<Done>, GroupError> {
     let Some(row) = store.get(&keys::number())? else { return Ok(None) };
     let mut fields = Fields::of("record number", &row);
-    Ok(Some(Done { number: fields.u64()?, journal: fields.array().map(Uuid::from_bytes)? }))
+    Ok(Some(Done { number: fields.u64()?, journal: fields.id()? }))
 }
 
 /// Number of the last record of the journal that the store has; 0 if it has none.
@@ -74,17 +61,14 @@ pub(crate) fn number(store: &Store) -> Result<u64, GroupError> {
     Ok(done(store)?.map_or(0, |done| done.number))
 }
 
-/// The row that says which record was done last.
 pub(crate) fn done_row(number: u64, journal: Uuid) -> (Vec<u8>, Vec<u8>) {
     (keys::number(), [&number.to_be_bytes()[..], journal.as_bytes()].concat())
 }
 
-/// The batch that does what these writes of a group say.
 pub(crate) fn batch(writes: Vec<Write>) -> Writes {
     writes.into_iter().map(|write| (write.key, write.value)).collect()
 }
 
-/// Does what a record says.
 pub(crate) fn apply(store: &Store, number: u64, journal: Uuid, writes: Writes) -> Result<(), StoreError> {
     let mut writes = writes;
     let (key, row) = done_row(number, journal);
@@ -95,9 +79,7 @@ pub(crate) fn apply(store: &Store, number: u64, journal: Uuid, writes: Writes) -
 /// How far a journal goes, and how far it says that the store was synced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reach {
-    /// Number of the last record.
     pub(crate) last: u64,
-    /// Up to this record the store was synced.
     pub(crate) synced: u64,
 }
 
@@ -172,11 +154,8 @@ fn first_to_do(journal: &Reader, found: u64, reach: Reach) -> Result<u64, RedoEr
 #[derive(Debug)]
 pub(crate) struct Syncing {
     store: Arc<Store>,
-    /// The directory of journal and store.
     dir: PathBuf,
-    /// The last record that was applied.
     applied: AtomicU64,
-    /// Up to this record everything is on disk.
     synced: AtomicU64,
     /// Held while the store is synced, and while it is opened afresh.
     turn: Mutex<()>,
@@ -191,7 +170,6 @@ struct State {
 }
 
 impl Syncing {
-    /// Begins with a store that is on disk up to this record.
     pub(crate) fn new(store: Arc<Store>, synced: u64, dir: PathBuf) -> Self {
         Self {
             store,
@@ -213,20 +191,14 @@ impl Syncing {
         }
     }
 
-    /// The directory of journal and store.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Up to this record everything is on disk.
     pub(crate) fn synced(&self) -> u64 {
         self.synced.load(Ordering::SeqCst)
     }
 
-    /// Opens the store afresh and does again what it may have lost.
-    ///
-    /// # Errors
-    /// The store fails, or records are missing.
     pub(crate) fn reopen(&self, journal: &Journal) -> Result<(), RedoError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if self.store.is_distrusted() && !fires("trust-disk") {
@@ -245,7 +217,6 @@ impl Syncing {
         if self.store.is_full_of_unsynced() { self.sync() } else { Ok(()) }
     }
 
-    /// Syncs what was applied so far.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let applied = self.applied.load(Ordering::SeqCst);
@@ -269,7 +240,6 @@ impl Syncing {
         }
     }
 
-    /// False if it is to stop.
     fn wait_until_due(&self) -> bool {
         let state = self.lock();
         let waits = |state: &mut State| !state.due && !state.stopping;
@@ -279,7 +249,6 @@ impl Syncing {
         !state.stopping
     }
 
-    /// Ends the thread.
     pub(crate) fn stop(&self) {
         self.lock().stopping = true;
         self.changed.notify_all();
@@ -294,4 +263,57 @@ impl Syncing {
 pub(crate) fn join(syncing: &Syncing, thread: JoinHandle<()>) -> bool {
     syncing.stop();
     thread.join().is_ok()
+}
+
+/// Why journal or index must not be gone on with, for now or for good.
+#[derive(Debug, thiserror::Error)]
+pub enum IntegrityError {
+    #[error("{0}")]
+    Store(#[from] GroupError),
+    #[error(transparent)]
+    Redo(RedoError),
+    #[error(
+        "the store's index is of no more use ({reason}); it was put aside as {}, and is built again from the log and the journal at \
+         the next start, which loses nothing", aside.display()
+    )]
+    IndexAside { reason: String, aside: PathBuf },
+    #[error(
+        "the store's index is of no more use ({reason}); it is left where it is, since it could not be built again when this process \
+         started; the next start builds it if the whole log can be read by then, which loses nothing"
+    )]
+    IndexLeft { reason: String },
+    #[error("{0}")]
+    JournalFailed(String),
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    #[error("{0}; this is a mistake of this program, and another attempt would meet it again")]
+    TooLarge(String),
+    #[error("the disk takes no writes: {0}")]
+    NoRoom(String),
+}
+
+impl From<StoreError> for IntegrityError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<RedoError> for IntegrityError {
+    fn from(error: RedoError) -> Self {
+        match error {
+            RedoError::Store(error) => Self::Store(error),
+            error => Self::Redo(error),
+        }
+    }
+}
+
+impl IntegrityError {
+    /// Whether it is the index that is at fault, and not the disk: it can be built again.
+    pub(crate) fn is_of_the_index(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Redo(_) => true,
+            _ => false,
+        }
+    }
 }

@@ -3,8 +3,6 @@
 //! The journal is what counts. An index that cannot be opened, or cannot be brought to where the journal is, is put aside
 //! and built again from the log and the journal; see `recover`.
 
-mod aside;
-mod earlier;
 mod end;
 mod error;
 mod found_index;
@@ -16,27 +14,23 @@ use daybook_journal::{
     Beginning, Found, Identity, Journal, LogEnd, PartitionState, ReadError, Reader, Settings, Tail, find,
 };
 use daybook_store::Store;
+use end::{Ends, Judged, Missing, judge};
+pub(crate) use error::{KeptError, is_of_the_disk};
+use found_index::{FoundIndex, counters};
+pub(crate) use found_index::{counter, put_aside, takes_writes};
 use uuid::Uuid;
 
-use super::directory::{index_of, journal_of};
-use super::index::{self, Done, Reach, RedoError, Syncing};
-use super::keys::LAYOUT;
-use super::log_tail;
-use super::recorded::{self, Recorded};
-use super::rows::Counter;
-use super::starting::Starting;
-use super::writer::{OwnPartition, WholeLog};
-pub(crate) use aside::{put_aside, takes_writes};
-use end::{Ends, Judged, Missing, judge};
-
-pub(crate) use error::{KeptError, is_of_the_disk};
-pub(crate) use found_index::counter;
-use found_index::{FoundIndex, counters};
+use crate::directory::{INDEX, JOURNAL};
+use crate::index::{self, Done, Reach, RedoError, Syncing};
+use crate::keys::LAYOUT;
+use crate::reconcile::{self, Recorded};
+use crate::rows::Counter;
+use crate::run::Starting;
+use crate::writer::{OwnPartition, WholeLog};
 
 /// Whose they are, and when they are opened.
 #[derive(Debug)]
 pub(crate) struct Opening<'a> {
-    /// Full name of the own topic.
     pub(crate) topic: &'a str,
     /// Id of the Kafka cluster; empty if it has none.
     pub(crate) cluster: &'a str,
@@ -44,11 +38,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) adopt_cluster: bool,
     pub(crate) partitions: i32,
     pub(crate) cache_bytes_max: u64,
-    /// Id of a journal that is made anew.
     pub(crate) new_id: Uuid,
-    /// In milliseconds since 1970.
     pub(crate) now_ms: u64,
-    /// Is told how far it is.
     pub(crate) starting: &'a Starting,
 }
 
@@ -63,7 +54,7 @@ pub(crate) struct Looked {
 /// Looks at the directory `store`. None if there is no journal yet, and nothing that was made of one.
 /// `of_today` says whether its index has a digest, or has lost it.
 pub(crate) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<Option<Looked>, KeptError> {
-    let found = find(&journal_of(dir))?;
+    let found = find(&dir.join(JOURNAL))?;
     let index = FoundIndex::look(dir, opening, of_today)?;
     let of = match &index {
         FoundIndex::Open { done, .. } => done.map(|done| done.journal),
@@ -88,7 +79,7 @@ pub(crate) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<
 /// Refuses a directory `store` whose journal, as far as it can be read, is of another cluster: what it has not sent belongs to
 /// that one, also where it is made anew.
 pub(crate) fn refuse_other_clusters_store(dir: &Path, opening: &Opening<'_>) -> Result<(), KeptError> {
-    match daybook_journal::find_readable(&journal_of(dir)) {
+    match daybook_journal::find_readable(&dir.join(JOURNAL)) {
         Ok(found) => refuse_other_cluster(dir, &found, opening),
         // Whether that is to be given up, is asked later.
         Err(_) => Ok(()),
@@ -113,7 +104,7 @@ fn refuse_other_cluster(dir: &Path, found: &Found, opening: &Opening<'_>) -> Res
 impl Looked {
     /// What the journal says of all partitions; where it has lost its end and the log has it, as the log says.
     pub(crate) fn recorded(&self, log: Option<&WholeLog<'_>>) -> Result<Vec<Recorded>, KeptError> {
-        let mut recorded = recorded::recorded(&self.reader);
+        let mut recorded = reconcile::recorded(&self.reader);
         for (recorded, end) in recorded.iter_mut().zip(self.in_log(log)?.unwrap_or_default()) {
             if end.next > recorded.counter.next {
                 recorded.counter = Counter { next: end.next, last_id: end.last_id };
@@ -237,7 +228,7 @@ impl Looked {
                  with, and commands that were answered last may be lost"
             );
         }
-        if in_log.is_some() && index_of(&self.dir).exists() {
+        if in_log.is_some() && self.dir.join(INDEX).exists() {
             // Before the journal says that it has all: an index that lacks something must not be found beside it.
             drop(self.index);
             put_aside(&self.dir).map_err(|source| KeptError::Aside { dir: self.dir.clone(), source })?;
@@ -267,7 +258,7 @@ fn redo(
             }
             let counters = counters(&store, journal.partitions().len() as i32)?;
             // What a record does not say, such as what was taken over or taken from the log, it cannot do again.
-            if counters == recorded::counters(journal) {
+            if counters == reconcile::counters(journal) {
                 Ok(Ok(store))
             } else {
                 Ok(Err("it lacks events that the journal counts".to_owned()))
@@ -302,12 +293,11 @@ pub(crate) fn make_journal(
     opening: &Opening<'_>,
     initial: &[PartitionState],
 ) -> Result<Journal, KeptError> {
-    begin_journal(find(&journal_of(dir))?, opening, initial, &[])
+    begin_journal(find(&dir.join(JOURNAL))?, opening, initial, &[])
 }
 
-/// Where the log ends.
-fn ends_of(tails: &[Option<log_tail::Tail>]) -> Vec<LogEnd> {
-    let end = |tail: &Option<log_tail::Tail>| LogEnd {
+fn ends_of(tails: &[Option<reconcile::Tail>]) -> Vec<LogEnd> {
+    let end = |tail: &Option<reconcile::Tail>| LogEnd {
         next: tail.map_or(0, |tail| tail.position + 1),
         last_id: tail.map(|tail| tail.id),
     };
@@ -329,11 +319,10 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// Makes both, in an empty place.
     pub(crate) fn make(dir: &Path, opening: &Opening<'_>) -> Result<Self, KeptError> {
         let initial = vec![PartitionState::default(); opening.partitions.max(0) as usize];
         let journal = make_journal(dir, opening, &initial)?;
-        let store = Store::open(&index_of(dir), opening.cache_bytes_max)?;
+        let store = Store::open(&dir.join(INDEX), opening.cache_bytes_max)?;
         Ok(Self { dir: dir.to_owned(), journal, index: Ok(Arc::new(store)) })
     }
 }

@@ -8,7 +8,7 @@
 //! | `U` unique key | ids of the aggregates that have it |
 //! | `V` | form of the unique keys, number of the record up to which they were built from the states |
 //! | `C` partition | next position, id of the last event |
-//! | `R` table, id | standing of another service's aggregate, and where that was said |
+//! | `R` table, id | what is kept of another service's aggregate, and where that was told |
 //! | `F` table, partition | checkpoint in another service's topic |
 //! | `Q` table, id | the first event of another service's aggregate that cannot be read: why the aggregate is parked |
 //! | `W` table, id, position | an event of a parked aggregate |
@@ -29,17 +29,14 @@ pub(crate) fn aggregate(id: Uuid) -> Vec<u8> {
     key(b'A', &[id.as_bytes()])
 }
 
-/// All aggregates.
 pub(crate) fn aggregates() -> Span {
     (key(b'A', &[]), key(b'A' + 1, &[]))
 }
 
-/// The aggregate a row is about.
 pub(crate) fn aggregate_id(key: &[u8]) -> Uuid {
     key.get(1..).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default()
 }
 
-/// The last record of the journal that was done.
 pub(crate) fn number() -> Vec<u8> {
     key(b'N', &[])
 }
@@ -54,12 +51,10 @@ pub(crate) fn is_of_today(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'A' | b'C')) || is_followed(key)
 }
 
-/// Whether a row says where a partition stands.
 pub(crate) fn is_counter(key: &[u8]) -> bool {
     key.first() == Some(&b'C')
 }
 
-/// Whether a row is a checkpoint of the follower.
 pub(crate) fn is_checkpoint(key: &[u8]) -> bool {
     key.first() == Some(&b'F')
 }
@@ -68,17 +63,14 @@ pub(crate) fn unique(text: &str) -> Vec<u8> {
     key(b'U', &[text.as_bytes()])
 }
 
-/// All unique keys.
 pub(crate) fn all_unique() -> Span {
     (key(b'U', &[]), key(b'U' + 1, &[]))
 }
 
-/// Whether a row says who has a unique key.
 pub(crate) fn is_unique(key: &[u8]) -> bool {
     key.first() == Some(&b'U')
 }
 
-/// Of which form the unique keys are.
 pub(crate) fn unique_form() -> Vec<u8> {
     key(b'V', &[])
 }
@@ -95,7 +87,6 @@ pub(crate) fn checkpoint(table: usize, partition: i32) -> Vec<u8> {
     key(b'F', &[&table_byte(table), &partition.to_be_bytes()])
 }
 
-/// All checkpoints of one table.
 pub(crate) fn checkpoints(table: usize) -> Span {
     (checkpoint(table, 0), checkpoint(table, i32::MAX))
 }
@@ -108,12 +99,15 @@ pub(crate) fn waiting(table: usize, id: Uuid, position: u64) -> Vec<u8> {
     key(b'W', &[&table_byte(table), id.as_bytes(), &position.to_be_bytes()])
 }
 
-/// All events that wait, each aggregate's in order.
+/// Parked aggregates of one table, and their events that wait.
+pub(crate) fn quarantined(table: usize) -> [Span; 2] {
+    [b'Q', b'W'].map(|kind| (key(kind, &[&table_byte(table)]), key(kind, &[&table_byte(table + 1)])))
+}
+
 pub(crate) fn waiting_all() -> Span {
     (key(b'W', &[]), key(b'W' + 1, &[]))
 }
 
-/// Whose event waits, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WaitingAt {
     pub(crate) table: usize,
@@ -121,11 +115,10 @@ pub(crate) struct WaitingAt {
     pub(crate) position: u64,
 }
 
-/// What the key of an event that waits says.
 pub(crate) fn waiting_at(key: &[u8]) -> Result<WaitingAt, Damaged> {
     let mut fields = Fields::of("waiting event", key.get(1..).unwrap_or_default());
     let [table] = fields.array()?;
-    let subject = fields.array().map(Uuid::from_bytes)?;
+    let subject = fields.id()?;
     Ok(WaitingAt { table: usize::from(table), subject, position: fields.u64()? })
 }
 

@@ -5,15 +5,16 @@
 //! From the journal `relay` brings the events to Kafka.
 //! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
 
+// What users read is the facade `daybook`.
+#![allow(missing_docs)]
+
 mod aggregate;
-mod ambient;
 #[cfg(any(test, fuzzing))]
 pub mod any_bytes;
 mod before;
 mod command;
 pub mod command_line;
 mod committer;
-mod comparison;
 mod directory;
 mod fields;
 mod followed;
@@ -24,19 +25,14 @@ pub mod http;
 mod idempotency;
 mod incoming;
 mod index;
-mod integrity;
 mod kept;
 mod keys;
-mod log_tail;
 mod log_watch;
 mod metrics;
-mod outcome;
-mod parked;
-mod places;
 mod positions;
-mod readiness;
-mod recorded;
+mod reconcile;
 mod recover;
+mod references;
 mod relay;
 mod rows;
 mod run;
@@ -45,14 +41,16 @@ mod seal;
 mod service;
 mod settings;
 mod start;
-mod starting;
 mod writer;
 
-pub use aggregate::{Aggregate, Followed, Said, Standing, UniqueKeys};
+pub use aggregate::{Aggregate, UniqueKeys};
 pub use directory::DirectoryError;
 pub use incoming::{At, IncomingError, IncomingFault};
-pub use log_tail::TailError;
+pub use reconcile::TailError;
 pub use recover::{RecoverError, TakeError};
+pub use references::{
+    Existence, Followed, REFERENCE_BYTES_MAX, Reference, ReferenceError, ReferenceUpdate, References,
+};
 pub use run::RunError;
 pub use run::run;
 pub use service::Service;
@@ -61,7 +59,7 @@ pub use start::StartError;
 pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
 
 #[cfg(test)]
-pub(crate) use {ambient::SystemAmbient, running::Running, starting::Starting};
+pub(crate) use {run::Starting, running::Running, seal::SystemAmbient};
 
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

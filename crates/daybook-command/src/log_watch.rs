@@ -16,15 +16,14 @@ use daybook_kafka::topics::{Held, TopicError, Watermarks};
 use daybook_service::Slot;
 use daybook_stream::{BrokerMonitor, Watched};
 
-use super::comparison::OwnTopic;
 use super::followed::{At, FollowedPositions, Place};
 use super::metrics::Metrics;
 use super::positions::Positions;
+use super::reconcile::OwnTopic;
 
 /// Pause between two looks at the ends: how long a log that went back by an election may go unseen.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
-/// The watching thread's work.
 pub(crate) struct LogWatch {
     pub(crate) own: OwnTopic,
     pub(crate) positions: Arc<Positions>,
@@ -32,7 +31,6 @@ pub(crate) struct LogWatch {
     pub(crate) metrics: Arc<Metrics>,
     /// Why the follower is to look for its places again.
     pub(crate) doubt: Slot<String>,
-    /// What its reader has read.
     pub(crate) readings: Readings,
 }
 

@@ -1,32 +1,26 @@
-//! Where the partitions of the own topic stand: how far they are durable here, how far Kafka has acknowledged them.
+//! Where the partitions of the own topic stand: how far they are durable here, how far Kafka has acknowledged them, and what
+//! those who wait for it find: the relay, and whoever must hear that another writer is in force.
 //!
 //! The committer moves the durable end, the relay's deliveries move the acknowledged prefix, and both wake whoever waits
 //! for it. The relay sees nothing that is not durable: an event in Kafka that its own service forgets in a power cut
 //! would look like an event of somebody else.
 
-mod absent;
-mod look;
 mod shut;
-mod shut_out;
-mod standing;
 mod state;
-mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daybook_kafka::partition_for_key;
+pub(crate) use shut::Shut;
+use state::State;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::outcome::Written;
-use super::writer::{Claimed, Superseded, Unexplained};
-pub(crate) use look::{Failure, Look, Rest, Wait, distance};
-pub(crate) use shut::Shut;
-use state::State;
+use crate::command::Written;
+use crate::writer::{Claimed, Places, Superseded, Unexplained};
 
-/// Positions of all partitions of the own topic.
 #[derive(Debug)]
 pub(crate) struct Positions {
     state: Mutex<State>,
@@ -46,7 +40,6 @@ impl Positions {
         Self { state: Mutex::new(state), changed: Condvar::new(), acknowledged: senders, superseded }
     }
 
-    /// The committer: everything before `ends` is on disk.
     pub(crate) fn set_durable(&self, ends: Vec<u64>) {
         self.lock().set_durable(ends, Instant::now());
         self.changed.notify_all();
@@ -153,7 +146,6 @@ impl Positions {
         true
     }
 
-    /// A record was refused, or the writer failed.
     pub(crate) fn delivery_failed(&self, session: u64, failure: Failure) {
         let state = self.lock();
         if state.session == session {
@@ -215,12 +207,10 @@ impl Positions {
         self.changed.notify_all();
     }
 
-    /// How many partitions there are.
     pub(crate) fn count(&self) -> usize {
         self.acknowledged.len()
     }
 
-    /// Events that Kafka has not acknowledged.
     pub(crate) fn unsent(&self) -> u64 {
         self.lock().unsent()
     }
@@ -237,5 +227,155 @@ impl Positions {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing more can be, until the process is started anew.
+    Halted(String),
+    /// Nobody answered for it when the present writer claimed, or what it holds does not fit.
+    Away(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The partition that it is about, if it is about one.
+    pub(crate) partition: Option<i32>,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) durable: Vec<u64>,
+    pub(crate) acknowledged: Vec<u64>,
+    pub(crate) places: Places,
+    pub(crate) session: u64,
+    /// What somebody else has written among its records, and is to be read.
+    pub(crate) unexplained: Option<Unexplained>,
+    /// Why the present writer is of no more use.
+    pub(crate) failed: Option<Failure>,
+    /// A partition that was away when the present writer claimed, and is back.
+    pub(crate) returned: Option<usize>,
+    pub(crate) resting: BTreeMap<usize, Rest>,
+    /// Partitions that have acknowledged nothing for long although the present writer sends to them, and for how long.
+    pub(crate) stalled: BTreeMap<usize, Duration>,
+    /// The service stops: go on until then, or until everything is acknowledged.
+    pub(crate) stop_by: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait<'a> {
+    pub(crate) sent: &'a [u64],
+    /// Sent of one partition and not acknowledged: from this many on it must wait for deliveries of it.
+    pub(crate) in_flight_max: u64,
+    /// Look again after this time even so.
+    pub(crate) timeout: Duration,
+}
+
+impl Look {
+    pub(crate) fn is_drained(&self) -> bool {
+        distance_but(&self.resting, &self.acknowledged, &self.durable) == 0
+    }
+
+    /// Whether Kafka takes events since these were acknowledged: it took some, or nothing waits of what it can be sent.
+    pub(crate) fn takes_events_since(&self, acknowledged: &[u64]) -> bool {
+        let takes_none = self.resting.len() == self.durable.len();
+        distance(acknowledged, &self.acknowledged) > 0 || self.is_drained() && !takes_none
+    }
+}
+
+/// As [`distance`], over the partitions of which something can be sent.
+pub(super) fn distance_but(resting: &BTreeMap<usize, Rest>, from: &[u64], to: &[u64]) -> u64 {
+    let ends = from.iter().zip(to).enumerate().filter(|(index, _)| !resting.contains_key(index));
+    ends.map(|(_, (from, to))| to.saturating_sub(*from)).sum()
+}
+
+/// How far `to` is ahead of `from`, over all partitions.
+pub(crate) fn distance(from: &[u64], to: &[u64]) -> u64 {
+    from.iter().zip(to).map(|(from, to)| to.saturating_sub(*from)).sum()
+}
+
+impl Positions {
+    /// The service stops: the relay goes on until everything is acknowledged, at the latest until `by`.
+    pub(crate) fn stop(&self, by: Instant) {
+        self.lock().stop_by = Some(by);
+        self.changed.notify_all();
+    }
+
+    /// Whether the service stops, and its time is over or Kafka has all that can be sent.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().is_over(Instant::now())
+    }
+
+    pub(crate) fn look(&self) -> Look {
+        self.lock().look(Instant::now())
+    }
+
+    pub(crate) fn wait(&self, wait: Wait<'_>) -> Look {
+        let deadline = Instant::now() + wait.timeout;
+        let mut state = self.lock();
+        let limits = state.limits(wait);
+        state.begin_waiting(wait);
+        while !state.something_to_do(wait, &limits) {
+            let left = state.time_left(deadline, Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.awaited.fill(false);
+        state.look(Instant::now())
+    }
+
+    /// Waits for the time of `pause`, but not beyond the time by which the service stops, nor with nothing to send at a stop.
+    pub(crate) fn pause(&self, pause: Duration) {
+        let deadline = Instant::now() + pause;
+        let mut state = self.lock();
+        loop {
+            let left = state.time_left(deadline, Instant::now());
+            if left.is_zero() || state.is_over(Instant::now()) {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the stop, at most so long; returns whether it has been asked for.
+    pub(crate) fn wait_for_stop(&self, timeout: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| state.stop_by.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.stop_by.is_some()
+    }
+}
+
+impl Positions {
+    /// Another writer is in force: this is what the log has of our own, and it will not have more; of partitions that nobody
+    /// answers for it is not known.
+    pub(crate) fn set_last_acknowledged(&self, own_ends: impl Iterator<Item = Option<u64>>) {
+        let look = self.look();
+        let ends = own_ends.zip(look.acknowledged.iter().zip(&look.durable));
+        let last = |(end, (acknowledged, durable)): (Option<u64>, (&u64, &u64))| {
+            end.map(|end| end.clamp(*acknowledged, *durable))
+        };
+        self.set_acknowledged(&ends.map(last).collect::<Vec<_>>());
+    }
+
+    /// Another writer is in force: nothing is accepted any more, and nobody waits for an acknowledgement.
+    pub(crate) fn set_superseded(&self, superseded: Superseded) {
+        self.superseded.send_replace(Some(superseded));
+    }
+
+    pub(crate) fn superseded(&self) -> Option<Superseded> {
+        self.superseded.borrow().clone()
+    }
+
+    pub(crate) async fn until_superseded(&self) -> Superseded {
+        let mut watching = self.superseded.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        match watching.wait_for(Option::is_some).await.map(|found| found.clone()) {
+            Ok(Some(superseded)) => superseded,
+            _ => std::future::pending().await,
+        }
     }
 }

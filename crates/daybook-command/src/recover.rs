@@ -9,17 +9,13 @@
 //! process that is killed meanwhile leaves what was there in its place, and the next one begins anew.
 
 mod gathered;
-mod leftover;
 mod old_outbox;
 mod rebuild;
-mod report;
 mod take_over;
-mod unique_keys;
 
-use std::fs;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use daybook_event::sequence::Reached;
 use daybook_journal::{AppendError, PartitionState, ReadError};
@@ -27,98 +23,63 @@ use daybook_kafka::topics::{self, TopicError};
 use daybook_kafka::{Kafka, LogError, Record, Span, Start, read_spans};
 use daybook_store::files::sync_dir;
 use daybook_store::{Store, StoreError};
-
-use super::aggregate::Aggregate;
-use super::directory::{Directory, DirectoryError, Marker, building_of, index_of};
-use super::incoming::{self, IncomingError};
-use super::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
-use super::log_tail::Tail;
-use super::recorded::{self, events_from};
-use super::starting::Starting;
-use super::writer::{Instance, InstanceError, WholeLog};
 use old_outbox::OldOutbox;
 use rebuild::Rebuild;
-use report::report;
-use take_over::{Taken, take_over};
-
 pub use rebuild::TakeError;
+use take_over::{Taken, report, take_over};
+
+use crate::aggregate::Aggregate;
+use crate::directory::{BUILDING, Directory, DirectoryError, INDEX, Marker};
+use crate::incoming::{self, IncomingError};
+use crate::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
+use crate::reconcile::{self, Tail, events_from};
+use crate::run::Starting;
+use crate::writer::{Instance, InstanceError, WholeLog};
 
 /// How long the log may stay silent before that counts as a failure.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 
 /// Why the store could not be rebuilt. The old journal is untouched then.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// The topic cannot be inspected, or no longer has its beginning.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// What was read is not what was compared before.
     #[error(
         "topic {topic} partition {partition} had {compared} event(s) when this process claimed it, and now has {read}: its \
          end is lost or was written anew; check the brokers' logs and start again"
     )]
-    Changed {
-        /// Full name of the topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Events up to the claim as it was read back.
-        compared: u64,
-        /// Events that were read now.
-        read: u64,
-    },
-    /// An event that cannot be taken.
+    Changed { topic: String, partition: i32, compared: u64, read: u64 },
     #[error(transparent)]
     Incoming(#[from] IncomingError),
-    /// The new store cannot be written or read back.
     #[error("the new store cannot be built: {0}")]
     Rebuild(Box<TakeError>),
-    /// The new store cannot be opened or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The new store cannot be put into its place.
     #[error("the new store cannot be put into its place: {0}")]
     Place(#[from] io::Error),
-    /// What only the journal has cannot be read from it.
     #[error(
         "position {position} of partition {partition} is not in the log and cannot be read from the journal ({detail}); keep a copy \
          of the directory, then start with --recover, which takes over what can be read and names what cannot"
     )]
-    Unreadable {
-        /// The partition.
-        partition: usize,
-        /// The position.
-        position: u64,
-        /// Why.
-        detail: String,
-    },
-    /// The disk does not give what only the journal has.
+    Unreadable { partition: usize, position: u64, detail: String },
     #[error("the journal cannot be read: {0}")]
     ReadOne(#[from] ReadError),
-    /// The old journal cannot be read at all.
     #[error(
         "the old journal cannot be read: {0}; commands that were answered and not sent to Kafka may be in it, so see what is wrong with \
          the disk. If nothing brings it back, move {1} away, and start with --recover once more, which gives up what only it had"
     )]
     OldUnreadable(String, String),
-    /// The new journal cannot be written.
     #[error("the new journal cannot be written: {0}")]
     Append(#[from] AppendError),
-    /// The new journal cannot be made.
     #[error(transparent)]
     Kept(Box<KeptError>),
-    /// What was built is not there.
     #[error("what was rebuilt is not there any more: somebody else changes the directory")]
     Gone,
-    /// The directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// It cannot be noted which log it is.
     #[error(transparent)]
     Instance(#[from] InstanceError),
 }
@@ -174,7 +135,7 @@ pub(crate) fn with_index<A: Aggregate>(
 ) -> Result<Kept, RecoverError> {
     let Begun { dir, journal, index, .. } = begun;
     let formed = match index {
-        Ok(store) => match unique_keys::bring_to_form::<A>(&store, journal.last_number(), opening) {
+        Ok(store) => match gathered::bring_to_form::<A>(&store, journal.last_number(), opening) {
             Ok(()) => Ok(store),
             Err(error) if error.is_damage() && takes_writes(&dir).is_ok() => {
                 refuse_front_deleted(kafka, A::TOPIC, opening.partitions)?;
@@ -194,12 +155,12 @@ pub(crate) fn with_index<A: Aggregate>(
         reason,
         "the store's index is built again from the log and the journal"
     );
-    let (began, building) = (Instant::now(), building_of(&dir));
+    let (began, building) = (Instant::now(), dir.join(BUILDING));
     if building.exists() {
         fs::remove_dir_all(&building)?;
     }
     // First, so that there are never three.
-    if index_of(&dir).exists() {
+    if dir.join(INDEX).exists() {
         let aside = kept::put_aside(&dir)?;
         tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
     }
@@ -209,7 +170,7 @@ pub(crate) fn with_index<A: Aggregate>(
     let tails = rebuild.tails();
     refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
     let reader = journal.reader();
-    for (partition, end) in recorded::counters(&reader).iter().enumerate() {
+    for (partition, end) in reconcile::counters(&reader).iter().enumerate() {
         let mut at = tails.get(partition).copied().flatten().map_or(0, |tail| tail.position + 1);
         while at < end.next {
             let unreadable = |detail| RecoverError::Unreadable { partition, position: at, detail };
@@ -231,9 +192,9 @@ pub(crate) fn with_index<A: Aggregate>(
     rebuild.finish::<A>(journal.last_number(), journal.id())?;
     let events = rebuild.done;
     store.close()?;
-    fs::rename(&building, index_of(&dir))?;
+    fs::rename(&building, dir.join(INDEX))?;
     sync_dir(&dir)?;
-    let store = Arc::new(Store::open(&index_of(&dir), opening.cache_bytes_max)?);
+    let store = Arc::new(Store::open(&dir.join(INDEX), opening.cache_bytes_max)?);
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!(topic = opening.topic, events, seconds, "the store's index was built again");
     Ok(Kept::new(store, journal, dir))
@@ -256,7 +217,7 @@ pub(crate) fn recover<A: Aggregate>(
     }
     let recovering = directory.recovering()?;
     let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
-    let store = Arc::new(Store::open(&index_of(&recovering), opening.cache_bytes_max)?);
+    let store = Arc::new(Store::open(&recovering.join(INDEX), opening.cache_bytes_max)?);
     let mut rebuild = Rebuild::new::<A>(&store, partitions);
     let compare = |partition, logged| old.compare(partition, logged);
     read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, compare)?;
@@ -298,7 +259,7 @@ fn states(log: &WholeLog<'_>) -> Vec<PartitionState> {
         next: reached.next_position,
         last_id: reached.last_id,
         acknowledged: reached.next_position,
-        mark: recorded::mark(reached),
+        mark: reconcile::mark(reached),
     };
     log.reached().iter().map(state).collect()
 }

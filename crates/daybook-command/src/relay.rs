@@ -13,7 +13,6 @@
 //! and the service accepts no more commands.
 
 mod error;
-mod others;
 mod pauses;
 mod session;
 
@@ -29,7 +28,7 @@ use daybook_store::VALUE_BYTES_MAX;
 
 use super::metrics::Metrics;
 use super::positions::{Failure, Look, Positions, Wait, distance};
-use super::recorded::{self, Recalled, events_from};
+use super::reconcile::{self, Recalled, events_from};
 use super::writer::{ClaimError, Claimant, Claimed, Places};
 use daybook_event::sequence::Reached;
 use error::RelayError;
@@ -47,7 +46,6 @@ const _: () = assert!(
 const KEY_BYTES_MAX: u64 = 256;
 /// Pause if it has none all the same.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
-/// Events sent of one partition before the next has its turn.
 const RUN_EVENTS_MAX: u64 = 512;
 /// How long an acknowledgement may go unmarked.
 const MARK_PAUSE: Duration = Duration::from_millis(100);
@@ -57,7 +55,6 @@ const SEND_PAUSE: Duration = Duration::from_millis(4);
 /// How long the relay sleeps with nothing to do, unless it is woken.
 const IDLE_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the relay works with.
 pub(crate) struct Relay {
     pub(crate) claimant: Claimant,
     /// The claims of the start; later writers claim anew.
@@ -74,20 +71,17 @@ pub(crate) struct Relay {
     pub(crate) told: Told,
 }
 
-/// What the relay has said in the log.
 #[derive(Default)]
 pub(crate) struct Told {
     said: LogOnce,
     /// Since when it begins anew again and again, and what was acknowledged then.
     failing: Option<(Instant, Vec<u64>)>,
-    /// Partitions that acknowledge nothing.
     stalled: BTreeSet<usize>,
     /// Partitions that do not fit, and why.
     unfit: BTreeMap<usize, String>,
 }
 
 impl Relay {
-    /// Works until the service stops.
     pub(crate) fn run(mut self) {
         let mut pauses = Pauses::default();
         loop {
@@ -211,7 +205,6 @@ impl Relay {
         self.told.stalled = look.stalled.keys().copied().collect();
     }
 
-    /// Sends some of every partition; false if the producer's queue is full.
     fn send_some(&self, session: &mut Session, look: &Look) -> Result<bool, RelayError> {
         let (mut unreadable, mut has_room) = (None, true);
         for (index, durable) in look.durable.iter().enumerate() {
@@ -323,7 +316,7 @@ impl Relay {
     fn place(&self, partition: usize, acknowledged: u64, places: &Places) -> Option<Mark> {
         let (offset, last) = (places.behind.get(partition).copied().flatten()?, acknowledged.checked_sub(1)?);
         // What cannot be read is not marked.
-        let last_id = recorded::kept_id(&self.journal, partition, last).ok().flatten()?;
+        let last_id = reconcile::kept_id(&self.journal, partition, last).ok().flatten()?;
         Some(Mark { offset, epoch: places.epoch, next_position: acknowledged, last_id: Some(last_id) })
     }
 }

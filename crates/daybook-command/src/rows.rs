@@ -1,4 +1,4 @@
-//! Values of the store: how each kind of row is written and read. Pure.
+//! Values of the store: how each kind of row is written and read, also those of events that wait. Pure.
 
 use daybook_event::sequence::Reached;
 use daybook_stream::SetAside;
@@ -6,16 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::aggregate::Standing;
-use super::fields::{Damaged, Fields};
-use super::outcome::Written;
+use crate::fields::{Damaged, Fields, put_bytes};
 
-/// One aggregate: its version, from 1, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versioned<S> {
-    /// How many events made this state.
     pub version: u64,
-    /// The state.
     pub state: S,
 }
 
@@ -31,7 +26,7 @@ impl<S: DeserializeOwned> Versioned<S> {
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("aggregate", value);
         let version = fields.u64()?;
-        let damaged = fields.damaged();
+        let damaged = Damaged::of(&fields);
         Ok(Self { version, state: serde_json::from_slice(fields.rest()).map_err(|_| damaged)? })
     }
 }
@@ -39,9 +34,7 @@ impl<S: DeserializeOwned> Versioned<S> {
 /// Where a partition of the own topic stands: what the next event gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counter {
-    /// Position of the next event; equally the number of events.
     pub next: u64,
-    /// Id of the last event.
     pub last_id: Option<Uuid>,
 }
 
@@ -52,7 +45,7 @@ impl Counter {
 
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("position counter", value);
-        Ok(Self { next: fields.u64()?, last_id: fields.id()? })
+        Ok(Self { next: fields.u64()?, last_id: fields.id_or_none()? })
     }
 }
 
@@ -101,7 +94,6 @@ impl Owners {
         self.ids.first().copied()
     }
 
-    /// Whether an aggregate other than this one has it.
     pub(crate) fn is_of_others(&self, id: Uuid) -> bool {
         self.has_more || self.ids.iter().any(|owner| *owner != id)
     }
@@ -119,7 +111,6 @@ impl Owners {
     }
 }
 
-/// Of which form the unique keys are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UniqueForm {
     /// As [`UniqueKeys::form`](super::aggregate::UniqueKeys::form) names it.
@@ -139,64 +130,141 @@ impl UniqueForm {
     }
 }
 
-/// What another service's aggregate is, and which event of its topic said so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reference {
-    pub(crate) standing: Standing,
-    pub(crate) said_at: Written,
+/// Where a reader stands in another service's topic, what of it was set aside, and the form of what it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Checkpoint {
+    pub(crate) reached: Reached,
+    pub(crate) set_aside: SetAside,
+    /// See [`Followed::form`](super::references::Followed).
+    pub(crate) form: u32,
 }
 
-impl Reference {
-    /// `Unknown` is never stored.
-    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
-        let standing = match self.standing {
-            Standing::Unknown => return None,
-            Standing::Present => 1,
-            Standing::Gone => 2,
-        };
-        let Written { partition, position } = self.said_at;
-        Some([&[standing][..], &partition.to_be_bytes(), &position.to_be_bytes()].concat())
+impl Checkpoint {
+    /// What is 0 at the end is left out.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let Reached { offset, epoch, next_position, last_id, log_id } = self.reached;
+        let (last_id, log_id) = (last_id.unwrap_or_default(), log_id.unwrap_or_default());
+        let (offset, position) = (offset.to_be_bytes(), next_position.to_be_bytes());
+        let mut value =
+            [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat();
+        let SetAside { records, first_offset, last_offset } = self.set_aside;
+        if records > 0 || self.form > 0 {
+            value.extend_from_slice(&records.to_be_bytes());
+            value.extend_from_slice(&first_offset.to_be_bytes());
+            value.extend_from_slice(&last_offset.to_be_bytes());
+        }
+        if self.form > 0 {
+            value.extend_from_slice(&self.form.to_be_bytes());
+        }
+        value
+    }
+
+    /// A checkpoint from before writers had epochs ends earlier: none was in force then. So does one from before events named the
+    /// one before them.
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("checkpoint", value);
+        let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id_or_none()?);
+        let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
+        let log_id = if fields.is_empty() { None } else { fields.id_or_none()? };
+        let mut set_aside = SetAside::default();
+        if !fields.is_empty() {
+            set_aside =
+                SetAside { records: fields.u64()?, first_offset: fields.i64()?, last_offset: fields.i64()? };
+        }
+        let form = if fields.is_empty() { 0 } else { fields.u32()? };
+        let reached = Reached { offset, epoch, next_position, last_id, log_id };
+        Ok(Self { reached, set_aside, form })
+    }
+}
+
+const REASON_CHARS_MAX: usize = 500;
+
+/// The first event of another service's aggregate that cannot be read: why the aggregate's standing is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Parked {
+    pub(crate) partition: i32,
+    pub(crate) position: u64,
+    pub(crate) event_id: Uuid,
+    pub(crate) reason: String,
+}
+
+impl Parked {
+    pub(crate) fn new(partition: i32, position: u64, event_id: Uuid, reason: &str) -> Self {
+        Self { partition, position, event_id, reason: reason.chars().take(REASON_CHARS_MAX).collect() }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let (partition, position) = (self.partition.to_be_bytes(), self.position.to_be_bytes());
+        let mut value = [&partition[..], &position, self.event_id.as_bytes()].concat();
+        put_bytes(&mut value, self.reason.as_bytes());
+        value
     }
 
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Damaged> {
-        let mut fields = Fields::of("reference row", value);
-        let standing = match fields.array()? {
-            [1] => Standing::Present,
-            [2] => Standing::Gone,
-            _ => return Err(fields.damaged()),
-        };
-        let partition = fields.array().map(i32::from_be_bytes)?;
-        Ok(Self { standing, said_at: Written { partition, position: fields.u64()? } })
+        let mut fields = Fields::of("parked aggregate", value);
+        Ok(Self {
+            partition: fields.i32()?,
+            position: fields.u64()?,
+            event_id: fields.id()?,
+            reason: fields.text()?.to_owned(),
+        })
     }
 }
 
-/// Where a reader stands in another service's topic, and what of it was set aside.
-pub(crate) fn encode_checkpoint(reached: &Reached, set_aside: SetAside) -> Vec<u8> {
-    let Reached { offset, epoch, next_position, last_id, log_id } = reached;
-    let (last_id, log_id) = (last_id.unwrap_or_default(), log_id.unwrap_or_default());
-    let (offset, position) = (offset.to_be_bytes(), next_position.to_be_bytes());
-    let mut value =
-        [&offset[..], &position, last_id.as_bytes(), &epoch.to_be_bytes(), log_id.as_bytes()].concat();
-    let SetAside { records, first_offset, last_offset } = set_aside;
-    if records > 0 {
-        value.extend_from_slice(&records.to_be_bytes());
-        value.extend_from_slice(&first_offset.to_be_bytes());
-        value.extend_from_slice(&last_offset.to_be_bytes());
-    }
-    value
+/// An event that waits; its topic, aggregate and position are in its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WaitingEvent<'a> {
+    pub(crate) partition: i32,
+    pub(crate) event_id: Uuid,
+    pub(crate) event_type: &'a str,
+    /// JSON; of a record that was set aside, why it is no event.
+    pub(crate) data: &'a str,
 }
 
-/// A checkpoint from before writers had epochs ends earlier: none was in force then. So does one from before events named the one
-/// before them, and one of a partition of which nothing was set aside.
-pub(crate) fn decode_checkpoint(value: &[u8]) -> Result<(Reached, SetAside), Damaged> {
-    let mut fields = Fields::of("checkpoint", value);
-    let (offset, next_position, last_id) = (fields.i64()?, fields.u64()?, fields.id()?);
-    let epoch = if fields.is_empty() { 0 } else { fields.u32()? };
-    let log_id = if fields.is_empty() { None } else { fields.id()? };
-    let mut set_aside = SetAside::default();
-    if !fields.is_empty() {
-        set_aside =
-            SetAside { records: fields.u64()?, first_offset: fields.i64()?, last_offset: fields.i64()? };
+impl<'a> WaitingEvent<'a> {
+    /// A record that was set aside and has a position: of it only why it is no event is kept, and an id that was made from its bytes.
+    pub(crate) fn set_aside(partition: i32, event_id: Uuid, why: &'a str) -> Self {
+        Self { partition, event_id, event_type: "", data: why }
     }
-    Ok((Reached { offset, epoch, next_position, last_id, log_id }, set_aside))
+
+    /// Whether it is such a record. No type of an event is empty.
+    pub(crate) fn is_set_aside(&self) -> bool {
+        self.event_type.is_empty()
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut value = [&self.partition.to_be_bytes()[..], self.event_id.as_bytes()].concat();
+        put_bytes(&mut value, self.event_type.as_bytes());
+        put_bytes(&mut value, self.data.as_bytes());
+        value
+    }
+
+    pub(crate) fn decode(value: &'a [u8]) -> Result<Self, Damaged> {
+        let mut fields = Fields::of("waiting event", value);
+        Ok(Self {
+            partition: fields.i32()?,
+            event_id: fields.id()?,
+            event_type: fields.text()?,
+            data: fields.text()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_as_they_were_written_and_cut_ones_are_damaged() {
+        let parked = Parked::new(2, 7, Uuid::from_u128(9), &"x".repeat(REASON_CHARS_MAX + 1));
+        assert_eq!(parked.reason.len(), REASON_CHARS_MAX);
+        let row = parked.encode();
+        assert_eq!(Parked::decode(&row), Ok(parked));
+        assert!(Parked::decode(&row[..row.len() - 1]).is_err());
+        let event =
+            WaitingEvent { partition: 2, event_id: Uuid::from_u128(9), event_type: "t.v9", data: "{}" };
+        let row = event.encode();
+        assert_eq!(WaitingEvent::decode(&row), Ok(event));
+        assert!(WaitingEvent::decode(&row[..row.len() - 1]).is_err());
+    }
 }

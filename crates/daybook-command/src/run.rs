@@ -1,29 +1,35 @@
 //! A command service from its start to its end: it serves until it is asked to stop, or one of its threads is gone.
+//! While it starts it says that it lives, that it is not ready, and how far it is.
 
-use std::io;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use daybook_event::problem::ProblemType;
+use daybook_service::http::problem_types::STARTING;
+use daybook_service::http::{ApiError, figures, operations, readiness};
 use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, Stop, StopOnDrop};
 use daybook_store::{LockError, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::aggregate::Aggregate;
-use super::ambient::SystemAmbient;
-use super::directory::DirectoryError;
-use super::health::{Health, LOOK_PAUSE};
-use super::http::{Routes, problems};
-use super::integrity::IntegrityError;
-use super::positions::Positions;
-use super::running::Running;
-use super::settings::Settings;
-use super::start::StartError;
-use super::starting::{self, Starting};
-use super::writer::{Superseded, Unsaved};
+use crate::aggregate::Aggregate;
+use crate::directory::DirectoryError;
+use crate::health::{Health, LOOK_PAUSE, NotReady};
+use crate::http::{Routes, problems};
+use crate::index::IntegrityError;
+use crate::metrics::of_a_start;
+use crate::positions::Positions;
+use crate::running::Running;
+use crate::seal::SystemAmbient;
+use crate::settings::Settings;
+use crate::start::StartError;
+use crate::writer::{Superseded, Unsaved};
 
 /// How long requests that were accepted before the stop may take to be answered.
 const ANSWERING_AT_STOP_MAX: Duration = Duration::from_secs(10);
@@ -36,54 +42,32 @@ const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long requests that came while the service started may take to be answered.
 const EARLY_END_MAX: Duration = Duration::from_secs(1);
 
-/// Why a service ended otherwise than asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// It did not start.
     #[error(transparent)]
     Start(Box<StartError>),
-    /// A thread could not be started.
     #[error("a thread of the service cannot be started")]
     Thread(#[source] io::Error),
-    /// It cannot serve.
     #[error("the service cannot accept connections")]
     Serve(#[source] io::Error),
-    /// Another writer has taken its topic over.
     #[error("{by}; this process has stopped, and {unsaved}")]
-    Superseded {
-        /// Who.
-        by: Box<Superseded>,
-        /// What of its outbox is not in the log.
-        unsaved: Unsaved,
-    },
-    /// A thread panicked.
+    Superseded { by: Box<Superseded>, unsaved: Unsaved },
     #[error("the {0} ended by a fault of this program; its log says more")]
     Panicked(&'static str),
-    /// Its routes contradict themselves.
     #[error("the route {0} is declared twice; declare one command for each method and path")]
     RouteTwice(String),
-    /// The disk does not answer.
     #[error(
         "the disk has not answered for {waited_s} s: the process ends without waiting for it; what was acknowledged is on disk. A next start \
          that finds the directory in use is waiting for the same disk"
     )]
-    Hung {
-        /// For how long.
-        waited_s: u64,
-    },
-    /// Something else takes too long.
+    Hung { waited_s: u64 },
     #[error(
         "the service's threads did not end within {waited_s} s of the stop: the process ends without waiting for them; what was acknowledged is \
          on disk, also what Kafka does not have"
     )]
-    SlowStop {
-        /// How long they were waited for.
-        waited_s: u64,
-    },
-    /// The store failed, and must not be gone on with as it came back.
+    SlowStop { waited_s: u64 },
     #[error(transparent)]
     Integrity(Box<IntegrityError>),
-    /// The store could not be closed in order.
     #[error("the store could not be synced at the end: {0}")]
     Close(#[source] StoreError),
 }
@@ -105,7 +89,6 @@ impl RunError {
         matches!(self, Self::Hung { .. } | Self::SlowStop { .. })
     }
 
-    /// The process's exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let start = if let Self::Start(start) = self { Some(&**start) } else { None };
@@ -131,7 +114,7 @@ pub async fn run<A: Aggregate>(
     let mut shutdown = Box::pin(daybook_service::listening(shutdown).await);
     let starting = Arc::new(Starting::default());
     let (listener, early) =
-        answer_early(listener, connections, starting::router(Arc::clone(&starting), &problems::<A>()))
+        answer_early(listener, connections, starting_router(Arc::clone(&starting), &problems::<A>()))
             .map_err(RunError::Serve)?;
     tracing::info!(service = A::SERVICE, "starting; health is answered on {address}");
     let running = tokio::select! {
@@ -285,5 +268,65 @@ async fn until_hung(health: &Health) {
         let now = Instant::now();
         health.looked(looked, now);
         looked = now;
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Starting {
+    said: Mutex<String>,
+}
+
+impl Starting {
+    pub(crate) fn says(&self, what: impl Into<String>) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
+    }
+
+    fn text(&self) -> String {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if said.is_empty() { "it has just begun".to_owned() } else { said }
+    }
+}
+
+/// The routes of a service that starts. `problems` are the kinds that its domain adds.
+fn starting_router(starting: Arc<Starting>, problems: &[&'static [ProblemType]]) -> Router {
+    let routes = operations(get(not_ready), get(metrics), problems);
+    routes.fallback(refused).with_state(starting)
+}
+
+async fn not_ready(State(starting): State<Arc<Starting>>) -> Response {
+    readiness(Err(NotReady::Starting(starting.text()).to_string()))
+}
+
+async fn metrics(State(starting): State<Arc<Starting>>) -> Response {
+    figures(of_a_start(NotReady::Starting(starting.text())))
+}
+
+/// For clients: what the start has met names directories and brokers.
+async fn refused() -> ApiError {
+    ApiError::new(&STARTING, "the service is starting; try again, /health/ready says how far it is")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::Call;
+
+    #[tokio::test]
+    async fn clients_of_a_start_see_no_directory_and_operators_do() {
+        let starting = Arc::new(Starting::default());
+        starting.says("the disk under /var/lib/daybook fails");
+        let router = starting_router(starting, &[]);
+        let refused = Call::get("/users/1").send(&router).await;
+        assert!(!refused.is_problem(503, "starting").text("detail").contains("/var"), "{refused:?}");
+        Call::post("/health/ready", &json!({})).send(&router).await.is_problem(405, "method-not-allowed");
+        let ready = Call::get("/health/ready").send(&router).await;
+        assert!(ready.is_problem(503, "not-ready").text("detail").contains("/var"), "{ready:?}");
+        let shown =
+            String::from_utf8(Call::get("/metrics").send(&router).await.is(200).body.to_vec()).unwrap();
+        for line in ["daybook_ready 0\n", "daybook_not_ready{reason=\"starting\"} 1\n"] {
+            assert!(shown.contains(line), "{line} in {shown}");
+        }
     }
 }

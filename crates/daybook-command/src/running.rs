@@ -1,38 +1,33 @@
 //! A service's threads: started in order, stopped in order.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use daybook_event::doubt::Readings;
 use daybook_service::{Slot, Stop};
 
-use super::aggregate::Aggregate;
-use super::ambient::Ambient;
-use super::committer::{Clock, Committer, HeldBack, Retiring, Work};
-use super::directory::Directory;
-use super::followed::FollowedPositions;
-use super::follower::{Follower, Telling};
-use super::health::Health;
-use super::idempotency::InFlight;
-use super::index::{self, Syncing};
-use super::integrity::IntegrityError;
-use super::kept::Kept;
-use super::log_watch::LogWatch;
-use super::metrics::Metrics;
-use super::places::Places;
-use super::positions::Positions;
-use super::relay::{Relay, Told};
-use super::rows::Counter;
-use super::run::RunError;
-use super::service::Service;
-use super::settings::{AnswerAfter, Settings};
-use super::start::{Claim, Started, own_topic, start};
-use super::starting::Starting;
-use super::writer::Unsaved;
+use crate::aggregate::Aggregate;
+use crate::committer::{Clock, Committer, HeldBack, Retiring, Work};
+use crate::directory::Directory;
+use crate::followed::FollowedPositions;
+use crate::follower::{Follower, Telling};
+use crate::health::Health;
+use crate::idempotency::InFlight;
+use crate::index::{self, IntegrityError, Syncing};
+use crate::kept::Kept;
+use crate::log_watch::LogWatch;
+use crate::metrics::Metrics;
+use crate::positions::Positions;
+use crate::relay::{Relay, Told};
+use crate::rows::Counter;
+use crate::run::{RunError, Starting};
+use crate::seal::Ambient;
+use crate::service::{Places, Service};
+use crate::settings::{AnswerAfter, Settings};
+use crate::start::{Claim, Started, own_topic, start};
+use crate::writer::Unsaved;
 
-/// A service with its threads.
 pub(crate) struct Running<A: Aggregate> {
     pub(crate) service: Arc<Service<A>>,
     stopping: Stop,

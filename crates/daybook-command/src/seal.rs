@@ -1,6 +1,8 @@
-//! Events into records: each gets its partition, its position and its envelope.
+//! Events into records: each gets its partition, its position and its envelope. Time and fresh ids are passed in, so that tests
+//! repeat.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use daybook_event::Event as _;
 use daybook_event::envelope::{self, Envelope, Source};
@@ -8,15 +10,12 @@ use daybook_event::event_data::EventData;
 use daybook_journal::Event;
 use daybook_service::fires;
 use jiff::Timestamp;
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
-use super::aggregate::Aggregate;
-use super::ambient::Ambient;
-use super::command::{Cause, Undecided};
-use super::outcome::Written;
-use super::rows::Counter;
+use crate::aggregate::Aggregate;
+use crate::command::{Cause, Undecided, Written};
+use crate::rows::Counter;
 
-/// What all events of one command share.
 pub(crate) struct Sealing<'a> {
     pub(crate) aggregate_id: Uuid,
     /// Version of the aggregate before the command.
@@ -25,7 +24,6 @@ pub(crate) struct Sealing<'a> {
     pub(crate) cause: &'a Cause,
 }
 
-/// The sealed events of one command.
 #[derive(Debug, Default)]
 pub(crate) struct Sealed {
     pub(crate) events: Vec<Event>,
@@ -34,7 +32,6 @@ pub(crate) struct Sealed {
     pub(crate) written: Vec<Written>,
 }
 
-/// Seals the events of one command, beginning at `counters`.
 pub(crate) fn seal<A: Aggregate>(
     sealing: &Sealing<'_>,
     events: &[A::Event],
@@ -93,4 +90,59 @@ fn record<A: Aggregate>(
         traceparent: sealing.cause.traceparent.as_deref().map(Cow::Borrowed),
         data: Cow::Owned(event.to_data()?),
     })
+}
+
+pub(crate) trait Ambient: Send + Sync + 'static {
+    fn now(&self) -> Timestamp;
+    /// An id that nobody has; ascending, so that new keys are written next to each other.
+    fn new_id(&self) -> Uuid;
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemAmbient;
+
+impl Ambient for SystemAmbient {
+    fn now(&self) -> Timestamp {
+        timestamp(SystemTime::now())
+    }
+
+    fn new_id(&self) -> Uuid {
+        fresh_id(SystemTime::now())
+    }
+}
+
+/// The time of day as events can tell it: a clock that was not set yet says 1970, and one beyond year 9999 says that.
+fn timestamp(now: SystemTime) -> Timestamp {
+    let earliest = now.max(SystemTime::UNIX_EPOCH);
+    Timestamp::try_from(earliest).unwrap_or(Timestamp::MAX)
+}
+
+fn fresh_id(now: SystemTime) -> Uuid {
+    if now >= SystemTime::UNIX_EPOCH {
+        return Uuid::now_v7();
+    }
+    // What would panic there; such ids are in no order of time.
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, 0, 0))
+}
+
+pub(crate) fn now_ms(ambient: &dyn Ambient) -> u64 {
+    u64::try_from(ambient.now().as_millisecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_no_reason_to_end() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+        assert_eq!(timestamp(before), Timestamp::UNIX_EPOCH);
+        assert_ne!(fresh_id(before), fresh_id(before));
+        assert_eq!(fresh_id(before).get_version_num(), 7);
+        let beyond = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000 * 86_400 * 365);
+        assert_eq!(timestamp(beyond), Timestamp::MAX);
+        fresh_id(beyond);
+    }
 }

@@ -1,4 +1,4 @@
-//! What a request handler has of its service: execute a command, load a state.
+//! What a request handler has of its service: execute a command, load a state, and a place to do so.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,27 +10,24 @@ use daybook_journal::Reader;
 use daybook_service::fires;
 use daybook_store::{Store, StoreError};
 use daybook_stream::{SetAsideNotes, SetAsideShown};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::aggregate::{Aggregate, UniqueKeys};
-use super::ambient::Ambient;
-use super::command::{Request, Undecided};
-use super::committer::{self, Work};
-use super::fields::Damaged;
-use super::followed::{AwaitError, FollowedPositions};
-use super::health::Health;
-use super::idempotency::InFlight;
-use super::keys;
-use super::metrics::{CountedAs, Metrics};
-use super::outcome::Outcome;
-use super::places::{Busy, Places};
-use super::positions::Positions;
-use super::readiness::{self, NotReady, Refusing};
-use super::rows::Versioned;
-use super::settings::{AnswerAfter, Limits};
-use super::writer::Superseded;
+use crate::aggregate::{Aggregate, UniqueKeys};
+use crate::command::{Outcome, Request, Undecided};
+use crate::committer::{self, Work};
+use crate::fields::Damaged;
+use crate::followed::{AwaitError, FollowedPositions};
+use crate::health::{self, Health, NotReady, Refusing};
+use crate::idempotency::InFlight;
+use crate::keys;
+use crate::metrics::{CountedAs, Metrics};
+use crate::positions::Positions;
+use crate::rows::Versioned;
+use crate::seal::Ambient;
+use crate::settings::{AnswerAfter, Limits};
+use crate::writer::Superseded;
 
-/// A running command service, as its HTTP handlers see it.
 pub struct Service<A: Aggregate> {
     pub(crate) store: Arc<Store>,
     pub(crate) journal: Reader,
@@ -67,7 +64,6 @@ pub(crate) enum ExecuteError {
     Superseded { by: Superseded },
 }
 
-/// Why a state cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     #[error(transparent)]
@@ -82,7 +78,6 @@ pub(crate) enum LoadError {
     Busy(#[from] Busy),
 }
 
-/// Why a token's positions were not there in time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AfterError {
     #[error(transparent)]
@@ -156,7 +151,6 @@ impl<A: Aggregate> Service<A> {
         Ok(row.map(|row| Versioned::decode(&row)).transpose()?)
     }
 
-    /// Waits until the positions of a token have been followed.
     pub(crate) async fn after(&self, token: &Token, wait: Option<Duration>) -> Result<(), AfterError> {
         let wait = wait.unwrap_or(self.limits.after_wait_max).min(self.limits.after_wait_max);
         let mut there = pin!(self.followed.await_token(token, A::TOPIC, A::FOLLOWS));
@@ -191,18 +185,15 @@ impl<A: Aggregate> Service<A> {
         self.set_aside.shown(A::TOPIC)
     }
 
-    /// How many records were set aside, of the own topic and those that are followed.
     pub(crate) fn set_aside_records(&self) -> u64 {
         let followed = self.followed.set_aside();
         self.set_aside.records() + followed.iter().map(|of| of.records).sum::<u64>()
     }
 
-    /// Why the service is not ready, if it is not.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        readiness::said(&self.not_ready_for())
+        health::said(&self.not_ready_for())
     }
 
-    /// All reasons why it is not.
     pub(crate) fn not_ready_for(&self) -> Vec<NotReady> {
         let (health, positions) = (&self.health, &self.positions);
         let reasons = [
@@ -214,5 +205,45 @@ impl<A: Aggregate> Service<A> {
             self.followed.not_ready(),
         ];
         reasons.into_iter().flatten().collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Busy {
+    #[error("too many requests are being worked on; try again later")]
+    AtWork,
+    #[error("too many requests wait for what has not come yet; try again later")]
+    Waiting,
+}
+
+/// How many requests are at work at once, and how many wait. Whoever waits, for a body or for something to happen, takes no
+/// place of those who work: else a few thousand that wait for what never comes would shut all others out.
+#[derive(Debug)]
+pub(crate) struct Places {
+    at_work: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    waiting_max: usize,
+}
+
+impl Places {
+    /// Half as many may wait as may be at work.
+    pub(crate) fn new(requests_max: usize) -> Self {
+        let waiting_max = requests_max.div_ceil(2);
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { at_work: places(requests_max), waiting: places(waiting_max), waiting_max }
+    }
+
+    /// A place among those at work, for as long as what is returned lives.
+    pub(crate) fn work(&self) -> Result<OwnedSemaphorePermit, Busy> {
+        Arc::clone(&self.at_work).try_acquire_owned().map_err(|_| Busy::AtWork)
+    }
+
+    /// The same among those who wait.
+    pub(crate) fn wait(&self) -> Result<OwnedSemaphorePermit, Busy> {
+        Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Busy::Waiting)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting_max - self.waiting.available_permits()
     }
 }

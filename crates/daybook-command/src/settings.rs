@@ -14,18 +14,13 @@ const S_MAX: u64 = 315_360_000;
 /// Least bytes that a journal may have: a few segments, of which commands get some.
 pub(crate) const JOURNAL_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
-/// Everything a command service needs to run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the log is.
     pub kafka: Kafka,
     /// Partitions of the service's topic; cannot be changed once there are events.
     pub partitions: i32,
-    /// Copies of a topic that is created.
     pub replication_factor: i32,
-    /// The service's own directory.
     pub data_dir: PathBuf,
-    /// Rebuild the store from the log first.
     pub recover: bool,
     /// Claim the topic although another instance is its writer, which is shut out by that.
     pub take_over: bool,
@@ -33,9 +28,7 @@ pub struct Settings {
     pub adopt_cluster: bool,
     /// What must have happened before a command is answered.
     pub answer_after: AnswerAfter,
-    /// Bounds.
     pub limits: Limits,
-    /// Bounds on HTTP connections.
     pub connections: ConnectionLimits,
 }
 

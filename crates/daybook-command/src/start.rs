@@ -1,37 +1,35 @@
 //! What happens before a service takes its first command: directory, topic, store, and the comparison with the log.
 
-mod error;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use daybook_event::sequence::Reached;
-use daybook_kafka::Kafka;
+use daybook_journal::ReadError;
 use daybook_kafka::topics::{self, TopicError, TopicSpec};
+use daybook_kafka::{Kafka, LogError};
+use daybook_store::LockError;
 
-use super::aggregate::{Aggregate, UniqueKeys};
-use super::ambient::{Ambient, now_ms};
-use super::before;
-use super::comparison::{CompareError, OwnTopic};
-use super::directory::{Directory, Marked, Marker};
-use super::kept::{self, Begun, Kept, KeptError, Looked, Opening};
-use super::keys::LAYOUT;
-use super::recorded;
-use super::recover::{self, RecoverError};
-use super::rows::Counter;
-use super::settings::Settings;
-use super::starting::Starting;
-use super::writer::{ClaimError, Claimant, Claimed, OwnLog, Patience};
-pub use error::StartError;
+use crate::aggregate::{Aggregate, UniqueKeys};
+use crate::before::{self, UpgradeError};
+use crate::directory::{Directory, DirectoryError, Marked, Marker};
+use crate::kept::{self, Begun, Kept, KeptError, Looked, Opening, is_of_the_disk};
+use crate::keys::LAYOUT;
+use crate::reconcile;
+use crate::reconcile::{CompareError, OwnTopic};
+use crate::recover::{self, RecoverError};
+use crate::rows::Counter;
+use crate::run::Starting;
+use crate::seal::{Ambient, now_ms};
+use crate::settings::Settings;
+use crate::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog, Patience};
 
 /// How long a partition may be without a leader before a start goes on without it: an election takes less.
 const ELECTION_MAX: Duration = Duration::from_secs(3);
 /// Pause before it is asked for again.
 const ELECTION_PAUSE: Duration = Duration::from_millis(200);
 
-/// A service that may begin.
 pub(crate) struct Started {
     /// Held as long as the service runs.
     pub(crate) directory: Directory,
@@ -111,7 +109,7 @@ pub(crate) fn start<A: Aggregate>(
     }
     claimant.begin_log(looked.as_ref().map(|looked| &looked.reader), recover);
     let nothing = || vec![Reached::default(); partitions as usize];
-    let marks = looked.as_ref().map_or_else(nothing, |looked| recorded::marks(&looked.reader));
+    let marks = looked.as_ref().map_or_else(nothing, |looked| reconcile::marks(&looked.reader));
     starting.says("reading the end of the log");
     let log = read_own_log(&claimant, &marks, starting);
     let mut log = log.map_err(|error| match error {
@@ -195,7 +193,7 @@ pub(crate) fn start<A: Aggregate>(
     let kept = recover::with_index::<A>(begun, kafka, &opening, up_to.as_ref().map_err(|away| *away))?;
     let sent = claimant.own.resume(&kept.journal.reader(), &mut log)?;
     log.refuse_unfit()?;
-    let counters = recorded::counters(&kept.journal.reader());
+    let counters = reconcile::counters(&kept.journal.reader());
     let old_stores = tell_old_stores(&directory)?;
     Ok((Started { directory, kept, counters, sent, old_stores }, (claimant, claimed)))
 }
@@ -299,5 +297,96 @@ pub(crate) fn own_topic<A: Aggregate>(settings: &Settings) -> OwnTopic {
         partitions: settings.partitions,
         dir: settings.data_dir.display().to_string(),
         set_aside: Arc::default(),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("the system's clock says a time before 1970, with which neither Kafka nor HTTP can work; set it")]
+    Clock,
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    #[error(transparent)]
+    Kept(Box<KeptError>),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    #[error(
+        "this start needs all partitions of its topic, and is tried again until all are answered for: {0} (a start goes on without one \
+         only if nothing is to be rebuilt or taken over, the directory is sound, and nobody has claimed the topic since)"
+    )]
+    Away(TopicError),
+    #[error(
+        "{source}. It is needed because the store's index is of no more use and has to be built again: {reason}"
+    )]
+    ToBuild { reason: String, source: Box<StartError> },
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("{0}")]
+    Upgrade(#[from] UpgradeError),
+    #[error("the store could not be rebuilt, and the journal that was there is untouched: {0}")]
+    Recover(#[from] RecoverError),
+}
+
+impl From<KeptError> for StartError {
+    fn from(error: KeptError) -> Self {
+        Self::Kept(Box::new(error))
+    }
+}
+
+impl StartError {
+    /// Whether somebody may answer later for a partition that is needed, or take a claim.
+    pub(crate) fn is_of_a_partition(&self) -> bool {
+        let topic = match self {
+            Self::ToBuild { source, .. } => return source.is_of_a_partition(),
+            Self::Away(_) | Self::Claim(ClaimError::NoneTaken { .. }) => return true,
+            Self::Topic(error)
+            | Self::Compare(CompareError::Topic(error))
+            | Self::Claim(ClaimError::Compare(CompareError::Topic(error)))
+            | Self::Recover(RecoverError::Topic(error)) => error,
+            Self::Recover(RecoverError::Log(error)) => return matches!(error, LogError::Silent { .. }),
+            _ => return false,
+        };
+        topic.is_away() || matches!(topic, TopicError::Log(LogError::Silent { .. }))
+    }
+
+    /// Whether the log does not have what an index would be built of, or nobody answers for a part of it.
+    pub(super) fn lacks_log(&self) -> bool {
+        match self {
+            Self::ToBuild { source, .. } => source.lacks_log(),
+            Self::Away(_) | Self::Recover(RecoverError::Topic(TopicError::FrontDeleted { .. })) => true,
+            _ => false,
+        }
+    }
+
+    /// The same, as met by a start whose index is to be built again for this reason, if there is one.
+    pub(super) fn for_index(self, reason: Option<&str>) -> Self {
+        match reason {
+            Some(reason) => Self::ToBuild { reason: reason.to_owned(), source: Box::new(self) },
+            None => self,
+        }
+    }
+
+    /// Whether the disk does not do as asked, so that another attempt may succeed.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::ToBuild { source, .. } => source.is_of_the_disk(),
+            Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
+            Self::Directory(DirectoryError::Lock(LockError::Io { source, .. })) => is_of_the_disk(source),
+            Self::Instance(InstanceError::Unwritable { source, .. })
+            | Self::Claim(ClaimError::Instance(InstanceError::Unwritable { source, .. }))
+            | Self::Compare(CompareError::Journal(ReadError::Io { source, .. })) => is_of_the_disk(source),
+            Self::Kept(error) => error.is_of_the_disk(),
+            Self::Recover(error) => error.is_of_the_disk(),
+            Self::Upgrade(error) => error.is_of_the_disk(),
+            Self::Instance(error) => error.is_of_the_disk(),
+            Self::Claim(ClaimError::Instance(error)) => error.is_of_the_disk(),
+            _ => false,
+        }
     }
 }

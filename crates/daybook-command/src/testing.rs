@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails there")]
 
 mod decide;
+mod known;
 mod looks;
 mod requests;
 mod service;
 mod stored;
 
 pub use decide::given;
+pub use known::Known;
 pub use requests::{Call, Reply, figure};
 pub use service::{
     DEADLINE, Log, PARTITIONS, TestService, brokers_with, eventually, execute, fail_and_come_back_as,

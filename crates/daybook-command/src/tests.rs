@@ -22,6 +22,7 @@ mod positions;
 mod quarantine;
 mod readiness;
 mod recover;
+mod references;
 mod relay;
 mod relay_stands_still;
 mod remembered;

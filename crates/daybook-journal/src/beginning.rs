@@ -19,7 +19,6 @@ use crate::segment::{Header, Identity, PartitionState};
 /// Of a whole segment, the part that one has for records which is begun on a full disk.
 const SMALL_SEGMENT_FRACTION: u64 = 32;
 
-/// Sizes that a service may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Bytes of a segment, rounded up to whole blocks; at least a few records.
@@ -36,10 +35,8 @@ impl Default for Settings {
     }
 }
 
-/// What a process begins with.
 #[derive(Debug, Clone)]
 pub struct Beginning<'a> {
-    /// Whose journal it is.
     pub identity: &'a Identity,
     /// Of a journal that is made anew: its id.
     pub new_id: Uuid,
@@ -48,11 +45,9 @@ pub struct Beginning<'a> {
     /// What the log has of each partition; empty if it was not looked at. Where that is more than the journal has, the
     /// journal goes on behind it, and the positions between are in none of its records.
     pub in_log: &'a [LogEnd],
-    /// In milliseconds since 1970.
     pub now_ms: u64,
 }
 
-/// Where a partition of the log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogEnd {
     /// Position behind its last event.

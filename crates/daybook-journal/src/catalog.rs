@@ -11,21 +11,17 @@ use crate::footer::{Footer, PartitionEvents, Run};
 use crate::frame::{BLOCK_BYTES, Frame, Kind};
 use crate::keys::{KeyAt, Keys};
 use crate::places::Places;
-use crate::recent::Recent;
+use crate::reader::Recent;
 use crate::record::Event;
 use crate::scan::Scanned;
 use crate::segment::PartitionState;
 
-/// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Number of its segment.
     pub segment: u64,
-    /// Its first block.
     pub block: u32,
 }
 
-/// The events of one record.
 pub type Events = Arc<Vec<Event>>;
 
 /// One segment as a start or a reader needs it.
@@ -34,13 +30,11 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<File>,
     /// Without its keys if the segment is closed and was taken into a [`Catalog`].
     pub(crate) footer: Footer,
-    /// How many idempotency keys it has.
     pub(crate) key_count: usize,
     /// The block behind its header.
     pub(crate) begin: u32,
     /// The block behind its last record.
     pub(crate) end: u32,
-    /// Bytes of the file.
     pub(crate) bytes: u64,
     pub(crate) closed: bool,
 }
@@ -78,11 +72,9 @@ impl Segment {
     }
 }
 
-/// All segments.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) segments: BTreeMap<u64, Segment>,
-    /// Per partition.
     places: Vec<Places>,
     keys: Keys,
     /// Of all segments.
@@ -182,7 +174,6 @@ impl Catalog {
         self.places.get(partition).map_or_else(Vec::new, |places| places.missing(positions))
     }
 
-    /// First position of a partition that is kept.
     pub(crate) fn kept_from(&self, partition: usize) -> Option<u64> {
         self.places.get(partition)?.first()
     }
@@ -206,7 +197,6 @@ impl Catalog {
         self.segments.get(&number).map(|segment| Arc::clone(&segment.file))
     }
 
-    /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -216,7 +206,6 @@ impl Catalog {
         self.event_bytes.get(partition).copied().unwrap_or_default()
     }
 
-    /// Where each partition stands behind the last record.
     pub(crate) fn states(&self) -> Vec<PartitionState> {
         self.newest().map(|newest| newest.footer.states.clone()).unwrap_or_default()
     }

@@ -19,78 +19,25 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file system does not do as asked.
     #[error("the journal in {} cannot {doing}: {source}; {}", path.display(), remedy(source))]
-    Io {
-        /// The directory.
-        path: PathBuf,
-        /// What was tried.
-        doing: &'static str,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Something else lies in the directory.
+    Io { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("{} is not a file of a journal; move it away", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A segment is not there although it was needed.
+    Foreign { path: PathBuf },
     #[error("the journal in {} lacks segment {segment}, which was needed; bring the file back from where it went", path.display())]
-    Missing {
-        /// The directory.
-        path: PathBuf,
-        /// Its number.
-        segment: u64,
-    },
-    /// A segment cannot be read.
+    Missing { path: PathBuf, segment: u64 },
     #[error("{} at byte {byte}: {damaged}", path.display())]
-    Segment {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        byte: u64,
-        /// What is wrong.
-        damaged: Damaged,
-    },
-    /// A record that was acknowledged is damaged.
+    Segment { path: PathBuf, byte: u64, damaged: Damaged },
     #[error("{} at byte {byte}: record {number} was acknowledged and is damaged ({damaged}): {proof}", path.display())]
-    Acknowledged {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        byte: u64,
-        /// The record's number.
-        number: u64,
-        /// What is wrong.
-        damaged: Damaged,
-        /// What shows that it was acknowledged.
-        proof: String,
-    },
-    /// Two segments do not belong behind each other.
+    Acknowledged { path: PathBuf, byte: u64, number: u64, damaged: Damaged, proof: String },
     #[error("{} does not go on where the segment before it ends, at record {number}: it is a copy of another time", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The first record that does not fit.
-        number: u64,
-    },
-    /// The journal belongs to another topic, to another number of partitions, or to a newer version.
+    Line { path: PathBuf, number: u64 },
     #[error(
         "the journal in {} belongs to {found:?}, and this process has {expected:?}; use the version that wrote it last, and the \
          settings it had", path.display()
     )]
-    Identity {
-        /// The directory.
-        path: PathBuf,
-        /// What the journal says.
-        found: Box<Identity>,
-        /// What the process has.
-        expected: Box<Identity>,
-    },
+    Identity { path: PathBuf, found: Box<Identity>, expected: Box<Identity> },
 }
 
 impl OpenError {
@@ -104,71 +51,33 @@ impl OpenError {
     }
 }
 
-/// Why a group was not appended.
+/// Why a group was not appended: nothing of it was written, unless it is `Failed`.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Nothing was written, and it may be tried again: there is no room for a new segment.
+    /// It may be tried again.
     #[error("the journal has no room: {detail}; free some on its disk")]
-    NoRoom {
-        /// The system's reason.
-        detail: String,
-    },
-    /// Nothing was written: the group is larger than a record may be.
+    NoRoom { detail: String },
     #[error(
         "a group of {bytes} bytes is larger than a record of the journal, which takes up to {RECORD_BYTES_MAX}"
     )]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-    /// Nothing was written: an event does not come behind the last one of its partition.
+    TooLarge { bytes: usize },
     #[error("position {found} of partition {partition} does not follow: {expected} is next")]
-    Position {
-        /// The partition.
-        partition: i32,
-        /// Its next position.
-        expected: u64,
-        /// The event's position.
-        found: u64,
-    },
-    /// What is on the disk is not known any more. Nothing can be appended until a new process has opened the journal.
+    Position { partition: i32, expected: u64, found: u64 },
+    /// Nothing can be appended until a new process has opened the journal.
     #[error(
         "the journal cannot be {doing}: {source}; what is on the disk is not known, so the process must end"
     )]
-    Failed {
-        /// What was tried.
-        doing: &'static str,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// An earlier append has failed.
+    Failed { doing: &'static str, source: io::Error },
     #[error("the journal has failed before: {0}")]
     Unusable(String),
 }
 
-/// Why something of the journal cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file system does not do as asked.
     #[error("{} cannot be read at byte {byte}: {source}", path.display())]
-    Io {
-        /// The segment.
-        path: PathBuf,
-        /// Where in it.
-        byte: u64,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// One or more records are not what was written.
+    Io { path: PathBuf, byte: u64, source: io::Error },
     #[error("{} at byte {byte}: {damaged}", path.display())]
-    Damaged {
-        /// The segment.
-        path: PathBuf,
-        /// Where in it.
-        byte: u64,
-        /// What is wrong.
-        damaged: Damaged,
-    },
+    Damaged { path: PathBuf, byte: u64, damaged: Damaged },
 }
 
 #[cfg(test)]

@@ -14,20 +14,15 @@ const TRAILER_BYTES: usize = 20;
 /// Events of one partition that follow one another in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// Position of the first.
     pub(crate) first: u64,
-    /// How many they are.
     pub(crate) count: u32,
-    /// Their bytes.
     pub(crate) bytes: u32,
-    /// Where the record lies.
     pub(crate) block: u32,
 }
 
 impl Run {
     const BYTES: usize = 8 + 4 + 4 + 4;
 
-    /// The position behind the last.
     pub(crate) fn end(&self) -> u64 {
         self.first.saturating_add(u64::from(self.count))
     }
@@ -42,10 +37,8 @@ impl Run {
     }
 }
 
-/// What one partition has in a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PartitionEvents {
-    /// Bytes of its events.
     pub(crate) bytes: u64,
     /// In the order in which they were written.
     pub(crate) runs: Vec<Run>,
@@ -62,7 +55,6 @@ impl PartitionEvents {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Footer {
     pub(crate) segment: u64,
-    /// Numbers of its records.
     pub(crate) numbers: Range<u64>,
     /// Checksum of its last record, or of the one before if it has none.
     pub(crate) last_sum: u32,

@@ -15,12 +15,10 @@ const VERSION: u8 = 1;
 const SUMMED_FROM: usize = 32;
 const SUM_AT: usize = 76;
 const CHECKSUM_AT: usize = 80;
-/// Bytes before a record's body.
 pub(crate) const FRAME_BYTES: usize = 84;
 
 const WHAT: &str = "the frame of a record";
 
-/// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// What a group of commands decided.
@@ -45,7 +43,6 @@ impl Kind {
     }
 }
 
-/// What a frame says of its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: Kind,
@@ -57,7 +54,6 @@ pub(crate) struct Frame {
     pub(crate) index_synced: u64,
     /// The oldest segment that was needed when this record was written.
     pub(crate) oldest_segment: u64,
-    /// In milliseconds since 1970.
     pub(crate) committed_ms: u64,
     /// The [`Frame::sum`] of the record before.
     pub(crate) prior: u32,
@@ -132,7 +128,6 @@ impl Frame {
         })
     }
 
-    /// Blocks that the record takes.
     pub(crate) fn blocks(&self) -> u32 {
         blocks(FRAME_BYTES + self.body_bytes as usize)
     }

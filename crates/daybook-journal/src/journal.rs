@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{Catalog, Segment, empty_footer};
-use crate::directory::{Directory, close_segment};
+use crate::directory::{Directory, Spare, close_segment};
 use crate::errors::AppendError;
 use crate::frame::{BLOCK_BYTES, FRAME_BYTES, Frame, Kind, RECORD_BYTES_MAX, blocks};
 use crate::reader::{Reader, Shared};
 use crate::record::{Event, Group, Record, Write};
 use crate::scan::Scanned;
 use crate::segment::{Header, Identity};
-use crate::spare::Spare;
 
 /// How long an append may wait for a new segment that is being filled with zeros.
 const SPARE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,16 +21,12 @@ const SPARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// need some room on a full disk as well.
 const RESERVED_BLOCKS: u32 = (2 * RECORD_BYTES_MAX / BLOCK_BYTES) as u32;
 
-/// A group that is on the disk.
 #[derive(Debug)]
 pub struct Appended {
-    /// Its record's number.
     pub number: u64,
-    /// Its writes of the index.
     pub writes: Vec<Write>,
 }
 
-/// The one writer of a journal.
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
@@ -39,18 +34,15 @@ pub struct Journal {
     identity: Identity,
     live: Live,
     segment_bytes: u64,
-    /// The number of the next record.
     number: u64,
     prior: u32,
     index_synced: u64,
     oldest_segment: u64,
-    /// Next position of each partition.
     next: Vec<u64>,
     buffer: Vec<u8>,
     failed: Option<String>,
 }
 
-/// The segment that is written.
 #[derive(Debug)]
 struct Live {
     segment: u64,
@@ -96,7 +88,6 @@ impl Journal {
         })
     }
 
-    /// A reader of this journal.
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader { shared: Arc::clone(&self.shared) }
@@ -107,13 +98,11 @@ impl Journal {
         self.index_synced
     }
 
-    /// The journal's id.
     #[must_use]
     pub fn id(&self) -> uuid::Uuid {
         self.shared.id
     }
 
-    /// Number of the last record.
     #[must_use]
     pub fn last_number(&self) -> u64 {
         self.number - 1
@@ -139,9 +128,6 @@ impl Journal {
     }
 
     /// The same for who does its writes next: they are given back.
-    ///
-    /// # Errors
-    /// As [`Journal::append`].
     pub fn append_for_index(&mut self, mut group: Group, now_ms: u64) -> Result<Appended, AppendError> {
         self.check_positions(&group.events)?;
         let number = self.write(Kind::Group, &mut group, now_ms)?;
@@ -149,9 +135,6 @@ impl Journal {
     }
 
     /// Appends what the journal itself knows: how far the index was synced, which segment is the oldest that is needed.
-    ///
-    /// # Errors
-    /// As [`Journal::append`].
     pub fn note(&mut self, now_ms: u64) -> Result<u64, AppendError> {
         self.write(Kind::Note, &mut Group::default(), now_ms)
     }
@@ -185,9 +168,6 @@ impl Journal {
     }
 
     /// Closes the journal in order: the next start needs to read no record.
-    ///
-    /// # Errors
-    /// As [`Journal::append`].
     pub fn close(mut self, now_ms: u64) -> Result<(), AppendError> {
         self.note(now_ms)?;
         self.close_live().map_err(|source| AppendError::Failed { doing: "closed", source })

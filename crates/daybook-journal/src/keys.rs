@@ -21,7 +21,6 @@ struct Short {
     block: u32,
 }
 
-/// All keys that are remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     /// The segment that the table began with.

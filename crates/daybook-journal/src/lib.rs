@@ -18,11 +18,15 @@
 //!
 //! The bytes are described in `FORMAT.md` beside this crate's manifest.
 
+// What users read is the facade `daybook`.
+#![allow(missing_docs)]
+
 mod beginning;
 mod catalog;
 mod directory;
 mod errors;
-mod fields;
+#[doc(hidden)]
+pub mod fields;
 mod footer;
 mod frame;
 mod journal;
@@ -31,13 +35,10 @@ mod open;
 mod places;
 mod print;
 mod reader;
-mod recent;
 mod record;
 mod retention;
 mod scan;
 mod segment;
-mod spare;
-mod unclosed;
 
 pub use beginning::{Beginning, LogEnd, Settings};
 pub use catalog::{Events, Place};

@@ -18,31 +18,25 @@ use crate::errors::OpenError;
 use crate::fields::Damaged;
 use crate::footer::Footer;
 use crate::frame::BLOCK_BYTES;
-use crate::scan::{Scanned, any_record};
+use crate::scan::{Scanned, any_record, header_of_records, scan_open};
 use crate::segment::{Header, Identity, PartitionState};
-use crate::unclosed::{header_of_records, scan_open};
 
 const NOT_GIVEN: Damaged = Damaged { what: "a segment", why: "the disk does not give its bytes" };
 
-/// How the journal ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tail {
     /// With a whole record, or with none at all.
     Whole,
     /// With something that is no whole record: of number `number`, if it ever was one.
     Torn {
-        /// Its segment.
         segment: u64,
-        /// Where in the segment.
         byte: u64,
         /// The number that it would have.
         number: u64,
-        /// What is wrong with it.
         damaged: Damaged,
     },
 }
 
-/// What a directory holds.
 #[derive(Debug, Clone)]
 pub struct Found {
     pub(crate) directory: Directory,
@@ -131,25 +125,21 @@ impl Found {
         self.segments.last().map_or(0, |segment| segment.footer.index_synced)
     }
 
-    /// Whose journal it is, if there is one.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.newest.as_ref().map(|newest| &newest.header.identity)
     }
 
-    /// The journal's id, if there is one.
     #[must_use]
     pub fn id(&self) -> Option<Uuid> {
         self.newest.as_ref().map(|newest| newest.header.journal)
     }
 
-    /// Where each partition stands behind the last record.
     #[must_use]
     pub fn partitions(&self) -> &[PartitionState] {
         self.segments.last().map_or(&[], |segment| &segment.footer.states)
     }
 
-    /// How it ends.
     #[must_use]
     pub fn tail(&self) -> &Tail {
         &self.tail

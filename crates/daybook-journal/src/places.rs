@@ -17,7 +17,6 @@ struct Span {
 /// One partition. No position is in two spans.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// By first position.
     spans: BTreeMap<u64, Span>,
 }
 
@@ -39,7 +38,6 @@ impl Places {
         self.spans.insert(first, Span { end, place: Place { segment, block: run.block } });
     }
 
-    /// The record that has a position.
     pub(crate) fn at(&self, position: u64) -> Option<Place> {
         let (_, span) = self.spans.range(..=position).next_back()?;
         (position < span.end).then_some(span.place)

@@ -9,21 +9,15 @@ use crate::record::{Event, Record};
 use crate::scan::{End, Expected, scan};
 use crate::segment::Header;
 
-/// Why a journal could not be printed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrintError {
-    /// It cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Nobody takes the text.
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
 }
 
 /// Prints every segment and every record of the journal in `path`.
-///
-/// # Errors
-/// If the journal cannot be read or the text cannot be written.
 pub fn print(path: &Path, out: &mut impl Write) -> Result<(), PrintError> {
     let found = find(path)?;
     writeln!(out, "journal {} in {}", found.id().unwrap_or_default(), path.display())?;

@@ -1,5 +1,6 @@
-//! Reading from a journal, also while it is written.
+//! Reading from a journal, also while it is written. Events that came or were read last are in memory, bounded in bytes.
 
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -14,7 +15,6 @@ use crate::errors::ReadError;
 use crate::fields::Damaged;
 use crate::frame::{BLOCK_BYTES, Frame};
 use crate::keys::KeyAt;
-use crate::recent::Recent;
 use crate::record::{Event, KeyOutcome, Record};
 use crate::scan::any_record;
 use crate::segment::{Mark, PartitionState};
@@ -91,9 +91,6 @@ impl Reader {
     }
 
     /// The events of the record that has `position` of a partition, if it is kept.
-    ///
-    /// # Errors
-    /// If the record cannot be read back as it was written.
     pub fn events(&self, partition: usize, position: u64) -> Result<Option<Events>, ReadError> {
         // The file together with the place: the segment may be removed in the very next moment.
         let (place, recent, file) = {
@@ -122,9 +119,6 @@ impl Reader {
     }
 
     /// What became of the request with this idempotency key, and when that was decided.
-    ///
-    /// # Errors
-    /// If the record cannot be read back as it was written.
     pub fn outcome(&self, hash: &[u8; 16]) -> Result<Option<(u64, KeyOutcome)>, ReadError> {
         let (place, file) = {
             let catalog = self.shared.read();
@@ -146,7 +140,6 @@ impl Reader {
         states
     }
 
-    /// The journal's id.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.shared.id
@@ -165,13 +158,11 @@ impl Reader {
         self.shared.read().missing(partition, positions)
     }
 
-    /// Idempotency keys that are remembered.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.shared.read().key_count()
     }
 
-    /// Bytes of all segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.shared.read().bytes()
@@ -287,4 +278,44 @@ fn read_blocks(file: &File, to: &mut [u8], at: u64) -> io::Result<()> {
     }
     to[read..].fill(0);
     Ok(())
+}
+
+/// The events of the records that came last.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    events: HashMap<Place, Events>,
+    /// In the order in which they came, each with its bytes.
+    order: VecDeque<(Place, usize)>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Recent {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    pub(crate) fn get(&self, place: Place) -> Option<Events> {
+        self.events.get(&place).map(Arc::clone)
+    }
+
+    /// Takes the events of a record in. What is larger than the bound is not kept, and drives nothing out.
+    pub(crate) fn put(&mut self, place: Place, events: &Events) {
+        let bytes = events.iter().map(Event::bytes).sum();
+        if bytes > self.bytes_max || self.events.contains_key(&place) {
+            return;
+        }
+        self.events.insert(place, Arc::clone(events));
+        self.order.push_back((place, bytes));
+        self.bytes += bytes;
+        while self.bytes > self.bytes_max {
+            let Some((oldest, bytes)) = self.order.pop_front() else { return };
+            self.events.remove(&oldest);
+            self.bytes -= bytes;
+        }
+    }
 }

@@ -13,27 +13,21 @@ const WRITE_BYTES_MIN: usize = 5;
 /// Least bytes of an outcome: key and a length.
 const KEY_BYTES_MIN: usize = 20;
 
-/// One sealed event, ready for Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Partition of the service's topic.
     pub partition: i32,
-    /// Position in that partition.
     pub position: u64,
-    /// The event's id.
     pub id: Uuid,
     /// The record key as text.
     pub key: String,
     /// W3C trace context for the record header; empty if there was none.
     pub traceparent: String,
-    /// The record value.
     pub value: Vec<u8>,
 }
 
 /// One absolute write of the index: doing it twice is doing it once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// Key of the index.
     pub key: Vec<u8>,
     /// Its value from now on; none if the key goes.
     pub value: Option<Vec<u8>>,
@@ -42,7 +36,6 @@ pub struct Write {
 /// What became of the request that had an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyOutcome {
-    /// Hash of the key.
     pub hash: [u8; 16],
     /// The outcome and of which request it was, as the service encodes it.
     pub outcome: Vec<u8>,
@@ -165,18 +158,14 @@ impl KeyOutcome {
     }
 }
 
-/// A record as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What it is.
     pub kind: Kind,
     /// From 1, without a gap.
     pub number: u64,
     /// Up to this record the index was synced when this one was written.
     pub index_synced: u64,
-    /// In milliseconds since 1970.
     pub committed_ms: u64,
-    /// What it holds.
     pub group: Group,
 }
 

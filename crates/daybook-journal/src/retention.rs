@@ -16,10 +16,8 @@ use crate::record::{Event, Group};
 /// Of the most keys that may be, one in so many is room in which the oldest are forgotten early.
 const KEYS_ROOM_FRACTION: u64 = 8;
 
-/// Bounds on what is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// Bytes of all segments.
     pub journal_bytes_max: u64,
     /// Bytes of sent events that are kept to heal a log that lost its end, over all partitions.
     pub kept_bytes_max: u64,
@@ -37,13 +35,10 @@ pub struct Retention {
     pub keys_max: u64,
 }
 
-/// Why a segment was not removed although it could be.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
-    /// What is needed of it cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What is needed of it could not be written once more.
     #[error(transparent)]
     Append(#[from] AppendError),
 }

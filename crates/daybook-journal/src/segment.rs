@@ -12,16 +12,13 @@ pub(crate) const CHECKSUM_BYTES: usize = 4;
 /// Largest header or footer that is believed: more than any segment needs.
 const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Whose journal it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Full name of the service's topic.
     pub topic: String,
     /// Id of the Kafka cluster; empty if it is not known.
     pub cluster: String,
     /// Version of keys and values of the index.
     pub layout: u32,
-    /// Partitions of the topic.
     pub partitions: i32,
 }
 
@@ -42,18 +39,14 @@ pub struct Mark {
     pub offset: i64,
     /// The epoch in force there.
     pub epoch: u32,
-    /// The position behind the event.
     pub next_position: u64,
-    /// The event's id.
     pub last_id: Option<Uuid>,
 }
 
 /// Where one partition stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PartitionState {
-    /// Position of the next event.
     pub next: u64,
-    /// Id of the last event.
     pub last_id: Option<Uuid>,
     /// Positions that Kafka has acknowledged, as far as it was known.
     pub acknowledged: u64,
@@ -75,7 +68,6 @@ pub(crate) struct Header {
     pub(crate) index_synced: u64,
     /// The oldest segment that was needed.
     pub(crate) oldest_segment: u64,
-    /// In milliseconds since 1970.
     pub(crate) created_ms: u64,
     /// Where each partition stands at the segment's beginning: behind the record before it, or behind what the log had
     /// more than that.

@@ -2,7 +2,8 @@
 //! compiled for them only.
 
 use super::block::Block;
-use super::bulk::{is_a_record, is_a_run_table};
+use super::bulk::is_a_run_table;
+use super::change::is_a_record;
 use super::checkpoint::SourceCheckpoint;
 use super::keys;
 

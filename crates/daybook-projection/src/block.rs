@@ -10,7 +10,6 @@ use super::codec::RowError;
 
 const NUMBER_BYTES: usize = size_of::<u32>();
 
-/// A block that grows.
 #[derive(Debug, Default)]
 pub(super) struct BlockBuilder {
     bytes: Vec<u8>,
@@ -51,7 +50,6 @@ impl BlockBuilder {
     }
 }
 
-/// A stored block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block<'b> {
     bytes: &'b [u8],
@@ -64,7 +62,6 @@ pub(super) struct Block<'b> {
 pub(super) type Entry<'b> = (&'b [u8], Range<usize>);
 
 impl<'b> Block<'b> {
-    /// Reads a block's table.
     pub(super) fn parse(bytes: &'b [u8]) -> Result<Self, RowError> {
         let cut_off = RowError::CutOff { field: "block" };
         let (entries, count) = bytes.split_last_chunk().ok_or(cut_off.clone())?;

@@ -17,27 +17,19 @@
 //! Runs are also how a build is resumed: the *journal* names the runs that are durable and how far in the log they reach,
 //! and then the units of the key space whose rows are durable.
 
-mod blocks;
-mod change;
-mod compact;
-mod cursor;
 mod fold;
 mod journal;
 mod merge;
 mod run;
 mod sorter;
-mod unit;
 
-pub(super) use blocks::BlockWriter;
-pub(super) use change::ChangeAt;
-#[cfg(any(test, fuzzing))]
-pub(super) use change::is_a_record;
-pub(super) use compact::RUNS_MERGED_MAX;
-pub(super) use fold::{ChangeError, KeyFold, ViewFold};
+pub(super) use fold::BlockWriter;
+pub(super) use fold::{ChangeError, Kept, KeyFold, ViewFold};
 pub(super) use journal::{Journal, JournalError, JournalFile, UnitEntry};
 pub(super) use merge::Merge;
+pub(super) use merge::RUNS_MERGED_MAX;
+pub(super) use merge::{Unit, plan};
 pub(super) use run::Run;
 #[cfg(any(test, fuzzing))]
 pub(super) use run::is_a_run_table;
 pub(super) use sorter::{Pack, Sorter};
-pub(super) use unit::{Unit, plan};

@@ -10,9 +10,9 @@ use daybook_kafka::{Kafka, Polled, Reader, Start};
 use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Incoming, Limits};
 use super::generation::Generation;
-use super::place::places;
 use super::projection::{Projection, Topic};
 use super::sources;
+use super::sources::places;
 use super::stop::{RecordAt, StopReason};
 
 /// Bytes of rows kept in memory.
@@ -37,21 +37,6 @@ pub fn catch_up<E: EventData>(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), StopReason> {
     let mut engine = Engine::new(projection, &generation.checkpoint(), Limits::following(CACHE_BYTES_MAX));
-    loop {
-        match follow(kafka, generation, &mut engine, to, stop) {
-            Err(_) if engine.reads_again() => engine.forget(&generation.checkpoint()),
-            followed => return followed,
-        }
-    }
-}
-
-fn follow<E: EventData>(
-    kafka: &Kafka,
-    generation: &Generation,
-    engine: &mut Engine<E>,
-    to: &Checkpoint,
-    stop: &dyn Fn() -> bool,
-) -> Result<(), StopReason> {
     let behind = Behind::of(&generation.checkpoint(), to);
     if behind.partitions.is_empty() {
         return Ok(());

@@ -2,6 +2,9 @@
 
 use std::mem::size_of;
 
+use postcard::ser_flavors::Flavor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// Bytes of the longest variable-length number: 64 bits, seven a byte.
@@ -10,36 +13,17 @@ const VARINT_BYTES_MAX: usize = 10;
 /// Why the bytes of a row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// They end too early.
     #[error("the row ends within `{field}`")]
-    CutOff {
-        /// What was being read.
-        field: &'static str,
-    },
-    /// They go on after the end.
+    CutOff { field: &'static str },
     #[error("{count} bytes are left over after the row's end")]
-    LeftOver {
-        /// How many.
-        count: usize,
-    },
-    /// Its type has values that cannot be written.
+    LeftOver { count: usize },
     #[error("a row or change of this type cannot be written: {detail}")]
-    Unwritable {
-        /// Why.
-        detail: String,
-    },
-    /// A value that no writer ever wrote.
+    Unwritable { detail: String },
     #[error("`{field}` of the row has a value that was never written: {found}")]
-    Impossible {
-        /// What was being read.
-        field: &'static str,
-        /// What stands there.
-        found: String,
-    },
+    Impossible { field: &'static str, found: String },
 }
 
 impl RowError {
-    /// [`RowError::Impossible`].
     pub fn impossible(field: &'static str, found: impl ToString) -> Self {
         Self::Impossible { field, found: found.to_string() }
     }
@@ -59,7 +43,6 @@ pub fn put_signed(to: &mut Vec<u8>, number: i64) {
     put_varint(to, ((number << 1) ^ (number >> 63)) as u64);
 }
 
-/// Appends length and text.
 pub fn put_text(to: &mut Vec<u8>, text: &str) {
     put_varint(to, text.len() as u64);
     to.extend_from_slice(text.as_bytes());
@@ -72,24 +55,17 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    /// Starts at the first byte.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { left: bytes }
     }
 
     /// One byte.
-    ///
-    /// # Errors
-    /// [`RowError::CutOff`].
     pub fn byte(&mut self, field: &'static str) -> Result<u8, RowError> {
         Ok(self.take(1, field)?[0])
     }
 
     /// The next `count` bytes.
-    ///
-    /// # Errors
-    /// [`RowError::CutOff`].
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], RowError> {
         let (taken, left) = self.left.split_at_checked(count).ok_or(RowError::CutOff { field })?;
         self.left = left;
@@ -97,9 +73,6 @@ impl<'a> RowReader<'a> {
     }
 
     /// A UUID, 16 bytes.
-    ///
-    /// # Errors
-    /// [`RowError::CutOff`].
     pub fn uuid(&mut self, field: &'static str) -> Result<Uuid, RowError> {
         let bytes = self.take(size_of::<Uuid>(), field)?;
         Uuid::from_slice(bytes).map_err(|_| RowError::CutOff { field })
@@ -135,9 +108,6 @@ impl<'a> RowReader<'a> {
     }
 
     /// What [`put_signed`] wrote.
-    ///
-    /// # Errors
-    /// As [`RowReader::varint`].
     pub fn signed(&mut self, field: &'static str) -> Result<i64, RowError> {
         let number = self.varint(field)?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
@@ -153,21 +123,57 @@ impl<'a> RowReader<'a> {
         std::str::from_utf8(bytes).map_err(|error| RowError::impossible(field, error))
     }
 
-    /// Whether everything has been read.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.left.is_empty()
     }
 
     /// Makes sure that everything has been read.
-    ///
-    /// # Errors
-    /// [`RowError::LeftOver`].
     pub fn finish(self) -> Result<(), RowError> {
         match self.left.len() {
             0 => Ok(()),
             count => Err(RowError::LeftOver { count }),
         }
+    }
+}
+
+#[inline]
+pub(crate) fn put<T: Serialize>(value: &T, to: &mut Vec<u8>) -> Result<(), RowError> {
+    let written = postcard::serialize_with_flavor(value, Appended(to));
+    written.map_err(|error| RowError::Unwritable { detail: error.to_string() })
+}
+
+#[inline]
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RowError> {
+    const VALUE: &str = "value";
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, left)) => Err(RowError::LeftOver { count: left.len() }),
+        Err(postcard::Error::DeserializeUnexpectedEnd) => Err(RowError::CutOff { field: VALUE }),
+        Err(error) => Err(RowError::impossible(VALUE, error)),
+    }
+}
+
+/// Bytes behind those that are there.
+struct Appended<'t>(&'t mut Vec<u8>);
+
+impl Flavor for Appended<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.push(data);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
@@ -205,5 +211,79 @@ mod tests {
     #[test]
     fn bytes_left_over_are_told() {
         assert_eq!(RowReader::new(&[1, 2]).finish(), Err(RowError::LeftOver { count: 2 }));
+    }
+}
+
+#[cfg(test)]
+mod row_format_tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Letter {
+        id: Uuid,
+        pages: u64,
+        to: Option<String>,
+        kind: Kind,
+        stamps: BTreeMap<String, i32>,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    enum Kind {
+        Plain,
+        Weighed { grams: f64 },
+    }
+
+    fn letter() -> impl Strategy<Value = Letter> {
+        let kind = prop_oneof![Just(Kind::Plain), (0.0..9e9).prop_map(|grams| Kind::Weighed { grams })];
+        let stamps = prop::collection::btree_map(any::<String>(), any::<i32>(), 0..4);
+        (any::<u128>(), any::<u64>(), any::<Option<String>>(), kind, stamps).prop_map(
+            |(id, pages, to, kind, stamps)| Letter { id: Uuid::from_u128(id), pages, to, kind, stamps },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_comes_back_from_its_bytes_and_from_no_others(letter in letter()) {
+            let mut bytes = b"before".to_vec();
+            put(&letter, &mut bytes).unwrap();
+            let bytes = bytes.strip_prefix(b"before").unwrap();
+            prop_assert_eq!(read::<Letter>(bytes), Ok(letter));
+            prop_assert!(read::<Letter>(&bytes[..bytes.len() - 1]).is_err());
+            let longer = [bytes, &[0]].concat();
+            prop_assert_eq!(read::<Letter>(&longer), Err(RowError::LeftOver { count: 1 }));
+        }
+
+        #[test]
+        fn damaged_bytes_are_an_error_and_no_panic(bytes: Vec<u8>) {
+            let _ = read::<Letter>(&bytes);
+        }
+    }
+
+    /// Rows stay for years: these bytes are read by whoever comes later.
+    #[test]
+    fn the_bytes_are_what_they_were() {
+        let stamps = BTreeMap::from([("a".to_owned(), -2)]);
+        let letter = Letter { id: Uuid::from_u128(7), pages: 300, to: None, kind: Kind::Plain, stamps };
+        let mut bytes = Vec::new();
+        put(&letter, &mut bytes).unwrap();
+        let id = [&[16][..], Uuid::from_u128(7).as_bytes()].concat();
+        assert_eq!(bytes, [&id[..], &[0xac, 2, 0, 0, 1, 1, b'a', 3]].concat());
+    }
+
+    #[test]
+    fn a_type_that_has_no_bytes_is_refused_when_it_is_written() {
+        #[derive(Serialize)]
+        struct Flat {
+            #[serde(flatten)]
+            names: BTreeMap<String, u8>,
+        }
+        let error = put(&Flat { names: BTreeMap::new() }, &mut Vec::new()).unwrap_err();
+        assert!(matches!(&error, RowError::Unwritable { .. }), "{error}");
     }
 }

@@ -1,28 +1,27 @@
 //! From a record to changed rows: open, check, fold, and commit rows and checkpoint together.
 //!
 //! The engine touches the disk only through the generation it is given, and never Kafka or a clock; what it does
-//! follows from the records alone. A record that cannot be projected waits with all later ones of its key
-//! ([`super::quarantine`]), or stops the driver and leaves no trace, with one exception: a fold that failed may have
-//! changed some views already. Then everything since the last commit is dropped ([`Engine::forget`]), and the driver
-//! reads again from the checkpoint; the event is parked when it comes again ([`Engine::reads_again`]), or is not read.
+//! follows from the records alone. A record that cannot be projected waits with all later ones of its key, an event that contradicts
+//! a row waits for that view ([`super::quarantine`]), or it stops the driver and leaves no trace.
 
-mod commit;
+use std::sync::Arc;
 
 use daybook_event::doubt::Counted;
 use daybook_event::event_data::{EventData, Opened};
 use daybook_service::fires;
 use daybook_stream::{Headers, RecordView, share_log_ids};
 
-use super::cache::{Table, fills_batch};
+use super::cache::Tables;
+use super::change::ChangeAt;
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::{Projection, Topic};
-use super::quarantine::{Intake, Taken};
-use super::source::{self, Source};
+use super::quarantine::{Intake, Parking, Taken};
+use super::sources::{self, Source};
 use super::stop::StopReason;
-use super::view::EventMeta;
+use super::store::StoreError;
 
-pub use super::source::Counts;
+pub use super::sources::Counts;
 
 /// When the engine asks for a commit.
 #[derive(Debug, Clone, Copy)]
@@ -41,16 +40,12 @@ impl Limits {
     }
 }
 
-/// A record as the engine takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
     /// Index of its partition, in the order of [`Checkpoint::sources`].
     pub source: usize,
-    /// Kafka's offset.
     pub offset: i64,
-    /// The record's key.
     pub key: Option<&'a [u8]>,
-    /// The record's value.
     pub value: Option<&'a [u8]>,
 }
 
@@ -65,7 +60,7 @@ impl<'a> Incoming<'a> {
 pub struct Engine<E: 'static> {
     projection: Projection<E>,
     limits: Limits,
-    tables: Vec<Box<dyn Table<E>>>,
+    tables: Tables<E>,
     sources: Vec<Source>,
     /// Which of the sources have moved since the last commit.
     changed: Vec<bool>,
@@ -84,11 +79,11 @@ impl<E: EventData> Engine<E> {
     /// record comes.
     #[must_use]
     pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
-        let sources = source::sources(&projection, checkpoint);
+        let sources = sources::sources(&projection, checkpoint);
         Self {
             projection,
             limits,
-            tables: projection.tables(),
+            tables: Tables::new(&projection, &sources),
             changed: vec![false; sources.len()],
             sources,
             counts: Counts::default(),
@@ -102,7 +97,8 @@ impl<E: EventData> Engine<E> {
     /// Opens, checks and folds one record. `headers` is called only if the value is not a structured event.
     ///
     /// # Errors
-    /// [`StopReason`]; after [`StopReason::Fold`] and [`StopReason::Store`] the engine must [`Engine::forget`].
+    /// [`StopReason`]; the record has left no trace. Where a row could not be made again as it was before, everything since the last commit
+    /// is forgotten.
     pub fn apply(
         &mut self,
         stored: &Generation,
@@ -120,25 +116,24 @@ impl<E: EventData> Engine<E> {
         source.check_topic(record.offset)?;
         let log_id = source.state.sequence().log_id();
         let (tables, counts) = (&mut self.tables, &mut self.counts);
-        let project = |source: &Source, opened: &Opened<'_, E>| {
+        let project = |_: &Source, opened: &Opened<'_, E>, left_out: &[u8], parking: &mut Parking| {
             if fires("hide-row") {
                 return Ok(());
             }
-            let meta = EventMeta {
-                topic: &source.id.topic,
-                partition: source.id.partition,
-                position: opened.position,
-                time_us: opened.time.as_microsecond(),
-            };
-            for table in &mut *tables {
-                let folded = table.fold(stored, &opened.event, &meta);
-                folded.map_err(|error| StopReason::fold(source.at(record.offset, Some(opened.id)), error))?;
+            let (source, offset) = (record.source as u32, record.offset);
+            let time_us = opened.time.as_microsecond();
+            let at = ChangeAt { source, offset, position: opened.position, time_us };
+            if tables.fold(stored, &opened.event, (&at, opened.id), left_out, parking)? {
+                counts.applied += 1;
+                counts.last_event_at = Some(opened.time);
             }
-            counts.applied += 1;
-            counts.last_event_at = Some(opened.time);
             Ok(())
         };
-        match self.intake.admit(source, record, headers, project)? {
+        let taken = self.intake.admit(source, record, headers, project);
+        if self.tables.is_torn() {
+            self.forget(&stored.checkpoint());
+        }
+        match taken? {
             Taken::Repeated => self.counts.duplicates += 1,
             Taken::Fenced => self.counts.superseded += 1,
             Taken::Event | Taken::Nothing => {}
@@ -151,14 +146,6 @@ impl<E: EventData> Engine<E> {
         Ok(())
     }
 
-    /// Whether the record that was refused last will be parked: after [`Engine::forget`], records are to be read again
-    /// from the checkpoint, this one too.
-    #[must_use]
-    pub fn reads_again(&self) -> bool {
-        self.intake.reads_again()
-    }
-
-    /// Whether there is anything to commit.
     #[must_use]
     pub fn uncommitted(&self) -> bool {
         self.uncommitted
@@ -167,24 +154,21 @@ impl<E: EventData> Engine<E> {
     /// Whether so much is waiting that it should be committed now.
     #[must_use]
     pub fn full(&self) -> bool {
-        let (parked, parked_bytes) = self.intake.uncommitted();
-        fills_batch(&self.tables, self.limits.changed_rows_max, parked, parked_bytes)
+        let (parked, parked_bytes) = self.intake.parking.uncommitted();
+        self.tables.fill_batch(self.limits.changed_rows_max, parked, parked_bytes)
             || self.cache_bytes() > self.limits.cache_bytes_max
     }
 
-    /// Bytes of all cached rows.
     #[must_use]
     pub fn cache_bytes(&self) -> usize {
-        self.tables.iter().map(|table| table.bytes()).sum()
+        self.tables.bytes()
     }
 
-    /// The topics that are projected.
     #[must_use]
     pub fn topics(&self) -> &'static [Topic] {
         self.projection.topics
     }
 
-    /// What has been done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
@@ -224,5 +208,32 @@ impl<E: EventData> Engine<E> {
     /// Says now and then how many records were set aside.
     pub fn tell_set_aside(&mut self) {
         self.intake.tell_set_aside();
+    }
+
+    /// Writes all changed rows together with the checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the engine must then be given up.
+    pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
+        let mut commit = stored.begin();
+        commit.park(self.intake.parking.take_uncommitted())?;
+        self.tables.write(&mut commit)?;
+        let changed = self.sources.iter().zip(&self.changed).filter(|(_, changed)| **changed);
+        let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
+        let checkpoint = commit.finish(reached)?;
+        self.changed.fill(false);
+        self.committed = self.counts;
+        self.uncommitted = false;
+        if self.cache_bytes() > self.limits.cache_bytes_max {
+            self.tables.forget();
+        }
+        Ok(checkpoint)
+    }
+
+    /// Drops everything since the last commit; records are to be read again from `checkpoint`.
+    pub fn forget(&mut self, checkpoint: &Checkpoint) {
+        let (counts, intake) = (self.committed, self.intake.forget());
+        *self = Self { intake, ..Self::new(self.projection, checkpoint, self.limits) };
+        (self.counts, self.committed) = (counts, counts);
     }
 }

@@ -14,12 +14,9 @@
 
 mod commit;
 mod directory;
-mod finish;
 mod finished;
 mod lookup;
-mod meta;
 mod moments;
-mod notes;
 mod open;
 mod parked;
 
@@ -59,13 +56,11 @@ impl Generation {
         Self { path: path.to_owned(), rows, moments, has_blocks, lock }
     }
 
-    /// Its directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Directory for what a replay needs until the generation is finished.
     #[must_use]
     pub fn build_path(&self) -> PathBuf {
         self.path.join(BUILD_DIRECTORY)
@@ -120,10 +115,6 @@ impl Generation {
         self.last_moment().digest
     }
 
-    /// Hands everything committed to the operating system.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn flush(&self) -> Result<(), StoreError> {
         Ok(self.rows.flush()?)
     }
@@ -145,9 +136,6 @@ impl Generation {
     }
 
     /// Bytes of all its files.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
         bytes_on_disk(&self.path)
     }

@@ -97,10 +97,11 @@ pub(super) fn source(source: &SourceId) -> Vec<u8> {
     bytes
 }
 
-/// Key of an event that waits. Neither topics nor keys that are parked have a byte 0.
-pub(super) fn parked(source: &SourceId, key: &str, position: u64) -> Vec<u8> {
+/// Key of an event that waits, for one view or, as view 0, for all. Neither topics nor keys that are parked have a byte 0.
+pub(super) fn parked(source: &SourceId, key: &str, position: u64, view: u8) -> Vec<u8> {
     let mut bytes = parked_prefix(source, key);
     bytes.extend_from_slice(&position.to_be_bytes());
+    bytes.push(view);
     bytes
 }
 
@@ -130,7 +131,7 @@ pub(super) fn parked_part(key: &[u8]) -> Result<ParkedKeyPart<'_>, RowError> {
     let topic = behind_zero(key.get(PARKED.len()..).ok_or_else(damaged)?).ok_or_else(damaged)?;
     let text = PARKED.len() + topic + size_of::<i32>();
     let prefix = text + behind_zero(key.get(text..).ok_or_else(damaged)?).ok_or_else(damaged)?;
-    let piece = key.get(prefix + size_of::<u64>()..).ok_or_else(damaged)?;
+    let piece = key.get(prefix + size_of::<u64>() + size_of::<u8>()..).ok_or_else(damaged)?;
     match piece.split_last_chunk() {
         None if piece.is_empty() => Ok(ParkedKeyPart::Head),
         Some((sum, number)) if sum.len() == PIECE_SUM_BYTES => {
@@ -181,7 +182,7 @@ mod tests {
     fn the_pieces_of_an_event_that_waits_lie_behind_it_and_before_the_next_one() {
         // Zeroes in the number of a partition and in positions are no ends of names.
         let id = SourceId { topic: "users.events".into(), partition: 0 };
-        let (head, next) = (parked(&id, "a key", 0), parked(&id, "a key", 1));
+        let (head, next) = (parked(&id, "a key", 0, 0), parked(&id, "a key", 0, 1));
         let pieces = [parked_piece(&head, &[0; 16], 0), parked_piece(&head, &[u8::MAX; 16], u16::MAX)];
         let end = parked_end(&head);
         assert!([&head, &pieces[0], &pieces[1], &end, &next].is_sorted());

@@ -1,15 +1,16 @@
 //! A projection: which views are folded from which topics.
 
+use std::fmt;
+
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::bulk::{KeyFold, Pack, ViewFold};
-use super::cache::{CachedTable, Table, describe};
-use super::codec::RowError;
-use super::generation::Generation;
-use super::layout::Layout;
-use super::store::ReadError;
-use super::view::View;
+use crate::bulk::{KeyFold, Pack, ViewFold};
+use crate::cache::{CachedTable, Table, describe};
+use crate::codec::RowError;
+use crate::generation::Generation;
+use crate::store::ReadError;
+use crate::view::View;
 
 /// A topic that is projected, and the service that alone may write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +21,8 @@ pub struct Topic {
     pub service: &'static str,
 }
 
-/// One view of a projection.
 pub struct ViewEntry<E: 'static> {
-    /// [`View::ID`].
     pub id: u8,
-    /// [`View::NAME`].
     pub name: &'static str,
     pub(super) table: fn() -> Box<dyn Table<E>>,
     pub(super) pack: Pack<E>,
@@ -51,7 +49,6 @@ impl<E: 'static> ViewEntry<E> {
 pub struct Projection<E: 'static> {
     /// Counts up whenever the meaning or the bytes of any row change.
     pub layout_version: u32,
-    /// The topics that are read.
     pub topics: &'static [Topic],
     /// The views that are folded, in the order of their numbers.
     pub views: &'static [ViewEntry<E>],
@@ -90,14 +87,34 @@ impl<E> Projection<E> {
         }
         Ok(found)
     }
-
-    pub(super) fn tables(&self) -> Vec<Box<dyn Table<E>>> {
-        self.views.iter().map(|view| (view.table)()).collect()
-    }
 }
 
 fn pack<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Result<Option<Uuid>, RowError> {
     let Some((key, change)) = V::change(event) else { return Ok(None) };
     V::put_change(&change, to)?;
     Ok(Some(key))
+}
+
+/// How the kernel stores rows of whatever layout: counts up when that changes.
+const STORE_VERSION: u32 = 6;
+
+/// Layout of a generation. Rows of another layout are never read; they are rebuilt by a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Counts up whenever the meaning or the bytes of any row change.
+    pub version: u32,
+    /// Number and name of every view, in the order of their numbers.
+    pub views: Vec<(u8, &'static str)>,
+}
+
+impl fmt::Display for Layout {
+    /// `1 (products=1, users=2; store 2)`; equally how a generation notes its layout.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (", self.version)?;
+        for (index, (id, name)) in self.views.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name}={id}")?;
+        }
+        write!(f, "; store {STORE_VERSION})")
+    }
 }

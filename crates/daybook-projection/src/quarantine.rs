@@ -1,8 +1,9 @@
-//! Quarantine: a record that cannot be opened or folded parks its key, not the world.
+//! Quarantine: a record that cannot be opened parks its key, and an event that contradicts a row parks that row, not the world.
 //!
-//! The record and all later ones of its key in its partition wait, in order, in the generation itself: they are written
-//! in the same batch as the checkpoint that counts them. All other keys are projected as ever. Gaps, forks and foreign
-//! records stop the projection as before: they are about the log, not about one key.
+//! A record that cannot be opened and all later ones of its key in its partition wait, in order. Of an event that contradicts the row
+//! of a view its change waits, and all later ones of that row from its partition; the row stays as it was, and all other views and rows
+//! are projected as ever. What waits lies in the generation itself: it is written in the same batch as the checkpoint that counts it.
+//! Gaps, forks and foreign records stop the projection: they are about the log, not about one key.
 //!
 //! A record takes its place in the sequence of positions whether it is projected or parked. One that was set aside and for which
 //! the event behind it leaves a position is parked as well ([`daybook_stream`]).
@@ -11,22 +12,21 @@
 //! ([`release_all`]), or when somebody says that one is to be left out for ever ([`leave_out`]).
 //!
 //! What waits is bounded; beyond the bounds the projection stops. Only what can be shown and named waits: a record with a
-//! key of printable text.
+//! key of printable text, or a row.
 
 mod index;
 mod intake;
+mod parking;
 mod record;
 mod release;
 mod skipped;
-mod waiting;
 
-pub(crate) use index::ParkedEvent;
 pub use index::{ParkedKey, Quarantine};
 pub(crate) use intake::{Intake, Taken};
+pub(crate) use parking::{Parking, Totals};
 pub(crate) use record::ParkedRecord;
 pub use release::{ReleaseError, Released, leave_out, release, release_all};
 pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX, unnamed};
-pub(crate) use waiting::Totals;
 
 /// Events that wait in one generation. Their places are kept in memory, some hundred bytes each.
 pub const PARKED_EVENTS_MAX: u64 = 10_000;

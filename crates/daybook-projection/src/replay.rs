@@ -8,12 +8,6 @@ mod options;
 mod parked;
 mod progress;
 mod read;
-mod rows;
-mod runs;
-mod share;
-mod threads;
-mod throttle;
-mod unfoldable;
 mod work;
 mod write;
 
@@ -37,7 +31,6 @@ pub use options::{
     ReplayReport,
 };
 pub use progress::{Phase, ReplayProgress};
-pub(crate) use unfoldable::Unfoldable;
 pub use work::lower_priority;
 
 /// Rebuilds from offset zero, or goes on with a rebuild that was begun before; compares the new generation with the one
@@ -104,9 +97,6 @@ fn withdraw_damaged(read_model: &ReadModel, report: &ReplayReport) {
 }
 
 /// Rebuilds in the directory of [`ReplayOptions::into`], outside any read model; compares and publishes nothing.
-///
-/// # Errors
-/// As [`replay`].
 pub fn rebuild_aside<E: EventData + 'static>(
     kafka: &Kafka,
     projection: Projection<E>,
@@ -126,7 +116,6 @@ pub fn rebuild_aside<E: EventData + 'static>(
     Ok(report)
 }
 
-/// Where a generation is built.
 struct Place {
     name: String,
     path: PathBuf,
@@ -152,13 +141,12 @@ struct Building<'r, E: 'static> {
     projection: Projection<E>,
     options: &'r ReplayOptions,
     cancelled: &'r Stop,
-    /// What every partition holds.
     log: Vec<Watermarks>,
     control: Option<&'r ReadModel>,
 }
 
 impl<E: EventData + 'static> Building<'_, E> {
-    /// Begins anew as long as there are events that could not be folded: each time with more of them that wait.
+    /// Goes on with what is there, and begins anew once if that is of no use.
     fn run(
         &self,
         place: Place,
@@ -167,10 +155,10 @@ impl<E: EventData + 'static> Building<'_, E> {
         let ends = log::ends(self.kafka, self.projection.topics, self.options.goal.as_deref(), &self.log)?;
         let start = zero(&self.projection, self.options);
         let Place { name, path } = place;
-        let (mut again, mut resumed, mut was_damaged) = (None, false, false);
+        let (mut anew, mut resumed, mut was_damaged) = (false, false, false);
         loop {
             let (options, cancelled) = (self.options, self.cancelled);
-            let build = Build::open(&name, &path, self.projection, &start, options, cancelled, again.take())?;
+            let build = Build::open(&name, &path, self.projection, &start, options, cancelled, anew)?;
             // What was read whole needs nothing of the log any more.
             if !build.is_read()
                 && log::has_moved(self.kafka, self.projection.topics, &build.checkpoint(), &self.log)?
@@ -178,33 +166,23 @@ impl<E: EventData + 'static> Building<'_, E> {
                 tracing::warn!(
                     "the log has its events at other offsets than when {name} was begun: it is begun anew"
                 );
-                again = Some(Vec::new());
+                anew = true;
                 continue;
             }
             resumed |= build.resumed;
-            let mut unfoldable = build.unfoldable();
             let build = match self.control {
                 Some(read_model) => build.controlled_by(read_model),
                 None => build,
             };
             match build.run(self.kafka, &ends, &mut on_progress) {
-                Ok(Ok((generation, duplicates))) => {
+                Ok((generation, duplicates)) => {
                     let report = ReplayReport::new(name, path, &generation, resumed, duplicates);
                     return Ok((report, generation));
-                }
-                Ok(Err(events)) => {
-                    tracing::warn!(
-                        "{} events cannot be folded: the log is read again, and their keys are parked",
-                        events.len()
-                    );
-                    unfoldable.extend(events);
-                    again = Some(unfoldable);
                 }
                 // Once: what is damaged again is not a matter of chance.
                 Err(ReplayError::Store(error)) if error.is_damage() && !was_damaged => {
                     tracing::warn!("{name} is begun anew: {error}");
-                    (was_damaged, resumed) = (true, false);
-                    again = Some(unfoldable);
+                    (was_damaged, resumed, anew) = (true, false, true);
                 }
                 Err(error) => return Err(log::name_event(self.kafka, error)),
             }

@@ -1,13 +1,20 @@
 //! The partitions of a projection compared with the log: where to begin, and whether the log still fits.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daybook_event::doubt::{Followed, Reading};
 use daybook_event::place::Place;
 use daybook_event::sequence::SequenceError;
-use daybook_kafka::Start;
-use daybook_kafka::topics::{TopicError, Watermarks};
+use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
+use daybook_kafka::{Kafka, Start};
+use daybook_stream::{Located, PartitionState, Refusal, Unowned, Watched, locate, share_log_ids};
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
-use super::stop::{RecordAt, StopReason};
+use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use crate::projection::{Projection, Topic};
+use crate::stop::{RecordAt, StopReason};
 
 /// Where a reader begins, one start per partition in the order of [`Checkpoint::sources`].
 #[must_use]
@@ -49,12 +56,10 @@ pub fn partitions(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
 /// How the topics do not fit the checkpoint.
 #[derive(Debug, Clone)]
 pub enum Misfit {
-    /// A topic does not exist.
     Missing {
         /// Topic without prefix.
         topic: String,
     },
-    /// A topic has another number of partitions.
     Partitions(StopReason),
 }
 
@@ -144,4 +149,155 @@ fn next(source: &SourceId, at: &SourceCheckpoint) -> Box<RecordAt> {
         offset: at.next_offset,
         event_id: None,
     })
+}
+
+/// What has been done since an engine was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub applied: u64,
+    /// Records recognised as repeated.
+    pub duplicates: u64,
+    /// Records of writers that others had superseded.
+    pub superseded: u64,
+    /// Time of the event projected last.
+    pub last_event_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) id: SourceId,
+    pub(super) state: PartitionState,
+    /// Whether the projection has its topic.
+    is_projected: bool,
+}
+
+/// All partitions of a checkpoint, in its order.
+pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) -> Vec<Source> {
+    let service = |topic: &str| projection.topics.iter().find(|known| known.name == topic);
+    let source = |(id, at): (&SourceId, &SourceCheckpoint)| {
+        let topic = service(&id.topic);
+        let service = topic.map_or("", |topic| topic.service);
+        let state = PartitionState::resume(Arc::clone(&id.topic), id.partition, service, at.reached());
+        let state = state.with_read(at.next_offset, at.set_aside);
+        Source { id: id.clone(), state, is_projected: topic.is_some() }
+    };
+    let mut sources = checkpoint.sources().map(source).collect::<Vec<_>>();
+    share_log_ids(sources.iter_mut().map(|source| &mut source.state));
+    sources
+}
+
+impl SourceId {
+    /// A record of it.
+    pub(crate) fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
+        let Self { topic, partition } = self;
+        Box::new(RecordAt { topic: topic.to_string(), partition: *partition, offset, event_id })
+    }
+}
+
+impl Source {
+    /// A read model of other topics is none of this projection.
+    pub(super) fn check_topic(&self, offset: i64) -> Result<(), StopReason> {
+        if self.is_projected { Ok(()) } else { Err(StopReason::UnknownTopic { at: self.at(offset, None) }) }
+    }
+
+    /// Why an event must stop the projection.
+    pub(super) fn stop(&self, offset: i64, refusal: Refusal) -> StopReason {
+        let Refusal { id, error } = refusal;
+        StopReason::Sequence { at: self.at(offset, Some(id)), error }
+    }
+
+    /// Why a record that is no event of this partition has to wait.
+    pub(super) fn unowned(&self, offset: i64, why: Unowned) -> StopReason {
+        StopReason::unowned(self.at(offset, None), why)
+    }
+
+    pub(super) fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
+        self.id.at(offset, event_id)
+    }
+
+    pub(super) fn checkpoint(&self) -> SourceCheckpoint {
+        let reached = self.state.reached();
+        SourceCheckpoint {
+            next_offset: self.state.next_offset(),
+            next_position: reached.next_position,
+            last_id: reached.last_id,
+            resume_offset: reached.offset,
+            epoch: reached.epoch,
+            log_id: reached.log_id,
+            set_aside: self.state.set_aside(),
+        }
+    }
+}
+
+/// How long the log may take to say what it has of one partition.
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Finds the place of every partition, in the order of [`Checkpoint::sources`]. `log` is what the log holds of each. Given up once
+/// `is_over` says so.
+///
+/// # Errors
+/// [`TopicError`] if the records cannot be looked at; [`daybook_kafka::LogError::GivenUp`].
+pub(super) fn places(
+    kafka: &Kafka,
+    topics: &[Topic],
+    checkpoint: &Checkpoint,
+    log: &[Watermarks],
+    is_over: &dyn Fn() -> bool,
+) -> Result<Vec<Place>, TopicError> {
+    let service =
+        |name: &str| topics.iter().find(|topic| topic.name == name).map_or("", |topic| topic.service);
+    let located = checkpoint.sources().zip(log).map(|((source, at), held)| Located {
+        topic: &source.topic,
+        partition: source.partition,
+        service: service(&source.topic),
+        reached: at.reached(),
+        held: *held,
+    });
+    locate(kafka, &located.collect::<Vec<_>>(), is_over)
+}
+
+/// What is watched of a checkpoint's partitions, to tell whether the log is still the one that was read. `log` is what it holds of each, or
+/// why nobody says; `readings` what had been read of each when that was asked for.
+pub(super) fn watched<'c>(
+    checkpoint: &'c Checkpoint,
+    log: &[Held],
+    readings: Vec<Reading>,
+) -> Vec<Watched<'c>> {
+    let followed = |at: &SourceCheckpoint, held: &Held, reading| {
+        let Watermarks { low, high } = *held.as_ref().ok()?;
+        Some(Followed { next_offset: at.next_offset, low, high, reading })
+    };
+    let watched = checkpoint.sources().zip(log).zip(readings).map(|(((source, at), held), reading)| {
+        Watched { topic: &source.topic, partition: source.partition, followed: followed(at, held, reading) }
+    });
+    watched.collect()
+}
+
+/// Whether the log still has everything that `checkpoint` says of one partition, where it was: whoever has read it up to there would read
+/// the same again. Blocks for [`ASK_TIMEOUT`] at most, and a few seconds more while a broker does not answer.
+///
+/// # Errors
+/// [`TopicError`] if the log cannot be asked.
+pub fn is_where_it_was(
+    kafka: &Kafka,
+    projected: &[Topic],
+    checkpoint: &Checkpoint,
+    topic: &str,
+    partition: i32,
+) -> Result<bool, TopicError> {
+    let Some(at) = checkpoint.get(topic, partition) else { return Ok(false) };
+    let give_up_at = Instant::now() + ASK_TIMEOUT;
+    let is_over = || Instant::now() >= give_up_at;
+    let held = topics::held_until(kafka, &[(topic, partition)], ASK_TIMEOUT, &is_over)?;
+    let log: Vec<_> = held.into_iter().collect::<Result<_, _>>()?;
+    let one = Checkpoint::from_sources([(SourceId { topic: topic.into(), partition }, *at)]);
+    let places = places(kafka, projected, &one, &log, &is_over)?;
+    Ok(unmoved(&one, &log, &places) == [true])
+}
+
+/// Of every partition, whether the log still has everything where `checkpoint` says.
+pub(super) fn unmoved(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) -> Vec<bool> {
+    let all = checkpoint.sources().zip(log).zip(places);
+    all.map(|(((_, at), held), place)| at.next_offset <= held.high && *place == Place::At(at.resume_offset))
+        .collect()
 }

@@ -148,12 +148,6 @@ impl StopReason {
         }
     }
 
-    /// Whether it is the event that does not fit, and so concerns no other key. A row that cannot be read is the store's
-    /// fault.
-    pub(super) fn is_about_one_key(&self) -> bool {
-        matches!(self, Self::Fold { error: FoldError::Contradiction { .. }, .. })
-    }
-
     pub(super) fn unreadable(at: Box<RecordAt>, error: EventError) -> Self {
         match error {
             EventError::Data(error @ (DataError::UnknownType { .. } | DataError::FutureVersion { .. })) => {

@@ -18,11 +18,8 @@ use super::codec::RowError;
 pub struct StoreError {
     /// What was tried: `read`, `write`, …
     pub action: &'static str,
-    /// Directory of the generation.
     pub path: PathBuf,
-    /// What the system or the store said.
     pub detail: String,
-    /// What kind of failure it is.
     pub failure: Failure,
 }
 
@@ -57,7 +54,6 @@ impl StoreError {
         Self { failure, ..Self::new(action, path, error) }
     }
 
-    /// Whether the files are not what was written.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         self.failure == Failure::Damage
@@ -98,21 +94,12 @@ impl From<DatabaseError> for StoreError {
 /// Why a row could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The row's bytes are damaged.
     #[error(
         "row {key} of view {view} is damaged: {source}. Rebuild the read model with `projector --replay`"
     )]
-    Row {
-        /// Name of the view.
-        view: &'static str,
-        /// Key of the row.
-        key: Uuid,
-        /// What is wrong with its bytes.
-        source: RowError,
-    },
+    Row { view: &'static str, key: Uuid, source: RowError },
 }
 
 impl ReadError {
@@ -125,57 +112,23 @@ impl ReadError {
 /// Why a generation could not be opened or created.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
-    /// Its lock cannot be taken, whoever has it.
     #[error(transparent)]
     Lock(LockError),
-    /// Another process has it.
     #[error("generation {} is in use by {holder}; one process owns a generation at a time", path.display())]
-    InUse {
-        /// Its directory.
-        path: PathBuf,
-        /// Who has it.
-        holder: String,
-    },
-    /// There is none.
+    InUse { path: PathBuf, holder: String },
     #[error("there is no generation in {}; build one with `projector --replay`", path.display())]
-    Missing {
-        /// Where it was expected.
-        path: PathBuf,
-    },
-    /// Something is there already.
+    Missing { path: PathBuf },
     #[error("cannot build a generation in {}: the directory is not empty; name an empty or a new one", path.display())]
-    NotEmpty {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A replay that built it did not come to its end.
+    NotEmpty { path: PathBuf },
     #[error("generation {} was never finished; build a new one with `projector --replay`", path.display())]
-    Unfinished {
-        /// Its directory.
-        path: PathBuf,
-    },
-    /// Its rows mean something else.
+    Unfinished { path: PathBuf },
     #[error(
         "generation {} has layout {found}, this program reads layout {expected}; rebuild it with `projector --replay`",
         path.display()
     )]
-    ForeignLayout {
-        /// Its directory.
-        path: PathBuf,
-        /// Layout noted in it.
-        found: String,
-        /// Layout of this program.
-        expected: String,
-    },
-    /// Its checkpoint cannot be read.
+    ForeignLayout { path: PathBuf, found: String, expected: String },
     #[error("the checkpoint of generation {} is damaged: {source}; rebuild it with `projector --replay`", path.display())]
-    Checkpoint {
-        /// Its directory.
-        path: PathBuf,
-        /// What is wrong.
-        source: RowError,
-    },
-    /// The store failed.
+    Checkpoint { path: PathBuf, source: RowError },
     #[error(transparent)]
     Store(#[from] StoreError),
 }

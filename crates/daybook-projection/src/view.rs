@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::codec::RowError;
 use super::store::{ReadError, StoreError};
-use super::{heap, row_format};
+use super::{codec, heap};
 
 /// Rows by key, each the fold of its key's events.
 ///
-/// Everything in a row must follow from the key's own events in their order within one partition: how topics
+/// Everything in a row, and whether an event contradicts it, must follow from the key's own events in their order within one partition: how topics
 /// interleaved, and when rows were written, must not show, or equal logs would have unequal digests. Views are joined
 /// when they are read.
 ///
@@ -21,7 +21,6 @@ use super::{heap, row_format};
 /// a type must write all of its fields, always and in one order, so neither `flatten` nor `skip_serializing_if` nor a `HashMap`
 /// may be in it; and whatever changes the bytes of rows counts up [`Projection::layout_version`](crate::Projection).
 pub trait View: 'static {
-    /// The domain's event.
     type Event;
     /// What of an event matters to this view.
     type Change: Serialize + DeserializeOwned;
@@ -29,7 +28,6 @@ pub trait View: 'static {
     type Row: Serialize + DeserializeOwned + Send + 'static;
     /// Number of the view in stored keys, from 1; never used again for another view.
     const ID: u8;
-    /// Name of the view.
     const NAME: &'static str;
 
     /// The row that an event belongs to, and what changes in it; `None` if the view does not care for it.
@@ -38,7 +36,7 @@ pub trait View: 'static {
     /// The row after a change; `None` removes it.
     ///
     /// # Errors
-    /// [`FoldError`] stops the projection before this event; nothing of it is kept.
+    /// [`FoldError::Contradiction`]: nothing of the event is kept, and it waits for this view's row with all later ones of its partition.
     fn fold(
         row: Option<Self::Row>,
         change: Self::Change,
@@ -47,12 +45,9 @@ pub trait View: 'static {
     ) -> Result<Option<Self::Row>, FoldError>;
 
     /// Appends the change's bytes: a replay keeps changes until all of a key's are together.
-    ///
-    /// # Errors
-    /// [`RowError::Unwritable`].
     #[inline]
     fn put_change(change: &Self::Change, to: &mut Vec<u8>) -> Result<(), RowError> {
-        row_format::put(change, to)
+        codec::put(change, to)
     }
 
     /// Reads what [`View::put_change`] wrote.
@@ -61,16 +56,13 @@ pub trait View: 'static {
     /// [`RowError`] for bytes that it never wrote.
     #[inline]
     fn read_change(bytes: &[u8]) -> Result<Self::Change, RowError> {
-        row_format::read(bytes)
+        codec::read(bytes)
     }
 
     /// Appends the row's bytes. Equal rows have equal bytes.
-    ///
-    /// # Errors
-    /// [`RowError::Unwritable`].
     #[inline]
     fn encode(row: &Self::Row, to: &mut Vec<u8>) -> Result<(), RowError> {
-        row_format::put(row, to)
+        codec::put(row, to)
     }
 
     /// Reads the row's bytes.
@@ -79,7 +71,7 @@ pub trait View: 'static {
     /// [`RowError`] for bytes that [`View::encode`] never wrote.
     #[inline]
     fn decode(bytes: &[u8]) -> Result<Self::Row, RowError> {
-        row_format::read(bytes)
+        codec::read(bytes)
     }
 
     /// Bytes that a row takes in memory beyond its own size, estimated from above.
@@ -105,9 +97,7 @@ pub trait View: 'static {
 pub struct EventMeta<'a> {
     /// Topic without prefix.
     pub topic: &'a str,
-    /// Partition of that topic.
     pub partition: i32,
-    /// Position in that partition.
     pub position: u64,
     /// When the command was decided, in microseconds since 1970.
     pub time_us: i64,
@@ -118,13 +108,7 @@ pub struct EventMeta<'a> {
 pub enum FoldError {
     /// The domain says that this cannot have happened.
     #[error("the event contradicts the row of {key}: {detail}")]
-    Contradiction {
-        /// Key of the row.
-        key: Uuid,
-        /// What does not fit.
-        detail: String,
-    },
-    /// The row's stored bytes cannot be read.
+    Contradiction { key: Uuid, detail: String },
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -156,7 +140,6 @@ impl<'a> Parts<'a> {
         Self { store, unsaved, view, key, bytes_written: 0 }
     }
 
-    /// Key of the row.
     #[must_use]
     pub fn key(&self) -> Uuid {
         self.key

@@ -57,7 +57,7 @@ impl Broker {
 
     pub(crate) fn create_topics(&self) {
         for topic in projector::projection().topics {
-            self.broker.create_topic(&self.kafka.topic_name(topic.name), PARTITIONS).unwrap();
+            self.create_topic(topic.name, PARTITIONS);
         }
     }
 
@@ -66,13 +66,25 @@ impl Broker {
         self.broker.refuse_reads(times).unwrap();
     }
 
+    pub(crate) fn create_topic(&self, topic: &str, partitions: i32) {
+        self.broker.create_topic(&self.kafka.topic_name(topic), partitions).unwrap();
+    }
+
     pub(crate) fn write(&self, records: &[Record]) {
+        self.write_where(records, |record| topic_and_partition(record.source));
+    }
+
+    pub(crate) fn write_to(&self, topic: &str, partition: i32, records: &[Record]) {
+        self.write_where(records, |_| (topic.to_owned(), partition));
+    }
+
+    fn write_where(&self, records: &[Record], place: impl Fn(&Record) -> (String, i32)) {
         let writer = Writer::open(&self.kafka, |delivery| {
             delivery.result.unwrap();
         })
         .unwrap();
         for record in records {
-            let (topic, partition) = topic_and_partition(record.source);
+            let (topic, partition) = place(record);
             let outgoing = Outgoing {
                 topic: &topic,
                 partition,

@@ -266,27 +266,15 @@ pub(crate) fn project_as<E: EventData>(
     records: &[Record],
 ) {
     let mut engine = Engine::new(projection, &generation.checkpoint(), Limits::following(1 << 20));
-    while let Err(reason) = project_with(&mut engine, generation, records) {
-        assert!(engine.reads_again(), "{reason}");
-        engine.forget(&generation.checkpoint());
-    }
-    engine.commit(generation).unwrap();
-}
-
-fn project_with<E: EventData>(
-    engine: &mut Engine<E>,
-    generation: &Generation,
-    records: &[Record],
-) -> Result<(), StopReason> {
     let checkpoint = generation.checkpoint();
     let starts: Vec<_> = checkpoint.sources().map(|(_, at)| at.resume_offset).collect();
     for record in records.iter().filter(|record| record.offset >= starts[record.source]) {
-        apply(engine, generation, record)?;
+        apply(&mut engine, generation, record).unwrap();
         if engine.full() {
             engine.commit(generation).unwrap();
         }
     }
-    Ok(())
+    engine.commit(generation).unwrap();
 }
 
 /// The digest that these records lead to, in one go.

@@ -6,6 +6,7 @@ mod any_bytes;
 mod broken;
 mod broker;
 mod catching_up;
+mod contradictions;
 mod cruel;
 mod damaged_builds;
 mod disk_full;

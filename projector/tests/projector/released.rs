@@ -71,7 +71,7 @@ fn a_release_that_still_fails_changes_nothing_and_says_why() {
     let error = release(&generation, LAMPS, &LAMP.to_string()).unwrap_err();
     assert!(matches!(error, ReleaseError::StillFails { .. }), "{error}");
     let sentence = error.to_string();
-    assert!(sentence.contains("lamps/0 offset 1, event ") && sentence.contains("broken"), "{sentence}");
+    assert!(sentence.contains("lamps/0 offset 1: ") && sentence.contains("broken"), "{sentence}");
     assert_eq!(state(&generation), before);
     let nobody = release(&generation, LAMPS, "nobody").unwrap_err();
     assert!(matches!(nobody, ReleaseError::NotParked { .. }), "{nobody}");
@@ -134,7 +134,7 @@ fn what_waits_behind_an_event_that_is_left_out_is_projected_up_to_the_next_broke
     project_as(LAMPS, &again, &records(&SWITCHED));
     assert_eq!(state(&generation), state(&again));
 
-    let second = named(&generation, &Uuid::from_u128(3).to_string());
+    let second = named(&generation, "lamps/0@3");
     let both = vec![first, second];
     assert_eq!(leave_out(&generation, LAMPS, both.clone()).unwrap().projected, 2);
     // Said again, as whoever opens it does, it changes nothing.

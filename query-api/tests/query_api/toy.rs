@@ -145,7 +145,7 @@ async fn lamps_are_served_like_a_shop() {
     let answer = get_after(&service.router(), &path, &token).await;
     assert_eq!((answer.text.as_str(), answer.header("daybook-as-of")), ("2", token.as_str()));
     let told = get(&service.router(), "/status").await.ok();
-    assert_eq!(told["layout"], "1 (switches=9; store 5)");
+    assert_eq!(told["layout"], "1 (switches=9; store 6)");
     service.stop().await.unwrap();
 }
 

@@ -7,15 +7,15 @@ use daybook_event::problem::Problem;
 use schemas::orders::{OrderCancelled, OrderEvent, OrderPlaced};
 use uuid::Uuid;
 
-use crate::orders::{OrderCommand, OrderFacts, OrderRejection, Orders, PlaceOrder};
-use crate::testing::given;
-use daybook_command::{Aggregate as _, Standing, UniqueKeys};
+use crate::orders::{OrderCommand, OrderFacts, OrderRejection, Orders, PlaceOrder, Product, User};
+use crate::testing::{Known, given};
+use daybook_command::{Aggregate as _, Existence, UniqueKeys};
 
 const ID: Uuid = Uuid::from_u128(7);
 const USER: Uuid = Uuid::from_u128(8);
 const PRODUCT: Uuid = Uuid::from_u128(9);
 const BOTH_THERE: Option<OrderFacts> =
-    Some(OrderFacts { user: Standing::Present, product: Standing::Present });
+    Some(OrderFacts { user: Existence::Present(User), product: Existence::Present(Product) });
 
 fn place(quantity: i64) -> OrderCommand {
     OrderCommand::Place(PlaceOrder { order_id: ID, user_id: USER, product_id: PRODUCT, quantity })
@@ -30,7 +30,7 @@ fn cancelled() -> OrderEvent {
     OrderEvent::Cancelled(OrderCancelled { order_id: ID, user_id: USER, product_id: PRODUCT })
 }
 
-fn facts(user: Standing, product: Standing) -> Option<OrderFacts> {
+fn facts(user: Existence<User>, product: Existence<Product>) -> Option<OrderFacts> {
     Some(OrderFacts { user, product })
 }
 
@@ -51,16 +51,17 @@ fn a_quantity_has_bounds() {
 
 #[test]
 fn the_user_must_be_there() {
-    let order = |user| given::<Orders>([]).when_knowing(place(1), &facts(user, Standing::Present));
-    order(Standing::Unknown).rejected(OrderRejection::UserUnknown);
-    order(Standing::Gone).rejected(OrderRejection::UserDeleted);
+    let order = |user| given::<Orders>([]).when_knowing(place(1), &facts(user, Existence::Present(Product)));
+    order(Existence::Unknown).rejected(OrderRejection::UserUnknown);
+    order(Existence::Gone).rejected(OrderRejection::UserDeleted);
 }
 
 #[test]
 fn the_product_must_be_sold() {
-    let order = |product| given::<Orders>([]).when_knowing(place(1), &facts(Standing::Present, product));
-    order(Standing::Unknown).rejected(OrderRejection::ProductUnknown);
-    order(Standing::Gone).rejected(OrderRejection::ProductDiscontinued);
+    let order =
+        |product| given::<Orders>([]).when_knowing(place(1), &facts(Existence::Present(User), product));
+    order(Existence::Unknown).rejected(OrderRejection::ProductUnknown);
+    order(Existence::Gone).rejected(OrderRejection::ProductDiscontinued);
 }
 
 #[test]
@@ -84,16 +85,13 @@ fn an_order_lies_with_its_user() {
 
 #[test]
 fn facts_are_looked_up_where_they_belong() {
-    let standing = |table: usize, id: Uuid| match (table, id) {
-        (0, USER) => Ok(Standing::Gone),
-        (1, PRODUCT) => Ok(Standing::Present),
-        other => Err(other),
-    };
-    let found = facts(Standing::Gone, Standing::Present);
-    assert_eq!(Orders::facts(None, &place(1), standing), Ok(found));
+    let known = Known::<Orders>::nothing();
+    let known = known.with(USER, Existence::<User>::Gone).with(PRODUCT, Existence::Present(Product));
+    let found = facts(Existence::Gone, Existence::Present(Product));
+    assert_eq!(known.facts(None, &place(1)).unwrap(), found);
     let cancel = OrderCommand::Cancel(ID);
-    assert_eq!(Orders::facts(None, &cancel, standing), Ok(None));
-    assert_eq!(Orders::facts(Some(&Orders::evolve(None, &placed(1))), &cancel, standing), Ok(found));
+    assert_eq!(known.facts(None, &cancel).unwrap(), None);
+    assert_eq!(known.facts(Some(&Orders::evolve(None, &placed(1))), &cancel).unwrap(), found);
 }
 
 #[test]

@@ -1,28 +1,25 @@
 //! A directory from before there was a journal becomes one of today. What it has is written beside it, into the place where
 //! `--recover` builds, and put into its place as that does; the old store is kept aside. Killed anywhere, it begins anew.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use daybook_journal::{AppendError, Group, Journal, KeyOutcome, PartitionState, RECORD_BYTES_MAX};
 use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
-use super::StoreBefore;
-use crate::directory::index_of;
+use crate::before::StoreBefore;
+use crate::directory::INDEX;
 use crate::group::GroupError;
 use crate::idempotency::Remembered;
-use crate::index;
 use crate::kept::{self, KeptError, Opening, is_of_the_disk};
-use crate::keys;
-use crate::recorded::{self, Recorded};
+use crate::reconcile::{self, Recorded};
 use crate::recover::is_of_the_disk_too;
+use crate::{index, keys};
 
 /// Rows copied together.
 const COPIED_ROWS_MAX: usize = 1_024;
-/// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 const REMEDY: &str = "keep a copy of the directory, then start with --recover, which rebuilds it from the log and takes over what of the \
                       outbox can be read";
@@ -30,45 +27,24 @@ const REMEDY: &str = "keep a copy of the directory, then start with --recover, w
 /// Why a directory from before could not be taken over. It is as it was then.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// The old store cannot be read.
     #[error("the store cannot be read: {0}; {REMEDY}")]
     Old(#[from] GroupError),
-    /// The new one cannot be written.
     #[error("the new store cannot be written: {0}")]
     New(#[from] StoreError),
-    /// The journal cannot be made.
     #[error(transparent)]
     Kept(#[from] KeptError),
-    /// The journal cannot be written.
     #[error("the journal cannot be written: {0}")]
     Journal(#[from] AppendError),
-    /// What was left of an earlier attempt cannot be removed.
     #[error("what is left of an earlier attempt cannot be removed: {0}")]
     Left(#[from] io::Error),
-    /// The outbox is not whole.
     #[error(
         "the outbox has no event at position {position} of partition {partition}, and goes on to before position {next}; {REMEDY}"
     )]
-    Missing {
-        /// The partition.
-        partition: i32,
-        /// The first position that is missing.
-        position: u64,
-        /// Position of the next event.
-        next: u64,
-    },
-    /// The counter names another last event than the outbox has.
+    Missing { partition: i32, position: u64, next: u64 },
     #[error(
         "the last event of partition {partition}, at position {position}, is {found} in the outbox and another one by its counter; {REMEDY}"
     )]
-    LastEvent {
-        /// The partition.
-        partition: i32,
-        /// Its position.
-        position: u64,
-        /// Its id in the outbox.
-        found: Uuid,
-    },
+    LastEvent { partition: i32, position: u64, found: Uuid },
 }
 
 impl UpgradeError {
@@ -102,7 +78,7 @@ pub(crate) fn upgrade(from: &Path, to: &Path, opening: &Opening<'_>) -> Result<(
     into.take_keys(&old)?;
     into.write()?;
     let mut journal = into.journal;
-    let store = Store::open(&index_of(to), opening.cache_bytes_max)?;
+    let store = Store::open(&to.join(INDEX), opening.cache_bytes_max)?;
     let rows = copy_rows(&old.0, &store)?;
     store.fill([index::done_row(journal.last_number(), journal.id())])?;
     store.close()?;
@@ -121,7 +97,7 @@ fn state(old: &StoreBefore, partition: i32) -> Result<(PartitionState, Recorded)
         next: recorded.kept_from,
         last_id: recorded.counter.last_id.filter(|_| is_empty),
         acknowledged: recorded.sent,
-        mark: recorded::mark(&old.mark(partition)?),
+        mark: reconcile::mark(&old.mark(partition)?),
     };
     Ok((state, recorded))
 }

@@ -4,20 +4,23 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use daybook_journal::AppendError;
+use daybook_journal::{AppendError, Group, Reader};
 use daybook_service::{LogOnce, fires};
-use daybook_store::StoreError;
+use daybook_store::{Store, StoreError};
 
-use super::{CommitError, Committer, Work, refuse};
 use crate::aggregate::Aggregate;
+use crate::command::{Outcome, Reply, Undecided};
+use crate::committer::{CommitError, Committer, Gathered, Work};
 use crate::group::GroupError;
-use crate::integrity::IntegrityError;
+use crate::index::{self, IntegrityError};
 use crate::kept::{put_aside, takes_writes};
-use crate::recorded;
+use crate::metrics::CountedAs;
+use crate::positions::Positions;
+use crate::settings::Limits;
+use crate::{keys, reconcile};
 
 /// An index that is damaged is opened afresh once: what sled has in memory may have been at fault.
 const INDEX_FAILURES_MAX: u32 = 2;
-/// Pause between two attempts to open a store that failed.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 fn is_no_room(error: &CommitError) -> bool {
@@ -107,7 +110,7 @@ impl<A: Aggregate> Committer<A> {
         // What was followed and not synced may be gone, and the checkpoints with it.
         self.followed.begin_anew();
         // What the journal has was decided, also where the store could not be told at once.
-        self.counters = recorded::counters(&self.reader);
+        self.counters = reconcile::counters(&self.reader);
         self.health.well_again();
         self.positions.set_durable(self.counters.iter().map(|counter| counter.next).collect());
         Ok(())
@@ -135,5 +138,83 @@ impl<A: Aggregate> Committer<A> {
                 Err(RecvTimeoutError::Timeout) => return true,
             }
         }
+    }
+}
+
+/// Of the bytes that a journal may have, those that commands leave for the segment that is written, for the spare one, and
+/// for what is carried into them.
+const JOURNAL_BYTES_RESERVED: u64 = 16 * 1024 * 1024;
+
+/// Why no command may write anything at present, if it is so.
+pub(crate) fn fullness(limits: &Limits, positions: &Positions, journal: &Reader) -> Option<Undecided> {
+    let (unsent, bytes) = (positions.unsent(), journal.bytes());
+    if unsent >= limits.unsent_events_max {
+        return Some(Undecided::OutboxFull { unsent });
+    }
+    let full = bytes.saturating_add(JOURNAL_BYTES_RESERVED) > limits.journal_bytes_max;
+    full.then_some(Undecided::JournalFull { bytes, unsent, keys: journal.keys() })
+}
+
+impl<A: Aggregate> Committer<A> {
+    /// Answers a group that is written, or could not be.
+    pub(super) fn answer(&self, gathered: Gathered, failure: Option<&CommitError>) {
+        failure.iter().for_each(|error| self.tell_failed(error));
+        for (reply_to, reply) in gathered.waiting {
+            let reply = match (failure, reply) {
+                (Some(error), Ok(_)) => Err(store_fails(error)),
+                (_, reply) => reply,
+            };
+            self.metrics.command(counted_as(&reply));
+            // Nobody waits any more if the client has gone; the command stands all the same.
+            let _ = reply_to.send(reply);
+        }
+        if failure.is_none() {
+            // An error means that the follower has ended.
+            for done in gathered.followed {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+/// Answers a command that is not decided. Whoever follows hands its rows over once more.
+pub(super) fn refuse<A: Aggregate>(work: Work<A>, error: &CommitError) {
+    if let Work::Command(job) = work {
+        // Nobody waits any more if the client has gone.
+        let _ = job.reply_to.send(Err(store_fails(error)));
+    }
+}
+
+pub(super) fn store_fails(error: &impl std::fmt::Display) -> Undecided {
+    Undecided::StoreFails { detail: error.to_string() }
+}
+
+fn counted_as(reply: &Result<Reply, Undecided>) -> CountedAs {
+    match reply {
+        Err(Undecided::KeyReused | Undecided::TooLarge { .. }) => CountedAs::Rejected,
+        Err(_) => CountedAs::Unavailable,
+        Ok(reply) if reply.repeated => CountedAs::Repeated,
+        Ok(Reply { outcome: Outcome::Rejected(_), .. }) => CountedAs::Rejected,
+        Ok(Reply { outcome: Outcome::Accepted(accepted), .. }) if accepted.written.is_empty() => {
+            CountedAs::Unchanged
+        }
+        Ok(_) => CountedAs::Accepted,
+    }
+}
+
+/// Groups that a process which is killed has answered and forgotten. None in a build without failpoints.
+#[derive(Debug, Default)]
+pub(crate) struct HeldBack(Vec<Group>);
+
+impl HeldBack {
+    pub(super) fn hold(&mut self, store: &Store, group: Group) -> Result<(), StoreError> {
+        let shown = index::batch(group.writes.clone()).into_iter().filter(|(key, _)| !keys::is_counter(key));
+        store.apply(shown.collect())?;
+        self.0.push(group);
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Group> {
+        std::mem::take(&mut self.0)
     }
 }

@@ -5,15 +5,18 @@ use std::time::Duration;
 use daybook_event::place::Place;
 use daybook_kafka::LogError;
 use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
+use daybook_store::Bytes;
 use daybook_stream::{Located, PartitionState, locate};
 
 use super::quarantine::Quarantine;
 use super::source::Source;
-use super::{FollowError, Follower, RETRY_PAUSE};
-use crate::aggregate::{Aggregate, Followed};
+use super::{BATCH_RECORDS_MAX, FollowError, Follower, RETRY_PAUSE};
+use crate::aggregate::Aggregate;
+use crate::fields::Damaged;
 use crate::group::GroupError;
 use crate::keys;
-use crate::rows::decode_checkpoint;
+use crate::references::Followed;
+use crate::rows::Checkpoint;
 
 /// How long a leader may take to tell where its partitions end; one that does not is followed once it does.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -53,20 +56,50 @@ impl<A: Aggregate> Follower<A> {
         ready_offset: Option<i64>,
         quarantine: &Quarantine,
     ) -> Result<Source, FollowError> {
+        let Followed { topic, service, form, .. } = A::FOLLOWS[table];
         let value = self.store.get(&keys::checkpoint(table, partition)).map_err(GroupError::from)?;
-        let checkpoint = value.map(|value| decode_checkpoint(&value)).transpose();
-        let (reached, set_aside) = checkpoint.map_err(GroupError::from)?.unwrap_or_default();
-        let Followed { topic, service, .. } = A::FOLLOWS[table];
+        let checkpoint = value.map(|value| Checkpoint::decode(&value)).transpose();
+        let Checkpoint { reached, set_aside, .. } = checkpoint.map_err(GroupError::from)?.unwrap_or_default();
         let state = PartitionState::resume(topic.into(), partition, service, reached);
         let mut state = state.with_read(reached.offset, set_aside);
         quarantine.placed_in(table, partition).for_each(|id| state.was_placed(id));
-        Ok(Source { table, state, ready_offset, away: None })
+        Ok(Source { table, form, state, ready_offset, away: None })
     }
 
     /// Partitions of a topic that have a checkpoint: all, or none if it has never been followed.
     fn partitions_followed(&self, table: usize) -> Result<i32, FollowError> {
-        let checkpoints = self.store.scan(&keys::checkpoints(table), usize::MAX).map_err(GroupError::from)?;
-        Ok(checkpoints.len() as i32)
+        Ok(self.rows(&keys::checkpoints(table))?.len() as i32)
+    }
+
+    /// Begins those topics again of which a program before kept something else: none of it counts any more, and what waits comes
+    /// once more.
+    pub(super) fn begin_other_forms(&self) -> Result<(), FollowError> {
+        for (table, Followed { topic, form, .. }) in A::FOLLOWS.iter().enumerate() {
+            let found = self.rows(&keys::checkpoints(table))?;
+            let is_of_form = |row: &Bytes| Ok(Checkpoint::decode(row)?.form == *form);
+            let are_of_form: Result<Vec<bool>, Damaged> =
+                found.iter().map(|(_, row)| is_of_form(row)).collect();
+            if are_of_form.map_err(GroupError::from)?.into_iter().all(|is_of_form| is_of_form) {
+                continue;
+            }
+            tracing::warn!(
+                topic,
+                form,
+                "what is kept of a topic has another form; it is followed again from its beginning"
+            );
+            let [parked, waiting] = keys::quarantined(table).map(|span| self.rows(&span));
+            for rows in [parked?, waiting?].concat().chunks(BATCH_RECORDS_MAX) {
+                self.write(rows.iter().map(|(key, _)| (key.to_vec(), None)).collect())?;
+            }
+            // Last, and all of them: killed before, it begins here again.
+            let begun = Checkpoint { form: *form, ..Checkpoint::default() }.encode();
+            self.write(found.iter().map(|(key, _)| (key.to_vec(), Some(begun.clone()))).collect())?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, span: &keys::Span) -> Result<Vec<(Bytes, Bytes)>, FollowError> {
+        Ok(self.store.scan(span, usize::MAX).map_err(GroupError::from)?)
     }
 
     /// Brings every source to the offset where its next event is now, once the log has it. While the end of the log is

@@ -1,28 +1,26 @@
 //! An event of another service that this program cannot read parks its aggregate, not the world.
 //!
 //! It and all later events of the aggregate wait in the store, in order, written before the checkpoint that counts them.
-//! Commands that depend on the aggregate are refused meanwhile (`group/read_set.rs`), all others are decided as ever. At
+//! Commands that depend on the aggregate are refused meanwhile (`references.rs`), all others are decided as ever. At
 //! each start what waits is tried again, so that a newer program takes what an older one could not. A record that was set
 //! aside and has a position after all parks the aggregate that its key names, for good.
 
 use std::collections::BTreeMap;
 
 use daybook_event::envelope::Envelope;
-use daybook_event::event_data::DataError;
 use daybook_store::{Store, VALUE_BYTES_MAX, Writes};
 use daybook_stream::{Placed, SetAsideLog};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::source::standing_row;
-use crate::aggregate::{Followed, Said};
+use crate::command::Written;
 use crate::fields::Damaged;
 use crate::followed::{ParkedShown, QuarantineShown};
 use crate::group::GroupError;
 use crate::incoming::IncomingFault;
 use crate::keys::{self, WaitingAt};
-use crate::outcome::Written;
-use crate::parked::{Parked, WaitingEvent};
+use crate::references::{Followed, ReferenceUpdate, Value, reference_row};
+use crate::rows::{Parked, WaitingEvent};
 
 /// Events that wait in all.
 const PARKED_EVENTS_MAX: u64 = 10_000;
@@ -30,10 +28,8 @@ const PARKED_EVENTS_MAX: u64 = 10_000;
 const PARKED_BYTES_MAX: u64 = 64 << 20;
 /// Events of one aggregate that wait: they leave in one atomic write.
 pub(crate) const PARKED_EVENTS_PER_KEY_MAX: u64 = 1_000;
-/// Aggregates that are shown to operators.
 const SHOWN_KEYS_MAX: usize = 100;
 
-/// What waits, by followed topic and aggregate.
 pub(crate) struct Quarantine {
     follows: &'static [Followed],
     parked: BTreeMap<(usize, Uuid), Waiting>,
@@ -43,7 +39,6 @@ pub(crate) struct Quarantine {
     changed: bool,
     /// Records that were set aside and wait, by followed topic and partition.
     placed: Vec<(usize, i32, Uuid)>,
-    /// What is said of records that are set aside.
     pub(super) set_aside: SetAsideLog,
 }
 
@@ -76,10 +71,11 @@ impl Quarantine {
                 left.placed.push((at.table, event.partition, event.event_id));
             }
             let waits = left.waits(at.table, at.subject);
-            if !waits && let Ok(said) = left.read(&at, &event)? {
+            if !waits && let Ok(update) = left.read(&at, &event)? {
                 let of_aggregate = writes.entry((at.table, at.subject)).or_default();
-                let said_at = Written { partition: event.partition, position: at.position };
-                of_aggregate.extend(standing_row(at.table, said, said_at));
+                let told_at = Written { partition: event.partition, position: at.position };
+                let form = follows[at.table].form;
+                of_aggregate.extend(reference_row(at.table, form, update, told_at));
                 of_aggregate.push((key.to_vec(), None));
                 continue;
             }
@@ -102,14 +98,18 @@ impl Quarantine {
         Ok((left, writes.into_values().collect()))
     }
 
-    fn read(&self, at: &WaitingAt, event: &WaitingEvent<'_>) -> Result<Result<Said, String>, Damaged> {
+    fn read(
+        &self,
+        at: &WaitingAt,
+        event: &WaitingEvent<'_>,
+    ) -> Result<Result<ReferenceUpdate<Value>, String>, Damaged> {
         if event.is_set_aside() {
             return Ok(Err(event.data.to_owned()));
         }
         let damaged = Damaged { what: "waiting event" };
         let followed = self.follows.get(at.table).ok_or_else(|| damaged.clone())?;
         let data: &RawValue = serde_json::from_str(event.data).map_err(|_| damaged)?;
-        Ok((followed.read)(event.event_type, data).map_err(|error| error.to_string()))
+        Ok((followed.read)(event.event_type, data))
     }
 
     /// Ids of records of a partition that were set aside and wait: such a record may be repeated.
@@ -118,7 +118,6 @@ impl Quarantine {
         self.placed.iter().filter(is_there).map(|(.., id)| *id)
     }
 
-    /// Whether events of an aggregate wait.
     pub(crate) fn waits(&self, table: usize, subject: Uuid) -> bool {
         self.parked.contains_key(&(table, subject))
     }
@@ -128,15 +127,14 @@ impl Quarantine {
         &mut self,
         table: usize,
         envelope: &Envelope<'_>,
-        unreadable: Option<DataError>,
+        unreadable: Option<String>,
     ) -> Result<Writes, IncomingFault> {
         let (event_id, partition) = (envelope.id, envelope.source.partition);
         let (event_type, data) = (&*envelope.event_type, envelope.data.get());
         let event = WaitingEvent { partition, event_id, event_type, data };
         let at = WaitingAt { table, subject: envelope.subject, position: envelope.position };
-        let reason = unreadable.as_ref().map(ToString::to_string);
-        self.put(&at, &event, reason.as_deref()).map_err(|full| match unreadable {
-            Some(source) => IncomingFault::Data { id: event_id, source },
+        self.put(&at, &event, unreadable.as_deref()).map_err(|full| match unreadable {
+            Some(why) => IncomingFault::Data { id: event_id, why },
             None => full,
         })
     }
@@ -213,10 +211,7 @@ impl Quarantine {
         let shown = |((table, subject), waiting): (&(usize, Uuid), &Waiting)| ParkedShown {
             topic: self.follows[*table].topic,
             key: *subject,
-            partition: waiting.first.partition,
-            position: waiting.first.position,
-            event_id: waiting.first.event_id,
-            reason: waiting.first.reason.clone(),
+            parked: waiting.first.clone(),
             events: waiting.events,
         };
         std::mem::take(&mut self.changed).then(|| QuarantineShown {

@@ -1,21 +1,25 @@
 //! One partition that is followed, and the events of it that wait to be written.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use daybook_kafka::Record;
-use daybook_service::fires;
+use daybook_service::{LogOnce, fires};
 use daybook_store::Writes;
 use daybook_stream::{Admission, Disposition, PartitionState};
 
-use super::quarantine::Quarantine;
-use crate::aggregate::{Followed, Said};
+use crate::command::Written;
 use crate::followed::{At, Place};
+use crate::follower::quarantine::Quarantine;
 use crate::incoming::{self, IncomingFault};
 use crate::keys;
-use crate::outcome::Written;
-use crate::rows::{Reference, encode_checkpoint};
+use crate::references::{Followed, reference_row};
+use crate::rows::Checkpoint;
 
-/// One partition that is followed.
 pub(super) struct Source {
     pub(super) table: usize,
+    /// Of what is kept.
+    pub(super) form: u32,
     pub(super) state: PartitionState,
     /// Followed up to here, where it ended at the start, it is ready. None while nobody has told where that is.
     pub(super) ready_offset: Option<i64>,
@@ -39,7 +43,6 @@ impl Source {
         (self.table, self.state.partition())
     }
 
-    /// Applies a record, unless it was applied before.
     pub(super) fn apply(
         &mut self,
         followed: &Followed,
@@ -58,10 +61,10 @@ impl Source {
                     true => Err(None),
                     false => (followed.read)(&envelope.event_type, &envelope.data).map_err(Some),
                 };
-                let said_at = Written { partition, position: envelope.position };
+                let told_at = Written { partition, position: envelope.position };
                 match read {
                     Ok(_) if fires("forget-fact") => {}
-                    Ok(said) => batch.write(standing_row(self.table, said, said_at)),
+                    Ok(update) => batch.write(reference_row(self.table, followed.form, update, told_at)),
                     Err(unreadable) => batch.write(quarantine.park(self.table, &envelope, unreadable)?),
                 }
                 batch.followed += 1;
@@ -79,24 +82,17 @@ impl Source {
     }
 
     pub(super) fn checkpoint(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        let checkpoint = encode_checkpoint(&self.state.reached(), self.state.set_aside());
-        (keys::checkpoint(self.table, self.state.partition()), Some(checkpoint))
+        let (reached, set_aside) = (self.state.reached(), self.state.set_aside());
+        let checkpoint = Checkpoint { reached, set_aside, form: self.form };
+        (keys::checkpoint(self.table, self.state.partition()), Some(checkpoint.encode()))
     }
 }
 
-/// The row of what an event says about somebody's standing, if it says anything.
-pub(super) fn standing_row(table: usize, said: Said, said_at: Written) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-    let (subject, standing) = said?;
-    Some((keys::reference(table, subject), Reference { standing, said_at }.encode()))
-}
-
-/// Records that are read and not yet handed over.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) writes: Writes,
     pub(super) touched: Vec<usize>,
     pub(super) records: usize,
-    /// Bytes of what is to be written.
     pub(super) bytes: usize,
     /// Events among them, also repeated ones.
     pub(super) followed: u64,
@@ -110,5 +106,56 @@ impl Batch {
             self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             self.writes.push((key, value));
         }
+    }
+}
+
+/// Says why nothing is followed: when that begins, once a minute from then on, and when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    said: LogOnce,
+    /// Since when it fails again and again.
+    since: Mutex<Option<Instant>>,
+}
+
+impl Telling {
+    pub(super) fn fails(&self, reason: &str) {
+        if let Some(more) = self.fails_at(reason, Instant::now()) {
+            tracing::warn!("not following: {reason}; trying again{more}");
+        }
+    }
+
+    pub(super) fn goes_on(&self) {
+        if let Some((lasted, more)) = self.goes_on_at(Instant::now()) {
+            tracing::info!(after_s = lasted.as_secs(), "following goes on{more}");
+        }
+    }
+
+    fn fails_at(&self, reason: &str, now: Instant) -> Option<String> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+        self.said.say_like_at("fails", reason, now)
+    }
+
+    /// If anything has failed, how long it lasted.
+    fn goes_on_at(&self, now: Instant) -> Option<(Duration, String)> {
+        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((now.saturating_duration_since(since), self.said.say_at("goes on", now)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_for_minutes_is_said_once_a_minute_and_when_it_is_over() {
+        let (said, began) = (Telling::default(), Instant::now());
+        let at = |ms| began + Duration::from_millis(ms);
+        assert_eq!(said.goes_on_at(at(0)), None, "nothing has failed");
+        let lines: Vec<_> = (0..240).filter_map(|tried| said.fails_at("a page", at(tried * 500))).collect();
+        assert_eq!(lines, ["", " (119 more of this kind before)"]);
+        let other = said.fails_at("no broker", at(120_000));
+        assert_eq!(other.as_deref(), Some(""), "another reason hides behind none");
+        assert_eq!(said.goes_on_at(at(130_000)), Some((Duration::from_secs(130), String::new())));
+        assert_eq!(said.goes_on_at(at(131_000)), None, "it is over");
     }
 }

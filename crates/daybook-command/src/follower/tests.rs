@@ -16,7 +16,7 @@ use crate::tests::toy::Toys;
 fn source(partition: i32, away: Option<&str>) -> Source {
     let away = away.map(str::to_owned);
     let state = PartitionState::resume("toys.events".into(), partition, "toys", Reached::default());
-    Source { table: 0, state, ready_offset: Some(0), away }
+    Source { table: 0, form: 0, state, ready_offset: Some(0), away }
 }
 
 fn follower(kafka: Kafka, store: Arc<Store>, committer: SyncSender<Work<Toys>>) -> Follower<Toys> {

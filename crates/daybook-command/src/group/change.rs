@@ -4,16 +4,14 @@ use daybook_event::problem::Problem;
 use daybook_journal::{Event, ReadError};
 use daybook_store::{StoreError, VALUE_BYTES_MAX, Writes};
 
-use crate::command::Undecided;
+use crate::command::{Outcome, Undecided};
 use crate::fields::Damaged;
-use crate::outcome::Outcome;
 use crate::positions::Shut;
 use crate::seal::Sealed;
 
 /// What a row has besides its largest part: a key, lengths, the positions of an outcome, headers of an event.
 const ROW_OVERHEAD_BYTES_MAX: usize = 1024;
 
-/// Why store or journal do not give what is needed.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     #[error(transparent)]
@@ -22,6 +20,12 @@ pub enum GroupError {
     Damaged(#[from] Damaged),
     #[error("the journal cannot be read: {0}")]
     Journal(#[from] ReadError),
+}
+
+impl From<daybook_journal::Damaged> for GroupError {
+    fn from(damaged: daybook_journal::Damaged) -> Self {
+        Self::Damaged(damaged.into())
+    }
 }
 
 impl GroupError {
@@ -35,25 +39,14 @@ impl GroupError {
     }
 }
 
-/// Why one command of a group was not decided.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Stopped {
     /// The others go on; a damaged row is a matter of whoever needs it.
-    Undecided(Undecided),
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
     /// The store cannot be read, so none of them can.
-    Store(StoreError),
-}
-
-impl From<Undecided> for Stopped {
-    fn from(undecided: Undecided) -> Self {
-        Self::Undecided(undecided)
-    }
-}
-
-impl From<StoreError> for Stopped {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<Damaged> for Stopped {
@@ -78,7 +71,6 @@ impl From<GroupError> for Stopped {
     }
 }
 
-/// What a command changes, once it is decided.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) outcome: Outcome,
@@ -117,7 +109,6 @@ impl Change {
         Self { outcome: Outcome::Rejected(problem), is_provisional: false, takes_key: false, writes, sealed }
     }
 
-    /// Bytes that it writes.
     pub(super) fn bytes(&self) -> usize {
         let rows = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
         rows.chain(self.sealed.events.iter().map(Event::bytes)).sum()

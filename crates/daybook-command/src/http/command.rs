@@ -1,22 +1,23 @@
 //! A command over HTTP: headers and body in, the answer out. The same course for every command of every service.
 
+use std::borrow::Cow;
+
 use axum::body::Body as RawBody;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use daybook_event::headers;
+use daybook_event::token::{Token, TokenPosition};
 use daybook_service::http::problem_types::REQUEST_IN_FLIGHT;
 use daybook_service::http::{
-    After, ApiError, Body, Conditions, EntityTags, joined, no_parameters, one, parse_id, shortened,
+    After, ApiError, Body, Conditions, EntityTags, joined, json, no_parameters, one, parse_id, shortened, tag,
 };
 use uuid::Uuid;
 
-use super::answer;
-use super::idempotency_key::SentKey;
 use crate::aggregate::Aggregate;
-use crate::command::{self, Cause, Condition, Undecided, Versions};
+use crate::command::{self, Accepted, Cause, Condition, Outcome, Undecided, Versions, Written};
 use crate::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
-use crate::outcome::Outcome;
+use crate::references::Followed;
 use crate::service::Service;
 
 /// Reads a request, has its command decided, and answers. `build` makes the command of the body; a request without one gets
@@ -29,7 +30,7 @@ pub(super) async fn command<A: Aggregate>(
     build: impl FnOnce(&Body) -> Result<A::Command, ApiError>,
 ) -> Response {
     match execute(service, parts, body, is_fresh, build).await {
-        Ok(outcome) => answer::outcome::<A>(&parts.method, parts.uri.path(), outcome),
+        Ok(outcome) => answer::<A>(&parts.method, parts.uri.path(), outcome),
         Err(error) => error.into_response(),
     }
 }
@@ -139,4 +140,112 @@ fn hold<A: Aggregate>(service: &Service<A>, key: &IdempotencyKey) -> Result<Held
         }
         HeldBy::OtherRequest => Undecided::KeyReused.into(),
     })
+}
+
+/// The answer is made of the outcome and the request, so a repeated request gets the first answer again.
+fn answer<A: Aggregate>(method: &Method, path: &str, outcome: Outcome) -> Response {
+    match outcome {
+        Outcome::Accepted(accepted) => self::accepted::<A>(method, path, accepted),
+        Outcome::Rejected(problem) => ApiError::from(problem).into_response(),
+    }
+}
+
+/// 201 for what was created at the path of a collection; 204 where nothing is left to show.
+fn accepted<A: Aggregate>(method: &Method, path: &str, accepted: Accepted) -> Response {
+    let token = token(&accepted, A::TOPIC, A::FOLLOWS);
+    let location = accepted.created.map(|id| format!("{path}/{id}"));
+    let shown = accepted.state.filter(|_| *method != Method::DELETE);
+    let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = match shown {
+        Some(state) => {
+            let mut response = json(status, state);
+            tag(&mut response, &accepted.version.to_string());
+            response
+        }
+        None if location.is_some() => status.into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    };
+    // Made of ids, numbers, fixed text and paths that have come as HTTP.
+    let location = location.and_then(|location| HeaderValue::try_from(location).ok());
+    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
+    response.headers_mut().extend(token_header(headers::TOKEN, &token));
+    response
+}
+
+/// The header `name` with one position, if it is known.
+pub(super) fn position_header(
+    name: &'static str,
+    topic: &str,
+    at: Option<Written>,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let token = Token { positions: at.into_iter().map(|at| position(topic, at)).collect() };
+    token_header(name, &token).into_iter()
+}
+
+fn token_header(name: &'static str, token: &Token) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::try_from(token.to_header()).ok().filter(|value| !value.is_empty())?;
+    Some((HeaderName::from_static(name), value))
+}
+
+/// What was written in `topic`, or where the state that is shown was written before; and what of the topics of `follows` that
+/// depends on.
+fn token(accepted: &Accepted, topic: &str, follows: &[Followed]) -> Token {
+    let own = accepted.written.iter().chain(&accepted.stands_at).map(|at| position(topic, *at));
+    let depends_on = accepted.depends_on.iter().filter_map(|depends_on| {
+        follows.get(usize::from(depends_on.table)).map(|followed| position(followed.topic, depends_on.at))
+    });
+    Token { positions: own.chain(depends_on).collect() }
+}
+
+fn position(topic: &str, at: Written) -> TokenPosition {
+    TokenPosition { topic: topic.to_owned(), partition: at.partition, position: at.position }
+}
+
+/// Longest key, without quotes.
+const KEY_CHARS_MAX: usize = 200;
+
+/// `Idempotency-Key`: a string in quotes, as the draft has it, or the same characters without them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SentKey<'r> {
+    /// The characters that it consists of; `abc` and `"abc"` are one key.
+    pub(super) key: Cow<'r, str>,
+    pub(super) header: &'r str,
+}
+
+impl<'r> SentKey<'r> {
+    pub(super) fn read(from: &'r HeaderMap) -> Result<Option<Self>, ApiError> {
+        one(from, headers::IDEMPOTENCY_KEY)?.map(Self::parse).transpose()
+    }
+
+    /// Only a key in quotes may have spaces.
+    fn parse(header: &'r str) -> Result<Self, ApiError> {
+        let key = match header.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted).map(Cow::Owned),
+            None => Some(Cow::Borrowed(header)).filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())),
+        };
+        let key = key.filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len())).ok_or_else(malformed)?;
+        Ok(Self { key, header })
+    }
+}
+
+/// What stands behind the first quote, up to the last one, with `\"` for a quote and `\\` for a backslash in it.
+fn unquoted(text: &str) -> Option<String> {
+    let mut key = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    loop {
+        match characters.next()? {
+            '"' => return characters.next().is_none().then_some(key),
+            '\\' => key.push(characters.next().filter(|escaped| matches!(escaped, '"' | '\\'))?),
+            character @ ' '..='~' => key.push(character),
+            _ => return None,
+        }
+    }
+}
+
+fn malformed() -> ApiError {
+    let detail = format!(
+        "Idempotency-Key must have 1 to {KEY_CHARS_MAX} visible ASCII characters without spaces, or be a string in quotes of as \
+         many characters, in which spaces may be, with \\\" for a quote and \\\\ for a backslash"
+    );
+    ApiError::header(headers::IDEMPOTENCY_KEY, detail)
 }

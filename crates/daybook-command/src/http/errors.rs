@@ -4,8 +4,7 @@ use daybook_service::http::{ApiError, problem_types as kind};
 
 use crate::command::Undecided;
 use crate::followed::AwaitError;
-use crate::places::Busy;
-use crate::service::{AfterError, ExecuteError, LoadError};
+use crate::service::{AfterError, Busy, ExecuteError, LoadError};
 
 const STORE_FAILS: &str = "the command could not be written to disk; repeat it with the same Idempotency-Key once the disk is \
                            well, of which /health/ready and the service's log say more";
@@ -32,52 +31,40 @@ const NOT_FOLLOWED: &str = "what Daybook-After names has not arrived here, and n
                             again, /health/ready says why";
 
 impl From<Undecided> for ApiError {
+    /// Where the kernel's words are for operators, with directories, files, hosts, brokers and instances in them, the client reads
+    /// what it means for the request.
     fn from(undecided: Undecided) -> Self {
-        let detail = shown(&undecided);
-        match undecided {
-            Undecided::QueueFull => Self::new(&kind::OVERLOADED, detail),
-            Undecided::OutboxFull { .. } | Undecided::PartitionFull { .. } => {
-                Self::new(&kind::OUTBOX_FULL, detail)
-            }
+        let (kind, told) = match &undecided {
+            Undecided::QueueFull => (&kind::OVERLOADED, None),
+            Undecided::OutboxFull { .. } | Undecided::PartitionFull { .. } => (&kind::OUTBOX_FULL, None),
             // One kind, whether it differs or is not known, as in the metrics; the detail says which it is.
-            Undecided::PartitionAway { .. } => Self::new(&kind::PARTITION_AWAY, detail),
-            Undecided::JournalFull { .. } => Self::new(&kind::JOURNAL_FULL, detail),
-            Undecided::KeysFull { .. } => Self::new(&kind::IDEMPOTENCY_KEYS_FULL, detail),
-            Undecided::KeyUnreadable { .. } => Self::new(&kind::KEY_UNREADABLE, detail),
-            Undecided::StoreFails { .. } | Undecided::Stuck { .. } | Undecided::Damaged { .. } => {
-                Self::new(&kind::STORE_FAILS, detail)
+            Undecided::PartitionAway { differs: true, .. } => {
+                (&kind::PARTITION_AWAY, Some(PARTITION_DIFFERS))
             }
-            Undecided::CatchingUp { .. } => Self::new(&kind::CATCHING_UP, detail),
-            Undecided::FollowingStopped { .. } => Self::new(&kind::FOLLOWING_STOPPED, detail),
-            Undecided::Quarantined { key, .. } => {
-                Self::new(&kind::QUARANTINED, detail).with("quarantined", vec![key.to_string()])
+            Undecided::PartitionAway { .. } => (&kind::PARTITION_AWAY, Some(PARTITION_AWAY)),
+            Undecided::JournalFull { .. } => (&kind::JOURNAL_FULL, None),
+            Undecided::KeysFull { .. } => (&kind::IDEMPOTENCY_KEYS_FULL, None),
+            Undecided::KeyUnreadable { detail } => {
+                tracing::error!("what became of a request with an Idempotency-Key cannot be read: {detail}");
+                (&kind::KEY_UNREADABLE, Some(KEY_UNREADABLE))
             }
-            Undecided::RelayHalted { .. } => Self::new(&kind::RELAY_HALTED, detail),
-            Undecided::Superseded { .. } => Self::new(&kind::FENCED, detail),
-            Undecided::Stopping => Self::new(&kind::STOPPING, detail),
-            Undecided::Fault => Self::new(&kind::FAULT, detail),
-            Undecided::KeyReused => Self::new(&kind::IDEMPOTENCY_KEY_REUSED, detail),
-            Undecided::TooLarge { .. } => Self::new(&kind::EVENT_TOO_LARGE, detail),
+            Undecided::StoreFails { .. } => (&kind::STORE_FAILS, Some(STORE_FAILS)),
+            Undecided::Stuck { .. } | Undecided::Damaged { .. } => (&kind::STORE_FAILS, None),
+            Undecided::CatchingUp { .. } => (&kind::CATCHING_UP, Some(CATCHING_UP)),
+            Undecided::FollowingStopped { .. } => (&kind::FOLLOWING_STOPPED, Some(FOLLOWING_STOPPED)),
+            Undecided::Quarantined { .. } => (&kind::QUARANTINED, None),
+            Undecided::RelayHalted { .. } => (&kind::RELAY_HALTED, Some(RELAY_HALTED)),
+            Undecided::Superseded { .. } => (&kind::FENCED, Some(SUPERSEDED)),
+            Undecided::Stopping => (&kind::STOPPING, None),
+            Undecided::Fault => (&kind::FAULT, None),
+            Undecided::KeyReused => (&kind::IDEMPOTENCY_KEY_REUSED, None),
+            Undecided::TooLarge { .. } => (&kind::EVENT_TOO_LARGE, None),
+        };
+        let error = Self::new(kind, told.map_or_else(|| undecided.to_string(), str::to_owned));
+        match undecided {
+            Undecided::Quarantined { key, .. } => error.with("quarantined", vec![key.to_string()]),
+            _ => error,
         }
-    }
-}
-
-/// What a client reads. Where the kernel's words are for operators, with directories, files, hosts, brokers and instances
-/// in them, the client reads what it means for the request.
-fn shown(undecided: &Undecided) -> String {
-    match undecided {
-        Undecided::StoreFails { .. } => STORE_FAILS.to_owned(),
-        Undecided::RelayHalted { .. } => RELAY_HALTED.to_owned(),
-        Undecided::Superseded { .. } => SUPERSEDED.to_owned(),
-        Undecided::PartitionAway { differs: true, .. } => PARTITION_DIFFERS.to_owned(),
-        Undecided::PartitionAway { .. } => PARTITION_AWAY.to_owned(),
-        Undecided::CatchingUp { .. } => CATCHING_UP.to_owned(),
-        Undecided::FollowingStopped { .. } => FOLLOWING_STOPPED.to_owned(),
-        Undecided::KeyUnreadable { detail } => {
-            tracing::error!("what became of a request with an Idempotency-Key cannot be read: {detail}");
-            KEY_UNREADABLE.to_owned()
-        }
-        other => other.to_string(),
     }
 }
 

@@ -12,10 +12,9 @@ use daybook_service::http::{ApiError, Body, path_id};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::command::command;
-use super::guarded::guarded;
-use super::read::show;
 use crate::aggregate::Aggregate;
+use crate::http::command::command;
+use crate::http::{guarded, show};
 use crate::service::Service;
 
 type Make<A> = Arc<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, ApiError> + Send + Sync>;
@@ -30,9 +29,7 @@ pub struct Routes<A: Aggregate> {
     routes: Vec<Route<A>>,
 }
 
-/// One way to send a command.
 pub struct Route<A: Aggregate> {
-    /// Method of the request.
     pub method: Method,
     /// Path of the request, with the name of the id in braces.
     pub path: String,
@@ -151,7 +148,6 @@ impl<A: Aggregate> Routes<A> {
     }
 }
 
-/// Answers what is sent to a route.
 fn handler<A: Aggregate>(route: Route<A>) -> MethodRouter<Shared<A>> {
     // A route has one of three methods.
     let method = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::POST);

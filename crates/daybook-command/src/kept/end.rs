@@ -12,7 +12,6 @@ const RECORD_EVENTS_MAX: u64 = (daybook_journal::RECORD_BYTES_MAX / 256) as u64;
 /// How far each has got. Positions are those of the next event, per partition.
 pub(super) struct Ends<'a> {
     pub(super) journal: &'a [u64],
-    /// None if the index cannot be read.
     pub(super) index: Option<Vec<u64>>,
     pub(super) log: &'a [u64],
     /// Whether the journal ends with something that is no whole record.
@@ -23,7 +22,6 @@ pub(super) struct Ends<'a> {
     pub(super) goes_on: bool,
 }
 
-/// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     /// Nothing is missing. Where the log has more nevertheless, the comparison of both says so.

@@ -1,25 +1,29 @@
-//! The index that a start finds: opened, or to be built again.
+//! The index that a start finds: opened, or put aside by one rename and built again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
+use daybook_store::files::{probe, remove, sync_dir};
 use daybook_store::{Noted, Store, StoreError, Unreadable};
 
-use super::{KeptError, Looked, Opening, takes_writes};
-use crate::directory::index_of;
+use crate::directory::{ASIDE, INDEX};
 use crate::group::GroupError;
 use crate::index::{self, Done};
-use crate::keys;
+use crate::kept::{KeptError, Looked, Opening};
+use crate::keys::{self, Span};
 use crate::rows::Counter;
 
 /// Pause between two lines of the log that tell how far it is.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) enum FoundIndex {
-    /// It can be opened.
-    Open { store: Arc<Store>, done: Option<Done>, counters: Vec<Counter> },
-    /// It is to be built again, for this reason.
+    Open {
+        store: Arc<Store>,
+        done: Option<Done>,
+        counters: Vec<Counter>,
+    },
     Unusable(String),
     /// The same, where nothing is wrong with it but that pages of it cannot be read.
     Unreadable(String),
@@ -27,7 +31,7 @@ pub(super) enum FoundIndex {
 
 impl FoundIndex {
     pub(super) fn look(dir: &Path, opening: &Opening<'_>, of_today: bool) -> Result<Self, KeptError> {
-        let path = index_of(dir);
+        let path = dir.join(INDEX);
         if !path.exists() {
             return Ok(Self::Unusable("there is none".to_owned()));
         }
@@ -84,14 +88,13 @@ impl Looked {
         if !matches!(self.index, FoundIndex::Unreadable(_)) {
             return;
         }
-        match FoundIndex::open(&index_of(&self.dir), opening, (Noted::MustBe, Unreadable::IsLeft)) {
+        match FoundIndex::open(&self.dir.join(INDEX), opening, (Noted::MustBe, Unreadable::IsLeft)) {
             Ok(index) => self.index = index,
             Err(error) => tracing::debug!(%error, "the index cannot be gone on with"),
         }
     }
 }
 
-/// Where each partition stands as an index has it.
 pub(super) fn counters(store: &Store, partitions: i32) -> Result<Vec<Counter>, GroupError> {
     (0..partitions).map(|partition| counter(store, partition)).collect()
 }
@@ -100,4 +103,57 @@ pub(super) fn counters(store: &Store, partitions: i32) -> Result<Vec<Counter>, G
 pub(crate) fn counter(store: &Store, partition: i32) -> Result<Counter, GroupError> {
     let row = store.get(&keys::counter(partition))?;
     Ok(row.map(|row| Counter::decode(&row)).transpose()?.unwrap_or_default())
+}
+
+/// A file that is written, synced and removed to see whether the disk takes that.
+const TRIAL: &str = "trial";
+/// Its size: a segment of the index, and something.
+const TRIAL_BYTES: usize = 2 * 1024 * 1024;
+
+/// Puts the index of a store aside and returns where it is now. One is kept, the last.
+pub(crate) fn put_aside(store: &Path) -> io::Result<PathBuf> {
+    let (index, aside) = (store.join(INDEX), store.join(ASIDE));
+    remove(&aside)?;
+    fs::rename(&index, &aside)?;
+    sync_dir(store)?;
+    Ok(aside)
+}
+
+pub(crate) fn takes_writes(store: &Path) -> io::Result<()> {
+    probe(&store.join(TRIAL), TRIAL_BYTES)
+}
+
+const ROWS_MAX: usize = 500;
+
+impl Looked {
+    /// Of an index whose unique keys are of an earlier form, before anything says that the directory is of today's layout: what
+    /// could not be done then must leave it to the program before.
+    /// Reads what the keys are built of and in place of. An index of which that cannot be read is one to be built again.
+    pub(crate) fn read_through(&mut self) -> Result<(), KeptError> {
+        let FoundIndex::Open { store, .. } = &self.index else { return Ok(()) };
+        let read =
+            [keys::aggregates(), keys::all_unique()].into_iter().try_for_each(|span| read(store, span));
+        match read {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_damage() && takes_writes(&self.dir).is_ok() => {
+                self.index = FoundIndex::Unreadable(error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(GroupError::from(error).into()),
+        }
+    }
+
+    /// From here on its rows have a digest: once the directory is of today's layout, one that has none has lost it.
+    pub(crate) fn note_digest(&self) -> Result<(), KeptError> {
+        let FoundIndex::Open { store, .. } = &self.index else { return Ok(()) };
+        store.apply(Vec::new())?;
+        Ok(store.sync()?)
+    }
+}
+
+fn read(store: &Store, mut span: Span) -> Result<(), StoreError> {
+    while let Some((last, _)) = store.scan(&span, ROWS_MAX)?.last() {
+        span.0 = [last, &[0][..]].concat();
+    }
+    Ok(())
 }

@@ -1,11 +1,11 @@
-//! Partitions that take no events at present, and why.
+//! Partitions that take no events at present, are not answered for, or stand still; and why.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::command::Undecided;
-use crate::positions::Positions;
-use crate::positions::look::Failure;
 use crate::positions::state::State;
+use crate::positions::{Failure, Positions};
 
 /// Partitions that take no events at present. Whatever is decided has to pass it; see `Change::admit`.
 #[derive(Debug)]
@@ -86,6 +86,133 @@ impl State {
     }
 }
 
+// Partitions that the present writer does without, and when one of them is worth another claim. Pure.
+//
+// Each claim of one is a claim of all, and nothing is sent of any partition while claims are waited for.
+
+/// A partition that somebody answers for and that could not be claimed all the same is claimed again after such a pause,
+/// doubled each time.
+const RETURN_PAUSE: Duration = Duration::from_secs(2);
+const RETURN_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Absent {
+    absences: BTreeMap<usize, Absence>,
+    /// Those that hold what does not fit, and whether that may be otherwise by now.
+    unfit: BTreeMap<usize, Unfit>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Absence {
+    pause: Duration,
+    /// When it may be claimed again, if it is back.
+    claim_at: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Unfit {
+    /// Where the partition ended when it was compared.
+    end: i64,
+    has_changed: bool,
+}
+
+impl Absent {
+    /// A partition could not be claimed: the pause is longer each time that the watch finds it, and a claim does not.
+    pub(super) fn insert(&mut self, partition: usize, is_answered: bool, now: Instant) {
+        let pause = match self.absences.get(&partition) {
+            None => Duration::ZERO,
+            Some(absence) if !is_answered => absence.pause,
+            Some(absence) => (absence.pause * 2).clamp(RETURN_PAUSE, RETURN_PAUSE_MAX),
+        };
+        self.absences.insert(partition, Absence { pause, claim_at: now + pause });
+    }
+
+    pub(super) fn remove(&mut self, partition: usize) {
+        self.absences.remove(&partition);
+    }
+
+    /// These hold what does not fit, and end here.
+    pub(super) fn set_unfit(&mut self, ends: impl Iterator<Item = (usize, i64)>) {
+        self.unfit = ends.map(|(partition, end)| (partition, Unfit { end, has_changed: false })).collect();
+    }
+
+    pub(super) fn is_unfit(&self, partition: usize) -> bool {
+        self.unfit.contains_key(&partition)
+    }
+
+    /// A partition ends here, or nobody answers for it (none), and what comes back may be another one.
+    pub(super) fn ends(&mut self, partition: usize, end: Option<i64>) {
+        if let Some(unfit) = self.unfit.get_mut(&partition) {
+            unfit.has_changed |= end != Some(unfit.end);
+        }
+    }
+
+    /// Whether a partition that is answered for is worth a claim: not before its pause is over, and not while it is the one
+    /// that did not fit.
+    pub(super) fn may_be_claimed(&self, partition: usize, now: Instant) -> bool {
+        self.absences.get(&partition).is_none_or(|absence| absence.claim_at <= now)
+            && self.unfit.get(&partition).is_none_or(|unfit| unfit.has_changed)
+    }
+}
+
+// Partitions that stand still: something of them waits, and nothing is acknowledged, whatever keeps it back. Pure.
+//
+// Writers come and go while a partition stands still, each of them perhaps because of it: what it waits for is counted across
+// them.
+
+/// A partition of which nothing was acknowledged for so long is named.
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(10);
+/// Of one that goes on, nothing waits for longer.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(2);
+
+/// Since when each partition has acknowledged nothing, as far as something of it waits.
+#[derive(Debug, Clone)]
+pub(super) struct Standing(Vec<Option<Instant>>);
+
+impl Standing {
+    pub(super) fn new(partitions: usize) -> Self {
+        Self(vec![None; partitions])
+    }
+
+    /// This is how far partitions are durable and acknowledged: what waits now has done so from now on, if it has not before.
+    pub(super) fn note(&mut self, durable: &[u64], acknowledged: &[u64], now: Instant) {
+        for (since, (durable, acknowledged)) in self.0.iter_mut().zip(durable.iter().zip(acknowledged)) {
+            *since = (durable > acknowledged).then(|| since.unwrap_or(now));
+        }
+    }
+
+    /// A partition has acknowledged something; more of it may wait.
+    pub(super) fn moved(&mut self, partition: usize, more_waits: bool, now: Instant) {
+        self.0[partition] = more_waits.then_some(now);
+    }
+
+    pub(super) fn waited(&self, partition: usize, now: Instant) -> Option<Duration> {
+        let since = self.0.get(partition).copied().flatten()?;
+        Some(now.saturating_duration_since(since))
+    }
+
+    pub(super) fn stalled(&self, partition: usize, now: Instant) -> Option<Duration> {
+        self.waited(partition, now).filter(|waited| *waited >= STALLED_AFTER)
+    }
+
+    /// Whether a partition takes what is sent to it, as far as is known.
+    pub(super) fn goes_on(&self, partition: usize, now: Instant) -> bool {
+        self.waited(partition, now).is_none_or(|waited| waited < GOES_ON_WITHIN)
+    }
+}
+
+/// What is said of some partitions, by their numbers, as one text; that the others go on, if there are any and all of them do.
+pub(super) fn said(of_each: Vec<Option<String>>, goes_on: impl Fn(usize) -> bool) -> Option<String> {
+    let mut others = (0..of_each.len()).filter(|partition| of_each[*partition].is_none()).peekable();
+    let others_go_on = others.peek().is_some() && others.all(goes_on);
+    let mut said: Vec<_> = of_each.into_iter().flatten().collect();
+    if said.is_empty() {
+        return None;
+    }
+    said.extend(others_go_on.then(|| "the other partitions go on".to_owned()));
+    Some(said.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +273,70 @@ mod tests {
         assert_eq!(shut(&positions), [0]);
         positions.set_durable(vec![10, 10, 9]);
         assert_eq!(shut(&positions), [0, 1]);
+    }
+}
+
+#[cfg(test)]
+mod absent_tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_claimed_again_once_it_is_no_longer_what_it_was() {
+        let (mut absent, now) = (Absent::default(), Instant::now());
+        let later = now + RETURN_PAUSE_MAX;
+        let not_claimed = |absent: &mut Absent| {
+            absent.set_unfit([(1, 7)].into_iter());
+            absent.insert(1, true, now);
+            absent.ends(1, Some(7));
+        };
+        not_claimed(&mut absent);
+        assert!(!absent.may_be_claimed(1, later) && absent.may_be_claimed(0, now));
+        for changed in [Some(6), Some(8), None] {
+            absent.ends(1, changed);
+            absent.ends(1, Some(7));
+            assert!(absent.may_be_claimed(1, later), "{changed:?}");
+            not_claimed(&mut absent);
+            assert!(!absent.may_be_claimed(1, later));
+        }
+        absent.ends(1, Some(8));
+        assert!(!absent.may_be_claimed(1, now), "the pause is kept all the same");
+        absent.set_unfit(std::iter::empty());
+        absent.remove(1);
+        assert!(absent.may_be_claimed(1, now));
+    }
+}
+
+#[cfg(test)]
+mod standing_tests {
+    use super::*;
+
+    #[test]
+    fn that_others_go_on_is_said_only_where_it_is_so() {
+        let named = |partitions: [bool; 3]| {
+            let of_each = partitions.iter().enumerate();
+            of_each.map(|(number, is_named)| is_named.then(|| format!("{number} stands"))).collect()
+        };
+        assert_eq!(said(named([false; 3]), |_| true), None);
+        let one = said(named([false, true, false]), |_| true);
+        assert_eq!(one.as_deref(), Some("1 stands; the other partitions go on"));
+        let one = said(named([false, true, false]), |partition| partition == 0);
+        assert_eq!(one.as_deref(), Some("1 stands"), "of the last one that is not known");
+        let all = said(named([true; 3]), |_| true);
+        assert_eq!(all.as_deref(), Some("0 stands; 1 stands; 2 stands"), "there are no others");
+    }
+
+    #[test]
+    fn what_waits_is_counted_from_its_first_moment_to_the_next_acknowledgement() {
+        let (mut standing, began) = (Standing::new(2), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        standing.note(&[5, 0], &[0, 0], at(0));
+        standing.note(&[7, 0], &[0, 0], at(8));
+        assert_eq!([0, 1].map(|partition| standing.stalled(partition, at(10))), [Some(STALLED_AFTER), None]);
+        assert!(!standing.goes_on(0, at(3)) && standing.goes_on(1, at(3)));
+        standing.moved(0, true, at(12));
+        assert!(standing.goes_on(0, at(13)) && standing.stalled(0, at(21)).is_none());
+        assert!(standing.stalled(0, at(22)).is_some(), "more of it waits");
+        standing.moved(0, false, at(23));
+        assert_eq!(standing.waited(0, at(60)), None);
     }
 }

@@ -6,12 +6,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::absent::Absent;
-use super::look::{Failure, Look, Rest, Wait, distance, distance_but};
-use super::standing::{self, STALLED_AFTER, Standing};
+use crate::positions::shut::{self, Absent, STALLED_AFTER, Standing};
+use crate::positions::{Failure, Look, Rest, Wait, distance, distance_but};
 use crate::writer::{Claimed, ExpectedOffsets, Lies, Unexplained};
 
-/// Where all partitions stand.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) durable: Vec<u64>,
@@ -20,7 +18,6 @@ pub(super) struct State {
     pub(super) uncompared: BTreeSet<usize>,
     /// Deliveries of an earlier writer no longer count.
     pub(super) session: u64,
-    /// Where the present writer's records lie.
     pub(super) expected: ExpectedOffsets,
     /// Up to where partitions are to be read, because they hold what the present writer did not send.
     pub(super) unexplained: BTreeMap<usize, i64>,
@@ -32,9 +29,7 @@ pub(super) struct State {
     pub(super) failed: Option<Failure>,
     /// A partition that was away when the present writer claimed, and is back.
     pub(super) returned: Option<usize>,
-    /// Partitions of which nothing is sent.
     pub(super) resting: BTreeMap<usize, Rest>,
-    /// Partitions that were not claimed by the last writer.
     pub(super) absent: Absent,
     /// Partitions that nobody answers for at present, in the words of the watch.
     pub(super) unanswered: BTreeMap<usize, String>,
@@ -73,7 +68,6 @@ impl State {
         }
     }
 
-    /// Everything before `ends` is on disk.
     pub(super) fn set_durable(&mut self, ends: Vec<u64>, now: Instant) {
         self.durable = ends;
         self.standing.note(&self.durable, &self.acknowledged, now);
@@ -93,7 +87,6 @@ impl State {
         self.standing.note(&self.durable, &self.acknowledged, now);
     }
 
-    /// A new writer begins; its number.
     pub(super) fn begin_session(&mut self) -> u64 {
         self.session += 1;
         self.failed = None;
@@ -216,7 +209,6 @@ impl State {
         self.take_held(read.partition, now)
     }
 
-    /// What is to be read next, if anything is.
     fn first_unexplained(&self) -> Option<Unexplained> {
         let (partition, to) = self.unexplained.first_key_value().map(|(partition, to)| (*partition, *to))?;
         let from = self.expected.next(partition)?;
@@ -254,7 +246,7 @@ impl State {
                 && self.standing.goes_on(partition, now)
         };
         let of_each = (0..self.durable.len()).map(|partition| self.stands_still(partition, now)).collect();
-        standing::said(of_each, goes_on)
+        shut::said(of_each, goes_on)
     }
 
     fn stands_still(&self, partition: usize, now: Instant) -> Option<String> {
@@ -298,7 +290,6 @@ impl State {
         (0..self.durable.len()).filter(is_halted).count()
     }
 
-    /// Events that Kafka has not acknowledged.
     pub(super) fn unsent(&self) -> u64 {
         distance(&self.acknowledged, &self.durable)
     }
@@ -322,7 +313,6 @@ impl State {
         self.awaited = (0..wait.sent.len()).map(|partition| self.is_full(partition, wait)).collect();
     }
 
-    /// Whether the relay waits for deliveries of a partition.
     pub(super) fn is_awaited(&self, partition: usize) -> bool {
         self.stop_by.is_some() || self.awaited.get(partition) == Some(&true)
     }
@@ -338,7 +328,6 @@ impl State {
         is_told || to_send || drained
     }
 
-    /// Whether Kafka has all that can be sent.
     pub(super) fn is_drained(&self) -> bool {
         distance_but(&self.resting, &self.acknowledged, &self.durable) == 0
     }

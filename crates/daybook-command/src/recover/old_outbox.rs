@@ -1,33 +1,30 @@
-//! The outbox that is about to be replaced, as far as it can still be read.
+//! The outbox that is about to be replaced, as far as it can still be read, and what of it the log does not have.
 //!
 //! While the log is read, every event that the old journal still has is compared with the log's event at its position.
 //! What then lies behind the end of the log, contiguous with it, was never sent or is lost there, and can be taken over.
 
+use std::ops::Range;
 use std::path::Path;
 
 use daybook_journal::{Event, Reader};
 use daybook_store::Store;
 use uuid::Uuid;
 
-use super::leftover::{Fault, Leftover, leftover};
 use crate::before::{StoreBefore, is_from_before};
-use crate::directory::{index_of, journal_of};
+use crate::directory::{INDEX, JOURNAL};
 use crate::group::GroupError;
+use crate::incoming::IncomingFault;
 use crate::kept;
-use crate::log_tail::Tail;
-use crate::recorded::{Recorded, events_from, recorded};
+use crate::reconcile::{Recorded, Tail, events_from, recorded};
 use crate::rows::Counter;
 
 /// A position of which there is no event.
 const NO_EVENT: &str = "there is no such event";
 
-/// What there is of an old journal.
 pub(super) enum OldOutbox {
-    /// There is none.
     Absent,
     /// There is one, and this is why nothing can be had of it.
     Unreadable(String),
-    /// Open.
     Open(Box<Opened>),
 }
 
@@ -78,7 +75,7 @@ impl OldOutbox {
             let opened = opened.map(Box::new);
             return opened.map_or_else(|error| Self::Unreadable(error.to_string()), Self::Open);
         }
-        let dir = journal_of(store);
+        let dir = store.join(JOURNAL);
         if !dir.exists() {
             return Self::Absent;
         }
@@ -103,7 +100,7 @@ impl OldOutbox {
 
 /// The next position of each partition as the index of `store` has it; nothing if that cannot be read.
 fn indexed(store: &Path, partitions: i32, cache_bytes: u64) -> Vec<u64> {
-    let index = index_of(store);
+    let index = store.join(INDEX);
     let Some(index) = index.exists().then(|| Store::open_as_it_is(&index, cache_bytes).ok()).flatten() else {
         return Vec::new();
     };
@@ -178,5 +175,116 @@ impl Partition {
             self.compared = kept.events_from(number, position, end)?;
         }
         Ok(find(&self.compared))
+    }
+}
+
+/// Positions of one partition that the old outbox has and the log does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Leftover {
+    /// To be taken over: contiguous with the log's end.
+    pub(super) fitting: Range<u64>,
+    /// Not to be taken over, and why.
+    pub(super) misfit: Option<Misfit>,
+    /// Events of the log that the old store does not know.
+    pub(super) behind: u64,
+    /// Positions that were given, as the old index says, and of which neither journal nor log has the event.
+    pub(super) lost: Range<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Misfit {
+    pub(super) positions: Range<u64>,
+    pub(super) fault: Fault,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// One position, two events.
+    #[error(
+        "position {position} is event {log} in the log and event {store} in the old store: two stores wrote this partition"
+    )]
+    Other { position: u64, log: Uuid, store: Uuid },
+    /// The old outbox begins too late.
+    #[error(
+        "the log ends before position {in_log} and the old journal begins at position {kept_from}: what lies between them is in neither"
+    )]
+    Gap { in_log: u64, kept_from: u64 },
+    #[error("the old journal cannot be read at position {position}: {detail}")]
+    Unreadable { position: u64, detail: String },
+    /// An event that does not continue what the log says.
+    #[error("position {position}: {fault}")]
+    Event { position: u64, fault: IncomingFault },
+}
+
+/// Judges one partition. `fault` is what the comparison with the log has found, up to the log's end before `in_log`.
+pub(super) fn leftover(old: &Recorded, fault: Option<Fault>, in_log: u64) -> Leftover {
+    let (kept_from, next) = (old.kept_from, old.counter.next);
+    let gap = (kept_from > in_log).then_some(Fault::Gap { in_log, kept_from });
+    let (fitting, misfits, fault) = match fault.or(gap) {
+        None => (in_log..next.max(in_log), 0..0, None),
+        // What the old store says from there on is another history, even where the log has more than it.
+        Some(fault @ Fault::Other { position, .. }) => (in_log..in_log, position..next, Some(fault)),
+        fault => (in_log..in_log, in_log..next, fault),
+    };
+    let misfit = fault.filter(|_| !misfits.is_empty()).map(|fault| Misfit { positions: misfits, fault });
+    Leftover { fitting, misfit, behind: in_log.saturating_sub(next), lost: 0..0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::Counter;
+
+    const LOG: Uuid = Uuid::from_u128(1);
+    const STORE: Uuid = Uuid::from_u128(2);
+
+    /// A store that has `kept` of all positions before `kept.end`, where the log has those before `in_log`.
+    fn judged(kept: Range<u64>, in_log: u64, fault: Option<Fault>) -> Leftover {
+        let counter = Counter { next: kept.end, last_id: None };
+        leftover(&Recorded { counter, sent: 0, kept_from: kept.start }, fault, in_log)
+    }
+
+    fn other(position: u64) -> Fault {
+        Fault::Other { position, log: LOG, store: STORE }
+    }
+
+    fn misfits(positions: Range<u64>, fault: Fault) -> Option<Misfit> {
+        Some(Misfit { positions, fault })
+    }
+
+    #[test]
+    fn what_lies_behind_the_log_fits() {
+        for (kept, in_log, fitting, behind) in [
+            (0..9, 0, 0..9, 0),
+            (3..9, 5, 5..9, 0),
+            (5..9, 5, 5..9, 0),
+            (3..9, 9, 9..9, 0),
+            (3..9, 12, 12..12, 3),
+        ] {
+            assert_eq!(judged(kept, in_log, None), Leftover { fitting, misfit: None, behind, lost: 0..0 });
+        }
+    }
+
+    #[test]
+    fn behind_a_gap_nothing_fits() {
+        let gap = Fault::Gap { in_log: 2, kept_from: 5 };
+        assert_eq!(judged(5..9, 2, None).misfit, misfits(2..9, gap));
+        assert!(judged(5..9, 2, None).fitting.is_empty());
+    }
+
+    #[test]
+    fn nothing_of_another_history_fits() {
+        for in_log in [4, 7, 9, 12] {
+            let judged = judged(0..9, in_log, Some(other(3)));
+            assert!(judged.fitting.is_empty());
+            assert_eq!(judged.misfit, misfits(3..9, other(3)), "a log of {in_log}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_compared_matters_only_if_something_follows() {
+        let fault = Fault::Unreadable { position: 4, detail: String::new() };
+        assert_eq!(judged(0..9, 5, Some(fault.clone())).misfit, misfits(5..9, fault.clone()));
+        assert_eq!(judged(0..5, 5, Some(fault)).misfit, None);
     }
 }

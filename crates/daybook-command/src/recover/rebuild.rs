@@ -10,29 +10,23 @@ use daybook_store::{Store, StoreError};
 use daybook_stream::{Admission, Disposition, PartitionState, ReopenError};
 use uuid::Uuid;
 
-use super::gathered::Gathered;
-use super::unique_keys;
 use crate::aggregate::Aggregate;
 use crate::fields::Damaged;
 use crate::incoming::{self, IncomingFault};
-use crate::index;
-use crate::keys;
-use crate::log_tail::Tail;
+use crate::reconcile::Tail;
+use crate::recover::gathered;
+use crate::recover::gathered::Gathered;
 use crate::rows::{Counter, Versioned};
+use crate::{index, keys};
 
-/// Why one event could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// The event itself.
     #[error(transparent)]
     Fault(#[from] IncomingFault),
-    /// The new store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The new store cannot be read back.
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    /// A state cannot be written as JSON.
     #[error("a rebuilt state cannot be written: {0}")]
     State(#[from] serde_json::Error),
 }
@@ -48,7 +42,6 @@ impl TakeError {
     }
 }
 
-/// The store that is being built, and where each partition stands.
 pub(super) struct Rebuild {
     store: Arc<Store>,
     rows: Gathered,
@@ -95,7 +88,7 @@ impl Rebuild {
             ReopenError::Elsewhere(refusal) => refusal.into(),
             ReopenError::Unreadable(error) => match error {
                 EventError::Envelope(error) => error.into(),
-                EventError::Data(source) => IncomingFault::Data { id: envelope.id, source },
+                EventError::Data(source) => IncomingFault::Data { id: envelope.id, why: source.to_string() },
             },
         })?;
         self.apply::<A>(&envelope)?;
@@ -106,7 +99,7 @@ impl Rebuild {
     fn apply<A: Aggregate>(&mut self, envelope: &Envelope<'_>) -> Result<(), TakeError> {
         let id = envelope.id;
         let event = A::Event::from_data(&envelope.event_type, &envelope.data)
-            .map_err(|source| IncomingFault::Data { id, source })?;
+            .map_err(|error| IncomingFault::Data { id, why: error.to_string() })?;
         self.evolve::<A>(envelope, &event)
     }
 
@@ -122,7 +115,6 @@ impl Rebuild {
         Ok(self.rows.put(keys::aggregate(subject), Versioned { version, state }.encode()?)?)
     }
 
-    /// The event taken last of each partition.
     pub(super) fn tails(&self) -> Vec<Option<Tail>> {
         let tail = |of: &PartitionState| {
             let position = of.next_position().checked_sub(1)?;
@@ -140,7 +132,7 @@ impl Rebuild {
     /// another of another partition would depend on how the partitions come in.
     pub(super) fn build_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
         self.rows.write()?;
-        unique_keys::build::<A>(&self.store, &mut self.rows, |_, damaged| Err(damaged.into()))?;
+        gathered::build::<A>(&self.store, &mut self.rows, |_, damaged| Err(damaged.into()))?;
         Ok(())
     }
 
@@ -153,7 +145,7 @@ impl Rebuild {
             }
         }
         self.rows.write()?;
-        self.store.fill([unique_keys::form_row::<A>(number), index::done_row(number, journal)])?;
+        self.store.fill([gathered::form_row::<A>(number), index::done_row(number, journal)])?;
         Ok(self.store.sync()?)
     }
 }

@@ -3,8 +3,8 @@
 use daybook_journal::ReadError;
 use daybook_kafka::{LogError, SendError};
 
-use crate::comparison::CompareError;
 use crate::positions::Failure;
+use crate::reconcile::CompareError;
 use crate::writer::{ClaimError, Superseded};
 
 /// What to do about a partition of which nothing more can be sent.
@@ -20,7 +20,6 @@ fn is_damage(error: &ReadError) -> bool {
     matches!(error, ReadError::Damaged { .. })
 }
 
-/// Why a writer had to be given up, or a partition.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(transparent)]

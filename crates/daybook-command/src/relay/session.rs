@@ -1,19 +1,22 @@
-//! A new writer: the topic is claimed for it, and where the log ends is found out, before it sends anything.
+//! A new writer: the topic is claimed for it, and where the log ends is found out, before it sends anything. What somebody else
+//! has written among its records is read before anything behind it counts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daybook_event::envelope::Envelope;
 use daybook_event::sequence::Reached;
-use daybook_kafka::{Delivery, Writer, topics};
+use daybook_kafka::{Delivery, LogError, Record, Span, Start, Writer, read_spans_until, topics};
+use daybook_stream::{Admission, Disposition, PartitionState};
 use uuid::Uuid;
 
-use super::Relay;
-use super::error::RelayError;
 use crate::metrics::Metrics;
-use crate::positions::{Failure, Positions};
-use crate::recorded;
-use crate::writer::{Claimed, OwnLog, OwnPartition, Patience};
+use crate::positions::{Failure, Look, Positions};
+use crate::relay::Relay;
+use crate::relay::error::RelayError;
+use crate::writer::{Claimed, OwnLog, OwnPartition, Patience, Unexplained};
+use crate::{incoming, reconcile};
 
 /// How long a broker may take to answer before a stop is looked for; it is asked again for as long as it takes.
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -59,7 +62,7 @@ impl Relay {
             sent if sent == mark.next_position => mark.last_id,
             _ => None,
         };
-        sent.iter().zip(recorded::marks(&self.journal)).map(of).collect()
+        sent.iter().zip(reconcile::marks(&self.journal)).map(of).collect()
     }
 
     /// Waits for a broker, finds out what the log has, and claims the topic anew if they fit together: who cannot go on has
@@ -94,7 +97,7 @@ impl Relay {
     /// Partitions that do not fit take nothing from here on, until a comparison finds that they do.
     fn tell_unfit(&mut self, log: &OwnLog) {
         let index = |partition: &i32| usize::try_from(*partition).ok();
-        let reasons = log.unfit().iter().filter_map(|(at, why)| Some((index(at)?, why.to_string())));
+        let reasons = log.unfit.iter().filter_map(|(at, why)| Some((index(at)?, why.to_string())));
         let reasons: BTreeMap<usize, String> = reasons.collect();
         let topic = self.claimant.own.topic;
         for (partition, reason) in
@@ -112,7 +115,7 @@ impl Relay {
         {
             tracing::info!(topic, partition, "a partition that did not fit does so again");
         }
-        let ends = log.known().filter(|(at, _)| log.unfit().contains_key(at));
+        let ends = log.known().filter(|(at, _)| log.unfit.contains_key(at));
         let ends = ends.filter_map(|(partition, at)| Some((index(&partition)?, at.next_offset)));
         self.positions.set_unfit(&ends.collect());
         self.told.unfit = reasons;
@@ -121,7 +124,7 @@ impl Relay {
     /// Reads the log from where it was last known to be the own one, and compares it with the journal.
     fn compare(&mut self, patience: &Patience<'_>) -> Result<OwnLog, RelayError> {
         let own = &self.claimant.own;
-        let mut marks = recorded::marks(&self.journal);
+        let mut marks = reconcile::marks(&self.journal);
         for (mark, read) in marks.iter_mut().zip(&self.read) {
             *mark = read.unwrap_or(*mark);
         }
@@ -134,7 +137,7 @@ impl Relay {
             return Err(RelayError::Superseded(Box::new(superseded)));
         }
         let compared = read.and_then(|()| own.judge(&self.journal, &mut log));
-        let is_to_be_read = |partition| compared.is_err() || log.unfit().contains_key(&partition);
+        let is_to_be_read = |partition| compared.is_err() || log.unfit.contains_key(&partition);
         let reached = |(partition, at): (i32, &Result<OwnPartition, _>)| {
             at.as_ref().ok().filter(|_| is_to_be_read(partition)).map(|at| at.state.reached())
         };
@@ -156,5 +159,86 @@ fn deliver(positions: &Positions, metrics: &Metrics, session: u64, delivery: &De
             let failure = Failure { partition: Some(delivery.partition), reason: error.to_string() };
             positions.delivery_failed(session, failure);
         }
+    }
+}
+
+/// How long a broker may stay silent that has told of more.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Why what was read ends the writer.
+enum Others {
+    Log(LogError),
+    /// Another writer of the service, or what does not go on where this one does.
+    Writer(String),
+}
+
+impl From<LogError> for Others {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl Relay {
+    /// Reads it. Records that are set aside, and what a writer that was fenced had under way, leave the present writer in force; anything
+    /// else ends it, and the comparison before the next one says what it is.
+    pub(super) fn explain(
+        &self,
+        session: &Session,
+        found: &Unexplained,
+        look: &Look,
+    ) -> Result<(), RelayError> {
+        let (own, partition) = (&self.claimant.own, found.partition as i32);
+        let next_position = look.acknowledged[found.partition];
+        let (last_id, log_id) = (None, None);
+        let reached = Reached { offset: found.from, epoch: session.epoch, next_position, last_id, log_id };
+        let mut state = PartitionState::resume(Arc::from(own.topic), partition, own.service, reached);
+        let mut lies_at = Vec::new();
+        let start = Start { topic: own.topic.to_owned(), partition, offset: found.from };
+        let span = Span { start, end: found.to };
+        let is_over = || self.positions.is_over();
+        let read = read_spans_until(&own.kafka, &[span], SILENCE_MAX, &is_over, |record| {
+            self.explain_record(session, &mut state, record, &mut lies_at)
+        });
+        read.map_err(|others| match others {
+            Others::Log(error) => RelayError::Open(error),
+            Others::Writer(reason) => RelayError::Delivery(Failure { partition: Some(partition), reason }),
+        })?;
+        let taken = self.positions.explain(look.session, found, &lies_at);
+        self.metrics.relayed_events.inc_by(taken as u64);
+        Ok(())
+    }
+
+    fn explain_record(
+        &self,
+        session: &Session,
+        state: &mut PartitionState,
+        record: &Record<'_>,
+        lies_at: &mut Vec<i64>,
+    ) -> Result<(), Others> {
+        let (view, own) = (incoming::view(record), &self.claimant.own);
+        let at = || incoming::at(record, &own.kafka.topic_prefix);
+        let admission = state.admit_envelope(&view, || record.headers());
+        let Admission { disposition, passing } =
+            admission.map_err(|refusal| Others::Writer(format!("{}: {refusal}", at())))?;
+        match disposition {
+            Disposition::Event(event) if self.sent(session, &event) => lies_at.push(view.offset),
+            Disposition::Event(_) | Disposition::Claim(_) => {
+                return Err(Others::Writer(format!("{}: somebody else writes as this service", at())));
+            }
+            Disposition::SetAside { why, .. } => {
+                own.set_aside.note(own.topic, record.partition(), &view, &why);
+            }
+            Disposition::Repeated | Disposition::Fenced => {}
+        }
+        state.advance(passing);
+        Ok(())
+    }
+
+    /// Whether the present writer has sent this very event.
+    fn sent(&self, session: &Session, event: &Envelope<'_>) -> bool {
+        let partition = event.source.partition as usize;
+        let is_sent = event.writer_epoch == session.epoch && event.position < session.sent[partition];
+        // What cannot be read is compared anew, as somebody else's is.
+        is_sent && reconcile::kept_id(&self.journal, partition, event.position).ok() == Some(Some(event.id))
     }
 }

@@ -14,12 +14,11 @@ use daybook_store::testing::copy_dir;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::ambient::{SystemAmbient, now_ms};
-use crate::command::{Cause, Condition, Request};
-use crate::outcome::Outcome;
+use crate::command::{Cause, Condition, Outcome, Request};
 use crate::rows::counted;
+use crate::run::Starting;
 use crate::running::Running;
-use crate::starting::Starting;
+use crate::seal::{SystemAmbient, now_ms};
 use crate::{Aggregate, AnswerAfter, Limits, RunError, Service, Settings};
 
 /// How long a test waits for what must come.

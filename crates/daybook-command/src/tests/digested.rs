@@ -14,7 +14,7 @@ use super::index::{opened, opening};
 use super::toy::{Toys, router};
 use crate::index;
 use crate::kept::{self, Kept};
-use crate::starting::Starting;
+use crate::run::Starting;
 use crate::testing::{Call, PARTITIONS, TestService, add_behind, broker, flip, settle};
 
 const TOPIC: &str = "toys.events";

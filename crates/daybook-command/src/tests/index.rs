@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::index::{self, Reach, RedoError, redo};
 use crate::kept::{self, Begun, Kept, Opening};
-use crate::starting::Starting;
+use crate::run::Starting;
 
 const ID: Uuid = Uuid::from_u128(1);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::outcome::Written;
+use crate::command::Written;
 use crate::positions::{Failure, Positions, Wait};
 
 const SOON: Duration = Duration::from_millis(1);

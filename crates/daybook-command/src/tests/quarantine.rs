@@ -3,40 +3,35 @@
 use std::borrow::Cow;
 
 use daybook_event::envelope::{Envelope, Source};
-use daybook_event::event_data::DataError;
 use daybook_store::{Store, VALUE_BYTES_MAX};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::command::Written;
 use crate::follower::quarantine::{PARKED_EVENTS_PER_KEY_MAX, Quarantine};
 use crate::incoming::IncomingFault;
 use crate::keys;
-use crate::outcome::Written;
-use crate::parked::Parked;
-use crate::rows::Reference;
-use crate::{Followed, Said, Standing};
+use crate::references::{Existence, Followed, ReferenceRow, ReferenceUpdate, Value};
+use crate::rows::Parked;
 
 const DOLL: Uuid = Uuid::from_u128(1);
 const OTHER: Uuid = Uuid::from_u128(2);
 
 /// Reads two types, each newer program one more than the older.
-fn read(event_type: &str, newest: u8) -> Result<Said, DataError> {
+fn read(event_type: &str, newest: u8) -> Result<ReferenceUpdate<Value>, String> {
     match event_type {
-        "made.v1" => Ok(Some((DOLL, Standing::Present))),
+        "made.v1" => Ok(Some((DOLL, Existence::Present(Value::new())))),
         "painted.v2" if newest >= 2 => Ok(None),
-        "gone.v3" if newest >= 3 => Ok(Some((DOLL, Standing::Gone))),
-        _ => Err(DataError::UnknownType { event_type: event_type.to_owned() }),
+        "gone.v3" if newest >= 3 => Ok(Some((DOLL, Existence::Gone))),
+        _ => Err(format!("event type `{event_type}` is unknown")),
     }
 }
 
-const OLD: &[Followed] =
-    &[Followed { topic: "dolls", service: "dolls", read: |event_type, _| read(event_type, 1) }];
-const NEWER: &[Followed] =
-    &[Followed { topic: "dolls", service: "dolls", read: |event_type, _| read(event_type, 2) }];
-const NEWEST: &[Followed] =
-    &[Followed { topic: "dolls", service: "dolls", read: |event_type, _| read(event_type, 3) }];
+const OLD: &[Followed] = &[Followed::reading("dolls", |event_type, _| read(event_type, 1))];
+const NEWER: &[Followed] = &[Followed::reading("dolls", |event_type, _| read(event_type, 2))];
+const NEWEST: &[Followed] = &[Followed::reading("dolls", |event_type, _| read(event_type, 3))];
 
 fn event(subject: Uuid, position: u64, event_type: &'static str) -> Envelope<'static> {
     Envelope {
@@ -78,8 +73,8 @@ fn first_parked(store: &Store) -> Option<Parked> {
     store.get(&keys::parked(0, DOLL)).unwrap().map(|row| Parked::decode(&row).unwrap())
 }
 
-fn standing(store: &Store) -> Option<Reference> {
-    store.get(&keys::reference(0, DOLL)).unwrap().map(|row| Reference::decode(&row).unwrap())
+fn kept(store: &Store) -> Option<ReferenceRow> {
+    store.get(&keys::reference(0, DOLL)).unwrap().map(|row| ReferenceRow::decode(&row).unwrap())
 }
 
 #[test]
@@ -93,24 +88,25 @@ fn a_newer_program_takes_what_waits_in_order_up_to_what_it_cannot_read_either() 
     assert!(quarantine.waits(0, DOLL) && !quarantine.waits(0, OTHER));
     let shown = quarantine.show().unwrap();
     assert_eq!((shown.keys, shown.events, shown.first[0].events), (1, 3, 3));
-    assert_eq!((shown.first[0].key, shown.first[0].position), (DOLL, 4));
+    assert_eq!((shown.first[0].key, shown.first[0].parked.position), (DOLL, 4));
     assert_eq!(quarantine.show(), None, "nothing has changed since");
 
     // As another process of the same version finds it.
     assert_eq!(tried_again(&store, OLD), 3);
-    assert_eq!((first_parked(&store).unwrap().position, standing(&store)), (4, None));
+    assert_eq!((first_parked(&store).unwrap().position, kept(&store)), (4, None));
 
     assert_eq!(tried_again(&store, NEWER), 1);
     let first = first_parked(&store).unwrap();
     assert_eq!((first.position, first.event_id), (7, Uuid::from_u128(107)));
     assert!(first.reason.contains("gone.v3"), "{}", first.reason);
-    let said_at = |position| Written { partition: 2, position };
-    let present = Reference { standing: Standing::Present, said_at: said_at(6) };
-    assert_eq!(standing(&store), Some(present));
+    let row = |existence, position| {
+        Some(ReferenceRow { existence, form: 0, told_at: Written { partition: 2, position } })
+    };
+    assert_eq!(kept(&store), row(Existence::Present(Value::new()), 6));
 
     assert_eq!(tried_again(&store, NEWEST), 0);
     assert_eq!(first_parked(&store), None);
-    assert_eq!(standing(&store), Some(Reference { standing: Standing::Gone, said_at: said_at(7) }));
+    assert_eq!(kept(&store), row(Existence::Gone, 7));
     assert!(store.scan(&keys::waiting_all(), usize::MAX).unwrap().is_empty());
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::start::make;
 use super::toy::{Toys, router};
-use crate::recorded;
+use crate::reconcile;
 use crate::testing::{Call, Log, PARTITIONS, TestService, broker, eventually, figure, write_raw};
 
 /// Attempts of the relay that are looked at.
@@ -116,7 +116,7 @@ async fn a_recovered_store_knows_where_the_log_is_its_own() {
     toys.relayed();
     toys.restart(|settings| settings.recover = true).unwrap();
     let journal = &toys.service().journal;
-    let (marks, counters) = (recorded::marks(journal), recorded::counters(journal));
+    let (marks, counters) = (reconcile::marks(journal), reconcile::counters(journal));
     for (mark, counter) in marks.iter().zip(&counters) {
         assert!(counter.next > 0);
         assert_eq!((mark.next_position, mark.last_id), (counter.next, counter.last_id));

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::random::{seeds, try_many};
 use crate::any_bytes;
+use crate::command::{Accepted, DependsOn, Outcome, Written};
 use crate::idempotency::{Fingerprint, Remembered};
-use crate::outcome::{Accepted, DependsOn, Outcome, Written};
 
 const SEEDS: &str = "fuzz/seeds/remembered";
 const HASH: [u8; 16] = *b"sixteen in bytes";

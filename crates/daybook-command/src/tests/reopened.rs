@@ -16,8 +16,8 @@ use crate::kept::{Begun, Kept, Opening};
 use crate::metrics::Metrics;
 use crate::positions::Positions;
 use crate::rows::Counter;
+use crate::run::Starting;
 use crate::settings::Limits;
-use crate::starting::Starting;
 use crate::testing::{
     Call, Log, TestService, broker, copy_dir, eventually, fail_and_come_back_as, kafka_is_away, synced_copy,
 };

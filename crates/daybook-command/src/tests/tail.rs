@@ -3,8 +3,7 @@
 use uuid::Uuid;
 
 use crate::TailError;
-use crate::log_tail::{Compared, Outbox, Resume, Tail, compare};
-use crate::recorded::Recorded;
+use crate::reconcile::{Compared, Outbox, Recorded, Resume, Tail, compare};
 use crate::rows::Counter;
 
 const fn id(position: u64) -> Uuid {

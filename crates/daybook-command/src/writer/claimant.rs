@@ -12,13 +12,10 @@ use daybook_kafka::topics::{self, Held, TopicError};
 use daybook_kafka::{LogError, Outgoing, Writer as LogWriter};
 use uuid::Uuid;
 
-use super::claim_error::ClaimError;
-use super::own_log::{InForce, OwnPartition};
-use super::superseded::OtherInstance;
-use super::{Instance, OwnLog, Patience, Superseded};
-use crate::ambient::Ambient;
-use crate::comparison::{CompareError, OwnTopic};
-use crate::recorded;
+use crate::reconcile::{self, CompareError, OwnTopic};
+use crate::seal::Ambient;
+use crate::writer::own_log::{InForce, OwnPartition};
+use crate::writer::{ClaimError, Instance, OtherInstance, OwnLog, Patience, Superseded};
 
 /// How long Kafka may take to acknowledge claims.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,7 +59,6 @@ struct Asked<'a> {
     waits: Duration,
 }
 
-/// A claim that Kafka acknowledged.
 struct Acknowledged {
     partition: i32,
     offset: i64,
@@ -72,7 +68,7 @@ struct Acknowledged {
 impl Claimant {
     /// Who has never claimed begins a log, unless its journal has events already. Who recovers finds out which log it is.
     pub(crate) fn begin_log(&mut self, journal: Option<&Reader>, recovers: bool) {
-        let has_events = |journal| recorded::counters(journal).iter().any(|counter| counter.next > 0);
+        let has_events = |journal| reconcile::counters(journal).iter().any(|counter| counter.next > 0);
         if self.instance.epoch() == 0 && !recovers && !journal.is_some_and(has_events) {
             self.instance.begin_log();
         }
@@ -222,7 +218,6 @@ impl Claimant {
         Ok(())
     }
 
-    /// Sends the claim; returns its id.
     fn send(&mut self, writer: &LogWriter, epoch: u32, partition: i32) -> Result<Uuid, ClaimError> {
         let claim = Claim {
             id: self.ambient.new_id(),
@@ -295,7 +290,6 @@ fn why_silent(topic: &str, partition: i32, held: Held, waited: Duration) -> Topi
     held.map_or_else(|away| away, takes_none)
 }
 
-/// What became of an own claim.
 #[derive(Debug, PartialEq, Eq)]
 enum Standing<'a> {
     InForce,

@@ -8,7 +8,6 @@ use std::ops::Range;
 
 use super::Claimed;
 
-/// Where acknowledged events lie.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Places {
     /// Epoch of the writer that sent them.
@@ -26,7 +25,6 @@ pub(crate) struct Unexplained {
     pub(crate) to: i64,
 }
 
-/// What an acknowledgement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lies {
     /// The record lies where it must.
@@ -125,12 +123,10 @@ impl ExpectedOffsets {
         expected.skip_others();
     }
 
-    /// The first offset that a partition's next record can have.
     pub(crate) fn next(&self, partition: usize) -> Option<i64> {
         Some(self.partitions.get(partition)?.as_ref()?.next)
     }
 
-    /// Where the last acknowledged events lie.
     pub(crate) fn places(&self) -> Places {
         let behind = |expected: &Option<Expected>| expected.as_ref().and_then(|expected| expected.behind);
         Places { epoch: self.epoch, behind: self.partitions.iter().map(behind).collect() }

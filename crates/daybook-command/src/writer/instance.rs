@@ -15,22 +15,10 @@ use crate::kept::is_of_the_disk;
 /// Why the directory does not say, or cannot note, which instance it is.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
-    /// The file cannot be read, or was damaged.
     #[error("{} does not say which instance this is: {reason}; restore the file, or remove it and start with --take-over", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The epoch of a claim cannot be noted, without which it must not be made.
+    Unreadable { path: PathBuf, reason: String },
     #[error("{} cannot be written: {source}; make room on the disk, or make the directory writable", path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    Unwritable { path: PathBuf, source: io::Error },
 }
 
 impl InstanceError {
@@ -40,7 +28,6 @@ impl InstanceError {
     }
 }
 
-/// One directory's identity as a writer.
 #[derive(Debug)]
 pub(crate) struct Instance {
     dir: PathBuf,
@@ -57,7 +44,6 @@ struct Noted {
 }
 
 impl Instance {
-    /// Name of the file that says so.
     pub(crate) const FILE: &str = "writer.json";
 
     /// Reads what the directory says; one that says nothing becomes an instance of its own with its first claim.

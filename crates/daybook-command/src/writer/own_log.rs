@@ -18,9 +18,8 @@ use daybook_kafka::{Record, Span, Start, read_spans_until};
 use daybook_stream::{Admission, Disposition, Located, PartitionState, locate};
 use uuid::Uuid;
 
-use crate::comparison::{CompareError, OwnTopic};
 use crate::incoming::{self, IncomingError};
-use crate::log_tail::Tail;
+use crate::reconcile::{CompareError, OwnTopic, Tail};
 
 /// How long a broker that is to have more may stay silent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -30,12 +29,10 @@ const START_ANSWER_MAX: Duration = Duration::from_secs(15);
 /// The same while the service runs: who takes longer is claimed once the watch has heard of it.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// How long the log is waited for.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience<'p> {
     /// How long a leader may take to tell an end.
     pub(super) answer_max: Duration,
-    /// Nobody waits any more.
     pub(crate) is_over: &'p dyn Fn() -> bool,
 }
 
@@ -59,14 +56,12 @@ pub(crate) struct OwnLog {
     pub(crate) partitions: Vec<Result<OwnPartition, TopicError>>,
     /// Known partitions that this process must not write to: they hold what must not be there, or do not go on where the
     /// journal does.
-    unfit: BTreeMap<i32, CompareError>,
-    /// Records that were read.
+    pub(crate) unfit: BTreeMap<i32, CompareError>,
     pub(crate) records: u64,
     /// Events of a higher epoch are somebody else's.
     own_epoch: u32,
 }
 
-/// A log of which every partition is known.
 pub(crate) struct WholeLog<'l>(Vec<&'l OwnPartition>);
 
 /// One partition, up to where it has been read.
@@ -77,16 +72,12 @@ pub(crate) struct OwnPartition {
     pub(crate) own_end: u64,
     /// Offset of the first record that has not been read.
     pub(crate) next_offset: i64,
-    /// The claim that is in force, if it was read.
     pub(crate) claim: Option<InForce>,
 }
 
-/// A claim that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InForce {
-    /// Where it lies.
     pub(crate) offset: i64,
-    /// Id of the claim.
     pub(crate) id: Uuid,
     pub(crate) epoch: u32,
     pub(crate) writer: Writer,
@@ -167,16 +158,6 @@ impl OwnLog {
         self.partitions[partition as usize] = Err(away);
     }
 
-    /// A partition holds what does not go on where the journal does.
-    pub(crate) fn does_not_fit(&mut self, partition: i32, why: CompareError) {
-        self.unfit.insert(partition, why);
-    }
-
-    /// Which partitions do not fit, and why.
-    pub(crate) fn unfit(&self) -> &BTreeMap<i32, CompareError> {
-        &self.unfit
-    }
-
     /// For who begins: nothing may be wrong with any partition that is answered for.
     pub(crate) fn refuse_unfit(&mut self) -> Result<(), CompareError> {
         self.unfit.pop_first().map_or(Ok(()), |(_, error)| Err(error))
@@ -193,25 +174,21 @@ impl OwnLog {
         self.known().filter(|(partition, _)| !self.unfit.contains_key(partition))
     }
 
-    /// Why a partition cannot be written to, if it cannot.
     pub(crate) fn why_not(&self, partition: i32) -> Option<String> {
         let at = usize::try_from(partition).ok().and_then(|index| self.partitions.get(index));
         let away = at.and_then(|at| at.as_ref().err()).map(ToString::to_string);
         away.or_else(|| self.unfit.get(&partition).map(ToString::to_string))
     }
 
-    /// All partitions, if all are known.
     pub(crate) fn whole(&self) -> Result<WholeLog<'_>, TopicError> {
         let partitions = self.partitions.iter().map(|at| at.as_ref().map_err(Clone::clone));
         partitions.collect::<Result<_, _>>().map(WholeLog)
     }
 
-    /// Known partitions by their numbers.
     pub(crate) fn known(&self) -> impl Iterator<Item = (i32, &OwnPartition)> {
         (0..).zip(&self.partitions).filter_map(|(partition, at)| Some((partition, at.as_ref().ok()?)))
     }
 
-    /// The highest epoch that is in force anywhere.
     pub(crate) fn epoch(&self) -> u32 {
         self.known().map(|(_, at)| at.state.sequence().epoch()).max().unwrap_or(0)
     }
@@ -234,7 +211,6 @@ impl WholeLog<'_> {
         self.0.iter().map(|at| at.state.reached()).collect()
     }
 
-    /// The last event of every partition.
     pub(crate) fn tails(&self) -> Vec<Option<Tail>> {
         self.0.iter().map(|at| at.tail()).collect()
     }
@@ -245,7 +221,6 @@ impl OwnPartition {
         Self { own_end: state.next_position(), next_offset: state.next_offset(), state, claim: None }
     }
 
-    /// Its last event.
     pub(crate) fn tail(&self) -> Option<Tail> {
         let Reached { next_position, last_id, .. } = self.state.reached();
         Some(Tail { position: next_position.checked_sub(1)?, id: last_id? })

@@ -12,14 +12,13 @@ use uuid::Uuid;
 
 use super::Unit;
 use crate::checkpoint::Checkpoint;
-use crate::layout::Layout;
+use crate::projection::Layout;
 use crate::quarantine::SkippedEvent;
-use crate::replay::Unfoldable;
 use crate::store::StoreError;
 
 const FILE: &str = "JOURNAL";
 /// Counts up when the meaning of a journal or of runs changes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The journal, and where it is kept.
 #[derive(Debug)]
@@ -41,9 +40,6 @@ pub(crate) struct Journal {
     /// Names of the files of records that wait.
     #[serde(default)]
     pub(crate) parked: Vec<String>,
-    /// Events that an earlier reading of the log could not fold.
-    #[serde(default)]
-    pub(crate) unfoldable: Vec<Unfoldable>,
     /// Events that are left out.
     #[serde(default)]
     pub(crate) skipped: Vec<SkippedEvent>,
@@ -85,17 +81,15 @@ pub(crate) enum JournalError {
 }
 
 impl JournalFile {
-    /// A journal of a build that begins at `start`, parks what could not be folded before, and leaves out what is skipped.
+    /// A journal of a build that begins at `start`, and leaves out what is skipped.
     pub(crate) fn create(
         build: &Path,
         layout: &Layout,
         start: &Checkpoint,
-        unfoldable: Vec<Unfoldable>,
         skipped: Vec<SkippedEvent>,
     ) -> Result<Self, StoreError> {
         let (layout, checkpoint) = (layout.to_string(), start.clone());
-        let journal =
-            Journal { version: VERSION, layout, checkpoint, unfoldable, skipped, ..Journal::default() };
+        let journal = Journal { version: VERSION, layout, checkpoint, skipped, ..Journal::default() };
         let file = Self { path: build.join(FILE), state: Mutex::new(journal) };
         file.update(|_| {})?;
         Ok(file)
@@ -206,7 +200,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout { version: 1, views: vec![(1, "lamps")] };
         let start = Checkpoint::zero([("lamps", 2)]);
-        let journal = JournalFile::create(directory.path(), &layout, &start, Vec::new(), Vec::new()).unwrap();
+        let journal = JournalFile::create(directory.path(), &layout, &start, Vec::new()).unwrap();
         journal.update(|journal| journal.runs.push("000001.run".to_owned())).unwrap();
         let expected = journal.read().clone();
         let path = directory.path().join(FILE);

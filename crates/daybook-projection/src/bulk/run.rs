@@ -37,7 +37,6 @@ pub(super) struct Section {
     pub(super) table: Vec<(u128, u64)>,
 }
 
-/// A run that has been written.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) file: File,
@@ -53,7 +52,6 @@ impl Run {
         written.map_err(|error| StoreError::new("write", path, error))
     }
 
-    /// Opens a run for reading.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| StoreError::of_file("open", path, &error))?;
         let table = read_table(&file).map_err(|error| StoreError::of_file("read", path, &error))?;
@@ -61,7 +59,6 @@ impl Run {
         Ok(Self { file, sections })
     }
 
-    /// Changes of all views.
     pub(crate) fn changes(&self) -> u64 {
         self.sections.iter().map(|section| section.changes).sum()
     }
@@ -213,8 +210,9 @@ pub(crate) fn is_a_run_table(bytes: &[u8]) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{ChangeAt, Merge, Pack, Unit};
+    use super::super::{Merge, Pack, Unit};
     use super::*;
+    use crate::change::ChangeAt;
 
     type Found = Vec<(usize, u128, Vec<u8>)>;
 
@@ -235,20 +233,20 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_of_a_run_goes_unnoticed() {
-        let packs: [Pack<u8>; 2] = [
-            |event, to| {
+        let packs: [(u8, Pack<u8>); 2] = [
+            (1, |event, to| {
                 to.extend_from_slice(&[*event; 3]);
                 Ok(Some(uuid::Uuid::from_u128(u128::from(event % 5))))
-            },
-            |event, to| {
+            }),
+            (2, |event, to| {
                 to.push(*event);
                 Ok((event % 2 == 0).then(|| uuid::Uuid::from_u128(u128::from(*event) << 64)))
-            },
+            }),
         ];
         let mut sorter = Sorter::new(packs.len(), 1 << 20);
         for event in 0..12 {
             let at = ChangeAt { source: 1, offset: event.into(), position: event.into(), time_us: 7 };
-            sorter.collect(&packs, &event, &at).unwrap();
+            sorter.collect(&packs, &event, &at, &[]).unwrap();
         }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("000001.run");

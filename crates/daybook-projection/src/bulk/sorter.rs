@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::ChangeAt;
+use crate::change::ChangeAt;
 use crate::codec::RowError;
 
 /// Appends what of an event matters to one view, and gives the key of its row; appends nothing if nothing does.
@@ -45,10 +45,16 @@ impl Sorter {
         Self { arena: Vec::new(), views: vec![Vec::new(); views], bytes_max }
     }
 
-    /// Takes what each view wants of one event; after an error, nothing of it.
-    pub(crate) fn collect<E>(&mut self, packs: &[Pack<E>], event: &E, at: &ChangeAt) -> Result<(), RowError> {
+    /// Takes what each view wants of one event, but for those that leave it out; after an error, nothing of it.
+    pub(crate) fn collect<E>(
+        &mut self,
+        packs: &[(u8, Pack<E>)],
+        event: &E,
+        at: &ChangeAt,
+        left_out: &[u8],
+    ) -> Result<(), RowError> {
         let before = self.arena.len();
-        let collected = self.collect_each(packs, event, at);
+        let collected = self.collect_each(packs, event, at, left_out);
         if collected.is_err() {
             self.arena.truncate(before);
             for entries in &mut self.views {
@@ -58,8 +64,17 @@ impl Sorter {
         collected
     }
 
-    fn collect_each<E>(&mut self, packs: &[Pack<E>], event: &E, at: &ChangeAt) -> Result<(), RowError> {
-        for (pack, entries) in packs.iter().zip(&mut self.views) {
+    fn collect_each<E>(
+        &mut self,
+        packs: &[(u8, Pack<E>)],
+        event: &E,
+        at: &ChangeAt,
+        left_out: &[u8],
+    ) -> Result<(), RowError> {
+        for ((view, pack), entries) in packs.iter().zip(&mut self.views) {
+            if left_out.contains(view) {
+                continue;
+            }
             let start = self.arena.len();
             let Some(key) = pack(event, &mut self.arena)? else { continue };
             at.put(&mut self.arena);

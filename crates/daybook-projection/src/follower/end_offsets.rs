@@ -15,9 +15,9 @@ use tokio::sync::watch;
 
 use super::telling::tell_away;
 use crate::checkpoint::SourceId;
-use crate::place::watched;
 use crate::progress::Progress;
 use crate::sources;
+use crate::sources::watched;
 use crate::stop::StopReason;
 
 const ASK_EVERY: Duration = Duration::from_secs(1);

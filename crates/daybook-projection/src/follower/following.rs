@@ -92,12 +92,9 @@ impl<E: EventData> Following<E> {
         let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
         let (mut catching, mut gap_before) = (Catching::default(), None);
         loop {
-            let next = match self.pass(&mut catching, &found, None) {
+            let next = match self.pass(&mut catching, &found) {
                 Ended::Asked => return Ok(()),
                 Ended::Stopped(reason) => return self.commit().and(Err(reason)),
-                Ended::Unfoldable(before, reason) => {
-                    return Err(self.stop_before(before, reason, &mut catching));
-                }
                 Ended::ReadAgain => {
                     self.engine.forget(&self.generation.checkpoint());
                     self.wait_for_place()?
@@ -132,34 +129,6 @@ impl<E: EventData> Following<E> {
         }
         self.wait_for_place()
     }
-
-    /// Commits what came before a record that cannot be folded; returns why it cannot.
-    fn stop_before(
-        &mut self,
-        before: RecordPlace,
-        reason: StopReason,
-        catching: &mut Catching,
-    ) -> StopReason {
-        self.engine.forget(&self.generation.checkpoint());
-        let ended = match self.wait_for_place() {
-            // Nobody answers for its partition any more: the record before which to stop would not come.
-            Ok(Some(found)) if found.offset(before.0).is_none() => Ended::Asked,
-            Ok(Some(found)) => self.pass(catching, &found, Some(before)),
-            Ok(None) => Ended::Asked,
-            Err(again) => Ended::Stopped(again),
-        };
-        let committed = match ended {
-            Ended::Asked => self.commit(),
-            // Whatever else could not be folded came before, and would have been met then.
-            Ended::ReadAgain | Ended::Returned => Ok(()),
-            Ended::Stopped(again) | Ended::Unfoldable(_, again) | Ended::Moved(_, again) => Err(again),
-        };
-        // The first reason stays the one to tell.
-        if let Err(again) = committed {
-            tracing::warn!("while reading again up to the event that cannot be folded: {again}");
-        }
-        reason
-    }
 }
 
 const IDLE_POLL: Duration = Duration::from_millis(100);
@@ -169,15 +138,12 @@ const COMMIT_AFTER: Duration = Duration::from_millis(50);
 pub(super) type RecordPlace = (usize, i64);
 
 pub(super) enum Ended {
-    /// The request to stop, or the record to stop before.
+    /// The request to stop.
     Asked,
     /// Something that no further reading repairs; the rows before it can be committed.
     Stopped(StopReason),
-    /// A fold that failed, and the event will wait when it is read again; or events have left the quarantine; or it is doubted that
-    /// the log is still the one that is followed.
+    /// Events have left the quarantine; or it is doubted that the log is still the one that is followed.
     ReadAgain,
-    /// A fold that failed: rows since the last commit are not to be trusted.
-    Unfoldable(RecordPlace, StopReason),
     /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where the
     /// one before it lay.
     Moved(Option<RecordPlace>, StopReason),
@@ -186,13 +152,8 @@ pub(super) enum Ended {
 }
 
 impl<E: EventData> Following<E> {
-    /// Reads what was found, up to the record `before` if there is one, and commits; returns why it goes no further.
-    pub(super) fn pass(
-        &mut self,
-        catching: &mut Catching,
-        found: &Found,
-        before: Option<RecordPlace>,
-    ) -> Ended {
+    /// Reads what was found, and commits; returns why it goes no further.
+    pub(super) fn pass(&mut self, catching: &mut Catching, found: &Found) -> Ended {
         for (source, start) in found.here.iter().zip(&found.starts) {
             self.engine.go_on_at(*source, start.offset);
         }
@@ -202,7 +163,7 @@ impl<E: EventData> Following<E> {
         let _before = self.findings.doubt.take();
         self.findings.readings.begin(self.engine.counted());
         let ended = match Reader::open(&self.kafka, &found.starts) {
-            Ok(reader) => self.read(&reader, found, catching, before),
+            Ok(reader) => self.read(&reader, found, catching),
             Err(error) => Err(Ended::Stopped(error.into())),
         };
         match ended {
@@ -211,22 +172,13 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn read(
-        &mut self,
-        reader: &Reader,
-        found: &Found,
-        catching: &mut Catching,
-        before: Option<RecordPlace>,
-    ) -> Result<(), Ended> {
+    fn read(&mut self, reader: &Reader, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         let mut commit_at = None;
         while !self.stopping.requested() {
             self.attend()?;
             let due = match self.poll(reader)? {
                 Polled::Record(record) => {
                     let source = found.here[record.source()];
-                    if before == Some((source, record.offset())) {
-                        return Ok(());
-                    }
                     catching.hear(source);
                     self.apply(source, &record)?;
                     let commit_at = *commit_at.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
@@ -292,11 +244,7 @@ impl<E: EventData> Following<E> {
         let offset = record.offset();
         let incoming = Incoming { source, offset, key: record.key(), value: record.value() };
         match self.engine.apply(&self.generation, incoming, || record.headers()) {
-            Ok(_) => Ok(()),
-            Err(_) if self.engine.reads_again() => Err(Ended::ReadAgain),
-            Err(reason @ (StopReason::Fold { .. } | StopReason::Store(_))) => {
-                Err(Ended::Unfoldable((source, offset), reason))
-            }
+            Ok(()) => Ok(()),
             Err(reason @ StopReason::Sequence { error: SequenceError::Gap { .. }, .. }) => {
                 Err(Ended::Moved(Some((source, self.engine.resume_offset(source))), reason))
             }

@@ -12,8 +12,8 @@ use daybook_service::LogOnce;
 use super::following::Following;
 use super::telling::{publish_state, tell_away};
 use crate::checkpoint::{Checkpoint, SourceId};
-use crate::place::places;
 use crate::progress::State;
+use crate::sources::places;
 use crate::sources::{self, Misfit};
 use crate::stop::StopReason;
 
@@ -32,14 +32,6 @@ pub(super) struct Found {
     pub(super) here: Vec<usize>,
     pub(super) starts: Vec<Start>,
     pub(super) left_out: Vec<SourceId>,
-}
-
-impl Found {
-    /// Where to go on in a partition, by its index in the checkpoint; none if it is left out.
-    pub(super) fn offset(&self, source: usize) -> Option<i64> {
-        let index = self.here.iter().position(|here| *here == source)?;
-        self.starts.get(index).map(|start| start.offset)
-    }
 }
 
 enum Wait {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::directory::note_torn;
 use super::lookup::{PRESENT, REMOVED};
-use super::{Generation, Moment, meta};
+use super::{Generation, Moment, open};
 use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 use crate::codec::RowError;
 use crate::keys::RowKey;
@@ -54,7 +54,6 @@ impl Generation {
         Ok(moment)
     }
 
-    /// The error of a row that has no bytes.
     pub(crate) fn unwritable(&self, view: &str, key: Uuid, error: &RowError) -> StoreError {
         StoreError::new("write", &self.path, format!("row {key} of view {view}: {error}"))
     }
@@ -78,7 +77,6 @@ impl Commit<'_> {
         self.put(&RowKey::row(view, key), value, replaced)
     }
 
-    /// Writes one part of a row.
     pub(crate) fn put_part(
         &mut self,
         view: u8,
@@ -124,10 +122,10 @@ impl Commit<'_> {
         let generation = self.generation;
         let mut checkpoint = Checkpoint::clone(&generation.checkpoint());
         for (source, at) in reached {
-            meta::put_source(&mut self.batch, &source, &at);
+            open::put_source(&mut self.batch, &source, &at);
             checkpoint.set(source, at);
         }
-        meta::put_digest(&mut self.batch, self.digest);
+        open::put_digest(&mut self.batch, self.digest);
         let moment =
             Moment { checkpoint: checkpoint.into(), digest: self.digest, quarantine: self.quarantine };
         Ok(generation.write(self.batch, moment)?.checkpoint.clone())
@@ -141,7 +139,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::layout::Layout;
+    use crate::projection::Layout;
     use crate::store::Failure;
 
     const VIEW: u8 = 1;

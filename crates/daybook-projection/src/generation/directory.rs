@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use daybook_store::{DirectoryLock, LockError, files};
 
 use super::finished::FINISHED_FILE;
-use super::notes::SKIPPED_FILE;
+use super::finished::SKIPPED_FILE;
 use crate::store::{Failure, GenerationError, StoreError};
 
 pub(super) const ROWS_DIRECTORY: &str = "rows";
 pub(super) const BUILDING_FILE: &str = "BUILDING";
 /// What a replay needs beside the rows until they are finished.
 pub(super) const BUILD_DIRECTORY: &str = "build";
-/// The layout, for those who cannot open the rows.
 pub(super) const LAYOUT_FILE: &str = "LAYOUT";
 pub(super) const LOCK_FILE: &str = "LOCK";
 /// Written and removed again to see whether the disk takes writes.
@@ -24,9 +23,6 @@ pub const PROBE_FILE: &str = "probe";
 const TORN_FILE: &str = "TORN";
 
 /// Bytes of all files of the generation in `path`, which need not be open.
-///
-/// # Errors
-/// [`StoreError`].
 pub fn bytes_on_disk(path: &Path) -> Result<u64, StoreError> {
     files::bytes_below(path).map_err(|error| StoreError::new("measure", path, error))
 }

@@ -18,18 +18,11 @@ pub(super) const REMOVED: u8 = 0;
 pub(super) const PRESENT: u8 = 1;
 
 impl Generation {
-    /// The bytes of a row.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn row(&self, view: u8, key: Uuid) -> Result<Option<Bytes>, StoreError> {
         self.stored(&RowKey::row(view, key))
     }
 
     /// The bytes of one part of a row.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn part(&self, view: u8, key: Uuid, number: u32) -> Result<Option<Bytes>, StoreError> {
         self.stored(&RowKey::part(view, key, number))
     }
@@ -61,9 +54,6 @@ impl Generation {
     }
 
     /// At most `limit` rows of a view whose keys come after `after`, in the order of their keys.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn scan(
         &self,
         view: u8,
@@ -89,9 +79,6 @@ impl Generation {
     }
 
     /// The digest of all rows, read anew. It differs from [`Generation::digest`] if the store is damaged.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn recount_digest(&self) -> Result<Digest, StoreError> {
         let mut digest = Digest::default();
         for row in self.all_rows() {
@@ -122,16 +109,12 @@ impl PartStore for Generation {
     }
 }
 
-/// One row, or one part of a row.
 #[derive(Debug, Clone)]
 pub struct StoredRow {
-    /// Number of its view.
     pub view: u8,
-    /// Key of the row.
     pub key: Uuid,
     /// Number of the part; `None` for the row itself.
     pub part: Option<u32>,
-    /// Its bytes.
     pub value: Bytes,
 }
 

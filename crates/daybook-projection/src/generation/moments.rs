@@ -20,7 +20,6 @@ pub struct Moment {
     pub checkpoint: Arc<Checkpoint>,
     /// The digest of all rows, as kept up to date by every commit.
     pub digest: Digest,
-    /// What waits.
     pub quarantine: Arc<Quarantine>,
 }
 

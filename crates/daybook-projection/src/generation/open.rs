@@ -1,20 +1,21 @@
-//! How a generation is begun, gone on with, and opened.
+//! How a generation is begun, gone on with and opened, and how one that was built becomes one that can be served.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use daybook_store::{Database, Digest, DirectoryLock, Purpose, files};
+use daybook_store::{Batch, Database, Digest, DirectoryLock, Purpose, files};
 
-use super::directory::{
+use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use crate::codec::RowError;
+use crate::generation::directory::{
     BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_files, check_not_torn, forget_notes,
-    has_foreign_files, is_unfinished, layout_of, lock, remove_build,
+    has_foreign_files, is_unfinished, layout_of, lock, note_torn, remove_build,
 };
-use super::{Generation, Moment, finished, meta, notes, parked};
-use crate::checkpoint::Checkpoint;
+use crate::generation::{Generation, Moment, finished, parked};
 use crate::keys;
-use crate::layout::Layout;
+use crate::projection::Layout;
 use crate::store::{GenerationError, StoreError};
 
 /// sled's own cache of pages.
@@ -95,7 +96,7 @@ impl Generation {
         if let Some(found) = layout_of(path)
             && found != layout.to_string()
         {
-            return Err(meta::foreign_layout(path, found, layout));
+            return Err(foreign_layout(path, found, layout));
         }
         let lock = lock(path, holder)?;
         check_files(path)?;
@@ -117,12 +118,154 @@ impl Generation {
         layout: &Layout,
         lock: DirectoryLock,
     ) -> Result<Self, GenerationError> {
-        meta::check_layout(path, &rows, layout)?;
-        let checkpoint = Arc::new(meta::checkpoint(path, &rows)?);
-        let digest = meta::digest(path, &rows)?;
+        check_layout(path, &rows, layout)?;
+        let checkpoint = Arc::new(read_checkpoint(path, &rows)?);
+        let digest = read_digest(path, &rows)?;
         let mut quarantine = parked::read(path, &rows)?;
-        notes::take_up(path, &mut quarantine);
+        finished::take_up(path, &mut quarantine);
         let quarantine = Arc::new(quarantine);
         Ok(Self::with(path, rows, Moment { checkpoint, digest, quarantine }, lock))
     }
+}
+
+impl Generation {
+    /// Notes that it holds what `checkpoint` says and that its rows have `digest`, and makes all of it durable.
+    pub fn settle(&mut self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
+        self.set_state(checkpoint, digest)?;
+        self.has_blocks = self.rows.has_sorted_values();
+        self.sync()
+    }
+
+    /// Closes it and opens it again, to see that what was built is what is there; notes what that is. `accepted` says why it is
+    /// published although it says something else than the one before; with `recount` all rows are read, because they were not
+    /// all written by this process.
+    ///
+    /// # Errors
+    /// [`GenerationError`]; the generation then stays unfinished, and the next attempt begins it anew if it is damaged.
+    pub fn proved(
+        self,
+        layout: &Layout,
+        accepted: Option<&str>,
+        recount: bool,
+    ) -> Result<Self, GenerationError> {
+        let path = self.path.clone();
+        self.reopened(layout, accepted, recount).inspect_err(|error| match error {
+            GenerationError::Store(error) if error.is_damage() => note_torn(&path, error),
+            _ => {}
+        })
+    }
+
+    fn reopened(
+        self,
+        layout: &Layout,
+        accepted: Option<&str>,
+        recount: bool,
+    ) -> Result<Self, GenerationError> {
+        self.sync()?;
+        self.note_finished(accepted)?;
+        let skipped = self.quarantine().skipped().to_vec();
+        let Self { path, rows, lock, .. } = self;
+        drop(rows);
+        let proved = Self::read(
+            &path,
+            Database::open(&path.join(ROWS_DIRECTORY), Purpose::Followed, CACHE_BYTES)?,
+            layout,
+            lock,
+        )?;
+        finished::check(&path, &proved.last_moment())?;
+        if recount && proved.recount_digest()? != proved.digest() {
+            return Err(StoreError::damaged("open", &path, "its rows are not what was written").into());
+        }
+        proved.set_skipped(skipped)?;
+        Ok(proved)
+    }
+
+    /// Notes that what was written is not what is there: it is begun anew, and never opened or gone on with.
+    pub(crate) fn note_damaged(&self, error: &StoreError) {
+        note_torn(&self.path, error);
+    }
+
+    /// Finishes it: from now on it can be opened to be served.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the generation then stays unfinished.
+    pub fn finish(&self) -> Result<(), StoreError> {
+        self.sync()?;
+        if !finished::is_noted(&self.path) {
+            self.note_finished(None)?;
+        }
+        let building = self.path.join(BUILDING_FILE);
+        let removed = fs::remove_file(&building).and_then(|()| files::sync_parent(&building));
+        removed.map_err(|error| {
+            // Else it would count as finished, and never be published.
+            if let Err(failed) = files::write(&building, "") {
+                tracing::error!(%failed, "{} may count as finished; remove it", self.path.display());
+            }
+            StoreError::new("finish", &self.path, error)
+        })?;
+        remove_build(&self.path);
+        Ok(())
+    }
+
+    /// Waits until everything written is on the disk.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.flush()?;
+        // sled 0.34 asks Linux only to begin writing; these calls wait for the disk.
+        files::sync_all_below(&self.path.join(ROWS_DIRECTORY))
+            .and_then(|()| files::sync_parent(&self.path.join(ROWS_DIRECTORY)))
+            .and_then(|()| files::sync_parent(&self.path))
+            .map_err(|error| StoreError::new("sync", &self.path, error))
+    }
+
+    pub(super) fn set_state(&self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        put_digest(&mut batch, digest);
+        checkpoint.sources().for_each(|(source, at)| put_source(&mut batch, source, at));
+        let quarantine = self.quarantine();
+        self.write(batch, Moment { checkpoint: Arc::new(checkpoint), digest, quarantine }).map(drop)
+    }
+}
+
+pub(super) fn check_layout(path: &Path, rows: &Database, layout: &Layout) -> Result<(), GenerationError> {
+    let Some(found) = rows.get(keys::LAYOUT)? else {
+        return Err(StoreError::damaged("open", path, "its rows do not say their layout").into());
+    };
+    match String::from_utf8_lossy(&found) {
+        found if found == layout.to_string() => Ok(()),
+        found => Err(foreign_layout(path, found.into_owned(), layout)),
+    }
+}
+
+pub(super) fn foreign_layout(path: &Path, found: String, layout: &Layout) -> GenerationError {
+    GenerationError::ForeignLayout { path: path.to_owned(), found, expected: layout.to_string() }
+}
+
+fn read_checkpoint(path: &Path, rows: &Database) -> Result<Checkpoint, GenerationError> {
+    let mut sources = Vec::new();
+    for entry in rows.range(keys::SOURCES.to_vec()..keys::scan_start(1, None)) {
+        let (key, value) = entry?;
+        let decoded = keys::decode_source(&key)
+            .and_then(|source| SourceCheckpoint::decode(&value).map(|at| (source, at)))
+            .map_err(damaged(path))?;
+        sources.push(decoded);
+    }
+    Ok(Checkpoint::from_sources(sources))
+}
+
+fn read_digest(path: &Path, rows: &Database) -> Result<Digest, GenerationError> {
+    let bytes = rows.get(keys::DIGEST)?;
+    let bytes = bytes.as_deref().and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
+    bytes.map(Digest::from_bytes).ok_or_else(|| damaged(path)(RowError::CutOff { field: "digest" }))
+}
+
+pub(super) fn put_digest(batch: &mut Batch, digest: Digest) {
+    batch.put(keys::DIGEST, &digest.to_bytes());
+}
+
+pub(super) fn put_source(batch: &mut Batch, source: &SourceId, at: &SourceCheckpoint) {
+    batch.put(&keys::source(source), &at.encode());
+}
+
+fn damaged(path: &Path) -> impl FnOnce(RowError) -> GenerationError {
+    move |source| GenerationError::Checkpoint { path: path.to_owned(), source }
 }

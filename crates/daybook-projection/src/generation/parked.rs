@@ -1,17 +1,17 @@
 //! Events that wait, in a generation: written with the checkpoint that counts them.
 
-mod pieces;
-
+use std::iter::Peekable;
 use std::path::Path;
 use std::sync::Arc;
 
+use daybook_store::{BATCH_BYTES_MAX, Batch, Bytes, Database, DatabaseError, VALUE_BYTES_MAX};
+
 use super::{Commit, Generation, Moment};
 use crate::checkpoint::SourceId;
-use crate::keys;
-use crate::quarantine::{ParkedRecord, Quarantine};
+use crate::codec::{RowError, RowReader, put_varint};
+use crate::keys::{self, ParkedKeyPart};
+use crate::quarantine::{PARKED_KEY_BYTES_MAX, ParkedRecord, Quarantine};
 use crate::store::{GenerationError, StoreError};
-use daybook_store::{BATCH_BYTES_MAX, Batch, Database};
-use pieces::{JoinError, Joining, cut};
 
 /// All that waits, as it is stored. Removes what a process that was killed has left of records that do not wait.
 pub(super) fn read(path: &Path, rows: &Database) -> Result<Quarantine, GenerationError> {
@@ -74,12 +74,12 @@ impl Generation {
 
     /// Removes the pieces of records that no longer wait, or wait for another reason. The batch that said so has been
     /// written; whoever is killed before this leaves them to the next opening.
-    pub(crate) fn remove_pieces<'r>(
+    pub(crate) fn remove_pieces(
         &self,
-        records: impl IntoIterator<Item = &'r ParkedRecord>,
+        records: impl IntoIterator<Item = ParkedRecord>,
     ) -> Result<(), StoreError> {
         for record in records {
-            let from = keys::parked(&record.source, &record.key, record.position);
+            let from = keys::parked(&record.source, &record.key, record.position, record.view());
             let to = keys::parked_end(&from);
             let mut joining = Joining::of(self.rows.range(from..to));
             while joining.next().map_err(unreadable(&self.path))?.is_some() {}
@@ -119,7 +119,7 @@ impl Commit<'_> {
     /// Takes out records that no longer wait; [`Generation::remove_pieces`] removes the rest of them.
     pub(crate) fn unpark(&mut self, records: &[ParkedRecord]) {
         for record in records {
-            self.batch.remove(&keys::parked(&record.source, &record.key, record.position));
+            self.batch.remove(&keys::parked(&record.source, &record.key, record.position, record.view()));
         }
         Arc::make_mut(&mut self.quarantine).remove(records);
     }
@@ -128,5 +128,220 @@ impl Commit<'_> {
     pub(crate) fn park_again(&mut self, record: ParkedRecord) -> Result<(), StoreError> {
         Arc::make_mut(&mut self.quarantine).remove(std::slice::from_ref(&record));
         self.park(vec![record])
+    }
+}
+
+/// Bytes of the record in one stored value.
+pub(super) const PIECE_BYTES_MAX: usize = 12 << 10;
+/// Bytes of a topic's name, as Kafka allows them, and of what stands around topic and key in a stored key.
+const REST_OF_KEY_BYTES_MAX: usize = 249 + 32;
+const _: () = assert!(PIECE_BYTES_MAX + 1 + PARKED_KEY_BYTES_MAX + REST_OF_KEY_BYTES_MAX <= VALUE_BYTES_MAX);
+
+/// What a head begins with.
+const WHOLE: u8 = 0;
+const CUT: u8 = 1;
+const SUM_BYTES: usize = 16;
+
+/// A stored key and its value.
+type Entry = (Vec<u8>, Vec<u8>);
+
+/// A record as it is stored.
+pub(super) struct Cut {
+    pub(super) head: Entry,
+    pub(super) pieces: Vec<Entry>,
+}
+
+/// Cuts a record into pieces, if it is too large to be stored whole.
+pub(super) fn cut(record: &ParkedRecord) -> Cut {
+    let key = keys::parked(&record.source, &record.key, record.position, record.view());
+    let bytes = record.encode();
+    if bytes.len() <= PIECE_BYTES_MAX {
+        return Cut { head: (key, [&[WHOLE], &bytes[..]].concat()), pieces: Vec::new() };
+    }
+    let sum = sum(&bytes);
+    let piece = |(number, piece): (u16, &[u8])| (keys::parked_piece(&key, &sum, number), piece.to_vec());
+    let pieces = (0..).zip(bytes.chunks(PIECE_BYTES_MAX)).map(piece).collect();
+    let mut head = vec![CUT];
+    head.extend_from_slice(&sum);
+    put_varint(&mut head, bytes.len() as u64);
+    Cut { head: (key, head), pieces }
+}
+
+fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
+    let mut sum = [0; SUM_BYTES];
+    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..SUM_BYTES]);
+    sum
+}
+
+/// Puts records together from entries in the order of their keys.
+pub(super) struct Joining<I: Iterator> {
+    entries: Peekable<I>,
+    /// Keys of pieces that are nobody's.
+    pub(super) strays: Vec<Vec<u8>>,
+}
+
+/// Why a record cannot be put together.
+#[derive(Debug)]
+pub(super) enum JoinError {
+    Database(DatabaseError),
+    Damaged(RowError),
+}
+
+impl From<RowError> for JoinError {
+    fn from(error: RowError) -> Self {
+        Self::Damaged(error)
+    }
+}
+
+impl<I: Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> Joining<I> {
+    pub(super) fn of(entries: I) -> Self {
+        Self { entries: entries.peekable(), strays: Vec::new() }
+    }
+
+    /// The next record.
+    pub(super) fn next(&mut self) -> Result<Option<ParkedRecord>, JoinError> {
+        while let Some((key, value)) = self.entries.next().transpose().map_err(JoinError::Database)? {
+            match keys::parked_part(&key)? {
+                ParkedKeyPart::Head => return self.join(&key, &value).map(Some),
+                ParkedKeyPart::Piece { .. } => self.strays.push(key.to_vec()),
+            }
+        }
+        Ok(None)
+    }
+
+    fn join(&mut self, head: &[u8], value: &[u8]) -> Result<ParkedRecord, JoinError> {
+        let mut reader = RowReader::new(value);
+        let whole = match reader.byte("head")? {
+            WHOLE => return self.only(head, ParkedRecord::decode(&value[1..])?),
+            CUT => reader.take(SUM_BYTES, "sum")?.to_vec(),
+            other => return Err(RowError::impossible("head", other).into()),
+        };
+        let length: usize = reader.number("length")?;
+        reader.finish()?;
+        let mut bytes = Vec::new();
+        while let Some((key, piece)) = self.next_below(head)? {
+            let expected = bytes.len() / PIECE_BYTES_MAX;
+            match keys::parked_part(&key)? {
+                ParkedKeyPart::Piece { sum, number }
+                    if whole.starts_with(sum) && usize::from(number) == expected =>
+                {
+                    bytes.extend_from_slice(&piece);
+                }
+                _ => self.strays.push(key.to_vec()),
+            }
+        }
+        if bytes.len() != length || sum(&bytes)[..] != whole {
+            return Err(RowError::CutOff { field: "pieces of a record that waits" }.into());
+        }
+        Ok(ParkedRecord::decode(&bytes)?)
+    }
+
+    /// A record that needs no pieces; what there are of them is nobody's.
+    fn only(&mut self, head: &[u8], record: ParkedRecord) -> Result<ParkedRecord, JoinError> {
+        while let Some((key, _)) = self.next_below(head)? {
+            self.strays.push(key.to_vec());
+        }
+        Ok(record)
+    }
+
+    /// The next entry whose key begins with that of the head.
+    fn next_below(&mut self, head: &[u8]) -> Result<Option<(Bytes, Bytes)>, JoinError> {
+        let is_below = |entry: &I::Item| entry.as_ref().map_or(true, |(key, _)| key.starts_with(head));
+        self.entries.next_if(is_below).transpose().map_err(JoinError::Database)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use daybook_store::{Batch, Database, Purpose};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::checkpoint::SourceId;
+    use crate::generation::parked::read;
+
+    fn filled(dir: &Path) -> Database {
+        Database::open(dir, Purpose::Filled, 1 << 20).unwrap()
+    }
+
+    fn record(position: u64, bytes: usize) -> ParkedRecord {
+        let source = SourceId { topic: "users.events".into(), partition: 0 };
+        let (key, id, offset) = ("a key".to_owned(), Uuid::from_u128(7), position as i64);
+        let value = Some((0..bytes).map(|at| (at % 251) as u8).collect());
+        let (headers, reason) = (Vec::new(), Some("broken".to_owned()));
+        let (has_event_id, change) = (true, None);
+        ParkedRecord { source, key, position, offset, id, has_event_id, change, value, headers, reason }
+    }
+
+    fn put(rows: &Database, entries: &[Entry]) {
+        entries.iter().for_each(|(key, value)| drop(rows.insert(key, value).unwrap()));
+    }
+
+    fn all(rows: &Database) -> Joining<impl Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> {
+        Joining::of(rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()))
+    }
+
+    #[test]
+    fn records_of_any_size_come_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let rows = filled(directory.path());
+        let sizes = (PIECE_BYTES_MAX - 70..PIECE_BYTES_MAX + 3).chain([0, 2 * PIECE_BYTES_MAX, 128 << 10]);
+        let records: Vec<_> = (0..).zip(sizes).map(|(position, bytes)| record(position, bytes)).collect();
+        for record in &records {
+            let Cut { head, pieces } = cut(record);
+            put(&rows, &pieces);
+            put(&rows, &[head]);
+        }
+        let mut joining = all(&rows);
+        for record in records {
+            assert_eq!(joining.next().unwrap(), Some(record));
+        }
+        assert!(joining.next().unwrap().is_none() && joining.strays.is_empty());
+    }
+
+    #[test]
+    fn pieces_without_their_head_go_at_the_next_opening() {
+        let directory = tempfile::tempdir().unwrap();
+        let rows = filled(directory.path());
+        let (gone, first, again, last) =
+            (record(1, 40_000), record(2, 30_000), record(2, 30_001), record(3, 10));
+        put(&rows, &cut(&gone).pieces);
+        for record in [&first, &again, &last] {
+            put(&rows, &cut(record).pieces);
+            put(&rows, &[cut(record).head]);
+        }
+        let quarantine = read(directory.path(), &rows).unwrap();
+        let waiting: Vec<_> =
+            quarantine.parked().map(|(_, position, event)| (position, event.bytes)).collect();
+        assert_eq!(waiting, [(2, again.bytes() as u64), (3, last.bytes() as u64)]);
+        let left = rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()).count();
+        assert_eq!(left, 2 + cut(&again).pieces.len());
+    }
+
+    #[test]
+    fn a_head_without_one_of_its_pieces_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let rows = filled(directory.path());
+        let Cut { head, mut pieces } = cut(&record(1, 40_000));
+        pieces.remove(1);
+        put(&rows, &pieces);
+        put(&rows, &[head]);
+        assert!(read(directory.path(), &rows).unwrap_err().is_damage());
+    }
+
+    #[test]
+    fn values_of_the_largest_size_make_no_file_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let rows = filled(directory.path());
+        for key in 0..100_u16 {
+            let mut batch = Batch::default();
+            batch.put(&key.to_be_bytes(), &vec![7; VALUE_BYTES_MAX - 2]);
+            rows.apply_batch(batch).unwrap();
+        }
+        rows.flush().unwrap();
+        let blobs = |path: &Path| std::fs::read_dir(path.join("blobs")).map_or(0, Iterator::count);
+        assert_eq!(blobs(directory.path()), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! What waits in a generation, in memory: the places of all parked events, and a summary of every key.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,20 +11,20 @@ use super::record::ParkedRecord;
 use super::skipped::{SkippedEvent, unnamed};
 use crate::checkpoint::{Checkpoint, SourceId};
 
-/// A key whose events wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedKey {
     /// The records' key.
     pub key: String,
     /// Topic without prefix.
     pub topic: String,
-    /// Partition of that topic.
     pub partition: i32,
+    /// Number of the one view whose row of this key waits, because an event contradicts it; none if whole events wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<u8>,
     /// Position of the first event that waits.
     pub since_position: u64,
-    /// Id of that event; none if its envelope cannot be read.
+    /// Id of that event; none if its envelope cannot be read, or it waits for one view.
     pub event_id: Option<Uuid>,
-    /// Events that wait.
     pub waiting: u64,
     /// Why the first one could not be projected.
     pub reason: String,
@@ -35,21 +36,27 @@ pub(crate) struct ParkedEvent {
     pub(crate) key: String,
     pub(crate) id: Uuid,
     pub(crate) has_event_id: bool,
+    /// View and row of one that waits for a view.
+    pub(crate) row: Option<(u8, Uuid)>,
     pub(crate) bytes: u64,
     reason: Option<String>,
 }
 
+/// Partition, position, and the one view for which it waits; 0 for all.
+type Place = (SourceId, u64, u8);
+/// The same of a key.
+pub(super) type KeyPlace = (SourceId, String, u8);
+
 /// All that waits in one generation, as of its last commit.
 #[derive(Debug, Clone, Default)]
 pub struct Quarantine {
-    events: BTreeMap<(SourceId, u64), ParkedEvent>,
-    keys: BTreeMap<(SourceId, String), ParkedKey>,
+    events: BTreeMap<Place, ParkedEvent>,
+    keys: BTreeMap<KeyPlace, ParkedKey>,
     skipped: Arc<[SkippedEvent]>,
     releases: u64,
 }
 
 impl Quarantine {
-    /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -71,7 +78,6 @@ impl Quarantine {
         &self.skipped
     }
 
-    /// Events that wait.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.keys().map(|parked| parked.waiting).sum()
@@ -84,19 +90,27 @@ impl Quarantine {
             return None;
         }
         let source = SourceId { topic: topic.into(), partition };
-        self.events.get(&(source, position)).map(|event| event.key.as_str())
+        self.at(&source, position).next().map(|(_, event)| event.key.as_str())
+    }
+
+    /// What waits at a position: the whole event, or for each of some views.
+    pub(super) fn at(&self, source: &SourceId, position: u64) -> impl Iterator<Item = (u8, &ParkedEvent)> {
+        let places = (source.clone(), position, 0)..=(source.clone(), position, u8::MAX);
+        self.events.range(places).map(|((_, _, view), event)| (*view, event))
     }
 
     /// Position of the last event of a partition that was projected, of those before `next_position`.
     #[must_use]
     pub fn last_projected(&self, source: &SourceId, next_position: u64) -> Option<u64> {
         let mut last = next_position.checked_sub(1)?;
-        let waiting = self.events.range((source.clone(), 0)..(source.clone(), next_position)).rev();
-        for ((_, position), _) in waiting {
-            if *position < last {
-                break;
+        let waiting = self.events.range((source.clone(), 0, 0)..(source.clone(), next_position, 0)).rev();
+        for ((_, position, _), _) in waiting {
+            match position.cmp(&last) {
+                Ordering::Less => break,
+                Ordering::Equal => last = last.checked_sub(1)?,
+                // It waits for a further view.
+                Ordering::Greater => {}
             }
-            last = last.checked_sub(1)?;
         }
         Some(last)
     }
@@ -109,7 +123,7 @@ impl Quarantine {
 
     /// All events that wait, by partition and position.
     pub(crate) fn parked(&self) -> impl Iterator<Item = (&SourceId, u64, &ParkedEvent)> {
-        self.events.iter().map(|((source, position), event)| (source, *position, event))
+        self.events.iter().map(|((source, position, _), event)| (source, *position, event))
     }
 
     /// Whether a generation with this quarantine can take the place of one with `served`, which has got as far as `reached`: no
@@ -118,30 +132,30 @@ impl Quarantine {
     /// # Errors
     /// The key of the first event that does.
     pub fn covers(&self, served: &Self, reached: &Checkpoint) -> Result<(), String> {
-        let is_projected = |place: &(SourceId, u64)| {
-            let (source, position) = place;
+        let is_projected = |place: &Place| {
+            let (source, position, view) = place;
             reached.position_reached(&source.topic, source.partition, *position)
-                && !served.events.contains_key(place)
+                && !served.at(source, *position).any(|(waits_for, _)| waits_for == 0 || waits_for == *view)
         };
         let taken_back = self.events.iter().find(|(place, _)| is_projected(place));
         taken_back.map_or(Ok(()), |(_, event)| Err(event.key.clone()))
     }
 
-    /// Partition and key of everything that waits.
-    pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &(SourceId, String)> {
+    /// Everything that waits.
+    pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &KeyPlace> {
         self.keys.keys()
     }
 
-    /// Partitions in which events of a key wait.
-    pub(super) fn sources_of(&self, key: &str) -> impl Iterator<Item = &SourceId> {
-        self.keys.keys().filter(move |(_, parked)| parked == key).map(|(source, _)| source)
+    /// How many events wait there.
+    pub(super) fn waiting_of(&self, key: &KeyPlace) -> u64 {
+        self.keys.get(key).map_or(0, |parked| parked.waiting)
     }
 
-    /// Partition and key of an event that is to be left out, if it waits.
-    pub(super) fn parked_as(&self, event: &SkippedEvent) -> Option<(SourceId, String)> {
+    /// Under what an event waits that is to be left out.
+    pub(super) fn parked_as(&self, event: &SkippedEvent) -> Vec<KeyPlace> {
         let source = SourceId { topic: event.topic.as_str().into(), partition: event.partition };
-        let parked = self.events.get(&(source.clone(), event.position))?;
-        (parked.id == event.id).then(|| (source, parked.key.clone()))
+        let here = self.at(&source, event.position).filter(|(view, parked)| event.is(parked.id, *view));
+        here.map(|(view, parked)| (source.clone(), parked.key.clone(), view)).collect()
     }
 
     /// Leaves these events out, the last ones, beside those that are left out already.
@@ -153,8 +167,8 @@ impl Quarantine {
     /// Takes out what no longer waits.
     pub(crate) fn remove(&mut self, records: &[ParkedRecord]) {
         for record in records {
-            self.events.remove(&(record.source.clone(), record.position));
-            self.keys.remove(&(record.source.clone(), record.key.clone()));
+            self.events.remove(&(record.source.clone(), record.position, record.view()));
+            self.keys.remove(&(record.source.clone(), record.key.clone(), record.view()));
         }
         // What is left of a key that was taken out is counted anew; all others are as they were.
         self.count_missing_keys();
@@ -163,8 +177,8 @@ impl Quarantine {
 
     fn count_missing_keys(&mut self) {
         let (events, keys) = (std::mem::take(&mut self.events), std::mem::take(&mut self.keys));
-        for ((source, position), event) in &events {
-            if !keys.contains_key(&(source.clone(), event.key.clone())) {
+        for ((source, position, view), event) in &events {
+            if !keys.contains_key(&(source.clone(), event.key.clone(), *view)) {
                 self.count(source, *position, event);
             }
         }
@@ -179,31 +193,36 @@ impl Quarantine {
             key: record.key.clone(),
             id: record.id,
             has_event_id: record.has_event_id,
+            row: record.row(),
             bytes: record.bytes() as u64,
             reason: record.reason.clone(),
         };
-        match self.events.insert((record.source.clone(), record.position), event.clone()) {
+        let view = record.view();
+        match self.events.insert((record.source.clone(), record.position, view), event.clone()) {
             None => self.count(&record.source, record.position, &event),
             Some(same) if same == event => {}
             Some(other) => {
-                self.keys.remove(&(record.source.clone(), other.key));
-                self.keys.remove(&(record.source.clone(), event.key));
+                self.keys.remove(&(record.source.clone(), other.key, view));
+                self.keys.remove(&(record.source.clone(), event.key, view));
                 self.count_missing_keys();
             }
         }
     }
 
     fn count(&mut self, source: &SourceId, position: u64, event: &ParkedEvent) {
+        let view = event.row.map(|(view, _)| view);
         let first = ParkedKey {
             key: event.key.clone(),
             topic: source.topic.to_string(),
             partition: source.partition,
+            view,
             since_position: position,
             event_id: event.has_event_id.then_some(event.id),
             waiting: 0,
             reason: event.reason.clone().unwrap_or_default(),
         };
-        let key = self.keys.entry((source.clone(), event.key.clone())).or_insert_with(|| first.clone());
+        let place = (source.clone(), event.key.clone(), view.unwrap_or_default());
+        let key = self.keys.entry(place).or_insert_with(|| first.clone());
         if position < key.since_position {
             *key = ParkedKey { waiting: key.waiting, ..first };
         }
@@ -213,6 +232,7 @@ impl Quarantine {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::ViewChange;
     use super::*;
     use crate::checkpoint::SourceCheckpoint;
 
@@ -228,6 +248,7 @@ mod tests {
             offset,
             id,
             has_event_id: true,
+            change: None,
             value,
             headers: Vec::new(),
             reason,
@@ -260,6 +281,36 @@ mod tests {
         newer.add(&record("lamp", 4));
         assert_eq!(older.covers(&newer, &reached(5)), Ok(()));
         assert_eq!(newer.covers(&older, &reached(5)), Err("lamp".to_owned()));
+    }
+
+    /// The same, for one view alone.
+    fn change(key: &str, position: u64, view: u8) -> ParkedRecord {
+        let change = Some(ViewChange { view, row: Uuid::from_u128(7), time_us: 0 });
+        ParkedRecord { change, has_event_id: false, ..record(key, position) }
+    }
+
+    #[test]
+    fn what_waits_for_one_view_is_projected_into_the_others() {
+        let next_position = 9;
+        let at = SourceCheckpoint { next_position, ..SourceCheckpoint::default() };
+        let source = SourceId { topic: "lamps".into(), partition: 0 };
+        let reached = Checkpoint::from_sources([(source.clone(), at)]);
+        let [mut whole, mut one, mut both] = [(); 3].map(|()| Quarantine::default());
+        whole.add(&record("lamp", 8));
+        one.add(&change("lamp", 8, 1));
+        both.add(&change("lamp", 8, 1));
+        both.add(&change("lamp", 8, 2));
+        for (new, served, is_covered) in
+            [(&one, &whole, true), (&whole, &one, false), (&one, &both, true), (&both, &one, false)]
+        {
+            assert_eq!(new.covers(served, &reached).is_ok(), is_covered);
+        }
+        assert_eq!((both.events(), both.waiting_at("lamps", 0, 8)), (2, Some("lamp")));
+        assert_eq!(both.last_projected(&source, next_position), Some(7));
+        let found = both.find(&"lamps/0@8".parse().unwrap(), "a test", "now").unwrap();
+        assert_eq!((found.views.as_slice(), both.parked_as(&found).len()), (&[1, 2][..], 2));
+        both.remove(&[change("lamp", 8, 1)]);
+        assert_eq!(both.keys().map(|key| (key.view, key.waiting)).collect::<Vec<_>>(), [(Some(2), 1)]);
     }
 
     #[test]

@@ -1,14 +1,12 @@
-//! A record that waits, as bytes.
+//! What waits, as bytes: a record, or the change that one view takes from an event.
 
 use daybook_stream::Headers;
 use uuid::Uuid;
 
 use super::REASON_CHARS_MAX;
 use crate::checkpoint::SourceId;
-use crate::codec::{RowError, RowReader, put_text, put_varint};
-use crate::stop::RecordAt;
+use crate::codec::{RowError, RowReader, put_signed, put_text, put_varint};
 
-/// A record that waits, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParkedRecord {
     pub(crate) source: SourceId,
@@ -19,10 +17,33 @@ pub(crate) struct ParkedRecord {
     pub(crate) id: Uuid,
     /// Whether the envelope tells the id.
     pub(crate) has_event_id: bool,
+    /// Of what waits for one view alone; the value is its change then.
+    pub(crate) change: Option<ViewChange>,
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) headers: Headers,
     /// Why it could not be projected; none if it waits behind one that could not.
     pub(crate) reason: Option<String>,
+}
+
+/// A change that waits because its row is contradicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ViewChange {
+    pub(crate) view: u8,
+    pub(crate) row: Uuid,
+    pub(crate) time_us: i64,
+}
+
+impl ViewChange {
+    /// Stands for the id of its event, which a replay does not keep: made of the event's place and time, so that the event of another
+    /// log is another one.
+    pub(crate) fn id(source: &SourceId, position: u64, time_us: i64) -> Uuid {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(source.to_string().as_bytes());
+        hasher.update(&position.to_le_bytes()).update(&time_us.to_le_bytes());
+        let mut id = [0; size_of::<Uuid>()];
+        hasher.finalize_xof().fill(&mut id);
+        Uuid::from_bytes(id)
+    }
 }
 
 /// Bytes of BLAKE3 over the rest, at the end.
@@ -30,17 +51,18 @@ const SUM_BYTES: usize = 8;
 const HAS_EVENT_ID: u8 = 1;
 const HAS_VALUE: u8 = 2;
 const HAS_REASON: u8 = 4;
-const ALL: u8 = HAS_EVENT_ID | HAS_VALUE | HAS_REASON;
+const HAS_CHANGE: u8 = 8;
+const ALL: u8 = HAS_EVENT_ID | HAS_VALUE | HAS_REASON | HAS_CHANGE;
 
 impl ParkedRecord {
-    /// The id that the envelope tells.
-    pub(crate) fn event_id(&self) -> Option<Uuid> {
-        self.has_event_id.then_some(self.id)
+    /// View and row of a change.
+    pub(crate) fn row(&self) -> Option<(u8, Uuid)> {
+        self.change.map(|change| (change.view, change.row))
     }
 
-    pub(crate) fn at(&self, event_id: Option<Uuid>) -> RecordAt {
-        let SourceId { topic, partition } = &self.source;
-        RecordAt { topic: topic.to_string(), partition: *partition, offset: self.offset, event_id }
+    /// The view for which alone it waits; 0 for none.
+    pub(crate) fn view(&self) -> u8 {
+        self.change.map_or(0, |change| change.view)
     }
 
     /// Bytes that it takes, but for some numbers.
@@ -54,7 +76,8 @@ impl ParkedRecord {
         to.push(
             bit(self.has_event_id, HAS_EVENT_ID)
                 | bit(self.value.is_some(), HAS_VALUE)
-                | bit(self.reason.is_some(), HAS_REASON),
+                | bit(self.reason.is_some(), HAS_REASON)
+                | bit(self.change.is_some(), HAS_CHANGE),
         );
         put_text(&mut to, &self.source.topic);
         // Neither partitions nor offsets are below 0.
@@ -63,6 +86,11 @@ impl ParkedRecord {
         put_varint(&mut to, self.position);
         put_text(&mut to, &self.key);
         to.extend_from_slice(self.id.as_bytes());
+        if let Some(ViewChange { view, row, time_us }) = self.change {
+            to.push(view);
+            to.extend_from_slice(row.as_bytes());
+            put_signed(&mut to, time_us);
+        }
         self.value.iter().for_each(|value| put_bytes(&mut to, value));
         self.reason.iter().for_each(|reason| put_text(&mut to, reason));
         put_varint(&mut to, self.headers.len() as u64);
@@ -93,6 +121,7 @@ impl ParkedRecord {
         let position = reader.varint("position")?;
         let key = reader.text("key")?.to_owned();
         let id = reader.uuid("id")?;
+        let change = (has & HAS_CHANGE != 0).then(|| take_change(&mut reader)).transpose()?;
         let value = (has & HAS_VALUE != 0).then(|| take_bytes(&mut reader, "value")).transpose()?;
         let reason = (has & HAS_REASON != 0).then(|| reader.text("reason")).transpose()?;
         let reason = reason.map(str::to_owned);
@@ -103,7 +132,7 @@ impl ParkedRecord {
         }
         reader.finish()?;
         let has_event_id = has & HAS_EVENT_ID != 0;
-        Ok(Self { source, key, position, offset, id, has_event_id, value, headers, reason })
+        Ok(Self { source, key, position, offset, id, has_event_id, change, value, headers, reason })
     }
 }
 
@@ -129,6 +158,11 @@ fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(bytes);
 }
 
+fn take_change(reader: &mut RowReader<'_>) -> Result<ViewChange, RowError> {
+    let (view, row) = (reader.byte("view")?, reader.uuid("row")?);
+    Ok(ViewChange { view, row, time_us: reader.signed("time")? })
+}
+
 fn take_bytes(reader: &mut RowReader<'_>, field: &'static str) -> Result<Vec<u8>, RowError> {
     let length = reader.number(field)?;
     Ok(reader.take(length, field)?.to_vec())
@@ -146,11 +180,16 @@ mod tests {
             (partition, offset, position, id) in (0..i32::MAX, 0..i64::MAX, 0..u64::MAX, any::<u128>()),
             (topic, key, has_event_id) in (".{0,20}", ".{0,20}", any::<bool>()),
             (value, headers, reason) in any::<(Option<Vec<u8>>, Headers, Option<String>)>(),
+            change in any::<Option<(u8, u128, i64)>>(),
         ) {
             let source = SourceId { topic: topic.into(), partition };
             let id = Uuid::from_u128(id);
-            let record =
-                ParkedRecord { source, key, position, offset, id, has_event_id, value, headers, reason };
+            let change = change.map(|(view, row, time_us)| {
+                ViewChange { view, row: Uuid::from_u128(row), time_us }
+            });
+            let record = ParkedRecord {
+                source, key, position, offset, id, has_event_id, change, value, headers, reason,
+            };
             prop_assert_eq!(ParkedRecord::decode(&record.encode()), Ok(record));
         }
 
@@ -159,8 +198,10 @@ mod tests {
             let source = SourceId { topic: "lamps".into(), partition: 1 };
             let (key, id, headers, reason) = ("lamp".to_owned(), Uuid::from_u128(1), Vec::new(), None);
             let (value, has_event_id) = (Some(value), true);
-            let record =
-                ParkedRecord { source, key, position: 1, offset: 2, id, has_event_id, value, headers, reason };
+            let change = Some(ViewChange { view: 1, row: id, time_us: -7 });
+            let record = ParkedRecord {
+                source, key, position: 1, offset: 2, id, has_event_id, change, value, headers, reason,
+            };
             let mut bytes = record.encode();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;

@@ -6,28 +6,29 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use daybook_event::event_data::EventData;
 use daybook_stream::{Refusal, ReopenError};
 use serde::{Deserialize, Serialize};
 
-use super::record::{ParkedRecord, shortened};
-use super::skipped::SkippedEvent;
-use crate::cache::{Table, fills_batch};
-use crate::checkpoint::SourceId;
+use super::index::KeyPlace;
+use super::parking::Parking;
+use super::record::{ParkedRecord, ViewChange, shortened};
+use super::skipped::{SkippedEvent, Skips};
+use crate::cache::Tables;
+use crate::change::ChangeAt;
 use crate::generation::{BATCH_ROWS_MAX, Generation};
 use crate::keys;
 use crate::projection::Projection;
-use crate::source::{self, Source};
+use crate::sources::{self, Source};
 use crate::stop::StopReason;
 use crate::store::StoreError;
-use crate::view::EventMeta;
 
 /// Which events left the quarantine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
-    /// Events that were projected.
     pub projected: u64,
-    /// Events that were left out.
     pub left_out: u64,
     /// Events of the same keys that go on waiting, because the first of them cannot be projected.
     pub waiting: u64,
@@ -36,52 +37,43 @@ pub struct Released {
 /// Why events did not leave the quarantine. Everything is as before, unless the store failed: then some may have left.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReleaseError {
-    /// No events of this key wait.
     #[error("no events of key {key} wait in quarantine; `projector --status` lists the keys")]
-    NotParked {
-        /// The key.
-        key: String,
-    },
-    /// One of them cannot be projected by this program.
+    NotParked { key: String },
     #[error("key {key} stays parked: {reason}")]
-    StillFails {
-        /// The key.
-        key: String,
-        /// Which one, and why.
-        reason: StopReason,
-    },
-    /// The store failed.
+    StillFails { key: String, reason: StopReason },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Projects all waiting events of a key, in every partition in order, or none.
-///
-/// # Errors
-/// [`ReleaseError`].
 pub fn release<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,
     key: &str,
 ) -> Result<Released, ReleaseError> {
     let quarantine = generation.quarantine();
-    let parked: Vec<_> = quarantine.sources_of(key).cloned().collect();
+    let parked: BTreeSet<_> =
+        quarantine.waiting_keys().filter(|(_, parked, _)| parked == key).cloned().collect();
+    let sources: BTreeSet<_> = parked.iter().map(|(source, ..)| source).collect();
     if parked.is_empty() {
         return Err(ReleaseError::NotParked { key: key.to_owned() });
     }
     let mut records = Vec::new();
-    for source in &parked {
+    for source in sources {
         records.extend(generation.parked_of(source, key)?);
     }
     // Nothing is written before it is known that all can be.
-    let mut folding = Folding::new(generation, projection);
-    records.iter().try_for_each(|record| folding.fold(record)).map_err(|reason| match reason {
-        StopReason::Store(error) => error.into(),
-        reason => ReleaseError::StillFails { key: key.to_owned(), reason },
-    })?;
-    let mut leaving = Leaving::new(generation, projection);
-    leaving.take(records, |_| false)?;
-    Ok(leaving.finish()?)
+    let mut trying = Leaving::new(generation, projection, &[]);
+    trying.parking = trying.parking.stopping();
+    for record in &records {
+        if let Err(reason) = trying.fold(record)? {
+            return Err(ReleaseError::StillFails { key: key.to_owned(), reason });
+        }
+        trying.no_longer_waits(record);
+    }
+    let mut leaving = Leaving::new(generation, projection, &[]);
+    leaving.take_keys(parked.iter().cloned(), |_| false)?;
+    Ok(leaving.finish(parked)?)
 }
 
 /// Leaves out these events from now on: those that wait, and those that are still to come. What waits behind one that is
@@ -95,17 +87,13 @@ pub fn leave_out<E: EventData>(
     skipped: Vec<SkippedEvent>,
 ) -> Result<Released, StoreError> {
     let quarantine = generation.quarantine();
-    let mut keys: Vec<_> = skipped.iter().filter_map(|event| quarantine.parked_as(event)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let mut leaving = Leaving::new(generation, projection);
-    for (source, key) in keys {
-        let is_left_out = |record: &ParkedRecord| skipped.iter().any(|event| event.is(record));
-        leaving.take(generation.parked_of(&source, &key)?, is_left_out)?;
-    }
+    let keys: BTreeSet<_> = skipped.iter().flat_map(|event| quarantine.parked_as(event)).collect();
+    let mut leaving = Leaving::new(generation, projection, &skipped);
+    let is_left_out = |record: &ParkedRecord| skipped.iter().any(|event| event.is_of(record));
+    leaving.take_keys(keys.iter().cloned(), is_left_out)?;
     leaving.commit(None)?;
     generation.set_skipped(skipped)?;
-    leaving.finish()
+    leaving.finish(keys)
 }
 
 /// Projects what waits of every key, each up to the first event that still cannot be: what an older program could not project
@@ -118,35 +106,73 @@ pub fn release_all<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,
 ) -> Result<Released, StoreError> {
-    let mut leaving = Leaving::new(generation, projection);
-    for (source, key) in generation.quarantine().waiting_keys() {
-        leaving.take(generation.parked_of(source, key)?, |_| false)?;
-    }
-    leaving.finish()
+    let mut leaving = Leaving::new(generation, projection, &[]);
+    leaving.take_keys(generation.quarantine().waiting_keys().cloned(), |_| false)?;
+    leaving.commit(None)?;
+    let keys = generation.quarantine().waiting_keys().cloned().collect();
+    leaving.finish(keys)
 }
 
 /// Events on their way out, of one key after the other, in batches as small as those of following: a batch may end in the
 /// middle of a key, whose other events then go on waiting until the next one.
 struct Leaving<'g, E: 'static> {
     generation: &'g Generation,
-    projection: Projection<E>,
-    folding: Folding<'g, E>,
+    sources: Vec<Source>,
+    tables: Tables<E>,
+    parking: Parking,
+    skips: Skips,
     /// What no longer waits with the next batch: what is in the rows, and what is left out.
-    gone: Vec<Gone>,
+    gone: Vec<ParkedRecord>,
     /// Bytes of the stored keys of these.
     gone_bytes: usize,
+    /// Whether a whole event has come to rows: what contradicted one may do so no more.
+    retries: bool,
     released: Released,
 }
 
-struct Gone {
-    record: ParkedRecord,
-    is_left_out: bool,
-}
-
 impl<'g, E: EventData> Leaving<'g, E> {
-    fn new(generation: &'g Generation, projection: Projection<E>) -> Self {
-        let (folding, released) = (Folding::new(generation, projection), Released::default());
-        Self { generation, projection, folding, gone: Vec::new(), gone_bytes: 0, released }
+    fn new(generation: &'g Generation, projection: Projection<E>, skipped: &[SkippedEvent]) -> Self {
+        let (mut parking, mut skips) = (Parking::default(), Skips::default());
+        let (sources, quarantine) =
+            (sources::sources(&projection, &generation.checkpoint()), generation.quarantine());
+        for (index, source) in sources.iter().enumerate() {
+            for (.., event) in quarantine.parked().filter(|(id, ..)| **id == source.id) {
+                parking.resume(index, event);
+            }
+            let skipped = quarantine.skipped().iter().chain(skipped);
+            skipped.filter(|event| event.is_in(&source.id)).for_each(|event| skips.add(index, event));
+        }
+        let tables = Tables::new(&projection, &sources);
+        let (gone, gone_bytes, retries, released) = (Vec::new(), 0, false, Released::default());
+        Self { generation, sources, tables, parking, skips, gone, gone_bytes, retries, released }
+    }
+
+    /// First whole events, then what waits for one view, each in the order of the log: an event that could not be read may lie before
+    /// what waits for a row.
+    fn take_keys(
+        &mut self,
+        keys: impl Iterator<Item = KeyPlace>,
+        is_left_out: impl Fn(&ParkedRecord) -> bool,
+    ) -> Result<(), StoreError> {
+        let (whole, mut of_views): (Vec<_>, Vec<_>) = keys.partition(|(.., view)| *view == 0);
+        for key in whole {
+            self.take(self.waiting(&key)?, &is_left_out)?;
+        }
+        self.commit(None)?;
+        if self.retries {
+            of_views =
+                self.generation.quarantine().waiting_keys().filter(|(.., view)| *view > 0).cloned().collect();
+        }
+        for key in of_views {
+            self.take(self.waiting(&key)?, &is_left_out)?;
+        }
+        Ok(())
+    }
+
+    fn waiting(&self, (source, key, view): &KeyPlace) -> Result<Vec<ParkedRecord>, StoreError> {
+        let mut records = self.generation.parked_of(source, key)?;
+        records.retain(|record| record.view() == *view);
+        Ok(records)
     }
 
     /// Takes some of the waiting events of a key out, and projects the others as far as they can be.
@@ -159,134 +185,122 @@ impl<'g, E: EventData> Leaving<'g, E> {
         for record in records {
             if is_left_out(&record) {
                 self.released.left_out += 1;
-                self.goes(Gone { record, is_left_out: true })?;
-                continue;
-            }
-            if !is_stuck && let Some(reason) = self.fold(&record)? {
-                self.stays(record.clone(), &reason)?;
-                is_stuck = true;
-            }
-            if is_stuck {
-                self.released.waiting += 1;
-            } else {
-                self.released.projected += 1;
-                self.goes(Gone { record, is_left_out: false })?;
+                self.goes(record)?;
+            } else if !is_stuck {
+                match self.fold(&record)? {
+                    Ok(is_whole) => {
+                        self.retries |= record.change.is_none();
+                        self.released.projected += u64::from(is_whole);
+                        self.goes(record)?;
+                    }
+                    Err(reason) => {
+                        self.stays(record, &reason)?;
+                        is_stuck = true;
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Folds one more, or says why it cannot be; then everything before it is as it was.
-    fn fold(&mut self, record: &ParkedRecord) -> Result<Option<StopReason>, StoreError> {
-        let reason = match self.folding.fold(record) {
-            Ok(()) => return Ok(None),
-            Err(StopReason::Store(error)) => return Err(error),
-            Err(reason) => reason,
-        };
-        // The tables may hold half of it.
-        self.folding = Folding::new(self.generation, self.projection);
-        for Gone { record, .. } in self.gone.iter().filter(|gone| !gone.is_left_out) {
-            self.folding.fold(record).map_err(|again| match again {
-                StopReason::Store(error) => error,
-                again => StoreError::new("project again into", self.generation.path(), again),
-            })?;
+    /// Folds one more, or says why it cannot be; then everything is as before. Tells whether none of it goes on waiting for a view.
+    fn fold(&mut self, record: &ParkedRecord) -> Result<Result<bool, StopReason>, StoreError> {
+        match self.project(record) {
+            Err(StopReason::Store(error)) => Err(error),
+            Err(reason) if self.tables.is_torn() => {
+                Err(StoreError::new("project again into", self.generation.path(), reason))
+            }
+            folded => Ok(folded),
         }
-        Ok(Some(reason))
     }
 
-    fn goes(&mut self, gone: Gone) -> Result<(), StoreError> {
-        self.gone_bytes += keys::parked(&gone.record.source, &gone.record.key, gone.record.position).len();
-        self.gone.push(gone);
-        match fills_batch(&self.folding.tables, BATCH_ROWS_MAX, self.gone.len(), self.gone_bytes) {
+    fn project(&mut self, record: &ParkedRecord) -> Result<bool, StopReason> {
+        let ParkedRecord { position, offset, ref value, ref headers, .. } = *record;
+        let at = |id| record.source.at(offset, id);
+        let event_id = record.has_event_id.then_some(record.id);
+        let index = self.index_of(record).ok_or_else(|| StopReason::UnknownTopic { at: at(event_id) })?;
+        let change_at = |time_us| ChangeAt { source: index as u32, offset, position, time_us };
+        if let Some(ViewChange { view, row, time_us }) = record.change {
+            let change = value.as_deref().unwrap_or_default();
+            let at = change_at(time_us);
+            return self.tables.fold_change(self.generation, (view, row), change, &at).map(|()| true);
+        }
+        let source = &self.sources[index];
+        let reopened = source.state.reopen::<E>(value.as_deref(), || headers.clone(), position);
+        let opened = reopened.map_err(|error| match error {
+            ReopenError::Unreadable(error) => StopReason::unreadable(at(event_id), error),
+            ReopenError::Foreign(why) => StopReason::unowned(at(event_id), why),
+            ReopenError::Elsewhere(Refusal { id, error }) => StopReason::Sequence { at: at(Some(id)), error },
+        })?;
+        let change_at = change_at(opened.time.as_microsecond());
+        let left_out = self.skips.views(index, &source.id, position, change_at.time_us);
+        let event = (&change_at, opened.id);
+        self.tables.fold(self.generation, &opened.event, event, &left_out, &mut self.parking)
+    }
+
+    fn index_of(&self, record: &ParkedRecord) -> Option<usize> {
+        self.sources.iter().position(|source| source.id == record.source)
+    }
+
+    fn no_longer_waits(&mut self, record: &ParkedRecord) {
+        if let Some(index) = self.index_of(record) {
+            self.parking.leaves(index, record);
+        }
+    }
+
+    fn goes(&mut self, record: ParkedRecord) -> Result<(), StoreError> {
+        self.no_longer_waits(&record);
+        self.gone_bytes += keys::parked(&record.source, &record.key, record.position, record.view()).len();
+        self.gone.push(record);
+        let (parked, parked_bytes) = self.parking.uncommitted();
+        let (gone, gone_bytes) = (self.gone.len() + parked, self.gone_bytes + parked_bytes);
+        match self.tables.fill_batch(BATCH_ROWS_MAX, gone, gone_bytes) {
             true => self.commit(None),
             false => Ok(()),
         }
     }
 
-    /// The first of its key that goes on waiting, and for which reason. What is before it is written: the next one that stays
-    /// need not fold it again.
+    /// The first of its key that goes on waiting, and for which reason.
     fn stays(&mut self, mut first: ParkedRecord, reason: &StopReason) -> Result<(), StoreError> {
         let reason = Some(shortened(&reason.cause()));
         let is_new = first.reason != reason;
         first.reason = reason;
-        self.commit(is_new.then_some(first))
+        if is_new { self.commit(Some(first)) } else { Ok(()) }
     }
 
-    /// Writes the rows, with what no longer waits and the event that is now the first to wait.
+    /// Writes the rows, with what no longer waits, what does so now, and the event that is now the first to wait.
     fn commit(&mut self, first: Option<ParkedRecord>) -> Result<(), StoreError> {
-        if self.gone.is_empty() && first.is_none() {
+        let parked = self.parking.take_uncommitted();
+        if self.gone.is_empty() && parked.is_empty() && first.is_none() {
             return Ok(());
         }
-        let folding = std::mem::replace(&mut self.folding, Folding::new(self.generation, self.projection));
-        let gone: Vec<_> = self.gone.drain(..).map(|gone| gone.record).collect();
-        self.gone_bytes = 0;
-        folding.commit(&gone, first)
-    }
-
-    /// Writes what is left. Somebody is about to be told that it is done.
-    fn finish(mut self) -> Result<Released, StoreError> {
-        self.commit(None)?;
-        if self.released.projected + self.released.left_out > 0 {
-            self.generation.sync()?;
-        }
-        Ok(self.released)
-    }
-}
-
-/// Folds waiting events into rows that are not yet written.
-struct Folding<'g, E: 'static> {
-    generation: &'g Generation,
-    sources: Vec<Source>,
-    tables: Vec<Box<dyn Table<E>>>,
-}
-
-impl<'g, E: EventData> Folding<'g, E> {
-    fn new(generation: &'g Generation, projection: Projection<E>) -> Self {
-        let sources = source::sources(&projection, &generation.checkpoint());
-        Self { generation, sources, tables: projection.tables() }
-    }
-
-    fn fold(&mut self, record: &ParkedRecord) -> Result<(), StopReason> {
-        let ParkedRecord { position, ref value, ref headers, .. } = *record;
-        let at = |id| Box::new(record.at(id));
-        let source = self.sources.iter().find(|source| source.id == record.source);
-        let source = source.ok_or_else(|| StopReason::UnknownTopic { at: at(record.event_id()) })?;
-        let reopened = source.state.reopen::<E>(value.as_deref(), || headers.clone(), position);
-        let opened = reopened.map_err(|error| match error {
-            ReopenError::Unreadable(error) => StopReason::unreadable(at(record.event_id()), error),
-            ReopenError::Foreign(why) => StopReason::unowned(at(record.event_id()), why),
-            ReopenError::Elsewhere(Refusal { id, error }) => StopReason::Sequence { at: at(Some(id)), error },
-        })?;
-        let meta = EventMeta {
-            topic: &record.source.topic,
-            partition: record.source.partition,
-            position,
-            time_us: opened.time.as_microsecond(),
-        };
-        for table in &mut self.tables {
-            let folded = table.fold(self.generation, &opened.event, &meta);
-            folded.map_err(|error| StopReason::fold(at(Some(opened.id)), error))?;
-        }
-        Ok(())
-    }
-
-    fn commit(mut self, gone: &[ParkedRecord], first: Option<ParkedRecord>) -> Result<(), StoreError> {
         let mut commit = self.generation.begin();
-        for table in &mut self.tables {
-            table.write(&mut commit)?;
-        }
-        commit.unpark(gone);
+        self.tables.write(&mut commit)?;
+        commit.unpark(&self.gone);
+        commit.park(parked)?;
         if let Some(first) = first.clone() {
             commit.park_again(first)?;
         }
         commit.finish([])?;
-        self.generation.remove_pieces(gone.iter().chain(&first))
+        self.tables.forget();
+        self.gone_bytes = 0;
+        self.generation.remove_pieces(self.gone.drain(..).chain(first))
+    }
+
+    /// Writes what is left, and counts what of these keys goes on waiting. Somebody is about to be told that it is done.
+    fn finish(mut self, keys: BTreeSet<KeyPlace>) -> Result<Released, StoreError> {
+        self.commit(None)?;
+        if self.released.projected + self.released.left_out > 0 {
+            self.generation.sync()?;
+        }
+        let quarantine = self.generation.quarantine();
+        let waiting = keys.iter().map(|key| quarantine.waiting_of(key)).sum();
+        Ok(Released { waiting, ..self.released })
     }
 }
 
 impl SkippedEvent {
-    fn is(&self, record: &ParkedRecord) -> bool {
-        let source = SourceId { topic: self.topic.as_str().into(), partition: self.partition };
-        (&source, self.position, self.id) == (&record.source, record.position, record.id)
+    fn is_of(&self, record: &ParkedRecord) -> bool {
+        self.is_in(&record.source) && self.position == record.position && self.is(record.id, record.view())
     }
 }

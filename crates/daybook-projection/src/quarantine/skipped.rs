@@ -4,7 +4,7 @@
 //! them out as well. The file is written before the generation that is served; one that was killed in between takes it
 //! up when it is opened again ([`super::leave_out`]).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,29 +12,29 @@ use daybook_event::token::{Token, TokenPosition};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::index::Quarantine;
+use super::index::{ParkedEvent, Quarantine};
+use super::record::ViewChange;
+use crate::checkpoint::SourceId;
 
 /// Events that may be left out in one read model; each was looked at by somebody.
 pub const SKIPPED_EVENTS_MAX: usize = 10_000;
 /// Characters of a reason given for leaving an event out.
 pub const WHY_CHARS_MAX: usize = 500;
 
-/// An event that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedEvent {
     /// Topic without prefix.
     pub topic: String,
-    /// Partition of that topic.
     pub partition: i32,
-    /// Its position there.
     pub position: u64,
-    /// Its id; made from the record's bytes if its envelope cannot be read.
+    /// Its id; made from the record's bytes if its envelope cannot be read, and from its place and time if it waited for some views.
     pub id: Uuid,
-    /// Its id, if its envelope can be read.
+    /// Numbers of the views that leave it out, because it contradicts them or waits behind one that does; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<u8>,
+    /// Its id, if it is known.
     pub event_id: Option<Uuid>,
-    /// The record's key.
     pub key: String,
-    /// Why.
     pub why: String,
     /// When that was said, RFC 3339.
     pub at: String,
@@ -47,8 +47,45 @@ impl SkippedEvent {
         self.event() == other.event()
     }
 
-    fn event(&self) -> (&str, i32, u64, Uuid) {
-        (&self.topic, self.partition, self.position, self.id)
+    fn event(&self) -> (&str, i32, u64, Uuid, &[u8]) {
+        (&self.topic, self.partition, self.position, self.id, &self.views)
+    }
+
+    /// Whether it is of this partition.
+    pub(super) fn is_in(&self, source: &SourceId) -> bool {
+        (self.topic.as_str(), self.partition) == (&*source.topic, source.partition)
+    }
+
+    /// Whether it is this event, left out of this view; of all for 0.
+    pub(super) fn is(&self, id: Uuid, view: u8) -> bool {
+        let is_of_view = if view == 0 { self.views.is_empty() } else { self.views.contains(&view) };
+        self.id == id && is_of_view
+    }
+}
+
+/// Events that are left out, by partition and position.
+#[derive(Debug, Default)]
+pub(crate) struct Skips(HashMap<(usize, u64), Vec<SkippedEvent>>);
+
+impl Skips {
+    pub(super) fn add(&mut self, index: usize, event: &SkippedEvent) {
+        self.0.entry((index, event.position)).or_default().push(event.clone());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether all views leave an event out.
+    pub(super) fn is_left_out(&self, index: usize, position: u64, id: Uuid) -> bool {
+        self.0.get(&(index, position)).is_some_and(|skips| skips.iter().any(|skip| skip.is(id, 0)))
+    }
+
+    /// The views that leave an event out.
+    pub(super) fn views(&self, index: usize, source: &SourceId, position: u64, time_us: i64) -> Vec<u8> {
+        let Some(skips) = self.0.get(&(index, position)) else { return Vec::new() };
+        let id = ViewChange::id(source, position, time_us);
+        skips.iter().filter(|skip| skip.id == id).flat_map(|skip| skip.views.clone()).collect()
     }
 }
 
@@ -63,9 +100,7 @@ pub fn unnamed<'l>(left_out: &'l [SkippedEvent], named: &[SkippedEvent]) -> Vec<
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum EventName {
-    /// Its id.
     Id(Uuid),
-    /// Its place, such as `users.events/3@17`.
     At(TokenPosition),
 }
 
@@ -108,7 +143,7 @@ impl Quarantine {
     /// The named event as it would be left out, if it waits.
     #[must_use]
     pub fn find(&self, name: &EventName, why: &str, at: &str) -> Option<SkippedEvent> {
-        let is_meant = |(source, position, event): &(&crate::SourceId, u64, &super::ParkedEvent)| match name {
+        let is_meant = |(source, position, event): &(&SourceId, u64, &ParkedEvent)| match name {
             EventName::Id(id) => event.has_event_id && event.id == *id,
             EventName::At(at) => {
                 (&*source.topic, source.partition, *position)
@@ -120,6 +155,7 @@ impl Quarantine {
             partition: source.partition,
             position,
             id: event.id,
+            views: self.at(source, position).map(|(view, _)| view).filter(|view| *view > 0).collect(),
             event_id: event.has_event_id.then_some(event.id),
             key: event.key.clone(),
             why: why.to_owned(),

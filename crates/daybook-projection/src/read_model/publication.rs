@@ -16,7 +16,7 @@ use daybook_store::files;
 
 use super::{DIGITS, PREFIX, ReadModel, ReadModelError, io_error, number_of};
 use crate::generation;
-use crate::layout::Layout;
+use crate::projection::Layout;
 
 pub(super) const CURRENT: &str = "CURRENT";
 const BEFORE: &str = "BEFORE";

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::options::{ReplayError, ReplayOptions};
 use super::parked::PARKED_SUFFIX;
-use super::unfoldable::Unfoldable;
 use super::work::RUN_SUFFIX;
 use crate::bulk::{Journal, JournalError, JournalFile, UnitEntry};
 use crate::checkpoint::Checkpoint;
@@ -21,7 +20,6 @@ pub(super) fn begin<E>(
     projection: &Projection<E>,
     start: &Checkpoint,
     options: &ReplayOptions,
-    unfoldable: Vec<Unfoldable>,
 ) -> Result<(Generation, JournalFile), ReplayError> {
     let layout = projection.layout();
     // An old journal counts on rows that are about to go: whoever goes on after a kill in between begins anew.
@@ -30,7 +28,7 @@ pub(super) fn begin<E>(
     }
     let generation = Generation::create(path, &layout, start, &options.holder)?;
     let skipped = options.skipped.clone();
-    let journal = JournalFile::create(&generation.build_path(), &layout, start, unfoldable, skipped)?;
+    let journal = JournalFile::create(&generation.build_path(), &layout, start, skipped)?;
     Ok((generation, journal))
 }
 
@@ -122,7 +120,7 @@ mod tests {
         let path = directory.path();
         let (start, options) =
             (Checkpoint::zero([("orders.events", 1)]), ReplayOptions::new(1, "a test".to_owned()));
-        let begin = || begin(path, &NOTHING, &start, &options, Vec::new());
+        let begin = || begin(path, &NOTHING, &start, &options);
         drop(begin().unwrap());
         let journal = |path: &Path| JournalFile::open(&generation::build_path(path), &NOTHING.layout());
         assert!(journal(path).unwrap().is_some());
@@ -142,7 +140,7 @@ mod tests {
         fs::write(directory.path().join("README"), "theirs").unwrap();
         let (start, options) =
             (Checkpoint::zero([("orders.events", 1)]), ReplayOptions::new(1, "a test".to_owned()));
-        begin(directory.path(), &NOTHING, &start, &options, Vec::new()).map(drop).unwrap_err();
+        begin(directory.path(), &NOTHING, &start, &options).map(drop).unwrap_err();
         assert!(build.join("JOURNAL").exists());
     }
 }

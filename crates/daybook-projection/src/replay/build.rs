@@ -1,26 +1,27 @@
-//! The course of a build: begin or resume it, read, write, settle.
+//! The course of a build: begin or resume it, read, write, settle; and the threads that it waits for.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
 use daybook_service::Stop;
 
-use super::begin::{begin, next_run, resume};
-use super::options::{ReplayError, ReplayOptions};
-use super::parked;
-use super::progress::{Pace, ReplayProgress};
-use super::threads::Syncing;
-use super::unfoldable::{Folded, Unfoldable};
-use super::work::Work;
 use crate::bulk::JournalFile;
 use crate::checkpoint::Checkpoint;
 use crate::generation::{self, Generation};
 use crate::projection::Projection;
+use crate::quarantine::Totals;
 use crate::read_model::ReadModel;
+use crate::replay::begin::{begin, next_run, resume};
+use crate::replay::options::{ReplayError, ReplayOptions};
+use crate::replay::parked;
+use crate::replay::progress::{Pace, ReplayProgress};
+use crate::replay::work::Work;
 use crate::sources;
+use crate::store::StoreError;
 
 /// A build that was begun or resumed.
 pub(super) struct Build<'b, E: 'static> {
@@ -28,6 +29,8 @@ pub(super) struct Build<'b, E: 'static> {
     pub(super) projection: Projection<E>,
     pub(super) generation: Generation,
     pub(super) journal: Arc<JournalFile>,
+    /// What waits in all of it.
+    pub(super) totals: Arc<Totals>,
     /// Makes the last runs durable, while rows are already being made from them.
     pub(super) syncing: Option<Syncing>,
     pub(super) work: Work<'b>,
@@ -38,8 +41,7 @@ pub(super) struct Build<'b, E: 'static> {
 }
 
 impl<'b, E: EventData> Build<'b, E> {
-    /// Begins a build in `path`, or goes on with the one that is there. With `unfoldable`, which that one could not fold, it
-    /// is begun anew.
+    /// Begins a build in `path`, `anew` or where there is none, or goes on with the one that is there.
     pub(super) fn open(
         name: &str,
         path: &Path,
@@ -47,9 +49,9 @@ impl<'b, E: EventData> Build<'b, E> {
         start: &Checkpoint,
         options: &'b ReplayOptions,
         cancelled: &'b Stop,
-        unfoldable: Option<Vec<Unfoldable>>,
+        anew: bool,
     ) -> Result<Self, ReplayError> {
-        let left = if unfoldable.is_none() && generation::is_unfinished(path) {
+        let left = if !anew && generation::is_unfinished(path) {
             resume(name, path, &projection, start, options)?
         } else {
             None
@@ -57,7 +59,7 @@ impl<'b, E: EventData> Build<'b, E> {
         let resumed = left.is_some();
         let (generation, journal) = match left {
             Some(left) => left,
-            None => begin(path, &projection, start, options, unfoldable.unwrap_or_default())?,
+            None => begin(path, &projection, start, options)?,
         };
         let done_before = journal.read().checkpoint.records();
         let (runs, parked) = {
@@ -79,6 +81,7 @@ impl<'b, E: EventData> Build<'b, E> {
             projection,
             generation,
             journal,
+            totals: Arc::default(),
             syncing: None,
             work,
             control: None,
@@ -98,30 +101,24 @@ impl<'b, E: EventData> Build<'b, E> {
         self.journal.read().checkpoint.clone()
     }
 
-    /// Events that an earlier reading could not fold.
-    pub(super) fn unfoldable(&self) -> Vec<Unfoldable> {
-        self.journal.read().unfoldable.clone()
-    }
-
-    /// Everything, up to a finished generation, and how many records were repeated; unless events cannot be folded. `ends` are the end
-    /// offsets of all partitions.
+    /// Everything, up to a finished generation, and how many records were repeated. `ends` are the end offsets of all partitions.
     pub(super) fn run(
         mut self,
         kafka: &Kafka,
         ends: &[i64],
         mut on_progress: impl FnMut(ReplayProgress),
-    ) -> Result<Folded<(Generation, u64)>, ReplayError> {
+    ) -> Result<(Generation, u64), ReplayError> {
         let ends = self.ends(ends);
+        let waiting = parked::read(&self.generation.build_path(), &self.journal.read())?;
+        self.totals = Totals::of(&waiting).into();
         self.pace.total = ends.iter().map(|end| end.unsigned_abs()).sum();
         on_progress(self.pace.progress(&self.work.meter));
         if !self.is_read() {
-            self.read(kafka, &ends, &mut on_progress)?;
+            self.read(kafka, &ends, &waiting, &mut on_progress)?;
         }
         self.pace.reading_took = Some(self.pace.began.elapsed());
-        if !self.journal.read().settled
-            && let Err(unfoldable) = self.settle(&mut on_progress)?
-        {
-            return Ok(Err(unfoldable));
+        if !self.journal.read().settled {
+            self.settle(&mut on_progress)?;
         }
         self.generation.set_skipped(self.journal.read().skipped.clone())?;
         on_progress(self.pace.progress(&self.work.meter));
@@ -132,22 +129,18 @@ impl<'b, E: EventData> Build<'b, E> {
         if superseded > 0 {
             tracing::info!(superseded, "records of superseded writers were skipped");
         }
-        Ok(Ok((self.generation, duplicates)))
+        Ok((self.generation, duplicates))
     }
 
-    /// Writes all rows and what waits, and makes them durable, unless events cannot be folded.
-    fn settle(&mut self, on_progress: &mut impl FnMut(ReplayProgress)) -> Result<Folded<()>, ReplayError> {
-        let digest = match self.write(on_progress)? {
-            Ok(digest) => digest,
-            Err(unfoldable) => return Ok(Err(unfoldable)),
-        };
+    /// Writes all rows and what waits, and makes them durable.
+    fn settle(&mut self, on_progress: &mut impl FnMut(ReplayProgress)) -> Result<(), ReplayError> {
+        let digest = self.write(on_progress)?;
         // Only now: while rows were written, the last runs may still have been on their way into the journal.
         sources::check_log_ids(&self.checkpoint())?;
         let parked = parked::read(&self.generation.build_path(), &self.journal.read())?;
         parked::fill(&self.generation, &parked)?;
         self.generation.settle(self.checkpoint(), digest)?;
-        self.journal.update(|journal| journal.settled = true)?;
-        Ok(Ok(()))
+        Ok(self.journal.update(|journal| journal.settled = true)?)
     }
 
     /// End offset of every partition; what has been written already goes no further.
@@ -163,4 +156,70 @@ impl<'b, E: EventData> Build<'b, E> {
         let journal = self.journal.read();
         journal.settled || !journal.units.is_empty()
     }
+}
+
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+
+/// Makes runs durable, in a thread that ends before this does: a build that is given up and begun again in the same directory must
+/// have nobody who still writes the journal of the one before.
+pub(super) struct Syncing(Option<thread::JoinHandle<Result<(), StoreError>>>);
+
+impl Syncing {
+    pub(super) fn start(sync: impl FnOnce() -> Result<(), StoreError> + Send + 'static) -> Self {
+        Self(Some(thread::spawn(sync)))
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // Whoever gives a build up has a reason of its own.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<E: EventData> Build<'_, E> {
+    /// Tells progress a few times a second, and passes on what is asked of the build meanwhile.
+    pub(super) fn tell_until(
+        &self,
+        done: impl Fn() -> bool,
+        pace: &Pace,
+        on_progress: &mut impl FnMut(ReplayProgress),
+    ) {
+        let mut told = Instant::now();
+        while !done() {
+            thread::park_timeout(TELL_EVERY / 10);
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                let progress = pace.progress(&self.work.meter);
+                if let Some(read_model) = self.control {
+                    read_model.show_progress(&progress);
+                    read_model.rate().into_iter().for_each(|rate| self.work.throttle.set(rate));
+                }
+                on_progress(progress);
+            }
+        }
+    }
+
+    pub(super) fn check_cancelled(&self) -> Result<(), ReplayError> {
+        if !self.work.is_cancelled() {
+            return Ok(());
+        }
+        Err(ReplayError::Cancelled { done: self.checkpoint().records(), total: self.pace.total })
+    }
+}
+
+/// Waits until all runs are durable.
+pub(super) fn wait(syncing: Option<Syncing>) -> Result<(), ReplayError> {
+    let Some(thread) = syncing.and_then(|mut syncing| syncing.0.take()) else { return Ok(()) };
+    Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+}
+
+/// The thread's result; its panic is ours.
+pub(super) fn join<T>(
+    thread: thread::ScopedJoinHandle<'_, Result<T, ReplayError>>,
+) -> Result<T, ReplayError> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

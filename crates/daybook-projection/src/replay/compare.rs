@@ -21,34 +21,25 @@ use crate::verify::{
 /// What the comparison has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
-    /// There is nothing to compare with.
     Nothing,
     /// The rows of one layout say nothing about those of another, or the published generation cannot be read at all.
     NotComparable {
-        /// Which, and why.
         reason: String,
         /// Name of the published generation, if it is damaged: nobody is to serve it again.
         damaged: Option<String>,
     },
-    /// Both have the same rows.
     Equal {
-        /// Name of the generation that was published before.
         with: String,
         /// Digest of both.
         digest: String,
     },
     /// The published one cannot be opened or followed at present, which may pass; that was accepted.
     NotCompared {
-        /// What kept it from being compared.
         reason: String,
-        /// Why it was accepted.
         why: String,
     },
-    /// They differ; that was accepted.
     Accepted {
-        /// What was found.
         difference: String,
-        /// Why it was accepted.
         why: String,
     },
 }

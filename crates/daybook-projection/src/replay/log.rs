@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::options::{ReplayError, ReplayOptions};
 use crate::checkpoint::{Checkpoint, SourceId};
-use crate::place::{places, unmoved};
 use crate::projection::{Projection, Topic};
 use crate::sources;
+use crate::sources::{places, unmoved};
 use crate::stop::StopReason;
 
 /// How long one record may take to be read again.

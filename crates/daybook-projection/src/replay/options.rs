@@ -97,27 +97,20 @@ const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// What a replay has built.
 #[derive(Debug, Clone)]
 pub struct ReplayReport {
-    /// Name of the generation.
     pub generation: String,
-    /// Its directory.
     pub path: PathBuf,
     /// Whether it is the one to serve now.
     pub published: bool,
     /// Whether a build that was begun before was resumed.
     pub resumed: bool,
-    /// Events projected.
     pub events: u64,
     /// Records recognised as repeated.
     pub duplicates: u64,
-    /// Digest of its rows.
     pub digest: Digest,
-    /// How far it reaches.
     pub checkpoint: Arc<Checkpoint>,
-    /// Bytes of its files.
     pub bytes_on_disk: u64,
     /// From the first look at the log until the rows were durable.
     pub elapsed: Duration,
-    /// What waits in it.
     pub quarantine: Arc<Quarantine>,
     /// How it compares with the generation that was published before.
     pub compared: Comparison,
@@ -165,57 +158,32 @@ impl ReplayReport {
 /// Why a replay did not come to its end. The served generation is as before.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The directory of the read model.
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    /// The new generation.
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    /// Rows cannot be written.
     #[error("{0} What has been built so far is kept: start the replay again to go on")]
     Store(#[from] StoreError),
-    /// The log cannot be reached, or a topic does not fit.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The log cannot be projected.
     #[error(transparent)]
     Stopped(#[from] StopReason),
-    /// A build that was begun before cannot be gone on with.
     #[error(
         "{name} was left unfinished by an earlier replay and cannot be resumed: {reason}; remove it with `projector --discard`, then start again"
     )]
-    Abandoned {
-        /// The generation.
-        name: String,
-        /// Why not.
-        reason: String,
-    },
-    /// Nothing could be said about the new generation and what is served.
+    Abandoned { name: String, reason: String },
     #[error(
         "the new generation cannot be compared with the published one at present, and is not published: {reason}. Mend that and start again; to publish it without a comparison, start again with `--accept-difference WHY`"
     )]
-    NotCompared {
-        /// What kept it from being compared.
-        reason: String,
-    },
-    /// The new generation is not what is served.
+    NotCompared { reason: String },
     #[error(
         "the new generation is not the same as the published one, and not published: {difference}. `projector --verify` names the rows; to publish it all the same, start again with `--accept-difference WHY`"
     )]
-    Differs {
-        /// Which, how.
-        difference: String,
-    },
-    /// It was asked to stop.
+    Differs { difference: String },
     #[error(
         "the replay was stopped after {done} of {total} records; nothing was published. Start it again to go on from there"
     )]
-    Cancelled {
-        /// Records read.
-        done: u64,
-        /// Records to read.
-        total: u64,
-    },
+    Cancelled { done: u64, total: u64 },
 }
 
 impl From<LogError> for ReplayError {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What a replay is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
@@ -15,12 +14,9 @@ pub enum Phase {
     Writing,
 }
 
-/// How far a replay is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayProgress {
-    /// Name of the generation that is being built.
     pub generation: String,
-    /// What is being done.
     pub phase: Phase,
     /// Records read, those of an earlier start included.
     pub done: u64,

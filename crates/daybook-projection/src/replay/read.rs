@@ -1,24 +1,28 @@
-//! A reading thread of a build: it reads some of the partitions from where the journal says, up to the goal,
-//! and leaves runs of sorted changes.
+//! The reading half of a build: each thread reads some of the partitions from where the journal says, up to the goal, and leaves runs
+//! of sorted changes.
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use daybook_event::event_data::{EventData, Opened};
 use daybook_kafka::{BatchItem, BatchRecord, FetchAhead, Kafka, Reader, Start};
 
-use super::options::ReplayError;
-use super::parked::ParkedFile;
-use super::share::Share;
-use super::work::{Work, run_name};
-use crate::bulk::{ChangeAt, JournalFile, Pack, Run, Sorter};
+use crate::bulk::{JournalFile, Pack, Run, Sorter};
+use crate::change::ChangeAt;
 use crate::checkpoint::{SourceCheckpoint, SourceId};
 use crate::engine::Incoming;
-use crate::quarantine::{Intake, Taken, UNCOMMITTED_BYTES_MAX};
-use crate::source::{Counts, Source};
+use crate::quarantine::{Intake, ParkedRecord, Parking, Taken, UNCOMMITTED_BYTES_MAX};
+use crate::replay::build::{Build, Syncing, join, wait};
+use crate::replay::options::ReplayError;
+use crate::replay::parked::ParkedFile;
+use crate::replay::progress::ReplayProgress;
+use crate::replay::work::{Work, lower_priority, run_name};
+use crate::sources;
+use crate::sources::{Counts, Source};
 use crate::stop::StopReason;
 use crate::store::StoreError;
 
@@ -39,7 +43,7 @@ pub(super) struct Written {
 /// One thread's partitions.
 pub(super) struct Reading<'w, E: 'static> {
     work: &'w Work<'w>,
-    packs: Vec<Pack<E>>,
+    packs: Vec<(u8, Pack<E>)>,
     sorter: Sorter,
     /// Partitions of this thread.
     sources: Vec<Share>,
@@ -58,7 +62,7 @@ pub(super) struct Reading<'w, E: 'static> {
 impl<'w, E: EventData> Reading<'w, E> {
     pub(super) fn new(
         work: &'w Work<'w>,
-        packs: Vec<Pack<E>>,
+        packs: Vec<(u8, Pack<E>)>,
         sources: Vec<Share>,
         sorter: Sorter,
         intake: Intake,
@@ -134,10 +138,11 @@ impl<'w, E: EventData> Reading<'w, E> {
             self.untold += 1;
             let (number, packs, sorter, work) = (*number, &self.packs, &mut self.sorter, &self.work);
             let record = Incoming { source: number as usize, offset, key: read.key(), value: read.value() };
-            let collect = |_: &Source, opened: &Opened<'_, E>| {
+            let collect = |_: &Source, opened: &Opened<'_, E>, left_out: &[u8], _: &mut Parking| {
                 let (position, time_us) = (opened.position, opened.time.as_microsecond());
                 let at = ChangeAt { source: number, offset, position, time_us };
-                sorter.collect(packs, &opened.event, &at).map_err(|error| work.unwritable(&error).into())
+                let collected = sorter.collect(packs, &opened.event, &at, left_out);
+                collected.map_err(|error| work.unwritable(&error).into())
             };
             match self.intake.admit(source, record, || read.headers(), collect)? {
                 Taken::Repeated => self.skipped.duplicates += 1,
@@ -152,7 +157,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     fn look(&mut self) -> Result<bool, ReplayError> {
         let records = self.tell();
         self.work.throttle.pace(records, || self.work.is_stopping());
-        let (_, parked_bytes) = self.intake.uncommitted();
+        let (_, parked_bytes) = self.intake.parking.uncommitted();
         let full = self.sorter.is_full() || parked_bytes >= UNCOMMITTED_BYTES_MAX;
         if full || self.run_began.elapsed() >= RUN_EVERY {
             self.cut()?;
@@ -171,7 +176,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     /// Writes what has been collected as a run.
     fn cut(&mut self) -> Result<(), ReplayError> {
         self.run_began = Instant::now();
-        let parked = self.intake.take_uncommitted();
+        let parked = self.intake.parking.take_uncommitted();
         if self.sorter.is_empty() && self.skipped == Counts::default() && parked.is_empty() {
             return Ok(());
         }
@@ -203,4 +208,121 @@ pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Resu
         })?;
     }
     Ok(())
+}
+
+/// Largest run: past it sorting leaves the processor's caches for little gain.
+const RUN_BYTES_MAX: usize = 64 << 20;
+/// Runs that wait to be synced; past it their readers wait.
+const RUNS_WAITING_MAX: usize = 2;
+
+impl<E: EventData> Build<'_, E> {
+    /// Reads all partitions up to their ends. Runs are in the journal when it returns, or will be once
+    /// [`Build::syncing`] has ended.
+    pub(super) fn read(
+        &mut self,
+        kafka: &Kafka,
+        ends: &[i64],
+        waiting: &[ParkedRecord],
+        on_progress: &mut impl FnMut(ReplayProgress),
+    ) -> Result<(), ReplayError> {
+        let threads = self.options.threads.max(1);
+        let shares = shares(sources::sources(&self.projection, &self.checkpoint()), ends, threads);
+        let run_bytes = (self.options.memory_bytes_max / 2 / threads).min(RUN_BYTES_MAX);
+        let views = self.projection.views;
+        let packs = || views.iter().map(|view| (view.id, view.pack)).collect::<Vec<_>>();
+        let (sender, receiver) = sync_channel(RUNS_WAITING_MAX);
+        let syncing = self.start_syncing(receiver);
+        let work = &self.work;
+        let read = thread::scope(|scope| {
+            let start = |mut share: Vec<Share>| {
+                let sorter = Sorter::new(views.len(), run_bytes);
+                let intake = self.intake(&mut share, waiting);
+                let reading = Reading::new(work, packs(), share, sorter, intake, sender.clone());
+                scope.spawn(move || {
+                    lower_priority();
+                    work.noting_failure(reading.run(kafka))
+                })
+            };
+            let readers: Vec<_> = shares.into_iter().map(start).collect();
+            drop(sender);
+            let done = || readers.iter().all(thread::ScopedJoinHandle::is_finished);
+            self.tell_until(done, &self.pace, on_progress);
+            readers.into_iter().map(join).fold(Ok(()), Result::and)
+        });
+        if read.is_err() || self.work.is_stopping() {
+            wait(Some(syncing))?;
+            return read.and_then(|()| self.check_cancelled());
+        }
+        self.syncing = Some(syncing);
+        Ok(())
+    }
+
+    /// The thread that makes runs durable.
+    fn start_syncing(&self, written: Receiver<Written>) -> Syncing {
+        let (journal, failure) = (self.journal.clone(), self.work.failure());
+        Syncing::start(move || sync_runs(&journal, &written).inspect_err(|_| failure.request()))
+    }
+
+    /// What becomes of a thread's records that cannot be projected.
+    fn intake(&self, share: &mut [Share], waiting: &[ParkedRecord]) -> Intake {
+        let journal = self.journal.read();
+        let mut intake = Intake::counting(&self.totals, self.options.stop_at_quarantine);
+        for (number, source, _) in share {
+            let index = *number as usize;
+            for record in waiting {
+                if record.source == source.id {
+                    intake.resume_record(index, source, record);
+                }
+            }
+            intake.leave_out(&journal.skipped, index, source);
+        }
+        intake
+    }
+}
+
+/// A partition that one thread reads: its index in the checkpoint, its place, and its end offset.
+pub(super) type Share = (u32, Source, i64);
+
+/// The partitions of each thread that are not read yet: all topics' partitions of one number go together.
+pub(super) fn shares(sources: Vec<Source>, ends: &[i64], threads: usize) -> Vec<Vec<Share>> {
+    let mut shares = vec![Vec::new(); threads];
+    for ((number, source), end) in (0..).zip(sources).zip(ends) {
+        if source.state.next_offset() < *end {
+            shares[source.id.partition.unsigned_abs() as usize % threads].push((number, source, *end));
+        }
+    }
+    shares.retain(|share| !share.is_empty());
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+    use crate::projection::Projection;
+    use crate::sources;
+
+    const NOTHING: Projection<()> = Projection { layout_version: 1, topics: &[], views: &[] };
+
+    fn checkpoint(next_offsets: &[(&str, i32, i64)]) -> Checkpoint {
+        Checkpoint::from_sources(next_offsets.iter().map(|(topic, partition, next_offset)| {
+            let at = SourceCheckpoint { next_offset: *next_offset, ..SourceCheckpoint::default() };
+            (SourceId { topic: (*topic).into(), partition: *partition }, at)
+        }))
+    }
+
+    #[test]
+    fn partitions_of_one_number_go_together_and_what_is_read_goes_to_nobody() {
+        let read = checkpoint(&[("a", 0, 0), ("a", 1, 5), ("a", 2, 6), ("b", 0, 2), ("b", 1, 3)]);
+        let names = |threads: usize, ends: &[i64]| -> Vec<Vec<String>> {
+            let shares = shares(sources::sources(&NOTHING, &read), ends, threads);
+            let name = |(number, source, end): &Share| format!("{number}: {} to {end}", source.id);
+            shares.iter().map(|share| share.iter().map(name).collect()).collect()
+        };
+        let two = [vec!["0: a/0 to 6", "3: b/0 to 6"], vec!["1: a/1 to 6", "4: b/1 to 6"]];
+        assert_eq!(names(2, &[6; 5]), two);
+        assert_eq!(names(1, &[6; 5]).len(), 1);
+        assert_eq!(names(2, &[6, 5, 6, 6, 3]), two[..1], "partitions 1 are read");
+        assert_eq!(names(9, &[0, 5, 6, 2, 3]), Vec::<Vec<String>>::new());
+    }
 }

@@ -1,23 +1,29 @@
 //! The writing half of a replay: each thread takes one unit of the key space after the other, merges the runs, folds
 //! every key, and writes its rows.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
+use daybook_event::event_data::EventData;
 use daybook_store::Digest;
 use uuid::Uuid;
 
-use super::options::ReplayError;
-use super::unfoldable::Unfolded;
-use super::work::Work;
-use crate::bulk::{BlockWriter, ChangeError, JournalFile, KeyFold, Merge, Run, Unit, UnitEntry};
+use crate::bulk::{BlockWriter, ChangeError, JournalFile, Kept, KeyFold, Merge, Run, Unit, UnitEntry, plan};
+use crate::change::ChangeAt;
 use crate::checkpoint::SourceId;
 use crate::generation::Generation;
-use crate::stop::{RecordAt, StopReason};
+use crate::quarantine::Parking;
+use crate::replay::build::{Build, Syncing, join, wait};
+use crate::replay::options::ReplayError;
+use crate::replay::parked::ParkedFile;
+use crate::replay::progress::ReplayProgress;
+use crate::replay::work::{Work, lower_priority, run_name};
+use crate::stop::StopReason;
 use crate::store::StoreError;
+use crate::view::FoldError;
 
 /// Least bytes read of a run at once: below it, reading costs more than merging.
 const READ_BYTES_MIN: usize = 16 << 10;
@@ -31,11 +37,12 @@ const CHANGES_PER_LOOK: u64 = 4_096;
 /// Makes a fold of one view.
 pub(super) type NewFold = fn() -> Box<dyn KeyFold>;
 
-/// A unit whose rows have been written.
 pub(super) struct WrittenUnit {
     index: usize,
     digest: Digest,
     changes: u64,
+    /// Changes that contradict their rows, and those behind them.
+    parked: Option<ParkedFile>,
 }
 
 /// Makes units durable every few seconds and at the end, and notes them in the journal, while the next ones are being
@@ -52,8 +59,11 @@ pub(super) fn sync_units(
     while let Ok(first) = written.recv() {
         let units = gather(first, written);
         generation.sync()?;
+        let parked = units.iter().filter_map(|unit| unit.parked.as_ref()).map(ParkedFile::sync);
+        let parked: Vec<_> = parked.collect::<Result<_, _>>()?;
         journal.update(|journal| {
-            for WrittenUnit { index, digest, changes } in units {
+            journal.parked.extend(parked);
+            for WrittenUnit { index, digest, changes, .. } in units {
                 journal.units[index].set_done(digest, changes);
             }
         })?;
@@ -71,7 +81,6 @@ fn gather(first: WrittenUnit, written: &Receiver<WrittenUnit>) -> Vec<WrittenUni
     units
 }
 
-/// One thread that writes.
 pub(super) struct Writing<'w> {
     pub(super) work: &'w Work<'w>,
     pub(super) generation: &'w Generation,
@@ -82,90 +91,95 @@ pub(super) struct Writing<'w> {
     pub(super) views: &'w [(u8, NewFold)],
     /// Bytes that this thread may hold of all runs.
     pub(super) memory_bytes_max: usize,
-    /// Events that cannot be folded.
-    pub(super) unfolded: &'w Unfolded,
-    /// Whether they wait; else the first one stops the replay.
-    pub(super) parks: bool,
 }
 
 impl Writing<'_> {
     /// Writes one unit, by its index, unless that was done before. It is not durable yet.
-    pub(super) fn unit(&self, index: usize) -> Result<Option<WrittenUnit>, ReplayError> {
+    pub(super) fn unit(
+        &self,
+        index: usize,
+        parking: &mut Parking,
+    ) -> Result<Option<WrittenUnit>, ReplayError> {
         let unit = match self.units.get(index) {
             Some(entry) if !entry.is_done() => entry.unit(),
             _ => return Ok(None),
         };
         let Some((view, fold)) = self.views.get(unit.view) else { return Ok(None) };
         let mut writer = BlockWriter::new(self.generation, *view, Uuid::from_u128(unit.from))?;
-        let changes = self.merge(&unit, fold().as_mut(), &mut writer)?;
-        let Some(changes) = changes.filter(|_| !self.work.is_stopping()) else {
+        let kept = Kept::new(*view, self.sources, parking);
+        let changes = self.merge(unit, fold().as_mut(), kept, &mut writer)?;
+        if self.work.is_stopping() {
             return Ok(None);
-        };
-        Ok(Some(WrittenUnit { index, digest: writer.finish()?, changes }))
+        }
+        let path = self.generation.build_path().join(format!("unit-{index:06}"));
+        let parked = ParkedFile::write(&path, &parking.take_uncommitted())?;
+        Ok(Some(WrittenUnit { index, digest: writer.finish()?, changes, parked }))
     }
 
-    /// The number of changes that were folded; none if one could not be.
+    /// The number of changes that were folded, or wait. A row that an event contradicts is begun anew: without that event, and without
+    /// what comes behind it of its partition.
     fn merge(
         &self,
-        unit: &Unit,
+        mut unit: Unit,
         fold: &mut dyn KeyFold,
+        mut kept: Kept<'_>,
         to: &mut BlockWriter<'_>,
-    ) -> Result<Option<u64>, ReplayError> {
-        let read_bytes =
-            (self.memory_bytes_max / self.runs.len().max(1)).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-        let mut merge = Merge::open(self.runs, unit, read_bytes).map_err(|error| self.unreadable(&error))?;
-        let (mut at_work, mut changes, mut told) = (None, 0, 0);
-        // The rest of a row that an event contradicts is of no use: the build begins anew.
-        let mut given_up = None;
+    ) -> Result<u64, ReplayError> {
+        let mut merge = self.open(&unit)?;
+        let (mut at_work, mut changes, mut before_row, mut told) = (None, 0, 0, 0);
         while let Some((key, group)) = merge.next_group().map_err(|error| self.unreadable(&error))? {
-            if let Some(before) = at_work.replace(key)
-                && before != key
-            {
-                fold.finish(Uuid::from_u128(before), to)?;
+            if at_work != Some(key) {
+                if let Some(before) = at_work.replace(key) {
+                    fold.finish(Uuid::from_u128(before), to)?;
+                }
+                before_row = changes;
+                kept.begin_row();
             }
-            if given_up == Some(key) {
-                continue;
-            }
-            match fold.fold(Uuid::from_u128(key), group, self.sources, to) {
+            match fold.fold(Uuid::from_u128(key), group, &mut kept, to) {
                 Ok(folded) => changes += folded,
-                Err(error) if self.note(&error) => given_up = Some(key),
+                Err(ChangeError::Fold(at, error @ FoldError::Contradiction { .. })) => {
+                    kept.begin_again(at, self.contradiction(at, error)?);
+                    fold.begin_again(to);
+                    (unit.from, changes) = (key, before_row);
+                    merge = self.open(&unit)?;
+                }
                 Err(error) => return Err(self.explain(error)),
             }
-            if changes - told >= CHANGES_PER_LOOK {
+            if changes >= told + CHANGES_PER_LOOK {
                 self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
                 told = changes;
                 if self.work.is_stopping() {
-                    return Ok(Some(changes));
+                    return Ok(changes);
                 }
             }
         }
         if let Some(last) = at_work {
             fold.finish(Uuid::from_u128(last), to)?;
         }
-        self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
-        Ok(given_up.is_none().then_some(changes))
+        self.work.meter.folded.fetch_add(changes.saturating_sub(told), Ordering::Relaxed);
+        Ok(changes)
     }
 
-    /// Notes an event that cannot be folded and will wait.
-    fn note(&self, error: &ChangeError) -> bool {
-        let ChangeError::Fold(at, error) = error else { return false };
-        let source = self.sources.get(at.source as usize);
-        self.parks && source.is_some_and(|source| self.unfolded.note(source, *at, error))
+    fn open(&self, unit: &Unit) -> Result<Merge, StoreError> {
+        let read_bytes =
+            (self.memory_bytes_max / self.runs.len().max(1)).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        Merge::open(self.runs, unit, read_bytes).map_err(|error| self.unreadable(&error))
     }
 
     fn explain(&self, error: ChangeError) -> ReplayError {
         match error {
             ChangeError::Store(error) => error.into(),
+            ChangeError::Stopped(reason) => reason.into(),
             ChangeError::Damaged(error) => self.damaged(error).into(),
-            ChangeError::Fold(change, error) => {
-                let Some(id) = self.sources.get(change.source as usize) else {
-                    return self.damaged("a change of an unknown partition").into();
-                };
-                let (topic, partition) = (id.topic.to_string(), id.partition);
-                let at = RecordAt { topic, partition, offset: change.offset, event_id: None };
-                StopReason::fold(Box::new(at), error).into()
-            }
+            ChangeError::Fold(at, error) => self.contradiction(at, error).map_or_else(Into::into, Into::into),
         }
+    }
+
+    /// The fold of a change has failed.
+    fn contradiction(&self, at: ChangeAt, error: FoldError) -> Result<StopReason, StoreError> {
+        let source = self.sources.get(at.source as usize);
+        let source = source.ok_or_else(|| self.damaged("a change of an unknown partition"))?;
+        Ok(StopReason::fold(source.at(at.offset, None), error))
     }
 
     fn unreadable(&self, error: &io::Error) -> StoreError {
@@ -174,5 +188,140 @@ impl Writing<'_> {
 
     fn damaged(&self, what: impl ToString) -> StoreError {
         StoreError::damaged("read", &self.generation.build_path(), what)
+    }
+}
+
+/// Units that wait to be synced; past it their writers wait.
+const UNITS_WAITING_MAX: usize = 16;
+
+impl<E: EventData> Build<'_, E> {
+    /// Merges the runs, folds every key and writes its rows; the digest of all of them.
+    pub(super) fn write(
+        &mut self,
+        on_progress: &mut impl FnMut(ReplayProgress),
+    ) -> Result<Digest, ReplayError> {
+        self.compact()?;
+        let runs = self.open_runs(&self.work.runs())?;
+        let changes: u64 = runs.iter().map(|run| run.changes()).sum();
+        let units = self.plan(&runs);
+        self.work.meter.to_fold.store(changes, Ordering::Relaxed);
+        self.work.meter.folded.store(units.iter().map(|unit| unit.changes).sum(), Ordering::Relaxed);
+        let sources: Vec<SourceId> = self.checkpoint().sources().map(|(id, _)| id.clone()).collect();
+        let views: Vec<_> = self.projection.views.iter().map(|view| (view.id, view.fold)).collect();
+        let threads = self.options.threads.clamp(1, units.len().max(1));
+        let writing = Writing {
+            work: &self.work,
+            generation: &self.generation,
+            units: &units,
+            runs: &runs,
+            sources: &sources,
+            views: &views,
+            memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
+        };
+        let syncing = self.syncing.take();
+        self.write_units(&writing, syncing, threads, on_progress)?;
+        self.check_cancelled()?;
+        Ok(self.total(changes)?)
+    }
+
+    fn write_units(
+        &self,
+        writing: &Writing<'_>,
+        runs: Option<Syncing>,
+        threads: usize,
+        on_progress: &mut impl FnMut(ReplayProgress),
+    ) -> Result<(), ReplayError> {
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = sync_channel(UNITS_WAITING_MAX);
+        let write = |sender: SyncSender<WrittenUnit>| {
+            lower_priority();
+            let mut parking = Parking::counting(&self.totals, self.options.stop_at_quarantine);
+            while !self.work.is_stopping() {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= writing.units.len() {
+                    break;
+                }
+                if let Some(written) = writing.unit(index, &mut parking)? {
+                    // The other side ends early only after an error of its own, which is told.
+                    let _gone = sender.send(written);
+                }
+            }
+            Ok(())
+        };
+        let write = &write;
+        let (generation, journal) = (&self.generation, &self.journal);
+        thread::scope(|scope| {
+            let syncing = scope.spawn(move || {
+                let planned = writing.units.to_vec();
+                let synced = sync_units(generation, journal, planned, || wait(runs), &receiver);
+                self.work.noting_failure(synced)
+            });
+            let writers: Vec<_> = (0..threads)
+                .map(|_| {
+                    let sender = sender.clone();
+                    scope.spawn(move || self.work.noting_failure(write(sender)))
+                })
+                .collect();
+            drop(sender);
+            let done = || writers.iter().all(thread::ScopedJoinHandle::is_finished);
+            self.tell_until(done, &self.pace, on_progress);
+            let written = writers.into_iter().map(join).fold(Ok(()), Result::and);
+            join(syncing).and(written)
+        })
+    }
+
+    /// Merges runs that follow one another until all that is left can be merged at once.
+    fn compact(&mut self) -> Result<(), ReplayError> {
+        let build = self.generation.build_path();
+        loop {
+            let names = self.work.runs();
+            if names.len() <= self.options.runs_merged_max {
+                return Ok(());
+            }
+            wait(self.syncing.take())?;
+            let mut merged = Vec::new();
+            for names in names.chunks(self.options.runs_merged_max) {
+                self.check_cancelled()?;
+                let path = self.work.next_run();
+                let file = Run::merge(&path, &self.open_runs(names)?)?;
+                file.sync_all().map_err(|error| StoreError::new("sync", &path, error))?;
+                merged.push(run_name(&path));
+            }
+            self.journal.update(|journal| journal.runs.clone_from(&merged))?;
+            self.work.set_runs(merged);
+            for name in &names {
+                let path = build.join(name);
+                fs::remove_file(&path).map_err(|error| StoreError::new("remove", &path, error))?;
+            }
+        }
+    }
+
+    fn open_runs(&self, names: &[String]) -> Result<Vec<Arc<Run>>, StoreError> {
+        let build = self.generation.build_path();
+        names.iter().map(|name| Run::open(&build.join(name)).map(Arc::new)).collect()
+    }
+
+    /// The units of the journal, or, if the log has just been read, those that it will name.
+    fn plan(&self, runs: &[Arc<Run>]) -> Vec<UnitEntry> {
+        let units = self.journal.read().units.clone();
+        if !units.is_empty() {
+            return units;
+        }
+        plan(runs, self.projection.views.len()).iter().map(UnitEntry::new).collect()
+    }
+
+    /// The digest of all units' rows, once it is certain that nothing was left out.
+    fn total(&self, changes: u64) -> Result<Digest, StoreError> {
+        let damaged = |what: String| StoreError::damaged("read", &self.generation.build_path(), what);
+        let journal = self.journal.read();
+        let digest =
+            journal.digest().ok_or_else(|| damaged("the journal has no digest of a unit".to_owned()))?;
+        let folded: u64 = journal.units.iter().map(|unit| unit.changes).sum();
+        if folded != changes {
+            return Err(damaged(format!(
+                "{changes} changes were sorted, {folded} were folded: a run is damaged"
+            )));
+        }
+        Ok(digest)
     }
 }

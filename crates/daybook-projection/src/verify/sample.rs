@@ -120,11 +120,11 @@ pub fn parked_differently(published: &[ParkedKey], other: &[ParkedKey]) -> Vec<S
     let mut seen: BTreeMap<_, [Option<(u64, u64)>; 2]> = BTreeMap::new();
     let both = published.iter().map(|key| (0, key)).chain(other.iter().map(|key| (1, key)));
     for (side, key) in both {
-        let place = (key.topic.as_str(), key.partition, key.key.as_str(), key.event_id);
+        let place = (key.topic.as_str(), key.partition, key.key.as_str(), key.view, key.event_id);
         seen.entry(place).or_default()[side] = Some((key.since_position, key.waiting));
     }
     let differing = seen.into_iter().filter(|(_, [published, other])| published != other);
-    let mut keys: Vec<_> = differing.map(|((_, _, key, _), _)| key.to_owned()).collect();
+    let mut keys: Vec<_> = differing.map(|((_, _, key, ..), _)| key.to_owned()).collect();
     keys.dedup();
     keys
 }
@@ -183,8 +183,8 @@ mod tests {
 
     fn key(key: &str, since_position: u64, waiting: u64) -> ParkedKey {
         let (topic, partition) = ("users.events".to_owned(), 0);
-        let (key, event_id, reason) = (key.to_owned(), None, "a test".to_owned());
-        ParkedKey { key, topic, partition, since_position, event_id, waiting, reason }
+        let (key, view, event_id, reason) = (key.to_owned(), None, None, "a test".to_owned());
+        ParkedKey { key, topic, partition, view, since_position, event_id, waiting, reason }
     }
 
     #[test]

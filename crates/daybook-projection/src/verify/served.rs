@@ -21,7 +21,7 @@ pub use admin::Client;
 
 use crate::checkpoint::Checkpoint;
 use crate::generation::{Generation, layout_of};
-use crate::layout::Layout;
+use crate::projection::Layout;
 use crate::projection::Projection;
 use crate::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
 use crate::read_model::{ReadModel, ReadModelError, SERVING_LOCK};

@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::*;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, SourceId};
 use crate::projection::{Topic, ViewEntry};
 use crate::view::{EventMeta, FoldError, Parts, View};
 
@@ -90,6 +90,7 @@ fn waiting(letter: Uuid, key: String, position: u64, reason: Option<&str>) -> Pa
         offset: position as i64,
         id,
         has_event_id: true,
+        change: None,
         value: Some(value),
         headers: Vec::new(),
         reason: reason.map(str::to_owned),
@@ -161,6 +162,7 @@ fn what_is_left_out_is_removed_in_batches_as_small_as_those_of_following() {
         partition: 0,
         position: at,
         id: Uuid::from_u128(at.into()),
+        views: Vec::new(),
         event_id: None,
         key: key.clone(),
         why: "a test".to_owned(),
@@ -176,7 +178,7 @@ fn what_is_left_out_is_removed_in_batches_as_small_as_those_of_following() {
 fn a_release_that_was_cut_short_in_the_middle_of_a_key_is_gone_on_with() {
     let (directory, generation, key) = of_one_key();
     let source = SourceId { topic: "letters".into(), partition: 0 };
-    let mut killed = Leaving::new(&generation, LETTERS);
+    let mut killed = Leaving::new(&generation, LETTERS, &[]);
     let mut records = generation.parked_of(&source, &key).unwrap();
     records.truncate(100);
     killed.take(records, |_| false).unwrap();

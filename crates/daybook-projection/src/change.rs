@@ -1,6 +1,8 @@
 //! A change with its place in the log, as bytes: the change, its place, and how long the place is.
 
+use crate::checkpoint::SourceId;
 use crate::codec::{RowError, RowReader, put_signed, put_varint};
+use crate::view::EventMeta;
 
 /// Where in the log a change came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(crate) struct ChangeAt {
 
 impl ChangeAt {
     /// Appends the place behind a change.
-    pub(super) fn put(&self, to: &mut Vec<u8>) {
+    pub(crate) fn put(&self, to: &mut Vec<u8>) {
         let start = to.len();
         put_varint(to, u64::from(self.source));
         put_varint(to, self.position);
@@ -24,10 +26,16 @@ impl ChangeAt {
         // At most 5 + 10 + 10 + 8 bytes.
         to.push((to.len() - start) as u8);
     }
+
+    /// What the fold sees of it.
+    pub(crate) fn meta<'s>(&self, source: &'s SourceId) -> EventMeta<'s> {
+        let Self { position, time_us, .. } = *self;
+        EventMeta { topic: &source.topic, partition: source.partition, position, time_us }
+    }
 }
 
 /// Splits a record into the change and its place.
-pub(super) fn split(record: &[u8]) -> Result<(&[u8], ChangeAt), RowError> {
+pub(crate) fn split(record: &[u8]) -> Result<(&[u8], ChangeAt), RowError> {
     let cut_off = || RowError::CutOff { field: "change" };
     let (place_bytes, rest) = record.split_last().ok_or_else(cut_off)?;
     let change_bytes = rest.len().checked_sub(usize::from(*place_bytes)).ok_or_else(cut_off)?;
