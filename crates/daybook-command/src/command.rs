@@ -148,6 +148,11 @@ pub(crate) fn precondition_failed(version: u64) -> Problem {
     Problem::of(&PRECONDITION_FAILED, detail).with("version", version)
 }
 
+pub(crate) fn nothing_matches() -> Problem {
+    let detail = "there is no such resource yet, so nothing is as If-Match wants it; send the request without If-Match";
+    Problem::of(&PRECONDITION_FAILED, detail)
+}
+
 // What became of a command: accepted or rejected. It is kept under the idempotency key and sent to whoever waits; the
 // rim makes the answer of it, for the first request and a repeated one alike.
 //

@@ -254,7 +254,7 @@ impl FollowedPositions {
 
     /// Waits until all positions of a token that concern this service have been followed.
     ///
-    /// Positions of `own_topic` are there by definition: the service wrote them before it named them.
+    /// Those of `own_topic` are none of its business.
     pub(crate) async fn await_token(
         &self,
         token: &Token,

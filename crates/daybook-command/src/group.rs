@@ -17,7 +17,7 @@ use daybook_store::{Bytes, Store, StoreError, Writes};
 use uuid::Uuid;
 
 use crate::aggregate::{Aggregate, UniqueKeys};
-use crate::command::{Accepted, Outcome, Request, Undecided, Written, precondition_failed};
+use crate::command::{Accepted, Outcome, Request, Undecided, Written, nothing_matches, precondition_failed};
 use crate::followed::FollowedPositions;
 use crate::idempotency::{Fingerprint, IdempotencyKey, Remembered};
 use crate::keys;
@@ -135,6 +135,10 @@ impl<'s> Group<'s> {
         let facts = A::facts(state, &request.command, &mut References::new(&mut look_up));
         let facts = facts.map_err(|error| error.0)?;
         match A::decide(state, &request.command, &facts) {
+            // It would make one, and If-Match wants one that is there.
+            Ok(_) if !is_there && request.condition.is_one_of.is_some() => {
+                Ok(Change::rejected(nothing_matches()))
+            }
             Ok(events) => self.change(request, before, &events, read_set, ambient),
             Err(rejection) => {
                 let is_provisional = read_set.has_unknown;

@@ -16,7 +16,8 @@ use daybook_event::problem::ProblemType;
 use daybook_event::{Rejection as _, headers};
 pub use daybook_service::http::id;
 use daybook_service::http::{
-    self, ApiError, Conditions, GuardLimits, figures, no_parameters, operations, path_id, readiness, state,
+    self, After, ApiError, Conditions, GuardLimits, figures, no_parameters, operations, path_id, readiness,
+    state,
 };
 pub use routes::{Route, Routes};
 use serde_json::json;
@@ -88,7 +89,11 @@ pub(super) async fn show<A: Aggregate>(service: &Service<A>, request: Request) -
 async fn read<A: Aggregate>(service: &Service<A>, parts: &Parts) -> Result<Response, ApiError> {
     no_parameters(&parts.uri)?;
     let conditions = Conditions::read(&parts.headers)?;
+    let after = After::read(&parts.headers)?;
     let id = path_id(parts)?;
+    if let Some(token) = &after.token {
+        service.after(token, after.wait).await?;
+    }
     let row = service.load(id).await?;
     // After the row: it holds at least what the row does.
     let stands_at = row.as_ref().and_then(|row| service.positions.last_durable(A::state_key(&row.state, id)));

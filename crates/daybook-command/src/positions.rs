@@ -45,6 +45,13 @@ impl Positions {
         self.changed.notify_all();
     }
 
+    /// Whether a position of the own topic is on disk here; none if there is no such partition.
+    pub(crate) fn has(&self, partition: i32, position: u64) -> Option<bool> {
+        let state = self.lock();
+        let durable = state.durable.get(usize::try_from(partition).ok()?)?;
+        Some(position < *durable)
+    }
+
     /// The last position that is on disk of the partition of a record key.
     pub(crate) fn last_durable(&self, key: Uuid) -> Option<Written> {
         // Partition counts are bounded far below both types' ends.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use daybook_event::token::Token;
+use daybook_event::token::{Token, TokenPosition};
 use daybook_journal::Reader;
 use daybook_service::fires;
 use daybook_store::{Store, StoreError};
@@ -84,6 +84,8 @@ pub(crate) enum AfterError {
     Await(#[from] AwaitError),
     #[error(transparent)]
     Busy(#[from] Busy),
+    #[error("{}/{}@{} is not here: this service has not written as much; ask again without Daybook-After, or once it has", .0.topic, .0.partition, .0.position)]
+    NotHere(TokenPosition),
     #[error("what Daybook-After names has not arrived here within {waited_ms} ms; try again")]
     Timeout { waited_ms: u128 },
 }
@@ -151,7 +153,20 @@ impl<A: Aggregate> Service<A> {
         Ok(row.map(|row| Versioned::decode(&row)).transpose()?)
     }
 
+    /// Waits until the positions of a token that concern this service are here.
     pub(crate) async fn after(&self, token: &Token, wait: Option<Duration>) -> Result<(), AfterError> {
+        for at in token.positions.iter().filter(|at| at.topic == A::TOPIC) {
+            // Nothing brings it to a running service: its directory is older than the token, or the token is none of its own.
+            match self.positions.has(at.partition, at.position) {
+                Some(true) => {}
+                Some(false) => return Err(AfterError::NotHere(at.clone())),
+                None => {
+                    let (topic, partition) = (at.topic.clone(), at.partition);
+                    let count = self.positions.count();
+                    return Err(AwaitError::UnknownPartition { topic, partition, count }.into());
+                }
+            }
+        }
         let wait = wait.unwrap_or(self.limits.after_wait_max).min(self.limits.after_wait_max);
         let mut there = pin!(self.followed.await_token(token, A::TOPIC, A::FOLLOWS));
         tokio::select! {

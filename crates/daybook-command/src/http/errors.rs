@@ -110,7 +110,7 @@ impl From<AfterError> for ApiError {
             AfterError::Await(AwaitError::Stopped { .. }) => {
                 Self::new(&kind::FOLLOWING_STOPPED, NOT_FOLLOWED)
             }
-            AfterError::Timeout { .. } => Self::new(&kind::NOT_REACHED_YET, detail),
+            AfterError::Timeout { .. } | AfterError::NotHere(_) => Self::new(&kind::NOT_REACHED_YET, detail),
         }
     }
 }

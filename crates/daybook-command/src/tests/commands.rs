@@ -68,6 +68,14 @@ async fn a_condition_on_the_version_is_kept() {
         unless(held).await.is_problem(412, "precondition-failed");
     }
     unless("\"4\"").await.is(200);
+    // What makes a toy finds none that If-Match could want.
+    let new = async |name, value| {
+        Call::post("/toys", &json!({"name": "dog"})).header(name, value).send(&toys.router).await
+    };
+    for any in ["*", "\"1\""] {
+        new("if-match", any).await.is_problem(412, "precondition-failed");
+    }
+    new("if-none-match", "*").await.is(201);
     // A toy that never was has no version that could conflict.
     let unknown = "/toys/018f8e3e-0000-7000-8000-000000000000";
     paint(unknown, 1).header("if-match", "\"1\"").send(&toys.router).await.is_problem(404, "toy-unknown");

@@ -44,11 +44,23 @@ async fn a_malformed_header_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_own_topics_positions_are_there_by_definition() {
+async fn what_a_token_names_of_the_own_topic_is_there_or_it_is_said() {
     let broker = broker();
     let toys = TestService::<Toys>::start(broker.kafka(""), router);
     let made = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
     let token = made.is(201).header("daybook-token").unwrap().to_owned();
-    let next = Call::post("/toys", &json!({"name": "duck"})).header("daybook-after", &token);
-    next.send(&toys.router).await.is(201);
+    let after = async |call: Call, token: &str| call.header("daybook-after", token).send(&toys.router).await;
+    let path = made.header("location").unwrap();
+    let make = |name| Call::post("/toys", &json!({"name": name}));
+    after(make("duck"), &token).await.is(201);
+    after(Call::get(path), &token).await.is(200);
+    // As a token does that was given by a directory which is gone.
+    let (at, position) = token.split_once('@').unwrap();
+    let later = format!("{at}@{}", position.parse::<u64>().unwrap() + 99);
+    after(make("cat"), &later).await.is_problem(503, "not-reached-yet");
+    after(Call::get(path), &later).await.is_problem(503, "not-reached-yet");
+    for wrong in ["toys.events/99@0", "elsewhere.events/0@1", "toys.events"] {
+        after(make("dog"), wrong).await.is_problem(400, "malformed-header");
+        after(Call::get(path), wrong).await.is_problem(400, "malformed-header");
+    }
 }
