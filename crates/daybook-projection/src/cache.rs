@@ -401,7 +401,14 @@ fn load_entry<V: View>(stored: &Generation, key: Uuid) -> Result<Entry<V::Row>, 
     Ok(Entry { row, stored: hash, changed: false, bytes: 0 })
 }
 
-pub(super) fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
-    let row = load_entry::<V>(stored, key)?.row;
+/// A stored row.
+pub fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
+    let bytes = stored.row(V::ID, key)?;
+    bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()
+}
+
+/// A stored row for people.
+pub fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
+    let row = load::<V>(stored, key)?;
     row.map(|row| V::describe(&row, key, stored)).transpose()
 }

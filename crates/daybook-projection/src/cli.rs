@@ -1,16 +1,14 @@
 //! The command line of a projector, for any projection: rebuild the read model, prove it, look at it, look into it.
 
 mod flags;
-mod inspect;
 mod manage;
-mod quarantine;
 mod replay;
-mod settings;
 mod status;
 mod telling;
 mod verify;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -18,7 +16,7 @@ use clap::Parser as _;
 use daybook_event::event_data::EventData;
 use daybook_service::{EXIT_FAILED, EXIT_IN_USE, init_logging, program};
 use flags::Flags;
-use settings::{Settings, Task};
+use flags::{Settings, Task};
 
 use crate::Projection;
 
@@ -40,7 +38,19 @@ impl Failure {
 /// The whole `main` of a projector: does the one task that the command line names, and says how it ended.
 #[must_use]
 pub fn main<E: EventData + 'static>(projection: Projection<E>) -> ExitCode {
-    let settings = match Flags::parse().check() {
+    main_with(std::env::args_os(), projection)
+}
+
+/// The same with another command line, of which the first argument is what the program is called.
+#[must_use]
+pub fn main_with<E: EventData + 'static>(
+    arguments: impl IntoIterator<Item = OsString>,
+    projection: Projection<E>,
+) -> ExitCode {
+    if let Some(contradiction) = projection.contradiction() {
+        return program::ended(Err(contradiction), EXIT_FAILED);
+    }
+    let settings = match Flags::parse_from(arguments).check() {
         Ok(settings) => settings,
         Err(errors) => return program::wrong(&errors),
     };
@@ -62,9 +72,9 @@ fn run<E: EventData + 'static>(settings: &Settings, projection: Projection<E>) -
         Task::Discard => manage::discard(settings),
         Task::SetRate(rate) => manage::set_rate(settings, *rate),
         Task::Status => status::run(settings, &projection.layout()),
-        Task::Inspect(key) => inspect::run(settings, &projection, *key),
-        Task::Release(key) => quarantine::release(settings, projection, key),
-        Task::SkipEvent { event, why } => quarantine::skip_event(settings, projection, event, why),
+        Task::Inspect(key) => manage::inspect(settings, &projection, *key),
+        Task::Release(key) => manage::release(settings, projection, key),
+        Task::SkipEvent { event, why } => manage::skip_event(settings, projection, event, why),
     }
 }
 

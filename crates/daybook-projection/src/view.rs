@@ -29,6 +29,9 @@ pub trait View: 'static {
     /// Number of the view in stored keys, from 1; never used again for another view.
     const ID: u8;
     const NAME: &'static str;
+    /// Whether the key of every row is the record key of the events that it is folded from. An answer from such a row rests on one
+    /// partition and one key of each topic, and says so; from any other row it rests on all.
+    const BY_RECORD_KEY: bool = false;
 
     /// The row that an event belongs to, and what changes in it; `None` if the view does not care for it.
     fn change(event: &Self::Event) -> Option<(Uuid, Self::Change)>;
@@ -42,7 +45,7 @@ pub trait View: 'static {
         change: Self::Change,
         at: &EventMeta<'_>,
         parts: &mut Parts<'_>,
-    ) -> Result<Option<Self::Row>, FoldError>;
+    ) -> Folded<Self::Row>;
 
     /// Appends the change's bytes: a replay keeps changes until all of a key's are together.
     #[inline]
@@ -90,6 +93,9 @@ pub trait View: 'static {
         })
     }
 }
+
+/// What a fold leaves: a row, or none where it is removed.
+pub type Folded<Row> = Result<Option<Row>, FoldError>;
 
 /// Where an event came from, and what its envelope says.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@
 //!                               serving ←──────── keeper ←── CURRENT ←── builder, or another process
 //! ```
 //!
-//! Pure: [`cursor`], [`request`], [`positions`], [`read_set`], [`status`], [`times`],
+//! Pure: [`cursor`], [`request`], [`status`], [`times`],
 //! [`row_cache`].
 //! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
 //! `router` (routes that every domain has).
@@ -26,13 +26,12 @@ mod keeper;
 pub mod limits;
 pub mod measuring;
 mod metrics;
-mod own_threads;
 mod ownership;
-pub mod positions;
-pub mod read_set;
+mod queries;
 pub mod request;
 pub mod responder;
 mod router;
+mod row;
 pub mod row_cache;
 pub mod run;
 pub mod service;
@@ -41,7 +40,7 @@ pub mod settings;
 pub mod status;
 pub mod times;
 
-pub use router::Queries;
+pub use queries::Queries;
 pub use run::RunError;
 pub use service::{Service, StartError};
 pub use settings::Settings;
