@@ -593,3 +593,18 @@ fn whatever_waits_a_newer_program_makes_the_same_of_it_as_of_the_log() {
         assert_eq!(state(&generation), followed(NEWER, &log.records), "seed {seed}");
     }
 }
+
+/// What is released of one key may be what another row was waiting for.
+#[test]
+fn a_key_that_is_released_frees_the_rows_that_its_events_come_to() {
+    for charges in
+        [&[(1, 1, 999), (2, 1, 14), (3, 1, 5)][..], &[(2, 1, 15), (1, 1, 999), (1, 1, 7), (3, 1, 5)]]
+    {
+        let log = Charges::of(charges);
+        let directory = tempfile::tempdir().unwrap();
+        let generation = fresh(&directory.path().join("gen"));
+        project(BANK, &generation, &log.records, usize::MAX);
+        release(&generation, NEWER, &account(1).to_string()).unwrap();
+        assert_eq!(state(&generation), followed(NEWER, &log.records));
+    }
+}

@@ -10,7 +10,7 @@ use super::{Commit, Generation, Moment};
 use crate::checkpoint::SourceId;
 use crate::codec::{RowError, RowReader, put_varint};
 use crate::keys::{self, ParkedKeyPart};
-use crate::quarantine::{PARKED_KEY_BYTES_MAX, ParkedRecord, Quarantine};
+use crate::quarantine::{PARKED_KEY_BYTES_MAX, ParkedRecord, Quarantine, sum};
 use crate::store::{GenerationError, StoreError};
 
 /// All that waits, as it is stored. Removes what a process that was killed has left of records that do not wait.
@@ -145,19 +145,13 @@ fn cut(path: &Path, record: &ParkedRecord) -> Result<Cut, StoreError> {
     if bytes.len() <= PIECE_BYTES_MAX {
         return Ok(Cut { head: (key, [&[WHOLE], &bytes[..]].concat()), pieces: Vec::new() });
     }
-    let sum = sum(&bytes);
+    let sum = sum::<SUM_BYTES>(&bytes);
     let piece = |(number, piece): (u16, &[u8])| (keys::parked_piece(&key, &sum, number), piece.to_vec());
     let pieces = (0..).zip(bytes.chunks(PIECE_BYTES_MAX)).map(piece).collect();
     let mut head = vec![CUT];
     head.extend_from_slice(&sum);
     put_varint(&mut head, bytes.len() as u64);
     Ok(Cut { head: (key, head), pieces })
-}
-
-fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
-    let mut sum = [0; SUM_BYTES];
-    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..SUM_BYTES]);
-    sum
 }
 
 /// Puts records together from entries in the order of their keys.
@@ -206,7 +200,9 @@ impl<'p, I: Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> Joining<'p, 
         }
         let record = match whole {
             None => ParkedRecord::decode(&value[1..]),
-            Some(whole) if bytes.len() == length && sum(&bytes)[..] == *whole => ParkedRecord::decode(&bytes),
+            Some(whole) if bytes.len() == length && sum::<SUM_BYTES>(&bytes)[..] == *whole => {
+                ParkedRecord::decode(&bytes)
+            }
             Some(_) => Err(RowError::CutOff { field: "pieces of a record that waits" }),
         };
         record.map_err(damaged)

@@ -38,12 +38,7 @@ impl ViewChange {
     /// Stands for the id of its event, which a replay does not keep: made of the event's place and time, so that the event of another
     /// log is another one.
     pub(crate) fn id(source: &SourceId, position: u64, time_us: i64) -> Uuid {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(source.to_string().as_bytes());
-        hasher.update(&position.to_le_bytes()).update(&time_us.to_le_bytes());
-        let mut id = [0; size_of::<Uuid>()];
-        hasher.finalize_xof().fill(&mut id);
-        Uuid::from_bytes(id)
+        Uuid::from_bytes(sum(format!("{source}@{position} {time_us}").as_bytes()))
     }
 }
 
@@ -111,7 +106,7 @@ impl ParkedRecord {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, RowError> {
         let mut to = Vec::with_capacity(self.bytes() + 64);
         codec::put(self, &mut to)?;
-        let sum = sum(&to);
+        let sum = sum::<SUM_BYTES>(&to);
         to.extend_from_slice(&sum);
         Ok(to)
     }
@@ -124,9 +119,10 @@ impl ParkedRecord {
     }
 }
 
-fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
-    let mut sum = [0; SUM_BYTES];
-    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..SUM_BYTES]);
+/// The first bytes of BLAKE3.
+pub(crate) fn sum<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
+    let mut sum = [0; BYTES];
+    blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut sum);
     sum
 }
 
