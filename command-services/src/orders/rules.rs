@@ -79,14 +79,9 @@ impl Aggregate for Orders {
     type Event = OrderEvent;
     type Rejection = OrderRejection;
     type Facts = Option<OrderFacts>;
-    type Shown = OrderState;
 
-    fn aggregate_id(command: &OrderCommand) -> Uuid {
-        match command {
-            OrderCommand::Place(place) => place.order_id,
-            OrderCommand::Cancel(order_id) => *order_id,
-        }
-    }
+    /// A cancelled order is still there to be looked at.
+    const UNKNOWN: OrderRejection = OrderRejection::Unknown;
 
     /// The events of an order are in its user's partition.
     fn state_key(state: &OrderState, _: Uuid) -> Uuid {
@@ -128,11 +123,6 @@ impl Aggregate for Orders {
             (OrderEvent::Cancelled(_), Some(state)) => OrderState { status: OrderStatus::Cancelled, ..state },
             (OrderEvent::Cancelled(cancelled), None) => never_placed(cancelled),
         }
-    }
-
-    /// A cancelled order is still there to be looked at.
-    fn shown(state: Option<&OrderState>) -> Result<&OrderState, OrderRejection> {
-        state.ok_or(OrderRejection::Unknown)
     }
 }
 

@@ -60,11 +60,7 @@ impl<R: Label> Aggregate for Shelf<R> {
     type Event = ShelfEvent;
     type Rejection = ShelfRejection;
     type Facts = Option<Existence<R>>;
-    type Shown = String;
-
-    fn aggregate_id((shelf_id, _): &(Uuid, Uuid)) -> Uuid {
-        *shelf_id
-    }
+    const UNKNOWN: ShelfRejection = ShelfRejection::NoShelf;
 
     fn facts(
         _: Option<&String>,
@@ -90,10 +86,6 @@ impl<R: Label> Aggregate for Shelf<R> {
 
     fn evolve(_: Option<String>, ShelfEvent::Filled { label, .. }: &ShelfEvent) -> String {
         label.clone()
-    }
-
-    fn shown(state: Option<&String>) -> Result<&String, ShelfRejection> {
-        state.ok_or(ShelfRejection::NoShelf)
     }
 }
 
@@ -191,6 +183,7 @@ async fn put<R: Label>(
 ) -> Result<(String, Vec<DependsOn>), String> {
     let shelf_id = running.service.ambient.new_id();
     let request = || Request::<Shelf<R>> {
+        aggregate_id: shelf_id,
         command: (shelf_id, toy_id),
         is_fresh: false,
         condition: Condition::default(),
@@ -212,7 +205,7 @@ async fn put<R: Label>(
 
 async fn made(toys: &TestService<Toys>, id: u128, name: &str) -> Uuid {
     let id = Uuid::from_u128(id);
-    execute(toys.service(), ToyCommand::Make(id, name.to_owned())).await;
+    execute(toys.service(), id, ToyCommand::Make(id, name.to_owned())).await;
     id
 }
 
@@ -232,8 +225,8 @@ async fn a_decision_reads_a_value_and_depends_on_the_event_that_told_of_it() {
     let toys = TestService::<Toys>::start(broker.kafka(""), router);
     let shelves = start::<Name>(&settings(broker.kafka(""), &dir.path().join("shelves")));
     let (bear, doll) = (made(&toys, 1, "bear").await, made(&toys, 2, "doll").await);
-    execute(toys.service(), ToyCommand::Paint(bear, 1)).await;
-    execute(toys.service(), ToyCommand::Lose(doll)).await;
+    execute(toys.service(), bear, ToyCommand::Paint(bear, 1)).await;
+    execute(toys.service(), doll, ToyCommand::Lose(doll)).await;
     followed(&shelves, 4);
     let (label, depends_on) = put(&shelves, bear).await.unwrap();
     assert_eq!((&*label, depends_on.len()), ("bear", 1));
