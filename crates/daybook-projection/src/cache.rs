@@ -408,7 +408,7 @@ pub fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, R
 }
 
 /// A stored row for people.
-pub(super) fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
+pub fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
     let row = load::<V>(stored, key)?;
     row.map(|row| V::describe(&row, key, stored)).transpose()
 }
