@@ -59,14 +59,15 @@ impl State {
 
     /// Whether all is followed that can be: who is not heard keeps the others from nothing.
     fn is_ready(&self, follows: usize) -> bool {
-        let of = |(table, of): (usize, &Vec<At>)| {
-            let of = (0..).zip(of).map(move |(partition, at)| ((table, partition), at.is_ready));
-            of.collect::<Vec<_>>()
-        };
-        let all: Vec<_> = self.at.iter().enumerate().flat_map(of).collect();
+        let all: Vec<_> = self.all().map(|(place, at)| (place, at.is_ready)).collect();
         let waits = all.iter().any(|(place, ready)| !ready && !self.is_away(*place));
         let some = all.iter().any(|(_, ready)| *ready);
         follows == 0 || (self.at.len() == follows && !waits && some)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Place, &At)> {
+        let of = |(table, at): (usize, _)| (0..).zip(at).map(move |(partition, at)| ((table, partition), at));
+        self.at.iter().enumerate().flat_map(of)
     }
 
     fn is_away(&self, place: Place) -> bool {
@@ -121,11 +122,7 @@ impl FollowedPositions {
     /// All partitions that are followed, and how far; none before they are known.
     pub(crate) fn places(&self) -> Vec<(Place, At)> {
         let state = self.state.borrow();
-        let of = |(table, at): (usize, &Vec<At>)| {
-            let of = (0..).zip(at).map(move |(partition, at)| ((table, partition), *at));
-            of.collect::<Vec<_>>()
-        };
-        state.at.iter().enumerate().flat_map(of).collect()
+        state.all().map(|(place, at)| (place, *at)).collect()
     }
 
     pub(crate) fn set_aside(&self) -> Vec<SetAsideShown> {

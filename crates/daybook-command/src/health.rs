@@ -21,64 +21,63 @@ const HUNG_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks whether it answers.
 pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why journal or store cannot be written, as long as it is so.
+/// Why journal or store cannot be written, as long as it is so, and what the disk is asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Health {
-    failure: Mutex<Option<String>>,
-    /// Why nothing can be written, although all can be read.
-    no_room: Mutex<Option<String>>,
-    asked: Mutex<Asked>,
-}
+pub(crate) struct Health(Mutex<State>);
 
-/// What the disk is asked for. Whoever writes a group may remove segments in between: one guard ends within another.
 #[derive(Debug, Default)]
-struct Asked {
+struct State {
+    failure: Option<String>,
+    /// Why nothing can be written, although all can be read.
+    no_room: Option<String>,
+    /// Whoever writes a group may remove segments in between: one guard ends within another.
     guards: u32,
-    since: Option<Instant>,
+    asked_at: Option<Instant>,
 }
 
 pub(crate) struct Writing<'h>(&'h Health);
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        let mut asked = self.0.asked();
-        asked.guards = asked.guards.saturating_sub(1);
+        let mut state = self.0.state();
+        state.guards = state.guards.saturating_sub(1);
         // It has just answered, and whoever holds another guard asks on.
-        asked.since = (asked.guards > 0).then(Instant::now);
+        state.asked_at = (state.guards > 0).then(Instant::now);
     }
 }
 
 impl Health {
     pub(crate) fn failed(&self, failure: String) {
-        *self.lock() = Some(failure);
+        self.state().failure = Some(failure);
     }
 
     /// The committer: nothing can be written, and what is there can be read.
     pub(crate) fn no_room(&self, reason: String) {
-        *self.no_room.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.state().no_room = Some(reason);
     }
 
     pub(crate) fn well_again(&self) {
-        *self.lock() = None;
-        *self.no_room.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut state = self.state();
+        (state.failure, state.no_room) = (None, None);
     }
 
+    /// The disk is at work for as long as what is returned lives.
     pub(crate) fn writing(&self) -> Writing<'_> {
-        let mut asked = self.asked();
-        asked.guards += 1;
-        asked.since = Some(Instant::now());
-        drop(asked);
+        let mut state = self.state();
+        state.guards += 1;
+        state.asked_at = Some(Instant::now());
+        drop(state);
         Writing(self)
     }
 
     /// Why nothing can be written, or trusted that is read.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.lock().clone()
+        self.state().failure.clone()
     }
 
     /// Why nothing can be written, although all can be read.
     pub(crate) fn full(&self) -> Option<String> {
-        self.no_room.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().no_room.clone()
     }
 
     /// Says so if the disk has not answered for long.
@@ -98,22 +97,18 @@ impl Health {
         if apart < STOOD_STILL_AFTER {
             return;
         }
-        if let Some(since) = self.asked().since.as_mut() {
+        if let Some(since) = self.state().asked_at.as_mut() {
             *since = (*since + (apart - LOOK_PAUSE)).min(now);
         }
     }
 
     /// How long the disk has not answered what it was asked last, if it was asked anything.
     pub(crate) fn waited(&self) -> Option<Duration> {
-        self.asked().since.map(|since| since.elapsed())
+        self.state().asked_at.map(|since| since.elapsed())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn asked(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,13 +252,13 @@ mod tests {
     fn the_disk_has_not_been_asked_while_the_process_stood_still() {
         let (health, began) = (Health::default(), Instant::now());
         let _writing = health.writing();
-        health.asked().since = began.checked_sub(Duration::from_secs(62));
+        health.state().asked_at = began.checked_sub(Duration::from_secs(62));
         let last_look = began.checked_sub(Duration::from_secs(61)).unwrap();
         health.looked(last_look, began);
         assert_eq!(health.hung(), None);
         assert_eq!(health.stuck(), None);
         // Waited before and after it is counted.
-        health.asked().since = began.checked_sub(Duration::from_secs(92));
+        health.state().asked_at = began.checked_sub(Duration::from_secs(92));
         health.looked(began.checked_sub(Duration::from_secs(30)).unwrap(), began);
         assert!(health.hung().is_some());
     }
@@ -272,7 +267,7 @@ mod tests {
     fn a_disk_that_does_not_answer_while_the_process_runs_hangs() {
         let (health, began) = (Health::default(), Instant::now());
         let _writing = health.writing();
-        health.asked().since = began.checked_sub(Duration::from_secs(62));
+        health.state().asked_at = began.checked_sub(Duration::from_secs(62));
         health.looked(began.checked_sub(LOOK_PAUSE).unwrap(), began);
         assert!(health.hung().is_some());
     }
@@ -283,7 +278,7 @@ mod tests {
         let writing = health.writing();
         drop(health.writing());
         assert!(health.waited().is_some(), "the outer one still asks");
-        health.asked().since = began.checked_sub(Duration::from_secs(62));
+        health.state().asked_at = began.checked_sub(Duration::from_secs(62));
         assert!(health.stuck().is_some() && health.hung().is_some());
         drop(writing);
         assert_eq!(health.waited(), None);
