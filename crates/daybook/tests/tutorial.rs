@@ -31,8 +31,10 @@ fn the_files_of_a_page_are_its_blocks_that_say_so() {
     assert_eq!(files(page), BTreeMap::from([("a.rs", "1\n2\n".to_owned())]));
 }
 
-/// Nothing is built twice: it has the workspace's lock file and its target folder, where the tests of the workspace lie.
+/// It has the workspace's lock file and its target folder, where the tests of the workspace lie: what comes from elsewhere is not
+/// built a second time.
 #[test]
+#[ignore = "builds the crates a second time, since they are outside of its workspace: minutes"]
 fn the_tutorial_is_a_program_that_passes_its_tests() {
     let page = fs::read_to_string(root().join("docs/tutorial.md")).unwrap();
     let directory = tempfile::tempdir().unwrap();
