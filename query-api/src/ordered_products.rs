@@ -20,9 +20,9 @@ use uuid::Uuid;
 
 use super::user::{Items, KnownProducts, ProductsAt, UserPage};
 use daybook_query::api::Api;
+use daybook_query::as_of::ReadSet;
 use daybook_query::errors::{given_up, unreadable};
 use daybook_query::limits::READ_INLINE_ROWS_MAX;
-use daybook_query::read_set::ReadSet;
 use daybook_query::request::QueryRequest;
 use daybook_query::responder::Body;
 use daybook_query::times::Time;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use daybook_projection::Generation;
 use daybook_query::as_of::DependsOn;
+use daybook_query::as_of::ReadSet;
 use daybook_query::cursor;
 use daybook_query::errors::{unknown, unreadable};
-use daybook_query::read_set::ReadSet;
 use daybook_query::request::QueryRequest;
 use daybook_query::responder::{Body, Responder};
 use daybook_query::row_cache::{ReadAt, RowCache};

@@ -12,10 +12,8 @@
 
 mod client;
 mod error;
-mod fetch_ahead;
 mod flags;
 mod kafka;
-mod options;
 mod partitioner;
 mod reader;
 mod writer;
@@ -25,10 +23,8 @@ pub mod foreign;
 pub mod topics;
 
 pub use error::LogError;
-pub use fetch_ahead::FetchAhead;
-pub use flags::{partitions, replication_factor, topic_prefix};
-pub use kafka::{Kafka, WRITER_QUEUE_BYTES_MAX};
-pub use options::kafka_option;
+pub use flags::{kafka_option, partitions, replication_factor, topic_prefix};
+pub use kafka::{FetchAhead, Kafka, WRITER_QUEUE_BYTES_MAX};
 pub use partitioner::partition_for_key;
 pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Span, Start, read_spans, read_spans_until};
 pub use writer::{Delivery, DeliveryError, Outgoing, SendError, Writer};

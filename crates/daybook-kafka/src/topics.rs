@@ -2,7 +2,6 @@
 //!
 //! A topic that drops events cannot be the truth, so [`ensure`] refuses one whose settings would.
 
-mod ends;
 mod ensure;
 mod error;
 mod inspector;
@@ -11,9 +10,9 @@ mod watch;
 
 use std::time::Duration;
 
-pub use ends::Held;
 pub use ensure::ensure;
 pub use error::TopicError;
+pub use inspector::Held;
 pub use inspector::Inspector;
 pub use records::{OwnedRecord, records_at, tail_record};
 pub use watch::TopicWatch;

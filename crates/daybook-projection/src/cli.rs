@@ -1,11 +1,8 @@
 //! The command line of a projector, for any projection: rebuild the read model, prove it, look at it, look into it.
 
 mod flags;
-mod inspect;
 mod manage;
-mod quarantine;
 mod replay;
-mod settings;
 mod status;
 mod telling;
 mod verify;
@@ -19,7 +16,7 @@ use clap::Parser as _;
 use daybook_event::event_data::EventData;
 use daybook_service::{EXIT_FAILED, EXIT_IN_USE, init_logging, program};
 use flags::Flags;
-use settings::{Settings, Task};
+use flags::{Settings, Task};
 
 use crate::Projection;
 
@@ -75,9 +72,9 @@ fn run<E: EventData + 'static>(settings: &Settings, projection: Projection<E>) -
         Task::Discard => manage::discard(settings),
         Task::SetRate(rate) => manage::set_rate(settings, *rate),
         Task::Status => status::run(settings, &projection.layout()),
-        Task::Inspect(key) => inspect::run(settings, &projection, *key),
-        Task::Release(key) => quarantine::release(settings, projection, key),
-        Task::SkipEvent { event, why } => quarantine::skip_event(settings, projection, event, why),
+        Task::Inspect(key) => manage::inspect(settings, &projection, *key),
+        Task::Release(key) => manage::release(settings, projection, key),
+        Task::SkipEvent { event, why } => manage::skip_event(settings, projection, event, why),
     }
 }
 

@@ -5,11 +5,9 @@
 //! [`Progress`]; everything before that place has been committed, and readers go on. What may pass is tried again, with a
 //! pause that grows.
 
-mod catching;
 mod end_offsets;
 mod following;
 mod log;
-mod pass;
 mod repair;
 mod telling;
 

@@ -14,7 +14,6 @@ use crate::generation::Generation;
 use crate::store::ReadError;
 use crate::view::View;
 
-/// One view of a projection.
 pub struct ViewEntry<E: 'static> {
     pub id: u8,
     pub name: &'static str,
@@ -27,8 +26,6 @@ pub struct ViewEntry<E: 'static> {
 }
 
 impl<E: 'static> ViewEntry<E> {
-    /// The entry of view `V`.
-    #[must_use]
     pub const fn of<V: View<Event = E>>() -> Self {
         Self {
             id: V::ID,
@@ -190,8 +187,6 @@ impl<E> Projection<E> {
         None
     }
 
-    /// Layout of the generations that this projection writes.
-    #[must_use]
     pub fn layout(&self) -> Layout {
         let views = self.views.iter().map(|view| (view.id, view.name)).collect();
         Layout { version: self.layout_version, views }

@@ -4,7 +4,6 @@ mod control;
 mod publication;
 mod removal;
 mod skipped;
-mod withdrawal;
 
 use std::fs;
 use std::io;
@@ -16,7 +15,7 @@ use super::store::GenerationError;
 pub use control::RebuildAtWork;
 use daybook_store::{DirectoryLock, LockError, files, too_many_files};
 use publication::CURRENT;
-pub use withdrawal::Withdrawn;
+pub use removal::Withdrawn;
 
 /// Held by the one replay that may be at work.
 const REPLAY_LOCK: &str = "REPLAY";

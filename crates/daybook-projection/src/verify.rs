@@ -5,19 +5,16 @@
 //! another question, and `projector --verify` answers it: all rows are read again, range by range, and where a range's
 //! digest differs its rows are compared one by one.
 
-mod giving_way;
-mod left_out;
-mod parked;
 mod ranges;
 mod rounds;
 mod sample;
 mod served;
 mod whole;
 
-pub(crate) use giving_way::{GivingWay, TIMES_MAX as GIVING_WAY_TIMES_MAX};
-pub(crate) use left_out::LeftOut;
-pub use parked::parked_differently;
 pub use ranges::{Range, RangeDigest, RangeRow, RangeRows, Ranges, StoredKey};
+pub(crate) use sample::LeftOut;
+pub use sample::parked_differently;
+pub(crate) use sample::{GivingWay, TIMES_MAX as GIVING_WAY_TIMES_MAX};
 pub use sample::{RowsAt, Sample, Serves};
 pub use served::{Client, HoldError, QuarantineShown, Served, socket_path, unreadable_row};
 pub use whole::{Difference, RowName, Unreadable, VerifyError, VerifyReport, verify};

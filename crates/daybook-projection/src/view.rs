@@ -78,7 +78,6 @@ pub trait View: 'static {
     }
 
     /// Bytes that a row takes in memory beyond its own size, estimated from above.
-    #[must_use]
     fn heap_bytes(row: &Self::Row) -> usize {
         heap::bytes(row)
     }
@@ -109,7 +108,6 @@ pub struct EventMeta<'a> {
     pub time_us: i64,
 }
 
-/// Why an event cannot be folded into its row.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FoldError {
     /// The domain says that this cannot have happened.
@@ -146,7 +144,6 @@ impl<'a> Parts<'a> {
         Self { store, unsaved, view, key, bytes_written: 0 }
     }
 
-    #[must_use]
     pub fn key(&self) -> Uuid {
         self.key
     }
@@ -168,8 +165,6 @@ impl<'a> Parts<'a> {
         self.unsaved.insert((self.key, number), bytes);
     }
 
-    /// Bytes written through this value.
-    #[must_use]
     pub fn bytes_written(&self) -> usize {
         self.bytes_written
     }

@@ -21,7 +21,7 @@ use super::heavy::Heavy;
 use super::limits::{REQUEST_TIMEOUT, WAIT_DEFAULT, WAITING_MAX};
 use super::measuring::Measured;
 use super::metrics::QueryMetrics;
-use super::positions;
+use super::serving as positions;
 use super::serving::Serving;
 use super::status::NextStatus;
 use super::status::Rebuild;

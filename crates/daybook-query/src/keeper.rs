@@ -9,7 +9,6 @@ mod candidate;
 mod compare;
 mod mend;
 mod next;
-mod opener;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -29,9 +28,9 @@ use super::builder::Wanted;
 use super::limits::CURRENT_LOOK_INTERVAL;
 use super::status::NextStatus;
 use candidate::Candidate;
+use candidate::{OpenError, Opener, stop};
 use mend::{Mending, is_failed_write, probe};
 use next::{Moved, Next, Stage, Withdrawn};
-use opener::{OpenError, Opener, stop};
 use tokio::task::spawn_blocking;
 
 struct Reopened {

@@ -5,7 +5,7 @@
 //!                               serving ←──────── keeper ←── CURRENT ←── builder, or another process
 //! ```
 //!
-//! Pure: [`cursor`], [`request`], [`positions`], [`read_set`], [`status`], [`times`],
+//! Pure: [`cursor`], [`request`], [`status`], [`times`],
 //! [`row_cache`].
 //! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
 //! `router` (routes that every domain has).
@@ -26,11 +26,8 @@ mod keeper;
 pub mod limits;
 pub mod measuring;
 mod metrics;
-mod own_threads;
 mod ownership;
-pub mod positions;
 mod queries;
-pub mod read_set;
 pub mod request;
 pub mod responder;
 mod router;

@@ -12,8 +12,8 @@ use daybook_service::http::{ApiError, Conditions, state};
 use serde::Serialize;
 
 use super::api::Api;
+use super::as_of::ReadSet;
 use super::as_of::{AsOf, DependsOn};
-use super::read_set::ReadSet;
 use super::request::QueryRequest;
 use super::serving::Serving;
 use daybook_service::Stop;

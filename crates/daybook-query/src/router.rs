@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::api::Api;
+use super::as_of::ReadSet;
 use super::limits::{BODY_TIMEOUT, REQUESTS_MAX};
 use super::metrics;
 use super::queries::Queries;
-use super::read_set::ReadSet;
 use super::request::QueryRequest;
 use super::responder::Body;
 use super::status::{self, Status};

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::api::Api;
 use super::as_of::DependsOn;
+use super::as_of::ReadSet;
 use super::errors::{unknown, unreadable};
-use super::read_set::ReadSet;
 use super::request::QueryRequest;
 use super::responder::Body;
 

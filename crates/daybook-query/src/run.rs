@@ -10,8 +10,8 @@ use daybook_service::{self, ConnectionLimits, Stop};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::heavy::TaskError;
 use super::limits::{SHUTDOWN_GRACE, STOP_TIMEOUT};
-use super::own_threads::TaskError;
 use super::queries::Queries;
 use super::service::{BuildError, Service, StartError};
 use super::settings::Settings;

@@ -4,27 +4,24 @@
 //! (a head that is too long, or is none) never gets here, and is a bare status on a connection that is closed.
 
 mod answer;
-mod api_error;
 mod body;
 mod entity_tags;
 mod guard;
-mod ids;
 mod operations;
-mod parameters;
 pub mod problem_types;
-mod request_headers;
+mod request;
 mod request_metrics;
 
+pub use answer::ApiError;
 pub use answer::{json, state, tag};
-pub use api_error::ApiError;
 pub use body::{BODY_BYTES_MAX, Body};
 pub use entity_tags::{Conditions, EntityTag, EntityTags, Judged};
 pub(crate) use guard::with_host;
 pub use guard::{GuardLimits, guarded};
-pub use ids::{id, parse_id, path_id};
 pub use operations::{figures, operations, readiness};
-pub use parameters::{no_parameters, parameters};
-pub use request_headers::{After, joined, one};
+pub use request::{After, joined, one};
+pub use request::{id, parse_id, path_id};
+pub use request::{no_parameters, parameters};
 pub use request_metrics::{Count, Counted, RequestMetrics};
 
 const SHOWN_CHARS_MAX: usize = 100;

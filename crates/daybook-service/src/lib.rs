@@ -15,7 +15,6 @@ mod logging;
 mod pause;
 pub mod program;
 pub mod settings;
-mod shutdown;
 mod slot;
 mod stop;
 
@@ -27,9 +26,9 @@ pub use log_once::LogOnce;
 pub use logging::{LogFlags, LogFormat, init_logging};
 pub use pause::Pause;
 pub use settings::SettingErrors;
-pub use shutdown::{listening, shutdown_signal};
 pub use slot::Slot;
 pub use stop::{Stop, StopOnDrop};
+pub use stop::{listening, shutdown_signal};
 
 /// If two looks are further apart, of somebody who looks again and again, the process itself stood still: it got SIGSTOP, or no
 /// processor. (While a machine is suspended this clock may stand still, too.)

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::too_many_files::too_many_files;
+use crate::error::too_many_files;
 
 /// Held as long as it lives; the system releases it if the process dies. The file stays, and says who held it last.
 #[derive(Debug)]

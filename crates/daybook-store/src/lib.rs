@@ -11,7 +11,6 @@
 #![allow(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]
 
-mod added_up;
 mod batch;
 mod database;
 mod digest;
@@ -28,14 +27,13 @@ mod store;
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod too_many_files;
 mod unsynced;
 
 pub use batch::{Batch, Writes};
 pub use database::{BATCH_BYTES_MAX, Bytes, Database, Purpose, VALUE_BYTES_MAX};
 pub use digest::{BYTES, Digest, NoDigest, RowHash};
 pub use directory_lock::{DirectoryLock, LockError};
+pub use error::too_many_files;
 pub use error::{Cause, DatabaseError, Doing, EIO, StoreError};
 pub use store::{Noted, Span, Store, Unreadable, check_sizes};
-pub use too_many_files::too_many_files;
 pub use unsynced::SYNC_PAUSE;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::added_up::{self, Sum, add_up, change};
 use crate::batch::Writes;
 use crate::database::{Bytes, Database, Purpose};
+use crate::digest::{self, Sum, add_up, change};
 use crate::digest::{BYTES, Digest};
 use crate::error::{Cause, DatabaseError, Doing, StoreError};
 use crate::store::{Noted, Unreadable, check_size};
@@ -58,7 +58,7 @@ impl Opened {
     ) -> Result<Digest, StoreError> {
         let began = Instant::now();
         let sum = add_up(|first| self.beginning_with(first), tell);
-        let noted = self.database.get(added_up::KEY).map_err(of_opening)?;
+        let noted = self.database.get(digest::KEY).map_err(of_opening)?;
         let noted = noted.filter(|_| must_be != Noted::Ignored);
         let noted = noted.map(|noted| <[u8; BYTES]>::try_from(&*noted).map_err(|_| StoreError::NotAsWritten));
         match (sum, noted.transpose()?.map(|noted| Digest::from_bytes(&noted))) {
@@ -96,7 +96,7 @@ impl Opened {
             for (key, value) in &writes {
                 change(&mut after, key, database.get(key)?.as_deref(), value.as_deref());
             }
-            let digest = (added_up::KEY.to_vec(), Some(after.to_bytes().to_vec()));
+            let digest = (digest::KEY.to_vec(), Some(after.to_bytes().to_vec()));
             database.apply(writes.into_iter().chain([digest]).collect())
         })?;
         **digest = after;
@@ -118,7 +118,7 @@ impl Opened {
             }
         }
         let Some(digest) = digest else { return Ok(()) };
-        self.attempt(|database| database.insert(added_up::KEY, &digest.to_bytes())).map(drop)
+        self.attempt(|database| database.insert(digest::KEY, &digest.to_bytes())).map(drop)
     }
 
     fn digest(&self) -> Option<MutexGuard<'_, Digest>> {

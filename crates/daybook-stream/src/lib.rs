@@ -11,7 +11,6 @@
 #![allow(missing_docs)]
 
 mod admit;
-mod locate;
 mod monitor;
 mod partition;
 mod record;
@@ -19,8 +18,8 @@ mod report;
 mod set_aside;
 
 pub use admit::{Admission, Disposition, EventRead, Passing, Refusal, ReopenError};
-pub use locate::{Located, Watched, locate};
 pub use monitor::BrokerMonitor;
+pub use monitor::{Located, Watched, locate};
 pub use partition::{PartitionState, share_log_ids};
 pub use record::{Headers, Identified, Identity, RecordView};
 pub use report::{SetAsideLog, SetAsideNotes, SetAsideShown};

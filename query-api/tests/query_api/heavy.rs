@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get as on_get;
 use daybook_query::api::Api;
-use daybook_query::read_set::ReadSet;
+use daybook_query::as_of::ReadSet;
 use daybook_query::responder::Body;
 use daybook_query::service::Service;
 use daybook_service::http::{ApiError, json};

@@ -15,7 +15,7 @@ use axum::routing::get as on_get;
 use daybook_projection::{Checkpoint, Generation, ReadModel};
 use daybook_query::Settings;
 use daybook_query::api::Api;
-use daybook_query::read_set::ReadSet;
+use daybook_query::as_of::ReadSet;
 use daybook_query::responder::Body;
 use daybook_query::run;
 use daybook_service::Stop;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::command::{Cause, Condition, DependsOn, Outcome, Request, Undecided};
-use crate::references::{ReferenceRow, Value};
+use crate::references::{ReferenceRow, Value, table};
 use crate::run::Starting;
 use crate::running::Running;
 use crate::seal::SystemAmbient;
@@ -159,6 +159,17 @@ impl Label for Shouted {
     fn label(&self) -> String {
         self.name.clone()
     }
+}
+
+#[test]
+fn what_no_aggregate_follows_is_a_fault_and_no_topic_is_followed_twice() {
+    use crate::group::Stopped;
+    let Err(ReferenceError(stopped)) = table::<Shelf<Name>, There>() else { panic!("it is not followed") };
+    assert!(matches!(stopped, Stopped::Undecided(Undecided::Fault)));
+    assert_eq!(table::<Shelf<Name>, Name>().unwrap(), 0);
+    let followed = |topic| Followed::reading(topic, |_, _| Ok(None));
+    assert!(Followed::are_distinct(&[followed("a"), followed("ab"), followed("b")]));
+    assert!(!Followed::are_distinct(&[followed("a"), followed("b"), followed("a")]));
 }
 
 fn start<R: Label>(settings: &Settings) -> Running<Shelf<R>> {

@@ -13,7 +13,7 @@ use daybook_service::{Stop, shutdown_signal};
 use daybook_stream::SetAside;
 use serde_json::json;
 
-use super::settings::Settings;
+use super::flags::Settings;
 use super::telling::Telling;
 use super::{Failure, say};
 

@@ -10,8 +10,8 @@ use crate::{Checkpoint, Generation, GenerationError, Layout, generation, sources
 use daybook_kafka::topics::{self, Watermarks};
 use serde_json::{Value, json};
 
+use super::flags::Settings;
 use super::manage::existing;
-use super::settings::Settings;
 use super::{Failure, holder, say};
 
 /// A status is not worth waiting long for.

@@ -6,9 +6,9 @@ use crate::replay::lower_priority;
 use crate::verify::{Difference, RowName, Unreadable, VerifyReport, verify};
 use crate::{Projection, ReplayOptions};
 
+use super::flags::Settings;
 use super::manage::existing;
 use super::replay::cancelled_by_signal;
-use super::settings::Settings;
 use super::telling::Telling;
 use super::{Failure, say};
 

@@ -3,7 +3,7 @@
 //! `CURRENT` names the one to serve. Each generation notes in a file `BEFORE` of its own what `CURRENT` named when it was
 //! published, so that a rollback goes to what was served before and not to what has the number before. A generation without
 //! that file was never published, or by a program that did not write it yet: then, and where it cannot be read, the numbers say
-//! what was before. One that was withdrawn ([`super::withdrawal`]) is passed over.
+//! what was before. One that was withdrawn ([`super::removal`]) is passed over.
 
 use std::fs::{self, File, TryLockError};
 use std::io;

@@ -11,8 +11,8 @@ use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
 use uuid::Uuid;
 
-use super::parked::parked_differently;
 use super::ranges::{ANSWER_ROWS_MAX, Range, RangeDigest, RangeRows, Ranges, StoredKey};
+use super::sample::parked_differently;
 use super::sample::{RowsAt, Sample};
 use super::served::Served;
 use super::whole::{Difference, RowName, Unreadable, VerifyError, VerifyReport};

@@ -9,9 +9,9 @@ use daybook_service::Stop;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::giving_way::{self, GivingWay};
-use super::left_out::LeftOut;
 use super::rounds::Comparing;
+use super::sample::LeftOut;
+use super::sample::{self, GivingWay};
 use super::served::{HoldError, Served};
 use crate::generation::Generation;
 use crate::projection::Projection;
@@ -180,7 +180,7 @@ impl<E: EventData> Verifying<'_, E> {
 
     /// Begins again, with the process that serves, once one means to.
     fn compare(&self, rebuilt: &Generation, named: &[SkippedEvent]) -> Result<VerifyReport, VerifyError> {
-        for _ in 0..giving_way::TIMES_MAX {
+        for _ in 0..sample::TIMES_MAX {
             let served = self.find()?;
             let way = GivingWay::new(self.read_model, &served, self.cancelled);
             let (kafka, projection, limit) = (self.kafka, self.projection, self.limit);

@@ -14,8 +14,8 @@ use daybook_projection::verify::{Sample, parked_differently};
 use daybook_projection::{Checkpoint, Generation, Progress, State, StopReason, catch_up};
 use daybook_service::Stop;
 
+use super::candidate::Opener;
 use super::candidate::{Candidate, Ended, Standing, stopped};
-use super::opener::Opener;
 use crate::limits::{COMPARE_LOOK_INTERVAL, COMPARE_PAUSE, COMPARE_TIMEOUT};
 use crate::serving::Serving;
 

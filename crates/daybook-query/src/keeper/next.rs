@@ -7,9 +7,9 @@ use daybook_service::{Pause, Stop};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::candidate::OpenError;
 use super::candidate::{Candidate, Ended, Standing};
 use super::compare::Compared;
-use super::opener::OpenError;
 use crate::status::NextStatus;
 
 /// Pause before an opening that failed is tried again, doubled up to [`OPEN_PAUSE_MAX`] while something else is served.

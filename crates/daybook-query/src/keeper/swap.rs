@@ -14,10 +14,10 @@ use daybook_service::Stop;
 use tokio::time::{Instant, timeout};
 
 use super::Keeper;
+use super::candidate::stop;
 use super::candidate::{Candidate, Served, Standing};
 use super::compare::Compared;
 use super::next::{Comparing, Next, Stage, Withdrawn};
-use super::opener::stop;
 use crate::limits::SWAP_TIMEOUT;
 use crate::serving::Serving;
 use tokio::task::spawn_blocking;

@@ -10,7 +10,7 @@ use daybook_event::problem::Problem;
 use http_body_util::LengthLimitError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::api_error::ApiError;
+use super::answer::ApiError;
 use super::problem_types::{
     BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_BODY, MALFORMED_BODY, UNEXPECTED_BODY, UNSUPPORTED_MEDIA_TYPE,
 };

@@ -4,8 +4,8 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::api_error::ApiError;
-use super::request_headers::joined;
+use super::answer::ApiError;
+use super::request::joined;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {

@@ -17,7 +17,7 @@ use tower::load_shed::error::Overloaded;
 use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::api_error::{ApiError, HiddenCause};
+use super::answer::{ApiError, HiddenCause};
 use super::body::no_body;
 use super::problem_types::{METHOD_NOT_ALLOWED, NO_SUCH_PATH, OVERLOADED, TIMEOUT};
 use super::request_metrics::RequestMetrics;

@@ -11,7 +11,7 @@ use daybook_event::problem::ProblemType;
 use serde_json::{Value, json};
 
 use super::answer;
-use super::api_error::ApiError;
+use super::answer::ApiError;
 use super::guard::unguarded;
 use super::problem_types::{KERNEL, NO_SUCH_PATH, NOT_READY};
 use super::shortened;
