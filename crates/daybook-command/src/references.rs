@@ -124,6 +124,12 @@ pub struct Followed {
 }
 
 impl Followed {
+    /// The topic, without prefix.
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        self.topic
+    }
+
     /// Follows the topic of these events.
     #[must_use]
     pub const fn of<R: Reference>() -> Self {

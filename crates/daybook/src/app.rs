@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::process::ExitCode;
 
 use daybook_command::http::Routes;
-use daybook_command::{Aggregate, AnswerAfter, Limits};
+use daybook_command::{Aggregate, AnswerAfter, Followed, Limits};
 use daybook_event::Event;
 use daybook_projection::Projection;
 use daybook_query::Queries;
@@ -68,6 +68,7 @@ type Main = Pin<Box<dyn Future<Output = ExitCode>>>;
 pub(crate) struct CommandService {
     pub(crate) name: &'static str,
     topic: &'static str,
+    follows: Vec<&'static str>,
     resource: &'static str,
     run: Box<dyn Fn(daybook_command::Settings, TcpListener, Until) -> Work>,
     pub(crate) main: Box<dyn Fn(Vec<OsString>, Defaults) -> Main>,
@@ -95,6 +96,7 @@ impl App {
         self.services.push(CommandService {
             name: A::SERVICE,
             topic: A::TOPIC,
+            follows: A::FOLLOWS.iter().map(Followed::topic).collect(),
             resource,
             run: Box::new(move |settings, listener, until| {
                 let routes = routes.clone();
@@ -143,7 +145,9 @@ impl App {
     #[must_use]
     pub fn topics(&self) -> Vec<&'static str> {
         let read = self.reading.iter().flat_map(|reading| reading.topics.iter().copied());
-        let mut topics: Vec<_> = self.services.iter().map(|service| service.topic).chain(read).collect();
+        let followed = self.services.iter().flat_map(|service| service.follows.iter().copied());
+        let written = self.services.iter().map(|service| service.topic);
+        let mut topics: Vec<_> = written.chain(followed).chain(read).collect();
         topics.sort_unstable();
         topics.dedup();
         topics

@@ -5,10 +5,13 @@ use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Nothing here takes that long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Pause between two looks at what is not ready yet.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A running example. It is killed if the test fails.
 pub(crate) struct Program {
@@ -92,10 +95,17 @@ impl Answer {
     }
 }
 
-/// `GET url`, once it has what `after` says, if that says anything.
+/// `GET url`, once it has what `after` says, if that says anything. What says that it is not ready yet is asked again.
 pub(crate) fn get(url: &str, after: &str) -> Answer {
     let after = if after.is_empty() { String::new() } else { format!("daybook-after: {after}\r\n") };
-    send("GET", url, &after, "")
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let answer = send("GET", url, &after, "");
+        if answer.status != 503 || Instant::now() > deadline {
+            return answer;
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// `POST url` with a JSON body.

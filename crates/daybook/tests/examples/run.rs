@@ -130,7 +130,6 @@ fn the_second_view_answers_from_the_shops_log() {
     let place = ["--listen", ANY_PORT, "--data-dir", directory.path().to_str().unwrap()];
     let mut view = Program::start("second_view", &[&arguments[..], &place].concat());
     let listens = view.says(": listening on ");
-    view.says("serving generation");
     let url = format!("http://{}/products/{product}/users", listens.split(' ').next().unwrap());
     let buyers = get(&url, &token).json();
     assert_eq!(buyers, json!({ "product_id": product, "users": { user.to_string(): 2 } }));
@@ -182,6 +181,15 @@ fn the_inventory_reserves_stock_at_the_price_that_the_products_service_has_told(
         assert_eq!(kind(send(product, "reservations", 1)), (409, "/problems/not-for-sale".to_owned()));
     }
     assert_eq!(kind(send(Uuid::nil(), "reservations", 1)), (404, "/problems/stock-unknown".to_owned()));
+    assert!(inventory.interrupt().0.success());
+}
+
+#[test]
+fn a_sandbox_has_the_topics_that_a_service_follows() {
+    let mut inventory = Program::start("inventory", &["--listen", ANY_PORT]);
+    let at = inventory.says("  inventory ");
+    let unknown = get(&format!("{at}/stock/{}", Uuid::nil()), "");
+    assert_eq!((unknown.status, &unknown.json()["type"]), (404, &json!("/problems/stock-unknown")));
     assert!(inventory.interrupt().0.success());
 }
 
