@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use quickstart::shop::{Shop, ShopSettings};
+use daybook::AppSettings;
+use quickstart::shop::Shop;
 use tempfile::TempDir;
 
 use crate::Outcome;
@@ -21,7 +22,7 @@ impl BenchShop {
     /// Starts it on fresh topics.
     pub(crate) async fn start(broker: &Broker, purpose: &str) -> Outcome<Self> {
         let directory = TempDir::with_prefix("daybook-bench-")?;
-        let settings = ShopSettings {
+        let settings = AppSettings {
             kafka: broker.kafka(&format!("bench-{purpose}-{}-", std::process::id())),
             partitions: PARTITIONS,
             replication_factor: 1,

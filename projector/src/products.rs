@@ -29,7 +29,7 @@ pub struct ProductRow {
 /// # Errors
 /// [`ReadError`].
 pub fn load(generation: &Generation, product_id: Uuid) -> Result<Option<ProductRow>, ReadError> {
-    super::load::<Products>(generation, product_id)
+    daybook_projection::load::<Products>(generation, product_id)
 }
 
 /// At most `limit` products whose ids come after `after`, in the order of their ids.

@@ -25,7 +25,7 @@ pub enum UserRow {
 /// # Errors
 /// [`ReadError`].
 pub fn load(generation: &Generation, user_id: Uuid) -> Result<Option<UserRow>, ReadError> {
-    super::load::<Users>(generation, user_id)
+    daybook_projection::load::<Users>(generation, user_id)
 }
 
 impl View for Users {

@@ -10,7 +10,6 @@ mod user;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 
@@ -60,10 +59,10 @@ pub fn queries() -> Queries {
     };
     let orders_of_user =
         |State(api): State<Arc<Api>>, request: QueryRequest| orders::answer(api, known, request);
-    let routes = Router::new()
+    Queries::new()
         .route("/users/{user_id}/products", get(products_of_user))
         .route("/users/{user_id}/orders", get(orders_of_user))
         .route("/products", get(products::answer_list))
-        .route("/products/{product_id}", get(products::answer_one));
-    Queries { routes, problems: schemas::PROBLEMS }
+        .route("/products/{product_id}", get(products::answer_one))
+        .problems(schemas::PROBLEMS)
 }

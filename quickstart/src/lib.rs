@@ -4,6 +4,4 @@
 //! Kafka. The binary `daybook`, the import example, benchmarks and system tests start the shop through this library.
 
 pub mod client;
-pub mod sandbox;
 pub mod shop;
-pub mod start;

@@ -11,8 +11,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    command_line::main(orders::DEFAULTS, |settings, listener| {
-        daybook_command::run(settings, listener, command_line::shutdown_signal(), orders::routes())
-    })
-    .await
+    command_line::main(orders::DEFAULTS, orders::routes()).await
 }

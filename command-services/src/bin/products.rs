@@ -11,8 +11,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    command_line::main(products::DEFAULTS, |settings, listener| {
-        daybook_command::run(settings, listener, command_line::shutdown_signal(), products::routes())
-    })
-    .await
+    command_line::main(products::DEFAULTS, products::routes()).await
 }

@@ -16,9 +16,9 @@ impl Reference for User {
 
     fn update(event: UserEvent) -> ReferenceUpdate<Self> {
         match event {
-            UserEvent::SignedUp(details) => Some((details.user_id, Existence::Present(Self))),
+            UserEvent::SignedUp(_) => Some(Existence::Present(Self)),
             UserEvent::Changed(_) => None,
-            UserEvent::Deleted(deleted) => Some((deleted.user_id, Existence::Gone)),
+            UserEvent::Deleted(_) => Some(Existence::Gone),
         }
     }
 }
@@ -32,9 +32,9 @@ impl Reference for Product {
 
     fn update(event: ProductEvent) -> ReferenceUpdate<Self> {
         match event {
-            ProductEvent::Created(details) => Some((details.product_id, Existence::Present(Self))),
+            ProductEvent::Created(_) => Some(Existence::Present(Self)),
             ProductEvent::Changed(_) => None,
-            ProductEvent::Discontinued(discontinued) => Some((discontinued.product_id, Existence::Gone)),
+            ProductEvent::Discontinued(_) => Some(Existence::Gone),
         }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::references::{FOLLOWS, Product, User};
 use super::rejection::OrderRejection;
 use crate::fields::InvalidField;
-use daybook_command::{Aggregate, Existence, Followed, ReferenceError, References};
+use daybook_command::{Aggregate, Existence, FactsOf, Followed, References};
 
 /// More of one product in one order is a slip of the keyboard.
 const QUANTITY_MAX: u32 = 1_000_000;
@@ -79,14 +79,9 @@ impl Aggregate for Orders {
     type Event = OrderEvent;
     type Rejection = OrderRejection;
     type Facts = Option<OrderFacts>;
-    type Shown = OrderState;
 
-    fn aggregate_id(command: &OrderCommand) -> Uuid {
-        match command {
-            OrderCommand::Place(place) => place.order_id,
-            OrderCommand::Cancel(order_id) => *order_id,
-        }
-    }
+    /// A cancelled order is still there to be looked at.
+    const UNKNOWN: OrderRejection = OrderRejection::Unknown;
 
     /// The events of an order are in its user's partition.
     fn state_key(state: &OrderState, _: Uuid) -> Uuid {
@@ -99,7 +94,7 @@ impl Aggregate for Orders {
         state: Option<&OrderState>,
         command: &OrderCommand,
         references: &mut References<'_, Self>,
-    ) -> Result<Option<OrderFacts>, ReferenceError> {
+    ) -> FactsOf<Self> {
         let (user_id, product_id) = match (command, state) {
             (OrderCommand::Place(place), _) => (place.user_id, place.product_id),
             (OrderCommand::Cancel(_), Some(order)) => (order.placed.user_id, order.placed.product_id),
@@ -128,11 +123,6 @@ impl Aggregate for Orders {
             (OrderEvent::Cancelled(_), Some(state)) => OrderState { status: OrderStatus::Cancelled, ..state },
             (OrderEvent::Cancelled(cancelled), None) => never_placed(cancelled),
         }
-    }
-
-    /// A cancelled order is still there to be looked at.
-    fn shown(state: Option<&OrderState>) -> Result<&OrderState, OrderRejection> {
-        state.ok_or(OrderRejection::Unknown)
     }
 }
 

@@ -57,14 +57,8 @@ impl Aggregate for Products {
     type Event = ProductEvent;
     type Rejection = ProductRejection;
     type Facts = ();
-    type Shown = ProductDetails;
 
-    fn aggregate_id(command: &ProductCommand) -> Uuid {
-        match command {
-            ProductCommand::Create(details) => details.product_id,
-            ProductCommand::Change(product_id, _) | ProductCommand::Discontinue(product_id) => *product_id,
-        }
-    }
+    const UNKNOWN: ProductRejection = ProductRejection::Unknown;
 
     fn decide(
         state: Option<&ProductState>,
@@ -90,7 +84,7 @@ impl Aggregate for Products {
         }
     }
 
-    fn shown(state: Option<&ProductState>) -> Result<&ProductDetails, ProductRejection> {
+    fn shown(state: Option<&ProductState>) -> Result<impl Serialize, ProductRejection> {
         offered(state)
     }
 }

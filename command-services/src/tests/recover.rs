@@ -81,7 +81,10 @@ async fn all(kafka: Kafka, events: usize) {
     followed(&orders, &users, &products);
     let lived_on = rows(&orders);
     let offered = Arc::clone(&product_ids);
-    let change = move |number: usize| change_price(offered[number % offered.len()], number);
+    let change = move |number: usize| {
+        let product_id = offered[number % offered.len()];
+        (product_id, change_price(product_id, number))
+    };
     under_traffic(&products, change, || recover(&mut orders)).await;
     followed(&orders, &users, &products);
     assert_same("orders", &lived_on, &rows(&orders));
@@ -140,44 +143,44 @@ async fn live_user(service: Arc<Service<Users>>, number: usize) -> Option<Uuid> 
     let (first, second) = (details(number, "user"), details(number, "user"));
     let (user_id, other) = (first.user_id, second.user_id);
     let change = |change| UserCommand::Change(user_id, change);
-    execute(&service, UserCommand::SignUp(first)).await;
+    execute(&service, user_id, UserCommand::SignUp(first)).await;
     let address = Some(format!("{number} Main Street"));
-    execute(&service, change(UserChange { address, ..UserChange::default() })).await;
+    execute(&service, user_id, change(UserChange { address, ..UserChange::default() })).await;
     let email = Some(format!("moved-{number}@example.org"));
-    execute(&service, change(UserChange { email, ..UserChange::default() })).await;
+    execute(&service, user_id, change(UserChange { email, ..UserChange::default() })).await;
     if number.is_multiple_of(2) {
-        execute(&service, UserCommand::Delete(user_id)).await;
+        execute(&service, user_id, UserCommand::Delete(user_id)).await;
     } else {
         let name = Some("Ada".to_owned());
-        execute(&service, change(UserChange { name, ..UserChange::default() })).await;
+        execute(&service, user_id, change(UserChange { name, ..UserChange::default() })).await;
     }
-    execute(&service, UserCommand::SignUp(second)).await;
+    execute(&service, other, UserCommand::SignUp(second)).await;
     Some(other)
 }
 
-fn sign_up(number: usize) -> UserCommand {
-    UserCommand::SignUp(details(number, "traffic"))
+fn sign_up(number: usize) -> (Uuid, UserCommand) {
+    let details = details(number, "traffic");
+    (details.user_id, UserCommand::SignUp(details))
 }
 
 /// A product that changes, and every third time goes. Three events.
 async fn live_product(service: Arc<Service<Products>>, number: usize) -> Option<Uuid> {
-    let ProductCommand::Create(details) = create(number) else { return None };
-    let product_id = details.product_id;
-    execute(&service, ProductCommand::Create(details)).await;
+    let (product_id, create) = create(number);
+    execute(&service, product_id, create).await;
     let title = Some(format!("trousers {number}"));
     let change = ProductChange { title, ..ProductChange::default() };
-    execute(&service, ProductCommand::Change(product_id, change)).await;
+    execute(&service, product_id, ProductCommand::Change(product_id, change)).await;
     if number.is_multiple_of(3) {
-        execute(&service, ProductCommand::Discontinue(product_id)).await;
+        execute(&service, product_id, ProductCommand::Discontinue(product_id)).await;
         return None;
     }
-    execute(&service, change_price(product_id, number)).await;
+    execute(&service, product_id, change_price(product_id, number)).await;
     Some(product_id)
 }
 
-fn create(number: usize) -> ProductCommand {
-    let (title, image) = (format!("pants {number}"), format!("{number}.jpg"));
-    ProductCommand::Create(ProductDetails { product_id: Uuid::now_v7(), title, image, price_cents: None })
+fn create(number: usize) -> (Uuid, ProductCommand) {
+    let (product_id, title, image) = (Uuid::now_v7(), format!("pants {number}"), format!("{number}.jpg"));
+    (product_id, ProductCommand::Create(ProductDetails { product_id, title, image, price_cents: None }))
 }
 
 fn change_price(product_id: Uuid, number: usize) -> ProductCommand {
@@ -194,9 +197,14 @@ async fn live_order(
     let (users, products) = &*known;
     let (user_id, product_id) = (users[number % users.len()], products[number % products.len()]);
     let order_id = Uuid::now_v7();
-    execute(&service, OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity: 2 })).await;
+    execute(
+        &service,
+        order_id,
+        OrderCommand::Place(PlaceOrder { order_id, user_id, product_id, quantity: 2 }),
+    )
+    .await;
     if number.is_multiple_of(2) {
-        execute(&service, OrderCommand::Cancel(order_id)).await;
+        execute(&service, order_id, OrderCommand::Cancel(order_id)).await;
     }
     Some(order_id)
 }
@@ -204,7 +212,7 @@ async fn live_order(
 /// Does `work` while another service takes one command after the other.
 async fn under_traffic<A: Aggregate>(
     other: &TestService<A>,
-    command: impl Fn(usize) -> A::Command + Send + 'static,
+    command: impl Fn(usize) -> (Uuid, A::Command) + Send + 'static,
     work: impl FnOnce(),
 ) {
     let (service, done) = (Arc::clone(other.service()), Arc::new(AtomicBool::new(false)));
@@ -213,7 +221,8 @@ async fn under_traffic<A: Aggregate>(
     let traffic = tokio::spawn(async move {
         while !is_done.load(Ordering::Relaxed) {
             let number = count.fetch_add(1, Ordering::Relaxed);
-            execute(&service, command(number)).await;
+            let (id, command) = command(number);
+            execute(&service, id, command).await;
         }
     });
     tokio::task::block_in_place(|| {

@@ -59,14 +59,8 @@ impl Aggregate for Users {
     type Event = UserEvent;
     type Rejection = UserRejection;
     type Facts = ();
-    type Shown = UserDetails;
 
-    fn aggregate_id(command: &UserCommand) -> Uuid {
-        match command {
-            UserCommand::SignUp(details) => details.user_id,
-            UserCommand::Change(user_id, _) | UserCommand::Delete(user_id) => *user_id,
-        }
-    }
+    const UNKNOWN: UserRejection = UserRejection::Unknown;
 
     fn decide(
         state: Option<&UserState>,
@@ -90,7 +84,7 @@ impl Aggregate for Users {
         }
     }
 
-    fn shown(state: Option<&UserState>) -> Result<&UserDetails, UserRejection> {
+    fn shown(state: Option<&UserState>) -> Result<impl Serialize, UserRejection> {
         active(state)
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::references::{Followed, ReferenceError, References};
+use super::references::{FactsOf, Followed, References};
 
 /// One kind of aggregate, and with it one command service.
 ///
@@ -35,10 +35,9 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     type Rejection: Rejection + fmt::Debug;
     /// What a decision may know beyond its aggregate; `()` if that is nothing.
     type Facts: Default;
-    /// What is shown of a state.
-    type Shown: Serialize;
 
-    fn aggregate_id(command: &Self::Command) -> Uuid;
+    /// Why one is not shown that never was.
+    const UNKNOWN: Self::Rejection;
 
     /// The record key of the events of an aggregate in this state, as long as it lives: its own id, unless a service says
     /// otherwise.
@@ -56,7 +55,7 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
         state: Option<&Self::State>,
         command: &Self::Command,
         references: &mut References<'_, Self>,
-    ) -> Result<Self::Facts, ReferenceError> {
+    ) -> FactsOf<Self> {
         _ = (state, command, references);
         Ok(Self::Facts::default())
     }
@@ -70,11 +69,14 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
 
     fn evolve(state: Option<Self::State>, event: &Self::Event) -> Self::State;
 
-    /// What the service shows of an aggregate, as JSON: to whoever reads it, and as the answer to a command.
+    /// What the service shows of an aggregate, as JSON: to whoever reads it, and as the answer to a command. Its state, unless a
+    /// service says otherwise.
     ///
     /// # Errors
     /// The rejection of whoever asks for one that never was, or is gone.
-    fn shown(state: Option<&Self::State>) -> Result<&Self::Shown, Self::Rejection>;
+    fn shown(state: Option<&Self::State>) -> Result<impl Serialize, Self::Rejection> {
+        state.ok_or(Self::UNKNOWN)
+    }
 }
 
 /// The one topic of these events.

@@ -13,6 +13,7 @@ use crate::rows::Parked;
 use crate::writer::Superseded;
 
 pub(crate) struct Request<A: Aggregate> {
+    pub aggregate_id: Uuid,
     pub command: A::Command,
     /// The aggregate's id was made for this request, so there is no such aggregate yet.
     pub is_fresh: bool,

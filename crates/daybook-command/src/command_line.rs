@@ -10,12 +10,12 @@ use daybook_kafka::{Kafka, partitions, replication_factor};
 pub use daybook_service::program::Defaults;
 use daybook_service::program::{self, ServiceFlags};
 use daybook_service::settings::word;
-pub use daybook_service::shutdown_signal;
-use daybook_service::{EXIT_FAILED, SettingErrors};
-use tokio::net::TcpListener;
+use daybook_service::{EXIT_FAILED, SettingErrors, shutdown_signal};
 
+use super::aggregate::Aggregate;
 use super::directory::{Directory, DirectoryError, journal_in};
-use super::run::RunError;
+use super::http::Routes;
+use super::run::{RunError, run};
 use super::settings::{AnswerAfter, Limits, Settings};
 
 /// Flags of a command service. Taken as text and checked together, so that one run shows everything that is wrong.
@@ -68,11 +68,17 @@ struct Flags {
 }
 
 /// The whole `main` of a command service: reads the command line, runs until a signal, and says how it ended.
-pub async fn main<F>(defaults: Defaults, run: impl FnOnce(Settings, TcpListener) -> F) -> ExitCode
-where
-    F: Future<Output = Result<(), RunError>>,
-{
-    let flags = program::parse::<Flags>(defaults);
+pub async fn main<A: Aggregate>(defaults: Defaults, routes: Routes<A>) -> ExitCode {
+    main_with(std::env::args_os(), defaults, routes).await
+}
+
+/// The same with another command line, of which the first argument is what the program is called.
+pub async fn main_with<A: Aggregate>(
+    arguments: impl IntoIterator<Item = OsString>,
+    defaults: Defaults,
+    routes: Routes<A>,
+) -> ExitCode {
+    let flags = program::parse::<Flags>(arguments, defaults);
     let mut errors = SettingErrors::of_flags();
     if errors.sentences().is_empty() {
         check_pairs(&flags.limits, flags.answer_after, &mut errors);
@@ -98,7 +104,7 @@ where
         Ok(listener) => listener,
         Err(code) => return code,
     };
-    let result = run(flags.settings(), listener).await;
+    let result = run(flags.settings(), listener, shutdown_signal(), routes).await;
     let code = result.as_ref().map_or_else(RunError::exit_code, |()| 0);
     let leaves_threads = result.as_ref().is_err_and(RunError::leaves_threads);
     let ended = program::ended(result, code);

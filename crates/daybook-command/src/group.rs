@@ -120,7 +120,7 @@ impl<'s> Group<'s> {
         followed: &FollowedPositions,
         ambient: &dyn Ambient,
     ) -> Result<Change, Stopped> {
-        let id = A::aggregate_id(&request.command);
+        let id = request.aggregate_id;
         let row = if request.is_fresh { None } else { self.get(&keys::aggregate(id))? };
         let before = row.map(|value| Versioned::<A::State>::decode(&value)).transpose()?;
         let version = before.as_ref().map_or(0, |before| before.version);
@@ -151,7 +151,7 @@ impl<'s> Group<'s> {
         read_set: ReadSet,
         ambient: &dyn Ambient,
     ) -> Result<Change, Stopped> {
-        let id = A::aggregate_id(&request.command);
+        let id = request.aggregate_id;
         let mut version = before.as_ref().map_or(0, |before| before.version);
         if version > 0 && fires("same-version") {
             version -= 1;
@@ -173,7 +173,7 @@ impl<'s> Group<'s> {
             let problem = UniqueKeys::<A>::taken(&taken).ok_or(Stopped::Undecided(Undecided::Fault))?;
             return Ok(Change { takes_key, ..Change::rejected(problem) });
         }
-        let shown = A::shown(Some(&state)).ok().map(serde_json::to_vec).transpose();
+        let shown = A::shown(Some(&state)).ok().map(|shown| serde_json::to_vec(&shown)).transpose();
         let key = A::state_key(&state, id);
         check_keys::<A>(events, key)?;
         let stands_at = events.is_empty().then(|| self.last_of(key)).flatten();

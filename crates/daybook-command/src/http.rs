@@ -94,7 +94,8 @@ async fn read<A: Aggregate>(service: &Service<A>, parts: &Parts) -> Result<Respo
     let stands_at = row.as_ref().and_then(|row| service.positions.last_durable(A::state_key(&row.state, id)));
     let as_of = position_header(headers::AS_OF, A::TOPIC, stands_at);
     let shown = A::shown(row.as_ref().map(|row| &row.state));
-    let shown = shown.map(serde_json::to_vec).map_err(|rejection| ApiError::from(rejection.into()));
+    let shown =
+        shown.map(|shown| serde_json::to_vec(&shown)).map_err(|rejection| ApiError::from(rejection.into()));
     match shown {
         Ok(Ok(body)) => {
             let version = row.as_ref().map_or(0, |row| row.version);

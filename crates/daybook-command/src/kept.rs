@@ -4,7 +4,6 @@
 //! and built again from the log and the journal; see `recover`.
 
 mod end;
-mod error;
 mod found_index;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use daybook_journal::{
 };
 use daybook_store::Store;
 use end::{Ends, Judged, Missing, judge};
-pub(crate) use error::{KeptError, is_of_the_disk};
+pub(crate) use end::{KeptError, is_of_the_disk};
 use found_index::{FoundIndex, counters};
 pub(crate) use found_index::{counter, put_aside, takes_writes};
 use uuid::Uuid;

@@ -49,7 +49,7 @@ pub use incoming::{At, IncomingError, IncomingFault};
 pub use reconcile::TailError;
 pub use recover::{RecoverError, TakeError};
 pub use references::{
-    Existence, Followed, REFERENCE_BYTES_MAX, Reference, ReferenceError, ReferenceUpdate, References,
+    Existence, FactsOf, Followed, REFERENCE_BYTES_MAX, Reference, ReferenceError, ReferenceUpdate, References,
 };
 pub use run::RunError;
 pub use run::run;

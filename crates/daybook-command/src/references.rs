@@ -55,8 +55,8 @@ const _: () = assert!(REFERENCE_BYTES_MAX + 64 <= VALUE_BYTES_MAX);
 ///
 ///     fn update(event: ProductEvent) -> ReferenceUpdate<Self> {
 ///         match event {
-///             ProductEvent::Priced { product_id, cents } => Some((product_id, Existence::Present(Price { cents }))),
-///             ProductEvent::Withdrawn { product_id } => Some((product_id, Existence::Gone)),
+///             ProductEvent::Priced { cents, .. } => Some(Existence::Present(Price { cents })),
+///             ProductEvent::Withdrawn { .. } => Some(Existence::Gone),
 ///         }
 ///     }
 /// }
@@ -72,12 +72,12 @@ pub trait Reference: Serialize + DeserializeOwned + 'static {
     /// another one counts no more, and the topic is followed again from its beginning.
     const FORM: u32 = 1;
 
-    /// What an event says of which aggregate, the value as a whole; `None` if it changes nothing of what is kept.
+    /// What an event says of its aggregate, the value as a whole; `None` if it changes nothing of what is kept.
     fn update(event: Self::Event) -> ReferenceUpdate<Self>;
 }
 
-/// An aggregate, and what is known of it from now on.
-pub type ReferenceUpdate<R> = Option<(Uuid, Existence<R>)>;
+/// What is known of an aggregate from now on, if that changes.
+pub type ReferenceUpdate<R> = Option<Existence<R>>;
 
 /// What this service knows of another service's aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +168,7 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 fn read<R: Reference>(event_type: &str, data: &RawValue) -> Result<ReferenceUpdate<Value>, String> {
     let event = R::Event::from_data(event_type, data).map_err(|error| error.to_string())?;
-    let kept = |(id, existence): (Uuid, Existence<R>)| Ok((id, existence.try_map(|value| encode(&value))?));
-    R::update(event).map(kept).transpose()
+    R::update(event).map(|existence| existence.try_map(|value| encode(&value))).transpose()
 }
 
 pub(crate) fn encode<R: Reference>(value: &R) -> Result<Value, String> {
@@ -188,6 +187,9 @@ fn decode<R: Reference>(value: &Value) -> Result<R, Damaged> {
     let json: &[u8] = if value.is_empty() { b"null" } else { value };
     serde_json::from_slice(json).map_err(|_| Damaged { what: "reference row" })
 }
+
+/// What [`Aggregate::facts`] returns.
+pub type FactsOf<A> = Result<<A as Aggregate>::Facts, ReferenceError>;
 
 /// Why what a decision has to know is not known. The service answers with it.
 #[derive(Debug)]
@@ -309,11 +311,10 @@ impl ReferenceRow {
 
 /// The row of what an event says, if it changes anything.
 pub(crate) fn reference_row(
-    table: usize,
+    (table, id): (usize, Uuid),
     form: u32,
     update: ReferenceUpdate<Value>,
     told_at: Written,
 ) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-    let (id, existence) = update?;
-    Some((keys::reference(table, id), ReferenceRow { existence, form, told_at }.encode()))
+    Some((keys::reference(table, id), ReferenceRow { existence: update?, form, told_at }.encode()))
 }

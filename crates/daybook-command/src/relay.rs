@@ -13,7 +13,6 @@
 //! and the service accepts no more commands.
 
 mod error;
-mod pauses;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +30,7 @@ use super::positions::{Failure, Look, Positions, Wait, distance};
 use super::reconcile::{self, Recalled, events_from};
 use super::writer::{ClaimError, Claimant, Claimed, Places};
 use daybook_event::sequence::Reached;
-use error::RelayError;
-use pauses::Pauses;
+use error::{Pauses, RelayError};
 use session::Session;
 
 /// Events handed to the producer and not acknowledged, of all partitions: each has its share, so that one which takes nothing

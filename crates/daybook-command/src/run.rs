@@ -12,7 +12,7 @@ use axum::routing::get;
 use daybook_event::problem::ProblemType;
 use daybook_service::http::problem_types::STARTING;
 use daybook_service::http::{ApiError, figures, operations, readiness};
-use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, Stop, StopOnDrop};
+use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, Pause, Stop, StopOnDrop};
 use daybook_store::{LockError, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -175,7 +175,7 @@ async fn start_as_soon_as_it_may<A: Aggregate>(
     settings: &Settings,
     starting: &Arc<Starting>,
 ) -> Result<Running<A>, RunError> {
-    let mut pause = START_PAUSE;
+    let mut pauses = Pause::new(START_PAUSE, START_PAUSE_MAX);
     loop {
         let (sender, started) = oneshot::channel();
         let (settings, told) = (settings.clone(), Arc::clone(starting));
@@ -190,10 +190,10 @@ async fn start_as_soon_as_it_may<A: Aggregate>(
         thread::Builder::new().name("start".to_owned()).spawn(start).map_err(RunError::Thread)?;
         match started.await.unwrap_or(Err(RunError::Panicked("start"))) {
             Err(error) if error.may_pass() => {
+                let pause = pauses.longer();
                 tracing::error!(service = A::SERVICE, %error, pause_s = pause.as_secs(), "the start is tried again");
                 starting.says(error.to_string());
                 tokio::time::sleep(pause).await;
-                pause = START_PAUSE_MAX.min(pause * 2);
             }
             started => return started,
         }

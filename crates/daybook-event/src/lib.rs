@@ -23,9 +23,9 @@ pub mod token;
 
 /// How it is written the [trait](trait@Event) says.
 pub use daybook_macros::Event;
-pub use daybook_macros::Fields;
 /// How it is written the [trait](trait@Rejection) says.
 pub use daybook_macros::Rejection;
+pub use daybook_macros::{Body, Fields};
 pub use event_data::{Event, EventData, Keyed, Topic};
 pub use natural_key::natural_key;
 pub use problem::Rejection;

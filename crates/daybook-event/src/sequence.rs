@@ -171,7 +171,11 @@ impl Sequence {
 
     /// Notes what was made of the record at `offset`.
     pub fn pass(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
-        self.epoch = self.epoch.max(epoch);
+        // A repetition puts no writer in force: its own writer's claim did, long ago. Else a copy with another epoch would fence
+        // whoever writes, without a claim that could be noticed.
+        if verdict != Verdict::Duplicate {
+            self.epoch = self.epoch.max(epoch);
+        }
         if verdict == Verdict::Apply {
             self.advance(id);
         }

@@ -66,14 +66,15 @@ enum Shape<'i> {
 
 impl<'i> TopicEvents<'i> {
     fn of(attribute: &Attribute, of: &'i DataEnum) -> Result<Self, Refused> {
-        let (mut service, mut topic, mut prefix) = (None, None, None);
+        let (mut service, mut topic, mut prefix, mut key) = (None, None, None, None);
         attribute.parse_nested_meta(|meta| {
             let value = meta.value()?;
             match () {
                 () if meta.path.is_ident("service") => service = Some(value.parse()?),
                 () if meta.path.is_ident("topic") => topic = Some(value.parse()?),
                 () if meta.path.is_ident("prefix") => prefix = Some(value.parse()?),
-                () => return Err(meta.error("expected `service`, `topic` or `prefix`")),
+                () if meta.path.is_ident("key") => key = Some(value.parse()?),
+                () => return Err(meta.error("expected `service`, `topic`, `prefix` or `key`")),
             }
             Ok(())
         })?;
@@ -85,7 +86,11 @@ impl<'i> TopicEvents<'i> {
             service: service.ok_or_else(|| missing("service"))?,
             topic: topic.ok_or_else(|| missing("topic"))?,
             prefix: prefix.ok_or_else(|| missing("prefix"))?,
-            variants: of.variants.iter().map(EventVariant::of).collect::<Result<_, _>>()?,
+            variants: of
+                .variants
+                .iter()
+                .map(|variant| EventVariant::of(variant, key.as_ref()))
+                .collect::<Result<_, _>>()?,
         };
         type_name::check_prefix(&events.prefix)?;
         events.check_names()?;
@@ -110,7 +115,8 @@ impl<'i> TopicEvents<'i> {
 }
 
 impl<'i> EventVariant<'i> {
-    fn of(variant: &'i Variant) -> Result<Self, Refused> {
+    /// `key` is what the key of all events is called, if all say the same.
+    fn of(variant: &'i Variant, key: Option<&Ident>) -> Result<Self, Refused> {
         let Some(name) = attribute(&variant.attrs, "event")? else {
             let sentence = "its type and version are missing, such as `#[event(\"opened.v1\")]`";
             return Err(Refused::new(&variant.ident, sentence));
@@ -119,7 +125,7 @@ impl<'i> EventVariant<'i> {
         let upcasts = variant.attrs.iter().filter(|attribute| attribute.path().is_ident("upcast"));
         let upcasts = upcasts.map(Upcast::of).collect::<Result<_, _>>()?;
         let upcasts = in_order(&newest, upcasts)?;
-        Ok(Self { ident: &variant.ident, newest, upcasts, shape: Shape::of(variant)? })
+        Ok(Self { ident: &variant.ident, newest, upcasts, shape: Shape::of(variant, key)? })
     }
 }
 
@@ -175,13 +181,16 @@ fn hole(newest: &TypeName, version: u32) -> Refused {
 }
 
 impl<'i> Shape<'i> {
-    fn of(variant: &'i Variant) -> Result<Self, Refused> {
+    fn of(variant: &'i Variant, key: Option<&Ident>) -> Result<Self, Refused> {
         match &variant.fields {
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => Ok(Self::Of(&fields.unnamed[0].ty)),
             Fields::Named(named) => {
-                let fields = NamedFields::of(&variant.ident, named)?;
+                let fields = NamedFields::of(&variant.ident, named)?.keyed_by(key);
                 let (pattern, key) = fields.key().ok_or_else(|| {
-                    let sentence = "no field of it has `#[key]`: events with one key are in order";
+                    let sentence = match key {
+                        Some(key) => format!("it has no field `{key}`, which is the key of these events"),
+                        None => "no field of it has `#[key]`: events with one key are in order".to_owned(),
+                    };
                     Refused::new(&variant.ident, sentence)
                 })?;
                 Ok(Self::Own { fields, pattern, key })

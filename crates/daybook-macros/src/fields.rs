@@ -42,6 +42,13 @@ impl<'i> NamedFields<'i> {
         Ok(fields)
     }
 
+    /// With the field of this name as key, unless another one says that it is.
+    pub(crate) fn keyed_by(mut self, name: Option<&Ident>) -> Self {
+        let named = self.fields.iter().find(|(ident, _)| Some(*ident) == name);
+        self.key = self.key.or(named.copied());
+        self
+    }
+
     /// A pattern that has the key, and an expression of it, a UUID.
     pub(crate) fn key(&self) -> Option<(TokenStream, TokenStream)> {
         let event = paths::event();
@@ -124,20 +131,41 @@ fn path_text(path: &TokenStream) -> LitStr {
     LitStr::new(&text, Span::call_site())
 }
 
-/// What `#[derive(Fields)]` writes.
-pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Refused> {
+fn fields_of(input: &DeriveInput) -> Result<NamedFields<'_>, Refused> {
     let named = match &input.data {
         Data::Struct(of) => &of.fields,
         Data::Enum(_) | Data::Union(_) => return Err(no_struct(input)),
     };
     let Fields::Named(named) = named else { return Err(no_struct(input)) };
     if !input.generics.params.is_empty() {
-        return Err(Refused::new(
-            &input.generics,
-            "the fields of an event have the types that they have on the wire",
-        ));
+        return Err(Refused::new(&input.generics, "fields have the types that they have on the wire"));
     }
-    let fields = NamedFields::of(&input.ident, named)?;
+    NamedFields::of(&input.ident, named)
+}
+
+/// What `#[derive(Body)]` writes.
+pub(crate) fn expand_body(input: &DeriveInput) -> Result<TokenStream, Refused> {
+    let fields = fields_of(input)?;
+    let (serde, serde_path, name) = fields.serde();
+    let (this, pattern) = (&input.ident, fields.pattern());
+    let members = fields.fields.iter().map(|(ident, is)| quote!(#ident: #is));
+    Ok(quote! {
+        #[automatically_derived]
+        impl<'de> #serde::Deserialize<'de> for #this {
+            fn deserialize<D: #serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
+                #[derive(#serde::Deserialize)]
+                #[serde(crate = #serde_path, rename = #name, deny_unknown_fields)]
+                struct Read { #(#members),* }
+                let Read #pattern = #serde::Deserialize::deserialize(from)?;
+                ::core::result::Result::Ok(Self #pattern)
+            }
+        }
+    })
+}
+
+/// What `#[derive(Fields)]` writes.
+pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Refused> {
+    let fields = fields_of(input)?;
     let (event, this) = (paths::event(), &input.ident);
     let (written, read, canonical) = (fields.written(), fields.read(), fields.canonical());
     let (pattern, serde) = (fields.pattern(), quote!(#event::derived::serde));
@@ -188,5 +216,5 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Refused> {
 }
 
 fn no_struct(input: &DeriveInput) -> Refused {
-    Refused::new(&input.ident, "fields of an event are a struct, each with a name")
+    Refused::new(&input.ident, "fields are a struct, each with a name")
 }

@@ -36,6 +36,14 @@ pub fn derive_fields(input: TokenStream) -> TokenStream {
     expanded(fields::expand(&input))
 }
 
+/// What the body of a request has: implements `Deserialize` for a struct. A body with a field that it does not have is refused; a
+/// field whose type is an `Option` may be left out, and all others must be there.
+#[proc_macro_derive(Body)]
+pub fn derive_body(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expanded(fields::expand_body(&input))
+}
+
 /// Why commands are refused, each with the problem that HTTP shows: implements `Rejection` for an enum. `daybook_event::Rejection`
 /// says how it is written.
 #[proc_macro_derive(Rejection, attributes(problem))]

@@ -104,6 +104,14 @@ fn two_keys_and_no_key() {
     for shape in ["Opened", "Opened(Uuid, u8)"] {
         events(&format!(r#"#[event("opened.v1")] {shape}"#), "Opened", sentence);
     }
+    let keyed = |variant: &str| {
+        let topic = r#"service = "a", topic = "b", prefix = "c.", key = id"#;
+        format!(r#"#[event({topic})] enum E {{ #[event("a.v1")] {variant} }}"#)
+    };
+    let sentence = "it has no field `id`, which is the key of these events";
+    let found = refused(event::expand, &keyed("A { owner: Uuid }"));
+    assert_eq!(found, ("A".to_owned(), sentence.to_owned()));
+    assert!(event::expand(&syn::parse_str(&keyed("A { id: Uuid, #[key] owner: Uuid }")).unwrap()).is_ok());
     let two = "struct Opened { #[key] id: Uuid, #[key] owner: Uuid }";
     let sentence = "an event has one key, and another field has `#[key]` already";
     assert_eq!(refused(fields::expand, two), ("# [key]".to_owned(), sentence.to_owned()));
@@ -118,7 +126,7 @@ fn fields_that_are_written_otherwise_than_they_are_named() {
     let found = refused(fields::expand, "struct Opened { #[serde(rename = \"b\")] a: u8 }");
     assert_eq!(found, (r#"# [serde (rename = "b")]"#.to_owned(), sentence.to_owned()));
     let found = refused(fields::expand, "struct Opened(u8);");
-    assert_eq!(found, ("Opened".to_owned(), "fields of an event are a struct, each with a name".to_owned()));
+    assert_eq!(found, ("Opened".to_owned(), "fields are a struct, each with a name".to_owned()));
     let found = refused(fields::expand, "struct Opened<T> { of: T }");
     assert_eq!(found.0, "< T >");
 }
@@ -149,7 +157,7 @@ fn attributes_that_lack_something_or_have_too_much() {
     assert_eq!(of(r#"#[event(service = "a", prefix = "c.")]"#).1, missing("topic"));
     assert_eq!(of(r#"#[event(service = "a", topic = "b")]"#).1, missing("prefix"));
     let found = of(r#"#[event(service = "a", topic = "b", prefix = "c.", version = 1)]"#);
-    assert_eq!(found.1, "expected `service`, `topic` or `prefix`");
+    assert_eq!(found.1, "expected `service`, `topic`, `prefix` or `key`");
     let upcast = r#"#[event("a.v2")] #[upcast(from = "a.v1")] A(A)"#;
     let sentence = "an upcast says `from = \"<older type>\", with = <function>`";
     events(upcast, r#"# [upcast (from = "a.v1")]"#, sentence);

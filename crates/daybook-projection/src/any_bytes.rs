@@ -5,6 +5,7 @@ use super::block::Block;
 use super::bulk::is_a_run_table;
 use super::change::is_a_record;
 use super::checkpoint::SourceCheckpoint;
+use super::codec;
 use super::keys;
 
 /// Bytes of a block, a key, a checkpoint, a run's table or a change: no panic, and what is read lies within.
@@ -27,8 +28,10 @@ fn block(bytes: &[u8]) {
 
 /// Whether the kernel may have written such bytes.
 fn is_of_the_kernel(bytes: &[u8]) -> bool {
-    let checkpoint = SourceCheckpoint::decode(bytes).map(|checkpoint| {
-        assert_eq!(SourceCheckpoint::decode(&checkpoint.encode()), Ok(checkpoint));
+    let checkpoint = codec::read::<SourceCheckpoint>(bytes).map(|checkpoint| {
+        let mut written = Vec::new();
+        assert_eq!(codec::put(&checkpoint, &mut written), Ok(()));
+        assert_eq!(codec::read(&written), Ok(checkpoint));
     });
     let source = keys::decode_source(bytes).map(|source| assert_eq!(keys::source(&source), bytes));
     let key = keys::decode(bytes).map(|(view, key, part)| {

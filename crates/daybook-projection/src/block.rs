@@ -26,7 +26,6 @@ impl BlockBuilder {
         self.bytes.extend_from_slice(value);
     }
 
-    /// Bytes of all entries so far.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len() + self.starts.len() * NUMBER_BYTES
     }
@@ -85,7 +84,6 @@ impl<'b> Block<'b> {
         Ok((key, start + 1 + key.len()..end))
     }
 
-    /// Where the value of `key` stands.
     pub(super) fn find(&self, key: &[u8]) -> Result<Option<Range<usize>>, RowError> {
         let index = self.first_from(key)?;
         if index == self.len() {

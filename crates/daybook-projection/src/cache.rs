@@ -121,14 +121,14 @@ impl<E> Tables<E> {
 
     /// Bytes in memory, estimated from above.
     pub(super) fn bytes(&self) -> usize {
-        self.views.iter().map(|view| view.bytes()).sum()
+        self.views.iter().map(|view| view.sizes().bytes).sum()
     }
 
     /// Whether what is to be written, with so many entries and bytes beside it, fills a batch of a generation that is served: small
     /// enough that no power cut takes what was durable before.
     pub(super) fn fill_batch(&self, entries_max: usize, entries_beside: usize, bytes_beside: usize) -> bool {
-        let changed: usize = self.views.iter().map(|view| view.changed()).sum();
-        let changed_bytes: usize = self.views.iter().map(|view| view.changed_bytes()).sum();
+        let changed: usize = self.views.iter().map(|view| view.sizes().changed).sum();
+        let changed_bytes: usize = self.views.iter().map(|view| view.sizes().changed_bytes).sum();
         changed + entries_beside >= entries_max || changed_bytes + bytes_beside >= BATCH_BYTES_MAX
     }
 }
@@ -171,16 +171,18 @@ pub(super) trait Table<E>: Send {
     /// Hands all changed rows to `commit` in ascending order of their keys.
     fn write(&mut self, commit: &mut Commit<'_>) -> Result<(), StoreError>;
     fn forget(&mut self);
-    /// Rows and parts to be written.
-    fn changed(&self) -> usize;
+    fn sizes(&self) -> Sizes;
+}
+
+pub(super) struct Sizes {
+    changed: usize,
     /// Bytes of these, estimated from above.
-    fn changed_bytes(&self) -> usize;
-    fn bytes(&self) -> usize;
+    changed_bytes: usize,
+    bytes: usize,
 }
 
 struct Entry<R> {
     row: Option<R>,
-    /// Hash of the row as it is stored.
     stored: Option<RowHash>,
     changed: bool,
     bytes: usize,
@@ -307,21 +309,16 @@ impl<V: View> Table<V::Event> for CachedTable<V> {
         self.row_bytes = 0;
     }
 
-    fn changed(&self) -> usize {
-        self.changed.len() + self.parts.len()
-    }
-
-    fn changed_bytes(&self) -> usize {
-        self.changed_row_bytes + self.part_bytes
-    }
-
-    fn bytes(&self) -> usize {
-        self.row_bytes + self.part_bytes + self.since.len() + size_of_val(&*self.begins)
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            changed: self.changed.len() + self.parts.len(),
+            changed_bytes: self.changed_row_bytes + self.part_bytes,
+            bytes: self.row_bytes + self.part_bytes + self.since.len() + size_of_val(&*self.begins),
+        }
     }
 }
 
 impl<V: View> CachedTable<V> {
-    /// Folds the change that was noted last.
     fn fold_noted(
         &mut self,
         row: Uuid,
@@ -404,13 +401,14 @@ fn load_entry<V: View>(stored: &Generation, key: Uuid) -> Result<Entry<V::Row>, 
     Ok(Entry { row, stored: hash, changed: false, bytes: 0 })
 }
 
-fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
+/// A stored row.
+pub fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
     let bytes = stored.row(V::ID, key)?;
     bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()
 }
 
 /// A stored row for people.
-pub(super) fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
+pub fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
     let row = load::<V>(stored, key)?;
     row.map(|row| V::describe(&row, key, stored)).transpose()
 }

@@ -4,7 +4,6 @@ use crate::checkpoint::SourceId;
 use crate::codec::{RowError, RowReader, put_signed, put_varint};
 use crate::view::EventMeta;
 
-/// Where in the log a change came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChangeAt {
     /// Index of the partition, in the order of the checkpoint.
@@ -34,7 +33,6 @@ impl ChangeAt {
     }
 }
 
-/// Splits a record into the change and its place.
 pub(crate) fn split(record: &[u8]) -> Result<(&[u8], ChangeAt), RowError> {
     let cut_off = || RowError::CutOff { field: "change" };
     let (place_bytes, rest) = record.split_last().ok_or_else(cut_off)?;

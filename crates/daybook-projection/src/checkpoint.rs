@@ -8,8 +8,6 @@ use daybook_stream::SetAside;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::codec::{RowError, RowReader, put_varint};
-
 /// How far all partitions have been projected. Written together with the rows, always.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<SourceEntry>", into = "Vec<SourceEntry>")]
@@ -20,7 +18,6 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Before the first event of all `partitions` of all `topics`.
-    #[must_use]
     pub fn zero<'a>(topics: impl IntoIterator<Item = (&'a str, i32)>) -> Self {
         let all = |(topic, partitions): (&str, i32)| {
             let topic: Arc<str> = Arc::from(topic);
@@ -37,36 +34,30 @@ impl Checkpoint {
         Self { sources }
     }
 
-    /// All partitions, by topic and number.
     pub fn sources(&self) -> impl ExactSizeIterator<Item = (&SourceId, &SourceCheckpoint)> {
         self.sources.iter().map(|(id, source)| (id, source))
     }
 
     /// One partition; `None` if the read model does not project it.
-    #[must_use]
     pub fn get(&self, topic: &str, partition: i32) -> Option<&SourceCheckpoint> {
         self.find(topic, partition).ok().map(|index| &self.sources[index].1)
     }
 
-    #[must_use]
     pub fn partitions(&self, topic: &str) -> i32 {
         let count = self.sources.iter().filter(|(source, _)| &*source.topic == topic).count();
         i32::try_from(count).unwrap_or(i32::MAX)
     }
 
     /// Whether the event of `position` has been projected; `false` for a partition that is not projected at all.
-    #[must_use]
     pub fn position_reached(&self, topic: &str, partition: i32, position: u64) -> bool {
         self.get(topic, partition).is_some_and(|source| source.next_position > position)
     }
 
-    /// Whether any event of a topic has been projected.
     pub(super) fn projected_from(&self, topic: &str) -> bool {
         self.sources.iter().any(|(source, at)| &*source.topic == topic && at.next_position > 0)
     }
 
     /// Whether this one has projected all that `other` has, in every partition.
-    #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.sources().all(|(source, at)| {
             let found = self.get(&source.topic, source.partition);
@@ -75,7 +66,6 @@ impl Checkpoint {
     }
 
     /// Events that `other` has projected and this one has not, over all partitions.
-    #[must_use]
     pub fn behind(&self, other: &Self) -> u64 {
         let missing = |(source, at): (&SourceId, &SourceCheckpoint)| {
             let here = self.get(&source.topic, source.partition).map_or(0, |here| here.next_position);
@@ -85,19 +75,15 @@ impl Checkpoint {
     }
 
     /// Records up to here, over all partitions.
-    #[must_use]
     pub fn records(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.next_offset.unsigned_abs()).sum()
     }
 
     /// Records that were set aside, over all partitions.
-    #[must_use]
     pub fn set_aside(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.set_aside.records).sum()
     }
 
-    /// Events projected so far, over all partitions.
-    #[must_use]
     pub fn events(&self) -> u64 {
         self.sources.iter().map(|(_, source)| source.next_position).sum()
     }
@@ -114,82 +100,28 @@ impl Checkpoint {
     }
 }
 
-/// One partition of a [`Checkpoint`] as JSON has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SourceEntry {
-    topic: String,
-    partition: i32,
-    next_offset: i64,
-    next_position: u64,
-    last_id: Option<Uuid>,
-    resume_offset: i64,
-    epoch: u32,
-    #[serde(default)]
-    log_id: Option<Uuid>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    set_aside: Option<SetAsideEntry>,
-}
-
-/// Records that were set aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct SetAsideEntry {
-    records: u64,
-    first_offset: i64,
-    last_offset: i64,
-}
-
-impl SetAsideEntry {
-    fn of(set_aside: SetAside) -> Option<Self> {
-        let SetAside { records, first_offset, last_offset } = set_aside;
-        (records > 0).then_some(Self { records, first_offset, last_offset })
-    }
-
-    fn set_aside(self) -> SetAside {
-        let Self { records, first_offset, last_offset } = self;
-        SetAside { records, first_offset, last_offset }
-    }
+/// One partition of a [`Checkpoint`], as JSON has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct SourceEntry {
+    #[serde(flatten)]
+    source: SourceId,
+    #[serde(flatten)]
+    at: SourceCheckpoint,
 }
 
 impl From<Vec<SourceEntry>> for Checkpoint {
     fn from(entries: Vec<SourceEntry>) -> Self {
-        Self::from_sources(entries.into_iter().map(|entry| {
-            let id = SourceId { topic: entry.topic.into(), partition: entry.partition };
-            let SourceEntry { next_offset, next_position, last_id, resume_offset, epoch, log_id, .. } = entry;
-            let set_aside = entry.set_aside.map(SetAsideEntry::set_aside).unwrap_or_default();
-            (
-                id,
-                SourceCheckpoint {
-                    next_offset,
-                    next_position,
-                    last_id,
-                    resume_offset,
-                    epoch,
-                    log_id,
-                    set_aside,
-                },
-            )
-        }))
+        Self::from_sources(entries.into_iter().map(|SourceEntry { source, at }| (source, at)))
     }
 }
 
 impl From<Checkpoint> for Vec<SourceEntry> {
     fn from(checkpoint: Checkpoint) -> Self {
-        let entry = |(id, at): (&SourceId, &SourceCheckpoint)| SourceEntry {
-            topic: id.topic.to_string(),
-            partition: id.partition,
-            next_offset: at.next_offset,
-            next_position: at.next_position,
-            last_id: at.last_id,
-            resume_offset: at.resume_offset,
-            epoch: at.epoch,
-            log_id: at.log_id,
-            set_aside: SetAsideEntry::of(at.set_aside),
-        };
-        checkpoint.sources().map(entry).collect()
+        checkpoint.sources.into_iter().map(|(source, at)| SourceEntry { source, at }).collect()
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SourceId {
     /// Topic without prefix.
     pub topic: Arc<str>,
@@ -202,18 +134,16 @@ impl fmt::Display for SourceId {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceCheckpoint {
     /// Kafka's offset of the first record that has not been projected.
     pub next_offset: i64,
     /// The position that must come next; equally the number of events projected.
     pub next_position: u64,
-    /// Id of the event projected last.
     pub last_id: Option<Uuid>,
     /// Kafka's offset right behind that event, where reading goes on: at most `next_offset`, before which there may be
     /// claims of writers and records that were skipped.
     pub resume_offset: i64,
-    /// Epoch of the writer in force right behind that event.
     pub epoch: u32,
     /// Id of the log that the partition belongs to, if an event of its topic named one.
     pub log_id: Option<Uuid>,
@@ -223,59 +153,13 @@ pub struct SourceCheckpoint {
 
 impl SourceCheckpoint {
     /// Whether records were set aside behind the event projected last: until the next one nobody knows whether they were events.
-    #[must_use]
     pub fn is_end_unproven(&self) -> bool {
         self.set_aside.lies_behind(self.resume_offset)
     }
 
-    #[must_use]
     pub fn reached(&self) -> Reached {
         let Self { next_position, last_id, resume_offset, epoch, log_id, .. } = *self;
         Reached { offset: resume_offset, epoch, next_position, last_id, log_id }
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        // Offsets start at 0, so nothing is lost.
-        put_varint(&mut bytes, self.next_offset.max(0).unsigned_abs());
-        put_varint(&mut bytes, self.next_position);
-        put_varint(&mut bytes, self.resume_offset.max(0).unsigned_abs());
-        put_varint(&mut bytes, self.epoch.into());
-        let SetAside { records, first_offset, last_offset } = self.set_aside;
-        // Where something was set aside, the log's id is always there: nil for none.
-        let log_id = self.log_id.or((records > 0).then(Uuid::nil));
-        for id in [self.last_id, log_id].iter().flatten() {
-            bytes.extend_from_slice(id.as_bytes());
-        }
-        if records > 0 {
-            put_varint(&mut bytes, records);
-            put_varint(&mut bytes, first_offset.max(0).unsigned_abs());
-            put_varint(&mut bytes, last_offset.max(0).unsigned_abs());
-        }
-        bytes
-    }
-
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
-        let mut reader = RowReader::new(bytes);
-        let next_offset = reader.number("next_offset")?;
-        let next_position = reader.varint("next_position")?;
-        let (resume_offset, epoch) = (reader.number("resume_offset")?, reader.number("epoch")?);
-        let last_id = if next_position == 0 { None } else { Some(reader.uuid("last_id")?) };
-        let log_id = if reader.is_at_end() { None } else { Some(reader.uuid("log_id")?) };
-        let log_id = log_id.filter(|log_id| !log_id.is_nil());
-        let mut set_aside = SetAside::default();
-        if !reader.is_at_end() {
-            set_aside = SetAside {
-                records: reader.varint("set_aside")?,
-                first_offset: reader.number("first_offset")?,
-                last_offset: reader.number("last_offset")?,
-            };
-            if set_aside.records == 0 {
-                return Err(RowError::impossible("set_aside", 0));
-            }
-        }
-        reader.finish()?;
-        Ok(Self { next_offset, next_position, last_id, resume_offset, epoch, log_id, set_aside })
     }
 }
 
@@ -340,6 +224,7 @@ mod json_tests {
 #[cfg(test)]
 mod source_tests {
     use super::*;
+    use crate::codec;
 
     #[test]
     fn a_source_comes_back_from_its_bytes() {
@@ -367,13 +252,13 @@ mod source_tests {
             },
             SourceCheckpoint { log_id: id, set_aside: aside(3, 5, i64::MAX), ..SourceCheckpoint::default() },
         ] {
-            assert_eq!(SourceCheckpoint::decode(&source.encode()), Ok(source));
-            let longer = [&source.encode()[..], &[0]].concat();
-            assert!(SourceCheckpoint::decode(&longer).is_err());
+            let mut bytes = Vec::new();
+            codec::put(&source, &mut bytes).unwrap();
+            let read = |bytes: &[u8]| codec::read::<SourceCheckpoint>(bytes);
+            assert_eq!(read(&bytes), Ok(source));
+            assert!(read(&bytes[..bytes.len() - 1]).is_err());
+            bytes.push(0);
+            assert!(read(&bytes).is_err());
         }
-        assert!(SourceCheckpoint::decode(&[1, 1, 1, 0, 9]).is_err());
-        let of_none =
-            [&SourceCheckpoint { log_id: id, ..SourceCheckpoint::default() }.encode()[..], &[0, 1, 2]];
-        assert!(SourceCheckpoint::decode(&of_none.concat()).is_err());
     }
 }

@@ -8,6 +8,7 @@ mod telling;
 mod verify;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -37,7 +38,19 @@ impl Failure {
 /// The whole `main` of a projector: does the one task that the command line names, and says how it ended.
 #[must_use]
 pub fn main<E: EventData + 'static>(projection: Projection<E>) -> ExitCode {
-    let settings = match Flags::parse().check() {
+    main_with(std::env::args_os(), projection)
+}
+
+/// The same with another command line, of which the first argument is what the program is called.
+#[must_use]
+pub fn main_with<E: EventData + 'static>(
+    arguments: impl IntoIterator<Item = OsString>,
+    projection: Projection<E>,
+) -> ExitCode {
+    if let Some(contradiction) = projection.contradiction() {
+        return program::ended(Err(contradiction), EXIT_FAILED);
+    }
+    let settings = match Flags::parse_from(arguments).check() {
         Ok(settings) => settings,
         Err(errors) => return program::wrong(&errors),
     };

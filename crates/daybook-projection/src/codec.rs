@@ -10,7 +10,6 @@ use uuid::Uuid;
 /// Bytes of the longest variable-length number: 64 bits, seven a byte.
 const VARINT_BYTES_MAX: usize = 10;
 
-/// Why the bytes of a row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     #[error("the row ends within `{field}`")]
@@ -55,24 +54,20 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { left: bytes }
     }
 
-    /// One byte.
     pub fn byte(&mut self, field: &'static str) -> Result<u8, RowError> {
         Ok(self.take(1, field)?[0])
     }
 
-    /// The next `count` bytes.
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], RowError> {
         let (taken, left) = self.left.split_at_checked(count).ok_or(RowError::CutOff { field })?;
         self.left = left;
         Ok(taken)
     }
 
-    /// A UUID, 16 bytes.
     pub fn uuid(&mut self, field: &'static str) -> Result<Uuid, RowError> {
         let bytes = self.take(size_of::<Uuid>(), field)?;
         Uuid::from_slice(bytes).map_err(|_| RowError::CutOff { field })
@@ -107,7 +102,6 @@ impl<'a> RowReader<'a> {
         T::try_from(number).map_err(|_| RowError::impossible(field, number))
     }
 
-    /// What [`put_signed`] wrote.
     pub fn signed(&mut self, field: &'static str) -> Result<i64, RowError> {
         let number = self.varint(field)?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
@@ -123,12 +117,10 @@ impl<'a> RowReader<'a> {
         std::str::from_utf8(bytes).map_err(|error| RowError::impossible(field, error))
     }
 
-    #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.left.is_empty()
     }
 
-    /// Makes sure that everything has been read.
     pub fn finish(self) -> Result<(), RowError> {
         match self.left.len() {
             0 => Ok(()),

@@ -16,7 +16,7 @@ use super::change::ChangeAt;
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::{Projection, Topic};
-use super::quarantine::{Intake, Parking, Taken};
+use super::quarantine::{Intake, Parking};
 use super::sources::{self, Source};
 use super::stop::StopReason;
 use super::store::StoreError;
@@ -26,7 +26,6 @@ pub use super::sources::Counts;
 /// When the engine asks for a commit.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Rows and parts to be written.
     pub changed_rows_max: usize,
     /// Bytes of all cached rows; beyond it, all rows are written and forgotten.
     pub cache_bytes_max: usize,
@@ -34,7 +33,6 @@ pub struct Limits {
 
 impl Limits {
     /// For following: small atomic batches.
-    #[must_use]
     pub fn following(cache_bytes_max: usize) -> Self {
         Self { changed_rows_max: BATCH_ROWS_MAX, cache_bytes_max }
     }
@@ -64,8 +62,7 @@ pub struct Engine<E: 'static> {
     sources: Vec<Source>,
     /// Which of the sources have moved since the last commit.
     changed: Vec<bool>,
-    counts: Counts,
-    /// The same, as of the last commit.
+    /// What had been done as of the last commit.
     committed: Counts,
     /// What waits in the generation; none before the first record.
     intake: Intake,
@@ -77,7 +74,6 @@ pub struct Engine<E: 'static> {
 impl<E: EventData> Engine<E> {
     /// An engine that goes on from `checkpoint`. Partitions of topics that the projection does not know are refused when their first
     /// record comes.
-    #[must_use]
     pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
         let sources = sources::sources(&projection, checkpoint);
         Self {
@@ -86,7 +82,6 @@ impl<E: EventData> Engine<E> {
             tables: Tables::new(&projection, &sources),
             changed: vec![false; sources.len()],
             sources,
-            counts: Counts::default(),
             committed: Counts::default(),
             intake: Intake::default(),
             resumed: false,
@@ -115,7 +110,7 @@ impl<E: EventData> Engine<E> {
         let source = &mut self.sources[record.source];
         source.check_topic(record.offset)?;
         let log_id = source.state.sequence().log_id();
-        let (tables, counts) = (&mut self.tables, &mut self.counts);
+        let (tables, mut applied_at) = (&mut self.tables, None);
         let project = |_: &Source, opened: &Opened<'_, E>, left_out: &[u8], parking: &mut Parking| {
             if fires("hide-row") {
                 return Ok(());
@@ -124,19 +119,18 @@ impl<E: EventData> Engine<E> {
             let time_us = opened.time.as_microsecond();
             let at = ChangeAt { source, offset, position: opened.position, time_us };
             if tables.fold(stored, &opened.event, (&at, opened.id), left_out, parking)? {
-                counts.applied += 1;
-                counts.last_event_at = Some(opened.time);
+                applied_at = Some(opened.time);
             }
             Ok(())
         };
-        let taken = self.intake.admit(source, record, headers, project);
+        let admitted = self.intake.admit(source, record, headers, project);
         if self.tables.is_torn() {
             self.forget(&stored.checkpoint());
         }
-        match taken? {
-            Taken::Repeated => self.counts.duplicates += 1,
-            Taken::Fenced => self.counts.superseded += 1,
-            Taken::Event | Taken::Nothing => {}
+        admitted?;
+        if applied_at.is_some() {
+            self.intake.counts.applied += 1;
+            self.intake.counts.last_event_at = applied_at;
         }
         if self.sources[record.source].state.sequence().log_id() != log_id {
             share_log_ids(self.sources.iter_mut().map(|source| &mut source.state));
@@ -146,48 +140,38 @@ impl<E: EventData> Engine<E> {
         Ok(())
     }
 
-    #[must_use]
     pub fn uncommitted(&self) -> bool {
         self.uncommitted
     }
 
     /// Whether so much is waiting that it should be committed now.
-    #[must_use]
     pub fn full(&self) -> bool {
         let (parked, parked_bytes) = self.intake.parking.uncommitted();
         self.tables.fill_batch(self.limits.changed_rows_max, parked, parked_bytes)
             || self.cache_bytes() > self.limits.cache_bytes_max
     }
 
-    #[must_use]
     pub fn cache_bytes(&self) -> usize {
         self.tables.bytes()
     }
 
-    #[must_use]
     pub fn topics(&self) -> &'static [Topic] {
         self.projection.topics
     }
 
-    #[must_use]
     pub fn counts(&self) -> Counts {
-        self.counts
+        self.intake.counts
     }
 
-    /// Offset of the next record of a partition, by its index.
-    #[must_use]
     pub fn next_offset(&self, source: usize) -> i64 {
         self.sources[source].state.next_offset()
     }
 
-    /// Position of the next event of a partition, by its index.
-    #[must_use]
     pub fn next_position(&self, source: usize) -> u64 {
         self.sources[source].state.next_position()
     }
 
     /// Offset right behind the event of a partition that was applied last, by its index.
-    #[must_use]
     pub fn resume_offset(&self, source: usize) -> i64 {
         self.sources[source].state.resume_offset()
     }
@@ -205,7 +189,6 @@ impl<E: EventData> Engine<E> {
         }
     }
 
-    /// Says now and then how many records were set aside.
     pub fn tell_set_aside(&mut self) {
         self.intake.tell_set_aside();
     }
@@ -222,7 +205,7 @@ impl<E: EventData> Engine<E> {
         let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
         let checkpoint = commit.finish(reached)?;
         self.changed.fill(false);
-        self.committed = self.counts;
+        self.committed = self.intake.counts;
         self.uncommitted = false;
         if self.cache_bytes() > self.limits.cache_bytes_max {
             self.tables.forget();
@@ -232,8 +215,7 @@ impl<E: EventData> Engine<E> {
 
     /// Drops everything since the last commit; records are to be read again from `checkpoint`.
     pub fn forget(&mut self, checkpoint: &Checkpoint) {
-        let (counts, intake) = (self.committed, self.intake.forget());
-        *self = Self { intake, ..Self::new(self.projection, checkpoint, self.limits) };
-        (self.counts, self.committed) = (counts, counts);
+        let (committed, intake) = (self.committed, self.intake.forget(self.committed));
+        *self = Self { committed, intake, ..Self::new(self.projection, checkpoint, self.limits) };
     }
 }

@@ -56,32 +56,27 @@ impl Generation {
         Self { path: path.to_owned(), rows, moments, has_blocks, lock }
     }
 
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    #[must_use]
     pub fn build_path(&self) -> PathBuf {
         self.path.join(BUILD_DIRECTORY)
     }
 
     /// How far it has got, its digest and what waits, as of one commit. Taken before rows are read, it says what they hold at
     /// least. Waits while a batch is being written, as reading a row does.
-    #[must_use]
     pub fn moment(&self) -> Arc<Moment> {
         self.moments.now()
     }
 
     /// Whether a batch was taken in part, so that nothing is read or written any more before it is opened afresh. Does not wait; of
     /// a batch that is being written it is not known yet.
-    #[must_use]
     pub fn is_torn(&self) -> bool {
         self.moments.is_torn()
     }
 
     /// As of the last commit that is complete. Does not wait, also while the disk hangs; rows may be newer.
-    #[must_use]
     pub fn last_moment(&self) -> Arc<Moment> {
         self.moments.last()
     }
@@ -98,19 +93,16 @@ impl Generation {
     }
 
     /// How far it had got with the last commit ([`Generation::last_moment`]).
-    #[must_use]
     pub fn checkpoint(&self) -> Arc<Checkpoint> {
         self.last_moment().checkpoint.clone()
     }
 
     /// What waited as of the last commit ([`Generation::last_moment`]).
-    #[must_use]
     pub fn quarantine(&self) -> Arc<Quarantine> {
         self.last_moment().quarantine.clone()
     }
 
     /// The digest of all rows as of the last commit ([`Generation::last_moment`]).
-    #[must_use]
     pub fn digest(&self) -> Digest {
         self.last_moment().digest
     }
@@ -135,7 +127,6 @@ impl Generation {
         Ok(self.rows.put_fence(before.bytes())?)
     }
 
-    /// Bytes of all its files.
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
         bytes_on_disk(&self.path)
     }

@@ -16,13 +16,11 @@ pub(crate) fn bytes<T: Serialize>(value: &T) -> usize {
     2 * heap.0
 }
 
-/// What has been counted.
 struct Heap(usize);
 
 /// A text or list without what is in it; and whatever may stand where there is nothing.
 const EMPTY: usize = size_of::<Vec<u8>>();
 
-/// A value does not show itself.
 #[derive(Debug, thiserror::Error)]
 #[error("a value does not show itself")]
 struct Hidden;

@@ -5,9 +5,7 @@ use uuid::Uuid;
 use super::checkpoint::SourceId;
 use super::codec::RowError;
 
-/// Where the layout stands.
 pub(super) const LAYOUT: &[u8] = &[0, b'l'];
-/// Where the digest of all rows stands.
 pub(super) const DIGEST: &[u8] = &[0, b'd'];
 /// Start of the keys of all partitions' checkpoints.
 pub(super) const SOURCES: &[u8] = &[0, b's'];
@@ -46,7 +44,6 @@ impl RowKey {
         part
     }
 
-    /// The greatest key before those of row `key` of a view.
     pub(super) fn last_before(view: u8, key: Uuid) -> Self {
         match key.as_u128().checked_sub(1) {
             Some(before) => Self::part(view, Uuid::from_u128(before), u32::MAX),
@@ -69,7 +66,6 @@ impl AsRef<[u8]> for RowKey {
     }
 }
 
-/// View, key and part number of a stored row.
 pub(super) fn decode(bytes: &[u8]) -> Result<(u8, Uuid, Option<u32>), RowError> {
     let damaged = || RowError::impossible("key", format!("{bytes:?}"));
     let (view, rest) = bytes.split_first().ok_or_else(damaged)?;
@@ -118,13 +114,10 @@ pub(super) fn parked_end(parked: &[u8]) -> Vec<u8> {
 /// What stands under a key of events that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ParkedKeyPart<'k> {
-    /// The event, or how it is put together.
     Head,
-    /// One piece of it.
     Piece { sum: &'k [u8], number: u16 },
 }
 
-/// Which of the two a key is.
 pub(super) fn parked_part(key: &[u8]) -> Result<ParkedKeyPart<'_>, RowError> {
     let damaged = || RowError::impossible("key", format!("{key:?}"));
     let behind_zero = |bytes: &[u8]| bytes.iter().position(|byte| *byte == 0).map(|zero| zero + 1);

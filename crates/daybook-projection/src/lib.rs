@@ -38,6 +38,7 @@ pub mod store;
 pub mod verify;
 pub mod view;
 
+pub use cache::{describe, load};
 pub use catch_up::catch_up;
 pub use checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 pub use codec::RowError;
@@ -45,8 +46,7 @@ pub use daybook_store::Digest;
 pub use follower::{FollowOptions, Follower};
 pub use generation::Generation;
 pub use progress::{PartitionProgress, Progress, State};
-pub use projection::Layout;
-pub use projection::{Projection, Topic};
+pub use projection::{Contradiction, Layout, Projection, Topic, ViewEntry};
 pub use quarantine::{ParkedKey, Quarantine};
 pub use read_model::{ReadModel, ReadModelError, RebuildAtWork};
 pub use replay::{
@@ -55,4 +55,4 @@ pub use replay::{
 pub use sources::is_where_it_was;
 pub use stop::{RecordAt, StopReason};
 pub use store::{GenerationError, ReadError, StoreError};
-pub use view::{EventMeta, FoldError, PartStore, Parts, View};
+pub use view::{EventMeta, FoldError, Folded, PartStore, Parts, View};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use daybook_event::Event;
+pub use daybook_event::Topic;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,18 +14,11 @@ use crate::generation::Generation;
 use crate::store::ReadError;
 use crate::view::View;
 
-/// A topic that is projected, and the service that alone may write it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Topic {
-    /// Name of the topic without prefix.
-    pub name: &'static str,
-    /// Name of the service, as the `source` of its events says it.
-    pub service: &'static str,
-}
-
 pub struct ViewEntry<E: 'static> {
     pub id: u8,
     pub name: &'static str,
+    /// [`View::BY_RECORD_KEY`].
+    pub by_record_key: bool,
     pub(super) table: fn() -> Box<dyn Table<E>>,
     pub(super) pack: Pack<E>,
     pub(super) fold: fn() -> Box<dyn KeyFold>,
@@ -31,17 +26,26 @@ pub struct ViewEntry<E: 'static> {
 }
 
 impl<E: 'static> ViewEntry<E> {
-    /// The entry of view `V`.
-    #[must_use]
     pub const fn of<V: View<Event = E>>() -> Self {
         Self {
             id: V::ID,
             name: V::NAME,
+            by_record_key: V::BY_RECORD_KEY,
             table: || Box::new(CachedTable::<V>::default()),
             pack: pack::<V>,
             fold: || Box::new(ViewFold::<V>::default()),
             describe: describe::<V>,
         }
+    }
+}
+
+impl<E> ViewEntry<E> {
+    /// The key of the row that an event belongs to, if the view cares for it.
+    ///
+    /// # Errors
+    /// [`RowError`] if what the view takes from the event cannot be written.
+    pub fn key(&self, event: &E) -> Result<Option<Uuid>, RowError> {
+        (self.pack)(event, &mut Vec::new())
     }
 }
 
@@ -62,9 +66,127 @@ impl<E> Clone for Projection<E> {
 }
 impl<E> Copy for Projection<E> {}
 
-impl<E> Projection<E> {
-    /// Layout of the generations that this projection writes.
+/// How a projection contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// It reads nothing.
+    #[error("the projection reads no topic")]
+    NoTopic,
+    /// It reads something twice.
+    #[error("the projection reads the topic {0} twice")]
+    TopicTwice(&'static str),
+    /// None of its events is there.
+    #[error("the projection reads the topic {0}, in which none of its events is")]
+    ForeignTopic(&'static str),
+    /// The key of its rows is that of something else.
+    #[error("the view {0} has the id 0; views are numbered from 1")]
+    IdZero(&'static str),
+    /// Their rows would be in each other's place.
+    #[error("the views {0} and {1} have one id; give one of them another View::ID")]
+    SameId(&'static str, &'static str),
+    /// They could not be told apart.
+    #[error("two views are called {0}; give one of them another View::NAME")]
+    SameName(&'static str),
+}
+
+impl Contradiction {
+    /// Stops the compiler; in a constant it can name no names.
+    const fn refuse(self) -> ! {
+        match self {
+            Self::NoTopic => panic!("the projection reads no topic"),
+            Self::TopicTwice(_) => panic!("the projection reads a topic twice"),
+            Self::ForeignTopic(_) => panic!("the projection reads a topic in which none of its events is"),
+            Self::IdZero(_) => panic!("a view has the id 0; views are numbered from 1"),
+            Self::SameId(..) => panic!("two views have one id; give one of them another View::ID"),
+            Self::SameName(_) => panic!("two views have one name; give one of them another View::NAME"),
+        }
+    }
+}
+
+impl<E: Event> Projection<E> {
+    /// Of these views, from all topics of their events. Whatever contradicts itself does not compile in a constant:
+    ///
+    /// ```compile_fail
+    /// # use daybook_event::Event;
+    /// # use daybook_projection::projection::ViewEntry;
+    /// # use daybook_projection::{EventMeta, FoldError, Parts, Projection, View};
+    /// # #[derive(Event)]
+    /// # #[event(service = "lamps", topic = "lamps.events", prefix = "house.lamp.")]
+    /// # enum LampEvent { #[event("switched.v1")] Switched { #[key] lamp_id: uuid::Uuid } }
+    /// # struct Switches;
+    /// # impl View for Switches {
+    /// #     type Event = LampEvent;
+    /// #     type Change = ();
+    /// #     type Row = u64;
+    /// #     const ID: u8 = 1;
+    /// #     const NAME: &'static str = "switches";
+    /// #     fn change(event: &LampEvent) -> Option<(uuid::Uuid, ())> { Some((event.key(), ())) }
+    /// #     fn fold(row: Option<u64>, (): (), _: &EventMeta<'_>, _: &mut Parts<'_>) -> Result<Option<u64>, FoldError> { Ok(row) }
+    /// # }
+    /// const TWICE: Projection<LampEvent> =
+    ///     Projection::of(1, &[ViewEntry::of::<Switches>(), ViewEntry::of::<Switches>()]);
+    /// println!("{}", TWICE.layout());
+    /// ```
+    ///
+    /// # Panics
+    /// If it contradicts itself.
     #[must_use]
+    pub const fn of(layout_version: u32, views: &'static [ViewEntry<E>]) -> Self {
+        let projection = Self { layout_version, topics: E::TOPICS, views };
+        match projection.contradiction() {
+            Some(contradiction) => contradiction.refuse(),
+            None => projection,
+        }
+    }
+
+    /// The first topic that it reads and in which none of its events is.
+    #[must_use]
+    pub fn foreign_topic(&self) -> Option<Contradiction> {
+        let foreign = self.topics.iter().find(|topic| !E::TOPICS.contains(topic));
+        foreign.map(|topic| Contradiction::ForeignTopic(topic.name))
+    }
+}
+
+impl<E> Projection<E> {
+    /// How it contradicts itself, if it does.
+    #[must_use]
+    pub const fn contradiction(&self) -> Option<Contradiction> {
+        if self.topics.is_empty() {
+            return Some(Contradiction::NoTopic);
+        }
+        let mut at = 0;
+        while at < self.topics.len() {
+            let mut before = 0;
+            while before < at {
+                if is_same(self.topics[at].name, self.topics[before].name) {
+                    return Some(Contradiction::TopicTwice(self.topics[at].name));
+                }
+                before += 1;
+            }
+            at += 1;
+        }
+        let mut at = 0;
+        while at < self.views.len() {
+            let view = &self.views[at];
+            if view.id == 0 {
+                return Some(Contradiction::IdZero(view.name));
+            }
+            let mut before = 0;
+            while before < at {
+                let other = &self.views[before];
+                if view.id == other.id {
+                    return Some(Contradiction::SameId(other.name, view.name));
+                }
+                if is_same(view.name, other.name) {
+                    return Some(Contradiction::SameName(view.name));
+                }
+                before += 1;
+            }
+            at += 1;
+        }
+        None
+    }
+
     pub fn layout(&self) -> Layout {
         let views = self.views.iter().map(|view| (view.id, view.name)).collect();
         Layout { version: self.layout_version, views }
@@ -87,6 +209,22 @@ impl<E> Projection<E> {
         }
         Ok(found)
     }
+}
+
+/// Equality of texts, in constants as well.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 fn pack<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Result<Option<Uuid>, RowError> {

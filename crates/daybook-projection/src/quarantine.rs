@@ -22,7 +22,7 @@ mod release;
 mod skipped;
 
 pub use index::{ParkedKey, Quarantine};
-pub(crate) use intake::{Intake, Taken};
+pub(crate) use intake::Intake;
 pub(crate) use parking::{Parking, Totals};
 pub(crate) use record::ParkedRecord;
 pub use release::{ReleaseError, Released, leave_out, release, release_all};

@@ -20,12 +20,12 @@ use daybook_kafka::topics::Watermarks;
 use daybook_service::Stop;
 
 use super::checkpoint::Checkpoint;
-use super::generation::Generation;
 use super::projection::Projection;
 use super::read_model::{ReadModel, ReadModelError};
 use build::Build;
 pub use compare::Comparison;
 pub use log::wait_for_a_broker;
+use options::Built;
 pub use options::{
     KEEP_DEFAULT, KEEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_RANGE, ReplayError, ReplayOptions,
     ReplayReport,
@@ -58,19 +58,13 @@ pub fn replay<E: EventData + 'static>(
     let place = next_place(read_model)?;
     let options = &ReplayOptions { skipped: read_model.skipped()?, ..options.clone() };
     let building = Building { kafka, projection, options, cancelled, log, control: Some(read_model) };
-    let (mut report, generation) = building.run(place, on_progress)?;
-    if options.publish {
-        report.compared = compare::compare(kafka, read_model, projection, &generation, options, cancelled)?;
-    }
-    let accepted = match &report.compared {
-        Comparison::Accepted { why, .. } | Comparison::NotCompared { why, .. } => Some(why.as_str()),
-        _ => None,
+    let built = building.run(place, on_progress)?;
+    let compared = match options.publish {
+        true => compare::compare(kafka, read_model, projection, &built.generation, options, cancelled)?,
+        false => Comparison::Nothing,
     };
-    let generation = generation.proved(&projection.layout(), accepted, report.resumed)?;
-    generation.finish()?;
-    report.measure(&generation, began)?;
     // Closed first, so that whoever sees the new name can open it.
-    drop(generation);
+    let mut report = built.finish(&projection.layout(), compared, began)?;
     if options.publish {
         read_model.publish(&report.generation)?;
         report.published = true;
@@ -109,11 +103,7 @@ pub fn rebuild_aside<E: EventData + 'static>(
     let path = options.into.clone().unwrap_or_default();
     let place = Place { name: path.display().to_string(), path };
     let building = Building { kafka, projection, options, cancelled, log, control: None };
-    let (mut report, generation) = building.run(place, on_progress)?;
-    let generation = generation.proved(&projection.layout(), None, report.resumed)?;
-    generation.finish()?;
-    report.measure(&generation, began)?;
-    Ok(report)
+    building.run(place, on_progress)?.finish(&projection.layout(), Comparison::Nothing, began)
 }
 
 struct Place {
@@ -147,18 +137,14 @@ struct Building<'r, E: 'static> {
 
 impl<E: EventData + 'static> Building<'_, E> {
     /// Goes on with what is there, and begins anew once if that is of no use.
-    fn run(
-        &self,
-        place: Place,
-        mut on_progress: impl FnMut(ReplayProgress),
-    ) -> Result<(ReplayReport, Generation), ReplayError> {
+    fn run(&self, place: Place, mut on_progress: impl FnMut(ReplayProgress)) -> Result<Built, ReplayError> {
         let ends = log::ends(self.kafka, self.projection.topics, self.options.goal.as_deref(), &self.log)?;
         let start = zero(&self.projection, self.options);
-        let Place { name, path } = place;
+        let Place { name, path } = &place;
         let (mut anew, mut resumed, mut was_damaged) = (false, false, false);
         loop {
             let (options, cancelled) = (self.options, self.cancelled);
-            let build = Build::open(&name, &path, self.projection, &start, options, cancelled, anew)?;
+            let build = Build::open(name, path, self.projection, &start, options, cancelled, anew)?;
             // What was read whole needs nothing of the log any more.
             if !build.is_read()
                 && log::has_moved(self.kafka, self.projection.topics, &build.checkpoint(), &self.log)?
@@ -176,8 +162,7 @@ impl<E: EventData + 'static> Building<'_, E> {
             };
             match build.run(self.kafka, &ends, &mut on_progress) {
                 Ok((generation, duplicates)) => {
-                    let report = ReplayReport::new(name, path, &generation, resumed, duplicates);
-                    return Ok((report, generation));
+                    return Ok(Built { place, generation, resumed, duplicates });
                 }
                 // Once: what is damaged again is not a matter of chance.
                 Err(ReplayError::Store(error)) if error.is_damage() && !was_damaged => {

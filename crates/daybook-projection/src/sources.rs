@@ -17,7 +17,6 @@ use crate::projection::{Projection, Topic};
 use crate::stop::{RecordAt, StopReason};
 
 /// Where a reader begins, one start per partition in the order of [`Checkpoint::sources`].
-#[must_use]
 pub fn starts(checkpoint: &Checkpoint) -> Vec<Start> {
     let start = |(source, at): (&SourceId, &SourceCheckpoint)| Start {
         topic: source.topic.to_string(),
@@ -48,7 +47,6 @@ pub fn check_topics(
 }
 
 /// Topic and number of every partition, in the order of [`Checkpoint::sources`].
-#[must_use]
 pub fn partitions(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
     checkpoint.sources().map(|(source, _)| (source.topic.to_string(), source.partition)).collect()
 }
@@ -63,7 +61,6 @@ pub enum Misfit {
     Partitions(StopReason),
 }
 
-/// Topics with the number of their partitions.
 pub(super) fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
     let mut topics: Vec<String> = checkpoint.sources().map(|(source, _)| source.topic.to_string()).collect();
     topics.dedup();
@@ -116,7 +113,6 @@ pub fn check_fronts(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool)
 }
 
 /// The first partition that ends before what was projected, if there is one.
-#[must_use]
 pub fn went_back(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) -> Option<StopReason> {
     let lost = checkpoint.sources().zip(log).zip(places).find(|(_, place)| **place == Place::Lost);
     lost.map(|(((source, at), held), _)| StopReason::LogWentBack { at: next(source, at), high: held.high })
@@ -155,11 +151,8 @@ fn next(source: &SourceId, at: &SourceCheckpoint) -> Box<RecordAt> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub applied: u64,
-    /// Records recognised as repeated.
     pub duplicates: u64,
-    /// Records of writers that others had superseded.
     pub superseded: u64,
-    /// Time of the event projected last.
     pub last_event_at: Option<Timestamp>,
 }
 
@@ -167,7 +160,6 @@ pub struct Counts {
 pub(super) struct Source {
     pub(super) id: SourceId,
     pub(super) state: PartitionState,
-    /// Whether the projection has its topic.
     is_projected: bool,
 }
 
@@ -187,7 +179,6 @@ pub(super) fn sources<E>(projection: &Projection<E>, checkpoint: &Checkpoint) ->
 }
 
 impl SourceId {
-    /// A record of it.
     pub(crate) fn at(&self, offset: i64, event_id: Option<Uuid>) -> Box<RecordAt> {
         let Self { topic, partition } = self;
         Box::new(RecordAt { topic: topic.to_string(), partition: *partition, offset, event_id })

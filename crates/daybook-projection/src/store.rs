@@ -54,7 +54,6 @@ impl StoreError {
         Self { failure, ..Self::new(action, path, error) }
     }
 
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         self.failure == Failure::Damage
     }
@@ -91,7 +90,6 @@ impl From<DatabaseError> for StoreError {
     }
 }
 
-/// Why a row could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
     #[error(transparent)]
@@ -103,13 +101,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Says which row was being read.
     pub fn row(view: &'static str, key: Uuid) -> impl FnOnce(RowError) -> Self {
         move |source| Self::Row { view, key, source }
     }
 }
 
-/// Why a generation could not be opened or created.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
     #[error(transparent)]
@@ -141,7 +137,6 @@ impl From<DatabaseError> for GenerationError {
 
 impl GenerationError {
     /// Whether its files are not what was written, as a power cut may leave them, or are not there.
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Store(error) => error.is_damage(),

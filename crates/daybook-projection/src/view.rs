@@ -29,6 +29,9 @@ pub trait View: 'static {
     /// Number of the view in stored keys, from 1; never used again for another view.
     const ID: u8;
     const NAME: &'static str;
+    /// Whether the key of every row is the record key of the events that it is folded from. An answer from such a row rests on one
+    /// partition and one key of each topic, and says so; from any other row it rests on all.
+    const BY_RECORD_KEY: bool = false;
 
     /// The row that an event belongs to, and what changes in it; `None` if the view does not care for it.
     fn change(event: &Self::Event) -> Option<(Uuid, Self::Change)>;
@@ -42,7 +45,7 @@ pub trait View: 'static {
         change: Self::Change,
         at: &EventMeta<'_>,
         parts: &mut Parts<'_>,
-    ) -> Result<Option<Self::Row>, FoldError>;
+    ) -> Folded<Self::Row>;
 
     /// Appends the change's bytes: a replay keeps changes until all of a key's are together.
     #[inline]
@@ -75,7 +78,6 @@ pub trait View: 'static {
     }
 
     /// Bytes that a row takes in memory beyond its own size, estimated from above.
-    #[must_use]
     fn heap_bytes(row: &Self::Row) -> usize {
         heap::bytes(row)
     }
@@ -92,6 +94,9 @@ pub trait View: 'static {
     }
 }
 
+/// What a fold leaves: a row, or none where it is removed.
+pub type Folded<Row> = Result<Option<Row>, FoldError>;
+
 /// Where an event came from, and what its envelope says.
 #[derive(Debug, Clone, Copy)]
 pub struct EventMeta<'a> {
@@ -103,7 +108,6 @@ pub struct EventMeta<'a> {
     pub time_us: i64,
 }
 
-/// Why an event cannot be folded into its row.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FoldError {
     /// The domain says that this cannot have happened.
@@ -140,7 +144,6 @@ impl<'a> Parts<'a> {
         Self { store, unsaved, view, key, bytes_written: 0 }
     }
 
-    #[must_use]
     pub fn key(&self) -> Uuid {
         self.key
     }
@@ -162,8 +165,6 @@ impl<'a> Parts<'a> {
         self.unsaved.insert((self.key, number), bytes);
     }
 
-    /// Bytes written through this value.
-    #[must_use]
     pub fn bytes_written(&self) -> usize {
         self.bytes_written
     }

@@ -1,5 +1,6 @@
 //! The whole `main` of a query service: command line, log, listener, exit code.
 
+use std::ffi::OsString;
 use std::io;
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use daybook_service::program::{self, ServiceFlags};
 use daybook_service::{EXIT_FAILED, EXIT_IN_USE, shutdown_signal};
 use tokio::runtime::Runtime;
 
-use super::router::Queries;
+use super::queries::Queries;
 use super::run::{RunError, run};
 use super::settings::{Arguments, Settings};
 
@@ -22,7 +23,18 @@ pub fn main<E: EventData + 'static>(
     projection: Projection<E>,
     queries: impl Into<Queries>,
 ) -> ExitCode {
-    let (served, settings) = match program::parse::<Arguments>(defaults).check() {
+    main_with(std::env::args_os(), defaults, projection, queries.into())
+}
+
+/// The same with another command line, of which the first argument is what the program is called.
+#[must_use]
+pub fn main_with<E: EventData + 'static>(
+    arguments: impl IntoIterator<Item = OsString>,
+    defaults: Defaults,
+    projection: Projection<E>,
+    queries: Queries,
+) -> ExitCode {
+    let (served, settings) = match program::parse::<Arguments>(arguments, defaults).check() {
         Ok(checked) => checked,
         Err(errors) => return program::wrong(&errors),
     };
@@ -38,7 +50,7 @@ pub fn main<E: EventData + 'static>(
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(serve(served, settings, projection, queries.into()));
+    let code = runtime.block_on(serve(served, settings, projection, queries));
     // An opening that is at work may take minutes, and loses nothing when it is cut short.
     runtime.shutdown_background();
     code

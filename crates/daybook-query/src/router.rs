@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use daybook_event::problem::ProblemType;
 use daybook_service::http::{ApiError, GuardLimits, figures, guarded, json, operations, readiness};
 use jiff::Timestamp;
 use serde_json::json;
@@ -16,23 +15,12 @@ use super::api::Api;
 use super::as_of::ReadSet;
 use super::limits::{BODY_TIMEOUT, REQUESTS_MAX};
 use super::metrics;
+use super::queries::Queries;
 use super::request::QueryRequest;
 use super::responder::Body;
 use super::status::{self, Status};
 
-#[derive(Clone)]
-pub struct Queries {
-    pub routes: Router<Arc<Api>>,
-    pub problems: &'static [ProblemType],
-}
-
-impl From<Router<Arc<Api>>> for Queries {
-    /// Of a domain that has no problems of its own.
-    fn from(routes: Router<Arc<Api>>) -> Self {
-        Self { routes, problems: &[] }
-    }
-}
-
+/// All routes.
 pub(super) fn router(queries: Queries, api: Arc<Api>) -> Router {
     let limits = GuardLimits {
         requests_max: Some(REQUESTS_MAX),

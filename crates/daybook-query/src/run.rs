@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::heavy::TaskError;
 use super::limits::{SHUTDOWN_GRACE, STOP_TIMEOUT};
-use super::router::Queries;
+use super::queries::Queries;
 use super::service::{BuildError, Service, StartError};
 use super::settings::Settings;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use daybook_event::event_data::EventData;
 use daybook_projection::read_model::{SERVING_LOCK, Withdrawn};
-use daybook_projection::{Layout, Projection, ReadModel, ReadModelError};
+use daybook_projection::{Contradiction, Layout, Projection, ReadModel, ReadModelError};
 use daybook_service::{LogOnce, Stop, StopOnDrop};
 use daybook_store::{DirectoryLock, LockError};
 use tokio::sync::mpsc;
@@ -22,7 +22,8 @@ use super::keeper::Keeper;
 use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX, STOP_TIMEOUT};
 use super::measuring::measure;
 use super::ownership::Ownership;
-use super::router::{Queries, router};
+use super::queries::Queries;
+use super::router::router;
 use super::run::RunError;
 use super::settings::Settings;
 use tokio::task::spawn_blocking;
@@ -45,6 +46,10 @@ pub enum StartError {
     ReadModel(#[from] ReadModelError),
     #[error("the system gives no thread for the keeper: {0}; check the limits of this process")]
     Thread(#[from] std::io::Error),
+    #[error(transparent)]
+    Projection(#[from] Contradiction),
+    #[error("the queries contradict themselves: {0}")]
+    Queries(String),
     #[error("starting ended without a result: {0}; restart the process, and report this")]
     Task(#[from] JoinError),
 }
@@ -66,7 +71,13 @@ impl Service {
         queries: impl Into<Queries>,
         holder: &str,
     ) -> Result<Self, StartError> {
-        let layout = projection.layout();
+        let (layout, queries) = (projection.layout(), queries.into());
+        if let Some(contradiction) = projection.contradiction() {
+            return Err(contradiction.into());
+        }
+        if let Some(contradiction) = queries.contradiction(&layout) {
+            return Err(StartError::Queries(contradiction));
+        }
         let (read_model, lock) = open(&settings.data_dir, &layout, holder).await?;
         let wait_max = Duration::from_millis(settings.wait_ms_max);
         let api = Arc::new(Api::new(read_model.clone(), &layout, wait_max, settings.catch_up_max));
@@ -94,7 +105,7 @@ impl Service {
             api: api.clone(),
             said: LogOnce::new(),
         };
-        let router = router(queries.into(), api.clone());
+        let router = router(queries, api.clone());
         let keeper = Some(spawn_keeper(keeper, api, stopped.clone())?);
         Ok(Self {
             router,

@@ -5,6 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+/// Whether it lives.
+pub const LIVE: &str = "/health/live";
+/// Whether it does what it is there for.
+pub const READY: &str = "/health/ready";
 /// Longest wait for the connection, and for each part of the answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// The status line is all that is looked at.
@@ -19,11 +23,12 @@ pub enum HealthCheckError {
     Unwell { address: SocketAddr, status_line: String },
 }
 
-/// Asks the instance that listens on `listen` for `GET /health/live`.
+/// Asks the instance that listens on `listen` for `path`, which is [`LIVE`] or [`READY`].
 /// Errors: [`HealthCheckError`] if there is no answer of 200 in a few seconds.
-pub fn check(listen: SocketAddr) -> Result<(), HealthCheckError> {
+pub fn check(listen: SocketAddr, path: &str) -> Result<(), HealthCheckError> {
     let address = reachable(listen);
-    let status_line = ask(address).map_err(|source| HealthCheckError::Unreachable { address, source })?;
+    let status_line =
+        ask(address, path).map_err(|source| HealthCheckError::Unreachable { address, source })?;
     if status_line.split(' ').nth(1) == Some("200") {
         return Ok(());
     }
@@ -40,12 +45,12 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-fn ask(address: SocketAddr) -> io::Result<String> {
+fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     // Formatted first: `write!` would send it in pieces, and an answer given before the last piece would reset us.
-    let request = format!("GET /health/live HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(STATUS_LINE_BYTES_MAX).read_to_end(&mut answer)?;
@@ -76,15 +81,15 @@ mod tests {
 
     #[test]
     fn only_200_counts_as_alive() {
-        check(serve_once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).unwrap();
-        let unwell = check(serve_once("HTTP/1.1 503 Service Unavailable\r\n\r\n")).unwrap_err();
+        check(serve_once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), LIVE).unwrap();
+        let unwell = check(serve_once("HTTP/1.1 503 Service Unavailable\r\n\r\n"), LIVE).unwrap_err();
         assert!(unwell.to_string().contains("503"), "{unwell}");
     }
 
     #[test]
     fn nobody_there_is_an_error_with_the_address() {
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-        assert!(check(free).unwrap_err().to_string().contains(&free.to_string()));
+        assert!(check(free, LIVE).unwrap_err().to_string().contains(&free.to_string()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How every service begins and ends as a program: its address, its log, its exit code and its last words.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,10 +51,13 @@ pub fn address(expected: &'static str) -> impl TypedValueParser<Value = SocketAd
     setting(expected, SocketAddr::from(([127, 0, 0, 1], 0)), |raw| raw.trim().parse().ok())
 }
 
-/// Reads a command line that has [`ServiceFlags`]; one that cannot be read ends the program. What is wrong in it waits for
-/// [`SettingErrors::of_flags`].
-pub fn parse<F: CommandFactory + FromArgMatches>(defaults: Defaults) -> F {
-    let matches = command::<F>(defaults).get_matches();
+/// Reads a command line that has [`ServiceFlags`]; one that cannot be read ends the program. The first of `arguments` is what the
+/// program is called. What is wrong in it waits for [`SettingErrors::of_flags`].
+pub fn parse<F: CommandFactory + FromArgMatches>(
+    arguments: impl IntoIterator<Item = OsString>,
+    defaults: Defaults,
+) -> F {
+    let matches = command::<F>(defaults).get_matches_from(arguments);
     F::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
@@ -76,7 +80,7 @@ impl ServiceFlags {
     /// Asks a running service whether it lives, if that is the task, and says how that ended.
     #[must_use]
     pub fn health_checked(&self) -> Option<ExitCode> {
-        self.health_check.then(|| ended(health_check::check(self.listen), EXIT_FAILED))
+        self.health_check.then(|| ended(health_check::check(self.listen, health_check::LIVE), EXIT_FAILED))
     }
 
     /// Sets up the log and takes the address.

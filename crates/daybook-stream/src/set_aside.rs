@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use daybook_event::envelope::OpenError;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::record::{Headers, RecordView};
@@ -29,7 +30,7 @@ pub enum Unowned {
 }
 
 /// How much was set aside of one partition: kept with the checkpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
     pub records: u64,
     pub first_offset: i64,

@@ -46,3 +46,19 @@ fn events_are_written_and_read() {
 fn a_rejection_is_a_problem() {
     assert_eq!(Problem::from(Refused::Unknown).slug(), "account-unknown");
 }
+
+#[derive(Debug, PartialEq, Body)]
+struct Open {
+    owner: String,
+    limit: Option<u32>,
+}
+
+#[test]
+fn a_body_has_its_fields_and_no_others() {
+    let read = |body: &str| serde_json::from_str::<Open>(body).map_err(|error| error.to_string());
+    let owner = "Ada".to_owned();
+    assert_eq!(read(r#"{"owner":"Ada"}"#), Ok(Open { owner: owner.clone(), limit: None }));
+    assert_eq!(read(r#"{"owner":"Ada","limit":5}"#), Ok(Open { owner, limit: Some(5) }));
+    assert!(read(r#"{"limit":5}"#).unwrap_err().contains("missing field `owner`"));
+    assert!(read(r#"{"owner":"Ada","age":5}"#).unwrap_err().contains("unknown field `age`"));
+}

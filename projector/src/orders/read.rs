@@ -29,7 +29,7 @@ pub fn page(
     from_index: u64,
     limit: usize,
 ) -> Result<OrdersPage, ReadError> {
-    let Some(row) = super::super::load::<Orders>(generation, user_id)? else {
+    let Some(row) = daybook_projection::load::<Orders>(generation, user_id)? else {
         return Ok(OrdersPage::default());
     };
     let total = row.total();
@@ -58,7 +58,7 @@ pub fn each(
     user_id: Uuid,
     mut visit: impl FnMut(&[Order]) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, ReadError> {
-    let Some(row) = super::super::load::<Orders>(generation, user_id)? else {
+    let Some(row) = daybook_projection::load::<Orders>(generation, user_id)? else {
         return Ok(ControlFlow::Continue(()));
     };
     for number in 0..=u64::from(row.parts) {

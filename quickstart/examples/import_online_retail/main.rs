@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use daybook::{Place, PlaceFlags};
 use daybook_service::program::chain;
 use indicatif::{ProgressBar, ProgressStyle};
 use quickstart::client::Client;
 use quickstart::shop::{Shop, Urls};
-use quickstart::start::{Place, PlaceFlags};
 
 /// Play real purchases through the shop and compare D's answers with the file.
 #[derive(Debug, Parser)]
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 /// `Ok(false)`: everything ran, but D's answers differ from the file.
 async fn import(file: &Path, place: &Place) -> Result<bool, String> {
     let plan = plan::plan(&lines::read(file)?);
-    let site = place.prepare().map_err(|error| chain(&error))?;
+    let site = place.prepare(&schemas::TOPICS).map_err(|error| chain(&error))?;
     let shop = Shop::start(&site.settings).await.map_err(|error| chain(&error))?;
     let outcome = play_and_compare(&shop.urls, &plan).await;
     shop.stop().await.map_err(|error| chain(&error))?;

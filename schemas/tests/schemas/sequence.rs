@@ -148,3 +148,14 @@ fn what_a_shut_out_writer_sent_behind_its_own_event_is_skipped_and_no_other_log(
     sequence.pass(Verdict::Claim, 2, id(50), 3);
     assert_eq!(sequence.check(1, 3, id(60), Some(id(59))), Ok(Verdict::Superseded));
 }
+
+#[test]
+fn a_repeated_event_puts_no_writer_in_force_whatever_epoch_its_copy_names() {
+    let mut sequence = after(3);
+    for position in [1, 2] {
+        assert_eq!(sequence.check(9, position, id(position.into()), None), Ok(Verdict::Duplicate));
+        sequence.pass(Verdict::Duplicate, 9, id(position.into()), 3);
+    }
+    assert_eq!(sequence.check(0, 3, id(3), None), Ok(Verdict::Apply), "its writer is in force as before");
+    assert_eq!((sequence.epoch(), sequence.reached().epoch), (0, 0));
+}

@@ -25,15 +25,9 @@ fn main() -> ExitCode {
     }
     let _failpoints = fail::FailScenario::setup();
     match name.as_str() {
-        "users" => wait(command_line::main(users::DEFAULTS, |settings, listener| {
-            daybook_command::run(settings, listener, command_line::shutdown_signal(), users::routes())
-        })),
-        "products" => wait(command_line::main(products::DEFAULTS, |settings, listener| {
-            daybook_command::run(settings, listener, command_line::shutdown_signal(), products::routes())
-        })),
-        "orders" => wait(command_line::main(orders::DEFAULTS, |settings, listener| {
-            daybook_command::run(settings, listener, command_line::shutdown_signal(), orders::routes())
-        })),
+        "users" => wait(command_line::main(users::DEFAULTS, users::routes())),
+        "products" => wait(command_line::main(products::DEFAULTS, products::routes())),
+        "orders" => wait(command_line::main(orders::DEFAULTS, orders::routes())),
         "query-api" => daybook_query::command_line::main(
             query_api::DEFAULTS,
             projector::projection(),

@@ -52,6 +52,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
 
 /// All that a program may need; the shop is for its examples.
 const OF_THE_FACADE: &[&str] = &[
+    // Itself, with its test kit, for its tests.
+    "daybook",
     "daybook-command",
     "daybook-event",
     "daybook-kafka",

@@ -75,7 +75,7 @@ impl Quarantine {
                 let of_aggregate = writes.entry((at.table, at.subject)).or_default();
                 let told_at = Written { partition: event.partition, position: at.position };
                 let form = follows[at.table].form;
-                of_aggregate.extend(reference_row(at.table, form, update, told_at));
+                of_aggregate.extend(reference_row((at.table, at.subject), form, update, told_at));
                 of_aggregate.push((key.to_vec(), None));
                 continue;
             }

@@ -64,7 +64,12 @@ impl Source {
                 let told_at = Written { partition, position: envelope.position };
                 match read {
                     Ok(_) if fires("forget-fact") => {}
-                    Ok(update) => batch.write(reference_row(self.table, followed.form, update, told_at)),
+                    Ok(update) => batch.write(reference_row(
+                        (self.table, envelope.subject),
+                        followed.form,
+                        update,
+                        told_at,
+                    )),
                     Err(unreadable) => batch.write(quarantine.park(self.table, &envelope, unreadable)?),
                 }
                 batch.followed += 1;

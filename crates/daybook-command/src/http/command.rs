@@ -20,16 +20,17 @@ use crate::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
 use crate::references::Followed;
 use crate::service::Service;
 
-/// Reads a request, has its command decided, and answers. `build` makes the command of the body; a request without one gets
-/// an empty one.
+/// Reads a request about an aggregate, has its command decided, and answers. `build` makes the command of the body; a request
+/// without one gets an empty one.
 pub(super) async fn command<A: Aggregate>(
     service: &Service<A>,
     parts: &Parts,
     body: RawBody,
+    aggregate_id: Uuid,
     is_fresh: bool,
     build: impl FnOnce(&Body) -> Result<A::Command, ApiError>,
 ) -> Response {
-    match execute(service, parts, body, is_fresh, build).await {
+    match execute(service, parts, body, aggregate_id, is_fresh, build).await {
         Ok(outcome) => answer::<A>(&parts.method, parts.uri.path(), outcome),
         Err(error) => error.into_response(),
     }
@@ -39,6 +40,7 @@ async fn execute<A: Aggregate>(
     service: &Service<A>,
     parts: &Parts,
     body: RawBody,
+    aggregate_id: Uuid,
     is_fresh: bool,
     build: impl FnOnce(&Body) -> Result<A::Command, ApiError>,
 ) -> Result<Outcome, ApiError> {
@@ -56,7 +58,7 @@ async fn execute<A: Aggregate>(
     if let Some(token) = &after.token {
         service.after(token, after.wait).await?;
     }
-    let request = command::Request { command, is_fresh, condition, idempotency, cause };
+    let request = command::Request { aggregate_id, command, is_fresh, condition, idempotency, cause };
     Ok(service.execute(request).await?)
 }
 

@@ -49,6 +49,12 @@ impl<A: Aggregate> Clone for Route<A> {
     }
 }
 
+impl<A: Aggregate> Clone for Routes<A> {
+    fn clone(&self) -> Self {
+        Self { resource: self.resource, id_name: self.id_name, routes: self.routes.clone() }
+    }
+}
+
 impl<A: Aggregate> Routes<A> {
     /// Shows aggregates below the path `resource`, such as `/products`; `id_name` is what clients call their id.
     #[must_use]
@@ -110,6 +116,12 @@ impl<A: Aggregate> Routes<A> {
         format!("{}/{{{}}}{below}", self.resource, self.id_name)
     }
 
+    /// The path below which aggregates are shown.
+    #[must_use]
+    pub fn resource(&self) -> &'static str {
+        self.resource
+    }
+
     /// All routes, but for that which shows an aggregate.
     pub fn iter(&self) -> impl Iterator<Item = &Route<A>> {
         self.routes.iter()
@@ -161,7 +173,7 @@ async fn answer<A: Aggregate>(service: &Service<A>, route: &Route<A>, request: R
     let (parts, body) = request.into_parts();
     let id = if route.is_new { Ok(service.ambient.new_id()) } else { path_id(&parts) };
     match id {
-        Ok(id) => command(service, &parts, body, route.is_new, |body| (route.make)(id, body)).await,
+        Ok(id) => command(service, &parts, body, id, route.is_new, |body| (route.make)(id, body)).await,
         Err(error) => error.into_response(),
     }
 }

@@ -80,10 +80,15 @@ pub fn keeps_moving<T: PartialEq>(what: &str, mut seen: impl FnMut() -> T, wante
 
 /// Lets a service decide a command, without HTTP; it must be accepted.
 #[track_caller]
-pub fn execute<A: Aggregate>(service: &Service<A>, command: A::Command) -> impl Future<Output = ()> {
+pub fn execute<A: Aggregate>(
+    service: &Service<A>,
+    aggregate_id: Uuid,
+    command: A::Command,
+) -> impl Future<Output = ()> {
     let id = service.ambient.new_id();
     let cause = Cause { correlation_id: id, command_id: id, traceparent: None };
     let executed = service.execute(Request {
+        aggregate_id,
         command,
         is_fresh: false,
         condition: Condition::default(),

@@ -16,7 +16,7 @@ use crate::testing::{Log, PARTITIONS, TestService, broker, execute, settings};
 async fn make_in(toys: &TestService<Toys>, partition: i32) {
     let is_there = |id: &Uuid| partition_for_key(id.to_string().as_bytes(), PARTITIONS) == partition;
     let id = (1..).map(Uuid::from_u128).find(is_there).unwrap();
-    execute(toys.service(), ToyCommand::Make(id, format!("in {partition}"))).await;
+    execute(toys.service(), id, ToyCommand::Make(id, format!("in {partition}"))).await;
     toys.relayed();
 }
 

@@ -22,9 +22,9 @@ const OTHER: Uuid = Uuid::from_u128(2);
 /// Reads two types, each newer program one more than the older.
 fn read(event_type: &str, newest: u8) -> Result<ReferenceUpdate<Value>, String> {
     match event_type {
-        "made.v1" => Ok(Some((DOLL, Existence::Present(Value::new())))),
+        "made.v1" => Ok(Some(Existence::Present(Value::new()))),
         "painted.v2" if newest >= 2 => Ok(None),
-        "gone.v3" if newest >= 3 => Ok(Some((DOLL, Existence::Gone))),
+        "gone.v3" if newest >= 3 => Ok(Some(Existence::Gone)),
         _ => Err(format!("event type `{event_type}` is unknown")),
     }
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::command::{Cause, Condition, DependsOn, Outcome, Request, Undecided};
-use crate::references::{ReferenceRow, Value};
+use crate::references::{ReferenceRow, Value, table};
 use crate::run::Starting;
 use crate::running::Running;
 use crate::seal::SystemAmbient;
@@ -60,11 +60,7 @@ impl<R: Label> Aggregate for Shelf<R> {
     type Event = ShelfEvent;
     type Rejection = ShelfRejection;
     type Facts = Option<Existence<R>>;
-    type Shown = String;
-
-    fn aggregate_id((shelf_id, _): &(Uuid, Uuid)) -> Uuid {
-        *shelf_id
-    }
+    const UNKNOWN: ShelfRejection = ShelfRejection::NoShelf;
 
     fn facts(
         _: Option<&String>,
@@ -91,18 +87,14 @@ impl<R: Label> Aggregate for Shelf<R> {
     fn evolve(_: Option<String>, ShelfEvent::Filled { label, .. }: &ShelfEvent) -> String {
         label.clone()
     }
-
-    fn shown(state: Option<&String>) -> Result<&String, ShelfRejection> {
-        state.ok_or(ShelfRejection::NoShelf)
-    }
 }
 
 /// What each event leaves: the value as a whole.
 fn update<R>(event: ToyEvent, made: impl FnOnce(String) -> R) -> ReferenceUpdate<R> {
     match event {
-        ToyEvent::Made { toy_id, name } => Some((toy_id, Existence::Present(made(name)))),
+        ToyEvent::Made { name, .. } => Some(Existence::Present(made(name))),
         ToyEvent::Painted { .. } => None,
-        ToyEvent::Lost { toy_id } => Some((toy_id, Existence::Gone)),
+        ToyEvent::Lost { .. } => Some(Existence::Gone),
     }
 }
 
@@ -169,6 +161,17 @@ impl Label for Shouted {
     }
 }
 
+#[test]
+fn what_no_aggregate_follows_is_a_fault_and_no_topic_is_followed_twice() {
+    use crate::group::Stopped;
+    let Err(ReferenceError(stopped)) = table::<Shelf<Name>, There>() else { panic!("it is not followed") };
+    assert!(matches!(stopped, Stopped::Undecided(Undecided::Fault)));
+    assert_eq!(table::<Shelf<Name>, Name>().unwrap(), 0);
+    let followed = |topic| Followed::reading(topic, |_, _| Ok(None));
+    assert!(Followed::are_distinct(&[followed("a"), followed("ab"), followed("b")]));
+    assert!(!Followed::are_distinct(&[followed("a"), followed("b"), followed("a")]));
+}
+
 fn start<R: Label>(settings: &Settings) -> Running<Shelf<R>> {
     Running::start(settings, Arc::new(SystemAmbient), &Starting::default()).unwrap()
 }
@@ -180,6 +183,7 @@ async fn put<R: Label>(
 ) -> Result<(String, Vec<DependsOn>), String> {
     let shelf_id = running.service.ambient.new_id();
     let request = || Request::<Shelf<R>> {
+        aggregate_id: shelf_id,
         command: (shelf_id, toy_id),
         is_fresh: false,
         condition: Condition::default(),
@@ -201,7 +205,7 @@ async fn put<R: Label>(
 
 async fn made(toys: &TestService<Toys>, id: u128, name: &str) -> Uuid {
     let id = Uuid::from_u128(id);
-    execute(toys.service(), ToyCommand::Make(id, name.to_owned())).await;
+    execute(toys.service(), id, ToyCommand::Make(id, name.to_owned())).await;
     id
 }
 
@@ -221,8 +225,8 @@ async fn a_decision_reads_a_value_and_depends_on_the_event_that_told_of_it() {
     let toys = TestService::<Toys>::start(broker.kafka(""), router);
     let shelves = start::<Name>(&settings(broker.kafka(""), &dir.path().join("shelves")));
     let (bear, doll) = (made(&toys, 1, "bear").await, made(&toys, 2, "doll").await);
-    execute(toys.service(), ToyCommand::Paint(bear, 1)).await;
-    execute(toys.service(), ToyCommand::Lose(doll)).await;
+    execute(toys.service(), bear, ToyCommand::Paint(bear, 1)).await;
+    execute(toys.service(), doll, ToyCommand::Lose(doll)).await;
     followed(&shelves, 4);
     let (label, depends_on) = put(&shelves, bear).await.unwrap();
     assert_eq!((&*label, depends_on.len()), ("bear", 1));

@@ -67,13 +67,8 @@ impl Aggregate for Toys {
     type Event = ToyEvent;
     type Rejection = ToyRejection;
     type Facts = ();
-    type Shown = Toy;
 
-    fn aggregate_id(command: &ToyCommand) -> Uuid {
-        match command {
-            ToyCommand::Make(id, _) | ToyCommand::Paint(id, _) | ToyCommand::Lose(id) => *id,
-        }
-    }
+    const UNKNOWN: ToyRejection = ToyRejection::Unknown;
 
     fn decide(state: Option<&Toy>, command: &ToyCommand, (): &()) -> Result<Vec<ToyEvent>, ToyRejection> {
         match (command, state) {
@@ -100,10 +95,6 @@ impl Aggregate for Toys {
             }
             ToyEvent::Lost { toy_id } => Toy { coats: state.map_or(0, |toy| toy.coats), ..nameless(*toy_id) },
         }
-    }
-
-    fn shown(state: Option<&Toy>) -> Result<&Toy, ToyRejection> {
-        state.ok_or(ToyRejection::Unknown)
     }
 }
 

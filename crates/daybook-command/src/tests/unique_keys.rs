@@ -268,7 +268,7 @@ async fn twins_of_the_log_are_the_same_however_the_store_came_about() {
     for id in [second, first] {
         let broker = broker();
         let toys = TestService::<Toys>::start(broker.kafka(""), router);
-        execute(toys.service(), ToyCommand::Make(id, "bear".to_owned())).await;
+        execute(toys.service(), id, ToyCommand::Make(id, "bear".to_owned())).await;
         toys.relayed();
         let log = Log::read(&broker.kafka(""), "toys.events");
         let (_, event) = &log.partitions[partition(&id) as usize][0];

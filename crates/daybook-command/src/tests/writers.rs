@@ -221,3 +221,32 @@ async fn what_others_write_among_its_records_is_set_aside_and_it_relays_without_
     assert_eq!(log.claims(), vec![vec![1]; PARTITIONS as usize], "one claim each");
     assert_eq!(log.partitions.iter().flatten().count(), 30);
 }
+
+/// Copies of its newest events that name an epoch in which nobody writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_its_own_event_with_another_epoch_fences_nobody() {
+    let broker = broker();
+    let kafka = broker.kafka("");
+    let mut toys = TestService::<Toys>::start(kafka.clone(), router);
+    let names: Vec<_> = (0..60).map(|number| format!("toy {number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    make(&toys, &names[..30]).await;
+    toys.relayed();
+    let copies: Vec<_> = Log::read(&kafka, "toys.events")
+        .partitions
+        .iter()
+        .map(|records| {
+            let mut event: serde_json::Value = serde_json::from_slice(&records.last().unwrap().1).unwrap();
+            assert_eq!(event["writerepoch"], 1);
+            event["writerepoch"] = json!(6);
+            event.to_string()
+        })
+        .collect();
+    let copies: Vec<_> = (0..).zip(copies.iter().map(String::as_bytes)).collect();
+    write_raw(&kafka, "toys.events", &copies);
+    make(&toys, &names[30..]).await;
+    toys.relayed();
+    toys.stop();
+    let log = Log::read(&kafka, "toys.events");
+    assert_eq!((log.claims(), log.events().len()), (vec![vec![1]; PARTITIONS as usize], names.len()));
+}

@@ -72,7 +72,8 @@ pub struct Topic {
 ///   Its fields are its own, or those of one type that derives [`Fields`](macro@crate::Fields).
 /// - Each version before the one that is written is read through an `#[upcast]`: its `with` makes the next version of it, and
 ///   that of the last one the variant's type, or the event itself if the fields are the variant's own.
-/// - The field with `#[key]`, a UUID, is the record key: events with the same key are in order.
+/// - The field with `#[key]`, a UUID, is the record key: events with the same key are in order. Where it has one name in all
+///   variants, `key = account_id` beside the `prefix` says so once.
 ///
 /// Refused are two types with one name, a version that no upcast reads, a variant without a version, two keys and no key:
 ///

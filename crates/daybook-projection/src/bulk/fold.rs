@@ -19,14 +19,12 @@ use crate::view::{FoldError, PartStore, Parts, UnsavedParts, View};
 /// Bytes of parts of one row that are held in memory.
 const PART_BYTES_MAX: usize = 4 << 20;
 
-/// Why changes were not folded.
 #[derive(Debug)]
 pub(crate) enum ChangeError {
     /// This one contradicts the row, or the row cannot be read: the row is to be begun anew, or given up.
     Fold(ChangeAt, FoldError),
     /// One that is to wait may not.
     Stopped(StopReason),
-    /// Parts cannot be written.
     Store(StoreError),
     /// The run is damaged.
     Damaged(RowError),

@@ -63,7 +63,6 @@ const KEY_BYTES: usize = size_of::<u128>();
 const SUMMED_BYTES: usize = KEY_BYTES + size_of::<u32>();
 const HEAD_BYTES: usize = SUMMED_BYTES + size_of::<u32>();
 
-/// A place in one section of a run.
 pub(super) struct Cursor {
     run: Arc<Run>,
     /// Where in the file the bytes after the buffer's lie.

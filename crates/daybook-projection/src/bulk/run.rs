@@ -9,8 +9,10 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::sorter::{Entry, Sorter};
-use crate::codec::{RowError, RowReader, put_varint};
+use crate::codec::{self, put_varint};
 use crate::store::StoreError;
 
 /// Bytes of a group beyond which a key's changes go on in another one: a reader holds a group in memory.
@@ -22,16 +24,14 @@ pub(super) const GROUP_READ_BYTES_MAX: usize = GROUP_BYTES_MAX + (128 << 20);
 const TABLE_EVERY_BYTES: u64 = 128 << 10;
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
 /// Last bytes of every run: what it is.
-const MARK: &[u8; 4] = b"run2";
+const MARK: &[u8; 4] = b"run3";
 /// Length of the table, its checksum, then the mark.
 const TAIL_BYTES: usize = size_of::<u64>() + size_of::<u32>() + MARK.len();
 
-/// Where the changes of one view lie in a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Section {
     pub(super) start: u64,
     pub(super) end: u64,
-    /// Changes in it.
     pub(super) changes: u64,
     /// Some keys, and where the group lies in which each begins.
     pub(super) table: Vec<(u128, u64)>,
@@ -55,7 +55,7 @@ impl Run {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| StoreError::of_file("open", path, &error))?;
         let table = read_table(&file).map_err(|error| StoreError::of_file("read", path, &error))?;
-        let sections = decode(&table).map_err(|error| StoreError::damaged("read", path, error))?;
+        let sections = codec::read(&table).map_err(|error| StoreError::damaged("read", path, error))?;
         Ok(Self { file, sections })
     }
 
@@ -85,18 +85,17 @@ fn write(path: &Path, sorter: &Sorter) -> io::Result<File> {
     writer.finish()
 }
 
-/// Writes a run section by section, group by group.
 pub(super) struct RunWriter {
     to: BufWriter<File>,
     at: u64,
     table_at: u64,
-    table: Vec<u8>,
+    sections: Vec<Section>,
 }
 
 impl RunWriter {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let to = BufWriter::with_capacity(WRITE_BUFFER_BYTES, File::create(path)?);
-        Ok(Self { to, at: 0, table_at: 0, table: Vec::new() })
+        Ok(Self { to, at: 0, table_at: 0, sections: Vec::new() })
     }
 
     pub(super) fn begin(&mut self) -> Section {
@@ -120,13 +119,14 @@ impl RunWriter {
     }
 
     pub(super) fn end(&mut self, section: Section) {
-        put_section(&mut self.table, &Section { end: self.at, ..section });
+        self.sections.push(Section { end: self.at, ..section });
     }
 
     pub(super) fn finish(mut self) -> io::Result<File> {
-        let table_bytes = self.table.len() as u64;
-        let sum = checksum(&self.table, &[]);
-        self.to.write_all(&self.table)?;
+        let mut table = Vec::new();
+        codec::put(&self.sections, &mut table).map_err(io::Error::other)?;
+        let (table_bytes, sum) = (table.len() as u64, checksum(&table, &[]));
+        self.to.write_all(&table)?;
         self.to.write_all(&table_bytes.to_le_bytes())?;
         self.to.write_all(&sum.to_le_bytes())?;
         self.to.write_all(MARK)?;
@@ -151,16 +151,6 @@ fn group_length(entries: &[Entry]) -> usize {
     entries.iter().take_while(within).count()
 }
 
-fn put_section(to: &mut Vec<u8>, section: &Section) {
-    for number in [section.start, section.end, section.changes, section.table.len() as u64] {
-        put_varint(to, number);
-    }
-    for (key, at) in &section.table {
-        to.extend_from_slice(&key.to_be_bytes());
-        put_varint(to, *at);
-    }
-}
-
 fn read_table(file: &File) -> io::Result<Vec<u8>> {
     let damaged =
         |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the run is damaged: {what}"));
@@ -183,26 +173,13 @@ fn read_table(file: &File) -> io::Result<Vec<u8>> {
     Ok(table)
 }
 
-fn decode(table: &[u8]) -> Result<Vec<Section>, RowError> {
-    let mut reader = RowReader::new(table);
-    let mut sections = Vec::new();
-    while !reader.is_at_end() {
-        let (start, end) = (reader.varint("start")?, reader.varint("end")?);
-        let (changes, keys) = (reader.varint("changes")?, reader.varint("keys")?);
-        let key = |reader: &mut RowReader<'_>| Ok((reader.uuid("key")?.as_u128(), reader.varint("at")?));
-        let table = (0..keys).map(|_| key(&mut reader)).collect::<Result<_, RowError>>()?;
-        sections.push(Section { start, end, changes, table });
-    }
-    Ok(sections)
-}
-
 /// For `any_bytes`: whether these are a run's table, which is then the same when it is written and read again.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn is_a_run_table(bytes: &[u8]) -> bool {
-    let Ok(sections) = decode(bytes) else { return false };
+    let Ok(sections) = codec::read::<Vec<Section>>(bytes) else { return false };
     let mut written = Vec::new();
-    sections.iter().for_each(|section| put_section(&mut written, section));
-    assert_eq!(decode(&written), Ok(sections));
+    assert_eq!(codec::put(&sections, &mut written), Ok(()));
+    assert_eq!(codec::read(&written), Ok(sections));
     true
 }
 

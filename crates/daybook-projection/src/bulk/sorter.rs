@@ -19,7 +19,6 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Bytes of its record.
     pub(super) fn bytes(&self) -> usize {
         self.bytes as usize
     }
@@ -94,7 +93,6 @@ impl Sorter {
         self.arena.is_empty()
     }
 
-    /// Bytes in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.arena.len() + self.views.iter().map(|entries| entries.len() * size_of::<Entry>()).sum::<usize>()
     }
@@ -103,7 +101,6 @@ impl Sorter {
         self.views.iter_mut().for_each(|entries| entries.sort_unstable());
     }
 
-    /// The changes of every view.
     pub(super) fn views(&self) -> impl Iterator<Item = &[Entry]> {
         self.views.iter().map(Vec::as_slice)
     }

@@ -35,7 +35,6 @@ impl Generation {
         Commit { generation: self, batch: Batch::default(), digest, quarantine, loose: Vec::new() }
     }
 
-    /// The hash of a row or part as it is stored.
     pub(crate) fn stored_hash(&self, key: &RowKey) -> Result<Option<RowHash>, StoreError> {
         Ok(self.stored(key)?.map(|value| RowHash::of(key.bytes(), &value)))
     }
@@ -122,7 +121,7 @@ impl Commit<'_> {
         let generation = self.generation;
         let mut checkpoint = Checkpoint::clone(&generation.checkpoint());
         for (source, at) in reached {
-            open::put_source(&mut self.batch, &source, &at);
+            generation.put_source(&mut self.batch, &source, &at)?;
             checkpoint.set(source, at);
         }
         open::put_digest(&mut self.batch, self.digest);

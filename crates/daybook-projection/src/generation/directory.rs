@@ -29,19 +29,16 @@ pub fn bytes_on_disk(path: &Path) -> Result<u64, StoreError> {
 
 /// Whether the generation in `path` was begun, if only by name, and never finished. One that cannot be
 /// looked at counts as finished, so that nobody removes it.
-#[must_use]
 pub fn is_unfinished(path: &Path) -> bool {
     path.join(BUILDING_FILE).exists() || matches!(path.join(ROWS_DIRECTORY).try_exists(), Ok(false))
 }
 
 /// Layout of the generation in `path`, as text, which need not be open; `None` if it does not say.
-#[must_use]
 pub fn layout_of(path: &Path) -> Option<String> {
     fs::read_to_string(path.join(LAYOUT_FILE)).ok().filter(|layout| !layout.is_empty())
 }
 
 /// Directory for what the replay of the generation in `path` needs until it is finished.
-#[must_use]
 pub fn build_path(path: &Path) -> PathBuf {
     path.join(BUILD_DIRECTORY)
 }
@@ -60,6 +57,9 @@ pub(super) fn remove_build(path: &Path) {
 
 /// Earlier programs noted here which records waited without a position.
 const UNPLACED_FILE: &str = "UNPLACED";
+
+/// The files of a generation beside its rows, its lock and what builds it.
+const FILES: [&str; 6] = [LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, SKIPPED_FILE, UNPLACED_FILE];
 
 /// Notes that a batch was taken in part, if the next opening would find that part: sled gives up a whole batch if a write of it
 /// failed, and what it took before it met damage it keeps.
@@ -99,8 +99,7 @@ pub(crate) fn misplaced_in_build(path: &Path) -> Option<String> {
 }
 
 fn misplaced(path: &Path) -> Option<String> {
-    let ours = [LAYOUT_FILE, BUILDING_FILE, TORN_FILE, FINISHED_FILE, SKIPPED_FILE, UNPLACED_FILE];
-    files::misplaced(path, |name| ours.contains(&name))
+    files::misplaced(path, |name| FILES.contains(&name))
 }
 
 /// Refuses a generation that holds part of a batch.
@@ -117,22 +116,12 @@ pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
 
 /// Whether something else lies there.
 pub(crate) fn has_foreign_files(path: &Path) -> io::Result<bool> {
-    let ours = [
-        LOCK_FILE,
-        LAYOUT_FILE,
-        BUILDING_FILE,
-        TORN_FILE,
-        FINISHED_FILE,
-        SKIPPED_FILE,
-        UNPLACED_FILE,
-        BUILD_DIRECTORY,
-        ROWS_DIRECTORY,
-    ];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         // A file that is replaced in one step has another name before.
         let name = name.to_string_lossy();
-        if !ours.contains(&name.trim_end_matches(files::TEMPORARY_SUFFIX)) {
+        let name = name.trim_end_matches(files::TEMPORARY_SUFFIX);
+        if !FILES.contains(&name) && ![LOCK_FILE, BUILD_DIRECTORY, ROWS_DIRECTORY].contains(&name) {
             return Ok(true);
         }
     }

@@ -24,7 +24,6 @@ use crate::store::StoreError;
 
 pub(super) const FINISHED_FILE: &str = "FINISHED";
 
-/// A generation as it was finished.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Finished {
     checkpoint: Checkpoint,
@@ -89,7 +88,6 @@ fn parked(moment: &Moment) -> u64 {
     moment.quarantine.keys().map(|key| key.waiting).sum()
 }
 
-/// Whether a generation says what it was when it was finished.
 pub(super) fn is_noted(path: &Path) -> bool {
     path.join(FINISHED_FILE).exists()
 }

@@ -22,7 +22,6 @@ impl Generation {
         self.stored(&RowKey::row(view, key))
     }
 
-    /// The bytes of one part of a row.
     pub fn part(&self, view: u8, key: Uuid, number: u32) -> Result<Option<Bytes>, StoreError> {
         self.stored(&RowKey::part(view, key, number))
     }
@@ -119,13 +118,10 @@ pub struct StoredRow {
 }
 
 impl StoredRow {
-    /// What it adds to the digest.
-    #[must_use]
     pub fn hash(&self) -> RowHash {
         RowHash::of(RowKey::of(self.view, self.key, self.part).bytes(), &self.value)
     }
 
-    /// The key under which it is stored.
     pub(crate) fn stored_key(&self) -> Vec<u8> {
         RowKey::of(self.view, self.key, self.part).bytes().to_vec()
     }

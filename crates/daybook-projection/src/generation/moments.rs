@@ -16,7 +16,6 @@ use crate::store::{Failure, StoreError};
 /// What changes with a commit, beside the rows.
 #[derive(Debug, Clone, Default)]
 pub struct Moment {
-    /// How far the generation has got.
     pub checkpoint: Arc<Checkpoint>,
     /// The digest of all rows, as kept up to date by every commit.
     pub digest: Digest,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use daybook_store::{Batch, Database, Digest, DirectoryLock, Purpose, files};
 
 use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
-use crate::codec::RowError;
+use crate::codec::{self, RowError};
 use crate::generation::directory::{
     BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_files, check_not_torn, forget_notes,
     has_foreign_files, is_unfinished, layout_of, lock, note_torn, remove_build,
@@ -217,10 +217,22 @@ impl Generation {
             .map_err(|error| StoreError::new("sync", &self.path, error))
     }
 
+    pub(super) fn put_source(
+        &self,
+        batch: &mut Batch,
+        source: &SourceId,
+        at: &SourceCheckpoint,
+    ) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        codec::put(at, &mut bytes).map_err(|error| StoreError::new("write", &self.path, error))?;
+        batch.put(&keys::source(source), &bytes);
+        Ok(())
+    }
+
     pub(super) fn set_state(&self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         put_digest(&mut batch, digest);
-        checkpoint.sources().for_each(|(source, at)| put_source(&mut batch, source, at));
+        checkpoint.sources().try_for_each(|(source, at)| self.put_source(&mut batch, source, at))?;
         let quarantine = self.quarantine();
         self.write(batch, Moment { checkpoint: Arc::new(checkpoint), digest, quarantine }).map(drop)
     }
@@ -245,7 +257,7 @@ fn read_checkpoint(path: &Path, rows: &Database) -> Result<Checkpoint, Generatio
     for entry in rows.range(keys::SOURCES.to_vec()..keys::scan_start(1, None)) {
         let (key, value) = entry?;
         let decoded = keys::decode_source(&key)
-            .and_then(|source| SourceCheckpoint::decode(&value).map(|at| (source, at)))
+            .and_then(|source| codec::read(&value).map(|at: SourceCheckpoint| (source, at)))
             .map_err(damaged(path))?;
         sources.push(decoded);
     }
@@ -260,10 +272,6 @@ fn read_digest(path: &Path, rows: &Database) -> Result<Digest, GenerationError> 
 
 pub(super) fn put_digest(batch: &mut Batch, digest: Digest) {
     batch.put(keys::DIGEST, &digest.to_bytes());
-}
-
-pub(super) fn put_source(batch: &mut Batch, source: &SourceId, at: &SourceCheckpoint) {
-    batch.put(&keys::source(source), &at.encode());
 }
 
 fn damaged(path: &Path) -> impl FnOnce(RowError) -> GenerationError {

@@ -16,10 +16,8 @@ use crate::store::{GenerationError, StoreError};
 /// All that waits, as it is stored. Removes what a process that was killed has left of records that do not wait.
 pub(super) fn read(path: &Path, rows: &Database) -> Result<Quarantine, GenerationError> {
     let mut quarantine = Quarantine::default();
-    let mut joining = Joining::of(rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()));
-    while let Some(record) = joining.next().map_err(unreadable(path))? {
-        quarantine.add(&record);
-    }
+    let mut joining = Joining::of(path, rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()));
+    quarantine.add(&std::iter::from_fn(|| joining.next().transpose()).collect::<Result<Vec<_>, _>>()?);
     // They take room and nothing else: a disk that is full does not keep a generation from being opened.
     if let Err(error) = remove(rows, joining.strays) {
         tracing::warn!("what is left of records that no longer wait stays until the next opening: {error}");
@@ -27,14 +25,6 @@ pub(super) fn read(path: &Path, rows: &Database) -> Result<Quarantine, Generatio
     Ok(quarantine)
 }
 
-fn unreadable(path: &Path) -> impl Fn(JoinError) -> StoreError {
-    move |error| match error {
-        JoinError::Database(error) => error.into(),
-        JoinError::Damaged(error) => StoreError::damaged("read", path, error),
-    }
-}
-
-/// Removes entries in small batches.
 fn remove(rows: &Database, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
     let mut batch = Batch::default();
     for key in keys {
@@ -50,26 +40,23 @@ fn remove(rows: &Database, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
 }
 
 impl Generation {
-    /// The waiting records of one key in one partition, in order.
     pub(crate) fn parked_of(&self, source: &SourceId, key: &str) -> Result<Vec<ParkedRecord>, StoreError> {
         let from = keys::parked_prefix(source, key);
         // The prefix ends with a byte 0, behind which the positions stand.
         let to = [&from[..from.len() - 1], &[1]].concat();
-        let mut joining = Joining::of(self.rows.range(from..to));
-        let mut records = Vec::new();
-        while let Some(record) = joining.next().map_err(unreadable(&self.path))? {
-            records.push(record);
-        }
-        Ok(records)
+        let mut joining = Joining::of(&self.path, self.rows.range(from..to));
+        std::iter::from_fn(|| joining.next().transpose()).collect()
     }
 
-    /// Writes a record that waits into a generation that is being built and that nobody reads.
-    pub(crate) fn put_parked(&self, record: &ParkedRecord) -> Result<(), StoreError> {
-        let stored = cut(record);
-        for (key, value) in stored.pieces.iter().chain([&stored.head]) {
-            self.rows.insert(key, value)?;
+    /// Writes records that wait into a generation that is being built and that nobody reads.
+    pub(crate) fn put_parked(&self, records: &[ParkedRecord]) -> Result<(), StoreError> {
+        for record in records {
+            let stored = cut(&self.path, record)?;
+            for (key, value) in stored.pieces.iter().chain([&stored.head]) {
+                self.rows.insert(key, value)?;
+            }
         }
-        self.show_quarantine(|quarantine| quarantine.add(record))
+        self.show_quarantine(|quarantine| quarantine.add(records))
     }
 
     /// Removes the pieces of records that no longer wait, or wait for another reason. The batch that said so has been
@@ -81,8 +68,8 @@ impl Generation {
         for record in records {
             let from = keys::parked(&record.source, &record.key, record.position, record.view());
             let to = keys::parked_end(&from);
-            let mut joining = Joining::of(self.rows.range(from..to));
-            while joining.next().map_err(unreadable(&self.path))?.is_some() {}
+            let mut joining = Joining::of(&self.path, self.rows.range(from..to));
+            while joining.next()?.is_some() {}
             remove(&self.rows, joining.strays)?;
         }
         Ok(())
@@ -99,8 +86,8 @@ impl Commit<'_> {
     /// Writes records that wait from now on. Their pieces are written at once, in small batches of their own.
     pub(crate) fn park(&mut self, records: Vec<ParkedRecord>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        for record in records {
-            let stored = cut(&record);
+        for record in &records {
+            let stored = cut(&self.generation.path, record)?;
             for (key, value) in &stored.pieces {
                 batch.put(key, value);
                 if batch.bytes() >= BATCH_BYTES_MAX {
@@ -108,7 +95,9 @@ impl Commit<'_> {
                 }
             }
             self.batch.put(&stored.head.0, &stored.head.1);
-            Arc::make_mut(&mut self.quarantine).add(&record);
+        }
+        if !records.is_empty() {
+            Arc::make_mut(&mut self.quarantine).add(&records);
         }
         if batch.bytes() > 0 {
             self.generation.rows.apply_and_sync_if_due(batch)?;
@@ -132,7 +121,7 @@ impl Commit<'_> {
 }
 
 /// Bytes of the record in one stored value.
-pub(super) const PIECE_BYTES_MAX: usize = 12 << 10;
+const PIECE_BYTES_MAX: usize = 12 << 10;
 /// Bytes of a topic's name, as Kafka allows them, and of what stands around topic and key in a stored key.
 const REST_OF_KEY_BYTES_MAX: usize = 249 + 32;
 const _: () = assert!(PIECE_BYTES_MAX + 1 + PARKED_KEY_BYTES_MAX + REST_OF_KEY_BYTES_MAX <= VALUE_BYTES_MAX);
@@ -142,21 +131,19 @@ const WHOLE: u8 = 0;
 const CUT: u8 = 1;
 const SUM_BYTES: usize = 16;
 
-/// A stored key and its value.
 type Entry = (Vec<u8>, Vec<u8>);
 
-/// A record as it is stored.
-pub(super) struct Cut {
-    pub(super) head: Entry,
-    pub(super) pieces: Vec<Entry>,
+struct Cut {
+    head: Entry,
+    pieces: Vec<Entry>,
 }
 
 /// Cuts a record into pieces, if it is too large to be stored whole.
-pub(super) fn cut(record: &ParkedRecord) -> Cut {
+fn cut(path: &Path, record: &ParkedRecord) -> Result<Cut, StoreError> {
     let key = keys::parked(&record.source, &record.key, record.position, record.view());
-    let bytes = record.encode();
+    let bytes = record.encode().map_err(|error| StoreError::new("write", path, error))?;
     if bytes.len() <= PIECE_BYTES_MAX {
-        return Cut { head: (key, [&[WHOLE], &bytes[..]].concat()), pieces: Vec::new() };
+        return Ok(Cut { head: (key, [&[WHOLE], &bytes[..]].concat()), pieces: Vec::new() });
     }
     let sum = sum(&bytes);
     let piece = |(number, piece): (u16, &[u8])| (keys::parked_piece(&key, &sum, number), piece.to_vec());
@@ -164,7 +151,7 @@ pub(super) fn cut(record: &ParkedRecord) -> Cut {
     let mut head = vec![CUT];
     head.extend_from_slice(&sum);
     put_varint(&mut head, bytes.len() as u64);
-    Cut { head: (key, head), pieces }
+    Ok(Cut { head: (key, head), pieces })
 }
 
 fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
@@ -174,34 +161,22 @@ fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
 }
 
 /// Puts records together from entries in the order of their keys.
-pub(super) struct Joining<I: Iterator> {
+struct Joining<'p, I: Iterator> {
+    path: &'p Path,
     entries: Peekable<I>,
     /// Keys of pieces that are nobody's.
-    pub(super) strays: Vec<Vec<u8>>,
+    strays: Vec<Vec<u8>>,
 }
 
-/// Why a record cannot be put together.
-#[derive(Debug)]
-pub(super) enum JoinError {
-    Database(DatabaseError),
-    Damaged(RowError),
-}
-
-impl From<RowError> for JoinError {
-    fn from(error: RowError) -> Self {
-        Self::Damaged(error)
-    }
-}
-
-impl<I: Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> Joining<I> {
-    pub(super) fn of(entries: I) -> Self {
-        Self { entries: entries.peekable(), strays: Vec::new() }
+impl<'p, I: Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> Joining<'p, I> {
+    fn of(path: &'p Path, entries: I) -> Self {
+        Self { path, entries: entries.peekable(), strays: Vec::new() }
     }
 
-    /// The next record.
-    pub(super) fn next(&mut self) -> Result<Option<ParkedRecord>, JoinError> {
-        while let Some((key, value)) = self.entries.next().transpose().map_err(JoinError::Database)? {
-            match keys::parked_part(&key)? {
+    fn next(&mut self) -> Result<Option<ParkedRecord>, StoreError> {
+        let damaged = |error| StoreError::damaged("read", self.path, error);
+        while let Some((key, value)) = self.entries.next().transpose()? {
+            match keys::parked_part(&key).map_err(damaged)? {
                 ParkedKeyPart::Head => return self.join(&key, &value).map(Some),
                 ParkedKeyPart::Piece { .. } => self.strays.push(key.to_vec()),
             }
@@ -209,45 +184,46 @@ impl<I: Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> Joining<I> {
         Ok(None)
     }
 
-    fn join(&mut self, head: &[u8], value: &[u8]) -> Result<ParkedRecord, JoinError> {
-        let mut reader = RowReader::new(value);
-        let whole = match reader.byte("head")? {
-            WHOLE => return self.only(head, ParkedRecord::decode(&value[1..])?),
-            CUT => reader.take(SUM_BYTES, "sum")?.to_vec(),
-            other => return Err(RowError::impossible("head", other).into()),
-        };
-        let length: usize = reader.number("length")?;
-        reader.finish()?;
+    /// What there is of pieces beside those that a record needs is nobody's.
+    fn join(&mut self, head: &[u8], value: &[u8]) -> Result<ParkedRecord, StoreError> {
+        let path = self.path;
+        let damaged = |error| StoreError::damaged("read", path, error);
+        let (whole, length) = read_head(value).map_err(damaged)?;
         let mut bytes = Vec::new();
-        while let Some((key, piece)) = self.next_below(head)? {
+        // The next entry whose key begins with that of the head.
+        let is_below = |entry: &I::Item| entry.as_ref().map_or(true, |(key, _)| key.starts_with(head));
+        while let Some((key, piece)) = self.entries.next_if(is_below).transpose()? {
             let expected = bytes.len() / PIECE_BYTES_MAX;
-            match keys::parked_part(&key)? {
+            match keys::parked_part(&key).map_err(damaged)? {
                 ParkedKeyPart::Piece { sum, number }
-                    if whole.starts_with(sum) && usize::from(number) == expected =>
+                    if whole.is_some_and(|whole| whole.starts_with(sum))
+                        && usize::from(number) == expected =>
                 {
                     bytes.extend_from_slice(&piece);
                 }
                 _ => self.strays.push(key.to_vec()),
             }
         }
-        if bytes.len() != length || sum(&bytes)[..] != whole {
-            return Err(RowError::CutOff { field: "pieces of a record that waits" }.into());
-        }
-        Ok(ParkedRecord::decode(&bytes)?)
+        let record = match whole {
+            None => ParkedRecord::decode(&value[1..]),
+            Some(whole) if bytes.len() == length && sum(&bytes)[..] == *whole => ParkedRecord::decode(&bytes),
+            Some(_) => Err(RowError::CutOff { field: "pieces of a record that waits" }),
+        };
+        record.map_err(damaged)
     }
+}
 
-    /// A record that needs no pieces; what there are of them is nobody's.
-    fn only(&mut self, head: &[u8], record: ParkedRecord) -> Result<ParkedRecord, JoinError> {
-        while let Some((key, _)) = self.next_below(head)? {
-            self.strays.push(key.to_vec());
+/// Sum and length of a record that was cut.
+fn read_head(value: &[u8]) -> Result<(Option<&[u8]>, usize), RowError> {
+    let mut reader = RowReader::new(value);
+    match reader.byte("head")? {
+        WHOLE => Ok((None, 0)),
+        CUT => {
+            let (sum, length) = (reader.take(SUM_BYTES, "sum")?, reader.number("length")?);
+            reader.finish()?;
+            Ok((Some(sum), length))
         }
-        Ok(record)
-    }
-
-    /// The next entry whose key begins with that of the head.
-    fn next_below(&mut self, head: &[u8]) -> Result<Option<(Bytes, Bytes)>, JoinError> {
-        let is_below = |entry: &I::Item| entry.as_ref().map_or(true, |(key, _)| key.starts_with(head));
-        self.entries.next_if(is_below).transpose().map_err(JoinError::Database)
+        other => Err(RowError::impossible("head", other)),
     }
 }
 
@@ -275,12 +251,16 @@ mod tests {
         ParkedRecord { source, key, position, offset, id, has_event_id, change, value, headers, reason }
     }
 
+    fn cut_up(record: &ParkedRecord) -> Cut {
+        cut(Path::new("a test"), record).unwrap()
+    }
+
     fn put(rows: &Database, entries: &[Entry]) {
         entries.iter().for_each(|(key, value)| drop(rows.insert(key, value).unwrap()));
     }
 
-    fn all(rows: &Database) -> Joining<impl Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> {
-        Joining::of(rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()))
+    fn all(rows: &Database) -> Joining<'_, impl Iterator<Item = Result<(Bytes, Bytes), DatabaseError>>> {
+        Joining::of(Path::new("a test"), rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()))
     }
 
     #[test]
@@ -290,7 +270,7 @@ mod tests {
         let sizes = (PIECE_BYTES_MAX - 70..PIECE_BYTES_MAX + 3).chain([0, 2 * PIECE_BYTES_MAX, 128 << 10]);
         let records: Vec<_> = (0..).zip(sizes).map(|(position, bytes)| record(position, bytes)).collect();
         for record in &records {
-            let Cut { head, pieces } = cut(record);
+            let Cut { head, pieces } = cut_up(record);
             put(&rows, &pieces);
             put(&rows, &[head]);
         }
@@ -307,24 +287,24 @@ mod tests {
         let rows = filled(directory.path());
         let (gone, first, again, last) =
             (record(1, 40_000), record(2, 30_000), record(2, 30_001), record(3, 10));
-        put(&rows, &cut(&gone).pieces);
+        put(&rows, &cut_up(&gone).pieces);
         for record in [&first, &again, &last] {
-            put(&rows, &cut(record).pieces);
-            put(&rows, &[cut(record).head]);
+            put(&rows, &cut_up(record).pieces);
+            put(&rows, &[cut_up(record).head]);
         }
         let quarantine = read(directory.path(), &rows).unwrap();
         let waiting: Vec<_> =
             quarantine.parked().map(|(_, position, event)| (position, event.bytes)).collect();
         assert_eq!(waiting, [(2, again.bytes() as u64), (3, last.bytes() as u64)]);
         let left = rows.range(keys::PARKED.to_vec()..keys::SOURCES.to_vec()).count();
-        assert_eq!(left, 2 + cut(&again).pieces.len());
+        assert_eq!(left, 2 + cut_up(&again).pieces.len());
     }
 
     #[test]
     fn a_head_without_one_of_its_pieces_is_damage() {
         let directory = tempfile::tempdir().unwrap();
         let rows = filled(directory.path());
-        let Cut { head, mut pieces } = cut(&record(1, 40_000));
+        let Cut { head, mut pieces } = cut_up(&record(1, 40_000));
         pieces.remove(1);
         put(&rows, &pieces);
         put(&rows, &[head]);

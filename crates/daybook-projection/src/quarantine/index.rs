@@ -21,7 +21,6 @@ pub struct ParkedKey {
     /// Number of the one view whose row of this key waits, because an event contradicts it; none if whole events wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<u8>,
-    /// Position of the first event that waits.
     pub since_position: u64,
     /// Id of that event; none if its envelope cannot be read, or it waits for one view.
     pub event_id: Option<Uuid>,
@@ -30,7 +29,6 @@ pub struct ParkedKey {
     pub reason: String,
 }
 
-/// Where one parked event stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParkedEvent {
     pub(crate) key: String,
@@ -57,7 +55,6 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -72,19 +69,15 @@ impl Quarantine {
         self.keys().filter(move |parked| parked.topic == topic).map(|parked| parked.key.as_str())
     }
 
-    /// Events that are left out for ever.
-    #[must_use]
     pub fn skipped(&self) -> &[SkippedEvent] {
         &self.skipped
     }
 
-    #[must_use]
     pub fn events(&self) -> u64 {
         self.keys().map(|parked| parked.waiting).sum()
     }
 
     /// The key for which the event of this position waits.
-    #[must_use]
     pub fn waiting_at(&self, topic: &str, partition: i32, position: u64) -> Option<&str> {
         if self.events.is_empty() {
             return None;
@@ -100,7 +93,6 @@ impl Quarantine {
     }
 
     /// Position of the last event of a partition that was projected, of those before `next_position`.
-    #[must_use]
     pub fn last_projected(&self, source: &SourceId, next_position: u64) -> Option<u64> {
         let mut last = next_position.checked_sub(1)?;
         let waiting = self.events.range((source.clone(), 0, 0)..(source.clone(), next_position, 0)).rev();
@@ -116,7 +108,6 @@ impl Quarantine {
     }
 
     /// Counts what was released since the generation was opened: until then, a row changes only when the checkpoint does.
-    #[must_use]
     pub fn releases(&self) -> u64 {
         self.releases
     }
@@ -141,12 +132,10 @@ impl Quarantine {
         taken_back.map_or(Ok(()), |(_, event)| Err(event.key.clone()))
     }
 
-    /// Everything that waits.
     pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &KeyPlace> {
         self.keys.keys()
     }
 
-    /// How many events wait there.
     pub(super) fn waiting_of(&self, key: &KeyPlace) -> u64 {
         self.keys.get(key).map_or(0, |parked| parked.waiting)
     }
@@ -164,69 +153,47 @@ impl Quarantine {
         self.skipped = before.chain(skipped.iter().cloned()).collect();
     }
 
-    /// Takes out what no longer waits.
     pub(crate) fn remove(&mut self, records: &[ParkedRecord]) {
         for record in records {
             self.events.remove(&(record.source.clone(), record.position, record.view()));
-            self.keys.remove(&(record.source.clone(), record.key.clone(), record.view()));
         }
-        // What is left of a key that was taken out is counted anew; all others are as they were.
-        self.count_missing_keys();
+        self.count_keys();
         self.releases += 1;
     }
 
-    fn count_missing_keys(&mut self) {
-        let (events, keys) = (std::mem::take(&mut self.events), std::mem::take(&mut self.keys));
-        for ((source, position, view), event) in &events {
-            if !keys.contains_key(&(source.clone(), event.key.clone(), *view)) {
-                self.count(source, *position, event);
-            }
+    /// Notes what waits. A place is taken once: what stood there before, and is another record in a log that was healed, goes.
+    pub(crate) fn add(&mut self, records: &[ParkedRecord]) {
+        for record in records {
+            let event = ParkedEvent {
+                key: record.key.clone(),
+                id: record.id,
+                has_event_id: record.has_event_id,
+                row: record.row(),
+                bytes: record.bytes() as u64,
+                reason: record.reason.clone(),
+            };
+            self.events.insert((record.source.clone(), record.position, record.view()), event);
         }
-        self.keys.extend(keys);
-        self.events = events;
+        self.count_keys();
     }
 
-    /// Notes a record that waits; one that is noted already changes nothing. A place is taken once: what stood there before,
-    /// and is another record in a log that was healed, goes.
-    pub(crate) fn add(&mut self, record: &ParkedRecord) {
-        let event = ParkedEvent {
-            key: record.key.clone(),
-            id: record.id,
-            has_event_id: record.has_event_id,
-            row: record.row(),
-            bytes: record.bytes() as u64,
-            reason: record.reason.clone(),
-        };
-        let view = record.view();
-        match self.events.insert((record.source.clone(), record.position, view), event.clone()) {
-            None => self.count(&record.source, record.position, &event),
-            Some(same) if same == event => {}
-            Some(other) => {
-                self.keys.remove(&(record.source.clone(), other.key, view));
-                self.keys.remove(&(record.source.clone(), event.key, view));
-                self.count_missing_keys();
-            }
+    /// Of each key the first event says since when and why.
+    fn count_keys(&mut self) {
+        self.keys.clear();
+        for ((source, position, view), event) in &self.events {
+            let key =
+                self.keys.entry((source.clone(), event.key.clone(), *view)).or_insert_with(|| ParkedKey {
+                    key: event.key.clone(),
+                    topic: source.topic.to_string(),
+                    partition: source.partition,
+                    view: event.row.map(|(view, _)| view),
+                    since_position: *position,
+                    event_id: event.has_event_id.then_some(event.id),
+                    waiting: 0,
+                    reason: event.reason.clone().unwrap_or_default(),
+                });
+            key.waiting += 1;
         }
-    }
-
-    fn count(&mut self, source: &SourceId, position: u64, event: &ParkedEvent) {
-        let view = event.row.map(|(view, _)| view);
-        let first = ParkedKey {
-            key: event.key.clone(),
-            topic: source.topic.to_string(),
-            partition: source.partition,
-            view,
-            since_position: position,
-            event_id: event.has_event_id.then_some(event.id),
-            waiting: 0,
-            reason: event.reason.clone().unwrap_or_default(),
-        };
-        let place = (source.clone(), event.key.clone(), view.unwrap_or_default());
-        let key = self.keys.entry(place).or_insert_with(|| first.clone());
-        if position < key.since_position {
-            *key = ParkedKey { waiting: key.waiting, ..first };
-        }
-        key.waiting += 1;
     }
 }
 
@@ -259,8 +226,8 @@ mod tests {
     fn what_is_added_again_is_counted_once() {
         let mut quarantine = Quarantine::default();
         for _ in 0..2 {
-            quarantine.add(&record("lamp", 3));
-            quarantine.add(&record("lamp", 4));
+            quarantine.add(&[record("lamp", 3)]);
+            quarantine.add(&[record("lamp", 4)]);
         }
         assert_eq!((quarantine.events(), quarantine.parked().count()), (2, 2));
     }
@@ -272,13 +239,13 @@ mod tests {
             Checkpoint::from_sources([(SourceId { topic: "lamps".into(), partition: 0 }, at)])
         };
         let (mut older, mut newer) = (Quarantine::default(), Quarantine::default());
-        older.add(&record("lamp", 3));
+        older.add(&[record("lamp", 3)]);
         assert_eq!(older.covers(&newer, &reached(4)), Err("lamp".to_owned()));
         // Served, it is not there yet.
         assert_eq!(older.covers(&newer, &reached(3)), Ok(()));
         assert_eq!(newer.covers(&older, &reached(4)), Ok(()));
-        newer.add(&record("lamp", 3));
-        newer.add(&record("lamp", 4));
+        newer.add(&[record("lamp", 3)]);
+        newer.add(&[record("lamp", 4)]);
         assert_eq!(older.covers(&newer, &reached(5)), Ok(()));
         assert_eq!(newer.covers(&older, &reached(5)), Err("lamp".to_owned()));
     }
@@ -296,10 +263,10 @@ mod tests {
         let source = SourceId { topic: "lamps".into(), partition: 0 };
         let reached = Checkpoint::from_sources([(source.clone(), at)]);
         let [mut whole, mut one, mut both] = [(); 3].map(|()| Quarantine::default());
-        whole.add(&record("lamp", 8));
-        one.add(&change("lamp", 8, 1));
-        both.add(&change("lamp", 8, 1));
-        both.add(&change("lamp", 8, 2));
+        whole.add(&[record("lamp", 8)]);
+        one.add(&[change("lamp", 8, 1)]);
+        both.add(&[change("lamp", 8, 1)]);
+        both.add(&[change("lamp", 8, 2)]);
         for (new, served, is_covered) in
             [(&one, &whole, true), (&whole, &one, false), (&one, &both, true), (&both, &one, false)]
         {
@@ -316,8 +283,8 @@ mod tests {
     #[test]
     fn what_takes_the_place_of_another_record_leaves_nothing_of_it() {
         let mut quarantine = Quarantine::default();
-        quarantine.add(&record("lamp", 3));
-        quarantine.add(&record("chair", 3));
+        quarantine.add(&[record("lamp", 3)]);
+        quarantine.add(&[record("chair", 3)]);
         let keys: Vec<_> = quarantine.keys().map(|parked| (parked.key.as_str(), parked.waiting)).collect();
         assert_eq!(keys, [("chair", 1)]);
     }

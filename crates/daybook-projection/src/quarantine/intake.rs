@@ -6,44 +6,24 @@
 use std::sync::Arc;
 
 use daybook_event::envelope::Envelope;
-use daybook_event::event_data::{DataError, EventData, Opened};
+use daybook_event::event_data::{EventData, Opened};
 use daybook_stream::{Admission, Disposition, EventRead, Headers, Placed, SetAsideLog};
 use uuid::Uuid;
 
-use super::Quarantine;
-use super::parking::{Parking, Totals, Waits};
+use super::parking::{Parking, Totals};
 use super::record::ParkedRecord;
 use super::skipped::{SkippedEvent, Skips};
+use super::{PARKED_RECORD_BYTES_MAX, Quarantine};
 use crate::engine::Incoming;
-use crate::sources::Source;
+use crate::sources::{Counts, Source};
 use crate::stop::StopReason;
 
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     pub(crate) parking: Parking,
+    pub(crate) counts: Counts,
     skips: Skips,
     set_aside: SetAsideLog,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It was the next event: projected, parked, or left out.
-    Event,
-    /// It was applied before.
-    Repeated,
-    /// It is of a writer that another one has fenced.
-    Fenced,
-    /// A writer's claim, or a record that is set aside.
-    Nothing,
-}
-
-/// What becomes of an event that comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
-    Project,
-    Park,
-    /// It takes its place and is forgotten.
-    LeaveOut,
 }
 
 impl Intake {
@@ -53,8 +33,8 @@ impl Intake {
     }
 
     /// What is left when everything since the last commit is read again.
-    pub(crate) fn forget(&mut self) -> Self {
-        Self { set_aside: std::mem::take(&mut self.set_aside), ..Self::default() }
+    pub(crate) fn forget(&mut self, counts: Counts) -> Self {
+        Self { counts, set_aside: std::mem::take(&mut self.set_aside), ..Self::default() }
     }
 
     /// Goes on with what waits of a partition in a generation.
@@ -102,7 +82,7 @@ impl Intake {
         record: Incoming<'_>,
         headers: impl Fn() -> Headers,
         project: impl FnOnce(&Source, &Opened<'_, E>, &[u8], &mut Parking) -> Result<(), StopReason>,
-    ) -> Result<Taken, StopReason> {
+    ) -> Result<(), StopReason> {
         let admission = source.state.admit_event::<E>(&record.view(), &headers);
         let Admission { disposition, passing } =
             admission.map_err(|refusal| source.stop(record.offset, refusal))?;
@@ -110,7 +90,7 @@ impl Intake {
         let taken = self.park_placed(source, record.source, passing.placed());
         let taken = taken.and_then(|()| self.take(source, &record, headers, disposition, project));
         match taken {
-            Ok(_) => source.state.advance(passing),
+            Ok(()) => source.state.advance(passing),
             // What waits has a place only if the event behind it has one.
             Err(_) => self.parking.back_to(parked),
         }
@@ -125,44 +105,36 @@ impl Intake {
         headers: impl Fn() -> Headers,
         disposition: Disposition<'_, EventRead<'_, E>>,
         project: impl FnOnce(&Source, &Opened<'_, E>, &[u8], &mut Parking) -> Result<(), StopReason>,
-    ) -> Result<Taken, StopReason> {
+    ) -> Result<(), StopReason> {
         match disposition {
             Disposition::Event(EventRead::Opened(opened)) => {
                 let (index, position, id) = (record.source, opened.position, opened.id);
-                match self.course(index, position, id, record.key) {
-                    Course::LeaveOut => {}
-                    Course::Project if self.skips.is_empty() => {
-                        project(source, &opened, &[], &mut self.parking)?;
-                    }
-                    Course::Project => {
-                        let time_us = opened.time.as_microsecond();
-                        let left_out = self.skips.views(index, &source.id, position, time_us);
-                        project(source, &opened, &left_out, &mut self.parking)?;
-                    }
-                    Course::Park => {
-                        let waits = Waits::event(record, headers(), position, id);
-                        self.parking.park(&source.id, index, waits, None)?;
-                    }
+                if self.parking.waits(index, 0, record.key.unwrap_or_default()) {
+                    self.park(source, record, headers(), (position, id), None)?;
+                } else if self.skips.is_empty() {
+                    project(source, &opened, &[], &mut self.parking)?;
+                } else if !self.skips.is_left_out(index, position, id) {
+                    let time_us = opened.time.as_microsecond();
+                    let left_out = self.skips.views(index, &source.id, position, time_us);
+                    project(source, &opened, &left_out, &mut self.parking)?;
                 }
-                Ok(Taken::Event)
             }
-            Disposition::Event(EventRead::Unreadable { envelope, error }) => {
-                self.park_unreadable(source, record, headers(), &envelope, error)?;
-                Ok(Taken::Event)
+            Disposition::Event(EventRead::Unreadable { envelope: Envelope { position, id, .. }, error }) => {
+                let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error.into());
+                self.park(source, record, headers(), (position, id), Some(reason))?;
             }
-            Disposition::Repeated => Ok(Taken::Repeated),
-            Disposition::Fenced => Ok(Taken::Fenced),
-            Disposition::Claim(_) => Ok(Taken::Nothing),
+            Disposition::Repeated => self.counts.duplicates += 1,
+            Disposition::Fenced => self.counts.superseded += 1,
+            Disposition::Claim(_) => {}
             Disposition::SetAside { why, is_new } => {
                 if is_new {
                     self.set_aside.note(&source.id.topic, source.id.partition, &record.view(), &why);
                 }
-                Ok(Taken::Nothing)
             }
         }
+        Ok(())
     }
 
-    /// Says now and then how many records were set aside.
     pub(crate) fn tell_set_aside(&mut self) {
         self.set_aside.tick();
     }
@@ -170,40 +142,32 @@ impl Intake {
     /// Parks records that were set aside, and have positions after all.
     fn park_placed(&mut self, source: &Source, index: usize, placed: &[Placed]) -> Result<(), StopReason> {
         for record in placed {
-            if !self.skips.is_left_out(index, record.position, record.id) {
-                let reason = source.unowned(record.offset, record.why.clone());
-                self.parking.park(&source.id, index, Waits::placed(record), Some(reason))?;
+            if self.skips.is_left_out(index, record.position, record.id) {
+                continue;
             }
+            let reason = source.unowned(record.offset, record.why.clone());
+            // Of a larger one nothing but its place is there.
+            if record.bytes > PARKED_RECORD_BYTES_MAX {
+                return Err(reason);
+            }
+            self.parking.park(index, ParkedRecord::placed(&source.id, record), None, Some(reason))?;
         }
         Ok(())
     }
 
-    fn park_unreadable(
+    /// Parks an event as a whole, unless it is left out.
+    fn park(
         &mut self,
         source: &Source,
         record: &Incoming<'_>,
         headers: Headers,
-        envelope: &Envelope<'_>,
-        error: DataError,
+        (position, id): (u64, Uuid),
+        reason: Option<StopReason>,
     ) -> Result<(), StopReason> {
-        let Envelope { position, id, .. } = *envelope;
         if self.skips.is_left_out(record.source, position, id) {
             return Ok(());
         }
-        let reason = StopReason::unreadable(source.at(record.offset, Some(id)), error.into());
-        let waits = Waits::event(record, headers, position, id);
-        self.parking.park(&source.id, record.source, waits, Some(reason))
-    }
-
-    /// What becomes of the event of a position that comes next.
-    #[inline]
-    fn course(&self, index: usize, position: u64, id: Uuid, key: Option<&[u8]>) -> Course {
-        if !self.skips.is_empty() && self.skips.is_left_out(index, position, id) {
-            return Course::LeaveOut;
-        }
-        match self.parking.waits(index, 0, key.unwrap_or_default()) {
-            true => Course::Park,
-            false => Course::Project,
-        }
+        let parked = ParkedRecord::event(&source.id, &record.view(), headers, position, id);
+        self.parking.park(record.source, parked, Some(id), reason)
     }
 }

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use daybook_stream::{Headers, Placed, key_text};
+use daybook_stream::{Headers, key_text};
 use uuid::Uuid;
 
 use super::index::ParkedEvent;
-use super::record::{self, ParkedRecord, ViewChange, shortened};
+use super::record::{ParkedRecord, ViewChange, shortened};
 use super::{PARKED_BYTES_MAX, PARKED_EVENTS_MAX, PARKED_EVENTS_PER_KEY_MAX, PARKED_RECORD_BYTES_MAX};
 use crate::change::ChangeAt;
 use crate::checkpoint::SourceId;
-use crate::engine::Incoming;
 use crate::stop::StopReason;
 
 /// What waits in a whole generation; several threads may count.
@@ -40,45 +39,6 @@ impl Totals {
     }
 }
 
-/// What is to wait, and its place.
-pub(crate) struct Waits<'r> {
-    offset: i64,
-    key: Option<&'r [u8]>,
-    value: Option<&'r [u8]>,
-    headers: Headers,
-    bytes: usize,
-    position: u64,
-    id: Uuid,
-    /// As far as it is known, to be told.
-    event_id: Option<Uuid>,
-    /// Of one view alone.
-    change: Option<ViewChange>,
-}
-
-impl<'r> Waits<'r> {
-    /// An event whose envelope was read.
-    pub(super) fn event(record: &Incoming<'r>, headers: Headers, position: u64, id: Uuid) -> Self {
-        let Incoming { offset, key, value, .. } = *record;
-        let bytes = record::bytes(key.unwrap_or_default(), value, &headers);
-        Self { offset, key, value, headers, bytes, position, id, event_id: Some(id), change: None }
-    }
-
-    /// A record that was set aside before.
-    pub(super) fn placed(record: &'r Placed) -> Self {
-        Self {
-            offset: record.offset,
-            key: Some(record.key.as_bytes()),
-            value: record.value.as_deref(),
-            headers: record.headers.clone(),
-            bytes: record.bytes,
-            position: record.position,
-            id: record.id,
-            event_id: None,
-            change: None,
-        }
-    }
-}
-
 /// What waits, and what of it is not yet in the generation.
 #[derive(Debug, Default)]
 pub(crate) struct Parking {
@@ -102,7 +62,6 @@ impl Parking {
         Self { stops: true, ..self }
     }
 
-    /// Goes on with what waits in a generation.
     pub(super) fn resume(&mut self, index: usize, event: &ParkedEvent) {
         let (view, under) = under(&event.key, &event.row);
         self.note(index, view, under);
@@ -157,62 +116,43 @@ impl Parking {
         reason: Option<StopReason>,
     ) -> Result<(), StopReason> {
         let ChangeAt { offset, position, time_us, .. } = *at;
-        let mut text = Uuid::encode_buffer();
-        let key = row.as_hyphenated().encode_lower(&mut text).as_bytes();
-        let waits = Waits {
-            offset,
-            key: Some(key),
-            value: Some(change),
-            headers: Headers::new(),
-            bytes: key.len() + change.len(),
+        let record = ParkedRecord {
+            source: source.clone(),
+            key: row.to_string(),
             position,
+            offset,
             id: ViewChange::id(source, position, time_us),
-            event_id,
+            has_event_id: false,
             change: Some(ViewChange { view, row, time_us }),
+            value: Some(change.to_vec()),
+            headers: Headers::new(),
+            reason: None,
         };
-        self.park(source, at.source as usize, waits, reason)
+        self.park(at.source as usize, record, event_id, reason)
     }
 
-    /// Parks a record within the bounds; else gives the reason why the projection stops.
+    /// Parks a record within the bounds; else gives the reason why the projection stops, which names `event_id`.
     pub(super) fn park(
         &mut self,
-        source: &SourceId,
         index: usize,
-        waits: Waits<'_>,
+        mut record: ParkedRecord,
+        event_id: Option<Uuid>,
         reason: Option<StopReason>,
     ) -> Result<(), StopReason> {
         if let Some(reason) = reason.as_ref().filter(|_| self.stops) {
             return Err(reason.clone());
         }
-        let Waits { offset, key, value, headers, bytes, position, id, event_id, change } = waits;
-        let (view, under) = match &change {
-            Some(ViewChange { view, row, .. }) => (*view, &row.as_bytes()[..]),
-            None => (0, key.unwrap_or_default()),
-        };
-        let refused = self.bound_reached(index, view, under, bytes);
-        let (Some(text), None) = (key_text(key), refused) else {
-            let full = || StopReason::QuarantineFull {
-                at: source.at(offset, event_id),
-                key: String::from_utf8_lossy(key.unwrap_or_default()).into_owned(),
-                bound: refused.unwrap_or("its key is no text").to_owned(),
-            };
+        let (row, bytes) = (record.row(), record.bytes());
+        let (view, under) = under(&record.key, &row);
+        if let Some(bound) = self.bound_reached(index, view, under, bytes) {
+            let at = record.source.at(record.offset, event_id);
+            let full = || StopReason::QuarantineFull { at, key: record.key.clone(), bound: bound.to_owned() };
             return Err(reason.unwrap_or_else(full));
-        };
+        }
         self.note(index, view, under);
         self.totals.add(bytes as u64);
         self.fresh_bytes += bytes;
-        let record = ParkedRecord {
-            source: source.clone(),
-            key: text.to_owned(),
-            position,
-            offset,
-            id,
-            has_event_id: event_id.is_some() && change.is_none(),
-            change,
-            value: value.map(<[u8]>::to_vec),
-            headers,
-            reason: reason.map(|reason| shortened(&reason.cause())),
-        };
+        record.reason = reason.map(|reason| shortened(&reason.cause()));
         self.fresh.push((index, record));
         Ok(())
     }
@@ -240,6 +180,8 @@ impl Parking {
     fn bound_reached(&self, index: usize, view: u8, under: &[u8], bytes: usize) -> Option<&'static str> {
         let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
         match () {
+            // Keys of rows are UUIDs.
+            () if view == 0 && key_text(Some(under)).is_none() => Some("its key is no text"),
             () if bytes > PARKED_RECORD_BYTES_MAX => Some("its record is too large to wait"),
             () if self.count(index, view, under) >= PARKED_EVENTS_PER_KEY_MAX => {
                 Some("no more events of one key may wait")

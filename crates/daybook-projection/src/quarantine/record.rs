@@ -1,13 +1,14 @@
 //! What waits, as bytes: a record, or the change that one view takes from an event.
 
-use daybook_stream::Headers;
+use daybook_stream::{Headers, Placed, RecordView};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::REASON_CHARS_MAX;
 use crate::checkpoint::SourceId;
-use crate::codec::{RowError, RowReader, put_signed, put_text, put_varint};
+use crate::codec::{self, RowError};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ParkedRecord {
     pub(crate) source: SourceId,
     pub(crate) key: String,
@@ -26,7 +27,7 @@ pub(crate) struct ParkedRecord {
 }
 
 /// A change that waits because its row is contradicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ViewChange {
     pub(crate) view: u8,
     pub(crate) row: Uuid,
@@ -48,14 +49,50 @@ impl ViewChange {
 
 /// Bytes of BLAKE3 over the rest, at the end.
 const SUM_BYTES: usize = 8;
-const HAS_EVENT_ID: u8 = 1;
-const HAS_VALUE: u8 = 2;
-const HAS_REASON: u8 = 4;
-const HAS_CHANGE: u8 = 8;
-const ALL: u8 = HAS_EVENT_ID | HAS_VALUE | HAS_REASON | HAS_CHANGE;
 
 impl ParkedRecord {
-    /// View and row of a change.
+    pub(super) fn event(
+        source: &SourceId,
+        record: &RecordView<'_>,
+        headers: Headers,
+        position: u64,
+        id: Uuid,
+    ) -> Self {
+        let RecordView { offset, key, value } = *record;
+        // One that is no text may not wait, as an empty one.
+        let key = std::str::from_utf8(key.unwrap_or_default()).unwrap_or_default().to_owned();
+        let value = value.map(<[u8]>::to_vec);
+        Self {
+            source: source.clone(),
+            key,
+            position,
+            offset,
+            id,
+            has_event_id: true,
+            change: None,
+            value,
+            headers,
+            reason: None,
+        }
+    }
+
+    pub(super) fn placed(source: &SourceId, placed: &Placed) -> Self {
+        let Placed { position, offset, id, ref key, ref value, ref headers, .. } = *placed;
+        let (source, key, value, headers) = (source.clone(), key.clone(), value.clone(), headers.clone());
+        Self {
+            source,
+            key,
+            position,
+            offset,
+            id,
+            has_event_id: false,
+            change: None,
+            value,
+            headers,
+            reason: None,
+        }
+    }
+
     pub(crate) fn row(&self) -> Option<(u8, Uuid)> {
         self.change.map(|change| (change.view, change.row))
     }
@@ -67,72 +104,23 @@ impl ParkedRecord {
 
     /// Bytes that it takes, but for some numbers.
     pub(crate) fn bytes(&self) -> usize {
-        bytes(self.key.as_bytes(), self.value.as_deref(), &self.headers)
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len) + headers
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, RowError> {
         let mut to = Vec::with_capacity(self.bytes() + 64);
-        let bit = |has: bool, bit: u8| if has { bit } else { 0 };
-        to.push(
-            bit(self.has_event_id, HAS_EVENT_ID)
-                | bit(self.value.is_some(), HAS_VALUE)
-                | bit(self.reason.is_some(), HAS_REASON)
-                | bit(self.change.is_some(), HAS_CHANGE),
-        );
-        put_text(&mut to, &self.source.topic);
-        // Neither partitions nor offsets are below 0.
-        put_varint(&mut to, u64::from(self.source.partition.unsigned_abs()));
-        put_varint(&mut to, self.offset.unsigned_abs());
-        put_varint(&mut to, self.position);
-        put_text(&mut to, &self.key);
-        to.extend_from_slice(self.id.as_bytes());
-        if let Some(ViewChange { view, row, time_us }) = self.change {
-            to.push(view);
-            to.extend_from_slice(row.as_bytes());
-            put_signed(&mut to, time_us);
-        }
-        self.value.iter().for_each(|value| put_bytes(&mut to, value));
-        self.reason.iter().for_each(|reason| put_text(&mut to, reason));
-        put_varint(&mut to, self.headers.len() as u64);
-        for (name, value) in &self.headers {
-            put_text(&mut to, name);
-            put_bytes(&mut to, value);
-        }
+        codec::put(self, &mut to)?;
         let sum = sum(&to);
         to.extend_from_slice(&sum);
-        to
+        Ok(to)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RowError> {
         match bytes.split_last_chunk::<SUM_BYTES>() {
-            Some((fields, found)) if sum(fields) == *found => Self::decode_fields(fields),
+            Some((fields, found)) if sum(fields) == *found => codec::read(fields),
             _ => Err(RowError::impossible("sum", "the record is not what was written")),
         }
-    }
-
-    fn decode_fields(bytes: &[u8]) -> Result<Self, RowError> {
-        let mut reader = RowReader::new(bytes);
-        let has = reader.byte("fields")?;
-        if has & !ALL != 0 {
-            return Err(RowError::impossible("fields", has));
-        }
-        let source = SourceId { topic: reader.text("topic")?.into(), partition: reader.number("partition")? };
-        let offset = reader.number("offset")?;
-        let position = reader.varint("position")?;
-        let key = reader.text("key")?.to_owned();
-        let id = reader.uuid("id")?;
-        let change = (has & HAS_CHANGE != 0).then(|| take_change(&mut reader)).transpose()?;
-        let value = (has & HAS_VALUE != 0).then(|| take_bytes(&mut reader, "value")).transpose()?;
-        let reason = (has & HAS_REASON != 0).then(|| reader.text("reason")).transpose()?;
-        let reason = reason.map(str::to_owned);
-        let mut headers = Vec::new();
-        for _ in 0..reader.varint("headers")? {
-            let name = reader.text("header")?.to_owned();
-            headers.push((name, take_bytes(&mut reader, "header")?));
-        }
-        reader.finish()?;
-        let has_event_id = has & HAS_EVENT_ID != 0;
-        Ok(Self { source, key, position, offset, id, has_event_id, change, value, headers, reason })
     }
 }
 
@@ -142,30 +130,9 @@ fn sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
     sum
 }
 
-/// Bytes of a record's key, value and headers.
-pub(super) fn bytes(key: &[u8], value: Option<&[u8]>, headers: &Headers) -> usize {
-    let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    key.len() + value.map_or(0, <[u8]>::len) + headers
-}
-
 /// A reason as it is kept.
 pub(super) fn shortened(reason: &str) -> String {
     reason.chars().take(REASON_CHARS_MAX).collect()
-}
-
-fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
-    put_varint(to, bytes.len() as u64);
-    to.extend_from_slice(bytes);
-}
-
-fn take_change(reader: &mut RowReader<'_>) -> Result<ViewChange, RowError> {
-    let (view, row) = (reader.byte("view")?, reader.uuid("row")?);
-    Ok(ViewChange { view, row, time_us: reader.signed("time")? })
-}
-
-fn take_bytes(reader: &mut RowReader<'_>, field: &'static str) -> Result<Vec<u8>, RowError> {
-    let length = reader.number(field)?;
-    Ok(reader.take(length, field)?.to_vec())
 }
 
 #[cfg(test)]
@@ -190,7 +157,7 @@ mod tests {
             let record = ParkedRecord {
                 source, key, position, offset, id, has_event_id, change, value, headers, reason,
             };
-            prop_assert_eq!(ParkedRecord::decode(&record.encode()), Ok(record));
+            prop_assert_eq!(ParkedRecord::decode(&record.encode().unwrap()), Ok(record));
         }
 
         #[test]
@@ -202,7 +169,7 @@ mod tests {
             let record = ParkedRecord {
                 source, key, position: 1, offset: 2, id, has_event_id, change, value, headers, reason,
             };
-            let mut bytes = record.encode();
+            let mut bytes = record.encode().unwrap();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
             prop_assert!(ParkedRecord::decode(&bytes).is_err());
@@ -210,7 +177,7 @@ mod tests {
 
         #[test]
         fn damaged_bytes_are_an_error_and_no_panic(bytes: Vec<u8>) {
-            let _ = (ParkedRecord::decode(&bytes), ParkedRecord::decode_fields(&bytes));
+            let _ = (ParkedRecord::decode(&bytes), codec::read::<ParkedRecord>(&bytes));
         }
     }
 }

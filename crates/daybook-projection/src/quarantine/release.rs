@@ -25,7 +25,6 @@ use crate::sources::{self, Source};
 use crate::stop::StopReason;
 use crate::store::StoreError;
 
-/// Which events left the quarantine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
     pub projected: u64,

@@ -42,7 +42,6 @@ pub struct SkippedEvent {
 
 impl SkippedEvent {
     /// Whether both leave out the same event, whatever was said about it.
-    #[must_use]
     pub fn is_of_same_event(&self, other: &Self) -> bool {
         self.event() == other.event()
     }
@@ -51,7 +50,6 @@ impl SkippedEvent {
         (&self.topic, self.partition, self.position, self.id, &self.views)
     }
 
-    /// Whether it is of this partition.
     pub(super) fn is_in(&self, source: &SourceId) -> bool {
         (self.topic.as_str(), self.partition) == (&*source.topic, source.partition)
     }
@@ -76,12 +74,10 @@ impl Skips {
         self.0.is_empty()
     }
 
-    /// Whether all views leave an event out.
     pub(super) fn is_left_out(&self, index: usize, position: u64, id: Uuid) -> bool {
         self.0.get(&(index, position)).is_some_and(|skips| skips.iter().any(|skip| skip.is(id, 0)))
     }
 
-    /// The views that leave an event out.
     pub(super) fn views(&self, index: usize, source: &SourceId, position: u64, time_us: i64) -> Vec<u8> {
         let Some(skips) = self.0.get(&(index, position)) else { return Vec::new() };
         let id = ViewChange::id(source, position, time_us);
@@ -90,7 +86,6 @@ impl Skips {
 }
 
 /// Those of some events that are left out which are not among those that are named.
-#[must_use]
 pub fn unnamed<'l>(left_out: &'l [SkippedEvent], named: &[SkippedEvent]) -> Vec<&'l SkippedEvent> {
     let named: HashSet<_> = named.iter().map(SkippedEvent::event).collect();
     left_out.iter().filter(|event| !named.contains(&event.event())).collect()
@@ -141,7 +136,6 @@ impl fmt::Display for EventName {
 
 impl Quarantine {
     /// The named event as it would be left out, if it waits.
-    #[must_use]
     pub fn find(&self, name: &EventName, why: &str, at: &str) -> Option<SkippedEvent> {
         let is_meant = |(source, position, event): &(&SourceId, u64, &ParkedEvent)| match name {
             EventName::Id(id) => event.has_event_id && event.id == *id,

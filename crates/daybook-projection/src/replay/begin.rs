@@ -14,7 +14,6 @@ use crate::projection::Projection;
 use crate::sources;
 use crate::store::{GenerationError, StoreError};
 
-/// Begins a build in an empty or new directory.
 pub(super) fn begin<E>(
     path: &Path,
     projection: &Projection<E>,

@@ -15,7 +15,7 @@ use crate::generation::{self, Generation};
 use crate::projection::Projection;
 use crate::quarantine::Totals;
 use crate::read_model::ReadModel;
-use crate::replay::begin::{begin, next_run, resume};
+use crate::replay::begin::{begin, resume};
 use crate::replay::options::{ReplayError, ReplayOptions};
 use crate::replay::parked;
 use crate::replay::progress::{Pace, ReplayProgress};
@@ -23,7 +23,6 @@ use crate::replay::work::Work;
 use crate::sources;
 use crate::store::StoreError;
 
-/// A build that was begun or resumed.
 pub(super) struct Build<'b, E: 'static> {
     pub(super) options: &'b ReplayOptions,
     pub(super) projection: Projection<E>,
@@ -61,13 +60,8 @@ impl<'b, E: EventData> Build<'b, E> {
             Some(left) => left,
             None => begin(path, &projection, start, options)?,
         };
+        let work = Work::new(options, generation.build_path(), &journal.read(), cancelled)?;
         let done_before = journal.read().checkpoint.records();
-        let (runs, parked) = {
-            let journal = journal.read();
-            (journal.runs.clone(), journal.parked.clone())
-        };
-        let next_run = next_run(&generation.build_path(), &[&runs[..], &parked].concat())?;
-        let work = Work::new(options, generation.build_path(), runs, next_run, done_before, cancelled);
         let pace = Pace {
             generation: name.to_owned(),
             total: 0,
@@ -138,7 +132,7 @@ impl<'b, E: EventData> Build<'b, E> {
         // Only now: while rows were written, the last runs may still have been on their way into the journal.
         sources::check_log_ids(&self.checkpoint())?;
         let parked = parked::read(&self.generation.build_path(), &self.journal.read())?;
-        parked::fill(&self.generation, &parked)?;
+        self.generation.put_parked(&parked)?;
         self.generation.settle(self.checkpoint(), digest)?;
         Ok(self.journal.update(|journal| journal.settled = true)?)
     }
@@ -182,18 +176,13 @@ impl Drop for Syncing {
 
 impl<E: EventData> Build<'_, E> {
     /// Tells progress a few times a second, and passes on what is asked of the build meanwhile.
-    pub(super) fn tell_until(
-        &self,
-        done: impl Fn() -> bool,
-        pace: &Pace,
-        on_progress: &mut impl FnMut(ReplayProgress),
-    ) {
+    pub(super) fn tell_until(&self, done: impl Fn() -> bool, on_progress: &mut impl FnMut(ReplayProgress)) {
         let mut told = Instant::now();
         while !done() {
             thread::park_timeout(TELL_EVERY / 10);
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
-                let progress = pace.progress(&self.work.meter);
+                let progress = self.pace.progress(&self.work.meter);
                 if let Some(read_model) = self.control {
                     read_model.show_progress(&progress);
                     read_model.rate().into_iter().for_each(|rate| self.work.throttle.set(rate));

@@ -18,7 +18,6 @@ use crate::verify::{
     GIVING_WAY_TIMES_MAX, GivingWay, LeftOut, Sample, Served, parked_differently, unreadable_row,
 };
 
-/// What the comparison has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
     Nothing,
@@ -30,7 +29,6 @@ pub enum Comparison {
     },
     Equal {
         with: String,
-        /// Digest of both.
         digest: String,
     },
     /// The published one cannot be opened or followed at present, which may pass; that was accepted.
@@ -44,7 +42,6 @@ pub enum Comparison {
     },
 }
 
-/// Compares `new` with the published generation.
 pub(super) fn compare<E: EventData>(
     kafka: &Kafka,
     read_model: &ReadModel,
@@ -78,15 +75,12 @@ pub(super) fn compare<E: EventData>(
 
 /// Why two generations are not shown to be the same.
 enum Unlike {
-    /// A sentence about the difference.
     Differs(String),
     /// They could not be brought to one place: a sentence that says why, which may pass.
     NotCompared(String),
     /// A row of the published one is damaged.
     Unreadable {
-        /// Its name.
         name: String,
-        /// A sentence that says so.
         reason: String,
     },
     /// The store of the new one failed, which is no difference that somebody could accept.
@@ -141,7 +135,6 @@ impl<E: EventData> Comparing<'_, E> {
         Err("processes kept starting to serve what is published".to_owned().into())
     }
 
-    /// Name of the published generation, if there is one.
     fn published(&self) -> Option<String> {
         self.read_model.current().ok().flatten()
     }

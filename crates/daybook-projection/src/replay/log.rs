@@ -1,6 +1,5 @@
 //! The log as it is when a replay starts.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use daybook_kafka::topics::{self, TopicError, TopicWatch, Watermarks};
@@ -12,7 +11,7 @@ use daybook_event::place::Place;
 use uuid::Uuid;
 
 use super::options::{ReplayError, ReplayOptions};
-use crate::checkpoint::{Checkpoint, SourceId};
+use crate::checkpoint::Checkpoint;
 use crate::projection::{Projection, Topic};
 use crate::sources;
 use crate::sources::{places, unmoved};
@@ -21,8 +20,7 @@ use crate::stop::StopReason;
 /// How long one record may take to be read again.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every partition holds; it must hold everything from offset zero on. A topic that does not exist holds nothing, if
-/// that is allowed.
+/// What every partition holds; it must hold everything from offset zero on.
 pub(super) fn look<E>(
     kafka: &Kafka,
     projection: &Projection<E>,
@@ -31,18 +29,19 @@ pub(super) fn look<E>(
 ) -> Result<Vec<Watermarks>, ReplayError> {
     let start = super::zero(projection, options);
     wait_for_a_broker(kafka, options, cancelled)?;
-    let mut log = BTreeMap::new();
+    let expected = options.partitions;
     for topic in projection.topics {
-        if topic_exists(kafka, topic.name, options)? {
-            let partitions: Vec<_> =
-                (0..options.partitions).map(|partition| (topic.name, partition)).collect();
-            let held = topics::all_watermarks(kafka, &partitions)?;
-            log.extend(partitions.into_iter().zip(held));
+        match topics::partition_count(kafka, topic.name)? {
+            Some(actual) if actual == expected => {}
+            found => {
+                let topic = kafka.topic_name(topic.name);
+                let missing = TopicError::Missing { topic: topic.clone() };
+                let other = |actual| TopicError::PartitionCount { topic, expected, actual };
+                return Err(found.map_or(missing, other).into());
+            }
         }
     }
-    let held = |source: &SourceId| log.get(&(&*source.topic, source.partition)).copied();
-    let empty = Watermarks { low: 0, high: 0 };
-    let log: Vec<_> = start.sources().map(|(source, _)| held(source).unwrap_or(empty)).collect();
+    let log = topics::all_watermarks(kafka, &sources::partitions(&start))?;
     sources::check(&start, &log, kafka.embedded)?;
     // Tells what does not keep this replay from its end, but would keep a later one.
     TopicWatch::open(kafka).map_err(TopicError::from)?.look(&sources::topics_of(&start));
@@ -131,16 +130,4 @@ fn event_id(kafka: &Kafka, start: Start) -> Option<Uuid> {
         }
     }
     None
-}
-
-fn topic_exists(kafka: &Kafka, topic: &str, options: &ReplayOptions) -> Result<bool, TopicError> {
-    let expected = options.partitions;
-    match topics::partition_count(kafka, topic)? {
-        None if options.allow_missing_topics => Ok(false),
-        None => Err(TopicError::Missing { topic: kafka.topic_name(topic) }),
-        Some(actual) if actual != expected => {
-            Err(TopicError::PartitionCount { topic: kafka.topic_name(topic), expected, actual })
-        }
-        Some(_) => Ok(true),
-    }
 }

@@ -10,16 +10,17 @@ use daybook_kafka::LogError;
 use daybook_kafka::topics::TopicError;
 use daybook_store::Digest;
 
+use super::Place;
 use super::compare::Comparison;
 use crate::bulk::RUNS_MERGED_MAX;
 use crate::checkpoint::Checkpoint;
 use crate::generation::{Generation, Moment};
+use crate::projection::Layout;
 use crate::quarantine::{Quarantine, SkippedEvent};
 use crate::read_model::ReadModelError;
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
 
-/// How a replay works.
 #[derive(Debug, Clone)]
 pub struct ReplayOptions {
     /// Name the new generation as the one to serve.
@@ -43,22 +44,16 @@ pub struct ReplayOptions {
     pub skipped: Vec<SkippedEvent>,
     /// Runs of sorted changes that are merged at once; more are merged in several steps.
     pub runs_merged_max: usize,
-    /// Threads that read and that write.
     pub threads: usize,
     /// Partitions of each topic. A topic with another number is refused.
     pub partitions: i32,
-    /// How long to wait for a broker.
     pub start_timeout: Duration,
-    /// Take a topic that does not exist as empty. Without it, a wrong `--topic-prefix` would publish an empty read model.
-    pub allow_missing_topics: bool,
     /// Who is at work, for others who come second: name and process id.
     pub holder: String,
 }
 
 impl ReplayOptions {
-    /// Publishes, takes 512 MiB, is not throttled, keeps one old generation, waits 30 s for a broker and refuses missing
-    /// topics.
-    #[must_use]
+    /// Publishes, takes 512 MiB, is not throttled, keeps one old generation and waits 30 s for a broker.
     pub fn new(partitions: i32, holder: String) -> Self {
         Self {
             publish: true,
@@ -74,7 +69,6 @@ impl ReplayOptions {
             threads: thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX),
             partitions,
             start_timeout: START_TIMEOUT_DEFAULT,
-            allow_missing_topics: false,
             holder,
         }
     }
@@ -94,7 +88,6 @@ const THREADS_MAX: usize = 8;
 /// A broker that is just starting answers within it.
 const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
-/// What a replay has built.
 #[derive(Debug, Clone)]
 pub struct ReplayReport {
     pub generation: String,
@@ -104,7 +97,6 @@ pub struct ReplayReport {
     /// Whether a build that was begun before was resumed.
     pub resumed: bool,
     pub events: u64,
-    /// Records recognised as repeated.
     pub duplicates: u64,
     pub digest: Digest,
     pub checkpoint: Arc<Checkpoint>,
@@ -118,40 +110,44 @@ pub struct ReplayReport {
     pub retired: Vec<String>,
 }
 
-impl ReplayReport {
-    pub(super) fn new(
-        name: String,
-        path: PathBuf,
-        generation: &Generation,
-        resumed: bool,
-        duplicates: u64,
-    ) -> Self {
+pub(super) struct Built {
+    pub(super) place: Place,
+    pub(super) generation: Generation,
+    pub(super) resumed: bool,
+    pub(super) duplicates: u64,
+}
+
+impl Built {
+    /// Closes the generation, once it is proved to be what was built, and finishes it.
+    pub(super) fn finish(
+        self,
+        layout: &Layout,
+        compared: Comparison,
+        began: Instant,
+    ) -> Result<ReplayReport, ReplayError> {
+        let Self { place, generation, resumed, duplicates } = self;
+        let accepted = match &compared {
+            Comparison::Accepted { why, .. } | Comparison::NotCompared { why, .. } => Some(why.as_str()),
+            _ => None,
+        };
+        let generation = generation.proved(layout, accepted, resumed)?;
+        generation.finish()?;
         let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
-        Self {
-            generation: name,
-            path,
+        Ok(ReplayReport {
+            generation: place.name,
+            path: place.path,
             published: false,
             resumed,
             events: checkpoint.events(),
             duplicates,
             digest,
             checkpoint,
-            bytes_on_disk: 0,
-            elapsed: Duration::ZERO,
+            bytes_on_disk: generation.bytes_on_disk()?,
+            elapsed: began.elapsed(),
             quarantine,
-            compared: Comparison::Nothing,
+            compared,
             retired: Vec::new(),
-        }
-    }
-
-    /// Notes what the generation is in the end.
-    pub(super) fn measure(&mut self, generation: &Generation, began: Instant) -> Result<(), StoreError> {
-        Moment { checkpoint: self.checkpoint, digest: self.digest, quarantine: self.quarantine } =
-            Moment::clone(&generation.moment());
-        self.events = self.checkpoint.events();
-        self.bytes_on_disk = generation.bytes_on_disk()?;
-        self.elapsed = began.elapsed();
-        Ok(())
+        })
     }
 }
 
@@ -193,8 +189,6 @@ impl From<LogError> for ReplayError {
 }
 
 impl ReplayError {
-    /// Whether another process has the directory.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         matches!(
             self,

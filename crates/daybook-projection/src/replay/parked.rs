@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::bulk::Journal;
 use crate::codec::{RowReader, put_varint};
-use crate::generation::Generation;
 use crate::quarantine::ParkedRecord;
 use crate::store::StoreError;
 
-/// How the files end.
 pub(super) const PARKED_SUFFIX: &str = ".parked";
 
 /// A file that is written and not yet durable.
@@ -28,7 +26,7 @@ impl ParkedFile {
         let path = run.with_extension(&PARKED_SUFFIX[1..]);
         let mut bytes = Vec::new();
         for record in records {
-            let record = record.encode();
+            let record = record.encode().map_err(|error| StoreError::new("write", &path, error))?;
             put_varint(&mut bytes, record.len() as u64);
             bytes.extend_from_slice(&record);
         }
@@ -44,7 +42,6 @@ impl ParkedFile {
     }
 }
 
-/// All records that the journal's files hold.
 pub(super) fn read(build: &Path, journal: &Journal) -> Result<Vec<ParkedRecord>, StoreError> {
     let mut records = Vec::new();
     for name in &journal.parked {
@@ -58,9 +55,4 @@ pub(super) fn read(build: &Path, journal: &Journal) -> Result<Vec<ParkedRecord>,
         }
     }
     Ok(records)
-}
-
-/// Writes them into a generation that is about to be settled.
-pub(super) fn fill(generation: &Generation, records: &[ParkedRecord]) -> Result<(), StoreError> {
-    records.iter().try_for_each(|record| generation.put_parked(record))
 }

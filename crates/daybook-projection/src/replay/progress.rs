@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Reads the log and sorts changes.
     Reading,
-    /// Folds changes into rows and writes them.
     Writing,
 }
 
@@ -22,7 +20,6 @@ pub struct ReplayProgress {
     pub done: u64,
     /// Records to read: from offset zero to the end offsets seen at the start.
     pub total: u64,
-    /// Changes folded into rows.
     pub folded: u64,
     /// Changes to fold; 0 until all records have been read.
     pub to_fold: u64,
@@ -34,7 +31,6 @@ pub struct ReplayProgress {
     pub memory_bytes: Option<u64>,
 }
 
-/// Counts of a build at work.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     pub(super) done: AtomicU64,
@@ -42,7 +38,6 @@ pub(super) struct Meter {
     pub(super) to_fold: AtomicU64,
 }
 
-/// Makes progress out of counts.
 #[derive(Debug)]
 pub(super) struct Pace {
     pub(super) generation: String,

@@ -15,7 +15,7 @@ use crate::bulk::{JournalFile, Pack, Run, Sorter};
 use crate::change::ChangeAt;
 use crate::checkpoint::{SourceCheckpoint, SourceId};
 use crate::engine::Incoming;
-use crate::quarantine::{Intake, ParkedRecord, Parking, Taken, UNCOMMITTED_BYTES_MAX};
+use crate::quarantine::{Intake, ParkedRecord, Parking, UNCOMMITTED_BYTES_MAX};
 use crate::replay::build::{Build, Syncing, join, wait};
 use crate::replay::options::ReplayError;
 use crate::replay::parked::ParkedFile;
@@ -40,19 +40,15 @@ pub(super) struct Written {
     parked: Option<ParkedFile>,
 }
 
-/// One thread's partitions.
 pub(super) struct Reading<'w, E: 'static> {
     work: &'w Work<'w>,
     packs: Vec<(u8, Pack<E>)>,
     sorter: Sorter,
-    /// Partitions of this thread.
     sources: Vec<Share>,
-    /// Which of its records wait.
     intake: Intake,
     /// Which of them have been read to the end, and how many have not.
     read: Vec<bool>,
     unread: usize,
-    skipped: Counts,
     written: SyncSender<Written>,
     run_began: Instant,
     /// Records read and not yet told.
@@ -70,19 +66,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     ) -> Self {
         let (unread, read) = (sources.len(), vec![false; sources.len()]);
         let run_began = Instant::now();
-        Self {
-            work,
-            packs,
-            sorter,
-            sources,
-            intake,
-            read,
-            unread,
-            skipped: Counts::default(),
-            written,
-            run_began,
-            untold: 0,
-        }
+        Self { work, packs, sorter, sources, intake, read, unread, written, run_began, untold: 0 }
     }
 
     /// Reads to the end, or until told to stop. What has been read is in runs when it returns, whyever that is.
@@ -144,11 +128,7 @@ impl<'w, E: EventData> Reading<'w, E> {
                 let collected = sorter.collect(packs, &opened.event, &at, left_out);
                 collected.map_err(|error| work.unwritable(&error).into())
             };
-            match self.intake.admit(source, record, || read.headers(), collect)? {
-                Taken::Repeated => self.skipped.duplicates += 1,
-                Taken::Fenced => self.skipped.superseded += 1,
-                Taken::Event | Taken::Nothing => {}
-            }
+            self.intake.admit(source, record, || read.headers(), collect)?;
         }
         Ok(offset + 1 >= *end)
     }
@@ -177,7 +157,7 @@ impl<'w, E: EventData> Reading<'w, E> {
     fn cut(&mut self) -> Result<(), ReplayError> {
         self.run_began = Instant::now();
         let parked = self.intake.parking.take_uncommitted();
-        if self.sorter.is_empty() && self.skipped == Counts::default() && parked.is_empty() {
+        if self.sorter.is_empty() && self.intake.counts == Counts::default() && parked.is_empty() {
             return Ok(());
         }
         let path = self.work.next_run();
@@ -185,7 +165,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         let parked = ParkedFile::write(&path, &parked)?;
         self.work.add_run(&path);
         let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
-        let skipped = std::mem::take(&mut self.skipped);
+        let skipped = std::mem::take(&mut self.intake.counts);
         let written = Written { file, path, sources: sources.collect(), skipped, parked };
         // The other side ends early only after an error of its own, which is told.
         let _gone = self.written.send(written);
@@ -246,7 +226,7 @@ impl<E: EventData> Build<'_, E> {
             let readers: Vec<_> = shares.into_iter().map(start).collect();
             drop(sender);
             let done = || readers.iter().all(thread::ScopedJoinHandle::is_finished);
-            self.tell_until(done, &self.pace, on_progress);
+            self.tell_until(done, on_progress);
             readers.into_iter().map(join).fold(Ok(()), Result::and)
         });
         if read.is_err() || self.work.is_stopping() {
@@ -257,13 +237,11 @@ impl<E: EventData> Build<'_, E> {
         Ok(())
     }
 
-    /// The thread that makes runs durable.
     fn start_syncing(&self, written: Receiver<Written>) -> Syncing {
         let (journal, failure) = (self.journal.clone(), self.work.failure());
         Syncing::start(move || sync_runs(&journal, &written).inspect_err(|_| failure.request()))
     }
 
-    /// What becomes of a thread's records that cannot be projected.
     fn intake(&self, share: &mut [Share], waiting: &[ParkedRecord]) -> Intake {
         let journal = self.journal.read();
         let mut intake = Intake::counting(&self.totals, self.options.stop_at_quarantine);

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use daybook_service::Stop;
 
+use crate::bulk::Journal;
 use crate::codec::RowError;
+use crate::replay::begin::next_run;
 use crate::replay::options::{ReplayError, ReplayOptions};
 use crate::replay::progress::Meter;
 use crate::store::StoreError;
@@ -20,17 +22,14 @@ use crate::store::StoreError;
 const FETCH_BYTES: RangeInclusive<usize> = 96 << 20..=256 << 20;
 /// Priority of a replay's threads, as of `nice`: a small part of the processor beside a thread of the default priority.
 const NICE: i32 = 15;
-/// How the files of runs end.
 pub(super) const RUN_SUFFIX: &str = ".run";
 
-/// What all threads of a build share.
 pub(super) struct Work<'w> {
     pub(super) meter: Meter,
     pub(super) throttle: Throttle,
     /// What each reader may have fetched ahead.
     pub(super) fetch_bytes_max: usize,
     cancelled: &'w Stop,
-    /// One of the threads has failed.
     failed: Stop,
     /// Names of all runs, in the order of writing.
     runs: Mutex<Vec<String>>,
@@ -42,24 +41,23 @@ impl<'w> Work<'w> {
     pub(super) fn new(
         options: &ReplayOptions,
         build: PathBuf,
-        runs: Vec<String>,
-        next_run: u64,
-        done_before: u64,
+        journal: &Journal,
         cancelled: &'w Stop,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
+        let next_run = next_run(&build, &[&journal.runs[..], &journal.parked].concat())?;
         let fetch_bytes = (options.memory_bytes_max / 2).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
         let meter = Meter::default();
-        meter.done.store(done_before, Ordering::Relaxed);
-        Self {
+        meter.done.store(journal.checkpoint.records(), Ordering::Relaxed);
+        Ok(Self {
             meter,
             throttle: Throttle::new(options.rate_max),
             fetch_bytes_max: fetch_bytes / options.threads.max(1),
             cancelled,
             failed: Stop::default(),
-            runs: Mutex::new(runs),
+            runs: Mutex::new(journal.runs.clone()),
             build,
             next_run: AtomicU64::new(next_run),
-        }
+        })
     }
 
     /// Set when one of the threads has failed.
@@ -75,7 +73,6 @@ impl<'w> Work<'w> {
         *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = runs;
     }
 
-    /// Notes a run that has been written.
     pub(super) fn add_run(&self, path: &Path) {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run_name(path));
     }
@@ -88,7 +85,6 @@ impl<'w> Work<'w> {
         self.is_cancelled() || self.failed.requested()
     }
 
-    /// Name of the next run.
     pub(super) fn next_run(&self) -> PathBuf {
         self.build.join(format!("{:06}{RUN_SUFFIX}", self.next_run.fetch_add(1, Ordering::Relaxed)))
     }

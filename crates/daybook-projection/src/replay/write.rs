@@ -20,7 +20,7 @@ use crate::replay::build::{Build, Syncing, join, wait};
 use crate::replay::options::ReplayError;
 use crate::replay::parked::ParkedFile;
 use crate::replay::progress::ReplayProgress;
-use crate::replay::work::{Work, lower_priority, run_name};
+use crate::replay::work::{lower_priority, run_name};
 use crate::stop::StopReason;
 use crate::store::StoreError;
 use crate::view::FoldError;
@@ -31,11 +31,10 @@ const READ_BYTES_MIN: usize = 16 << 10;
 const READ_BYTES_MAX: usize = 256 << 10;
 /// How long written units may wait to become durable: syncing more often slows down those who write.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Units that wait to be synced; past it their writers wait.
+const UNITS_WAITING_MAX: usize = 16;
 /// Changes between two looks at the request to stop.
 const CHANGES_PER_LOOK: u64 = 4_096;
-
-/// Makes a fold of one view.
-pub(super) type NewFold = fn() -> Box<dyn KeyFold>;
 
 pub(super) struct WrittenUnit {
     index: usize,
@@ -71,7 +70,6 @@ pub(super) fn sync_units(
     Ok(())
 }
 
-/// What is written within a while.
 fn gather(first: WrittenUnit, written: &Receiver<WrittenUnit>) -> Vec<WrittenUnit> {
     let until = Instant::now() + SYNC_EVERY;
     let mut units = vec![first];
@@ -81,33 +79,31 @@ fn gather(first: WrittenUnit, written: &Receiver<WrittenUnit>) -> Vec<WrittenUni
     units
 }
 
-pub(super) struct Writing<'w> {
-    pub(super) work: &'w Work<'w>,
-    pub(super) generation: &'w Generation,
-    pub(super) units: &'w [UnitEntry],
-    pub(super) runs: &'w [Arc<Run>],
-    pub(super) sources: &'w [SourceId],
-    /// Number of every view, and a fold of it.
-    pub(super) views: &'w [(u8, NewFold)],
-    /// Bytes that this thread may hold of all runs.
-    pub(super) memory_bytes_max: usize,
+/// What all threads that write have in common.
+struct Plan {
+    units: Vec<UnitEntry>,
+    runs: Vec<Arc<Run>>,
+    sources: Vec<SourceId>,
+    /// Bytes read of a run at once.
+    read_bytes: usize,
 }
 
-impl Writing<'_> {
+impl<E: EventData> Build<'_, E> {
     /// Writes one unit, by its index, unless that was done before. It is not durable yet.
-    pub(super) fn unit(
+    fn unit(
         &self,
+        plan: &Plan,
         index: usize,
         parking: &mut Parking,
     ) -> Result<Option<WrittenUnit>, ReplayError> {
-        let unit = match self.units.get(index) {
+        let unit = match plan.units.get(index) {
             Some(entry) if !entry.is_done() => entry.unit(),
             _ => return Ok(None),
         };
-        let Some((view, fold)) = self.views.get(unit.view) else { return Ok(None) };
-        let mut writer = BlockWriter::new(self.generation, *view, Uuid::from_u128(unit.from))?;
-        let kept = Kept::new(*view, self.sources, parking);
-        let changes = self.merge(unit, fold().as_mut(), kept, &mut writer)?;
+        let Some(view) = self.projection.views.get(unit.view) else { return Ok(None) };
+        let mut writer = BlockWriter::new(&self.generation, view.id, Uuid::from_u128(unit.from))?;
+        let kept = Kept::new(view.id, &plan.sources, parking);
+        let changes = self.merge(plan, unit, (view.fold)().as_mut(), kept, &mut writer)?;
         if self.work.is_stopping() {
             return Ok(None);
         }
@@ -120,12 +116,17 @@ impl Writing<'_> {
     /// what comes behind it of its partition.
     fn merge(
         &self,
+        plan: &Plan,
         mut unit: Unit,
         fold: &mut dyn KeyFold,
         mut kept: Kept<'_>,
         to: &mut BlockWriter<'_>,
     ) -> Result<u64, ReplayError> {
-        let mut merge = self.open(&unit)?;
+        let open = |unit: &Unit| {
+            let merge = Merge::open(&plan.runs, unit, plan.read_bytes);
+            merge.map_err(|error| self.unreadable(&error))
+        };
+        let mut merge = open(&unit)?;
         let (mut at_work, mut changes, mut before_row, mut told) = (None, 0, 0, 0);
         while let Some((key, group)) = merge.next_group().map_err(|error| self.unreadable(&error))? {
             if at_work != Some(key) {
@@ -138,12 +139,12 @@ impl Writing<'_> {
             match fold.fold(Uuid::from_u128(key), group, &mut kept, to) {
                 Ok(folded) => changes += folded,
                 Err(ChangeError::Fold(at, error @ FoldError::Contradiction { .. })) => {
-                    kept.begin_again(at, self.contradiction(at, error)?);
+                    kept.begin_again(at, self.contradiction(plan, at, error)?);
                     fold.begin_again(to);
                     (unit.from, changes) = (key, before_row);
-                    merge = self.open(&unit)?;
+                    merge = open(&unit)?;
                 }
-                Err(error) => return Err(self.explain(error)),
+                Err(error) => return Err(self.explain(plan, error)),
             }
             if changes >= told + CHANGES_PER_LOOK {
                 self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
@@ -160,24 +161,19 @@ impl Writing<'_> {
         Ok(changes)
     }
 
-    fn open(&self, unit: &Unit) -> Result<Merge, StoreError> {
-        let read_bytes =
-            (self.memory_bytes_max / self.runs.len().max(1)).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-        Merge::open(self.runs, unit, read_bytes).map_err(|error| self.unreadable(&error))
-    }
-
-    fn explain(&self, error: ChangeError) -> ReplayError {
+    fn explain(&self, plan: &Plan, error: ChangeError) -> ReplayError {
         match error {
             ChangeError::Store(error) => error.into(),
             ChangeError::Stopped(reason) => reason.into(),
             ChangeError::Damaged(error) => self.damaged(error).into(),
-            ChangeError::Fold(at, error) => self.contradiction(at, error).map_or_else(Into::into, Into::into),
+            ChangeError::Fold(at, error) => {
+                self.contradiction(plan, at, error).map_or_else(Into::into, Into::into)
+            }
         }
     }
 
-    /// The fold of a change has failed.
-    fn contradiction(&self, at: ChangeAt, error: FoldError) -> Result<StopReason, StoreError> {
-        let source = self.sources.get(at.source as usize);
+    fn contradiction(&self, plan: &Plan, at: ChangeAt, error: FoldError) -> Result<StopReason, StoreError> {
+        let source = plan.sources.get(at.source as usize);
         let source = source.ok_or_else(|| self.damaged("a change of an unknown partition"))?;
         Ok(StopReason::fold(source.at(at.offset, None), error))
     }
@@ -189,12 +185,7 @@ impl Writing<'_> {
     fn damaged(&self, what: impl ToString) -> StoreError {
         StoreError::damaged("read", &self.generation.build_path(), what)
     }
-}
 
-/// Units that wait to be synced; past it their writers wait.
-const UNITS_WAITING_MAX: usize = 16;
-
-impl<E: EventData> Build<'_, E> {
     /// Merges the runs, folds every key and writes its rows; the digest of all of them.
     pub(super) fn write(
         &mut self,
@@ -207,26 +198,19 @@ impl<E: EventData> Build<'_, E> {
         self.work.meter.to_fold.store(changes, Ordering::Relaxed);
         self.work.meter.folded.store(units.iter().map(|unit| unit.changes).sum(), Ordering::Relaxed);
         let sources: Vec<SourceId> = self.checkpoint().sources().map(|(id, _)| id.clone()).collect();
-        let views: Vec<_> = self.projection.views.iter().map(|view| (view.id, view.fold)).collect();
         let threads = self.options.threads.clamp(1, units.len().max(1));
-        let writing = Writing {
-            work: &self.work,
-            generation: &self.generation,
-            units: &units,
-            runs: &runs,
-            sources: &sources,
-            views: &views,
-            memory_bytes_max: self.options.memory_bytes_max / 2 / threads,
-        };
+        let read_bytes = self.options.memory_bytes_max / 2 / threads / runs.len().max(1);
+        let read_bytes = read_bytes.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        let plan = Plan { units, runs, sources, read_bytes };
         let syncing = self.syncing.take();
-        self.write_units(&writing, syncing, threads, on_progress)?;
+        self.write_units(&plan, syncing, threads, on_progress)?;
         self.check_cancelled()?;
         Ok(self.total(changes)?)
     }
 
     fn write_units(
         &self,
-        writing: &Writing<'_>,
+        plan: &Plan,
         runs: Option<Syncing>,
         threads: usize,
         on_progress: &mut impl FnMut(ReplayProgress),
@@ -238,10 +222,10 @@ impl<E: EventData> Build<'_, E> {
             let mut parking = Parking::counting(&self.totals, self.options.stop_at_quarantine);
             while !self.work.is_stopping() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= writing.units.len() {
+                if index >= plan.units.len() {
                     break;
                 }
-                if let Some(written) = writing.unit(index, &mut parking)? {
+                if let Some(written) = self.unit(plan, index, &mut parking)? {
                     // The other side ends early only after an error of its own, which is told.
                     let _gone = sender.send(written);
                 }
@@ -252,7 +236,7 @@ impl<E: EventData> Build<'_, E> {
         let (generation, journal) = (&self.generation, &self.journal);
         thread::scope(|scope| {
             let syncing = scope.spawn(move || {
-                let planned = writing.units.to_vec();
+                let planned = plan.units.clone();
                 let synced = sync_units(generation, journal, planned, || wait(runs), &receiver);
                 self.work.noting_failure(synced)
             });
@@ -264,7 +248,7 @@ impl<E: EventData> Build<'_, E> {
                 .collect();
             drop(sender);
             let done = || writers.iter().all(thread::ScopedJoinHandle::is_finished);
-            self.tell_until(done, &self.pace, on_progress);
+            self.tell_until(done, on_progress);
             let written = writers.into_iter().map(join).fold(Ok(()), Result::and);
             join(syncing).and(written)
         })
@@ -312,15 +296,12 @@ impl<E: EventData> Build<'_, E> {
 
     /// The digest of all units' rows, once it is certain that nothing was left out.
     fn total(&self, changes: u64) -> Result<Digest, StoreError> {
-        let damaged = |what: String| StoreError::damaged("read", &self.generation.build_path(), what);
         let journal = self.journal.read();
-        let digest =
-            journal.digest().ok_or_else(|| damaged("the journal has no digest of a unit".to_owned()))?;
+        let digest = journal.digest().ok_or_else(|| self.damaged("the journal has no digest of a unit"))?;
         let folded: u64 = journal.units.iter().map(|unit| unit.changes).sum();
         if folded != changes {
-            return Err(damaged(format!(
-                "{changes} changes were sorted, {folded} were folded: a run is damaged"
-            )));
+            let what = format!("{changes} changes were sorted, {folded} were folded: a run is damaged");
+            return Err(self.damaged(what));
         }
         Ok(digest)
     }

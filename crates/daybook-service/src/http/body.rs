@@ -1,6 +1,7 @@
 //! Request bodies: bounded, JSON objects only, every error names the field. And that there is none, where none is taken.
 
 use std::error::Error as _;
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::body::{Body as RawBody, Bytes, HttpBody as _, to_bytes};
@@ -43,7 +44,8 @@ impl Body {
         // serde would also read a struct from a list of its fields' values.
         let is_object = self.0.trim_ascii_start().first() == Some(&b'{');
         let parsed = serde_json::from_slice(&self.0);
-        match parsed.or_else(|_| serde_json::from_slice(&with_integers(&self.0))) {
+        let with_integers = || with_integers(std::str::from_utf8(&self.0).ok().filter(|text| is_json(text))?);
+        match parsed.or_else(|error| serde_json::from_str(&with_integers().ok_or(error)?)) {
             Ok(parsed) if is_object => Ok(parsed),
             _ => Err(self.explain::<T>(is_object)),
         }
@@ -51,8 +53,15 @@ impl Body {
 
     /// Reads a refused body again, to say why; the usual case does not pay for that.
     fn explain<T: DeserializeOwned>(&self, is_object: bool) -> ApiError {
-        if let Err(error) = serde_json::from_slice::<IgnoredAny>(&self.0) {
-            return ApiError::new(&MALFORMED_BODY, format!("the body is not JSON: {error}"));
+        let malformed =
+            |error: &dyn Display| ApiError::new(&MALFORMED_BODY, format!("the body is not JSON: {error}"));
+        match std::str::from_utf8(&self.0) {
+            Err(error) => return malformed(&error),
+            Ok(text) => {
+                if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+                    return malformed(&error);
+                }
+            }
         }
         let mut json = serde_json::Deserializer::from_slice(&self.0);
         match serde_path_to_error::deserialize::<_, T>(&mut json) {
@@ -62,31 +71,51 @@ impl Body {
     }
 }
 
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// JSON with each whole number written as an integer, which it is by JSON Schema: `2.0` and `2e0` are `2`. Everything else is as
-/// it was, also what is no JSON.
-fn with_integers(json: &[u8]) -> Vec<u8> {
-    // Up to here each float is one integer; beyond, it stands for several.
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    let integer = |number: &[u8]| {
-        let number: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
-        (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
-    };
+/// it was. None for what is no JSON.
+fn with_integers(json: &str) -> Option<String> {
     let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-    let (mut out, mut rest) = (Vec::with_capacity(json.len()), json);
-    while let Some(first) = rest.first() {
+    let (mut out, mut rest) = (String::with_capacity(json.len()), json);
+    while let Some(first) = rest.as_bytes().first() {
         let end = match first {
-            b'"' => string_end(rest),
-            b'-' | b'0'..=b'9' => rest.iter().take_while(|byte| is_of_number(byte)).count(),
-            _ => 1,
+            b'"' => string_end(rest.as_bytes()),
+            b'-' | b'0'..=b'9' => rest.bytes().take_while(is_of_number).count(),
+            _ => rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()).unwrap_or(rest.len()),
         };
-        let (token, behind) = rest.split_at(end);
-        match integer(token).filter(|_| end > 1 && *first != b'"') {
-            Some(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
-            None => out.extend_from_slice(token),
+        let (token, behind) = rest.split_at_checked(end)?;
+        match integer(token).filter(|_| *first != b'"') {
+            Some(integer) => out.push_str(&integer),
+            None => out.push_str(token),
         }
         rest = behind;
     }
-    out
+    Some(out)
+}
+
+/// A number of JSON without its point and exponent; none if it has a fraction, is longer than any integer here, or is none.
+/// Digit by digit: a float would take `1.9999999999999999999` for 2.
+fn integer(number: &str) -> Option<String> {
+    const DIGITS_MAX: usize = 20;
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_end_matches('0');
+    let zeros =
+        exponent.parse::<i64>().ok()? + (digits.len() - significant.len()) as i64 - fraction.len() as i64;
+    let significant = significant.trim_start_matches('0');
+    if significant.is_empty() {
+        return (!digits.is_empty()).then(|| "0".to_owned());
+    }
+    let zeros = usize::try_from(zeros).ok().filter(|zeros| zeros + significant.len() <= DIGITS_MAX)?;
+    significant
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| format!("{sign}{significant}{}", "0".repeat(zeros)))
 }
 
 /// Where a string ends that begins at the first byte.
@@ -235,14 +264,37 @@ mod tests {
             body.parse::<Noted>().map(|Noted { note, counted }| (note, counted.count))
         };
         let noted = |count| (r#"a\"2.0"#.to_owned(), count);
-        for (text, number) in
-            [("2", 2), ("2.0", 2), ("2e0", 2), ("-0.0", 0), ("9223372036854775807", i64::MAX)]
-        {
+        for (text, number) in [
+            ("2", 2),
+            ("2.0", 2),
+            ("2e0", 2),
+            ("-0.0", 0),
+            ("20.50e1", 205),
+            ("0.2E+1", 2),
+            ("200e-2", 2),
+            ("-9.223372036854775808e18", i64::MIN),
+            ("9223372036854775807", i64::MAX),
+        ] {
             assert_eq!(read(text).unwrap(), noted(number), "{text}");
         }
-        for text in ["2.5", "1e300", "9223372036854775808", "\"2\"", "null", "true", "[2.0]"] {
+        for text in [
+            "2.5",
+            "1.9999999999999999999",
+            "1e-400",
+            "1e300",
+            "9223372036854775808",
+            "\"2\"",
+            "null",
+            "true",
+            "[2.0]",
+        ] {
             assert_eq!(read(text).unwrap_err().problem().status, 422, "{text}");
         }
+        for text in ["01", "007.0", "2.", "2.e1", ".5", "-", "+2", "2e", "\"\u{fffd}"] {
+            assert_eq!(read(text).unwrap_err().problem().status, 400, "{text}");
+        }
+        let body = Body(Bytes::from_static(b"{\"count\":1,\"note\":\"\xff\"}"));
+        assert_eq!(body.parse::<serde_json::Value>().unwrap_err().problem().status, 400);
     }
 
     #[tokio::test]

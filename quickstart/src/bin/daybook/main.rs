@@ -11,10 +11,10 @@ mod story;
 use std::process::ExitCode;
 
 use clap::Parser;
+use daybook::{Place, PlaceFlags, Site};
 use daybook_service::program::chain;
 use quickstart::client::Client;
-use quickstart::shop::{Shop, ShopError};
-use quickstart::start::{Place, PlaceFlags, Site};
+use quickstart::shop::Shop;
 
 /// The whole shop in one process: a sandbox on an embedded broker, or on a real Kafka with --brokers and --data-dir.
 #[derive(Debug, Parser)]
@@ -49,11 +49,11 @@ fn failed(error: &str, code: u8) -> ExitCode {
 }
 
 async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
-    let site = place.prepare().map_err(|error| chain(&error))?;
+    let site = place.prepare(&schemas::TOPICS).map_err(|error| chain(&error))?;
     print::place(&site.settings, site.sandbox.is_some());
     let shop = match Shop::launch(&site.settings).await {
         Ok(shop) => shop,
-        Err(error) => return Ok(failed(&chain(&error), exit_code(&error))),
+        Err(error) => return Ok(failed(&chain(&error), error.exit_code())),
     };
     let outcome = tokio::select! {
         outcome = serve(&shop, &site, demo) => outcome,
@@ -63,19 +63,9 @@ async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
     println!("stopping ...");
     match (shop.stop().await, outcome) {
         // A service that ended by itself says more than what came of it.
-        (Err(error), _) => Ok(failed(&chain(&error), exit_code(&error))),
+        (Err(error), _) => Ok(failed(&chain(&error), error.exit_code())),
         (Ok(()), Err(error)) => Err(error),
         (Ok(()), Ok(())) => Ok(ExitCode::SUCCESS),
-    }
-}
-
-fn exit_code(error: &ShopError) -> u8 {
-    match error {
-        ShopError::InUse { .. } => daybook_service::EXIT_IN_USE,
-        ShopError::Listen { .. }
-        | ShopError::Ended { .. }
-        | ShopError::NotReady { .. }
-        | ShopError::Client(_) => daybook_service::EXIT_FAILED,
     }
 }
 

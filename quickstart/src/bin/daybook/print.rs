@@ -1,13 +1,14 @@
 //! What the run shows, on standard output.
 
+use daybook::AppSettings;
 use quickstart::client::Answer;
-use quickstart::shop::{ShopSettings, Urls};
+use quickstart::shop::Urls;
 use serde_json::Value;
 
 use crate::log_line::LogLine;
 
 /// Where everything runs.
-pub(crate) fn place(settings: &ShopSettings, sandbox: bool) {
+pub(crate) fn place(settings: &AppSettings, sandbox: bool) {
     println!("Daybook: services A, B, C and D in one process");
     if sandbox {
         println!(

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use daybook::AppSettings;
 use daybook_projection::{Generation, ReadModel, ReplayOptions, ReplayReport};
 use daybook_service::Stop;
 use daybook_service::program::chain;
 use quickstart::client::Client;
-use quickstart::shop::{ShopSettings, Urls};
+use quickstart::shop::Urls;
 
 use crate::print;
 use crate::story::Told;
@@ -25,7 +26,7 @@ const HOLDER: &str = "daybook";
 /// A sentence; also when answer or digest differ.
 pub(crate) async fn show(
     client: &Client,
-    settings: &ShopSettings,
+    settings: &AppSettings,
     urls: &Urls,
     told: &Told,
 ) -> Result<(), String> {
@@ -44,7 +45,7 @@ pub(crate) async fn show(
     Err("the rebuilt read model differs from the one it was to replace".to_owned())
 }
 
-async fn replay(settings: &ShopSettings) -> Result<ReplayReport, String> {
+async fn replay(settings: &AppSettings) -> Result<ReplayReport, String> {
     let (kafka, directory) = (settings.kafka.clone(), settings.read_model_dir());
     let options = ReplayOptions::new(settings.partitions, HOLDER.to_owned());
     let work = move || {
@@ -81,7 +82,7 @@ async fn generation(client: &Client, urls: &Urls) -> Result<String, String> {
 }
 
 /// Of the generation that was served before: it is kept, and closed once D has swapped.
-fn digest(settings: &ShopSettings, name: &str) -> Result<String, String> {
+fn digest(settings: &AppSettings, name: &str) -> Result<String, String> {
     let read_model = ReadModel::open(&settings.read_model_dir()).map_err(|error| chain(&error))?;
     let generation = Generation::open(&read_model.path_of(name), &projector::layout(), HOLDER);
     let generation = generation.map_err(|error| chain(&error))?;

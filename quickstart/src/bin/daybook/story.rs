@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use daybook::AppSettings;
 use daybook_event::claim;
 use daybook_kafka::topics::{self, Watermarks};
 use daybook_kafka::{Kafka, Polled, Reader, Start};
 use daybook_service::program::chain;
 use quickstart::client::{Answer, Client};
-use quickstart::shop::{ShopSettings, Urls};
+use quickstart::shop::Urls;
 use serde_json::{Value, json};
 
 use crate::{log_line, print};
@@ -52,7 +53,7 @@ pub(crate) async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<
 ///
 /// # Errors
 /// A sentence, if the broker does not answer.
-pub(crate) async fn is_log_empty(settings: &ShopSettings) -> Result<bool, String> {
+pub(crate) async fn is_log_empty(settings: &AppSettings) -> Result<bool, String> {
     let (kafka, partitions) = (settings.kafka.clone(), settings.partitions);
     let looked = tokio::task::spawn_blocking(move || has_no_event(&kafka, partitions)).await;
     looked.map_err(|error| error.to_string())?

@@ -103,9 +103,7 @@ fn with(records: impl IntoIterator<Item = ParkedRecord>) -> (tempfile::TempDir, 
     let path = directory.path().join("gen");
     let start = Checkpoint::zero([("letters", 1)]);
     let generation = Generation::create(&path, &LETTERS.layout(), &start, "a test").unwrap();
-    for record in records {
-        generation.put_parked(&record).unwrap();
-    }
+    generation.put_parked(&records.into_iter().collect::<Vec<_>>()).unwrap();
     generation.finish().unwrap();
     drop(generation);
     let generation = Generation::open(&path, &LETTERS.layout(), "a test").unwrap();

@@ -1,16 +1,17 @@
-//! Where the shop is to run: a sandbox of its own, or on a real Kafka with a directory that is kept.
+//! Where an app is to run: a sandbox of its own, or on a real Kafka with a directory that is kept.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use daybook_kafka::embedded::{EmbeddedBroker, EmbeddedError};
 use daybook_kafka::{Kafka, kafka_option, partitions, replication_factor, topic_prefix};
 use daybook_service::SettingErrors;
 use daybook_service::program::address;
+use tempfile::TempDir;
 
-use crate::sandbox::{Sandbox, SandboxError};
-use crate::shop::ShopSettings;
+use crate::app::READ_MODEL;
 
-/// Flags of every program that runs the whole shop, for `#[command(flatten)]`.
+/// Flags of a program that runs a whole app, for `#[command(flatten)]`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PlaceFlags {
     /// A real Kafka as HOST:PORT, several joined by commas; without it, a sandbox on an embedded broker
@@ -19,11 +20,11 @@ pub struct PlaceFlags {
     /// Directory for all stores, kept; needs --brokers [default: data]
     #[arg(long, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Address of service D; A, B and C take the next three ports. Port 0: any free ones
+    /// Address of the query service; the command services take the next ports. Port 0: any free ones
     #[arg(
         long,
         env = "DAYBOOK_LISTEN",
-        default_value = "127.0.0.1:8080",
+        default_value = LISTEN,
         value_name = "ADDR:PORT",
         value_parser = address("an address such as 127.0.0.1:8080")
     )]
@@ -61,26 +62,69 @@ pub struct PlaceFlags {
     replication_factor: i32,
 }
 
-/// Where the shop is to run, checked.
+/// Where the query service listens unless a flag says otherwise.
+pub(crate) const LISTEN: &str = "127.0.0.1:8080";
+
+/// Where an app finds its log, keeps its stores and listens.
+#[derive(Debug, Clone)]
+pub struct AppSettings {
+    /// The log.
+    pub kafka: Kafka,
+    /// Partitions of each topic.
+    pub partitions: i32,
+    /// Replication factor of topics that do not exist yet.
+    pub replication_factor: i32,
+    /// Holds one directory for each command service, by its name, and `read-model`.
+    pub data_dir: PathBuf,
+    /// Where the query service listens; the command services listen on the next ports, or on any if the port is 0.
+    pub listen: SocketAddr,
+}
+
+impl AppSettings {
+    /// Directory of the read model.
+    #[must_use]
+    pub fn read_model_dir(&self) -> PathBuf {
+        self.data_dir.join(READ_MODEL)
+    }
+}
+
+/// Where an app is to run, checked.
 #[derive(Debug, Clone)]
 pub enum Place {
     /// On an embedded broker and in a temporary directory.
     Sandbox {
-        /// Where D listens.
+        /// Where the query service listens.
         listen: SocketAddr,
         /// Partitions of each topic.
         partitions: i32,
     },
     /// On a real Kafka.
-    Kafka(ShopSettings),
+    Kafka(AppSettings),
 }
 
-/// A place that is ready for the shop; keep it as long as the shop runs.
+/// A place that is ready for an app; keep it as long as the app runs.
 pub struct Site {
-    /// What the shop is started with.
-    pub settings: ShopSettings,
+    /// What the app is started with.
+    pub settings: AppSettings,
     /// The embedded broker and the temporary directory, if it is a sandbox.
     pub sandbox: Option<Sandbox>,
+}
+
+/// A place to try everything without Kafka: an embedded broker and a temporary directory, which go when this is dropped.
+pub struct Sandbox {
+    broker: EmbeddedBroker,
+    directory: TempDir,
+}
+
+/// Why a sandbox could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The broker did not start.
+    #[error(transparent)]
+    Broker(#[from] EmbeddedError),
+    /// No temporary directory.
+    #[error("no temporary directory could be made; check TMPDIR and its free space")]
+    Directory(#[source] std::io::Error),
 }
 
 impl PlaceFlags {
@@ -105,7 +149,7 @@ impl PlaceFlags {
         if self.brokers.is_none() {
             return Ok(Place::Sandbox { listen: self.listen, partitions: self.partitions });
         }
-        Ok(Place::Kafka(ShopSettings {
+        Ok(Place::Kafka(AppSettings {
             kafka,
             partitions: self.partitions,
             replication_factor: self.replication_factor,
@@ -116,17 +160,17 @@ impl PlaceFlags {
 }
 
 impl Place {
-    /// Makes the place ready: for a sandbox, starts its broker.
+    /// Makes the place ready: for a sandbox, starts its broker with `topics`.
     ///
     /// # Errors
     /// [`SandboxError`].
-    pub fn prepare(&self) -> Result<Site, SandboxError> {
+    pub fn prepare(&self, topics: &[&str]) -> Result<Site, SandboxError> {
         let (listen, partitions) = match self {
             Self::Kafka(settings) => return Ok(Site { settings: settings.clone(), sandbox: None }),
             Self::Sandbox { listen, partitions } => (*listen, *partitions),
         };
-        let sandbox = Sandbox::start(&schemas::TOPICS, partitions)?;
-        let settings = ShopSettings {
+        let sandbox = Sandbox::start(topics, partitions)?;
+        let settings = AppSettings {
             kafka: sandbox.kafka(),
             partitions,
             replication_factor: 1,
@@ -134,6 +178,34 @@ impl Place {
             listen,
         };
         Ok(Site { settings, sandbox: Some(sandbox) })
+    }
+}
+
+impl Sandbox {
+    /// Starts a broker with `topics`, each of `partitions` partitions.
+    ///
+    /// # Errors
+    /// [`SandboxError`].
+    pub fn start(topics: &[&str], partitions: i32) -> Result<Self, SandboxError> {
+        let broker = EmbeddedBroker::start()?;
+        for topic in topics {
+            broker.create_topic(topic, partitions)?;
+        }
+        let directory =
+            tempfile::Builder::new().prefix("daybook-").tempdir().map_err(SandboxError::Directory)?;
+        Ok(Self { broker, directory })
+    }
+
+    /// How to reach the broker.
+    #[must_use]
+    pub fn kafka(&self) -> Kafka {
+        self.broker.kafka("")
+    }
+
+    /// Where an app may keep its stores.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 }
 
