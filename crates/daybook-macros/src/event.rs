@@ -1,6 +1,6 @@
 //! `#[derive(Event)]` of an enum whose variants are the events of one topic: what it says, and whether that fits together.
 
-mod code;
+pub(crate) mod code;
 mod type_name;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! `#[derive(Event)]` of an enum whose variants are enums of events: any event of several topics.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{DataEnum, Fields, Ident, Type};
 
+use crate::event::code::{Parts, implement};
 use crate::paths;
 use crate::refused::Refused;
 
@@ -24,50 +25,33 @@ pub(crate) fn expand(this: &Ident, of: &DataEnum) -> Result<TokenStream, Refused
         })?
         .into_iter()
         .unzip();
-    let (event, option, result) =
-        (paths::event(), quote!(::core::option::Option), quote!(::core::result::Result));
-    let [topics, prefixes, newest] = ["TOPICS", "PREFIXES", "NEWEST"].map(|name| all_of(name, &types));
+    let event = paths::event();
+    let of = |name: &str| Ident::new(name, Span::call_site());
+    let arms = |of_trait: &str, method: &str| {
+        let (of_trait, method) = (of(of_trait), of(method));
+        quote!(#(Self::#idents(of) => <#types as #event::#of_trait>::#method(of),)*)
+    };
+    // Each enum reads the types that are named as its own.
+    let reads = |method: &str| {
+        let method = of(method);
+        quote!(#(if <#types as #event::Event>::is_named(event_type) {
+            return <#types as #event::EventData>::#method(event_type, data).map(Self::#idents);
+        })*)
+    };
+    let (read, canonical) = (reads("from_data"), reads("read_canonical"));
+    let parts = Parts {
+        types: arms("EventData", "event_type"),
+        written: arms("EventData", "to_data"),
+        keys: arms("Event", "key"),
+        read: quote!(#read ::core::result::Result::Err(#event::event_data::unknown_type(event_type, &[]))),
+        canonical: quote!(#canonical ::core::option::Option::None),
+        topics: all_of("TOPICS", &types),
+        prefixes: all_of("PREFIXES", &types),
+        newest: all_of("NEWEST", &types),
+    };
+    let implemented = implement(this, &parts);
     Ok(quote! {
-        #[automatically_derived]
-        impl #event::EventData for #this {
-            fn event_type(&self) -> &'static str {
-                match self { #(Self::#idents(of) => <#types as #event::EventData>::event_type(of),)* }
-            }
-
-            fn to_data(&self) -> #result<
-                ::std::boxed::Box<#event::derived::RawValue>, #event::derived::serde_json::Error
-            > {
-                match self { #(Self::#idents(of) => <#types as #event::EventData>::to_data(of),)* }
-            }
-
-            fn from_data(event_type: &str, data: &#event::derived::RawValue)
-                -> #result<Self, #event::event_data::DataError>
-            {
-                #(if <#types as #event::Event>::is_named(event_type) {
-                    return <#types as #event::EventData>::from_data(event_type, data).map(Self::#idents);
-                })*
-                #result::Err(#event::event_data::unknown_type(event_type, &[]))
-            }
-
-            #[inline]
-            fn read_canonical(event_type: &str, data: &[u8]) -> #option<Self> {
-                #(if <#types as #event::Event>::is_named(event_type) {
-                    return <#types as #event::EventData>::read_canonical(event_type, data).map(Self::#idents);
-                })*
-                #option::None
-            }
-        }
-
-        #[automatically_derived]
-        impl #event::Event for #this {
-            const TOPICS: &'static [#event::Topic] = #topics;
-            const PREFIXES: &'static [&'static str] = #prefixes;
-            const NEWEST: &'static [&'static str] = #newest;
-
-            fn key(&self) -> #event::derived::Uuid {
-                match self { #(Self::#idents(of) => <#types as #event::Event>::key(of),)* }
-            }
-        }
+        #implemented
 
         const _: () = {
             assert!(
@@ -80,7 +64,7 @@ pub(crate) fn expand(this: &Ident, of: &DataEnum) -> Result<TokenStream, Refused
 
 /// What all enums have of this constant, one after the other.
 fn all_of(name: &str, types: &[&Type]) -> TokenStream {
-    let (event, name) = (paths::event(), Ident::new(name, proc_macro2::Span::call_site()));
+    let (event, name) = (paths::event(), Ident::new(name, Span::call_site()));
     quote! {
         &#event::derived::joined::<_, { 0 #(+ <#types as #event::Event>::#name.len())* }>(
             &[#(<#types as #event::Event>::#name),*]

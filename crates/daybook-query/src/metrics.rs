@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use daybook_event::problem::Problem;
 use daybook_service::http::{Count, RequestMetrics};
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,21 +18,8 @@ const PREFIX: &str = "daybook";
 
 type Signed = Gauge<i64, AtomicI64>;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Source {
-    topic: String,
-    partition: i32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
-    reason: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Stage {
-    state: String,
-}
+/// Figures that differ by labels.
+type Labelled = Family<Vec<(&'static str, String)>, Signed>;
 
 pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
@@ -78,8 +64,17 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     ];
     register(&mut registry, figures);
     seconds(&mut registry, "last_event_age", "Age of the event projected last", status.last_event_age_ms);
-    stopped(&mut registry, status);
-    next(&mut registry, status);
+    let stopped = status.stopped.as_ref().map(Problem::slug);
+    let help = "1 while the projection is stopped, with the kind of reason";
+    flag(&mut registry, "stopped", help, "reason", stopped);
+    let next = status.next.as_ref().map(|next| next.state);
+    flag(
+        &mut registry,
+        "next",
+        "1 while a published generation is not served, with its state",
+        "state",
+        next,
+    );
     rebuild(&mut registry, status);
     partitions(&mut registry, &status.partitions);
     let mut text = String::new();
@@ -87,22 +82,13 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     Ok(text)
 }
 
-/// 1 with the kind of reason while the projection is stopped; 0 without one otherwise, so that an alert can rely on it.
-fn stopped(registry: &mut Registry, status: &Status) {
-    let family = Family::<Reason, Signed>::default();
-    let kind = status.stopped.as_ref().map(Problem::slug);
-    let reason = Reason { reason: kind.unwrap_or_default().to_owned() };
-    family.get_or_create(&reason).set(i64::from(kind.is_some()));
-    registry.register("stopped", "1 while the projection is stopped, with the kind of reason", family);
-}
-
-/// 1 with its state while a published generation is not the one that is served; 0 without one otherwise.
-fn next(registry: &mut Registry, status: &Status) {
-    let family = Family::<Stage, Signed>::default();
-    let state = status.next.as_ref().map(|next| next.state);
-    let stage = Stage { state: state.unwrap_or_default().to_owned() };
-    family.get_or_create(&stage).set(i64::from(state.is_some()));
-    registry.register("next", "1 while a published generation is not served, with its state", family);
+/// 1 with a label while there is `value`; 0 with an empty one otherwise, so that an alert can rely on it.
+fn flag(registry: &mut Registry, name: &str, help: &str, label: &'static str, value: Option<&str>) {
+    let family = Labelled::default();
+    family
+        .get_or_create(&vec![(label, value.unwrap_or_default().to_owned())])
+        .set(i64::from(value.is_some()));
+    registry.register(name, help, family);
 }
 
 fn rebuild(registry: &mut Registry, status: &Status) {
@@ -123,9 +109,9 @@ fn rebuild(registry: &mut Registry, status: &Status) {
 }
 
 fn partitions(registry: &mut Registry, partitions: &[Partition]) {
-    let (checkpoints, lags) = (Family::<Source, Signed>::default(), Family::<Source, Signed>::default());
+    let (checkpoints, lags) = (Labelled::default(), Labelled::default());
     for at in partitions {
-        let source = Source { topic: at.topic.clone(), partition: at.partition };
+        let source = vec![("topic", at.topic.clone()), ("partition", at.partition.to_string())];
         checkpoints.get_or_create(&source).set(at.checkpoint);
         if let Some(lag) = at.lag {
             lags.get_or_create(&source).set(signed(lag));

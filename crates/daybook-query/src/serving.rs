@@ -13,7 +13,6 @@ use super::errors::unreadable;
 use super::first_catch_up::FirstCatchUp;
 use super::heavy::{Heavy, Length};
 use super::limits::READ_INLINE_ROWS_MAX;
-use super::serving as positions;
 
 /// A generation, and how far its follower has got.
 pub struct Serving {
@@ -78,8 +77,8 @@ impl Serving {
         let mut missing = 0;
         let reached = |now: &Arc<Progress>| {
             let quarantine = self.generation.last_moment().quarantine.clone();
-            let is_there = |at: &TokenPosition| positions::is_projected(&now.checkpoint, &quarantine, at);
-            missing = positions::first_missing(token, missing, is_there);
+            let is_there = |at: &TokenPosition| is_projected(&now.checkpoint, &quarantine, at);
+            missing = first_missing(token, missing, is_there);
             missing == token.positions.len()
         };
         let gone = progress.wait_for(reached).await.is_err();

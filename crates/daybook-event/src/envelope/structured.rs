@@ -76,26 +76,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
 }
 
 /// Text that borrows unless JSON's escapes forbid it. (serde's own `Option<Cow<str>>` always copies.)
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Borrow;
-        impl<'de> Visitor<'de> for Borrow {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        from.deserialize_str(Borrow)
-    }
-}
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
     let text = std::str::from_utf8(value).map_err(|error| OpenError::NotUtf8 { at: error.valid_up_to() })?;

@@ -9,7 +9,63 @@ use super::{EventVariant, Shape, TopicEvents};
 use crate::fields::variable;
 use crate::paths;
 
+/// What an implementation of `EventData` and `Event` is made of.
+pub(crate) struct Parts {
+    /// Arms of a match on the event.
+    pub(crate) types: TokenStream,
+    pub(crate) written: TokenStream,
+    pub(crate) keys: TokenStream,
+    /// Bodies that read the event of a type out of `data`.
+    pub(crate) read: TokenStream,
+    pub(crate) canonical: TokenStream,
+    pub(crate) topics: TokenStream,
+    pub(crate) prefixes: TokenStream,
+    pub(crate) newest: TokenStream,
+}
+
 /// Implements `EventData` and `Event` for `this`.
+pub(crate) fn implement(this: &Ident, parts: &Parts) -> TokenStream {
+    let event = paths::event();
+    let Parts { types, written, keys, read, canonical, topics, prefixes, newest } = parts;
+    quote! {
+        #[automatically_derived]
+        impl #event::EventData for #this {
+            fn event_type(&self) -> &'static str {
+                match self { #types }
+            }
+
+            fn to_data(&self) -> ::core::result::Result<
+                ::std::boxed::Box<#event::derived::RawValue>, #event::derived::serde_json::Error
+            > {
+                match self { #written }
+            }
+
+            fn from_data(event_type: &str, data: &#event::derived::RawValue)
+                -> ::core::result::Result<Self, #event::event_data::DataError>
+            {
+                #read
+            }
+
+            #[inline]
+            fn read_canonical(event_type: &str, data: &[u8]) -> ::core::option::Option<Self> {
+                #canonical
+            }
+        }
+
+        #[automatically_derived]
+        impl #event::Event for #this {
+            const TOPICS: &'static [#event::Topic] = #topics;
+            const PREFIXES: &'static [&'static str] = #prefixes;
+            const NEWEST: &'static [&'static str] = #newest;
+
+            fn key(&self) -> #event::derived::Uuid {
+                match self { #keys }
+            }
+        }
+    }
+}
+
+/// The events of one topic.
 pub(super) fn write(this: &Ident, events: &TopicEvents<'_>) -> TokenStream {
     let event = paths::event();
     let variants = || events.variants.iter();
@@ -18,55 +74,34 @@ pub(super) fn write(this: &Ident, events: &TopicEvents<'_>) -> TokenStream {
     let canonical = variants().map(|variant| read_canonical(events, variant));
     let (keys, newest) = (variants().map(key), variants().map(|variant| full(events, &variant.newest)));
     let (at, TopicEvents { service, topic, prefix, .. }) = (variable("at"), events);
-    quote! {
-        #[automatically_derived]
-        impl #event::EventData for #this {
-            fn event_type(&self) -> &'static str {
-                match self { #(#types)* }
+    let parts = Parts {
+        types: quote!(#(#types)*),
+        written: quote!(#(#written)*),
+        keys: quote!(#(#keys)*),
+        read: quote! {
+            match event_type {
+                #(#read)*
+                _ => ::core::result::Result::Err(
+                    #event::event_data::unknown_type(event_type, <Self as #event::Event>::NEWEST)
+                ),
             }
-
-            fn to_data(&self) -> ::core::result::Result<
-                ::std::boxed::Box<#event::derived::RawValue>, #event::derived::serde_json::Error
-            > {
-                match self { #(#written)* }
-            }
-
-            fn from_data(event_type: &str, data: &#event::derived::RawValue)
-                -> ::core::result::Result<Self, #event::event_data::DataError>
-            {
-                match event_type {
-                    #(#read)*
-                    _ => ::core::result::Result::Err(
-                        #event::event_data::unknown_type(event_type, <Self as #event::Event>::NEWEST)
-                    ),
-                }
-            }
-
-            #[inline]
-            fn read_canonical(event_type: &str, data: &[u8]) -> ::core::option::Option<Self> {
-                #[allow(unused_imports)]
-                use #event::derived::AnyForm as _;
-                let #at = &mut #event::canonical::Cursor::new(data);
-                let event = match event_type {
-                    #(#canonical)*
-                    _ => return ::core::option::Option::None,
-                };
-                #event::canonical::Cursor::end(#at, b"")?;
-                ::core::option::Option::Some(event)
-            }
-        }
-
-        #[automatically_derived]
-        impl #event::Event for #this {
-            const TOPICS: &'static [#event::Topic] = &[#event::Topic { name: #topic, service: #service }];
-            const PREFIXES: &'static [&'static str] = &[#prefix];
-            const NEWEST: &'static [&'static str] = &[#(#newest),*];
-
-            fn key(&self) -> #event::derived::Uuid {
-                match self { #(#keys)* }
-            }
-        }
-    }
+        },
+        canonical: quote! {
+            #[allow(unused_imports)]
+            use #event::derived::AnyForm as _;
+            let #at = &mut #event::canonical::Cursor::new(data);
+            let event = match event_type {
+                #(#canonical)*
+                _ => return ::core::option::Option::None,
+            };
+            #event::canonical::Cursor::end(#at, b"")?;
+            ::core::option::Option::Some(event)
+        },
+        topics: quote!(&[#event::Topic { name: #topic, service: #service }]),
+        prefixes: quote!(&[#prefix]),
+        newest: quote!(&[#(#newest),*]),
+    };
+    implement(this, &parts)
 }
 
 /// The name of a type as it stands in an event.
