@@ -79,6 +79,7 @@ impl Fixture {
     pub(super) fn place(self, settings: &mut Settings) {
         kafka_is_away(settings);
         settings.limits.kept_age_max = FOR_EVER;
+        settings.limits.idempotency_age_max = FOR_EVER;
         copy_dir(&self.path("data"), &settings.data_dir);
     }
 
@@ -176,6 +177,7 @@ async fn a_taking_over_that_was_interrupted_is_done_again() {
         let mut users = TestService::<Users>::start_with(broker.kafka(""), router, |settings| {
             kafka_is_away(settings);
             settings.limits.kept_age_max = FOR_EVER;
+            settings.limits.idempotency_age_max = FOR_EVER;
             copy_dir(&left, &settings.data_dir);
         });
         JOURNALLESS.assert_all_is_there(&users).await;

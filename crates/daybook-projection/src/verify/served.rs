@@ -225,7 +225,7 @@ impl Served {
     pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
         match self {
             Self::Here { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
-            Self::There(client) => client.ask("/quarantine", &()),
+            Self::There(client) => client.ask_at_once("/quarantine"),
         }
     }
 

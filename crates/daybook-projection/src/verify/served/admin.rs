@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use super::{HoldError, Serves, socket_path};
 use crate::read_model::ADMIN_SOCKET;
 
-/// How long the answer may take that needs no disk.
+/// How long an answer may take that needs no disk.
 const SERVES_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long another answer may take: it may mean to read many rows, at low priority.
+/// How long another one may take: it may mean to read many rows, at low priority.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Largest answer: some thousand rows, of which one may be large.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
@@ -28,6 +28,11 @@ impl Client {
     /// The process `holder`, which serves the read model in `directory`.
     pub fn new(directory: &Path, holder: String) -> Self {
         Self { directory: directory.to_owned(), holder }
+    }
+
+    /// What is kept in memory: nobody waits long for that.
+    pub(super) fn ask_at_once<T: DeserializeOwned>(&self, path: &str) -> Result<T, HoldError> {
+        self.ask_within(SERVES_TIMEOUT, path, &()).map_err(|error| self.silent(error.to_string()))
     }
 
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, HoldError> {
@@ -59,7 +64,8 @@ impl Client {
         stream.set_write_timeout(Some(timeout))?;
         stream.write_all(&request(path, &body))?;
         let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+        let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+        read.map_err(|error| late(error, timeout))?;
         Ok(answer)
     }
 }
@@ -67,6 +73,16 @@ impl Client {
 /// Whoever serves makes its socket again within seconds, unless its whole directory was taken away.
 fn unanswered(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}; if that lasts, restart that process"))
+}
+
+/// What the system calls a resource that is away for now is a process that does not answer.
+fn late(error: io::Error, timeout: Duration) -> io::Error {
+    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        return error;
+    }
+    let said =
+        format!("no answer within {} s; is that process stopped, or does its disk hang?", timeout.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, said)
 }
 
 /// Of HTTP 1.0, so that the answer ends with the connection. In one piece: whoever answers without a look at the body may
