@@ -181,7 +181,7 @@ impl App {
             bound.push(Port::bind(settings.listen, offset).await?);
         }
         let mut bound = bound.into_iter();
-        let query = self.reading.as_ref().zip(bound.next());
+        let query = self.reading.as_ref().and_then(|reading| Some((reading, bound.next()?)));
         let services = self.services.iter().zip(bound).map(|(service, port)| {
             let settings = command_settings(settings, service.name);
             let start: Start<'_> = Box::new(|listener, until| (service.run)(settings, listener, until));
