@@ -3,12 +3,12 @@
 //!
 //! Each fixture is what A of the commit in its name left after it had stopped in order with events that Kafka did not have:
 //! the directory, the records of its topic, the answers to all requests that had an idempotency key, and what it showed of
-//! each user. It remembered for 500 years.
+//! each user.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daybook_kafka::embedded::EmbeddedBroker;
 use serde::Deserialize;
@@ -64,6 +64,13 @@ impl Fixture {
         serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
     }
 
+    /// When it was left, by the id of its newest event: it need not have remembered until today.
+    fn left_at(self) -> SystemTime {
+        let events = self.read::<Outbox>("outbox.json").events;
+        let times = events.iter().map(|(.., id)| id.get_timestamp().unwrap().to_unix().0);
+        UNIX_EPOCH + Duration::from_secs(times.max().unwrap() + 1)
+    }
+
     /// A broker that has what Kafka had.
     pub(super) fn broker(self) -> EmbeddedBroker {
         let broker = broker();
@@ -79,12 +86,11 @@ impl Fixture {
     pub(super) fn place(self, settings: &mut Settings) {
         kafka_is_away(settings);
         settings.limits.kept_age_max = FOR_EVER;
-        settings.limits.idempotency_age_max = FOR_EVER;
         copy_dir(&self.path("data"), &settings.data_dir);
     }
 
     pub(super) fn start(self, broker: &EmbeddedBroker) -> TestService<Users> {
-        TestService::start_with(broker.kafka(""), router, |settings| self.place(settings))
+        TestService::start_at(self.left_at(), broker.kafka(""), router, |settings| self.place(settings))
     }
 
     /// Everything that A had, and every answer that it had given.
@@ -177,7 +183,6 @@ async fn a_taking_over_that_was_interrupted_is_done_again() {
         let mut users = TestService::<Users>::start_with(broker.kafka(""), router, |settings| {
             kafka_is_away(settings);
             settings.limits.kept_age_max = FOR_EVER;
-            settings.limits.idempotency_age_max = FOR_EVER;
             copy_dir(&left, &settings.data_dir);
         });
         JOURNALLESS.assert_all_is_there(&users).await;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use daybook_journal::{Beginning, Event, Group, find};
@@ -11,6 +11,7 @@ use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::{Kafka, Outgoing, Polled, Reader, Start, Writer, topics};
 use daybook_service::{ConnectionLimits, Stop};
 use daybook_store::testing::copy_dir;
+use jiff::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use crate::command::{Cause, Condition, Outcome, Request};
 use crate::rows::counted;
 use crate::run::Starting;
 use crate::running::Running;
-use crate::seal::{SystemAmbient, now_ms};
+use crate::seal::{Ambient, SystemAmbient, now_ms};
 use crate::{Aggregate, AnswerAfter, Limits, RunError, Service, Settings};
 
 /// How long a test waits for what must come.
@@ -98,12 +99,29 @@ pub fn execute<A: Aggregate>(
     async { assert!(matches!(executed.await, Ok(Outcome::Accepted(_)))) }
 }
 
+/// The system's clock, set to another time.
+struct ClockSetTo {
+    then: SystemTime,
+    since: Instant,
+}
+
+impl Ambient for ClockSetTo {
+    fn now(&self) -> Timestamp {
+        Timestamp::try_from(self.then + self.since.elapsed()).unwrap()
+    }
+
+    fn new_id(&self) -> Uuid {
+        SystemAmbient.new_id()
+    }
+}
+
 /// A running service with its own directory, and a broker that it may share.
 pub struct TestService<A: Aggregate> {
     pub settings: Settings,
     pub router: Router,
     running: Option<Running<A>>,
     make_router: fn(Arc<Service<A>>) -> Router,
+    ambient: Arc<dyn Ambient>,
     // Dropped last.
     _dir: TempDir,
 }
@@ -118,12 +136,32 @@ impl<A: Aggregate> TestService<A> {
         router: fn(Arc<Service<A>>) -> Router,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        Self::start_as_of(Arc::new(SystemAmbient), kafka, router, change)
+    }
+
+    /// With a clock that says now that it is `then`, and goes on from there.
+    pub fn start_at(
+        then: SystemTime,
+        kafka: Kafka,
+        router: fn(Arc<Service<A>>) -> Router,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        Self::start_as_of(Arc::new(ClockSetTo { then, since: Instant::now() }), kafka, router, change)
+    }
+
+    fn start_as_of(
+        ambient: Arc<dyn Ambient>,
+        kafka: Kafka,
+        router: fn(Arc<Service<A>>) -> Router,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         let mut settings = settings(kafka, &dir.path().join("data"));
         change(&mut settings);
-        let running = Running::start(&settings, Arc::new(SystemAmbient), &Starting::default()).unwrap();
+        let running = Running::start(&settings, Arc::clone(&ambient), &Starting::default()).unwrap();
         let running_router = router(Arc::clone(&running.service));
-        Self { settings, router: running_router, running: Some(running), make_router: router, _dir: dir }
+        let (router, make_router) = (running_router, router);
+        Self { settings, router, running: Some(running), make_router, ambient, _dir: dir }
     }
 
     pub fn service(&self) -> &Arc<Service<A>> {
@@ -141,7 +179,7 @@ impl<A: Aggregate> TestService<A> {
     pub fn restart(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), RunError> {
         self.stop();
         change(&mut self.settings);
-        let running = Running::start(&self.settings, Arc::new(SystemAmbient), &Starting::default())?;
+        let running = Running::start(&self.settings, Arc::clone(&self.ambient), &Starting::default())?;
         self.router = (self.make_router)(Arc::clone(&running.service));
         self.running = Some(running);
         Ok(())
