@@ -98,7 +98,9 @@ pub async fn main_with<A: Aggregate>(
         return program::ended(print_journal(&journal_in(&data_dir)), EXIT_FAILED);
     }
     if flags.remove_old_stores {
-        return program::ended(remove_old_stores(&data_dir, defaults.name), EXIT_FAILED);
+        let removed = remove_old_stores(&data_dir, defaults.name);
+        let code = removed.as_ref().map_or_else(DirectoryError::exit_code, |()| EXIT_FAILED);
+        return program::ended(removed, code);
     }
     let listener = match served.bind().await {
         Ok(listener) => listener,

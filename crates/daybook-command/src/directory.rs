@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use daybook_journal::Identity;
+use daybook_service::{EXIT_FAILED, EXIT_IN_USE};
 use daybook_store::files::{self, remove, sync_dir};
 use daybook_store::{DirectoryLock, LockError, too_many_files};
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,13 @@ pub enum DirectoryError {
     Marker { path: PathBuf, reason: String },
     #[error("{} says {what} {found}, but this process has {expected}; {remedy}", path.display())]
     Other { path: PathBuf, what: &'static str, found: String, expected: String, remedy: &'static str },
+}
+
+impl DirectoryError {
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Lock(LockError::InUse { .. })) { EXIT_IN_USE } else { EXIT_FAILED }
+    }
 }
 
 #[derive(Debug)]

@@ -12,14 +12,13 @@ use axum::routing::get;
 use daybook_event::problem::ProblemType;
 use daybook_service::http::problem_types::STARTING;
 use daybook_service::http::{ApiError, figures, operations, readiness};
-use daybook_service::{self, ConnectionLimits, EXIT_FAILED, EXIT_IN_USE, Pause, Stop, StopOnDrop};
-use daybook_store::{LockError, StoreError};
+use daybook_service::{self, ConnectionLimits, EXIT_FAILED, Pause, Stop, StopOnDrop};
+use daybook_store::StoreError;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::aggregate::Aggregate;
-use crate::directory::DirectoryError;
 use crate::health::{Health, LOOK_PAUSE, NotReady};
 use crate::http::{Routes, problems};
 use crate::index::IntegrityError;
@@ -93,7 +92,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         let start = if let Self::Start(start) = self { Some(&**start) } else { None };
         match start {
-            Some(StartError::Directory(DirectoryError::Lock(LockError::InUse { .. }))) => EXIT_IN_USE,
+            Some(StartError::Directory(error)) => error.exit_code(),
             _ => EXIT_FAILED,
         }
     }

@@ -121,13 +121,21 @@ impl Port {
     pub(crate) async fn bind(first: SocketAddr, offset: usize) -> Result<Self, AppError> {
         let mut address = first;
         if first.port() != 0 {
-            address.set_port(first.port().saturating_add(u16::try_from(offset).unwrap_or(u16::MAX)));
+            let port = u16::try_from(offset).ok().and_then(|offset| first.port().checked_add(offset));
+            address.set_port(port.ok_or_else(|| beyond(first, offset))?);
         }
         let failed = |source| AppError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
+}
+
+fn beyond(first: SocketAddr, offset: usize) -> AppError {
+    let said = format!(
+        "its services take the next ports, up to {offset} behind it, and 65535 is the last one there is"
+    );
+    AppError::Listen { address: first, source: io::Error::new(io::ErrorKind::InvalidInput, said) }
 }
 
 impl Running {
@@ -203,5 +211,20 @@ impl RunningService {
         let address = self.address;
         let asked = tokio::task::spawn_blocking(move || health_check::check(address, health_check::READY));
         asked.await.is_ok_and(|answer| answer.is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_none_is_refused_by_name() {
+        let first = SocketAddr::from(([127, 0, 0, 1], u16::MAX));
+        let refused = Port::bind(first, 1).await.err().unwrap().to_string();
+        assert!(
+            refused.contains("127.0.0.1:65535") && refused.contains("65535 is the last one"),
+            "{refused}"
+        );
     }
 }
