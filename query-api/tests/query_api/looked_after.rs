@@ -66,7 +66,8 @@ async fn a_socket_that_was_removed_is_made_again() {
     let socket = setting.data_dir().join("ADMIN");
     until("the socket", async || socket.exists().then_some(())).await;
     std::fs::remove_file(&socket).unwrap();
-    until("the socket again", async || socket.exists().then_some(())).await;
+    // It is there a moment before anybody listens on it.
+    until("the socket again", async || UnixStream::connect(&socket).ok()).await;
     assert!(some_of(&ask(&setting, "/sample", &Value::Null)).contains("200 OK"));
     service.stop().await.unwrap();
 }
