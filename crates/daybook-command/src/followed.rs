@@ -230,8 +230,9 @@ impl FollowedPositions {
     }
 
     /// Whether a decision may rest on what a table says of an aggregate. Not before its partition has been followed to where
-    /// it ended at the start: what lies there may say otherwise. If following stops before, what is known is all that there
-    /// is. That something is not known counts only while it would be heard of.
+    /// it ended at the start: what lies there may say otherwise. If following stops before, what is known to exist is all that
+    /// there is; a value is none then, for one that is read again may be years old. That something is not known counts only while
+    /// it would be heard of.
     pub(crate) fn decides(&self, table: usize, id: Uuid, is_known: bool) -> Result<(), Undecided> {
         let state = self.state.borrow();
         let place = state.place(table, id);
@@ -240,13 +241,17 @@ impl FollowedPositions {
         match (is_followed, is_known, silence) {
             (true, true, _) | (true, false, None) => Ok(()),
             (true, false, Some(reason)) => Err(Undecided::FollowingStopped { reason }),
-            (false, true, Some(_)) if state.stopped.is_some() => Ok(()),
+            (false, true, Some(_)) if state.stopped.is_some() && !self.keeps_values(table) => Ok(()),
             (false, _, silence) => {
                 let reason = silence.or_else(|| Some(state.not_ready(self.follows.len())?.to_string()));
                 let reason = reason.unwrap_or_else(|| "its partition is still being followed".to_owned());
                 Err(Undecided::CatchingUp { reason })
             }
         }
+    }
+
+    fn keeps_values(&self, table: usize) -> bool {
+        self.follows.get(table).is_some_and(|followed| followed.keeps_values)
     }
 
     /// Waits until all positions of a token that concern this service have been followed.
@@ -349,6 +354,22 @@ mod tests {
     use super::*;
 
     const FOLLOWS: &[Followed] = &[Followed::reading("others", |_, _| Ok(None))];
+
+    const FOLLOWS_VALUES: &[Followed] = &[Followed { keeps_values: true, ..FOLLOWS_ONE }];
+    const FOLLOWS_ONE: Followed = Followed::reading("others", |_, _| Ok(None));
+
+    /// As after another form of what is kept: rows of years ago are there before those of today.
+    #[test]
+    fn no_value_is_decided_on_that_is_being_read_again_when_following_stops() {
+        let followed = FollowedPositions::new(FOLLOWS_VALUES);
+        followed.publish(0, vec![vec![at(1, false)]]);
+        followed.stop("a gap".to_owned());
+        assert_eq!(slug(followed.decides(0, Uuid::nil(), true)), "catching up");
+        followed.go_on();
+        followed.publish(0, vec![vec![at(2, true)]]);
+        followed.stop("a gap".to_owned());
+        assert_eq!(slug(followed.decides(0, Uuid::nil(), true)), "decided", "it was read to its end once");
+    }
 
     fn slug(decides: Result<(), Undecided>) -> &'static str {
         match decides {

@@ -29,7 +29,7 @@ const _: () = assert!(REFERENCE_BYTES_MAX + 64 <= VALUE_BYTES_MAX);
 
 /// What a service keeps of each aggregate of another service, by the events of that one's topic.
 ///
-/// A type without fields keeps that it exists, and nothing else:
+/// A struct without fields keeps that it exists, and nothing else. Of a type with them the value is kept:
 ///
 /// ```
 /// use daybook_command::{Existence, Followed, Reference, ReferenceUpdate};
@@ -116,8 +116,9 @@ pub struct Followed {
     pub(crate) topic: &'static str,
     /// The other service's name, the `source` of its events.
     pub(crate) service: &'static str,
-    /// [`Reference::FORM`]; 0 where nothing but existence is kept.
+    /// [`Reference::FORM`]; one less where nothing but existence is kept, as it was before there were values.
     pub(crate) form: u32,
+    pub(crate) keeps_values: bool,
     reference: fn() -> TypeId,
     /// What an event, given by type and data, says; or why that cannot be kept.
     pub(crate) read: fn(&str, &RawValue) -> Result<ReferenceUpdate<Value>, String>,
@@ -134,9 +135,10 @@ impl Followed {
     #[must_use]
     pub const fn of<R: Reference>() -> Self {
         assert!(R::FORM > 0, "form 0 is that of existence alone");
-        let (topic, form) = (topic::<R::Event>(), if size_of::<R>() == 0 { 0 } else { R::FORM });
+        let (topic, keeps_values) = (topic::<R::Event>(), size_of::<R>() > 0);
         let (topic, service) = (topic.name, topic.service);
-        Self { topic, service, form, reference: TypeId::of::<R>, read: read::<R> }
+        let form = if keeps_values { R::FORM } else { R::FORM - 1 };
+        Self { topic, service, form, keeps_values, reference: TypeId::of::<R>, read: read::<R> }
     }
 
     #[cfg(test)]
@@ -144,7 +146,7 @@ impl Followed {
         topic: &'static str,
         read: fn(&str, &RawValue) -> Result<ReferenceUpdate<Value>, String>,
     ) -> Self {
-        Self { topic, service: topic, form: 0, reference: TypeId::of::<()>, read }
+        Self { topic, service: topic, form: 0, keeps_values: false, reference: TypeId::of::<()>, read }
     }
 
     /// Whether no two of these are of one topic, whose positions could then mean either.
@@ -190,8 +192,12 @@ pub(crate) fn encode<R: Reference>(value: &R) -> Result<Value, String> {
 }
 
 fn decode<R: Reference>(value: &Value) -> Result<R, Damaged> {
-    let json: &[u8] = if value.is_empty() { b"null" } else { value };
-    serde_json::from_slice(json).map_err(|_| Damaged { what: "reference row" })
+    let damaged = |_| Damaged { what: "reference row" };
+    if value.is_empty() {
+        // `struct Known;`, or `struct Known {}`.
+        return serde_json::from_str("null").or_else(|_| serde_json::from_str("{}")).map_err(damaged);
+    }
+    serde_json::from_slice(value).map_err(damaged)
 }
 
 /// What [`Aggregate::facts`] returns.

@@ -179,7 +179,9 @@ impl Sequence {
         if verdict == Verdict::Apply {
             self.advance(id);
         }
-        let is_last = verdict == Verdict::Duplicate && self.last_id() == Some(id);
+        // A place is found again by the event before it, with its epoch.
+        let is_of_writer = verdict == Verdict::Duplicate && epoch == self.epoch;
+        let is_last = is_of_writer && self.last_id() == Some(id);
         if verdict == Verdict::Apply || is_last {
             self.behind = (offset + 1, self.epoch);
         }

@@ -24,6 +24,8 @@ mod skipped;
 pub use index::{ParkedKey, Quarantine};
 pub(crate) use intake::Intake;
 pub(crate) use parking::{Parking, Totals};
+#[cfg(test)]
+pub(crate) use record::ViewChange;
 pub(crate) use record::{ParkedRecord, sum};
 pub use release::{ReleaseError, Released, leave_out, release, release_all};
 pub use skipped::{EventName, SKIPPED_EVENTS_MAX, SkippedEvent, WHY_CHARS_MAX, unnamed};

@@ -1,7 +1,8 @@
 //! The answer to the smallest query: one row of a view.
 
+use axum::http::HeaderName;
 use axum::response::Response;
-use daybook_event::Event;
+use daybook_event::{Event, headers};
 use daybook_projection::{Generation, View, describe};
 use daybook_service::http::ApiError;
 use serde::{Serialize, Serializer};
@@ -9,8 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::api::Api;
-use super::as_of::DependsOn;
-use super::as_of::ReadSet;
+use super::as_of::{DependsOn, ReadSet};
 use super::errors::{unknown, unreadable};
 use super::request::QueryRequest;
 use super::responder::Body;
@@ -62,12 +62,21 @@ where
         }
     }
     let row = describe::<V>(generation, id).map_err(|error| unreadable(&error))?;
-    let row = row.ok_or_else(|| unknown(id_name.trim_end_matches("_id"), id))?;
+    let quarantined = read_set.quarantined();
+    let Some(row) = row else {
+        let absent = unknown(id_name.trim_end_matches("_id"), id);
+        let waiting = read_set.header().map(|keys| (HeaderName::from_static(headers::QUARANTINED), keys));
+        let told = if quarantined.is_empty() || V::BY_RECORD_KEY {
+            absent
+        } else {
+            absent.with("quarantined", quarantined)
+        };
+        return Err(if V::BY_RECORD_KEY { told } else { told.with_headers(waiting) });
+    };
     let mut members = vec![(id_name, json!(id))];
     if !row.is_object() {
         members.push((V::NAME, row.clone()));
     }
-    let quarantined = read_set.quarantined();
     if !quarantined.is_empty() {
         members.push(("quarantined", json!(quarantined)));
     }

@@ -194,12 +194,10 @@ impl PartitionState {
     #[inline]
     fn pass(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
         // A repetition of the event applied last would do to go on behind, if what was set aside before it had not to be read again.
-        let passed = match verdict {
-            Verdict::Duplicate if !self.pending.is_empty() => Verdict::Superseded,
-            verdict => verdict,
-        };
-        self.sequence.pass(passed, epoch, id, offset);
-        match passed {
+        if verdict != Verdict::Duplicate || self.pending.is_empty() {
+            self.sequence.pass(verdict, epoch, id, offset);
+        }
+        match verdict {
             Verdict::Apply => {
                 self.counted.event(offset, Stamp { id, epoch });
                 self.pending.clear();

@@ -170,9 +170,10 @@ impl Running {
         let deadline = Instant::now() + READY_WITHIN;
         for service in &self.services {
             while !service.is_ready().await {
-                if service.handle.is_finished() || Instant::now() > deadline {
-                    let url = format!("http://{}", service.address);
-                    return Err(AppError::NotReady { service: service.name, url });
+                let ended = self.services.iter().find(|service| service.handle.is_finished());
+                if ended.is_some() || Instant::now() > deadline {
+                    let RunningService { name: service, address, .. } = ended.unwrap_or(service);
+                    return Err(AppError::NotReady { service, url: format!("http://{address}") });
                 }
                 tokio::time::sleep(READY_POLL).await;
             }

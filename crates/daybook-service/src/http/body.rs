@@ -105,8 +105,8 @@ fn integer(number: &str) -> Option<String> {
     let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
     let digits = format!("{whole}{fraction}");
     let significant = digits.trim_end_matches('0');
-    let zeros =
-        exponent.parse::<i64>().ok()? + (digits.len() - significant.len()) as i64 - fraction.len() as i64;
+    let zeros = i64::from(exponent.parse::<i32>().ok()?) + (digits.len() - significant.len()) as i64
+        - fraction.len() as i64;
     let significant = significant.trim_start_matches('0');
     if significant.is_empty() {
         return (!digits.is_empty()).then(|| "0".to_owned());
@@ -282,6 +282,7 @@ mod tests {
             "1.9999999999999999999",
             "1e-400",
             "1e300",
+            "10e9223372036854775807",
             "9223372036854775808",
             "\"2\"",
             "null",

@@ -130,3 +130,20 @@ fn read_is_new(state: &mut daybook_stream::PartitionState, offset: i64) -> bool 
     read(state, offset, &noise(1)).unwrap();
     state.set_aside() != before
 }
+
+/// A copy with the epoch of no writer, also behind noise that may yet have a position.
+#[test]
+fn a_copy_of_an_event_fences_nobody() {
+    let mut copy = event(0);
+    let text = String::from_utf8(copy.1).unwrap();
+    let copied = text.replace("\"writerepoch\":0", "\"writerepoch\":6");
+    copy.1 = if copied == text { text.replacen('{', "{\"writerepoch\":6,", 1) } else { copied }.into_bytes();
+    for noise in [&[][..], &[noise(1)]] {
+        let mut state = state();
+        read_all(&mut state, &[event(0)]);
+        read_all(&mut state, noise);
+        let kinds = read_all(&mut state, &[copy.clone(), event(noise.len() as u64 + 1)]);
+        assert_eq!(kinds, ["repeated", "event"], "behind {} of noise", noise.len());
+        assert_eq!(state.reached().epoch, 0);
+    }
+}

@@ -57,6 +57,7 @@ impl<E: Event + 'static> History<E> {
     pub fn row<V: View<Event = E>>(&self, key: Uuid) -> Option<V::Row> {
         let directory = directory();
         let generation = self.projected(directory.path(), &self.records);
+        assert_none_waits(&generation, "where they come in order");
         load::<V>(&generation, key).expect("a row is read")
     }
 
@@ -141,7 +142,9 @@ impl<E: Event + 'static> History<E> {
 
     fn digest(&self) -> Digest {
         let directory = directory();
-        self.projected(directory.path(), &self.records).digest()
+        let generation = self.projected(directory.path(), &self.records);
+        assert_none_waits(&generation, "where they come in order");
+        generation.digest()
     }
 
     /// A generation with what these records lead to, committed now and then.
@@ -194,10 +197,17 @@ impl<E: Event + 'static> History<E> {
     }
 }
 
+/// No event contradicts a row.
+#[track_caller]
+fn assert_none_waits(generation: &Generation, how: &str) {
+    let waiting = generation.quarantine();
+    let why = waiting.keys().next().map(|key| key.reason.clone()).unwrap_or_default();
+    assert!(waiting.is_empty(), "{} events wait {how}: {why}", waiting.events());
+}
+
 #[track_caller]
 fn assert_same(generation: &Generation, expected: Digest, how: &str) {
-    let waiting = generation.quarantine();
-    assert!(waiting.is_empty(), "{} events wait {how}", waiting.events());
+    assert_none_waits(generation, how);
     assert_eq!(generation.digest(), expected, "other rows {how}");
     let counted = generation.recount_digest().expect("rows are read");
     assert_eq!(counted, expected, "the digest is kept {how}");
