@@ -119,7 +119,7 @@ pub struct Followed {
     /// [`Reference::FORM`]; one less where nothing but existence is kept, as it was before there were values.
     pub(crate) form: u32,
     pub(crate) keeps_values: bool,
-    reference: fn() -> TypeId,
+    pub(crate) reference: fn() -> TypeId,
     /// What an event, given by type and data, says; or why that cannot be kept.
     pub(crate) read: fn(&str, &RawValue) -> Result<ReferenceUpdate<Value>, String>,
 }
