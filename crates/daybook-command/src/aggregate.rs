@@ -19,7 +19,8 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     const SERVICE: &'static str = topic::<Self::Event>().service;
     /// Its topic, without prefix.
     const TOPIC: &'static str = topic::<Self::Event>().name;
-    /// Topics of other services that it follows into tables of its own.
+    /// Topics of other services that it follows into tables of its own. The tables are numbered in this order: a new topic goes
+    /// behind those that are there.
     const FOLLOWS: &'static [Followed] = &[];
 
     /// Kinds of problems that `/problems` has beside those of its own rejections: of other services of the same domain.
