@@ -20,8 +20,10 @@ const PARTITIONS_NAMED_MAX: i32 = 48;
 pub enum DependsOn {
     /// All events of one key of a topic (without prefix).
     Key(&'static str, Uuid),
-    /// Events of any key of a topic.
+    /// Events of some keys of a topic, which are named once rows have been read.
     Topic(&'static str),
+    /// Events of all keys of a topic: whichever waits.
+    Whole(&'static str),
 }
 
 #[derive(Debug, Clone)]
@@ -92,10 +94,13 @@ impl AsOf {
         for on in depends_on {
             match on {
                 DependsOn::Key(topic, key) => read_set.depends_on(topic, |of| of == *key),
-                DependsOn::Topic(topic) => {
+                DependsOn::Topic(topic) | DependsOn::Whole(topic) => {
                     let count = self.checkpoint.partitions(topic);
                     read_set.wide.extend((count > PARTITIONS_NAMED_MAX).then_some((*topic, count)));
                 }
+            }
+            if let DependsOn::Whole(topic) = on {
+                read_set.depends_on(topic, |_| true);
             }
         }
         read_set
@@ -103,7 +108,7 @@ impl AsOf {
 
     fn partitions(&self, on: &DependsOn) -> (&'static str, Option<i32>) {
         match on {
-            DependsOn::Topic(topic) => (topic, None),
+            DependsOn::Topic(topic) | DependsOn::Whole(topic) => (topic, None),
             DependsOn::Key(topic, key) => {
                 let mut text = Uuid::encode_buffer();
                 let key = key.as_hyphenated().encode_lower(&mut text).as_bytes();

@@ -1,8 +1,7 @@
 //! The answer to the smallest query: one row of a view.
 
-use axum::http::HeaderName;
 use axum::response::Response;
-use daybook_event::{Event, headers};
+use daybook_event::Event;
 use daybook_projection::{Generation, View, describe};
 use daybook_service::http::ApiError;
 use serde::{Serialize, Serializer};
@@ -41,7 +40,7 @@ where
     let topics = <V::Event as Event>::TOPICS.iter().map(|topic| topic.name);
     let depends_on = topics.map(|topic| match V::BY_RECORD_KEY {
         true => DependsOn::Key(topic, id),
-        false => DependsOn::Topic(topic),
+        false => DependsOn::Whole(topic),
     });
     let responder = api.respond(request, &depends_on.collect::<Vec<_>>()).await?;
     responder.answer(1, move |generation, read_set| render::<V>(generation, id, id_name, read_set)).await
@@ -51,32 +50,18 @@ fn render<V: View>(
     generation: &Generation,
     id: Uuid,
     id_name: &'static str,
-    mut read_set: ReadSet,
+    read_set: ReadSet,
 ) -> Result<Body, ApiError>
 where
     V::Event: Event,
 {
-    if !V::BY_RECORD_KEY {
-        for topic in <V::Event as Event>::TOPICS {
-            read_set.depends_on(topic.name, |_| true);
-        }
-    }
     let row = describe::<V>(generation, id).map_err(|error| unreadable(&error))?;
-    let quarantined = read_set.quarantined();
-    let Some(row) = row else {
-        let absent = unknown(id_name.trim_end_matches("_id"), id);
-        let waiting = read_set.header().map(|keys| (HeaderName::from_static(headers::QUARANTINED), keys));
-        let told = if quarantined.is_empty() || V::BY_RECORD_KEY {
-            absent
-        } else {
-            absent.with("quarantined", quarantined)
-        };
-        return Err(if V::BY_RECORD_KEY { told } else { told.with_headers(waiting) });
-    };
+    let row = row.ok_or_else(|| unknown(id_name.trim_end_matches("_id"), id))?;
     let mut members = vec![(id_name, json!(id))];
     if !row.is_object() {
         members.push((V::NAME, row.clone()));
     }
+    let quarantined = read_set.quarantined();
     if !quarantined.is_empty() {
         members.push(("quarantined", json!(quarantined)));
     }

@@ -7,12 +7,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get as on_get;
+use daybook_event::Event;
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
 use daybook_projection::projection::ViewEntry;
 use daybook_projection::{
     EventMeta, FoldError, Generation, Parts, Projection, ReadModel, ReplayOptions, StoreError, Topic, View,
     replay,
 };
+use daybook_query::Queries;
 use daybook_query::api::Api;
 use daybook_query::as_of::DependsOn;
 use daybook_query::errors::{unknown, unreadable};
@@ -51,6 +53,16 @@ impl EventData for Switched {
         } else {
             Err(unknown_type(event_type, &[SWITCHED]))
         }
+    }
+}
+
+impl Event for Switched {
+    const TOPICS: &'static [Topic] = LAMPS.topics;
+    const PREFIXES: &'static [&'static str] = &["toy.lamp."];
+    const NEWEST: &'static [&'static str] = &[SWITCHED];
+
+    fn key(&self) -> Uuid {
+        self.lamp_id
     }
 }
 
@@ -123,7 +135,15 @@ async fn serve(setting: &Setting) -> Service {
 
 async fn serve_as(projection: Projection<Switched>, setting: &Setting) -> Service {
     let settings = daybook_query::Settings { wait_ms_max: 1_000, ..setting.settings() };
-    let service = Service::start(&settings, projection, routes(), "a toy").await.unwrap();
+    serve_queries(&settings, projection, routes()).await
+}
+
+async fn serve_queries(
+    settings: &daybook_query::Settings,
+    projection: Projection<Switched>,
+    queries: impl Into<Queries>,
+) -> Service {
+    let service = Service::start(settings, projection, queries, "a toy").await.unwrap();
     ready(&service.router()).await;
     service
 }
@@ -279,5 +299,25 @@ async fn what_would_take_back_what_was_shown_is_served_only_if_somebody_says_why
     assert_eq!(get_after(&service.router(), &path, &token).await.text, "1");
     let accepted = rebuild(Some("a test says so".to_owned())).await;
     status(&service.router(), "accepted", |status| status["generation"] == *accepted).await;
+    service.stop().await.unwrap();
+}
+
+/// Its rows may be of any key of the topic, so whatever waits may be of them: of a row that is there, and of one that is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_with_a_row_names_what_waits_also_where_there_is_none() {
+    let setting = setting();
+    let queries = Queries::new().row::<Switches<true>>("/lamps/{lamp_id}");
+    let service = serve_queries(&setting.settings(), BREAKING, queries).await;
+    let router = service.router();
+    setting.log.write_to(TOPIC, id(BROKEN), &Switched { lamp_id: id(BROKEN) });
+    let token = setting.log.write_to(TOPIC, id(5), &Switched { lamp_id: id(5) });
+    let waits = async |lamp: u128| {
+        let answer = get_after(&router, &format!("/lamps/{}", id(lamp)), &token).await;
+        let waiting =
+            answer.json()["quarantined"][0].as_str().is_some_and(|key| key == id(BROKEN).to_string());
+        (waiting && answer.header("daybook-quarantined") == id(BROKEN).to_string()).then_some(answer.status)
+    };
+    let there = until("what waits is named", async || waits(5).await).await;
+    assert_eq!((there, waits(BROKEN).await), (200, Some(404)));
     service.stop().await.unwrap();
 }
