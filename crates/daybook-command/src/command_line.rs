@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use daybook_journal::PrintError;
-use daybook_kafka::{Kafka, partitions, replication_factor};
+use daybook_kafka::{Kafka, TopicFlags};
 pub use daybook_service::program::Defaults;
 use daybook_service::program::{self, ServiceFlags};
 use daybook_service::settings::word;
@@ -51,18 +51,8 @@ struct Flags {
     remove_old_stores: bool,
     #[command(flatten)]
     kafka: Kafka,
-    /// Partitions of each topic; cannot be changed once the topics exist
-    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N", value_parser = partitions())]
-    partitions: i32,
-    /// Copies that Kafka keeps of a topic that is created
-    #[arg(
-        long,
-        env = "DAYBOOK_REPLICATION_FACTOR",
-        default_value = "1",
-        value_name = "N",
-        value_parser = replication_factor()
-    )]
-    replication_factor: i32,
+    #[command(flatten)]
+    topics: TopicFlags,
     #[command(flatten)]
     limits: Limits,
 }
@@ -149,8 +139,8 @@ impl Flags {
     fn settings(self) -> Settings {
         Settings {
             kafka: self.kafka,
-            partitions: self.partitions,
-            replication_factor: self.replication_factor,
+            partitions: self.topics.partitions,
+            replication_factor: self.topics.replication_factor,
             data_dir: self.service.data_dir,
             recover: self.recover,
             take_over: self.take_over,

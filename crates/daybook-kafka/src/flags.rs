@@ -25,12 +25,27 @@ pub fn topic_prefix() -> impl TypedValueParser<Value = String> {
     })
 }
 
-pub fn partitions() -> impl TypedValueParser<Value = i32> {
-    number(1..=PARTITIONS_MAX)
-}
-
-pub fn replication_factor() -> impl TypedValueParser<Value = i32> {
-    number(1..=REPLICATION_FACTOR_MAX)
+/// How topics are, as all programs take it; one that creates none does nothing with the number of copies.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct TopicFlags {
+    /// Partitions of each topic; cannot be changed once the topics exist
+    #[arg(
+        long,
+        env = "DAYBOOK_PARTITIONS",
+        default_value = "6",
+        value_name = "N",
+        value_parser = number(1..=PARTITIONS_MAX)
+    )]
+    pub partitions: i32,
+    /// Copies that Kafka keeps of a topic that is created
+    #[arg(
+        long,
+        env = "DAYBOOK_REPLICATION_FACTOR",
+        default_value = "1",
+        value_name = "N",
+        value_parser = number(1..=REPLICATION_FACTOR_MAX)
+    )]
+    pub replication_factor: i32,
 }
 
 impl Kafka {
@@ -140,10 +155,8 @@ mod tests {
     struct Program {
         #[command(flatten)]
         kafka: Kafka,
-        #[arg(long, default_value = "6", value_parser = partitions())]
-        partitions: i32,
-        #[arg(long, default_value = "1", value_parser = replication_factor())]
-        replication_factor: i32,
+        #[command(flatten)]
+        topics: TopicFlags,
     }
 
     fn check(arguments: &[&str]) -> Result<Program, Vec<String>> {
@@ -159,7 +172,7 @@ mod tests {
     fn the_defaults_are_right() {
         let settings = check(&[]).unwrap();
         assert_eq!(settings.kafka.brokers, "127.0.0.1:9092");
-        assert_eq!((settings.partitions, settings.replication_factor), (6, 1));
+        assert_eq!((settings.topics.partitions, settings.topics.replication_factor), (6, 1));
         assert_eq!(settings.kafka.topic_name("users.events"), "users.events");
         assert!(!settings.kafka.embedded);
     }

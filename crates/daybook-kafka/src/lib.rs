@@ -23,7 +23,7 @@ pub mod foreign;
 pub mod topics;
 
 pub use error::LogError;
-pub use flags::{kafka_option, partitions, replication_factor, topic_prefix};
+pub use flags::{TopicFlags, kafka_option, topic_prefix};
 pub use kafka::{FetchAhead, Kafka, WRITER_QUEUE_BYTES_MAX};
 pub use partitioner::partition_for_key;
 pub use reader::{BatchItem, BatchRecord, Polled, Reader, Record, Span, Start, read_spans, read_spans_until};

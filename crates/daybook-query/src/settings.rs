@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use daybook_kafka::{Kafka, partitions, replication_factor};
+use daybook_kafka::{Kafka, TopicFlags};
 use daybook_projection::replay::{KEEP_DEFAULT, KEEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_RANGE};
 use daybook_service::program::ServiceFlags;
 use daybook_service::settings::{defaults, millis, number};
@@ -19,8 +19,8 @@ const START_TIMEOUT_MS_LIMIT: u64 = 3_600_000;
 pub struct Settings {
     #[command(flatten)]
     pub kafka: Kafka,
-    /// Partitions of each topic; cannot be changed once the topics exist
-    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N", value_parser = partitions())]
+    // Of each topic.
+    #[arg(skip)]
     pub partitions: i32,
     // Directory of the read model.
     #[arg(skip)]
@@ -96,16 +96,8 @@ impl Settings {
 pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
-    // Taken as all services take it; this one creates no topics.
-    /// Copies that Kafka keeps of a topic that is created
-    #[arg(
-        long,
-        env = "DAYBOOK_REPLICATION_FACTOR",
-        default_value = "1",
-        value_name = "N",
-        value_parser = replication_factor()
-    )]
-    replication_factor: i32,
+    #[command(flatten)]
+    topics: TopicFlags,
     #[command(flatten)]
     service: ServiceFlags,
 }
@@ -116,7 +108,8 @@ impl Arguments {
         self.settings.kafka.check(&mut errors);
         errors.finish()?;
         let (data_dir, connections) = (self.service.data_dir.clone(), self.service.connections);
-        Ok((self.service, Settings { data_dir, connections, ..self.settings }))
+        let partitions = self.topics.partitions;
+        Ok((self.service, Settings { data_dir, connections, partitions, ..self.settings }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use daybook_kafka::embedded::{EmbeddedBroker, EmbeddedError};
-use daybook_kafka::{Kafka, kafka_option, partitions, replication_factor, topic_prefix};
+use daybook_kafka::{Kafka, TopicFlags, kafka_option, topic_prefix};
 use daybook_service::SettingErrors;
 use daybook_service::program::address;
 use tempfile::TempDir;
@@ -48,18 +48,8 @@ pub struct PlaceFlags {
         value_parser = topic_prefix()
     )]
     topic_prefix: String,
-    /// Partitions of each topic; cannot be changed once the topics exist
-    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N", value_parser = partitions())]
-    partitions: i32,
-    /// Copies that Kafka keeps of a topic that is created
-    #[arg(
-        long,
-        env = "DAYBOOK_REPLICATION_FACTOR",
-        default_value = "1",
-        value_name = "N",
-        value_parser = replication_factor()
-    )]
-    replication_factor: i32,
+    #[command(flatten)]
+    topics: TopicFlags,
 }
 
 /// Where the query service listens unless a flag says otherwise.
@@ -147,12 +137,12 @@ impl PlaceFlags {
         }
         errors.finish()?;
         if self.brokers.is_none() {
-            return Ok(Place::Sandbox { listen: self.listen, partitions: self.partitions });
+            return Ok(Place::Sandbox { listen: self.listen, partitions: self.topics.partitions });
         }
         Ok(Place::Kafka(AppSettings {
             kafka,
-            partitions: self.partitions,
-            replication_factor: self.replication_factor,
+            partitions: self.topics.partitions,
+            replication_factor: self.topics.replication_factor,
             data_dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from("data")),
             listen: self.listen,
         }))

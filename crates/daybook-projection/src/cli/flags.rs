@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use daybook_kafka::{Kafka, partitions, replication_factor};
+use daybook_kafka::{Kafka, TopicFlags};
 use daybook_service::settings::{millis, number, setting};
 use daybook_service::{LogFlags, LogFormat, SettingErrors};
 use uuid::Uuid;
@@ -118,20 +118,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub(super) kafka: Kafka,
 
-    /// Partitions of each topic; cannot be changed once the topics exist
-    #[arg(long, env = "DAYBOOK_PARTITIONS", default_value = "6", value_name = "N", value_parser = partitions())]
-    pub(super) partitions: i32,
-
-    // Taken as all programs take it; this one creates no topics.
-    /// Copies that Kafka keeps of a topic that is created
-    #[arg(
-        long,
-        env = "DAYBOOK_REPLICATION_FACTOR",
-        default_value = "1",
-        value_name = "N",
-        value_parser = replication_factor()
-    )]
-    replication_factor: i32,
+    #[command(flatten)]
+    topics: TopicFlags,
 
     #[command(flatten)]
     pub(super) log: LogFlags,
@@ -237,7 +225,7 @@ impl Flags {
             accept_difference: self.accept_difference.clone(),
             stop_at_quarantine: self.stop_at_quarantine,
             start_timeout: self.start_timeout,
-            ..ReplayOptions::new(self.partitions, holder())
+            ..ReplayOptions::new(self.topics.partitions, holder())
         }
     }
 
