@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 
-use crate::http::with_host;
+use crate::http::without_host;
 use crate::settings::{defaults, millis, number};
 
 /// A day: longer ones are mistakes of unit.
@@ -66,7 +66,6 @@ pub async fn serve(
     limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
 ) {
-    let router = router.layer(from_fn(with_host));
     make_room_for(limits.open_max);
     let open = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
     let closing = GracefulShutdown::new();
@@ -119,11 +118,21 @@ async fn connection(
     // Reading may take any time here: hyper bounds it.
     stream.set_write_timeout(Some(limits.silence_max));
     let io = TokioIo::new(Box::pin(stream));
+    let router = TowerToHyperService::new(router);
+    let answer = service_fn(move |request| {
+        let answer = without_host(&request).ok_or_else(|| router.call(request));
+        async {
+            match answer {
+                Ok(refused) => Ok(refused),
+                Err(routed) => routed.await,
+            }
+        }
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.silence_max)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(io, answer);
     if let Err(error) = closing.watch(served).await {
         tracing::debug!(%error, "a connection ended early");
     }

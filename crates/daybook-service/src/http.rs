@@ -16,7 +16,7 @@ pub use answer::ApiError;
 pub use answer::{json, state, tag};
 pub use body::{BODY_BYTES_MAX, Body};
 pub use entity_tags::{Conditions, EntityTag, EntityTags, Judged};
-pub(crate) use guard::with_host;
+pub(crate) use guard::without_host;
 pub use guard::{GuardLimits, guarded};
 pub use operations::{figures, operations, readiness};
 pub use request::{After, joined, one};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, Uri, Version, header};
+use axum::http::{Method, Uri, Version, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
@@ -41,15 +41,16 @@ pub fn guarded<S: Clone + Send + Sync + 'static>(
     metrics: Arc<RequestMetrics>,
 ) -> Router<S> {
     let timeout = limits.request_timeout;
+    // In one piece: each layer of a router of its own costs every request allocations.
     let bounds = ServiceBuilder::new()
+        .layer(from_fn_with_state(metrics, counted))
         .layer(HandleErrorLayer::new(move |error: BoxError| async move { given_up(&error, timeout) }))
         .load_shed()
         .option_layer(limits.requests_max.map(GlobalConcurrencyLimitLayer::new))
-        .layer(TimeoutLayer::new(timeout));
-    unguarded(routes.fallback(no_such_path))
+        .layer(TimeoutLayer::new(timeout))
         .layer(from_fn_with_state(limits.body_timeout, without_body))
-        .layer(bounds)
-        .layer(from_fn_with_state(metrics, counted))
+        .layer(CatchPanicLayer::custom(panicked));
+    routes.fallback(no_such_path).method_not_allowed_fallback(method_not_allowed).layer(bounds)
 }
 
 /// `routes` of operators, which answer most when the bounds are reached: only problems instead of bare errors.
@@ -96,15 +97,10 @@ async fn counted(State(metrics): State<Arc<RequestMetrics>>, request: Request, n
 }
 
 /// Refuses a request without the one `Host` that HTTP/1.1 asks for (RFC 9112, 3.2).
-pub(crate) async fn with_host(request: Request, next: Next) -> Response {
-    if request.version() == Version::HTTP_11 && hosts(request.headers()) != 1 {
-        return ApiError::header("host", "a request of HTTP/1.1 needs one Host header").into_response();
-    }
-    next.run(request).await
-}
-
-fn hosts(headers: &HeaderMap) -> usize {
-    headers.get_all(header::HOST).iter().count()
+pub(crate) fn without_host<B>(request: &axum::http::Request<B>) -> Option<Response> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let refused = || ApiError::header("host", "a request of HTTP/1.1 needs one Host header").into_response();
+    (request.version() == Version::HTTP_11 && hosts != 1).then(refused)
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {
