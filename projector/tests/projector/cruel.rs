@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_kafka::Kafka;
-use daybook_projection::{FollowOptions, Follower, ReadModel};
+use daybook_projection::{Follower, ReadModel};
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until_events};
@@ -28,8 +28,7 @@ fn child_that_follows_until_it_is_killed() {
     let (Ok(directory), Ok(brokers)) = (std::env::var(DIRECTORY), std::env::var(BROKERS)) else { return };
     let kafka = Kafka { brokers, options: Vec::new(), topic_prefix: "test.".to_owned(), embedded: true };
     let generation = Arc::new(open(Path::new(&directory)));
-    let _follower =
-        Follower::start(&kafka, generation, projector::projection(), FollowOptions::default()).unwrap();
+    let _follower = Follower::start(&kafka, generation, projector::projection()).unwrap();
     std::thread::sleep(crate::broker::DEADLINE);
 }
 
@@ -60,9 +59,7 @@ fn killed_at_random_moments(log: &Log) {
         kill_after(child, Duration::from_millis(20 + dice.roll(400)));
     }
     let generation = Arc::new(open(&path));
-    let follower =
-        Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
-            .unwrap();
+    let follower = Follower::start(&broker.kafka, generation.clone(), projector::projection()).unwrap();
     until_events(&generation, events(&log.records));
     follower.stop().unwrap();
     assert_eq!((generation.digest(), parked(&generation)), outcome_of(&log.records));
