@@ -2,9 +2,7 @@
 
 use daybook_event::envelope::{self, OpenError};
 
-use crate::files::{json, sample_at};
-
-const SAMPLE: &str = "samples/shop.user.changed.v1/escapes.json";
+use crate::sample::LETTER;
 
 fn error_of(value: &[u8]) -> OpenError {
     envelope::open(Some(value), Vec::new).unwrap_err()
@@ -19,20 +17,19 @@ fn a_record_without_value_is_told() {
 
 #[test]
 fn a_value_that_is_not_utf8_is_told_with_the_place() {
-    let mut value = sample_at(SAMPLE).value;
+    let mut value = LETTER.as_bytes().to_vec();
     value[100] = 0xff;
     assert_eq!(error_of(&value).to_string(), "the value is not UTF-8 from byte 100 on");
 }
 
 #[test]
 fn a_value_that_is_not_an_event_in_json_is_told() {
-    let sample = String::from_utf8(sample_at(SAMPLE).value).unwrap();
     let start = "the value is not an event in JSON: ";
     for (value, detail) in [
         ("", "EOF while parsing a value at line 1 column 0"),
         ("hello", "expected value at line 1 column 1"),
         ("{\"specversion\":", "EOF while parsing a value at line 1 column 15"),
-        (&format!("{sample} {{}}"), &format!("trailing characters at line 1 column {}", sample.len() + 2)),
+        (&format!("{LETTER} {{}}"), &format!("trailing characters at line 1 column {}", LETTER.len() + 2)),
         ("[\"1.0\"]", "an object was expected, found [\"1.0\"]"),
         (" 5 ", "an object was expected, found 5"),
         ("null", "an object was expected, found null"),
@@ -43,7 +40,7 @@ fn a_value_that_is_not_an_event_in_json_is_told() {
 
 #[test]
 fn an_array_in_the_order_of_the_attributes_is_no_event() {
-    let event = json(&sample_at(SAMPLE).value);
+    let event: serde_json::Value = serde_json::from_str(LETTER).unwrap();
     let names = [
         "specversion",
         "id",

@@ -5,9 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use daybook_event::envelope::{self, OpenError};
 use serde_json::{Value, json};
 
-use crate::files::sample_at;
+use crate::sample::LETTER;
 
-const SAMPLE: &str = "samples/shop.user.changed.v1/escapes.json";
 const REQUIRED: [&str; 11] = [
     "specversion",
     "id",
@@ -28,7 +27,7 @@ fn error_of(value: &[u8]) -> OpenError {
 
 /// The sample with one attribute set, or removed.
 fn edited(attribute: &str, value: Option<Value>) -> Vec<u8> {
-    let mut event = crate::files::json(&sample_at(SAMPLE).value);
+    let mut event: Value = serde_json::from_str(LETTER).unwrap();
     assert!(event.get(attribute).is_some());
     match value {
         Some(value) => event[attribute] = value,
@@ -63,8 +62,7 @@ fn attributes_that_may_be_absent_may() {
 
 #[test]
 fn unknown_attributes_are_ignored() {
-    let value = String::from_utf8(sample_at(SAMPLE).value).unwrap();
-    let value = value.replacen('{', r#"{"tenant":{"a":[1]},"ssn":7,"ssn":"twice","#, 1);
+    let value = LETTER.replacen('{', r#"{"tenant":{"a":[1]},"ssn":7,"ssn":"twice","#, 1);
     envelope::open(Some(value.as_bytes()), Vec::new).unwrap();
 }
 
@@ -90,9 +88,8 @@ fn each_attribute_of_the_wrong_type_is_named() {
 /// Bridges from binary mode, where all attributes are text, write them so.
 #[test]
 fn numbers_as_decimal_digits_and_data_in_base_64_are_their_plain_forms() {
-    let sample = String::from_utf8(sample_at(SAMPLE).value).unwrap();
-    let plain = envelope::open(Some(sample.as_bytes()), Vec::new).unwrap();
-    let mut value: Value = serde_json::from_str(&sample).unwrap();
+    let plain = envelope::open(Some(LETTER.as_bytes()), Vec::new).unwrap();
+    let mut value: Value = serde_json::from_str(LETTER).unwrap();
     let version = plain.aggregate_version.to_string();
     value["aggregateversion"] = json!(version);
     value["writerepoch"] = json!("7");
@@ -118,15 +115,14 @@ fn numbers_as_decimal_digits_and_data_in_base_64_are_their_plain_forms() {
 
 #[test]
 fn a_link_to_the_event_before_is_an_id_or_is_not_there() {
-    let sample = String::from_utf8(sample_at(SAMPLE).value).unwrap();
-    let linked = |link: &str| sample.replacen("\"id\":", &format!("\"previousid\":{link},\"id\":"), 1);
+    let linked = |link: &str| LETTER.replacen("\"id\":", &format!("\"previousid\":{link},\"id\":"), 1);
     for (link, found) in [("\"19\"", "`19`, expected a UUID"), ("true", "boolean `true`, expected a string")]
     {
         let said = format!("attribute `previousid` is {found}");
         assert_eq!(error_of(linked(link).as_bytes()).to_string(), said);
     }
     let opened = |value: &str| envelope::open(Some(value.as_bytes()), Vec::new).unwrap().previous_id;
-    assert_eq!((opened(&sample), opened(&linked("null"))), (None, None));
+    assert_eq!((opened(LETTER), opened(&linked("null"))), (None, None));
     assert!(opened(&linked("\"019cada0-37f8-703c-9d9a-eb4134c2da80\"")).is_some());
 }
 
@@ -136,13 +132,13 @@ fn each_malformed_attribute_is_named() {
         ("specversion", "1.1", "1.0"),
         ("id", "", "a UUID"),
         ("id", "019cada8-26d4-7b64-a41e-9c301012f03", "a UUID"),
-        ("source", "/users", "/service/partition"),
-        ("source", "users/3", "/service/partition"),
+        ("source", "/letters", "/service/partition"),
+        ("source", "letters/3", "/service/partition"),
         ("source", "//3", "/service/partition"),
-        ("source", "/users/", "/service/partition"),
-        ("source", "/users/-1", "/service/partition"),
-        ("source", "/users/+1", "/service/partition"),
-        ("source", "/users/2147483648", "/service/partition"),
+        ("source", "/letters/", "/service/partition"),
+        ("source", "/letters/-1", "/service/partition"),
+        ("source", "/letters/+1", "/service/partition"),
+        ("source", "/letters/2147483648", "/service/partition"),
         ("subject", "jane", "a UUID"),
         ("time", "2026-03-02T08:29:06.171167", "a time as of RFC 3339"),
         ("time", "2026-03-02 08:29:06.171167Z", "a time as of RFC 3339"),
@@ -181,9 +177,8 @@ fn the_largest_position_is_one() {
 
 #[test]
 fn an_attribute_given_twice_is_named() {
-    let value = String::from_utf8(sample_at(SAMPLE).value).unwrap();
     for repeated in [r#""aggregateversion":2"#, r#""datacontenttype":"application/json","subject":"x""#] {
-        let value = value.replacen(r#""data":"#, &format!("{repeated},\"data\":"), 1);
+        let value = LETTER.replacen(r#""data":"#, &format!("{repeated},\"data\":"), 1);
         let error = error_of(value.as_bytes());
         let name = if repeated.contains("subject") { "subject" } else { "aggregateversion" };
         assert_eq!(error.to_string(), format!("attribute `{name}` is given twice, expected one value"));
