@@ -14,14 +14,15 @@ use uuid::Uuid;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until_events};
+use crate::domain::{self, departed, joined, launched, paid_back, paid_in};
 use crate::follow::follow;
-use crate::log::{
-    Log, cancelled, created, digest_of, open, placed, project, signed_up, transcript, user_deleted,
-};
+use crate::log::{Log, digest_of, open, project};
 use crate::parks::{write_nonsense, write_unknown};
 use crate::rebuilds::{options, rebuild, rewrite_journal};
+use crate::transcript::transcript;
+use crate::views::{self, OwnerRow};
 
-const USER: Uuid = Uuid::from_u128(0x77);
+const OWNER: Uuid = Uuid::from_u128(0x77);
 const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
 /// Events of one partition, come all at once; one a second of them is enough to stop a replay before its end.
 const SLOW_EVENTS: usize = 60;
@@ -42,7 +43,7 @@ fn what_waits_and_all_rows_are_the_same_as_by_following() {
         let log = broken_transcript(1_500, seed);
         broker.write(&log.records);
         let expected = outcome_of(&log.records);
-        assert!(expected.1.iter().any(|key| key.reason.contains("was never placed")), "{:?}", expected.1);
+        assert!(expected.1.iter().any(|key| key.reason.contains("was never paid in")), "{:?}", expected.1);
         assert!(expected.1.iter().any(|key| key.event_id.is_none()), "{:?}", expected.1);
         let directory = tempfile::tempdir().unwrap();
         let report = rebuild(&broker, directory.path(), &options).unwrap();
@@ -59,9 +60,9 @@ fn stopped_at_any_progress_it_parks_the_same() {
     let there = log.records.len();
     for (number, key) in (0..).zip(outcome_of(&log.records).1) {
         let key = key.key.parse().unwrap();
-        log.write(&signed_up(key));
-        log.write(&created(key, "again", None));
-        log.write(&placed(Uuid::from_u128(number), key, USER, 1));
+        log.write(&joined(key));
+        log.write(&launched(key, "again", None));
+        log.write(&paid_in(Uuid::from_u128(number), key, OWNER, 1));
     }
     let expected = outcome_of(&log.records);
     let (there, later) = log.records.split_at(there);
@@ -78,7 +79,7 @@ fn stopped_at_any_progress_it_parks_the_same() {
             }
         };
         let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
-        let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
+        let first = replay(&broker.kafka, &read_model, domain::projection(), &slow, stop, &cancelled);
         assert!(matches!(first, Err(ReplayError::Cancelled { .. }) | Ok(_)), "{first:?}");
         broker.write(later);
         let generation = built(&rebuild(&broker, directory.path(), &options()).unwrap());
@@ -93,9 +94,9 @@ fn stopped_at_any_progress_it_parks_the_same() {
 fn a_build_that_goes_on_in_the_middle_of_a_partition_knows_what_waits() {
     let broker = Broker::start();
     let mut log = Log::default();
-    write_unknown(&mut log, USER);
+    write_unknown(&mut log, OWNER);
     write_nonsense(&mut log, NEIGHBOUR);
-    (0..SLOW_EVENTS).for_each(|_| drop(log.write(&signed_up(USER))));
+    (0..SLOW_EVENTS).for_each(|_| drop(log.write(&joined(OWNER))));
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
@@ -106,13 +107,13 @@ fn a_build_that_goes_on_in_the_middle_of_a_partition_knows_what_waits() {
         }
     };
     let slow = ReplayOptions { rate_max: Some(1), ..options() };
-    let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
+    let first = replay(&broker.kafka, &read_model, domain::projection(), &slow, stop, &cancelled);
     let read = log.records.len();
     assert!(matches!(first, Err(ReplayError::Cancelled { done, .. }) if done == read as u64), "{first:?}");
 
     log.repeat(1);
-    log.write(&user_deleted(USER));
-    log.write(&signed_up(NEIGHBOUR));
+    log.write(&departed(OWNER));
+    log.write(&joined(NEIGHBOUR));
     broker.write(&log.records[read..]);
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
     assert!(report.resumed, "{report:?}");
@@ -124,8 +125,8 @@ fn a_build_that_goes_on_in_the_middle_of_a_partition_knows_what_waits() {
 fn told_to_stop_it_names_the_record_and_publishes_nothing() {
     let broker = Broker::start();
     let mut log = Log::default();
-    log.write(&signed_up(USER));
-    let broken = write_unknown(&mut log, USER);
+    log.write(&joined(OWNER));
+    let broken = write_unknown(&mut log, OWNER);
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let stopping = ReplayOptions { stop_at_quarantine: true, ..options() };
@@ -145,14 +146,14 @@ fn told_to_stop_it_names_the_record_and_publishes_nothing() {
 fn what_was_left_out_is_left_out_of_every_later_generation() {
     let broker = Broker::start();
     let mut log = Log::default();
-    log.write(&signed_up(USER));
-    write_unknown(&mut log, USER);
+    log.write(&joined(OWNER));
+    write_unknown(&mut log, OWNER);
     write_nonsense(&mut log, NEIGHBOUR);
-    log.write(&user_deleted(USER));
-    log.write(&signed_up(NEIGHBOUR));
-    log.write(&placed(Uuid::from_u128(1), USER, Uuid::from_u128(9), 1));
-    log.write(&cancelled(Uuid::from_u128(2), USER, Uuid::from_u128(9)));
-    log.write(&placed(Uuid::from_u128(3), USER, Uuid::from_u128(9), 1));
+    log.write(&departed(OWNER));
+    log.write(&joined(NEIGHBOUR));
+    log.write(&paid_in(Uuid::from_u128(1), OWNER, Uuid::from_u128(9), 1));
+    log.write(&paid_back(Uuid::from_u128(2), OWNER, Uuid::from_u128(9)));
+    log.write(&paid_in(Uuid::from_u128(3), OWNER, Uuid::from_u128(9), 1));
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let first = rebuild(&broker, directory.path(), &options()).unwrap();
@@ -165,29 +166,29 @@ fn what_was_left_out_is_left_out_of_every_later_generation() {
         let event = first.quarantine.find(&name, "a test", "2026-11-26T20:00:00Z").unwrap();
         skipped = read_model.note_skipped(event).unwrap();
     }
-    leave_out(&open(&first.path), projector::projection(), skipped.clone()).unwrap();
+    leave_out(&open(&first.path), domain::projection(), skipped.clone()).unwrap();
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     assert!(second.quarantine.keys().next().is_none());
     let Comparison::Equal { with, .. } = &second.compared else { panic!("{:?}", second.compared) };
     assert_eq!(with, "gen-000001");
     assert_eq!(second.quarantine.skipped(), skipped);
     let generation = built(&second);
-    assert_eq!(projector::orders::page(&generation, USER, 0, 10).unwrap().total, 2);
-    assert_eq!(projector::users::load(&generation, USER).unwrap(), Some(projector::users::UserRow::Deleted));
+    assert_eq!(views::deposits(&generation, OWNER).len(), 2);
+    assert_eq!(views::owner(&generation, OWNER), Some(OwnerRow::Departed));
 }
 
 #[test]
 fn a_build_that_was_begun_before_an_event_was_left_out_is_not_gone_on_with() {
     let broker = Broker::start();
     let mut log = Log::default();
-    write_unknown(&mut log, USER);
+    write_unknown(&mut log, OWNER);
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let first = rebuild(&broker, directory.path(), &options()).unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
     let cancelled = Stop::default();
     cancelled.request();
-    let stopped = replay(&broker.kafka, &read_model, projector::projection(), &options(), |_| {}, &cancelled);
+    let stopped = replay(&broker.kafka, &read_model, domain::projection(), &options(), |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
     let name = crate::log::event_id(log.records[0].source, 0).to_string().parse().unwrap();
     read_model.note_skipped(first.quarantine.find(&name, "a test", "now").unwrap()).unwrap();
@@ -207,7 +208,7 @@ fn a_verification_counts_what_waits() {
     let verified = |read_model: &ReadModel| {
         let aside = ReplayOptions { publish: false, ..options() };
         let never = Stop::default();
-        verify(&broker.kafka, read_model, projector::projection(), &aside, 10, |_| {}, &never).unwrap()
+        verify(&broker.kafka, read_model, domain::projection(), &aside, 10, |_| {}, &never).unwrap()
     };
     let sound = verified(&read_model);
     assert!(sound.is_sound(), "{sound:?}");
@@ -216,7 +217,7 @@ fn a_verification_counts_what_waits() {
     let key = parked(&open(&report.path)).remove(0);
     let name = format!("{}/{}@{}", key.topic, key.partition, key.since_position).parse().unwrap();
     let event = report.quarantine.find(&name, "a test", "now").unwrap();
-    leave_out(&open(&report.path), projector::projection(), vec![event]).unwrap();
+    leave_out(&open(&report.path), domain::projection(), vec![event]).unwrap();
     let found = verified(&read_model);
     assert!(!found.is_sound() && found.parked_differently.contains(&key.key), "{found:?}");
 }
@@ -255,7 +256,7 @@ fn a_build_that_was_not_yet_noted_as_settled_parks_everything_once() {
 fn a_record_that_is_set_aside_at_the_end_is_told_and_stops_nobody() {
     let broker = Broker::start();
     let mut log = transcript(100, 88);
-    write_nonsense(&mut log, USER);
+    write_nonsense(&mut log, OWNER);
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let stopping = ReplayOptions { stop_at_quarantine: true, ..options() };
@@ -263,7 +264,7 @@ fn a_record_that_is_set_aside_at_the_end_is_told_and_stops_nobody() {
     assert!(report.published && report.quarantine.keys().next().is_none(), "{report:?}");
     let unproven: Vec<_> = report.checkpoint.sources().filter(|(_, at)| at.is_end_unproven()).collect();
     assert_eq!((unproven.len(), report.checkpoint.set_aside()), (1, 1));
-    assert_eq!(&*unproven[0].0.topic, "users.events");
+    assert_eq!(&*unproven[0].0.topic, "owners.events");
 }
 
 /// A follower goes on with what a replay has parked.
@@ -276,11 +277,11 @@ fn what_a_replay_has_parked_goes_on_waiting() {
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
     let before = log.records.len();
     for key in report.quarantine.keys() {
-        log.write(&signed_up(key.key.parse().unwrap()));
-        log.write(&placed(
+        log.write(&joined(key.key.parse().unwrap()));
+        log.write(&paid_in(
             Uuid::from_u128(u128::from(key.since_position)),
             key.key.parse().unwrap(),
-            USER,
+            OWNER,
             1,
         ));
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use daybook_projection::{Generation, ReadModel, ReadModelError};
 
+use crate::domain;
 use crate::log::{HOLDER, fresh, zero};
 
 fn with_generations(directory: &Path, count: usize) -> ReadModel {
@@ -57,8 +58,7 @@ fn foreign_files_are_refused_by_name() {
 fn the_one_before_is_kept_and_one_in_use_too() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 5);
-    let in_use =
-        Generation::open(&read_model.path_of("gen-000002"), &projector::layout(), "query-api").unwrap();
+    let in_use = Generation::open(&read_model.path_of("gen-000002"), &domain::layout(), "query-api").unwrap();
     assert_eq!(read_model.retire(1).unwrap(), ["gen-000001", "gen-000003"]);
     assert_eq!(read_model.names().unwrap(), ["gen-000002", "gen-000004", "gen-000005"]);
     drop(in_use);
@@ -71,7 +71,7 @@ fn what_was_never_finished_is_removed_unless_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 1);
     let path = read_model.path_of("gen-000002");
-    let building = Generation::create(&path, &projector::layout(), &zero(), HOLDER).unwrap();
+    let building = Generation::create(&path, &domain::layout(), &zero(), HOLDER).unwrap();
     assert!(read_model.discard().unwrap().is_empty());
     drop(building);
     assert_eq!(read_model.discard().unwrap(), ["gen-000002"]);
@@ -83,7 +83,7 @@ fn one_that_cannot_be_removed_keeps_none_of_the_others() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 1);
     for name in ["gen-000002", "gen-000003", "gen-000004"] {
-        drop(Generation::create(&read_model.path_of(name), &projector::layout(), &zero(), HOLDER).unwrap());
+        drop(Generation::create(&read_model.path_of(name), &domain::layout(), &zero(), HOLDER).unwrap());
     }
     let lock = read_model.path_of("gen-000003").join("LOCK");
     fs::remove_file(&lock).unwrap();
@@ -276,7 +276,7 @@ fn what_is_named_and_was_withdrawn_is_not_served() {
     let killed = || fs::write(directory.path().join("CURRENT"), "gen-000003\n").unwrap();
     killed();
     assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000002"));
-    assert!(!read_model.current_is_foreign(&projector::layout()).unwrap());
+    assert!(!read_model.current_is_foreign(&domain::layout()).unwrap());
     assert_eq!(read_model.roll_back().unwrap(), pair("gen-000001", "gen-000002"));
     killed();
     fs::remove_dir_all(read_model.path_of("gen-000002")).unwrap();

@@ -2,15 +2,15 @@
 
 use daybook_event::envelope::Source;
 use daybook_projection::{Generation, StopReason};
-use schemas::ShopEvent;
 use uuid::Uuid;
 
+use crate::domain::{BankEvent, joined, launched, paid_back, paid_in};
 use crate::log::{
-    Log, Record, apply, cancelled, created, engine, event_id, fresh, placed, sealed, sealed_as, signed_up,
-    source_of, topic_and_partition,
+    Log, Record, apply, engine, event_id, fresh, sealed, sealed_as, source_of, topic_and_partition,
 };
+use crate::views;
 
-const USER: Uuid = Uuid::from_u128(0x77);
+const OWNER: Uuid = Uuid::from_u128(0x77);
 
 struct Stopped {
     reason: StopReason,
@@ -23,7 +23,7 @@ fn stopped_by(bad: impl FnOnce(&mut Log) -> Record) -> Stopped {
     let directory = tempfile::tempdir().unwrap();
     let generation = fresh(&directory.path().join("gen"));
     let mut log = Log::default();
-    (0..3).for_each(|_| drop(log.write(&signed_up(USER))));
+    (0..3).for_each(|_| drop(log.write(&joined(OWNER))));
     let mut engine = engine(&generation);
     for record in &log.records {
         apply(&mut engine, &generation, record).unwrap();
@@ -46,7 +46,7 @@ fn without_key(record: Record) -> Record {
     Record { key: Vec::new(), ..record }
 }
 
-fn place_of(record: &ShopEvent) -> String {
+fn place_of(record: &BankEvent) -> String {
     let (topic, partition) = topic_and_partition(source_of(record));
     format!("{topic}/{partition}")
 }
@@ -56,9 +56,9 @@ fn a_duplicate_is_skipped() {
     let directory = tempfile::tempdir().unwrap();
     let generation = fresh(&directory.path().join("gen"));
     let mut log = Log::default();
-    log.write(&signed_up(USER));
+    log.write(&joined(OWNER));
     log.repeat(0);
-    log.write(&signed_up(USER));
+    log.write(&joined(OWNER));
     let mut engine = engine(&generation);
     for record in &log.records {
         apply(&mut engine, &generation, record).unwrap();
@@ -72,10 +72,10 @@ fn a_duplicate_is_skipped() {
 
 #[test]
 fn a_gap_stops() {
-    let event = signed_up(USER);
+    let event = joined(OWNER);
     let stopped = stopped_by(|log| {
         let source = source_of(&event);
-        log.write_value(source, USER, sealed(&event, source, 5))
+        log.write_value(source, OWNER, sealed(&event, source, 5))
     });
     assert_eq!((stopped.reason.slug(), stopped.events_before), ("gap", 3));
     let place = format!("{} offset 3, event {}", place_of(&event), event_id(source_of(&event), 5));
@@ -85,13 +85,13 @@ fn a_gap_stops() {
 
 #[test]
 fn a_fork_stops() {
-    let event = signed_up(USER);
+    let event = joined(OWNER);
     let stopped = stopped_by(|log| {
         let source = source_of(&event);
         let (topic, partition) = topic_and_partition(source);
         let service = topic.trim_end_matches(".events").to_owned();
         let value = sealed_as(&event, &Source { service: service.into(), partition }, 1, Uuid::from_u128(99));
-        log.write_value(source, USER, value)
+        log.write_value(source, OWNER, value)
     });
     assert_eq!((stopped.reason.slug(), stopped.events_before), ("fork", 3));
     assert!(stopped.sentence.contains("two writers"), "{}", stopped.sentence);
@@ -100,14 +100,14 @@ fn a_fork_stops() {
 #[test]
 fn an_unknown_event_without_a_key_stops() {
     for (found, slug_text) in
-        [("shop.user.renamed.v1", "is unknown"), ("shop.user.signed-up.v9", "is of a future version")]
+        [("bank.owner.renamed.v1", "is unknown"), ("bank.owner.joined.v9", "is of a future version")]
     {
-        let event = signed_up(USER);
+        let event = joined(OWNER);
         let stopped = stopped_by(|log| {
             let source = source_of(&event);
             let value = String::from_utf8(sealed(&event, source, 3)).unwrap();
-            let value = value.replace("shop.user.signed-up.v1", found);
-            without_key(log.write_value(source, USER, value.into_bytes()))
+            let value = value.replace("bank.owner.joined.v1", found);
+            without_key(log.write_value(source, OWNER, value.into_bytes()))
         });
         assert_eq!((stopped.reason.slug(), stopped.events_before), ("unknown-event", 3));
         assert!(stopped.sentence.contains(found), "{}", stopped.sentence);
@@ -121,17 +121,17 @@ fn a_fold_that_fails_leaves_nothing_behind_and_stops_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let generation = fresh(&directory.path().join("gen"));
     let mut log = Log::default();
-    let product = Uuid::from_u128(0x99);
-    log.write(&created(product, "pants", None));
-    log.write(&placed(Uuid::from_u128(1), USER, product, 1));
-    log.write(&cancelled(Uuid::from_u128(2), USER, product));
+    let fund = Uuid::from_u128(0x99);
+    log.write(&launched(fund, "gold", None));
+    log.write(&paid_in(Uuid::from_u128(1), OWNER, fund, 1));
+    log.write(&paid_back(Uuid::from_u128(2), OWNER, fund));
     let mut engine = engine(&generation);
     for record in &log.records {
         apply(&mut engine, &generation, record).unwrap();
     }
     engine.commit(&generation).unwrap();
     assert_eq!((engine.counts().applied, generation.checkpoint().events()), (2, 3));
-    assert_eq!(projector::orders::page(&generation, USER, 0, 10).unwrap().total, 1);
+    assert_eq!(views::deposits(&generation, OWNER).len(), 1);
     let reasons: Vec<_> = generation.quarantine().keys().map(|key| (key.view, key.reason.clone())).collect();
-    assert!(matches!(&reasons[..], [(Some(3), why)] if why.contains("was never placed")), "{reasons:?}");
+    assert!(matches!(&reasons[..], [(Some(3), why)] if why.contains("was never paid in")), "{reasons:?}");
 }

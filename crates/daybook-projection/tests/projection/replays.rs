@@ -8,12 +8,13 @@ use daybook_projection::{
     replay,
 };
 use daybook_service::Stop;
-use schemas::ShopEvent;
 
 use crate::broker::{Broker, until_events};
-use crate::log::{HOLDER, digest_of, sealed, signed_up, source_of, transcript};
+use crate::domain::{self, BankEvent, joined};
+use crate::log::{HOLDER, digest_of, sealed, source_of};
 use crate::rebuilds::{options, rebuild};
 use crate::resume::events;
+use crate::transcript::transcript;
 
 #[test]
 fn the_same_rows_as_by_following_and_it_is_published() {
@@ -24,7 +25,7 @@ fn the_same_rows_as_by_following_and_it_is_published() {
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
     assert_eq!((report.generation.as_str(), report.published), ("gen-000001", true));
     assert_eq!(report.digest, digest_of(&log.records));
-    let built = Generation::open(&report.path, &projector::layout(), HOLDER).unwrap();
+    let built = Generation::open(&report.path, &domain::layout(), HOLDER).unwrap();
     assert_eq!(built.recount_digest().unwrap(), report.digest);
     drop(built);
     assert_eq!(report.events, events(&log.records));
@@ -32,13 +33,13 @@ fn the_same_rows_as_by_following_and_it_is_published() {
     assert!(report.bytes_on_disk > 0);
 
     // Whoever opens it goes on where the replay ended.
-    let generation = Arc::new(Generation::open(&report.path, &projector::layout(), HOLDER).unwrap());
+    let generation = Arc::new(Generation::open(&report.path, &domain::layout(), HOLDER).unwrap());
     assert_eq!(generation.checkpoint(), report.checkpoint);
     let mut more = log.clone();
-    more.write(&signed_up(uuid::Uuid::from_u128(1)));
+    more.write(&joined(uuid::Uuid::from_u128(1)));
     broker.write(&more.records[500..]);
     let follower =
-        Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
+        Follower::start(&broker.kafka, generation.clone(), domain::projection(), FollowOptions::default())
             .unwrap();
     until_events(&generation, report.events + 1);
     follower.stop().unwrap();
@@ -54,7 +55,7 @@ fn a_tiny_cache_gives_the_same_rows_and_stays_tiny() {
     let read_model = ReadModel::open(directory.path()).unwrap();
     let tiny = ReplayOptions { memory_bytes_max: 0, ..options() };
     let never = Stop::default();
-    let report = replay(&broker.kafka, &read_model, projector::projection(), &tiny, |_| {}, &never).unwrap();
+    let report = replay(&broker.kafka, &read_model, domain::projection(), &tiny, |_| {}, &never).unwrap();
     assert_eq!(report.digest, digest_of(&log.records));
 }
 
@@ -96,7 +97,7 @@ fn progress_reaches_its_total_and_can_be_cancelled() {
     replay(
         &broker.kafka,
         &read_model,
-        projector::projection(),
+        domain::projection(),
         &options(),
         |progress| told.push(progress),
         &never,
@@ -107,8 +108,8 @@ fn progress_reaches_its_total_and_can_be_cancelled() {
 
     let cancelled = Stop::default();
     let cancel = |_| cancelled.request();
-    let error = replay(&broker.kafka, &read_model, projector::projection(), &options(), cancel, &cancelled)
-        .unwrap_err();
+    let error =
+        replay(&broker.kafka, &read_model, domain::projection(), &options(), cancel, &cancelled).unwrap_err();
     assert!(matches!(error, ReplayError::Cancelled { .. }), "{error}");
     assert_eq!(read_model.current().unwrap().as_deref(), Some("gen-000001"));
     // The next one goes on with what it left behind.
@@ -123,7 +124,7 @@ fn a_log_that_cannot_be_projected_changes_nothing() {
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     rebuild(&broker, directory.path(), &options()).unwrap();
-    let event: ShopEvent = signed_up(uuid::Uuid::from_u128(1));
+    let event: BankEvent = joined(uuid::Uuid::from_u128(1));
     let source = source_of(&event);
     log.write_value(source, event.key(), sealed(&event, source, 1_000));
     broker.write(&log.records[50..]);
@@ -138,7 +139,7 @@ fn missing_topics_and_other_partition_counts_are_refused() {
     let broker = Broker::without_topics();
     let directory = tempfile::tempdir().unwrap();
     let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
-    assert!(error.to_string().contains("test.users.events does not exist"), "{error}");
+    assert!(error.to_string().contains("test.owners.events does not exist"), "{error}");
     broker.create_topics();
     let error =
         rebuild(&broker, directory.path(), &ReplayOptions { partitions: 5, ..options() }).unwrap_err();
@@ -149,7 +150,7 @@ fn missing_topics_and_other_partition_counts_are_refused() {
 #[test]
 fn a_log_without_its_front_is_refused_with_the_remedy() {
     let broker = Broker::start();
-    broker.write(&crate::log::more_than_the_embedded_broker_keeps().records);
+    broker.write(&crate::transcript::more_than_the_embedded_broker_keeps().records);
     let directory = tempfile::tempdir().unwrap();
     let error = rebuild(&broker, directory.path(), &options()).unwrap_err();
     assert!(

@@ -6,6 +6,7 @@ use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::{Kafka, Outgoing, SendError, Writer};
 use daybook_projection::Generation;
 
+use crate::domain;
 use crate::log::{PARTITIONS, Record, SourceIndex, topic_and_partition, zero};
 
 /// Nothing here takes that long unless it hangs.
@@ -17,7 +18,7 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// With the shop's topics.
+    /// With the domain's topics.
     pub(crate) fn start() -> Self {
         let broker = Self::without_topics();
         broker.create_topics();
@@ -33,7 +34,7 @@ impl Broker {
         Self { broker, kafka }
     }
 
-    /// Two brokers with the shop's topics; the first leads all partitions.
+    /// Two brokers with the domain's topics; the first leads all partitions.
     pub(crate) fn start_two() -> Self {
         let broker = Self::of(EmbeddedBroker::start_with(2).unwrap());
         broker.create_topics();
@@ -56,7 +57,7 @@ impl Broker {
     }
 
     pub(crate) fn create_topics(&self) {
-        for topic in projector::projection().topics {
+        for topic in domain::projection().topics {
             self.create_topic(topic.name, PARTITIONS);
         }
     }

@@ -9,9 +9,9 @@ use daybook_service::Stop;
 use uuid::Uuid;
 
 use crate::broker::{Broker, until};
-use crate::log::{
-    Dice, HOLDER, Log, PARTITIONS, cancelled, created, digest_of, fresh, placed, signed_up, transcript,
-};
+use crate::domain::{self, joined, launched, paid_back, paid_in};
+use crate::log::{Dice, HOLDER, Log, PARTITIONS, digest_of, fresh};
+use crate::transcript::transcript;
 
 pub(crate) fn options() -> ReplayOptions {
     ReplayOptions::new(PARTITIONS, HOLDER.to_owned())
@@ -23,7 +23,7 @@ pub(crate) fn rebuild(
     options: &ReplayOptions,
 ) -> Result<ReplayReport, ReplayError> {
     let read_model = ReadModel::open(directory).unwrap();
-    replay(&broker.kafka, &read_model, projector::projection(), options, |_| {}, &Stop::default())
+    replay(&broker.kafka, &read_model, domain::projection(), options, |_| {}, &Stop::default())
 }
 
 /// Changes the journal of an unfinished generation, as another process would.
@@ -46,27 +46,27 @@ fn runs_are_merged_in_steps_when_there_are_too_many() {
     let many = ReplayOptions { memory_bytes_max: 0, runs_merged_max: 2, threads: 2, ..options() };
     let report = rebuild(&broker, directory.path(), &many).unwrap();
     assert_eq!(report.digest, digest_of(&log.records));
-    let generation = Generation::open(&report.path, &projector::layout(), HOLDER).unwrap();
+    let generation = Generation::open(&report.path, &domain::layout(), HOLDER).unwrap();
     assert_eq!(generation.recount_digest().unwrap(), report.digest);
 }
 
 #[test]
-fn one_user_with_very_many_orders() {
-    const ORDERS: u32 = 12_000;
+fn one_owner_with_very_many_deposits() {
+    const DEPOSITS: u32 = 12_000;
     let broker = Broker::start();
     let (mut log, mut dice) = (Log::default(), Dice(52));
-    let (user, product) = (dice.uuid(), dice.uuid());
-    log.write(&created(product, "pants", None));
-    log.write(&signed_up(user));
+    let (owner, fund) = (dice.uuid(), dice.uuid());
+    log.write(&launched(fund, "gold", None));
+    log.write(&joined(owner));
     let mut open = Vec::new();
-    for number in 0..ORDERS {
-        let order = Uuid::from_u128(u128::from(number));
-        log.write(&placed(order, user, product, 1));
-        open.push(order);
+    for number in 0..DEPOSITS {
+        let deposit = Uuid::from_u128(u128::from(number));
+        log.write(&paid_in(deposit, owner, fund, 1));
+        open.push(deposit);
         if number % 50 == 49 {
             // Often one from long ago, whose part was written long before.
-            let order = open.swap_remove(dice.roll(open.len() as u64) as usize);
-            log.write(&cancelled(order, user, product));
+            let deposit = open.swap_remove(dice.roll(open.len() as u64) as usize);
+            log.write(&paid_back(deposit, owner, fund));
         }
     }
     broker.write(&log.records);
@@ -116,7 +116,7 @@ fn stopped_at_any_progress_it_goes_on_from_there() {
             }
         };
         let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(4_000), ..options() };
-        let first = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
+        let first = replay(&broker.kafka, &read_model, domain::projection(), &slow, stop, &cancelled);
         if let Err(error) = first {
             assert!(matches!(error, ReplayError::Cancelled { .. }), "{error}");
         }
@@ -135,7 +135,7 @@ fn a_replay_is_compared_with_what_was_published() {
     assert_eq!(first.compared, Comparison::Nothing);
     // The published one is behind, and follows to where the new one is.
     let before = log.records.len();
-    log.write(&signed_up(Uuid::from_u128(1)));
+    log.write(&joined(Uuid::from_u128(1)));
     broker.write(&log.records[before..]);
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     let digest = digest_of(&log.records).to_string();
@@ -171,7 +171,7 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     let aside = ReplayOptions { accept_difference: None, ..options() };
     let cancelled = Stop::default();
     cancelled.request();
-    let stopped = replay(&broker.kafka, &read_model, projector::projection(), &aside, |_| {}, &cancelled);
+    let stopped = replay(&broker.kafka, &read_model, domain::projection(), &aside, |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     rewrite_journal(&directory.path().join("gen-000001"), |journal| {
         journal.replace("\"version\":4", "\"version\":99")
@@ -201,14 +201,10 @@ fn so_many_old_generations_are_kept_as_asked_for() {
 /// Follows with the published generation until it holds so many events.
 pub(crate) fn follow_to_the_end(broker: &Broker, read_model: &ReadModel, events: u64) {
     let path = read_model.path_of(&read_model.current().unwrap().unwrap());
-    let generation = std::sync::Arc::new(Generation::open(&path, &projector::layout(), HOLDER).unwrap());
+    let generation = std::sync::Arc::new(Generation::open(&path, &domain::layout(), HOLDER).unwrap());
     let options = daybook_projection::FollowOptions::default();
-    let follower = daybook_projection::Follower::start(
-        &broker.kafka,
-        generation.clone(),
-        projector::projection(),
-        options,
-    );
+    let follower =
+        daybook_projection::Follower::start(&broker.kafka, generation.clone(), domain::projection(), options);
     let follower = follower.unwrap();
     crate::broker::until_events(&generation, events);
     follower.stop().unwrap();
@@ -218,7 +214,7 @@ pub(crate) fn follow_to_the_end(broker: &Broker, read_model: &ReadModel, events:
 fn told_to_stop_it_names_an_event_that_cannot_be_folded_although_only_its_change_was_kept() {
     let broker = Broker::start();
     let mut log = transcript(30, 60);
-    let event = cancelled(Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+    let event = paid_back(Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
     let record = log.write(&event);
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();

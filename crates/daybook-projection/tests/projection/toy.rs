@@ -1,4 +1,4 @@
-//! A domain that has nothing of a shop: the kernel takes it all the same.
+//! A domain of one view whose rows break at a number: lamps that are switched.
 
 use daybook_event::envelope::Source;
 use daybook_event::event_data::{DataError, EventData, read_fields, unknown_type};
@@ -159,7 +159,7 @@ fn another_layout_is_refused_with_the_remedy() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     drop(lamps(&path));
-    let error = Generation::open(&path, &projector::layout(), HOLDER).err().unwrap();
+    let error = Generation::open(&path, &crate::domain::layout(), HOLDER).err().unwrap();
     let sentence = error.to_string();
     assert!(sentence.contains("layout 7 (switches=255; store 6)"), "{sentence}");
     assert!(sentence.contains("projector --replay"), "{sentence}");

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use daybook_projection::{Digest, Generation, ParkedKey};
 use uuid::Uuid;
 
-use crate::log::{Dice, Log, Record, cancelled, created, fresh, placed, project, signed_up, transcript};
+use crate::domain::{joined, launched, paid_back, paid_in};
+use crate::log::{Dice, Log, Record, fresh, project};
+use crate::transcript::transcript;
 
 /// One event in so many is broken.
 const BROKEN_OF: u64 = 25;
@@ -16,14 +18,14 @@ const CLOSING: u128 = 12;
 pub(crate) fn broken_transcript(events: usize, seed: u64) -> Log {
     let mut log = transcript(events, seed);
     let mut dice = Dice(seed + 1_000);
-    let user = dice.uuid();
-    log.write(&cancelled(dice.uuid(), user, dice.uuid()));
-    log.write(&placed(dice.uuid(), user, dice.uuid(), 1));
+    let owner = dice.uuid();
+    log.write(&paid_back(dice.uuid(), owner, dice.uuid()));
+    log.write(&paid_in(dice.uuid(), owner, dice.uuid(), 1));
     for number in 0..CLOSING {
         let id = Uuid::from_u128(0xC105 << 64 | number);
-        log.write(&signed_up(id));
-        log.write(&created(id, "last", None));
-        log.write(&placed(dice.uuid(), id, id, 1));
+        log.write(&joined(id));
+        log.write(&launched(id, "last", None));
+        log.write(&paid_in(dice.uuid(), id, id, 1));
     }
     let mut broken = HashMap::new();
     for record in &mut log.records[..events] {
@@ -39,8 +41,8 @@ pub(crate) fn broken_transcript(events: usize, seed: u64) -> Log {
 fn break_value(record: &Record, way: u64) -> Vec<u8> {
     let text = String::from_utf8(record.value.clone()).unwrap();
     match way {
-        0 => text.replace("\"shop.", "\"shoe."),
-        1 => text.replace("\"data\":{", "\"data\":{\"user_id\":7,\"product_id\":7,\"was\":"),
+        0 => text.replace("\"bank.", "\"bark."),
+        1 => text.replace("\"data\":{", "\"data\":{\"owner_id\":7,\"fund_id\":7,\"was\":"),
         _ => format!("nothing to read: {}", &text[..text.len() / 2]),
     }
     .into_bytes()

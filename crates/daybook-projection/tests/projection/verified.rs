@@ -13,9 +13,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{HOLDER, Log, created, open, placed, signed_up, transcript};
+use crate::domain::{self, joined, launched, paid_in};
+use crate::log::{HOLDER, Log, open};
 use crate::rebuilds::{follow_to_the_end, options, rebuild};
 use crate::server::Server;
+use crate::transcript::transcript;
 
 const LIMIT: usize = 10;
 
@@ -27,19 +29,19 @@ fn verified_up_to(broker: &Broker, directory: &Path, limit: usize) -> VerifyRepo
     let read_model = ReadModel::open(directory).unwrap();
     let options = ReplayOptions { publish: false, ..options() };
     let never = Stop::default();
-    verify(&broker.kafka, &read_model, projector::projection(), &options, limit, |_| {}, &never).unwrap()
+    verify(&broker.kafka, &read_model, domain::projection(), &options, limit, |_| {}, &never).unwrap()
 }
 
 #[test]
 fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     let broker = Broker::start();
     let mut log = Log::default();
-    let products: Vec<Uuid> = (0..300).map(|number| Uuid::from_u128(0x100 + number)).collect();
-    for (number, product) in products.iter().enumerate() {
-        log.write(&created(*product, &format!("product {number:03}"), None));
+    let funds: Vec<Uuid> = (0..300).map(|number| Uuid::from_u128(0x100 + number)).collect();
+    for (number, fund) in funds.iter().enumerate() {
+        log.write(&launched(*fund, &format!("fund {number:03}"), None));
     }
-    log.write(&signed_up(Uuid::from_u128(7)));
-    log.write(&placed(Uuid::from_u128(8), Uuid::from_u128(7), products[0], 1));
+    log.write(&joined(Uuid::from_u128(7)));
+    log.write(&paid_in(Uuid::from_u128(8), Uuid::from_u128(7), funds[0], 1));
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
@@ -47,20 +49,20 @@ fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     assert!(sound.is_sound(), "{sound:?}");
     assert_eq!((sound.generation.as_str(), sound.events), ("gen-000001", report.events));
 
-    flip_sorted(&report.path.join("rows"), b"product 123");
+    flip_sorted(&report.path.join("rows"), b"fund 123");
     let found = verified(&broker, directory.path());
     assert!(!found.is_sound());
     let [difference] = found.differences.as_slice() else { panic!("{found:?}") };
-    assert_eq!((difference.view.as_str(), difference.key), ("products", products[123]));
+    assert_eq!((difference.view.as_str(), difference.key), ("funds", funds[123]));
     let (served, rebuilt) = (difference.served.as_ref().unwrap(), difference.rebuilt.as_ref().unwrap());
-    assert!(rebuilt.contains(&hex::encode(b"product 123")), "{rebuilt}");
+    assert!(rebuilt.contains(&hex::encode(b"fund 123")), "{rebuilt}");
     assert_eq!(served.len(), rebuilt.len());
     // The digest that was kept knows nothing of it: it tells what was written.
     assert_eq!(found.digest_kept, found.digest_rebuilt);
 
     // Changed since it was built, so it lies loose; its block still holds the flipped one.
     let before = log.records.len();
-    log.write(&created(products[123], "product new", None));
+    log.write(&launched(funds[123], "fund new", None));
     broker.write(&log.records[before..]);
     rebuild(&broker, directory.path(), &ReplayOptions { publish: false, ..options() }).unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
@@ -68,10 +70,10 @@ fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
     // Every row is right again; the digest that was kept still tells that one was replaced which nobody had written.
     let mended = verified(&broker, directory.path());
     assert!(mended.differences.is_empty() && !mended.is_sound(), "{mended:?}");
-    flip_row(&report.path.join("rows"), b"product new");
+    flip_row(&report.path.join("rows"), b"fund new");
     let found = verified(&broker, directory.path());
     assert_eq!(found.differences.len(), 1, "{found:?}");
-    assert_eq!(found.differences[0].key, products[123]);
+    assert_eq!(found.differences[0].key, funds[123]);
     assert!(!directory.path().join("verify").exists());
 }
 
@@ -80,15 +82,15 @@ fn a_flipped_bit_in_a_block_and_one_in_a_loose_row_are_named() {
 fn rows_that_are_not_those_of_their_digest_are_compared_with_nothing() {
     let broker = Broker::start();
     let mut log = Log::default();
-    log.write(&created(Uuid::from_u128(1), "product old", None));
+    log.write(&launched(Uuid::from_u128(1), "fund old", None));
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
-    log.write(&created(Uuid::from_u128(2), "product new", None));
+    log.write(&launched(Uuid::from_u128(2), "fund new", None));
     broker.write(&log.records[1..]);
     let read_model = ReadModel::open(directory.path()).unwrap();
     crate::rebuilds::follow_to_the_end(&broker, &read_model, log.records.len() as u64);
-    flip_row(&report.path.join("rows"), b"product new");
+    flip_row(&report.path.join("rows"), b"fund new");
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     let Comparison::NotComparable { reason, damaged } = &second.compared else {
         panic!("{:?}", second.compared)
@@ -110,32 +112,32 @@ fn flip_on_disk(rows: &Path, needle: &[u8]) {
 
 #[test]
 fn a_bit_flipped_in_the_file_is_found_between_its_neighbours_and_a_replay_replaces_it() {
-    const PRODUCTS: usize = 9_000;
+    const FUNDS: usize = 9_000;
     const FLIPPED: usize = 2_000;
     // So many bytes that sled does not look at all of them when it is opened.
     let noise = "x".repeat(100);
     let broker = Broker::start();
     let mut log = Log::default();
-    let products: Vec<Uuid> = (0..PRODUCTS).map(|number| Uuid::from_u128(0x100 + number as u128)).collect();
-    for (number, product) in products.iter().enumerate() {
-        log.write(&created(*product, &format!("product {number:05} {noise}"), None));
+    let funds: Vec<Uuid> = (0..FUNDS).map(|number| Uuid::from_u128(0x100 + number as u128)).collect();
+    for (number, fund) in funds.iter().enumerate() {
+        log.write(&launched(*fund, &format!("fund {number:05} {noise}"), None));
     }
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
     // Once it has been opened, sled notices what is damaged when it is read, and not when it is opened again.
     drop(open(&report.path));
-    flip_on_disk(&report.path.join("rows"), format!("product {FLIPPED:05}").as_bytes());
+    flip_on_disk(&report.path.join("rows"), format!("fund {FLIPPED:05}").as_bytes());
     let found = verified(&broker, directory.path());
     let [rows] = found.unreadable.as_slice() else { panic!("{found:?}") };
     let (after, before) = (rows.after.as_ref().unwrap(), rows.before.as_ref().unwrap());
-    assert_eq!((after.view.as_str(), before.view.as_str()), ("products", "products"));
-    assert!((after.key..before.key).contains(&products[FLIPPED]), "{rows:?}");
+    assert_eq!((after.view.as_str(), before.view.as_str()), ("funds", "funds"));
+    assert!((after.key..before.key).contains(&funds[FLIPPED]), "{rows:?}");
     assert!(found.is_unreadable_only());
     assert!(found.differences.is_empty() && !found.is_sound(), "{found:?}");
 
     let before = log.records.len();
-    log.write(&created(products[FLIPPED], "product new", None));
+    log.write(&launched(funds[FLIPPED], "fund new", None));
     broker.write(&log.records[before..]);
     let second = rebuild(&broker, directory.path(), &options()).unwrap();
     assert!(second.published);
@@ -151,8 +153,8 @@ fn a_settled_build_whose_page_goes_bad_is_begun_anew() {
     let noise = "x".repeat(100);
     let (broker, mut log) = (Broker::start(), Log::default());
     for number in 0..9_000 {
-        let product = Uuid::from_u128(0x100 + number as u128);
-        log.write(&created(product, &format!("product {number:05} {noise}"), None));
+        let fund = Uuid::from_u128(0x100 + number as u128);
+        log.write(&launched(fund, &format!("fund {number:05} {noise}"), None));
     }
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
@@ -167,13 +169,13 @@ fn a_settled_build_whose_page_goes_bad_is_begun_anew() {
         }
     };
     let stopped =
-        replay(&broker.kafka, &read_model, projector::projection(), &options(), once_settled, &cancelled);
+        replay(&broker.kafka, &read_model, domain::projection(), &options(), once_settled, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
-    drop(Generation::resume(&second, &projector::layout(), HOLDER).unwrap());
-    flip_on_disk(&second.join("rows"), format!("product {FLIPPED:05}").as_bytes());
+    drop(Generation::resume(&second, &domain::layout(), HOLDER).unwrap());
+    flip_on_disk(&second.join("rows"), format!("fund {FLIPPED:05}").as_bytes());
     // Whoever follows to where the served one is has to read that page.
     let before = log.records.len();
-    log.write(&created(Uuid::from_u128(0x100 + FLIPPED as u128), "product new", None));
+    log.write(&launched(Uuid::from_u128(0x100 + FLIPPED as u128), "fund new", None));
     broker.write(&log.records[before..]);
     follow_to_the_end(&broker, &read_model, log.records.len() as u64);
     let because = ReplayOptions { accept_difference: Some("a test".to_owned()), ..options() };
@@ -200,7 +202,7 @@ fn a_verification_that_is_stopped_leaves_nothing_behind() {
     let stopped = Stop::default();
     stopped.request();
     let verified =
-        verify(&broker.kafka, &read_model, projector::projection(), &options(), LIMIT, |_| {}, &stopped);
+        verify(&broker.kafka, &read_model, domain::projection(), &options(), LIMIT, |_| {}, &stopped);
     assert!(verified.is_err(), "{verified:?}");
     assert!(!directory.path().join(VERIFY_DIRECTORY).exists());
 }
@@ -263,12 +265,12 @@ fn a_verification_lets_go_of_what_is_about_to_be_served_and_ends_where_it_is_ser
     let server = Server::start(directory.path(), move |asks, body| {
         asked += 1;
         if asked > 3 && serving.is_none() {
-            serving = Generation::open(&path, &projector::layout(), "a server").ok();
+            serving = Generation::open(&path, &domain::layout(), "a server").ok();
         }
         let Some(generation) = &serving else {
             return json!(Serves { sample: None, opens: asked > 2, trouble: None });
         };
-        let (layout, never) = (projector::layout().to_string(), || false);
+        let (layout, never) = (domain::layout().to_string(), || false);
         match asks {
             "/sample" => json!(Serves { sample: Some(sample_of(generation)), opens: false, trouble: None }),
             "/digests" => {
@@ -293,7 +295,7 @@ fn every_row_that_nobody_wrote_is_named_however_many_there_are() {
     const ROWS: u128 = 20_000;
     let broker = Broker::start();
     let mut log = Log::default();
-    log.write(&created(Uuid::from_u128(1), "pants", None));
+    log.write(&launched(Uuid::from_u128(1), "gold", None));
     broker.write(&log.records);
     let directory = tempfile::tempdir().unwrap();
     let report = rebuild(&broker, directory.path(), &options()).unwrap();
@@ -311,5 +313,5 @@ fn every_row_that_nobody_wrote_is_named_however_many_there_are() {
 }
 
 fn sample_of(generation: &Generation) -> Sample {
-    Sample::of("gen-000001", &projector::layout().to_string(), &generation.moment())
+    Sample::of("gen-000001", &domain::layout().to_string(), &generation.moment())
 }

@@ -6,31 +6,63 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_kafka::Kafka;
-use daybook_projection::{FollowOptions, Follower, ReadModel};
+use daybook_projection::{FollowOptions, Follower, ReadModel, ReplayOptions, replay};
+use daybook_service::Stop;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::{Broker, until_events};
-use crate::log::{Dice, Log, fresh, open, transcript};
-use crate::program::{projector, replay};
+use crate::domain;
+use crate::log::{Dice, Log, fresh, open};
+use crate::rebuilds::{options, rebuild};
 use crate::resume::events;
+use crate::transcript::transcript;
 
-const DIRECTORY: &str = "PROJECTOR_TEST_DIRECTORY";
-const BROKERS: &str = "PROJECTOR_TEST_BROKERS";
+const DIRECTORY: &str = "PROJECTION_TEST_DIRECTORY";
+const BROKERS: &str = "PROJECTION_TEST_BROKERS";
 const KILLS: usize = 12;
 const REPLAY_KILLS: usize = 200;
 const PARKING_REPLAY_KILLS: usize = 40;
 /// About how long a replay of this test takes, from its start to its end.
 const REPLAY_MS_MAX: u64 = 400;
 
-/// Not a test by itself: what the next one starts and kills.
+/// Not a test by itself: what others start and kill.
 #[test]
 fn child_that_follows_until_it_is_killed() {
-    let (Ok(directory), Ok(brokers)) = (std::env::var(DIRECTORY), std::env::var(BROKERS)) else { return };
-    let kafka = Kafka { brokers, options: Vec::new(), topic_prefix: "test.".to_owned(), embedded: true };
+    let Some((kafka, directory)) = of_parent() else { return };
     let generation = Arc::new(open(Path::new(&directory)));
     let _follower =
-        Follower::start(&kafka, generation, projector::projection(), FollowOptions::default()).unwrap();
+        Follower::start(&kafka, generation, domain::projection(), FollowOptions::default()).unwrap();
     std::thread::sleep(crate::broker::DEADLINE);
+}
+
+/// Not a test by itself, either.
+#[test]
+fn child_that_replays_until_it_is_killed() {
+    let Some((kafka, directory)) = of_parent() else { return };
+    let read_model = ReadModel::open(Path::new(&directory)).unwrap();
+    replay(&kafka, &read_model, domain::projection(), &little_memory(), |_| {}, &Stop::default()).unwrap();
+}
+
+/// What a parent hands over; `None` where the child is run as a test.
+fn of_parent() -> Option<(Kafka, String)> {
+    let (directory, brokers) = (std::env::var(DIRECTORY).ok()?, std::env::var(BROKERS).ok()?);
+    let kafka = Kafka { brokers, options: Vec::new(), topic_prefix: "test.".to_owned(), embedded: true };
+    Some((kafka, directory))
+}
+
+fn start_child(name: &str, broker: &Broker, directory: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([&format!("cruel::{name}"), "--exact"])
+        .envs([(DIRECTORY, directory.to_str().unwrap()), (BROKERS, &broker.kafka.brokers)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// So that runs are written.
+fn little_memory() -> ReplayOptions {
+    ReplayOptions { memory_bytes_max: 1 << 20, ..options() }
 }
 
 #[test]
@@ -51,17 +83,12 @@ fn killed_at_random_moments(log: &Log) {
     let mut dice = Dice(42);
     for chunk in log.records.chunks(log.records.len() / KILLS) {
         broker.write(chunk);
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["cruel::child_that_follows_until_it_is_killed", "--exact"])
-            .envs([(DIRECTORY, path.to_str().unwrap()), (BROKERS, &broker.kafka.brokers)])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = start_child("child_that_follows_until_it_is_killed", &broker, &path);
         kill_after(child, Duration::from_millis(20 + dice.roll(400)));
     }
     let generation = Arc::new(open(&path));
     let follower =
-        Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
+        Follower::start(&broker.kafka, generation.clone(), domain::projection(), FollowOptions::default())
             .unwrap();
     until_events(&generation, events(&log.records));
     follower.stop().unwrap();
@@ -85,11 +112,7 @@ fn replay_killed_at_random_moments(log: &Log, kills: usize) {
     let directory = tempfile::tempdir().unwrap();
     let mut dice = Dice(44);
     for kill in 0..kills {
-        let child = projector(&broker, directory.path(), &["--replay", "--memory", "1048576"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = start_child("child_that_replays_until_it_is_killed", &broker, directory.path());
         kill_after(child, Duration::from_millis(dice.roll(REPLAY_MS_MAX)));
         // Whatever is named is whole.
         let read_model = ReadModel::open(directory.path()).unwrap();
@@ -102,8 +125,8 @@ fn replay_killed_at_random_moments(log: &Log, kills: usize) {
             }
         }
     }
-    let report = replay(&broker, directory.path());
-    assert_eq!(report["digest"], expected.to_string());
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!(report.digest, expected);
     let read_model = ReadModel::open(directory.path()).unwrap();
     assert!(read_model.unfinished().unwrap().is_empty());
     let current = read_model.current().unwrap().unwrap();

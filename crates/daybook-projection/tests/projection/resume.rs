@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use daybook_projection::engine::{Engine, Limits};
 
-use crate::log::{Log, Record, apply, digest_of, engine, fresh, open, project, transcript};
+use crate::domain;
+use crate::log::{Log, Record, apply, digest_of, engine, fresh, open, project};
+use crate::transcript::transcript;
 
 const EVENTS: usize = 300;
 const SEED: u64 = 11;
@@ -71,7 +73,7 @@ proptest! {
         let path = directory.path().join("gen");
         let mut generation = fresh(&path);
         let tiny = Limits { changed_rows_max: 20, cache_bytes_max: 0 };
-        let mut engine = Engine::new(projector::projection(), &generation.checkpoint(), tiny);
+        let mut engine = Engine::new(domain::projection(), &generation.checkpoint(), tiny);
         for (index, record) in interleaved(&log, &turns).iter().enumerate() {
             apply(&mut engine, &generation, record).unwrap();
             if commits[index % commits.len()] {
@@ -81,7 +83,7 @@ proptest! {
                 engine.commit(&generation).unwrap();
                 drop(generation);
                 generation = open(&path);
-                engine = Engine::new(projector::projection(), &generation.checkpoint(), tiny);
+                engine = Engine::new(domain::projection(), &generation.checkpoint(), tiny);
             }
         }
         engine.commit(&generation).unwrap();

@@ -25,11 +25,11 @@ const TOPIC: &str = "charges";
 const SERVICE: &str = "bank";
 const CHARGED: &str = "toy.account.charged.v1";
 
-/// An account was charged in a shop. Those of [`UNKNOWN`] cents only a newer program can read.
+/// An account was charged in a merchant. Those of [`UNKNOWN`] cents only a newer program can read.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Charged<const NEWER: bool> {
     account: Uuid,
-    shop: Uuid,
+    merchant: Uuid,
     cents: u16,
     /// Makes the change of an event as large as it is.
     note: String,
@@ -38,8 +38,8 @@ struct Charged<const NEWER: bool> {
 const UNKNOWN: u16 = 999;
 /// The balance cannot take it.
 const BALANCE_BREAKS: u16 = 13;
-/// The shop cannot take it, as long as it has sold for less than [`UNKNOWN`].
-const SHOP_BREAKS: u16 = 14;
+/// The merchant cannot take it, as long as it has sold for less than [`UNKNOWN`].
+const SALES_BREAK: u16 = 14;
 /// Neither can.
 const BOTH_BREAK: u16 = 15;
 /// The row cannot be read.
@@ -102,7 +102,7 @@ impl<const NEWER: bool, const MENDED: bool> View for Balances<NEWER, MENDED> {
     }
 }
 
-/// By shop: its changes are of records of several keys.
+/// By merchant: its changes are of records of several keys.
 struct Sales<const NEWER: bool>;
 
 impl<const NEWER: bool> View for Sales<NEWER> {
@@ -113,7 +113,7 @@ impl<const NEWER: bool> View for Sales<NEWER> {
     const NAME: &'static str = "sales";
 
     fn change(event: &Charged<NEWER>) -> Option<(Uuid, (u16, String))> {
-        Some((event.shop, (event.cents, event.note.clone())))
+        Some((event.merchant, (event.cents, event.note.clone())))
     }
     fn fold(
         row: Option<u64>,
@@ -131,7 +131,7 @@ impl<const NEWER: bool> View for Sales<NEWER> {
                 Err(ReadError::row("sales", parts.key())(RowError::CutOff { field: "sold" }).into())
             }
             BOTH_BREAK => Err(contradiction(parts)),
-            SHOP_BREAKS if before < u64::from(UNKNOWN) => Err(contradiction(parts)),
+            SALES_BREAK if before < u64::from(UNKNOWN) => Err(contradiction(parts)),
             _ => Ok(row),
         }
     }
@@ -158,7 +158,7 @@ fn account(number: u64) -> Uuid {
     Uuid::from_u128(u128::from(number) + 0xACC0)
 }
 
-fn shop(number: u64) -> Uuid {
+fn merchant(number: u64) -> Uuid {
     Uuid::from_u128(u128::from(number) + 0x5609)
 }
 
@@ -172,13 +172,14 @@ struct Charges {
 impl Charges {
     fn of(charges: &[(u64, u64, u16)]) -> Self {
         let mut log = Self::default();
-        charges.iter().for_each(|(account, shop, cents)| log.charge(*account, *shop, *cents, ""));
+        charges.iter().for_each(|(account, merchant, cents)| log.charge(*account, *merchant, *cents, ""));
         log
     }
 
-    fn charge(&mut self, in_account: u64, in_shop: u64, cents: u16, note: &str) {
+    fn charge(&mut self, in_account: u64, in_merchant: u64, cents: u16, note: &str) {
         let account = account(in_account);
-        let charged = Charged::<true> { account, shop: shop(in_shop), cents, note: note.to_owned() };
+        let charged =
+            Charged::<true> { account, merchant: merchant(in_merchant), cents, note: note.to_owned() };
         let source = Source { service: SERVICE.into(), partition: 0 };
         let id = Uuid::from_u128(u128::from(self.position) + 1);
         let value = sealed_as(&charged, &source, self.position, id);
@@ -196,7 +197,7 @@ impl Charges {
         self.records.push(Record { source: 0, offset: self.records.len() as i64, key, value });
     }
 
-    /// Few accounts and shops, so that most rows are contradicted some time; repetitions.
+    /// Few accounts and merchants, so that most rows are contradicted some time; repetitions.
     fn random(events: usize, seed: u64) -> Self {
         Self::drawn(events, seed, |dice| (dice.roll(9), dice.roll(7)))
     }
@@ -211,13 +212,13 @@ impl Charges {
             }
             let cents = match dice.roll(40) {
                 0 => BALANCE_BREAKS,
-                1 => SHOP_BREAKS,
+                1 => SALES_BREAK,
                 2 => BOTH_BREAK,
                 3 => UNKNOWN,
                 other => other as u16 * 20 + 100,
             };
-            let (account, shop) = draw(&mut dice);
-            log.charge(account, shop, cents, "");
+            let (account, merchant) = draw(&mut dice);
+            log.charge(account, merchant, cents, "");
         }
         log
     }
@@ -311,7 +312,7 @@ fn of_two_views_the_one_that_an_event_contradicts_waits_and_the_other_goes_on() 
     let log = Charges::of(&[(1, 1, 3), (1, 1, 13), (1, 2, 4), (2, 1, 5), (2, 1, 14), (1, 1, 6), (3, 1, 15)]);
     project(BANK, &generation, &log.records, usize::MAX);
     let row = |view, key| generation.row(view, key).unwrap().is_some();
-    assert!(row(1, account(1)) && row(1, account(2)) && !row(1, account(3)) && row(2, shop(1)));
+    assert!(row(1, account(1)) && row(1, account(2)) && !row(1, account(3)) && row(2, merchant(1)));
     let waits: Vec<_> = parked(&generation)
         .into_iter()
         .map(|key| (key.key, key.view, key.since_position, key.waiting, key.event_id))
@@ -319,8 +320,8 @@ fn of_two_views_the_one_that_an_event_contradicts_waits_and_the_other_goes_on() 
     let key = |key: Uuid, view, since, waiting| (key.to_string(), Some(view), since, waiting, None);
     assert_eq!(
         waits,
-        [key(shop(1), 2, 4, 3), key(account(1), 1, 1, 3), key(account(3), 1, 6, 1)],
-        "the shop takes 13 cents, and the other balance 14"
+        [key(merchant(1), 2, 4, 3), key(account(1), 1, 1, 3), key(account(3), 1, 6, 1)],
+        "the merchant takes 13 cents, and the other balance 14"
     );
     assert!(generation.part(1, account(1), 1).unwrap().is_none(), "what the failed fold wrote is gone");
     assert_eq!(generation.checkpoint().events(), 7);
@@ -441,7 +442,7 @@ fn beyond_the_bound_on_one_row_it_stops_and_goes_on_once_the_first_is_left_out()
     let stopped = log.records.iter().find_map(|record| apply(&mut engine, &generation, record).err());
     let reason = stopped.unwrap();
     let sentence = reason.to_string();
-    let remedy = format!("projector --release {}", shop(1));
+    let remedy = format!("projector --release {}", merchant(1));
     assert!(reason.slug() == "quarantine-full" && sentence.contains(&remedy), "{sentence}");
     engine.commit(&generation).unwrap();
     assert_eq!(generation.checkpoint().events(), PARKED_EVENTS_PER_KEY_MAX);
@@ -495,7 +496,7 @@ fn what_is_released_of_one_view_equals_a_log_that_never_contradicted_it() {
     let released = release(&generation, MENDED, &account(1).to_string()).unwrap();
     assert_eq!(released, Released { projected: 4, left_out: 0, waiting: 0 });
     assert_eq!(state(&generation), followed(MENDED, &log.records));
-    // The shops still wait, also when it is opened again.
+    // The merchants still wait, also when it is opened again.
     drop(generation);
     let generation = open(&path);
     let waiting: u64 = parked(&generation).iter().map(|key| key.waiting).sum();
@@ -576,13 +577,13 @@ fn events_that_are_released_whole_meet_the_rows_that_wait() {
     }
 }
 
-/// Each shop has one account: of rows that gather several keys, some are ahead of what is released.
+/// Each merchant has one account: of rows that gather several keys, some are ahead of what is released.
 #[test]
 fn whatever_waits_a_newer_program_makes_the_same_of_it_as_of_the_log() {
     for seed in 20..40 {
         let log = Charges::drawn(120, seed, |dice| {
-            let shop = dice.roll(7);
-            (shop % 4, shop)
+            let merchant = dice.roll(7);
+            (merchant % 4, merchant)
         });
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("gen");

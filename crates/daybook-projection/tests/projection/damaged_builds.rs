@@ -8,6 +8,7 @@ use daybook_service::Stop;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
 use crate::broker::Broker;
+use crate::domain;
 use crate::log::open;
 use crate::rebuilds::{options, rebuild};
 
@@ -21,7 +22,7 @@ fn stopped(broker: &Broker, directory: &Path) -> PathBuf {
         }
     };
     let slow = ReplayOptions { memory_bytes_max: 0, rate_max: Some(1_500), ..options() };
-    let stopped = replay(&broker.kafka, &read_model, projector::projection(), &slow, stop, &cancelled);
+    let stopped = replay(&broker.kafka, &read_model, domain::projection(), &slow, stop, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })), "{stopped:?}");
     directory.join("gen-000001/build")
 }

@@ -8,11 +8,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{
-    Dice, Log, SourceIndex, digest_of, fresh, open, project, sealed_as, signed_up, topic_and_partition,
-    transcript,
-};
-use crate::program::replay;
+use crate::domain::joined;
+use crate::log::{Dice, Log, SourceIndex, digest_of, fresh, open, project, sealed_as, topic_and_partition};
+use crate::rebuilds::{options, rebuild};
+use crate::transcript::transcript;
 
 const EVENTS: usize = 300;
 const SEED: u64 = 29;
@@ -28,7 +27,7 @@ fn source(index: SourceIndex) -> Source<'static> {
 
 fn claimed(index: SourceIndex, epoch: u32, dice: &mut Dice) -> Vec<u8> {
     let writer =
-        Writer { instance: dice.uuid(), host: "shop-1".to_owned(), claimed_at: Timestamp::UNIX_EPOCH };
+        Writer { instance: dice.uuid(), host: "host-1".to_owned(), claimed_at: Timestamp::UNIX_EPOCH };
     claim::seal(&Claim { id: dice.uuid(), source: source(index), epoch, writer }).unwrap()
 }
 
@@ -44,7 +43,7 @@ fn taken_over(log: &Log) -> (Log, u64) {
             *epoch += 1;
             written.write_value(record.source, Uuid::nil(), claimed(record.source, *epoch, &mut dice));
             for _ in 0..dice.roll(LATE_MAX + 1) {
-                let (late, position) = (signed_up(dice.uuid()), dice.roll(EVENTS as u64));
+                let (late, position) = (joined(dice.uuid()), dice.roll(EVENTS as u64));
                 let late = sealed_as(&late, &source(record.source), position, dice.uuid());
                 let late = if before == 0 { late } else { as_sent(&late, before, None).unwrap() };
                 written.write_value(record.source, Uuid::nil(), late);
@@ -82,6 +81,6 @@ fn a_replay_leaves_out_what_was_superseded() {
     assert!(superseded > 20, "{superseded}");
     let (broker, directory) = (Broker::start(), tempfile::tempdir().unwrap());
     broker.write(&written.records);
-    let report = replay(&broker, directory.path());
-    assert_eq!(report["digest"], digest_of(&log.records).to_string(), "{report}");
+    let report = rebuild(&broker, directory.path(), &options()).unwrap();
+    assert_eq!(report.digest, digest_of(&log.records));
 }

@@ -8,16 +8,18 @@ use daybook_projection::{FollowOptions, Follower, Generation, Progress, State, S
 use uuid::Uuid;
 
 use crate::broker::{Broker, until, until_events};
+use crate::domain::{self, joined, launched, paid_in};
 use crate::log::{
-    Log, Record, SourceIndex, created, digest_of, fresh, more_than_the_embedded_broker_keeps, open, placed,
-    project, sealed, signed_up, source_of, topic_and_partition, transcript, zero,
+    Log, Record, SourceIndex, digest_of, fresh, open, project, sealed, source_of, topic_and_partition, zero,
 };
 use crate::resume::events;
+use crate::transcript::{more_than_the_embedded_broker_keeps, transcript};
+use crate::views::{self, OwnerRow};
 
-const USER: Uuid = Uuid::from_u128(0x77);
+const OWNER: Uuid = Uuid::from_u128(0x77);
 
 pub(crate) fn follow(broker: &Broker, generation: &Arc<Generation>) -> Follower {
-    Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
+    Follower::start(&broker.kafka, generation.clone(), domain::projection(), FollowOptions::default())
         .unwrap()
 }
 
@@ -83,9 +85,9 @@ fn one_more_of_each(log: &mut Log, but_for: SourceIndex) -> Vec<Record> {
     for source in (0..zero().sources().len()).filter(|source| *source != but_for) {
         let ids = (1_000..).map(Uuid::from_u128);
         let event = |id| match source / 2 {
-            0 => placed(id, id, USER, 1),
-            1 => created(id, "later", None),
-            _ => signed_up(id),
+            0 => paid_in(id, id, OWNER, 1),
+            1 => launched(id, "later", None),
+            _ => joined(id),
         };
         let event = ids.into_iter().map(event).find(|event| source_of(event) == source).unwrap();
         log.write(&event);
@@ -111,7 +113,7 @@ fn a_partition_that_has_no_leader_at_the_start_stops_no_other() {
     let broker = Broker::start_two();
     let mut log = transcript(400, 21);
     broker.write(&log.records);
-    let away = source_of(&signed_up(USER));
+    let away = source_of(&joined(OWNER));
     broker.set_leader(away, None);
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
@@ -141,7 +143,7 @@ fn a_leader_that_goes_away_stops_no_other_partition() {
     let broker = Broker::start_two();
     let mut log = transcript(400, 21);
     broker.write(&log.records);
-    let away = source_of(&signed_up(USER));
+    let away = source_of(&joined(OWNER));
     broker.set_leader(away, Some(2));
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
@@ -154,7 +156,7 @@ fn a_leader_that_goes_away_stops_no_other_partition() {
     until_events(&generation, events(&log.records));
     broker.up(2);
     until("it is back", || progress(&follower).away.is_empty().then_some(()));
-    broker.write(&[log.write(&signed_up(USER))]);
+    broker.write(&[log.write(&joined(OWNER))]);
     until_events(&generation, events(&log.records));
     follower.stop().unwrap();
     assert_eq!(states.join().unwrap(), ["Following"]);
@@ -178,7 +180,7 @@ fn while_no_broker_answers_all_partitions_are_away_and_no_lag_is_known() {
     assert_eq!(told.lag_total(), None);
     broker.up(1);
     until("the log is back", || progress(&follower).away.is_empty().then_some(()));
-    broker.write(&[log.write(&signed_up(USER))]);
+    broker.write(&[log.write(&joined(OWNER))]);
     until_events(&generation, events(&log.records));
     until("the lag is known again", || (progress(&follower).lag_total() == Some(0)).then_some(()));
     follower.stop().unwrap();
@@ -191,7 +193,7 @@ fn a_partition_that_comes_back_without_its_end_is_noticed_before_it_is_read() {
     let mut log = transcript(400, 21);
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
-    let away = source_of(&signed_up(USER));
+    let away = source_of(&joined(OWNER));
     project(&generation, &log.records);
     let others: Vec<_> = log.records.iter().filter(|record| record.source != away).cloned().collect();
     broker.write(&others);
@@ -283,7 +285,7 @@ fn it_waits_for_topics_that_do_not_exist_yet() {
     let follower = follow(&broker, &generation);
     broker.create_topics();
     let mut log = Log::default();
-    log.write(&signed_up(USER));
+    log.write(&joined(OWNER));
     broker.write(&log.records);
     until_events(&generation, 1);
     follower.stop().unwrap();
@@ -295,16 +297,16 @@ fn a_gap_stops_it_and_queries_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let mut log = Log::default();
-    log.write(&signed_up(USER));
-    let source = source_of(&signed_up(USER));
-    log.write_value(source, USER, sealed(&signed_up(USER), source, 7));
+    log.write(&joined(OWNER));
+    let source = source_of(&joined(OWNER));
+    log.write_value(source, OWNER, sealed(&joined(OWNER), source, 7));
     broker.write(&log.records);
     let follower = follow(&broker, &generation);
     let reason = until_stopped(&follower);
     assert_eq!(reason.slug(), "gap");
     assert!(reason.to_string().contains("offset 1, event "), "{reason}");
     assert_eq!(generation.checkpoint().events(), 1);
-    assert_eq!(projector::users::load(&generation, USER).unwrap(), Some(projector::users::UserRow::Active));
+    assert_eq!(views::owner(&generation, OWNER), Some(OwnerRow::Active));
     follower.stop().unwrap();
 }
 
@@ -314,7 +316,7 @@ fn a_log_that_went_back_stops_it() {
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let mut log = Log::default();
-    log.write(&signed_up(USER));
+    log.write(&joined(OWNER));
     // Projected from elsewhere: this broker has never had the record.
     project(&generation, &log.records);
     let follower = follow(&broker, &generation);
@@ -332,7 +334,7 @@ fn it_goes_on_by_position_once_the_log_has_again_what_was_projected() {
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let mut log = transcript(300, 23);
     project(&generation, &log.records);
-    log.write(&signed_up(USER));
+    log.write(&joined(OWNER));
     let mut seen = HashSet::new();
     let once: Vec<_> = log.records.iter().filter(|record| seen.insert(&record.value)).cloned().collect();
     assert!(once.len() + 10 < log.records.len(), "the transcript repeats some records");
@@ -353,9 +355,9 @@ fn another_number_of_partitions_stops_it() {
     let broker = Broker::start();
     let directory = tempfile::tempdir().unwrap();
     let start = daybook_projection::Checkpoint::zero(
-        projector::projection().topics.iter().map(|topic| (topic.name, crate::log::PARTITIONS + 1)),
+        domain::projection().topics.iter().map(|topic| (topic.name, crate::log::PARTITIONS + 1)),
     );
-    let generation = crate::log::fresh_of(&directory.path().join("gen"), projector::projection(), &start);
+    let generation = crate::log::fresh_of(&directory.path().join("gen"), domain::projection(), &start);
     let follower = follow(&broker, &Arc::new(generation));
     let reason = until_stopped(&follower);
     assert_eq!(reason.slug(), "partitions-changed");
@@ -371,7 +373,7 @@ fn a_front_that_was_deleted_before_it_was_projected_stops_it() {
     let follower = follow(&broker, &Arc::new(fresh(&directory.path().join("gen"))));
     let reason = until_stopped(&follower);
     assert_eq!(reason.slug(), "log-front-deleted");
-    assert!(reason.to_string().contains("products.events/"), "{reason}");
+    assert!(reason.to_string().contains("funds.events/"), "{reason}");
     follower.stop().unwrap();
 }
 
@@ -382,7 +384,7 @@ fn a_broker_that_is_away_does_not_stop_it() {
     let broker = Broker::start();
     let nowhere = daybook_kafka::Kafka { brokers: "127.0.0.1:1".to_owned(), ..broker.kafka.clone() };
     let follower =
-        Follower::start(&nowhere, generation.clone(), projector::projection(), FollowOptions::default())
+        Follower::start(&nowhere, generation.clone(), domain::projection(), FollowOptions::default())
             .unwrap();
     // Longer than the first attempt takes: it must not have given up by then.
     let tried = Instant::now() + Duration::from_millis(1_500);

@@ -9,8 +9,10 @@ use daybook_store::testing::open_rows;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{HOLDER, created, fresh, open, project, transcript, zero};
+use crate::domain::{self, launched};
+use crate::log::{HOLDER, fresh, open, project, zero};
 use crate::rebuilds::{options, rebuild};
+use crate::transcript::transcript;
 
 #[test]
 fn rows_and_checkpoint_come_back() {
@@ -67,7 +69,7 @@ fn a_generation_opens_as_it_was_finished_or_not_at_all() {
         let at = bytes.len() * tenth / 10;
         bytes[at] ^= 1;
         fs::write(&rows, bytes).unwrap();
-        match Generation::open(&copy, &projector::layout(), HOLDER) {
+        match Generation::open(&copy, &domain::layout(), HOLDER) {
             Ok(generation) => {
                 opened += 1;
                 assert_eq!(
@@ -106,7 +108,7 @@ fn whatever_becomes_of_the_settings_of_the_store_it_opens_as_it_was_or_is_damage
     let (mut refused, mut opened) = (0, 0);
     for changed in flipped.chain([vec![0xff; whole.len()], appended]) {
         fs::write(&settings, &changed).unwrap();
-        match Generation::open(&report.path, &projector::layout(), HOLDER) {
+        match Generation::open(&report.path, &domain::layout(), HOLDER) {
             Ok(generation) => {
                 opened += 1;
                 assert_eq!(generation.digest(), report.digest);
@@ -126,7 +128,7 @@ fn a_generation_that_may_not_be_looked_at_is_neither_missing_nor_unfinished() {
     let directory = tempfile::tempdir().unwrap();
     let rows = directory.path().join("rows");
     std::os::unix::fs::symlink("rows", &rows).unwrap();
-    let error = Generation::open(directory.path(), &projector::layout(), HOLDER).err().unwrap();
+    let error = Generation::open(directory.path(), &domain::layout(), HOLDER).err().unwrap();
     assert!(matches!(&error, GenerationError::Store(store) if !store.is_damage()), "{error}");
     assert!(!daybook_projection::generation::is_unfinished(directory.path()));
 }
@@ -156,22 +158,22 @@ fn what_is_published_was_opened_before_and_an_unfinished_one_that_is_damaged_is_
     assert!(files.into_iter().any(|name| name.to_str().unwrap().starts_with("snap.")), "sled has opened it");
     // As if the process had been killed between the note and the end.
     fs::write(path.join("BUILDING"), "").unwrap();
-    assert!(Generation::resume(&path, &projector::layout(), HOLDER).is_ok());
+    assert!(Generation::resume(&path, &domain::layout(), HOLDER).is_ok());
     fs::remove_dir_all(path.join("rows")).unwrap();
     drop(open_rows(&path.join("rows")));
-    let error = Generation::resume(&path, &projector::layout(), HOLDER).err().unwrap();
+    let error = Generation::resume(&path, &domain::layout(), HOLDER).err().unwrap();
     assert!(error.is_damage(), "{error}");
     let rows = open_rows(&path.join("rows"));
-    rows.insert(&[0, b'l'], projector::layout().to_string().as_bytes()).unwrap();
+    rows.insert(&[0, b'l'], domain::layout().to_string().as_bytes()).unwrap();
     drop(rows);
-    let error = Generation::resume(&path, &projector::layout(), HOLDER).err().unwrap();
+    let error = Generation::resume(&path, &domain::layout(), HOLDER).err().unwrap();
     assert!(error.is_damage(), "{error}");
 }
 
 /// The disk is not what was written to it, wherever: sled would open what is left as an older store.
 #[test]
 fn what_was_built_and_is_another_when_it_is_opened_again_is_not_finished() {
-    let (layout, log) = (projector::layout(), transcript(2_000, 56));
+    let (layout, log) = (domain::layout(), transcript(2_000, 56));
     let (mut refused, mut proved) = (0, 0);
     for tenth in 1..10 {
         let directory = tempfile::tempdir().unwrap();
@@ -214,10 +216,10 @@ fn a_build_whose_rows_are_not_what_was_written_is_begun_anew_the_next_time() {
     let rows = open_rows(&path.join("rows"));
     rows.insert(&[[1].as_slice(), &[7; 16]].concat(), b"\x01a row").unwrap();
     drop(rows);
-    let resumed = Generation::resume(&path, &projector::layout(), HOLDER).unwrap();
-    let error = resumed.proved(&projector::layout(), None, true).err().unwrap();
+    let resumed = Generation::resume(&path, &domain::layout(), HOLDER).unwrap();
+    let error = resumed.proved(&domain::layout(), None, true).err().unwrap();
     assert!(error.is_damage(), "{error}");
-    let error = Generation::resume(&path, &projector::layout(), HOLDER).err().unwrap();
+    let error = Generation::resume(&path, &domain::layout(), HOLDER).err().unwrap();
     assert!(error.is_damage() && error.to_string().contains("its rows are not whole"), "{error}");
 }
 
@@ -226,7 +228,7 @@ fn a_generation_in_use_is_refused_with_its_holder() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     let _held = fresh(&path);
-    let error = Generation::open(&path, &projector::layout(), "somebody else").err().unwrap();
+    let error = Generation::open(&path, &domain::layout(), "somebody else").err().unwrap();
     assert!(matches!(&error, GenerationError::InUse { holder, .. } if holder == HOLDER), "{error}");
 }
 
@@ -234,8 +236,8 @@ fn a_generation_in_use_is_refused_with_its_holder() {
 fn an_unfinished_generation_is_not_opened() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
-    drop(Generation::create(&path, &projector::layout(), &zero(), HOLDER).unwrap());
-    let error = Generation::open(&path, &projector::layout(), HOLDER).err().unwrap();
+    drop(Generation::create(&path, &domain::layout(), &zero(), HOLDER).unwrap());
+    let error = Generation::open(&path, &domain::layout(), HOLDER).err().unwrap();
     assert!(matches!(error, GenerationError::Unfinished { .. }), "{error}");
 }
 
@@ -243,7 +245,7 @@ fn an_unfinished_generation_is_not_opened() {
 fn nothing_is_built_over_something() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("notes.txt"), "mine").unwrap();
-    let error = Generation::create(directory.path(), &projector::layout(), &zero(), HOLDER).err().unwrap();
+    let error = Generation::create(directory.path(), &domain::layout(), &zero(), HOLDER).err().unwrap();
     assert!(matches!(error, GenerationError::NotEmpty { .. }), "{error}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
@@ -252,7 +254,7 @@ fn nothing_is_built_over_something() {
 fn a_missing_generation_is_told_and_not_created() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
-    let error = Generation::open(&path, &projector::layout(), HOLDER).err().unwrap();
+    let error = Generation::open(&path, &domain::layout(), HOLDER).err().unwrap();
     assert!(matches!(error, GenerationError::Missing { .. }), "{error}");
     assert!(!path.exists());
 }
@@ -279,7 +281,7 @@ fn what_is_read_at_one_moment_belongs_to_one_commit() {
 
     let mut log = log;
     let commit_each_time = || {
-        let record = log.write(&created(Uuid::from_u128(1), "pants", None));
+        let record = log.write(&launched(Uuid::from_u128(1), "gold", None));
         project(&generation, &[record]);
     };
     assert!(generation.at_one_moment(commit_each_time).is_none());
@@ -289,7 +291,7 @@ fn what_is_read_at_one_moment_belongs_to_one_commit() {
 fn what_a_replay_needed_and_cannot_be_removed_keeps_nothing_from_being_finished_and_opened() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
-    let generation = Generation::create(&path, &projector::layout(), &crate::log::zero(), HOLDER).unwrap();
+    let generation = Generation::create(&path, &domain::layout(), &crate::log::zero(), HOLDER).unwrap();
     fs::remove_dir_all(path.join("build")).unwrap();
     fs::write(path.join("build"), "no directory").unwrap();
     generation.finish().unwrap();

@@ -13,12 +13,13 @@ use uuid::Uuid;
 
 use crate::broken::parked;
 use crate::broker::{Broker, until_events};
+use crate::domain::{self, departed, joined};
 use crate::follow::{follow, until_following, until_stopped};
-use crate::log::{Log, Record, fresh, open, project, project_as, signed_up, source_of, user_deleted};
+use crate::log::{Log, Record, fresh, open, project, project_as, source_of};
 use crate::parks::{write_nonsense, write_unknown};
 use crate::toy::{BREAKS_AT_14, LAMP, LAMPS, Switched, UNBREAKABLE, lamps, record, record_of};
 
-const USER: Uuid = Uuid::from_u128(0x77);
+const OWNER: Uuid = Uuid::from_u128(0x77);
 const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
 /// Longer than anything here takes.
 const WAIT: Duration = Duration::from_secs(60);
@@ -150,9 +151,9 @@ fn what_waits_behind_an_event_that_is_left_out_is_projected_up_to_the_next_broke
 #[test]
 fn a_record_that_tells_nothing_is_left_out_by_its_position() {
     let mut log = Log::default();
-    log.write(&signed_up(NEIGHBOUR));
-    write_nonsense(&mut log, USER);
-    log.write(&signed_up(USER));
+    log.write(&joined(NEIGHBOUR));
+    write_nonsense(&mut log, OWNER);
+    log.write(&joined(OWNER));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     let generation = fresh(&path);
@@ -160,19 +161,19 @@ fn a_record_that_tells_nothing_is_left_out_by_its_position() {
     let place = &parked(&generation)[0];
     let skipped = vec![named(&generation, &format!("{}/{}@1", place.topic, place.partition))];
     assert_eq!(skipped[0].event_id, None);
-    leave_out(&generation, projector::projection(), skipped.clone()).unwrap();
+    leave_out(&generation, domain::projection(), skipped.clone()).unwrap();
     drop(generation);
     // Repeated, also after a restart, it is known.
     log.repeat(1);
-    log.write(&user_deleted(USER));
+    log.write(&departed(OWNER));
     let generation = open(&path);
-    leave_out(&generation, projector::projection(), skipped.clone()).unwrap();
+    leave_out(&generation, domain::projection(), skipped.clone()).unwrap();
     project(&generation, &log.records);
     assert_eq!(generation.checkpoint().events(), 4);
     assert!(generation.quarantine().is_empty());
 
     let again = fresh(&directory.path().join("again"));
-    leave_out(&again, projector::projection(), skipped).unwrap();
+    leave_out(&again, domain::projection(), skipped).unwrap();
     project(&again, &log.records);
     assert_eq!(state(&generation), state(&again));
     assert_eq!(again.checkpoint(), generation.checkpoint());
@@ -210,18 +211,18 @@ fn a_projection_that_stopped_goes_on_once_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let mut log = Log::default();
-    write_unknown(&mut log, USER);
+    write_unknown(&mut log, OWNER);
     for _ in 0..PARKED_EVENTS_PER_KEY_MAX {
-        log.write(&signed_up(USER));
+        log.write(&joined(OWNER));
     }
-    log.write(&signed_up(NEIGHBOUR));
+    log.write(&joined(NEIGHBOUR));
     broker.write(&log.records);
     let follower = follow(&broker, &generation);
     assert_eq!(until_stopped(&follower).slug(), "quarantine-full");
     let repairs = follower.repairing();
-    let refused = repairs.ask(Repair::Release(USER.to_string()), WAIT).unwrap_err();
+    let refused = repairs.ask(Repair::Release(OWNER.to_string()), WAIT).unwrap_err();
     assert!(matches!(refused, RepairError::Release(ReleaseError::StillFails { .. })), "{refused}");
-    let (topic, partition) = crate::log::topic_and_partition(source_of(&signed_up(USER)));
+    let (topic, partition) = crate::log::topic_and_partition(source_of(&joined(OWNER)));
     let skipped = vec![named(&generation, &format!("{topic}/{partition}@0"))];
     let released = repairs.ask(Repair::LeaveOut(skipped), WAIT).unwrap();
     assert_eq!((released.left_out, released.projected), (1, PARKED_EVENTS_PER_KEY_MAX - 1));
@@ -237,17 +238,17 @@ fn a_follower_releases_while_it_follows() {
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let mut log = Log::default();
-    write_unknown(&mut log, USER);
+    write_unknown(&mut log, OWNER);
     broker.write(&log.records);
     let follower = follow(&broker, &generation);
     until_events(&generation, 1);
     let repairs = follower.repairing();
     let leave_out = Repair::LeaveOut(vec![named(
         &generation,
-        &format!("users.events/{}@0", { crate::log::topic_and_partition(source_of(&signed_up(USER))).1 }),
+        &format!("owners.events/{}@0", { crate::log::topic_and_partition(source_of(&joined(OWNER))).1 }),
     )]);
     assert_eq!(repairs.ask(leave_out, WAIT).unwrap().left_out, 1);
-    log.write(&signed_up(USER));
+    log.write(&joined(OWNER));
     broker.write(&log.records[1..]);
     until_events(&generation, 2);
     assert!(generation.quarantine().is_empty());

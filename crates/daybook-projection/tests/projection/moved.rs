@@ -9,10 +9,12 @@ use daybook_service::Stop;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{Log, digest_of, signed_up, transcript};
+use crate::domain::{self, joined};
+use crate::log::{Log, digest_of};
 use crate::rebuilds::{options, rebuild};
+use crate::transcript::transcript;
 
-const USER: Uuid = Uuid::from_u128(0x77);
+const OWNER: Uuid = Uuid::from_u128(0x77);
 /// One a second of them is enough to stop a replay before its end.
 const EVENTS: usize = 60;
 const REPETITIONS: usize = 5;
@@ -20,9 +22,9 @@ const REPETITIONS: usize = 5;
 /// Events of one partition, of which the first comes several times.
 fn log(repetitions: usize, events: usize) -> Log {
     let mut log = Log::default();
-    log.write(&signed_up(USER));
+    log.write(&joined(OWNER));
     (0..repetitions).for_each(|_| log.repeat(0));
-    (1..events).for_each(|_| drop(log.write(&signed_up(USER))));
+    (1..events).for_each(|_| drop(log.write(&joined(OWNER))));
     log
 }
 
@@ -44,9 +46,8 @@ fn a_build_is_begun_anew_when_the_log_has_moved() {
         }
     };
     let slow = ReplayOptions { rate_max: Some(1), ..options() };
-    let first =
-        replay(&holding(&before).kafka, &read_model, projector::projection(), &slow, stop, &cancelled)
-            .unwrap_err();
+    let first = replay(&holding(&before).kafka, &read_model, domain::projection(), &slow, stop, &cancelled)
+        .unwrap_err();
     assert!(matches!(first, ReplayError::Cancelled { done, .. } if done > 0), "{first}");
 
     // Without its end, it is waited for.
@@ -81,7 +82,7 @@ fn what_was_published_before_the_log_moved_is_compared_by_position() {
     assert_eq!((sound.is_sound(), sound.events), (true, EVENTS as u64), "{sound:?}");
 
     let there = after.records.len();
-    (0..2 * REPETITIONS).for_each(|_| drop(after.write(&signed_up(USER))));
+    (0..2 * REPETITIONS).for_each(|_| drop(after.write(&joined(OWNER))));
     broker.write(&after.records[there..]);
     let sound = verified(&broker, directory.path());
     assert_eq!((sound.is_sound(), sound.events), (true, EVENTS as u64), "{sound:?}");
@@ -94,5 +95,5 @@ fn verified(broker: &Broker, directory: &Path) -> daybook_projection::verify::Ve
     let read_model = ReadModel::open(directory).unwrap();
     let aside = ReplayOptions { publish: false, ..options() };
     let never = Stop::default();
-    verify(&broker.kafka, &read_model, projector::projection(), &aside, 10, |_| {}, &never).unwrap()
+    verify(&broker.kafka, &read_model, domain::projection(), &aside, 10, |_| {}, &never).unwrap()
 }

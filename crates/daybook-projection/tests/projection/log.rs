@@ -1,7 +1,7 @@
-//! A log in memory, and the rows that follow from it.
+//! A log in memory, and the rows that follow from it. Of the events of `crate::domain`, whichever that is: the tests of a
+//! program with a domain of its own include this file.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::path::Path;
 
 use daybook_event::envelope::{Envelope, Source, seal};
@@ -10,13 +10,10 @@ use daybook_kafka::partition_for_key;
 use daybook_projection::engine::{Engine, Incoming, Limits};
 use daybook_projection::{Checkpoint, Digest, Generation, GenerationError, Projection, StopReason};
 use jiff::Timestamp;
-use schemas::orders::{OrderCancelled, OrderPlaced};
-use schemas::products::{ProductDetails, ProductDiscontinued};
-use schemas::users::{UserDeleted, UserDetails};
-use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
 use crate::broker::until;
+use crate::domain::{self, Happened};
 
 pub(crate) const PARTITIONS: i32 = 2;
 /// Everybody in these tests.
@@ -42,20 +39,8 @@ pub(crate) struct Log {
     offsets: BTreeMap<SourceIndex, i64>,
 }
 
-/// Events of one partition, of which the embedded broker drops the first.
-pub(crate) fn more_than_the_embedded_broker_keeps() -> Log {
-    let mut log = Log::default();
-    // Random, so that they do not compress: more than the five megabytes that a partition may hold.
-    let mut dice = Dice(1);
-    for _ in 0..500 {
-        let noise: String = (0..1_000).map(|_| dice.uuid().simple().to_string()).collect();
-        log.write(&created(Uuid::from_u128(0x99), &noise, None));
-    }
-    log
-}
-
 pub(crate) fn zero() -> Checkpoint {
-    let topics = projector::projection().topics;
+    let topics = domain::projection().topics;
     Checkpoint::zero(topics.iter().map(|topic| (topic.name, PARTITIONS)))
 }
 
@@ -65,19 +50,17 @@ pub(crate) fn topic_and_partition(source: SourceIndex) -> (String, i32) {
     (id.topic.to_string(), id.partition)
 }
 
-pub(crate) fn source_of(event: &ShopEvent) -> SourceIndex {
-    let topic = match event {
-        ShopEvent::User(_) => "users.events",
-        ShopEvent::Product(_) => "products.events",
-        ShopEvent::Order(_) => "orders.events",
-    };
+pub(crate) fn source_of(event: &Happened) -> SourceIndex {
     let partition = partition_for_key(event.key().to_string().as_bytes(), PARTITIONS);
-    zero().sources().position(|(id, _)| &*id.topic == topic && id.partition == partition).unwrap()
+    zero()
+        .sources()
+        .position(|(id, _)| &*id.topic == domain::topic_of(event) && id.partition == partition)
+        .unwrap()
 }
 
 impl Log {
     /// Writes an event as its service would.
-    pub(crate) fn write(&mut self, event: &ShopEvent) -> Record {
+    pub(crate) fn write(&mut self, event: &Happened) -> Record {
         let source = source_of(event);
         let position = self.positions.entry(source).or_default();
         let value = sealed(event, source, *position);
@@ -111,7 +94,7 @@ impl Log {
 }
 
 /// An event at a position, with an id and a time that follow from the place.
-pub(crate) fn sealed(event: &ShopEvent, source: SourceIndex, position: u64) -> Vec<u8> {
+pub(crate) fn sealed(event: &Happened, source: SourceIndex, position: u64) -> Vec<u8> {
     let (topic, partition) = topic_and_partition(source);
     let service = topic.trim_end_matches(".events").to_owned();
     sealed_as(event, &Source { service: service.into(), partition }, position, event_id(source, position))
@@ -140,34 +123,6 @@ pub(crate) fn sealed_as(event: &impl EventData, source: &Source<'_>, position: u
     .unwrap()
 }
 
-pub(crate) fn signed_up(user_id: Uuid) -> ShopEvent {
-    let text = |what: &str| format!("{what} of {user_id}");
-    let (email, name, address) = (text("e-mail"), text("name"), text("address"));
-    ShopEvent::User(UserEvent::SignedUp(UserDetails { user_id, email, name, address }))
-}
-
-pub(crate) fn user_deleted(user_id: Uuid) -> ShopEvent {
-    ShopEvent::User(UserEvent::Deleted(UserDeleted { user_id }))
-}
-
-pub(crate) fn created(product_id: Uuid, title: &str, price_cents: Option<i64>) -> ShopEvent {
-    let (title, image) = (title.to_owned(), format!("{title}.jpg"));
-    ShopEvent::Product(ProductEvent::Created(ProductDetails { product_id, title, image, price_cents }))
-}
-
-pub(crate) fn discontinued(product_id: Uuid) -> ShopEvent {
-    ShopEvent::Product(ProductEvent::Discontinued(ProductDiscontinued { product_id }))
-}
-
-pub(crate) fn placed(order_id: Uuid, user_id: Uuid, product_id: Uuid, quantity: u32) -> ShopEvent {
-    let quantity = NonZeroU32::new(quantity).unwrap();
-    ShopEvent::Order(OrderEvent::Placed(OrderPlaced { order_id, user_id, product_id, quantity }))
-}
-
-pub(crate) fn cancelled(order_id: Uuid, user_id: Uuid, product_id: Uuid) -> ShopEvent {
-    ShopEvent::Order(OrderEvent::Cancelled(OrderCancelled { order_id, user_id, product_id }))
-}
-
 /// Numbers that look random and are the same in every run (the generator is splitmix64).
 pub(crate) struct Dice(pub(crate) u64);
 
@@ -185,45 +140,9 @@ impl Dice {
     }
 }
 
-/// The shop at work: sign-ups, products, orders, cancels, deletions, before and after one another, with repetitions.
-pub(crate) fn transcript(events: usize, seed: u64) -> Log {
-    let mut dice = Dice(seed);
-    let users: Vec<Uuid> = (0..8).map(|_| dice.uuid()).collect();
-    let products: Vec<Uuid> = (0..5).map(|_| dice.uuid()).collect();
-    let pick = |dice: &mut Dice, ids: &[Uuid]| ids[dice.roll(ids.len() as u64) as usize];
-    let (mut log, mut open_orders) = (Log::default(), Vec::new());
-    while log.records.len() < events {
-        let (user, product) = (pick(&mut dice, &users), pick(&mut dice, &products));
-        match dice.roll(20) {
-            0..=1 => drop(log.write(&signed_up(user))),
-            2..=3 => {
-                let price = (dice.roll(2) == 0).then(|| dice.roll(10_000) as i64);
-                log.write(&created(product, ["pants", "mug", "Hose 裤子"][dice.roll(3) as usize], price));
-            }
-            4 => drop(log.write(&discontinued(product))),
-            5 => drop(log.write(&user_deleted(user))),
-            6..=7 if !open_orders.is_empty() => {
-                let (order, user, product) =
-                    open_orders.swap_remove(dice.roll(open_orders.len() as u64) as usize);
-                log.write(&cancelled(order, user, product));
-            }
-            8..=9 if !log.records.is_empty() => {
-                let back = dice.roll(log.records.len().min(12) as u64) as usize;
-                log.repeat(log.records.len() - 1 - back);
-            }
-            _ => {
-                let order = dice.uuid();
-                log.write(&placed(order, user, product, 1 + dice.roll(4) as u32));
-                open_orders.push((order, user, product));
-            }
-        }
-    }
-    log
-}
-
 /// An empty, finished generation.
 pub(crate) fn fresh(path: &Path) -> Generation {
-    fresh_of(path, projector::projection(), &zero())
+    fresh_of(path, domain::projection(), &zero())
 }
 
 pub(crate) fn fresh_of<E>(path: &Path, projection: Projection<E>, start: &Checkpoint) -> Generation {
@@ -235,14 +154,14 @@ pub(crate) fn fresh_of<E>(path: &Path, projection: Projection<E>, start: &Checkp
 
 pub(crate) fn open(path: &Path) -> Generation {
     // A process that another test is about to start holds whatever was open here, until it runs its own program.
-    until("the generation is free", || match Generation::open(path, &projector::layout(), HOLDER) {
+    until("the generation is free", || match Generation::open(path, &domain::layout(), HOLDER) {
         Err(GenerationError::InUse { .. }) => None,
         opened => Some(opened.unwrap()),
     })
 }
 
-pub(crate) fn engine(generation: &Generation) -> Engine<ShopEvent> {
-    Engine::new(projector::projection(), &generation.checkpoint(), Limits::following(1 << 20))
+pub(crate) fn engine(generation: &Generation) -> Engine<Happened> {
+    Engine::new(domain::projection(), &generation.checkpoint(), Limits::following(1 << 20))
 }
 
 pub(crate) fn apply<E: EventData>(
@@ -257,7 +176,7 @@ pub(crate) fn apply<E: EventData>(
 
 /// Projects what of `records` the checkpoint has not, and commits.
 pub(crate) fn project(generation: &Generation, records: &[Record]) {
-    project_as(projector::projection(), generation, records);
+    project_as(domain::projection(), generation, records);
 }
 
 pub(crate) fn project_as<E: EventData>(

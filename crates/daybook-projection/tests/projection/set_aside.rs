@@ -4,29 +4,29 @@ use std::sync::Arc;
 
 use daybook_projection::quarantine::release;
 use daybook_projection::{Generation, SourceCheckpoint, StopReason};
-use projector::users::{self, UserRow};
-use schemas::ShopEvent;
 use uuid::Uuid;
 
 use crate::broken::parked;
 use crate::broker::{Broker, until, until_events};
+use crate::domain::{self, BankEvent, departed, joined};
 use crate::follow::{follow, until_stopped};
 use crate::log::{
-    Log, Record, SourceIndex, apply, digest_of, engine, fresh, open, project, sealed, sealed_as, signed_up,
-    source_of, topic_and_partition, user_deleted,
+    Log, Record, SourceIndex, apply, digest_of, engine, fresh, open, project, sealed, sealed_as, source_of,
+    topic_and_partition,
 };
 use crate::parks::write_nonsense;
 use crate::rebuilds::{options, rebuild};
+use crate::views::{self, OwnerRow};
 
-const USER: Uuid = Uuid::from_u128(0x77);
+const OWNER: Uuid = Uuid::from_u128(0x77);
 /// In the same partition.
 const NEIGHBOUR: Uuid = Uuid::from_u128(0x79);
 /// More than a follower keeps of one partition to fill a gap with.
 const MANY: usize = 40;
 const NOISE_BYTES: usize = 5 << 20;
 
-fn user(generation: &Generation, user: Uuid) -> Option<UserRow> {
-    users::load(generation, user).unwrap()
+fn owner(generation: &Generation, owner: Uuid) -> Option<OwnerRow> {
+    views::owner(generation, owner)
 }
 
 fn at(generation: &Generation, source: SourceIndex) -> SourceCheckpoint {
@@ -44,23 +44,23 @@ fn stopped(log: &Log) -> (StopReason, tempfile::TempDir, Generation) {
     (reason.unwrap(), directory, generation)
 }
 
-/// A value that the users' service never wrote at this place, one of each kind.
+/// A value that the owners' service never wrote at this place, one of each kind.
 fn noise() -> Vec<Vec<u8>> {
-    let event = signed_up(USER);
+    let event = joined(OWNER);
     let source = source_of(&event);
     let (_, partition) = topic_and_partition(source);
     let foreign = |service: &'static str, partition| {
         let source = daybook_event::envelope::Source { service: service.into(), partition };
         sealed_as(&event, &source, 1_000, Uuid::from_u128(5))
     };
-    let claim = br#"{"specversion":"1.0","type":"daybook.writer.claimed.v1","source":"/users/0"}"#;
+    let claim = br#"{"specversion":"1.0","type":"daybook.writer.claimed.v1","source":"/owners/0"}"#;
     vec![
         b"hello".to_vec(),
         Vec::new(),
         vec![0xff; 100],
         br#"{"specversion":"1.0","id":"7"}"#.to_vec(),
-        foreign("products", partition),
-        foreign("users", partition + 1),
+        foreign("funds", partition),
+        foreign("owners", partition + 1),
         claim.to_vec(),
         vec![b'x'; NOISE_BYTES],
     ]
@@ -69,13 +69,13 @@ fn noise() -> Vec<Vec<u8>> {
 /// Good events with noise before, between and behind them; what a program without a key wrote, and one with one.
 fn with_noise(has_keys: bool) -> Log {
     let mut log = Log::default();
-    let source = source_of(&signed_up(USER));
+    let source = source_of(&joined(OWNER));
     for (number, value) in noise().into_iter().enumerate() {
-        log.write_value(source, USER, value);
+        log.write_value(source, OWNER, value);
         if !has_keys {
             log.records.last_mut().unwrap().key = Vec::new();
         }
-        log.write(&if number % 2 == 0 { signed_up(NEIGHBOUR) } else { user_deleted(NEIGHBOUR) });
+        log.write(&if number % 2 == 0 { joined(NEIGHBOUR) } else { departed(NEIGHBOUR) });
     }
     log
 }
@@ -84,11 +84,11 @@ fn with_noise(has_keys: bool) -> Log {
 fn whatever_is_no_event_of_the_service_is_set_aside_and_everything_goes_on() {
     for has_keys in [true, false] {
         let log = with_noise(has_keys);
-        let (source, events) = (source_of(&signed_up(USER)), noise().len() as u64);
+        let (source, events) = (source_of(&joined(OWNER)), noise().len() as u64);
         let directory = tempfile::tempdir().unwrap();
         let generation = fresh(&directory.path().join("gen"));
         project(&generation, &log.records);
-        assert_eq!(user(&generation, NEIGHBOUR), Some(UserRow::Deleted));
+        assert_eq!(owner(&generation, NEIGHBOUR), Some(OwnerRow::Departed));
         assert!(parked(&generation).is_empty(), "{:?}", parked(&generation));
         let reached = at(&generation, source);
         assert_eq!((reached.next_position, reached.set_aside.records), (events, events));
@@ -102,8 +102,8 @@ fn whatever_is_no_event_of_the_service_is_set_aside_and_everything_goes_on() {
 #[test]
 fn until_the_next_event_the_end_is_unproven_and_what_is_read_again_counts_once() {
     let mut log = Log::default();
-    log.write(&signed_up(NEIGHBOUR));
-    let source = write_nonsense(&mut log, USER).source;
+    log.write(&joined(NEIGHBOUR));
+    let source = write_nonsense(&mut log, OWNER).source;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     project(&fresh(&path), &log.records);
@@ -113,10 +113,10 @@ fn until_the_next_event_the_end_is_unproven_and_what_is_read_again_counts_once()
         let reached = at(&generation, source);
         assert_eq!((reached.next_position, reached.next_offset, reached.set_aside.records), (1, 2, 1));
         assert!(reached.is_end_unproven() && parked(&generation).is_empty());
-        let refused = release(&generation, projector::projection(), &USER.to_string()).unwrap_err();
+        let refused = release(&generation, domain::projection(), &OWNER.to_string()).unwrap_err();
         assert!(refused.to_string().contains("no events of key"), "{refused}");
     }
-    log.write(&user_deleted(NEIGHBOUR));
+    log.write(&departed(NEIGHBOUR));
     let generation = open(&path);
     project(&generation, &log.records);
     assert!(!at(&generation, source).is_end_unproven());
@@ -126,29 +126,29 @@ fn until_the_next_event_the_end_is_unproven_and_what_is_read_again_counts_once()
 #[test]
 fn as_many_with_keys_as_positions_are_missing_have_these_and_park_their_keys() {
     let mut log = Log::default();
-    log.write(&signed_up(NEIGHBOUR));
-    write_nonsense(&mut log, USER);
-    write_nonsense(&mut log, USER);
+    log.write(&joined(NEIGHBOUR));
+    write_nonsense(&mut log, OWNER);
+    write_nonsense(&mut log, OWNER);
     // A relay that lost its connection repeats what came before.
     log.repeat(0);
     log.repeat(1);
     // What has no key can be none of them.
-    log.write_value(source_of(&signed_up(USER)), USER, b"no key".to_vec());
+    log.write_value(source_of(&joined(OWNER)), OWNER, b"no key".to_vec());
     log.records.last_mut().unwrap().key = Vec::new();
     let directory = tempfile::tempdir().unwrap();
     let generation = fresh(&directory.path().join("gen"));
     project(&generation, &log.records);
     assert_eq!(generation.checkpoint().events(), 1);
 
-    log.write(&user_deleted(NEIGHBOUR));
-    log.write(&signed_up(USER));
+    log.write(&departed(NEIGHBOUR));
+    log.write(&joined(OWNER));
     project(&generation, &log.records);
     log.repeat(2);
     log.repeat(6);
-    log.write(&signed_up(NEIGHBOUR));
+    log.write(&joined(NEIGHBOUR));
     project(&generation, &log.records);
     assert_eq!(generation.checkpoint().events(), 6);
-    assert_eq!(user(&generation, NEIGHBOUR), Some(UserRow::Deleted));
+    assert_eq!(owner(&generation, NEIGHBOUR), Some(OwnerRow::Departed));
     let parked = parked(&generation);
     assert_eq!((parked.len(), parked[0].since_position, parked[0].event_id), (1, 1, None));
     assert_eq!(parked[0].waiting, 3);
@@ -158,11 +158,11 @@ fn as_many_with_keys_as_positions_are_missing_have_these_and_park_their_keys() {
 #[test]
 fn a_repetition_of_what_has_a_position_fills_no_later_gap() {
     let mut log = Log::default();
-    write_nonsense(&mut log, USER);
-    log.write(&signed_up(NEIGHBOUR));
+    write_nonsense(&mut log, OWNER);
+    log.write(&joined(NEIGHBOUR));
     log.repeat(0);
-    let source = source_of(&signed_up(USER));
-    log.write_value(source, USER, sealed(&signed_up(USER), source, 3));
+    let source = source_of(&joined(OWNER));
+    log.write_value(source, OWNER, sealed(&joined(OWNER), source, 3));
     let (reason, directory, generation) = stopped(&log);
     assert_eq!((reason.slug(), generation.checkpoint().events()), ("gap", 2));
     drop(generation);
@@ -174,17 +174,17 @@ fn a_repetition_of_what_has_a_position_fills_no_later_gap() {
 
 #[test]
 fn where_they_are_not_as_many_the_gap_stops_by_name() {
-    let source = source_of(&signed_up(USER));
+    let source = source_of(&joined(OWNER));
     for (keyed, missing, said) in
         [(1, 2, "1 record(s) with a key"), (2, 1, "2 record(s) with a key"), (0, 1, "")]
     {
         let mut log = Log::default();
         for number in 0..keyed {
-            log.write_value(source, USER, format!("nonsense {number}").into_bytes());
+            log.write_value(source, OWNER, format!("nonsense {number}").into_bytes());
         }
-        log.write_value(source, USER, b"no key".to_vec());
+        log.write_value(source, OWNER, b"no key".to_vec());
         log.records.last_mut().unwrap().key = Vec::new();
-        log.write_value(source, USER, sealed(&signed_up(USER), source, missing));
+        log.write_value(source, OWNER, sealed(&joined(OWNER), source, missing));
         let (reason, _directory, generation) = stopped(&log);
         assert_eq!(reason.slug(), "gap");
         assert!(reason.to_string().contains(said), "{reason}");
@@ -195,12 +195,12 @@ fn where_they_are_not_as_many_the_gap_stops_by_name() {
 
 #[test]
 fn a_gap_of_more_than_are_kept_stops_although_as_many_were_set_aside() {
-    let source = source_of(&signed_up(USER));
+    let source = source_of(&joined(OWNER));
     let mut log = Log::default();
     for number in 0..MANY {
-        log.write_value(source, USER, format!("nonsense {number}").into_bytes());
+        log.write_value(source, OWNER, format!("nonsense {number}").into_bytes());
     }
-    log.write_value(source, USER, sealed(&signed_up(USER), source, MANY as u64));
+    log.write_value(source, OWNER, sealed(&joined(OWNER), source, MANY as u64));
     let (reason, _directory, _generation) = stopped(&log);
     assert_eq!(reason.slug(), "gap");
     assert!(reason.to_string().contains(&format!("{MANY} record(s) with a key")), "{reason}");
@@ -208,10 +208,10 @@ fn a_gap_of_more_than_are_kept_stops_although_as_many_were_set_aside() {
 
 #[test]
 fn what_takes_a_position_and_is_too_large_to_wait_stops_by_name() {
-    let source = source_of(&signed_up(USER));
+    let source = source_of(&joined(OWNER));
     let mut log = Log::default();
-    log.write_value(source, USER, vec![b'x'; NOISE_BYTES]);
-    log.write_value(source, USER, sealed(&signed_up(USER), source, 1));
+    log.write_value(source, OWNER, vec![b'x'; NOISE_BYTES]);
+    log.write_value(source, OWNER, sealed(&joined(OWNER), source, 1));
     let (reason, _directory, generation) = stopped(&log);
     assert_eq!((reason.slug(), reason.at().unwrap().offset), ("unreadable-event", 0));
     assert!(parked(&generation).is_empty());
@@ -226,7 +226,7 @@ fn a_follower_and_a_replay_set_the_same_aside() {
     let mut log = with_noise(true);
     log.records.retain(|record| record.value.len() < NOISE_BYTES);
     renumber(&mut log);
-    write_nonsense(&mut log, USER);
+    write_nonsense(&mut log, OWNER);
     let (source, end) = (log.records[0].source, log.records.len() as i64);
     broker.write(&log.records);
     let follower = follow(&broker, &generation);
@@ -249,11 +249,11 @@ fn a_gap_that_nothing_fills_stops_the_follower() {
     let directory = tempfile::tempdir().unwrap();
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let mut log = Log::default();
-    let event: ShopEvent = signed_up(USER);
+    let event: BankEvent = joined(OWNER);
     log.write(&event);
-    write_nonsense(&mut log, USER);
+    write_nonsense(&mut log, OWNER);
     let source = source_of(&event);
-    log.write_value(source, USER, sealed(&event, source, 7));
+    log.write_value(source, OWNER, sealed(&event, source, 7));
     broker.write(&log.records);
     let follower = follow(&broker, &generation);
     assert_eq!(until_stopped(&follower).slug(), "gap");
