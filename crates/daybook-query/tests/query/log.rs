@@ -1,4 +1,5 @@
-//! A log on the embedded broker, written as the services would write it.
+//! A log on the embedded broker, written as the services would write it: of what `crate::served` serves, whichever that is,
+//! since the tests of a program with queries of its own include this file.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,8 +11,9 @@ use daybook_event::{Event as _, EventData};
 use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::{Kafka, Outgoing, Writer, partition_for_key};
 use jiff::Timestamp;
-use schemas::ShopEvent;
 use uuid::Uuid;
+
+use crate::served::{Happened, TOPICS, topic_of};
 
 pub(crate) const PARTITIONS: i32 = 2;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,7 +25,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// With the shop's topics.
+    /// With the domain's topics.
     pub(crate) fn start() -> Self {
         let log = Self::without_topics();
         log.create_topics();
@@ -34,11 +36,11 @@ impl Log {
         Self::of(EmbeddedBroker::start().unwrap())
     }
 
-    /// With the shop's topics on two brokers, of which the first leads all partitions but one.
+    /// With the domain's topics on two brokers, of which the first leads all partitions but one.
     pub(crate) fn start_two((topic, partition): (&str, i32), leader: i32) -> Self {
         let log = Self::of(EmbeddedBroker::start_with(2).unwrap());
         log.create_topics();
-        for all in schemas::TOPICS {
+        for all in TOPICS {
             (0..PARTITIONS).for_each(|one| log.broker.set_leader(all, one, Some(1)).unwrap());
         }
         log.broker.set_leader(topic, partition, Some(leader)).unwrap();
@@ -59,7 +61,7 @@ impl Log {
     }
 
     pub(crate) fn create_topics(&self) {
-        schemas::TOPICS.iter().for_each(|topic| self.create_topic(topic));
+        TOPICS.iter().for_each(|topic| self.create_topic(topic));
     }
 
     pub(crate) fn create_topic(&self, topic: &str) {
@@ -71,7 +73,7 @@ impl Log {
     }
 
     /// Writes one event; returns its token. The event of position `p` was decided `p` seconds after 1970.
-    pub(crate) fn write(&self, event: &ShopEvent) -> String {
+    pub(crate) fn write(&self, event: &Happened) -> String {
         self.write_to(place(event).0, event.key(), event)
     }
 
@@ -83,7 +85,7 @@ impl Log {
     }
 
     /// Writes all events; returns one token for the last of each partition.
-    pub(crate) fn write_all<'e>(&self, events: impl IntoIterator<Item = &'e ShopEvent>) -> String {
+    pub(crate) fn write_all<'e>(&self, events: impl IntoIterator<Item = &'e Happened>) -> String {
         let mut last = BTreeMap::new();
         for event in events {
             last.insert(place(event), self.send(place(event).0, event.key(), event).to_string());
@@ -93,7 +95,7 @@ impl Log {
     }
 
     /// Loses positions, as a broken service would.
-    pub(crate) fn skip_positions(&self, event: &ShopEvent, count: u64) {
+    pub(crate) fn skip_positions(&self, event: &Happened, count: u64) {
         let place = place(event);
         *self.next_positions.lock().unwrap().entry(place).or_default() += count;
     }
@@ -108,7 +110,7 @@ impl Log {
     fn send(&self, topic: &'static str, key: Uuid, event: &impl EventData) -> Token {
         let key = key.to_string();
         let partition = partition_for_key(key.as_bytes(), PARTITIONS);
-        // Held until the record is on its way: positions of one partition must go out in order.
+        // Held until the record is on its way: positions of one partition must go out in deposit.
         let mut positions = self.next_positions.lock().unwrap();
         let next = positions.entry((topic, partition)).or_default();
         let position = *next;
@@ -136,11 +138,6 @@ impl Log {
     }
 }
 
-pub(crate) fn place(event: &ShopEvent) -> (&'static str, i32) {
-    let topic = match event {
-        ShopEvent::User(_) => schemas::users::TOPIC,
-        ShopEvent::Product(_) => schemas::products::TOPIC,
-        ShopEvent::Order(_) => schemas::orders::TOPIC,
-    };
-    (topic, partition_for_key(event.key().to_string().as_bytes(), PARTITIONS))
+pub(crate) fn place(event: &Happened) -> (&'static str, i32) {
+    (topic_of(event), partition_for_key(event.key().to_string().as_bytes(), PARTITIONS))
 }

@@ -4,25 +4,23 @@ use std::time::Duration;
 
 use axum::Router;
 use daybook_projection::{
-    Checkpoint, Comparison, Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport,
-    SourceCheckpoint, SourceId, replay,
+    Checkpoint, Comparison, Generation, ReadModel, ReplayError, SourceCheckpoint, SourceId,
 };
 use daybook_query::Settings;
-use daybook_service::Stop;
 use serde_json::{Value, json};
 
-use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
 use crate::log::{PARTITIONS, place};
-use crate::setting::{Setting, ready, status, until};
+use crate::served::{id, joined, launched, layout, paid_in, projection};
+use crate::setting::{Setting, ready, replayed, status, until};
 
 /// Nobody answers there.
 const NO_BROKER: &str = "127.0.0.1:1";
 
 async fn published(setting: &Setting) -> String {
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 1)]);
-    get_after(&service.router(), "/products", &token).await.ok();
+    let token = setting.log.write_all(&[launched(10, "gold", None), joined(1), paid_in(100, 1, 10, 1)]);
+    get_after(&service.router(), "/funds", &token).await.ok();
     service.stop().await.unwrap();
     token
 }
@@ -56,14 +54,14 @@ async fn an_opening_that_fails_is_tried_again_whatever_the_reason_and_clients_ar
     assert!(why.contains("cannot be opened yet") && !why.contains("gen-000001"), "{why}");
     std::fs::remove_dir(&lock).unwrap();
     ready(&router).await;
-    get_after(&router, "/products", &token).await.ok();
+    get_after(&router, "/funds", &token).await.ok();
     assert_eq!(get(&router, "/status").await.ok()["next"], Value::Null);
     service.stop().await.unwrap();
 }
 
 /// Whoever asks for rows learns that there is no answer yet; why is in `/status`.
 async fn client_is_told_nothing_of_it(router: &Router, words: &[&str]) {
-    let refused = get(router, "/products").await.problem(503);
+    let refused = get(router, "/funds").await.problem(503);
     assert_eq!(refused["type"], "/problems/opening");
     let named = words.iter().find(|word| refused.to_string().contains(**word));
     assert_eq!(named, None, "{refused}");
@@ -91,21 +89,8 @@ async fn what_cannot_be_opened_is_replaced_beside_who_tries_to_by_the_remedy_tha
     let report = replayed(&setting, Some("its lock is no file")).await.unwrap();
     assert!(report.published && matches!(report.compared, Comparison::NotCompared { .. }), "{report:?}");
     status(&router, "the new one", |status| status["generation"] == "gen-000002").await;
-    get_after(&router, "/products", &token).await.ok();
+    get_after(&router, "/funds", &token).await.ok();
     service.stop().await.unwrap();
-}
-
-/// As another process does.
-pub(crate) async fn replayed(setting: &Setting, accept: Option<&str>) -> Result<ReplayReport, ReplayError> {
-    let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
-    let accept_difference = accept.map(str::to_owned);
-    let work = move || {
-        let read_model = ReadModel::open(&data_dir).unwrap();
-        let options =
-            ReplayOptions { accept_difference, ..ReplayOptions::new(PARTITIONS, "another test".to_owned()) };
-        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &Stop::default())
-    };
-    tokio::task::spawn_blocking(work).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,19 +98,19 @@ async fn a_generation_that_somebody_looks_at_is_waited_for_with_his_name_in_the_
     let setting = Setting::new();
     let token = published(&setting).await;
     let path = setting.data_dir().join("gen-000001");
-    let looking = Generation::open(&path, &projector::layout(), "projector, pid 12").unwrap();
+    let looking = Generation::open(&path, &layout(), "projector, pid 12").unwrap();
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
     status(&router, "who has it", |status| is_waiting(status, "projector, pid 12")).await;
     client_is_told_nothing_of_it(&router, &["projector", "pid"]).await;
     drop(looking);
     ready(&router).await;
-    get_after(&router, "/products", &token).await.ok();
+    get_after(&router, "/funds", &token).await.ok();
     service.stop().await.unwrap();
 }
 
 fn zero() -> Checkpoint {
-    Checkpoint::zero(projector::projection().topics.iter().map(|topic| (topic.name, PARTITIONS)))
+    Checkpoint::zero(projection().topics.iter().map(|topic| (topic.name, PARTITIONS)))
 }
 
 /// An empty generation of today's layout, finished.
@@ -135,7 +120,7 @@ fn publish_empty(setting: &Setting, name: &str, version_added: u32) {
 
 fn publish_at(setting: &Setting, name: &str, version_added: u32, reached: &Checkpoint) {
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let mut layout = projector::layout();
+    let mut layout = layout();
     layout.version += version_added;
     Generation::create(&read_model.path_of(name), &layout, reached, "a test").unwrap().finish().unwrap();
     read_model.publish(name).unwrap();
@@ -164,7 +149,7 @@ async fn a_generation_that_cannot_catch_up_yet_is_told_and_makes_room_for_anothe
     let told = status(&router, "another layout", |status| status["next"]["state"] == "refused").await;
     assert_eq!(told["next"]["generation"], "gen-000003");
     assert!(told["refused"].as_str().unwrap().contains("gen-000003 is published but not served"), "{told}");
-    get_with(&router, "/products", &[("daybook-wait-ms", "60000")]).await.ok();
+    get_with(&router, "/funds", &[("daybook-wait-ms", "60000")]).await.ok();
     service.stop().await.unwrap();
 }
 
@@ -175,7 +160,7 @@ async fn a_generation_that_waits_for_the_log_is_told_and_not_refused() {
     published(&setting).await;
     let service = setting.serve().await;
     let router = service.router();
-    let (topic, partition) = place(&created(10, "pants", None));
+    let (topic, partition) = place(&launched(10, "gold", None));
     let lost = SourceCheckpoint {
         next_offset: 5,
         next_position: 5,
@@ -203,7 +188,7 @@ async fn who_waits_for_the_first_catch_up_goes_on_waiting_over_a_swap() {
     published(&setting).await;
     let service = setting.open_with(&without_a_broker(&setting, Duration::from_secs(3_600))).await;
     let router = service.router();
-    let path = format!("/users/{}/orders", id(1));
+    let path = format!("/owners/{}/deposits", id(1));
     let asking = tokio::spawn({
         let (router, path) = (router.clone(), path.clone());
         async move { get_with(&router, &path, &[("daybook-wait-ms", "4000")]).await }

@@ -8,16 +8,16 @@ use std::process::Command;
 use daybook_projection::Generation;
 use serde_json::{Value, json};
 
-use crate::events::{created, id};
 use crate::http::{get, get_after};
+use crate::served::{id, launched, layout};
 use crate::setting::{Setting, status};
 use crate::stopped::{damage, retitled};
 
 /// With their titles a few of sled's segments. The embedded broker keeps all their events.
-const PRODUCTS: RangeInclusive<u128> = 1..=5_000;
-/// One product in so many is damaged; more than one, since sled's own thread for moving pages ends at the first.
+const FUNDS: RangeInclusive<u128> = 1..=5_000;
+/// One fund in so many is damaged; more than one, since sled's own thread for moving pages ends at the first.
 const DAMAGED_EVERY: u128 = 1_000;
-/// Products on both sides of a damaged one that stay as they are: more than lie in one of sled's pages.
+/// Funds on both sides of a damaged one that stay as they are: more than lie in one of sled's pages.
 const UNTOUCHED: u128 = 60;
 /// Set for the process that has nothing else to do.
 const ALONE: &str = "DAYBOOK_TEST_ALONE";
@@ -26,12 +26,12 @@ const ROUNDS: u32 = 2;
 /// One try in ten meets damage where it reads (3 of 24, and 1 of 14), or none at all.
 const TRIES_MAX: u32 = 5;
 
-fn title(product: u128) -> String {
-    format!("the title of product {product} {}", "x".repeat(300))
+fn title(fund: u128) -> String {
+    format!("the title of fund {fund} {}", "x".repeat(300))
 }
 
-fn is_far_from_damage(product: &u128) -> bool {
-    let behind = product % DAMAGED_EVERY;
+fn is_far_from_damage(fund: &u128) -> bool {
+    let behind = fund % DAMAGED_EVERY;
     behind > UNTOUCHED && behind < DAMAGED_EVERY - UNTOUCHED
 }
 
@@ -48,7 +48,7 @@ fn a_generation_that_took_part_of_a_batch_is_replaced_while_the_service_runs() {
 /// Whoever serves it need not read all of its rows first, which would leave nothing to be met on the disk.
 fn finished_as_it_is(generation: &Path) {
     std::fs::write(generation.join("BUILDING"), "").unwrap();
-    let resumed = Generation::resume(generation, &projector::layout(), "a test").unwrap();
+    let resumed = Generation::resume(generation, &layout(), "a test").unwrap();
     std::fs::remove_file(generation.join("FINISHED")).unwrap();
     resumed.finish().unwrap();
 }
@@ -72,9 +72,9 @@ async fn in_a_process_of_its_own() {
 async fn is_replaced_once_torn() -> bool {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let events: Vec<_> = PRODUCTS.map(|product| created(product, &title(product), None)).collect();
+    let events: Vec<_> = FUNDS.map(|fund| launched(fund, &title(fund), None)).collect();
     let token = setting.log.write_all(&events);
-    get_after(&service.router(), "/products", &token).await.ok();
+    get_after(&service.router(), "/funds", &token).await.ok();
     service.stop().await.unwrap();
     finished_as_it_is(&setting.data_dir().join("gen-000001"));
     // Opened again, sled has none of its pages in memory.
@@ -82,22 +82,20 @@ async fn is_replaced_once_torn() -> bool {
     let router = service.router();
     assert_eq!(get(&router, "/status").await.ok()["generation"], "gen-000001");
     let rows = setting.data_dir().join("gen-000001/rows/db");
-    let hit = PRODUCTS.filter(|product| product.is_multiple_of(DAMAGED_EVERY));
-    hit.for_each(|product| damage(&rows, title(product).as_bytes()));
+    let hit = FUNDS.filter(|fund| fund.is_multiple_of(DAMAGED_EVERY));
+    hit.for_each(|fund| damage(&rows, title(fund).as_bytes()));
     let mut last = String::new();
     for round in 0..ROUNDS {
         // Each row of a batch makes sled move a page, once most of that page's segment has been written anew.
-        let events: Vec<_> = PRODUCTS
-            .filter(is_far_from_damage)
-            .map(|product| retitled(product, &format!("round {round}")))
-            .collect();
+        let events: Vec<_> =
+            FUNDS.filter(is_far_from_damage).map(|fund| retitled(fund, &format!("round {round}"))).collect();
         last = setting.log.write_all(&events);
     }
     let reads_damage = |status: &Value| {
         status["stopped"]["detail"].as_str().is_some_and(|why| why.starts_with("cannot read"))
     };
-    let changes = PRODUCTS.filter(is_far_from_damage).count() * ROUNDS as usize;
-    let written = u64::try_from(PRODUCTS.count() + changes).unwrap();
+    let changes = FUNDS.filter(is_far_from_damage).count() * ROUNDS as usize;
+    let written = u64::try_from(FUNDS.count() + changes).unwrap();
     let has_all = |status: &Value| {
         let partitions = status["partitions"].as_array().into_iter().flatten();
         partitions.filter_map(|partition| partition["checkpoint"].as_u64()).sum::<u64>() == written
@@ -110,10 +108,10 @@ async fn is_replaced_once_torn() -> bool {
         return false;
     }
     assert_eq!(told["stopped"], json!(null));
-    get_after(&router, "/products", &last).await.ok();
-    for product in PRODUCTS.filter(|product| product.is_multiple_of(DAMAGED_EVERY)) {
-        let shown = get(&router, &format!("/products/{}", id(product))).await.ok();
-        assert_eq!(shown["title"], title(product));
+    get_after(&router, "/funds", &last).await.ok();
+    for fund in FUNDS.filter(|fund| fund.is_multiple_of(DAMAGED_EVERY)) {
+        let shown = get(&router, &format!("/funds/{}", id(fund))).await.ok();
+        assert_eq!(shown["title"], title(fund));
     }
     service.stop().await.unwrap();
     true

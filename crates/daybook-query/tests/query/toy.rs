@@ -1,4 +1,4 @@
-//! A domain that has nothing of a shop: the kernel serves it all the same.
+//! A domain of one view and routes of which some fail: lamps that are switched.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ use daybook_service::http::ApiError;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::events::id;
 use crate::http::{get, get_after};
 use crate::log::{Log, PARTITIONS};
+use crate::served::id;
 use crate::setting::{Setting, ready, status, until};
 
 pub(crate) const TOPIC: &str = "lamps.events";
@@ -155,7 +155,7 @@ pub(crate) fn setting() -> Setting {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lamps_are_served_like_a_shop() {
+async fn lamps_are_served() {
     let setting = setting();
     let service = serve(&setting).await;
     let (switched, path) = (Switched { lamp_id: id(5) }, format!("/lamps/{}", id(5)));

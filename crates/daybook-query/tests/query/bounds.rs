@@ -9,13 +9,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::events::{id, signed_up};
 use crate::http::{Answer, get, get_after};
 use crate::log::place;
+use crate::served::{id, joined, projection, queries};
 use crate::setting::{Setting, until};
 
 fn first_token() -> String {
-    let (topic, partition) = place(&signed_up(1));
+    let (topic, partition) = place(&joined(1));
     format!("{topic}/{partition}@0")
 }
 
@@ -23,7 +23,7 @@ fn first_token() -> String {
 async fn all_wait(router: &Router, count: usize, gauge: &str) -> Vec<JoinHandle<Answer>> {
     let ask = |_| {
         let router = router.clone();
-        tokio::spawn(async move { get_after(&router, "/products", &first_token()).await })
+        tokio::spawn(async move { get_after(&router, "/funds", &first_token()).await })
     };
     let asking = (0..count).map(ask).collect();
     let line = format!("daybook_{gauge} {count}\n");
@@ -37,15 +37,15 @@ async fn a_projection_that_is_behind_keeps_a_bounded_number_waiting_and_nobody_e
     let service = setting.serve().await;
     let router = service.router();
     let asking = all_wait(&router, WAITING_MAX, "waiting_requests").await;
-    let refused = get_after(&router, "/products", &first_token()).await;
+    let refused = get_after(&router, "/funds", &first_token()).await;
     assert_eq!(refused.problem(503)["type"], "/problems/overloaded");
     assert_eq!(refused.header("retry-after"), "1");
-    get(&router, "/products").await.ok();
-    let token = setting.log.write(&signed_up(1));
+    get(&router, "/funds").await.ok();
+    let token = setting.log.write(&joined(1));
     for answer in asking {
         answer.await.unwrap().ok();
     }
-    get_after(&router, "/products", &token).await.ok();
+    get_after(&router, "/funds", &token).await.ok();
     service.stop().await.unwrap();
 }
 
@@ -59,7 +59,7 @@ async fn one_request_too_many_is_refused_and_health_is_still_answered() {
     let service = setting.open_with(&settings).await;
     let router = service.router();
     let asking = all_wait(&router, REQUESTS_MAX, "http_requests_at_work").await;
-    let refused = get(&router, "/products").await;
+    let refused = get(&router, "/funds").await;
     assert_eq!(refused.problem(503)["type"], "/problems/overloaded");
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(get(&router, "/health/live").await.status, 200);
@@ -78,11 +78,13 @@ async fn requests_at_work_are_answered_before_the_end() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let running =
-        tokio::spawn(query_api::run(setting.settings(), listener, async { stopped.await.unwrap() }));
+        tokio::spawn(daybook_query::run::run(setting.settings(), projection(), queries(), listener, async {
+            stopped.await.unwrap()
+        }));
     until("ready", async || metrics(address).await.contains("daybook_ready 1\n").then_some(())).await;
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "GET /users/{}/products HTTP/1.1\r\nhost: d\r\ndaybook-after: {}\r\ndaybook-wait-ms: 60000\r\n\r\n",
+        "GET /owners/{}/deposits HTTP/1.1\r\nhost: d\r\ndaybook-after: {}\r\ndaybook-wait-ms: 60000\r\n\r\n",
         id(1),
         first_token()
     );
@@ -91,7 +93,7 @@ async fn requests_at_work_are_answered_before_the_end() {
     stop.send(()).unwrap();
     until("no new connections", async || TcpStream::connect(address).await.err()).await;
     assert!(!running.is_finished());
-    setting.log.write(&signed_up(1));
+    setting.log.write(&joined(1));
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

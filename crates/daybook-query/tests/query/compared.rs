@@ -8,14 +8,13 @@ use daybook_event::envelope::Source;
 use daybook_projection::{Generation, ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
 use daybook_service::Stop;
 use jiff::Timestamp;
-use schemas::ShopEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::events::{placed, signed_up};
 use crate::http::{get, get_after, get_with};
 use crate::log::{Log, PARTITIONS, place};
 use crate::opening::copy;
+use crate::served::{Happened, TOPICS, joined, layout, paid_in, projection};
 use crate::setting::{Setting, status};
 use crate::swaps::{path, rebuild, serving};
 
@@ -24,11 +23,11 @@ use crate::swaps::{path, rebuild, serving};
 async fn what_is_built_anew_under_the_name_of_what_was_withdrawn_is_judged_anew() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    let token = setting.log.write_all(&[joined(1), paid_in(100, 1, 10, 1)]);
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let (layout, empty) = (projector::layout(), read_model.path_of("gen-000002"));
+    let (layout, empty) = (layout(), read_model.path_of("gen-000002"));
     let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
     let service = setting.serve().await;
     let router = service.router();
@@ -49,7 +48,7 @@ async fn what_is_built_anew_under_the_name_of_what_was_withdrawn_is_judged_anew(
 async fn what_is_damaged_before_it_was_served_keeps_no_start_from_what_is_whole() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
+    let token = setting.log.write_all(&[joined(1), paid_in(100, 1, 10, 1)]);
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let damaged = setting.data_dir().join("gen-000002");
@@ -109,7 +108,7 @@ async fn what_was_withdrawn_and_removed_is_told_no_more() {
 /// A start would serve it, and stop there.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_record_stops_that_the_served_one_has_passed_keeps_no_start_from_what_is_right() {
-    let events = [signed_up(1), placed(100, 1, 10, 1)];
+    let events = [joined(1), paid_in(100, 1, 10, 1)];
     let other = Setting::new();
     let service = other.serve().await;
     let token = other.log.write_all(&events);
@@ -120,7 +119,7 @@ async fn what_a_record_stops_that_the_served_one_has_passed_keeps_no_start_from_
     let service = setting.serve().await;
     let router = service.router();
     setting.log.write_all(&events);
-    let token = setting.log.write(&placed(101, 1, 10, 1));
+    let token = setting.log.write(&paid_in(101, 1, 10, 1));
     let before = get_after(&router, &path(), &token).await.ok();
     // Of another log, in which the same events have other ids.
     copy(&other.data_dir().join("gen-000001"), &setting.data_dir().join("gen-000002"));
@@ -139,10 +138,10 @@ async fn what_a_record_stops_that_the_served_one_has_passed_keeps_no_start_from_
 /// The topics were made anew, and nobody sends again what was in them.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_log_that_has_less_than_is_served_what_was_accepted_takes_over() {
-    let setting = made_anew_after(&[signed_up(1), placed(100, 1, 10, 1), placed(101, 1, 10, 1)]).await;
+    let setting = made_anew_after(&[joined(1), paid_in(100, 1, 10, 1), paid_in(101, 1, 10, 1)]).await;
     // In the other partition there is more than there was.
-    let neighbour = (2..).find(|user| place(&signed_up(*user)) != place(&signed_up(1))).unwrap();
-    setting.log.write(&signed_up(neighbour));
+    let neighbour = (2..).find(|owner| place(&joined(*owner)) != place(&joined(1))).unwrap();
+    setting.log.write(&joined(neighbour));
     let service = setting.open_with(&setting.settings()).await;
     let router = service.router();
     status(&router, "stopped", |status| status["stopped"]["type"] == "/problems/log-went-back").await;
@@ -157,7 +156,7 @@ async fn of_a_log_that_has_less_than_is_served_what_was_accepted_takes_over() {
 }
 
 /// A log without events, and a read model of another one that had these.
-async fn made_anew_after(events: &[ShopEvent]) -> Setting {
+async fn made_anew_after(events: &[Happened]) -> Setting {
     let before = Setting::new();
     let service = before.serve().await;
     let token = before.log.write_all(events);
@@ -173,8 +172,8 @@ async fn made_anew_after(events: &[ShopEvent]) -> Setting {
 /// A claim of a writer is the first record of a topic that was made anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_made_anew_is_not_healed_by_the_claims_in_it() {
-    let setting = made_anew_after(&[signed_up(1), placed(100, 1, 10, 1)]).await;
-    for topic in schemas::TOPICS {
+    let setting = made_anew_after(&[joined(1), paid_in(100, 1, 10, 1)]).await;
+    for topic in TOPICS {
         for partition in 0..PARTITIONS {
             let service = topic.trim_end_matches(".events").to_owned().into();
             let claim = claim::seal(&Claim {
@@ -207,7 +206,7 @@ async fn replay_on(setting: &Setting, accept: Option<&str>) -> Result<ReplayRepo
             ..ReplayOptions::new(PARTITIONS, "another test".to_owned())
         };
         let never = Stop::default();
-        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &never)
+        replay(&kafka, &read_model, projection(), &options, |_| {}, &never)
     })
     .await
     .unwrap()
@@ -216,14 +215,14 @@ async fn replay_on(setting: &Setting, accept: Option<&str>) -> Result<ReplayRepo
 /// It has projected more of a partition that nobody answers for now.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_compared_because_what_is_served_cannot_move_is_served_all_the_same() {
-    let in_it = place(&signed_up(1));
+    let in_it = place(&joined(1));
     let setting = Setting::on(Log::start_two(in_it, 2));
     setting.serve().await.stop().await.unwrap();
     let first = setting.data_dir().join("gen-000001");
     let spare = setting.data_dir().with_file_name("spare");
     copy(&first, &spare);
     let service = setting.serve().await;
-    let token = setting.log.write(&signed_up(1));
+    let token = setting.log.write(&joined(1));
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     fs::rename(&first, setting.data_dir().join("gen-000002")).unwrap();

@@ -11,13 +11,13 @@ use daybook_projection::{ReadModel, ReplayOptions};
 use daybook_service::Stop;
 use serde_json::{Value, json};
 
-use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
 use crate::log::PARTITIONS;
+use crate::served::{id, joined, launched, paid_in, projection};
 use crate::setting::{Setting, until};
 use crate::swaps::{flood, write_forever};
 
-const USER: u128 = 1;
+const OWNER: u128 = 1;
 /// Differences to list.
 const LIMIT: usize = 10;
 /// Verifications in a row.
@@ -49,9 +49,9 @@ async fn nobody_who_asks_the_socket_keeps_d_from_moving() {
     let asked = [("/hold", &Value::Null), ("/sample", &Value::Null), ("/digests", &everything)];
     let asking = asked.map(|(path, body)| ask(&setting, path, body));
     let answers = asking.each_ref().map(some_of);
-    let token = setting.log.write(&signed_up(USER));
+    let token = setting.log.write(&joined(OWNER));
     let headers = [("daybook-after", token.as_str()), ("daybook-wait-ms", "2000")];
-    get_with(&router, &format!("/users/{}/orders", id(USER)), &headers).await.ok();
+    get_with(&router, &format!("/owners/{}/deposits", id(OWNER)), &headers).await.ok();
     assert!(answers[0].contains("404"), "{answers:?}");
     assert!(answers[1..].iter().all(|answer| answer.contains("200 OK")), "{answers:?}");
     service.stop().await.unwrap();
@@ -112,7 +112,7 @@ fn verified(kafka: &daybook_kafka::Kafka, data_dir: PathBuf) -> VerifyReport {
     let read_model = ReadModel::open(&data_dir).unwrap();
     let options = ReplayOptions::new(PARTITIONS, "a verification".to_owned());
     let never = Stop::default();
-    verify(kafka, &read_model, projector::projection(), &options, LIMIT, |_| {}, &never).unwrap()
+    verify(kafka, &read_model, projection(), &options, LIMIT, |_| {}, &never).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -120,8 +120,8 @@ async fn a_verification_beside_constant_writes_is_sound_and_keeps_no_token_waiti
     let setting = Arc::new(Setting::new());
     let service = setting.serve().await;
     let router = service.router();
-    let token = setting.log.write_all(&[signed_up(USER), created(10, "pants", None)]);
-    get_after(&router, &format!("/users/{}/orders", id(USER)), &token).await.ok();
+    let token = setting.log.write_all(&[joined(OWNER), launched(10, "gold", None)]);
+    get_after(&router, &format!("/owners/{}/deposits", id(OWNER)), &token).await.ok();
     let done = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn(write_forever(setting.clone(), router.clone(), done.clone()));
     let flooding = tokio::task::spawn_blocking({
@@ -146,8 +146,8 @@ async fn rows_come_with_the_commit_that_they_are_as_of_and_who_leaves_asks_no_mo
     let setting = Setting::new();
     let service = setting.serve().await;
     let router = service.router();
-    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
-    get_after(&router, &format!("/users/{}/orders", id(USER)), &token).await.ok();
+    let token = setting.log.write_all(&[joined(OWNER), paid_in(100, OWNER, 10, 1)]);
+    get_after(&router, &format!("/owners/{}/deposits", id(OWNER)), &token).await.ok();
     let (limit, everything) = (1_000, json!([null, null]));
     let answer = some_of(&ask(&setting, "/rows", &json!([everything, limit])));
     assert!(answer.contains("\"checkpoint\"") && answer.contains("\"more\":false"), "{answer}");

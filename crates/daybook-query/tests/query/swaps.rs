@@ -9,17 +9,17 @@ use daybook_projection::{Checkpoint, Generation, ReadModel, ReplayOptions, repla
 use daybook_service::Stop;
 use serde_json::{Value, json};
 
-use crate::events::{id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
 use crate::log::{PARTITIONS, place};
+use crate::served::{id, joined, layout, paid_in, projection};
 use crate::setting::{Setting, status};
 
-const USER: u128 = 1;
+const OWNER: u128 = 1;
 /// The embedded broker forgets the oldest records of a partition beyond some ten thousand.
 const FLOOD_EVENTS_MAX: u128 = 5_000;
 
 pub(crate) fn path() -> String {
-    format!("/users/{}/orders?limit=500", id(USER))
+    format!("/owners/{}/deposits?limit=500", id(OWNER))
 }
 
 /// Rebuilds and publishes, as another process would.
@@ -29,7 +29,7 @@ pub(crate) async fn rebuild(setting: &Setting) -> String {
         let read_model = ReadModel::open(&data_dir).unwrap();
         let options = ReplayOptions::new(PARTITIONS, "another test".to_owned());
         let never = Stop::default();
-        replay(&kafka, &read_model, projector::projection(), &options, |_| {}, &never).unwrap().generation
+        replay(&kafka, &read_model, projection(), &options, |_| {}, &never).unwrap().generation
     })
     .await
     .unwrap()
@@ -41,7 +41,7 @@ pub(crate) async fn serving(router: &Router, generation: &str) {
 
 /// A client that asks again and again: whatever it has seen is there the next time as well.
 async fn read_forever(router: Router, path: String, done: Arc<AtomicBool>) -> u64 {
-    let (mut seen, mut orders_seen) = (Token::default(), 0);
+    let (mut seen, mut deposits_seen) = (Token::default(), 0);
     for reads in 0.. {
         if done.load(Ordering::Relaxed) {
             return reads;
@@ -53,37 +53,37 @@ async fn read_forever(router: Router, path: String, done: Arc<AtomicBool>) -> u6
             let now = token.positions.iter().find(same);
             assert!(now.is_some_and(|now| now.position >= before.position), "{token} after {seen}");
         }
-        let orders = answer.ok()["orders"].as_array().unwrap().len();
-        assert!(orders >= orders_seen, "{orders} orders after {orders_seen}");
-        (seen, orders_seen) = (token, orders);
+        let deposits = answer.ok()["deposits"].as_array().unwrap().len();
+        assert!(deposits >= deposits_seen, "{deposits} deposits after {deposits_seen}");
+        (seen, deposits_seen) = (token, deposits);
     }
     unreachable!("the loop has no end of its own")
 }
 
-/// Writes orders, and reads each of them back by its token.
+/// Writes deposits, and reads each of them back by its token.
 pub(crate) async fn write_forever(setting: Arc<Setting>, router: Router, done: Arc<AtomicBool>) -> usize {
     for count in 0.. {
         if done.load(Ordering::Relaxed) || count == 400 {
             return count;
         }
-        let order = placed(1_000 + u128::try_from(count).unwrap(), USER, 10, 1);
+        let deposit = paid_in(1_000 + u128::try_from(count).unwrap(), OWNER, 10, 1);
         let writing = setting.clone();
-        let token = tokio::task::spawn_blocking(move || writing.log.write(&order)).await.unwrap();
-        let orders = get_after(&router, &path(), &token).await.ok();
-        assert_eq!(orders["orders"].as_array().unwrap().len(), count + 1, "its own order is there");
+        let token = tokio::task::spawn_blocking(move || writing.log.write(&deposit)).await.unwrap();
+        let deposits = get_after(&router, &path(), &token).await.ok();
+        assert_eq!(deposits["deposits"].as_array().unwrap().len(), count + 1, "its own deposit is there");
     }
     unreachable!("the loop has no end of its own")
 }
 
 /// Moves the positions of the reader's partition without pause, so that a swap always happens between two of them.
 pub(crate) fn flood(setting: &Setting, done: &AtomicBool) {
-    let partition = place(&placed(0, USER, 10, 1));
-    let neighbour = (2..).find(|user| place(&placed(0, *user, 10, 1)) == partition).unwrap();
+    let partition = place(&paid_in(0, OWNER, 10, 1));
+    let neighbour = (2..).find(|owner| place(&paid_in(0, *owner, 10, 1)) == partition).unwrap();
     for number in 0..FLOOD_EVENTS_MAX {
         if done.load(Ordering::Relaxed) {
             return;
         }
-        setting.log.write(&placed(1_000_000 + number, neighbour, 10, 1));
+        setting.log.write(&paid_in(1_000_000 + number, neighbour, 10, 1));
     }
 }
 
@@ -92,10 +92,10 @@ async fn swaps_under_constant_reads_and_writes() {
     let setting = Arc::new(Setting::new());
     let service = setting.serve().await;
     let router = service.router();
-    let token = setting.log.write(&signed_up(USER));
+    let token = setting.log.write(&joined(OWNER));
     get_after(&router, &path(), &token).await.ok();
     let done = Arc::new(AtomicBool::new(false));
-    // Short answers come often enough to fall before and after a swap; long ones show that no order is lost.
+    // Short answers come often enough to fall before and after a swap; long ones show that no deposit is lost.
     let paths = [path(), path().replace("500", "1"), path().replace("500", "1")];
     let readers = paths.map(|path| tokio::spawn(read_forever(router.clone(), path, done.clone())));
     let writer = tokio::spawn(write_forever(setting.clone(), router.clone(), done.clone()));
@@ -123,10 +123,10 @@ async fn a_request_that_waits_across_a_swap_is_answered_from_the_new_generation(
     let setting = Setting::new();
     let service = setting.serve().await;
     let router = service.router();
-    let signed_up_at = setting.log.write(&signed_up(USER));
-    get_after(&router, &path(), &signed_up_at).await.ok();
-    let order = placed(100, USER, 10, 1);
-    let (topic, partition) = place(&order);
+    let joined_at = setting.log.write(&joined(OWNER));
+    get_after(&router, &path(), &joined_at).await.ok();
+    let deposit = paid_in(100, OWNER, 10, 1);
+    let (topic, partition) = place(&deposit);
     let asking = tokio::spawn({
         let router = router.clone();
         async move { get_after(&router, &path(), &format!("{topic}/{partition}@0")).await }
@@ -135,8 +135,8 @@ async fn a_request_that_waits_across_a_swap_is_answered_from_the_new_generation(
     crate::setting::until("a waiting request", async || waits(get(&router, "/metrics").await.text)).await;
     rebuild(&setting).await;
     serving(&router, "gen-000002").await;
-    setting.log.write(&order);
-    assert_eq!(asking.await.unwrap().ok()["orders"][0]["order_id"], id(100).to_string());
+    setting.log.write(&deposit);
+    assert_eq!(asking.await.unwrap().ok()["deposits"][0]["deposit_id"], id(100).to_string());
     service.stop().await.unwrap();
 }
 
@@ -146,9 +146,9 @@ async fn a_published_generation_that_cannot_be_read_is_told_and_not_served() {
     let service = setting.serve().await;
     let router = service.router();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let mut layout = projector::layout();
+    let mut layout = layout();
     layout.version += 1;
-    let zero = Checkpoint::zero([("users.events", 2)]);
+    let zero = Checkpoint::zero([("owners.events", 2)]);
     let foreign = Generation::create(&read_model.path_of("gen-000002"), &layout, &zero, "a test").unwrap();
     foreign.finish().unwrap();
     drop(foreign);
@@ -159,7 +159,7 @@ async fn a_published_generation_that_cannot_be_read_is_told_and_not_served() {
         "{status}"
     );
     assert_eq!((&status["generation"], &status["state"]), (&json!("gen-000001"), &json!("following")));
-    let token = setting.log.write(&signed_up(USER));
+    let token = setting.log.write(&joined(OWNER));
     get_after(&router, &path(), &token).await.ok();
     assert_eq!(rebuild(&setting).await, "gen-000003");
     serving(&router, "gen-000003").await;
@@ -173,11 +173,11 @@ async fn a_generation_that_is_behind_for_ever_is_not_served() {
     let setting = Setting::new();
     let service = setting.serve().await;
     let router = service.router();
-    let token = setting.log.write(&signed_up(USER));
+    let token = setting.log.write(&joined(OWNER));
     get_after(&router, &path(), &token).await.ok();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let topics = projector::projection().topics.iter().map(|topic| (topic.name, 1));
-    let (layout, one_partition) = (projector::layout(), Checkpoint::zero(topics));
+    let topics = projection().topics.iter().map(|topic| (topic.name, 1));
+    let (layout, one_partition) = (layout(), Checkpoint::zero(topics));
     let behind =
         Generation::create(&read_model.path_of("gen-000002"), &layout, &one_partition, "a test").unwrap();
     behind.finish().unwrap();
@@ -195,11 +195,11 @@ async fn a_generation_that_is_behind_for_ever_is_not_served() {
 async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
+    let token = setting.log.write_all(&[joined(OWNER), paid_in(100, OWNER, 10, 1)]);
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let layout = projector::layout();
+    let layout = layout();
     let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
     let service = setting.serve().await;
     let router = service.router();
@@ -218,7 +218,7 @@ async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served(
     let router = service.router();
     assert_eq!(get(&router, "/status").await.ok()["generation"], "gen-000001");
     assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
-    let token = setting.log.write(&placed(101, USER, 10, 1));
+    let token = setting.log.write(&paid_in(101, OWNER, 10, 1));
     get_after(&router, &path(), &token).await.ok();
 
     let accepted = Generation::create(&read_model.path_of("gen-000003"), &layout, &served, "a test").unwrap();
@@ -233,11 +233,11 @@ async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served(
 async fn what_says_something_else_is_not_served_under_load_either() {
     let setting = Arc::new(Setting::new());
     let service = setting.serve().await;
-    let token = setting.log.write(&signed_up(USER));
+    let token = setting.log.write(&joined(OWNER));
     get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
-    let layout = projector::layout();
+    let layout = layout();
     let served = Generation::open(&read_model.path_of("gen-000001"), &layout, "a test").unwrap().checkpoint();
     let service = setting.serve().await;
     let router = service.router();
@@ -269,7 +269,7 @@ async fn what_says_something_else_is_not_served_under_load_either() {
 async fn replay_rebuilds_beside_what_is_served() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
+    let token = setting.log.write_all(&[joined(OWNER), paid_in(100, OWNER, 10, 1)]);
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let settings = daybook_query::Settings { replay: true, ..setting.settings() };
@@ -285,7 +285,7 @@ async fn replay_rebuilds_beside_what_is_served() {
 async fn what_is_published_and_damaged_is_built_anew_at_the_start() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[signed_up(USER), placed(100, USER, 10, 1)]);
+    let token = setting.log.write_all(&[joined(OWNER), paid_in(100, OWNER, 10, 1)]);
     let before = get_after(&service.router(), &path(), &token).await.ok();
     service.stop().await.unwrap();
     let rows = setting.settings().data_dir.join("gen-000001/rows");

@@ -5,13 +5,11 @@ use std::os::unix::fs::FileExt as _;
 
 use daybook_projection::ReadModel;
 use daybook_query::Settings;
-use schemas::products::ProductDetails;
-use schemas::{ProductEvent, ShopEvent};
 use serde_json::{Value, json};
 
-use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after, get_with};
 use crate::log::Log;
+use crate::served::{Happened, id, joined, launched, paid_in};
 use crate::setting::{Setting, status};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,15 +17,15 @@ async fn a_gap_stops_the_projection_while_queries_go_on() {
     let setting = Setting::new();
     let service = setting.serve().await;
     let router = service.router();
-    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
-    let path = format!("/users/{}/products", id(1));
+    let token = setting.log.write_all(&[joined(1), paid_in(100, 1, 10, 1)]);
+    let path = format!("/owners/{}/deposits", id(1));
     let before = get_after(&router, &path, &token).await;
-    setting.log.skip_positions(&placed(101, 1, 10, 1), 1);
-    let lost = setting.log.write(&placed(101, 1, 10, 1));
+    setting.log.skip_positions(&paid_in(101, 1, 10, 1), 1);
+    let lost = setting.log.write(&paid_in(101, 1, 10, 1));
     let status = status(&router, "stopped", |status| status["state"] == "stopped").await;
     let stopped = &status["stopped"];
     assert_eq!(stopped["type"], "/problems/gap");
-    assert_eq!((&stopped["topic"], &stopped["offset"]), (&json!("orders.events"), &json!(1)));
+    assert_eq!((&stopped["topic"], &stopped["offset"]), (&json!("deposits.events"), &json!(1)));
     let event_id = stopped["event_id"].as_str().unwrap();
     let detail = stopped["detail"].as_str().unwrap();
     assert!(detail.contains("position 1 was expected, 2 was found") && detail.contains(event_id), "{detail}");
@@ -50,11 +48,11 @@ async fn a_gap_stops_the_projection_while_queries_go_on() {
 async fn a_log_that_lacks_what_was_projected_is_told_with_the_settings_that_name_it() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[signed_up(1), placed(100, 1, 10, 1)]);
-    get_after(&service.router(), "/products", &token).await.ok();
+    let token = setting.log.write_all(&[joined(1), paid_in(100, 1, 10, 1)]);
+    get_after(&service.router(), "/funds", &token).await.ok();
     service.stop().await.unwrap();
     let (empty, other, none) = (Log::start(), Log::start(), Log::without_topics());
-    other.write_all(&[signed_up(1), signed_up(1), placed(101, 1, 10, 1), placed(102, 1, 10, 1)]);
+    other.write_all(&[joined(1), joined(1), paid_in(101, 1, 10, 1), paid_in(102, 1, 10, 1)]);
     for (log, says) in [
         (&empty, "projected further"),
         (&other, "is not what the service wrote"),
@@ -82,31 +80,30 @@ async fn a_log_that_lacks_what_was_projected_is_told_with_the_settings_that_name
 async fn it_says_the_same_after_a_restart() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    setting.log.skip_positions(&signed_up(1), 1);
-    setting.log.write(&signed_up(1));
+    setting.log.skip_positions(&joined(1), 1);
+    setting.log.write(&joined(1));
     status(&service.router(), "stopped", |status| status["state"] == "stopped").await;
     service.stop().await.unwrap();
     let service = setting.serve().await;
     let status = status(&service.router(), "stopped", |status| status["state"] == "stopped").await;
     assert_eq!(status["stopped"]["type"], "/problems/gap");
     assert_ne!(status["generation"], Value::Null);
-    get(&service.router(), "/products").await.ok();
+    get(&service.router(), "/funds").await.ok();
     service.stop().await.unwrap();
 }
 
 /// With their titles so many bytes that sled does not look at all of them when it is opened.
-const PRODUCTS: u128 = 9_000;
+const FUNDS: u128 = 9_000;
 const DAMAGED: u128 = 2_000;
 /// Looks of the keeper, four a second, in which it would have probed a disk and opened the generation afresh.
 const LOOKS: usize = 12;
 
-fn title(product: u128) -> String {
-    format!("the title of product {product} {}", "x".repeat(100))
+fn title(fund: u128) -> String {
+    format!("the title of fund {fund} {}", "x".repeat(100))
 }
 
-pub(crate) fn retitled(product: u128, title: &str) -> ShopEvent {
-    let (product_id, title, image) = (id(product), title.to_owned(), "image.jpg".to_owned());
-    ShopEvent::Product(ProductEvent::Changed(ProductDetails { product_id, title, image, price_cents: None }))
+pub(crate) fn retitled(fund: u128, title: &str) -> Happened {
+    launched(fund, title, None)
 }
 
 /// One bit of wherever the bytes lie in the file, as a bad sector would have it.
@@ -123,7 +120,7 @@ pub(crate) fn damage(rows: &std::path::Path, bytes: &[u8]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
     let setting = Setting::new();
-    let events: Vec<_> = (1..=PRODUCTS).map(|product| created(product, &title(product), None)).collect();
+    let events: Vec<_> = (1..=FUNDS).map(|fund| launched(fund, &title(fund), None)).collect();
     setting.log.write_all(&events);
     setting.serve().await.stop().await.unwrap();
     damage(&setting.data_dir().join("gen-000001/rows/db"), title(DAMAGED).as_bytes());
@@ -145,8 +142,8 @@ async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
         let told = status(&router, "refused", refused).await;
         assert_eq!((&told["state"], &told["generation"]), (&json!("stopped"), &json!("gen-000001")));
     }
-    get(&router, &format!("/products/{}", id(1))).await.ok();
-    get(&router, &format!("/products/{}", id(DAMAGED))).await.problem(500);
+    get(&router, &format!("/funds/{}", id(1))).await.ok();
+    get(&router, &format!("/funds/{}", id(DAMAGED))).await.problem(500);
     assert_eq!(get(&router, "/health/ready").await.status, 200);
     service.stop().await.unwrap();
 }

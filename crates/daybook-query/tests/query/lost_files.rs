@@ -8,9 +8,9 @@ use daybook_projection::ReadModel;
 use daybook_store::testing::remove_row;
 use serde_json::Value;
 
-use crate::events::{created, id, placed, signed_up};
 use crate::http::{get, get_after};
 use crate::opening::copy;
+use crate::served::{id, joined, launched, paid_in};
 use crate::setting::{Setting, status};
 
 /// Below the directory of the read model.
@@ -33,8 +33,8 @@ async fn whichever_file_is_gone_the_answers_are_as_before() {
     for file in FILES {
         let setting = Setting::new();
         let service = setting.serve().await;
-        let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 2)]);
-        let path = format!("/users/{}/products", id(1));
+        let token = setting.log.write_all(&[launched(10, "gold", None), joined(1), paid_in(100, 1, 10, 2)]);
+        let path = format!("/owners/{}/deposits", id(1));
         let before = get_after(&service.router(), &path, &token).await;
         assert_eq!(before.status, 200, "{before:?}");
         service.stop().await.unwrap();
@@ -66,8 +66,8 @@ fn put_directory_for(generation: &Path, file: &str) -> PathBuf {
 async fn a_generation_with_a_directory_for_a_file_is_built_anew_or_withdrawn_and_the_directory_is_named() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 2)]);
-    let path = format!("/users/{}/products", id(1));
+    let token = setting.log.write_all(&[launched(10, "gold", None), joined(1), paid_in(100, 1, 10, 2)]);
+    let path = format!("/owners/{}/deposits", id(1));
     let before = get_after(&service.router(), &path, &token).await.text;
     service.stop().await.unwrap();
     let whole = setting.data_dir().with_file_name("whole");
@@ -105,8 +105,8 @@ async fn a_generation_with_a_directory_for_a_file_is_built_anew_or_withdrawn_and
 async fn a_store_whose_settings_were_changed_is_built_anew() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[created(10, "pants", None), signed_up(1), placed(100, 1, 10, 2)]);
-    let path = format!("/users/{}/products", id(1));
+    let token = setting.log.write_all(&[launched(10, "gold", None), joined(1), paid_in(100, 1, 10, 2)]);
+    let path = format!("/owners/{}/deposits", id(1));
     let before = get_after(&service.router(), &path, &token).await;
     service.stop().await.unwrap();
     let settings = setting.data_dir().join("gen-000001/rows/conf");
@@ -139,13 +139,13 @@ fn remove(path: &Path) {
 async fn what_was_followed_is_served_with_the_rows_of_its_digest_or_built_anew() {
     let setting = Setting::new();
     let service = setting.serve().await;
-    let token = setting.log.write_all(&[signed_up(1), created(10, "pants", None), placed(100, 1, 10, 1)]);
-    let before = get_after(&service.router(), "/products", &token).await.ok();
+    let token = setting.log.write_all(&[joined(1), launched(10, "gold", None), paid_in(100, 1, 10, 1)]);
+    let before = get_after(&service.router(), "/funds", &token).await.ok();
     service.stop().await.unwrap();
     let rows = setting.data_dir().join("gen-000001/rows");
-    remove_row(&rows, b"pants");
+    remove_row(&rows, b"gold");
     let service = setting.serve().await;
     assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000002");
-    assert_eq!(get_after(&service.router(), "/products", &token).await.ok(), before);
+    assert_eq!(get_after(&service.router(), "/funds", &token).await.ok(), before);
     service.stop().await.unwrap();
 }

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use daybook_projection::{ReadModel, ReplayError, ReplayOptions, ReplayReport, replay};
 use daybook_query::{Service, Settings, StartError};
+use daybook_service::Stop;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::get;
 use crate::log::{Log, PARTITIONS};
+use crate::served::{projection, queries};
 
 /// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -40,7 +43,7 @@ impl Setting {
     }
 
     pub(crate) async fn try_start(&self, settings: &Settings) -> Result<Service, StartError> {
-        query_api::start(settings, "a test").await
+        Service::start(settings, projection(), queries(), "a test").await
     }
 
     /// A service that has opened what is published.
@@ -60,6 +63,19 @@ impl Setting {
         ready(&service.router()).await;
         service
     }
+}
+
+/// As another process does.
+pub(crate) async fn replayed(setting: &Setting, accept: Option<&str>) -> Result<ReplayReport, ReplayError> {
+    let (kafka, data_dir) = (setting.log.kafka(), setting.data_dir());
+    let accept_difference = accept.map(str::to_owned);
+    let work = move || {
+        let read_model = ReadModel::open(&data_dir).unwrap();
+        let options =
+            ReplayOptions { accept_difference, ..ReplayOptions::new(PARTITIONS, "another test".to_owned()) };
+        replay(&kafka, &read_model, projection(), &options, |_| {}, &Stop::default())
+    };
+    tokio::task::spawn_blocking(work).await.unwrap()
 }
 
 /// Waits until `/health/ready` says so.
