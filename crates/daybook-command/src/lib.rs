@@ -5,9 +5,6 @@
 //! From the journal `relay` brings the events to Kafka.
 //! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod aggregate;
 #[cfg(any(test, fuzzing))]
 pub mod any_bytes;

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod any_bytes;
 mod broken;
 mod broker;
 mod catching_up;
@@ -12,6 +11,7 @@ mod damaged_builds;
 mod disk_full;
 mod engine_stops;
 mod follow;
+mod fuzz_checks;
 mod generations;
 mod hostile_input;
 mod log;

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod any_bytes;
 mod bounds;
 mod compared;
 mod endpoints;
 mod events;
+mod fuzz_checks;
 mod heavy;
 mod hostile_input;
 mod http;

@@ -6,7 +6,6 @@
 )]
 
 mod agreement;
-mod any_bytes;
 mod binary_mode;
 mod canonical;
 mod canonical_edges;
@@ -16,6 +15,7 @@ mod data_errors;
 mod doubt;
 mod envelope_errors;
 mod files;
+mod fuzz_checks;
 mod hostile_input;
 mod other_library;
 mod place;
