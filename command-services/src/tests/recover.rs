@@ -1,5 +1,6 @@
 //! `--recover` of every service from its topic alone, while another service takes commands; the stores are compared, key
 //! by key, with what they were while they lived on.
+//! With the shop, since it is of all of its services side by side.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! The binaries as processes: killed, stopped, and started wrongly.
+//! Much of it is the kernel's, and with the shop because a process needs a domain.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 

@@ -219,6 +219,31 @@ impl RunningService {
 mod tests {
     use super::*;
 
+    /// The clock goes on by itself while everybody waits: ten minutes would be over soon, and another service named.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_one_service_hears_at_once_of_another_one_that_ended() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let never_ready: Start<'_> = Box::new(|_, until| {
+            Box::pin(async {
+                until.await;
+                Ok(())
+            })
+        });
+        let ends: Start<'_> = Box::new(|_, _| {
+            Box::pin(async { Err(Ended { detail: "on purpose".to_owned(), in_use: false }) })
+        });
+        let ports = [Port::bind(any, 0).await.unwrap(), Port::bind(any, 1).await.unwrap()];
+        let [first, second] = ports;
+        let running = Running::start(vec![("waits", first, never_ready), ("ends", second, ends)]);
+        let began = Instant::now();
+        let not_ready = running.ready().await.unwrap_err();
+        assert!(began.elapsed() < READY_WITHIN, "{:?}", began.elapsed());
+        assert!(matches!(&not_ready, AppError::NotReady { service: "ends", .. }), "{not_ready}");
+        assert!(not_ready.to_string().contains(&running.url("ends").unwrap()), "{not_ready}");
+        let ended = running.stop().await.unwrap_err();
+        assert_eq!(ended.to_string(), "service ends ended: on purpose");
+    }
+
     #[tokio::test]
     async fn a_port_that_is_none_is_refused_by_name() {
         let first = SocketAddr::from(([127, 0, 0, 1], u16::MAX));

@@ -1,6 +1,7 @@
 //! The disk takes no more writes while a replay is at work, and then takes them again.
 //!
-//! A limit on the size of files stands for the full disk: it can be set for one process.
+//! A limit on the size of files stands for the full disk: it can be set for one process, which is why this is told of the
+//! program.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{Log, created, digest_of, open};
+use crate::domain::created;
+use crate::log::{Log, digest_of, open};
 use crate::program::{assert_refused, json_of, projector, replay};
 
 const MIB: usize = 1 << 20;

@@ -10,7 +10,8 @@ use projector::products::{ProductRow, Products};
 use projector::users::{UserRow, Users};
 use uuid::Uuid;
 
-use crate::log::{Log, cancelled, created, discontinued, fresh, placed, project, signed_up, user_deleted};
+use crate::domain::{cancelled, created, discontinued, placed, signed_up, user_deleted};
+use crate::log::{Log, fresh, project};
 
 const USER: Uuid = Uuid::from_u128(0x77);
 const PRODUCT: Uuid = Uuid::from_u128(0x99);

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::log::{Log, PARTITIONS, created, placed, signed_up};
+use crate::domain::{created, placed, signed_up};
+use crate::log::{Log, PARTITIONS};
 
 const USER: Uuid = Uuid::from_u128(0x77);
 const PRODUCT: Uuid = Uuid::from_u128(0x99);

@@ -3,17 +3,25 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use daybook_projection::ReadModel;
+use daybook_projection::{FollowOptions, Follower, ReadModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::broker::{Broker, until_events};
-use crate::follow::follow;
-use crate::log::{Log, open, signed_up, user_deleted};
-use crate::parks::write_unknown;
+use crate::domain::{signed_up, user_deleted};
+use crate::log::{Log, Record, open};
 use crate::program::{assert_refused, json_of, projector, replay};
 
 const USER: Uuid = Uuid::from_u128(0x77);
+
+/// Writes an event of a type that is not known, at the next position.
+fn write_unknown(log: &mut Log, user: Uuid) -> Record {
+    let record = log.write(&signed_up(user));
+    let text = String::from_utf8(record.value).unwrap().replace("signed-up", "renamed");
+    let last = log.records.last_mut().unwrap();
+    last.value = text.into_bytes();
+    last.clone()
+}
 
 /// A read model in which two events of a user wait, and the name of the first.
 fn with_parked_user(broker: &Broker, directory: &Path) -> String {
@@ -26,7 +34,9 @@ fn with_parked_user(broker: &Broker, directory: &Path) -> String {
     broker.write(&log.records[1..]);
     let read_model = ReadModel::open(directory).unwrap();
     let generation = Arc::new(open(&read_model.path_of("gen-000001")));
-    let follower = follow(broker, &generation);
+    let follower =
+        Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
+            .unwrap();
     until_events(&generation, 3);
     follower.stop().unwrap();
     crate::log::event_id(broken.source, 1).to_string()

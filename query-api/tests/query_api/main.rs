@@ -1,22 +1,19 @@
-//! The query service from outside: its router on a log that a test writes, without a port, then the program itself.
+//! The shop's queries on a log that a test writes, without a port, then the program itself. What the kernel does with any
+//! queries is tested in `crates/daybook-query/tests/`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod bounds;
-mod compared;
 mod endpoints;
 mod events;
 mod fuzz_checks;
-mod heavy;
 mod hostile_input;
+#[allow(dead_code, reason = "the kernel's tests need more of it")]
+#[path = "../../../crates/daybook-query/tests/query/http.rs"]
 mod http;
-mod hung_disk;
-mod lifecycle;
+#[allow(dead_code, reason = "the kernel's tests need more of it")]
+#[path = "../../../crates/daybook-query/tests/query/log.rs"]
 mod log;
-mod looked_after;
-mod lost_files;
 mod many_connections;
-mod opening;
 mod pages;
 mod program;
 mod quarantined;
@@ -24,10 +21,7 @@ mod quarantined;
 mod random;
 mod refused;
 mod routes;
+mod served;
+#[allow(dead_code, reason = "the kernel's tests need more of it")]
+#[path = "../../../crates/daybook-query/tests/query/setting.rs"]
 mod setting;
-mod stopped;
-mod swaps;
-mod tokens;
-mod torn;
-mod toy;
-mod watched;

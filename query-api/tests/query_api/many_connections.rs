@@ -1,4 +1,5 @@
 //! Ten thousand clients that keep their connections.
+//! With the shop, whose program is asked.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,5 @@
 //! Answers while events of some keys wait: they go on, and say what is missing.
+//! With the shop: what an answer depends on is what its joins have read.
 
 use std::fs;
 
@@ -14,8 +15,7 @@ use serde_json::{Value, json};
 use crate::events::{created, id, placed, signed_up, user_deleted};
 use crate::http::{Answer, get, get_after, get_with};
 use crate::log::{Log, place};
-use crate::opening::replayed;
-use crate::setting::{Setting, status};
+use crate::setting::{Setting, replayed, status};
 
 /// An event that says of itself to be of a type that nobody knows.
 struct Unknown<'e>(&'e ShopEvent);

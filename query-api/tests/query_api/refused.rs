@@ -1,4 +1,5 @@
 //! Every request that is refused, with what it names.
+//! With the shop: each of its routes refuses by the kernel's rules.
 
 use axum::body::Body;
 use axum::http::{Method, Request};

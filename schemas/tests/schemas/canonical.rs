@@ -1,4 +1,5 @@
-//! The fast way to open an event is taken for all that we write, and finds what the parser finds.
+//! The fast way to open an event is taken for all that we write, and finds what the parser finds. With the shop, since it
+//! holds of every type that is published, by its samples.
 
 use std::collections::BTreeSet;
 

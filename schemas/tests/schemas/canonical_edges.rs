@@ -1,4 +1,4 @@
-//! Numbers and times at their limits: which of them are canonical.
+//! Numbers and times at their limits: which of them are canonical. With the shop, whose samples it varies.
 
 use crate::canonical::open_both_ways;
 use crate::files::sample_at;

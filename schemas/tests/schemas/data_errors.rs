@@ -1,4 +1,5 @@
-//! Whatever is wrong with an event's type or data, the error names the type and the field.
+//! Whatever is wrong with an event's type or data, the error names the type and the field. With the shop, since it holds of
+//! each of its types.
 
 use daybook_event::event_data::{DataError, EventData, EventError, open, read_fields};
 use schemas::{OrderEvent, ProductEvent, ShopEvent, UserEvent};

@@ -1,4 +1,5 @@
-//! Any event, whatever its text and numbers, opens to what was sealed, in both content modes.
+//! Any event, whatever its text and numbers, opens to what was sealed, in both content modes, and is as the published
+//! schemas describe it: which is why this stays with the shop.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;

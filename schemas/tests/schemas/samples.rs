@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use daybook_event::envelope;
+use daybook_event::envelope::{self, seal};
 use daybook_event::event_data::open;
 use schemas::ShopEvent;
 
-use crate::files::{binary_samples, data_schemas, envelope_schema, json, samples, validator};
+use crate::files::{binary_samples, data_schemas, envelope_schema, json, sample_at, samples, validator};
 
 #[test]
 fn every_sample_opens_and_validates() {
@@ -48,6 +48,18 @@ fn every_schema_leaves_room_for_what_is_not_known_yet() {
         let mut data = json(&sample.value)["data"].clone();
         data["unknown_field"] = "ignored".into();
         assert!(validator(&data_schemas()[&sample.event_type]).is_valid(&data), "{}", sample.path);
+    }
+}
+
+#[test]
+fn binary_samples_open_to_the_same_as_their_structured_twins() {
+    for (path, sample) in binary_samples() {
+        let twin = sample_at(&path.replace("samples-binary", "samples"));
+        let value = Some(sample.value.as_bytes());
+        let envelope = envelope::open(value, || sample.headers()).unwrap();
+        assert_eq!(seal(&envelope).unwrap(), twin.value, "{path}");
+        let opened = open::<ShopEvent>(value, || sample.headers()).unwrap();
+        assert_eq!(opened, open(Some(&twin.value), Vec::new).unwrap(), "{path}");
     }
 }
 

@@ -1,4 +1,5 @@
 //! What C decides while it cannot hear all that A and B say.
+//! Of the kernel, and with the shop: a decision of C rests on two services at once.
 
 use daybook_kafka::partition_for_key;
 use serde_json::json;

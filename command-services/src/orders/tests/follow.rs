@@ -1,4 +1,5 @@
 //! Following services A and B: waiting for tokens, checkpoints, and what stops it.
+//! Of the kernel, and with the shop: C is the service that follows two others, with values in rows of their own.
 
 use std::time::Duration;
 

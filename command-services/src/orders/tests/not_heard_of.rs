@@ -1,4 +1,5 @@
 //! What an idempotency key keeps of a refusal that rests on what C has not heard of: nothing.
+//! Of the kernel, and with the shop: the refusal is one of C's rules.
 
 use serde_json::json;
 use uuid::Uuid;

@@ -1,5 +1,6 @@
 //! Records of services A and B that C cannot take: an event that it cannot read parks its user or product, all else stops
 //! the following.
+//! Of the kernel, and with the shop: which of two followed tables a record belongs to shows in what C then decides.
 
 use std::time::Instant;
 

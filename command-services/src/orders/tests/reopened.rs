@@ -1,4 +1,5 @@
 //! What C has followed, when its store fails, and what of it is on disk.
+//! Of the kernel, and with the shop, whose C has followed rows besides its own.
 
 use tempfile::TempDir;
 use uuid::Uuid;

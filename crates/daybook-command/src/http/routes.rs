@@ -163,8 +163,9 @@ impl<A: Aggregate> Routes<A> {
 fn handler<A: Aggregate>(route: Route<A>) -> MethodRouter<Shared<A>> {
     // A route has one of three methods.
     let method = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::POST);
+    let route = Arc::new(route);
     on(method, move |State(service): State<Shared<A>>, request: Request| {
-        let route = route.clone();
+        let route = Arc::clone(&route);
         async move { answer(&service, &route, request).await }
     })
 }

@@ -11,7 +11,7 @@ const SERVICE: &str = "letters";
 /// What happened to a letter.
 #[derive(Debug, Clone, PartialEq, Event)]
 #[event(service = SERVICE, topic = "letters.events", prefix = "post.letter.")]
-enum LetterEvent {
+pub(crate) enum LetterEvent {
     #[event("written.v3")]
     #[upcast(from = "written.v2", with = to_nobody)]
     #[upcast(from = "written.v1", with = of_one_page)]
@@ -38,7 +38,7 @@ enum LetterEvent {
 }
 
 #[derive(Debug, Clone, PartialEq, Fields)]
-struct Written {
+pub(crate) struct Written {
     pages: u16,
     #[key]
     letter_id: Uuid,
@@ -47,7 +47,7 @@ struct Written {
 }
 
 #[derive(Debug, Clone, PartialEq, Fields)]
-struct Address {
+pub(crate) struct Address {
     street: String,
     door: Option<i8>,
 }
@@ -100,7 +100,7 @@ enum PostEvent {
 const ID: Uuid = Uuid::from_u128(7);
 const ID_TEXT: &str = "00000000-0000-0000-0000-000000000007";
 
-fn written() -> LetterEvent {
+pub(crate) fn written() -> LetterEvent {
     let to = Some(Address { street: "Row".to_owned(), door: Some(-3) });
     LetterEvent::Written(Written { pages: 2, letter_id: ID, to, is_secret: true })
 }

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, Uri, Version, header};
@@ -20,11 +21,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::answer::{ApiError, HiddenCause};
 use super::body::no_body;
 use super::problem_types::{METHOD_NOT_ALLOWED, NO_SUCH_PATH, OVERLOADED, TIMEOUT};
-use super::request_metrics::RequestMetrics;
+use super::request_metrics::{RequestMetrics, Route, label};
 use super::shortened;
-
-/// Label of requests to paths outside the route table.
-const NO_ROUTE: &str = "none";
 
 #[derive(Debug, Clone)]
 pub struct GuardLimits {
@@ -41,14 +39,13 @@ pub fn guarded<S: Clone + Send + Sync + 'static>(
     metrics: Arc<RequestMetrics>,
 ) -> Router<S> {
     let timeout = limits.request_timeout;
-    // In one piece: each layer of a router of its own costs every request allocations.
+    // In one piece, and one function around it: each one more costs every request allocations.
     let bounds = ServiceBuilder::new()
-        .layer(from_fn_with_state(metrics, counted))
+        .layer(from_fn_with_state((metrics, limits.body_timeout), counted))
         .layer(HandleErrorLayer::new(move |error: BoxError| async move { given_up(&error, timeout) }))
         .load_shed()
         .option_layer(limits.requests_max.map(GlobalConcurrencyLimitLayer::new))
         .layer(TimeoutLayer::new(timeout))
-        .layer(from_fn_with_state(limits.body_timeout, without_body))
         .layer(CatchPanicLayer::custom(panicked));
     routes.fallback(no_such_path).method_not_allowed_fallback(method_not_allowed).layer(bounds)
 }
@@ -70,30 +67,35 @@ fn given_up(error: &BoxError, timeout: Duration) -> ApiError {
     ApiError::new(&TIMEOUT, detail)
 }
 
-async fn without_body(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    if !super::body::takes_none(&parts.method) {
-        return next.run(Request::from_parts(parts, body)).await;
-    }
-    match no_body(&parts.method, body, timeout).await {
-        Ok(()) => next.run(Request::from_parts(parts, axum::body::Body::empty())).await,
-        Err(refused) => refused.into_response(),
-    }
-}
-
-async fn counted(State(metrics): State<Arc<RequestMetrics>>, request: Request, next: Next) -> Response {
+/// Counts a request, and refuses a body where none is taken: outside of the bounds, since who waits for one takes no place.
+async fn counted(
+    State((metrics, body_timeout)): State<(Arc<RequestMetrics>, Duration)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = label(request.method());
+    let route = Route(request.extensions().get::<MatchedPath>().cloned());
     let at_work = metrics.at_work();
-    let response = next.run(request).await;
+    let response = match without_body(request, body_timeout).await {
+        Ok(request) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    };
     drop(at_work);
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    metrics.answered(&method, route, response.status(), began.elapsed());
+    metrics.answered(method, &route, response.status(), began.elapsed());
     if let Some(HiddenCause(cause)) = response.extensions().get() {
-        metrics.failed(route, cause);
+        metrics.failed(&route, cause);
     }
     response
+}
+
+async fn without_body(request: Request, timeout: Duration) -> Result<Request, ApiError> {
+    if !super::body::takes_none(request.method()) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    no_body(&parts.method, body, timeout).await?;
+    Ok(Request::from_parts(parts, Body::empty()))
 }
 
 /// Refuses a request without the one `Host` that HTTP/1.1 asks for (RFC 9112, 3.2).
