@@ -19,6 +19,22 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// What a file holds; none if it is not there.
+pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// The outcome of a removal; it is as well if there was nothing to remove.
+pub fn if_there(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Replaces `path` in one step, but not durably: readers see the old content or the new.
 pub fn replace_fast(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let temporary = temporary(path);
