@@ -9,9 +9,6 @@
 //! Rim: [`generation`] (disk; only `rows.rs` imports sled), [`read_model`] (directories),
 //! [`follower`] and [`replay()`] (Kafka, threads, clocks).
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod block;
 mod cache;
 mod catch_up;

@@ -8,7 +8,7 @@ use daybook_event::place::Place;
 use daybook_event::sequence::SequenceError;
 use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
 use daybook_kafka::{Kafka, Start};
-use daybook_stream::{Located, PartitionState, Refusal, Unowned, Watched, locate, share_log_ids};
+use daybook_stream::{Discontinuity, Located, PartitionState, Unowned, Watched, locate, share_log_ids};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -188,8 +188,8 @@ impl Source {
     }
 
     /// Why an event must stop the projection.
-    pub(super) fn stop(&self, offset: i64, refusal: Refusal) -> StopReason {
-        let Refusal { id, error } = refusal;
+    pub(super) fn stop(&self, offset: i64, refusal: Discontinuity) -> StopReason {
+        let Discontinuity { id, error } = refusal;
         StopReason::Sequence { at: self.at(offset, Some(id)), error }
     }
 

@@ -9,9 +9,6 @@
 //! Rim: [`run`] (one process), [`service`] (all of it but the port), `generations` (which generation is served, and its
 //! follower), `builder` (replays), `router` (routes that every domain has).
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod admin;
 pub mod api;
 pub mod as_of;

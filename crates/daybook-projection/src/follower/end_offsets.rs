@@ -110,7 +110,7 @@ impl EndOffsets {
     fn check_topics(&self, monitor: &mut BrokerMonitor) {
         let checkpoint = self.progress.borrow().checkpoint.clone();
         let followed = sources::topics_of(&checkpoint);
-        let faults = monitor.look(&followed);
+        let faults = monitor.check(&followed);
         for fault in &faults {
             if let TopicError::PartitionCount { topic: full_name, expected, actual } = fault
                 && let Some((topic, _)) =

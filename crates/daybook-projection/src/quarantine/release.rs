@@ -9,7 +9,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use daybook_event::event_data::EventData;
-use daybook_stream::{Refusal, ReopenError};
+use daybook_stream::{Discontinuity, ReopenError};
 use serde::{Deserialize, Serialize};
 
 use super::index::KeyInPartition;
@@ -238,7 +238,9 @@ impl<'g, E: EventData> Leaving<'g, E> {
         let opened = reopened.map_err(|error| match error {
             ReopenError::Unreadable(error) => StopReason::unreadable(at(event_id), error),
             ReopenError::Foreign(why) => StopReason::unowned(at(event_id), why),
-            ReopenError::Elsewhere(Refusal { id, error }) => StopReason::Sequence { at: at(Some(id)), error },
+            ReopenError::Elsewhere(Discontinuity { id, error }) => {
+                StopReason::Sequence { at: at(Some(id)), error }
+            }
         })?;
         let change_at = change_at(opened.time.as_microsecond());
         let left_out = self.skips.views(index, &source.id, position, change_at.time_us);

@@ -44,7 +44,7 @@ pub(super) fn inspect<E>(
     let log = topics::all_watermarks(kafka, &sources::partitions(&start))?;
     sources::check(&start, &log, kafka.embedded)?;
     // Tells what does not keep this replay from its end, but would keep a later one.
-    TopicWatch::open(kafka).map_err(TopicError::from)?.look(&sources::topics_of(&start));
+    TopicWatch::open(kafka).map_err(TopicError::from)?.check(&sources::topics_of(&start));
     Ok(log)
 }
 
