@@ -174,7 +174,7 @@ fn what_cannot_be_resumed_is_told_and_goes_when_it_is_discarded() {
     let stopped = replay(&broker.kafka, &read_model, domain::projection(), &aside, |_| {}, &cancelled);
     assert!(matches!(stopped, Err(ReplayError::Cancelled { .. })));
     rewrite_journal(&directory.path().join("gen-000001"), |journal| {
-        journal.replace("\"version\":4", "\"version\":99")
+        journal.replace("\"version\":5", "\"version\":99")
     });
     let refused = rebuild(&broker, directory.path(), &options()).unwrap_err().to_string();
     assert!(refused.contains("gen-000001 was left unfinished") && refused.contains("--discard"), "{refused}");
