@@ -1,5 +1,5 @@
 #![no_main]
 
-use daybook_command::any_bytes;
+use daybook_command::fuzz_checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| any_bytes::remembered(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_checks::remembered(bytes));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::references::{FactsOf, Followed, References};
+use crate::references::{FactsOf, Followed, References};
 
 /// One kind of aggregate, and with it one command service.
 ///

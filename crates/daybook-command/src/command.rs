@@ -7,10 +7,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::aggregate::Aggregate;
-use crate::fields::{Damaged, Fields, put_number, put_sized};
-use crate::idempotency::IdempotencyKey;
-use crate::rows::Parked;
-use crate::writer::Superseded;
+use crate::commit::idempotency::IdempotencyKey;
+use crate::fencing::Fenced;
+use crate::service::Busy;
+use crate::store::fields::{Damaged, Fields, put_number, put_sized};
+use crate::store::rows::Parked;
 
 pub(crate) struct Request<A: Aggregate> {
     pub aggregate_id: Uuid,
@@ -60,16 +61,16 @@ pub(crate) struct Cause {
 
 /// Why a command was not decided, or its outcome is not known. Never remembered under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Undecided {
+pub(crate) enum CommandError {
     #[error("too many commands are waiting; try again later")]
     QueueFull,
     #[error(
-        "{unsent} events wait to be sent to Kafka, which is as many as may; commands are taken again once Kafka is back"
+        "{unsent} events wait to be sent to Kafka, which is the limit; commands are accepted again once Kafka is back"
     )]
     OutboxFull { unsent: u64 },
     #[error(
-        "{unsent} events of partition {partition} wait to be sent to Kafka, which is its share of as many as may; commands that write to it \
-         are taken again once Kafka takes them"
+        "{unsent} events of partition {partition} wait to be sent to Kafka, which is its share of the limit; commands that write to it \
+         are accepted again once Kafka takes them"
     )]
     PartitionFull { partition: usize, unsent: u64 },
     /// Also of another partition, whose unique keys it would have to know.
@@ -84,13 +85,13 @@ pub(crate) enum Undecided {
         differs: bool,
     },
     #[error(
-        "the journal has {bytes} bytes, which is nearly as many as may be (--journal-bytes-max): {unsent} events wait to be sent to Kafka, \
-         and {keys} idempotency keys are remembered, for --idempotency-age-s-min at least; commands are taken again once events are sent \
+        "the journal has {bytes} bytes, which is nearly the limit (--journal-bytes-max): {unsent} events wait to be sent to Kafka, \
+         and {keys} idempotency keys are remembered, for --idempotency-age-s-min at least; commands are accepted again once events are sent \
          or keys are old enough"
     )]
     JournalFull { bytes: u64, unsent: u64, keys: usize },
     #[error(
-        "{kept} idempotency keys are remembered, which is as many as may, and none of them is old enough to be forgotten; try again later"
+        "the limit of {kept} idempotency keys is reached, and none of them is old enough to be forgotten; try again later"
     )]
     KeysFull { kept: u64 },
     #[error(
@@ -99,7 +100,7 @@ pub(crate) enum Undecided {
     )]
     KeyUnreadable { detail: String },
     #[error(
-        "the command could not be written to disk: {detail}; repeat it with the same Idempotency-Key once the disk is well"
+        "the command could not be written to disk: {detail}; repeat it with the same Idempotency-Key once the disk works again"
     )]
     StoreFails { detail: String },
     #[error("{detail}; repeat the command with the same Idempotency-Key once it does")]
@@ -119,13 +120,25 @@ pub(crate) enum Undecided {
     #[error("{reason}; no command is accepted until then")]
     RelayHalted { reason: String },
     #[error("{by}; this process accepts no command any more, repeat the request there")]
-    Superseded { by: Superseded },
+    Fenced { by: Fenced },
     #[error("the service is stopping; try again")]
     Stopping,
     #[error("the command met a fault of this service; its log says more")]
     Fault,
     #[error("the Idempotency-Key was used for another request; use a new key for a new request")]
     KeyReused,
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error(
+        "the command is stored here and will be sent to Kafka, which has not acknowledged it within {waited_ms} ms; repeat the \
+         request with its Idempotency-Key to get its answer, or read the resource"
+    )]
+    NotAcknowledged { waited_ms: u128 },
+    #[error(
+        "the command is stored here, but another writer has taken over before the log had it, and its events will never be \
+         there: {by}; repeat the request there"
+    )]
+    StoredAndFenced { by: Fenced },
     #[error("the command would write {bytes} bytes, which is more than an event may have")]
     TooLarge { bytes: usize },
 }
@@ -138,18 +151,19 @@ pub(crate) struct Reply {
 
 pub(crate) struct Job<A: Aggregate> {
     pub(crate) request: Request<A>,
-    pub(crate) reply_to: oneshot::Sender<Result<Reply, Undecided>>,
+    pub(crate) reply_to: oneshot::Sender<Result<Reply, CommandError>>,
 }
 
 pub(crate) fn precondition_failed(version: u64) -> Problem {
     let detail = format!(
-        "the resource is at version {version}, which is not as If-Match or If-None-Match wants it; read it again and decide anew"
+        "the resource is at version {version}, which does not match If-Match or If-None-Match; read it again and decide again"
     );
     Problem::of(&PRECONDITION_FAILED, detail).with("version", version)
 }
 
 pub(crate) fn nothing_matches() -> Problem {
-    let detail = "there is no such resource yet, so nothing is as If-Match wants it; send the request without If-Match";
+    let detail =
+        "there is no such resource yet, so nothing matches If-Match; send the request without If-Match";
     Problem::of(&PRECONDITION_FAILED, detail)
 }
 

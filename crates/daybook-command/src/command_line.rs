@@ -12,11 +12,11 @@ use daybook_service::program::{self, ServiceFlags};
 use daybook_service::settings::word;
 use daybook_service::{EXIT_FAILED, SettingErrors, shutdown_signal};
 
-use super::aggregate::Aggregate;
-use super::directory::{Directory, DirectoryError, journal_in};
-use super::http::Routes;
-use super::run::{RunError, run};
-use super::settings::{AnswerAfter, Limits, Settings};
+use crate::aggregate::Aggregate;
+use crate::http::Routes;
+use crate::run::{RunError, run};
+use crate::settings::{AnswerAfter, Limits, Settings};
+use crate::store::directory::{Directory, DirectoryError, journal_in};
 
 /// Flags of a command service. Taken as text and checked together, so that one run shows everything that is wrong.
 #[derive(clap::Parser, Clone, Debug)]
@@ -157,7 +157,7 @@ fn check_pairs(limits: &Limits, answer_after: AnswerAfter, errors: &mut SettingE
     let (kafka, request) = (limits.kafka_wait_max.as_millis(), limits.request_timeout.as_millis());
     if answer_after == AnswerAfter::Kafka && kafka >= request {
         errors.push(format!(
-            "--kafka-wait-ms-max: {kafka} is not below --request-timeout-ms, which is {request}: nobody would be told that the \
+            "--kafka-wait-ms-max: {kafka} is not below --request-timeout-ms, which is {request}: the client would not learn that the \
              command is stored"
         ));
     }

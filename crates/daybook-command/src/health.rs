@@ -11,15 +11,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::command::Undecided;
-use crate::positions::Shut;
+use crate::command::CommandError;
+use crate::outbox::positions::Shut;
 
 /// After so long without an answer of the disk, commands are refused at once.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// After so long the process ends: whoever starts it again may find another disk, or says where it hangs.
 const HUNG_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks whether it answers.
-pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const CHECK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why journal or store cannot be written, as long as it is so, and what the disk is asked for.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Health {
         self.state().no_room = Some(reason);
     }
 
-    pub(crate) fn well_again(&self) {
+    pub(crate) fn recovered(&self) {
         let mut state = self.state();
         (state.failure, state.no_room) = (None, None);
     }
@@ -92,13 +92,13 @@ impl Health {
     }
 
     /// Whoever looks, at `now`, and before at `then`: the time in which the process stood still does not count.
-    pub(crate) fn looked(&self, then: Instant, now: Instant) {
+    pub(crate) fn checked(&self, then: Instant, now: Instant) {
         let apart = now.saturating_duration_since(then);
         if apart < STOOD_STILL_AFTER {
             return;
         }
         if let Some(since) = self.state().asked_at.as_mut() {
-            *since = (*since + (apart - LOOK_PAUSE)).min(now);
+            *since = (*since + (apart - CHECK_PAUSE)).min(now);
         }
     }
 
@@ -115,56 +115,38 @@ impl Health {
 pub(crate) type Figure = Gauge<u64, AtomicU64>;
 type ByReason = Family<ReasonLabel, Figure>;
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotReady {
-    #[error("the service is starting: {0}")]
-    Starting(String),
-    #[error("the store fails: {0}")]
-    StoreFails(String),
-    #[error("the store fails: {0}")]
-    NoRoom(String),
-    #[error("{0}")]
-    DiskHangs(String),
-    #[error("{0}")]
-    RelayHalted(String),
-    #[error("{0}")]
-    NotCompared(String),
-    #[error("following has stopped: {0}")]
-    FollowingStopped(String),
-    #[error("other services' topics are still being followed up to their ends")]
-    CatchingUp,
+/// Why the service is not ready: as `/metrics` names the reason, and as `/health/ready` says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotReady {
+    kind: &'static str,
+    pub(crate) said: String,
 }
 
-impl NotReady {
-    const KINDS: [&'static str; 8] = [
-        "starting",
-        "store-fails",
-        "no-room",
-        "disk-hangs",
-        "relay-halted",
-        "not-compared",
-        "following-stopped",
-        "catching-up",
-    ];
+const NOT_READY_KINDS: [&str; 8] = [
+    "starting",
+    "store-fails",
+    "no-room",
+    "disk-hangs",
+    "relay-halted",
+    "not-compared",
+    "following-stopped",
+    "catching-up",
+];
 
-    fn kind(&self) -> &'static str {
-        let [starting, store, room, disk, relay, compared, following, catching_up] = Self::KINDS;
-        match self {
-            Self::Starting(_) => starting,
-            Self::StoreFails(_) => store,
-            Self::NoRoom(_) => room,
-            Self::DiskHangs(_) => disk,
-            Self::RelayHalted(_) => relay,
-            Self::NotCompared(_) => compared,
-            Self::FollowingStopped(_) => following,
-            Self::CatchingUp => catching_up,
-        }
+impl NotReady {
+    pub(crate) fn new(kind: &'static str, said: String) -> Self {
+        debug_assert!(NOT_READY_KINDS.contains(&kind), "{kind} has no figure");
+        Self { kind, said }
+    }
+
+    pub(crate) fn starting(how_far: &str) -> Self {
+        Self::new("starting", format!("the service is starting: {how_far}"))
     }
 }
 
 /// All reasons as one text; none if the service is ready.
 pub(crate) fn said(reasons: &[NotReady]) -> Option<String> {
-    let said: Vec<_> = reasons.iter().map(NotReady::to_string).collect();
+    let said: Vec<_> = reasons.iter().map(|reason| &*reason.said).collect();
     (!said.is_empty()).then(|| said.join("; "))
 }
 
@@ -175,7 +157,7 @@ const SHUT_KINDS: [&str; 3] = ["outbox-full", "journal-full", "partition-away"];
 #[derive(Debug)]
 pub(crate) struct Refusing {
     /// Why no partition does, if none does.
-    pub(crate) all: Option<Undecided>,
+    pub(crate) all: Option<CommandError>,
     pub(crate) some: Shut,
     pub(crate) partitions: usize,
     pub(crate) has_unique_keys: bool,
@@ -188,7 +170,7 @@ impl Refusing {
     }
 
     fn count(&self, kind: &str) -> usize {
-        let is_it = |why: &&Undecided| shut_kind(why) == Some(kind);
+        let is_it = |why: &&CommandError| shut_kind(why) == Some(kind);
         match self.all.as_ref().filter(is_it) {
             Some(_) => self.partitions,
             None => self.some.reasons().filter(is_it).count(),
@@ -196,12 +178,12 @@ impl Refusing {
     }
 }
 
-fn shut_kind(why: &Undecided) -> Option<&'static str> {
+fn shut_kind(why: &CommandError) -> Option<&'static str> {
     let [outbox, journal, away] = SHUT_KINDS;
     match why {
-        Undecided::OutboxFull { .. } | Undecided::PartitionFull { .. } => Some(outbox),
-        Undecided::JournalFull { .. } => Some(journal),
-        Undecided::PartitionAway { .. } => Some(away),
+        CommandError::OutboxFull { .. } | CommandError::PartitionFull { .. } => Some(outbox),
+        CommandError::JournalFull { .. } => Some(journal),
+        CommandError::PartitionAway { .. } => Some(away),
         _ => None,
     }
 }
@@ -211,37 +193,26 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Readiness {
-    ready: Figure,
-    not_ready: ByReason,
-    shut_partitions: ByReason,
-}
-
-impl Readiness {
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("ready", "1 while the service is ready, else 0", self.ready.clone());
-        let not_ready = self.not_ready.clone();
-        registry.register("not_ready", "1 for each reason why the service is not ready, else 0", not_ready);
-        let shut = self.shut_partitions.clone();
-        registry.register("shut_partitions", "Partitions that take no events, by reason", shut);
+/// Every kind of reason has its figure, also where it is 0, so that an alert can rely on it.
+pub(crate) fn register_readiness(
+    registry: &mut Registry,
+    not_ready: &[NotReady],
+    refusing: Option<&Refusing>,
+) {
+    let (ready, reasons, shut) = (Figure::default(), ByReason::default(), ByReason::default());
+    ready.set(u64::from(not_ready.is_empty()));
+    for reason in NOT_READY_KINDS {
+        let stands = not_ready.iter().any(|standing| standing.kind == reason);
+        reasons.get_or_create(&ReasonLabel { reason }).set(u64::from(stands));
     }
-
-    /// Every kind of reason has its figure, also where it is 0, so that an alert can rely on it.
-    pub(super) fn set_ready(&self, not_ready: &[NotReady]) {
-        self.ready.set(u64::from(not_ready.is_empty()));
-        for reason in NotReady::KINDS {
-            let stands = not_ready.iter().any(|standing| standing.kind() == reason);
-            self.not_ready.get_or_create(&ReasonLabel { reason }).set(u64::from(stands));
+    for reason in SHUT_KINDS {
+        if let Some(refusing) = refusing {
+            shut.get_or_create(&ReasonLabel { reason }).set(refusing.count(reason) as u64);
         }
     }
-
-    pub(super) fn set_refusing(&self, refusing: &Refusing) {
-        for reason in SHUT_KINDS {
-            let count = refusing.count(reason) as u64;
-            self.shut_partitions.get_or_create(&ReasonLabel { reason }).set(count);
-        }
-    }
+    registry.register("ready", "1 while the service is ready, else 0", ready);
+    registry.register("not_ready", "1 for each reason why the service is not ready, else 0", reasons);
+    registry.register("shut_partitions", "Partitions that take no events, by reason", shut);
 }
 
 #[cfg(test)]
@@ -254,12 +225,12 @@ mod tests {
         let _writing = health.writing();
         health.state().asked_at = began.checked_sub(Duration::from_secs(62));
         let last_look = began.checked_sub(Duration::from_secs(61)).unwrap();
-        health.looked(last_look, began);
+        health.checked(last_look, began);
         assert_eq!(health.hung(), None);
         assert_eq!(health.stuck(), None);
         // Waited before and after it is counted.
         health.state().asked_at = began.checked_sub(Duration::from_secs(92));
-        health.looked(began.checked_sub(Duration::from_secs(30)).unwrap(), began);
+        health.checked(began.checked_sub(Duration::from_secs(30)).unwrap(), began);
         assert!(health.hung().is_some());
     }
 
@@ -268,7 +239,7 @@ mod tests {
         let (health, began) = (Health::default(), Instant::now());
         let _writing = health.writing();
         health.state().asked_at = began.checked_sub(Duration::from_secs(62));
-        health.looked(began.checked_sub(LOOK_PAUSE).unwrap(), began);
+        health.checked(began.checked_sub(CHECK_PAUSE).unwrap(), began);
         assert!(health.hung().is_some());
     }
 

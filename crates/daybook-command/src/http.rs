@@ -26,7 +26,7 @@ use crate::aggregate::Aggregate;
 use crate::http::command::position_header;
 use crate::service::Service;
 
-pub(super) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
+pub(crate) fn guarded<A: Aggregate>(routes: Router<Arc<Service<A>>>, service: Arc<Service<A>>) -> Router {
     let limits = GuardLimits {
         // Who waits, for a body or for something to happen, must not take the place of who works: the service counts itself.
         requests_max: None,
@@ -62,26 +62,47 @@ async fn ready<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response
 }
 
 async fn metrics<A: Aggregate>(State(service): State<Arc<Service<A>>>) -> Response {
-    service.metrics.unsent_events.set(service.positions.unsent());
-    service.metrics.stalled_partitions.set(service.positions.stalled() as u64);
-    service.metrics.halted_partitions.set(service.positions.halted_partitions() as u64);
-    service.metrics.waiting_requests.set(service.places.waiting() as u64);
-    service.metrics.journal_bytes.set(service.journal.bytes());
-    service.metrics.index_bytes.set(service.store.bytes());
-    service.metrics.idempotency_keys.set(service.journal.keys() as u64);
-    let quarantine = service.followed.quarantine();
-    service.metrics.quarantined_keys.set(quarantine.keys);
-    service.metrics.quarantined_events.set(quarantine.events);
-    service.metrics.silent_partitions.set(service.followed.silent() as u64);
-    service.metrics.set_aside_records.set(service.set_aside_records());
-    service.metrics.readiness.set_ready(&service.not_ready_for());
-    service.metrics.readiness.set_refusing(&service.refusing());
-    figures(service.metrics.render())
+    let (positions, followed, journal) = (&service.positions, &service.followed, &service.journal);
+    let (quarantine, waiting) = (followed.quarantine(), service.slots.waiting() as u64);
+    let present = [
+        ("outbox_unsent_events", "Events that Kafka has not acknowledged yet", positions.unsent()),
+        (
+            "relay_halted_partitions",
+            "Partitions of which nothing is sent until an operator repairs them",
+            positions.halted_partitions() as u64,
+        ),
+        (
+            "relay_stalled_partitions",
+            "Partitions that acknowledge nothing although events of them wait",
+            positions.stalled() as u64,
+        ),
+        ("waiting_requests", "Requests that wait for other services' events or for Kafka", waiting),
+        ("journal_bytes", "Bytes of the journal", journal.bytes()),
+        ("idempotency_keys", "Idempotency keys that are remembered", journal.keys() as u64),
+        (
+            "index_bytes",
+            "Bytes of the index's file, which is reused and does not shrink",
+            service.store.bytes(),
+        ),
+        (
+            "silent_partitions",
+            "Partitions of other services that are away, or not yet read up to where they came back",
+            followed.silent() as u64,
+        ),
+        ("quarantined_keys", "Aggregates of other services of which events wait", quarantine.keys),
+        ("quarantined_events", "Events of other services that wait", quarantine.events),
+        (
+            "set_aside_records",
+            "Records that are no events of the topic's service",
+            service.set_aside_records(),
+        ),
+    ];
+    figures(service.metrics.render(&present, &service.not_ready_for(), &service.refusing()))
 }
 
 /// Answers with the state of the aggregate that the path names, or with why it is not shown. Either names the position of the
 /// aggregate's last event, or a later one of its partition.
-pub(super) async fn show<A: Aggregate>(service: &Service<A>, request: Request) -> Response {
+pub(crate) async fn show<A: Aggregate>(service: &Service<A>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     read(service, &parts).await.unwrap_or_else(IntoResponse::into_response)
 }

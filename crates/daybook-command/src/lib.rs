@@ -5,49 +5,34 @@
 //! From the journal `relay` brings the events to Kafka.
 //! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod aggregate;
-#[cfg(any(test, fuzzing))]
-pub mod any_bytes;
-mod before;
 mod command;
 pub mod command_line;
-mod committer;
-mod directory;
-mod fields;
-mod followed;
-mod follower;
-mod group;
+mod commit;
+mod fencing;
+mod follow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz_checks;
 mod health;
 pub mod http;
-mod idempotency;
 mod incoming;
-mod index;
-mod kept;
-mod keys;
 mod log_watch;
 mod metrics;
-mod positions;
+mod outbox;
 mod reconcile;
 mod recover;
 mod references;
-mod relay;
-mod rows;
 mod run;
 mod running;
-mod seal;
 mod service;
 mod settings;
 mod start;
-mod writer;
+mod store;
 
 pub use aggregate::{Aggregate, UniqueKeys};
-pub use directory::DirectoryError;
+pub use fencing::{ClaimError, Fenced, UnpublishedEvents};
 pub use incoming::{At, IncomingError, IncomingFault};
-pub use reconcile::TailError;
-pub use recover::{RecoverError, TakeError};
+pub use recover::RecoverError;
 pub use references::{
     Existence, FactsOf, Followed, REFERENCE_BYTES_MAX, Reference, ReferenceError, ReferenceUpdate, References,
 };
@@ -56,10 +41,10 @@ pub use run::run;
 pub use service::Service;
 pub use settings::{AnswerAfter, Limits, Settings};
 pub use start::StartError;
-pub use writer::{ClaimError, InstanceError, OtherInstance, Superseded, Unsaved};
+pub use store::directory::DirectoryError;
 
 #[cfg(test)]
-pub(crate) use {run::Starting, running::Running, seal::SystemAmbient};
+pub(crate) use {commit::seal::SystemAmbient, run::StartProgress, running::Running};
 
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

@@ -1,5 +1,5 @@
-//! Looks at topics while the service runs: whether the end of the own one went back, whether somebody else writes it,
-//! whether somebody has changed it, or one that is followed, so that it loses events, and whether those that are followed are still
+//! Looks at topics while the service runs: whether the end of the own one went back, whether another process writes it,
+//! whether it was changed, or one that is followed, so that it loses events, and whether those that are followed are still
 //! the same logs.
 //!
 //! An end that went back, or that lies further on than what this service has sent, makes the relay compare log and store
@@ -16,13 +16,13 @@ use daybook_kafka::topics::{Held, TopicError, Watermarks};
 use daybook_service::Slot;
 use daybook_stream::{BrokerMonitor, Watched};
 
-use super::followed::{At, FollowedPositions, Place};
-use super::metrics::Metrics;
-use super::positions::Positions;
-use super::reconcile::OwnTopic;
+use crate::follow::positions::{FollowedPositions, FollowedTo, TablePartition};
+use crate::metrics::Metrics;
+use crate::outbox::positions::Positions;
+use crate::reconcile::OwnTopic;
 
 /// Pause between two looks at the ends: how long a log that went back by an election may go unseen.
-const LOOK_PAUSE: Duration = Duration::from_secs(2);
+const CHECK_PAUSE: Duration = Duration::from_secs(2);
 
 pub(crate) struct LogWatch {
     pub(crate) own: OwnTopic,
@@ -41,7 +41,7 @@ impl LogWatch {
         let all: Vec<_> = (0..self.own.partitions).map(|partition| (self.own.topic, partition)).collect();
         let mut before = vec![None; all.len()];
         let turn = move |monitor: &mut BrokerMonitor| self.turn(monitor, &all, &mut before);
-        BrokerMonitor::start("log-watch", kafka, turn, move || positions.wait_for_stop(LOOK_PAUSE))
+        BrokerMonitor::start("log-watch", kafka, turn, move || positions.wait_for_stop(CHECK_PAUSE))
     }
 
     fn turn(
@@ -53,7 +53,7 @@ impl LogWatch {
         match monitor.held(all) {
             Ok(now) => self.compare_ends(before, &now),
             // Kafka being away is the relay's news.
-            Err(error) => tracing::debug!("the topic cannot be looked at: {error}"),
+            Err(error) => tracing::debug!("the ends of the topic cannot be read: {error}"),
         }
         self.listen(monitor);
         if monitor.is_look_due() {
@@ -82,7 +82,8 @@ impl LogWatch {
     /// Which partitions that are followed can be heard at present, and whether they are still what is followed.
     fn listen(&self, monitor: &mut BrokerMonitor) {
         let (places, follows) = (self.followed.places(), self.followed.follows());
-        let name = |((table, partition), _): &(Place, At)| (follows[*table].topic, *partition);
+        let name =
+            |((table, partition), _): &(TablePartition, FollowedTo)| (follows[*table].topic, *partition);
         let all: Vec<_> = places.iter().map(name).collect();
         if all.is_empty() {
             return;
@@ -92,7 +93,7 @@ impl LogWatch {
         let held = monitor.held(&all);
         let held = held.unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
         self.followed.set_answers(places.iter().map(|(place, _)| *place).zip(&held));
-        let watched = |(((place, at), held), reading): ((&(Place, At), Held), Reading)| {
+        let watched = |(((place, at), held), reading): ((&(TablePartition, FollowedTo), Held), Reading)| {
             let (topic, partition) = (follows[place.0].topic, place.1);
             let followed =
                 |Watermarks { low, high }| Followed { next_offset: at.next_offset, low, high, reading };
@@ -105,8 +106,8 @@ impl LogWatch {
     }
 
     fn check(&self, monitor: &mut BrokerMonitor) {
-        let own = monitor.look(&[(self.own.topic, self.own.partitions)]);
-        let followed = monitor.look(&self.followed.topics());
+        let own = monitor.check(&[(self.own.topic, self.own.partitions)]);
+        let followed = monitor.check(&self.followed.topics());
         self.metrics.topic_faults.set((own.len() + followed.len()) as u64);
         self.positions.set_log_fault(sentence(&own));
         self.followed.set_faults(followed);
@@ -125,7 +126,7 @@ fn went_back(topic: &str, before: &[Option<Watermarks>], now: &[Held]) -> Option
 }
 
 /// All of them as one text; none if there are none.
-pub(super) fn sentence(faults: &[TopicError]) -> Option<String> {
+pub(crate) fn sentence(faults: &[TopicError]) -> Option<String> {
     let sentences: Vec<_> = faults.iter().map(TopicError::to_string).collect();
     (!sentences.is_empty()).then(|| sentences.join("; "))
 }

@@ -11,23 +11,37 @@ use daybook_kafka::{Kafka, LogError};
 use daybook_stream::SetAsideNotes;
 use uuid::Uuid;
 
+use crate::fencing::{OwnLog, WholeLog};
 use crate::incoming::IncomingError;
-use crate::rows::Counter;
-use crate::writer::{OwnLog, WholeLog};
+use crate::store::rows::Counter;
 
 const REMEDY: &str = "; if that does not pass, keep a copy of the service's directory, then start with --recover to rebuild it from \
                       the log and what of the journal can be read";
 
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    #[error(transparent)]
+    #[error("{0}")]
     Topic(#[from] TopicError),
     #[error("what the log ends with cannot be compared with the journal: {}{}", .0, remedy(.0))]
     Journal(#[from] ReadError),
     #[error(transparent)]
-    Tail(#[from] TailError),
-    #[error(transparent)]
     Incoming(#[from] IncomingError),
+    #[error(
+        "topic {topic} partition {partition} has events up to position {log}, the store in {dir} knows {store} event(s) of it: \
+         the store is older than the log or belongs to another one; start with --recover to rebuild it from the log"
+    )]
+    Ahead { topic: String, partition: i32, log: u64, store: u64, dir: String },
+    #[error(
+        "fork in topic {topic} partition {partition}: position {position} is event {log} in the log and event {store} in the \
+         store in {dir}: two stores wrote this partition; find out which one is right, then start with --recover to take the log's"
+    )]
+    Fork { topic: String, partition: i32, position: u64, log: Uuid, store: Uuid, dir: String },
+    #[error(
+        "topic {topic} partition {partition} ends before position {log}, but Kafka had acknowledged positions {from} to {to}: \
+         the log has lost its end, and the outbox in {dir} does not keep those events any more; restore the topic from a replica or a \
+         backup, or start with --recover to give them up"
+    )]
+    Lost { topic: String, partition: i32, log: u64, from: u64, to: u64, dir: String },
 }
 
 fn remedy(error: &ReadError) -> &'static str {
@@ -61,7 +75,7 @@ impl OwnTopic {
     }
 
     /// A directory without a store has no business with a topic that has events.
-    pub(crate) fn refuse_to_begin_anew(&self, log: &WholeLog<'_>) -> Result<(), CompareError> {
+    pub(crate) fn refuse_to_begin(&self, log: &WholeLog<'_>) -> Result<(), CompareError> {
         let nothing = Recorded { counter: Counter::default(), sent: 0, kept_from: 0 };
         let topic = self.full_name();
         for (partition, tail) in (0..).zip(log.tails()) {
@@ -99,26 +113,31 @@ impl OwnTopic {
             let at = log.fit(partition)?;
             let here = Compared { topic: &topic, partition, dir: &self.dir };
             let outbox = outbox(journal, partition as usize, &recorded, at.tail());
-            let resume = outbox.map_err(CompareError::from);
-            let resume = resume.and_then(|outbox| Ok(compare(&here, &recorded, at.tail(), &outbox)?));
+            let outbox = outbox.map_err(CompareError::from);
+            let resume = outbox.and_then(|outbox| compare(&here, &recorded, at.tail(), &outbox));
             Some(resume.map(|resume| (recorded, resume)))
         })
     }
 
-    /// Notes in `log` which partitions do not fit.
+    /// Compares journal and log, and notes in `log` which partitions have diverged.
     ///
     /// # Errors
     /// Only those of the disk, which are about none in particular.
-    pub(crate) fn judge(&self, journal: &Reader, log: &mut OwnLog) -> Result<(), CompareError> {
+    pub(crate) fn judge(
+        &self,
+        journal: &Reader,
+        log: &mut OwnLog,
+    ) -> Result<Vec<Option<(Recorded, Resume)>>, CompareError> {
         let compared: Vec<_> = self.each(journal, recorded(journal), log).collect();
-        for (partition, compared) in (0..).zip(compared) {
-            match compared {
-                Some(Err(error @ CompareError::Journal(ReadError::Io { .. }))) => return Err(error),
-                Some(Err(error)) => drop(log.unfit.insert(partition, error)),
-                Some(Ok(_)) | None => {}
+        let compared = (0..).zip(compared).map(|(partition, compared)| match compared.transpose() {
+            Err(error @ CompareError::Journal(ReadError::Io { .. })) => Err(error),
+            Err(error) => {
+                log.diverged.insert(partition, error);
+                Ok(None)
             }
-        }
-        Ok(())
+            compared => compared,
+        });
+        compared.collect()
     }
 
     /// Per partition: the positions that the log has, which the relay goes on behind; none of those that nobody answers for, or
@@ -129,9 +148,8 @@ impl OwnTopic {
         journal: &Reader,
         log: &mut OwnLog,
     ) -> Result<Vec<Option<u64>>, CompareError> {
-        self.judge(journal, log)?;
-        let (topic, log) = (self.full_name(), &*log);
-        let compared = self.compare(journal, recorded(journal), log)?;
+        let compared = self.judge(journal, log)?;
+        let topic = self.full_name();
         for (partition, compared) in (0..).zip(&compared) {
             if let (Some(at), Some((recorded, resume))) = (log.fit(partition), compared) {
                 tell(&topic, partition, recorded, *resume);
@@ -176,7 +194,7 @@ fn tell(topic: &str, partition: i32, recorded: &Recorded, resume: Resume) {
     }
 }
 
-// The comparison of one partition, at every start and whenever the relay begins anew: what the own topic ends with, and what the own store says. Pure.
+// The comparison of one partition, at every start and whenever the relay begins again: what the own topic ends with, and what the own store says. Pure.
 //
 // The log's last record may be a repetition of an earlier one, if a relay lost its connection just before. Then a few
 // events seem to be missing that are not; they are sent once more, which readers recognise.
@@ -193,26 +211,6 @@ pub(crate) struct Resume {
     pub(crate) sent: u64,
     /// Acknowledged events that the log has lost and gets again.
     pub(crate) lost: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TailError {
-    #[error(
-        "topic {topic} partition {partition} has events up to position {log}, the store in {dir} knows {store} event(s) of it: \
-         the store is older than the log or belongs to another one; start with --recover to rebuild it from the log"
-    )]
-    Ahead { topic: String, partition: i32, log: u64, store: u64, dir: String },
-    #[error(
-        "fork in topic {topic} partition {partition}: position {position} is event {log} in the log and event {store} in the \
-         store in {dir}: two stores wrote this partition; find out which one is right, then start with --recover to take the log's"
-    )]
-    Fork { topic: String, partition: i32, position: u64, log: Uuid, store: Uuid, dir: String },
-    #[error(
-        "topic {topic} partition {partition} ends before position {log}, but Kafka had acknowledged positions {from} to {to}: \
-         the log has lost its end, and the outbox in {dir} does not keep those events any more; restore the topic from a replica or a \
-         backup, or start with --recover to give them up"
-    )]
-    Lost { topic: String, partition: i32, log: u64, from: u64, to: u64, dir: String },
 }
 
 pub(crate) struct Compared<'a> {
@@ -235,22 +233,29 @@ pub(crate) fn compare(
     recorded: &Recorded,
     tail: Option<Tail>,
     outbox: &Outbox,
-) -> Result<Resume, TailError> {
+) -> Result<Resume, CompareError> {
     let (topic, partition, dir) = (at.topic.to_owned(), at.partition, at.dir.to_owned());
     let next = recorded.counter.next;
     let in_log = tail.map_or(0, |tail| tail.position.saturating_add(1));
     if let Some(tail) = tail.filter(|_| in_log > next) {
-        return Err(TailError::Ahead { topic, partition, log: tail.position, store: next, dir });
+        return Err(CompareError::Ahead { topic, partition, log: tail.position, store: next, dir });
     }
     let known_id = if in_log == next { recorded.counter.last_id } else { outbox.id };
     if let (Some(tail), Some(store)) = (tail, known_id)
         && tail.id != store
     {
-        return Err(TailError::Fork { topic, partition, position: tail.position, log: tail.id, store, dir });
+        return Err(CompareError::Fork {
+            topic,
+            partition,
+            position: tail.position,
+            log: tail.id,
+            store,
+            dir,
+        });
     }
     if let Some(lacks) = &outbox.lacks {
         let (from, to) = (lacks.start, lacks.end - 1);
-        return Err(TailError::Lost { topic, partition, log: in_log, from, to, dir });
+        return Err(CompareError::Lost { topic, partition, log: in_log, from, to, dir });
     }
     Ok(Resume { sent: in_log, lost: recorded.sent.saturating_sub(in_log) })
 }

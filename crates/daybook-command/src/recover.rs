@@ -1,12 +1,12 @@
 //! What is rebuilt from the own topic, from offset zero to this process's claims, beside what is there.
 //!
 //! An index of no more use is built again from the log and from what the journal has beyond it. `--recover` makes the
-//! journal anew as well: events that the old one has not sent are taken over, where they can still be read and fit behind
+//! journal again as well: events that the old one has not sent are taken over, where they can still be read and fit behind
 //! the log's end. What else the log does not have is not rebuilt: idempotency keys are forgotten, sent events are no longer
 //! kept.
 //!
 //! Memory is bounded by the store's cache, the rows gathered for it, twice (see `gathered`), and what a reader fetches ahead. A
-//! process that is killed meanwhile leaves what was there in its place, and the next one begins anew.
+//! process that is killed meanwhile leaves what was there in its place, and the next one begins again.
 
 mod gathered;
 mod old_outbox;
@@ -25,16 +25,15 @@ use daybook_store::files::sync_dir;
 use daybook_store::{Store, StoreError};
 use old_outbox::OldOutbox;
 use rebuild::Rebuild;
-pub use rebuild::TakeError;
-use take_over::{Taken, report, take_over};
+use take_over::{report, take_over};
 
 use crate::aggregate::Aggregate;
-use crate::directory::{BUILDING, Directory, DirectoryError, INDEX, Marker};
-use crate::incoming::{self, IncomingError};
-use crate::kept::{self, Begun, Kept, KeptError, Opening, is_of_the_disk, takes_writes};
+use crate::fencing::{Instance, WholeLog};
+use crate::incoming::{self, IncomingError, IncomingFault};
 use crate::reconcile::{self, Tail, events_from};
-use crate::run::Starting;
-use crate::writer::{Instance, InstanceError, WholeLog};
+use crate::store::directory::{BUILDING, Directory, DirectoryError, INDEX, Marker};
+use crate::store::fields::Damaged;
+use crate::store::{self, Begun, Filling, Kept, KeptError, Opening, takes_writes};
 
 /// How long the log may stay silent before that counts as a failure.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -43,21 +42,25 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 /// Why the store could not be rebuilt. The old journal is untouched then.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    #[error(transparent)]
+    #[error("{0}")]
     Topic(#[from] TopicError),
-    #[error(transparent)]
+    #[error("{0}")]
     Log(#[from] LogError),
     #[error(
         "topic {topic} partition {partition} had {compared} event(s) when this process claimed it, and now has {read}: its \
-         end is lost or was written anew; check the brokers' logs and start again"
+         end is lost or was written again; check the brokers' logs and start again"
     )]
     Changed { topic: String, partition: i32, compared: u64, read: u64 },
     #[error(transparent)]
     Incoming(#[from] IncomingError),
     #[error("the new store cannot be built: {0}")]
-    Rebuild(Box<TakeError>),
-    #[error(transparent)]
+    Fault(#[from] Box<IncomingFault>),
+    #[error("{0}")]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    #[error("a rebuilt state cannot be written: {0}")]
+    State(#[from] serde_json::Error),
     #[error("the new store cannot be put into its place: {0}")]
     Place(#[from] io::Error),
     #[error(
@@ -74,36 +77,19 @@ pub enum RecoverError {
     OldUnreadable(String, String),
     #[error("the new journal cannot be written: {0}")]
     Append(#[from] AppendError),
-    #[error(transparent)]
-    Kept(Box<KeptError>),
-    #[error("what was rebuilt is not there any more: somebody else changes the directory")]
+    #[error("{0}")]
+    Kept(#[from] Box<KeptError>),
+    #[error("what was rebuilt is not there any more: another process changes the directory")]
     Gone,
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
 }
 
 impl RecoverError {
-    /// Whether the disk does not do as asked, so that another attempt may succeed.
-    pub(crate) fn is_of_the_disk(&self) -> bool {
-        match self {
-            Self::Place(error) => is_of_the_disk(error),
-            Self::Store(error) => !error.is_damage(),
-            Self::Rebuild(error) => matches!(&**error, TakeError::Store(error) if !error.is_damage()),
-            Self::Kept(error) => error.is_of_the_disk(),
-            Self::Append(error) => is_of_the_disk_too(error),
-            Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
-            Self::ReadOne(ReadError::Io { .. }) => true,
-            Self::Instance(error) => error.is_of_the_disk(),
-            _ => false,
-        }
+    /// Whether what is there is not what was written: another attempt would not help.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_)) || matches!(self, Self::Store(error) if error.is_damage())
     }
-}
-
-/// Whether an append failed for the disk, and not for what was appended.
-pub(crate) fn is_of_the_disk_too(error: &AppendError) -> bool {
-    matches!(error, AppendError::NoRoom { .. } | AppendError::Failed { .. })
 }
 
 impl From<KeptError> for RecoverError {
@@ -112,18 +98,10 @@ impl From<KeptError> for RecoverError {
     }
 }
 
-impl From<TakeError> for RecoverError {
-    fn from(error: TakeError) -> Self {
-        Self::Rebuild(Box::new(error))
+impl From<IncomingFault> for RecoverError {
+    fn from(fault: IncomingFault) -> Self {
+        Self::Fault(Box::new(fault))
     }
-}
-
-/// What the own topic holds up to this process's claims, as it was read when they were made.
-pub(crate) struct UpTo<'a> {
-    /// Right behind the claims.
-    pub(crate) ends: &'a [i64],
-    /// All of it up to there.
-    pub(crate) log: &'a WholeLog<'a>,
 }
 
 /// What was begun with, and its index: built again if there is none that can be used.
@@ -131,25 +109,21 @@ pub(crate) fn with_index<A: Aggregate>(
     begun: Begun,
     kafka: &Kafka,
     opening: &Opening<'_>,
-    up_to: Result<&UpTo<'_>, &TopicError>,
+    log: Result<&WholeLog<'_>, &TopicError>,
 ) -> Result<Kept, RecoverError> {
     let Begun { dir, journal, index, .. } = begun;
-    let formed = match index {
+    let reason = match index {
         Ok(store) => match gathered::bring_to_form::<A>(&store, journal.last_number(), opening) {
-            Ok(()) => Ok(store),
+            Ok(()) => return Ok(Kept::new(store, journal, dir)),
             Err(error) if error.is_damage() && takes_writes(&dir).is_ok() => {
                 refuse_front_deleted(kafka, A::TOPIC, opening.partitions)?;
-                Err(error.to_string())
+                error.to_string()
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         },
-        Err(reason) => Err(reason),
-    };
-    let reason = match formed {
-        Ok(store) => return Ok(Kept::new(store, journal, dir)),
         Err(reason) => reason,
     };
-    let up_to = up_to.map_err(Clone::clone)?;
+    let log = log.map_err(Clone::clone)?;
     tracing::warn!(
         topic = opening.topic,
         reason,
@@ -161,14 +135,12 @@ pub(crate) fn with_index<A: Aggregate>(
     }
     // First, so that there are never three.
     if dir.join(INDEX).exists() {
-        let aside = kept::put_aside(&dir)?;
-        tracing::warn!(aside = %aside.display(), "the index of no more use is kept aside");
+        let aside = store::put_aside(&dir)?;
+        tracing::warn!(aside = %aside.display(), "the unusable index is kept aside");
     }
     let store = Arc::new(Store::open(&building, opening.cache_bytes_max)?);
-    let mut rebuild = Rebuild::new::<A>(&store, opening.partitions);
-    read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, |_, _| {})?;
+    let mut rebuild = read::<A>(&store, kafka, log, opening, |_, _| {})?;
     let tails = rebuild.tails();
-    refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
     let reader = journal.reader();
     for (partition, end) in reconcile::counters(&reader).iter().enumerate() {
         let mut at = tails.get(partition).copied().flatten().map_or(0, |tail| tail.position + 1);
@@ -206,7 +178,7 @@ pub(crate) fn recover<A: Aggregate>(
     directory: &Directory,
     marker: &Marker,
     opening: &Opening<'_>,
-    up_to: &UpTo<'_>,
+    log: &WholeLog<'_>,
     instance: &mut Instance,
 ) -> Result<(), RecoverError> {
     let (began, partitions) = (Instant::now(), opening.partitions);
@@ -216,19 +188,17 @@ pub(crate) fn recover<A: Aggregate>(
         return Err(RecoverError::OldUnreadable(reason.clone(), directory.store().display().to_string()));
     }
     let recovering = directory.recovering()?;
-    let journal = kept::make_journal(&recovering, opening, &states(up_to.log))?;
+    let journal = store::make_journal(&recovering, opening, &states(log))?;
     let store = Arc::new(Store::open(&recovering.join(INDEX), opening.cache_bytes_max)?);
-    let mut rebuild = Rebuild::new::<A>(&store, partitions);
     let compare = |partition, logged| old.compare(partition, logged);
-    read::<A>(&mut rebuild, kafka, up_to.ends, opening.starting, compare)?;
+    let mut rebuild = read::<A>(&store, kafka, log, opening, compare)?;
     let tails = rebuild.tails();
-    refuse_changed(opening.topic, &up_to.log.tails(), &tails)?;
-    let mut taken = Taken { rebuild, journal, gathered: Vec::new(), bytes: 0, now_ms: opening.now_ms };
+    let mut into = Filling::new(journal, opening.now_ms);
     let fates = match &old {
-        OldOutbox::Open(old) => take_over::<A>(old, &mut taken, &tails)?,
+        OldOutbox::Open(old) => take_over::<A>(old, &mut rebuild, &mut into, &tails)?,
         OldOutbox::Absent | OldOutbox::Unreadable(_) => Vec::new(),
     };
-    let (mut rebuild, mut journal) = taken.written()?;
+    let mut journal = into.journal;
     rebuild.build_unique_keys::<A>()?;
     rebuild.finish::<A>(journal.last_number(), journal.id())?;
     let events = rebuild.done;
@@ -243,7 +213,7 @@ pub(crate) fn recover<A: Aggregate>(
     directory.write_marker(marker)?;
     let aside = directory.replace_store()?;
     instance.note_log(log_id)?;
-    report(opening.topic, &old, aside.as_deref(), &fates);
+    report(&opening.topic, &old, aside.as_deref(), &fates);
     tracing::warn!(
         topic = A::TOPIC,
         "--recover has forgotten all idempotency keys; start without it from now on"
@@ -276,7 +246,7 @@ pub(crate) fn refuse_front_deleted(kafka: &Kafka, topic: &str, partitions: i32) 
     Ok(())
 }
 
-/// A store that is shorter than the log would give positions out anew.
+/// A store that is shorter than the log would give positions out again.
 fn refuse_changed(topic: &str, compared: &[Option<Tail>], read: &[Option<Tail>]) -> Result<(), RecoverError> {
     let events = |tail: &Option<Tail>| tail.map_or(0, |tail| tail.position + 1);
     let mut both = (0..).zip(compared.iter().zip(read));
@@ -289,42 +259,45 @@ fn refuse_changed(topic: &str, compared: &[Option<Tail>], read: &[Option<Tail>])
     }
 }
 
-/// Reads every partition up to these offsets; `seen` is told of every event.
+/// Reads every partition into an empty store, up to the claims; `seen` gets every event.
 fn read<A: Aggregate>(
-    rebuild: &mut Rebuild,
+    store: &Arc<Store>,
     kafka: &Kafka,
-    ends: &[i64],
-    starting: &Starting,
+    log: &WholeLog<'_>,
+    opening: &Opening<'_>,
     mut seen: impl FnMut(i32, Tail),
-) -> Result<(), RecoverError> {
-    let span = |(partition, end): (i32, &i64)| Span {
-        start: Start { topic: A::TOPIC.to_owned(), partition, offset: 0 },
-        end: *end,
-    };
-    let spans: Vec<_> = (0..).zip(ends).map(span).collect();
+) -> Result<Rebuild, RecoverError> {
+    let (ends, progress) = (log.ends(), opening.progress);
+    let mut rebuild = Rebuild::new::<A>(store, opening.partitions);
     let total = ends.iter().sum::<i64>();
-    let mut told_at = Instant::now();
-    starting.says("rebuilding the store from the log");
+    let span =
+        |(partition, end)| Span { start: Start { topic: A::TOPIC.to_owned(), partition, offset: 0 }, end };
+    let spans: Vec<_> = (0..).zip(ends).map(span).collect();
+    let mut reported_at = Instant::now();
+    progress.report("rebuilding the store from the log");
     read_spans(kafka, &spans, SILENCE_MAX, |record| {
         let taken = rebuild.take::<A>(record).map_err(|error| located(error, record, kafka))?;
         if let Some(logged) = taken {
             seen(record.partition(), logged);
         }
-        if told_at.elapsed() >= PROGRESS_PAUSE {
-            told_at = Instant::now();
-            starting.says(format!("rebuilding the store from the log, {} of {total} records", rebuild.done));
+        if reported_at.elapsed() >= PROGRESS_PAUSE {
+            reported_at = Instant::now();
+            progress
+                .report(format!("rebuilding the store from the log, {} of {total} records", rebuild.done));
             tracing::info!(topic = A::TOPIC, done = rebuild.done, total, "rebuilding the store from the log");
         }
-        Ok(())
-    })
+        Ok::<_, RecoverError>(())
+    })?;
+    refuse_changed(&opening.topic, &log.tails(), &rebuild.tails())?;
+    Ok(rebuild)
 }
 
-fn located(error: TakeError, record: &Record<'_>, kafka: &Kafka) -> RecoverError {
+fn located(error: RecoverError, record: &Record<'_>, kafka: &Kafka) -> RecoverError {
     match error {
-        TakeError::Fault(fault) => {
-            IncomingError { at: incoming::at(record, &kafka.topic_prefix), fault: Box::new(fault) }.into()
+        RecoverError::Fault(fault) => {
+            IncomingError { at: incoming::at(record, &kafka.topic_prefix), fault }.into()
         }
-        error => error.into(),
+        error => error,
     }
 }
 

@@ -14,12 +14,12 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::aggregate::{Aggregate, topic};
-use crate::command::{DependsOn, Undecided, Written};
-use crate::fields::{Damaged, Fields};
-use crate::followed::FollowedPositions;
-use crate::group::{Group, Stopped};
-use crate::keys;
-use crate::rows::Parked;
+use crate::command::{CommandError, DependsOn, Written};
+use crate::commit::batch::{CommitBatch, DecideError};
+use crate::follow::positions::FollowedPositions;
+use crate::store::fields::{Damaged, Fields};
+use crate::store::keys;
+use crate::store::rows::Parked;
 
 /// Bytes of one value, as JSON: a decision reads it each time, and a table may have millions of them. An event that would leave
 /// a larger one parks its aggregate.
@@ -205,9 +205,9 @@ pub type FactsOf<A> = Result<<A as Aggregate>::Facts, ReferenceError>;
 
 /// Why what a decision has to know is not known. The service answers with it.
 #[derive(Debug)]
-pub struct ReferenceError(pub(crate) Stopped);
+pub struct ReferenceError(pub(crate) DecideError);
 
-type LookUp<'r> = dyn FnMut(usize, Uuid) -> Result<Existence<Value>, Stopped> + 'r;
+type LookUp<'r> = dyn FnMut(usize, Uuid) -> Result<Existence<Value>, DecideError> + 'r;
 
 /// What is kept of other services' aggregates, for one decision of an aggregate of this service.
 pub struct References<'r, A> {
@@ -238,7 +238,7 @@ pub(crate) fn table<A: Aggregate, R: Reference>() -> Result<usize, ReferenceErro
     let table = A::FOLLOWS.iter().position(|followed| (followed.reference)() == TypeId::of::<R>());
     table.ok_or_else(|| {
         tracing::error!("{} reads {}, which its `FOLLOWS` does not have", type_name::<A>(), type_name::<R>());
-        ReferenceError(Undecided::Fault.into())
+        ReferenceError(CommandError::Fault.into())
     })
 }
 
@@ -254,16 +254,16 @@ impl ReadSet {
     /// Looks into a table that is followed. While events of the aggregate wait, or have not been followed yet, nothing is known.
     pub(crate) fn look_up(
         &mut self,
-        group: &Group<'_>,
+        batch: &CommitBatch<'_>,
         followed: &FollowedPositions,
         table: usize,
         id: Uuid,
-    ) -> Result<Existence<Value>, Stopped> {
+    ) -> Result<Existence<Value>, DecideError> {
         let Followed { topic, form, .. } = followed.follows()[table];
-        if let Some(row) = group.get(&keys::parked(table, id))? {
-            return Err(Undecided::Quarantined { topic, key: id, parked: Parked::decode(&row)? }.into());
+        if let Some(row) = batch.get(&keys::parked(table, id))? {
+            return Err(CommandError::Quarantined { topic, key: id, parked: Parked::decode(&row)? }.into());
         }
-        let row = group.get(&keys::reference(table, id))?;
+        let row = batch.get(&keys::reference(table, id))?;
         let row = row.map(|row| ReferenceRow::decode(&row)).transpose()?.filter(|row| row.form == form);
         followed.decides(table, id, row.is_some())?;
         let Some(row) = row else {
@@ -272,9 +272,9 @@ impl ReadSet {
             return Ok(if trusted { Existence::Present(Value::new()) } else { Existence::Unknown });
         };
         // A service follows a handful of topics.
-        let told_by = DependsOn { table: table as u16, at: row.told_at };
-        if !self.events.contains(&told_by) {
-            self.events.push(told_by);
+        let read_from = DependsOn { table: table as u16, at: row.event_at };
+        if !self.events.contains(&read_from) {
+            self.events.push(read_from);
         }
         Ok(row.existence)
     }
@@ -287,7 +287,7 @@ impl ReadSet {
 pub(crate) struct ReferenceRow {
     pub(crate) existence: Existence<Value>,
     pub(crate) form: u32,
-    pub(crate) told_at: Written,
+    pub(crate) event_at: Written,
 }
 
 impl ReferenceRow {
@@ -298,7 +298,7 @@ impl ReferenceRow {
             Existence::Present(value) => (1, &value[..]),
             Existence::Gone => (2, &[][..]),
         };
-        let Written { partition, position } = self.told_at;
+        let Written { partition, position } = self.event_at;
         let mut row = [&[kind][..], &partition.to_be_bytes(), &position.to_be_bytes()].concat();
         if self.form > 0 {
             row.extend_from_slice(&self.form.to_be_bytes());
@@ -310,14 +310,14 @@ impl ReferenceRow {
     pub(crate) fn decode(row: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of("reference row", row);
         let ([kind], partition) = (fields.array()?, fields.i32()?);
-        let told_at = Written { partition, position: fields.u64()? };
+        let event_at = Written { partition, position: fields.u64()? };
         let form = if fields.is_empty() { 0 } else { fields.u32()? };
         let existence = match kind {
             1 => Existence::Present(fields.rest().to_vec()),
             2 => Existence::Gone,
             _ => return Err(Damaged::of(&fields)),
         };
-        Ok(Self { existence, form, told_at })
+        Ok(Self { existence, form, event_at })
     }
 }
 
@@ -326,7 +326,7 @@ pub(crate) fn reference_row(
     (table, id): (usize, Uuid),
     form: u32,
     update: ReferenceUpdate<Value>,
-    told_at: Written,
+    event_at: Written,
 ) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-    Some((keys::reference(table, id), ReferenceRow { existence: update?, form, told_at }.encode()))
+    Some((keys::reference(table, id), ReferenceRow { existence: update?, form, event_at }.encode()))
 }

@@ -1,34 +1,33 @@
 //! A command service from its start to its end: it serves until it is asked to stop, or one of its threads is gone.
 //! While it starts it says that it lives, that it is not ready, and how far it is.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use daybook_event::problem::ProblemType;
 use daybook_service::http::problem_types::STARTING;
 use daybook_service::http::{ApiError, figures, operations, readiness};
-use daybook_service::{self, ConnectionLimits, EXIT_FAILED, Pause, Stop, StopOnDrop};
+use daybook_service::{EXIT_FAILED, Pause, Stop};
 use daybook_store::StoreError;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
 
 use crate::aggregate::Aggregate;
-use crate::health::{Health, LOOK_PAUSE, NotReady};
+use crate::commit::seal::SystemAmbient;
+use crate::fencing::{Fenced, UnpublishedEvents};
+use crate::health::{CHECK_PAUSE, Health, NotReady};
 use crate::http::{Routes, problems};
-use crate::index::IntegrityError;
 use crate::metrics::of_a_start;
-use crate::positions::Positions;
 use crate::running::Running;
-use crate::seal::SystemAmbient;
 use crate::settings::Settings;
 use crate::start::StartError;
-use crate::writer::{Superseded, Unsaved};
+use crate::store::index::CommitError;
 
 /// How long requests that were accepted before the stop may take to be answered.
 const ANSWERING_AT_STOP_MAX: Duration = Duration::from_secs(10);
@@ -38,8 +37,6 @@ const STOPPING_MAX: Duration = Duration::from_secs(15);
 /// Pause before a start is tried again that failed for what may pass, doubled up to the longest.
 const START_PAUSE: Duration = Duration::from_secs(1);
 const START_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How long requests that came while the service started may take to be answered.
-const EARLY_END_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -49,8 +46,8 @@ pub enum RunError {
     Thread(#[source] io::Error),
     #[error("the service cannot accept connections")]
     Serve(#[source] io::Error),
-    #[error("{by}; this process has stopped, and {unsaved}")]
-    Superseded { by: Box<Superseded>, unsaved: Unsaved },
+    #[error("{by}; this process has stopped, and {unpublished}")]
+    Fenced { by: Box<Fenced>, unpublished: UnpublishedEvents },
     #[error("the {0} ended by a fault of this program; its log says more")]
     Panicked(&'static str),
     #[error("the route {0} is declared twice; declare one command for each method and path")]
@@ -66,7 +63,7 @@ pub enum RunError {
     )]
     SlowStop { waited_s: u64 },
     #[error(transparent)]
-    Integrity(Box<IntegrityError>),
+    Commit(Box<CommitError>),
     #[error("the store could not be synced at the end: {0}")]
     Close(#[source] StoreError),
 }
@@ -80,7 +77,7 @@ impl From<StartError> for RunError {
 impl RunError {
     /// Whether the disk is at fault, which may be well again, or a partition is away, which may come back.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Start(error) if error.is_of_the_disk() || error.is_of_a_partition())
+        matches!(self, Self::Start(error) if error.may_pass())
     }
 
     /// Whether threads are left that may never end: the process must not wait for them.
@@ -109,81 +106,58 @@ pub async fn run<A: Aggregate>(
         return Err(RunError::RouteTwice(route));
     }
     let address = listener.local_addr().map_err(RunError::Serve)?;
-    let connections = settings.connections;
     let mut shutdown = Box::pin(daybook_service::listening(shutdown).await);
-    let starting = Arc::new(Starting::default());
-    let (listener, early) =
-        answer_early(listener, connections, starting_router(Arc::clone(&starting), &problems::<A>()))
-            .map_err(RunError::Serve)?;
+    let (progress, started) = (Arc::new(StartProgress::default()), Arc::new(OnceLock::new()));
+    let router = once_started(&started, starting_router(Arc::clone(&progress), &problems::<A>()));
+    let closed = Stop::default();
+    let close = closed.on_drop();
+    let closed = async move { closed.cancelled().await };
+    let mut server = tokio::spawn(daybook_service::serve(listener, router, settings.connections, closed));
     tracing::info!(service = A::SERVICE, "starting; health is answered on {address}");
     let running = tokio::select! {
-        running = start_as_soon_as_it_may::<A>(&settings, &starting) => running?,
+        running = start_as_soon_as_it_may::<A>(&settings, &progress) => running?,
         () = &mut shutdown => {
             // What a start leaves unfinished the next one does; its thread ends with the process, or stops what it began.
             tracing::info!(service = A::SERVICE, "stopping before the start was over");
             return Ok(());
         }
     };
-    early.end().await;
-    let router = routes.router(Arc::clone(&running.service));
+    started.get_or_init(|| routes.router(Arc::clone(&running.service)));
     tracing::info!(service = A::SERVICE, "listening on {address}");
-    let positions = Arc::clone(&running.service.positions);
     let health = Arc::clone(&running.service.health);
-    let faults = running.faults.clone();
-    let stop = until_stop_or_fault(shutdown, faults, positions, Arc::clone(&health));
-    serve(listener, router, connections, stop).await;
+    until_stop_or_fault(shutdown, &running, &health).await;
+    drop(close);
+    if tokio::time::timeout(ANSWERING_AT_STOP_MAX, &mut server).await.is_err() {
+        tracing::warn!("some clients did not finish their requests; their connections are cut");
+        server.abort();
+    }
     tracing::info!(service = A::SERVICE, "stopping");
     stop_in_time(running, &health, settings.limits.drain_timeout).await
 }
 
-/// Answers on the listener that the service starts.
-fn answer_early(
-    listener: TcpListener,
-    connections: ConnectionLimits,
-    router: Router,
-) -> io::Result<(TcpListener, Early)> {
-    let listener = listener.into_std()?;
-    let early = TcpListener::from_std(listener.try_clone()?)?;
-    let until = Stop::default();
-    let over = until.on_drop();
-    let until = async move { until.cancelled().await };
-    let served = tokio::spawn(daybook_service::serve(early, router, connections, until));
-    Ok((TcpListener::from_std(listener)?, Early { over, served }))
-}
-
-/// Who answers while the service starts.
-struct Early {
-    over: StopOnDrop,
-    served: JoinHandle<()>,
-}
-
-impl Early {
-    /// Accepts no connection any more, so that none is cut that came for the service itself.
-    async fn end(self) {
-        drop(self.over);
-        // Whoever has not sent its request by then may send it again.
-        if tokio::time::timeout(EARLY_END_MAX, self.served).await.is_err() {
-            tracing::debug!("a client that came while the service started is still there");
-        }
-    }
+/// Answers as `started` does as soon as that is set, and as `starting` before.
+fn once_started(started: &Arc<OnceLock<Router>>, starting: Router) -> Router {
+    let started = Arc::clone(started);
+    let answer = move |request: Request| started.get().unwrap_or(&starting).clone().oneshot(request);
+    Router::new().fallback(answer)
 }
 
 /// Starts. While the disk does not do as asked, or nobody answers for a partition that is needed, it is tried again, with longer
 /// and longer pauses.
 async fn start_as_soon_as_it_may<A: Aggregate>(
     settings: &Settings,
-    starting: &Arc<Starting>,
+    progress: &Arc<StartProgress>,
 ) -> Result<Running<A>, RunError> {
     let mut pauses = Pause::new(START_PAUSE, START_PAUSE_MAX);
     loop {
         let (sender, started) = oneshot::channel();
-        let (settings, told) = (settings.clone(), Arc::clone(starting));
+        let (settings, reported) = (settings.clone(), Arc::clone(progress));
         let start = move || {
-            let started = Running::<A>::start(&settings, Arc::new(SystemAmbient), &told);
+            let started = Running::<A>::start(&settings, Arc::new(SystemAmbient), &reported);
             if let Err(Ok(running)) = sender.send(started)
                 && let Err(error) = running.stop()
             {
-                tracing::warn!(%error, "a service that nobody waits for did not stop in order");
+                tracing::warn!(%error, "a service that is no longer wanted did not stop in order");
             }
         };
         thread::Builder::new().name("start".to_owned()).spawn(start).map_err(RunError::Thread)?;
@@ -191,7 +165,7 @@ async fn start_as_soon_as_it_may<A: Aggregate>(
             Err(error) if error.may_pass() => {
                 let pause = pauses.longer();
                 tracing::error!(service = A::SERVICE, %error, pause_s = pause.as_secs(), "the start is tried again");
-                starting.says(error.to_string());
+                progress.report(error.to_string());
                 tokio::time::sleep(pause).await;
             }
             started => return started,
@@ -224,59 +198,36 @@ async fn stop_in_time<A: Aggregate>(
     }
 }
 
-/// Serves until `stop`, then until all requests are answered, but not for longer than a request may take.
-async fn serve(
-    listener: TcpListener,
-    router: Router,
-    connections: ConnectionLimits,
+async fn until_stop_or_fault<A: Aggregate>(
     stop: impl Future<Output = ()>,
-) {
-    let stopping = Stop::default();
-    let stop = async {
-        stop.await;
-        stopping.request();
-    };
-    let too_long = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(ANSWERING_AT_STOP_MAX).await;
-    };
-    tokio::select! {
-        () = daybook_service::serve(listener, router, connections, stop) => {}
-        () = too_long => tracing::warn!("some clients did not finish their requests; their connections are cut"),
-    }
-}
-
-async fn until_stop_or_fault(
-    stop: impl Future<Output = ()>,
-    faults: Stop,
-    positions: Arc<Positions>,
-    health: Arc<Health>,
+    running: &Running<A>,
+    health: &Health,
 ) {
     tokio::select! {
         () = stop => {}
-        () = until_hung(&health) => tracing::error!("the disk does not answer; stopping"),
-        _ = positions.until_superseded() => {}
-        () = faults.cancelled() => tracing::error!("a thread of the service has ended; stopping"),
+        () = until_hung(health) => tracing::error!("the disk does not answer; stopping"),
+        _ = running.service.positions.until_fenced() => {}
+        () = running.faults.cancelled() => tracing::error!("a thread of the service has ended; stopping"),
     }
 }
 
 async fn until_hung(health: &Health) {
-    let mut looked = Instant::now();
+    let mut checked = Instant::now();
     while health.hung().is_none() {
-        tokio::time::sleep(LOOK_PAUSE).await;
+        tokio::time::sleep(CHECK_PAUSE).await;
         let now = Instant::now();
-        health.looked(looked, now);
-        looked = now;
+        health.checked(checked, now);
+        checked = now;
     }
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Starting {
+pub(crate) struct StartProgress {
     said: Mutex<String>,
 }
 
-impl Starting {
-    pub(crate) fn says(&self, what: impl Into<String>) {
+impl StartProgress {
+    pub(crate) fn report(&self, what: impl Into<String>) {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
     }
 
@@ -287,17 +238,17 @@ impl Starting {
 }
 
 /// The routes of a service that starts. `problems` are the kinds that its domain adds.
-fn starting_router(starting: Arc<Starting>, problems: &[&'static [ProblemType]]) -> Router {
+fn starting_router(starting: Arc<StartProgress>, problems: &[&'static [ProblemType]]) -> Router {
     let routes = operations(get(not_ready), get(metrics), problems);
     routes.fallback(refused).with_state(starting)
 }
 
-async fn not_ready(State(starting): State<Arc<Starting>>) -> Response {
-    readiness(Err(NotReady::Starting(starting.text()).to_string()))
+async fn not_ready(State(progress): State<Arc<StartProgress>>) -> Response {
+    readiness(Err(NotReady::starting(&progress.text()).said))
 }
 
-async fn metrics(State(starting): State<Arc<Starting>>) -> Response {
-    figures(of_a_start(NotReady::Starting(starting.text())))
+async fn metrics(State(progress): State<Arc<StartProgress>>) -> Response {
+    figures(of_a_start(NotReady::starting(&progress.text())))
 }
 
 /// For clients: what the start has met names directories and brokers.
@@ -314,9 +265,9 @@ mod tests {
 
     #[tokio::test]
     async fn clients_of_a_start_see_no_directory_and_operators_do() {
-        let starting = Arc::new(Starting::default());
-        starting.says("the disk under /var/lib/daybook fails");
-        let router = starting_router(starting, &[]);
+        let progress = Arc::new(StartProgress::default());
+        progress.report("the disk under /var/lib/daybook fails");
+        let router = starting_router(progress, &[]);
         let refused = Call::get("/users/1").send(&router).await;
         assert!(!refused.is_problem(503, "starting").text("detail").contains("/var"), "{refused:?}");
         Call::post("/health/ready", &json!({})).send(&router).await.is_problem(405, "method-not-allowed");

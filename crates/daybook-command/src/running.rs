@@ -8,32 +8,32 @@ use daybook_event::doubt::Readings;
 use daybook_service::{Slot, Stop};
 
 use crate::aggregate::Aggregate;
-use crate::committer::{Clock, Committer, HeldBack, Retiring, Work};
-use crate::directory::Directory;
-use crate::followed::FollowedPositions;
-use crate::follower::{Follower, Telling};
+use crate::commit::idempotency::InFlight;
+use crate::commit::seal::Ambient;
+use crate::commit::{Clock, Committer, HeldBack, Retiring, Work};
+use crate::fencing::{Claimant, Claimed, UnpublishedEvents};
+use crate::follow::positions::FollowedPositions;
+use crate::follow::{FollowReporter, Follower};
 use crate::health::Health;
-use crate::idempotency::InFlight;
-use crate::index::{self, IntegrityError, Syncing};
-use crate::kept::Kept;
 use crate::log_watch::LogWatch;
 use crate::metrics::Metrics;
-use crate::positions::Positions;
-use crate::relay::{Relay, Told};
-use crate::rows::Counter;
-use crate::run::{RunError, Starting};
-use crate::seal::Ambient;
-use crate::service::{Places, Service};
+use crate::outbox::positions::Positions;
+use crate::outbox::relay::{Relay, Reported};
+use crate::reconcile;
+use crate::run::{RunError, StartProgress};
+use crate::service::{RequestSlots, Service};
 use crate::settings::{AnswerAfter, Settings};
-use crate::start::{Claim, Started, own_topic, start};
-use crate::writer::Unsaved;
+use crate::start::{Started, start};
+use crate::store::Kept;
+use crate::store::directory::Directory;
+use crate::store::index::{self, CommitError, Syncing};
 
 pub(crate) struct Running<A: Aggregate> {
     pub(crate) service: Arc<Service<A>>,
     stopping: Stop,
     /// Says so when a thread has panicked, or must not go on.
     pub(crate) faults: Stop,
-    committer: JoinHandle<Result<(), IntegrityError>>,
+    committer: JoinHandle<Result<(), CommitError>>,
     relay: JoinHandle<()>,
     follower: Option<JoinHandle<()>>,
     pub(crate) syncing: Arc<Syncing>,
@@ -43,44 +43,46 @@ pub(crate) struct Running<A: Aggregate> {
 }
 
 impl<A: Aggregate> Running<A> {
-    /// Opens and compares everything, telling how far it is, then starts the threads. Blocks.
+    /// Opens and compares everything, reporter how far it is, then starts the threads. Blocks.
     pub(crate) fn start(
         settings: &Settings,
         ambient: Arc<dyn Ambient>,
-        starting: &Starting,
+        progress: &StartProgress,
     ) -> Result<Self, RunError> {
-        let (started, claim) = start::<A>(settings, &ambient, starting)?;
-        let Started { directory, kept, counters, sent, old_stores } = started;
-        let metrics = Arc::new(Metrics::new());
+        let started = start::<A>(settings, &ambient, progress)?;
+        let Started { directory, kept, claimant, claimed, sent, old_stores } = started;
+        let metrics = Arc::new(Metrics::default());
         metrics.old_stores.set(old_stores);
-        let durable = counters.iter().map(|counter| counter.next).collect();
-        let noted = kept.journal.reader().partitions().iter().map(|state| state.acknowledged).collect();
+        let journal = kept.journal.reader();
+        let (durable, noted) =
+            journal.partitions().iter().map(|state| (state.next, state.acknowledged)).unzip();
         let positions = Arc::new(Positions::new(durable, noted));
         positions.set_acknowledged(&sent);
         let (sender, work) = mpsc::sync_channel(settings.limits.queued_commands_max);
         let service = Arc::new(Service {
             store: Arc::clone(&kept.store),
-            journal: kept.journal.reader(),
+            journal,
             committer: sender,
             positions,
             health: Arc::new(Health::default()),
             followed: Arc::new(FollowedPositions::new(A::FOLLOWS)),
             in_flight: InFlight::default(),
-            places: Places::new(settings.limits.requests_max),
+            slots: RequestSlots::new(settings.limits.requests_max),
             ambient,
             metrics,
             limits: settings.limits.clone(),
             answer_after: settings.answer_after,
-            set_aside: Arc::clone(&claim.0.own.set_aside),
+            set_aside: Arc::clone(&claimant.own.set_aside),
         });
         let stopping = Stop::default();
         let syncing = Arc::clone(&kept.syncing);
-        let relay = relay(&service, claim);
-        let committer = committer(&service, kept, counters, work);
+        let own = claimant.own.clone();
+        let relay = relay(&service, claimant, claimed);
+        let committer = committer(&service, kept, work);
         let (doubt, readings) = (Slot::default(), Readings::default());
         let follower = follower(&service, settings, &stopping, (&doubt, &readings));
         let watch = LogWatch {
-            own: own_topic::<A>(settings),
+            own,
             positions: Arc::clone(&service.positions),
             followed: Arc::clone(&service.followed),
             metrics: Arc::clone(&service.metrics),
@@ -110,15 +112,15 @@ impl<A: Aggregate> Running<A> {
         // An error means that the committer has ended already.
         let _ = self.service.committer.send(Work::Stop);
         let committer = join("committer", self.committer)
-            .and_then(|ended| ended.map_err(|error| RunError::Integrity(Box::new(error))));
+            .and_then(|ended| ended.map_err(|error| RunError::Commit(Box::new(error))));
         self.service.positions.stop(Instant::now() + self.service.limits.drain_timeout);
         let relay = join("relay", self.relay);
         let follower = self.follower.map_or(Ok(()), |follower| join("follower", follower));
-        tell_unsent(A::SERVICE, &self.service.positions);
-        let superseded = self.service.positions.superseded().map_or(Ok(()), |by| {
-            let look = self.service.positions.look();
-            let unsaved = Unsaved::of(&look.acknowledged, &look.durable);
-            Err(RunError::Superseded { by: Box::new(by), unsaved })
+        report_unsent(A::SERVICE, &self.service.positions);
+        let fenced = self.service.positions.fenced().map_or(Ok(()), |by| {
+            let snapshot = self.service.positions.snapshot();
+            let unpublished = UnpublishedEvents::of(&snapshot.acknowledged, &snapshot.durable);
+            Err(RunError::Fenced { by: Box::new(by), unpublished })
         });
         let syncer = index::join(&self.syncing, self.syncer).then_some(());
         let syncer = syncer.ok_or(RunError::Panicked("thread that syncs the store"));
@@ -130,14 +132,14 @@ impl<A: Aggregate> Running<A> {
             (closed, _) => closed.map_err(RunError::Close),
         };
         drop(self.directory);
-        committer.and(relay).and(follower).and(syncer).and(superseded).and(closed)
+        committer.and(relay).and(follower).and(syncer).and(fenced).and(closed)
     }
 }
 
 /// What stands in the way now may stand in the way of the next start as well.
-fn tell_unsent(service: &str, positions: &Positions) {
+fn report_unsent(service: &str, positions: &Positions) {
     let unsent = positions.unsent();
-    if unsent == 0 || positions.superseded().is_some() {
+    if unsent == 0 || positions.fenced().is_some() {
         return;
     }
     match positions.halted().or_else(|| positions.trouble()) {
@@ -154,18 +156,13 @@ fn tell_unsent(service: &str, positions: &Positions) {
     }
 }
 
-fn committer<A: Aggregate>(
-    service: &Service<A>,
-    kept: Kept,
-    counters: Vec<Counter>,
-    work: mpsc::Receiver<Work<A>>,
-) -> Committer<A> {
+fn committer<A: Aggregate>(service: &Service<A>, kept: Kept, work: mpsc::Receiver<Work<A>>) -> Committer<A> {
     Committer {
         store: kept.store,
         reader: service.journal.clone(),
         journal: kept.journal,
         syncing: kept.syncing,
-        counters,
+        counters: reconcile::counters(&service.journal),
         positions: Arc::clone(&service.positions),
         health: Arc::clone(&service.health),
         followed: Arc::clone(&service.followed),
@@ -185,7 +182,7 @@ fn committer<A: Aggregate>(
 fn run_committer<A: Aggregate>(
     committer: Committer<A>,
     faults: Stop,
-) -> impl FnOnce() -> Result<(), IntegrityError> {
+) -> impl FnOnce() -> Result<(), CommitError> {
     move || {
         let ended = committer.run();
         if ended.is_err() {
@@ -195,7 +192,7 @@ fn run_committer<A: Aggregate>(
     }
 }
 
-fn relay<A: Aggregate>(service: &Service<A>, (claimant, claimed): Claim) -> Relay {
+fn relay<A: Aggregate>(service: &Service<A>, claimant: Claimant, claimed: Claimed) -> Relay {
     Relay {
         claimant,
         claimed: Some(claimed),
@@ -203,9 +200,9 @@ fn relay<A: Aggregate>(service: &Service<A>, (claimant, claimed): Claim) -> Rela
         journal: service.journal.clone(),
         positions: Arc::clone(&service.positions),
         metrics: Arc::clone(&service.metrics),
-        marked: service.positions.look().acknowledged,
+        marked: service.positions.snapshot().acknowledged,
         is_awaited: service.answer_after == AnswerAfter::Kafka,
-        told: Told::default(),
+        reported: Reported::default(),
     }
 }
 
@@ -225,7 +222,7 @@ fn follower<A: Aggregate>(
         doubt: doubt.clone(),
         readings: readings.clone(),
         opening: 0,
-        telling: Telling::default(),
+        reporter: FollowReporter::default(),
     })
 }
 

@@ -10,23 +10,22 @@ use daybook_journal::Reader;
 use daybook_service::fires;
 use daybook_store::{Store, StoreError};
 use daybook_stream::{SetAsideNotes, SetAsideShown};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::aggregate::{Aggregate, UniqueKeys};
-use crate::command::{Outcome, Request, Undecided};
-use crate::committer::{self, Work};
-use crate::fields::Damaged;
-use crate::followed::{AwaitError, FollowedPositions};
+use crate::command::{CommandError, Outcome, Reply, Request};
+use crate::commit::idempotency::InFlight;
+use crate::commit::seal::Ambient;
+use crate::commit::{self, Work};
+use crate::follow::positions::FollowedPositions;
 use crate::health::{self, Health, NotReady, Refusing};
-use crate::idempotency::InFlight;
-use crate::keys;
-use crate::metrics::{CountedAs, Metrics};
-use crate::positions::Positions;
-use crate::rows::Versioned;
-use crate::seal::Ambient;
+use crate::metrics::{Metrics, UNAVAILABLE};
+use crate::outbox::positions::Positions;
 use crate::settings::{AnswerAfter, Limits};
-use crate::writer::Superseded;
+use crate::store::fields::Damaged;
+use crate::store::keys;
+use crate::store::rows::Versioned;
 
 pub struct Service<A: Aggregate> {
     pub(crate) store: Arc<Store>,
@@ -36,32 +35,13 @@ pub struct Service<A: Aggregate> {
     pub(crate) health: Arc<Health>,
     pub(crate) followed: Arc<FollowedPositions>,
     pub(crate) in_flight: InFlight,
-    pub(crate) places: Places,
+    pub(crate) slots: RequestSlots,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) answer_after: AnswerAfter,
     /// Records of the own topic that are no events of this service.
     pub(crate) set_aside: Arc<SetAsideNotes>,
-}
-
-/// Why a command has no answer yet although it may have been decided.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ExecuteError {
-    #[error(transparent)]
-    Undecided(#[from] Undecided),
-    #[error(transparent)]
-    Busy(#[from] Busy),
-    #[error(
-        "the command is stored here and will be sent to Kafka, which has not acknowledged it within {waited_ms} ms; repeat the \
-         request with its Idempotency-Key to get its answer, or read the resource"
-    )]
-    NotAcknowledged { waited_ms: u128 },
-    #[error(
-        "the command is stored here, but another writer has taken over before the log had it, and its events will never be \
-         there: {by}; repeat the request there"
-    )]
-    Superseded { by: Superseded },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +58,14 @@ pub(crate) enum LoadError {
     Busy(#[from] Busy),
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AfterError {
-    #[error(transparent)]
-    Await(#[from] AwaitError),
+    #[error("this service does not follow topic {topic}")]
+    UnknownTopic { topic: String },
+    #[error("topic {topic} has no partition {partition}, but {count} from 0 on")]
+    UnknownPartition { topic: String, partition: i32, count: usize },
+    #[error("following has stopped: {reason}")]
+    Stopped { reason: String },
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error("{}/{}@{} is not here: this service has not written as much; ask again without Daybook-After, or once it has", .0.topic, .0.partition, .0.position)]
@@ -91,34 +75,12 @@ pub(crate) enum AfterError {
 }
 
 impl<A: Aggregate> Service<A> {
-    /// Decides a command; its outcome is durable, and in Kafka if the service was told so.
-    pub(crate) async fn execute(&self, request: Request<A>) -> Result<Outcome, ExecuteError> {
-        if let Some(by) = self.positions.superseded() {
-            self.metrics.command(CountedAs::Unavailable);
-            return Err(Undecided::Superseded { by }.into());
-        }
-        if let Some(reason) = self.positions.halted() {
-            self.metrics.command(CountedAs::Unavailable);
-            return Err(Undecided::RelayHalted { reason }.into());
-        }
-        if let Some(detail) = self.health.stuck() {
-            self.metrics.command(CountedAs::Unavailable);
-            return Err(Undecided::Stuck { detail }.into());
-        }
-        // Whoever writes may be opening the store afresh, which takes its time.
-        if let Some(detail) = self.health.failure() {
-            self.metrics.command(CountedAs::Unavailable);
-            return Err(Undecided::StoreFails { detail }.into());
-        }
-        let busy = |_: &Busy| self.metrics.command(CountedAs::Unavailable);
-        let at_work = self.places.work().inspect_err(busy)?;
+    /// Decides a command; its outcome is durable, and in Kafka if the settings say so.
+    pub(crate) async fn execute(&self, request: Request<A>) -> Result<Outcome, CommandError> {
         let waits_for_kafka = self.answer_after == AnswerAfter::Kafka;
-        // Before the command is decided: afterwards it cannot be refused any more.
-        let _waiting = waits_for_kafka.then(|| self.places.wait()).transpose().inspect_err(busy)?;
-        let reply = committer::enqueue(&self.committer, request).inspect_err(|_| {
-            self.metrics.command(CountedAs::Unavailable);
-        })?;
-        let reply = reply.await.map_err(|_| Undecided::Stopping)??;
+        let enqueued = self.enqueue(request, waits_for_kafka);
+        let (reply, at_work, _waiting) = enqueued.inspect_err(|_| self.metrics.command(UNAVAILABLE))?;
+        let reply = reply.await.map_err(|_| CommandError::Stopping)??;
         drop(at_work);
         if waits_for_kafka && !fires("ack-before-kafka") {
             let wait = self.limits.kafka_wait_max;
@@ -126,12 +88,32 @@ impl<A: Aggregate> Service<A> {
             tokio::select! {
                 biased;
                 in_time = tokio::time::timeout(wait, acknowledged) => {
-                    in_time.map_err(|_| ExecuteError::NotAcknowledged { waited_ms: wait.as_millis() })?;
+                    in_time.map_err(|_| CommandError::NotAcknowledged { waited_ms: wait.as_millis() })?;
                 }
-                by = self.positions.until_superseded() => return Err(ExecuteError::Superseded { by }),
+                by = self.positions.until_fenced() => return Err(CommandError::StoredAndFenced { by }),
             }
         }
         Ok(reply.outcome)
+    }
+
+    fn enqueue(&self, request: Request<A>, waits_for_kafka: bool) -> Result<Enqueued, CommandError> {
+        if let Some(by) = self.positions.fenced() {
+            return Err(CommandError::Fenced { by });
+        }
+        if let Some(reason) = self.positions.halted() {
+            return Err(CommandError::RelayHalted { reason });
+        }
+        if let Some(detail) = self.health.stuck() {
+            return Err(CommandError::Stuck { detail });
+        }
+        // Whoever writes may be opening the store afresh, which takes its time.
+        if let Some(detail) = self.health.failure() {
+            return Err(CommandError::StoreFails { detail });
+        }
+        let at_work = self.slots.work()?;
+        // Before the command is decided: afterwards it cannot be refused any more.
+        let waiting = waits_for_kafka.then(|| self.slots.wait()).transpose()?;
+        Ok((commit::enqueue(&self.committer, request)?, at_work, waiting))
     }
 
     /// The state of an aggregate, as far as it is durable.
@@ -139,7 +121,7 @@ impl<A: Aggregate> Service<A> {
         if let Some(failure) = self.health.failure() {
             return Err(LoadError::Failing(failure));
         }
-        let at_work = self.places.work()?;
+        let at_work = self.slots.work()?;
         let store = Arc::clone(&self.store);
         let read = tokio::task::spawn_blocking(move || {
             // A read that hangs goes on after its request was given up, and holds its place.
@@ -163,7 +145,7 @@ impl<A: Aggregate> Service<A> {
                 None => {
                     let (topic, partition) = (at.topic.clone(), at.partition);
                     let count = self.positions.count();
-                    return Err(AwaitError::UnknownPartition { topic, partition, count }.into());
+                    return Err(AfterError::UnknownPartition { topic, partition, count });
                 }
             }
         }
@@ -171,12 +153,12 @@ impl<A: Aggregate> Service<A> {
         let mut there = pin!(self.followed.await_token(token, A::TOPIC, A::FOLLOWS));
         tokio::select! {
             biased;
-            found = &mut there => return Ok(found?),
+            found = &mut there => return found,
             () = std::future::ready(()) => {}
         }
-        let _waiting = self.places.wait()?;
+        let _waiting = self.slots.wait()?;
         let in_time = tokio::time::timeout(wait, there).await;
-        Ok(in_time.map_err(|_| AfterError::Timeout { waited_ms: wait.as_millis() })??)
+        in_time.unwrap_or(Err(AfterError::Timeout { waited_ms: wait.as_millis() }))
     }
 
     /// Why no command may write anything at present although the service is ready, or none to some partitions: that passes once
@@ -188,7 +170,7 @@ impl<A: Aggregate> Service<A> {
     /// The same, partition by partition.
     pub(crate) fn refusing(&self) -> Refusing {
         Refusing {
-            all: committer::fullness(&self.limits, &self.positions, &self.journal),
+            all: commit::fullness(&self.limits, &self.positions, &self.journal),
             some: self.positions.shut(self.limits.unsent_events_max),
             partitions: self.positions.count(),
             has_unique_keys: UniqueKeys::<A>::form() != 0,
@@ -211,15 +193,16 @@ impl<A: Aggregate> Service<A> {
 
     pub(crate) fn not_ready_for(&self) -> Vec<NotReady> {
         let (health, positions) = (&self.health, &self.positions);
+        let fails = |failure| format!("the store fails: {failure}");
         let reasons = [
-            health.failure().map(NotReady::StoreFails),
-            health.full().map(NotReady::NoRoom),
-            health.stuck().map(NotReady::DiskHangs),
-            positions.halted().map(NotReady::RelayHalted),
-            positions.all_uncompared().map(NotReady::NotCompared),
-            self.followed.not_ready(),
+            ("store-fails", health.failure().map(fails)),
+            ("no-room", health.full().map(fails)),
+            ("disk-hangs", health.stuck()),
+            ("relay-halted", positions.halted()),
+            ("not-compared", positions.all_uncompared()),
         ];
-        reasons.into_iter().flatten().collect()
+        let reasons = reasons.into_iter().filter_map(|(kind, said)| Some(NotReady::new(kind, said?)));
+        reasons.chain(self.followed.not_ready()).collect()
     }
 }
 
@@ -231,16 +214,20 @@ pub(crate) enum Busy {
     Waiting,
 }
 
+/// The reply to come, and the places that its request has.
+type Enqueued =
+    (oneshot::Receiver<Result<Reply, CommandError>>, OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
 /// How many requests are at work at once, and how many wait. Whoever waits, for a body or for something to happen, takes no
 /// place of those who work: else a few thousand that wait for what never comes would shut all others out.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct RequestSlots {
     at_work: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     waiting_max: usize,
 }
 
-impl Places {
+impl RequestSlots {
     /// Half as many may wait as may be at work.
     pub(crate) fn new(requests_max: usize) -> Self {
         let waiting_max = requests_max.div_ceil(2);

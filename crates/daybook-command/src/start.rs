@@ -1,29 +1,28 @@
 //! What happens before a service takes its first command: directory, topic, store, and the comparison with the log.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+use std::{io, thread};
 
 use daybook_event::sequence::Reached;
-use daybook_journal::ReadError;
+use daybook_journal::AppendError;
+use daybook_kafka::LogError;
 use daybook_kafka::topics::{self, TopicError, TopicSpec};
-use daybook_kafka::{Kafka, LogError};
-use daybook_store::LockError;
+use daybook_store::{EIO, StoreError};
 
 use crate::aggregate::{Aggregate, UniqueKeys};
-use crate::before::{self, UpgradeError};
-use crate::directory::{Directory, DirectoryError, Marked, Marker};
-use crate::kept::{self, Begun, Kept, KeptError, Looked, Opening, is_of_the_disk};
-use crate::keys::LAYOUT;
-use crate::reconcile;
-use crate::reconcile::{CompareError, OwnTopic};
+use crate::commit::seal::{Ambient, now_ms};
+use crate::fencing::{ClaimError, Claimant, Claimed, OwnLog, Patience};
+use crate::reconcile::{self, CompareError, OwnTopic};
 use crate::recover::{self, RecoverError};
-use crate::rows::Counter;
-use crate::run::Starting;
-use crate::seal::{Ambient, now_ms};
+use crate::run::StartProgress;
 use crate::settings::Settings;
-use crate::writer::{ClaimError, Claimant, Claimed, InstanceError, OwnLog, Patience};
+use crate::store::before::{self, UpgradeError};
+use crate::store::directory::{Directory, DirectoryError, Marked, Marker};
+use crate::store::keys::LAYOUT;
+use crate::store::{self, Begun, FoundStore, Kept, KeptError, Opening};
 
 /// How long a partition may be without a leader before a start goes on without it: an election takes less.
 const ELECTION_MAX: Duration = Duration::from_secs(3);
@@ -34,188 +33,290 @@ pub(crate) struct Started {
     /// Held as long as the service runs.
     pub(crate) directory: Directory,
     pub(crate) kept: Kept,
-    pub(crate) counters: Vec<Counter>,
+    /// Who has claimed the topic for this process, and how.
+    pub(crate) claimant: Claimant,
+    pub(crate) claimed: Claimed,
     /// Per partition: positions that the log has; none where nobody answers for it.
     pub(crate) sent: Vec<Option<u64>>,
     /// How many stores lie aside.
     pub(crate) old_stores: u64,
 }
 
-/// A topic as this process has claimed it.
-pub(crate) type Claim = (Claimant, Claimed);
-
-/// Opens everything, compares it and claims the topic. Blocks.
+/// Opens everything, compares it and claims the topic. Blocks. A claim fences all others, so what can be refused is refused
+/// before.
 pub(crate) fn start<A: Aggregate>(
     settings: &Settings,
     ambient: &Arc<dyn Ambient>,
-    starting: &Starting,
-) -> Result<(Started, Claim), StartError> {
-    let (kafka, partitions) = (&settings.kafka, settings.partitions);
-    let marker = Marker {
-        service: A::SERVICE.to_owned(),
-        layout: LAYOUT,
-        topic: kafka.topic_name(A::TOPIC),
-        partitions,
-    };
-    if SystemTime::now() < SystemTime::UNIX_EPOCH {
-        return Err(StartError::Clock);
-    }
-    starting.says("opening the directory");
-    let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
-    let marked = directory.check_marker(&marker)?;
-    let recover = recovers(&directory, settings)?;
-    starting.says("waiting for a Kafka broker");
-    let cluster = topics::wait_reachable(kafka, settings.limits.start_timeout)?;
-    let opening = Opening {
-        topic: &marker.topic,
-        cluster: &cluster,
-        adopt_cluster: settings.adopt_cluster,
-        partitions,
-        cache_bytes_max: settings.limits.cache_bytes_max,
-        new_id: ambient.new_id(),
-        now_ms: now_ms(&**ambient),
-        starting,
-    };
-    let store = directory.store();
-    // Before a topic is made: a wrong --brokers must leave none in a cluster that has nothing to do with this directory.
-    kept::refuse_other_clusters_store(&store, &opening)?;
-    let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
-    topics::ensure(kafka, A::TOPIC, &spec)?;
-    let instance = directory.instance(|| ambient.new_id())?;
-    let own = own_topic::<A>(settings);
-    let mut claimant = Claimant {
-        own,
-        cluster: cluster.clone(),
-        instance,
-        ambient: Arc::clone(ambient),
-        took_none: BTreeSet::new(),
-        sent: BTreeSet::new(),
-    };
-    if marked == Marked::Before && !recover {
-        starting.says("taking over a directory from before there was a journal");
-        before::upgrade(&store, &directory.recovering()?, &opening)?;
-        directory.recovered()?;
-        directory.write_marker(&marker)?;
-        directory.replace_store()?;
-    }
-    let has_store = marked != Marked::Not && !recover;
-    starting.says("opening journal and index");
-    let of_today = marked == Marked::Today;
-    let mut looked = if has_store { kept::look(&store, &opening, of_today)? } else { None };
-    if !recover && looked.is_none() && claimant.instance.epoch() > 0 {
-        // Who has claimed had a journal by then, or was about to make it of the log.
-        let (dir, epoch) = (store.display().to_string(), claimant.instance.epoch());
-        return Err(KeptError::NothingKept { dir, epoch }.into());
-    }
-    claimant.begin_log(looked.as_ref().map(|looked| &looked.reader), recover);
-    let nothing = || vec![Reached::default(); partitions as usize];
-    let marks = looked.as_ref().map_or_else(nothing, |looked| reconcile::marks(&looked.reader));
-    starting.says("reading the end of the log");
-    let log = read_own_log(&claimant, &marks, starting);
-    let mut log = log.map_err(|error| match error {
-        CompareError::Incoming(error) if recover => RecoverError::Incoming(error).into(),
-        error => StartError::from(error),
-    })?;
-    if let Some(looked) = looked.as_mut().filter(|looked| looked.lacks_index().is_some())
-        && let Err(error) = refuse_to_build::<A>(looked, kafka, &log)
-    {
-        // Who could not be asked may have all of it.
-        if !error.lacks_log() {
-            return Err(error);
-        }
-        looked.make_do(&opening);
-    }
-    if let Err(away) = log.whole() {
-        refuse_without(away, settings, recover, looked.as_ref(), &claimant, &log)?;
-    }
-    // Whoever claims shuts others out, so what can be refused is refused before.
-    match &looked {
-        Some(looked) => {
-            let whole = log.whole().ok();
-            whole.as_ref().map_or(Ok(()), |whole| looked.refuse_unsent_damage(whole))?;
-            claimant.own.compare(&looked.reader, looked.recorded(whole.as_ref())?, &log)?;
-        }
-        None if recover => {}
-        None => claimant.own.refuse_to_begin_anew(&log.whole().map_err(StartError::Away)?)?,
-    }
-    if !settings.take_over {
-        claimant.refuse_others(&log).map_err(ClaimError::from)?;
-    }
-    if let (Marked::Earlier, Some(looked)) = (marked, &mut looked) {
-        refuse_earlier::<A>(looked, kafka, &log)?;
-        looked.note_digest()?;
-    }
-    // From here on no earlier program begins with what may be half of today's.
-    if matches!(marked, Marked::Not | Marked::Earlier) {
-        directory.write_marker(&marker)?;
-    }
-    // A disk that takes no new file is found out before anything is claimed.
-    let whole = log.whole().ok();
-    let reason = looked.as_ref().and_then(Looked::lacks_index).map(str::to_owned);
-    let (begun, looked) = match looked {
-        Some(looked) if looked.goes_on_in_log(whole.as_ref())? => (None, Some(looked)),
-        Some(looked) => (Some(looked.begin(&opening, whole.as_ref())?), None),
-        None if recover => (None, None),
-        None => (Some(Begun::make(&store, &opening)?), None),
-    };
-    if looked.is_some() || begun.as_ref().is_some_and(|begun| begun.index.is_err()) {
-        let reason = begun.as_ref().and_then(|begun| begun.index.as_ref().err()).or(reason.as_ref());
-        can_be_built::<A>(kafka, &log).map_err(|error| error.for_index(reason.map(String::as_str)))?;
-    }
-    starting.says("claiming the topic");
-    let claimed = claimant.claim(&mut log, &Patience::of_a_start())?;
-    log.refuse_unfit()?;
-    // One that is lost meanwhile is missed by those only who need all.
-    let whole = log.whole();
-    if settings.take_over {
-        // Where it has no claim, the one that it shuts out has the last one.
-        whole.as_ref().map_err(|away| StartError::Away(away.clone()))?;
-    }
-    let ends: Vec<i64> = claimed.ends.iter().filter_map(|end| end.as_ref().ok()).copied().collect();
-    let up_to = whole.as_ref().map(|log| recover::UpTo { ends: &ends, log });
-    let needed = || up_to.as_ref().map_err(|away| StartError::Away((*away).clone()));
-    let begun = match (begun, looked) {
-        (Some(begun), _) => begun,
-        (None, Some(looked)) => looked.begin(&opening, Some(needed()?.log))?,
-        (None, None) => {
-            let up_to = needed()?;
-            recover::recover::<A>(kafka, &directory, &marker, &opening, up_to, &mut claimant.instance)?;
-            if let Err(error) = directory.note_recovered() {
-                tracing::warn!(%error, "a next start with --recover would rebuild the store once more");
-            }
-            let looked = kept::look(&store, &opening, true)?.ok_or(RecoverError::Gone)?;
-            looked.begin(&opening, Some(up_to.log))?
-        }
-    };
-    if begun.index.is_err() {
-        needed()?;
-    }
-    let kept = recover::with_index::<A>(begun, kafka, &opening, up_to.as_ref().map_err(|away| *away))?;
+    progress: &StartProgress,
+) -> Result<Started, StartError> {
+    let mut start = Start::prepare::<A>(settings, ambient, progress)?;
+    start.upgrade()?;
+    let mut found = start.find_store()?;
+    let mut log = start.read_log(found.as_ref())?;
+    start.refuse_without_log(found.as_mut(), &log)?;
+    start.compare(found.as_ref(), &log)?;
+    start.bring_to_layout::<A>(found.as_mut(), &log)?;
+    let beginning = start.begin(found, &log)?;
+    let claimed = start.claim(&mut log)?;
+    let kept = start.build::<A>(beginning, &log)?;
+    let Start { directory, claimant, .. } = start;
     let sent = claimant.own.resume(&kept.journal.reader(), &mut log)?;
-    log.refuse_unfit()?;
-    let counters = reconcile::counters(&kept.journal.reader());
-    let old_stores = tell_old_stores(&directory)?;
-    Ok((Started { directory, kept, counters, sent, old_stores }, (claimant, claimed)))
+    log.refuse_diverged()?;
+    let old_stores = report_old_stores(&directory)?;
+    Ok(Started { directory, kept, claimant, claimed, sent, old_stores })
 }
 
-/// Refuses what could not be brought to today's form, while the program before can still open the directory.
-fn refuse_earlier<A: Aggregate>(looked: &mut Looked, kafka: &Kafka, log: &OwnLog) -> Result<(), StartError> {
-    if UniqueKeys::<A>::form() > 0 {
-        looked.read_through()?;
+/// A start whose directory is locked, and whose topic is there.
+struct Start<'s> {
+    settings: &'s Settings,
+    directory: Directory,
+    marker: Marker,
+    marked: Marked,
+    /// The store is to be rebuilt.
+    recover: bool,
+    opening: Opening<'s>,
+    claimant: Claimant,
+}
+
+/// What the service begins with.
+enum Beginning {
+    Begun(Box<Begun>),
+    /// A journal that has lost its end, behind what the log has: it begins once the topic is claimed.
+    BehindLog(Box<FoundStore>),
+    /// What is rebuilt from the log, up to the claims.
+    Rebuilt,
+}
+
+impl<'s> Start<'s> {
+    fn prepare<A: Aggregate>(
+        settings: &'s Settings,
+        ambient: &Arc<dyn Ambient>,
+        progress: &'s StartProgress,
+    ) -> Result<Self, StartError> {
+        if SystemTime::now() < SystemTime::UNIX_EPOCH {
+            return Err(StartError::Clock);
+        }
+        let (kafka, partitions) = (settings.kafka.clone(), settings.partitions);
+        let (service, topic) = (A::SERVICE.to_owned(), kafka.topic_name(A::TOPIC));
+        let marker = Marker { service, layout: LAYOUT, topic: topic.clone(), partitions };
+        progress.report("opening the directory");
+        let directory = Directory::open(&settings.data_dir, A::SERVICE)?;
+        let marked = directory.check_marker(&marker)?;
+        let recover = recovers(&directory, settings)?;
+        progress.report("waiting for a Kafka broker");
+        let cluster = topics::wait_reachable(&kafka, settings.limits.start_timeout)?;
+        let opening = Opening {
+            topic,
+            cluster: cluster.clone(),
+            adopt_cluster: settings.adopt_cluster,
+            partitions,
+            cache_bytes_max: settings.limits.cache_bytes_max,
+            new_id: ambient.new_id(),
+            now_ms: now_ms(&**ambient),
+            progress,
+        };
+        // Before a topic is made: a wrong --brokers must leave none in a cluster that has nothing to do with this directory.
+        store::refuse_other_clusters_store(&directory.store(), &opening)?;
+        let spec = TopicSpec { partitions, replication_factor: settings.replication_factor };
+        topics::ensure(&kafka, A::TOPIC, &spec)?;
+        let dir = settings.data_dir.display().to_string();
+        let (topic, service, set_aside) = (A::TOPIC, A::SERVICE, Arc::default());
+        let claimant = Claimant {
+            own: OwnTopic { kafka, topic, service, partitions, dir, set_aside },
+            cluster,
+            instance: directory.instance(|| ambient.new_id())?,
+            ambient: Arc::clone(ambient),
+            took_none: BTreeSet::new(),
+            sent: BTreeSet::new(),
+        };
+        Ok(Self { settings, directory, marker, marked, recover, opening, claimant })
     }
-    refuse_to_build::<A>(looked, kafka, log)
-}
 
-/// Refuses a start whose index is to be built again, where that cannot be.
-fn refuse_to_build<A: Aggregate>(looked: &Looked, kafka: &Kafka, log: &OwnLog) -> Result<(), StartError> {
-    let Some(reason) = looked.lacks_index() else { return Ok(()) };
-    can_be_built::<A>(kafka, log).map_err(|error| error.for_index(Some(reason)))
-}
+    fn upgrade(&self) -> Result<(), StartError> {
+        if self.marked != Marked::Before || self.recover {
+            return Ok(());
+        }
+        self.opening.progress.report("taking over a directory from before there was a journal");
+        before::upgrade(&self.directory.store(), &self.directory.recovering()?, &self.opening)?;
+        self.directory.recovered()?;
+        self.directory.write_marker(&self.marker)?;
+        self.directory.replace_store()?;
+        Ok(())
+    }
 
-/// Refuses a log of which not all is there.
-fn can_be_built<A: Aggregate>(kafka: &Kafka, log: &OwnLog) -> Result<(), StartError> {
-    log.whole().map_err(StartError::Away)?;
-    Ok(recover::refuse_front_deleted(kafka, A::TOPIC, log.partitions.len() as i32)?)
+    /// What the directory has, unless that is to be rebuilt.
+    fn find_store(&mut self) -> Result<Option<FoundStore>, StartError> {
+        let (store, epoch) = (self.directory.store(), self.claimant.instance.epoch());
+        self.opening.progress.report("opening journal and index");
+        let found = match self.marked {
+            Marked::Not => None,
+            _ if self.recover => None,
+            marked => store::find_store(&store, &self.opening, marked == Marked::Today)?,
+        };
+        if !self.recover && found.is_none() && epoch > 0 {
+            // Who has claimed had a journal by then, or was about to make it of the log.
+            return Err(KeptError::NothingKept { dir: store.display().to_string(), epoch }.into());
+        }
+        self.claimant.begin_log(found.as_ref().map(|found| &found.reader), self.recover);
+        Ok(found)
+    }
+
+    /// Reads what it can. A broker that has just come back has no leaders for a moment.
+    fn read_log(&self, found: Option<&FoundStore>) -> Result<OwnLog, StartError> {
+        let (own, epoch) = (&self.claimant.own, self.claimant.instance.epoch());
+        let nothing = || vec![Reached::default(); own.partitions as usize];
+        let marks = found.map_or_else(nothing, |found| reconcile::marks(&found.reader));
+        self.opening.progress.report("reading the end of the log");
+        let began = Instant::now();
+        loop {
+            let log = OwnLog::read(own, &marks, epoch).map_err(|error| match error {
+                CompareError::Incoming(error) if self.recover => RecoverError::Incoming(error).into(),
+                error => StartError::from(error),
+            })?;
+            match log.whole() {
+                Err(away) if began.elapsed() < ELECTION_MAX => self.opening.progress.report(away.to_string()),
+                _ => return Ok(log),
+            }
+            thread::sleep(ELECTION_PAUSE);
+        }
+    }
+
+    /// Refuses a start that needs more of the log than is there. It goes on although nobody answers for a partition, but not if
+    /// the whole log is needed, and not if anybody else may write the topic: an old copy of the directory would decide again
+    /// there what is decided.
+    fn refuse_without_log(&self, mut found: Option<&mut FoundStore>, log: &OwnLog) -> Result<(), StartError> {
+        if let Some(found) = found.as_mut().filter(|found| found.lacks_index().is_some()) {
+            match self.can_be_built(log, None) {
+                Err(
+                    StartError::Away(_)
+                    | StartError::Recover(RecoverError::Topic(TopicError::FrontDeleted { .. })),
+                ) => {
+                    found.make_do(&self.opening);
+                }
+                // Who could not be asked may have all of it.
+                asked => asked.map_err(|error| error.for_index(found.lacks_index()))?,
+            }
+        }
+        let Err(away) = log.whole() else { return Ok(()) };
+        let (found, take_over) = (found.as_deref(), self.settings.take_over);
+        if !take_over {
+            self.claimant.refuse_others(log)?;
+        }
+        let is_simple = !self.recover && !take_over && found.is_some_and(FoundStore::is_sound);
+        // Of a log of which nothing is known nobody can say who writes it.
+        let is_simple = is_simple && log.known().next().is_some();
+        if is_simple && log.epoch() <= self.claimant.instance.epoch() {
+            tracing::warn!(
+                "the start continues without a partition, whose commands are refused until it is back: {away}"
+            );
+            return Ok(());
+        }
+        Err(StartError::Away(away).for_index(found.and_then(FoundStore::lacks_index)))
+    }
+
+    fn compare(&self, found: Option<&FoundStore>, log: &OwnLog) -> Result<(), StartError> {
+        let (own, whole) = (&self.claimant.own, log.whole());
+        match found {
+            Some(found) => {
+                let whole = whole.as_ref().ok();
+                whole.map_or(Ok(()), |whole| found.refuse_unsent_damage(whole))?;
+                own.compare(&found.reader, found.recorded(whole)?, log)?;
+            }
+            None if self.recover => {}
+            None => own.refuse_to_begin(&whole.map_err(StartError::Away)?)?,
+        }
+        if !self.settings.take_over {
+            self.claimant.refuse_others(log)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what could not be brought to today's form, while the program before can still open the directory.
+    fn bring_to_layout<A: Aggregate>(
+        &self,
+        found: Option<&mut FoundStore>,
+        log: &OwnLog,
+    ) -> Result<(), StartError> {
+        if let (Marked::Earlier, Some(found)) = (self.marked, found) {
+            if UniqueKeys::<A>::form() > 0 {
+                found.read_through()?;
+            }
+            if let reason @ Some(_) = found.lacks_index() {
+                self.can_be_built(log, reason)?;
+            }
+            found.note_digest()?;
+        }
+        // From here on no earlier program begins with what may be half of today's.
+        if matches!(self.marked, Marked::Not | Marked::Earlier) {
+            self.directory.write_marker(&self.marker)?;
+        }
+        Ok(())
+    }
+
+    /// Begins what can be begun before the claim: a disk that takes no new file is found out before anything is claimed.
+    fn begin(&self, found: Option<FoundStore>, log: &OwnLog) -> Result<Beginning, StartError> {
+        let (opening, whole) = (&self.opening, log.whole().ok());
+        match found {
+            None if self.recover => Ok(Beginning::Rebuilt),
+            None => Ok(Beginning::Begun(Box::new(Begun::make(&self.directory.store(), opening)?))),
+            Some(found) if found.goes_on_in_log(whole.as_ref())? => {
+                self.can_be_built(log, found.lacks_index())?;
+                Ok(Beginning::BehindLog(Box::new(found)))
+            }
+            Some(found) => {
+                let begun = found.begin(opening, whole.as_ref())?;
+                if let Err(reason) = &begun.index {
+                    self.can_be_built(log, Some(reason))?;
+                }
+                Ok(Beginning::Begun(Box::new(begun)))
+            }
+        }
+    }
+
+    fn claim(&mut self, log: &mut OwnLog) -> Result<Claimed, StartError> {
+        self.opening.progress.report("claiming the topic");
+        let claimed = self.claimant.claim(log, &Patience::of_a_start())?;
+        log.refuse_diverged()?;
+        if self.settings.take_over {
+            // Where it has no claim, the one that it fences has the last one.
+            log.whole().map_err(StartError::Away)?;
+        }
+        Ok(claimed)
+    }
+
+    /// Journal and index, rebuilt from the log as far as that is needed, up to the claims.
+    fn build<A: Aggregate>(&mut self, beginning: Beginning, log: &OwnLog) -> Result<Kept, StartError> {
+        let (opening, kafka) = (&self.opening, &self.settings.kafka);
+        // A partition that is lost meanwhile is missed by those only who need all.
+        let whole = log.whole();
+        let needed = || whole.as_ref().map_err(|away| StartError::Away(away.clone()));
+        let begun = match beginning {
+            Beginning::Begun(begun) => *begun,
+            Beginning::BehindLog(found) => found.begin(opening, Some(needed()?))?,
+            Beginning::Rebuilt => {
+                let (log, directory) = (needed()?, &self.directory);
+                let instance = &mut self.claimant.instance;
+                recover::recover::<A>(kafka, directory, &self.marker, opening, log, instance)?;
+                if let Err(error) = directory.note_recovered() {
+                    tracing::warn!(%error, "a next start with --recover would rebuild the store once more");
+                }
+                let found = store::find_store(&directory.store(), opening, true)?;
+                found.ok_or(RecoverError::Gone)?.begin(opening, Some(log))?
+            }
+        };
+        if begun.index.is_err() {
+            needed()?;
+        }
+        Ok(recover::with_index::<A>(begun, kafka, opening, whole.as_ref())?)
+    }
+
+    /// Refuses a log of which not all is there, where the index is to be built of it, for this reason if there is one.
+    fn can_be_built(&self, log: &OwnLog, reason: Option<&str>) -> Result<(), StartError> {
+        let OwnTopic { kafka, topic, partitions, .. } = &self.claimant.own;
+        let whole = log.whole().map_err(StartError::Away);
+        let built = whole.and_then(|_| Ok(recover::refuse_front_deleted(kafka, topic, *partitions)?));
+        built.map_err(|error| error.for_index(reason))
+    }
 }
 
 /// Whether the store is to be rebuilt: once. Where the flag stays in a command line, each start would forget the idempotency
@@ -236,7 +337,7 @@ fn recovers(directory: &Directory, settings: &Settings) -> Result<bool, StartErr
     Ok(true)
 }
 
-fn tell_old_stores(directory: &Directory) -> Result<u64, StartError> {
+fn report_old_stores(directory: &Directory) -> Result<u64, StartError> {
     let old = directory.old_stores()?;
     if let Some(last) = old.last() {
         let (count, last) = (old.len(), last.display());
@@ -250,56 +351,6 @@ fn tell_old_stores(directory: &Directory) -> Result<u64, StartError> {
     Ok(old.len() as u64)
 }
 
-/// Reads what it can. A broker that has just come back has no leaders for a moment.
-fn read_own_log(claimant: &Claimant, marks: &[Reached], starting: &Starting) -> Result<OwnLog, CompareError> {
-    let began = Instant::now();
-    loop {
-        let log = OwnLog::read(&claimant.own, marks, claimant.instance.epoch())?;
-        match log.whole() {
-            Err(away) if began.elapsed() < ELECTION_MAX => starting.says(away.to_string()),
-            _ => return Ok(log),
-        }
-        thread::sleep(ELECTION_PAUSE);
-    }
-}
-
-/// Whether the start goes on although nobody answers for a partition: not if the whole log is needed, and not if anybody else
-/// may write the topic. An old copy of the directory would decide anew there what is decided.
-fn refuse_without(
-    away: TopicError,
-    settings: &Settings,
-    recover: bool,
-    looked: Option<&Looked>,
-    claimant: &Claimant,
-    log: &OwnLog,
-) -> Result<(), StartError> {
-    if !settings.take_over {
-        claimant.refuse_others(log).map_err(ClaimError::from)?;
-    }
-    let is_simple = !recover && !settings.take_over && looked.is_some_and(Looked::is_sound);
-    // Of a log of which nothing is known nobody can say who writes it.
-    let is_simple = is_simple && log.known().next().is_some();
-    if is_simple && log.epoch() <= claimant.instance.epoch() {
-        tracing::warn!(
-            "the start goes on without a partition, whose commands are refused until it is back: {away}"
-        );
-        return Ok(());
-    }
-    Err(StartError::Away(away).for_index(looked.and_then(Looked::lacks_index)))
-}
-
-/// What the service writes to.
-pub(crate) fn own_topic<A: Aggregate>(settings: &Settings) -> OwnTopic {
-    OwnTopic {
-        kafka: settings.kafka.clone(),
-        topic: A::TOPIC,
-        service: A::SERVICE,
-        partitions: settings.partitions,
-        dir: settings.data_dir.display().to_string(),
-        set_aside: Arc::default(),
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -308,24 +359,22 @@ pub enum StartError {
     Clock,
     #[error(transparent)]
     Log(#[from] LogError),
-    #[error(transparent)]
+    #[error("{0}")]
     Topic(#[from] TopicError),
-    #[error(transparent)]
-    Kept(Box<KeptError>),
+    #[error("{0}")]
+    Kept(#[from] Box<KeptError>),
     #[error(transparent)]
     Compare(#[from] CompareError),
     #[error(
-        "this start needs all partitions of its topic, and is tried again until all are answered for: {0} (a start goes on without one \
-         only if nothing is to be rebuilt or taken over, the directory is sound, and nobody has claimed the topic since)"
+        "this start needs all partitions of its topic, and is tried again until all are answered for: {0} (a start continues without one \
+         only if nothing is to be rebuilt or taken over, the directory is sound, and no other process has claimed the topic since)"
     )]
     Away(TopicError),
     #[error(
-        "{source}. It is needed because the store's index is of no more use and has to be built again: {reason}"
+        "{source}. It is needed because the store's index is unusable and has to be built again: {reason}"
     )]
     ToBuild { reason: String, source: Box<StartError> },
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
-    #[error(transparent)]
+    #[error("{0}")]
     Claim(#[from] ClaimError),
     #[error("{0}")]
     Upgrade(#[from] UpgradeError),
@@ -340,53 +389,40 @@ impl From<KeptError> for StartError {
 }
 
 impl StartError {
-    /// Whether somebody may answer later for a partition that is needed, or take a claim.
-    pub(crate) fn is_of_a_partition(&self) -> bool {
-        let topic = match self {
-            Self::ToBuild { source, .. } => return source.is_of_a_partition(),
-            Self::Away(_) | Self::Claim(ClaimError::NoneTaken { .. }) => return true,
-            Self::Topic(error)
-            | Self::Compare(CompareError::Topic(error))
-            | Self::Claim(ClaimError::Compare(CompareError::Topic(error)))
-            | Self::Recover(RecoverError::Topic(error)) => error,
-            Self::Recover(RecoverError::Log(error)) => return matches!(error, LogError::Silent { .. }),
-            _ => return false,
-        };
-        topic.is_away() || matches!(topic, TopicError::Log(LogError::Silent { .. }))
-    }
-
-    /// Whether the log does not have what an index would be built of, or nobody answers for a part of it.
-    pub(super) fn lacks_log(&self) -> bool {
-        match self {
-            Self::ToBuild { source, .. } => source.lacks_log(),
-            Self::Away(_) | Self::Recover(RecoverError::Topic(TopicError::FrontDeleted { .. })) => true,
-            _ => false,
-        }
-    }
-
     /// The same, as met by a start whose index is to be built again for this reason, if there is one.
-    pub(super) fn for_index(self, reason: Option<&str>) -> Self {
+    fn for_index(self, reason: Option<&str>) -> Self {
         match reason {
             Some(reason) => Self::ToBuild { reason: reason.to_owned(), source: Box::new(self) },
             None => self,
         }
     }
 
-    /// Whether the disk does not do as asked, so that another attempt may succeed.
-    pub(crate) fn is_of_the_disk(&self) -> bool {
-        match self {
-            Self::ToBuild { source, .. } => source.is_of_the_disk(),
-            Self::Directory(DirectoryError::Unusable { source, .. }) => is_of_the_disk(source),
-            Self::Directory(DirectoryError::Lock(LockError::Io { source, .. })) => is_of_the_disk(source),
-            Self::Instance(InstanceError::Unwritable { source, .. })
-            | Self::Claim(ClaimError::Instance(InstanceError::Unwritable { source, .. }))
-            | Self::Compare(CompareError::Journal(ReadError::Io { source, .. })) => is_of_the_disk(source),
-            Self::Kept(error) => error.is_of_the_disk(),
-            Self::Recover(error) => error.is_of_the_disk(),
-            Self::Upgrade(error) => error.is_of_the_disk(),
-            Self::Instance(error) => error.is_of_the_disk(),
-            Self::Claim(ClaimError::Instance(error)) => error.is_of_the_disk(),
-            _ => false,
-        }
+    /// Whether another attempt may succeed: the disk may do as asked by then, a partition be answered for, or take a claim.
+    pub(crate) fn may_pass(&self) -> bool {
+        passes(self)
     }
+}
+
+fn passes(cause: &(dyn Error + 'static)) -> bool {
+    fn is<E: Error + 'static>(cause: &(dyn Error + 'static), passes: impl Fn(&E) -> bool) -> bool {
+        let boxed = || cause.downcast_ref::<Box<E>>().map(|error| &**error);
+        cause.downcast_ref().or_else(boxed).is_some_and(passes)
+    }
+    is(cause, is_of_the_disk)
+        || is(cause, |error: &StoreError| !error.is_damage())
+        || is(cause, |error| matches!(error, AppendError::NoRoom { .. } | AppendError::Failed { .. }))
+        || is(cause, |error| matches!(error, KeptError::NoRoom { .. }))
+        || is(cause, |error| matches!(error, StartError::Away(_)))
+        || is(cause, |error| matches!(error, ClaimError::NoneTaken { .. }))
+        || is(cause, |error| matches!(error, LogError::Silent { .. }))
+        || is(cause, |error| matches!(error, TopicError::Log(LogError::Silent { .. })))
+        || is(cause, TopicError::is_away)
+        || cause.source().is_some_and(passes)
+}
+
+/// Whether a disk that is full, read-only or failing is at fault.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut};
+    let of_the_disk = [FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut];
+    of_the_disk.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails there")]
 
 mod decide;
+mod inspect;
 mod known;
-mod looks;
 mod requests;
 mod service;
 mod stored;

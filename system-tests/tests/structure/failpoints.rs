@@ -27,9 +27,9 @@ fn quoted_after<'c>(code: &'c str, before: &'c str) -> impl Iterator<Item = &'c 
 #[test]
 fn a_failpoint_that_is_not_tried_is_seen() {
     let table = (TRIED, "    sabotage((\"drop-row\", \"return\"), ORDERS, 1, &[]),");
-    let relay = ("crates/daybook-command/src/relay.rs", "if fires(\"drop-row\") {}");
+    let relay = ("crates/daybook-command/src/outbox/relay.rs", "if fires(\"drop-row\") {}");
     assert!(untried(&Tree::made_of(&[table, relay])).is_empty());
-    let index = ("crates/daybook-command/src/index.rs", "if fires(\"forget-key\") {}");
+    let index = ("crates/daybook-command/src/store/index.rs", "if fires(\"forget-key\") {}");
     let said = format!("{TRIED} does not try the failpoint `forget-key`");
     assert_eq!(untried(&Tree::made_of(&[table, relay, index])), [said]);
     assert_eq!(

@@ -114,7 +114,7 @@ async fn taken_over(mut site: Site, paused: bool, pause: Duration) {
     }
     assert_eq!(first.ended().code(), Some(1), "{}", first.log());
     let said = first.log();
-    for part in ["superseded: instance", "claimed topic", "of its outbox are"] {
+    for part in ["fenced: instance", "claimed topic", "of its outbox are"] {
         assert!(said.contains(part), "{part} in {said}");
     }
     let mut acknowledged = Vec::new();

@@ -15,8 +15,8 @@ use daybook_service::http::{
 use uuid::Uuid;
 
 use crate::aggregate::Aggregate;
-use crate::command::{self, Accepted, Cause, Condition, Outcome, Undecided, Versions, Written};
-use crate::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
+use crate::command::{self, Accepted, Cause, CommandError, Condition, Outcome, Versions, Written};
+use crate::commit::idempotency::{Held, HeldBy, IdempotencyKey, RequestParts};
 use crate::references::Followed;
 use crate::service::Service;
 
@@ -140,7 +140,7 @@ fn hold<A: Aggregate>(service: &Service<A>, key: &IdempotencyKey) -> Result<Held
                 "a request with this Idempotency-Key is being worked on; repeat it when that is done";
             ApiError::new(&REQUEST_IN_FLIGHT, detail)
         }
-        HeldBy::OtherRequest => Undecided::KeyReused.into(),
+        HeldBy::OtherRequest => CommandError::KeyReused.into(),
     })
 }
 

@@ -2,19 +2,18 @@
 
 use daybook_service::http::{ApiError, problem_types as kind};
 
-use crate::command::Undecided;
-use crate::followed::AwaitError;
-use crate::service::{AfterError, Busy, ExecuteError, LoadError};
+use crate::command::CommandError;
+use crate::service::{AfterError, Busy, LoadError};
 
-const STORE_FAILS: &str = "the command could not be written to disk; repeat it with the same Idempotency-Key once the disk is \
-                           well, of which /health/ready and the service's log say more";
+const STORE_FAILS: &str = "the command could not be written to disk; repeat it with the same Idempotency-Key once the disk \
+                           works again; /health/ready and the service's log say more";
 const STORE_UNREADABLE: &str =
-    "the state cannot be read; try again once the disk is well, of which the service's log says more";
+    "the state cannot be read; try again once the disk works again; the service's log says more";
 const RELAY_HALTED: &str = "events of this service can no longer be sent to Kafka, and no command is accepted until they are; \
                             /health/ready says which, and why";
-const SUPERSEDED: &str =
+const FENCED: &str =
     "another process is the writer now, and this one accepts no command any more; repeat the request there";
-const STORED_AND_SUPERSEDED: &str = "the command is stored here, but another writer has taken over before the log had it, and its events \
+const STORED_AND_FENCED: &str = "the command is stored here, but another writer has taken over before the log had it, and its events \
                                      will never be there; repeat the request there";
 const KEY_UNREADABLE: &str = "what became of the request with this Idempotency-Key cannot be read any more; read the resource to see \
                               whether it took effect, and use a new key";
@@ -30,39 +29,44 @@ const FOLLOWING_STOPPED: &str = "nothing is known of what this depends on, and n
 const NOT_FOLLOWED: &str = "what Daybook-After names has not arrived here, and nothing new is heard of other services at present; try \
                             again, /health/ready says why";
 
-impl From<Undecided> for ApiError {
+impl From<CommandError> for ApiError {
     /// Where the kernel's words are for operators, with directories, files, hosts, brokers and instances in them, the client reads
     /// what it means for the request.
-    fn from(undecided: Undecided) -> Self {
-        let (kind, told) = match &undecided {
-            Undecided::QueueFull => (&kind::OVERLOADED, None),
-            Undecided::OutboxFull { .. } | Undecided::PartitionFull { .. } => (&kind::OUTBOX_FULL, None),
+    fn from(refused: CommandError) -> Self {
+        let (kind, text) = match &refused {
+            CommandError::QueueFull => (&kind::OVERLOADED, None),
+            CommandError::OutboxFull { .. } | CommandError::PartitionFull { .. } => {
+                (&kind::OUTBOX_FULL, None)
+            }
             // One kind, whether it differs or is not known, as in the metrics; the detail says which it is.
-            Undecided::PartitionAway { differs: true, .. } => {
+            CommandError::PartitionAway { differs: true, .. } => {
                 (&kind::PARTITION_AWAY, Some(PARTITION_DIFFERS))
             }
-            Undecided::PartitionAway { .. } => (&kind::PARTITION_AWAY, Some(PARTITION_AWAY)),
-            Undecided::JournalFull { .. } => (&kind::JOURNAL_FULL, None),
-            Undecided::KeysFull { .. } => (&kind::IDEMPOTENCY_KEYS_FULL, None),
-            Undecided::KeyUnreadable { detail } => {
+            CommandError::PartitionAway { .. } => (&kind::PARTITION_AWAY, Some(PARTITION_AWAY)),
+            CommandError::JournalFull { .. } => (&kind::JOURNAL_FULL, None),
+            CommandError::KeysFull { .. } => (&kind::IDEMPOTENCY_KEYS_FULL, None),
+            CommandError::KeyUnreadable { detail } => {
                 tracing::error!("what became of a request with an Idempotency-Key cannot be read: {detail}");
                 (&kind::KEY_UNREADABLE, Some(KEY_UNREADABLE))
             }
-            Undecided::StoreFails { .. } => (&kind::STORE_FAILS, Some(STORE_FAILS)),
-            Undecided::Stuck { .. } | Undecided::Damaged { .. } => (&kind::STORE_FAILS, None),
-            Undecided::CatchingUp { .. } => (&kind::CATCHING_UP, Some(CATCHING_UP)),
-            Undecided::FollowingStopped { .. } => (&kind::FOLLOWING_STOPPED, Some(FOLLOWING_STOPPED)),
-            Undecided::Quarantined { .. } => (&kind::QUARANTINED, None),
-            Undecided::RelayHalted { .. } => (&kind::RELAY_HALTED, Some(RELAY_HALTED)),
-            Undecided::Superseded { .. } => (&kind::FENCED, Some(SUPERSEDED)),
-            Undecided::Stopping => (&kind::STOPPING, None),
-            Undecided::Fault => (&kind::FAULT, None),
-            Undecided::KeyReused => (&kind::IDEMPOTENCY_KEY_REUSED, None),
-            Undecided::TooLarge { .. } => (&kind::EVENT_TOO_LARGE, None),
+            CommandError::StoreFails { .. } => (&kind::STORE_FAILS, Some(STORE_FAILS)),
+            CommandError::Stuck { .. } | CommandError::Damaged { .. } => (&kind::STORE_FAILS, None),
+            CommandError::CatchingUp { .. } => (&kind::CATCHING_UP, Some(CATCHING_UP)),
+            CommandError::FollowingStopped { .. } => (&kind::FOLLOWING_STOPPED, Some(FOLLOWING_STOPPED)),
+            CommandError::Quarantined { .. } => (&kind::QUARANTINED, None),
+            CommandError::RelayHalted { .. } => (&kind::RELAY_HALTED, Some(RELAY_HALTED)),
+            CommandError::Fenced { .. } => (&kind::FENCED, Some(FENCED)),
+            CommandError::StoredAndFenced { .. } => (&kind::FENCED, Some(STORED_AND_FENCED)),
+            CommandError::NotAcknowledged { .. } => (&kind::NOT_ACKNOWLEDGED, None),
+            CommandError::Busy(_) => (&kind::OVERLOADED, None),
+            CommandError::Stopping => (&kind::STOPPING, None),
+            CommandError::Fault => (&kind::FAULT, None),
+            CommandError::KeyReused => (&kind::IDEMPOTENCY_KEY_REUSED, None),
+            CommandError::TooLarge { .. } => (&kind::EVENT_TOO_LARGE, None),
         };
-        let error = Self::new(kind, told.map_or_else(|| undecided.to_string(), str::to_owned));
-        match undecided {
-            Undecided::Quarantined { key, .. } => error.with("quarantined", vec![key.to_string()]),
+        let error = Self::new(kind, text.map_or_else(|| refused.to_string(), str::to_owned));
+        match refused {
+            CommandError::Quarantined { key, .. } => error.with("quarantined", vec![key.to_string()]),
             _ => error,
         }
     }
@@ -71,18 +75,6 @@ impl From<Undecided> for ApiError {
 impl From<Busy> for ApiError {
     fn from(busy: Busy) -> Self {
         Self::new(&kind::OVERLOADED, busy.to_string())
-    }
-}
-
-impl From<ExecuteError> for ApiError {
-    fn from(error: ExecuteError) -> Self {
-        let detail = error.to_string();
-        match error {
-            ExecuteError::Undecided(undecided) => undecided.into(),
-            ExecuteError::Busy(busy) => busy.into(),
-            ExecuteError::Superseded { .. } => Self::new(&kind::FENCED, STORED_AND_SUPERSEDED),
-            ExecuteError::NotAcknowledged { .. } => Self::new(&kind::NOT_ACKNOWLEDGED, detail),
-        }
     }
 }
 
@@ -103,13 +95,11 @@ impl From<AfterError> for ApiError {
     fn from(error: AfterError) -> Self {
         let detail = error.to_string();
         match error {
-            AfterError::Await(AwaitError::UnknownTopic { .. } | AwaitError::UnknownPartition { .. }) => {
+            AfterError::UnknownTopic { .. } | AfterError::UnknownPartition { .. } => {
                 Self::header(daybook_event::headers::AFTER, detail)
             }
             AfterError::Busy(busy) => busy.into(),
-            AfterError::Await(AwaitError::Stopped { .. }) => {
-                Self::new(&kind::FOLLOWING_STOPPED, NOT_FOLLOWED)
-            }
+            AfterError::Stopped { .. } => Self::new(&kind::FOLLOWING_STOPPED, NOT_FOLLOWED),
             AfterError::Timeout { .. } | AfterError::NotHere(_) => Self::new(&kind::NOT_REACHED_YET, detail),
         }
     }
@@ -118,7 +108,7 @@ impl From<AfterError> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::writer::Superseded;
+    use crate::fencing::Fenced;
     use daybook_event::claim::Writer;
     use daybook_store::{Cause, DatabaseError, Doing};
     use uuid::Uuid;
@@ -131,21 +121,21 @@ mod tests {
             host: secret(),
             claimed_at: jiff::Timestamp::UNIX_EPOCH,
         };
-        let by = || Superseded { topic: "toys.events".to_owned(), partition: 0, by: writer(), copy: false };
+        let by = || Fenced { topic: "toys.events".to_owned(), partition: 0, by: writer(), copy: false };
         let (doing, cause) = (Doing::Open, Cause::Other);
         let store = DatabaseError { doing, dir: secret().into(), detail: secret(), cause, earlier: None };
-        let away = |differs| Undecided::PartitionAway { partition: 0, reason: secret(), differs };
+        let away = |differs| CommandError::PartitionAway { partition: 0, reason: secret(), differs };
         let errors: [ApiError; 12] = [
-            Undecided::StoreFails { detail: secret() }.into(),
-            Undecided::KeyUnreadable { detail: secret() }.into(),
-            Undecided::RelayHalted { reason: secret() }.into(),
-            Undecided::Superseded { by: by() }.into(),
+            CommandError::StoreFails { detail: secret() }.into(),
+            CommandError::KeyUnreadable { detail: secret() }.into(),
+            CommandError::RelayHalted { reason: secret() }.into(),
+            CommandError::Fenced { by: by() }.into(),
             away(false).into(),
             away(true).into(),
-            Undecided::CatchingUp { reason: secret() }.into(),
-            Undecided::FollowingStopped { reason: secret() }.into(),
-            AfterError::Await(AwaitError::Stopped { reason: secret() }).into(),
-            ExecuteError::Superseded { by: by() }.into(),
+            CommandError::CatchingUp { reason: secret() }.into(),
+            CommandError::FollowingStopped { reason: secret() }.into(),
+            AfterError::Stopped { reason: secret() }.into(),
+            CommandError::StoredAndFenced { by: by() }.into(),
             LoadError::Failing(secret()).into(),
             LoadError::Store(store.into()).into(),
         ];

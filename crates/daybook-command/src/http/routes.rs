@@ -17,7 +17,7 @@ use crate::http::command::command;
 use crate::http::{guarded, show};
 use crate::service::Service;
 
-type Make<A> = Arc<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, ApiError> + Send + Sync>;
+type Make<A> = Box<dyn Fn(Uuid, &Body) -> Result<<A as Aggregate>::Command, ApiError> + Send + Sync>;
 type Shared<A> = Arc<Service<A>>;
 
 /// What clients may send to a service with aggregates of one kind.
@@ -26,7 +26,7 @@ type Shared<A> = Arc<Service<A>>;
 pub struct Routes<A: Aggregate> {
     resource: &'static str,
     id_name: &'static str,
-    routes: Vec<Route<A>>,
+    routes: Vec<Arc<Route<A>>>,
 }
 
 pub struct Route<A: Aggregate> {
@@ -41,14 +41,6 @@ pub struct Route<A: Aggregate> {
 }
 
 // Derived, it would ask the same of `A`.
-impl<A: Aggregate> Clone for Route<A> {
-    fn clone(&self) -> Self {
-        let Self { method, path, body, is_new, make } = self;
-        let (method, path, make) = (method.clone(), path.clone(), Arc::clone(make));
-        Self { method, path, body: *body, is_new: *is_new, make }
-    }
-}
-
 impl<A: Aggregate> Clone for Routes<A> {
     fn clone(&self) -> Self {
         Self { resource: self.resource, id_name: self.id_name, routes: self.routes.clone() }
@@ -94,8 +86,8 @@ impl<A: Aggregate> Routes<A> {
     #[must_use]
     pub fn delete(mut self, make: impl Fn(Uuid) -> A::Command + Send + Sync + 'static) -> Self {
         let path = self.path("");
-        let make: Make<A> = Arc::new(move |id, _| Ok(make(id)));
-        self.routes.push(Route { method: Method::DELETE, path, body: None, is_new: false, make });
+        let make: Make<A> = Box::new(move |id, _| Ok(make(id)));
+        self.routes.push(Arc::new(Route { method: Method::DELETE, path, body: None, is_new: false, make }));
         self
     }
 
@@ -107,8 +99,8 @@ impl<A: Aggregate> Routes<A> {
         make: impl Fn(Uuid, B) -> A::Command + Send + Sync + 'static,
     ) -> Self {
         let path = if is_new { self.resource.to_owned() } else { self.path(below) };
-        let make: Make<A> = Arc::new(move |id, body| Ok(make(id, body.parse()?)));
-        self.routes.push(Route { method, path, body: Some(type_name::<B>()), is_new, make });
+        let make: Make<A> = Box::new(move |id, body| Ok(make(id, body.parse()?)));
+        self.routes.push(Arc::new(Route { method, path, body: Some(type_name::<B>()), is_new, make }));
         self
     }
 
@@ -124,12 +116,12 @@ impl<A: Aggregate> Routes<A> {
 
     /// All routes, but for that which shows an aggregate.
     pub fn iter(&self) -> impl Iterator<Item = &Route<A>> {
-        self.routes.iter()
+        self.routes.iter().map(|route| &**route)
     }
 
     /// The first route that says the same as one before it; none if all say something else.
     pub(crate) fn repeated(&self) -> Option<String> {
-        let is_there = |(index, route): &(usize, &Route<A>)| {
+        let is_there = |(index, route): &(usize, &Arc<Route<A>>)| {
             self.routes[..*index]
                 .iter()
                 .any(|other| (&other.method, &other.path) == (&route.method, &route.path))
@@ -160,7 +152,7 @@ impl<A: Aggregate> Routes<A> {
     }
 }
 
-fn handler<A: Aggregate>(route: Route<A>) -> MethodRouter<Shared<A>> {
+fn handler<A: Aggregate>(route: Arc<Route<A>>) -> MethodRouter<Shared<A>> {
     // A route has one of three methods.
     let method = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::POST);
     let route = Arc::new(route);

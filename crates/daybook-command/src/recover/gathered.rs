@@ -14,11 +14,11 @@ use daybook_store::{Store, StoreError};
 use uuid::Uuid;
 
 use crate::aggregate::{Aggregate, UniqueKeys};
-use crate::fields::Damaged;
-use crate::kept::Opening;
-use crate::keys;
-use crate::recover::rebuild::TakeError;
-use crate::rows::{Owners, UniqueForm, Versioned};
+use crate::recover::RecoverError;
+use crate::store::Opening;
+use crate::store::fields::Damaged;
+use crate::store::keys;
+use crate::store::rows::{Owners, UniqueForm, Versioned};
 
 /// Bytes of keys and values gathered before they are written, and once more while that is done; a few times that in
 /// memory. So few in tests that some thousand events are written in several parts.
@@ -123,7 +123,7 @@ impl Drop for Gathered {
 // Unique keys are made of the states. Here they are all made at once: of a store that is rebuilt, and of one whose keys are
 // of another form than those of this program.
 //
-// A state that cannot be read stops a rebuilding. Where only the keys are built anew it costs its own key, and is named: all
+// A state that cannot be read stops a rebuilding. Where only the keys are built again it costs its own key, and is named: all
 // others go on, without the log.
 //
 // Of aggregates that have one key by today's form the one with the smallest id, which was made first, keeps it; the others
@@ -146,7 +146,7 @@ pub(super) fn bring_to_form<A: Aggregate>(
     store: &Arc<Store>,
     last_record: u64,
     opening: &Opening<'_>,
-) -> Result<(), TakeError> {
+) -> Result<(), RecoverError> {
     if UniqueKeys::<A>::form() == 0 {
         return Ok(());
     }
@@ -156,7 +156,7 @@ pub(super) fn bring_to_form<A: Aggregate>(
         return Ok(());
     }
     let began = Instant::now();
-    opening.starting.says("building the unique keys of all aggregates");
+    opening.progress.report("building the unique keys of all aggregates");
     store.apply(vec![(keys::unique_form(), None)])?;
     store.sync()?;
     remove_all(store)?;
@@ -206,9 +206,9 @@ pub(super) struct Built {
 pub(super) fn build<A: Aggregate>(
     store: &Store,
     rows: &mut Gathered,
-    damaged: impl Fn(Uuid, Damaged) -> Result<(), TakeError>,
-) -> Result<Built, TakeError> {
-    let (mut span, mut built, mut told_at) = (keys::aggregates(), Built::default(), Instant::now());
+    damaged: impl Fn(Uuid, Damaged) -> Result<(), RecoverError>,
+) -> Result<Built, RecoverError> {
+    let (mut span, mut built, mut reported_at) = (keys::aggregates(), Built::default(), Instant::now());
     loop {
         let states = store.scan(&span, ROWS_MAX)?;
         let Some((last, _)) = states.last() else { break };
@@ -225,8 +225,8 @@ pub(super) fn build<A: Aggregate>(
                 Err(error) => damaged(id, error)?,
             }
         }
-        if told_at.elapsed() >= PROGRESS_PAUSE {
-            told_at = Instant::now();
+        if reported_at.elapsed() >= PROGRESS_PAUSE {
+            reported_at = Instant::now();
             tracing::info!(
                 topic = A::TOPIC,
                 done = built.aggregates,
@@ -246,13 +246,13 @@ pub(super) fn build<A: Aggregate>(
 }
 
 /// Notes whose these keys are too. Returns how many of them another one keeps.
-fn claim(id: Uuid, unique: &[String], rows: &mut Gathered) -> Result<u64, TakeError> {
+fn claim(id: Uuid, unique: &[String], rows: &mut Gathered) -> Result<u64, RecoverError> {
     let mut kept_by_others = 0;
     for unique in unique {
         let key = keys::unique(unique);
         let mut owners = rows.get(&key)?.map(|row| Owners::decode(&row)).transpose()?.unwrap_or_default();
         if let Some(keeps) = owners.first().filter(|first| *first != id) {
-            // No key: it may be somebody's address.
+            // No key: it may be a person's address.
             tracing::warn!(%keeps, also = %id, "two aggregates have one unique key; the earlier one keeps it");
             kept_by_others += 1;
         }

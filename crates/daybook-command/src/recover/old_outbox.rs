@@ -10,13 +10,12 @@ use daybook_journal::{Event, Reader};
 use daybook_store::Store;
 use uuid::Uuid;
 
-use crate::before::{StoreBefore, is_from_before};
-use crate::directory::{INDEX, JOURNAL};
-use crate::group::GroupError;
 use crate::incoming::IncomingFault;
-use crate::kept;
 use crate::reconcile::{Recorded, Tail, events_from, recorded};
-use crate::rows::Counter;
+use crate::store;
+use crate::store::before::{StoreBefore, is_from_before};
+use crate::store::directory::{INDEX, JOURNAL};
+use crate::store::rows::{Counter, RowError};
 
 /// A position of which there is no event.
 const NO_EVENT: &str = "there is no such event";
@@ -104,7 +103,7 @@ fn indexed(store: &Path, partitions: i32, cache_bytes: u64) -> Vec<u64> {
     let Some(index) = index.exists().then(|| Store::open_as_it_is(&index, cache_bytes).ok()).flatten() else {
         return Vec::new();
     };
-    let next = |partition| kept::counter(&index, partition).map_or(0, |counter| counter.next);
+    let next = |partition| store::counter(&index, partition).map_or(0, |counter| counter.next);
     (0..partitions).map(next).collect()
 }
 
@@ -121,13 +120,13 @@ impl Opened {
         Self { kept: Kept::Journal(journal), partitions, unreadable_end: None }
     }
 
-    fn before(store: &Path, partitions: i32, cache_bytes: u64) -> Result<Self, GroupError> {
+    fn before(store: &Path, partitions: i32, cache_bytes: u64) -> Result<Self, RowError> {
         let store = StoreBefore::open(store, cache_bytes)?;
         let partition = |partition| {
             let recorded = store.recorded(partition)?;
             Ok(Partition { recorded, indexed: 0, compared: Vec::new(), fault: None })
         };
-        let partitions = (0..partitions).map(partition).collect::<Result<_, GroupError>>()?;
+        let partitions = (0..partitions).map(partition).collect::<Result<_, RowError>>()?;
         Ok(Self { kept: Kept::Before(Box::new(store)), partitions, unreadable_end: None })
     }
 
@@ -184,7 +183,7 @@ pub(super) struct Leftover {
     /// To be taken over: contiguous with the log's end.
     pub(super) fitting: Range<u64>,
     /// Not to be taken over, and why.
-    pub(super) misfit: Option<Misfit>,
+    pub(super) left_behind: Option<LeftBehind>,
     /// Events of the log that the old store does not know.
     pub(super) behind: u64,
     /// Positions that were given, as the old index says, and of which neither journal nor log has the event.
@@ -192,7 +191,7 @@ pub(super) struct Leftover {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub(super) struct LeftBehind {
     pub(super) positions: Range<u64>,
     pub(super) fault: Fault,
 }
@@ -220,20 +219,20 @@ pub(super) enum Fault {
 pub(super) fn leftover(old: &Recorded, fault: Option<Fault>, in_log: u64) -> Leftover {
     let (kept_from, next) = (old.kept_from, old.counter.next);
     let gap = (kept_from > in_log).then_some(Fault::Gap { in_log, kept_from });
-    let (fitting, misfits, fault) = match fault.or(gap) {
+    let (fitting, positions, fault) = match fault.or(gap) {
         None => (in_log..next.max(in_log), 0..0, None),
         // What the old store says from there on is another history, even where the log has more than it.
         Some(fault @ Fault::Other { position, .. }) => (in_log..in_log, position..next, Some(fault)),
         fault => (in_log..in_log, in_log..next, fault),
     };
-    let misfit = fault.filter(|_| !misfits.is_empty()).map(|fault| Misfit { positions: misfits, fault });
-    Leftover { fitting, misfit, behind: in_log.saturating_sub(next), lost: 0..0 }
+    let left_behind = fault.filter(|_| !positions.is_empty()).map(|fault| LeftBehind { positions, fault });
+    Leftover { fitting, left_behind, behind: in_log.saturating_sub(next), lost: 0..0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::Counter;
+    use crate::store::rows::Counter;
 
     const LOG: Uuid = Uuid::from_u128(1);
     const STORE: Uuid = Uuid::from_u128(2);
@@ -248,8 +247,8 @@ mod tests {
         Fault::Other { position, log: LOG, store: STORE }
     }
 
-    fn misfits(positions: Range<u64>, fault: Fault) -> Option<Misfit> {
-        Some(Misfit { positions, fault })
+    fn left(positions: Range<u64>, fault: Fault) -> Option<LeftBehind> {
+        Some(LeftBehind { positions, fault })
     }
 
     #[test]
@@ -261,14 +260,17 @@ mod tests {
             (3..9, 9, 9..9, 0),
             (3..9, 12, 12..12, 3),
         ] {
-            assert_eq!(judged(kept, in_log, None), Leftover { fitting, misfit: None, behind, lost: 0..0 });
+            assert_eq!(
+                judged(kept, in_log, None),
+                Leftover { fitting, left_behind: None, behind, lost: 0..0 }
+            );
         }
     }
 
     #[test]
     fn behind_a_gap_nothing_fits() {
         let gap = Fault::Gap { in_log: 2, kept_from: 5 };
-        assert_eq!(judged(5..9, 2, None).misfit, misfits(2..9, gap));
+        assert_eq!(judged(5..9, 2, None).left_behind, left(2..9, gap));
         assert!(judged(5..9, 2, None).fitting.is_empty());
     }
 
@@ -277,14 +279,14 @@ mod tests {
         for in_log in [4, 7, 9, 12] {
             let judged = judged(0..9, in_log, Some(other(3)));
             assert!(judged.fitting.is_empty());
-            assert_eq!(judged.misfit, misfits(3..9, other(3)), "a log of {in_log}");
+            assert_eq!(judged.left_behind, left(3..9, other(3)), "a log of {in_log}");
         }
     }
 
     #[test]
     fn a_row_that_cannot_be_compared_matters_only_if_something_follows() {
         let fault = Fault::Unreadable { position: 4, detail: String::new() };
-        assert_eq!(judged(0..9, 5, Some(fault.clone())).misfit, misfits(5..9, fault.clone()));
-        assert_eq!(judged(0..5, 5, Some(fault)).misfit, None);
+        assert_eq!(judged(0..9, 5, Some(fault.clone())).left_behind, left(5..9, fault.clone()));
+        assert_eq!(judged(0..5, 5, Some(fault)).left_behind, None);
     }
 }

@@ -6,41 +6,18 @@ use daybook_event::envelope::{self, Envelope};
 use daybook_event::event_data::{EventData as _, EventError};
 use daybook_event::sequence::Reached;
 use daybook_kafka::Record;
-use daybook_store::{Store, StoreError};
+use daybook_store::Store;
 use daybook_stream::{Admission, Disposition, PartitionState, ReopenError};
 use uuid::Uuid;
 
 use crate::aggregate::Aggregate;
-use crate::fields::Damaged;
 use crate::incoming::{self, IncomingFault};
 use crate::reconcile::Tail;
+use crate::recover::RecoverError;
 use crate::recover::gathered;
 use crate::recover::gathered::Gathered;
-use crate::rows::{Counter, Versioned};
-use crate::{index, keys};
-
-#[derive(Debug, thiserror::Error)]
-pub enum TakeError {
-    #[error(transparent)]
-    Fault(#[from] IncomingFault),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Damaged(#[from] Damaged),
-    #[error("a rebuilt state cannot be written: {0}")]
-    State(#[from] serde_json::Error),
-}
-
-impl TakeError {
-    /// Whether what is there is not what was written: another attempt would not help.
-    pub(super) fn is_damage(&self) -> bool {
-        match self {
-            Self::Store(error) => error.is_damage(),
-            Self::Damaged(_) => true,
-            Self::Fault(_) | Self::State(_) => false,
-        }
-    }
-}
+use crate::store::rows::{Counter, Versioned};
+use crate::store::{index, keys};
 
 pub(super) struct Rebuild {
     store: Arc<Store>,
@@ -60,7 +37,7 @@ impl Rebuild {
     }
 
     /// Takes a record of the log; what it was, if it is to be applied.
-    pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<Option<Tail>, TakeError> {
+    pub(super) fn take<A: Aggregate>(&mut self, record: &Record<'_>) -> Result<Option<Tail>, RecoverError> {
         let index = record.partition() as usize;
         let view = incoming::view(record);
         let admission = self.partitions[index].admit_envelope(&view, || record.headers());
@@ -79,7 +56,7 @@ impl Rebuild {
     }
 
     /// Takes an event that the log does not have yet, behind all that were taken of its partition.
-    pub(super) fn append<A: Aggregate>(&mut self, partition: i32, event: &[u8]) -> Result<(), TakeError> {
+    pub(super) fn append<A: Aggregate>(&mut self, partition: i32, event: &[u8]) -> Result<(), RecoverError> {
         let envelope = envelope::open(Some(event), Vec::new).map_err(IncomingFault::from)?;
         let index = partition as usize;
         let admitted = self.partitions[index].admit_unsent(&envelope);
@@ -96,14 +73,18 @@ impl Rebuild {
         Ok(())
     }
 
-    fn apply<A: Aggregate>(&mut self, envelope: &Envelope<'_>) -> Result<(), TakeError> {
+    fn apply<A: Aggregate>(&mut self, envelope: &Envelope<'_>) -> Result<(), RecoverError> {
         let id = envelope.id;
         let event = A::Event::from_data(&envelope.event_type, &envelope.data)
             .map_err(|error| IncomingFault::Data { id, why: error.to_string() })?;
         self.evolve::<A>(envelope, &event)
     }
 
-    fn evolve<A: Aggregate>(&mut self, envelope: &Envelope<'_>, event: &A::Event) -> Result<(), TakeError> {
+    fn evolve<A: Aggregate>(
+        &mut self,
+        envelope: &Envelope<'_>,
+        event: &A::Event,
+    ) -> Result<(), RecoverError> {
         let (id, subject, version) = (envelope.id, envelope.subject, envelope.aggregate_version);
         let row = self.rows.get(&keys::aggregate(subject))?;
         let before = row.map(|row| Versioned::<A::State>::decode(&row)).transpose()?;
@@ -130,14 +111,14 @@ impl Rebuild {
 
     /// They follow from the final states only. They cannot be built while reading: a key that passed from one aggregate to
     /// another of another partition would depend on how the partitions come in.
-    pub(super) fn build_unique_keys<A: Aggregate>(&mut self) -> Result<(), TakeError> {
+    pub(super) fn build_unique_keys<A: Aggregate>(&mut self) -> Result<(), RecoverError> {
         self.rows.write()?;
         gathered::build::<A>(&self.store, &mut self.rows, |_, damaged| Err(damaged.into()))?;
         Ok(())
     }
 
     /// Notes where each partition stands, and that all up to this record of the journal is there; then makes it durable.
-    pub(super) fn finish<A: Aggregate>(&mut self, number: u64, journal: Uuid) -> Result<(), TakeError> {
+    pub(super) fn finish<A: Aggregate>(&mut self, number: u64, journal: Uuid) -> Result<(), RecoverError> {
         for (partition, sequence) in (0..).zip(self.partitions.iter().map(PartitionState::sequence)) {
             let counter = Counter { next: sequence.next_position(), last_id: sequence.last_id() };
             if counter.next > 0 {

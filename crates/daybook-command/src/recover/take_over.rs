@@ -1,116 +1,65 @@
 //! Events of the old journal that the log does not have, taken into the new one behind the log's end; and what is
 //! said of all that was not.
 
-use std::ops::Range;
 use std::path::Path;
 
-use daybook_journal::{Event, Group, Journal, RECORD_BYTES_MAX};
+use daybook_journal::Event;
 
 use crate::aggregate::Aggregate;
 use crate::reconcile::Tail;
 use crate::recover::RecoverError;
-use crate::recover::old_outbox::{Fault, Leftover, Misfit, OldOutbox, Opened};
-use crate::recover::rebuild::{Rebuild, TakeError};
+use crate::recover::old_outbox::{Fault, LeftBehind, Leftover, OldOutbox, Opened};
+use crate::recover::rebuild::Rebuild;
+use crate::store::Filling;
 
-/// What came of one partition's leftover.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TakenOver {
-    pub(super) partition: i32,
-    /// Now in the new journal, to be sent.
-    pub(super) taken: Range<u64>,
-    /// Left behind in the old one, and why.
-    pub(super) misfit: Option<Misfit>,
-    /// Events of the log that the old journal does not know.
-    pub(super) behind: u64,
-    /// In neither.
-    pub(super) lost: Range<u64>,
-}
-
-/// The new journal and its index, and events on their way into them.
-pub(super) struct Taken {
-    pub(super) rebuild: Rebuild,
-    pub(super) journal: Journal,
-    pub(super) gathered: Vec<Event>,
-    pub(super) bytes: usize,
-    pub(super) now_ms: u64,
-}
-
-impl Taken {
-    fn take<A: Aggregate>(&mut self, event: &Event) -> Result<(), RecoverError> {
-        self.rebuild.append::<A>(event.partition, &event.value)?;
-        if self.bytes + event.bytes() > RECORD_BYTES_MAX / 2 {
-            self.write()?;
-        }
-        self.bytes += event.bytes();
-        self.gathered.push(event.clone());
-        Ok(())
-    }
-
-    fn write(&mut self) -> Result<(), RecoverError> {
-        self.bytes = 0;
-        let events = std::mem::take(&mut self.gathered);
-        if !events.is_empty() {
-            self.journal.append(Group { events, ..Group::default() }, self.now_ms)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn written(mut self) -> Result<(Rebuild, Journal), RecoverError> {
-        self.write()?;
-        Ok((self.rebuild, self.journal))
-    }
-}
-
+/// Takes over what fits; what of each partition then was taken over, and what was left behind.
 pub(super) fn take_over<A: Aggregate>(
     old: &Opened,
-    taken: &mut Taken,
+    rebuild: &mut Rebuild,
+    into: &mut Filling,
     ends: &[Option<Tail>],
-) -> Result<Vec<TakenOver>, RecoverError> {
-    let leftovers = (0..).zip(old.leftovers(ends));
-    leftovers.map(|(number, leftover)| take_partition::<A>(old, taken, number, leftover)).collect()
-}
-
-fn take_partition<A: Aggregate>(
-    old: &Opened,
-    into: &mut Taken,
-    partition: i32,
-    leftover: Leftover,
-) -> Result<TakenOver, RecoverError> {
-    let Leftover { fitting, misfit, behind, lost } = leftover;
-    let mut at = fitting.start;
-    while at < fitting.end {
-        let (taken, fault) = match old.events_from(partition, at, fitting.end) {
-            Ok(events) => take_some::<A>(into, &events)?,
-            Err(fault) => (0, Some(fault)),
-        };
-        at += taken;
-        if let Some(fault) = fault {
-            let misfit = Some(Misfit { positions: at..fitting.end, fault });
-            return Ok(TakenOver { partition, taken: fitting.start..at, misfit, behind, lost });
+) -> Result<Vec<Leftover>, RecoverError> {
+    let mut leftovers = old.leftovers(ends);
+    for (partition, leftover) in (0..).zip(&mut leftovers) {
+        let Leftover { fitting, left_behind, .. } = leftover;
+        let mut at = fitting.start;
+        while at < fitting.end {
+            let (taken, fault) = match old.events_from(partition, at, fitting.end) {
+                Ok(events) => take_some::<A>(rebuild, into, &events)?,
+                Err(fault) => (0, Some(fault)),
+            };
+            at += taken;
+            if let Some(fault) = fault {
+                *left_behind = Some(LeftBehind { positions: at..fitting.end, fault });
+                fitting.end = at;
+            }
         }
     }
-    Ok(TakenOver { partition, taken: fitting, misfit, behind, lost })
+    into.write()?;
+    Ok(leftovers)
 }
 
 /// Takes events as far as they fit: how many did, and why not all.
-fn take_some<A: Aggregate>(into: &mut Taken, events: &[Event]) -> Result<(u64, Option<Fault>), RecoverError> {
+fn take_some<A: Aggregate>(
+    rebuild: &mut Rebuild,
+    into: &mut Filling,
+    events: &[Event],
+) -> Result<(u64, Option<Fault>), RecoverError> {
     let mut taken = 0;
     for event in events {
-        match into.take::<A>(event) {
-            Ok(()) => taken += 1,
-            Err(RecoverError::Rebuild(error)) => match *error {
-                TakeError::Fault(fault) => {
-                    return Ok((taken, Some(Fault::Event { position: event.position, fault })));
-                }
-                error => return Err(error.into()),
-            },
+        match rebuild.append::<A>(event.partition, &event.value) {
+            Ok(()) => into.add(event.bytes(), |group| group.events.push(event.clone()))?,
+            Err(RecoverError::Fault(fault)) => {
+                return Ok((taken, Some(Fault::Event { position: event.position, fault: *fault })));
+            }
             Err(error) => return Err(error),
         }
+        taken += 1;
     }
     Ok((taken, None))
 }
 
-pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partitions: &[TakenOver]) {
+pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partitions: &[Leftover]) {
     let old_store = aside.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     match old {
         OldOutbox::Absent => tracing::warn!(
@@ -123,7 +72,7 @@ pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partiti
             old_store,
             reason,
             "the old store cannot be read: commands that it had answered and not yet sent to Kafka are lost unless it is repaired; \
-             how many cannot be told"
+             how many is unknown"
         ),
         OldOutbox::Open(opened) => {
             if let Some(segment) = opened.unreadable_end {
@@ -135,10 +84,10 @@ pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partiti
                      which neither Kafka nor the old index knows, and are lost"
                 );
             }
-            partitions.iter().for_each(|partition| report_partition(topic, &old_store, partition));
-            let taken: u64 = partitions.iter().map(|partition| count(&partition.taken)).sum();
-            let left = partitions.iter().filter_map(|partition| partition.misfit.as_ref());
-            let left: u64 = left.map(|misfit| count(&misfit.positions)).sum();
+            (0..).zip(partitions).for_each(|(number, of)| report_partition(topic, &old_store, number, of));
+            let taken: u64 = partitions.iter().map(|partition| count(&partition.fitting)).sum();
+            let left = partitions.iter().filter_map(|partition| partition.left_behind.as_ref());
+            let left: u64 = left.map(|left_behind| count(&left_behind.positions)).sum();
             tracing::info!(
                 topic,
                 old_store,
@@ -150,8 +99,8 @@ pub(super) fn report(topic: &str, old: &OldOutbox, aside: Option<&Path>, partiti
     }
 }
 
-fn report_partition(topic: &str, old_store: &str, of: &TakenOver) {
-    let TakenOver { partition, taken, misfit, behind, lost } = of;
+fn report_partition(topic: &str, old_store: &str, partition: i32, of: &Leftover) {
+    let Leftover { fitting: taken, left_behind, behind, lost } = of;
     if *behind > 0 {
         tracing::warn!(
             topic,
@@ -184,15 +133,15 @@ fn report_partition(topic: &str, old_store: &str, of: &TakenOver) {
             "events of the old store that the log does not have were taken over; they are sent to Kafka now"
         );
     }
-    if let Some(misfit) = misfit {
+    if let Some(left_behind) = left_behind {
         tracing::error!(
             topic,
             partition,
-            from_position = misfit.positions.start,
-            to_position = misfit.positions.end - 1,
-            events = count(&misfit.positions),
+            from_position = left_behind.positions.start,
+            to_position = left_behind.positions.end - 1,
+            events = count(&left_behind.positions),
             old_store,
-            reason = %misfit.fault,
+            reason = %left_behind.fault,
             "events of the old store do not fit behind the log and were not taken over; they stay in the old store"
         );
     }

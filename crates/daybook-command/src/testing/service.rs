@@ -16,10 +16,10 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::command::{Cause, Condition, Outcome, Request};
-use crate::rows::counted;
-use crate::run::Starting;
+use crate::commit::seal::{Ambient, SystemAmbient, now_ms};
+use crate::run::StartProgress;
 use crate::running::Running;
-use crate::seal::{Ambient, SystemAmbient, now_ms};
+use crate::store::rows::counted;
 use crate::{Aggregate, AnswerAfter, Limits, RunError, Service, Settings};
 
 /// How long a test waits for what must come.
@@ -158,7 +158,7 @@ impl<A: Aggregate> TestService<A> {
         let dir = TempDir::new().unwrap();
         let mut settings = settings(kafka, &dir.path().join("data"));
         change(&mut settings);
-        let running = Running::start(&settings, Arc::clone(&ambient), &Starting::default()).unwrap();
+        let running = Running::start(&settings, Arc::clone(&ambient), &StartProgress::default()).unwrap();
         let running_router = router(Arc::clone(&running.service));
         let (router, make_router) = (running_router, router);
         Self { settings, router, running: Some(running), make_router, ambient, _dir: dir }
@@ -179,7 +179,7 @@ impl<A: Aggregate> TestService<A> {
     pub fn restart(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), RunError> {
         self.stop();
         change(&mut self.settings);
-        let running = Running::start(&self.settings, Arc::clone(&self.ambient), &Starting::default())?;
+        let running = Running::start(&self.settings, Arc::clone(&self.ambient), &StartProgress::default())?;
         self.router = (self.make_router)(Arc::clone(&running.service));
         self.running = Some(running);
         Ok(())
@@ -309,7 +309,7 @@ impl Log {
     pub fn events(&self) -> Vec<serde_json::Value> {
         let mut events = Vec::new();
         for (partition, values) in self.values.iter().enumerate() {
-            let mut sequence = daybook_event::sequence::Sequence::start();
+            let mut sequence = daybook_event::sequence::Sequence::default();
             for (offset, value) in (0..).zip(values) {
                 if let Some(claim) = daybook_event::claim::open(Some(value)) {
                     let claim = claim.unwrap();

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::service::TestService;
 use crate::Aggregate;
-use crate::rows::WaitingEvent;
+use crate::store::rows::WaitingEvent;
 
 /// Bytes that an event takes which waits behind another one of its key.
 pub fn waiting_row_bytes(partition: i32, event_type: &str, data: &str) -> usize {

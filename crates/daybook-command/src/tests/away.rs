@@ -13,7 +13,7 @@ use super::toy::{Toys, router};
 use crate::testing::{
     Call, Log, PARTITIONS, TestService, broker, brokers, copy_dir, eventually, figure, keeps_moving, settings,
 };
-use crate::{RunError, Running, Settings, Starting, SystemAmbient};
+use crate::{RunError, Running, Settings, StartProgress, SystemAmbient};
 
 const TOPIC: &str = "toys.events";
 
@@ -68,8 +68,8 @@ async fn a_partition_whose_leader_is_away_stops_no_other() {
     }
     let positions = &toys.service().positions;
     let waits = |partition: usize| {
-        let look = positions.look();
-        look.durable[partition] - look.acknowledged[partition]
+        let snapshot = positions.snapshot();
+        snapshot.durable[partition] - snapshot.acknowledged[partition]
     };
     // More than may be under way of one partition, and of all.
     assert!(waits(0) > 64, "{}", waits(0));
@@ -106,8 +106,8 @@ async fn a_start_goes_on_without_a_partition_that_has_no_leader() {
     Call::get(&paths[0]).send(&toys.router).await.is(200);
     let positions = &toys.service().positions;
     let waits = || {
-        let look = positions.look();
-        [1, 2].map(|partition| look.durable[partition] - look.acknowledged[partition])
+        let snapshot = positions.snapshot();
+        [1, 2].map(|partition| snapshot.durable[partition] - snapshot.acknowledged[partition])
     };
     keeps_moving("the others", waits, |waits| *waits == [0, 0]);
     assert!(trouble(&toys).await.contains("partition 0 has no leader"));
@@ -137,8 +137,8 @@ async fn a_partition_that_was_compared_once_takes_commands_while_it_is_away() {
     let positions = &toys.service().positions;
     positions.distrust_log(1, "an election".to_owned());
     eventually("the relay to go on without it", || {
-        let look = positions.look();
-        look.resting.contains_key(&0).then_some(())
+        let snapshot = positions.snapshot();
+        snapshot.resting.contains_key(&0).then_some(())
     });
     for path in &paths {
         paint(path).send(&toys.router).await.is(200);
@@ -179,7 +179,7 @@ async fn a_second_instance_is_refused_also_where_one_partition_has_no_leader() {
     leader(&broker, 0, None);
     let dir = TempDir::new().unwrap();
     let start = |settings: &Settings| {
-        Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default())?.stop()
+        Running::<Toys>::start(settings, Arc::new(SystemAmbient), &StartProgress::default())?.stop()
     };
     let another = Settings { recover: true, ..settings(broker.kafka(""), dir.path()) };
     let (said, may_pass) = refused(start(&another));
@@ -241,7 +241,7 @@ async fn while_a_partition_is_not_compared_no_unique_key_is_taken_and_no_refusal
     assert_eq!(toys.service().journal.keys(), 2);
 }
 
-/// It cannot see what was decided since, and nothing of it may be decided anew.
+/// It cannot see what was decided since, and nothing of it may be decided again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() {
     let broker = broker();
@@ -261,7 +261,7 @@ async fn an_old_copy_decides_nothing_in_a_partition_that_it_could_not_compare() 
     toys.stop();
     leader(&broker, 0, None);
     let (said, may_pass) = refused(toys.restart(|settings| settings.data_dir = older.path().to_owned()));
-    assert!(may_pass && said.contains("nobody has claimed the topic since"), "{said}");
+    assert!(may_pass && said.contains("no other process has claimed the topic since"), "{said}");
     // As if it had been copied after the last claim: nothing that can be read says that it is old.
     let newest = own_dir.join("writer.json");
     fs::copy(newest, old.path().join("writer.json")).unwrap();
@@ -303,14 +303,14 @@ async fn a_copy_that_used_the_same_epoch_where_this_one_saw_nothing_is_told_from
     paint(&paths[0]).send(&toys.router).await.is(200);
     let positions = &toys.service().positions;
     eventually("it to be sent", || {
-        let look = positions.look();
-        (look.acknowledged[0] == look.durable[0]).then_some(())
+        let snapshot = positions.snapshot();
+        (snapshot.acknowledged[0] == snapshot.durable[0]).then_some(())
     });
     toys.stop();
     [(0, None), (1, Some(1)), (2, Some(1))].into_iter().for_each(|(at, by)| leader(&broker, at, by));
     toys.restart(|settings| settings.data_dir = dir.path().to_owned()).unwrap();
     leader(&broker, 0, Some(1));
-    let by = eventually("the other one to be noticed", || toys.service().positions.superseded());
+    let by = eventually("the other one to be noticed", || toys.service().positions.fenced());
     assert!(by.copy && by.partition == 0, "{by}");
     let ended = toys.ended().unwrap_err();
     assert!(ended.to_string().contains("a copy of this directory"), "{ended}");
@@ -358,6 +358,8 @@ async fn a_stop_while_a_claim_waits_for_kafka_ends_and_blames_nobody() {
     toys.relayed();
     broker.round_trip(1, Duration::from_secs(600)).unwrap();
     toys.service().positions.distrust_log(0, "an election".to_owned());
-    eventually("the relay to ask Kafka", || toys.service().positions.look().failed.is_none().then_some(()));
+    eventually("the relay to ask Kafka", || {
+        toys.service().positions.snapshot().failed.is_none().then_some(())
+    });
     assert!(toys.ended().is_ok());
 }

@@ -297,7 +297,7 @@ async fn who_waits_for_kafka_keeps_no_one_else_out() {
     let waiting = tokio::spawn(async move { first.send(&router).await });
     let events = || toys.service().positions.unsent();
     eventually("an event that Kafka does not have", || (events() == 1).then_some(()));
-    eventually("its place to be free", || toys.service().places.work().ok().map(drop));
+    eventually("its place to be free", || toys.service().slots.work().ok().map(drop));
     let unknown = "/toys/018f8e3e-0000-7000-8000-000000000000";
     Call::get(unknown).send(&toys.router).await.is_problem(404, "toy-unknown");
     make("duck").send(&toys.router).await.is_problem(503, "overloaded");

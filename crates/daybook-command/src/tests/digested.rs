@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use super::index::{opened, opening};
 use super::toy::{Toys, router};
-use crate::index;
-use crate::kept::{self, Kept};
-use crate::run::Starting;
+use crate::run::StartProgress;
+use crate::store::index;
+use crate::store::{self, Kept};
 use crate::testing::{Call, PARTITIONS, TestService, add_behind, broker, flip, settle};
 
 const TOPIC: &str = "toys.events";
@@ -57,7 +57,7 @@ async fn an_index_of_the_layout_before_gets_a_digest_and_one_that_has_lost_it_is
     assert!(!aside.exists());
     assert_eq!(fs::read_to_string(&marker).unwrap(), text);
     let checks = (Noted::MustBe, Unreadable::IsDamage);
-    Store::open_telling(&index, 1 << 20, checks, &|_| {}).unwrap().close().unwrap();
+    Store::open_reporting(&index, 1 << 20, checks, &|_| {}).unwrap().close().unwrap();
     change(&index, b"D", None);
     // Of what cannot be built again it is not known that all is there.
     broker.set_leader(TOPIC, 0, None).unwrap();
@@ -128,7 +128,7 @@ async fn rows_that_do_not_add_up_are_not_gone_on_with_and_the_start_says_why_it_
     let refused = toys.restart(|_| {}).unwrap_err();
     let said = refused.to_string();
     assert!(refused.may_pass(), "{said}");
-    for part in ["partition 0 has no leader", "index is of no more use", "do not add up"] {
+    for part in ["partition 0 has no leader", "index is unusable", "do not add up"] {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(!aside.exists());
@@ -164,7 +164,7 @@ async fn a_command_that_comes_while_the_store_fails_is_refused_at_once() {
     toys.service().health.failed("as a test says".to_owned());
     let refused = Call::post("/toys", &json!({"name": "bear"})).send(&toys.router).await;
     refused.is_problem(503, "store-fails");
-    toys.service().health.well_again();
+    toys.service().health.recovered();
     made(&toys, 0).await;
 }
 
@@ -180,10 +180,10 @@ fn the_digest_is_there_before_the_directory_is_of_todays_layout() {
     store.close().unwrap();
     drop(journal);
     change(&dir.path().join("index"), b"D", None);
-    let starting = Starting::default();
-    let look = |of_today| kept::look(dir.path(), &opening("", &starting), of_today).unwrap().unwrap();
-    look(false).note_digest().unwrap();
-    assert_eq!(look(true).lacks_index(), None);
+    let starting = StartProgress::default();
+    let find = |of_today| store::find_store(dir.path(), &opening("", &starting), of_today).unwrap().unwrap();
+    find(false).note_digest().unwrap();
+    assert_eq!(find(true).lacks_index(), None);
     change(&dir.path().join("index"), b"D", None);
-    assert_eq!(look(true).lacks_index(), Some("the store has lost the digest of its rows"));
+    assert_eq!(find(true).lacks_index(), Some("the store has lost the digest of its rows"));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::toy::{Toys, router};
-use crate::directory::{Directory, Marker};
+use crate::store::directory::{Directory, Marker};
 use crate::testing::{TestService, broker, settings};
 use crate::{DirectoryError, RunError, Running, StartError};
 
@@ -17,7 +17,7 @@ fn refusal(started: Result<Running<Toys>, RunError>) -> (u8, String) {
 }
 
 fn start(settings: &crate::Settings) -> Result<Running<Toys>, RunError> {
-    Running::start(settings, std::sync::Arc::new(crate::SystemAmbient), &crate::Starting::default())
+    Running::start(settings, std::sync::Arc::new(crate::SystemAmbient), &crate::StartProgress::default())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What makes two requests one.
 
-use crate::idempotency::{IdempotencyKey, RequestParts};
+use crate::commit::idempotency::{IdempotencyKey, RequestParts};
 
 const REQUEST: RequestParts<'_> =
     RequestParts { method: "PATCH", path: "/toys/1", condition: b"\"3\"", body: b"" };

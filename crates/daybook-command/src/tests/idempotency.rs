@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::toy::{Toys, router};
-use crate::idempotency::{IdempotencyKey, RequestParts};
+use crate::commit::idempotency::{IdempotencyKey, RequestParts};
 use crate::testing::{Call, Log, TestService, broker};
 
 fn make(name: &str, key: &str) -> Call {
@@ -197,7 +197,7 @@ async fn of_too_many_keys_the_oldest_are_forgotten_once_they_are_old_enough() {
             make(&format!("toy {number}"), &format!("key-{number}")).send(&toys.router).await.is(201);
             assert!(toys.service().journal.keys() as u64 <= keys_max, "at {number}");
         }
-        // Forgotten, and so decided anew.
+        // Forgotten, and so decided again.
         make("toy 0", "key-0").send(&toys.router).await.is_problem(409, "name-taken");
     }
 }

@@ -5,30 +5,30 @@ use daybook_store::Writes;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::index::{self, Reach, RedoError, redo};
-use crate::kept::{self, Begun, Kept, Opening};
-use crate::run::Starting;
+use crate::run::StartProgress;
+use crate::store::index::{self, CommitError, Reach, redo};
+use crate::store::{self, Begun, Kept, Opening};
 
 const ID: Uuid = Uuid::from_u128(1);
 
-pub(super) fn opening<'a>(cluster: &'a str, starting: &'a Starting) -> Opening<'a> {
+pub(super) fn opening<'a>(cluster: &str, progress: &'a StartProgress) -> Opening<'a> {
     Opening {
-        topic: "toys.events",
-        cluster,
+        topic: "toys.events".to_owned(),
+        cluster: cluster.to_owned(),
         adopt_cluster: false,
         partitions: 1,
         cache_bytes_max: 1 << 20,
         new_id: ID,
         now_ms: 0,
-        starting,
+        progress,
     }
 }
 
 pub(super) fn opened(dir: &TempDir) -> Kept {
-    let starting = Starting::default();
+    let starting = StartProgress::default();
     let opening = opening("", &starting);
-    let begun = match kept::look(dir.path(), &opening, true).unwrap() {
-        Some(looked) => looked.begin(&opening, None).unwrap(),
+    let begun = match store::find_store(dir.path(), &opening, true).unwrap() {
+        Some(found) => found.begin(&opening, None).unwrap(),
         None => Begun::make(dir.path(), &opening).unwrap(),
     };
     Kept::new(begun.index.unwrap(), begun.journal, begun.dir)
@@ -70,7 +70,7 @@ fn a_journal_that_lacks_what_the_store_needs_is_named() {
     let Kept { store, mut journal, .. } = opened(&dir);
     journal.append(group(put(1)), 0).unwrap();
     let short = redo(&store, &journal.reader(), Reach { last: 2, synced: 0 });
-    assert!(matches!(short, Err(RedoError::Older { found: 1, first: 3 })), "{short:?}");
+    assert!(matches!(short, Err(CommitError::Older { found: 1, first: 3 })), "{short:?}");
 }
 
 #[test]
@@ -126,15 +126,15 @@ fn a_damaged_record_that_the_store_has_costs_nothing_and_one_that_it_lacks_chang
 
 #[test]
 fn a_store_is_of_one_cluster_unless_another_one_is_adopted() {
-    let (dir, starting) = (TempDir::new().unwrap(), Starting::default());
+    let (dir, starting) = (TempDir::new().unwrap(), StartProgress::default());
     let begin = |cluster, adopt_cluster| {
         let opening = Opening { adopt_cluster, ..opening(cluster, &starting) };
-        let begun = match kept::look(dir.path(), &opening, true)? {
-            Some(looked) => looked.begin(&opening, None)?,
+        let begun = match store::find_store(dir.path(), &opening, true)? {
+            Some(found) => found.begin(&opening, None)?,
             None => Begun::make(dir.path(), &opening)?,
         };
         begun.journal.close(0).unwrap();
-        Ok::<(), kept::KeptError>(())
+        Ok::<(), store::KeptError>(())
     };
     begin("one", false).unwrap();
     begin("one", false).unwrap();
@@ -144,19 +144,19 @@ fn a_store_is_of_one_cluster_unless_another_one_is_adopted() {
     begin("two", false).unwrap();
     begin("one", false).unwrap_err();
     // Nor is it recovered into another one.
-    kept::refuse_other_clusters_store(dir.path(), &opening("one", &starting)).unwrap_err();
-    kept::refuse_other_clusters_store(dir.path(), &opening("two", &starting)).unwrap();
+    store::refuse_other_clusters_store(dir.path(), &opening("one", &starting)).unwrap_err();
+    store::refuse_other_clusters_store(dir.path(), &opening("two", &starting)).unwrap();
 }
 
 /// Such as one that `--recover` made: it begins behind the log, and no record of it says what lies before.
 #[test]
 fn an_index_that_counts_less_than_its_journal_is_not_gone_on_with() {
-    let (dir, starting) = (TempDir::new().unwrap(), Starting::default());
+    let (dir, starting) = (TempDir::new().unwrap(), StartProgress::default());
     let opening = opening("", &starting);
     let behind = PartitionState { next: 3, last_id: Some(Uuid::from_u128(3)), ..PartitionState::default() };
-    kept::make_journal(dir.path(), &opening, &[behind]).unwrap().close(0).unwrap();
+    store::make_journal(dir.path(), &opening, &[behind]).unwrap().close(0).unwrap();
     std::fs::create_dir(dir.path().join("index")).unwrap();
-    let looked = kept::look(dir.path(), &opening, true).unwrap().unwrap();
-    let begun = looked.begin(&opening, None).unwrap();
+    let found = store::find_store(dir.path(), &opening, true).unwrap().unwrap();
+    let begun = found.begin(&opening, None).unwrap();
     assert_eq!(begun.index.err().as_deref(), Some("it lacks events that the journal counts"));
 }

@@ -43,7 +43,7 @@ async fn a_page_that_cannot_be_read_tears_no_group() {
         // What the journal has is decided, although the index did not take it.
         assert!([503, 204].contains(&lose.status.as_u16()), "{lose:?}");
         is_lost |= lose.status == 204;
-        // Met twice, the index is of no more use, and nothing is accepted until it is built again.
+        // Met twice, the index is unusable, and nothing is accepted until it is built again.
         let other = json!({"name": format!("other {number}")});
         accepted += u64::from(Call::post("/toys", &other).send(&toys.router).await.status == 201);
     }
@@ -54,7 +54,7 @@ async fn a_page_that_cannot_be_read_tears_no_group() {
     let shown = Call::get(format!("/toys/{lost}")).send(&toys.router).await;
     assert_eq!(shown.header("etag"), Some(if is_lost { "\"2\"" } else { "\"1\"" }));
     toys.relayed();
-    let events = toys.service().positions.look().durable.iter().sum::<u64>();
+    let events = toys.service().positions.snapshot().durable.iter().sum::<u64>();
     assert_eq!(events, TOYS as u64 + accepted + u64::from(is_lost));
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len() as u64, events);
 }

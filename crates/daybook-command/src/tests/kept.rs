@@ -60,7 +60,7 @@ async fn a_last_record_that_the_log_has_is_taken_from_there() {
     toys.stop();
 }
 
-/// What a killed process had under way comes to lie in the log after a start that could not claim all of it.
+/// What a killed process had under way lands in the log after a start that could not claim all of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_late_before_all_is_claimed_is_taken_from_the_log_as_well() {
     let (before, broker) = (broker(), broker());

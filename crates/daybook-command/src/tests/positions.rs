@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::command::Written;
-use crate::positions::{Failure, Positions, Wait};
+use crate::outbox::positions::{Failure, Positions, Wait};
 
 const SOON: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(60);
@@ -18,11 +18,11 @@ fn acknowledgements_count_in_order_only() {
     let positions = Positions::new(vec![5, 5], vec![0, 2]);
     let session = positions.begin_session();
     assert!(positions.delivered(session, 0, 0, 0) && positions.delivered(session, 1, 2, 0));
-    assert_eq!((positions.look().acknowledged, positions.unsent()), (vec![1, 3], 6));
+    assert_eq!((positions.snapshot().acknowledged, positions.unsent()), (vec![1, 3], 6));
     assert!(!positions.delivered(session, 0, 2, 0), "position 1 has not been acknowledged");
-    let look = positions.look();
-    assert_eq!(look.acknowledged, [1, 3]);
-    let failure = look.failed.unwrap();
+    let snapshot = positions.snapshot();
+    assert_eq!(snapshot.acknowledged, [1, 3]);
+    let failure = snapshot.failed.unwrap();
     assert!(failure.partition == Some(0) && failure.reason.contains("out of order"), "{failure:?}");
 }
 
@@ -34,12 +34,12 @@ fn an_earlier_writers_deliveries_no_longer_count() {
     assert!(!positions.delivered(first, 0, 0, 0));
     let failure = |reason: &str| Failure { partition: None, reason: reason.to_owned() };
     positions.delivery_failed(first, failure("late"));
-    let look = positions.look();
-    assert!(look.failed.is_none() && look.acknowledged == [0]);
+    let snapshot = positions.snapshot();
+    assert!(snapshot.failed.is_none() && snapshot.acknowledged == [0]);
     positions.delivery_failed(second, failure("now"));
-    assert_eq!(positions.look().failed, Some(failure("now")));
+    assert_eq!(positions.snapshot().failed, Some(failure("now")));
     positions.begin_session();
-    assert_eq!(positions.look().failed, None);
+    assert_eq!(positions.snapshot().failed, None);
 }
 
 #[test]
@@ -102,6 +102,6 @@ fn a_halted_partition_wakes_nobody_and_keeps_no_stop_waiting() {
     positions.halt(0, "a hole".to_owned());
     assert_eq!(positions.wait(wait(&[2, 3], 10, SOON)).acknowledged, [2, 3], "there is nothing to send");
     positions.stop(Instant::now() + LONG);
-    assert!(positions.wait(wait(&[2, 3], 10, LONG)).is_drained());
+    assert!(positions.wait(wait(&[2, 3], 10, LONG)).is_drained);
     assert_eq!((positions.unsent(), positions.halted().as_deref()), (3, Some("a hole")));
 }

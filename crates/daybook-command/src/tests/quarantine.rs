@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::command::Written;
-use crate::follower::quarantine::{PARKED_EVENTS_PER_KEY_MAX, Quarantine};
+use crate::follow::quarantine::{PARKED_EVENTS_PER_KEY_MAX, Quarantine};
 use crate::incoming::IncomingFault;
-use crate::keys;
 use crate::references::{Existence, Followed, ReferenceRow, ReferenceUpdate, Value};
-use crate::rows::Parked;
+use crate::store::keys;
+use crate::store::rows::Parked;
 
 const DOLL: Uuid = Uuid::from_u128(1);
 const OTHER: Uuid = Uuid::from_u128(2);
@@ -100,7 +100,7 @@ fn a_newer_program_takes_what_waits_in_order_up_to_what_it_cannot_read_either() 
     assert_eq!((first.position, first.event_id), (7, Uuid::from_u128(107)));
     assert!(first.reason.contains("gone.v3"), "{}", first.reason);
     let row = |existence, position| {
-        Some(ReferenceRow { existence, form: 0, told_at: Written { partition: 2, position } })
+        Some(ReferenceRow { existence, form: 0, event_at: Written { partition: 2, position } })
     };
     assert_eq!(kept(&store), row(Existence::Present(Value::new()), 6));
 

@@ -37,7 +37,7 @@ async fn every_reason_that_stands_is_told_in_words_and_as_a_figure() {
     assert_eq!(told(&toys).await, ("the store fails: full to the brim".to_owned(), vec!["no-room"]));
     health.failed("a torn page".to_owned());
     positions.halt(1, "a hole".to_owned());
-    positions.set_unfit(&(0..PARTITIONS as usize).map(|partition| (partition, 7)).collect());
+    positions.set_diverged(&(0..PARTITIONS as usize).map(|partition| (partition, 7)).collect());
     let (said, counted) = told(&toys).await;
     assert_eq!(counted, ["store-fails", "no-room", "relay-halted", "not-compared"]);
     for part in ["a torn page", "full to the brim", "a hole", "no partition of the service's topic"] {
@@ -45,9 +45,9 @@ async fn every_reason_that_stands_is_told_in_words_and_as_a_figure() {
     }
     let away = "shut_partitions{reason=\"partition-away\"}";
     assert_eq!(figure(&toys.router, away).await, PARTITIONS as u64);
-    health.well_again();
+    health.recovered();
     positions.set_acknowledged(&[Some(0); PARTITIONS as usize]);
-    positions.set_unfit(&BTreeMap::new());
+    positions.set_diverged(&BTreeMap::new());
     assert_eq!(told(&toys).await, ("a hole".to_owned(), vec!["relay-halted"]));
     assert_eq!(figure(&toys.router, away).await, 0);
 }

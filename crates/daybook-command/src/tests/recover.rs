@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::toy::{Toys, router};
 use crate::testing::{Call, Log, TestService, broker, settings, write_raw};
-use crate::{Running, Settings, Starting, SystemAmbient};
+use crate::{Running, Settings, StartProgress, SystemAmbient};
 
 /// Toys are made, painted and lost, and names come and go.
 pub(super) async fn live(toys: &TestService<Toys>) {
@@ -138,8 +138,9 @@ async fn an_event_that_cannot_be_read_is_named() {
             "data": {"toy_id": id, "name": "bear"}
         })
     };
-    let start =
-        |settings: &Settings| Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default());
+    let start = |settings: &Settings| {
+        Running::<Toys>::start(settings, Arc::new(SystemAmbient), &StartProgress::default())
+    };
     write_raw(&kafka, "toys.events", &[(2, event("toy.sold.v1").to_string().as_bytes())]);
     let refused = start(&recovering(kafka.clone(), &dir)).err().unwrap().to_string();
     for part in ["topic toys.events partition 2 offset 0", id, "toy.sold.v1"] {

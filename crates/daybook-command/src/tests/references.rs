@@ -8,12 +8,11 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::command::{Cause, Condition, DependsOn, Outcome, Request, Undecided};
+use crate::command::{Cause, CommandError, Condition, DependsOn, Outcome, Request};
+use crate::commit::seal::SystemAmbient;
 use crate::references::{ReferenceRow, Value, table};
-use crate::run::Starting;
+use crate::run::StartProgress;
 use crate::running::Running;
-use crate::seal::SystemAmbient;
-use crate::service::ExecuteError;
 use crate::settings::Settings;
 use crate::testing::{TestService, brokers_with, eventually, execute, settings};
 use crate::tests::toy::{ToyCommand, ToyEvent, Toys, router};
@@ -163,9 +162,9 @@ impl Label for Shouted {
 
 #[test]
 fn what_no_aggregate_follows_is_a_fault_and_no_topic_is_followed_twice() {
-    use crate::group::Stopped;
+    use crate::commit::batch::DecideError;
     let Err(ReferenceError(stopped)) = table::<Shelf<Name>, There>() else { panic!("it is not followed") };
-    assert!(matches!(stopped, Stopped::Undecided(Undecided::Fault)));
+    assert!(matches!(stopped, DecideError::Command(CommandError::Fault)));
     assert_eq!(table::<Shelf<Name>, Name>().unwrap(), 0);
     let followed = |topic| Followed::reading(topic, |_, _| Ok(None));
     assert!(Followed::are_distinct(&[followed("a"), followed("ab"), followed("b")]));
@@ -173,7 +172,7 @@ fn what_no_aggregate_follows_is_a_fault_and_no_topic_is_followed_twice() {
 }
 
 fn start<R: Label>(settings: &Settings) -> Running<Shelf<R>> {
-    Running::start(settings, Arc::new(SystemAmbient), &Starting::default()).unwrap()
+    Running::start(settings, Arc::new(SystemAmbient), &StartProgress::default()).unwrap()
 }
 
 /// What became of a toy on a shelf: its label, and what the decision depends on.
@@ -197,7 +196,7 @@ async fn put<R: Label>(
                 return Ok((label, accepted.depends_on));
             }
             Ok(Outcome::Rejected(problem)) => return Err(problem.slug().to_owned()),
-            Err(ExecuteError::Undecided(Undecided::CatchingUp { .. })) => tokio::task::yield_now().await,
+            Err(CommandError::CatchingUp { .. }) => tokio::task::yield_now().await,
             Err(undecided) => return Err(undecided.to_string()),
         }
     }

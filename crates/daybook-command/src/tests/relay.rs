@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_kafka::topics;
+use daybook_kafka::{testing, topics};
 use serde_json::json;
 
 use super::toy::{Toys, router};
@@ -56,7 +56,7 @@ async fn records_say_what_they_are() {
         .is(201);
     toys.relayed();
     let tails =
-        (0..PARTITIONS).map(|partition| topics::tail_record(&kafka, "toys.events", partition).unwrap());
+        (0..PARTITIONS).map(|partition| testing::tail_record(&kafka, "toys.events", partition).unwrap());
     let event = |record: &topics::OwnedRecord| daybook_event::claim::open(record.value.as_deref()).is_none();
     let record = tails.flatten().find(event).unwrap();
     let content_type = ("content-type".to_owned(), b"application/cloudevents+json; charset=UTF-8".to_vec());
@@ -111,7 +111,7 @@ async fn an_event_that_kafka_refuses_is_never_skipped() {
     Call::post("/toys", &json!({"name": "x".repeat(4_000)})).send(&toys.router).await.is(201);
     burst(&toys, "later", 1, 30).await;
     let failures = || toys.service().metrics.relay_failures.get();
-    eventually("the relay to begin anew", || (failures() >= 2).then_some(()));
+    eventually("the relay to begin again", || (failures() >= 2).then_some(()));
     let ready = Call::get("/health/ready").send(&toys.router).await.is(200).json();
     assert!(ready["relay"]["unsent_events"].as_u64() >= Some(1), "{ready}");
     assert!(ready["relay"]["trouble"].as_str().is_some_and(|said| said.contains("too large")), "{ready}");
@@ -147,7 +147,7 @@ async fn a_log_that_is_distrusted_is_compared_anew_while_the_service_runs() {
     toys.restart(kafka_is_away).unwrap();
     burst(&toys, "lost", 1, 10).await;
     let positions = &toys.service().positions;
-    let durable = positions.look().durable;
+    let durable = positions.snapshot().durable;
     positions.set_acknowledged(&durable.into_iter().map(Some).collect::<Vec<_>>());
     assert_eq!(positions.unsent(), 0);
     positions.distrust_log(0, "an election".to_owned());

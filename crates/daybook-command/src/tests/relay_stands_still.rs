@@ -37,14 +37,14 @@ async fn a_partition_that_does_not_fit_is_not_claimed_and_read_once_while_the_ot
     let log = Log::read(&kafka, "toys.events");
     // No mark is of use, as after a log that lost its end.
     toys.restart(|_| {}).unwrap();
-    for (partition, end) in toys.service().positions.look().acknowledged.iter().enumerate() {
+    for (partition, end) in toys.service().positions.snapshot().acknowledged.iter().enumerate() {
         toys.service().journal.sent(partition, *end, Some(Mark::default()));
     }
     let service = Arc::clone(toys.service());
     let (positions, metrics) = (&service.positions, &service.metrics);
     let read = metrics.compared_records.get();
     write_raw(&kafka, "toys.events", &[(0, &foreign_next(&log.partitions[0].last().unwrap().1, 2))]);
-    let epoch = || positions.look().places.epoch;
+    let epoch = || positions.snapshot().epoch;
     eventually("the others to be claimed", || (epoch() == 3).then_some(()));
     let trouble = positions.trouble().unwrap();
     assert!(trouble.contains("the store is older than the log"), "{trouble}");
@@ -123,7 +123,7 @@ async fn a_recovered_store_knows_where_the_log_is_its_own() {
     }
     // So a comparison reads what lies behind: the claim of the recovery, and the new one.
     let positions = &toys.service().positions;
-    eventually("the first writer", || (positions.look().places.epoch == 2).then_some(()));
+    eventually("the first writer", || (positions.snapshot().epoch == 2).then_some(()));
     positions.distrust_log(0, "an election".to_owned());
     let metrics = &toys.service().metrics;
     let claims = || Log::read(&broker.kafka(""), "toys.events").claims();
@@ -141,7 +141,7 @@ async fn what_can_never_be_sent_halts_its_partition_and_commands_and_no_other_pa
     });
     make(&toys, 30, "toy").await;
     toys.relayed();
-    let durable = toys.service().positions.look().durable;
+    let durable = toys.service().positions.snapshot().durable;
     let sample = toys.journaled()[0].clone();
     let next = |partition: i32, value: &[u8]| Event {
         partition,
@@ -159,7 +159,7 @@ async fn what_can_never_be_sent_halts_its_partition_and_commands_and_no_other_pa
     flip(&toys.settings.data_dir.join("store/journal"), b"to be damaged");
     toys.restart(|settings| settings.kafka.options.clear()).unwrap();
     let service = toys.service();
-    let acknowledged = || service.positions.look().acknowledged[2];
+    let acknowledged = || service.positions.snapshot().acknowledged[2];
     eventually("the last partition's event to be sent", || (acknowledged() > durable[2]).then_some(()));
     let unreadable = "partition 0: the journal cannot be read";
     let unsealed = format!("partition 1: the journal has at position {} what was not sealed", durable[1]);

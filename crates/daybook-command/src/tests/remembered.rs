@@ -4,9 +4,9 @@ use daybook_event::problem::Problem;
 use uuid::Uuid;
 
 use super::random::{seeds, try_many};
-use crate::any_bytes;
 use crate::command::{Accepted, DependsOn, Outcome, Written};
-use crate::idempotency::{Fingerprint, Remembered};
+use crate::commit::idempotency::{Fingerprint, Remembered};
+use crate::fuzz_checks;
 
 const SEEDS: &str = "fuzz/seeds/remembered";
 const HASH: [u8; 16] = *b"sixteen in bytes";
@@ -108,7 +108,7 @@ fn a_record_that_was_cut_or_is_no_record_is_refused_by_name() {
 
 #[test]
 fn any_bytes_are_a_record_or_refused() {
-    try_many(seeds(SEEDS), any_bytes::remembered);
+    try_many(seeds(SEEDS), fuzz_checks::remembered);
 }
 
 #[test]

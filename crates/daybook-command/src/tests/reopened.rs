@@ -10,14 +10,14 @@ use tokio::sync::oneshot;
 use super::integrity::make_once_it_is_well;
 use super::toy::{Toys, router};
 use crate::SystemAmbient;
-use crate::committer::{Clock, Committer, HeldBack, Retiring, Work};
-use crate::followed::FollowedPositions;
-use crate::kept::{Begun, Kept, Opening};
+use crate::commit::{Clock, Committer, HeldBack, Retiring, Work};
+use crate::follow::positions::FollowedPositions;
 use crate::metrics::Metrics;
-use crate::positions::Positions;
-use crate::rows::Counter;
-use crate::run::Starting;
+use crate::outbox::positions::Positions;
+use crate::run::StartProgress;
 use crate::settings::Limits;
+use crate::store::rows::Counter;
+use crate::store::{Begun, Kept, Opening};
 use crate::testing::{
     Call, Log, TestService, broker, copy_dir, eventually, fail_and_come_back_as, kafka_is_away, synced_copy,
 };
@@ -49,12 +49,12 @@ async fn a_store_that_comes_back_older_is_brought_to_where_the_journal_is() {
     for name in ["car", "doll", "boat"] {
         make(&toys, name).await;
     }
-    let durable = toys.service().positions.look().durable;
+    let durable = toys.service().positions.snapshot().durable;
     fail_and_come_back_as(&toys, copy.path());
     let refused = Call::post("/toys", &json!({"name": "ship"})).send(&toys.router).await;
     refused.is_problem(503, "store-fails");
     make_once_it_is_well(&toys, "ball").await;
-    let after = toys.service().positions.look().durable;
+    let after = toys.service().positions.snapshot().durable;
     assert_eq!(after.iter().sum::<u64>(), durable.iter().sum::<u64>() + 1);
     // A name of what came after the copy is taken.
     let taken = Call::post("/toys", &json!({"name": "doll"})).send(&toys.router).await;
@@ -89,7 +89,7 @@ async fn what_a_store_lacks_is_done_again_at_the_start() {
 
 /// Events that are decided and on disk.
 fn durable(toys: &TestService<Toys>) -> u64 {
-    toys.service().positions.look().durable.iter().sum()
+    toys.service().positions.snapshot().durable.iter().sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,14 +166,14 @@ async fn a_store_that_comes_back_as_it_was_is_gone_on_with() {
 fn a_stop_that_meets_a_failing_disk_ends() {
     let dir = TempDir::new().unwrap();
     let opening = Opening {
-        topic: "toys.events",
-        cluster: "",
+        topic: "toys.events".to_owned(),
+        cluster: String::new(),
         adopt_cluster: false,
         partitions: 1,
         cache_bytes_max: 1 << 20,
         new_id: uuid::Uuid::from_u128(1),
         now_ms: 0,
-        starting: &Starting::default(),
+        progress: &StartProgress::default(),
     };
     let Begun { journal, index, dir: store_dir, .. } = Begun::make(dir.path(), &opening).unwrap();
     let Kept { store, journal, syncing } = Kept::new(index.unwrap(), journal, store_dir);
@@ -196,7 +196,7 @@ fn a_stop_that_meets_a_failing_disk_ends() {
         syncing,
         followed: Arc::new(FollowedPositions::new(&[])),
         ambient: Arc::new(SystemAmbient),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::new(Metrics::default()),
         limits,
         work,
     };

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::Existence;
 use crate::command::Written;
 use crate::references::{ReferenceRow, Value};
-use crate::rows::{Checkpoint, Counter};
+use crate::store::rows::{Checkpoint, Counter};
 
 #[test]
 fn counters_and_checkpoints_are_read_back() {
@@ -38,16 +38,16 @@ fn counters_and_checkpoints_are_read_back() {
 
 #[test]
 fn what_is_kept_of_others_is_read_back_and_existence_alone_as_it_was_before_there_were_values() {
-    let told_at = Written { partition: 2, position: 9 };
+    let event_at = Written { partition: 2, position: 9 };
     let before = [&[1][..], &2_i32.to_be_bytes(), &9_u64.to_be_bytes()].concat();
-    let present = ReferenceRow { existence: Existence::Present(Value::new()), form: 0, told_at };
+    let present = ReferenceRow { existence: Existence::Present(Value::new()), form: 0, event_at };
     assert_eq!((present.encode(), ReferenceRow::decode(&before)), (Some(before.clone()), Ok(present)));
     for existence in [Existence::Present(b"{}".to_vec()), Existence::Gone] {
-        let row = ReferenceRow { existence, form: 3, told_at };
+        let row = ReferenceRow { existence, form: 3, event_at };
         let encoded = row.encode().unwrap();
         assert_eq!(ReferenceRow::decode(&encoded), Ok(row));
         assert!(ReferenceRow::decode(&encoded[..before.len() + 3]).is_err());
     }
     assert!(ReferenceRow::decode(&[&[3][..], &before[1..]].concat()).is_err());
-    assert_eq!(ReferenceRow { existence: Existence::Unknown, form: 3, told_at }.encode(), None);
+    assert_eq!(ReferenceRow { existence: Existence::Unknown, form: 3, event_at }.encode(), None);
 }

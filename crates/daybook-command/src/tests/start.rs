@@ -10,11 +10,11 @@ use tempfile::TempDir;
 
 use super::index::opening;
 use super::toy::{Toys, router};
-use crate::directory::{Directory, Marker};
-use crate::kept::Begun;
-use crate::keys::LAYOUT;
+use crate::store::Begun;
+use crate::store::directory::{Directory, Marker};
+use crate::store::keys::LAYOUT;
 use crate::testing::{Call, Log, TestService, broker, copy_dir, settings, write_raw};
-use crate::{Aggregate, RunError, Running, Settings, Starting, SystemAmbient};
+use crate::{Aggregate, RunError, Running, Settings, StartProgress, SystemAmbient};
 
 pub(super) async fn make(toys: &TestService<Toys>, count: usize, label: &str) {
     for number in 0..count {
@@ -41,7 +41,7 @@ fn refusal(started: Result<(), RunError>) -> String {
 }
 
 fn start(settings: &Settings) -> Result<(), RunError> {
-    Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default())?.stop()
+    Running::<Toys>::start(settings, Arc::new(SystemAmbient), &StartProgress::default())?.stop()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +130,7 @@ fn no_topic_is_made_in_a_cluster_that_is_not_the_stores() {
     let directory = Directory::open(dir.path(), Toys::SERVICE).unwrap();
     let (service, topic) = (Toys::SERVICE.to_owned(), "toys.events".to_owned());
     directory.write_marker(&Marker { service, layout: LAYOUT, topic, partitions: 1 }).unwrap();
-    let starting = Starting::default();
+    let starting = StartProgress::default();
     let begun = Begun::make(&directory.store(), &opening("theirs", &starting)).unwrap();
     begun.journal.close(0).unwrap();
     drop((begun.index, directory));

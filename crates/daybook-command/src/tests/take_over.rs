@@ -34,7 +34,7 @@ async fn half_sent(broker: &EmbeddedBroker) -> (TestService<Toys>, BTreeMap<Vec<
 
 /// Events that Kafka does not have.
 fn unsent(toys: &TestService<Toys>) -> Vec<Event> {
-    let acknowledged = toys.service().positions.look().acknowledged;
+    let acknowledged = toys.service().positions.snapshot().acknowledged;
     let is_unsent = |event: &Event| event.position >= acknowledged[event.partition as usize];
     toys.journaled().into_iter().filter(is_unsent).collect()
 }

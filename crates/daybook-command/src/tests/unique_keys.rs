@@ -1,4 +1,4 @@
-//! Unique keys: who has one, and how they are made anew of the states.
+//! Unique keys: who has one, and how they are made again of the states.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,11 +13,12 @@ use uuid::Uuid;
 
 use super::index::opened;
 use super::toy::{Toy, ToyCommand, Toys, router};
-use crate::index::{Reach, apply, redo};
-use crate::kept::Kept;
-use crate::rows::{Owners, UniqueForm, Versioned};
+use crate::store::Kept;
+use crate::store::index::{Reach, apply, redo};
+use crate::store::keys;
+use crate::store::rows::{Owners, UniqueForm, Versioned};
 use crate::testing::{Call, Log, PARTITIONS, Reply, TestService, broker, copy_dir, execute, flip, write_raw};
-use crate::{Settings, UniqueKeys, keys};
+use crate::{Settings, UniqueKeys};
 
 /// So many that they fill several pages of an index.
 const TOYS: usize = 1_600;

@@ -10,7 +10,7 @@ use crate::testing::{
     Call, Log, PARTITIONS, TestService, broker, copy_dir, eventually, figure, kafka_is_away, settings,
     write_raw,
 };
-use crate::{AnswerAfter, RunError, Running, Settings, Starting, SystemAmbient};
+use crate::{AnswerAfter, RunError, Running, Settings, StartProgress, SystemAmbient};
 
 /// Commands after which a claim must have been noticed.
 const LATE_MAX: usize = 100;
@@ -22,7 +22,7 @@ async fn make(toys: &TestService<Toys>, names: &[&str]) {
 }
 
 fn start(settings: &Settings) -> Result<Running<Toys>, RunError> {
-    Running::<Toys>::start(settings, Arc::new(SystemAmbient), &Starting::default())
+    Running::<Toys>::start(settings, Arc::new(SystemAmbient), &StartProgress::default())
 }
 
 /// Settings of another instance, which knows nothing.
@@ -38,8 +38,8 @@ fn refused(started: Result<Running<Toys>, RunError>) -> String {
 }
 
 #[track_caller]
-fn superseded(toys: TestService<Toys>) -> String {
-    eventually("the first one to notice", || toys.service().positions.superseded());
+fn fenced(toys: TestService<Toys>) -> String {
+    eventually("the first one to notice", || toys.service().positions.fenced());
     let ended = toys.end().unwrap_err();
     assert_eq!(ended.exit_code(), 1);
     ended.to_string()
@@ -57,7 +57,7 @@ async fn a_second_instance_is_refused_and_harms_nobody() {
     }
     make(&toys, &["bear", "car"]).await;
     toys.relayed();
-    assert_eq!(toys.service().positions.superseded(), None);
+    assert_eq!(toys.service().positions.fenced(), None);
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 2);
 }
 
@@ -89,17 +89,17 @@ async fn who_is_taken_over_stops_and_tells_what_is_not_in_the_log() {
     make(&toys, &["late"]).await;
     let (path, body) = ("/toys", json!({"name": "after"}));
     let other = start(&Settings { take_over: true, ..another(&toys, &dir) }).unwrap();
-    eventually("the first one to notice", || toys.service().positions.superseded());
+    eventually("the first one to notice", || toys.service().positions.fenced());
     let call = Call::post(path, &body).send(&toys.router).await;
     call.is_problem(503, "fenced");
-    let said = superseded(toys);
+    let said = fenced(toys);
     assert!(said.contains("1 event(s) of its outbox are not in the log: partition"), "{said}");
     assert!(said.contains("claimed topic toys.events partition"), "{said}");
     other.stop().unwrap();
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 1);
 }
 
-/// The first one does not notice before it sends: its records come to lie behind the claim.
+/// The first one does not notice before it sends: its records land behind the claim.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_command_is_acknowledged_after_kafka_that_came_to_lie_behind_a_claim() {
     let (broker, dir) = (broker(), TempDir::new().unwrap());
@@ -118,7 +118,7 @@ async fn no_command_is_acknowledged_after_kafka_that_came_to_lie_behind_a_claim(
         acknowledged += 1;
     }
     assert_eq!(acknowledged, 1, "the very first one behind the claim was refused");
-    superseded(toys);
+    fenced(toys);
     other.stop().unwrap();
     assert_eq!(Log::read(&broker.kafka(""), "toys.events").events().len(), 1);
 }
@@ -128,7 +128,7 @@ async fn one_that_has_nothing_to_send_notices_as_well() {
     let (broker, dir) = (broker(), TempDir::new().unwrap());
     let toys = TestService::<Toys>::start(broker.kafka(""), router);
     let other = start(&Settings { take_over: true, ..another(&toys, &dir) }).unwrap();
-    let said = superseded(toys);
+    let said = fenced(toys);
     assert!(said.contains("all events of its outbox are in the log"), "{said}");
     other.stop().unwrap();
 }
@@ -152,14 +152,14 @@ async fn a_copied_directory_shuts_the_original_out_if_it_has_all_and_is_refused_
     assert!(said.contains("the store is older than the log"), "{said}");
     make(&toys, &["drum"]).await;
     toys.relayed();
-    assert_eq!(toys.service().positions.superseded(), None, "what is refused claims nothing");
+    assert_eq!(toys.service().positions.fenced(), None, "what is refused claims nothing");
     toys.restart(|_| {}).unwrap();
     let copied = settings(broker.kafka(""), &toys.settings.data_dir.clone());
     let copy = dir.path().join("copy");
     copy_dir(&copied.data_dir, &copy);
     std::fs::remove_file(copy.join("LOCK")).unwrap();
     let other = start(&settings(broker.kafka(""), &copy)).unwrap();
-    let said = superseded(toys);
+    let said = fenced(toys);
     assert!(said.contains("a copy of this directory"), "{said}");
     other.stop().unwrap();
 }
@@ -183,7 +183,7 @@ async fn of_several_that_start_at_once_one_writes() {
                 Ok(running) => running.stop().unwrap(),
                 Err(error) => {
                     let said = error.to_string();
-                    assert!(said.contains("is written by instance") || said.contains("superseded"), "{said}");
+                    assert!(said.contains("is written by instance") || said.contains("fenced"), "{said}");
                 }
             }
         }
