@@ -1,6 +1,6 @@
 //! The disk takes no more writes while a replay is at work, and then takes them again.
 //!
-//! A limit on the size of files stands for the full disk: it can be set for one process, which is why this is told of the
+//! A limit on the size of files stands for the full disk: it can be set for one process, so the test is of the
 //! program.
 
 use std::path::Path;

@@ -42,11 +42,11 @@ pub(crate) fn json_of(output: &Output) -> Value {
 
 #[track_caller]
 pub(crate) fn assert_refused(output: &Output, exit_code: i32, sentences: &[&str]) {
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(exit_code), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(exit_code), "{reported}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     for sentence in sentences {
-        assert!(told.contains(sentence), "`{sentence}` is not in: {told}");
+        assert!(reported.contains(sentence), "`{sentence}` is not in: {reported}");
     }
 }
 
@@ -89,9 +89,9 @@ fn progress_goes_to_stderr_as_json_if_asked_for() {
     let broker = shop_with_an_order();
     let directory = tempfile::tempdir().unwrap();
     let output = projector(&broker, directory.path(), &["--replay", "--json"]).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    let progress: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    assert_eq!(progress.last().unwrap()["done"], 3, "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    let progress: Vec<Value> = reported.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(progress.last().unwrap()["done"], 3, "{reported}");
     let text = projector(&broker, directory.path(), &["--replay"]).output().unwrap();
     assert!(String::from_utf8_lossy(&text.stdout).starts_with("gen-000002: 3 events"));
     assert!(String::from_utf8_lossy(&text.stderr).contains("3 of 3 changes written"));
@@ -182,11 +182,11 @@ fn where_no_more_files_may_be_opened_the_limit_is_named_and_no_other_remedy() {
         if output.status.success() {
             break;
         }
-        let told = String::from_utf8_lossy(&output.stderr);
+        let reported = String::from_utf8_lossy(&output.stderr);
         // With less than this the program cannot even be begun.
-        if output.status.code() != Some(127) && !told.contains("shared libraries") {
+        if output.status.code() != Some(127) && !reported.contains("shared libraries") {
             assert_refused(&output, 1, &["limit of open files", "ulimit -n"]);
-            assert!(!told.contains("may be written") && !told.contains("--replay"), "{told}");
+            assert!(!reported.contains("may be written") && !reported.contains("--replay"), "{reported}");
             refused += 1;
         }
     }
@@ -239,15 +239,15 @@ fn who_is_told_to_stop_waits_for_no_broker() {
             .args(["--brokers", "127.0.0.1:1", "--start-timeout-ms", "600000", "--data-dir"])
             .arg(&data_dir);
         let mut waits = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut told = String::new();
+        let mut reported = String::new();
         let mut lines = BufReader::new(waits.stderr.take().unwrap()).lines();
         // It waits now, and has heard of signals.
-        told.push_str(&lines.next().unwrap().unwrap());
+        reported.push_str(&lines.next().unwrap().unwrap());
         let signalled = Command::new("kill").arg(waits.id().to_string()).status().unwrap();
         assert!(signalled.success());
-        told.extend(lines.map(Result::unwrap));
-        assert_eq!(waits.wait().unwrap().code(), Some(1), "{told}");
-        assert!(told.contains("stopped after 0 of 0"), "{told}");
+        reported.extend(lines.map(Result::unwrap));
+        assert_eq!(waits.wait().unwrap().code(), Some(1), "{reported}");
+        assert!(reported.contains("stopped after 0 of 0"), "{reported}");
     }
 }
 
@@ -296,6 +296,6 @@ fn status_says_why_a_generation_was_withdrawn_and_accepting_it_builds_it_anew() 
 fn replay_differs(broker: &Broker, data_dir: &Path) {
     let refused = projector(broker, data_dir, &["--replay"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    let told = String::from_utf8_lossy(&refused.stderr);
-    assert!(told.contains("--accept-difference"), "{told}");
+    let reported = String::from_utf8_lossy(&refused.stderr);
+    assert!(reported.contains("--accept-difference"), "{reported}");
 }

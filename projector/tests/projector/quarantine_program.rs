@@ -91,8 +91,11 @@ fn what_waits_is_shown_released_or_left_out() {
     let lost = [place.as_str(), "not named in SKIPPED any more", "Restore SKIPPED from a copy"];
     assert_refused(&run(&["--replay"]), 1, &[&lost[..], &["not the same"]].concat());
     let verified = run(&["--verify"]);
-    let told = String::from_utf8_lossy(&verified.stderr);
-    assert!(lost.iter().all(|lost| told.contains(lost)) && told.contains("verify again"), "{told}");
+    let reported = String::from_utf8_lossy(&verified.stderr);
+    assert!(
+        lost.iter().all(|lost| reported.contains(lost)) && reported.contains("verify again"),
+        "{reported}"
+    );
     std::fs::write(&note, kept).unwrap();
     let verified = run(&["--verify"]);
     assert!(verified.status.success(), "{verified:?}");

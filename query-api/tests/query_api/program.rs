@@ -194,9 +194,9 @@ fn asked_to_end_it_waits_for_no_disk_that_does_not_answer() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     fs::rename(&pipe, data_dir.join("CURRENT")).unwrap();
     // Opened as soon as somebody reads from it.
-    let (tell, told) = mpsc::channel();
+    let (tell, reported) = mpsc::channel();
     thread::spawn(move || tell.send(File::options().write(true).open(data_dir.join("CURRENT")).unwrap()));
-    let read_from = told.recv_timeout(DEADLINE).unwrap();
+    let read_from = reported.recv_timeout(DEADLINE).unwrap();
     assert_eq!(terminated(&mut running), Some(1));
     drop(read_from);
     let mut said = String::new();

@@ -175,7 +175,7 @@ async fn what_is_left_out_and_named_nowhere_is_told_while_it_lasts() {
         left_out(&service.router(), 1).await;
         service.stop().await.unwrap();
     }
-    // As it is told: a replay does otherwise.
+    // As it is reported: a replay does otherwise.
     let differs = replayed(&setting, None).await.unwrap_err();
     assert!(matches!(differs, ReplayError::Differs { .. }), "{differs}");
     let service = setting.serve().await;
@@ -186,8 +186,8 @@ async fn what_is_left_out_and_named_nowhere_is_told_while_it_lasts() {
 
 /// One event is left out, of which so many are not named.
 async fn left_out(router: &Router, unnamed: usize) {
-    let told = status(router, "what is left out", |status| status["skipped_unnamed"] == unnamed).await;
-    assert_eq!((&told["skipped_events"], &told["quarantine_events"]), (&json!(1), &json!(0)));
+    let reported = status(router, "what is left out", |status| status["skipped_unnamed"] == unnamed).await;
+    assert_eq!((&reported["skipped_events"], &reported["quarantine_events"]), (&json!(1), &json!(0)));
     let metrics = get(router, "/metrics").await.text;
     assert!(metrics.contains(&format!("daybook_skipped_unnamed {unnamed}\n")), "{metrics}");
 }
@@ -232,13 +232,16 @@ async fn what_waits_is_told_also_after_a_restart_that_stops_at_another_record() 
         parked(&service.router(), 1).await;
         let stopped_at = format!("/problems/{}", second.write(&setting.log));
         let is_stopped = |status: &Value| status["stopped"]["type"] == stopped_at;
-        let told = status(&service.router(), "stopped", is_stopped).await;
-        assert_eq!((&told["quarantine"][0]["key"], &told["quarantine_keys"]), (&json!(id(1)), &json!(1)));
+        let reported = status(&service.router(), "stopped", is_stopped).await;
+        assert_eq!(
+            (&reported["quarantine"][0]["key"], &reported["quarantine_keys"]),
+            (&json!(id(1)), &json!(1))
+        );
         service.stop().await.unwrap();
         for _ in 0..2 {
             let service = setting.open_with(&setting.settings()).await;
             let again = status(&service.router(), "stopped", is_stopped).await;
-            assert_eq!(again["quarantine"], told["quarantine"], "{second:?}");
+            assert_eq!(again["quarantine"], reported["quarantine"], "{second:?}");
             service.stop().await.unwrap();
         }
     }

@@ -57,8 +57,8 @@ fn published() -> (String, BTreeMap<String, Vec<u8>>) {
 fn no_published_file_was_edited_or_dropped() {
     let (list, files) = published();
     let differences = differences(&list, &files);
-    let told = differences.iter().map(|difference| format!("\n{difference:?}")).collect::<String>();
-    assert!(differences.is_empty(), "events/PUBLISHED and the files differ:{told}");
+    let reported = differences.iter().map(|difference| format!("\n{difference:?}")).collect::<String>();
+    assert!(differences.is_empty(), "events/PUBLISHED and the files differ:{reported}");
 }
 
 const SCHEMA: &str = "events/shop.order.placed.v1.schema.json";

@@ -123,7 +123,7 @@ fn an_event_that_names_another_one_before_it_is_of_another_log() {
         assert_eq!(
             in_log(next).check(0, next + 1, id(9), Some(id(77))),
             Err(gap(next)),
-            "a gap is told first"
+            "a gap is reported first"
         );
     }
     assert_eq!(after(0).check(0, 0, id(0), Some(id(77))), Ok(Verdict::Apply), "the log is not known yet");

@@ -90,16 +90,16 @@ fn an_epoch_out_of_range_is_refused_in_both_modes() {
 
 /// What lies in a partition.
 #[derive(Debug, Clone, Copy)]
-enum Lying {
+enum Entry {
     Claim { epoch: u32 },
     Event { epoch: u32, position: u64, id: Uuid },
 }
 
 /// Judges the record at `offset`, and notes it.
-fn read(sequence: &mut Sequence, lying: Lying, offset: i64) -> Verdict {
-    let (verdict, epoch, id) = match lying {
-        Lying::Claim { epoch } => (sequence.check_claim(epoch), epoch, Uuid::nil()),
-        Lying::Event { epoch, position, id } => {
+fn read(sequence: &mut Sequence, entry: Entry, offset: i64) -> Verdict {
+    let (verdict, epoch, id) = match entry {
+        Entry::Claim { epoch } => (sequence.check_claim(epoch), epoch, Uuid::nil()),
+        Entry::Event { epoch, position, id } => {
             (sequence.check(epoch, position, id, None).unwrap(), epoch, id)
         }
     };
@@ -109,20 +109,20 @@ fn read(sequence: &mut Sequence, lying: Lying, offset: i64) -> Verdict {
 
 /// A log that several writers wrote: each claims, finds out what was there before its claim, and goes on behind it; what
 /// it sends comes to lie in order, but any time later. Returns what the last one in force counts on.
-fn written(choices: &[u8]) -> (Vec<Lying>, Vec<Uuid>) {
+fn written(choices: &[u8]) -> (Vec<Entry>, Vec<Uuid>) {
     let (mut log, mut sequence, mut in_force) = (Vec::new(), Sequence::default(), Vec::new());
     // Per writer: its epoch, and what it has sent that does not lie in the log yet.
     let mut under_way: Vec<(u32, Vec<(u64, Uuid)>)> = Vec::new();
     let mut ids = 1..;
     for choice in choices {
-        let lying = if *choice < 32 || under_way.is_empty() {
+        let entry = if *choice < 32 || under_way.is_empty() {
             let epoch = under_way.iter().map(|(epoch, _)| *epoch).max().unwrap_or(0) + u32::from(*choice % 2);
             let first = sequence.next_position();
             // Every other time two writers claim with one epoch; who comes second sends nothing.
             let wins = epoch > sequence.epoch();
             let events = (first..first + 6).zip(ids.by_ref().map(Uuid::from_u128)).collect();
             under_way.push((epoch, if wins { events } else { Vec::new() }));
-            Lying::Claim { epoch }
+            Entry::Claim { epoch }
         } else {
             let writer = usize::from(*choice) % under_way.len();
             let (epoch, events) = &mut under_way[writer];
@@ -130,14 +130,14 @@ fn written(choices: &[u8]) -> (Vec<Lying>, Vec<Uuid>) {
                 continue;
             }
             let (position, id) = events.remove(0);
-            Lying::Event { epoch: *epoch, position, id }
+            Entry::Event { epoch: *epoch, position, id }
         };
-        if read(&mut sequence, lying, log.len() as i64) == Verdict::Apply
-            && let Lying::Event { id, .. } = lying
+        if read(&mut sequence, entry, log.len() as i64) == Verdict::Apply
+            && let Entry::Event { id, .. } = entry
         {
             in_force.push(id);
         }
-        log.push(lying);
+        log.push(entry);
     }
     (log, in_force)
 }
@@ -157,8 +157,8 @@ proptest! {
         stops in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
     ) {
         let (log, in_force) = written(&choices);
-        let positions = log.iter().filter_map(|lying| match lying {
-            Lying::Event { id, position, .. } if in_force.contains(id) => Some(*position),
+        let positions = log.iter().filter_map(|entry| match entry {
+            Entry::Event { id, position, .. } if in_force.contains(id) => Some(*position),
             _ => None,
         });
         prop_assert!(positions.eq(0..in_force.len() as u64), "contiguous");
@@ -169,9 +169,9 @@ proptest! {
         let (mut reached, mut applied) = (Reached::default(), Vec::new());
         for stop in stops {
             let mut sequence = Sequence::resume(reached);
-            for (offset, lying) in log.iter().enumerate().take(stop).skip(reached.offset as usize) {
-                let verdict = read(&mut sequence, *lying, offset as i64);
-                if let (Verdict::Apply, Lying::Event { id, .. }) = (verdict, lying) {
+            for (offset, entry) in log.iter().enumerate().take(stop).skip(reached.offset as usize) {
+                let verdict = read(&mut sequence, *entry, offset as i64);
+                if let (Verdict::Apply, Entry::Event { id, .. }) = (verdict, entry) {
                     applied.push(*id);
                 }
             }

@@ -92,12 +92,12 @@ fn a_build_with_a_directory_for_a_file_is_named_and_can_be_discarded() {
                 fs::create_dir(&path).unwrap();
             }
         }
-        let told = rebuild(&broker, directory.path(), &options());
+        let reported = rebuild(&broker, directory.path(), &options());
         // Rows that do not count yet are written anew.
         if file != "rows/db" {
-            let told = told.unwrap_err().to_string();
+            let reported = reported.unwrap_err().to_string();
             let named = format!(" {} belongs", path.display());
-            assert!(told.contains(&named) && told.contains("projector --discard"), "{told}");
+            assert!(reported.contains(&named) && reported.contains("projector --discard"), "{reported}");
             ReadModel::open(directory.path()).unwrap().discard().unwrap();
         }
         let report = rebuild(&broker, directory.path(), &options()).unwrap();

@@ -150,7 +150,7 @@ fn a_leader_that_goes_away_stops_no_other_partition() {
     until_following(&follower);
     let states = states_of(&follower);
     broker.down(2);
-    until("it is told", || is_named(&progress(&follower), away).then_some(()));
+    until("it is reported", || is_named(&progress(&follower), away).then_some(()));
     broker.write(&one_more_of_each(&mut log, away));
     until_events(&generation, events(&log.records));
     broker.up(2);
@@ -174,9 +174,9 @@ fn while_no_broker_answers_all_partitions_are_away_and_no_lag_is_known() {
     until("the lag is known", || (progress(&follower).lag_total() == Some(0)).then_some(()));
     broker.down(1);
     until("all are away", || (progress(&follower).away.len() == 6).then_some(()));
-    let told = progress(&follower);
-    assert!(told.partitions().all(|at| at.end_offset.is_none() && at.lag.is_none()), "{told:?}");
-    assert_eq!(told.lag_total(), None);
+    let reported = progress(&follower);
+    assert!(reported.partitions().all(|at| at.end_offset.is_none() && at.lag.is_none()), "{reported:?}");
+    assert_eq!(reported.lag_total(), None);
     broker.up(1);
     until("the log is back", || progress(&follower).away.is_empty().then_some(()));
     broker.write(&[log.write(&joined(OWNER))]);

@@ -71,10 +71,10 @@ fn stopped_at_any_progress_it_parks_the_same() {
         broker.write(there);
         let directory = tempfile::tempdir().unwrap();
         let read_model = ReadModel::open(directory.path()).unwrap();
-        let (cancelled, mut told) = (Stop::default(), 0);
+        let (cancelled, mut reported) = (Stop::default(), 0);
         let stop = |_| {
-            told += 1;
-            if told >= stop_after {
+            reported += 1;
+            if reported >= stop_after {
                 cancelled.request();
             }
         };

@@ -156,8 +156,8 @@ fn an_event_that_cannot_be_folded_parks_its_key_while_others_are_followed() {
         let generation = Arc::new(if run > 0 { open(&path) } else { fresh(&path) });
         let follower = follow(&broker, &generation);
         until_events(&generation, 5);
-        let progress = until("it is told", || {
-            Some(follower.progress().borrow().clone()).filter(|told| told.checkpoint.events() == 5)
+        let progress = until("it is reported", || {
+            Some(follower.progress().borrow().clone()).filter(|reported| reported.checkpoint.events() == 5)
         });
         assert_eq!(progress.counts.applied, if run == 0 { 3 } else { 0 }, "counted once");
         follower.stop().unwrap();

@@ -243,10 +243,10 @@ fn what_was_withdrawn_takes_the_place_of_nothing_that_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let read_model = with_generations(directory.path(), 3);
     read_model.withdraw("gen-000003", "gen-000002", "it will\nnever get there").unwrap();
-    let told = read_model.withdrawn().unwrap();
-    assert_eq!(told.len(), 1);
+    let reported = read_model.withdrawn().unwrap();
+    assert_eq!(reported.len(), 1);
     assert_eq!(
-        (told[0].generation.as_str(), told[0].why.as_str()),
+        (reported[0].generation.as_str(), reported[0].why.as_str()),
         ("gen-000003", "it will never get there")
     );
     fs::remove_dir_all(read_model.path_of("gen-000002")).unwrap();

@@ -108,10 +108,10 @@ fn stopped_at_any_progress_it_goes_on_from_there() {
     for stop_after in 1..6 {
         let directory = tempfile::tempdir().unwrap();
         let read_model = ReadModel::open(directory.path()).unwrap();
-        let (cancelled, mut told) = (Stop::default(), 0);
+        let (cancelled, mut reported) = (Stop::default(), 0);
         let stop = |_: ReplayProgress| {
-            told += 1;
-            if told >= stop_after {
+            reported += 1;
+            if reported >= stop_after {
                 cancelled.request();
             }
         };

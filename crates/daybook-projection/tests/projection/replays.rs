@@ -89,19 +89,19 @@ fn progress_reaches_its_total_and_can_be_cancelled() {
     broker.write(&transcript(300, 35).records);
     let directory = tempfile::tempdir().unwrap();
     let read_model = ReadModel::open(directory.path()).unwrap();
-    let mut told: Vec<ReplayProgress> = Vec::new();
+    let mut reported: Vec<ReplayProgress> = Vec::new();
     let never = Stop::default();
     replay(
         &broker.kafka,
         &read_model,
         domain::projection(),
         &options(),
-        |progress| told.push(progress),
+        |progress| reported.push(progress),
         &never,
     )
     .unwrap();
-    let last = told.last().unwrap();
-    assert_eq!((told[0].done, last.done, last.total), (0, 300, 300));
+    let last = reported.last().unwrap();
+    assert_eq!((reported[0].done, last.done, last.total), (0, 300, 300));
 
     let cancelled = Stop::default();
     let cancel = |_| cancelled.request();

@@ -231,7 +231,7 @@ fn what_its_server_cannot_read_is_replaced_without_being_told_to() {
     drop(served);
 }
 
-/// The process that serves cannot open it, and says why: what helps is told soon, and works.
+/// The process that serves cannot open it, and says why: what helps is reported soon, and works.
 #[test]
 fn what_its_server_cannot_open_is_replaced_without_a_comparison_only_for_a_reason() {
     let broker = Broker::start();

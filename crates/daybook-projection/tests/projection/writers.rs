@@ -34,7 +34,7 @@ fn claimed(index: SourceIndex, epoch: u32, dice: &mut Dice) -> Vec<u8> {
 /// The same events, sent by writers that took over from each other, with what those before had under way behind each
 /// claim: other events at the same positions. Returns how many records are not in force as well.
 fn taken_over(log: &Log) -> (Log, u64) {
-    let (mut dice, mut written, mut superseded) = (Dice(SEED), Log::default(), 0);
+    let (mut dice, mut written, mut fenced) = (Dice(SEED), Log::default(), 0);
     let mut epochs: BTreeMap<SourceIndex, u32> = BTreeMap::new();
     for record in &log.records {
         let epoch = epochs.entry(record.source).or_default();
@@ -47,16 +47,16 @@ fn taken_over(log: &Log) -> (Log, u64) {
                 let late = sealed_as(&late, &source(record.source), position, dice.uuid());
                 let late = if before == 0 { late } else { as_sent(&late, before, None).unwrap() };
                 written.write_value(record.source, Uuid::nil(), late);
-                superseded += 1;
+                fenced += 1;
             }
             // One that claimed at the same time, and lost.
             written.write_value(record.source, Uuid::nil(), claimed(record.source, *epoch, &mut dice));
-            superseded += 1;
+            fenced += 1;
         }
         let key = Uuid::try_parse_ascii(&record.key).unwrap();
         written.write_value(record.source, key, as_sent(&record.value, *epoch, None).unwrap());
     }
-    (written, superseded)
+    (written, fenced)
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn stopped_anywhere_only_what_was_in_force_is_in_the_rows() {
 #[test]
 fn a_replay_leaves_out_what_was_superseded() {
     let log = transcript(EVENTS, SEED);
-    let (written, superseded) = taken_over(&log);
-    assert!(superseded > 20, "{superseded}");
+    let (written, fenced) = taken_over(&log);
+    assert!(fenced > 20, "{fenced}");
     let (broker, directory) = (Broker::start(), tempfile::tempdir().unwrap());
     broker.write(&written.records);
     let report = rebuild(&broker, directory.path(), &options()).unwrap();

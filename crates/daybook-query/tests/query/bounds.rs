@@ -69,7 +69,7 @@ async fn one_request_too_many_is_refused_and_health_is_still_answered() {
     service.stop().await.unwrap();
 }
 
-/// A request is waiting when the process is told to stop: it is answered with what it waited for.
+/// A request is waiting when the process is asked to stop: it is answered with what it waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_work_are_answered_before_the_end() {
     let setting = Setting::new();

@@ -33,8 +33,8 @@ async fn what_is_built_anew_under_the_name_of_what_was_withdrawn_is_judged_anew(
     let router = service.router();
     Generation::create(&empty, &layout, &served, "a test").unwrap().finish().unwrap();
     read_model.publish("gen-000002").unwrap();
-    let told = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
-    assert!(told["refused"].as_str().unwrap().contains("gen-000001 is published again"), "{told}");
+    let reported = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    assert!(reported["refused"].as_str().unwrap().contains("gen-000001 is published again"), "{reported}");
     assert_eq!(read_model.named().unwrap().unwrap(), "gen-000001");
     fs::remove_dir_all(&empty).unwrap();
     assert_eq!(rebuild(&setting).await, "gen-000002");
@@ -57,9 +57,10 @@ async fn what_is_damaged_before_it_was_served_keeps_no_start_from_what_is_whole(
     let service = setting.serve().await;
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     read_model.publish("gen-000002").unwrap();
-    let told = status(&service.router(), "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
-    let refused = told["refused"].as_str().unwrap();
-    assert!(refused.contains("gen-000001 is published again"), "{told}");
+    let reported =
+        status(&service.router(), "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    let refused = reported["refused"].as_str().unwrap();
+    assert!(refused.contains("gen-000001 is published again"), "{reported}");
     let readiness = get(&service.router(), "/health/ready").await.text;
     assert!(readiness.contains(r#""status":"ready""#) && readiness.contains(refused), "{readiness}");
     let metrics = get(&service.router(), "/metrics").await.text;
@@ -70,21 +71,21 @@ async fn what_is_damaged_before_it_was_served_keeps_no_start_from_what_is_whole(
     let service = setting.serve().await;
     assert_eq!(get(&service.router(), "/status").await.ok()["generation"], "gen-000001");
     assert_eq!(get_after(&service.router(), &path(), &token).await.ok(), before);
-    // Nothing of this process's own is told, but what lies there is.
+    // Nothing of this process's own is reported, but what lies there is.
     assert_eq!(listed_as_withdrawn(&service.router()).await["refused"], Value::Null);
     service.stop().await.unwrap();
 }
 
 async fn listed_as_withdrawn(router: &Router) -> Value {
     let is_listed = |status: &Value| status["withdrawn"][0].is_object();
-    let told = status(router, "what was withdrawn", is_listed).await;
-    let [withdrawn] = &told["withdrawn"].as_array().unwrap()[..] else { panic!("{told}") };
+    let reported = status(router, "what was withdrawn", is_listed).await;
+    let [withdrawn] = &reported["withdrawn"].as_array().unwrap()[..] else { panic!("{reported}") };
     assert_eq!(
         (&withdrawn["generation"], &withdrawn["served"]),
         (&json!("gen-000002"), &json!("gen-000001"))
     );
-    assert!(withdrawn["why"].as_str().unwrap().contains("rebuild it"), "{told}");
-    told
+    assert!(withdrawn["why"].as_str().unwrap().contains("rebuild it"), "{reported}");
+    reported
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +102,7 @@ async fn what_was_withdrawn_and_removed_is_told_no_more() {
     let is_forgotten = |status: &Value| {
         status["next"].is_null() && status["refused"].is_null() && status["withdrawn"] == json!([])
     };
-    status(&router, "nothing is told of it", is_forgotten).await;
+    status(&router, "nothing is reported of it", is_forgotten).await;
     service.stop().await.unwrap();
 }
 
@@ -124,9 +125,9 @@ async fn what_a_record_stops_that_the_served_one_has_passed_keeps_no_start_from_
     // Of another log, in which the same events have other ids.
     copy(&other.data_dir().join("gen-000001"), &setting.data_dir().join("gen-000002"));
     ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
-    let told = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
-    let refused = told["refused"].as_str().unwrap();
-    assert!(refused.contains("offset") && refused.contains("gen-000001 is past that record"), "{told}");
+    let reported = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    let refused = reported["refused"].as_str().unwrap();
+    assert!(refused.contains("offset") && refused.contains("gen-000001 is past that record"), "{reported}");
     service.stop().await.unwrap();
     drop(router);
     let service = setting.serve().await;
@@ -150,7 +151,7 @@ async fn of_a_log_that_has_less_than_is_served_what_was_accepted_takes_over() {
 
     let report = replay_on(&setting, Some("the topics were made anew")).await.unwrap();
     serving(&router, &report.generation).await;
-    status(&router, "settled", |told| told["refused"].is_null() && told["next"].is_null()).await;
+    status(&router, "settled", |reported| reported["refused"].is_null() && reported["next"].is_null()).await;
     get(&router, &path()).await.problem(404);
     service.stop().await.unwrap();
 }
@@ -190,10 +191,11 @@ async fn a_topic_that_was_made_anew_is_not_healed_by_the_claims_in_it() {
         }
     }
     let service = setting.open_with(&setting.settings()).await;
-    let is_caught_up = |told: &Value| told["ready"] == true;
-    let went_back = |told: &Value| told["stopped"]["type"] == "/problems/log-went-back";
-    let told = status(&service.router(), "judged", |told| is_caught_up(told) || went_back(told)).await;
-    assert!(went_back(&told), "{told}");
+    let is_caught_up = |reported: &Value| reported["ready"] == true;
+    let went_back = |reported: &Value| reported["stopped"]["type"] == "/problems/log-went-back";
+    let reported =
+        status(&service.router(), "judged", |reported| is_caught_up(reported) || went_back(reported)).await;
+    assert!(went_back(&reported), "{reported}");
     service.stop().await.unwrap();
 }
 

@@ -44,7 +44,7 @@ struct Running {
 
 impl Running {
     fn start(threads: Runtime, settings: Settings, routes: Router<Arc<Api>>) -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, reported) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let ended = thread::spawn(move || {
             threads.block_on(async {
@@ -54,7 +54,7 @@ impl Running {
                 run::run(settings, LAMPS, routes, listener, stopped).await.unwrap();
             });
         });
-        Self { address: told.recv().unwrap(), stop, ended }
+        Self { address: reported.recv().unwrap(), stop, ended }
     }
 
     fn send(&self, path: &str) -> io::Result<TcpStream> {

@@ -19,9 +19,10 @@ async fn nothing_is_answered_before_the_first_generation_is_whole() {
     let setting = Setting::on(Log::without_topics());
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
-    let told =
-        |status: &Value| status["build_trouble"].as_str().is_some_and(|told| told.contains("owners.events"));
-    let building = status(&router, "the missing topic is named", told).await;
+    let reported = |status: &Value| {
+        status["build_trouble"].as_str().is_some_and(|reported| reported.contains("owners.events"))
+    };
+    let building = status(&router, "the missing topic is named", reported).await;
     assert_eq!((&building["state"], &building["generation"]), (&json!("building"), &Value::Null));
     for path in ["/funds".to_owned(), format!("/owners/{}/deposits", id(1))] {
         let answer = get(&router, &path).await;
@@ -159,9 +160,10 @@ async fn a_first_build_waits_for_one_that_another_process_has_begun() {
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     let other = read_model.lock_for_replay("another test").unwrap();
     let service = setting.try_start(&setting.settings()).await.unwrap();
-    let told =
-        |status: &Value| status["build_trouble"].as_str().is_some_and(|told| told.contains("another test"));
-    status(&service.router(), "who is at work", told).await;
+    let reported = |status: &Value| {
+        status["build_trouble"].as_str().is_some_and(|reported| reported.contains("another test"))
+    };
+    status(&service.router(), "who is at work", reported).await;
     let metrics = get(&service.router(), "/metrics").await.text;
     assert!(metrics.contains("daybook_build_trouble 1\n"), "{metrics}");
     drop(other);

@@ -80,19 +80,19 @@ async fn a_directory_that_was_taken_away_is_told_while_it_is() {
     until("the socket", async || data_dir.join("ADMIN").exists().then_some(())).await;
     let away = data_dir.with_extension("away");
     let path = data_dir.display().to_string();
-    let told = async |is_gone: bool| {
+    let reported = async |is_gone: bool| {
         let ready = get(&router, "/health/ready").await.text;
         let status = get(&router, "/status").await;
-        let gone = status.ok()["directory_gone"].as_str().is_some_and(|told| told.contains(&path));
+        let gone = status.ok()["directory_gone"].as_str().is_some_and(|reported| reported.contains(&path));
         let figure = format!("daybook_directory_gone {}", u8::from(is_gone));
         let counted = get(&router, "/metrics").await.text.contains(&figure);
         (gone == is_gone && ready.contains("restart this process") == is_gone && counted).then_some(())
     };
-    told(false).await.unwrap();
+    reported(false).await.unwrap();
     std::fs::rename(&data_dir, &away).unwrap();
-    until("it to be told", async || told(true).await).await;
+    until("it to be reported", async || reported(true).await).await;
     std::fs::rename(&away, &data_dir).unwrap();
-    until("it to be over", async || told(false).await).await;
+    until("it to be over", async || reported(false).await).await;
     assert!(some_of(&ask(&setting, "/sample", &Value::Null)).contains("200 OK"));
     // Nobody sees a moment without one.
     let other = data_dir.with_extension("other");
@@ -101,10 +101,10 @@ async fn a_directory_that_was_taken_away_is_told_while_it_is() {
     let _socket = std::os::unix::net::UnixListener::bind(other.join("ADMIN")).unwrap();
     std::fs::rename(&data_dir, &away).unwrap();
     std::fs::rename(&other, &data_dir).unwrap();
-    until("another one in its place to be told", async || told(true).await).await;
+    until("another one in its place to be reported", async || reported(true).await).await;
     std::fs::rename(&data_dir, &other).unwrap();
     std::fs::rename(&away, &data_dir).unwrap();
-    until("it to be over again", async || told(false).await).await;
+    until("it to be over again", async || reported(false).await).await;
     service.stop().await.unwrap();
 }
 

@@ -92,8 +92,8 @@ async fn a_generation_with_a_directory_for_a_file_is_built_anew_or_withdrawn_and
         let service = setting.serve().await;
         ReadModel::open(&setting.data_dir()).unwrap().publish("gen-000002").unwrap();
         let is_withdrawn = |status: &Value| status["next"]["state"] == "withdrawn";
-        let told = status(&service.router(), file, is_withdrawn).await;
-        let why = told["refused"].as_str().unwrap();
+        let reported = status(&service.router(), file, is_withdrawn).await;
+        let why = reported["refused"].as_str().unwrap();
         let named = format!("there is a directory where the file {} belongs", directory.display());
         assert!(why.contains(&named) && !why.contains("space"), "{why}");
         service.stop().await.unwrap();

@@ -1,4 +1,4 @@
-//! What is published cannot be opened or served yet: it is told, waited for, and served once it can be.
+//! What is published cannot be opened or served yet: it is reported, waited for, and served once it can be.
 
 use std::time::Duration;
 
@@ -38,14 +38,14 @@ async fn an_opening_that_fails_is_tried_again_whatever_the_reason_and_clients_ar
     std::fs::create_dir(&lock).unwrap();
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
-    let told = status(&router, "why", |status| is_waiting(status, "gen-000001")).await;
-    let why = told["next"]["why"].as_str().unwrap();
+    let reported = status(&router, "why", |status| is_waiting(status, "gen-000001")).await;
+    let why = reported["next"]["why"].as_str().unwrap();
     assert!(
         why.contains("gen-000001/LOCK") && why.contains("a directory lies where this file belongs"),
         "{why}"
     );
     assert!(!why.contains("space") && !why.contains("may be written"), "{why}");
-    assert_eq!((&told["state"], &told["generation"]), (&json!("opening"), &Value::Null));
+    assert_eq!((&reported["state"], &reported["generation"]), (&json!("opening"), &Value::Null));
     status(&router, "another try", |status| status["next"]["tries"].as_u64().unwrap() > 1).await;
     client_is_told_nothing_of_it(&router, &["gen-000001", "LOCK", "Is a directory", "projector"]).await;
     assert_eq!(get(&router, "/health/live").await.status, 200);
@@ -78,8 +78,8 @@ async fn what_cannot_be_opened_is_replaced_beside_who_tries_to_by_the_remedy_tha
     let service = setting.try_start(&setting.settings()).await.unwrap();
     let router = service.router();
     let remedy = "projector --replay --accept-difference WHY";
-    let told = status(&router, "the remedy", |status| is_waiting(status, remedy)).await;
-    assert!(told["refused"].as_str().unwrap().contains("gen-000001/LOCK"), "{told}");
+    let reported = status(&router, "the remedy", |status| is_waiting(status, remedy)).await;
+    assert!(reported["refused"].as_str().unwrap().contains("gen-000001/LOCK"), "{reported}");
     let refused = replayed(&setting, None).await.unwrap_err();
     let ReplayError::NotCompared { reason } = &refused else { panic!("{refused}") };
     assert!(
@@ -139,16 +139,19 @@ async fn a_generation_that_cannot_catch_up_yet_is_told_and_makes_room_for_anothe
     let service = setting.open_with(&without_a_broker(&setting, Duration::from_millis(50))).await;
     let router = service.router();
     publish_empty(&setting, "gen-000002", 0);
-    let told = status(&router, "it catches up", |status| status["next"]["state"] == "catching-up").await;
+    let reported = status(&router, "it catches up", |status| status["next"]["state"] == "catching-up").await;
     assert_eq!(
-        (&told["next"]["generation"], &told["next"]["behind_events"]),
+        (&reported["next"]["generation"], &reported["next"]["behind_events"]),
         (&json!("gen-000002"), &json!(3))
     );
-    assert_eq!(told["generation"], "gen-000001");
+    assert_eq!(reported["generation"], "gen-000001");
     publish_empty(&setting, "gen-000003", 1);
-    let told = status(&router, "another layout", |status| status["next"]["state"] == "refused").await;
-    assert_eq!(told["next"]["generation"], "gen-000003");
-    assert!(told["refused"].as_str().unwrap().contains("gen-000003 is published but not served"), "{told}");
+    let reported = status(&router, "another layout", |status| status["next"]["state"] == "refused").await;
+    assert_eq!(reported["next"]["generation"], "gen-000003");
+    assert!(
+        reported["refused"].as_str().unwrap().contains("gen-000003 is published but not served"),
+        "{reported}"
+    );
     get_with(&router, "/funds", &[("daybook-wait-ms", "60000")]).await.ok();
     service.stop().await.unwrap();
 }
@@ -173,10 +176,10 @@ async fn a_generation_that_waits_for_the_log_is_told_and_not_refused() {
         (source.clone(), if is_lost { lost } else { *at })
     };
     publish_at(&setting, "gen-000002", 0, &Checkpoint::from_sources(zero().sources().map(at)));
-    let told =
+    let reported =
         status(&router, "what it waits for", |status| is_waiting(status, "the log ends at offset 1")).await;
-    assert_eq!((&told["state"], &told["generation"]), (&json!("following"), &json!("gen-000001")));
-    assert_eq!(told["next"]["behind_events"], 2);
+    assert_eq!((&reported["state"], &reported["generation"]), (&json!("following"), &json!("gen-000001")));
+    assert_eq!(reported["next"]["behind_events"], 2);
     publish_empty(&setting, "gen-000003", 0);
     status(&router, "the one after it", |status| status["generation"] == "gen-000003").await;
     service.stop().await.unwrap();

@@ -60,15 +60,15 @@ async fn a_log_that_lacks_what_was_projected_is_told_with_the_settings_that_name
     ] {
         let settings = Settings { kafka: log.kafka(), ..setting.settings() };
         let service = setting.open_with(&settings).await;
-        let told = status(&service.router(), says, |status| status["state"] == "stopped").await;
-        let detail = told["stopped"]["detail"].as_str().unwrap();
+        let reported = status(&service.router(), says, |status| status["state"] == "stopped").await;
+        let detail = reported["stopped"]["detail"].as_str().unwrap();
         assert!(detail.contains(says) && detail.contains("--brokers or --topic-prefix"), "{detail}");
         service.stop().await.unwrap();
     }
     let elsewhere = Setting::on(none);
     let service = elsewhere.try_start(&elsewhere.settings()).await.unwrap();
-    let told = status(&service.router(), "why", |status| status["build_trouble"].is_string()).await;
-    let trouble = told["build_trouble"].as_str().unwrap();
+    let reported = status(&service.router(), "why", |status| status["build_trouble"].is_string()).await;
+    let trouble = reported["build_trouble"].as_str().unwrap();
     assert!(
         trouble.contains("does not exist") && trouble.contains("--brokers or --topic-prefix"),
         "{trouble}"
@@ -138,9 +138,11 @@ async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
     }
     for name in names.into_iter().cycle().take(LOOKS) {
         read_model.publish(name).unwrap();
-        let refused = |told: &Value| told["next"]["generation"] == name && told["next"]["state"] == "refused";
-        let told = status(&router, "refused", refused).await;
-        assert_eq!((&told["state"], &told["generation"]), (&json!("stopped"), &json!("gen-000001")));
+        let refused = |reported: &Value| {
+            reported["next"]["generation"] == name && reported["next"]["state"] == "refused"
+        };
+        let reported = status(&router, "refused", refused).await;
+        assert_eq!((&reported["state"], &reported["generation"]), (&json!("stopped"), &json!("gen-000001")));
     }
     get(&router, &format!("/funds/{}", id(1))).await.ok();
     get(&router, &format!("/funds/{}", id(DAMAGED))).await.problem(500);

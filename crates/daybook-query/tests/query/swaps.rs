@@ -207,8 +207,8 @@ async fn at_one_place_two_generations_say_the_same_or_the_new_one_is_not_served(
     empty.finish().unwrap();
     drop(empty);
     read_model.publish("gen-000002").unwrap();
-    let told = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
-    assert!(told["refused"].as_str().unwrap().contains("one of the two is damaged"), "{told}");
+    let reported = status(&router, "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    assert!(reported["refused"].as_str().unwrap().contains("one of the two is damaged"), "{reported}");
     assert_eq!(get_after(&router, &path(), &token).await.ok(), before);
     service.stop().await.unwrap();
     drop(router);

@@ -102,12 +102,12 @@ async fn is_replaced_once_torn() -> bool {
     };
     let is_replaced = |status: &Value| status["generation"] == "gen-000002";
     let ended = |status: &Value| is_replaced(status) || reads_damage(status) || has_all(status);
-    let told = status(&router, "another generation", ended).await;
-    if !is_replaced(&told) {
+    let reported = status(&router, "another generation", ended).await;
+    if !is_replaced(&reported) {
         service.stop().await.unwrap();
         return false;
     }
-    assert_eq!(told["stopped"], json!(null));
+    assert_eq!(reported["stopped"], json!(null));
     get_after(&router, "/funds", &last).await.ok();
     for fund in FUNDS.filter(|fund| fund.is_multiple_of(DAMAGED_EVERY)) {
         let shown = get(&router, &format!("/funds/{}", id(fund))).await.ok();

@@ -164,8 +164,8 @@ async fn lamps_are_served() {
     let token = setting.log.write_to(TOPIC, id(5), &switched);
     let answer = get_after(&service.router(), &path, &token).await;
     assert_eq!((answer.text.as_str(), answer.header("daybook-as-of")), ("2", token.as_str()));
-    let told = get(&service.router(), "/status").await.ok();
-    assert_eq!(told["layout"], "1 (switches=9; store 6)");
+    let reported = get(&service.router(), "/status").await.ok();
+    assert_eq!(reported["layout"], "1 (switches=9; store 6)");
     service.stop().await.unwrap();
 }
 
@@ -293,8 +293,9 @@ async fn what_would_take_back_what_was_shown_is_served_only_if_somebody_says_why
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     let lacks = rebuild(None).await;
     read_model.publish(&lacks).unwrap();
-    let told = status(&service.router(), "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
-    assert!(told["refused"].as_str().unwrap().contains("wait in it"), "{told}");
+    let reported =
+        status(&service.router(), "withdrawn", |status| status["next"]["state"] == "withdrawn").await;
+    assert!(reported["refused"].as_str().unwrap().contains("wait in it"), "{reported}");
     assert_eq!(read_model.current().unwrap().unwrap(), "gen-000001");
     assert_eq!(get_after(&service.router(), &path, &token).await.text, "1");
     let accepted = rebuild(Some("a test says so".to_owned())).await;
